@@ -1,0 +1,46 @@
+"""Dose finding for phase 1 trials: compare designs exactly, decide, and say how sure.
+
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BOIN": "designs",
+    "CRM": "designs",
+    "InputError": "_check",
+    "Lattice": "operating.lattice",
+    "NextStep": "tasks",
+    "Protocol": "protocol",
+    "States": "trial",
+    "ThreePlusThree": "designs",
+    "compare": "tasks",
+    "decide": "tasks",
+    "decision_table": "tasks",
+    "design_from_rule": "designs",
+    "indifference_intervals": "models.elicitation",
+    "lattice": "operating.lattice",
+    "load_protocol": "config",
+    "paths": "tasks",
+    "simulate": "operating.simulation",
+    "skeleton": "models.elicitation",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dosefind' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,208 @@
+"""The command line: open a file, call a task, print. Heavy imports happen inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .protocol import Protocol
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    """Commands whose bad input ends in one line on standard error and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            from ._check import InputError
+
+            if not isinstance(error, InputError):
+                raise
+            click.echo(f"dosefind: error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("dosefind: interrupted, nothing was written", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dosefind")
+def main() -> None:
+    """Dose finding for phase 1 trials: compare designs exactly, and see what each would do next."""
+
+
+_config = click.argument("config", type=click.Path(path_type=Path))
+_design = click.option("--design", required=True, metavar="NAME", help="Name of one of the config's designs.")
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that every command has."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=1,
+            show_default=True,
+            help="Seed of whatever is random; exact results do not use it.",
+        ),
+        click.option("--force", is_flag=True, help="Let --out overwrite."),
+        click.option("--out", type=click.Path(path_type=Path), help="Folder for the result as CSV, JSON and NetCDF."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_config
+@click.option(
+    "--method",
+    type=click.Choice(["exact", "simulate"]),
+    default="exact",
+    show_default=True,
+    help="Every possible trial, or Monte Carlo.",
+)
+@click.option("--trials", type=click.IntRange(min=2), default=10_000, show_default=True, help="Trials a scenario, for simulate.")
+@click.option(
+    "--memory-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=6.0,
+    show_default=True,
+    metavar="GIB",
+    help="Most memory of an exact walk.",
+)
+@_common
+def compare(
+    config: Path, method: Any, trials: int, memory_limit: float, as_json: bool, seed: int, out: Path | None, force: bool
+) -> None:
+    """Operating characteristics of the config's designs under its scenarios."""
+    from . import provenance, tasks
+    from .config import load_protocol
+
+    if out is not None:
+        provenance.refuse_to_overwrite(out, provenance.file_names("compare"), force)
+    protocol = load_protocol(config)
+    if method == "simulate":
+        click.echo(f"simulating {trials:,} trials of each design in each scenario ...", err=True)
+    result = tasks.compare(protocol, method=method, n_trials=trials, seed=seed, memory_limit=int(memory_limit * 2**30))
+    if out is not None:
+        _say_saved(out, provenance.save_dataset(result, out, "compare"))
+    if as_json:
+        click.echo(provenance.as_json(result))
+        return
+    from . import tables
+
+    tables.show(tables.comparison(result))
+
+
+@main.command()
+@_config
+@_design
+@_common
+def table(config: Path, design: str, as_json: bool, seed: int, out: Path | None, force: bool) -> None:
+    """Decision table of a design."""
+    from . import tasks
+
+    _tabulate(
+        config,
+        "table",
+        lambda protocol: tasks.decision_table(protocol, design).reset_index(),
+        f"Decision table of {design}",
+        as_json,
+        seed,
+        out,
+        force,
+    )
+
+
+@main.command()
+@_config
+@_design
+@click.option("--cohorts", type=click.IntRange(min=1), default=2, show_default=True, help="Cohorts to look ahead.")
+@click.option("--outcomes", default="", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
+@_common
+def paths(config: Path, design: str, cohorts: int, outcomes: str, as_json: bool, seed: int, out: Path | None, force: bool) -> None:
+    """Every path of the next cohorts, with the decision after each and its probability in each scenario."""
+    from . import tasks
+
+    title = f"Paths of the next {cohorts} cohort{'s' * (cohorts != 1)} of {design}" + (f" after {outcomes}" if outcomes else "")
+    _tabulate(
+        config,
+        "paths",
+        lambda protocol: tasks.paths(protocol, design, cohorts=cohorts, outcomes=outcomes),
+        title,
+        as_json,
+        seed,
+        out,
+        force,
+    )
+
+
+@main.command()
+@_common
+def schema(as_json: bool, seed: int, out: Path | None, force: bool) -> None:
+    """JSON Schema of a config, for editors."""
+    import json
+
+    from . import provenance
+    from .config import protocol_schema
+
+    text = json.dumps(protocol_schema(), indent=2)
+    if out is None:
+        click.echo(text)
+        return
+    provenance.refuse_to_overwrite(out, ["schema.json"], force)
+    provenance.write_whole(out, {"schema.json": lambda path: path.write_text(text + "\n", encoding="utf-8")})
+    _say_saved(out, ["schema.json"])
+
+
+def _tabulate(
+    config: Path,
+    stem: str,
+    make: Callable[[Protocol], pd.DataFrame],
+    title: str,
+    as_json: bool,
+    seed: int,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Make a table from a config, save it, print it."""
+    import json
+
+    from . import provenance, tasks
+    from .config import load_protocol
+
+    if out is not None:
+        provenance.refuse_to_overwrite(out, provenance.file_names(stem), force)
+    protocol = load_protocol(config)
+    frame = make(protocol).drop(columns="index", errors="ignore")
+    stamp = {**tasks.stamp(protocol), "method": "exact", "seed": seed}
+    if out is not None:
+        _say_saved(out, provenance.save_table(frame, stamp, out, stem))
+    if as_json:
+        click.echo(provenance.as_json(frame, stamp))
+        return
+    from . import tables
+
+    tables.show(tables.frame(frame, f"{protocol.record.id}: {title}"))
+    tables.show(tables.assumed(json.loads(stamp["assumptions"])))
+
+
+def _say_saved(folder: Path, names: list[str]) -> None:
+    click.echo(f"wrote {', '.join(names)} to {folder}", err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""What a design is: settings, a decision on a batch of states, and a final choice.
+
+A design derives from `Design`, lists its settings as fields, and answers two questions about a batch of states:
+`propose` (which dose, or stop, before the limits that all designs share) and `conclude` (which dose is the MTD). The
+shared limits (largest sample, patients a dose, stopping at n) are applied once, in `decide`. A new design is
+one file and one line in the registry of this package.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from .._check import InputError, Settings, found_problems, whole
+from ..trial import COUNT, NO_DOSE, Cohort, States
+
+__all__ = ["Decision", "Design", "Probability", "Selection"]
+
+Probability = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a design does next, for a batch of states.
+
+    Attributes
+    ----------
+    dose : (states,) integer array
+        Dose index of the next cohort, -1 to stop.
+    size : (states,) integer array
+        Patients of the next cohort, 0 where the trial stops.
+    reason : (states,) integer array
+        Position of the reason in the design's ``reasons``.
+    admissible : (states, doses) bool array
+        Doses that the design's safety rules leave open.
+    memory : (states, k) integer array
+        The design's memory after this decision.
+    """
+
+    dose: np.ndarray
+    size: np.ndarray
+    reason: np.ndarray
+    admissible: np.ndarray
+    memory: np.ndarray
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The final choice of a batch of states.
+
+    Attributes
+    ----------
+    dose : (states,) integer array
+        Dose index named as MTD, -1 for none.
+    not_reached : (states,) bool array
+        Whether the top dose is named and the design's rule would have escalated from it.
+    """
+
+    dose: np.ndarray
+    not_reached: np.ndarray
+
+
+class Design(Settings, ABC):
+    """Settings that every design has, and the limits that it obeys.
+
+    Attributes
+    ----------
+    start
+        Level (from 1) of the first cohort.
+    cohort_size
+        Patients a cohort; a list gives them cohort by cohort, its last entry repeated.
+    max_n
+        Largest sample; none if the design ends by itself.
+    max_n_per_dose
+        Most patients on one dose: when the rule chooses a dose that is full, the trial stops.
+    stop_n, stop_n_at
+        Stop when this many patients are at "any" dose, at the dose "chosen" for the next cohort, at the dose where the rule
+        would "stay", or at a given level.
+    n_doses
+        Number of dose levels, where a caller does not say it otherwise.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    n_memory: ClassVar[int] = 0
+    shared_reasons: ClassVar[dict[str, str]] = {
+        "start": "first cohort",
+        "escalate": "escalate",
+        "stay": "stay at this dose",
+        "de-escalate": "de-escalate",
+        "max_n": "the largest sample is reached",
+        "dose_full": "the dose that the rule chooses has its largest number of patients",
+        "n_at_dose": "enough patients at the dose named by the stopping rule",
+        "too_toxic": "no dose is safe enough: the lowest is too toxic",
+    }
+    own_reasons: ClassVar[dict[str, str]] = {}
+
+    start: Count = 1
+    cohort_size: Count | tuple[Count, ...] = 3
+    max_n: Count | None = None
+    max_n_per_dose: Count | None = None
+    stop_n: Count | None = None
+    stop_n_at: Literal["any", "chosen", "stay"] | Count = "any"
+    n_doses: Annotated[int, Field(ge=1, le=30)] | None = None
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise InputError(found_problems(error, type(self))) from None
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        if isinstance(self.cohort_size, tuple) and not self.cohort_size:
+            raise ValueError("cohort_size is an empty list: give at least one size")
+        if self.max_n is not None and self.max_n_per_dose is not None and self.max_n_per_dose > self.max_n:
+            raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts max_n = {self.max_n}: it must not be larger")
+        if self.max_n is not None and self.stop_n is not None and self.stop_n > self.max_n:
+            raise ValueError(f"stop_n = {self.stop_n} contradicts max_n = {self.max_n}: it would never be reached")
+        if self.stop_n is not None and self.max_n_per_dose is not None and self.stop_n > self.max_n_per_dose:
+            raise ValueError(
+                f"stop_n = {self.stop_n} contradicts max_n_per_dose = {self.max_n_per_dose}: it would never be reached"
+            )
+        if self.stop_n is None and self.stop_n_at != "any":
+            raise ValueError(f"stop_n_at = {self.stop_n_at!r} has no effect without stop_n")
+        if self.n_doses is not None:
+            for name in ("start", "stop_n_at"):
+                level = getattr(self, name)
+                if isinstance(level, int) and level > self.n_doses:
+                    raise ValueError(f"{name} = {level} is not among the {self.n_doses} dose levels")
+        return self
+
+    def with_settings(self, **changes: Any) -> Self:
+        """The same design with some settings changed, checked again."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**given, **changes}) if changes else self
+
+    @property
+    def known_doses(self) -> int | None:
+        """Number of dose levels, if the settings tell."""
+        return self.n_doses
+
+    # What a design must answer ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Dose index or -1, reason and admissible doses of each state, before the shared limits.
+
+        The reason of a dose is worked out from the move, so only that of a stop counts. States have treated at least
+        one cohort.
+        """
+
+    @abstractmethod
+    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        """Dose index named as MTD or -1, and whether the rule would escalate from the top dose; counts only."""
+
+    def remember(self, states: States, dose: np.ndarray) -> np.ndarray:
+        """The memory, ``(states, n_memory)`` small integers, that goes with the next dose; none by default."""
+        return states.memory
+
+    @abstractmethod
+    def sentences(self) -> list[str]:
+        """The design's own rules as plain sentences."""
+
+    # What every design does ---------------------------------------------------------------------------------------
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Names of the reasons, in the order of their codes."""
+        return (*self.shared_reasons, *self.own_reasons)
+
+    def explain(self, reason: str) -> str:
+        """The sentence behind a reason's name."""
+        return {**self.shared_reasons, **self.own_reasons}[reason]
+
+    def code(self, reason: str) -> int:
+        """The integer that stands for a reason in arrays."""
+        return self.reasons.index(reason)
+
+    def decide(self, states: States) -> Decision:
+        """Next dose or stop of each state, with the limits that all designs share."""
+        planned_end = np.zeros(len(states), bool) if self.max_n is None else states.total >= self.max_n
+        if planned_end.all() and not self.own_reasons:
+            nothing = np.full(len(states), NO_DOSE)
+            reason = np.full(len(states), self.code("max_n"))
+            return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))
+        dose, reason, admissible = self.propose(states)
+        empty = states.cohorts == 0
+        dose = np.where(empty, self.start - 1, dose)
+        moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
+        moving = np.where(empty, self.code("start"), moves[np.sign(dose - states.last) + 1])
+        reason = np.where(dose >= 0, moving, reason)
+        # A trial at its planned end did not stop early for toxicity; but a design that ends by itself may end just there.
+        ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
+        for name, stops in [*self._stops(states, dose), ("max_n", planned_end & ~ends_by_itself)]:
+            dose, reason = np.where(stops, NO_DOSE, dose), np.where(stops, self.code(name), reason)
+        admissible &= ~planned_end[:, None]
+        return Decision(dose, self._size(states, dose), reason, admissible, self.remember(states, dose))
+
+    def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
+        """The state of one trial after the given cohorts, with what the design remembers of them."""
+        state = States.before_first(n_doses, (0,) * self.n_memory)
+        for cohort in cohorts:
+            whole("level", cohort.level, 1, n_doses)
+            dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
+            memory = self.decide(state).memory if self.n_memory else state.memory
+            state = replace(state, memory=memory).follow(slice(None), dose, size, dlts)
+        return state
+
+    def because(self, state: States) -> str:
+        """Why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""
+        return self.explain(self.reasons[int(self.decide(state).reason[0])])
+
+    def select(self, states: States) -> Selection:
+        """The dose that each state names as MTD; a pure function of its counts."""
+        dose, escalates = self.conclude(states)
+        return Selection(dose, (dose == states.n_doses - 1) & escalates)
+
+    def rules(self) -> list[str]:
+        """All rules of the design as plain sentences, in the order in which they apply."""
+        return [*self.sentences(), *self._limit_sentences()]
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *(f"  - {rule}" for rule in self.rules())])
+
+    def _stops(self, states: States, dose: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """The shared stopping rules; a later one takes the place of an earlier one's reason."""
+        going = dose >= 0
+        at_chosen = states.at(states.n, dose)
+        stops = []
+        if self.max_n_per_dose is not None:
+            stops.append(("dose_full", going & (at_chosen >= self.max_n_per_dose)))
+        if self.stop_n is not None:
+            if self.stop_n_at == "any":
+                count = states.n.max(axis=1)
+            elif isinstance(self.stop_n_at, int):
+                count = states.n[:, self.stop_n_at - 1]
+            else:
+                count = np.where((dose == states.last) | (self.stop_n_at == "chosen"), at_chosen, 0)
+            stops.append(("n_at_dose", going & (count >= self.stop_n)))
+        return stops
+
+    def planned_size(self, states: States) -> np.ndarray:
+        """Patients that the next cohort would have if no limit cut it short."""
+        if isinstance(self.cohort_size, int):
+            return np.full(len(states), self.cohort_size)
+        sizes = np.array(self.cohort_size)
+        return sizes[np.minimum(states.cohorts, len(sizes) - 1)]
+
+    def _size(self, states: States, dose: np.ndarray) -> np.ndarray:
+        size = self.planned_size(states)
+        if self.max_n is not None:
+            size = np.minimum(size, self.max_n - states.total)
+        if self.max_n_per_dose is not None:
+            size = np.minimum(size, self.max_n_per_dose - states.at(states.n, dose))
+        return np.where(dose >= 0, size, 0)
+
+    def _limit_sentences(self) -> list[str]:
+        size = self.cohort_size
+        cohorts = (
+            f"Cohorts of {size}" if isinstance(size, int) else f"Cohorts of {', '.join(map(str, size))}, then the last size again"
+        )
+        lines = [f"{cohorts}, starting at level {self.start}."]
+        if self.max_n_per_dose is not None:
+            lines.append(f"At most {self.max_n_per_dose} patients on a dose: when the rule chooses a full dose, the trial stops.")
+        if self.stop_n is not None:
+            place = f"at level {self.stop_n_at}" if isinstance(self.stop_n_at, int) else _PLACES[self.stop_n_at]
+            lines.append(f"Stop when {self.stop_n} patients are {place}.")
+        if self.max_n is not None:
+            lines.append(f"At most {self.max_n} patients in all; the last cohort is cut short if need be.")
+        return lines
+
+
+_PLACES = {
+    "any": "at any one dose",
+    "chosen": "at the dose chosen for the next cohort",
+    "stay": "at a dose where the rule would stay",
+}

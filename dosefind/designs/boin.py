@@ -1,0 +1,265 @@
+"""The Bayesian optimal interval design (BOIN).
+
+The DLT rate at the current dose is compared with two boundaries that minimise the chance of a wrong move: at or below the lower,
+escalate; above the upper, de-escalate. Liu and Yuan (2015), JRSS C 64:507-523, doi:10.1111/rssc.12089; elimination and
+final selection as in Yan et al. (2020), Journal of Statistical Software 94(13), doi:10.18637/jss.v094.i13.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from scipy.special import betaincc, betaincinv
+
+from .._check import whole
+from ..isotonic import pool
+from ..trial import States
+from .base import Design, Probability
+from .rules import TIE, above, highest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BOIN"]
+
+# A dose is judged for elimination from this many patients on.
+_MIN_ELIMINATION = 3
+# Beta(0.05, 0.05) prior of the final estimates, and the credible level of their interval.
+_PRIOR, _TAIL = 0.05, 0.025
+
+
+class BOIN(Design):
+    """BOIN.
+
+    Attributes
+    ----------
+    target
+        Target DLT rate.
+    p_saf, p_tox
+        Highest rate that is deemed too low and lowest that is deemed too toxic; 0.6 and 1.4 times the target if not given.
+    cutoff
+        A dose and all above are eliminated when P(p > target) > cutoff under a Beta(1, 1) prior, from three patients on.
+    extra_safe, offset
+        Whether the trial also stops when P(p_1 > target) > cutoff - offset at the lowest dose.
+    stay_at_1_of_3
+        Whether one DLT in three patients means "stay" instead of what the boundaries say.
+    bound_mtd
+        Whether the final choice must have an isotonic estimate below the de-escalation boundary.
+
+    Examples
+    --------
+    >>> BOIN(target=0.30).table(max_n=6)
+                 escalate_if_dlt_le  deescalate_if_dlt_ge  eliminate_if_dlt_ge
+    n_patients
+    1                             0                     1                 <NA>
+    2                             0                     1                 <NA>
+    3                             0                     2                    3
+    4                             0                     2                    3
+    5                             1                     2                    4
+    6                             1                     3                    4
+    """
+
+    kind: ClassVar[str] = "boin"
+    title: ClassVar[str] = "BOIN"
+    source: ClassVar[str] = "Liu and Yuan (2015), doi:10.1111/rssc.12089"
+
+    target: Probability
+    p_saf: Probability | None = None
+    p_tox: Probability | None = None
+    cutoff: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    extra_safe: bool = False
+    offset: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    stay_at_1_of_3: bool = False
+    bound_mtd: bool = False
+
+    @model_validator(mode="after")
+    def _rates_are_ordered(self) -> Self:
+        low, high = self.rates
+        if not low < self.target:
+            raise ValueError(f"p_saf = {low:g} must be below target = {self.target:g}")
+        if not self.target < high < 1:
+            raise ValueError(f"p_tox = {high:g} must lie between target = {self.target:g} and 1")
+        if "offset" in self.model_fields_set and not self.extra_safe:
+            raise ValueError(f"offset = {self.offset:g} has no effect without extra_safe = true")
+        return self
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The rates deemed too low and too toxic."""
+        low = 0.6 * self.target if self.p_saf is None else self.p_saf
+        return low, 1.4 * self.target if self.p_tox is None else self.p_tox
+
+    @property
+    def boundaries(self) -> tuple[float, float]:
+        """Escalation and de-escalation boundary for the observed DLT rate (Liu and Yuan 2015, equation 3)."""
+        low, high = self.rates
+        t = self.target
+        escalation = np.log((1 - low) / (1 - t)) / np.log(t * (1 - low) / (low * (1 - t)))
+        deescalation = np.log((1 - t) / (1 - high)) / np.log(high * (1 - t) / (t * (1 - high)))
+        return float(escalation), float(deescalation)
+
+    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        escalate_le, deescalate_ge, _, _ = self._limits(states.n)
+        n, y = states.here(states.n), states.here(states.y)
+        move = (y <= escalate_le[n]).astype(int) - (y >= deescalate_ge[n])
+        admissible = self._admissible(states)
+        wanted = np.clip(states.last + move, 0, states.n_doses - 1)
+        # Elimination takes away a dose and all above, so what is left starts at the lowest.
+        dose = np.minimum(wanted, admissible.sum(axis=1) - 1)
+        return dose, np.full(len(states), self.code("too_toxic")), admissible
+
+    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        tried = (states.n > 0) & self._admissible(states)
+        estimate = self._isotonic(states.n, states.y, tried)
+        if self.bound_mtd:
+            tried = tried & above(self.boundaries[1], np.where(tried, estimate, 1.0))
+        distance = np.where(tried, np.abs(estimate - self.target), np.inf)
+        closest = distance <= distance.min(axis=1, keepdims=True) + TIE
+        below = closest & above(self.target, np.where(tried, estimate, 1.0))
+        # Among equally near doses, the highest of those estimated below the target, else the lowest above it.
+        dose = np.where(below.any(axis=1), highest(below), np.argmax(closest, axis=1))
+        top_n, top_y = states.n[:, -1], states.y[:, -1]
+        return np.where(tried.any(axis=1), dose, -1), top_y <= self._limits(states.n)[0][top_n]
+
+    def because(self, state: States) -> str:
+        decision = self.decide(state)
+        reason = self.reasons[int(decision.reason[0])]
+        n, y = int(state.here(state.n)[0]), int(state.here(state.y)[0])
+        if n == 0 or reason == "max_n":
+            return self.explain(reason)
+        low, high = self.boundaries
+        rate = f"{y} DLT{'s' * (y != 1)} in {n} patient{'s' * (n != 1)} at level {int(state.last[0]) + 1}, a rate of {y / n:.3f}"
+        place = (
+            f"at most {low:.3f}"
+            if y <= low * n + TIE
+            else f"above {high:.3f}"
+            if y > high * n + TIE
+            else f"between {low:.3f} and {high:.3f}"
+        )
+        if self.stay_at_1_of_3 and (n, y) == (3, 1):
+            place = "for which the 1 of 3 rule says stay"
+        shut = np.flatnonzero(~decision.admissible[0])
+        gone = f"; level {shut[0] + 1} and above are eliminated" if len(shut) else ""
+        return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
+
+    def table(self, max_n: int = 30) -> pd.DataFrame:
+        """Decision table: DLTs among n patients at the current dose that lead to each move.
+
+        Parameters
+        ----------
+        max_n
+            Largest number of patients.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each n from 1 to ``max_n``; "<NA>" where no number of DLTs eliminates. With ``extra_safe``,
+            a further column for stopping at the lowest dose.
+        """
+        import pandas as pd
+
+        limits = self._limits_up_to(whole("max_n", max_n, 1))
+        names = ["escalate_if_dlt_le", "deescalate_if_dlt_ge", "eliminate_if_dlt_ge", "stop_lowest_if_dlt_ge"]
+        n = np.arange(1, max_n + 1)
+        columns = {name: pd.array(limit[1:], dtype="Int64") for name, limit in zip(names, limits, strict=True)}
+        frame = pd.DataFrame(columns, index=pd.Index(n, name="n_patients"))
+        for name in names[2:]:
+            frame.loc[frame[name] > n, name] = pd.NA
+        return frame if self.extra_safe else frame[names[:3]]
+
+    def estimates(self, n: Any, y: Any) -> pd.DataFrame:
+        """Estimates on which the final choice rests, with interval and P(overdose).
+
+        Parameters
+        ----------
+        n, y : (doses,) arrays
+            Patients and DLTs at each dose.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a level: patients, DLTs, isotonic estimate, 95% credible interval and P(p > target), the latter three
+            isotonic too; missing where nobody was treated.
+        """
+        import pandas as pd
+
+        states = States.counts(n, y)
+        a, b = states.y + _PRIOR, states.n - states.y + _PRIOR
+        tried = states.n > 0
+        # An untried dose has no estimate of its own; the pooling leaves it out.
+        weights = self._precision(states.n, states.y)
+        columns = {
+            "patients": states.n[0],
+            "dlts": states.y[0],
+            "estimate": pool(a / (a + b), weights, tried)[0],
+            "lower": pool(betaincinv(a, b, _TAIL), weights, tried)[0],
+            "upper": pool(betaincinv(a, b, 1 - _TAIL), weights, tried)[0],
+            "p_overdose": pool(betaincc(a, b, self.target), np.ones(a.shape), tried)[0],
+        }
+        return pd.DataFrame(columns, index=pd.RangeIndex(1, states.n_doses + 1, name="level"))
+
+    def sentences(self) -> list[str]:
+        low, high = self.boundaries
+        rules = [
+            f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is at most {low:.4f}, de-escalate when it is above {high:.4f}, else stay.",
+            f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1) is eliminated with all doses above; if the lowest is eliminated, the trial stops without an MTD.",
+        ]
+        if self.stay_at_1_of_3:
+            rules.append("1 DLT in 3 patients: stay, whatever the boundaries say.")
+        if self.extra_safe:
+            rules.append(f"The trial also stops when P(p_1 > {self.target:g}) > {self.cutoff - self.offset:g} at the lowest dose.")
+        bound = f", its estimate below {high:.4f}" if self.bound_mtd else ""
+        rules.append(f"The MTD is the treated, not eliminated dose whose isotonic estimate is nearest to the target{bound}.")
+        return rules
+
+    def _admissible(self, states: States) -> np.ndarray:
+        _, _, eliminate_ge, stop_ge = self._limits(states.n)
+        toxic = states.y >= eliminate_ge[states.n]
+        if self.extra_safe:
+            toxic[:, 0] |= states.y[:, 0] >= stop_ge[states.n[:, 0]]
+        return ~np.logical_or.accumulate(toxic, axis=1)
+
+    @staticmethod
+    def _precision(n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Inverse variance of Beta(y + 0.05, n - y + 0.05)."""
+        a, b = y + _PRIOR, n - y + _PRIOR
+        return (a + b) ** 2 * (a + b + 1) / (a * b)
+
+    def _isotonic(self, n: np.ndarray, y: np.ndarray, tried: np.ndarray) -> np.ndarray:
+        return pool((y + _PRIOR) / (n + 2 * _PRIOR), self._precision(n, y), tried)
+
+    def _limits(self, n: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Integer limits that reach at least to the largest n."""
+        most = int(n.max(initial=0))
+        if len(self._known_limits[0]) <= most:
+            self._known_limits[:] = self._limits_up_to(2 * most)
+        escalate, deescalate, eliminate, stop = self._known_limits
+        return escalate, deescalate, eliminate, stop
+
+    @cached_property
+    def _known_limits(self) -> list[np.ndarray]:
+        return list(self._limits_up_to(60))
+
+    def _limits_up_to(self, max_n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Integer limits by number of patients 0 to ``max_n``: escalate at most, de-escalate, eliminate, stop at least."""
+        n = np.arange(max_n + 1)
+        low, high = self.boundaries
+        escalate = np.floor(low * n + TIE).astype(int)
+        # A rate equal to the upper boundary stays.
+        deescalate = np.floor(high * n + TIE).astype(int) + 1
+        eliminate = self._fewest_dlts_above(self.cutoff, n)
+        stop = self._fewest_dlts_above(self.cutoff - self.offset, n) if self.extra_safe else n + 1
+        deescalate = np.minimum(deescalate, eliminate)
+        if self.stay_at_1_of_3:
+            escalate[3:4], deescalate[3:4] = 0, 2
+        return escalate, deescalate, eliminate, stop
+
+    def _fewest_dlts_above(self, cutoff: float, n: np.ndarray) -> np.ndarray:
+        """Fewest DLTs among n patients with P(p > target) > cutoff under Beta(1, 1); n + 1 if there are none."""
+        patients, dlts = np.meshgrid(n, n, indexing="ij")
+        judged = (patients >= _MIN_ELIMINATION) & (dlts <= patients)
+        toxic = judged & above(betaincc(dlts + 1.0, np.maximum(patients - dlts, 0) + 1.0, self.target), cutoff)
+        return np.where(toxic.any(axis=1), np.argmax(toxic, axis=1), n + 1)

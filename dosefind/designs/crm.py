@@ -1,0 +1,332 @@
+"""The continual reassessment method (CRM) with a one-parameter curve and a normal prior.
+
+After each cohort the curve is fitted to all data and the next cohort gets the dose whose estimated DLT rate is nearest to
+the target. O'Quigley, Pepe and Fisher (1990), Biometrics 46:33-48, doi:10.2307/2531628; restrictions on escalation as in
+Goodman, Zahurak and Piantadosi (1995), doi:10.1002/sim.4780141102, and Cheung (2005), Biometrika 92:863-873,
+doi:10.1093/biomet/92.4.863.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+from scipy.special import betaincc, ndtri
+
+from .._check import Settings
+from ..models import CURVES, OneParameterCurve
+from ..models.elicitation import skeleton as calibrated
+from ..posterior.quadrature import FLOOR, Quadrature, below_weights
+from ..trial import States, parse_outcomes
+from .base import Design, Probability
+from .rules import TIE, above, at_least, nearest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["CRM", "Indifference"]
+
+
+class Indifference(Settings):
+    """A skeleton said by its indifference interval, target -+ halfwidth, and the level that is the MTD a priori."""
+
+    halfwidth: Annotated[float, Field(gt=0, lt=0.5)]
+    mtd_level: Annotated[int, Field(ge=1)]
+
+
+class CRM(Design):
+    """CRM.
+
+    Attributes
+    ----------
+    target
+        Target DLT rate.
+    skeleton
+        DLT probability of each dose a priori, strictly increasing; or ``{"halfwidth": h, "mtd_level": k}``, from which it
+        is calibrated for ``n_doses`` doses.
+    model
+        "power" (dfcrm's "empiric") or "logistic".
+    intercept
+        Intercept of the logistic model.
+    prior_sd
+        Prior standard deviation of the curve's parameter, the square root of 1.34 by default as in dfcrm.
+    recommend
+        "plug-in": the curve at the posterior mean of its parameter (dfcrm); "mean": the posterior mean of each DLT rate.
+    no_skip
+        Escalate by at most one level above the "last" dose given, above the highest "tried", or "off".
+    coherence
+        "escalation": no escalation when the latest cohort's DLT rate was at or above the target; "both": nor
+        de-escalation when it had no DLT; "off".
+    safety_cutoff, safety_by, safety_min_n
+        Stop when P(p_1 > target) > cutoff, by the "model" or by a "beta" posterior with a Beta(1, 1) prior on the lowest dose
+        alone, once that dose has ``safety_min_n`` patients; no such rule where the cutoff is not given.
+    final
+        The final choice is among doses "tried", or the "model"'s, which can be a dose that nobody received (dfcrm's simulator).
+
+    Examples
+    --------
+    >>> design = CRM(skeleton=(0.05, 0.12, 0.25, 0.4, 0.55), target=0.25, model="logistic")
+    >>> round(float(design.fit("3N 5N 5T 3N 4N").estimate), 2)
+    0.28
+    """
+
+    kind: ClassVar[str] = "crm"
+    title: ClassVar[str] = "CRM"
+    source: ClassVar[str] = "O'Quigley, Pepe and Fisher (1990), doi:10.2307/2531628"
+
+    target: Probability
+    skeleton: tuple[Probability, ...] | Indifference
+    model: Literal["power", "logistic"] = "power"
+    intercept: float = 3.0
+    prior_sd: Annotated[float, Field(gt=0, le=10)] = 1.34**0.5
+    recommend: Literal["plug-in", "mean"] = "plug-in"
+    no_skip: Literal["last", "tried", "off"] = "last"
+    coherence: Literal["escalation", "both", "off"] = "escalation"
+    safety_cutoff: Probability | None = None
+    safety_by: Literal["model", "beta"] = "model"
+    safety_min_n: Annotated[int, Field(ge=1)] = 3
+    final: Literal["tried", "model"] = "tried"
+
+    @field_validator("skeleton", mode="before")
+    @classmethod
+    def _plain_sequence(cls, value: Any) -> Any:
+        return tuple(value.tolist()) if isinstance(value, np.ndarray) else value
+
+    @field_validator("skeleton")
+    @classmethod
+    def _skeleton_increases(cls, value: Any) -> Any:
+        if isinstance(value, tuple) and (len(value) == 0 or any(b <= a for a, b in zip(value, value[1:], strict=False))):
+            raise ValueError("must hold one probability a dose, strictly increasing")
+        return value
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        if isinstance(self.skeleton, tuple):
+            if self.n_doses is not None and len(self.skeleton) != self.n_doses:
+                raise ValueError(f"skeleton has {len(self.skeleton)} values for {self.n_doses} doses: it must have one a dose")
+        elif self.n_doses is None:
+            raise ValueError("n_doses is needed to make a skeleton from an indifference interval")
+        if "intercept" in self.model_fields_set and self.model != "logistic":
+            raise ValueError(f"intercept = {self.intercept:g} has no effect with model = {self.model!r}")
+        ceiling = 1 / (1 + np.exp(-self.intercept)) if self.model == "logistic" else 1.0
+        if max(self.target, *self.levels) >= ceiling:
+            raise ValueError(
+                f"intercept = {self.intercept:g} keeps every rate below {ceiling:.3f}: skeleton and target must lie below that"
+            )
+        if self.safety_cutoff is None:
+            for name in ("safety_by", "safety_min_n"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} = {getattr(self, name)!r} has no effect without safety_cutoff")
+        return self
+
+    @property
+    def known_doses(self) -> int | None:
+        return len(self.levels)
+
+    @cached_property
+    def levels(self) -> tuple[float, ...]:
+        """The skeleton as numbers, one a dose."""
+        if isinstance(self.skeleton, tuple):
+            return self.skeleton
+        return calibrated(
+            self.skeleton.halfwidth,
+            target=self.target,
+            mtd_level=self.skeleton.mtd_level,
+            n_doses=self.n_doses or 0,
+            model=self.model,
+            intercept=self.intercept,
+        )
+
+    @cached_property
+    def curve(self) -> OneParameterCurve:
+        """The dose-toxicity curve with its prior."""
+        options: dict[str, Any] = {"intercept": self.intercept} if self.model == "logistic" else {}
+        return CURVES[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **options)
+
+    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        best, too_toxic, _ = states.by_counts(self._evaluate)
+        last, index = states.last, np.arange(states.n_doses)
+        ceiling = np.full(len(states), states.n_doses - 1)
+        if self.no_skip != "off":
+            base = last if self.no_skip == "last" else states.n_doses - 1 - np.argmax((states.n > 0)[:, ::-1], axis=1)
+            ceiling = np.minimum(ceiling, base + 1)
+        if self.coherence != "off":
+            toxic_cohort = at_least(states.last_y, self.target * states.last_n)
+            ceiling = np.where(toxic_cohort, np.minimum(ceiling, last), ceiling)
+        dose = np.minimum(best, ceiling)
+        if self.coherence == "both":
+            dose = np.where(states.last_y == 0, np.maximum(dose, np.minimum(last, ceiling)), dose)
+        admissible = (index <= ceiling[:, None]) & ~too_toxic[:, None]
+        return np.where(too_toxic, -1, dose), np.full(len(states), self.code("too_toxic")), admissible
+
+    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        best, too_toxic, beyond_top = self._evaluate(states.n, states.y)
+        if self.final == "tried":
+            tried = states.n > 0
+            rows = np.flatnonzero(~tried[np.arange(len(states)), best])
+            if len(rows):
+                best[rows] = self._nearest_tried(states.n[rows], states.y[rows], tried[rows])
+        return np.where(too_toxic, -1, best), beyond_top
+
+    def because(self, state: States) -> str:
+        reason = self.reasons[int(self.decide(state).reason[0])]
+        if reason in ("start", "max_n"):
+            return self.explain(reason)
+        values, _, _ = self._moments.expect(state.n, state.y)
+        rates = values[0, 2:] if self.recommend == "mean" else self.curve.probabilities(values[0, 0])[0]
+        shown = ", ".join(f"{p:.3f}" for p in rates)
+        best = int(self._evaluate(state.n, state.y)[0][0]) + 1
+        text = f"estimated DLT rates {shown}, nearest to {self.target:g} at level {best}"
+        if reason not in ("escalate", "stay", "de-escalate"):
+            return f"{text}: {self.explain(reason)}"
+        return text if int(self.decide(state).dose[0]) + 1 == best else f"{text}, held back by the rules on skipping and coherence"
+
+    def fit(self, outcomes: str) -> xr.Dataset:
+        """Posterior of the curve after the given outcomes.
+
+        Parameters
+        ----------
+        outcomes
+            Outcome notation, such as ``"1NNN 2NNT"``.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``estimate`` and ``variance`` of the parameter, ``plug_in`` (dose), the curve at the estimate, with its 90% interval
+            ``plug_in_lower`` and ``plug_in_upper`` (estimate -+ 1.645 standard deviations, as dfcrm has it), ``mean`` (dose), the
+            posterior mean of each DLT rate, ``log_evidence``, and ``recommended``, the level nearest to the target.
+        """
+        import xarray as xr
+
+        state = self.state_after(parse_outcomes(outcomes), len(self.levels))
+        values, error, log_evidence = self._moments.expect(state.n, state.y)
+        estimate, square, mean = values[0, 0], values[0, 1], values[0, 2:]
+        variance = square - estimate**2
+        edges = estimate + np.array([0, 1, -1]) * ndtri(0.95) * np.sqrt(variance)
+        plug_in, lower, upper = self.curve.probabilities(edges)
+        best = self._evaluate(state.n, state.y)[0][0]
+        return xr.Dataset(
+            {
+                "estimate": estimate,
+                "variance": variance,
+                "plug_in": ("dose", plug_in),
+                "plug_in_lower": ("dose", lower),
+                "plug_in_upper": ("dose", upper),
+                "mean": ("dose", mean),
+                "log_evidence": log_evidence[0],
+                "recommended": best + 1,
+            },
+            coords={"dose": np.arange(1, len(self.levels) + 1)},
+            attrs={"method": "quadrature", "quadrature_error": float(error.max()), "recommend": self.recommend},
+        )
+
+    def sentences(self) -> list[str]:
+        levels = ", ".join(f"{p:.4g}" for p in self.levels)
+        form = f"logistic (intercept {self.intercept:g})" if self.model == "logistic" else "power"
+        estimate = (
+            "the curve at the posterior mean of its parameter"
+            if self.recommend == "plug-in"
+            else "the posterior mean of each DLT rate"
+        )
+        rules = [
+            f"Target DLT rate {self.target:g}. Curve: {form}, skeleton {levels}; its parameter has a Normal(0, {self.prior_sd**2:.4g}) prior.",
+            f"The next cohort gets the dose whose estimated DLT rate is nearest to the target, the lower on ties; the estimate is {estimate}.",
+        ]
+        if self.no_skip != "off":
+            base = "last dose given" if self.no_skip == "last" else "highest dose tried"
+            rules.append(f"No skipping: at most one level above the {base}.")
+        if self.coherence != "off":
+            rules.append(f"No escalation straight after a cohort with a DLT rate of {self.target:g} or more.")
+        if self.coherence == "both":
+            rules.append("No de-escalation straight after a cohort without a DLT.")
+        if self.safety_cutoff is not None:
+            by = "by the model" if self.safety_by == "model" else "under a Beta(1, 1) prior on that dose alone"
+            rules.append(
+                f"Stop without an MTD when P(p_1 > {self.target:g}) > {self.safety_cutoff:g} {by}, once the lowest dose has {self.safety_min_n} patients."
+            )
+        among = "among the doses given" if self.final == "tried" else "whether or not anybody received it"
+        rules.append(f"The MTD is the dose whose estimated DLT rate is nearest to the target, {among}.")
+        return rules
+
+    # The fit -----------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Nearest dose, whether the lowest is too toxic, whether the rule would go above the top; each ``(states,)``."""
+        values, _, _ = self._decisive.expect(n, y, self._decided)
+        if self.recommend == "mean":
+            rates = values[:, : len(self.levels)]
+            best, beyond_top = nearest(rates, self.target, np.ones(rates.shape, bool)), above(self._top_edge[0], rates[:, -1])
+        else:
+            best, beyond_top = above(values[:, 0], self._boundaries[:, None]).sum(axis=0), above(values[:, 0], self._top_edge[1])
+        return best, self._too_toxic(n, y, values[:, -1]), beyond_top
+
+    def _too_toxic(self, n: np.ndarray, y: np.ndarray, by_model: np.ndarray) -> np.ndarray:
+        if self.safety_cutoff is None:
+            return np.zeros(len(n), bool)
+        by_beta = self.safety_by == "beta"
+        p_over = betaincc(y[:, 0] + 1.0, n[:, 0] - y[:, 0] + 1.0, self.target) if by_beta else by_model
+        return above(p_over, self.safety_cutoff) & (n[:, 0] >= self.safety_min_n)
+
+    def _decided(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Whether every comparison that hangs on these values comes out the same within their error."""
+        if self.recommend == "mean":
+            distance = np.sort(np.abs(values[:, : len(self.levels)] - self.target), axis=1)
+            margin = np.abs(values[:, len(self.levels) - 1] - self._top_edge[0])
+            if distance.shape[1] > 1:
+                margin = np.minimum(margin, (distance[:, 1] - distance[:, 0]) / 2)
+        else:
+            edges = np.append(self._boundaries, self._top_edge[1])
+            margin = np.abs(values[:, 0] - edges[:, None]).min(axis=0)
+        if self._judges_by_model:
+            margin = np.minimum(margin, np.abs(values[:, -1] - (self.safety_cutoff or 0.0)))
+        worst = error.max(axis=1)
+        return (margin > worst + TIE) | (worst < FLOOR)
+
+    def _nearest_tried(self, n: np.ndarray, y: np.ndarray, tried: np.ndarray) -> np.ndarray:
+        values, _, _ = self._moments.expect(n, y)
+        rates = values[:, 2:] if self.recommend == "mean" else self.curve.probabilities(values[:, 0])
+        return nearest(rates, self.target, tried)
+
+    @property
+    def _judges_by_model(self) -> bool:
+        return self.safety_cutoff is not None and self.safety_by == "model"
+
+    @cached_property
+    def _boundaries(self) -> np.ndarray:
+        return self.curve.boundaries(self.target)
+
+    @cached_property
+    def _top_edge(self) -> tuple[float, float]:
+        """Rate and parameter at which the top dose would be left for one more of the same spacing above it.
+
+        Spacing is that of the two top doses: half the width of the interval within which they are not told apart.
+        """
+        rate = self.target
+        if len(self._boundaries):
+            rate = float(self.curve.probabilities(self._boundaries[-1])[0, -2])
+        return rate, self.curve.crossing(len(self.levels) - 1, rate)
+
+    @cached_property
+    def _decisive(self) -> Quadrature:
+        """Quadrature of just what a decision needs."""
+        return Quadrature(self.curve, self._decisive_columns)
+
+    def _decisive_columns(self, z: np.ndarray, step: float) -> np.ndarray:
+        b = z * self.prior_sd
+        columns = self.curve.probabilities(b) if self.recommend == "mean" else b[:, None]
+        if not self._judges_by_model:
+            return columns
+        # The lowest dose is above the target where b is below the crossing.
+        bound = self.curve.crossing(0, self.target) / self.prior_sd
+        return np.column_stack([columns, below_weights(z, step, bound)])
+
+    @cached_property
+    def _moments(self) -> Quadrature:
+        """Quadrature of everything that a report shows."""
+        return Quadrature(self.curve, self._moment_columns)
+
+    def _moment_columns(self, z: np.ndarray, step: float) -> np.ndarray:
+        b = z * self.prior_sd
+        return np.column_stack([b, b**2, self.curve.probabilities(b)])

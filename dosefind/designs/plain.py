@@ -1,0 +1,115 @@
+"""A design made of a plain function of one trial, for readers who do not think in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import ConfigDict
+
+from .._check import InputError, Problem
+from ..trial import States
+from .base import Design
+
+__all__ = ["PlainRule", "Trial", "design_from_rule"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as a plain rule sees it; levels from 1, ``None`` before the first cohort.
+
+    Attributes
+    ----------
+    n, y : tuple of int
+        Patients and DLTs at each level.
+    level : int or None
+        Level of the latest cohort; ``None`` when only the counts are known, as for a final choice.
+    last_n, last_y : int
+        Size of the latest cohort and its DLTs.
+    """
+
+    n: tuple[int, ...]
+    y: tuple[int, ...]
+    level: int | None
+    last_n: int
+    last_y: int
+
+    @property
+    def n_doses(self) -> int:
+        return len(self.n)
+
+
+class PlainRule(Design):
+    """A design whose decisions come from two plain functions, each called once a distinct state."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    kind: ClassVar[str] = "rule"
+    title: ClassVar[str] = "Plain rule"
+    source: ClassVar[str] = "the function given"
+    own_reasons: ClassVar[dict[str, str]] = {"rule": "the rule ends the trial"}
+
+    rule: Callable[[Trial], int | None]
+    choose: Callable[[Trial], int | None]
+
+    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = np.column_stack([states.n, states.y, states.last, states.last_n, states.last_y])
+        dose = self._each(self.rule, rows, states.n_doses, "rule")
+        reason = np.full(len(states), self.code("rule"))
+        return dose, reason, np.ones(states.n.shape, bool)
+
+    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        unknown = np.full((len(states), 3), (-1, 0, 0))
+        dose = self._each(self.choose, np.column_stack([states.n, states.y, unknown]), states.n_doses, "choose")
+        return dose, np.zeros(len(states), bool)
+
+    def sentences(self) -> list[str]:
+        text = (self.rule.__doc__ or "").strip().splitlines()
+        return [text[0] if text else f"The function {getattr(self.rule, '__name__', 'given')}."]
+
+    @staticmethod
+    def _each(function: Callable[[Trial], int | None], rows: np.ndarray, doses: int, name: str) -> np.ndarray:
+        distinct, inverse = np.unique(rows, axis=0, return_inverse=True)
+        answers = np.empty(len(distinct), np.int64)
+        for i, row in enumerate(distinct.tolist()):
+            n, y, (last, last_n, last_y) = tuple(row[:doses]), tuple(row[doses : 2 * doses]), row[2 * doses :]
+            trial = Trial(n, y, last + 1 if last >= 0 else None, last_n, last_y)
+            # The empty trial is the start level's; a rule need not know it.
+            level = None if last < 0 and name == "rule" else function(trial)
+            if level is not None and (
+                isinstance(level, bool) or not isinstance(level, (int, np.integer)) or not 1 <= level <= doses
+            ):
+                raise InputError(Problem(name, level, f"must return a level from 1 to {doses}, or None; it was given {trial}"))
+            answers[i] = -1 if level is None else level - 1
+        return answers[inverse.ravel()]
+
+
+def design_from_rule(rule: Callable[[Trial], int | None], *, choose: Callable[[Trial], int | None], **limits: Any) -> PlainRule:
+    """Make a design of a plain function of one trial.
+
+    Parameters
+    ----------
+    rule
+        From a `Trial` to the level of the next cohort, or ``None`` to stop. It must depend on nothing else.
+    choose
+        From a `Trial`, of which only the counts are known, to the level named as MTD, or ``None``.
+    **limits
+        The settings that every design has: ``start``, ``cohort_size``, ``max_n`` and so on.
+
+    Returns
+    -------
+    PlainRule
+
+    Examples
+    --------
+    >>> def up_or_stop(trial):
+    ...     "Go up until the first DLT."
+    ...     done = trial.last_y > 0 or trial.level == trial.n_doses
+    ...     return None if done else trial.level + 1
+    >>> design = design_from_rule(up_or_stop, choose=lambda trial: None, cohort_size=1)
+    >>> from dosefind import decide
+    >>> print(decide(design, "1N", n_doses=3))
+    escalate to level 2, 1 patient: escalate
+    """
+    return PlainRule(rule=rule, choose=choose, **limits)

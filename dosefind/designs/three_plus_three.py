@@ -1,0 +1,124 @@
+"""The 3+3 design, as NCT05962762 writes it and in its usual variants.
+
+Three patients a dose; none with a DLT: go up; one: treat three more there, and go up if it stays at one of six; two or
+more: the dose is too toxic, and the dose below is the MTD. Storer (1989), Biometrics 45:925-937, doi:10.2307/2531693;
+variants as in Korn et al. (1994), Statistics in Medicine 13:1799-1806, doi:10.1002/sim.4780131802.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from ..trial import States
+from .base import Design
+from .rules import highest
+
+__all__ = ["ThreePlusThree"]
+
+
+class ThreePlusThree(Design):
+    """3+3.
+
+    Attributes
+    ----------
+    expand_after_two
+        What two or three DLTs among a dose's first three lead to: False, stop there; True, treat three more, to read
+        "2 DLTs in 6" to the letter.
+    six_at_mtd
+        Whether a dose below a toxic one needs six patients to be the MTD; if so the trial de-escalates to treat them.
+    six_at_top
+        Whether the top dose needs six patients to be called tolerated.
+
+    Examples
+    --------
+    >>> from dosefind import decide
+    >>> print(decide(ThreePlusThree(), "1NNN 2NNT", n_doses=3))
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2
+    """
+
+    kind: ClassVar[str] = "3+3"
+    title: ClassVar[str] = "3+3"
+    source: ClassVar[str] = "Storer (1989), doi:10.2307/2531693"
+    own_reasons: ClassVar[dict[str, str]] = {
+        "no_dose": "the lowest dose is too toxic",
+        "mtd_below": "this dose is too toxic and the dose below is the MTD",
+        "top_tolerated": "the top dose is tolerated",
+    }
+
+    cohort_size: Literal[3] = 3
+    expand_after_two: bool = False
+    six_at_mtd: bool = False
+    six_at_top: bool = False
+
+    @model_validator(mode="after")
+    def _groups_of_six_fit(self) -> Self:
+        if self.max_n_per_dose is not None and self.max_n_per_dose < 6:
+            raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts the 3+3, which treats up to six patients a dose")
+        return self
+
+    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        tolerated, toxic, admissible = self._verdicts(states)
+        index = np.arange(states.n_doses)
+        below_toxic = highest(admissible)
+        highest_open = np.where(states.here(tolerated), states.last + 1, states.last)
+        wanted = np.minimum(highest_open, below_toxic)
+        candidate = np.clip(wanted, 0, states.n_doses - 1)
+        # The dose that nothing separates from being the MTD: tolerated, and the one above toxic or not there.
+        is_top = candidate == states.n_doses - 1
+        needs_six = np.where(is_top & ~toxic.any(axis=1), self.six_at_top, self.six_at_mtd)
+        chosen = index == candidate[:, None]
+        settled = (tolerated & chosen).any(axis=1) & (~needs_six | ((states.n * chosen).sum(axis=1) >= 6))
+        settled &= (candidate == below_toxic) | (wanted >= states.n_doses)
+        ends = np.where(is_top & ~toxic.any(axis=1), self.code("top_tolerated"), self.code("mtd_below"))
+        reason = np.where(wanted < 0, self.code("no_dose"), ends)
+        return np.where((wanted < 0) | settled, -1, candidate), reason, admissible
+
+    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        tolerated, toxic, admissible = self._verdicts(states)
+        enough = np.full(states.n.shape, not self.six_at_mtd)
+        enough[:, -1] = ~toxic.any(axis=1) & (not self.six_at_top)
+        dose = highest(tolerated & admissible & (enough | (states.n >= 6)))
+        return dose, np.ones(len(states), bool)
+
+    def _verdicts(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which doses are tolerated, which are toxic, and which lie below every toxic one."""
+        n, y = states.n, states.y
+        tolerated = ((n >= 3) & (y == 0)) | ((n >= 6) & (y == 1))
+        toxic = (y >= 2) & ((n >= 6) | (not self.expand_after_two))
+        return tolerated, toxic, ~np.logical_or.accumulate(toxic, axis=1)
+
+    def planned_size(self, states: States) -> np.ndarray:
+        """Fill the group up to three, or to six."""
+        return 3 - states.here(states.n) % 3
+
+    def because(self, state: States) -> str:
+        reason = self.reasons[int(self.decide(state).reason[0])]
+        if reason in ("start", "max_n"):
+            return self.explain(reason)
+        level, n, y = int(state.last[0]) + 1, int(state.here(state.n)[0]), int(state.here(state.y)[0])
+        text = f"{y} DLT{'s' * (y != 1)} in {n} patients at level {level}"
+        return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
+
+    def sentences(self) -> list[str]:
+        two = (
+            "three more patients are treated there, and two or more DLTs in six end the escalation"
+            if self.expand_after_two
+            else "the escalation ends at once"
+        )
+        below = (
+            "with six patients; where it has three, three more are treated there, and it too can prove too toxic"
+            if self.six_at_mtd
+            else "also where it has three patients only"
+        )
+        top = "six patients" if self.six_at_top else "0 of 3 or at most 1 of 6"
+        return [
+            "0 DLTs in three patients: escalate to the next dose.",
+            "1 DLT in three patients: three more at the same dose; still 1 in six: escalate.",
+            f"2 or more DLTs in three patients: {two}.",
+            "2 or more DLTs in six patients: the dose is too toxic and the escalation ends.",
+            f"The MTD is the dose below the one that is too toxic, {below}; if the lowest dose is too toxic there is no MTD.",
+            f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
+        ]

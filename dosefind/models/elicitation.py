@@ -1,0 +1,101 @@
+"""Skeletons from an indifference interval, and the intervals that a skeleton implies.
+
+A skeleton is calibrated so that neighbouring doses are told apart exactly at the edges of an interval around the
+target: Lee and Cheung (2009), Clinical Trials 6:227-238, doi:10.1177/1740774509105076. On the scale u(p) of the
+curve, on which its parameter is a shift, that skeleton is equally spaced, so it is written down rather than solved for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._check import InputError, Problem, one_of, probability, whole
+from . import CURVES, OneParameterCurve
+
+__all__ = ["indifference_intervals", "skeleton"]
+
+
+def skeleton(
+    halfwidth: float, *, target: float, mtd_level: int, n_doses: int, model: str = "power", intercept: float = 3.0
+) -> tuple[float, ...]:
+    """Skeleton whose indifference intervals are ``target`` -+ ``halfwidth`` at every dose (dfcrm's ``getprior``).
+
+    Parameters
+    ----------
+    halfwidth
+        Half the width of the indifference interval.
+    target
+        Target DLT rate.
+    mtd_level
+        Level (from 1) that is the MTD a priori; its skeleton value is the target.
+    n_doses
+        Number of dose levels.
+    model
+        "power" or "logistic".
+    intercept
+        Intercept of the logistic model.
+
+    Returns
+    -------
+    tuple of float
+        One probability a dose, strictly increasing.
+
+    Raises
+    ------
+    InputError
+        If the interval leaves (0, 1), or the skeleton does at the far doses.
+
+    Examples
+    --------
+    >>> [round(p, 3) for p in skeleton(0.05, target=0.25, mtd_level=2, n_doses=3)]
+    [0.157, 0.25, 0.355]
+    """
+    target = probability("target", target)
+    whole("n_doses", n_doses, 1)
+    whole("mtd_level", mtd_level, 1, n_doses)
+    ceiling = 1.0 if model == "power" else 1 / (1 + np.exp(-intercept))
+    if not 0 < halfwidth < min(target, ceiling - target):
+        raise InputError(Problem("halfwidth", halfwidth, f"must be above 0 and keep target -+ halfwidth inside (0, {ceiling:.4g})"))
+    curve = _curve(model, (target,), intercept)
+    step = curve.scale(target + halfwidth) - curve.scale(target - halfwidth)
+    u = curve.scale(target) + step * (np.arange(1, n_doses + 1) - mtd_level)
+    values = np.exp(curve.log_at(u)[0])
+    if not (np.all(np.diff(values) > 0) and values[0] > 1e-300):
+        raise InputError(Problem("halfwidth", halfwidth, f"too wide: the skeleton {values.tolist()} leaves (0, 1)"))
+    return tuple(values.tolist())
+
+
+def indifference_intervals(
+    skeleton: tuple[float, ...], *, target: float, model: str = "power", intercept: float = 3.0
+) -> dict[str, np.ndarray]:
+    """Where each dose is recommended, and the DLT rates there (dfcrm's ``crmsens``).
+
+    Parameters
+    ----------
+    skeleton, target, model, intercept
+        As for `skeleton`.
+
+    Returns
+    -------
+    dict
+        ``parameter`` (doses, 2): the values of b between which the dose is nearest to the target, outermost ones
+        infinite. ``rate`` (doses, 2): the DLT rate of the dose's lower and upper neighbours' boundary, NaN at the ends;
+        a dose whose true rate lies inside is recommended in the limit of many patients.
+    """
+    curve = _curve(model, tuple(skeleton), intercept)
+    inner = curve.boundaries(target)
+    edges = np.concatenate([[-np.inf], inner, [np.inf]])
+    p = curve.probabilities(inner)
+    dose = np.arange(curve.n_doses)
+    rate = np.full((curve.n_doses, 2), np.nan)
+    rate[1:, 1] = p[dose[1:] - 1, dose[1:]]
+    rate[:-1, 0] = p[dose[:-1], dose[:-1]]
+    return {"parameter": np.column_stack([edges[:-1], edges[1:]]), "rate": rate}
+
+
+def _curve(model: str, skeleton: tuple[float, ...], intercept: float) -> OneParameterCurve:
+    one_of("model", model, CURVES)
+    options: dict[str, Any] = {"intercept": intercept} if model == "logistic" else {}
+    return CURVES[model](skeleton=skeleton, prior_sd=1.0, **options)

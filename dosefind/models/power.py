@@ -1,0 +1,33 @@
+"""The power curve ``p_d = skeleton_d ** exp(b)``, called "empiric" in dfcrm.
+
+O'Quigley, Pepe and Fisher (1990), Biometrics 46:33-48, doi:10.2307/2531628; in this form with a normal prior,
+O'Quigley and Shen (1996), Biometrics 52:673-684, doi:10.2307/2532905.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .base import OneParameterCurve
+
+__all__ = ["Power"]
+
+
+@dataclass(frozen=True)
+class Power(OneParameterCurve):
+    """Power curve; on the scale u = log(-log p) the parameter is a shift.
+
+    Examples
+    --------
+    >>> Power(skeleton=(0.1, 0.25), prior_sd=1.1576).probabilities(0.0).round(2)
+    array([[0.1 , 0.25]])
+    """
+
+    def scale(self, p: np.ndarray | float) -> np.ndarray:
+        return np.log(-np.log(p))
+
+    def log_at(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        log_p = -np.exp(u)
+        return log_p, np.log(-np.expm1(log_p))

@@ -1,0 +1,1 @@
+"""Operating characteristics: the exact walk, simulation, metrics, and the reference benchmark."""

@@ -1,0 +1,214 @@
+"""A walked design: its ended states once, its operating characteristics under any number of truths.
+
+The probability of an ended state is ``exp(log ways + y @ log p + (n - y) @ log(1 - p))``, and its number of ways does not depend
+on the truth p; so all truths together are one matrix product, and no figure has a Monte Carlo error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._check import InputError, Problem, curve_values, whole
+from ..designs import Design
+from ..designs.rules import above
+from ..trial import States, choice_labels
+from .tally import FIGURES, Days, EndedTrials, Figures
+from .walk import DEFAULT_MEMORY, Ends, walk
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["OVERDOSE_LIMIT", "Lattice", "labelled", "lattice", "named_truths", "safe_doses"]
+
+OVERDOSE_LIMIT = 0.33
+# Stands for log 0: its exp is 0, and a count of 0 times it is 0, not NaN.
+_LOG_ZERO = -1e4
+# Ended states and truths whose probabilities are held at a time.
+_ROWS, _TRUTHS = 2**13, 2**8
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Every way in which a design's trial can end.
+
+    Attributes
+    ----------
+    design
+        The design, with the limits that it was walked with.
+    n_doses
+        Number of dose levels.
+    ends
+        The ended states with their ways.
+    """
+
+    design: Design
+    n_doses: int
+    ends: Ends
+
+    @cached_property
+    def trials(self) -> EndedTrials:
+        """The ended states with the dose that each names."""
+        parts = [
+            self.design.select(States.counts(self.ends.n[i : i + 2**16], self.ends.y[i : i + 2**16]))
+            for i in range(0, len(self.ends.n), 2**16)
+        ]
+        choice, not_reached = (np.concatenate([getattr(p, name) for p in parts]) for name in ("dose", "not_reached"))
+        ends = self.ends
+        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.cohorts)
+
+    def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
+        """Probability of each ended state under each truth, ``(states, scenarios)``."""
+        p = curve_values("truths", truths, self.n_doses)
+        with np.errstate(divide="ignore"):
+            log_p, log_q = np.maximum(np.log(p), _LOG_ZERO), np.maximum(np.log1p(-p), _LOG_ZERO)
+        n, y = self.ends.n[rows].astype(float), self.ends.y[rows].astype(float)
+        exponent = np.column_stack([y, n - y, np.log(self.ends.ways[rows])]) @ np.vstack([log_p.T, log_q.T, np.ones(len(p))])
+        if np.all((p > 0) & (p < 1)):
+            # exp is several times slower where it underflows; a probability of exactly 0 comes from certainty alone.
+            np.maximum(exponent, -700.0, out=exponent)
+        return np.exp(exponent, out=exponent)
+
+    def figures(self, truths: np.ndarray, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
+        """All figures under each truth, ``(scenarios, doses)``, as plain arrays."""
+        table, widths, largest = 0.0, {}, self.trials.largest_sample
+        for start in range(0, len(self.ends.n), _ROWS):
+            rows = slice(start, start + _ROWS)
+            columns = self.trials.columns(rows, days, largest)
+            widths = {name: column.shape[1] for name, column in columns.items()}
+            side_by_side = np.hstack([np.ones((len(next(iter(columns.values()))), 1)), *columns.values()]).T
+            blocks = [side_by_side @ self.probabilities(truths[i : i + _TRUTHS], rows) for i in range(0, len(truths), _TRUTHS)]
+            table = table + np.hstack(blocks)
+        # The first column is all ones: its mean is the probability of all ends together.
+        total, *means = np.asarray(table)
+        worst = float(np.abs(total - 1).max())
+        if worst > 1e-9:
+            raise ArithmeticError(f"the probabilities of all ends of {self.design.title} sum to 1 only within {worst:.1e}")
+        return self.trials.split(np.transpose(means), widths, safe_doses(truths, overdose_limit))
+
+    def under(self, truths: Any, *, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> xr.Dataset:
+        """Operating characteristics under one or more truths, without Monte Carlo error.
+
+        Parameters
+        ----------
+        truths
+            True DLT probability of each dose: rows ``(scenarios, doses)``, or a mapping from names to rows.
+        overdose_limit
+            A dose with a true DLT rate above it is an overdose.
+        days
+            Least calendar time of a trial from its patients and cohorts at each dose; see `Protocol.least_days`.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``selected`` (scenario, choice: none, 1..D), ``patients`` and ``dlts`` (scenario, dose), ``not_reached``, ``any_dlt``,
+            ``over_60`` and ``over_80`` (scenario), ``stopped`` (scenario, reason), ``sample_size`` (scenario, n_patients),
+            ``p_true`` (scenario, dose), and ``days`` (scenario) if asked for.
+
+        Raises
+        ------
+        InputError
+            If a truth is not a row of probabilities that do not fall with the dose.
+
+        Examples
+        --------
+        >>> from dosefind import ThreePlusThree, lattice
+        >>> oc = lattice(ThreePlusThree(), n_doses=3).under([[0.05, 0.15, 0.30]])
+        >>> oc.selected.round(4).values
+        array([[0.0266, 0.1813, 0.4006, 0.3915]])
+        """
+        names, rows = named_truths(truths, self.n_doses)
+        figures = self.figures(rows, overdose_limit, days)
+        coords = {"scenario": names, "dose": np.arange(1, self.n_doses + 1)}
+        attrs = {"method": "exact", "design": self.design.title, "states": self.ends.walked, "overdose_limit": overdose_limit}
+        return labelled(figures, self.design, coords).assign(p_true=(("scenario", "dose"), rows)).assign_attrs(attrs)
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>"
+
+    def __repr__(self) -> str:
+        return (
+            f"Lattice of {self.design.title}: {self.n_doses} doses, {self.ends.walked:,} states walked, {len(self.ends.n):,} ends, "
+            f"{self.ends.paths.sum():,.0f} paths"
+        )
+
+
+def lattice(
+    design: Design,
+    *,
+    n_doses: int | None = None,
+    cohort_size: int | Sequence[int] | None = None,
+    max_n: int | None = None,
+    memory_limit: int = DEFAULT_MEMORY,
+) -> Lattice:
+    """Walk a design through every way in which a trial can go.
+
+    Parameters
+    ----------
+    design
+        The design.
+    n_doses
+        Number of dose levels; by default the design's own, if it knows it.
+    cohort_size, max_n
+        Patients a cohort and in all, in place of the design's own.
+    memory_limit
+        Bytes that the walk may hold at a time.
+
+    Returns
+    -------
+    Lattice
+
+    Raises
+    ------
+    InputError
+        If the design's settings and the arguments contradict each other, or the walk outgrows the memory limit.
+
+    Examples
+    --------
+    >>> from dosefind import BOIN
+    >>> lattice(BOIN(target=0.30), n_doses=5, cohort_size=3, max_n=30)
+    Lattice of BOIN: 5 doses, 13,145 states walked, 6,564 ends, 282,586 paths
+    """
+    changes = {
+        "n_doses": n_doses,
+        "cohort_size": tuple(cohort_size) if isinstance(cohort_size, Sequence) else cohort_size,
+        "max_n": max_n,
+    }
+    design = design.with_settings(**{name: value for name, value in changes.items() if value is not None})
+    if design.known_doses is None:
+        raise InputError(Problem("n_doses", None, f"{design.title} does not know the number of dose levels: say it"))
+    whole("memory_limit", memory_limit, 1)
+    return Lattice(design, design.known_doses, walk(design, design.known_doses, memory_limit=memory_limit))
+
+
+def safe_doses(truths: np.ndarray, overdose_limit: float) -> np.ndarray:
+    """How many of the lowest doses are not overdoses, ``(scenarios,)``."""
+    return (~above(truths, overdose_limit)).sum(axis=1)
+
+
+def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np.ndarray]:
+    """Names and rows of the truths; rows without names are numbered from 1."""
+    if isinstance(truths, Mapping):
+        rows = [curve_values(f"truths[{name!r}]", row, n_doses)[0] for name, row in truths.items()]
+        return [str(name) for name in truths], np.array(rows)
+    rows = curve_values("truths", truths, n_doses)
+    return [str(i) for i in range(1, len(rows) + 1)], rows
+
+
+def labelled(values: dict[str, np.ndarray], design: Design, coords: Mapping[str, Any], suffix: str = "") -> xr.Dataset:
+    """Plain figures of one design as a dataset."""
+    import xarray as xr
+
+    data = {
+        f"{name}{suffix}": (("scenario", *((FIGURES[name],) if FIGURES[name] else ())), array) for name, array in values.items()
+    }
+    extents = {
+        "choice": choice_labels(len(coords["dose"])),
+        "reason": list(design.reasons),
+        "n_patients": np.arange(values["sample_size"].shape[1]),
+    }
+    return xr.Dataset(data, coords={**coords, **extents})

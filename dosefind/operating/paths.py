@@ -1,0 +1,109 @@
+"""Every path of the next cohorts of one trial, with the decision after each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import comb
+
+from .._check import InputError, Problem, whole
+from ..designs import Decision, Design
+from ..trial import COUNT, Cohort, States, choice_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["paths_of"]
+
+# More rows than anybody reads.
+MOST_PATHS = 100_000
+
+
+def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, truths: np.ndarray, names: list[str]) -> pd.DataFrame:
+    """Every path of the next cohorts.
+
+    Parameters
+    ----------
+    design
+        The design, which knows its limits.
+    done
+        Cohorts treated so far.
+    n_doses
+        Number of dose levels.
+    cohorts
+        How many cohorts to look ahead; paths that stop earlier end there.
+    truths : (scenarios, doses) array
+        Truths under which to give each path's probability; may have no rows.
+    names
+        Names of the truths.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a path: ``path`` in outcome notation (a cohort's DLTs listed last), ``ways`` in which its patients can be ordered,
+        the ``decision`` after it, the ``next`` level or "stop", the ``reason``, the ``mtd`` named where it stops, and the probability
+        under each truth.
+    """
+    import pandas as pd
+
+    whole("cohorts", cohorts, 1, 1000)
+    before = states = design.state_after(done, n_doses)
+    decision = design.decide(states)
+    text, ways = [""], np.ones(1)
+    finished: list[pd.DataFrame] = []
+    for step in range(cohorts + 1):
+        over = (decision.dose < 0) | (step == cohorts)
+        finished.append(_rows(design, states, decision, text, ways, np.flatnonzero(over)))
+        going = np.flatnonzero(~over)
+        if not len(going):
+            break
+        size = decision.size[going]
+        parent = np.repeat(going, size + 1)
+        dlts = np.concatenate([np.arange(s + 1) for s in size]).astype(COUNT)
+        if len(parent) > MOST_PATHS:
+            raise InputError(Problem("cohorts", cohorts, f"makes more than {MOST_PATHS:,} paths: look fewer cohorts ahead"))
+        dose, sizes = decision.dose[parent].astype(COUNT), decision.size[parent].astype(COUNT)
+        ways = ways[parent] * comb(sizes, dlts)
+        text = [f"{text[p]} {d + 1}{'N' * (s - t)}{'T' * t}".strip() for p, d, s, t in zip(parent, dose, sizes, dlts, strict=True)]
+        states = replace(states, memory=decision.memory).follow(parent, dose, sizes, dlts)
+        decision = design.decide(states)
+    table = pd.concat(finished, ignore_index=True)
+    return (
+        _with_probabilities(table, before, truths, names)
+        .drop(columns=["n", "y"])
+        .sort_values("path", key=lambda c: c.map(_order), ignore_index=True)
+    )
+
+
+def _rows(design: Design, states: States, decision: Decision, text: list[str], ways: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    some = states.take(rows)
+    names = choice_labels(states.n_doses)
+    choice = design.select(some).dose if len(rows) else np.zeros(0, int)
+    dose = decision.dose[rows]
+    return pd.DataFrame(
+        {
+            "path": [text[r] for r in rows],
+            "ways": ways[rows].astype(int),
+            "next": [str(d + 1) if d >= 0 else "stop" for d in dose],
+            "reason": [design.reasons[r] for r in decision.reason[rows]],
+            "mtd": [names[c + 1] if d < 0 else "" for c, d in zip(choice, dose, strict=True)],
+            "n": list(some.n),
+            "y": list(some.y),
+        }
+    )
+
+
+def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray, names: list[str]) -> pd.DataFrame:
+    n, y = np.array(table["n"].tolist()) - before.n, np.array(table["y"].tolist()) - before.y
+    for name, truth in zip(names, truths, strict=True):
+        table[name] = table["ways"] * np.prod(truth**y * (1 - truth) ** (n - y), axis=1)
+    return table
+
+
+def _order(path: str) -> tuple[tuple[str, int], ...]:
+    """Paths in the order in which a reader expects them: cohort by cohort, fewer DLTs first."""
+    return tuple((token.rstrip("NT"), token.count("T")) for token in path.split())

@@ -1,0 +1,141 @@
+"""Operating characteristics by Monte Carlo, on latent patients that all designs and truths share.
+
+Patient j of trial r has one uniform number u; the patient has a DLT at a dose with true rate p where u < p. Every design and every truth
+meets the same patients, so differences between designs are paired. Trials are simulated in chunks, each with its own stream of random
+numbers, so results do not depend on how the work is split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._check import InputError, Problem, whole
+from ..designs import Design
+from ..trial import COUNT, States
+from .lattice import OVERDOSE_LIMIT, labelled, named_truths, safe_doses
+from .tally import Days, EndedTrials, Figures
+from .walk import MOST_COHORTS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["simulate", "simulated_figures"]
+
+CHUNK = 10_000
+
+
+class _Patients:
+    """Latent uniform numbers, (patients, trials), drawn patient by patient so that a longer trial extends a shorter one."""
+
+    def __init__(self, seed: int, chunk: int, trials: int) -> None:
+        self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, chunk))))
+        self.trials = trials
+        self.numbers = np.empty((0, CHUNK))
+
+    def __call__(self, patient: np.ndarray, trial: np.ndarray) -> np.ndarray:
+        missing = int(patient.max(initial=-1)) + 1 - len(self.numbers)
+        if missing > 0:
+            self.numbers = np.vstack([self.numbers, self.random.random((missing, CHUNK))])
+        return self.numbers[patient, trial]
+
+
+def simulated_figures(
+    design: Design, truths: np.ndarray, n_trials: int, seed: int, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None
+) -> tuple[Figures, Figures]:
+    """All figures under each truth, ``(scenarios, doses)``, and their standard errors, as plain arrays; see `simulate`."""
+    chunks = [min(CHUNK, n_trials - start) for start in range(0, n_trials, CHUNK)]
+    ended = [_run(design, truths, _Patients(seed, chunk, trials)) for chunk, trials in enumerate(chunks)]
+    largest = max(trials.largest_sample for trials in ended)
+    total = squares = 0.0
+    widths: dict[str, int] = {}
+    for part in ended:
+        columns = part.columns(slice(None), days, largest)
+        widths = {name: column.shape[1] for name, column in columns.items()}
+        each = np.hstack(list(columns.values())).reshape(len(truths), -1, sum(widths.values()))
+        total, squares = total + each.sum(axis=1), squares + (each**2).sum(axis=1)
+    mean = total / n_trials
+    error = np.sqrt(np.maximum(squares / n_trials - mean**2, 0) / n_trials)
+    safe = safe_doses(truths, overdose_limit)
+    return ended[0].split(mean, widths, safe), ended[0].split(error, widths, safe)
+
+
+def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials:
+    """Run all trials of a chunk under all truths to their end, rows ordered by truth, then trial."""
+    scenarios, doses = truths.shape
+    rows = scenarios * patients.trials
+    begin = States.before_first(doses, (0,) * design.n_memory)
+    states = begin.take(np.zeros(rows, int))
+    cohorts = np.zeros((rows, doses))
+    reason = np.zeros(rows, int)
+    scenario, trial = np.divmod(np.arange(rows), patients.trials)
+    n, y = np.zeros((rows, doses), COUNT), np.zeros((rows, doses), COUNT)
+    going = np.arange(rows)
+    while len(going):
+        decision = design.decide(states.grouped())
+        over = decision.dose < 0
+        n[going[over]], y[going[over]], reason[going[over]] = states.n[over], states.y[over], decision.reason[over]
+        rest = np.flatnonzero(~over)
+        going, dose, size = going[rest], decision.dose[rest].astype(COUNT), decision.size[rest].astype(COUNT)
+        first = states.total[rest].astype(int)
+        dlts = np.zeros(len(rest), COUNT)
+        for j in range(int(size.max(initial=0))):
+            dlts += (j < size) & (patients(first + np.minimum(j, size - 1), trial[going]) < truths[scenario[going], dose])
+        cohorts[going, dose] += 1
+        states = replace(states, memory=decision.memory).follow(rest, dose, size, dlts)
+        if len(going) and states.cohorts.max() > MOST_COHORTS:
+            raise InputError(Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample"))
+    selection = design.select(States.counts(n, y).grouped())
+    return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, cohorts)
+
+
+def simulate(
+    design: Design,
+    truths: Any,
+    *,
+    n_doses: int | None = None,
+    n_trials: int = 10_000,
+    seed: int = 1,
+    overdose_limit: float = OVERDOSE_LIMIT,
+    days: Days | None = None,
+) -> xr.Dataset:
+    """Operating characteristics by simulation.
+
+    Parameters
+    ----------
+    design
+        The design; it must end by itself or have ``max_n``.
+    truths, overdose_limit, days
+        As for `Lattice.under`.
+    n_doses
+        Number of dose levels; by default as many as the truths have.
+    n_trials
+        Trials simulated for each truth.
+    seed
+        Seed; the same seed gives every design and truth the same patients.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `Lattice.under`, and for each figure its Monte Carlo standard error in a variable whose name ends in ``_se``. A standard error of
+        0 where every trial agreed is no proof: the probability can still be as large as about 3 / ``n_trials``.
+
+    Examples
+    --------
+    >>> from dosefind import ThreePlusThree
+    >>> oc = simulate(ThreePlusThree(), [[0.05, 0.15, 0.30]], n_trials=2000, seed=3)
+    >>> bool(abs(oc.selected[0, 3] - 0.3915) < 4 * oc.selected_se[0, 3])
+    True
+    """
+    names, rows = named_truths(truths, n_doses or design.known_doses)
+    whole("n_trials", n_trials, 2)
+    whole("seed", seed, 0)
+    design = design.with_settings(n_doses=rows.shape[1])
+    figures, errors = simulated_figures(design, rows, n_trials, seed, overdose_limit, days)
+    coords = {"scenario": names, "dose": np.arange(1, rows.shape[1] + 1)}
+    result = labelled(figures, design, coords)
+    result.update(labelled(errors, design, coords, "_se"))
+    attrs = {"method": "simulated", "design": design.title, "n_trials": n_trials, "seed": seed, "overdose_limit": overdose_limit}
+    return result.assign(p_true=(("scenario", "dose"), rows)).assign_attrs(attrs)

@@ -1,0 +1,126 @@
+"""Figures of a design as weighted sums over ended trials.
+
+An exact walk and a simulation end in the same thing, rows of ended trials; they differ in the weights of these rows. Every figure
+is the weighted mean of a column worked out from a row, so one matrix product gives all of them under all truths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..designs import Design
+
+__all__ = ["FIGURES", "Days", "EndedTrials", "Figures"]
+
+OVERDOSE_SHARES = {"over_60": 6, "over_80": 8}
+Days = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Least calendar time of trials, from patients and cohorts at each dose, each (trials, doses), to (trials,) days."""
+Figures = dict[str, np.ndarray]
+"""Figures by name, ``(scenarios,)`` or ``(scenarios, k)``."""
+
+# Figure -> its own dimension, None for a single number a scenario.
+FIGURES = {
+    "selected": "choice",
+    "not_reached": None,
+    "patients": "dose",
+    "dlts": "dose",
+    "treated_from": "dose",
+    "any_dlt": None,
+    "over_60": None,
+    "over_80": None,
+    "stopped": "reason",
+    "mean_n": None,
+    "sample_size": "n_patients",
+    "days": None,
+}
+
+
+@dataclass(frozen=True)
+class EndedTrials:
+    """Rows of ended trials.
+
+    Attributes
+    ----------
+    design
+        The design that ended them.
+    n, y : (rows, doses) integer arrays
+        Patients and DLTs at each dose.
+    choice : (rows,) integer array
+        Dose index named as MTD, -1 for none.
+    not_reached : (rows,) bool array
+        Whether the top dose is named and the rule would have escalated from it.
+    reason : (rows,) integer array
+        Position of the reason in the design's ``reasons``.
+    cohorts : (rows, doses) array
+        Cohorts at each dose.
+    """
+
+    design: Design
+    n: np.ndarray
+    y: np.ndarray
+    choice: np.ndarray
+    not_reached: np.ndarray
+    reason: np.ndarray
+    cohorts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.n)
+
+    @property
+    def n_doses(self) -> int:
+        return self.n.shape[1]
+
+    @property
+    def largest_sample(self) -> int:
+        return int(self.n.sum(axis=1).max())
+
+    def columns(self, rows: slice, days: Days | None, largest_sample: int) -> dict[str, np.ndarray]:
+        """One block of columns a figure, ``(rows, k)``.
+
+        The sample size has a column for 0 to ``largest_sample`` patients. The overdosing columns come once for each number of doses that are not overdoses, 0 to all; the truth says which holds.
+        """
+        n, y = self.n[rows].astype(float), self.y[rows].astype(float)
+        total = n.sum(axis=1)
+        from_dose = np.column_stack([n[:, ::-1].cumsum(axis=1)[:, ::-1], np.zeros(len(n))])
+        columns = {
+            "selected": _indicator(self.choice[rows] + 1, self.n_doses + 1),
+            "not_reached": self.not_reached[rows, None].astype(float),
+            "patients": n,
+            "dlts": y,
+            "treated_from": from_dose[:, :-1],
+            "any_dlt": (y.sum(axis=1) > 0).astype(float)[:, None],
+            "stopped": _indicator(self.reason[rows], len(self.design.reasons)),
+            "mean_n": total[:, None],
+            "sample_size": _indicator(total.astype(int), largest_sample + 1),
+        }
+        for name, tenths in OVERDOSE_SHARES.items():
+            columns[name] = (10 * from_dose > tenths * total[:, None]).astype(float)
+        if days is not None:
+            columns["days"] = days(n, self.cohorts[rows])[:, None]
+        return columns
+
+    @staticmethod
+    def split(table: np.ndarray, widths: dict[str, int], safe: np.ndarray) -> Figures:
+        """Weighted means ``(scenarios, columns)`` taken apart into figures.
+
+        Parameters
+        ----------
+        table
+            Weighted means of all columns side by side.
+        widths
+            Columns of each figure, in order.
+        safe : (scenarios,) integer array
+            How many of the lowest doses are not overdoses in each scenario.
+        """
+        edges = np.cumsum([0, *widths.values()])
+        figures = {name: table[:, low:high] for name, low, high in zip(widths, edges, edges[1:], strict=False)}
+        for name in OVERDOSE_SHARES:
+            figures[name] = np.take_along_axis(figures[name], safe[:, None], axis=1)
+        return {name: figure if FIGURES[name] else figure[:, 0] for name, figure in figures.items()}
+
+
+def _indicator(labels: np.ndarray, count: int) -> np.ndarray:
+    return (labels[:, None] == np.arange(count)).astype(float)

@@ -1,0 +1,264 @@
+"""Every way that a trial can go, walked cohort by cohort and merged where the future is the same.
+
+From each state (n, y, next dose) every outcome of the next cohort is made, the design decides on these
+unmerged children (a rule may look at the latest cohort), and states that share counts, next dose and the design's memory are
+merged. A trial that ends keeps its counts, its reason, the number of distinct paths, and the number of weighted ways that lead to it,
+the sum over paths of the product of binomial coefficients, which does not depend on the truth. The path algebra is that of
+Norris (2020), medRxiv 2020.12.22.20248677 (R package precautionary); merging makes it cheap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import comb
+
+from .._check import InputError
+from ..designs import Design
+from ..trial import COUNT, SHARED_KEY, States, count_key
+
+__all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "walk"]
+
+# Bytes that a walk may hold at a time unless told otherwise.
+DEFAULT_MEMORY = 6 * 2**30
+# A walk that is still running after so many cohorts belongs to a design that does not end.
+MOST_COHORTS = 1000
+# Groups of states with equal counts decided on at a time: large enough for NumPy, small enough for the cache.
+BLOCK = 2**15
+
+
+class WalkTooLarge(InputError):
+    """The walk would need more memory than it may take."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The states in which trials end, merged.
+
+    Attributes
+    ----------
+    n, y : (ends, doses) integer arrays
+        Patients and DLTs at each dose.
+    reason : (ends,) integer array
+        Position of the reason in the design's ``reasons``.
+    ways : (ends,) float array
+        Sum over the paths that lead here of the product of binomial coefficients.
+    paths : (ends,) float array
+        Number of distinct paths (sequences of dose and number of DLTs).
+    cohorts : (ends, doses) float array
+        Mean number of cohorts at each dose over these paths; it does not depend on the truth.
+    walked : int
+        States of the walk after merging, running and ended ones together.
+    peak_bytes : int
+        Most that the walk's arrays held at a time.
+    """
+
+    n: np.ndarray
+    y: np.ndarray
+    reason: np.ndarray
+    ways: np.ndarray
+    paths: np.ndarray
+    cohorts: np.ndarray
+    walked: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class _Front:
+    """Decided states with what leads to them and, in ``code``, what follows: the next dose, or doses + reason of the stop."""
+
+    states: States
+    key: np.ndarray
+    code: np.ndarray
+    size: np.ndarray
+    ways: np.ndarray
+    paths: np.ndarray
+    visits: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def take(self, rows: np.ndarray) -> _Front:
+        visits = None if self.visits is None else self.visits[rows]
+        return _Front(self.states.take(rows), *(column[rows] for column in self._columns), visits)
+
+    @property
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return self.key, self.code, self.size, self.ways, self.paths
+
+    @property
+    def row_bytes(self) -> int:
+        arrays = [a for a in vars(self.states).values() if isinstance(a, np.ndarray)]
+        arrays += [*self._columns, *([] if self.visits is None else [self.visits])]
+        return sum(a.nbytes for a in arrays) // max(len(self), 1)
+
+
+def walk(
+    design: Design, n_doses: int, *, begin: States | None = None, merge: bool = True, memory_limit: int = DEFAULT_MEMORY
+) -> Ends:
+    """Walk a design to its end from one state.
+
+    Parameters
+    ----------
+    design
+        The design; it must end by itself or have ``max_n``.
+    n_doses
+        Number of dose levels.
+    begin
+        One state to begin from; by default the trial that has treated nobody.
+    merge
+        Whether to merge states; without it every path is kept, which is exponential and for checking.
+    memory_limit
+        Bytes that the walk may hold at a time.
+
+    Returns
+    -------
+    Ends
+
+    Raises
+    ------
+    WalkTooLarge
+        If the next cohort would need more than ``memory_limit``.
+    """
+    states = States.before_first(n_doses, (0,) * design.n_memory) if begin is None else begin
+    # With cohorts of one size the visits to a dose follow from its count; else they are carried along.
+    visits = None if isinstance(design.cohort_size, int) else np.zeros((1, n_doses))
+    front = _decided(design, states, np.zeros(1, np.uint64), np.ones(1), np.ones(1), visits)
+    ended: list[_Front] = []
+    walked, held, peak = 0, 0, 0
+    while len(front):
+        walked += len(front)
+        over = front.code >= n_doses
+        ended.append(front.take(np.flatnonzero(over)))
+        held += len(ended[-1]) * front.row_bytes
+        running = front.take(np.flatnonzero(~over))
+        needed = held + _bytes_of_children(running)
+        peak = max(peak, needed)
+        if needed > memory_limit:
+            raise WalkTooLarge(_too_large(design, walked, needed, memory_limit))
+        if len(running) and running.states.cohorts[0] >= MOST_COHORTS:
+            raise InputError(f"{design.title} does not end by itself: give it a largest sample, max_n")
+        front = _next(design, running, merge)
+    return _gather(design, ended, walked, peak)
+
+
+def _decided(
+    design: Design, states: States, key: np.ndarray, ways: np.ndarray, paths: np.ndarray, visits: np.ndarray | None
+) -> _Front:
+    decision = design.decide(states)
+    code = np.where(decision.dose >= 0, decision.dose, states.n_doses + decision.reason)
+    return _Front(
+        replace(states, memory=decision.memory, groups=None),
+        key,
+        code.astype(COUNT),
+        decision.size.astype(COUNT),
+        ways,
+        paths,
+        visits,
+    )
+
+
+def _next(design: Design, front: _Front, merge: bool) -> _Front:
+    """The states one cohort later, decided on and merged."""
+    if not len(front):
+        return front
+    parent, dlts = _outcomes(front)
+    dose, size = front.code[parent], front.size[parent]
+    key = front.key[parent] + count_key(dose, size, dlts)
+    if merge:
+        # Children of sorted parents come in sorted runs, one an outcome, which a merging sort uses.
+        order = np.argsort(key, kind="stable")
+        parent, dlts, dose, size, key = (column[order] for column in (parent, dlts, dose, size, key))
+    children = front.states.follow(parent, dose, size, dlts)
+    ways, paths = front.ways[parent] * _choose(int(size.max()))[size, dlts], front.paths[parent]
+    visits = None if front.visits is None else front.visits[parent]
+    if visits is not None:
+        visits[np.arange(len(parent)), dose] += 1
+    if not merge:
+        return _decided(design, children, key, ways, paths, visits)
+    starts = _group_starts(key, children)
+    parts = []
+    for block in range(0, len(starts), BLOCK):
+        first = starts[block : block + BLOCK]
+        rows = slice(first[0], starts[block + BLOCK] if block + BLOCK < len(starts) else len(key))
+        first = first - first[0]
+        group = np.repeat(np.arange(len(first)), np.diff(np.append(first, rows.stop - rows.start)))
+        states = replace(children.take(rows), groups=(first, group))
+        part = _decided(design, states, key[rows], ways[rows], paths[rows], None if visits is None else visits[rows])
+        parts.append(_merged(part, group))
+    return _joined(parts)
+
+
+def _choose(most: int) -> np.ndarray:
+    """Binomial coefficients, (size, DLTs)."""
+    return comb(np.arange(most + 1)[:, None], np.arange(most + 1))
+
+
+def _outcomes(front: _Front) -> tuple[np.ndarray, np.ndarray]:
+    """Parent and number of DLTs of every child, children of one next dose, size and outcome together."""
+    kinds = front.code.astype(np.int64) * 4096 + front.size
+    parents, dlts = [], []
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
+        for count in range(int(kind) % 4096 + 1):
+            parents.append(rows)
+            dlts.append(np.full(len(rows), count, COUNT))
+    return np.concatenate(parents), np.concatenate(dlts)
+
+
+def _group_starts(key: np.ndarray, children: States) -> np.ndarray:
+    """First row of each run of children with equal counts; equal keys are checked to be equal counts."""
+    new = key[1:] != key[:-1]
+    for column in (*children.n.T, *children.y.T):
+        if np.any(~new & (column[1:] != column[:-1])):
+            raise ArithmeticError(SHARED_KEY)
+    return np.flatnonzero(np.append(True, new))
+
+
+def _merged(part: _Front, group: np.ndarray) -> _Front:
+    """Merge states of one group of counts with equal memory and what follows."""
+    label = group * 128 + part.code
+    for column in part.states.memory.T:
+        label = label * 4096 + column
+    order = np.argsort(label, kind="stable")
+    label = label[order]
+    starts = np.flatnonzero(np.append(True, label[1:] != label[:-1]))
+    ways, paths = np.add.reduceat(part.ways[order], starts), np.add.reduceat(part.paths[order], starts)
+    visits = None
+    if part.visits is not None:
+        visits = np.add.reduceat((part.visits * part.ways[:, None])[order], starts) / ways[:, None]
+    return replace(part.take(order[starts]), ways=ways, paths=paths, visits=visits)
+
+
+def _joined(parts: list[_Front]) -> _Front:
+    if len(parts) == 1:
+        return parts[0]
+    every = [p.states for p in parts]
+    n, y = (np.concatenate([getattr(s, name).T for s in every], axis=1).T for name in ("n", "y"))
+    rest = (np.concatenate([getattr(s, name) for s in every]) for name in ("last", "last_n", "last_y", "cohorts", "memory"))
+    columns = (np.concatenate(column) for column in zip(*(p._columns for p in parts), strict=True))
+    visits = None if parts[0].visits is None else np.concatenate([p.visits for p in parts if p.visits is not None])
+    return _Front(States(n, y, *rest), *columns, visits)
+
+
+def _bytes_of_children(front: _Front) -> int:
+    """What the next cohort needs: its children, once in order and once merged, their keys and their order."""
+    children = int((front.size.astype(np.int64) + 1).sum())
+    return children * (2 * front.row_bytes + 40)
+
+
+def _too_large(design: Design, walked: int, needed: int, limit: int) -> str:
+    return (
+        f"{design.title}: after {walked:,} states the next cohort would need {needed / 2**30:.1f} GiB, more than the memory limit of "
+        f"{limit / 2**30:.1f} GiB. Use larger cohorts, fewer patients (max_n), a cap on a dose (max_n_per_dose) or the method 'simulate'"
+    )
+
+
+def _gather(design: Design, ended: list[_Front], walked: int, peak: int) -> Ends:
+    ends = _joined([part for part in ended if len(part)])
+    n, cohorts = ends.states.n, ends.visits
+    if cohorts is None:
+        cohorts = -(-n // design.cohort_size)
+    reason = ends.code.astype(np.int64) - ends.states.n_doses
+    return Ends(n, ends.states.y, reason, ends.ways, ends.paths, cohorts.astype(float), walked, peak)

@@ -1,0 +1,1 @@
+"""Engines that turn a curve and DLT counts into posterior expectations."""

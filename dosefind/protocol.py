@@ -1,0 +1,282 @@
+"""A trial protocol as settings: what its record states, and what is assumed where the record is silent.
+
+Every key that no record states is named in the table ``assumed`` with the reason for its value; a key that a config leaves out
+takes dosefind's default, which counts as assumed too. Tables of designs are kept raw: each design class is its own settings schema.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
+
+from ._check import InputError, Problem, Settings, curve_values
+
+__all__ = ["Assumption", "Doses", "Limits", "Protocol", "Record", "Stagger", "Target", "Treatment"]
+
+# Text that a terminal or a file shows: no control characters.
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,200}$")]
+Days = Annotated[int, Field(ge=1, le=3650)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_-]{1,40}$")]
+
+# A reference dose this many times below the lowest or above the highest dose is taken for one in another unit.
+_REACH = 2.0
+
+
+class Assumption(NamedTuple):
+    """A value that no record states: its key, the value, and why it was chosen."""
+
+    key: str
+    value: Any
+    why: str
+
+
+class Record(Settings):
+    """Where the protocol comes from."""
+
+    id: Name
+    title: Name
+    population: Name
+    product: Name
+    version_date: datetime.date = Field(description="date of the protocol version, ISO form")
+    source: Name | None = None
+
+
+class ReferenceDose(Settings):
+    """Reference dose of dose-toxicity curves, with its own unit so that a change of unit cannot go unseen."""
+
+    amount: Annotated[float, Field(gt=0)]
+    unit: Name
+
+
+class Doses(Settings):
+    """Dose levels, lowest first, in one unit."""
+
+    amounts: Annotated[tuple[float, ...], Field(min_length=1, max_length=30)]
+    unit: Name
+    reference: ReferenceDose | None = None
+
+    @field_validator("amounts")
+    @classmethod
+    def _amounts_increase(cls, amounts: tuple[float, ...]) -> tuple[float, ...]:
+        if amounts[0] <= 0 or any(b <= a for a, b in zip(amounts, amounts[1:], strict=False)):
+            raise ValueError("must be positive and strictly increasing")
+        return amounts
+
+    @model_validator(mode="after")
+    def _reference_is_within_reach(self) -> Self:
+        if self.reference is None:
+            return self
+        if self.reference.unit != self.unit:
+            raise ValueError(f"reference.unit = {self.reference.unit!r} must be the unit of the doses, {self.unit!r}")
+        low, high = self.amounts[0] / _REACH, self.amounts[-1] * _REACH
+        if not low <= self.reference.amount <= high:
+            raise ValueError(
+                f"reference.amount = {self.reference.amount:g} is out of reach of the doses: it must lie between {low:g} and {high:g} {self.unit}"
+            )
+        return self
+
+
+class Stagger(Settings):
+    """Days between patients of one dose group."""
+
+    days: Days
+    levels: Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = "all"
+    patients: Literal["every", "first"] = "every"
+
+
+class Treatment(Settings):
+    """Infusions, the window in which a DLT counts, and who may start when."""
+
+    infusion_days: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = Field(
+        description="study days of the infusions, the first on day 1"
+    )
+    dlt_window_days: Days = Field(description="days from the first infusion to the end of the DLT window")
+    stagger: Stagger | None = None
+    no_overlap: bool = Field(description="whether two dose groups may not enrol at the same time")
+
+    @model_validator(mode="after")
+    def _days_agree(self) -> Self:
+        days = self.infusion_days
+        if days[0] != 1 or any(b <= a for a, b in zip(days, days[1:], strict=False)):
+            raise ValueError(f"infusion_days = {list(days)} must begin with day 1 and increase")
+        return self
+
+
+class Limits(Settings):
+    """Sizes."""
+
+    cohort_size: (
+        Annotated[int, Field(ge=1, le=100)] | Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)]
+    )
+    max_n: Annotated[int, Field(ge=1, le=1000)]
+    group: (
+        Annotated[tuple[int, int], Field(description="fewest and most patients of a dose group, as the protocol says them")] | None
+    ) = None
+    start_level: Annotated[int, Field(ge=1)] = 1
+
+
+class Target(Settings):
+    """What dose is looked for, and by what a choice is judged."""
+
+    rate: Rate
+    interval: tuple[Rate, Rate]
+    mtd_margin: Annotated[float, Field(ge=0, lt=1)] = 0.10
+    overdose_limit: Rate = 0.33
+    sensitivity: tuple[Rate, ...] = ()
+
+    @model_validator(mode="after")
+    def _target_lies_inside(self) -> Self:
+        low, high = self.interval
+        if not low <= self.rate < high:
+            raise ValueError(f"interval = [{low:g}, {high:g}) must contain rate = {self.rate:g}")
+        return self
+
+
+class Protocol(Settings):
+    """A trial protocol.
+
+    Attributes
+    ----------
+    record
+        Where it comes from.
+    doses
+        Dose levels with their unit.
+    treatment
+        Infusions, DLT window, stagger.
+    limits
+        Cohorts, groups, largest sample.
+    target
+        Target DLT rate and what choices are judged by.
+    scenarios
+        Truths to compare designs under: name to DLT probability of each dose.
+    designs
+        Designs to compare: name to a table with ``kind`` and settings.
+    assumed
+        Keys whose values no record states, with the reason.
+    """
+
+    record: Record
+    doses: Doses
+    treatment: Treatment
+    limits: Limits
+    target: Target
+    scenarios: Annotated[dict[Name, tuple[float, ...]], Field(min_length=1)]
+    designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
+    assumed: dict[str, Name] = {}
+
+    _file: str = PrivateAttr("")
+    _sha256: str = PrivateAttr("")
+
+    @property
+    def n_doses(self) -> int:
+        return len(self.doses.amounts)
+
+    @property
+    def file(self) -> str:
+        """Name of the file that the protocol was read from."""
+        return self._file
+
+    @property
+    def sha256(self) -> str:
+        """Hash of that file's bytes."""
+        return self._sha256
+
+    @property
+    def truths(self) -> np.ndarray:
+        """Scenarios as rows, ``(scenarios, doses)``."""
+        return np.array(list(self.scenarios.values()))
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        # Raised one by one: InputError's own text already names key and value.
+        try:
+            for name, truth in self.scenarios.items():
+                curve_values(f"scenarios.{name}", [truth], self.n_doses)
+            self._check_levels()
+            self._check_assumed()
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def _check_levels(self) -> None:
+        allowed = f"must be among the levels 1 to {self.n_doses}"
+        if self.limits.start_level > self.n_doses:
+            raise InputError(Problem("limits.start_level", self.limits.start_level, allowed))
+        stagger = self.treatment.stagger
+        if stagger is not None and stagger.levels != "all" and any(level > self.n_doses for level in stagger.levels):
+            raise InputError(Problem("treatment.stagger.levels", list(stagger.levels), allowed))
+        if self.limits.group is not None and not 1 <= self.limits.group[0] <= self.limits.group[1] <= self.limits.max_n:
+            raise InputError(
+                Problem(
+                    "limits.group",
+                    list(self.limits.group),
+                    f"must be [fewest, most] patients a dose, at most max_n = {self.limits.max_n}",
+                )
+            )
+
+    def _check_assumed(self) -> None:
+        for key in self.assumed:
+            if _lookup(self, key) is _ABSENT:
+                raise InputError(
+                    Problem(f"assumed.{key}", self.assumed[key], "must name a key of this file, such as 'target.rate'")
+                )
+
+    def assumptions(self) -> list[Assumption]:
+        """Everything that no record states: the keys marked so, then the defaults that the file leaves in place."""
+        marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
+        return marked + [Assumption(key, value, "dosefind's default") for key, value in _defaults(self)]
+
+    def least_days(self, n: np.ndarray, cohorts: np.ndarray) -> np.ndarray:
+        """Least calendar time of trials in days.
+
+        Every cohort waits until the DLT windows of the one before have ended, staggered patients follow each other at the stagger, and
+        nobody is late: time is what the rules alone cost.
+
+        Parameters
+        ----------
+        n, cohorts : (trials, doses) arrays
+            Patients and cohorts at each dose.
+
+        Returns
+        -------
+        (trials,) array
+        """
+        days = cohorts.sum(axis=1) * float(self.treatment.dlt_window_days)
+        stagger = self.treatment.stagger
+        if stagger is None:
+            return days
+        levels = np.arange(1, self.n_doses + 1)
+        staggered = np.ones(self.n_doses, bool) if stagger.levels == "all" else np.isin(levels, stagger.levels)
+        # Each patient of a cohort waits for the one before; or only the second of a group waits, for the first.
+        gaps = n - cohorts if stagger.patients == "every" else (n > 1).astype(float)
+        return days + (gaps * staggered).sum(axis=1) * stagger.days
+
+
+_ABSENT = object()
+
+
+def _lookup(settings: Any, key: str) -> Any:
+    """Value at a dotted key of nested settings and tables."""
+    current: Any = settings
+    for part in key.split("."):
+        if isinstance(current, BaseModel):
+            current = getattr(current, part, _ABSENT) if part in type(current).model_fields else _ABSENT
+        else:
+            current = current.get(part, _ABSENT) if isinstance(current, dict) else _ABSENT
+    return current
+
+
+def _defaults(settings: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
+    """Keys of nested settings that were not given and have a default other than "none" or empty."""
+    found: list[tuple[str, Any]] = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            found += _defaults(value, f"{prefix}{name}.")
+        elif name not in settings.model_fields_set and value is not None and value != () and value != {}:
+            found.append((f"{prefix}{name}", value))
+    return found

@@ -1,0 +1,136 @@
+"""Where results come from, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from ._check import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["as_json", "file_names", "refuse_to_overwrite", "save_dataset", "save_table", "versions", "write_whole"]
+
+_PACKAGES = ("numpy", "scipy", "xarray", "pandas")
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    return {"dosefind": __version__, "python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def refuse_to_overwrite(folder: Path, names: list[str], force: bool) -> None:
+    """Raise `InputError` if the folder cannot take these files; called before any work is done."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError("is a file, not a folder", source=str(folder))
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        raise InputError(f"has {', '.join(there)} already; --force overwrites", source=str(folder))
+
+
+def write_whole(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None:
+    """Write files into a folder, each appearing under its name only when all are complete.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    files
+        From file name to a function that writes to the path given to it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+            for name, write in files.items():
+                write(Path(scratch) / name)
+            for name in files:
+                os.replace(Path(scratch) / name, folder / name)
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be written", source=str(folder)) from None
+
+
+def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
+    """A result as JSON text: attributes or ``stamp``, coordinates, and every variable with its dimensions and definition; a table as rows."""
+    if hasattr(result, "to_dict") and hasattr(result, "data_vars"):
+        content = result.to_dict()
+        content["attrs"] = {key: _decoded(value) for key, value in content["attrs"].items()}
+    else:
+        content = {"attrs": dict(stamp or {}), "rows": json.loads(result.to_json(orient="records", double_precision=15))}
+    return json.dumps(content, indent=1, allow_nan=False, default=str)
+
+
+def save_dataset(result: xr.Dataset, folder: Path, stem: str) -> list[str]:
+    """Write a dataset as CSV (one figure a row), JSON and NetCDF; return the file names."""
+    files = {
+        f"{stem}.csv": lambda path: _write_csv(_tidy(result), result.attrs, path),
+        f"{stem}.json": lambda path: path.write_text(as_json(result) + "\n", encoding="utf-8"),
+        f"{stem}.nc": lambda path: result.to_netcdf(path, engine="h5netcdf"),
+    }
+    write_whole(folder, files)
+    return list(files)
+
+
+def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
+    """Write a table as CSV, JSON and NetCDF; return the file names."""
+    files = {
+        f"{stem}.csv": lambda path: _write_csv(table, stamp, path),
+        f"{stem}.json": lambda path: path.write_text(as_json(table, stamp) + "\n", encoding="utf-8"),
+        f"{stem}.nc": lambda path: _for_netcdf(table).assign_attrs(stamp).to_netcdf(path, engine="h5netcdf"),
+    }
+    write_whole(folder, files)
+    return list(files)
+
+
+def file_names(stem: str) -> list[str]:
+    """Names of the files in which a result is saved."""
+    return [f"{stem}.{kind}" for kind in ("csv", "json", "nc")]
+
+
+def _tidy(result: xr.Dataset) -> pd.DataFrame:
+    """One row a figure: its name, its coordinates, its value and its standard error if it has one."""
+    import pandas as pd
+
+    frames = []
+    for name, variable in result.data_vars.items():
+        if str(name).endswith("_se") or not variable.dims:
+            continue
+        frame = variable.drop_vars("dose_amount", errors="ignore").to_series().rename("value").reset_index()
+        frame.insert(0, "figure", name)
+        if f"{name}_se" in result:
+            frame["standard_error"] = result[f"{name}_se"].to_series().to_numpy()
+        frames.append(frame.astype({"value": object}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> None:
+    """CSV whose every row says where it comes from, and whose text no spreadsheet takes for a formula."""
+    stamped = table.assign(**{key: stamp[key] for key in ("config", "config_sha256", "method", "seed", "versions") if key in stamp})
+    text = stamped.select_dtypes(["object", "string"]).columns
+    stamped[text] = stamped[text].map(_harmless)
+    stamped.columns = [_harmless(column) for column in stamped.columns]
+    stamped.to_csv(path, index=False)
+
+
+def _harmless(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def _for_netcdf(table: pd.DataFrame) -> xr.Dataset:
+    plain = table.astype({name: "float64" for name in table.columns if str(table[name].dtype) == "Int64"})
+    return plain.reset_index(drop=True).rename_axis("row").to_xarray()
+
+
+def _decoded(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) and value[:1] in "[{" else value
+    except json.JSONDecodeError:
+        return value

@@ -1,0 +1,380 @@
+"""What people ask of dosefind, one function a command: protocol and data in, labelled result out.
+
+The command line, notebooks and reports call these and nothing below them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ._check import one_of, whole
+from .config import build_designs
+from .designs import Design
+from .operating.lattice import lattice
+from .operating.metrics import Standards, above_mtd, definitions, judged
+from .operating.paths import paths_of
+from .operating.reference import reference_selection
+from .operating.simulation import simulated_figures
+from .operating.tally import FIGURES, Figures
+from .operating.walk import DEFAULT_MEMORY
+from .protocol import Protocol
+from .provenance import versions
+from .trial import Cohort, choice_labels, parse_outcomes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["NextStep", "compare", "decide", "decision_table", "paths", "stamp"]
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What a design does next in one trial, and why.
+
+    Attributes
+    ----------
+    action
+        "start", "escalate", "stay", "de-escalate" or "stop".
+    level
+        Level of the next cohort, ``None`` to stop.
+    size
+        Patients of the next cohort.
+    reason
+        Why, in words.
+    admissible
+        Levels that the design's safety rules leave open.
+    mtd
+        Where the trial stops: "none" or the level named as MTD.
+    not_reached
+        Where the trial stops: whether the top dose is named and the rule would have escalated from it.
+    assumes
+        What was assumed to decide, empty if nothing.
+    """
+
+    action: Literal["start", "escalate", "stay", "de-escalate", "stop"]
+    level: int | None
+    size: int
+    reason: str
+    admissible: tuple[int, ...]
+    mtd: str | None = None
+    not_reached: bool = False
+    assumes: str = ""
+
+    def __str__(self) -> str:
+        if self.level is None:
+            named = "no MTD" if self.mtd == "none" else f"MTD level {self.mtd}"
+            beyond = ", not reached (that level or above)" if self.not_reached else ""
+            text = f"stop, {named}{beyond}: {self.reason}"
+        else:
+            move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
+            text = f"{move}, {self.size} patient{'s' * (self.size != 1)}: {self.reason}"
+        return f"{text} ({self.assumes})" if self.assumes else text
+
+
+def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | None = None) -> NextStep:
+    """What the design does next in one trial, and why.
+
+    Parameters
+    ----------
+    design
+        The design.
+    outcomes
+        Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
+    n_doses
+        Number of dose levels. If neither this nor the design says it, a level above the highest one treated is assumed to exist, and the
+        result says so.
+
+    Returns
+    -------
+    NextStep
+
+    Raises
+    ------
+    InputError
+        If the outcomes are not in the notation, or name a level that there is not.
+
+    Examples
+    --------
+    >>> from dosefind import BOIN
+    >>> print(decide(BOIN(target=0.30), "1NNN 2NNT", n_doses=3))
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 between 0.236 and 0.359
+    """
+    cohorts = parse_outcomes(outcomes) if isinstance(outcomes, str) else list(outcomes)
+    known = n_doses if n_doses is not None else design.known_doses
+    highest = max((c.level for c in cohorts), default=design.start)
+    levels = known if known is not None else highest + 1
+    whole("n_doses", levels, 1, 30)
+    design = design.with_settings(n_doses=levels)
+    state = design.state_after(cohorts, levels)
+    decision = design.decide(state)
+    level = int(decision.dose[0]) + 1
+    name = design.reasons[int(decision.reason[0])]
+    stops = level == 0
+    selection = design.select(state) if stops else None
+    return NextStep(
+        action="stop" if stops else name,  # type: ignore[arg-type]
+        level=None if stops else level,
+        size=int(decision.size[0]),
+        reason=design.because(state),
+        admissible=tuple((np.flatnonzero(decision.admissible[0]) + 1).tolist()),
+        mtd=None if selection is None else choice_labels(levels)[int(selection.dose[0]) + 1],
+        not_reached=selection is not None and bool(selection.not_reached[0]),
+        assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
+    )
+
+
+def compare(
+    protocol: Protocol,
+    *,
+    method: Literal["exact", "simulate"] = "exact",
+    n_trials: int = 10_000,
+    seed: int = 1,
+    memory_limit: int = DEFAULT_MEMORY,
+) -> xr.Dataset:
+    """Operating characteristics of the protocol's designs under its scenarios.
+
+    Parameters
+    ----------
+    protocol
+        The protocol, from `load_protocol`.
+    method
+        "exact": every way in which a trial can go, without Monte Carlo error. "simulate": Monte Carlo on shared latent patients.
+    n_trials, seed
+        Trials for each scenario and seed, for "simulate".
+    memory_limit
+        Bytes that an exact walk may hold at a time.
+
+    Returns
+    -------
+    xarray.Dataset
+        Figures over (design, scenario) and, where they have one, their own dimension (dose, choice, reason, n_patients); each variable's
+        ``definition`` says what it is. ``selected_by_target`` and ``correct_by_target`` (target, ...) repeat the choice at the protocol's
+        other targets. ``reference_*`` (scenario, ...) is the non-parametric reference. Simulated figures have a standard error in
+        ``<name>_se``. Attributes: protocol, hash, versions, seed, assumptions, rules of each design.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> oc = compare(load_protocol("configs/nct05962762.toml"))
+    >>> oc.selected.sel(design="3+3", scenario="middle is MTD").round(3).values
+    array([0.094, 0.405, 0.352, 0.149])
+    """
+    one_of("method", method, ("exact", "simulate"))
+    whole("n_trials", n_trials, 2)
+    whole("seed", seed, 0)
+    target = protocol.target
+    standards = Standards(target.rate, target.interval, target.mtd_margin, target.overdose_limit)
+    truths = protocol.truths
+    designs = build_designs(protocol)
+
+    def figures_of(design: Design) -> tuple[Figures, Figures]:
+        if method == "simulate":
+            return simulated_figures(design, truths, n_trials, seed, target.overdose_limit, protocol.least_days)
+        walked = lattice(design, memory_limit=memory_limit)
+        return walked.figures(truths, target.overdose_limit, protocol.least_days), {}
+
+    values, errors = _stacked(designs, {name: figures_of(design) for name, design in designs.items()})
+    chances = judged(values["selected"], truths, standards)
+    values |= chances | {"above_mtd": above_mtd(values["treated_from"], truths, standards)}
+    if method == "simulate":
+        errors |= {name: np.sqrt(np.maximum(p * (1 - p), 0) / n_trials) for name, p in chances.items()}
+        errors["above_mtd"] = above_mtd(errors["treated_from"], truths, standards)
+    result = _dataset(protocol, list(designs), values, errors, standards)
+    result = result.assign(_reference(protocol, standards)).assign(_other_targets(protocol, standards, figures_of))
+    for name, text in definitions(standards).items():
+        if name in result:
+            result[name].attrs["definition"] = text
+    made = {"method": "exact" if method == "exact" else "simulated"} | (
+        {"n_trials": n_trials, "seed": seed} if method == "simulate" else {}
+    )
+    rules = json.dumps({name: design.rules() for name, design in designs.items()})
+    return result.assign_attrs(made | stamp(protocol) | {"rules": rules})
+
+
+def _stacked(designs: Mapping[str, Design], figures: dict[str, tuple[Figures, Figures]]) -> tuple[Figures, Figures]:
+    """Figures of all designs with a leading design axis, ragged dimensions padded with 0; their standard errors alike."""
+    reasons = _all_reasons(designs)
+    largest = max(f["sample_size"].shape[1] for f, _ in figures.values())
+
+    def common(name: str, design: Design, array: np.ndarray) -> np.ndarray:
+        if FIGURES[name] == "n_patients":
+            return np.pad(array, ((0, 0), (0, largest - array.shape[1])))
+        if FIGURES[name] == "reason":
+            wide = np.zeros((len(array), len(reasons)))
+            wide[:, [reasons.index(r) for r in design.reasons]] = array
+            return wide
+        return array
+
+    return tuple(  # type: ignore[return-value]
+        {
+            name: np.stack([common(name, designs[d], pair[part][name]) for d, pair in figures.items()])
+            for name in next(iter(figures.values()))[part]
+        }
+        for part in (0, 1)
+    )
+
+
+def _all_reasons(designs: Mapping[str, Design]) -> list[str]:
+    """Reasons for which a trial of any of the designs can end, in the order in which they first come up."""
+    return list(dict.fromkeys(reason for design in designs.values() for reason in design.reasons))
+
+
+def _dataset(protocol: Protocol, names: list[str], values: Figures, errors: Figures, standards: Standards) -> xr.Dataset:
+    import xarray as xr
+
+    truths = protocol.truths
+    labels = np.array(choice_labels(protocol.n_doses))
+
+    def variables(table: Figures, suffix: str = "") -> dict[str, Any]:
+        own = {name: FIGURES.get(name) for name in table}
+        return {
+            f"{name}{suffix}": (("design", "scenario", *((own[name],) if own[name] else ())), array)
+            for name, array in table.items()
+        }
+
+    data = variables(values) | variables(errors, "_se")
+    data["p_true"] = (("scenario", "dose"), truths)
+    data["true_mtd"] = ("scenario", labels[standards.true_mtd(truths) + 1])
+    data["highest_mtd"] = ("scenario", labels[standards.highest_below(truths) + 1])
+    amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})
+    coords = {
+        "design": names,
+        "scenario": list(protocol.scenarios),
+        "dose": np.arange(1, protocol.n_doses + 1),
+        "dose_amount": amounts,
+        "choice": labels,
+        "reason": _all_reasons(build_designs(protocol)),
+        "n_patients": np.arange(values["sample_size"].shape[-1]),
+    }
+    return xr.Dataset(data, coords)
+
+
+def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:
+    """The reference benchmark in every scenario, at the protocol's largest sample."""
+    both = [reference_selection(truth, standards.target, standards.margin, protocol.limits.max_n) for truth in protocol.truths]
+    nearest, highest = (np.array(choice) for choice in zip(*both, strict=True))
+    by_nearest, by_highest = (judged(choice, protocol.truths, standards) for choice in (nearest, highest))
+    return {
+        "reference_selected": (("scenario", "choice"), nearest),
+        "reference_correct": ("scenario", by_nearest["correct"]),
+        "reference_correct_highest": ("scenario", by_highest["correct_highest"]),
+    }
+
+
+def _other_targets(protocol: Protocol, standards: Standards, figures_of: Any) -> dict[str, Any]:
+    """Choices of the designs made for each of the protocol's other targets, and how often they are right for that target."""
+    rates = protocol.target.sensitivity
+    if not rates:
+        return {}
+    selected, correct = [], []
+    for rate in rates:
+        designs = build_designs(protocol, rate)
+        chosen = np.stack([figures_of(design)[0]["selected"] for design in designs.values()])
+        other = Standards(rate, standards.interval, standards.margin, standards.overdose_limit)
+        selected.append(chosen)
+        correct.append(judged(chosen, protocol.truths, other)["correct"])
+    return {
+        "target": ("target", list(rates)),
+        "selected_by_target": (("target", "design", "scenario", "choice"), np.array(selected)),
+        "correct_by_target": (("target", "design", "scenario"), np.array(correct)),
+    }
+
+
+def stamp(protocol: Protocol) -> dict[str, Any]:
+    """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold."""
+    return {
+        "protocol": protocol.record.id,
+        "config": protocol.file,
+        "config_sha256": protocol.sha256,
+        "versions": json.dumps(versions()),
+        "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in protocol.assumptions()]),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A setting's value as text that a reader can check against the config."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} = {_plain(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(_plain(v)) for v in value)
+    if hasattr(value, "model_dump"):
+        return _plain(value.model_dump())
+    return value if isinstance(value, (int, float, str)) else str(value)
+
+
+def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:
+    """Every path of the next cohorts of one of the protocol's designs, with the decision after each.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+    design
+        Name of one of its designs.
+    cohorts
+        How many cohorts to look ahead.
+    outcomes
+        Outcomes so far, in outcome notation; none by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
+    """
+    designs = build_designs(protocol)
+    one_of("design", design, designs)
+    return paths_of(designs[design], parse_outcomes(outcomes), protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+
+
+def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
+    """Decision table of one of the protocol's designs.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+    design
+        Name of one of its designs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The design's own table where its decisions depend on the current dose alone; else the next level after each number of DLTs among
+        the patients at each dose, every lower level having had one cohort without DLT.
+    """
+    designs = build_designs(protocol)
+    one_of("design", design, designs)
+    chosen = designs[design]
+    own = getattr(chosen, "table", None)
+    return own(max_n=protocol.limits.max_n) if own is not None else _climb_table(chosen, protocol.n_doses)
+
+
+def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
+    import pandas as pd
+
+    size = design.cohort_size if isinstance(design.cohort_size, int) else design.cohort_size[0]
+    most = min(design.max_n_per_dose or 4 * size, 4 * size)
+    rows = []
+    for level in range(design.start, n_doses + 1):
+        below = [Cohort(lower, size, 0) for lower in range(design.start, level)]
+        for n in range(size, most + 1, size):
+            for dlts in range(n + 1):
+                first = min(dlts, n - size)
+                here = [Cohort(level, n - size, first)] if n > size else []
+                if sum(c.n for c in below) + n > (design.max_n or np.inf):
+                    continue
+                state = (
+                    design.state_after([*below, *here, Cohort(level, size, dlts - first)], n_doses)
+                    if dlts - first <= size
+                    else None
+                )
+                if state is not None:
+                    dose = int(design.decide(state).dose[0])
+                    rows.append({"level": level, "n": n, "dlts": dlts, "next": str(dose + 1) if dose >= 0 else "stop"})
+    return pd.DataFrame(rows)

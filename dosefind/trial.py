@@ -1,0 +1,183 @@
+"""The state of a trial, as numbers: patients and DLTs at each dose, and what the latest cohort was.
+
+Designs decide on a batch of such states at once, so `States` has a leading axis; a real trial is a batch of
+one. Trials are written in the outcome notation of the field: ``1NNN 2NNT`` is a cohort of three at level 1
+without DLT (N), then three at level 2 with one DLT (T). Levels start at 1 in the notation and wherever a person
+reads them; inside arrays doses are indices from 0, and -1 stands for "no dose".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ._check import InputError, Problem
+
+__all__ = ["COUNT", "NO_DOSE", "SHARED_KEY", "Cohort", "States", "by_dose", "choice_labels", "count_key", "parse_outcomes"]
+
+NO_DOSE = -1
+# Counts are signed so that n - y and differences never wrap.
+COUNT = np.int16
+
+
+class Cohort(NamedTuple):
+    """One cohort: its dose level (from 1), how many patients, how many DLTs."""
+
+    level: int
+    n: int
+    dlts: int
+
+
+def parse_outcomes(outcomes: str) -> list[Cohort]:
+    """Read the outcome notation.
+
+    Parameters
+    ----------
+    outcomes
+        Cohorts separated by blanks, each a level and one letter a patient: N (no DLT) or T (DLT).
+
+    Returns
+    -------
+    list of Cohort
+
+    Raises
+    ------
+    InputError
+        If a part of the text is not a cohort.
+
+    Examples
+    --------
+    >>> parse_outcomes("1NNN 2NNT")
+    [Cohort(level=1, n=3, dlts=0), Cohort(level=2, n=3, dlts=1)]
+    """
+    if not isinstance(outcomes, str):
+        raise InputError(Problem("outcomes", outcomes, "must be text such as '1NNN 2NNT'"))
+    cohorts = []
+    for token in outcomes.split():
+        match = re.fullmatch(r"([1-9][0-9]?)([NT]+)", token)
+        if match is None:
+            raise InputError(Problem("outcomes", token, "must be a level and one N or T a patient, such as '2NNT'"))
+        letters = match[2]
+        cohorts.append(Cohort(int(match[1]), len(letters), letters.count("T")))
+    return cohorts
+
+
+def choice_labels(n_doses: int) -> list[str]:
+    """Labels of a final choice: "none", then the levels from 1."""
+    return ["none", *(str(level) for level in range(1, n_doses + 1))]
+
+
+@dataclass(frozen=True)
+class States:
+    """A batch of trials in progress.
+
+    Attributes
+    ----------
+    n, y : (states, doses) integer arrays
+        Patients treated and DLTs seen at each dose.
+    last : (states,) integer array
+        Dose index of the latest cohort, -1 before the first.
+    last_n, last_y : (states,) integer arrays
+        Size of the latest cohort and its DLTs.
+    cohorts : (states,) integer array
+        How many cohorts have been treated.
+    memory : (states, k) integer array
+        Whatever else a design declares that it must remember; k is 0 for most.
+    groups : pair of integer arrays or None
+        Where it is known which states share their counts: the first state of each group, ``(groups,)``, and the group of
+        each state, ``(states,)``.
+    """
+
+    n: np.ndarray
+    y: np.ndarray
+    last: np.ndarray
+    last_n: np.ndarray
+    last_y: np.ndarray
+    cohorts: np.ndarray
+    memory: np.ndarray
+    groups: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.n)
+
+    @property
+    def n_doses(self) -> int:
+        return self.n.shape[1]
+
+    @property
+    def total(self) -> np.ndarray:
+        """Patients treated so far, ``(states,)``."""
+        # Summed dose by dose: a sum along a short axis is many times slower.
+        return sum(self.n.T, np.zeros(len(self), COUNT))
+
+    def take(self, rows: np.ndarray | slice) -> States:
+        """The states of the given rows."""
+        narrow = (column[rows] for column in (self.last, self.last_n, self.last_y, self.cohorts))
+        return States(by_dose(self.n, rows), by_dose(self.y, rows), *narrow, self.memory[rows])
+
+    def here(self, values: np.ndarray) -> np.ndarray:
+        """Column of ``values`` (states, doses) at each state's latest dose; dose 1 before the first cohort."""
+        return self.at(values, self.last)
+
+    def at(self, values: np.ndarray, dose: np.ndarray) -> np.ndarray:
+        """Column of ``values`` (states, doses) at the given dose index of each state; dose 1 where there is none."""
+        return values[np.arange(len(self)), np.maximum(dose, 0)]
+
+    def by_counts(self, function: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+        """Results of a costly function of n and y, worked out once where states are known to share their counts."""
+        if self.groups is None:
+            return function(self.n, self.y)
+        first, group = self.groups
+        return tuple(result[group] for result in function(by_dose(self.n, first), by_dose(self.y, first)))
+
+    def grouped(self) -> States:
+        """The same states, with those that share their counts known."""
+        key = np.zeros(len(self), np.uint64)
+        for dose in range(self.n_doses):
+            key += count_key(np.full(1, dose), self.n[:, dose], self.y[:, dose])
+        _, first, group = np.unique(key, return_index=True, return_inverse=True)
+        for counts in (self.n, self.y):
+            if not np.array_equal(by_dose(counts, first[group]), counts):
+                raise ArithmeticError(SHARED_KEY)
+        return replace(self, groups=(first, group))
+
+    @classmethod
+    def before_first(cls, n_doses: int, memory: tuple[int, ...] = ()) -> States:
+        """One trial that has treated nobody."""
+        zero = np.zeros((1, n_doses), COUNT)
+        none, nothing = np.full(1, NO_DOSE, COUNT), np.zeros(1, COUNT)
+        return cls(zero, zero, none, nothing, nothing, nothing, np.array([memory], COUNT).reshape(1, len(memory)))
+
+    @classmethod
+    def counts(cls, n: np.ndarray, y: np.ndarray) -> States:
+        """States of which only the counts are known, as a final choice needs them."""
+        n, y = np.atleast_2d(np.asarray(n, COUNT)), np.atleast_2d(np.asarray(y, COUNT))
+        nothing = np.zeros(len(n), COUNT)
+        return cls(n, y, nothing + NO_DOSE, nothing, nothing, nothing, np.zeros((len(n), 0), COUNT))
+
+    def follow(self, rows: np.ndarray | slice, dose: np.ndarray, size: np.ndarray, dlts: np.ndarray) -> States:
+        """The given rows one cohort later, each with its own dose index, size and number of DLTs, ``(rows,)``."""
+        n, y = by_dose(self.n, rows), by_dose(self.y, rows)
+        each = np.arange(len(n))
+        n[each, dose] += size
+        y[each, dose] += dlts
+        return States(n, y, dose, size, dlts, self.cohorts[rows] + COUNT(1), self.memory[rows])
+
+
+SHARED_KEY = "two different states have the same key: please report the design's settings"
+# Fixed odd multipliers of a linear hash of counts; any will do, and users of keys check that equal keys are equal counts.
+_MULTIPLIERS = np.random.Generator(np.random.PCG64(1)).integers(2**63, size=(2, 64), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+
+
+def count_key(dose: np.ndarray, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Hash of ``n`` patients and ``y`` DLTs at a dose index; the key of a state is the sum over its doses, modulo 2^64."""
+    return _MULTIPLIERS[0, dose] * n.astype(np.uint64) + _MULTIPLIERS[1, dose] * y.astype(np.uint64)
+
+
+def by_dose(values: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    """Rows of a (states, doses) array, laid out dose by dose, as every rule reads them."""
+    return values.T[:, rows].copy().T if isinstance(rows, slice) else np.take(values.T, rows, axis=1).T
