@@ -222,6 +222,28 @@ class CRM(Design):
             attrs={"method": "quadrature", "quadrature_error": float(error.max()), "recommend": self.recommend},
         )
 
+    def fit_mle(self, outcomes: str) -> xr.Dataset:
+        """Maximum likelihood fit of the curve after the given outcomes, without the prior.
+
+        Parameters
+        ----------
+        outcomes
+            Outcome notation; at least one DLT and one patient without.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``estimate`` of the parameter, ``plug_in`` (dose), the curve there, and ``recommended``, the level nearest to the target.
+        """
+        import xarray as xr
+
+        state = self.state_after(parse_outcomes(outcomes), len(self.levels))
+        estimate = self.curve.most_likely(state.n[0], state.y[0])
+        plug_in = self.curve.probabilities(estimate)[0]
+        best = nearest(plug_in[None], self.target, np.ones((1, len(plug_in)), bool))[0]
+        data = {"estimate": estimate, "plug_in": ("dose", plug_in), "recommended": best + 1}
+        return xr.Dataset(data, {"dose": np.arange(1, len(plug_in) + 1)}, {"method": "maximum likelihood"})
+
     def sentences(self) -> list[str]:
         levels = ", ".join(f"{p:.4g}" for p in self.levels)
         form = f"logistic (intercept {self.intercept:g})" if self.model == "logistic" else "power"

@@ -14,6 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._check import InputError, Problem
+
 __all__ = ["OneParameterCurve"]
 
 
@@ -58,6 +60,25 @@ class OneParameterCurve(ABC):
     def crossing(self, dose: int, rate: float) -> float:
         """The b at which the dose (index) has DLT probability ``rate``; a larger b makes it less toxic."""
         return float(self.scale(rate) - self.scale(self.skeleton[dose]))
+
+    def most_likely(self, n: np.ndarray, y: np.ndarray) -> float:
+        """The b that maximises the likelihood of the counts ``n``, ``y``, each (doses,), between -10 and 10.
+
+        Raises
+        ------
+        InputError
+            If nobody or everybody had a DLT: the likelihood then has no maximum.
+        """
+        from scipy.optimize import minimize_scalar
+
+        if not 0 < y.sum() < n.sum():
+            raise InputError(Problem("outcomes", f"{y.sum()} DLTs in {n.sum()} patients", "maximum likelihood needs a DLT and a patient without"))
+
+        def loss(b: float) -> float:
+            log_p, log_q = self.log_probabilities(np.array([b]))
+            return float(-(log_p[0] @ y + log_q[0] @ (n - y)))
+
+        return float(minimize_scalar(loss, bounds=(-10, 10), method="bounded", options={"xatol": 1e-10}).x)
 
     def boundaries(self, target: float) -> np.ndarray:
         """The b at which two neighbouring doses are equally far from the target, ``(doses - 1,)``, increasing.

@@ -81,17 +81,18 @@ def indifference_intervals(
     -------
     dict
         ``parameter`` (doses, 2): the values of b between which the dose is nearest to the target, outermost ones
-        infinite. ``rate`` (doses, 2): the DLT rate of the dose's lower and upper neighbours' boundary, NaN at the ends;
-        a dose whose true rate lies inside is recommended in the limit of many patients.
+        infinite. ``rate`` (doses, 2): the DLT rate of the lower neighbour at the lower of these values and of the upper neighbour at
+        the upper, NaN where there is no neighbour; in the limit of many patients the dose recommended has a true rate inside
+        (Cheung and Chappell 2002, Biometrics 58:671-674, doi:10.1111/j.0006-341X.2002.00671.x).
     """
     curve = _curve(model, tuple(skeleton), intercept)
     inner = curve.boundaries(target)
     edges = np.concatenate([[-np.inf], inner, [np.inf]])
     p = curve.probabilities(inner)
-    dose = np.arange(curve.n_doses)
+    boundary = np.arange(curve.n_doses - 1)
     rate = np.full((curve.n_doses, 2), np.nan)
-    rate[1:, 1] = p[dose[1:] - 1, dose[1:]]
-    rate[:-1, 0] = p[dose[:-1], dose[:-1]]
+    rate[1:, 0] = p[boundary, boundary]
+    rate[:-1, 1] = p[boundary, boundary + 1]
     return {"parameter": np.column_stack([edges[:-1], edges[1:]]), "rate": rate}
 
 

@@ -1,0 +1,121 @@
+"""What every design must keep, whatever its rules; a design's test file runs `check_design` on its settings."""
+
+from dataclasses import replace
+from math import comb
+
+import numpy as np
+
+from dosefind.designs import Design
+from dosefind.operating.lattice import lattice
+from dosefind.operating.walk import walk
+from dosefind.trial import States
+
+TRUTHS = np.array([[0.05, 0.15, 0.30, 0.45], [0.30, 0.45, 0.60, 0.70], [0.0, 0.0, 0.5, 1.0]])
+
+
+def check_design(design: Design, n_doses: int = 3) -> None:
+    """Run the whole contract; ``design`` must end within a dozen cohorts."""
+    design = design.with_settings(n_doses=n_doses)
+    states = reachable(design, n_doses)
+    check_batches(design, states)
+    check_limits(design, states)
+    check_merging(design, n_doses)
+    check_against_plain_recursion(design, n_doses)
+    check_words(design)
+
+
+def reachable(design: Design, n_doses: int) -> States:
+    """Every state after a cohort that the design can reach, each distinct one once."""
+    front = States.before_first(n_doses, (0,) * design.n_memory)
+    found = [front]
+    while len(front):
+        decision = design.decide(front)
+        rows = np.flatnonzero(decision.dose >= 0)
+        parents = np.repeat(rows, decision.size[rows] + 1)
+        dlts = np.concatenate([np.arange(size + 1) for size in decision.size[rows]]) if len(rows) else np.zeros(0, int)
+        front = replace(front, memory=decision.memory).follow(
+            parents, decision.dose[parents].astype(np.int16), decision.size[parents].astype(np.int16), dlts.astype(np.int16)
+        )
+        key = np.column_stack([front.n, front.y, front.last, front.last_n, front.last_y, front.memory])
+        front = front.take(np.sort(np.unique(key, axis=0, return_index=True)[1]))
+        if len(front):
+            found.append(front)
+    return States(*(np.concatenate([getattr(s, name) for s in found]) for name in ("n", "y", "last", "last_n", "last_y", "cohorts", "memory")))
+
+
+def check_batches(design: Design, states: States) -> None:
+    """A state is decided alike alone, in batches of seven, with all others, and with equal counts pointed out."""
+    whole = design.decide(states)
+    named = design.select(States.counts(states.n, states.y))
+    grouped = design.decide(states.grouped())
+    np.testing.assert_array_equal(grouped.dose, whole.dose)
+    np.testing.assert_array_equal(grouped.reason, whole.reason)
+    for size in (1, 7):
+        for start in range(0, len(states), size):
+            rows = slice(start, start + size)
+            part = design.decide(states.take(rows))
+            for name in ("dose", "size", "reason", "admissible"):
+                np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[rows], err_msg=name)
+            few = design.select(States.counts(states.n[rows], states.y[rows]))
+            np.testing.assert_array_equal(few.dose, named.dose[rows])
+            np.testing.assert_array_equal(few.not_reached, named.not_reached[rows])
+
+
+def check_limits(design: Design, states: States) -> None:
+    """No decision breaks a limit, and the state itself has not."""
+    decision = design.decide(states)
+    going = decision.dose >= 0
+    assert np.all(decision.size[going] >= 1)
+    assert np.all(decision.size[~going] == 0)
+    assert np.all(decision.dose < states.n_doses)
+    if design.max_n is not None:
+        assert np.all(states.total + decision.size <= design.max_n)
+    if design.max_n_per_dose is not None:
+        after = states.at(states.n, decision.dose) + decision.size
+        assert np.all(after[going] <= design.max_n_per_dose)
+    named = design.select(States.counts(states.n, states.y))
+    assert np.all((named.dose >= -1) & (named.dose < states.n_doses))
+    assert np.all(named.dose[named.not_reached] == states.n_doses - 1)
+
+
+def check_merging(design: Design, n_doses: int) -> None:
+    """Merged and unmerged walks give the same figures (1e-13: rounding of sums of up to 1e4 terms)."""
+    walked = lattice(design, n_doses=n_doses)
+    unmerged = replace(walked, ends=walk(design, n_doses, merge=False))
+    assert walked.ends.paths.sum() == unmerged.ends.paths.sum() == len(unmerged.ends.n)
+    ours, theirs = (one.figures(TRUTHS[:, :n_doses], days=lambda n, cohorts: cohorts @ np.arange(1.0, n_doses + 1)) for one in (walked, unmerged))
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-13 * max(1, np.abs(theirs[name]).max()), err_msg=name)
+
+
+def check_against_plain_recursion(design: Design, n_doses: int) -> None:
+    """The same probabilities from a recursion over single trials, written without arrays or merging (1e-12: its longer sums)."""
+    p = TRUTHS[0, :n_doses]
+    selected = dict.fromkeys(range(-1, n_doses), 0.0)
+
+    def go(state: States, probability: float) -> None:
+        decision = design.decide(state)
+        dose, size = int(decision.dose[0]), int(decision.size[0])
+        if dose < 0:
+            selected[int(design.select(States.counts(state.n, state.y)).dose[0])] += probability
+            return
+        for dlts in range(size + 1):
+            chance = comb(size, dlts) * p[dose] ** dlts * (1 - p[dose]) ** (size - dlts)
+            one = (np.full(1, value, np.int16) for value in (dose, size, dlts))
+            go(replace(state, memory=decision.memory).follow(slice(None), *one), probability * chance)
+
+    if walk(design, n_doses).paths.sum() > 3000:
+        return  # too many trials for a recursion of one at a time; smaller settings of the same design go through it
+    go(States.before_first(n_doses, (0,) * design.n_memory), 1.0)
+    ours = lattice(design, n_doses=n_doses).under([p]).selected.values[0]
+    np.testing.assert_allclose(ours, [selected[d] for d in range(-1, n_doses)], rtol=0, atol=1e-12)
+
+
+def check_words(design: Design) -> None:
+    """Rules are sentences, every reason has words, and settings survive a round trip."""
+    for sentence in design.rules():
+        assert sentence[0].isupper() or sentence[0].isdigit()
+        assert sentence.endswith(".")
+    for reason in design.reasons:
+        assert design.explain(reason)
+    assert type(design)(**design.model_dump(exclude_unset=True)) == design

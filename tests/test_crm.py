@@ -1,0 +1,226 @@
+"""CRM: the contract, dfcrm's fits and operating characteristics, published trials, skeletons, and the quadrature behind them."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+import dosefind as dsf
+from dosefind.models import CURVES
+from dosefind.models.elicitation import indifference_intervals
+from dosefind.posterior.quadrature import Quadrature, below_weights
+from dosefind.trial import Cohort, States
+
+from . import peers
+from .contract import check_design
+
+SKELETON = (0.12, 0.25, 0.38)
+VARIANTS = [
+    {},
+    {"model": "logistic"},
+    {"recommend": "mean"},
+    {"no_skip": "tried", "coherence": "both"},
+    {"no_skip": "off", "coherence": "off", "final": "model"},
+    {"safety_cutoff": 0.8, "safety_by": "beta"},
+    {"safety_cutoff": 0.8, "safety_by": "model", "model": "logistic"},
+    {"recommend": "mean", "safety_cutoff": 0.7, "safety_min_n": 4, "no_skip": "off"},
+    {"max_n_per_dose": 6},
+    {"cohort_size": (1, 1, 2, 3), "max_n": 10},
+    {"start": 2, "stop_n": 6, "stop_n_at": "chosen"},
+]
+MODELS = {"empiric": "power", "logistic": "logistic"}
+
+
+@pytest.mark.parametrize("settings", VARIANTS, ids=str)
+def test_contract(settings):
+    check_design(dsf.CRM(**{"skeleton": SKELETON, "target": 0.25, "max_n": 12, **settings}))
+
+
+def test_peer_exact_values():
+    for key, rows in peers.table("exact_dfcrm").groupby(["model", "target", "ncohort", "cohortsize", "skeleton", "scenario"]):
+        model, target, cohorts, size, skeleton, scenario = key
+        truth = peers.SCENARIOS[scenario]
+        design = dsf.CRM(skeleton=peers.numbers(skeleton), target=target, model=MODELS[model], final="model")
+        walked = dsf.lattice(design, n_doses=len(truth), cohort_size=int(size), max_n=int(cohorts * size))
+        # 1e-9: the reference's own.
+        assert peers.worst_difference(walked.under([truth]), rows) < 1e-9
+
+
+def fitted(row):
+    design = dsf.CRM(skeleton=peers.numbers(row.skeleton), target=row.target, model=MODELS[row.model])
+    levels, dlts = peers.numbers(row.level), peers.numbers(row.tox)
+    return design, design.state_after([Cohort(int(level), 1, int(t)) for level, t in zip(levels, dlts, strict=True)], len(design.levels))
+
+
+def outcomes_of(row):
+    return " ".join(f"{int(level)}{'T' if t else 'N'}" for level, t in zip(peers.numbers(row.level), peers.numbers(row.tox), strict=True))
+
+
+def test_peer_fits():
+    rows = peers.table("dfcrm_crm")
+    rows = rows[rows["err"].isna()] if "err" in rows else rows
+    assert len(rows) > 100
+    for row in rows.itertuples():
+        design, _ = fitted(row)
+        fit = design.fit(outcomes_of(row))
+        # 1e-9: the fine grid of the reference; 1e-5: R's integrate().
+        np.testing.assert_allclose(fit.estimate, row.hp_estimate, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(fit.variance, row.hp_post_var, rtol=0, atol=1e-9)
+        # The peer leaves out the prior's constant.
+        constant = np.log(design.prior_sd * np.sqrt(2 * np.pi))
+        np.testing.assert_allclose(fit.log_evidence + constant, row.hp_logml, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(fit.estimate, row.estimate, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(fit.plug_in, peers.numbers(row.ptox), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(fit.plug_in_lower, peers.numbers(row.ptoxL), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(fit.plug_in_upper, peers.numbers(row.ptoxU), rtol=0, atol=1e-5)
+        assert fit.recommended == row.mtd
+
+
+def test_peer_maximum_likelihood():
+    for row in peers.table("dfcrm_crm_mle").itertuples():
+        cases = peers.table("dfcrm_crm").set_index("id")
+        case = cases.loc[row.id]
+        fit = fitted(case)[0].fit_mle(outcomes_of(case))
+        # dfcrm's optimize() stops at a tolerance of 1e-4; the reference allows 1e-5 where it did better.
+        np.testing.assert_allclose(fit.estimate, row.estimate_mle, rtol=0, atol=1e-4)
+        assert fit.recommended == row.mtd_mle
+
+
+def test_maximum_likelihood_needs_both_outcomes():
+    with pytest.raises(dsf.InputError, match="0 DLTs in 3 patients"):
+        dsf.CRM(skeleton=SKELETON, target=0.25).fit_mle("1NNN")
+
+
+def test_published_fits_of_cheung():
+    item = peers.published("crm_cheung2011_p21")
+    given = item["inputs"]
+    path = " ".join(f"{level}{'T' if t else 'N'}" for level, t in zip(given["levels"], given["dlt"], strict=True))
+    design = partial(dsf.CRM, skeleton=tuple(given["skeleton"]), target=given["target"])
+    tolerance, check = item["tolerance"], item["independent_check"]
+    logistic, power = design(model="logistic").fit(path), design().fit(path)
+    assert abs(logistic.estimate - item["logistic_intercept3"]["beta_hat"]) < tolerance["beta_hat"]
+    np.testing.assert_allclose(logistic.plug_in, item["logistic_intercept3"]["dfcrm_plugin_ptox"], rtol=0, atol=tolerance["plugin"])
+    np.testing.assert_allclose(power.plug_in, item["empiric"]["dfcrm_plugin_ptox"], rtol=0, atol=tolerance["plugin"])
+    # Five printed digits.
+    np.testing.assert_allclose(logistic["mean"], check["exact_posterior_mean_logistic"], rtol=0, atol=5.1e-6)
+    np.testing.assert_allclose(power["mean"], check["exact_posterior_mean_empiric"], rtol=0, atol=5.1e-6)
+    assert (logistic.recommended, power.recommended) == (item["logistic_intercept3"]["mtd"], item["empiric"]["mtd"])
+
+
+def test_published_trial_replay():
+    item = peers.published("crm_cheung2011_table3_2")
+    given = item["inputs"]
+    design = dsf.CRM(
+        skeleton=tuple(given["skeleton"]), target=given["target"], model="logistic", no_skip="off", coherence="off", cohort_size=1, start=given["start"]
+    )
+    for i, estimate in enumerate(item["beta_hat_after_each"], start=1):
+        path = " ".join(f"{d}{'T' if t else 'N'}" for d, t in zip(item["doses"][:i], item["dlt"][:i], strict=True))
+        assert abs(design.fit(path).estimate - estimate) <= item["tolerance"] + 1e-9
+        if i < len(item["doses"]):
+            assert dsf.decide(design, path).level == item["doses"][i]
+
+
+def test_published_maximum_likelihood_path():
+    item = peers.published("crm_dfcrm_mle_path")
+    design = dsf.CRM(skeleton=tuple(item["inputs"]["skeleton"]), target=item["inputs"]["target"], model="logistic")
+    for i, estimate in enumerate(item["beta_hat_before_patient_3_on"], start=2):
+        path = " ".join(f"{d}{'T' if t else 'N'}" for d, t in zip(item["doses"][:i], item["dlt"][:i], strict=True))
+        assert abs(design.fit_mle(path).estimate - estimate) < item["tolerance"]
+
+
+def test_published_small_cases():
+    item = peers.published("crm_plugin_small_cases")
+    given = item["inputs"]
+    path = " ".join(f"{d}{'T' if t else 'N'}" for d, t in zip(given["levels"], given["dlt"], strict=True))
+    for model, key in (("power", "empiric_plugin"), ("logistic", "logistic3_plugin")):
+        fit = dsf.CRM(skeleton=tuple(given["skeleton"]), target=given["target"], model=model).fit(path)
+        np.testing.assert_allclose(fit.plug_in, item[key], rtol=0, atol=item["tolerance"])
+
+
+def test_peer_skeletons():
+    rows = peers.table("dfcrm_getprior")
+    keys = ["model", "intcpt", "halfwidth", "target", "nu", "nlevel"]
+    groups = rows.groupby(keys)
+    assert len(groups) > 300
+    for (model, intercept, halfwidth, target, mtd_level, doses), some in groups:
+        ours = dsf.skeleton(halfwidth, target=target, mtd_level=int(mtd_level), n_doses=int(doses), model=MODELS[model], intercept=intercept)
+        # 1e-6: the reference's own.
+        np.testing.assert_allclose(ours, some.sort_values("dose").skeleton, rtol=0, atol=1e-6)
+
+
+def test_peer_indifference_intervals():
+    rows = peers.table("dfcrm_crmsens").reset_index()
+    # Skeletons are the runs in which the dose counts up from 1.
+    rows["case"] = (rows.dose == 1).cumsum()
+    for _, some in rows.groupby("case"):
+        first = some.iloc[0]
+        ours = indifference_intervals(tuple(some.skeleton), target=first.target, model=MODELS[first.model], intercept=first.intcpt)
+        # The peer cuts the parameter off at -5 and 5; 1e-9 is what its root finder reaches at eps = 1e-12.
+        np.testing.assert_allclose(np.clip(ours["parameter"], -5, 5), some[["H_lo_eps12", "H_hi_eps12"]], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(ours["rate"], some[["iint_lo_eps12", "iint_hi_eps12"]], rtol=0, atol=1e-9)
+
+
+def integral(curve, n, y, function, low=-np.inf, high=np.inf):
+    """Unnormalised posterior expectation by adaptive quadrature on the parameter itself."""
+
+    def density(b):
+        log_p, log_q = curve.log_probabilities(np.array([b]))
+        return function(b) * np.exp(log_p[0] @ y + log_q[0] @ (n - y) - b**2 / (2 * curve.prior_sd**2))
+
+    points = [-8 * curve.prior_sd, 8 * curve.prior_sd]
+    return quad(density, max(low, points[0]), min(high, points[1]), epsabs=0, epsrel=1e-12, limit=500)[0]
+
+
+@pytest.mark.parametrize("model", ["power", "logistic"])
+@pytest.mark.parametrize(("n", "y"), [((3, 3, 0), (0, 1, 0)), ((3, 6, 9), (0, 0, 0)), ((6, 0, 3), (6, 0, 3)), ((9, 12, 9), (1, 3, 4)), ((60, 60, 80), (3, 15, 30))])
+def test_quadrature_against_adaptive_integration(model, n, y):
+    n, y = np.array(n), np.array(y)
+    curve = CURVES[model](skeleton=SKELETON, prior_sd=1.34**0.5)
+    bound = curve.crossing(0, 0.25)
+
+    def columns(z, step):
+        return np.column_stack([z * curve.prior_sd, curve.probabilities(z * curve.prior_sd), below_weights(z, step, bound / curve.prior_sd)])
+
+    values, error, log_evidence = Quadrature(curve, columns).expect(n[None], y[None])
+    evidence = integral(curve, n, y, lambda b: 1.0)
+    expected = [integral(curve, n, y, lambda b: b)]
+    expected += [integral(curve, n, y, lambda b, d=d: curve.probabilities(b)[0, d]) for d in range(3)]
+    expected.append(integral(curve, n, y, lambda b: 1.0, high=bound))
+    # 1e-9: what the adaptive integration delivers.
+    np.testing.assert_allclose(values[0], np.array(expected) / evidence, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(log_evidence[0], np.log(evidence / (curve.prior_sd * np.sqrt(2 * np.pi))), rtol=0, atol=1e-9)
+    assert error.max() < 1e-10
+
+
+def test_fit_of_a_large_trial_does_not_underflow():
+    state = States.counts(np.array([[400, 400, 400]]), np.array([[48, 100, 152]]))
+    design = dsf.CRM(skeleton=SKELETON, target=0.25)
+    # The data lie on the skeleton, so the parameter is near 0: dfcrm returns exactly 0 with variance 0 here.
+    values, _, log_evidence = design._moments.expect(state.n, state.y)
+    assert 0 < abs(values[0, 0]) < 0.05
+    assert 0 < values[0, 1] - values[0, 0] ** 2 < 0.01
+    assert log_evidence[0] < -600
+
+
+def test_not_reached_means_a_further_level_would_be_given():
+    """A level above the top, at the same spacing, is nearest to the target exactly where the flag is up."""
+    short = dsf.CRM(skeleton=dsf.skeleton(0.05, target=0.25, mtd_level=2, n_doses=3), target=0.25, final="model")
+    longer = dsf.CRM(skeleton=dsf.skeleton(0.05, target=0.25, mtd_level=2, n_doses=4), target=0.25, final="model")
+    for n in range(0, 13, 3):
+        for y in range(n + 1):
+            three = short.select(States.counts(np.array([[3, 3, n]]), np.array([[0, 0, y]])))
+            four = longer.select(States.counts(np.array([[3, 3, n, 0]]), np.array([[0, 0, y, 0]])))
+            assert bool(three.not_reached[0]) == (four.dose[0] == 3)
+
+
+def test_undecided_states_are_refitted():
+    """A state whose estimate is moved onto a boundary is settled by the finer grid, not by the first one's error."""
+    design = dsf.CRM(skeleton=SKELETON, target=0.25, model="logistic")
+    state = States.counts(np.array([[9, 12, 9]]), np.array([[1, 3, 4]]))
+    estimate = design._moments.expect(state.n, state.y)[0][0, 0]
+    for shift, dose in ((-1e-9, 1), (1e-9, 0)):
+        edges = np.array([estimate + shift, estimate + 5.0])
+        moved = dsf.CRM(skeleton=SKELETON, target=0.25, model="logistic")
+        moved.__dict__["_boundaries"] = edges
+        assert moved._evaluate(state.n, state.y)[0][0] == dose

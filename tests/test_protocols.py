@@ -1,0 +1,161 @@
+"""The two shipped protocols: what they say, what is assumed, calendar time by hand, comparison and its files."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import dosefind as dsf
+from dosefind import provenance
+from dosefind.config import build_designs, protocol_schema
+
+from . import peers
+
+CONFIGS = {"nct05962762": (1, 3, 5), "nct05948982": (1, 2, 4)}
+
+
+def protocol(name="nct05962762"):
+    return dsf.load_protocol(peers.ROOT / "configs" / f"{name}.toml")
+
+
+@pytest.mark.parametrize(("name", "amounts"), CONFIGS.items())
+def test_shipped_protocols(name, amounts):
+    trial = protocol(name)
+    assert trial.doses.amounts == amounts
+    assert trial.doses.unit == "10^6 cells/kg"
+    assert trial.limits.max_n == 18
+    assert trial.target.rate == 0.25
+    stated = {a.key for a in trial.assumptions()}
+    # What neither record states must be listed as assumed.
+    assert {"target.rate", "target.interval", "target.mtd_margin", "target.overdose_limit", "limits.start_level", "scenarios"} <= stated
+    assert {f"designs.{design}" for design in trial.designs} <= stated
+    if name == "nct05948982":
+        assert {"treatment.dlt_window_days", "treatment.stagger", "treatment.no_overlap", "treatment.infusion_days", "limits.group"} <= stated
+    else:
+        assert not {"treatment.dlt_window_days", "treatment.stagger", "doses.amounts"} & stated
+
+
+def test_capped_and_uncapped_designs_stand_side_by_side():
+    designs = build_designs(protocol())
+    assert {name: design.max_n_per_dose for name, design in designs.items()} == {"3+3": None, "crm-6": 6, "crm": None, "boin-6": 6, "boin": None}
+
+
+@pytest.mark.parametrize(
+    ("n", "cohorts", "days"),
+    [
+        # Three groups of three; the two gaps of the high dose are 7 days each.
+        ((3, 3, 3), (1, 1, 1), 3 * 28 + 14),
+        ((6, 3, 0), (2, 1, 0), 3 * 28),
+        ((3, 3, 6), (1, 1, 2), 4 * 28 + 4 * 7),
+        ((0, 0, 0), (0, 0, 0), 0),
+    ],
+)
+def test_least_calendar_time_by_hand(n, cohorts, days):
+    assert protocol().least_days(np.array([n]), np.array([cohorts]))[0] == days
+
+
+def test_least_calendar_time_of_other_staggers():
+    table = protocol().model_dump()
+    n, cohorts = np.array([[3, 3, 6]]), np.array([[1, 1, 2]])
+    for stagger, days in [
+        (None, 4 * 28),
+        ({"days": 7, "levels": "all"}, 4 * 28 + 8 * 7),
+        ({"days": 10, "levels": [3], "patients": "first"}, 4 * 28 + 10),
+    ]:
+        table["treatment"]["stagger"] = stagger
+        assert dsf.Protocol.read(table).least_days(n, cohorts)[0] == days
+
+
+def test_expected_days_against_every_path():
+    """Expected time from the merged walk equals the sum over all paths of 3+3."""
+    trial = protocol()
+    oc = dsf.compare(trial)
+    table = dsf.paths(trial, "3+3", cohorts=20)
+    days = []
+    for path in table.path:
+        visits = [(token.rstrip("NT"), len(token.lstrip("123"))) for token in path.split()]
+        days.append(28 * len(visits) + sum(7 * (size - 1) for level, size in visits if level == "3"))
+    for scenario in oc.scenario.values:
+        expected = (table[scenario] * days).sum()
+        np.testing.assert_allclose(oc.days.sel(design="3+3", scenario=scenario), expected, rtol=0, atol=1e-10)
+
+
+def test_comparison_holds_together():
+    trial = protocol()
+    oc = dsf.compare(trial)
+    assert oc.attrs["method"] == "exact"
+    assert oc.dose_amount.attrs["units"] == "10^6 cells/kg"
+    for name in ("selected", "stopped", "sample_size"):
+        np.testing.assert_allclose(oc[name].sum(oc[name].dims[-1]), 1, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(oc.correct + oc.under_selected + oc.over_selected, 1, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(oc.mean_n, oc.patients.sum("dose"), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(oc.reference_selected.sum("choice"), 1, rtol=0, atol=1e-12)
+    for name in oc.data_vars:
+        assert np.all(pd.notna(oc[name].values)), name
+        if name not in ("selected_by_target", "correct_by_target"):
+            assert oc[name].attrs["definition"], name
+    # The same figures one design at a time, and the design's own target where it is asked for another.
+    boin = build_designs(trial)["boin"]
+    alone = dsf.lattice(boin).under(trial.truths)
+    np.testing.assert_allclose(oc.selected.sel(design="boin"), alone.selected, rtol=0, atol=1e-14)
+    other = dsf.lattice(build_designs(trial, 0.30)["boin"]).under(trial.truths)
+    np.testing.assert_allclose(oc.selected_by_target.sel(design="boin", target=0.30), other.selected, rtol=0, atol=1e-14)
+
+
+def test_simulated_comparison_is_near_the_exact_one():
+    trial = protocol()
+    exact, simulated = dsf.compare(trial), dsf.compare(trial, method="simulate", n_trials=4000, seed=2)
+    assert simulated.attrs["n_trials"] == 4000
+    for name in ("selected", "correct", "acceptable", "mean_n", "above_mtd", "days", "over_60"):
+        error = np.maximum(simulated[f"{name}_se"].values, 1e-3)
+        # 6 standard errors: no figure of several hundred should pass.
+        assert np.all(np.abs(simulated[name].values - exact[name].values) < 6 * error), name
+
+
+def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
+    oc = dsf.compare(protocol())
+    names = provenance.save_dataset(oc, tmp_path / "one", "compare")
+    provenance.save_dataset(dsf.compare(protocol()), tmp_path / "two", "compare")
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+    back = xr.load_dataset(tmp_path / "one" / "compare.nc", engine="h5netcdf")
+    xr.testing.assert_identical(back, oc)
+    content = json.loads((tmp_path / "one" / "compare.json").read_text())
+    assert content["attrs"]["config_sha256"] == protocol().sha256
+    assert content["data_vars"]["selected"]["data"] == oc.selected.values.tolist()
+    rows = pd.read_csv(tmp_path / "one" / "compare.csv", dtype=str, keep_default_na=False)
+    selected = rows[rows.figure == "selected"].value.astype(float).to_numpy()
+    np.testing.assert_array_equal(selected, oc.selected.values.ravel())
+    assert set(rows.config_sha256) == {protocol().sha256}
+
+
+def test_formulas_in_names_are_text_in_csv(tmp_path):
+    frame = pd.DataFrame({"path": ["=1+1", "@x", "-2", "plain"], "value": [-1.0, 2.0, 3.0, 4.0]})
+    provenance.save_table(frame, {"config": "=cmd"}, tmp_path, "t")
+    back = pd.read_csv(tmp_path / "t.csv")
+    assert back.path.tolist() == ["'=1+1", "'@x", "'-2", "plain"]
+    assert back.config.tolist() == ["'=cmd"] * 4
+    assert back.value.tolist() == [-1.0, 2.0, 3.0, 4.0]
+
+
+def test_schema_knows_every_key_of_the_shipped_configs():
+    schema = protocol_schema()
+    assert set(schema["properties"]) == set(dsf.Protocol.model_fields)
+    options = schema["properties"]["designs"]["patternProperties"]["^[A-Za-z0-9+_-]{1,40}$"]["oneOf"]
+    for table in protocol().designs.values():
+        fitting = [one for one in options if one["properties"]["kind"]["const"] == table["kind"]]
+        assert len(fitting) == 1
+        assert set(table) <= set(fitting[0]["properties"])
+        assert set(fitting[0]["required"]) <= set(table)
+
+
+def test_decision_tables():
+    trial = protocol()
+    table = dsf.decision_table(trial, "3+3")
+    pairs = {(row.level, row.n, row.dlts): row.next for row in table.itertuples()}
+    assert [pairs[1, 3, t] for t in range(4)] == ["2", "1", "stop", "stop"]
+    assert [pairs[2, 6, t] for t in (1, 2)] == ["3", "stop"]
+    boin = dsf.decision_table(trial, "boin")
+    assert boin.loc[[3, 6], "escalate_if_dlt_le"].tolist() == [0, 1]
