@@ -40,7 +40,9 @@ def reachable(design: Design, n_doses: int) -> States:
         front = front.take(np.sort(np.unique(key, axis=0, return_index=True)[1]))
         if len(front):
             found.append(front)
-    return States(*(np.concatenate([getattr(s, name) for s in found]) for name in ("n", "y", "last", "last_n", "last_y", "cohorts", "memory")))
+    return States(
+        *(np.concatenate([getattr(s, name) for s in found]) for name in ("n", "y", "last", "last_n", "last_y", "cohorts", "memory"))
+    )
 
 
 def check_batches(design: Design, states: States) -> None:
@@ -83,7 +85,10 @@ def check_merging(design: Design, n_doses: int) -> None:
     walked = lattice(design, n_doses=n_doses)
     unmerged = replace(walked, ends=walk(design, n_doses, merge=False))
     assert walked.ends.paths.sum() == unmerged.ends.paths.sum() == len(unmerged.ends.n)
-    ours, theirs = (one.figures(TRUTHS[:, :n_doses], days=lambda n, cohorts: cohorts @ np.arange(1.0, n_doses + 1)) for one in (walked, unmerged))
+    ours, theirs = (
+        one.figures(TRUTHS[:, :n_doses], days=lambda n, cohorts: cohorts @ np.arange(1.0, n_doses + 1))
+        for one in (walked, unmerged)
+    )
     for name in ours:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-13 * max(1, np.abs(theirs[name]).max()), err_msg=name)
 

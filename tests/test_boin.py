@@ -51,7 +51,10 @@ def test_peer_boundaries():
         ours = dsf.BOIN(target=target, extra_safe=bool(extra_safe)).table(max_n=int(some.n.max())).loc[some.n]
         for name in ours.columns:
             pd.testing.assert_series_equal(
-                ours[name].reset_index(drop=True), some[name].astype("Int64").reset_index(drop=True), check_names=False, obj=f"{target} {name}"
+                ours[name].reset_index(drop=True),
+                some[name].astype("Int64").reset_index(drop=True),
+                check_names=False,
+                obj=f"{target} {name}",
             )
 
 
@@ -123,7 +126,13 @@ def test_at_target_025_agrees_with_the_protocols_rules():
     """Escalate at 0/3 and 1/6, stay at 1/3 with the option, de-escalate at 2/3 and 2/6; 2/3 at the lowest dose treats three more."""
     design = dsf.BOIN(target=0.25, stay_at_1_of_3=True)
     actions = {path: dsf.decide(design, path, n_doses=3) for path in ("2NNN", "2NNT", "2NTT", "2NNNNNT", "2NNNNTT", "1NTT")}
-    assert [actions[path].action for path in ("2NNN", "2NNT", "2NTT", "2NNNNNT", "2NNNNTT")] == ["escalate", "stay", "de-escalate", "escalate", "de-escalate"]
+    assert [actions[path].action for path in ("2NNN", "2NNT", "2NTT", "2NNNNNT", "2NNNNTT")] == [
+        "escalate",
+        "stay",
+        "de-escalate",
+        "escalate",
+        "de-escalate",
+    ]
     assert actions["1NTT"].action == "stay"
     # P(p > .25 | 2 of 3) = .9492 lies just below the cutoff.
     assert round(beta.sf(0.25, 3, 2), 4) == 0.9492

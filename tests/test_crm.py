@@ -50,11 +50,15 @@ def test_peer_exact_values():
 def fitted(row):
     design = dsf.CRM(skeleton=peers.numbers(row.skeleton), target=row.target, model=MODELS[row.model])
     levels, dlts = peers.numbers(row.level), peers.numbers(row.tox)
-    return design, design.state_after([Cohort(int(level), 1, int(t)) for level, t in zip(levels, dlts, strict=True)], len(design.levels))
+    return design, design.state_after(
+        [Cohort(int(level), 1, int(t)) for level, t in zip(levels, dlts, strict=True)], len(design.levels)
+    )
 
 
 def outcomes_of(row):
-    return " ".join(f"{int(level)}{'T' if t else 'N'}" for level, t in zip(peers.numbers(row.level), peers.numbers(row.tox), strict=True))
+    return " ".join(
+        f"{int(level)}{'T' if t else 'N'}" for level, t in zip(peers.numbers(row.level), peers.numbers(row.tox), strict=True)
+    )
 
 
 def test_peer_fits():
@@ -112,7 +116,13 @@ def test_published_trial_replay():
     item = peers.published("crm_cheung2011_table3_2")
     given = item["inputs"]
     design = dsf.CRM(
-        skeleton=tuple(given["skeleton"]), target=given["target"], model="logistic", no_skip="off", coherence="off", cohort_size=1, start=given["start"]
+        skeleton=tuple(given["skeleton"]),
+        target=given["target"],
+        model="logistic",
+        no_skip="off",
+        coherence="off",
+        cohort_size=1,
+        start=given["start"],
     )
     for i, estimate in enumerate(item["beta_hat_after_each"], start=1):
         path = " ".join(f"{d}{'T' if t else 'N'}" for d, t in zip(item["doses"][:i], item["dlt"][:i], strict=True))
@@ -144,7 +154,9 @@ def test_peer_skeletons():
     groups = rows.groupby(keys)
     assert len(groups) > 300
     for (model, intercept, halfwidth, target, mtd_level, doses), some in groups:
-        ours = dsf.skeleton(halfwidth, target=target, mtd_level=int(mtd_level), n_doses=int(doses), model=MODELS[model], intercept=intercept)
+        ours = dsf.skeleton(
+            halfwidth, target=target, mtd_level=int(mtd_level), n_doses=int(doses), model=MODELS[model], intercept=intercept
+        )
         # 1e-6: the reference's own.
         np.testing.assert_allclose(ours, some.sort_values("dose").skeleton, rtol=0, atol=1e-6)
 
@@ -173,14 +185,19 @@ def integral(curve, n, y, function, low=-np.inf, high=np.inf):
 
 
 @pytest.mark.parametrize("model", ["power", "logistic"])
-@pytest.mark.parametrize(("n", "y"), [((3, 3, 0), (0, 1, 0)), ((3, 6, 9), (0, 0, 0)), ((6, 0, 3), (6, 0, 3)), ((9, 12, 9), (1, 3, 4)), ((60, 60, 80), (3, 15, 30))])
+@pytest.mark.parametrize(
+    ("n", "y"),
+    [((3, 3, 0), (0, 1, 0)), ((3, 6, 9), (0, 0, 0)), ((6, 0, 3), (6, 0, 3)), ((9, 12, 9), (1, 3, 4)), ((60, 60, 80), (3, 15, 30))],
+)
 def test_quadrature_against_adaptive_integration(model, n, y):
     n, y = np.array(n), np.array(y)
     curve = CURVES[model](skeleton=SKELETON, prior_sd=1.34**0.5)
     bound = curve.crossing(0, 0.25)
 
     def columns(z, step):
-        return np.column_stack([z * curve.prior_sd, curve.probabilities(z * curve.prior_sd), below_weights(z, step, bound / curve.prior_sd)])
+        return np.column_stack(
+            [z * curve.prior_sd, curve.probabilities(z * curve.prior_sd), below_weights(z, step, bound / curve.prior_sd)]
+        )
 
     values, error, log_evidence = Quadrature(curve, columns).expect(n[None], y[None])
     evidence = integral(curve, n, y, lambda b: 1.0)

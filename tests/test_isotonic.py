@@ -20,4 +20,6 @@ def test_agrees_with_scipy(doses, seed):
         assert np.isnan(fitted[row, ~some]).all()
         if some.any():
             # 1e-12: rounding of the means.
-            np.testing.assert_allclose(fitted[row, some], isotonic_regression(values[row, some], weights=weights[row, some]).x, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(
+                fitted[row, some], isotonic_regression(values[row, some], weights=weights[row, some]).x, rtol=0, atol=1e-12
+            )

@@ -29,17 +29,36 @@ def test_shipped_protocols(name, amounts):
     assert trial.target.rate == 0.25
     stated = {a.key for a in trial.assumptions()}
     # What neither record states must be listed as assumed.
-    assert {"target.rate", "target.interval", "target.mtd_margin", "target.overdose_limit", "limits.start_level", "scenarios"} <= stated
+    assert {
+        "target.rate",
+        "target.interval",
+        "target.mtd_margin",
+        "target.overdose_limit",
+        "limits.start_level",
+        "scenarios",
+    } <= stated
     assert {f"designs.{design}" for design in trial.designs} <= stated
     if name == "nct05948982":
-        assert {"treatment.dlt_window_days", "treatment.stagger", "treatment.no_overlap", "treatment.infusion_days", "limits.group"} <= stated
+        assert {
+            "treatment.dlt_window_days",
+            "treatment.stagger",
+            "treatment.no_overlap",
+            "treatment.infusion_days",
+            "limits.group",
+        } <= stated
     else:
         assert not {"treatment.dlt_window_days", "treatment.stagger", "doses.amounts"} & stated
 
 
 def test_capped_and_uncapped_designs_stand_side_by_side():
     designs = build_designs(protocol())
-    assert {name: design.max_n_per_dose for name, design in designs.items()} == {"3+3": None, "crm-6": 6, "crm": None, "boin-6": 6, "boin": None}
+    assert {name: design.max_n_per_dose for name, design in designs.items()} == {
+        "3+3": None,
+        "crm-6": 6,
+        "crm": None,
+        "boin-6": 6,
+        "boin": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,9 @@ class OneParameterCurve(ABC):
         from scipy.optimize import minimize_scalar
 
         if not 0 < y.sum() < n.sum():
-            raise InputError(Problem("outcomes", f"{y.sum()} DLTs in {n.sum()} patients", "maximum likelihood needs a DLT and a patient without"))
+            raise InputError(
+                Problem("outcomes", f"{y.sum()} DLTs in {n.sum()} patients", "maximum likelihood needs a DLT and a patient without")
+            )
 
         def loss(b: float) -> float:
             log_p, log_q = self.log_probabilities(np.array([b]))

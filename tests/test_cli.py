@@ -1,0 +1,112 @@
+"""The command line as its users meet it: what goes where, formats, files, exit status."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from dosefind.cli import main
+
+from .peers import ROOT
+
+CONFIG = str(ROOT / "configs" / "nct05962762.toml")
+
+
+def run(*words):
+    result = CliRunner().invoke(main, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_compare_shows_figures_definitions_and_assumptions():
+    result = run("compare", CONFIG)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    text = result.stdout
+    for words in (
+        "Method: exact, no Monte Carlo error",
+        "named as",
+        "What the columns mean",
+        "Assumed, because no record states it",
+    ):
+        assert words in text
+    for line in ("target.rate = 0.25: no record states a target DLT rate", "target.mtd_margin = 0.1: dosefind's default"):
+        assert line in text
+    assert "reference" in text
+    # 3+3 under .10, .25, .40, worked out by the recursion of the contract.
+    assert "3+3         9.4  36.3  37.5  16.8" in text
+    assert "\x1b" not in text
+    assert all(line == line.rstrip() for line in text.splitlines())
+    assert max(map(len, text.splitlines())) <= 118
+
+
+def test_simulation_shows_its_error():
+    text = run("compare", CONFIG, "--method", "simulate", "--trials", "200", "--seed", "7").stdout
+    assert "200 trials a scenario, seed 7" in text
+    assert text.count("\u00b1") > 300
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (("compare",), {"attrs", "coords", "data_vars", "dims"}),
+        (("table", "--design", "boin"), {"attrs", "rows"}),
+        (("table", "--design", "crm"), {"attrs", "rows"}),
+        (("paths", "--design", "crm-6", "--cohorts", "3"), {"attrs", "rows"}),
+    ],
+)
+def test_json_and_files(words, keys, tmp_path):
+    command, *options = words
+    result = run(command, CONFIG, *options, "--json", "--seed", "3", "--out", str(tmp_path / "out"))
+    content = json.loads(result.stdout)
+    assert set(content) == keys
+    assert content["attrs"]["config_sha256"]
+    assert content["attrs"]["versions"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(f"{command}.{kind}" for kind in ("csv", "json", "nc"))
+    assert json.loads((tmp_path / "out" / f"{command}.json").read_text()) == content
+    again = run(command, CONFIG, *options, "--out", str(tmp_path / "out"))
+    assert again.exit_code == 2
+    assert "--force overwrites" in again.stderr
+    assert again.stdout == ""
+    assert run(command, CONFIG, *options, "--out", str(tmp_path / "out"), "--force").exit_code == 0
+
+
+def test_paths_after_outcomes():
+    text = run("paths", CONFIG, "--design", "3+3", "--cohorts", "1", "--outcomes", "1NNN 2NNT").stdout
+    assert "after 1NNN 2NNT" in text
+    assert "2TTT" in text
+
+
+def test_schema_is_json():
+    assert json.loads(run("schema").stdout)["properties"]["designs"]
+
+
+def test_help_and_version():
+    assert run("--version").stdout.startswith("dosefind, version ")
+    for command in ("compare", "table", "paths", "schema"):
+        text = run(command, "--help").stdout
+        assert "--json" in text
+        assert "--seed" in text
+
+
+def test_as_a_process_in_a_pipe():
+    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
+    process = subprocess.run(
+        [sys.executable, "-m", "dosefind.cli", "table", CONFIG, "--design", "boin"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stderr == ""
+    assert "escalate_if_dlt_le" in process.stdout
+
+
+def test_a_closed_pipe_ends_quietly():
+    command = f"{sys.executable} -m dosefind.cli compare {CONFIG} | head -1"
+    process = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert process.stderr == ""
