@@ -103,7 +103,7 @@ def _unknown_key(key: str, model: type[BaseModel] | None) -> str:
 def _model_at(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel] | None:
     """The settings class that the keys of ``location`` lead to, if there is one."""
     current: Any = model
-    for key in location:
+    for key in map(str, location):
         field = current.model_fields.get(key) if isinstance(current, type) and issubclass(current, BaseModel) else None
         if field is None:
             return None

@@ -1,7 +1,8 @@
 """Reading a protocol from its TOML file, and building the designs that it names.
 
-Each design class is its own settings schema: a design's table gives its settings, and what the trial fixes (number of doses, target,
-largest sample, cohort size, start level) is filled in where the class has such a setting and the table does not say otherwise.
+Each design class is its own settings schema: a design's table gives its settings, and what the trial fixes (number of doses,
+target, largest sample, cohort size, start level) is filled in where the class has such a setting and the table does not say
+otherwise.
 """
 
 from __future__ import annotations

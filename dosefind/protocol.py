@@ -7,6 +7,7 @@ takes dosefind's default, which counts as assumed too. Tables of designs are kep
 from __future__ import annotations
 
 import datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -62,7 +63,7 @@ class Doses(Settings):
     @field_validator("amounts")
     @classmethod
     def _amounts_increase(cls, amounts: tuple[float, ...]) -> tuple[float, ...]:
-        if amounts[0] <= 0 or any(b <= a for a, b in zip(amounts, amounts[1:], strict=False)):
+        if amounts[0] <= 0 or any(b <= a for a, b in pairwise(amounts)):
             raise ValueError("must be positive and strictly increasing")
         return amounts
 
@@ -75,7 +76,8 @@ class Doses(Settings):
         low, high = self.amounts[0] / _REACH, self.amounts[-1] * _REACH
         if not low <= self.reference.amount <= high:
             raise ValueError(
-                f"reference.amount = {self.reference.amount:g} is out of reach of the doses: it must lie between {low:g} and {high:g} {self.unit}"
+                f"reference.amount = {self.reference.amount:g} is out of reach of the doses: it must lie between {low:g} and "
+                f"{high:g} {self.unit}"
             )
         return self
 
@@ -101,7 +103,7 @@ class Treatment(Settings):
     @model_validator(mode="after")
     def _days_agree(self) -> Self:
         days = self.infusion_days
-        if days[0] != 1 or any(b <= a for a, b in zip(days, days[1:], strict=False)):
+        if days[0] != 1 or any(b <= a for a, b in pairwise(days)):
             raise ValueError(f"infusion_days = {list(days)} must begin with day 1 and increase")
         return self
 
@@ -166,7 +168,7 @@ class Protocol(Settings):
     target: Target
     scenarios: Annotated[dict[Name, tuple[float, ...]], Field(min_length=1)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
-    assumed: dict[str, Name] = {}
+    assumed: dict[str, Name] = Field(default_factory=dict)
 
     _file: str = PrivateAttr("")
     _sha256: str = PrivateAttr("")
@@ -233,8 +235,8 @@ class Protocol(Settings):
     def least_days(self, n: np.ndarray, cohorts: np.ndarray) -> np.ndarray:
         """Least calendar time of trials in days.
 
-        Every cohort waits until the DLT windows of the one before have ended, staggered patients follow each other at the stagger, and
-        nobody is late: time is what the rules alone cost.
+        Every cohort waits until the DLT windows of the one before have ended, staggered patients follow each other at the
+        stagger, and nobody is late: time is what the rules alone cost.
 
         Parameters
         ----------

@@ -37,7 +37,7 @@ def refuse_to_overwrite(folder: Path, names: list[str], force: bool) -> None:
         raise InputError(f"has {', '.join(there)} already; --force overwrites", source=str(folder))
 
 
-def write_whole(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None:
+def write_whole(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
     """Write files into a folder, each appearing under its name only when all are complete.
 
     Parameters
@@ -59,12 +59,15 @@ def write_whole(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> No
 
 
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
-    """A result as JSON text: attributes or ``stamp``, coordinates, and every variable with its dimensions and definition; a table as rows."""
-    if hasattr(result, "to_dict") and hasattr(result, "data_vars"):
+    """A result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows."""
+    import pandas as pd
+
+    if isinstance(result, pd.DataFrame):
+        rows = json.loads(str(result.to_json(orient="records", double_precision=15)))
+        content = {"attrs": {key: _decoded(value) for key, value in (stamp or {}).items()}, "rows": rows}
+    else:
         content = result.to_dict()
         content["attrs"] = {key: _decoded(value) for key, value in content["attrs"].items()}
-    else:
-        content = {"attrs": dict(stamp or {}), "rows": json.loads(result.to_json(orient="records", double_precision=15))}
     return json.dumps(content, indent=1, allow_nan=False, default=str)
 
 

@@ -64,11 +64,9 @@ def comparison(oc: xr.Dataset) -> Group:
         if simulated
         else "no Monte Carlo error"
     )
+    made = f"Method: {oc.attrs['method']}, {error}."
     parts: list[Any] = [
-        Text(
-            f"{oc.attrs['protocol']}: designs compared under {len(values['scenario'])} scenarios. Method: {oc.attrs['method']}, {error}.",
-            "bold",
-        ),
+        Text(f"{oc.attrs['protocol']}: designs compared under {len(values['scenario'])} scenarios. {made}", "bold"),
         Text(f"Dose levels, {unit}: {doses}."),
     ]
     for scenario in range(len(values["scenario"])):

@@ -87,8 +87,8 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     outcomes
         Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
     n_doses
-        Number of dose levels. If neither this nor the design says it, a level above the highest one treated is assumed to exist, and the
-        result says so.
+        Number of dose levels. If neither this nor the design says it, a level above the highest one treated is assumed to
+        exist, and the result says so.
 
     Returns
     -------
@@ -153,10 +153,11 @@ def compare(
     Returns
     -------
     xarray.Dataset
-        Figures over (design, scenario) and, where they have one, their own dimension (dose, choice, reason, n_patients); each variable's
-        ``definition`` says what it is. ``selected_by_target`` and ``correct_by_target`` (target, ...) repeat the choice at the protocol's
-        other targets. ``reference_*`` (scenario, ...) is the non-parametric reference. Simulated figures have a standard error in
-        ``<name>_se``. Attributes: protocol, hash, versions, seed, assumptions, rules of each design.
+        Figures over (design, scenario) and, where they have one, their own dimension (dose, choice, reason, n_patients);
+        each variable's ``definition`` says what it is. ``selected_by_target`` and ``correct_by_target`` (target, ...) repeat
+        the choice at the protocol's other targets. ``reference_*`` (scenario, ...) is the non-parametric reference.
+        Simulated figures have a standard error in ``<name>_se``. Attributes: protocol, hash, versions, seed, assumptions,
+        rules of each design.
 
     Examples
     --------
@@ -345,8 +346,8 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The design's own table where its decisions depend on the current dose alone; else the next level after each number of DLTs among
-        the patients at each dose, every lower level having had one cohort without DLT.
+        The design's own table where its decisions depend on the current dose alone; else the next level after each number of
+        DLTs among the patients at each dose, every lower level having had one cohort without DLT.
     """
     designs = build_designs(protocol)
     one_of("design", design, designs)

@@ -116,8 +116,8 @@ class States:
 
     def take(self, rows: np.ndarray | slice) -> States:
         """The states of the given rows."""
-        narrow = (column[rows] for column in (self.last, self.last_n, self.last_y, self.cohorts))
-        return States(by_dose(self.n, rows), by_dose(self.y, rows), *narrow, self.memory[rows])
+        last, last_n, last_y, cohorts = (column[rows] for column in (self.last, self.last_n, self.last_y, self.cohorts))
+        return States(by_dose(self.n, rows), by_dose(self.y, rows), last, last_n, last_y, cohorts, self.memory[rows])
 
     def here(self, values: np.ndarray) -> np.ndarray:
         """Column of ``values`` (states, doses) at each state's latest dose; dose 1 before the first cohort."""

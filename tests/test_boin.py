@@ -123,7 +123,7 @@ def _rate_with_boundary(boundary):
 
 
 def test_at_target_025_agrees_with_the_protocols_rules():
-    """Escalate at 0/3 and 1/6, stay at 1/3 with the option, de-escalate at 2/3 and 2/6; 2/3 at the lowest dose treats three more."""
+    """Escalate at 0/3, 1/6, stay at 1/3 with the option, de-escalate at 2/3, 2/6; 2/3 at the lowest dose treats three more."""
     design = dsf.BOIN(target=0.25, stay_at_1_of_3=True)
     actions = {path: dsf.decide(design, path, n_doses=3) for path in ("2NNN", "2NNT", "2NTT", "2NNNNNT", "2NNNNTT", "1NTT")}
     assert [actions[path].action for path in ("2NNN", "2NNT", "2NTT", "2NNNNNT", "2NNNNTT")] == [
@@ -169,7 +169,8 @@ def test_plain_rule_agrees():
         (
             {},
             "1NNN 2TTT",
-            "de-escalate to level 1, 3 patients: 3 DLTs in 3 patients at level 2, a rate of 1.000 above 0.359; level 2 and above are eliminated",
+            "de-escalate to level 1, 3 patients: 3 DLTs in 3 patients at level 2, a rate of 1.000 above 0.359; "
+            "level 2 and above are eliminated",
         ),
         (
             {},

@@ -12,10 +12,10 @@ import pytest
 import dosefind as dsf
 from dosefind.operating.lattice import Lattice
 from dosefind.operating.metrics import Standards, above_mtd, judged
+from dosefind.operating.paths import paths_of
 from dosefind.operating.reference import reference_selection
 from dosefind.operating.tally import FIGURES
 from dosefind.operating.walk import WalkTooLarge, walk
-from dosefind.operating.paths import paths_of
 from dosefind.trial import Cohort, States
 
 from . import peers

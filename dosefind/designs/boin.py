@@ -168,7 +168,7 @@ class BOIN(Design):
         frame = pd.DataFrame(columns, index=pd.Index(n, name="n_patients"))
         for name in names[2:]:
             frame.loc[frame[name] > n, name] = pd.NA
-        return frame if self.extra_safe else frame[names[:3]]
+        return frame if self.extra_safe else frame.drop(columns=names[3])
 
     def estimates(self, n: Any, y: Any) -> pd.DataFrame:
         """Estimates on which the final choice rests, with interval and P(overdose).
@@ -204,8 +204,10 @@ class BOIN(Design):
     def sentences(self) -> list[str]:
         low, high = self.boundaries
         rules = [
-            f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is at most {low:.4f}, de-escalate when it is above {high:.4f}, else stay.",
-            f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1) is eliminated with all doses above; if the lowest is eliminated, the trial stops without an MTD.",
+            f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is at most {low:.4f}, de-escalate "
+            f"when it is above {high:.4f}, else stay.",
+            f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1) is "
+            "eliminated with all doses above; if the lowest is eliminated, the trial stops without an MTD.",
         ]
         if self.stay_at_1_of_3:
             rules.append("1 DLT in 3 patients: stay, whatever the boundaries say.")

@@ -9,6 +9,7 @@ doi:10.1093/biomet/92.4.863.
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -97,7 +98,7 @@ class CRM(Design):
     @field_validator("skeleton")
     @classmethod
     def _skeleton_increases(cls, value: Any) -> Any:
-        if isinstance(value, tuple) and (len(value) == 0 or any(b <= a for a, b in zip(value, value[1:], strict=False))):
+        if isinstance(value, tuple) and (len(value) == 0 or any(b <= a for a, b in pairwise(value))):
             raise ValueError("must hold one probability a dose, strictly increasing")
         return value
 
@@ -233,7 +234,8 @@ class CRM(Design):
         Returns
         -------
         xarray.Dataset
-            ``estimate`` of the parameter, ``plug_in`` (dose), the curve there, and ``recommended``, the level nearest to the target.
+            ``estimate`` of the parameter, ``plug_in`` (dose), the curve there, and ``recommended``, the level nearest to the
+            target.
         """
         import xarray as xr
 
@@ -253,8 +255,10 @@ class CRM(Design):
             else "the posterior mean of each DLT rate"
         )
         rules = [
-            f"Target DLT rate {self.target:g}. Curve: {form}, skeleton {levels}; its parameter has a Normal(0, {self.prior_sd**2:.4g}) prior.",
-            f"The next cohort gets the dose whose estimated DLT rate is nearest to the target, the lower on ties; the estimate is {estimate}.",
+            f"Target DLT rate {self.target:g}. Curve: {form}, skeleton {levels}; its parameter has a prior of mean 0 and variance "
+            f"{self.prior_sd**2:.4g}, normal.",
+            "The next cohort gets the dose whose estimated DLT rate is nearest to the target, the lower on ties; the estimate is "
+            f"{estimate}.",
         ]
         if self.no_skip != "off":
             base = "last dose given" if self.no_skip == "last" else "highest dose tried"
@@ -266,7 +270,8 @@ class CRM(Design):
         if self.safety_cutoff is not None:
             by = "by the model" if self.safety_by == "model" else "under a Beta(1, 1) prior on that dose alone"
             rules.append(
-                f"Stop without an MTD when P(p_1 > {self.target:g}) > {self.safety_cutoff:g} {by}, once the lowest dose has {self.safety_min_n} patients."
+                f"Stop without an MTD when P(p_1 > {self.target:g}) > {self.safety_cutoff:g} {by}, once the lowest dose has "
+                f"{self.safety_min_n} patients."
             )
         among = "among the doses given" if self.final == "tried" else "whether or not anybody received it"
         rules.append(f"The MTD is the dose whose estimated DLT rate is nearest to the target, {among}.")

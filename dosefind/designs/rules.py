@@ -13,14 +13,14 @@ __all__ = ["TIE", "above", "at_least", "highest", "nearest"]
 TIE = 1e-10
 
 
-def above(value: np.ndarray, bound: np.ndarray | float) -> np.ndarray:
+def above(value: np.ndarray | float, bound: np.ndarray | float) -> np.ndarray:
     """Whether ``value > bound``, a tie not counting."""
-    return value > np.asarray(bound) + TIE
+    return np.asarray(value) > np.asarray(bound) + TIE
 
 
-def at_least(value: np.ndarray, bound: np.ndarray | float) -> np.ndarray:
+def at_least(value: np.ndarray | float, bound: np.ndarray | float) -> np.ndarray:
     """Whether ``value >= bound``, a tie counting."""
-    return value >= np.asarray(bound) - TIE
+    return np.asarray(value) >= np.asarray(bound) - TIE
 
 
 def nearest(values: np.ndarray, target: float, admissible: np.ndarray) -> np.ndarray:

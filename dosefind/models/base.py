@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -80,7 +80,8 @@ class OneParameterCurve(ABC):
             log_p, log_q = self.log_probabilities(np.array([b]))
             return float(-(log_p[0] @ y + log_q[0] @ (n - y)))
 
-        return float(minimize_scalar(loss, bounds=(-10, 10), method="bounded", options={"xatol": 1e-10}).x)
+        found: Any = minimize_scalar(loss, bounds=(-10, 10), method="bounded", options={"xatol": 1e-10})
+        return float(found.x)
 
     def boundaries(self, target: float) -> np.ndarray:
         """The b at which two neighbouring doses are equally far from the target, ``(doses - 1,)``, increasing.

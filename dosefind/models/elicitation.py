@@ -81,9 +81,9 @@ def indifference_intervals(
     -------
     dict
         ``parameter`` (doses, 2): the values of b between which the dose is nearest to the target, outermost ones
-        infinite. ``rate`` (doses, 2): the DLT rate of the lower neighbour at the lower of these values and of the upper neighbour at
-        the upper, NaN where there is no neighbour; in the limit of many patients the dose recommended has a true rate inside
-        (Cheung and Chappell 2002, Biometrics 58:671-674, doi:10.1111/j.0006-341X.2002.00671.x).
+        infinite. ``rate`` (doses, 2): the DLT rate of the lower neighbour at the lower of these values and of the upper
+        neighbour at the upper, NaN where there is no neighbour; in the limit of many patients the dose recommended has a
+        true rate inside (Cheung and Chappell 2002, Biometrics 58:671-674, doi:10.1111/j.0006-341X.2002.00671.x).
     """
     curve = _curve(model, tuple(skeleton), intercept)
     inner = curve.boundaries(target)

@@ -47,7 +47,7 @@ class Standards:
 
 
 def above_mtd(treated_from: np.ndarray, truths: np.ndarray, standards: Standards) -> np.ndarray:
-    """Patients treated above the true MTD, (..., scenarios), from the patients treated at each dose or above, (..., scenarios, doses)."""
+    """Patients treated above the true MTD, (..., scenarios), from those treated at each dose or above, (..., scenarios, doses)."""
     nobody_above_the_top = np.zeros((*treated_from.shape[:-1], 1))
     return np.concatenate([treated_from, nobody_above_the_top], axis=-1)[
         ..., np.arange(len(truths)), standards.true_mtd(truths) + 1
@@ -89,7 +89,8 @@ def definitions(standards: Standards) -> dict[str, str]:
     t, limit = standards.target, standards.overdose_limit
     return {
         "p_true": "true DLT rate of the dose in this scenario",
-        "true_mtd": f"dose whose true DLT rate is nearest to {t:g}, the lower on ties; none if the lowest dose has a rate above {t + standards.margin:g}",
+        "true_mtd": f"dose whose true DLT rate is nearest to {t:g}, the lower on ties; none if the lowest dose has a rate above "
+        f"{t + standards.margin:g}",
         "highest_mtd": f"highest dose whose true DLT rate is at most {t:g}, else none",
         "selected": "probability that the design names this dose, or none, as MTD at the end",
         "not_reached": "probability that the top dose is named and the design's rule would have escalated from it",
@@ -108,8 +109,10 @@ def definitions(standards: Standards) -> dict[str, str]:
         "stopped": "probability that the trial ends for this reason",
         "sample_size": "probability of this number of patients in all",
         "mean_n": "expected number of patients in all",
-        "days": "expected least calendar time in days: every cohort waits for the DLT windows of the one before, patients arrive when allowed",
-        "reference_selected": "choice with every patient's outcome known at every dose, same largest sample; of doses with equal counts below the target the highest (a reference, not a bound)",
+        "days": "expected least calendar time in days: every cohort waits for the DLT windows of the one before, patients arrive "
+        "when allowed",
+        "reference_selected": "choice with every patient's outcome known at every dose, same largest sample; of doses with equal "
+        "counts below the target the highest (a reference, not a bound)",
         "reference_correct": "probability that the reference names the true MTD",
-        "reference_correct_highest": "probability that the reference, by the alternative definition, names the alternative true MTD",
+        "reference_correct_highest": "probability that the reference, by the alternative definition, names the alternative MTD",
     }

@@ -43,8 +43,8 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
     -------
     pandas.DataFrame
         One row a path: ``path`` in outcome notation (a cohort's DLTs listed last), ``ways`` in which its patients can be ordered,
-        the ``decision`` after it, the ``next`` level or "stop", the ``reason``, the ``mtd`` named where it stops, and the probability
-        under each truth.
+        the ``decision`` after it, the ``next`` level or "stop", the ``reason``, the ``mtd`` named where it stops, and the
+        probability under each truth.
     """
     import pandas as pd
 

@@ -1,9 +1,10 @@
 """The non-parametric reference: what could be chosen if every patient's outcome were known at every dose.
 
-With complete information on n patients, the DLT rate of each dose is estimated by its share of patients who would have a DLT there, and
-the MTD by its definition applied to these shares. The counts at the doses are sums of a multinomial, so the choice has an exact distribution.
-O'Quigley, Paoletti and Maccario (2002), Biostatistics 3:51-56, doi:10.1093/biostatistics/3.1.51. It is a reference for
-how hard a scenario is, not a bound: a design whose prior happens to fit a scenario can do better in it.
+With complete information on n patients, the DLT rate of each dose is estimated by its share of patients who would have a DLT
+there, and the MTD by its definition applied to these shares. The counts at the doses are sums of a multinomial, so the
+choice has an exact distribution. O'Quigley, Paoletti and Maccario (2002), Biostatistics 3:51-56,
+doi:10.1093/biostatistics/3.1.51. It is a reference for how hard a scenario is, not a bound: a design whose prior happens to
+fit a scenario can do better in it.
 """
 
 from __future__ import annotations

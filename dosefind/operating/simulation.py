@@ -1,8 +1,8 @@
 """Operating characteristics by Monte Carlo, on latent patients that all designs and truths share.
 
-Patient j of trial r has one uniform number u; the patient has a DLT at a dose with true rate p where u < p. Every design and every truth
-meets the same patients, so differences between designs are paired. Trials are simulated in chunks, each with its own stream of random
-numbers, so results do not depend on how the work is split.
+Patient j of trial r has one uniform number u; the patient has a DLT at a dose with true rate p where u < p. Every design and
+every truth meets the same patients, so differences between designs are paired. Trials are simulated in chunks, each with its
+own stream of random numbers, so results do not depend on how the work is split.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def simulated_figures(
     chunks = [min(CHUNK, n_trials - start) for start in range(0, n_trials, CHUNK)]
     ended = [_run(design, truths, _Patients(seed, chunk, trials)) for chunk, trials in enumerate(chunks)]
     largest = max(trials.largest_sample for trials in ended)
-    total = squares = 0.0
+    total, squares = np.zeros(1), np.zeros(1)
     widths: dict[str, int] = {}
     for part in ended:
         columns = part.columns(slice(None), days, largest)
@@ -119,8 +119,9 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        As `Lattice.under`, and for each figure its Monte Carlo standard error in a variable whose name ends in ``_se``. A standard error of
-        0 where every trial agreed is no proof: the probability can still be as large as about 3 / ``n_trials``.
+        As `Lattice.under`, and for each figure its Monte Carlo standard error in a variable whose name ends in ``_se``. A
+        standard error of 0 where every trial agreed is no proof: the probability can still be as large as about 3 /
+        ``n_trials``.
 
     Examples
     --------

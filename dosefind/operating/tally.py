@@ -80,7 +80,8 @@ class EndedTrials:
     def columns(self, rows: slice, days: Days | None, largest_sample: int) -> dict[str, np.ndarray]:
         """One block of columns a figure, ``(rows, k)``.
 
-        The sample size has a column for 0 to ``largest_sample`` patients. The overdosing columns come once for each number of doses that are not overdoses, 0 to all; the truth says which holds.
+        The sample size has a column for 0 to ``largest_sample`` patients. The overdosing columns come once for each number
+        of doses that are not overdoses, 0 to all; the truth says which holds.
         """
         n, y = self.n[rows].astype(float), self.y[rows].astype(float)
         total = n.sum(axis=1)

@@ -2,9 +2,9 @@
 
 From each state (n, y, next dose) every outcome of the next cohort is made, the design decides on these
 unmerged children (a rule may look at the latest cohort), and states that share counts, next dose and the design's memory are
-merged. A trial that ends keeps its counts, its reason, the number of distinct paths, and the number of weighted ways that lead to it,
-the sum over paths of the product of binomial coefficients, which does not depend on the truth. The path algebra is that of
-Norris (2020), medRxiv 2020.12.22.20248677 (R package precautionary); merging makes it cheap.
+merged. A trial that ends keeps its counts, its reason, the number of distinct paths, and the number of weighted ways that
+lead to it, the sum over paths of the product of binomial coefficients, which does not depend on the truth. The path algebra
+is that of Norris (2020), medRxiv 2020.12.22.20248677 (R package precautionary); merging makes it cheap.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class _Front:
         return len(self.states)
 
     def take(self, rows: np.ndarray) -> _Front:
-        visits = None if self.visits is None else self.visits[rows]
-        return _Front(self.states.take(rows), *(column[rows] for column in self._columns), visits)
+        key, code, size, ways, paths = (column[rows] for column in self._columns)
+        return _Front(self.states.take(rows), key, code, size, ways, paths, None if self.visits is None else self.visits[rows])
 
     @property
     def _columns(self) -> tuple[np.ndarray, ...]:
@@ -183,7 +183,7 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
         first = starts[block : block + BLOCK]
         rows = slice(first[0], starts[block + BLOCK] if block + BLOCK < len(starts) else len(key))
         first = first - first[0]
-        group = np.repeat(np.arange(len(first)), np.diff(np.append(first, rows.stop - rows.start)))
+        group = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(key[rows]))))
         states = replace(children.take(rows), groups=(first, group))
         part = _decided(design, states, key[rows], ways[rows], paths[rows], None if visits is None else visits[rows])
         parts.append(_merged(part, group))
@@ -192,7 +192,7 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
 
 def _choose(most: int) -> np.ndarray:
     """Binomial coefficients, (size, DLTs)."""
-    return comb(np.arange(most + 1)[:, None], np.arange(most + 1))
+    return np.asarray(comb(np.arange(most + 1)[:, None], np.arange(most + 1)))
 
 
 def _outcomes(front: _Front) -> tuple[np.ndarray, np.ndarray]:
@@ -236,10 +236,11 @@ def _joined(parts: list[_Front]) -> _Front:
         return parts[0]
     every = [p.states for p in parts]
     n, y = (np.concatenate([getattr(s, name).T for s in every], axis=1).T for name in ("n", "y"))
-    rest = (np.concatenate([getattr(s, name) for s in every]) for name in ("last", "last_n", "last_y", "cohorts", "memory"))
-    columns = (np.concatenate(column) for column in zip(*(p._columns for p in parts), strict=True))
+    names = ("last", "last_n", "last_y", "cohorts", "memory")
+    last, last_n, last_y, cohorts, memory = (np.concatenate([getattr(s, name) for s in every]) for name in names)
+    key, code, size, ways, paths = (np.concatenate(column) for column in zip(*(p._columns for p in parts), strict=True))
     visits = None if parts[0].visits is None else np.concatenate([p.visits for p in parts if p.visits is not None])
-    return _Front(States(n, y, *rest), *columns, visits)
+    return _Front(States(n, y, last, last_n, last_y, cohorts, memory), key, code, size, ways, paths, visits)
 
 
 def _bytes_of_children(front: _Front) -> int:
@@ -250,8 +251,9 @@ def _bytes_of_children(front: _Front) -> int:
 
 def _too_large(design: Design, walked: int, needed: int, limit: int) -> str:
     return (
-        f"{design.title}: after {walked:,} states the next cohort would need {needed / 2**30:.1f} GiB, more than the memory limit of "
-        f"{limit / 2**30:.1f} GiB. Use larger cohorts, fewer patients (max_n), a cap on a dose (max_n_per_dose) or the method 'simulate'"
+        f"{design.title}: after {walked:,} states the next cohort would need {needed / 2**30:.3g} GiB, more than the memory limit "
+        f"of {limit / 2**30:.3g} GiB. Use larger cohorts, fewer patients (max_n), a cap on a dose (max_n_per_dose) or the method "
+        "'simulate'"
     )
 
 

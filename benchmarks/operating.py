@@ -1,0 +1,679 @@
+"""How fast, and in how much memory, are exact operating characteristics and CRM fits, beside the same figures by Monte Carlo?
+
+``python -m benchmarks.operating`` walks every design on 3, 5, 6 and 8 doses, with 10 and 20 cohorts of 3 and 30 and 40 cohorts
+of 1, and weighs every lattice by 1, 100 and 10,000 truths. It prints tables and saves every row, with the machine and the
+versions, as JSON. ``--quick`` keeps the cells with a speed to reach, the fits and the Monte Carlo comparison. A missed goal is
+printed, never an error: the exit status says only whether the script ran.
+
+How it is measured
+    One thread: the BLAS is held to one before NumPy is loaded. Seconds are wall-clock: the median of 3 runs if the first is
+    below 1 s or there is a goal (5 for a walk with a goal), else of one. The seconds of processor time are printed beside the
+    goals: where they are clearly fewer, other programs shared the core. Every run has a new design, so nothing is carried over;
+    imports do not count. Truths are sorted uniform numbers from a fixed seed; each run weighs a new lattice made of the same
+    ends, so it includes the choice of dose at each end. The 3+3 ends by itself, or at the planned number of patients.
+
+Memory
+    Every cell runs in a process of its own, forked from one that stays small. "Account" is the most that the walk says that it
+    held (``Ends.peak_bytes``), which is what it compares with its limit. "Process" is what the peak resident set of the process
+    (``getrusage``) grew by from its beginning to the end of the first walk: what the operating system saw, temporary arrays and
+    the gathering of the ends included.
+
+Estimates
+    Before a cell is run, its design is walked with 2/8, 3/8, ... of its cohorts, until a walk takes half a second. A trial's
+    counts are two numbers a dose, so the states of a walk of m cohorts grow as a polynomial in m of degree at most 2 x doses,
+    and the root of that order of the number of states is close to a straight line in m; a parabola through the last three roots
+    is followed to the planned m. Seconds grow with the states to the power that the last two walks show, kept between 1.15 and
+    1.3 (a larger walk leaves the cache). Bytes grow in proportion to the states, from the larger of account and process in the
+    last walk; weighing grows with ends x truths. The estimate of a number of truths is that of the walk and the weighing
+    together, from the measured walk once it is there. A cell whose estimate exceeds 60 s or the memory limit is refused.
+
+Fits
+    "fits/s" of a cell counts the posteriors that its walk asked for, refinement of the grid included, over the time inside the
+    quadrature. The table of fits takes data sets of 1 to 30 patients on 5 doses from simulated CRM trials, one patient a cohort,
+    whose truths are sorted uniform numbers. The error is the worst over all these sets, of the posterior mean of the curve's
+    parameter, against 4,096 intervals.
+"""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["VECLIB_MAXIMUM_THREADS"] = "1"
+
+import argparse
+import functools
+import json
+import multiprocessing
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from dosefind import BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lattice, skeleton
+from dosefind.designs import Design
+from dosefind.operating.simulation import simulated_figures
+from dosefind.operating.walk import DEFAULT_MEMORY, WalkTooLarge
+from dosefind.posterior.quadrature import Quadrature
+from dosefind.provenance import refuse_to_overwrite, versions, write_whole
+from dosefind.trial import COUNT
+
+TARGET, SEED = 0.30, 20240607
+DESIGNS = ("3+3", "crm-power", "crm-logistic", "boin")
+DOSES = (3, 5, 6, 8)
+PLANS = ((10, 3), (20, 3), (30, 1), (40, 1))
+TRUTHS = (1, 100, 10_000)
+LIMIT_SECONDS = 60.0
+PROBE_SECONDS, QUICK_SECONDS = 0.5, 5.0
+GROWTH = (1.15, 1.3)
+GIB = 2**30
+
+FIT_MODELS = ("power", "logistic")
+FIT_DOSES, FIT_PATIENTS, FIT_SETS = 5, 30, 50_000
+GRIDS = (48, 64, 96, 128, 192, 256, 384)
+REFERENCE_GRID = 4096
+
+MC_DOSES, MC_PLAN, MC_TRIALS = 5, (10, 3), 100_000
+MC_TRUTH = (0.05, 0.12, 0.25, 0.40, 0.55)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One design on so many doses, with so many cohorts of one size."""
+
+    design: str
+    doses: int
+    cohorts: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.design}/{self.doses}/{self.plan}"
+
+    @property
+    def plan(self) -> str:
+        return f"{self.cohorts}x{self.size}"
+
+    def make(self) -> Design:
+        """The design itself, new, so that nothing that an earlier one worked out is used again."""
+        shared: dict[str, Any] = {"n_doses": self.doses, "max_n": self.cohorts * self.size}
+        if self.design == "3+3":
+            return ThreePlusThree(**shared)
+        shared |= {"target": TARGET, "cohort_size": self.size}
+        if self.design == "boin":
+            return BOIN(**shared)
+        model = self.design.removeprefix("crm-")
+        prior_mtd = 2 if self.doses == 3 else 3
+        rates = skeleton(0.05, target=TARGET, mtd_level=prior_mtd, n_doses=self.doses, model=model)
+        return CRM(skeleton=rates, model=model, **shared)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure to reach: at most so many seconds, or at least so many fits a second."""
+
+    text: str
+    row: str
+    figure: str
+    bound: float
+
+
+SMALL = {name: Cell(name, 5, 10, 3) for name in DESIGNS[1:]}
+LARGE = {name: Cell(name, 6, 30, 1) for name in DESIGNS[1:]}
+GOALS = (
+    *(Goal(f"5 doses, 10 cohorts of 3, {name}: walk", cell.name, "walk", 0.05) for name, cell in SMALL.items()),
+    *(
+        Goal(f"6 doses, 30 cohorts of 1, {name}: walk", cell.name, "walk", 3.0 if name == "boin" else 1.0)
+        for name, cell in LARGE.items()
+    ),
+    *(Goal(f"5 doses, 10 cohorts of 3, {name}: 10,000 truths more", cell.name, "10000", 1.0) for name, cell in SMALL.items()),
+    Goal("CRM fits, power model, error at most 1e-6", "fits/power", "1e-6", 1.5e6),
+    *(Goal(f"CRM fits, {model} model, error at most 1e-9", f"fits/{model}", "1e-9", 0.5e6) for model in FIT_MODELS),
+)
+NEVER_REFUSED = {(goal.row, goal.figure) for goal in GOALS}
+
+
+# Measuring ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Seconds of every run of one thing, by the clock and by the processor."""
+
+    clock: list[float]
+    processor: list[float]
+
+    def record(self) -> dict[str, Any]:
+        middle = {"seconds": median(self.clock), "best_seconds": min(self.clock), "cpu_seconds": median(self.processor)}
+        return middle | {"runs": self.clock, "cpu_runs": self.processor}
+
+
+def timed(function: Callable[[], Any], at_least: int = 1, after_first: Callable[[], None] = lambda: None) -> tuple[Any, Runs]:
+    """Result and seconds of all runs: ``at_least`` so many, and three if the first is below a second."""
+    runs = Runs([], [])
+    result = None
+    while len(runs.clock) < max(at_least, 3 if runs.clock and runs.clock[0] < 1 else 1):
+        result = None  # lets go of the last result before the next is made
+        clock, processor = time.perf_counter(), time.process_time()
+        result = function()
+        runs.clock.append(time.perf_counter() - clock)
+        runs.processor.append(time.process_time() - processor)
+        if len(runs.clock) == 1:
+            after_first()
+    return result, runs
+
+
+def peak_resident() -> int:
+    """Most bytes of memory that this process has had; kilobytes on Linux, bytes on macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+class ChildFailed(RuntimeError):
+    """A process of a cell ended without an answer, killed for want of memory for example."""
+
+
+def in_child(function: Callable[..., Any], *given: Any) -> Any:
+    """What a function gives in a process of its own."""
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_send, args=(sender, function, *given))
+    child.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        child.join()
+        raise ChildFailed(f"failed: the process ended with exit code {child.exitcode}") from None
+    finally:
+        child.join()
+
+
+def _send(sender: Any, function: Callable[..., Any], *given: Any) -> None:
+    sender.send(function(*given))
+
+
+def random_truths(count: int, doses: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(SEED).uniform(size=(count, doses)), axis=1)
+
+
+def fresh(walked: Lattice) -> Lattice:
+    """The same ends, with nothing worked out from them yet."""
+    return Lattice(walked.design.with_settings(max_n=walked.design.max_n), walked.n_doses, walked.ends)
+
+
+def weigh(walked: Lattice, truths: np.ndarray) -> float:
+    """Seconds of one weighing of all ends by all truths."""
+    start = time.perf_counter()
+    fresh(walked).under(truths)
+    return time.perf_counter() - start
+
+
+class CountedFits:
+    """Counts the posteriors that a CRM design asks for and the seconds that they take."""
+
+    def __init__(self, design: Design) -> None:
+        self.fits, self.seconds = 0, 0.0
+        if isinstance(design, CRM):
+            quadrature = design._decisive
+            self._expect = quadrature.expect
+            quadrature.expect = self  # type: ignore[method-assign]
+
+    def __call__(self, n: np.ndarray, y: np.ndarray, *settled: Any) -> Any:
+        start = time.perf_counter()
+        result = self._expect(n, y, *settled)
+        self.seconds += time.perf_counter() - start
+        self.fits += len(n)
+        return result
+
+
+# Cells ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a walk of fewer cohorts took."""
+
+    cohorts: int
+    states: int
+    ends: int
+    seconds: float
+    bytes: int
+    weighing: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the planned walk will take, and seconds of weighing by 1 and by 100 truths for each end."""
+
+    states: float
+    seconds: float
+    bytes: float
+    ends: float
+    weighing: dict[int, float]
+
+    def of_truths(self, count: int, ends: float) -> float:
+        one, hundred = self.weighing[1], self.weighing[100]
+        return ends * max(one, one + (hundred - one) * (count - 1) / 99)
+
+
+def probe(cell: Cell, memory_limit: int) -> list[Probe]:
+    """Walks of 2/8, 3/8, ... of the planned cohorts; the last one is also weighed."""
+    probes: list[Probe] = []
+    base = peak_resident()
+    walked = None
+    for cohorts in sorted({max(2, cell.cohorts * eighths // 8) for eighths in range(2, 8)}):
+        start = time.perf_counter()
+        walked = lattice(replace(cell, cohorts=cohorts).make(), memory_limit=memory_limit)
+        seconds = time.perf_counter() - start
+        held = max(walked.ends.peak_bytes, peak_resident() - base)
+        probes.append(Probe(cohorts, walked.ends.walked, len(walked.ends.n), seconds, held, {}))
+        if seconds > PROBE_SECONDS and len(probes) >= 3:
+            break
+    if walked is not None:
+        truths = random_truths(100, cell.doses)
+        probes[-1].weighing.update({count: min(weigh(walked, truths[:count]) for _ in range(2)) for count in (1, 100)})
+    return probes
+
+
+def estimate(cell: Cell, probes: list[Probe]) -> Estimate:
+    """Follow the growth of the probes to the planned number of cohorts."""
+    before, last = probes[-2:]
+    order = 2 * cell.doses
+    roots = np.array([p.states ** (1 / order) for p in probes[-3:]])
+    parabola = np.polyfit([p.cohorts for p in probes[-3:]], roots, 2)
+    states = max(float(np.polyval(parabola, cell.cohorts)), roots[-1]) ** order
+    grown = states / last.states
+    power = GROWTH[0]
+    if before.seconds > 0.02:
+        power = float(np.clip(np.log(last.seconds / before.seconds) / np.log(last.states / before.states), *GROWTH))
+    weighing = {count: seconds / last.ends for count, seconds in last.weighing.items()}
+    return Estimate(states, last.seconds * grown**power, last.bytes * grown, last.ends * grown, weighing)
+
+
+def refusal(seconds: float, held: float, memory_limit: int) -> str | None:
+    """Why a cell is not run, if it is not."""
+    if seconds <= LIMIT_SECONDS and held <= memory_limit:
+        return None
+    return f"refused: about {seconds:,.0f} s, {held / GIB:.1f} GiB"
+
+
+def measure_cell(cell: Cell, memory_limit: int, quick: bool) -> dict[str, Any]:
+    """All figures of one cell, or why it is not run."""
+    row: dict[str, Any] = {"truths": {str(count): {"status": "not run"} for count in TRUTHS}}
+    expected = estimate(cell, in_child(probe, cell, memory_limit))
+    row["estimate"] = {"states": round(expected.states), "seconds": expected.seconds, "bytes": round(expected.bytes)}
+    named = (cell.name, "walk") in NEVER_REFUSED
+    refused = None if named else refusal(expected.seconds, expected.bytes, memory_limit)
+    if refused:
+        for count in TRUTHS:
+            seconds = expected.seconds + expected.of_truths(count, expected.ends)
+            row["truths"][str(count)]["status"] = refusal(seconds, expected.bytes, memory_limit) or refused
+        return row | {"status": refused}
+    return row | in_child(run_cell, cell, expected, memory_limit, quick)
+
+
+def run_cell(cell: Cell, expected: Estimate, memory_limit: int, quick: bool) -> dict[str, Any]:
+    """The walk and its weighings, in a process of their own."""
+    counts: list[CountedFits] = []
+    peaks: list[int] = [peak_resident()]
+
+    def run() -> Lattice:
+        design = cell.make()
+        counts.append(CountedFits(design))
+        return lattice(design, memory_limit=memory_limit)
+
+    try:
+        named = (cell.name, "walk") in NEVER_REFUSED
+        walked, runs = timed(run, 5 if named else 1, lambda: peaks.append(peak_resident()))
+    except WalkTooLarge as error:
+        return {"status": f"refused by the walk: {error}"}
+    ends = walked.ends
+    row: dict[str, Any] = {"status": "done", "states": ends.walked, "ends": len(ends.n), "paths": float(ends.paths.sum())}
+    row |= runs.record()
+    row |= {"walk_peak_bytes": ends.peak_bytes, "process_peak_growth_bytes": peaks[1] - peaks[0], "process_peak_bytes": peaks[1]}
+    if counts[0].fits:
+        row["fits"] = counts[0].fits
+        row["fits_per_second"] = median(count.fits / count.seconds for count in counts)
+    return row | {"truths": weigh_cell(cell, walked, row["seconds"], expected, memory_limit, quick)}
+
+
+def weigh_cell(
+    cell: Cell, walked: Lattice, walk_seconds: float, expected: Estimate, memory_limit: int, quick: bool
+) -> dict[str, dict[str, Any]]:
+    """Seconds of weighing by each number of truths, or why it is not done."""
+    ends, rows = len(walked.ends.n), {}
+    truths = random_truths(max(TRUTHS), cell.doses)
+    measured: dict[int, float] = {}
+    for count in TRUTHS:
+        named = (cell.name, str(count)) in NEVER_REFUSED
+        if {1, 100} <= measured.keys():
+            expected = replace(expected, weighing={k: seconds / ends for k, seconds in measured.items()})
+        own = expected.of_truths(count, ends)
+        refused = None if named else refusal(walk_seconds + own, peak_resident(), memory_limit)
+        if refused is None and quick and not named and own > QUICK_SECONDS:
+            refused = f"left out by --quick: about {own:.0f} s"
+        rows[str(count)] = {"status": refused or "done", "estimate": own}
+        if refused is None:
+            _, runs = timed(lambda count=count: fresh(walked).under(truths[:count]), 3 if named else 1)
+            measured[count] = median(runs.clock)
+            rows[str(count)] |= runs.record()
+    return rows
+
+
+# Fits -----------------------------------------------------------------------------------------------------------------
+
+
+def data_sets(model: str) -> tuple[Design, np.ndarray, np.ndarray]:
+    """Patients and DLTs of simulated CRM trials, each seen after a random number of its patients."""
+    design = Cell(f"crm-{model}", FIT_DOSES, FIT_PATIENTS + 1, 1).make()
+    random = np.random.default_rng(SEED)
+    truths = np.sort(random.uniform(size=(FIT_SETS, FIT_DOSES)), axis=1)
+    patients = random.integers(1, FIT_PATIENTS + 1, FIT_SETS)
+    states = States.before_first(FIT_DOSES).take(np.zeros(FIT_SETS, int))
+    n, y = np.zeros((FIT_SETS, FIT_DOSES)), np.zeros((FIT_SETS, FIT_DOSES))
+    for patient in range(1, FIT_PATIENTS + 1):
+        decision = design.decide(states.grouped())
+        dose = decision.dose.astype(COUNT)
+        dlts = (random.uniform(size=FIT_SETS) < truths[np.arange(FIT_SETS), dose]).astype(COUNT)
+        states = states.follow(slice(None), dose, np.ones(FIT_SETS, COUNT), dlts)
+        seen = patients == patient
+        n[seen], y[seen] = states.n[seen], states.y[seen]
+    return design, n, y
+
+
+def measure_fits(model: str) -> dict[str, Any]:
+    """Speed and worst error of the posterior mean on fixed grids and on the adaptive one."""
+    design, n, y = data_sets(model)
+    assert isinstance(design, CRM)
+    sd = design.prior_sd
+    quadrature = Quadrature(design.curve, lambda z, step: (z * sd)[:, None])
+    exact = quadrature._on_grid(REFERENCE_GRID, n, y)[0]
+    lines: list[dict[str, Any]] = []
+
+    def line(grid: str, fit: Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+        fit()  # makes the grid
+        (values, estimated, _), runs = timed(fit, 5)
+        record = runs.record()
+        figures = {
+            "fits_per_second": FIT_SETS / record["seconds"],
+            "fits_per_cpu_second": FIT_SETS / record["cpu_seconds"],
+            **record,
+        }
+        errors = {"worst_error": float(np.abs(values - exact).max()), "worst_estimated_error": float(estimated.max())}
+        lines.append({"grid": grid, **figures, **errors})
+
+    for intervals in GRIDS:
+        line(str(intervals), functools.partial(quadrature._on_grid, intervals, n, y))
+    line("adaptive", lambda: quadrature.expect(n, y))
+    distinct = len(np.unique(np.hstack([n, y]), axis=0))
+    return {"status": "done", "sets": FIT_SETS, "distinct_sets": distinct, "lines": lines}
+
+
+def fastest(row: dict[str, Any], error: float) -> dict[str, Any] | None:
+    """The fastest line of a table of fits whose worst error is small enough."""
+    good = [line for line in row.get("lines", []) if line["worst_error"] <= error]
+    return max(good, key=lambda line: line["fits_per_second"]) if good else None
+
+
+# Monte Carlo ----------------------------------------------------------------------------------------------------------
+
+
+def measure_monte_carlo(name: str) -> dict[str, Any]:
+    """Seconds of simulation and of the exact answer under the same truth, and how far they are apart."""
+    cell, truth = Cell(name, MC_DOSES, *MC_PLAN), np.array([MC_TRUTH])
+    exact, exact_runs = timed(lambda: lattice(cell.make()).under(truth), 5)
+    (simulated, _), runs = timed(lambda: simulated_figures(cell.make(), truth, MC_TRIALS, SEED))
+    p = exact.selected.to_numpy()[0]
+    difference = np.abs(simulated["selected"][0] - p)
+    error = np.sqrt(np.maximum(p * (1 - p), 0) / MC_TRIALS)
+    apart = np.where(difference > 0, difference / np.where(error > 0, error, np.finfo(float).tiny), 0.0)
+    return {
+        "status": "done",
+        "trials": MC_TRIALS,
+        "exact": exact_runs.record(),
+        "simulated": runs.record(),
+        "ratio": median(runs.clock) / median(exact_runs.clock),
+        "selected_exact": p.tolist(),
+        "selected_simulated": simulated["selected"][0].tolist(),
+        "worst_difference_in_standard_errors": float(apart.max()),
+    }
+
+
+# Printing -------------------------------------------------------------------------------------------------------------
+
+
+def seconds_text(seconds: float) -> str:
+    return f"{seconds:.4f}" if seconds < 0.1 else f"{seconds:.3f}" if seconds < 10 else f"{seconds:.1f}"
+
+
+def size_text(size: float) -> str:
+    return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
+
+
+def truths_text(figures: dict[str, Any]) -> str:
+    return seconds_text(figures["seconds"]) if "seconds" in figures else figures["status"]
+
+
+def print_cells(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(title="Exact walks (seconds; truths: seconds on the walked lattice)", title_justify="left")
+    for head in ("design", "doses", "cohorts"):
+        table.add_column(head, no_wrap=True)
+    heads = (
+        "states",
+        "ends",
+        "walk",
+        "estimated",
+        "fits/s",
+        "account",
+        "process",
+        "1 truth",
+        *(f"{count:,} truths" for count in TRUTHS[1:]),
+    )
+    for head in heads:
+        table.add_column(head, justify="right")
+    for row in rows:
+        place = (row["design"], str(row["doses"]), f"{row['cohorts']} of {row['cohort_size']}")
+        if "seconds" not in row:
+            about = row.get("estimate", {})
+            states = (f"~{about['states']:,}", "", row["status"]) if about else ("", "", row["status"])
+            table.add_row(*place, *states, *[""] * 4, *(figures["status"] for figures in row.get("truths", {}).values()))
+            continue
+        table.add_row(
+            *place,
+            f"{row['states']:,}",
+            f"{row['ends']:,}",
+            seconds_text(row["seconds"]),
+            seconds_text(row["estimate"]["seconds"]),
+            f"{row['fits_per_second'] / 1e6:.2f} M" if "fits" in row else "",
+            size_text(row["walk_peak_bytes"]),
+            size_text(row["process_peak_growth_bytes"]),
+            *(truths_text(row["truths"][str(count)]) for count in TRUTHS),
+        )
+    console.print(table)
+
+
+def print_fits(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(title=f"CRM fits, {FIT_DOSES} doses, data sets of 1 to {FIT_PATIENTS} patients", title_justify="left")
+    for head in ("model", "intervals", "fits/s", "fits/cpu s", "worst error", "reaches"):
+        table.add_column(head, justify="left" if head in ("model", "reaches") else "right")
+    for row in rows:
+        for line in row.get("lines", []):
+            bounds = [goal for goal in GOALS if goal.row == row["name"]]
+            met = [g for g in bounds if line["worst_error"] <= float(g.figure) and line["fits_per_second"] >= g.bound]
+            table.add_row(
+                row["model"],
+                line["grid"],
+                f"{line['fits_per_second'] / 1e6:.2f} M",
+                f"{line['fits_per_cpu_second'] / 1e6:.2f} M",
+                f"{line['worst_error']:.1e}",
+                ", ".join(f"{g.bound / 1e6:g} M at {g.figure}" for g in met),
+            )
+        table.add_section()
+    console.print(table)
+
+
+def print_monte_carlo(console: Console, rows: list[dict[str, Any]]) -> None:
+    cohorts, size = MC_PLAN
+    title = f"Monte Carlo, {MC_TRIALS:,} trials, beside the exact answer: {MC_DOSES} doses, {cohorts} cohorts of {size}, one truth"
+    table = Table(title=title, title_justify="left")
+    for head in ("design", "exact", "simulated", "ratio", "worst difference of selection"):
+        table.add_column(head, justify="left" if head == "design" else "right")
+    for row in rows:
+        if row["status"] != "done":
+            table.add_row(row["design"], row["status"])
+            continue
+        figures = (seconds_text(row["exact"]["seconds"]), seconds_text(row["simulated"]["seconds"]), f"{row['ratio']:.0f}")
+        table.add_row(row["design"], *figures, f"{row['worst_difference_in_standard_errors']:.2f} standard errors")
+    console.print(table)
+
+
+def judge(goal: Goal, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Whether a goal is met, by the median of the clock, with the same by the processor's time beside it."""
+    row = rows.get(goal.row, {})
+    result: dict[str, Any] = {"goal": goal.text, "bound": goal.bound, "verdict": "not measured"}
+    if goal.row.startswith("fits/"):
+        if "lines" not in row:
+            return result
+        result["unit"] = "fits/s"
+        line = fastest(row, float(goal.figure))
+        if line is None:
+            return result | {"verdict": "NOT met: no grid is so exact"}
+        figure, processor, met = line["fits_per_second"], line["fits_per_cpu_second"], line["fits_per_second"] >= goal.bound
+        result |= {"error": line["worst_error"], "grid": line["grid"]}
+    else:
+        figures = row if goal.figure == "walk" else row.get("truths", {}).get(goal.figure, {})
+        if "seconds" not in figures:
+            return result
+        result["unit"] = "s"
+        figure, processor, met = figures["seconds"], figures["cpu_seconds"], figures["seconds"] <= goal.bound
+    return result | {"figure": figure, "by_processor_time": processor, "verdict": "met" if met else "NOT met"}
+
+
+def print_goals(console: Console, verdicts: list[dict[str, Any]]) -> None:
+    table = Table(title="To reach, on one core", title_justify="left")
+    for head in ("goal", "bound", "median", "by cpu time", "", "verdict"):
+        table.add_column(head, justify="right" if head in ("bound", "median", "by cpu time") else "left")
+    for verdict in verdicts:
+        if "figure" not in verdict:
+            table.add_row(verdict["goal"], "", "", "", "", verdict["verdict"])
+            continue
+        shown = [verdict["bound"], verdict["figure"], verdict["by_processor_time"]]
+        fits = verdict["unit"] == "fits/s"
+        texts = [f"{value / 1e6:.2f} M/s" if fits else f"{seconds_text(value)} s" for value in shown]
+        note = f"{verdict['grid']} intervals, error {verdict['error']:.1e}" if fits else ""
+        table.add_row(verdict["goal"], *texts, note, verdict["verdict"])
+    console.print(table)
+
+
+# The script -----------------------------------------------------------------------------------------------------------
+
+
+def machine() -> dict[str, Any]:
+    model = platform.processor()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    return {"platform": platform.platform(), "cpu": model, "cores": os.cpu_count(), "blas_threads": 1}
+
+
+def load_average() -> list[float]:
+    return [round(load, 2) for load in os.getloadavg()]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.operating", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="only the cells with a speed to reach, the fits and Monte Carlo")
+    parser.add_argument("--out", type=Path, default=Path("operating.json"), metavar="FILE.json", help="default: %(default)s")
+    parser.add_argument("--force", action="store_true", help="overwrite the file if it is there")
+    parser.add_argument(
+        "--only",
+        metavar="PATTERN",
+        help="only rows whose name contains this, * standing for anything; a name is such as crm-power/5/10x3, fits/power or "
+        "monte-carlo/boin",
+    )
+    parser.add_argument(
+        "--memory-limit", type=float, default=DEFAULT_MEMORY / GIB, metavar="GIB", help="for each cell; default: %(default)g"
+    )
+    options = parser.parse_args()
+    if not options.memory_limit > 0:
+        parser.error("--memory-limit must be above 0")
+    try:
+        refuse_to_overwrite(options.out.parent, [options.out.name], options.force)
+    except InputError as error:
+        parser.error(str(error))
+    return options
+
+
+def main() -> None:
+    options = arguments()
+    limit = int(options.memory_limit * GIB)
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    progress = Console(stderr=True)
+    rows: list[dict[str, Any]] = []
+    start, load = time.perf_counter(), load_average()
+    lattice(BOIN(target=TARGET, n_doses=3, max_n=6)).under([0.1, 0.2, 0.3])  # loads what is loaded at first use
+
+    def add(name: str, labels: dict[str, Any], measure: Callable[..., dict[str, Any]], *given: Any) -> None:
+        if options.only and not fnmatch(name, f"*{options.only}*"):
+            return
+        try:
+            row = {"name": name, **labels, **measure(*given)}
+        except ChildFailed as failure:
+            row = {"name": name, **labels, "status": str(failure)}
+        rows.append(row)
+        progress.print(f"{time.perf_counter() - start:7.1f} s  {name}: {row['status']}", highlight=False)
+
+    for doses in DOSES:
+        for cohorts, size in PLANS:
+            for name in DESIGNS:
+                cell = Cell(name, doses, cohorts, size)
+                labels = {"part": "walk", "design": name, "doses": doses, "cohorts": cohorts, "cohort_size": size}
+                if options.quick and cell not in (*SMALL.values(), *LARGE.values()):
+                    continue
+                if name == "3+3" and size != 3:
+                    add(cell.name, labels, lambda: {"status": "not applicable: cohorts of 3 only"})
+                else:
+                    add(cell.name, labels, measure_cell, cell, limit, options.quick)
+    for model in FIT_MODELS:
+        add(f"fits/{model}", {"part": "fits", "model": model}, in_child, measure_fits, model)
+    for name in DESIGNS:
+        add(f"monte-carlo/{name}", {"part": "monte-carlo", "design": name}, in_child, measure_monte_carlo, name)
+
+    verdicts = [judge(goal, {row["name"]: row for row in rows}) for goal in GOALS]
+    printers = {"walk": print_cells, "fits": print_fits, "monte-carlo": print_monte_carlo}
+    for part, printer in printers.items():
+        if chosen := [row for row in rows if row["part"] == part]:
+            printer(console, chosen)
+    print_goals(console, verdicts)
+    stamp = machine() | {"load_average_at_start": load, "load_average_at_end": load_average()}
+    seconds = time.perf_counter() - start
+    console.print(
+        f"{stamp['cpu']}, {stamp['cores']} cores, load {load[0]} to {stamp['load_average_at_end'][0]}; {seconds:.0f} s in all"
+    )
+    settings = {"quick": options.quick, "only": options.only, "memory_limit_bytes": limit, "seconds_limit": LIMIT_SECONDS}
+    content = {
+        "machine": stamp,
+        "versions": versions(),
+        "settings": settings,
+        "seconds": seconds,
+        "to_reach": verdicts,
+        "rows": rows,
+    }
+    text = json.dumps(content, indent=1) + "\n"
+    write_whole(options.out.parent, {options.out.name: lambda path: path.write_text(text, encoding="utf-8")})
+    console.print(f"saved {options.out}")
+
+
+if __name__ == "__main__":
+    main()
