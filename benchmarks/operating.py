@@ -266,14 +266,14 @@ class Estimate:
         return ends * max(one, one + (hundred - one) * (count - 1) / 99)
 
 
-def probe(cell: Cell, memory_limit: int) -> list[Probe]:
+def probe(cell: Cell) -> list[Probe]:
     """Walks of 2/8, 3/8, ... of the planned cohorts; the last one is also weighed."""
     probes: list[Probe] = []
     base = peak_resident()
     walked = None
     for cohorts in sorted({max(2, cell.cohorts * eighths // 8) for eighths in range(2, 8)}):
         start = time.perf_counter()
-        walked = lattice(replace(cell, cohorts=cohorts).make(), memory_limit=memory_limit)
+        walked = lattice(replace(cell, cohorts=cohorts).make())
         seconds = time.perf_counter() - start
         held = max(walked.ends.peak_bytes, peak_resident() - base)
         probes.append(Probe(cohorts, walked.ends.walked, len(walked.ends.n), seconds, held, {}))
@@ -281,7 +281,7 @@ def probe(cell: Cell, memory_limit: int) -> list[Probe]:
             break
     if walked is not None:
         truths = random_truths(100, cell.doses)
-        probes[-1].weighing.update({count: min(weigh(walked, truths[:count]) for _ in range(2)) for count in (1, 100)})
+        probes[-1].weighing.update({count: weigh(walked, truths[:count]) for count in (1, 100)})
     return probes
 
 
@@ -310,7 +310,7 @@ def refusal(seconds: float, held: float, memory_limit: int) -> str | None:
 def measure_cell(cell: Cell, memory_limit: int, quick: bool) -> dict[str, Any]:
     """All figures of one cell, or why it is not run."""
     row: dict[str, Any] = {"truths": {str(count): {"status": "not run"} for count in TRUTHS}}
-    expected = estimate(cell, in_child(probe, cell, memory_limit))
+    expected = estimate(cell, in_child(probe, cell))
     row["estimate"] = {"states": round(expected.states), "seconds": expected.seconds, "bytes": round(expected.bytes)}
     named = (cell.name, "walk") in NEVER_REFUSED
     refused = None if named else refusal(expected.seconds, expected.bytes, memory_limit)
@@ -324,16 +324,17 @@ def measure_cell(cell: Cell, memory_limit: int, quick: bool) -> dict[str, Any]:
 
 def run_cell(cell: Cell, expected: Estimate, memory_limit: int, quick: bool) -> dict[str, Any]:
     """The walk and its weighings, in a process of their own."""
+    named = (cell.name, "walk") in NEVER_REFUSED
+    walk_limit = max(memory_limit, DEFAULT_MEMORY) if named else memory_limit
     counts: list[CountedFits] = []
     peaks: list[int] = [peak_resident()]
 
     def run() -> Lattice:
         design = cell.make()
         counts.append(CountedFits(design))
-        return lattice(design, memory_limit=memory_limit)
+        return lattice(design, memory_limit=walk_limit)
 
     try:
-        named = (cell.name, "walk") in NEVER_REFUSED
         walked, runs = timed(run, 5 if named else 1, lambda: peaks.append(peak_resident()))
     except WalkTooLarge as error:
         return {"status": f"refused by the walk: {error}"}

@@ -184,7 +184,7 @@ def test_states_that_share_a_key_are_noticed(monkeypatch):
 
 def test_memory_limit_stops_before_it_is_passed():
     design = dsf.BOIN(target=0.3, cohort_size=1, max_n=30)
-    with pytest.raises(WalkTooLarge, match=r"after [\d,]+ states .* memory limit of 0.0 GiB.*max_n"):
+    with pytest.raises(WalkTooLarge, match=r"after [\d,]+ states .* memory limit of 0.0195 GiB.*max_n"):
         dsf.lattice(design, n_doses=6, memory_limit=20 * 2**20)
     ends = walk(dsf.BOIN(target=0.3, cohort_size=1, max_n=15), 5)
     assert walk(dsf.BOIN(target=0.3, cohort_size=1, max_n=15), 5, memory_limit=ends.peak_bytes).walked == ends.walked

@@ -43,7 +43,7 @@ def reference_selection(truth: np.ndarray, target: float, margin: float, n_patie
     >>> import numpy as np
     >>> nearest, highest = reference_selection(np.array([0.05, 0.15, 0.30]), 0.30, 0.10, 18)
     >>> nearest.round(3)
-    array([0.   , 0.012, 0.254, 0.733])
+    array([0.   , 0.004, 0.214, 0.783])
     """
     nearest = _nearest(truth, target, margin, n_patients)
     most = np.floor(n_patients * target + TIE)
