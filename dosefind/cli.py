@@ -118,7 +118,7 @@ def table(config: Path, design: str, as_json: bool, seed: int, out: Path | None,
     _tabulate(
         config,
         "table",
-        lambda protocol: tasks.decision_table(protocol, design).reset_index(),
+        lambda protocol: tasks.decision_table(protocol, design),
         f"Decision table of {design}",
         as_json,
         seed,
@@ -187,8 +187,8 @@ def _tabulate(
     if out is not None:
         provenance.refuse_to_overwrite(out, provenance.file_names(stem), force)
     protocol = load_protocol(config)
-    frame = make(protocol).drop(columns="index", errors="ignore")
-    stamp = {**tasks.stamp(protocol), "method": "exact", "seed": seed}
+    frame = make(protocol)
+    stamp = {**tasks.stamp(protocol), "method": "exact", "seed": seed, **frame.attrs}
     if out is not None:
         _say_saved(out, provenance.save_table(frame, stamp, out, stem))
     if as_json:
@@ -196,7 +196,7 @@ def _tabulate(
         return
     from . import tables
 
-    tables.show(tables.frame(frame, f"{protocol.record.id}: {title}"))
+    tables.show(tables.frame(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
     tables.show(tables.assumed(json.loads(stamp["assumptions"])))
 
 

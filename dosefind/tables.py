@@ -79,15 +79,15 @@ def comparison(oc: xr.Dataset) -> Group:
     return Group(*parts)
 
 
-def frame(table: pd.DataFrame, title: str, *, index: bool = False) -> Table:
-    """A data frame as it is."""
-    shown = table.reset_index() if index else table
-    out = _table(title)
-    for name in shown.columns:
-        out.add_column(str(name), justify="left" if shown[name].dtype == object or str(shown[name].dtype) == "str" else "right")
-    for row in shown.itertuples(index=False):
+def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
+    """A data frame as it is, under its title and note."""
+    out = _table()
+    for name in table.columns:
+        text = str(table[name].dtype) in ("object", "str")
+        out.add_column(str(name), justify="left" if text else "right")
+    for row in table.itertuples(index=False):
         out.add_row(*(_cell(value) for value in row))
-    return out
+    return Group(Text(title, "bold"), *([Text(textwrap.fill(note, _WIDTH))] if note else []), out)
 
 
 def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
@@ -96,11 +96,11 @@ def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
     title = f"\n{values['scenario'][scenario]}: true DLT rates {rates}; true MTD {mtd}" + (
         f" (alternative: {alternative})" if alternative != mtd else ""
     )
-    choice = _table("")
+    choice = _table()
     choice.add_column("named as\nMTD, %")
     for label in (*values["choice"], *(heading for _, heading, _, _ in _CHOICE)):
         choice.add_column(str(label), justify="right")
-    cost = _table("")
+    cost = _table()
     cost.add_column("patients\n/ DLTs")
     for level in values["dose"]:
         cost.add_column(f"at {level}", justify="right")
@@ -147,7 +147,7 @@ def _reasons(values: dict[str, Any], at: tuple[int, int]) -> str:
 
 
 def _by_target(values: dict[str, Any]) -> Group:
-    table = _table("")
+    table = _table()
     table.add_column("target", justify="right")
     table.add_column("design")
     for name in values["scenario"]:
@@ -202,11 +202,11 @@ def _indented(text: str) -> Text:
     return Text(textwrap.fill(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT * 2))
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=Text(title, "bold") if title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
-    )
+def _table() -> Table:
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "never" if str(value) == "<NA>" else str(value)

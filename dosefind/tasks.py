@@ -347,35 +347,64 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The design's own table where its decisions depend on the current dose alone; else the next level after each number of
-        DLTs among the patients at each dose, every lower level having had one cohort without DLT.
+        DLTs at each dose, reached by a straight climb. ``attrs["note"]`` says which.
     """
     designs = build_designs(protocol)
     one_of("design", design, designs)
     chosen = designs[design]
     own = getattr(chosen, "table", None)
-    return own(max_n=protocol.limits.max_n) if own is not None else _climb_table(chosen, protocol.n_doses)
+    if own is None:
+        return _climb_table(chosen, protocol.n_doses)
+    table = own(max_n=protocol.limits.max_n)
+    table.attrs["note"] = (
+        "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above."
+    )
+    return table.reset_index()
+
+
+# Cohorts at one level that a decision table follows.
+_TABLE_COHORTS = 4
 
 
 def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
+    """Next level after every outcome at each level, every lower one having been left without a DLT."""
     import pandas as pd
 
-    size = design.cohort_size if isinstance(design.cohort_size, int) else design.cohort_size[0]
-    most = min(design.max_n_per_dose or 4 * size, 4 * size)
-    rows = []
+    found: dict[tuple[int, int, int], set[str]] = {}
     for level in range(design.start, n_doses + 1):
-        below = [Cohort(lower, size, 0) for lower in range(design.start, level)]
-        for n in range(size, most + 1, size):
-            for dlts in range(n + 1):
-                first = min(dlts, n - size)
-                here = [Cohort(level, n - size, first)] if n > size else []
-                if sum(c.n for c in below) + n > (design.max_n or np.inf):
+        below = _clean_climb(design, level, n_doses)
+        front = {(): below} if below is not None else {}
+        for _ in range(_TABLE_COHORTS):
+            following: dict[tuple[int, ...], list[Cohort]] = {}
+            for cohorts in front.values():
+                decision = design.decide(design.state_after(cohorts, n_doses))
+                if int(decision.dose[0]) != level - 1:
                     continue
-                state = (
-                    design.state_after([*below, *here, Cohort(level, size, dlts - first)], n_doses)
-                    if dlts - first <= size
-                    else None
-                )
-                if state is not None:
-                    dose = int(design.decide(state).dose[0])
-                    rows.append({"level": level, "n": n, "dlts": dlts, "next": str(dose + 1) if dose >= 0 else "stop"})
-    return pd.DataFrame(rows)
+                for dlts in range(int(decision.size[0]) + 1):
+                    longer = [*cohorts, Cohort(level, int(decision.size[0]), dlts)]
+                    here = [cohort for cohort in longer if cohort.level == level]
+                    n, y = sum(c.n for c in here), sum(c.dlts for c in here)
+                    dose = int(design.decide(design.state_after(longer, n_doses)).dose[0])
+                    found.setdefault((level, n, y), set()).add(str(dose + 1) if dose >= 0 else "stop")
+                    following[n, y, dlts] = longer
+            front = following
+    rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
+    table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next"])
+    table.attrs["note"] = (
+        f"Next level after DLTs among n patients at a level, up to {_TABLE_COHORTS} cohorts there, each lower level having been "
+        "left without a DLT; 'or' where it depends on the order of the outcomes."
+    )
+    return table
+
+
+def _clean_climb(design: Design, level: int, n_doses: int) -> list[Cohort] | None:
+    """Cohorts without a DLT after which the design first gives ``level``, if it ever does."""
+    cohorts: list[Cohort] = []
+    while True:
+        decision = design.decide(design.state_after(cohorts, n_doses))
+        dose = int(decision.dose[0])
+        if dose == level - 1:
+            return cohorts
+        if dose < 0 or dose >= level or len(cohorts) > 100:
+            return None
+        cohorts.append(Cohort(dose + 1, int(decision.size[0]), 0))

@@ -176,5 +176,10 @@ def test_decision_tables():
     pairs = {(row.level, row.n, row.dlts): row.next for row in table.itertuples()}
     assert [pairs[1, 3, t] for t in range(4)] == ["2", "1", "stop", "stop"]
     assert [pairs[2, 6, t] for t in (1, 2)] == ["3", "stop"]
-    boin = dsf.decision_table(trial, "boin")
+    assert (1, 9, 0) not in pairs
+    boin = dsf.decision_table(trial, "boin").set_index("n_patients")
     assert boin.loc[[3, 6], "escalate_if_dlt_le"].tolist() == [0, 1]
+    # Straight after a cohort with a DLT the CRM does not escalate, so the order of one DLT in six matters.
+    crm = {(row.level, row.n, row.dlts): row.next for row in dsf.decision_table(trial, "crm").itertuples()}
+    assert crm[1, 6, 1] == "2"
+    assert {crm[1, 3, t] for t in (0, 3)} == {"2", "stop"}

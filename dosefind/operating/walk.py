@@ -24,6 +24,8 @@ __all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "walk"]
 DEFAULT_MEMORY = 6 * 2**30
 # A walk that is still running after so many cohorts belongs to a design that does not end.
 MOST_COHORTS = 1000
+# What a design remembers must stay below this, each column of it.
+MOST_MEMORY = 4096
 # Groups of states with equal counts decided on at a time: large enough for NumPy, small enough for the cache.
 BLOCK = 2**15
 
@@ -220,7 +222,9 @@ def _merged(part: _Front, group: np.ndarray) -> _Front:
     """Merge states of one group of counts with equal memory and what follows."""
     label = group * 128 + part.code
     for column in part.states.memory.T:
-        label = label * 4096 + column
+        if column.min() < 0 or column.max() >= MOST_MEMORY:
+            raise InputError(f"a design's memory must be whole numbers from 0 to {MOST_MEMORY - 1}")
+        label = label * MOST_MEMORY + column
     order = np.argsort(label, kind="stable")
     label = label[order]
     starts = np.flatnonzero(np.append(True, label[1:] != label[:-1]))

@@ -1,0 +1,71 @@
+"""Designs made of a plain function, and a design that remembers something."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import dosefind as dsf
+from dosefind.designs import Design
+from dosefind.trial import States
+
+from .contract import check_design
+
+
+def up_and_down(trial):
+    """Up after a cohort without a DLT, down after one with."""
+    level = trial.level + (1 if trial.last_y == 0 else -1)
+    return min(max(level, 1), trial.n_doses)
+
+
+def most_treated(trial):
+    return max(range(1, trial.n_doses + 1), key=lambda level: trial.n[level - 1])
+
+
+def test_contract():
+    check_design(dsf.design_from_rule(up_and_down, choose=most_treated, cohort_size=2, max_n=8))
+
+
+class OneWayDown(Design):
+    """Up after a clean cohort, down after a DLT; after two steps down the trial stops. The steps are in no count."""
+
+    kind: ClassVar[str] = "one-way-down"
+    title: ClassVar[str] = "One way down"
+    source: ClassVar[str] = "this test"
+    n_memory: ClassVar[int] = 1
+    own_reasons: ClassVar[dict[str, str]] = {"down_twice": "two steps down"}
+
+    def propose(self, states: States):
+        down = states.last_y > 0
+        dose = np.clip(states.last + np.where(down, -1, 1), 0, states.n_doses - 1)
+        stops = states.memory[:, 0] + down >= 2
+        return np.where(stops, -1, dose), np.full(len(states), self.code("down_twice")), np.ones(states.n.shape, bool)
+
+    def remember(self, states, dose):
+        return states.memory + (states.last_y > 0).astype(np.int16)[:, None]
+
+    def conclude(self, states):
+        return np.where(states.y.sum(axis=1) < 2, states.n_doses - 1, -1), np.zeros(len(states), bool)
+
+    def sentences(self):
+        return ["Two steps down end the trial."]
+
+
+def test_a_design_that_remembers_keeps_the_contract():
+    check_design(OneWayDown(cohort_size=1, max_n=8))
+
+
+def test_a_rule_that_returns_no_level_is_named():
+    design = dsf.design_from_rule(lambda trial: 7, choose=lambda trial: None, max_n=6)
+    with pytest.raises(
+        dsf.InputError, match=r"rule = 7: must return a level from 1 to 3, or None; it was given Trial\(n=\(3, 0, 0\)"
+    ):
+        dsf.lattice(design, n_doses=3)
+
+
+def test_a_rule_is_called_once_a_distinct_state():
+    seen = []
+    design = dsf.design_from_rule(lambda trial: seen.append(trial) or 1, choose=lambda trial: None, max_n=6)
+    dsf.lattice(design, n_doses=2)
+    # Four outcomes of the first cohort, and for each four of the second.
+    assert len(seen) == len(set(seen)) == 20
