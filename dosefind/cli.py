@@ -95,8 +95,9 @@ def compare(
         provenance.refuse_to_overwrite(out, provenance.file_names("compare"), force)
     protocol = load_protocol(config)
     if method == "simulate":
-        click.echo(f"simulating {trials:,} trials of each design in each scenario ...", err=True)
-    result = tasks.compare(protocol, method=method, n_trials=trials, seed=seed, memory_limit=int(memory_limit * 2**30))
+        click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)
+    limit = int(memory_limit * 2**30)
+    result = tasks.compare(protocol, method=method, n_trials=trials, seed=seed, memory_limit=limit, progress=_progress())
     if out is not None:
         _say_saved(out, provenance.save_dataset(result, out, "compare"))
     if as_json:
@@ -198,6 +199,17 @@ def _tabulate(
 
     tables.show(tables.frame(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
     tables.show(tables.assumed(json.loads(stamp["assumptions"])))
+
+
+def _progress() -> Callable[[int, int], None] | None:
+    """A line on standard error that counts designs, where somebody is there to see it."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        click.echo("\r" + (f"{done} of {total} designs" if done < total else " " * 40 + "\r"), err=True, nl=False)
+
+    return show
 
 
 def _say_saved(folder: Path, names: list[str]) -> None:

@@ -72,22 +72,24 @@ def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None =
 
 
 def save_dataset(result: xr.Dataset, folder: Path, stem: str) -> list[str]:
-    """Write a dataset as CSV (one figure a row), JSON and NetCDF; return the file names."""
+    """Write a dataset as CSV (one figure a row, and what was assumed), JSON and NetCDF; return the file names."""
     files = {
         f"{stem}.csv": lambda path: _write_csv(_tidy(result), result.attrs, path),
         f"{stem}.json": lambda path: path.write_text(as_json(result) + "\n", encoding="utf-8"),
         f"{stem}.nc": lambda path: result.to_netcdf(path, engine="h5netcdf"),
+        f"{stem}-assumed.csv": lambda path: _write_assumed(result.attrs, path),
     }
     write_whole(folder, files)
     return list(files)
 
 
 def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
-    """Write a table as CSV, JSON and NetCDF; return the file names."""
+    """Write a table as CSV (and what was assumed), JSON and NetCDF; return the file names."""
     files = {
         f"{stem}.csv": lambda path: _write_csv(table, stamp, path),
         f"{stem}.json": lambda path: path.write_text(as_json(table, stamp) + "\n", encoding="utf-8"),
         f"{stem}.nc": lambda path: _for_netcdf(table).assign_attrs(stamp).to_netcdf(path, engine="h5netcdf"),
+        f"{stem}-assumed.csv": lambda path: _write_assumed(stamp, path),
     }
     write_whole(folder, files)
     return list(files)
@@ -95,7 +97,7 @@ def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem
 
 def file_names(stem: str) -> list[str]:
     """Names of the files in which a result is saved."""
-    return [f"{stem}.{kind}" for kind in ("csv", "json", "nc")]
+    return [*(f"{stem}.{kind}" for kind in ("csv", "json", "nc")), f"{stem}-assumed.csv"]
 
 
 def _tidy(result: xr.Dataset) -> pd.DataFrame:
@@ -121,6 +123,14 @@ def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> Non
     stamped[text] = stamped[text].map(_harmless)
     stamped.columns = [_harmless(column) for column in stamped.columns]
     stamped.to_csv(path, index=False)
+
+
+def _write_assumed(stamp: Mapping[str, Any], path: Path) -> None:
+    """What the result rests on without being stated in any record."""
+    import pandas as pd
+
+    assumed = pd.DataFrame(json.loads(stamp.get("assumptions", "[]")), columns=["key", "value", "why"])
+    _write_csv(assumed.astype(object), stamp, path)
 
 
 def _harmless(cell: Any) -> Any:

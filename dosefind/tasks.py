@@ -6,7 +6,7 @@ The command line, notebooks and reports call these and nothing below them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,6 +136,7 @@ def compare(
     n_trials: int = 10_000,
     seed: int = 1,
     memory_limit: int = DEFAULT_MEMORY,
+    progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Operating characteristics of the protocol's designs under its scenarios.
 
@@ -149,6 +150,8 @@ def compare(
         Trials for each scenario and seed, for "simulate".
     memory_limit
         Bytes that an exact walk may hold at a time.
+    progress
+        Called with the number of designs done and of all after each, those made for other targets included.
 
     Returns
     -------
@@ -173,12 +176,19 @@ def compare(
     standards = Standards(target.rate, target.interval, target.mtd_margin, target.overdose_limit)
     truths = protocol.truths
     designs = build_designs(protocol)
+    done, total = 0, len(designs) * (1 + len(target.sensitivity))
 
     def figures_of(design: Design) -> tuple[Figures, Figures]:
+        nonlocal done
         if method == "simulate":
-            return simulated_figures(design, truths, n_trials, seed, target.overdose_limit, protocol.least_days)
-        walked = lattice(design, memory_limit=memory_limit)
-        return walked.figures(truths, target.overdose_limit, protocol.least_days), {}
+            found = simulated_figures(design, truths, n_trials, seed, target.overdose_limit, protocol.least_days)
+        else:
+            walked = lattice(design, memory_limit=memory_limit)
+            found = walked.figures(truths, target.overdose_limit, protocol.least_days), {}
+        done += 1
+        if progress is not None:
+            progress(done, total)
+        return found
 
     values, errors = _stacked(designs, {name: figures_of(design) for name, design in designs.items()})
     chances = judged(values["selected"], truths, standards)

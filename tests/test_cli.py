@@ -66,7 +66,9 @@ def test_json_and_files(words, keys, tmp_path):
     assert set(content) == keys
     assert content["attrs"]["config_sha256"]
     assert content["attrs"]["versions"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(f"{command}.{kind}" for kind in ("csv", "json", "nc"))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
+        f"{command}{end}" for end in (".csv", ".json", ".nc", "-assumed.csv")
+    )
     assert json.loads((tmp_path / "out" / f"{command}.json").read_text()) == content
     again = run(command, CONFIG, *options, "--out", str(tmp_path / "out"))
     assert again.exit_code == 2

@@ -148,6 +148,9 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     selected = rows[rows.figure == "selected"].value.astype(float).to_numpy()
     np.testing.assert_array_equal(selected, oc.selected.values.ravel())
     assert set(rows.config_sha256) == {protocol().sha256}
+    assumed = pd.read_csv(tmp_path / "one" / "compare-assumed.csv", dtype=str, keep_default_na=False)
+    assert assumed.key.tolist() == [a.key for a in protocol().assumptions()]
+    assert assumed.set_index("key").value["target.rate"] == "0.25"
 
 
 def test_formulas_in_names_are_text_in_csv(tmp_path):

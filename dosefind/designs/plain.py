@@ -51,7 +51,7 @@ class PlainRule(Design):
     own_reasons: ClassVar[dict[str, str]] = {"rule": "the rule ends the trial"}
 
     rule: Callable[[Trial], int | None]
-    choose: Callable[[Trial], int | None]
+    choose: Callable[[Trial], int | None] | None = None
 
     def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = np.column_stack([states.n, states.y, states.last, states.last_n, states.last_y])
@@ -60,13 +60,16 @@ class PlainRule(Design):
         return dose, reason, np.ones(states.n.shape, bool)
 
     def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        if self.choose is None:
+            return np.full(len(states), -1), np.zeros(len(states), bool)
         unknown = np.full((len(states), 3), (-1, 0, 0))
         dose = self._each(self.choose, np.column_stack([states.n, states.y, unknown]), states.n_doses, "choose")
         return dose, np.zeros(len(states), bool)
 
     def sentences(self) -> list[str]:
         text = (self.rule.__doc__ or "").strip().splitlines()
-        return [text[0] if text else f"The function {getattr(self.rule, '__name__', 'given')}."]
+        rule = text[0] if text else f"The function {getattr(self.rule, '__name__', 'given')}."
+        return [rule] if self.choose else [rule, "No MTD is named: no choice was given."]
 
     @staticmethod
     def _each(function: Callable[[Trial], int | None], rows: np.ndarray, doses: int, name: str) -> np.ndarray:
@@ -85,7 +88,9 @@ class PlainRule(Design):
         return answers[inverse.ravel()]
 
 
-def design_from_rule(rule: Callable[[Trial], int | None], *, choose: Callable[[Trial], int | None], **limits: Any) -> PlainRule:
+def design_from_rule(
+    rule: Callable[[Trial], int | None], *, choose: Callable[[Trial], int | None] | None = None, **limits: Any
+) -> PlainRule:
     """Make a design of a plain function of one trial.
 
     Parameters
@@ -93,7 +98,7 @@ def design_from_rule(rule: Callable[[Trial], int | None], *, choose: Callable[[T
     rule
         From a `Trial` to the level of the next cohort, or ``None`` to stop. It must depend on nothing else.
     choose
-        From a `Trial`, of which only the counts are known, to the level named as MTD, or ``None``.
+        From a `Trial`, of which only the counts are known, to the level named as MTD, or ``None``; without it no MTD is named.
     **limits
         The settings that every design has: ``start``, ``cohort_size``, ``max_n`` and so on.
 
@@ -107,7 +112,7 @@ def design_from_rule(rule: Callable[[Trial], int | None], *, choose: Callable[[T
     ...     "Go up until the first DLT."
     ...     done = trial.last_y > 0 or trial.level == trial.n_doses
     ...     return None if done else trial.level + 1
-    >>> design = design_from_rule(up_or_stop, choose=lambda trial: None, cohort_size=1)
+    >>> design = design_from_rule(up_or_stop, cohort_size=1)
     >>> from dosefind import decide
     >>> print(decide(design, "1N", n_doses=3))
     escalate to level 2, 1 patient: escalate

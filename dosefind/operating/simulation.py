@@ -68,7 +68,7 @@ def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials
     rows = scenarios * patients.trials
     begin = States.before_first(doses, (0,) * design.n_memory)
     states = begin.take(np.zeros(rows, int))
-    cohorts = np.zeros((rows, doses))
+    cohorts = np.zeros((rows, doses), COUNT)
     reason = np.zeros(rows, int)
     scenario, trial = np.divmod(np.arange(rows), patients.trials)
     n, y = np.zeros((rows, doses), COUNT), np.zeros((rows, doses), COUNT)
