@@ -198,7 +198,7 @@ def _tabulate(
     from . import tables
 
     tables.show(tables.frame(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
-    tables.show(tables.assumed(json.loads(stamp["assumptions"])))
+    tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))
 
 
 def _progress() -> Callable[[int, int], None] | None:

@@ -51,6 +51,8 @@ def load_protocol(path: str | Path) -> Protocol:
     try:
         protocol = Protocol.read(table)
         build_designs(protocol)
+        for rate in protocol.target.sensitivity:
+            _build_for_other_target(protocol, rate)
     except InputError as error:
         raise InputError(error.problems or str(error), source=str(path)) from None
     protocol._file, protocol._sha256 = path.name, hashlib.sha256(content).hexdigest()
@@ -94,6 +96,16 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
     if problems:
         raise InputError(problems)
     return built
+
+
+def _build_for_other_target(protocol: Protocol, rate: float) -> None:
+    try:
+        build_designs(protocol, rate)
+    except InputError as error:
+        problems = [
+            Problem(p.where, p.value, f"{p.allowed} (at the target {rate:g} of target.sensitivity)") for p in error.problems
+        ]
+        raise InputError(problems) from None
 
 
 def protocol_schema() -> dict[str, Any]:

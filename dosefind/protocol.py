@@ -19,8 +19,10 @@ __all__ = ["Assumption", "Doses", "Limits", "Protocol", "Record", "Stagger", "Ta
 
 # Text that a terminal or a file shows: no control characters.
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,200}$")]
-Days = Annotated[int, Field(ge=1, le=3650)]
-Rate = Annotated[float, Field(gt=0, lt=1)]
+Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
+Rate = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Level = Annotated[int, Field(ge=1, strict=True)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_-]{1,40}$")]
 
 # A reference dose this many times below the lowest or above the highest dose is taken for one in another unit.
@@ -49,14 +51,14 @@ class Record(Settings):
 class ReferenceDose(Settings):
     """Reference dose of dose-toxicity curves, with its own unit so that a change of unit cannot go unseen."""
 
-    amount: Annotated[float, Field(gt=0)]
+    amount: Annotated[float, Field(gt=0, strict=True)]
     unit: Name
 
 
 class Doses(Settings):
     """Dose levels, lowest first, in one unit."""
 
-    amounts: Annotated[tuple[float, ...], Field(min_length=1, max_length=30)]
+    amounts: Annotated[tuple[Number, ...], Field(min_length=1, max_length=30)]
     unit: Name
     reference: ReferenceDose | None = None
 
@@ -86,25 +88,31 @@ class Stagger(Settings):
     """Days between patients of one dose group."""
 
     days: Days
-    levels: Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = "all"
+    levels: Literal["all"] | tuple[Level, ...] = "all"
     patients: Literal["every", "first"] = "every"
 
 
 class Treatment(Settings):
     """Infusions, the window in which a DLT counts, and who may start when."""
 
-    infusion_days: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = Field(
+    infusion_days: Annotated[tuple[Level, ...], Field(min_length=1)] = Field(
         description="study days of the infusions, the first on day 1"
     )
     dlt_window_days: Days = Field(description="days from the first infusion to the end of the DLT window")
     stagger: Stagger | None = None
-    no_overlap: bool = Field(description="whether two dose groups may not enrol at the same time")
+    no_overlap: Annotated[bool, Field(strict=True)] = Field(description="whether two dose groups may not enrol at the same time")
 
     @model_validator(mode="after")
     def _days_agree(self) -> Self:
         days = self.infusion_days
         if days[0] != 1 or any(b <= a for a, b in pairwise(days)):
             raise ValueError(f"infusion_days = {list(days)} must begin with day 1 and increase")
+        if days[-1] > self.dlt_window_days + 1:
+            raise ValueError(
+                f"infusion_days = {list(days)} must lie inside the DLT window, which ends on day {self.dlt_window_days + 1}"
+            )
+        if self.stagger is not None and self.stagger.days > self.dlt_window_days:
+            raise ValueError(f"stagger.days = {self.stagger.days} must not be longer than dlt_window_days = {self.dlt_window_days}")
         return self
 
 
@@ -112,13 +120,15 @@ class Limits(Settings):
     """Sizes."""
 
     cohort_size: (
-        Annotated[int, Field(ge=1, le=100)] | Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)]
+        Annotated[int, Field(ge=1, le=100, strict=True)]
+        | Annotated[tuple[Annotated[int, Field(ge=1, le=100, strict=True)], ...], Field(min_length=1)]
     )
-    max_n: Annotated[int, Field(ge=1, le=1000)]
+    max_n: Annotated[int, Field(ge=1, le=1000, strict=True)]
     group: (
-        Annotated[tuple[int, int], Field(description="fewest and most patients of a dose group, as the protocol says them")] | None
+        Annotated[tuple[Level, Level], Field(description="fewest and most patients of a dose group, as the protocol says them")]
+        | None
     ) = None
-    start_level: Annotated[int, Field(ge=1)] = 1
+    start_level: Level = 1
 
 
 class Target(Settings):
@@ -126,7 +136,7 @@ class Target(Settings):
 
     rate: Rate
     interval: tuple[Rate, Rate]
-    mtd_margin: Annotated[float, Field(ge=0, lt=1)] = 0.10
+    mtd_margin: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.10
     overdose_limit: Rate = 0.33
     sensitivity: tuple[Rate, ...] = ()
 
@@ -166,7 +176,7 @@ class Protocol(Settings):
     treatment: Treatment
     limits: Limits
     target: Target
-    scenarios: Annotated[dict[Name, tuple[float, ...]], Field(min_length=1)]
+    scenarios: Annotated[dict[Name, tuple[Number, ...]], Field(min_length=1)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
     assumed: dict[str, Name] = Field(default_factory=dict)
 
@@ -232,7 +242,7 @@ class Protocol(Settings):
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
         return marked + [Assumption(key, value, "dosefind's default") for key, value in _defaults(self)]
 
-    def least_days(self, n: np.ndarray, cohorts: np.ndarray) -> np.ndarray:
+    def least_days(self, n: np.ndarray, visits: np.ndarray) -> np.ndarray:
         """Least calendar time of trials in days.
 
         Every cohort waits until the DLT windows of the one before have ended, staggered patients follow each other at the
@@ -240,21 +250,24 @@ class Protocol(Settings):
 
         Parameters
         ----------
-        n, cohorts : (trials, doses) arrays
-            Patients and cohorts at each dose.
+        n : (trials, doses) array
+            Patients at each dose.
+        visits : (trials, 2, doses) array
+            Cohorts at each dose, and whether the first of them had more than one patient.
 
         Returns
         -------
         (trials,) array
         """
+        cohorts, first_of_several = visits[:, 0], visits[:, 1]
         days = cohorts.sum(axis=1) * float(self.treatment.dlt_window_days)
         stagger = self.treatment.stagger
         if stagger is None:
             return days
         levels = np.arange(1, self.n_doses + 1)
         staggered = np.ones(self.n_doses, bool) if stagger.levels == "all" else np.isin(levels, stagger.levels)
-        # Each patient of a cohort waits for the one before; or only the second of a group waits, for the first.
-        gaps = n - cohorts if stagger.patients == "every" else (n > 1).astype(float)
+        # Each patient of a cohort waits for the one before; or only those of a dose's first cohort wait, once, for its first.
+        gaps = n - cohorts if stagger.patients == "every" else first_of_several
         return days + (gaps * staggered).sum(axis=1) * stagger.days
 
 

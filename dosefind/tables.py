@@ -75,7 +75,7 @@ def comparison(oc: xr.Dataset) -> Group:
         parts.append(_by_target(values))
     parts.append(_rules(json.loads(oc.attrs["rules"])))
     parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
-    parts.append(assumed(json.loads(oc.attrs["assumptions"])))
+    parts.append(assumed(json.loads(oc.attrs["assumptions"]), oc.attrs["without_effect"]))
     return Group(*parts)
 
 
@@ -130,6 +130,8 @@ def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
 
 
 def _figure(values: dict[str, Any], name: str, at: tuple[int, ...], percent: bool, digits: int) -> str:
+    if name == "acceptable" and values["n_acceptable"][at[1]] == 0:
+        return "-"
     scale = 100 if percent else 1
     text = f"{scale * values[name][at]:.{digits}f}"
     error = values.get(f"{name}_se")
@@ -189,12 +191,14 @@ def _definitions(texts: dict[str, str]) -> Group:
     return Group(*lines)
 
 
-def assumed(assumptions: Iterable[Sequence[Any]]) -> Group:
-    """What no record states: key, value, reason."""
+def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> Group:
+    """What no record states: key, value, reason; and the keys that no figure here depends on."""
     lines = [Text("\nAssumed, because no record states it", "bold")]
     for key, value, why in assumptions:
         shown = "" if key.startswith(("scenarios", "designs")) else f" = {value}"
         lines.append(_indented(f"{key}{shown}: {why}"))
+    if without_effect:
+        lines.append(Text(textwrap.fill(f"Recorded, but no figure here depends on it: {without_effect}.", _WIDTH)))
     return Group(*lines)
 
 

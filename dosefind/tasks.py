@@ -48,7 +48,7 @@ class NextStep:
     reason
         Why, in words.
     admissible
-        Levels that the design's safety rules leave open.
+        Levels that the design's rules leave open for the next cohort; none at the planned end.
     mtd
         Where the trial stops: "none" or the level named as MTD.
     not_reached
@@ -117,11 +117,14 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     name = design.reasons[int(decision.reason[0])]
     stops = level == 0
     selection = design.select(state) if stops else None
+    reason = design.because(state)
+    if selection is not None and selection.dose[0] < 0 and name in ("max_n", "dose_full", "n_at_dose"):
+        reason += "; no dose qualifies as MTD"
     return NextStep(
         action="stop" if stops else name,  # type: ignore[arg-type]
         level=None if stops else level,
         size=int(decision.size[0]),
-        reason=design.because(state),
+        reason=reason,
         admissible=tuple((np.flatnonzero(decision.admissible[0]) + 1).tolist()),
         mtd=None if selection is None else choice_labels(levels)[int(selection.dose[0]) + 1],
         not_reached=selection is not None and bool(selection.not_reached[0]),
@@ -251,6 +254,7 @@ def _dataset(protocol: Protocol, names: list[str], values: Figures, errors: Figu
 
     data = variables(values) | variables(errors, "_se")
     data["p_true"] = (("scenario", "dose"), truths)
+    data["n_acceptable"] = ("scenario", standards.acceptable(truths).sum(axis=1))
     data["true_mtd"] = ("scenario", labels[standards.true_mtd(truths) + 1])
     data["highest_mtd"] = ("scenario", labels[standards.highest_below(truths) + 1])
     amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})
@@ -297,6 +301,15 @@ def _other_targets(protocol: Protocol, standards: Standards, figures_of: Any) ->
     }
 
 
+# What a protocol records for readers and for conduct, but no figure of a design depends on.
+_RECORDED_ONLY = ("treatment.infusion_days", "treatment.no_overlap", "limits.group", "doses.reference")
+
+
+def _given(protocol: Protocol, key: str) -> bool:
+    part, name = key.split(".")
+    return getattr(getattr(protocol, part), name) is not None
+
+
 def stamp(protocol: Protocol) -> dict[str, Any]:
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold."""
     return {
@@ -304,6 +317,7 @@ def stamp(protocol: Protocol) -> dict[str, Any]:
         "config": protocol.file,
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),
+        "without_effect": ", ".join(key for key in _RECORDED_ONLY if _given(protocol, key)),
         "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in protocol.assumptions()]),
     }
 

@@ -86,7 +86,7 @@ def check_merging(design: Design, n_doses: int) -> None:
     unmerged = replace(walked, ends=walk(design, n_doses, merge=False))
     assert walked.ends.paths.sum() == unmerged.ends.paths.sum() == len(unmerged.ends.n)
     ours, theirs = (
-        one.figures(TRUTHS[:, :n_doses], days=lambda n, cohorts: cohorts @ np.arange(1.0, n_doses + 1))
+        one.figures(TRUTHS[:, :n_doses], days=lambda n, visits: (visits @ np.arange(1.0, n_doses + 1)) @ [1.0, 10.0])
         for one in (walked, unmerged)
     )
     for name in ours:

@@ -210,6 +210,34 @@ def test_quadrature_against_adaptive_integration(model, n, y):
     assert error.max() < 1e-10
 
 
+@pytest.mark.parametrize(("prior_sd", "n"), [(0.3, 40), (0.5, 60), (0.05, 100)])
+def test_quadrature_of_a_posterior_far_from_its_prior(prior_sd, n):
+    """Every patient at the lowest dose with a DLT, under a narrow prior: the grid has to widen."""
+    curve = CURVES["power"](skeleton=SKELETON, prior_sd=prior_sd)
+    counts = np.array([n, 0, 0])
+    values, _, _ = Quadrature(curve, lambda z, step: (z * prior_sd)[:, None]).expect(counts[None], counts[None])
+
+    def density(b):
+        return np.exp(curve.log_probabilities(np.array([b]))[0][0, 0] * n - b**2 / (2 * prior_sd**2) + 0.05 / prior_sd**2)
+
+    peak = values[0, 0]
+    low, high = peak - 12 * prior_sd, peak + 12 * prior_sd
+    moments = [
+        quad(lambda b, k=k: density(b) * b**k, low, high, points=[peak], epsabs=0, epsrel=1e-12, limit=500)[0] for k in (0, 1)
+    ]
+    # 1e-9: what the adaptive integration delivers.
+    np.testing.assert_allclose(values[0, 0], moments[1] / moments[0], rtol=0, atol=1e-9)
+
+
+def test_quadrature_where_the_skeleton_contradicts_the_data():
+    """DLTs at a rate of 0.001 and none at 0.999: the likelihood at the skeleton underflows, the posterior does not."""
+    design = dsf.CRM(skeleton=(0.001, 0.25, 0.999), target=0.25, safety_cutoff=0.9)
+    values, _, _ = design._decisive.expect(np.array([[75, 0, 75]]), np.array([[75, 0, 0]]))
+    # Worked out by adaptive integration in logarithms: -1.920 and .998.
+    np.testing.assert_allclose(values[0], (-1.920, 0.998), rtol=0, atol=5e-4)
+    assert design.select(States.counts(np.array([[75, 0, 75]]), np.array([[75, 0, 0]]))).dose[0] == -1
+
+
 def test_fit_of_a_large_trial_does_not_underflow():
     state = States.counts(np.array([[400, 400, 400]]), np.array([[48, 100, 152]]))
     design = dsf.CRM(skeleton=SKELETON, target=0.25)

@@ -62,8 +62,8 @@ def test_exact_against_simulated():
     assert errors.max() < 6
 
 
-def weeks(n, cohorts):
-    return cohorts @ np.arange(1.0, 6.0)
+def weeks(n, visits):
+    return visits[:, 0] @ np.arange(1.0, 6.0)
 
 
 def exact_spread(walked, truths):
@@ -191,7 +191,7 @@ def test_memory_limit_stops_before_it_is_passed():
 
 
 def test_varying_cohorts_count_their_visits():
-    """The mean number of cohorts at each dose, carried through merging, against every path written out."""
+    """Cohorts at each dose and whether the first had company, carried through merging, against every path written out."""
     design = dsf.BOIN(target=0.25, cohort_size=(1, 2, 3), max_n=12)
     truth = np.array([[0.1, 0.25, 0.4]])
     table = paths_of(design, [], 3, 30, truth, ["truth"])
@@ -199,8 +199,16 @@ def test_varying_cohorts_count_their_visits():
     expected = (visits * table["truth"].to_numpy()[:, None]).sum(axis=0)
     walked = dsf.lattice(design, n_doses=3)
     for dose in range(3):
-        ours = walked.under(truth, days=lambda n, cohorts, dose=dose: cohorts[:, dose]).days
+        ours = walked.under(truth, days=lambda n, visits, dose=dose: visits[:, 0, dose]).days
         np.testing.assert_allclose(ours, expected[dose], rtol=0, atol=1e-12)
+    firsts = [next(t for t in path.split() if t.startswith("1")) for path in table.path]
+    company = (np.array([len(token) > 2 for token in firsts]) * table["truth"]).sum()
+    ours = walked.under(truth, days=lambda n, visits: visits[:, 1, 0]).days
+    np.testing.assert_allclose(ours, company, rtol=0, atol=1e-12)
+    simulated = dsf.simulate(design, truth, n_trials=2000, seed=4, days=lambda n, visits: visits[:, 1].sum(axis=1))
+    exact = walked.under(truth, days=lambda n, visits: visits[:, 1].sum(axis=1)).days
+    # 5 standard errors.
+    assert abs(simulated.days - exact) < 5 * simulated.days_se
 
 
 def test_rare_cells_of_one_dose_and_of_eight():

@@ -61,6 +61,11 @@ def test_capped_and_uncapped_designs_stand_side_by_side():
     }
 
 
+def visits(n, cohorts):
+    """Cohorts at each dose, and whether the first had more than one patient: here wherever there are more patients than cohorts."""
+    return np.array([[cohorts, [patients > count for patients, count in zip(n, cohorts, strict=True)]]])
+
+
 @pytest.mark.parametrize(
     ("n", "cohorts", "days"),
     [
@@ -72,19 +77,21 @@ def test_capped_and_uncapped_designs_stand_side_by_side():
     ],
 )
 def test_least_calendar_time_by_hand(n, cohorts, days):
-    assert protocol().least_days(np.array([n]), np.array([cohorts]))[0] == days
+    assert protocol().least_days(np.array([n]), visits(n, cohorts))[0] == days
 
 
 def test_least_calendar_time_of_other_staggers():
     table = protocol().model_dump()
-    n, cohorts = np.array([[3, 3, 6]]), np.array([[1, 1, 2]])
+    n = (3, 3, 6)
     for stagger, days in [
         (None, 4 * 28),
         ({"days": 7, "levels": "all"}, 4 * 28 + 8 * 7),
         ({"days": 10, "levels": [3], "patients": "first"}, 4 * 28 + 10),
     ]:
         table["treatment"]["stagger"] = stagger
-        assert dsf.Protocol.read(table).least_days(n, cohorts)[0] == days
+        assert dsf.Protocol.read(table).least_days(np.array([n]), visits(n, (1, 1, 2)))[0] == days
+    # One at a time, the second patient has waited the whole window of the first.
+    assert dsf.Protocol.read(table).least_days(np.array([[0, 0, 2]]), visits((0, 0, 2), (0, 0, 2)))[0] == 2 * 28
 
 
 def test_expected_days_against_every_path():

@@ -97,7 +97,7 @@ def test_plain_rule_of_the_protocol_agrees():
         (
             {},
             "1NNN 2NTT",
-            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: this dose is too toxic and the dose below is the MTD",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: that dose is too toxic and the dose below is the MTD",
         ),
         ({"six_at_mtd": True}, "1NNN 2NTT", "de-escalate to level 1, 3 patients: 2 DLTs in 3 patients at level 2"),
         (
@@ -108,6 +108,19 @@ def test_plain_rule_of_the_protocol_agrees():
         ({"six_at_top": True}, "1NNN 2NNN 3NNN", "stay at level 3, 3 patients: 0 DLTs in 3 patients at level 3"),
         ({"start": 2}, "2NTT", "de-escalate to level 1, 3 patients: 2 DLTs in 3 patients at level 2"),
         ({}, "1NN", "stay at level 1, 1 patient: 0 DLTs in 2 patients at level 1"),
+        ({}, "1NNNN", "escalate to level 2, 3 patients: 0 DLTs in 4 patients at level 1"),
+        ({"six_at_mtd": True}, "1NNNN 2NTT", "de-escalate to level 1, 2 patients: 2 DLTs in 3 patients at level 2"),
+        (
+            {"six_at_mtd": True},
+            "1NNN 2NTT 1NNT",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: that dose is too toxic and the dose below is the MTD",
+        ),
+        ({}, "1NNN 2NNN 2NNN 3NNT 1NNN", "escalate to level 3, 3 patients: 0 DLTs in 6 patients at level 1"),
+        (
+            {},
+            "1NNN 2NNN 3NNN 1NNN",
+            "stop, MTD level 3, not reached (that level or above): 0 DLTs in 3 patients at level 3: the top dose is tolerated",
+        ),
         ({}, "1NNT 1N", "stay at level 1, 2 patients: 1 DLT in 4 patients at level 1"),
     ],
 )

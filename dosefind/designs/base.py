@@ -19,10 +19,11 @@ from pydantic import Field, ValidationError, model_validator
 from .._check import InputError, Settings, found_problems, whole
 from ..trial import COUNT, NO_DOSE, Cohort, States
 
-__all__ = ["Decision", "Design", "Probability", "Selection"]
+__all__ = ["Decision", "Design", "Flag", "Probability", "Selection"]
 
-Probability = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=1000)]
+Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Count = Annotated[int, Field(ge=1, le=1000, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Decision:
     reason : (states,) integer array
         Position of the reason in the design's ``reasons``.
     admissible : (states, doses) bool array
-        Doses that the design's safety rules leave open.
+        Doses that the design's rules leave open for the next cohort; none at the planned end of the trial.
     memory : (states, k) integer array
         The design's memory after this decision.
     """
@@ -108,7 +109,7 @@ class Design(Settings, ABC):
     max_n_per_dose: Count | None = None
     stop_n: Count | None = None
     stop_n_at: Literal["any", "chosen", "stay"] | Count = "any"
-    n_doses: Annotated[int, Field(ge=1, le=30)] | None = None
+    n_doses: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
 
     def __init__(self, **settings: Any) -> None:
         try:
@@ -194,6 +195,7 @@ class Design(Settings, ABC):
         dose, reason, admissible = self.propose(states)
         empty = states.cohorts == 0
         dose = np.where(empty, self.start - 1, dose)
+        admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
         moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
         moving = np.where(empty, self.code("start"), moves[np.sign(dose - states.last) + 1])
         reason = np.where(dose >= 0, moving, reason)
@@ -247,15 +249,15 @@ class Design(Settings, ABC):
             stops.append(("n_at_dose", going & (count >= self.stop_n)))
         return stops
 
-    def planned_size(self, states: States) -> np.ndarray:
-        """Patients that the next cohort would have if no limit cut it short."""
+    def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
+        """Patients that the next cohort, at dose index ``dose`` (states,), would have if no limit cut it short."""
         if isinstance(self.cohort_size, int):
             return np.full(len(states), self.cohort_size)
         sizes = np.array(self.cohort_size)
         return sizes[np.minimum(states.cohorts, len(sizes) - 1)]
 
     def _size(self, states: States, dose: np.ndarray) -> np.ndarray:
-        size = self.planned_size(states)
+        size = self.planned_size(states, dose)
         if self.max_n is not None:
             size = np.minimum(size, self.max_n - states.total)
         if self.max_n_per_dose is not None:

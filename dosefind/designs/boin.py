@@ -17,7 +17,7 @@ from scipy.special import betaincc, betaincinv
 from .._check import whole
 from ..isotonic import pool
 from ..trial import States
-from .base import Design, Probability
+from .base import Design, Flag, Probability
 from .rules import TIE, above, highest
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class BOIN(Design):
     target: Probability
     p_saf: Probability | None = None
     p_tox: Probability | None = None
-    cutoff: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    extra_safe: bool = False
-    offset: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    stay_at_1_of_3: bool = False
-    bound_mtd: bool = False
+    cutoff: Annotated[float, Field(gt=0.5, lt=1, strict=True)] = 0.95
+    extra_safe: Flag = False
+    offset: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = 0.05
+    stay_at_1_of_3: Flag = False
+    bound_mtd: Flag = False
 
     @model_validator(mode="after")
     def _rates_are_ordered(self) -> Self:
@@ -141,6 +141,8 @@ class BOIN(Design):
         )
         if self.stay_at_1_of_3 and (n, y) == (3, 1):
             place = "for which the 1 of 3 rule says stay"
+        if reason == "stay" and int(state.last[0]) == 0 and y > high * n + TIE:
+            place += ", but there is no lower dose"
         shut = np.flatnonzero(~decision.admissible[0])
         gone = f"; level {shut[0] + 1} and above are eliminated" if len(shut) else ""
         return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
@@ -207,7 +209,8 @@ class BOIN(Design):
             f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is at most {low:.4f}, de-escalate "
             f"when it is above {high:.4f}, else stay.",
             f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1) is "
-            "eliminated with all doses above; if the lowest is eliminated, the trial stops without an MTD.",
+            "eliminated with all doses above, judged on all data to date; if the lowest is eliminated, the trial stops without "
+            "an MTD.",
         ]
         if self.stay_at_1_of_3:
             rules.append("1 DLT in 3 patients: stay, whatever the boundaries say.")

@@ -33,8 +33,8 @@ __all__ = ["CRM", "Indifference"]
 class Indifference(Settings):
     """A skeleton said by its indifference interval, target -+ halfwidth, and the level that is the MTD a priori."""
 
-    halfwidth: Annotated[float, Field(gt=0, lt=0.5)]
-    mtd_level: Annotated[int, Field(ge=1)]
+    halfwidth: Annotated[float, Field(gt=0, lt=0.5, strict=True)]
+    mtd_level: Annotated[int, Field(ge=1, strict=True)]
 
 
 class CRM(Design):
@@ -65,6 +65,9 @@ class CRM(Design):
         alone, once that dose has ``safety_min_n`` patients; no such rule where the cutoff is not given.
     final
         The final choice is among doses "tried", or the "model"'s, which can be a dose that nobody received (dfcrm's simulator).
+    not_reached_below
+        The MTD counts as not reached when the estimate at the top dose is below this rate; by default the rate at which a further
+        level, as far above the top as the top is above the next, would be as near to the target.
 
     Examples
     --------
@@ -80,15 +83,16 @@ class CRM(Design):
     target: Probability
     skeleton: tuple[Probability, ...] | Indifference
     model: Literal["power", "logistic"] = "power"
-    intercept: float = 3.0
-    prior_sd: Annotated[float, Field(gt=0, le=10)] = 1.34**0.5
+    intercept: Annotated[float, Field(strict=True)] = 3.0
+    prior_sd: Annotated[float, Field(gt=0, le=10, strict=True)] = 1.34**0.5
     recommend: Literal["plug-in", "mean"] = "plug-in"
     no_skip: Literal["last", "tried", "off"] = "last"
     coherence: Literal["escalation", "both", "off"] = "escalation"
     safety_cutoff: Probability | None = None
     safety_by: Literal["model", "beta"] = "model"
-    safety_min_n: Annotated[int, Field(ge=1)] = 3
+    safety_min_n: Annotated[int, Field(ge=1, strict=True)] = 3
     final: Literal["tried", "model"] = "tried"
+    not_reached_below: Probability | None = None
 
     @field_validator("skeleton", mode="before")
     @classmethod
@@ -275,6 +279,9 @@ class CRM(Design):
             )
         among = "among the doses given" if self.final == "tried" else "whether or not anybody received it"
         rules.append(f"The MTD is the dose whose estimated DLT rate is nearest to the target, {among}.")
+        rules.append(
+            f"It counts as not reached when the top dose is named with an estimated DLT rate below {self._top_edge[0]:.3f}."
+        )
         return rules
 
     # The fit -----------------------------------------------------------------------------------------------------
@@ -326,13 +333,13 @@ class CRM(Design):
 
     @cached_property
     def _top_edge(self) -> tuple[float, float]:
-        """Rate and parameter at which the top dose would be left for one more of the same spacing above it.
-
-        Spacing is that of the two top doses: half the width of the interval within which they are not told apart.
-        """
+        """Rate at the top dose below which the MTD is not reached, and the parameter at which the curve has it."""
         rate = self.target
-        if len(self._boundaries):
-            rate = float(self.curve.probabilities(self._boundaries[-1])[0, -2])
+        if self.not_reached_below is not None:
+            rate = self.not_reached_below
+        elif len(self._boundaries):
+            # The next-to-top dose has this rate where it would be left for the top one.
+            rate = max(float(self.curve.probabilities(self._boundaries[-1])[0, -2]), 1e-300)
         return rate, self.curve.crossing(len(self.levels) - 1, rate)
 
     @cached_property

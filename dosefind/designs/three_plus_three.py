@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import model_validator
 
 from ..trial import States
-from .base import Design
+from .base import Design, Flag
 from .rules import highest
 
 __all__ = ["ThreePlusThree"]
@@ -44,14 +44,14 @@ class ThreePlusThree(Design):
     source: ClassVar[str] = "Storer (1989), doi:10.2307/2531693"
     own_reasons: ClassVar[dict[str, str]] = {
         "no_dose": "the lowest dose is too toxic",
-        "mtd_below": "this dose is too toxic and the dose below is the MTD",
+        "mtd_below": "that dose is too toxic and the dose below is the MTD",
         "top_tolerated": "the top dose is tolerated",
     }
 
     cohort_size: Literal[3] = 3
-    expand_after_two: bool = False
-    six_at_mtd: bool = False
-    six_at_top: bool = False
+    expand_after_two: Flag = False
+    six_at_mtd: Flag = False
+    six_at_top: Flag = False
 
     @model_validator(mode="after")
     def _groups_of_six_fit(self) -> Self:
@@ -63,7 +63,10 @@ class ThreePlusThree(Design):
         tolerated, toxic, admissible = self._verdicts(states)
         index = np.arange(states.n_doses)
         below_toxic = highest(admissible)
-        highest_open = np.where(states.here(tolerated), states.last + 1, states.last)
+        # A dose already tolerated is not left behind because a lower one was given since.
+        highest_open = np.maximum(
+            np.where(states.here(tolerated), states.last + 1, states.last), highest(tolerated & admissible) + 1
+        )
         wanted = np.minimum(highest_open, below_toxic)
         candidate = np.clip(wanted, 0, states.n_doses - 1)
         # The dose that nothing separates from being the MTD: tolerated, and the one above toxic or not there.
@@ -90,16 +93,19 @@ class ThreePlusThree(Design):
         toxic = (y >= 2) & ((n >= 6) | (not self.expand_after_two))
         return tolerated, toxic, ~np.logical_or.accumulate(toxic, axis=1)
 
-    def planned_size(self, states: States) -> np.ndarray:
+    def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
         """Fill the group up to three, or to six."""
-        return 3 - states.here(states.n) % 3
+        return 3 - states.at(states.n, dose) % 3
 
     def because(self, state: States) -> str:
         reason = self.reasons[int(self.decide(state).reason[0])]
         if reason in ("start", "max_n"):
             return self.explain(reason)
-        level, n, y = int(state.last[0]) + 1, int(state.here(state.n)[0]), int(state.here(state.y)[0])
-        text = f"{y} DLT{'s' * (y != 1)} in {n} patients at level {level}"
+        toxic = np.flatnonzero(self._verdicts(state)[1][0])
+        shown = {"no_dose": toxic[:1], "mtd_below": toxic[:1], "top_tolerated": [state.n_doses - 1]}.get(reason, state.last[:1])
+        dose = int(shown[0])
+        n, y = int(state.n[0, dose]), int(state.y[0, dose])
+        text = f"{y} DLT{'s' * (y != 1)} in {n} patients at level {dose + 1}"
         return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
 
     def sentences(self) -> list[str]:
@@ -121,4 +127,10 @@ class ThreePlusThree(Design):
             "2 or more DLTs in six patients: the dose is too toxic and the escalation ends.",
             f"The MTD is the dose below the one that is too toxic, {below}; if the lowest dose is too toxic there is no MTD.",
             f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
+            *(
+                ["If the first dose is too toxic, the untried dose below it is treated by the same rules."]
+                if self.start > 1
+                else []
+            ),
+            *(["If the largest sample ends the trial, the MTD is the highest dose tolerated so far."] if self.max_n else []),
         ]

@@ -59,7 +59,7 @@ class Lattice:
         ]
         choice, not_reached = (np.concatenate([getattr(p, name) for p in parts]) for name in ("dose", "not_reached"))
         ends = self.ends
-        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.cohorts)
+        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits)
 
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
         """Probability of each ended state under each truth, ``(states, scenarios)``."""
@@ -100,7 +100,7 @@ class Lattice:
         overdose_limit
             A dose with a true DLT rate above it is an overdose.
         days
-            Least calendar time of a trial from its patients and cohorts at each dose; see `Protocol.least_days`.
+            Least calendar time of a trial from its patients and visits; see `Protocol.least_days`.
 
         Returns
         -------

@@ -93,10 +93,12 @@ def definitions(standards: Standards) -> dict[str, str]:
         f"{t + standards.margin:g}",
         "highest_mtd": f"highest dose whose true DLT rate is at most {t:g}, else none",
         "selected": "probability that the design names this dose, or none, as MTD at the end",
-        "not_reached": "probability that the top dose is named and the design's rule would have escalated from it",
+        "not_reached": "probability that the top dose is named and the design's rule would have escalated from it (the CRM: its "
+        "estimate there lies below the rate given among its rules; plain rules never say so)",
         "correct": "probability that the true MTD is named",
         "correct_highest": "probability that the alternative true MTD is named",
-        "acceptable": f"probability that a dose with a true DLT rate in [{low:g}, {high:g}) is named",
+        "n_acceptable": f"number of doses with a true DLT rate in [{low:g}, {high:g})",
+        "acceptable": f"probability that a dose with a true DLT rate in [{low:g}, {high:g}) is named; - where there is none",
         "under_selected": "probability that a dose below the true MTD is named, or none where there is one",
         "over_selected": "probability that a dose above the true MTD is named, or any where there is none",
         "patients": "expected number of patients treated at the dose",
@@ -106,7 +108,7 @@ def definitions(standards: Standards) -> dict[str, str]:
         "any_dlt": "probability of at least one DLT in the trial",
         "over_60": f"probability that more than 60% of the patients are treated at doses with a true DLT rate above {limit:g}",
         "over_80": f"probability that more than 80% of the patients are treated at doses with a true DLT rate above {limit:g}",
-        "stopped": "probability that the trial ends for this reason",
+        "stopped": "probability that the trial ends for this reason; a trial that ends for another can still name no dose",
         "sample_size": "probability of this number of patients in all",
         "mean_n": "expected number of patients in all",
         "days": "expected least calendar time in days: every cohort waits for the DLT windows of the one before, patients arrive "

@@ -68,7 +68,7 @@ def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials
     rows = scenarios * patients.trials
     begin = States.before_first(doses, (0,) * design.n_memory)
     states = begin.take(np.zeros(rows, int))
-    cohorts = np.zeros((rows, doses), COUNT)
+    visits = np.zeros((rows, 2, doses), COUNT)
     reason = np.zeros(rows, int)
     scenario, trial = np.divmod(np.arange(rows), patients.trials)
     n, y = np.zeros((rows, doses), COUNT), np.zeros((rows, doses), COUNT)
@@ -83,12 +83,13 @@ def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials
         dlts = np.zeros(len(rest), COUNT)
         for j in range(int(size.max(initial=0))):
             dlts += (j < size) & (patients(first + np.minimum(j, size - 1), trial[going]) < truths[scenario[going], dose])
-        cohorts[going, dose] += 1
+        visits[going, 1, dose] += (visits[going, 0, dose] == 0) & (size > 1)
+        visits[going, 0, dose] += 1
         states = replace(states, memory=decision.memory).follow(rest, dose, size, dlts)
         if len(going) and states.cohorts.max() > MOST_COHORTS:
             raise InputError(Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample"))
     selection = design.select(States.counts(n, y).grouped())
-    return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, cohorts)
+    return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, visits)
 
 
 def simulate(

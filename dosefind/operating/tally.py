@@ -17,7 +17,7 @@ __all__ = ["FIGURES", "Days", "EndedTrials", "Figures"]
 
 OVERDOSE_SHARES = {"over_60": 6, "over_80": 8}
 Days = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Least calendar time of trials, from patients and cohorts at each dose, each (trials, doses), to (trials,) days."""
+"""Least calendar time of trials in days, from the patients at each dose, (trials, doses), and the visits of `EndedTrials`."""
 Figures = dict[str, np.ndarray]
 """Figures by name, ``(scenarios,)`` or ``(scenarios, k)``."""
 
@@ -54,8 +54,8 @@ class EndedTrials:
         Whether the top dose is named and the rule would have escalated from it.
     reason : (rows,) integer array
         Position of the reason in the design's ``reasons``.
-    cohorts : (rows, doses) array
-        Cohorts at each dose.
+    visits : (rows, 2, doses) array
+        Cohorts at each dose, and whether the first of them had more than one patient.
     """
 
     design: Design
@@ -64,7 +64,7 @@ class EndedTrials:
     choice: np.ndarray
     not_reached: np.ndarray
     reason: np.ndarray
-    cohorts: np.ndarray
+    visits: np.ndarray
 
     def __len__(self) -> int:
         return len(self.n)
@@ -100,7 +100,7 @@ class EndedTrials:
         for name, tenths in OVERDOSE_SHARES.items():
             columns[name] = (10 * from_dose > tenths * total[:, None]).astype(float)
         if days is not None:
-            columns["days"] = days(n, self.cohorts[rows])[:, None]
+            columns["days"] = days(n, self.visits[rows])[:, None]
         return columns
 
     @staticmethod

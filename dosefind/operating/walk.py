@@ -48,8 +48,9 @@ class Ends:
         Sum over the paths that lead here of the product of binomial coefficients.
     paths : (ends,) float array
         Number of distinct paths (sequences of dose and number of DLTs).
-    cohorts : (ends, doses) float array
-        Mean number of cohorts at each dose over these paths; it does not depend on the truth.
+    visits : (ends, 2, doses) float array
+        Mean over these paths, which does not depend on the truth, of the number of cohorts at each dose and of whether the first of
+        them had more than one patient.
     walked : int
         States of the walk after merging, running and ended ones together.
     peak_bytes : int
@@ -61,7 +62,7 @@ class Ends:
     reason: np.ndarray
     ways: np.ndarray
     paths: np.ndarray
-    cohorts: np.ndarray
+    visits: np.ndarray
     walked: int
     peak_bytes: int
 
@@ -125,7 +126,7 @@ def walk(
     """
     states = States.before_first(n_doses, (0,) * design.n_memory) if begin is None else begin
     # With cohorts of one size the visits to a dose follow from its count; else they are carried along.
-    visits = None if isinstance(design.cohort_size, int) else np.zeros((1, n_doses))
+    visits = None if isinstance(design.cohort_size, int) else np.zeros((1, 2, n_doses))
     front = _decided(design, states, np.zeros(1, np.uint64), np.ones(1), np.ones(1), visits)
     ended: list[_Front] = []
     walked, held, peak = 0, 0, 0
@@ -176,7 +177,9 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
     ways, paths = front.ways[parent] * _choose(int(size.max()))[size, dlts], front.paths[parent]
     visits = None if front.visits is None else front.visits[parent]
     if visits is not None:
-        visits[np.arange(len(parent)), dose] += 1
+        each = np.arange(len(parent))
+        visits[each, 1, dose] += (visits[each, 0, dose] == 0) & (size > 1)
+        visits[each, 0, dose] += 1
     if not merge:
         return _decided(design, children, key, ways, paths, visits)
     starts = _group_starts(key, children)
@@ -231,7 +234,7 @@ def _merged(part: _Front, group: np.ndarray) -> _Front:
     ways, paths = np.add.reduceat(part.ways[order], starts), np.add.reduceat(part.paths[order], starts)
     visits = None
     if part.visits is not None:
-        visits = np.add.reduceat((part.visits * part.ways[:, None])[order], starts) / ways[:, None]
+        visits = np.add.reduceat((part.visits * part.ways[:, None, None])[order], starts) / ways[:, None, None]
     return replace(part.take(order[starts]), ways=ways, paths=paths, visits=visits)
 
 
@@ -263,8 +266,9 @@ def _too_large(design: Design, walked: int, needed: int, limit: int) -> str:
 
 def _gather(design: Design, ended: list[_Front], walked: int, peak: int) -> Ends:
     ends = _joined([part for part in ended if len(part)])
-    n, cohorts = ends.states.n, ends.visits
-    if cohorts is None:
-        cohorts = -(-n // design.cohort_size)
+    n, visits = ends.states.n, ends.visits
+    if visits is None:
+        size = int(np.max(design.cohort_size))
+        visits = np.stack([-(-n // size), (n > 1) & (size > 1)], axis=1)
     reason = ends.code.astype(np.int64) - ends.states.n_doses
-    return Ends(n, ends.states.y, reason, ends.ways, ends.paths, cohorts.astype(float), walked, peak)
+    return Ends(n, ends.states.y, reason, ends.ways, ends.paths, visits.astype(float), walked, peak)

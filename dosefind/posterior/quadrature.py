@@ -6,9 +6,10 @@ and fine enough, and costs two matrix products and one exp a batch:
     exp(y @ log p(z) + (n - y) @ log(1 - p(z)) - z^2 / 2) @ [1, f_1(z), f_2(z), ...]
 
 Every grid contains the grid of twice its step, so each data set carries its own error estimate: how much its
-values and its evidence differ between the two. Data sets that a caller does not call settled are done again
-with half the step. Interval probabilities are not sums of indicators over nodes (those err by a node's weight): they use
-weights that integrate the sinc interpolant up to the boundary, which keeps the exponential accuracy.
+values and its evidence differ between the two, and how much density it has at the ends. Data sets that a caller does
+not call settled are done again with half the step, or on a wider grid. Interval probabilities are not sums of indicators
+over nodes (those err by a node's weight): they use weights that integrate the sinc interpolant up to the boundary, which
+keeps the exponential accuracy.
 
 References: Trefethen and Weideman (2014), SIAM Review 56:385-458, doi:10.1137/130932132 (trapezoid rule);
 Stenger (1993), Numerical Methods Based on Sinc and Analytic Functions, doi:10.1007/978-1-4612-2706-9.
@@ -26,7 +27,7 @@ from ..models import OneParameterCurve
 
 __all__ = ["HALF_WIDTH", "Columns", "Quadrature", "below_weights"]
 
-# Prior standard deviations on each side: what lies outside is below 1e-15 of the prior, 1e-12 of the posteriors seen.
+# Prior standard deviations on each side of the first grid; what lies outside is below 1e-15 of the prior.
 HALF_WIDTH = 8.0
 # Most intervals of a grid: they resolve a posterior sd of 1e-4 prior sd.
 LAST = 2**18
@@ -34,8 +35,10 @@ LAST = 2**18
 FLOOR = 1e-11
 # Node values held at a time, so that they stay in the cache whatever the grid.
 BLOCK = 2**17
-# Up to this many patients the likelihood cannot underflow at its best node.
-SAFE_PATIENTS = 150
+# Log densities above this are far from underflow.
+SAFE_LOG = -600.0
+# How many times the density at the end of the grid is allowed for the tail beyond it.
+CUT_MARGIN = 100.0
 
 Columns = Callable[[np.ndarray, float], np.ndarray]
 """Integrands: from nodes z (nodes,) and step to an array (nodes, k)."""
@@ -56,6 +59,7 @@ class _Grid:
 
     log_terms: np.ndarray
     columns: np.ndarray
+    log_step: float
 
 
 @dataclass
@@ -72,7 +76,7 @@ class Quadrature:
 
     curve: OneParameterCurve
     columns: Columns
-    _grids: dict[int, _Grid] = field(default_factory=dict, repr=False)
+    _grids: dict[tuple[int, float], _Grid] = field(default_factory=dict, repr=False)
 
     def expect(
         self, n: np.ndarray, y: np.ndarray, settled: Callable[[np.ndarray, np.ndarray], np.ndarray] = _settled_at_floor
@@ -102,51 +106,58 @@ class Quadrature:
             If a posterior is too narrow for the finest grid.
         """
         n, y = np.asarray(n, float), np.asarray(y, float)
-        intervals = self.curve.first_intervals
-        values, error, log_evidence = self._on_grid(intervals, n, y)
+        intervals = np.full(len(n), self.curve.first_intervals)
+        width = np.full(len(n), HALF_WIDTH)
+        values, error, log_evidence, cut = self._on_grid(self.curve.first_intervals, HALF_WIDTH, n, y)
         pending = np.flatnonzero(~settled(values, error))
         while len(pending):
-            intervals *= 2
-            if intervals > LAST:
+            # A posterior cut off by the grid needs a wider one, any other a finer one.
+            intervals[pending] *= 2
+            width[pending] *= np.where(cut[pending], 2, 1)
+            if intervals[pending].max() > LAST:
                 raise ArithmeticError(f"quadrature did not converge for n = {n[pending[0]]}, y = {y[pending[0]]}")
-            values[pending], error[pending], log_evidence[pending] = self._on_grid(intervals, n[pending], y[pending])
+            for grid in sorted({(int(intervals[row]), float(width[row])) for row in pending}):
+                rows = pending[(intervals[pending] == grid[0]) & (width[pending] == grid[1])]
+                values[rows], error[rows], log_evidence[rows], cut[rows] = self._on_grid(*grid, n[rows], y[rows])
             pending = pending[~settled(values[pending], error[pending])]
         return values, error, log_evidence
 
-    def _on_grid(self, intervals: int, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        grid = self._grid(intervals)
+    def _on_grid(self, intervals: int, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Values, error, log evidence and whether the grid cuts the posterior off, with so many intervals over -+ width."""
+        grid = self._grid(intervals, width)
         rows = max(1, BLOCK // intervals)
-        parts = [self._block(grid, n[i : i + rows], y[i : i + rows]) for i in range(0, len(n), rows)]
-        if not parts:
-            empty = np.zeros((0, grid.columns.shape[1] // 2 - 1))
-            return empty, empty.copy(), np.zeros(0)
-        values, error, log_evidence = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return values, error, log_evidence
+        parts = [self._block(grid, n[i : i + rows], y[i : i + rows]) for i in range(0, max(len(n), 1), rows)]
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     @staticmethod
-    def _block(grid: _Grid, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _block(grid: _Grid, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         density = np.column_stack([y, n - y, np.ones(len(n))]) @ grid.log_terms
         top = np.zeros(len(n))
-        if n.sum(axis=1).max(initial=0) > SAFE_PATIENTS:
+        # No node can underflow everywhere if the middle one, where the curve is the skeleton, does not.
+        if density[:, density.shape[1] // 2].min(initial=0) < SAFE_LOG:
             top = density.max(axis=1)
             density -= top[:, None]
         # exp is several times slower where it underflows.
         np.exp(np.maximum(density, -690.0, out=density), out=density)
         fine, coarse = np.hsplit(density @ grid.columns, 2)
         values, coarse_values = fine[:, 1:] / fine[:, :1], coarse[:, 1:] / coarse[:, :1]
-        error = np.abs(values - coarse_values) + np.abs(coarse[:, :1] / fine[:, :1] - 1)
-        return values, error, np.log(fine[:, 0]) + top
+        # What a cut-off tail can hold is of the order of the density at the cut.
+        edge = (density[:, 0] + density[:, -1]) / fine[:, 0]
+        error = np.abs(values - coarse_values) + (np.abs(coarse[:, 0] / fine[:, 0] - 1) + CUT_MARGIN * edge)[:, None]
+        return values, error, np.log(fine[:, 0]) + grid.log_step + top, edge > FLOOR / CUT_MARGIN
 
-    def _grid(self, intervals: int) -> _Grid:
-        if intervals not in self._grids:
-            z = np.linspace(-HALF_WIDTH, HALF_WIDTH, intervals + 1)
-            step = 2 * HALF_WIDTH / intervals
+    def _grid(self, intervals: int, width: float) -> _Grid:
+        if (intervals, width) not in self._grids:
+            z = np.linspace(-width, width, intervals + 1)
+            step = 2 * width / intervals
             log_p, log_q = self.curve.log_probabilities(z * self.curve.prior_sd)
             if not (np.isfinite(log_p).all() and np.isfinite(log_q).all()):
-                raise ArithmeticError("the curve reaches a probability of exactly 0 or 1 within 8 prior standard deviations")
+                raise ArithmeticError(
+                    f"the curve reaches a probability of exactly 0 or 1 within {width:g} prior standard deviations"
+                )
             fine = np.column_stack([np.ones(len(z)), self.columns(z, step)])
             coarse = np.zeros_like(fine)
             coarse[::2] = 2 * np.column_stack([np.ones(len(z[::2])), self.columns(z[::2], 2 * step)])
-            log_prior = np.log(step / np.sqrt(2 * np.pi)) - z**2 / 2
-            self._grids[intervals] = _Grid(np.vstack([log_p.T, log_q.T, log_prior]), np.hstack([fine, coarse]))
-        return self._grids[intervals]
+            log_terms = np.vstack([log_p.T, log_q.T, -(z**2) / 2])
+            self._grids[intervals, width] = _Grid(log_terms, np.hstack([fine, coarse]), float(np.log(step / np.sqrt(2 * np.pi))))
+        return self._grids[intervals, width]
