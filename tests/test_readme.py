@@ -24,3 +24,12 @@ def test_commands_are_the_ones_that_ci_runs():
     script = (ROOT / ".ci" / "run").read_text()
     assert "-m pytest" in script
     assert "dosefind compare" in script
+
+
+def test_notebooks_run(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    pages = sorted((ROOT / "notebooks").glob("*.py"))
+    assert pages
+    for page in pages:
+        exec(compile(page.read_text(), page.name, "exec"), {})
+    assert "middle is MTD" in capsys.readouterr().out
