@@ -57,6 +57,7 @@ def test_capped_and_uncapped_designs_stand_side_by_side():
         "crm-6": 6,
         "crm": None,
         "boin-6": 6,
+        "boin-6-stay": 6,
         "boin": None,
     }
 
