@@ -126,12 +126,14 @@ class Quadrature:
         """Values, error, log evidence and whether the grid cuts the posterior off, with so many intervals over -+ width."""
         grid = self._grid(intervals, width)
         rows = max(1, BLOCK // intervals)
-        parts = [self._block(grid, n[i : i + rows], y[i : i + rows]) for i in range(0, max(len(n), 1), rows)]
+        # One buffer for all blocks: asking the system for fresh pages costs as much as filling them.
+        buffer = np.empty((min(rows, len(n)), intervals + 1))
+        parts = [self._block(grid, buffer, n[i : i + rows], y[i : i + rows]) for i in range(0, max(len(n), 1), rows)]
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     @staticmethod
-    def _block(grid: _Grid, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        density = np.column_stack([y, n - y, np.ones(len(n))]) @ grid.log_terms
+    def _block(grid: _Grid, buffer: np.ndarray, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        density = np.matmul(np.column_stack([y, n - y, np.ones(len(n))]), grid.log_terms, out=buffer[: len(n)])
         top = np.zeros(len(n))
         # No node can underflow everywhere if the middle one, where the curve is the skeleton, does not.
         if density[:, density.shape[1] // 2].min(initial=0) < SAFE_LOG:
