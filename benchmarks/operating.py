@@ -3,7 +3,7 @@
 ``python -m benchmarks.operating`` walks every design on 3, 5, 6 and 8 doses, with 10 and 20 cohorts of 3 and 30 and 40 cohorts
 of 1, and weighs every lattice by 1, 100 and 10,000 truths. It prints tables and saves every row, with the machine and the
 versions, as JSON. ``--quick`` keeps the cells with a speed to reach, the fits and the Monte Carlo comparison. A missed goal is
-printed, never an error: the exit status says only whether the script ran.
+printed, never an error: the exit status says only whether the script ran. It needs Linux or macOS.
 
 How it is measured
     One thread: the BLAS is held to one before NumPy is loaded. Seconds are wall-clock: the median of 3 runs if the first is
@@ -22,10 +22,13 @@ Estimates
     Before a cell is run, its design is walked with 2/8, 3/8, ... of its cohorts, until a walk takes half a second. A trial's
     counts are two numbers a dose, so the states of a walk of m cohorts grow as a polynomial in m of degree at most 2 x doses,
     and the root of that order of the number of states is close to a straight line in m; a parabola through the last three roots
-    is followed to the planned m. Seconds grow with the states to the power that the last two walks show, kept between 1.15 and
-    1.3 (a larger walk leaves the cache). Bytes grow in proportion to the states, from the larger of account and process in the
-    last walk; weighing grows with ends x truths. The estimate of a number of truths is that of the walk and the weighing
-    together, from the measured walk once it is there. A cell whose estimate exceeds 60 s or the memory limit is refused.
+    is followed to the planned m. Seconds of processor time grow with the states to the power that the last two walks show, kept
+    between 1.1 and 1.25 (a larger walk leaves the cache). Bytes, from the larger of account and process in the last walk, grow
+    with one order less, for they are those of the last cohorts, not of all. The largest of these walks with at most 50,000 ends
+    is weighed by 1, 100 and 1,000 truths; seconds grow with the ends, and with the truths along a straight line; each measured
+    weighing of the planned walk corrects the next estimate. The estimate of a number of truths is that of the walk and the
+    weighing together, from the measured walk once it is there. A cell whose estimate exceeds 60 s or the memory limit is
+    refused, unless it has a goal.
 
 Fits
     "fits/s" of a cell counts the posteriors that its walk asked for, refinement of the grid included, over the time inside the
@@ -64,7 +67,7 @@ from dosefind import BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lat
 from dosefind.designs import Design
 from dosefind.operating.simulation import simulated_figures
 from dosefind.operating.walk import DEFAULT_MEMORY, WalkTooLarge
-from dosefind.posterior.quadrature import Quadrature
+from dosefind.posterior.quadrature import HALF_WIDTH, Quadrature
 from dosefind.provenance import refuse_to_overwrite, versions, write_whole
 from dosefind.trial import COUNT
 
@@ -74,8 +77,8 @@ DOSES = (3, 5, 6, 8)
 PLANS = ((10, 3), (20, 3), (30, 1), (40, 1))
 TRUTHS = (1, 100, 10_000)
 LIMIT_SECONDS = 60.0
-PROBE_SECONDS, QUICK_SECONDS = 0.5, 5.0
-GROWTH = (1.15, 1.3)
+PROBE_SECONDS, PROBE_ENDS, QUICK_SECONDS = 0.5, 50_000, 5.0
+GROWTH = (1.1, 1.25)
 GIB = 2**30
 
 FIT_MODELS = ("power", "logistic")
@@ -253,7 +256,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the planned walk will take, and seconds of weighing by 1 and by 100 truths for each end."""
+    """What the planned walk will take, and seconds of weighing by 1, 100 and 1,000 truths for each end."""
 
     states: float
     seconds: float
@@ -262,26 +265,30 @@ class Estimate:
     weighing: dict[int, float]
 
     def of_truths(self, count: int, ends: float) -> float:
-        one, hundred = self.weighing[1], self.weighing[100]
-        return ends * max(one, one + (hundred - one) * (count - 1) / 99)
+        """Seconds of weighing, a straight line between the measured numbers of truths and beyond the last."""
+        low, high = (1, 100) if count <= 100 else (100, 1000)
+        slope = (self.weighing[high] - self.weighing[low]) / (high - low)
+        return ends * (self.weighing[low] + max(slope, 0.0) * (count - low))
 
 
 def probe(cell: Cell) -> list[Probe]:
-    """Walks of 2/8, 3/8, ... of the planned cohorts; the last one is also weighed."""
+    """Walks of 2/8, 3/8, ... of the planned cohorts; the largest with few enough ends is also weighed."""
     probes: list[Probe] = []
     base = peak_resident()
-    walked = None
+    weighed: tuple[Probe, Lattice] | None = None
     for cohorts in sorted({max(2, cell.cohorts * eighths // 8) for eighths in range(2, 8)}):
-        start = time.perf_counter()
+        start = time.process_time()
         walked = lattice(replace(cell, cohorts=cohorts).make())
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         held = max(walked.ends.peak_bytes, peak_resident() - base)
         probes.append(Probe(cohorts, walked.ends.walked, len(walked.ends.n), seconds, held, {}))
+        if weighed is None or len(walked.ends.n) <= PROBE_ENDS:
+            weighed = probes[-1], walked
         if seconds > PROBE_SECONDS and len(probes) >= 3:
             break
-    if walked is not None:
-        truths = random_truths(100, cell.doses)
-        probes[-1].weighing.update({count: weigh(walked, truths[:count]) for count in (1, 100)})
+    if weighed is not None:
+        truths = random_truths(1000, cell.doses)
+        weighed[0].weighing.update({count: weigh(weighed[1], truths[:count]) for count in (1, 100, 1000)})
     return probes
 
 
@@ -296,8 +303,8 @@ def estimate(cell: Cell, probes: list[Probe]) -> Estimate:
     power = GROWTH[0]
     if before.seconds > 0.02:
         power = float(np.clip(np.log(last.seconds / before.seconds) / np.log(last.states / before.states), *GROWTH))
-    weighing = {count: seconds / last.ends for count, seconds in last.weighing.items()}
-    return Estimate(states, last.seconds * grown**power, last.bytes * grown, last.ends * grown, weighing)
+    weighing = {count: seconds / p.ends for p in probes for count, seconds in p.weighing.items()}
+    return Estimate(states, last.seconds * grown**power, last.bytes * grown ** (1 - 1 / order), last.ends * grown, weighing)
 
 
 def refusal(seconds: float, held: float, memory_limit: int) -> str | None:
@@ -354,19 +361,17 @@ def weigh_cell(
     """Seconds of weighing by each number of truths, or why it is not done."""
     ends, rows = len(walked.ends.n), {}
     truths = random_truths(max(TRUTHS), cell.doses)
-    measured: dict[int, float] = {}
+    scale = 1.0
     for count in TRUTHS:
         named = (cell.name, str(count)) in NEVER_REFUSED
-        if {1, 100} <= measured.keys():
-            expected = replace(expected, weighing={k: seconds / ends for k, seconds in measured.items()})
-        own = expected.of_truths(count, ends)
+        own = expected.of_truths(count, ends) * scale
         refused = None if named else refusal(walk_seconds + own, peak_resident(), memory_limit)
         if refused is None and quick and not named and own > QUICK_SECONDS:
             refused = f"left out by --quick: about {own:.0f} s"
         rows[str(count)] = {"status": refused or "done", "estimate": own}
         if refused is None:
             _, runs = timed(lambda count=count: fresh(walked).under(truths[:count]), 3 if named else 1)
-            measured[count] = median(runs.clock)
+            scale = median(runs.clock) / expected.of_truths(count, ends)
             rows[str(count)] |= runs.record()
     return rows
 
@@ -398,12 +403,12 @@ def measure_fits(model: str) -> dict[str, Any]:
     assert isinstance(design, CRM)
     sd = design.prior_sd
     quadrature = Quadrature(design.curve, lambda z, step: (z * sd)[:, None])
-    exact = quadrature._on_grid(REFERENCE_GRID, n, y)[0]
+    exact = quadrature._on_grid(REFERENCE_GRID, HALF_WIDTH, n, y)[0]
     lines: list[dict[str, Any]] = []
 
-    def line(grid: str, fit: Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    def line(grid: str, fit: Callable[[], tuple[np.ndarray, ...]]) -> None:
         fit()  # makes the grid
-        (values, estimated, _), runs = timed(fit, 5)
+        (values, estimated, *_), runs = timed(fit, 5)
         record = runs.record()
         figures = {
             "fits_per_second": FIT_SETS / record["seconds"],
@@ -414,7 +419,7 @@ def measure_fits(model: str) -> dict[str, Any]:
         lines.append({"grid": grid, **figures, **errors})
 
     for intervals in GRIDS:
-        line(str(intervals), functools.partial(quadrature._on_grid, intervals, n, y))
+        line(str(intervals), functools.partial(quadrature._on_grid, intervals, HALF_WIDTH, n, y))
     line("adaptive", lambda: quadrature.expect(n, y))
     distinct = len(np.unique(np.hstack([n, y]), axis=0))
     return {"status": "done", "sets": FIT_SETS, "distinct_sets": distinct, "lines": lines}
@@ -508,6 +513,8 @@ def print_fits(console: Console, rows: list[dict[str, Any]]) -> None:
     for head in ("model", "intervals", "fits/s", "fits/cpu s", "worst error", "reaches"):
         table.add_column(head, justify="left" if head in ("model", "reaches") else "right")
     for row in rows:
+        if "lines" not in row:
+            table.add_row(row["model"], "", "", "", "", row["status"])
         for line in row.get("lines", []):
             bounds = [goal for goal in GOALS if goal.row == row["name"]]
             met = [g for g in bounds if line["worst_error"] <= float(g.figure) and line["fits_per_second"] >= g.bound]
@@ -656,7 +663,8 @@ def main() -> None:
     for part, printer in printers.items():
         if chosen := [row for row in rows if row["part"] == part]:
             printer(console, chosen)
-    print_goals(console, verdicts)
+    if shown := [verdict for verdict in verdicts if "figure" in verdict or not options.only]:
+        print_goals(console, shown)
     stamp = machine() | {"load_average_at_start": load, "load_average_at_end": load_average()}
     seconds = time.perf_counter() - start
     console.print(

@@ -10,27 +10,51 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["InputError", "Problem", "Settings", "curve_values", "found_problems", "one_of", "probability", "whole"]
+__all__ = [
+    "KEY",
+    "MISSING",
+    "NAME",
+    "InputError",
+    "Problem",
+    "Settings",
+    "curve_values",
+    "found_problems",
+    "number",
+    "one_of",
+    "probability",
+    "shown_key",
+    "whole",
+]
 
-_MISSING = object()
+MISSING: Any = object()
+"""Stands for the value of a key that is not there."""
+
+# Text that a terminal or a file shows: no control characters.
+NAME = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
+KEY = r"^[A-Za-z0-9+_-]{1,40}$"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where it stands, the value found there, and what is allowed."""
+    """One thing that is wrong: where it stands (empty: the whole table), the value found there, and what is allowed."""
 
     where: str
     value: Any
     allowed: str
 
     def __str__(self) -> str:
-        shown = "" if self.value is _MISSING else f" = {_shorten(self.value)}"
-        return f"{self.where}{shown}: {self.allowed}"
+        shown = "" if self.value is MISSING else f" = {_shorten(self.value)}"
+        return f"{self.where}{shown}: {self.allowed}" if self.where else self.allowed
+
+    def within(self, prefix: str) -> Problem:
+        """The same problem as seen from an enclosing table, ``prefix`` being its key."""
+        return Problem(".".join(filter(None, (prefix, self.where))), self.value, self.allowed)
 
 
 class InputError(ValueError):
@@ -55,8 +79,8 @@ class InputError(ValueError):
     def within(self, prefix: str) -> list[Problem]:
         """The same problems as seen from an enclosing table, ``prefix`` being its key."""
         if not self.problems:
-            return [Problem(prefix, _MISSING, str(self))]
-        return [Problem(f"{prefix}.{p.where}", p.value, p.allowed) for p in self.problems]
+            return [Problem(prefix, MISSING, str(self))]
+        return [problem.within(prefix) for problem in self.problems]
 
 
 class Settings(BaseModel):
@@ -75,48 +99,113 @@ class Settings(BaseModel):
 
 def found_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """What pydantic found wrong with the settings of ``model``."""
-    return [_problem(item, model) for item in error.errors(include_url=False)]
+    found: dict[Any, list[Any]] = {}
+    for item in error.errors(include_url=False):
+        place, branch, owner = _place(model, item["loc"])
+        # Where a setting may be one thing or another, pydantic reports on each: keep what is said of the one that was meant.
+        found.setdefault(place[:branch], []).append((place, item, owner))
+    problems: list[Problem] = []
+    for place, items in found.items():
+        meant = [one for one in items if len(one[0]) > len(place) or not _is_another_kind(one[1])]
+        if len(items) > 1 and not meant:
+            words = [_words(item).removeprefix("must be ") for _, item, _ in items]
+            problems.append(Problem(_dotted(place), items[0][1]["input"], f"must be {' or '.join(dict.fromkeys(words))}"))
+            continue
+        for at, item, owner in meant if len(items) > 1 else items:
+            problems += _problems(at, item, owner)
+    return problems
 
 
-def _problem(item: Any, model: type[BaseModel]) -> Problem:
-    location: tuple[int | str, ...] = item["loc"]
-    where = _dotted(location) or model.__name__
+def _problems(place: tuple[int | str, ...], item: Any, owner: type[BaseModel] | None) -> list[Problem]:
+    where = _dotted(place)
+    raised = item.get("ctx", {}).get("error")
+    if isinstance(raised, InputError):
+        return raised.within(where)
     if item["type"] == "extra_forbidden":
-        return Problem(where, item["input"], _unknown_key(str(location[-1]), _model_at(model, location[:-1])))
+        return [Problem(where, item["input"], _unknown_key(str(place[-1]), owner))]
     if item["type"] == "missing":
-        return Problem(where, _MISSING, "required, but missing")
-    message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        return [Problem(where, MISSING, "required, but missing")]
     # A check of the whole table has no value of its own to show.
-    value = item["input"] if location and not isinstance(item["input"], dict) else _MISSING
-    return Problem(where, value, message)
+    return [Problem(where, item["input"] if place and not isinstance(item["input"], dict) else MISSING, _words(item))]
+
+
+# What pydantic says of a kind of value, in the words of a config file.
+_KINDS = {
+    "tuple": "a list",
+    "dict": "a table",
+    "model": "a table",
+    "string": "text",
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "date": "a date such as 2023-08-30",
+}
+_PATTERNS = {
+    NAME: "must be text of 1 to 200 characters, none of them a control character",
+    KEY: "must be a name of 1 to 40 letters, digits, '+', '_' or '-'",
+}
+
+
+def _words(item: Any) -> str:
+    kind, context = item["type"], item.get("ctx", {})
+    if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
+        return _PATTERNS[context["pattern"]]
+    if kind in ("too_short", "too_long"):
+        bound, number = ("least", context["min_length"]) if kind == "too_short" else ("most", context["max_length"])
+        return f"must have at {bound} {number} {'entries' if number > 1 else 'entry'}"
+    if _is_another_kind(item) and kind.split("_")[0] in _KINDS:
+        return f"must be {_KINDS[kind.split('_')[0]]}"
+    return item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _is_another_kind(item: Any) -> bool:
+    """Whether a value is not of the kind that was asked for at all."""
+    return item["type"].endswith(("_type", "_parsing", "_from_float", "_inexact", "literal_error"))
+
+
+def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[tuple[int | str, ...], int | None, Any]:
+    """Location of a finding as a reader of the file knows it, how much of it leads to a setting of several kinds (``None``: there
+    is none on the way), and the settings class that the last key belongs to, if any.
+    """
+    place: list[int | str] = []
+    branch = owner = None
+    current: Any = model
+    for part in location:
+        options = [option for option in get_args(current) if option is not type(None)]
+        union = get_origin(current) in (Union, UnionType)
+        if union and len(options) == 1:
+            current, union = options[0], False
+        if union:
+            # This part names one of the kinds, in pydantic's way.
+            branch = len(place)
+            current = next((option for option in options if getattr(option, "__name__", None) == part), None)
+        elif part != "[key]":
+            place.append(part)
+            fields = getattr(current, "model_fields", {})
+            owner, current = (current if fields else None), (fields[part].annotation if part in fields else None)
+    return tuple(place), branch, owner
 
 
 def _unknown_key(key: str, model: type[BaseModel] | None) -> str:
     if model is None:
         return "unknown key"
     allowed = list(model.model_fields)
-    near = difflib.get_close_matches(key, allowed, n=1)
+    # Closer than difflib's usual 0.6, at which "target" is taken for "start".
+    near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.75)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown key{hint} (allowed: {', '.join(allowed)})"
-
-
-def _model_at(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel] | None:
-    """The settings class that the keys of ``location`` lead to, if there is one."""
-    current: Any = model
-    for key in map(str, location):
-        field = current.model_fields.get(key) if isinstance(current, type) and issubclass(current, BaseModel) else None
-        if field is None:
-            return None
-        candidates = (field.annotation, *getattr(field.annotation, "__args__", ()))
-        current = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-    return current
 
 
 def _dotted(location: Sequence[int | str]) -> str:
     text = ""
     for part in location:
-        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{shown_key(part)}" if text else shown_key(part)
     return text
+
+
+def shown_key(key: str) -> str:
+    """A key of a file as a message shows it: what a terminal would not print is escaped."""
+    return key if key.isprintable() and key else repr(key)
 
 
 def _shorten(value: Any, limit: int = 80) -> str:
@@ -126,10 +215,10 @@ def _shorten(value: Any, limit: int = 80) -> str:
 
 def probability(name: str, value: float) -> float:
     """Return ``value`` as a float if it lies strictly between 0 and 1."""
-    number = _number(name, value, "a probability between 0 and 1, both excluded")
-    if not 0 < number < 1:
+    rate = number(name, value, "a probability between 0 and 1, both excluded")
+    if not 0 < rate < 1:
         raise InputError(Problem(name, value, "must be a probability between 0 and 1, both excluded"))
-    return number
+    return rate
 
 
 def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
@@ -159,19 +248,22 @@ def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarr
         array = np.atleast_2d(np.asarray(values, dtype=float))
     except (TypeError, ValueError):
         raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability a dose")) from None
-    if array.ndim != 2 or array.shape[1] == 0:
+    if array.ndim != 2 or (array.shape[1] == 0 and n_doses is None):
         raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability a dose"))
-    for row in array:
-        if n_doses is not None and len(row) != n_doses:
-            raise InputError(Problem(name, row.tolist(), f"must hold {n_doses} probabilities, one a dose"))
-        if not np.all((row >= 0) & (row <= 1)):
-            raise InputError(Problem(name, row.tolist(), "must be probabilities in [0, 1]"))
-        if np.any(np.diff(row) < 0):
-            raise InputError(Problem(name, row.tolist(), "must not fall with the dose"))
+    width = array.shape[1] if n_doses is None else n_doses
+    bad = {
+        f"must hold {width} probabilities, one a dose": np.full(len(array), array.shape[1] != width),
+        "must be probabilities in [0, 1]": ~((array >= 0) & (array <= 1)).all(axis=1),
+        "must not fall with the dose": (np.diff(array, axis=1) < 0).any(axis=1),
+    }
+    for allowed, rows in bad.items():
+        if rows.any():
+            raise InputError(Problem(name, array[np.argmax(rows)].tolist(), allowed))
     return array
 
 
-def _number(name: str, value: Any, allowed: str) -> float:
+def number(name: str, value: Any, allowed: str) -> float:
+    """Return ``value`` as a float if it is a number, else raise, ``allowed`` saying what it must be."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise InputError(Problem(name, value, f"must be {allowed}"))
     return float(value)

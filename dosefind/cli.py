@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,8 @@ def compare(
 
     if out is not None:
         provenance.refuse_to_overwrite(out, provenance.file_names("compare"), force)
+    if not math.isfinite(memory_limit):
+        raise click.BadParameter("must be a finite number of GiB, above 0.", param_hint="'--memory-limit'")
     protocol = load_protocol(config)
     if method == "simulate":
         click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)

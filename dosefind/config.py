@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ._check import InputError, Problem, one_of
+from ._check import MISSING, InputError, Problem, one_of
 from .designs import DESIGNS, Design
 from .protocol import Protocol
 
@@ -42,12 +42,16 @@ def load_protocol(path: str | Path) -> Protocol:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(path)) from None
+    except ValueError as error:  # a path with a null character
+        raise InputError(f"cannot be read: {error}", source=repr(str(path))) from None
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", source=str(path)) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not valid TOML: {error}", source=str(path)) from None
+    except RecursionError:
+        raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
     try:
         protocol = Protocol.read(table)
         build_designs(protocol)
@@ -87,12 +91,14 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
         settings = {key: value for key, value in table.items() if key != "kind"}
         try:
             if "kind" not in table:
-                raise InputError(Problem("kind", None, f"required, but missing: one of {', '.join(map(repr, DESIGNS))}"))
+                raise InputError(Problem("kind", MISSING, f"required, but missing: one of {', '.join(map(repr, DESIGNS))}"))
             design = DESIGNS[one_of("kind", table["kind"], DESIGNS)]
             known = {key: value for key, value in trial.items() if key in design.model_fields}
+            if settings.get("n_doses", protocol.n_doses) != protocol.n_doses:
+                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {protocol.n_doses}, as many as doses.amounts"))
             built[name] = design(**{**known, **settings})
         except InputError as error:
-            problems += error.within(f"designs.{name}")
+            problems += [_with_origin(p, settings).within(f"designs.{name}") for p in error.problems]
     if problems:
         raise InputError(problems)
     return built
@@ -106,6 +112,24 @@ def _build_for_other_target(protocol: Protocol, rate: float) -> None:
             Problem(p.where, p.value, f"{p.allowed} (at the target {rate:g} of target.sensitivity)") for p in error.problems
         ]
         raise InputError(problems) from None
+
+
+# Where a design's setting comes from when its own table does not give it.
+_ORIGINS = {
+    "n_doses": "doses.amounts",
+    "target": "target.rate",
+    "max_n": "limits.max_n",
+    "cohort_size": "limits.cohort_size",
+    "start": "limits.start_level",
+}
+
+
+def _with_origin(problem: Problem, settings: dict[str, Any]) -> Problem:
+    """The same problem, naming the key at fault where a design got the value from the trial's."""
+    key = problem.where.split("[")[0]
+    if key in settings or key not in _ORIGINS or problem.value is MISSING:
+        return problem
+    return Problem(problem.where, problem.value, f"{problem.allowed} (it comes from {_ORIGINS[key]})")
 
 
 def protocol_schema() -> dict[str, Any]:

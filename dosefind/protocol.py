@@ -13,17 +13,16 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
-from ._check import InputError, Problem, Settings, curve_values
+from ._check import KEY, NAME, InputError, Problem, Settings, curve_values, shown_key
 
 __all__ = ["Assumption", "Doses", "Limits", "Protocol", "Record", "Stagger", "Target", "Treatment"]
 
-# Text that a terminal or a file shows: no control characters.
-Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,200}$")]
+Name = Annotated[str, Field(pattern=NAME)]
 Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
 Rate = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Number = Annotated[float, Field(strict=True)]
 Level = Annotated[int, Field(ge=1, strict=True)]
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_-]{1,40}$")]
+Key = Annotated[str, Field(pattern=KEY)]
 
 # A reference dose this many times below the lowest or above the highest dose is taken for one in another unit.
 _REACH = 2.0
@@ -74,13 +73,11 @@ class Doses(Settings):
         if self.reference is None:
             return self
         if self.reference.unit != self.unit:
-            raise ValueError(f"reference.unit = {self.reference.unit!r} must be the unit of the doses, {self.unit!r}")
+            raise InputError(Problem("reference.unit", self.reference.unit, f"must be the unit of the doses, {self.unit!r}"))
         low, high = self.amounts[0] / _REACH, self.amounts[-1] * _REACH
         if not low <= self.reference.amount <= high:
-            raise ValueError(
-                f"reference.amount = {self.reference.amount:g} is out of reach of the doses: it must lie between {low:g} and "
-                f"{high:g} {self.unit}"
-            )
+            allowed = f"is out of reach of the doses: it must lie between {low:g} and {high:g} ({self.unit})"
+            raise InputError(Problem("reference.amount", self.reference.amount, allowed))
         return self
 
 
@@ -145,6 +142,8 @@ class Target(Settings):
         low, high = self.interval
         if not low <= self.rate < high:
             raise ValueError(f"interval = [{low:g}, {high:g}) must contain rate = {self.rate:g}")
+        if len({self.rate, *self.sensitivity}) <= len(self.sensitivity):
+            raise InputError(Problem("sensitivity", list(self.sensitivity), f"must be rates other than {self.rate:g}, each once"))
         return self
 
 
@@ -204,14 +203,10 @@ class Protocol(Settings):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        # Raised one by one: InputError's own text already names key and value.
-        try:
-            for name, truth in self.scenarios.items():
-                curve_values(f"scenarios.{name}", [truth], self.n_doses)
-            self._check_levels()
-            self._check_assumed()
-        except InputError as error:
-            raise ValueError(str(error)) from None
+        for name, truth in self.scenarios.items():
+            curve_values(f"scenarios.{name}", [truth], self.n_doses)
+        self._check_levels()
+        self._check_assumed()
         return self
 
     def _check_levels(self) -> None:
@@ -234,7 +229,7 @@ class Protocol(Settings):
         for key in self.assumed:
             if _lookup(self, key) is _ABSENT:
                 raise InputError(
-                    Problem(f"assumed.{key}", self.assumed[key], "must name a key of this file, such as 'target.rate'")
+                    Problem(f"assumed.{shown_key(key)}", self.assumed[key], "must name a key of this file, such as 'target.rate'")
                 )
 
     def assumptions(self) -> list[Assumption]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -30,8 +31,14 @@ def versions() -> dict[str, str]:
 
 def refuse_to_overwrite(folder: Path, names: list[str], force: bool) -> None:
     """Raise `InputError` if the folder cannot take these files; called before any work is done."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError("is a file, not a folder", source=str(folder))
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise InputError("is a file, not a folder", source=str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError("is a folder in which nothing may be written", source=str(there))
+    blocked = [name for name in names if (folder / name).is_dir()]
+    if blocked:
+        raise InputError(f"has a folder named {blocked[0]}, where a file must go", source=str(folder))
     there = [name for name in names if (folder / name).exists()]
     if there and not force:
         raise InputError(f"has {', '.join(there)} already; --force overwrites", source=str(folder))
@@ -47,6 +54,7 @@ def write_whole(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
     files
         From file name to a function that writes to the path given to it.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
@@ -54,8 +62,13 @@ def write_whole(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
                 write(Path(scratch) / name)
             for name in files:
                 os.replace(Path(scratch) / name, folder / name)
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be written", source=str(folder)) from None
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise InputError(error.strerror or "cannot be written", source=str(folder)) from None
+        raise
 
 
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:

@@ -105,7 +105,10 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     >>> print(decide(BOIN(target=0.30), "1NNN 2NNT", n_doses=3))
     stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 between 0.236 and 0.359
     """
-    cohorts = parse_outcomes(outcomes) if isinstance(outcomes, str) else list(outcomes)
+    if isinstance(outcomes, str) or not isinstance(outcomes, Sequence) or not all(isinstance(c, Cohort) for c in outcomes):
+        cohorts = parse_outcomes(outcomes)  # type: ignore[arg-type]
+    else:
+        cohorts = list(outcomes)
     known = n_doses if n_doses is not None else design.known_doses
     highest = max((c.level for c in cohorts), default=design.start)
     levels = known if known is not None else highest + 1

@@ -55,7 +55,7 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
     [Cohort(level=1, n=3, dlts=0), Cohort(level=2, n=3, dlts=1)]
     """
     if not isinstance(outcomes, str):
-        raise InputError(Problem("outcomes", outcomes, "must be text such as '1NNN 2NNT'"))
+        raise InputError(Problem("outcomes", outcomes, "must be text such as '1NNN 2NNT', or a list of Cohort"))
     cohorts = []
     for token in outcomes.split():
         match = re.fullmatch(r"([1-9][0-9]?)([NT]+)", token)

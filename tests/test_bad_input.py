@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -136,15 +137,27 @@ CONFIGS = [
         "reference dose out of reach",
         UNIT,
         f'{UNIT}reference = {{ amount = 3e6, unit = "10^6 cells/kg" }}\n',
-        "doses: reference.amount = 3e+06 is out of reach of the doses: it must lie between 0.5 and 10 10^6 cells/kg",
+        "doses.reference.amount = 3000000.0: is out of reach of the doses: it must lie between 0.5 and 10 (10^6 cells/kg)",
     ),
     # Treatment.
-    ("infusions begin late", "days = [1]", "days = [2]", "treatment.infusion_days = [2]: must begin with day 1 and increase"),
+    ("infusions begin late", "days = [1]", "days = [2]", "treatment: infusion_days = [2] must begin with day 1 and increase"),
     (
         "infusions fall",
         "days = [1]",
         "days = [1, 29, 8]",
-        "treatment.infusion_days = [1, 29, 8]: must begin with day 1 and increase",
+        "treatment: infusion_days = [1, 29, 8] must begin with day 1 and increase",
+    ),
+    (
+        "infusion after the window",
+        "days = [1]",
+        "days = [1, 30]",
+        "treatment: infusion_days = [1, 30] must lie inside the DLT window, which ends on day 29",
+    ),
+    (
+        "stagger longer than the window",
+        "days = 7",
+        "days = 70",
+        "treatment: stagger.days = 70 must not be longer than dlt_window_days = 28",
     ),
     ("no window", "window_days = 28", "window_days = 0", "treatment.dlt_window_days = 0: must be greater than or equal to 1"),
     ("overlap in words", "no_overlap = true", 'no_overlap = "yes"', "treatment.no_overlap = 'yes': must be true or false"),
@@ -185,9 +198,9 @@ CONFIGS = [
         "other target that a design cannot have",
         "[0.20, 0.30",
         "[0.04, 0.30",
-        "target.sensitivity = 0.04: not a target that the designs can have: designs.crm-6.skeleton.halfwidth = 0.05: must be "
-        "above 0 and keep target -+ halfwidth inside (0, 1)\n  target.sensitivity = 0.04: not a target that the designs can have: "
-        "designs.crm.skeleton.halfwidth = 0.05: must be above 0 and keep target -+ halfwidth inside (0, 1)",
+        "designs.crm-6.skeleton.halfwidth = 0.05: must be above 0 and keep target -+ halfwidth inside (0, 1) (at the target 0.04 "
+        "of target.sensitivity)\n  designs.crm.skeleton.halfwidth = 0.05: must be above 0 and keep target -+ halfwidth inside "
+        "(0, 1) (at the target 0.04 of target.sensitivity)",
     ),
     # Scenarios.
     ("probability above 1", LOW, "[0.02, 0.05, 1.1]", "scenarios.low = [0.02, 0.05, 1.1]: must be probabilities in [0, 1]"),
@@ -442,7 +455,7 @@ def test_a_path_that_no_file_can_have():
 THREE_PLUS_THREE, TOP_DOWN = ThreePlusThree(), "must not fall with the dose"
 OUTCOME = "must be a level and one N or T a patient, such as '2NNT'"
 NO_OUTCOMES = "must be text such as '1NNN 2NNT', or a list of Cohort"
-DESIGN = "must be one of '3+3', 'crm-6', 'crm', 'boin-6', 'boin'; did you mean 'boin'?"
+DESIGN = f"must be one of {', '.join(map(repr, tomllib.loads(TEXT)['designs']))}; did you mean 'boin'?"
 ENDLESS = "does not end by itself: give it a largest sample"
 
 
@@ -514,10 +527,6 @@ CALLS = [
     (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], n_trials=1), "n_trials = 1: must be a whole number, at least 2"),
     (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], seed=-1), "seed = -1: must be a whole number, at least 0"),
     (lambda: simulate(THREE_PLUS_THREE, [0.3, 0.2, 0.1]), f"truths = [0.3, 0.2, 0.1]: {TOP_DOWN}"),
-    (
-        lambda: simulate(BOIN(target=0.3), [0.1, 0.2], n_trials=2),
-        f"max_n = None: BOIN {ENDLESS}",
-    ),
     # Skeletons.
     (
         lambda: skeleton(halfwidth=0.4, target=0.25, mtd_level=2, n_doses=3),
@@ -607,7 +616,7 @@ COMMANDS = [("compare", CONFIG), ("table", *BOIN_OF), ("paths", *BOIN_OF)]
 
 @pytest.mark.parametrize("words", COMMANDS, ids=[words[0] for words in COMMANDS])
 def test_files_that_are_there_are_kept(words, tmp_path):
-    names = [f"{words[0]}.{kind}" for kind in ("csv", "json", "nc")]
+    names = provenance.file_names(words[0])
     for there in (names, names[1:2]):
         out = tmp_path / f"out{len(there)}"
         out.mkdir()
@@ -619,10 +628,11 @@ def test_files_that_are_there_are_kept(words, tmp_path):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=[words[0] for words in COMMANDS])
-def test_force_replaces_all_three_files_and_no_other(words, tmp_path):
+def test_force_replaces_all_files_and_no_other(words, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    names = [f"{words[0]}.{kind}" for kind in ("csv", "json", "nc")]
+    names = provenance.file_names(words[0])
+    assert {f"{words[0]}.{kind}" for kind in ("csv", "json", "nc")} <= set(names)
     for name in (*names, "notes.txt"):
         (out / name).write_text("mine", encoding="utf-8")
     assert run(*words, "--out", out, "--force").exit_code == 0

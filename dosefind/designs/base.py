@@ -112,8 +112,10 @@ class Design(Settings, ABC):
     n_doses: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
 
     def __init__(self, **settings: Any) -> None:
+        # NumPy's scalars are numbers to a user, not to strict settings.
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
         try:
-            super().__init__(**settings)
+            super().__init__(**plain)
         except ValidationError as error:
             raise InputError(found_problems(error, type(self))) from None
 
@@ -211,6 +213,8 @@ class Design(Settings, ABC):
         state = States.before_first(n_doses, (0,) * self.n_memory)
         for cohort in cohorts:
             whole("level", cohort.level, 1, n_doses)
+            whole("n", cohort.n, 1, 1000)
+            whole("dlts", cohort.dlts, 0, cohort.n)
             dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
             memory = self.decide(state).memory if self.n_memory else state.memory
             state = replace(state, memory=memory).follow(slice(None), dose, size, dlts)

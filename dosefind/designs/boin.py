@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.special import betaincc, betaincinv
 
-from .._check import whole
+from .._check import InputError, Problem, whole
 from ..isotonic import pool
 from ..trial import States
 from .base import Design, Flag, Probability
@@ -189,6 +189,8 @@ class BOIN(Design):
         import pandas as pd
 
         states = States.counts(n, y)
+        if np.any((states.y < 0) | (states.y > states.n)):
+            raise InputError(Problem("y", np.asarray(y).tolist(), f"must be from 0 to n = {np.asarray(n).tolist()} at each dose"))
         a, b = states.y + _PRIOR, states.n - states.y + _PRIOR
         tried = states.n > 0
         # An untried dose has no estimate of its own; the pooling leaves it out.

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 from scipy.special import betaincc, ndtri
 
-from .._check import Settings
+from .._check import InputError, Settings
 from ..models import CURVES, OneParameterCurve
 from ..models.elicitation import skeleton as calibrated
 from ..posterior.quadrature import FLOOR, Quadrature, below_weights
@@ -83,7 +83,7 @@ class CRM(Design):
     target: Probability
     skeleton: tuple[Probability, ...] | Indifference
     model: Literal["power", "logistic"] = "power"
-    intercept: Annotated[float, Field(strict=True)] = 3.0
+    intercept: Annotated[float, Field(ge=-10, le=10, strict=True)] = 3.0
     prior_sd: Annotated[float, Field(gt=0, le=10, strict=True)] = 1.34**0.5
     recommend: Literal["plug-in", "mean"] = "plug-in"
     no_skip: Literal["last", "tried", "off"] = "last"
@@ -116,7 +116,7 @@ class CRM(Design):
         if "intercept" in self.model_fields_set and self.model != "logistic":
             raise ValueError(f"intercept = {self.intercept:g} has no effect with model = {self.model!r}")
         ceiling = 1 / (1 + np.exp(-self.intercept)) if self.model == "logistic" else 1.0
-        if max(self.target, *self.levels) >= ceiling:
+        if self.target >= ceiling or max(self.levels) >= ceiling:
             raise ValueError(
                 f"intercept = {self.intercept:g} keeps every rate below {ceiling:.3f}: skeleton and target must lie below that"
             )
@@ -135,14 +135,17 @@ class CRM(Design):
         """The skeleton as numbers, one a dose."""
         if isinstance(self.skeleton, tuple):
             return self.skeleton
-        return calibrated(
-            self.skeleton.halfwidth,
-            target=self.target,
-            mtd_level=self.skeleton.mtd_level,
-            n_doses=self.n_doses or 0,
-            model=self.model,
-            intercept=self.intercept,
-        )
+        try:
+            return calibrated(
+                self.skeleton.halfwidth,
+                target=self.target,
+                mtd_level=self.skeleton.mtd_level,
+                n_doses=self.n_doses or 0,
+                model=self.model,
+                intercept=self.intercept,
+            )
+        except InputError as error:
+            raise InputError(error.within("skeleton")) from None
 
     @cached_property
     def curve(self) -> OneParameterCurve:

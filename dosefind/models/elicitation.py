@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._check import InputError, Problem, one_of, probability, whole
+from .._check import InputError, Problem, curve_values, number, one_of, probability, whole
 from . import CURVES, OneParameterCurve
 
 __all__ = ["indifference_intervals", "skeleton"]
@@ -52,8 +52,9 @@ def skeleton(
     >>> [round(p, 3) for p in skeleton(0.05, target=0.25, mtd_level=2, n_doses=3)]
     [0.157, 0.25, 0.355]
     """
-    target = probability("target", target)
-    whole("n_doses", n_doses, 1)
+    target, halfwidth = probability("target", target), number("halfwidth", halfwidth, "a number")
+    intercept = number("intercept", intercept, "a number")
+    whole("n_doses", n_doses, 1, 30)
     whole("mtd_level", mtd_level, 1, n_doses)
     ceiling = 1.0 if model == "power" else 1 / (1 + np.exp(-intercept))
     if not 0 < halfwidth < min(target, ceiling - target):
@@ -85,7 +86,11 @@ def indifference_intervals(
         neighbour at the upper, NaN where there is no neighbour; in the limit of many patients the dose recommended has a
         true rate inside (Cheung and Chappell 2002, Biometrics 58:671-674, doi:10.1111/j.0006-341X.2002.00671.x).
     """
-    curve = _curve(model, tuple(skeleton), intercept)
+    target, values = probability("target", target), curve_values("skeleton", skeleton)[0]
+    ceiling = 1.0 if model == "power" else 1 / (1 + np.exp(-number("intercept", intercept, "a number")))
+    if np.any(np.diff(values) <= 0) or values[0] <= 0 or values[-1] >= ceiling:
+        raise InputError(Problem("skeleton", skeleton, f"must be strictly increasing probabilities inside (0, {ceiling:.4g})"))
+    curve = _curve(model, tuple(values.tolist()), intercept)
     inner = curve.boundaries(target)
     edges = np.concatenate([[-np.inf], inner, [np.inf]])
     p = curve.probabilities(inner)

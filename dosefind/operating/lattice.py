@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem, curve_values, whole
+from .._check import InputError, Problem, curve_values, probability, whole
 from ..designs import Design
 from ..designs.rules import above
 from ..trial import States, choice_labels
@@ -63,12 +63,12 @@ class Lattice:
 
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
         """Probability of each ended state under each truth, ``(states, scenarios)``."""
-        p = curve_values("truths", truths, self.n_doses)
-        with np.errstate(divide="ignore"):
-            log_p, log_q = np.maximum(np.log(p), _LOG_ZERO), np.maximum(np.log1p(-p), _LOG_ZERO)
+        return self._probabilities(_log_terms(curve_values("truths", truths, self.n_doses)), rows)
+
+    def _probabilities(self, log_terms: np.ndarray, rows: slice) -> np.ndarray:
         n, y = self.ends.n[rows].astype(float), self.ends.y[rows].astype(float)
-        exponent = np.column_stack([y, n - y, np.log(self.ends.ways[rows])]) @ np.vstack([log_p.T, log_q.T, np.ones(len(p))])
-        if np.all((p > 0) & (p < 1)):
+        exponent = np.column_stack([y, n - y, np.log(self.ends.ways[rows])]) @ log_terms
+        if log_terms.min() > _LOG_ZERO:
             # exp is several times slower where it underflows; a probability of exactly 0 comes from certainty alone.
             np.maximum(exponent, -700.0, out=exponent)
         return np.exp(exponent, out=exponent)
@@ -76,12 +76,15 @@ class Lattice:
     def figures(self, truths: np.ndarray, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
         """All figures under each truth, ``(scenarios, doses)``, as plain arrays."""
         table, widths, largest = 0.0, {}, self.trials.largest_sample
+        log_terms = _log_terms(truths)
         for start in range(0, len(self.ends.n), _ROWS):
             rows = slice(start, start + _ROWS)
             columns = self.trials.columns(rows, days, largest)
             widths = {name: column.shape[1] for name, column in columns.items()}
             side_by_side = np.hstack([np.ones((len(next(iter(columns.values()))), 1)), *columns.values()]).T
-            blocks = [side_by_side @ self.probabilities(truths[i : i + _TRUTHS], rows) for i in range(0, len(truths), _TRUTHS)]
+            blocks = [
+                side_by_side @ self._probabilities(log_terms[:, i : i + _TRUTHS], rows) for i in range(0, len(truths), _TRUTHS)
+            ]
             table = table + np.hstack(blocks)
         # The first column is all ones: its mean is the probability of all ends together.
         total, *means = np.asarray(table)
@@ -122,6 +125,7 @@ class Lattice:
         array([[0.0266, 0.1813, 0.4006, 0.3915]])
         """
         names, rows = named_truths(truths, self.n_doses)
+        probability("overdose_limit", overdose_limit)
         figures = self.figures(rows, overdose_limit, days)
         coords = {"scenario": names, "dose": np.arange(1, self.n_doses + 1)}
         attrs = {"method": "exact", "design": self.design.title, "states": self.ends.walked, "overdose_limit": overdose_limit}
@@ -135,6 +139,13 @@ class Lattice:
             f"Lattice of {self.design.title}: {self.n_doses} doses, {self.ends.walked:,} states walked, {len(self.ends.n):,} ends, "
             f"{self.ends.paths.sum():,.0f} paths"
         )
+
+
+def _log_terms(truths: np.ndarray) -> np.ndarray:
+    """Rows log p, log(1 - p) and 1, a column a truth."""
+    with np.errstate(divide="ignore"):
+        log_p, log_q = np.maximum(np.log(truths), _LOG_ZERO), np.maximum(np.log1p(-truths), _LOG_ZERO)
+    return np.vstack([log_p.T, log_q.T, np.ones(len(truths))])
 
 
 def lattice(
@@ -192,6 +203,8 @@ def safe_doses(truths: np.ndarray, overdose_limit: float) -> np.ndarray:
 
 def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np.ndarray]:
     """Names and rows of the truths; rows without names are numbered from 1."""
+    if isinstance(truths, Mapping) and not truths:
+        raise InputError(Problem("truths", truths, "must hold at least one row, one probability a dose"))
     if isinstance(truths, Mapping):
         rows = [curve_values(f"truths[{name!r}]", row, n_doses)[0] for name, row in truths.items()]
         return [str(name) for name in truths], np.array(rows)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem, whole
+from .._check import InputError, Problem, probability, whole
 from ..designs import Design
 from ..trial import COUNT, States
 from .lattice import OVERDOSE_LIMIT, labelled, named_truths, safe_doses
 from .tally import Days, EndedTrials, Figures
-from .walk import MOST_COHORTS
+from .walk import MOST_COHORTS, refuse_endless
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +46,7 @@ def simulated_figures(
     design: Design, truths: np.ndarray, n_trials: int, seed: int, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None
 ) -> tuple[Figures, Figures]:
     """All figures under each truth, ``(scenarios, doses)``, and their standard errors, as plain arrays; see `simulate`."""
+    refuse_endless(design, States.before_first(truths.shape[1], (0,) * design.n_memory))
     chunks = [min(CHUNK, n_trials - start) for start in range(0, n_trials, CHUNK)]
     ended = [_run(design, truths, _Patients(seed, chunk, trials)) for chunk, trials in enumerate(chunks)]
     largest = max(trials.largest_sample for trials in ended)
@@ -134,6 +135,7 @@ def simulate(
     names, rows = named_truths(truths, n_doses or design.known_doses)
     whole("n_trials", n_trials, 2)
     whole("seed", seed, 0)
+    probability("overdose_limit", overdose_limit)
     design = design.with_settings(n_doses=rows.shape[1])
     figures, errors = simulated_figures(design, rows, n_trials, seed, overdose_limit, days)
     coords = {"scenario": names, "dose": np.arange(1, rows.shape[1] + 1)}

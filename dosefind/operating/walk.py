@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import comb
 
-from .._check import InputError
+from .._check import InputError, Problem
 from ..designs import Design
 from ..trial import COUNT, SHARED_KEY, States, count_key
 
-__all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "walk"]
+__all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "refuse_endless", "walk"]
 
 # Bytes that a walk may hold at a time unless told otherwise.
 DEFAULT_MEMORY = 6 * 2**30
 # A walk that is still running after so many cohorts belongs to a design that does not end.
 MOST_COHORTS = 1000
+MOST_PATIENTS = 1000
 # What a design remembers must stay below this, each column of it.
 MOST_MEMORY = 4096
 # Groups of states with equal counts decided on at a time: large enough for NumPy, small enough for the cache.
@@ -125,6 +126,7 @@ def walk(
         If the next cohort would need more than ``memory_limit``.
     """
     states = States.before_first(n_doses, (0,) * design.n_memory) if begin is None else begin
+    refuse_endless(design, states)
     # With cohorts of one size the visits to a dose follow from its count; else they are carried along.
     visits = None if isinstance(design.cohort_size, int) else np.zeros((1, 2, n_doses))
     front = _decided(design, states, np.zeros(1, np.uint64), np.ones(1), np.ones(1), visits)
@@ -135,15 +137,32 @@ def walk(
         over = front.code >= n_doses
         ended.append(front.take(np.flatnonzero(over)))
         held += len(ended[-1]) * front.row_bytes
-        running = front.take(np.flatnonzero(~over))
-        needed = held + _bytes_of_children(running)
+        # The old front is let go of before its children are made.
+        front = front.take(np.flatnonzero(~over))
+        needed = held + len(front) * front.row_bytes + _bytes_of_children(front)
         peak = max(peak, needed)
         if needed > memory_limit:
             raise WalkTooLarge(_too_large(design, walked, needed, memory_limit))
-        if len(running) and running.states.cohorts[0] >= MOST_COHORTS:
-            raise InputError(f"{design.title} does not end by itself: give it a largest sample, max_n")
-        front = _next(design, running, merge)
+        if len(front) and front.states.cohorts[0] >= MOST_COHORTS:
+            raise InputError(_endless(design))
+        front = _next(design, front, merge)
     return _gather(design, ended, walked, peak)
+
+
+def _endless(design: Design) -> Problem:
+    return Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample")
+
+
+def refuse_endless(design: Design, states: States) -> None:
+    """Raise where a trial without DLTs would never end, before a walk of it fills the memory."""
+    while design.max_n is None and states.total[0] <= MOST_PATIENTS:
+        decision = design.decide(states)
+        if decision.dose[0] < 0:
+            return
+        dose, size = decision.dose.astype(COUNT), decision.size.astype(COUNT)
+        states = replace(states, memory=decision.memory).follow(slice(None), dose, size, np.zeros(1, COUNT))
+    if design.max_n is None:
+        raise InputError(_endless(design))
 
 
 def _decided(

@@ -1,0 +1,1294 @@
+"""Faults that the tests must notice: each is planted alone in a copy of the package, and its named test must then fail.
+
+``python -m tests.faults`` plants all of them, ``python -m tests.faults NAME ...`` some, ``--list`` names them; run from the
+root of the repository. Before any fault, the named tests must pass on the copies as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# What the named tests read, besides the package itself.
+COPIED = ("dosefind", "tests", "configs", "pyproject.toml", "README.md", "ARCHITECTURE.md")
+WORKERS = 2
+# A test takes seconds; a fault that makes it run on counts as not caught.
+SECONDS = 120
+# Run first in each copy, so that a fault is never planted in a package that nobody imports.
+PROBE = "tests/test_the_copy.py"
+PROBE_TEXT = """from pathlib import Path
+
+import dosefind
+
+
+def test_the_copied_package_is_imported():
+    assert Path(dosefind.__file__).resolve().parents[1] == Path(__file__).resolve().parents[1]
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One text of the package replaced by another.
+
+    Attributes
+    ----------
+    name
+        What goes wrong, in a few words.
+    file
+        Path within the package.
+    old, new
+        The text, which must occur exactly once in the file, and what takes its place.
+    test
+        The pytest node id, within ``tests``, that must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+    @property
+    def node(self) -> str:
+        return f"tests/{self.test}"
+
+    def planted(self, text: str) -> str:
+        """The file's text with the fault in it."""
+        if text.count(self.old) != 1:
+            raise StaleFault(f"{self.name!r}: {self.old!r} occurs {text.count(self.old)} times in dosefind/{self.file}, not once")
+        return text.replace(self.old, self.new)
+
+
+class StaleFault(Exception):
+    """A fault whose text is no longer in the package."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one fault."""
+
+    fault: Fault
+    caught: bool
+    seconds: float
+    remark: str
+
+    def __str__(self) -> str:
+        verdict = "caught" if self.caught else f"NOT CAUGHT ({self.remark})"
+        return f"{verdict}  {self.fault.name}  [{self.fault.file}]  {self.fault.test}  {self.seconds:.1f} s"
+
+
+RULES = "designs/rules.py"
+THREE = "designs/three_plus_three.py"
+BOIN = "designs/boin.py"
+CRM = "designs/crm.py"
+BASE = "designs/base.py"
+CURVE = "models/base.py"
+LOGISTIC = "models/logistic.py"
+SKELETONS = "models/elicitation.py"
+QUADRATURE = "posterior/quadrature.py"
+WALK = "operating/walk.py"
+LATTICE = "operating/lattice.py"
+TALLY = "operating/tally.py"
+SIMULATION = "operating/simulation.py"
+REFERENCE = "operating/reference.py"
+METRICS = "operating/metrics.py"
+PATHS = "operating/paths.py"
+PROTOCOL = "protocol.py"
+
+FAULTS = (
+    # Rules that designs share
+    Fault(
+        "above without the tie tolerance",
+        RULES,
+        "> np.asarray(bound) + TIE",
+        "> np.asarray(bound)",
+        "test_rules.py::test_rounding_is_a_tie",
+    ),
+    Fault(
+        "above counts a tie",
+        RULES,
+        "> np.asarray(bound) + TIE",
+        "> np.asarray(bound) - TIE",
+        "test_operating.py::test_true_mtds_and_what_is_judged_by_them",
+    ),
+    Fault(
+        "at_least without the tie tolerance",
+        RULES,
+        ">= np.asarray(bound) - TIE",
+        ">= np.asarray(bound)",
+        "test_rules.py::test_rounding_is_a_tie",
+    ),
+    Fault(
+        "at_least does not count a tie",
+        RULES,
+        ">= np.asarray(bound) - TIE",
+        ">= np.asarray(bound) + TIE",
+        "test_operating.py::test_true_mtds_and_what_is_judged_by_them",
+    ),
+    Fault(
+        "nearest takes the last on ties",
+        RULES,
+        "np.argmax(distance <= closest + TIE, axis=1)",
+        "distance.shape[1] - 1 - np.argmax((distance <= closest + TIE)[:, ::-1], axis=1)",
+        "test_operating.py::test_true_mtds_and_what_is_judged_by_them",
+    ),
+    Fault(
+        "nearest without the tie tolerance",
+        RULES,
+        "distance <= closest + TIE",
+        "distance <= closest",
+        "test_rules.py::test_rounding_is_a_tie",
+    ),
+    Fault(
+        "nearest among all, not the admissible",
+        RULES,
+        "np.where(admissible, np.abs(values - target), np.inf)",
+        "np.abs(values - target)",
+        "test_rules.py::test_which_dose_is_taken",
+    ),
+    Fault(
+        "highest takes the first",
+        RULES,
+        "doses - 1 - np.argmax(allowed[:, ::-1], axis=1)",
+        "np.argmax(allowed, axis=1)",
+        "test_rules.py::test_which_dose_is_taken",
+    ),
+    # 3+3
+    Fault(
+        "tolerated from two patients on",
+        THREE,
+        "(n >= 3) & (y == 0)",
+        "(n >= 2) & (y == 0)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "1 of 6 is not tolerated",
+        THREE,
+        "(n >= 6) & (y == 1)",
+        "(n >= 6) & (y == 0)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "1 of 3 is tolerated",
+        THREE,
+        "(n >= 6) & (y == 1)",
+        "(n >= 3) & (y == 1)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "toxic from three DLTs on",
+        THREE,
+        "toxic = (y >= 2)",
+        "toxic = (y >= 3)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "expand_after_two ignored",
+        THREE,
+        "((n >= 6) | (not self.expand_after_two))",
+        "(n >= 0)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "expand_after_two always on",
+        THREE,
+        "((n >= 6) | (not self.expand_after_two))",
+        "(n >= 6)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "six_at_mtd ignored on the way",
+        THREE,
+        "self.six_at_top, self.six_at_mtd)",
+        "self.six_at_top, False)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "six_at_mtd ignored in the final choice",
+        THREE,
+        "np.full(states.n.shape, not self.six_at_mtd)",
+        "np.full(states.n.shape, True)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "six_at_top ignored on the way",
+        THREE,
+        "self.six_at_top, self.six_at_mtd)",
+        "False, self.six_at_mtd)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "six_at_top ignored in the final choice",
+        THREE,
+        "& (not self.six_at_top)",
+        "& True",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "the toxic dose is the MTD",
+        THREE,
+        "highest(tolerated & admissible & (enough | (states.n >= 6)))",
+        "highest(states.n > 0)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "a tolerated dose above a toxic one is the MTD",
+        THREE,
+        "highest(tolerated & admissible &",
+        "highest(tolerated &",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "groups filled to four",
+        THREE,
+        "return 3 - states.at(states.n, dose) % 3",
+        "return 4 - states.at(states.n, dose) % 4",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "escalation back to a toxic dose",
+        THREE,
+        "np.minimum(highest_open, below_toxic)",
+        "highest_open",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "a tolerated dose left behind after a lower one",
+        THREE,
+        "highest(tolerated & admissible) + 1",
+        "0",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "an MTD at the top counts as reached",
+        THREE,
+        "return dose, np.ones(len(states), bool)",
+        "return dose, np.zeros(len(states), bool)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    # BOIN
+    Fault(
+        "boundaries swapped",
+        BOIN,
+        "return float(escalation), float(deescalation)",
+        "return float(deescalation), float(escalation)",
+        "test_boin.py::test_published_boundaries_and_tables",
+    ),
+    Fault(
+        "p_saf is half the target",
+        BOIN,
+        "low = 0.6 * self.target",
+        "low = 0.5 * self.target",
+        "test_boin.py::test_published_boundaries_and_tables",
+    ),
+    Fault(
+        "p_tox is 1.5 times the target",
+        BOIN,
+        "1.4 * self.target if",
+        "1.5 * self.target if",
+        "test_boin.py::test_published_boundaries_and_tables",
+    ),
+    Fault(
+        "no escalation at the boundary",
+        BOIN,
+        "(y <= escalate_le[n])",
+        "(y < escalate_le[n])",
+        "test_boin.py::test_published_trial_replay",
+    ),
+    Fault(
+        "de-escalation above its limit only",
+        BOIN,
+        "(y >= deescalate_ge[n])",
+        "(y > deescalate_ge[n])",
+        "test_boin.py::test_at_target_025_agrees_with_the_protocols_rules",
+    ),
+    Fault(
+        "a rate equal to the upper boundary de-escalates",
+        BOIN,
+        "np.floor(high * n + TIE).astype(int) + 1",
+        "np.ceil(high * n - TIE).astype(int)",
+        "test_boin.py::test_tie_at_the_upper_boundary_stays",
+    ),
+    Fault(
+        "elimination without all doses above",
+        BOIN,
+        "return ~np.logical_or.accumulate(toxic, axis=1)",
+        "return ~toxic",
+        "test_boin.py::test_peer_exact_values",
+    ),
+    Fault(
+        "elimination from two patients on",
+        BOIN,
+        "_MIN_ELIMINATION = 3",
+        "_MIN_ELIMINATION = 2",
+        "test_boin.py::test_peer_boundaries",
+    ),
+    Fault(
+        "elimination from four patients on",
+        BOIN,
+        "_MIN_ELIMINATION = 3",
+        "_MIN_ELIMINATION = 4",
+        "test_boin.py::test_published_boundaries_and_tables",
+    ),
+    Fault(
+        "elimination under Beta(0.5, 0.5)",
+        BOIN,
+        "dlts + 1.0, np.maximum(patients - dlts, 0) + 1.0",
+        "dlts + 0.5, np.maximum(patients - dlts, 0) + 0.5",
+        "test_boin.py::test_published_boundaries_and_tables",
+    ),
+    Fault(
+        "an eliminated dose is given again",
+        BOIN,
+        "np.minimum(wanted, admissible.sum(axis=1) - 1)",
+        "wanted",
+        "test_boin.py::test_plain_rule_agrees",
+    ),
+    Fault(
+        "extra_safe ignored in decisions",
+        BOIN,
+        "toxic[:, 0] |= states.y[:, 0] >= stop_ge[states.n[:, 0]]",
+        "pass",
+        "test_boin.py::test_peer_selections",
+    ),
+    Fault(
+        "stay_at_1_of_3 also at 2 of 3",
+        BOIN,
+        "escalate[3:4], deescalate[3:4] = 0, 2",
+        "escalate[3:4], deescalate[3:4] = 0, 3",
+        "test_boin.py::test_at_target_025_agrees_with_the_protocols_rules",
+    ),
+    Fault(
+        "stay_at_1_of_3 ignored",
+        BOIN,
+        "escalate[3:4], deescalate[3:4] = 0, 2",
+        "pass",
+        "test_boin.py::test_at_target_025_agrees_with_the_protocols_rules",
+    ),
+    Fault(
+        "bound_mtd ignored",
+        BOIN,
+        "if self.bound_mtd:",
+        "if False:",
+        "test_boin.py::test_peer_selections",
+    ),
+    Fault(
+        "untried doses in the final choice",
+        BOIN,
+        "tried = (states.n > 0) & self._admissible(states)",
+        "tried = self._admissible(states)",
+        "test_boin.py::test_published_selections",
+    ),
+    Fault(
+        "eliminated doses in the final choice",
+        BOIN,
+        "tried = (states.n > 0) & self._admissible(states)",
+        "tried = states.n > 0",
+        "test_boin.py::test_peer_selections",
+    ),
+    Fault(
+        "estimates weighted by variance, not precision",
+        BOIN,
+        "(a + b) ** 2 * (a + b + 1) / (a * b)",
+        "(a * b) / ((a + b) ** 2 * (a + b + 1))",
+        "test_boin.py::test_published_selections",
+    ),
+    Fault(
+        "estimates not weighted",
+        BOIN,
+        "(a + b) ** 2 * (a + b + 1) / (a * b)",
+        "np.ones(a.shape)",
+        "test_boin.py::test_published_selections",
+    ),
+    Fault(
+        "estimates with a Beta(0.5, 0.5) prior",
+        BOIN,
+        "_PRIOR, _TAIL = 0.05",
+        "_PRIOR, _TAIL = 0.5",
+        "test_boin.py::test_published_selections",
+    ),
+    Fault(
+        "final ties to the lowest dose",
+        BOIN,
+        "np.where(below.any(axis=1), highest(below), np.argmax(closest, axis=1))",
+        "np.argmax(closest, axis=1)",
+        "test_boin.py::test_peer_selections",
+    ),
+    Fault(
+        "final ties to the highest dose",
+        BOIN,
+        "np.where(below.any(axis=1), highest(below), np.argmax(closest, axis=1))",
+        "highest(closest)",
+        "test_boin.py::test_peer_selections",
+    ),
+    Fault(
+        "not reached only below the escalation limit",
+        BOIN,
+        "top_y <= self._limits",
+        "top_y < self._limits",
+        "test_boin.py::test_not_reached_where_the_top_dose_would_escalate",
+    ),
+    # CRM
+    Fault(
+        "coherence off",
+        CRM,
+        "toxic_cohort = at_least(states.last_y, self.target * states.last_n)",
+        "toxic_cohort = np.zeros(len(states), bool)",
+        "test_crm.py::test_restrictions_on_the_next_dose",
+    ),
+    Fault(
+        "coherence above the target only",
+        CRM,
+        "at_least(states.last_y, self.target",
+        "above(states.last_y, self.target",
+        "test_crm.py::test_restrictions_on_the_next_dose",
+    ),
+    Fault(
+        "coherence both: de-escalation after a cohort without DLT",
+        CRM,
+        'if self.coherence == "both":\n            dose',
+        "if False:\n            dose",
+        "test_crm.py::test_restrictions_on_the_next_dose",
+    ),
+    Fault(
+        "coherence both: no de-escalation after one DLT either",
+        CRM,
+        "np.where(states.last_y == 0,",
+        "np.where(states.last_y <= 1,",
+        "test_crm.py::test_restrictions_on_the_next_dose",
+    ),
+    Fault(
+        "skipping one level",
+        CRM,
+        "np.minimum(ceiling, base + 1)",
+        "np.minimum(ceiling, base + 2)",
+        "test_crm.py::test_restrictions_on_the_next_dose",
+    ),
+    Fault(
+        "no_skip tried treated as last",
+        CRM,
+        'base = last if self.no_skip == "last" else',
+        "base = last if True else",
+        "test_crm.py::test_restrictions_on_the_next_dose",
+    ),
+    Fault(
+        "no_skip last treated as tried",
+        CRM,
+        'base = last if self.no_skip == "last" else',
+        "base = last if False else",
+        "test_crm.py::test_restrictions_on_the_next_dose",
+    ),
+    Fault(
+        "safety rule one patient late",
+        CRM,
+        "(n[:, 0] >= self.safety_min_n)",
+        "(n[:, 0] > self.safety_min_n)",
+        "test_crm.py::test_safety_rule",
+    ),
+    Fault(
+        "safety rule from the first patient on",
+        CRM,
+        "(n[:, 0] >= self.safety_min_n)",
+        "(n[:, 0] >= 1)",
+        "test_crm.py::test_safety_rule",
+    ),
+    Fault(
+        "safety cutoff ignored",
+        CRM,
+        "return above(p_over, self.safety_cutoff)",
+        "return above(p_over, 1.0)",
+        "test_crm.py::test_safety_rule",
+    ),
+    Fault(
+        "safety by the other posterior",
+        CRM,
+        'by_beta = self.safety_by == "beta"',
+        'by_beta = self.safety_by != "beta"',
+        "test_crm.py::test_safety_rule",
+    ),
+    Fault(
+        "final choice of an untried dose",
+        CRM,
+        'if self.final == "tried":',
+        "if False:",
+        "test_crm.py::test_final_choice",
+    ),
+    Fault(
+        "plug-in on the wrong side of the boundaries",
+        CRM,
+        "above(values[:, 0], self._boundaries[:, None])",
+        "above(self._boundaries[:, None], values[:, 0])",
+        "test_crm.py::test_published_trial_replay",
+    ),
+    Fault(
+        "prior variance for the standard deviation",
+        CRM,
+        "= 1.34**0.5",
+        "= 1.34",
+        "test_crm.py::test_published_small_cases",
+    ),
+    Fault(
+        "a skeleton need not increase strictly",
+        CRM,
+        "any(b <= a for a, b in",
+        "any(b < a for a, b in",
+        "test_bad_input.py::test_broken_config[skeleton level]",
+    ),
+    Fault(
+        "spacing above the top dose missing",
+        CRM,
+        "[0, -2])",
+        "[0, -1])",
+        "test_crm.py::test_not_reached_means_a_further_level_would_be_given",
+    ),
+    Fault(
+        "not_reached_below ignored",
+        CRM,
+        "if self.not_reached_below is not None:",
+        "if False:",
+        "test_crm.py::test_not_reached_below_a_given_rate",
+    ),
+    Fault(
+        "not reached on the wrong side, by mean rates",
+        CRM,
+        "above(self._top_edge[0], rates[:, -1])",
+        "above(rates[:, -1], self._top_edge[0])",
+        "test_crm.py::test_not_reached_by_mean_rates",
+    ),
+    Fault(
+        "final choice by the plug-in where it is by mean rates",
+        CRM,
+        'rates = values[:, 2:] if self.recommend == "mean" else self.curve.probabilities(values[:, 0])\n        return',
+        "rates = self.curve.probabilities(values[:, 0])\n        return",
+        "test_crm.py::test_final_choice",
+    ),
+    Fault(
+        "undecided states taken as decided",
+        CRM,
+        "return (margin > worst + TIE) | (worst < FLOOR)",
+        "return margin > -1",
+        "test_crm.py::test_undecided_states_are_refitted",
+    ),
+    Fault(
+        "variance without the square of the mean",
+        CRM,
+        "variance = square - estimate**2",
+        "variance = square",
+        "test_crm.py::test_peer_fits",
+    ),
+    Fault(
+        "95% interval for the 90% one",
+        CRM,
+        "ndtri(0.95)",
+        "ndtri(0.975)",
+        "test_crm.py::test_peer_fits",
+    ),
+    # Curves, skeletons
+    Fault(
+        "power scale with the sign changed",
+        "models/power.py",
+        "return np.log(-np.log(p))",
+        "return -np.log(-np.log(p))",
+        "test_crm.py::test_published_small_cases",
+    ),
+    Fault(
+        "logistic scale with the sign changed",
+        LOGISTIC,
+        "self.intercept - np.log(p) + np.log1p",
+        "self.intercept + np.log(p) - np.log1p",
+        "test_crm.py::test_published_small_cases",
+    ),
+    Fault(
+        "intercept ignored on the scale",
+        LOGISTIC,
+        "np.log(self.intercept",
+        "np.log(3.0",
+        "test_crm.py::test_logistic_curve_of_other_intercepts",
+    ),
+    Fault(
+        "intercept ignored in the curve",
+        LOGISTIC,
+        "logit = self.intercept",
+        "logit = 3.0",
+        "test_crm.py::test_logistic_curve_of_other_intercepts",
+    ),
+    Fault(
+        "crossing with the sign changed",
+        CURVE,
+        "float(self.scale(rate) - self.scale(self.skeleton[dose]))",
+        "float(self.scale(self.skeleton[dose]) - self.scale(rate))",
+        "test_crm.py::test_not_reached_means_a_further_level_would_be_given",
+    ),
+    Fault(
+        "boundaries at half the target",
+        CURVE,
+        "total > 2 * target",
+        "total > target",
+        "test_crm.py::test_peer_indifference_intervals",
+    ),
+    Fault(
+        "DLTs counted among the patients without",
+        CURVE,
+        "log_q[0] @ (n - y)",
+        "log_q[0] @ n",
+        "test_crm.py::test_published_maximum_likelihood_path",
+    ),
+    Fault(
+        "indifference interval twice as wide",
+        SKELETONS,
+        "step * (np.arange",
+        "2 * step * (np.arange",
+        "test_crm.py::test_peer_skeletons",
+    ),
+    Fault(
+        "mtd_level one too high",
+        SKELETONS,
+        "np.arange(1, n_doses + 1) - mtd_level",
+        "np.arange(n_doses) - mtd_level",
+        "test_crm.py::test_peer_skeletons",
+    ),
+    Fault(
+        "indifference rate of the wrong neighbour",
+        SKELETONS,
+        "p[boundary, boundary + 1]",
+        "p[boundary, boundary]",
+        "test_crm.py::test_peer_indifference_intervals",
+    ),
+    # Quadrature
+    Fault(
+        "coarse values without their double weight",
+        QUADRATURE,
+        "coarse[::2] = 2 * np.column_stack",
+        "coarse[::2] = np.column_stack",
+        "test_crm.py::test_published_small_cases",
+    ),
+    Fault(
+        "error estimate ignored",
+        QUADRATURE,
+        "return values, error, np.log",
+        "return values, 0 * error, np.log",
+        "test_crm.py::test_quadrature_against_adaptive_integration[n4-y4-logistic]",
+    ),
+    Fault(
+        "unsettled data sets not done again",
+        QUADRATURE,
+        "while len(pending):",
+        "while False:",
+        "test_crm.py::test_quadrature_against_adaptive_integration[n4-y4-logistic]",
+    ),
+    Fault(
+        "indicator in place of sinc weights",
+        QUADRATURE,
+        "return 0.5 + sici(np.pi * (bound - z) / step)[0] / np.pi",
+        "return (z < bound).astype(float)",
+        "test_crm.py::test_quadrature_against_adaptive_integration[n0-y0-power]",
+    ),
+    Fault(
+        "log prior without the square",
+        QUADRATURE,
+        "-(z**2) / 2",
+        "-np.abs(z) / 2",
+        "test_crm.py::test_published_small_cases",
+    ),
+    Fault(
+        "log prior without the root in its constant",
+        QUADRATURE,
+        "np.log(step / np.sqrt(2 * np.pi))",
+        "np.log(step / (2 * np.pi))",
+        "test_crm.py::test_quadrature_against_adaptive_integration[n0-y0-power]",
+    ),
+    Fault(
+        "underflow guard removed",
+        QUADRATURE,
+        "< SAFE_LOG:",
+        "< -1e9:",
+        "test_crm.py::test_fit_of_a_large_trial_does_not_underflow",
+    ),
+    Fault(
+        "tail beyond the grid left out of the error",
+        QUADRATURE,
+        "+ CUT_MARGIN * edge)",
+        "+ 0.0 * edge)",
+        "test_crm.py::test_quadrature_of_a_posterior_far_from_its_prior",
+    ),
+    Fault(
+        "grid that cuts a posterior off made finer, not wider",
+        QUADRATURE,
+        "np.where(cut[pending], 2, 1)",
+        "1",
+        "test_crm.py::test_quadrature_of_a_posterior_far_from_its_prior",
+    ),
+    # Limits that all designs share
+    Fault(
+        "one cohort more than max_n",
+        BASE,
+        "states.total >= self.max_n",
+        "states.total > self.max_n",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "the last cohort is not cut short",
+        BASE,
+        "size = np.minimum(size, self.max_n - states.total)",
+        "pass",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "a cohort may overfill a dose",
+        BASE,
+        "size = np.minimum(size, self.max_n_per_dose - states.at(states.n, dose))",
+        "pass",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "a dose is full one patient late",
+        BASE,
+        "at_chosen >= self.max_n_per_dose",
+        "at_chosen > self.max_n_per_dose",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "stop_n one patient late",
+        BASE,
+        "count >= self.stop_n",
+        "count > self.stop_n",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "stop_n_at stay treated as chosen",
+        BASE,
+        '(dose == states.last) | (self.stop_n_at == "chosen")',
+        "dose >= 0",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "stop_n_at chosen treated as stay",
+        BASE,
+        '(dose == states.last) | (self.stop_n_at == "chosen")',
+        "dose == states.last",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "stop_n_at one level too high",
+        BASE,
+        "states.n[:, self.stop_n_at - 1]",
+        "states.n[:, self.stop_n_at]",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "start one level too high",
+        BASE,
+        "np.where(empty, self.start - 1, dose)",
+        "np.where(empty, self.start, dose)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "max_n hides why a design ended by itself",
+        BASE,
+        "planned_end & ~ends_by_itself",
+        "planned_end",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "sizes of a varying cohort one cohort early",
+        BASE,
+        "np.minimum(states.cohorts, len(sizes) - 1)",
+        "np.minimum(states.cohorts + 1, len(sizes) - 1)",
+        "test_boin.py::test_limits_that_all_designs_share",
+    ),
+    Fault(
+        "not reached below the top dose",
+        BASE,
+        "(dose == states.n_doses - 1) & escalates",
+        "escalates",
+        "test_three_plus_three.py::test_contract[{}]",
+    ),
+    # The walk
+    Fault(
+        "binomial coefficient missing",
+        WALK,
+        "front.ways[parent] * _choose(int(size.max()))[size, dlts]",
+        "front.ways[parent]",
+        "test_operating.py::test_pooling_of_binomials_is_a_binomial",
+    ),
+    Fault(
+        "states merged whatever follows",
+        WALK,
+        "label = group * 128 + part.code",
+        "label = group * 128",
+        "test_plain.py::test_contract",
+    ),
+    Fault(
+        "states merged whatever is remembered",
+        WALK,
+        "label = label * MOST_MEMORY + column",
+        "label = label * MOST_MEMORY",
+        "test_plain.py::test_states_that_differ_in_memory_alone_stay_apart",
+    ),
+    Fault(
+        "visits not weighted by ways",
+        WALK,
+        "(part.visits * part.ways[:, None, None])[order], starts) / ways[:, None, None]",
+        "part.visits[order], starts) / np.diff(np.append(starts, len(order)))[:, None, None]",
+        "test_operating.py::test_varying_cohorts_count_their_visits",
+    ),
+    Fault(
+        "company of the first patient counted at every visit",
+        WALK,
+        "(visits[each, 0, dose] == 0) & (size > 1)",
+        "size > 1",
+        "test_operating.py::test_varying_cohorts_count_their_visits",
+    ),
+    Fault(
+        "memory check removed",
+        WALK,
+        "if needed > memory_limit:",
+        "if False:",
+        "test_bad_input.py::test_a_walk_too_large_says_how_far_it_got_and_what_to_change",
+    ),
+    Fault(
+        "memory check without the next cohort",
+        WALK,
+        "if needed > memory_limit:",
+        "if held > memory_limit:",
+        "test_operating.py::test_one_byte_less_than_needed_is_too_little",
+    ),
+    Fault(
+        "key check removed in the walk",
+        WALK,
+        "raise ArithmeticError(SHARED_KEY)",
+        "pass",
+        "test_operating.py::test_states_that_share_a_key_are_noticed",
+    ),
+    Fault(
+        "key check removed in a batch",
+        "trial.py",
+        "raise ArithmeticError(SHARED_KEY)",
+        "pass",
+        "test_operating.py::test_states_that_share_a_key_are_noticed",
+    ),
+    # Figures
+    Fault(
+        "log of 0 is not a number",
+        LATTICE,
+        "np.maximum(np.log(p), _LOG_ZERO)",
+        "np.log(p)",
+        "test_operating.py::test_certain_truths_are_exact",
+    ),
+    Fault(
+        "a rate at the limit is an overdose",
+        LATTICE,
+        "~above(truths, overdose_limit)",
+        "truths < overdose_limit",
+        "test_operating.py::test_overdosing_shares_are_strict",
+    ),
+    Fault(
+        "exactly 60% counts as more",
+        TALLY,
+        "10 * from_dose > tenths",
+        "10 * from_dose >= tenths",
+        "test_operating.py::test_overdosing_shares_are_strict",
+    ),
+    Fault(
+        "treated_from one dose too high",
+        TALLY,
+        "from_dose[:, :-1]",
+        "from_dose[:, 1:]",
+        "test_operating.py::test_figures_agree_with_each_other",
+    ),
+    Fault(
+        "sample size one patient too small",
+        TALLY,
+        "_indicator(total.astype(int), largest_sample + 1)",
+        "_indicator(total.astype(int) - 1, largest_sample + 1)",
+        "test_operating.py::test_figures_agree_with_each_other",
+    ),
+    Fault(
+        "any_dlt from two DLTs on",
+        TALLY,
+        "y.sum(axis=1) > 0",
+        "y.sum(axis=1) > 1",
+        "test_operating.py::test_figures_agree_with_each_other",
+    ),
+    Fault(
+        "each cohort begins with the last patient of the one before",
+        SIMULATION,
+        "first = states.total[rest].astype(int)",
+        "first = np.maximum(states.total[rest].astype(int) - 1, 0)",
+        "test_protocols.py::test_simulated_comparison_is_near_the_exact_one",
+    ),
+    Fault(
+        "seed ignored",
+        SIMULATION,
+        "SeedSequence((seed, chunk))",
+        "SeedSequence((1, chunk))",
+        "test_operating.py::test_simulation_is_paired_and_reproducible",
+    ),
+    Fault(
+        "every chunk has the same patients",
+        SIMULATION,
+        "SeedSequence((seed, chunk))",
+        "SeedSequence((seed, 0))",
+        "test_operating.py::test_chunks_have_their_own_patients",
+    ),
+    Fault(
+        "standard error of one trial, not of the mean",
+        SIMULATION,
+        "- mean**2, 0) / n_trials)",
+        "- mean**2, 0))",
+        "test_operating.py::test_simulated_standard_errors_are_those_of_the_mean",
+    ),
+    Fault(
+        "simulated cohorts not counted",
+        SIMULATION,
+        "visits[going, 0, dose] += 1",
+        "pass",
+        "test_protocols.py::test_simulated_comparison_is_near_the_exact_one",
+    ),
+    Fault(
+        "reference: ties to the last",
+        REFERENCE,
+        "distance[:, None] < distance - TIE",
+        "distance[:, None] <= distance + TIE",
+        "test_operating.py::test_reference_against_every_multinomial_outcome",
+    ),
+    Fault(
+        "reference: equal counts below the target to the lower dose",
+        REFERENCE,
+        "(np.eye(n + 1, dtype=bool) & (counts < n * target - TIE))",
+        "False",
+        "test_operating.py::test_reference_against_every_multinomial_outcome",
+    ),
+    Fault(
+        "reference: margin ignored",
+        REFERENCE,
+        "above(counts / n, target + margin)",
+        "above(counts / n, target)",
+        "test_operating.py::test_reference_against_every_multinomial_outcome",
+    ),
+    Fault(
+        "reference: highest strictly below the target",
+        REFERENCE,
+        "np.floor(n_patients * target + TIE)",
+        "np.ceil(n_patients * target - TIE) - 1",
+        "test_operating.py::test_reference_against_every_multinomial_outcome",
+    ),
+    Fault(
+        "margin of the true MTD ignored",
+        METRICS,
+        "self.target + self.margin), -1",
+        "self.target), -1",
+        "test_operating.py::test_true_mtds_and_what_is_judged_by_them",
+    ),
+    Fault(
+        "highest strictly below the target",
+        METRICS,
+        "highest(~above(truths, self.target))",
+        "highest(~at_least(truths, self.target))",
+        "test_operating.py::test_a_rate_at_the_target_is_not_above_it",
+    ),
+    Fault(
+        "the interval's upper end is acceptable",
+        METRICS,
+        "~at_least(truths, self.interval[1])",
+        "~above(truths, self.interval[1])",
+        "test_operating.py::test_true_mtds_and_what_is_judged_by_them",
+    ),
+    Fault(
+        "chosen below and above the MTD swapped",
+        METRICS,
+        '"under_selected": index < mtd',
+        '"under_selected": index > mtd',
+        "test_operating.py::test_true_mtds_and_what_is_judged_by_them",
+    ),
+    Fault(
+        "patients at the MTD count as above it",
+        METRICS,
+        "standards.true_mtd(truths) + 1",
+        "standards.true_mtd(truths)",
+        "test_operating.py::test_true_mtds_and_what_is_judged_by_them",
+    ),
+    Fault(
+        "ways of a path without the binomial coefficient",
+        PATHS,
+        "ways[parent] * comb(sizes, dlts)",
+        "ways[parent]",
+        "test_operating.py::test_paths_are_the_unmerged_walk",
+    ),
+    Fault(
+        "path probabilities with the patients so far",
+        PATHS,
+        'np.array(table["n"].tolist()) - before.n',
+        'np.array(table["n"].tolist())',
+        "test_operating.py::test_walk_from_the_middle_of_a_trial",
+    ),
+    # Protocols
+    Fault(
+        "a stagger for every patient, the first too",
+        PROTOCOL,
+        "gaps = n - cohorts if",
+        "gaps = n if",
+        "test_protocols.py::test_least_calendar_time_by_hand",
+    ),
+    Fault(
+        "staggered levels ignored",
+        PROTOCOL,
+        'np.ones(self.n_doses, bool) if stagger.levels == "all" else',
+        "np.ones(self.n_doses, bool) if True else",
+        "test_protocols.py::test_least_calendar_time_by_hand",
+    ),
+    Fault(
+        "the DLT window counts once",
+        PROTOCOL,
+        "cohorts.sum(axis=1) * float(",
+        "(cohorts.sum(axis=1) > 0) * float(",
+        "test_protocols.py::test_least_calendar_time_by_hand",
+    ),
+    Fault(
+        "a stagger after the first patient holds for every one",
+        PROTOCOL,
+        'if stagger.patients == "every" else',
+        "if True else",
+        "test_protocols.py::test_least_calendar_time_of_other_staggers",
+    ),
+    Fault(
+        "unit of the reference dose unchecked",
+        PROTOCOL,
+        "if self.reference.unit != self.unit:",
+        "if False:",
+        "test_bad_input.py::test_broken_config[reference dose in another unit]",
+    ),
+    Fault(
+        "target outside its interval accepted",
+        PROTOCOL,
+        "if not low <= self.rate < high:",
+        "if False:",
+        "test_bad_input.py::test_broken_config[rate outside the interval]",
+    ),
+    Fault(
+        "defaults not listed as assumed",
+        PROTOCOL,
+        "return marked + [",
+        "return marked or [",
+        "test_protocols.py::test_shipped_protocols[nct05962762-amounts0]",
+    ),
+    Fault(
+        "falling rates accepted",
+        "_check.py",
+        "if np.any(np.diff(row) < 0):",
+        "if False:",
+        "test_bad_input.py::test_broken_config[scenario falls]",
+    ),
+    Fault(
+        "the trial's settings replace those of a design",
+        "config.py",
+        "**{**known, **settings}",
+        "**{**settings, **known}",
+        "test_protocols.py::test_a_designs_own_table_comes_before_the_trials_settings",
+    ),
+    Fault(
+        "hash of another text",
+        "config.py",
+        "hashlib.sha256(content)",
+        "hashlib.sha256(path.name.encode())",
+        "test_protocols.py::test_hash_is_that_of_the_file",
+    ),
+    Fault(
+        "decision table follows other levels",
+        "tasks.py",
+        "if int(decision.dose[0]) != level - 1:",
+        "if False:",
+        "test_protocols.py::test_decision_tables",
+    ),
+    Fault(
+        "other targets: designs made for the protocol's own",
+        "tasks.py",
+        "designs = build_designs(protocol, rate)",
+        "designs = build_designs(protocol)",
+        "test_protocols.py::test_comparison_holds_together",
+    ),
+    Fault(
+        "other targets: judged by the protocol's own",
+        "tasks.py",
+        "Standards(rate, standards.interval",
+        "Standards(standards.target, standards.interval",
+        "test_protocols.py::test_other_targets_are_judged_by_their_own_mtd",
+    ),
+    Fault(
+        "no level assumed above the highest one treated",
+        "tasks.py",
+        "known if known is not None else highest + 1",
+        "known if known is not None else highest",
+        "test_three_plus_three.py::test_without_the_number_of_doses_one_more_is_assumed",
+    ),
+    Fault(
+        "DLTs read as patients without",
+        "trial.py",
+        'letters.count("T")',
+        'letters.count("N")',
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "outcomes one level too high",
+        BASE,
+        "(cohort.level - 1, cohort.n, cohort.dlts)",
+        "(cohort.level % n_doses, cohort.n, cohort.dlts)",
+        "test_three_plus_three.py::test_decisions_in_words",
+    ),
+    Fault(
+        "isotonic means not weighted",
+        "isotonic.py",
+        "weights = np.where(tried, weights, 0.0)",
+        "weights = np.where(tried, 1.0, 0.0)",
+        "test_isotonic.py::test_agrees_with_scipy",
+    ),
+    # Files
+    Fault(
+        "formulas in CSV not escaped",
+        "provenance.py",
+        'return f"\'{cell}" if isinstance',
+        "return cell if isinstance",
+        "test_protocols.py::test_formulas_in_names_are_text_in_csv",
+    ),
+    Fault(
+        "overwriting not refused",
+        "provenance.py",
+        "if there and not force:",
+        "if False:",
+        "test_cli.py::test_json_and_files[words1-keys1]",
+    ),
+)
+
+
+def copy_of_the_repository(folder: Path) -> Path:
+    """Copy what the tests need, without bytecode, and the test that it is the copy that is imported."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        elif source.exists():
+            shutil.copy2(source, folder / name)
+    (folder / PROBE).write_text(PROBE_TEXT)
+    return folder
+
+
+def run_tests(copy: Path, nodes: Sequence[str], seconds: float) -> tuple[int, str]:
+    """Exit status and output of pytest in a copy; a status of -1 where it ran out of time."""
+    # No bytecode is written or left over: a file changed within the same second at the same size would go unnoticed.
+    for cache in copy.rglob("__pycache__"):
+        shutil.rmtree(cache)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env |= {
+        "PYTHONPATH": str(copy),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *nodes]
+    try:
+        done = subprocess.run(
+            command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired as error:
+        return -1, f"no end after {error.timeout:g} seconds"
+    return done.returncode, done.stdout
+
+
+def plant(fault: Fault, copy: Path) -> Outcome:
+    """Put the fault into a copy, run its test, and take it out again."""
+    path = copy / "dosefind" / fault.file
+    text = path.read_text(encoding="utf-8")
+    started = time.perf_counter()
+    path.write_text(fault.planted(text), encoding="utf-8")
+    try:
+        status, output = run_tests(copy, [fault.node], SECONDS)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    last = output.strip().splitlines()[-1] if output.strip() else "no output"
+    # Status 1 also stands for an error in a fixture; a module that cannot be imported has status 2.
+    caught = status == 1 and re.search(r"\b1 failed\b", last) is not None and "error" not in last
+    return Outcome(fault, caught, time.perf_counter() - started, f"status {status}: {last}")
+
+
+def run(faults: Sequence[Fault], say: Callable[[str], None] = print) -> tuple[int, int]:
+    """Plant the faults one at a time in each of a few copies; return how many were caught, and how many there are.
+
+    Raises
+    ------
+    StaleFault
+        If the text of a fault does not occur exactly once in its file.
+    RuntimeError
+        If a named test fails without any fault.
+    """
+    for fault in faults:
+        fault.planted((ROOT / "dosefind" / fault.file).read_text(encoding="utf-8"))
+    with ExitStack() as stack:
+        folders = [stack.enter_context(tempfile.TemporaryDirectory(prefix="dosefind-faults-")) for _ in range(WORKERS)]
+        copies = [copy_of_the_repository(Path(folder).resolve()) for folder in folders]
+        pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
+        nodes = list(dict.fromkeys(fault.node for fault in faults))
+        shares = [[PROBE, *nodes[worker::WORKERS]] for worker in range(WORKERS)]
+        for status, output in pool.map(run_tests, copies, shares, [5 * SECONDS] * WORKERS):
+            if status != 0:
+                raise RuntimeError(f"a named test does not pass without a fault:\n{output}")
+        say(f"{len(nodes)} named tests pass without a fault")
+        free: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for copy in copies:
+            free.put(copy)
+
+        def one(fault: Fault) -> Outcome:
+            copy = free.get()
+            try:
+                return plant(fault, copy)
+            finally:
+                free.put(copy)
+
+        caught = 0
+        for future in as_completed([pool.submit(one, fault) for fault in faults]):
+            outcome = future.result()
+            caught += outcome.caught
+            say(str(outcome))
+    say(f"caught {caught}/{len(faults)}")
+    return caught, len(faults)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description="Plant faults, each of which a named test must notice."
+    )
+    parser.add_argument("name", nargs="*", help="faults to plant; all if none is named")
+    parser.add_argument("--list", action="store_true", help="name the faults and plant none")
+    given = parser.parse_args(words)
+    known = {fault.name: fault for fault in FAULTS}
+    unknown = [name for name in given.name if name not in known]
+    if unknown:
+        parser.error(f"no fault is called {unknown[0]!r}; --list names them")
+    faults = [known[name] for name in given.name] or list(FAULTS)
+    if given.list:
+        for fault in faults:
+            print(f"{fault.name}  [{fault.file}]  {fault.test}")
+        return 0
+    try:
+        caught, total = run(faults, lambda line: print(line, flush=True))
+    except (StaleFault, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return int(caught < total)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
