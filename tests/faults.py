@@ -706,8 +706,8 @@ FAULTS = (
     Fault(
         "log prior without the root in its constant",
         QUADRATURE,
-        "np.log(step / np.sqrt(2 * np.pi))",
-        "np.log(step / (2 * np.pi))",
+        "np.log(grid.step / np.sqrt(2 * np.pi))",
+        "np.log(grid.step / (2 * np.pi))",
         "test_crm.py::test_quadrature_against_adaptive_integration[n0-y0-power]",
     ),
     Fault(
@@ -720,9 +720,9 @@ FAULTS = (
     Fault(
         "tail beyond the grid left out of the error",
         QUADRATURE,
-        "+ CUT_MARGIN * edge)",
-        "+ 0.0 * edge)",
-        "test_crm.py::test_quadrature_of_a_posterior_far_from_its_prior",
+        "CUT_MARGIN * edge)[:, None]",
+        "0 * edge)[:, None]",
+        "test_crm.py::test_the_error_estimate_covers_what_a_grid_cuts_off",
     ),
     Fault(
         "grid that cuts a posterior off made finer, not wider",
@@ -884,8 +884,8 @@ FAULTS = (
     Fault(
         "log of 0 is not a number",
         LATTICE,
-        "np.maximum(np.log(p), _LOG_ZERO)",
-        "np.log(p)",
+        "np.maximum(np.log(truths), _LOG_ZERO)",
+        "np.log(truths)",
         "test_operating.py::test_certain_truths_are_exact",
     ),
     Fault(
@@ -1088,8 +1088,8 @@ FAULTS = (
     Fault(
         "falling rates accepted",
         "_check.py",
-        "if np.any(np.diff(row) < 0):",
-        "if False:",
+        "(np.diff(array, axis=1) < 0)",
+        "(np.diff(array, axis=1) < -2)",
         "test_bad_input.py::test_broken_config[scenario falls]",
     ),
     Fault(

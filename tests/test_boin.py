@@ -183,3 +183,36 @@ def test_plain_rule_agrees():
 )
 def test_decisions_in_words(settings, outcomes, says):
     assert str(dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)) == says
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcomes", "level", "size"),
+    [
+        ({"max_n_per_dose": 6}, "1NNT", 1, 3),
+        ({"max_n_per_dose": 6}, "1NNT 1NNT", None, 0),
+        ({"max_n_per_dose": 4}, "1NNT", 1, 1),
+        ({"max_n": 8}, "1NNN 2NNT", 2, 2),
+        ({"max_n": 6}, "1NNN 2NNT", None, 0),
+        ({"stop_n": 6}, "1NNT 1NN", 2, 3),
+        ({"stop_n": 6}, "1NNT 1NNN", None, 0),
+        ({"stop_n": 6, "stop_n_at": "chosen"}, "1NNT 1NNN", 2, 3),
+        ({"stop_n": 6, "stop_n_at": "chosen"}, "1NNT 1NNN 2TTT", None, 0),
+        ({"stop_n": 6, "stop_n_at": "stay"}, "1NNT 1NNN 2TTT", 1, 3),
+        ({"stop_n": 6, "stop_n_at": "stay"}, "1NNT 1NNT", None, 0),
+        ({"stop_n": 3, "stop_n_at": 2}, "1NNN", 2, 3),
+        ({"stop_n": 3, "stop_n_at": 2}, "1NNN 2NNN", None, 0),
+        ({"cohort_size": (1, 2, 3)}, "", 1, 1),
+        ({"cohort_size": (1, 2, 3)}, "1N", 2, 2),
+        ({"cohort_size": (1, 2, 3)}, "1N 2NN 3NNN", 3, 3),
+    ],
+)
+def test_limits_that_all_designs_share(settings, outcomes, level, size):
+    step = dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)
+    assert (step.level, step.size) == (level, size)
+
+
+def test_not_reached_where_the_top_dose_would_escalate():
+    # 1 of 6 is below the boundary of .236, 2 of 6 is not; the top dose is named after both.
+    named = dsf.BOIN(target=0.30).select(States.counts([[3, 3, 6], [3, 3, 6]], [[0, 0, 1], [0, 0, 2]]))
+    assert named.dose.tolist() == [2, 2]
+    assert named.not_reached.tolist() == [True, False]

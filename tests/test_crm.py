@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.special import bdtr, expit, logit
 
 import dosefind as dsf
 from dosefind.models import CURVES
@@ -229,6 +230,18 @@ def test_quadrature_of_a_posterior_far_from_its_prior(prior_sd, n):
     np.testing.assert_allclose(values[0, 0], moments[1] / moments[0], rtol=0, atol=1e-9)
 
 
+def test_the_error_estimate_covers_what_a_grid_cuts_off():
+    """A posterior beyond 5 prior standard deviations on a very fine grid of 8: only the tail is missing, and the estimate says so."""
+    curve = CURVES["power"](skeleton=SKELETON, prior_sd=0.3)
+    quadrature = Quadrature(curve, lambda z, step: (z * 0.3)[:, None])
+    for n in (20, 40, 60):
+        counts = np.array([[n, 0, 0]], float)
+        right = quadrature.expect(counts, counts)[0]
+        values, error, _, cut = quadrature._on_grid(2**15, 8.0, counts, counts)
+        assert cut[0]
+        assert 1e-9 < abs(values - right)[0, 0] < error[0, 0] < 1
+
+
 def test_quadrature_where_the_skeleton_contradicts_the_data():
     """DLTs at a rate of 0.001 and none at 0.999: the likelihood at the skeleton underflows, the posterior does not."""
     design = dsf.CRM(skeleton=(0.001, 0.25, 0.999), target=0.25, safety_cutoff=0.9)
@@ -239,13 +252,13 @@ def test_quadrature_where_the_skeleton_contradicts_the_data():
 
 
 def test_fit_of_a_large_trial_does_not_underflow():
-    state = States.counts(np.array([[400, 400, 400]]), np.array([[48, 100, 152]]))
+    state = States.counts(np.array([[800, 800, 800]]), np.array([[96, 200, 304]]))
     design = dsf.CRM(skeleton=SKELETON, target=0.25)
     # The data lie on the skeleton, so the parameter is near 0: dfcrm returns exactly 0 with variance 0 here.
     values, _, log_evidence = design._moments.expect(state.n, state.y)
     assert 0 < abs(values[0, 0]) < 0.05
     assert 0 < values[0, 1] - values[0, 0] ** 2 < 0.01
-    assert log_evidence[0] < -600
+    assert log_evidence[0] < -1200
 
 
 def test_not_reached_means_a_further_level_would_be_given():
@@ -269,3 +282,74 @@ def test_undecided_states_are_refitted():
         moved = dsf.CRM(skeleton=SKELETON, target=0.25, model="logistic")
         moved.__dict__["_boundaries"] = edges
         assert moved._evaluate(state.n, state.y)[0][0] == dose
+
+
+WIDE = (0.05, 0.12, 0.25, 0.40, 0.55)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "levels"),
+    [
+        # Level without restrictions; with no skipping above the last dose, above the highest tried; with both coherences too.
+        ("1NNN", (4, 2, 2, 2)),
+        ("1NNN 2NNN 1NNN", (5, 2, 3, 3)),
+        # A quarter of the latest cohort is the target itself.
+        ("2NNNN 2NNNT", (3, 2, 2, 2)),
+        ("3TTT 2NNN", (1, 1, 1, 2)),
+        ("3TTT 2NNT", (1, 1, 1, 1)),
+    ],
+)
+def test_restrictions_on_the_next_dose(outcomes, levels):
+    free = {"no_skip": "off", "coherence": "off"}
+    for settings, level in zip((free, {}, {"no_skip": "tried"}, {"no_skip": "tried", "coherence": "both"}), levels, strict=True):
+        assert dsf.decide(dsf.CRM(skeleton=WIDE, target=0.25, **settings), outcomes).level == level, settings
+
+
+@pytest.mark.parametrize("by", ["beta", "model"])
+def test_safety_rule(by):
+    """2 of 3 at the lowest dose stop the trial where P(p_1 > target), worked out otherwise, is above the cutoff."""
+    n, y = np.array([3, 0, 0]), np.array([2, 0, 0])
+    curve = dsf.CRM(skeleton=SKELETON, target=0.25).curve
+    below = integral(curve, n, y, lambda b: 1.0, high=curve.crossing(0, 0.25)) / integral(curve, n, y, lambda b: 1.0)
+    # A Beta(3, 2) variable is above .25 where at most 2 of 4 uniform numbers are below it.
+    chance = bdtr(2, 4, 0.25) if by == "beta" else below
+    for shift, level in ((-1e-6, None), (1e-6, 1)):
+        design = dsf.CRM(skeleton=SKELETON, target=0.25, safety_cutoff=chance + shift, safety_by=by)
+        assert dsf.decide(design, "1NTT").level == level
+    # Two patients are too few to judge by, unless the design says otherwise.
+    settings = {"skeleton": SKELETON, "target": 0.25, "safety_cutoff": 0.8, "safety_by": by}
+    assert dsf.decide(dsf.CRM(**settings), "1TT").level == 1
+    assert dsf.decide(dsf.CRM(**settings, safety_min_n=2), "1TT").level is None
+
+
+def test_final_choice():
+    for final, mtd in (("tried", "1"), ("model", "4")):
+        assert dsf.decide(dsf.CRM(skeleton=WIDE, target=0.25, max_n=3, final=final), "1NNN").mtd == mtd
+    # Nearest to the target would be level 3. Mean rates at 1 and 4 are .084 and .424, those of the curve at its mean .062 and .428.
+    state = States.counts([[3, 0, 0, 3, 3]], [[1, 0, 0, 1, 0]])
+    for recommend, dose in (("mean", 0), ("plug-in", 3)):
+        assert dsf.CRM(skeleton=WIDE, target=0.25, recommend=recommend).select(state).dose == dose
+
+
+def test_not_reached_by_mean_rates():
+    named = dsf.CRM(skeleton=SKELETON, target=0.25, recommend="mean").select(
+        States.counts([[3, 3, 12], [3, 3, 12]], [[0, 0, 0], [0, 0, 3]])
+    )
+    assert named.dose.tolist() == [2, 2]
+    assert named.not_reached.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("intercept", [1.0, 5.0])
+def test_logistic_curve_of_other_intercepts(intercept):
+    curve = CURVES["logistic"](skeleton=SKELETON, prior_sd=1.0, intercept=intercept)
+    rates = expit(intercept + np.exp(0.4) * (logit(np.array(SKELETON)) - intercept))
+    np.testing.assert_allclose(curve.probabilities(0.4)[0], rates, rtol=0, atol=1e-14)
+
+
+def test_not_reached_below_a_given_rate():
+    state = States.counts([[3, 3, 12]], [[0, 0, 2]])
+    design = dsf.CRM(skeleton=SKELETON, target=0.25)
+    estimate = float(design.fit("1NNN 2NNN 3NNNNNNNNNNTT").plug_in[2])
+    for shift, not_reached in ((-1e-6, False), (1e-6, True)):
+        named = design.with_settings(not_reached_below=estimate + shift).select(state)
+        assert (named.dose[0], named.not_reached[0]) == (2, not_reached)

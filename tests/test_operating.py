@@ -192,7 +192,7 @@ def test_memory_limit_stops_before_it_is_passed():
 
 def test_varying_cohorts_count_their_visits():
     """Cohorts at each dose and whether the first had company, carried through merging, against every path written out."""
-    design = dsf.BOIN(target=0.25, cohort_size=(1, 2, 3), max_n=12)
+    design = dsf.BOIN(target=0.25, cohort_size=(1, 2, 1), max_n=12)
     truth = np.array([[0.1, 0.25, 0.4]])
     table = paths_of(design, [], 3, 30, truth, ["truth"])
     visits = np.array([[sum(token.startswith(level) for token in path.split()) for level in "123"] for path in table.path])
@@ -286,3 +286,31 @@ def test_pooling_of_binomials_is_a_binomial():
     oc = dsf.lattice(design, n_doses=1).under([[0.3]])
     expected = sum(comb(9, k) * 0.3**k * 0.7 ** (9 - k) for k in range(4, 10))
     np.testing.assert_allclose(oc.selected.values[0, 1], expected, rtol=0, atol=1e-14)
+
+
+def test_one_byte_less_than_needed_is_too_little():
+    design = dsf.BOIN(target=0.3, cohort_size=1, max_n=8)
+    needed = walk(design, 3).peak_bytes
+    walk(design, 3, memory_limit=needed)
+    with pytest.raises(WalkTooLarge):
+        walk(design, 3, memory_limit=needed - 1)
+
+
+def test_figures_agree_with_each_other():
+    walked = dsf.lattice(DESIGNS["3+3"], n_doses=5)
+    oc, p = walked.under(TRUTHS), walked.probabilities(TRUTHS)
+    # 1e-11: rounding of sums of up to 1e3 terms of up to 30 patients.
+    np.testing.assert_allclose(oc.treated_from, oc.patients.values[:, ::-1].cumsum(axis=1)[:, ::-1], rtol=0, atol=1e-11)
+    np.testing.assert_allclose(oc.mean_n, oc.patients.sum("dose"), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(oc.mean_n, (oc.sample_size * oc.n_patients).sum("n_patients"), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(oc.any_dlt, 1 - p[walked.ends.y.sum(axis=1) == 0].sum(axis=0), rtol=0, atol=1e-12)
+
+
+def test_chunks_have_their_own_patients():
+    once, twice = (dsf.simulate(DESIGNS["3+3"], TRUTHS[:1], n_trials=n, seed=5) for n in (10_000, 20_000))
+    assert not np.array_equal(once.selected, twice.selected)
+
+
+def test_a_rate_at_the_target_is_not_above_it():
+    standards = Standards(target=0.25, interval=(0.16, 0.33), margin=0.10, overdose_limit=0.33)
+    assert standards.highest_below(np.array([[0.10, 0.25, 0.40]])) == 1

@@ -69,3 +69,31 @@ def test_a_rule_is_called_once_a_distinct_state():
     dsf.lattice(design, n_doses=2)
     # Four outcomes of the first cohort, and for each four of the second.
     assert len(seen) == len(set(seen)) == 20
+
+
+class FirstCohortCounts(Design):
+    """Everybody at level 1; without a DLT in the first cohort the trial ends after three, which the counts do not tell."""
+
+    kind: ClassVar[str] = "first-cohort"
+    title: ClassVar[str] = "First cohort"
+    source: ClassVar[str] = "this test"
+    n_memory: ClassVar[int] = 1
+    own_reasons: ClassVar[dict[str, str]] = {"clean_start": "the first cohort had no DLT"}
+
+    def propose(self, states: States):
+        stops = (states.cohorts >= 3) & (states.memory[:, 0] == 0)
+        return np.where(stops, -1, 0), np.full(len(states), self.code("clean_start")), np.ones(states.n.shape, bool)
+
+    def remember(self, states, dose):
+        first = (states.last_y > 0).astype(np.int16)[:, None]
+        return np.where(states.cohorts[:, None] == 1, first, states.memory)
+
+    def conclude(self, states):
+        return np.where(states.y.sum(axis=1) < 2, 0, -1), np.zeros(len(states), bool)
+
+    def sentences(self):
+        return ["Everybody is treated at level 1."]
+
+
+def test_states_that_differ_in_memory_alone_stay_apart():
+    check_design(FirstCohortCounts(cohort_size=2, max_n=10))

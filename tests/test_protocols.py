@@ -1,5 +1,6 @@
 """The two shipped protocols: what they say, what is assumed, calendar time by hand, comparison and its files."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -194,3 +195,23 @@ def test_decision_tables():
     crm = {(row.level, row.n, row.dlts): row.next for row in dsf.decision_table(trial, "crm").itertuples()}
     assert crm[1, 6, 1] == "2"
     assert {crm[1, 3, t] for t in (0, 3)} == {"2", "stop"}
+
+
+def test_a_designs_own_table_comes_before_the_trials_settings():
+    table = protocol().model_dump()
+    table["designs"]["boin"] |= {"target": 0.30, "max_n": 12, "cohort_size": 2}
+    designs = build_designs(dsf.Protocol.read(table))
+    assert (designs["boin"].target, designs["boin"].max_n, designs["boin"].cohort_size) == (0.30, 12, 2)
+    assert (designs["boin-6"].target, designs["boin-6"].max_n, designs["boin-6"].cohort_size) == (0.25, 18, 3)
+
+
+def test_hash_is_that_of_the_file():
+    content = (peers.ROOT / "configs" / "nct05962762.toml").read_bytes()
+    assert protocol().sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_other_targets_are_judged_by_their_own_mtd():
+    oc = dsf.compare(protocol())
+    # Of .25, .40, .55 the nearest to .33 is the second, to .25 the first.
+    at = {"target": 0.33, "scenario": "low is MTD"}
+    np.testing.assert_allclose(oc.correct_by_target.sel(at), oc.selected_by_target.sel(at).sel(choice="2"), rtol=0, atol=1e-15)

@@ -122,7 +122,22 @@ def test_plain_rule_of_the_protocol_agrees():
             "stop, MTD level 3, not reached (that level or above): 0 DLTs in 3 patients at level 3: the top dose is tolerated",
         ),
         ({}, "1NNT 1N", "stay at level 1, 2 patients: 1 DLT in 4 patients at level 1"),
+        # A dose tolerated above one that is too toxic is not the MTD.
+        ({}, "1NNN 2NNN 1TTT", "stop, no MTD: 3 DLTs in 6 patients at level 1: the lowest dose is too toxic"),
+        # At the planned end, a trial that has ended by itself says so.
+        (
+            {"max_n": 6},
+            "1NNN 2NTT",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: that dose is too toxic and the dose below is the MTD",
+        ),
+        ({"max_n": 6, "six_at_mtd": True}, "1NNN 2NTT", "stop, no MTD: the largest sample is reached; no dose qualifies as MTD"),
+        ({"max_n": 9, "six_at_top": True}, "1NNN 2NNN 3NNN", "stop, MTD level 2: the largest sample is reached"),
     ],
 )
 def test_decisions_in_words(settings, outcomes, says):
     assert str(dsf.decide(dsf.ThreePlusThree(**settings), outcomes, n_doses=3)) == says
+
+
+def test_without_the_number_of_doses_one_more_is_assumed():
+    says = "escalate to level 3, 3 patients: 0 DLTs in 3 patients at level 2 (n_doses not given: level 3 is assumed to exist)"
+    assert str(dsf.decide(dsf.ThreePlusThree(), "1NNN 2NNN")) == says

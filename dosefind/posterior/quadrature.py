@@ -37,8 +37,8 @@ FLOOR = 1e-11
 BLOCK = 2**17
 # Log densities above this are far from underflow.
 SAFE_LOG = -600.0
-# How many times the density at the end of the grid is allowed for the tail beyond it.
-CUT_MARGIN = 100.0
+# The tail beyond the grid is taken for this many times the density at its end, both in prior standard deviations.
+CUT_MARGIN = 16.0
 
 Columns = Callable[[np.ndarray, float], np.ndarray]
 """Integrands: from nodes z (nodes,) and step to an array (nodes, k)."""
@@ -59,7 +59,7 @@ class _Grid:
 
     log_terms: np.ndarray
     columns: np.ndarray
-    log_step: float
+    step: float
 
 
 @dataclass
@@ -143,10 +143,10 @@ class Quadrature:
         np.exp(np.maximum(density, -690.0, out=density), out=density)
         fine, coarse = np.hsplit(density @ grid.columns, 2)
         values, coarse_values = fine[:, 1:] / fine[:, :1], coarse[:, 1:] / coarse[:, :1]
-        # What a cut-off tail can hold is of the order of the density at the cut.
-        edge = (density[:, 0] + density[:, -1]) / fine[:, 0]
+        # What a cut-off tail can hold is of the order of the posterior density at the cut.
+        edge = (density[:, 0] + density[:, -1]) / (fine[:, 0] * grid.step)
         error = np.abs(values - coarse_values) + (np.abs(coarse[:, 0] / fine[:, 0] - 1) + CUT_MARGIN * edge)[:, None]
-        return values, error, np.log(fine[:, 0]) + grid.log_step + top, edge > FLOOR / CUT_MARGIN
+        return values, error, np.log(fine[:, 0]) + np.log(grid.step / np.sqrt(2 * np.pi)) + top, edge > FLOOR / CUT_MARGIN
 
     def _grid(self, intervals: int, width: float) -> _Grid:
         if (intervals, width) not in self._grids:
@@ -161,5 +161,5 @@ class Quadrature:
             coarse = np.zeros_like(fine)
             coarse[::2] = 2 * np.column_stack([np.ones(len(z[::2])), self.columns(z[::2], 2 * step)])
             log_terms = np.vstack([log_p.T, log_q.T, -(z**2) / 2])
-            self._grids[intervals, width] = _Grid(log_terms, np.hstack([fine, coarse]), float(np.log(step / np.sqrt(2 * np.pi))))
+            self._grids[intervals, width] = _Grid(log_terms, np.hstack([fine, coarse]), step)
         return self._grids[intervals, width]

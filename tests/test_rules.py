@@ -1,0 +1,23 @@
+"""Rules that designs share: what counts as a tie, and which of several doses is taken."""
+
+import numpy as np
+
+from dosefind.designs.rules import above, at_least, highest, nearest
+
+
+def test_rounding_is_a_tie():
+    # In doubles .1 + .2 is above .3, and .35 - .25 below .25 - .15.
+    value, bound = np.array([0.1 + 0.2]), 0.3
+    assert value > bound
+    assert not above(value, bound)
+    assert at_least(bound, value)
+    assert nearest(np.array([[0.15, 0.35]]), 0.25, np.ones((1, 2), bool)) == 0
+
+
+def test_which_dose_is_taken():
+    rates, allowed = np.array([[0.1, 0.2, 0.3, 0.4]]), np.array([[True, False, True, False]])
+    assert nearest(rates, 0.2, ~allowed) == 1
+    assert nearest(rates, 0.2, allowed) == 0
+    assert nearest(rates, 0.2, np.zeros((1, 4), bool)) == -1
+    assert highest(allowed) == 2
+    assert highest(np.zeros((1, 4), bool)) == -1
