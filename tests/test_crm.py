@@ -231,7 +231,7 @@ def test_quadrature_of_a_posterior_far_from_its_prior(prior_sd, n):
 
 
 def test_the_error_estimate_covers_what_a_grid_cuts_off():
-    """A posterior beyond 5 prior standard deviations on a very fine grid of 8: only the tail is missing, and the estimate says so."""
+    """A posterior beyond 4 prior standard deviations on a very fine grid of 8: the tail alone is missing."""
     curve = CURVES["power"](skeleton=SKELETON, prior_sd=0.3)
     quadrature = Quadrature(curve, lambda z, step: (z * 0.3)[:, None])
     for n in (20, 40, 60):
