@@ -26,6 +26,7 @@ __all__ = [
     "curve_values",
     "found_problems",
     "number",
+    "of_type",
     "one_of",
     "probability",
     "shown_key",
@@ -227,6 +228,12 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or (high is not None and value > high):
         raise InputError(Problem(name, value, allowed))
     return int(value)
+
+
+def of_type(name: str, value: Any, kind: type, advice: str) -> None:
+    """Raise unless ``value`` is of the class ``kind``; ``advice`` says where one comes from."""
+    if not isinstance(value, kind):
+        raise InputError(Problem(name, value, f"must be a {kind.__name__}: {advice}"))
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:

@@ -33,6 +33,11 @@ class _Commands(click.Group):
                 raise
             click.echo(f"dosefind: error: {error}", err=True)
             ctx.exit(2)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            click.echo(f"dosefind: error: {error.strerror or error}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("dosefind: interrupted, nothing was written", err=True)
             ctx.exit(130)

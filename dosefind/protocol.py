@@ -237,6 +237,16 @@ class Protocol(Settings):
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
         return marked + [Assumption(key, value, "dosefind's default") for key, value in _defaults(self)]
 
+    def timing_words(self) -> str:
+        """What `least_days` rests on, in words."""
+        words = f"{self.treatment.dlt_window_days}-day DLT window, the last one included"
+        stagger = self.treatment.stagger
+        if stagger is None:
+            return words
+        levels = "every level" if stagger.levels == "all" else f"level {', '.join(map(str, stagger.levels))}"
+        whom = "between patients" if stagger.patients == "every" else "after the first patient"
+        return f"{words}; {stagger.days} days {whom} at {levels}"
+
     def least_days(self, n: np.ndarray, visits: np.ndarray) -> np.ndarray:
         """Least calendar time of trials in days.
 

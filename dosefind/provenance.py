@@ -114,18 +114,23 @@ def file_names(stem: str) -> list[str]:
 
 
 def _tidy(result: xr.Dataset) -> pd.DataFrame:
-    """One row a figure: its name, its coordinates, its value and its standard error if it has one."""
+    """One row a figure: its name, its coordinates, its value and its standard error if it has one; true MTDs as columns."""
     import pandas as pd
 
     frames = []
     for name, variable in result.data_vars.items():
-        if str(name).endswith("_se") or not variable.dims:
+        if str(name).endswith("_se") or not variable.dims or variable.dtype.kind == "U":
             continue
         frame = variable.drop_vars("dose_amount", errors="ignore").to_series().rename("value").reset_index()
         frame.insert(0, "figure", name)
         if f"{name}_se" in result:
             frame["standard_error"] = result[f"{name}_se"].to_series().to_numpy()
-        frames.append(frame.astype({"value": object}))
+        # The names of the doses that are right stand beside the figures of their scenario and target.
+        beside = result["true_mtd_by_target"] if "target" in variable.dims else result["true_mtd"]
+        rows = frame[list(beside.dims)]
+        frames.append(
+            frame.assign(true_mtd=rows.merge(beside.to_series().rename("true_mtd").reset_index(), how="left")["true_mtd"])
+        )
     return pd.concat(frames, ignore_index=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["assumed", "comparison", "frame", "show"]
 
-# Wide enough for every table here; a narrower terminal folds them.
+# Text is folded at the terminal's width, at most here; tables take what they need, so that no figure is ever cut.
 _WIDTH = 118
+_TABLE_WIDTH = 1000
 _INDENT = "    "
 
 # Figure, heading, whether it is a probability (shown in percent), digits.
@@ -42,12 +44,8 @@ _COST = [
 
 
 def show(content: Any) -> None:
-    """Print to standard output; without colour and trailing blanks where it is not a terminal."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if console.is_terminal:
-        console.print(content)
-        return
-    console = Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
+    """Print to standard output, without trailing blanks; in colour only where it is a terminal that wants it."""
+    console = Console(highlight=False, markup=False, emoji=False, width=_TABLE_WIDTH)
     with console.capture() as capture:
         console.print(content)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
@@ -74,6 +72,7 @@ def comparison(oc: xr.Dataset) -> Group:
     if "target" in oc.dims:
         parts.append(_by_target(values))
     parts.append(_rules(json.loads(oc.attrs["rules"])))
+    parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))
     parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
     parts.append(assumed(json.loads(oc.attrs["assumptions"]), oc.attrs["without_effect"]))
     return Group(*parts)
@@ -87,7 +86,7 @@ def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
         out.add_column(str(name), justify="left" if text else "right")
     for row in table.itertuples(index=False):
         out.add_row(*(_cell(value) for value in row))
-    return Group(Text(title, "bold"), *([Text(textwrap.fill(note, _WIDTH))] if note else []), out)
+    return Group(Text(title, "bold"), *([_folded(note)] if note else []), out)
 
 
 def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
@@ -155,11 +154,11 @@ def _by_target(values: dict[str, Any]) -> Group:
     for name in values["scenario"]:
         table.add_column(str(name), justify="right")
     for t, target in enumerate(values["target"]):
+        table.add_row(f"{target:g}", "true MTD", *map(str, values["true_mtd_by_target"][t]), style="dim")
         for d, design in enumerate(values["design"]):
-            table.add_row(
-                f"{target:g}" if d == 0 else "", str(design), *(f"{100 * p:.1f}" for p in values["correct_by_target"][t, d])
-            )
-    return Group(Text("\nOther targets: probability (%) that the MTD for that target is named", "bold"), table)
+            table.add_row("", str(design), *(f"{100 * p:.1f}" for p in values["correct_by_target"][t, d]))
+    title = "\nOther targets: probability (%) that the MTD for that target is named, each design made anew for it"
+    return Group(Text(title, "bold"), table)
 
 
 def _rules(rules: dict[str, list[str]]) -> Group:
@@ -168,6 +167,13 @@ def _rules(rules: dict[str, list[str]]) -> Group:
         parts.append(Text(f"{name}"))
         parts += [_indented(sentence) for sentence in sentences]
     return Group(*parts)
+
+
+def _ends(sentences: dict[str, str], values: dict[str, Any]) -> Group:
+    """Why trials end, for the reasons that come up."""
+    shown = [name for name, share in zip(values["reason"], values["stopped"].max(axis=(0, 1)), strict=True) if share >= 0.005]
+    lines = [Text("\nWhy trials end (shares of 0.5% or more are shown)", "bold")]
+    return Group(*lines, *(_indented(f"{name}: {sentences[name]}.") for name in shown))
 
 
 def _definitions(texts: dict[str, str]) -> Group:
@@ -185,7 +191,7 @@ def _definitions(texts: dict[str, str]) -> Group:
         "above_mtd": "above MTD (patients)",
         "mean_n": "all",
     }
-    headings["reference_selected"] = "reference"
+    headings |= {"reference_selected": "reference", "reference_correct_highest": "reference, correct (alt.)"}
     lines = [Text("\nWhat the columns mean", "bold")]
     lines += [_indented(f"{heading}: {texts[name]}.") for name, heading in headings.items() if texts.get(name)]
     return Group(*lines)
@@ -198,12 +204,17 @@ def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> G
         shown = "" if key.startswith(("scenarios", "designs")) else f" = {value}"
         lines.append(_indented(f"{key}{shown}: {why}"))
     if without_effect:
-        lines.append(Text(textwrap.fill(f"Recorded, but no figure here depends on it: {without_effect}.", _WIDTH)))
+        lines.append(_folded(f"Recorded, but no figure here depends on it: {without_effect}."))
     return Group(*lines)
 
 
+def _folded(text: str, first: str = "", rest: str = "") -> Text:
+    width = max(60, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
+    return Text(textwrap.fill(text, width, initial_indent=first, subsequent_indent=rest))
+
+
 def _indented(text: str) -> Text:
-    return Text(textwrap.fill(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT * 2))
+    return _folded(text, _INDENT, _INDENT * 2)
 
 
 def _table() -> Table:

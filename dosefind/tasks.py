@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ._check import one_of, whole
+from ._check import of_type, one_of, whole
 from .config import build_designs
 from .designs import Design
 from .operating.lattice import lattice
@@ -22,7 +22,7 @@ from .operating.reference import reference_selection
 from .operating.simulation import simulated_figures
 from .operating.tally import FIGURES, Figures
 from .operating.walk import DEFAULT_MEMORY
-from .protocol import Protocol
+from .protocol import Assumption, Protocol
 from .provenance import versions
 from .trial import Cohort, choice_labels, parse_outcomes
 
@@ -105,6 +105,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     >>> print(decide(BOIN(target=0.30), "1NNN 2NNT", n_doses=3))
     stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 between 0.236 and 0.359
     """
+    of_type("design", design, Design, "such as BOIN(target=0.25)")
     if isinstance(outcomes, str) or not isinstance(outcomes, Sequence) or not all(isinstance(c, Cohort) for c in outcomes):
         cohorts = parse_outcomes(outcomes)  # type: ignore[arg-type]
     else:
@@ -175,6 +176,7 @@ def compare(
     >>> oc.selected.sel(design="3+3", scenario="middle is MTD").round(3).values
     array([0.094, 0.363, 0.375, 0.168])
     """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     one_of("method", method, ("exact", "simulate"))
     whole("n_trials", n_trials, 2)
     whole("seed", seed, 0)
@@ -207,9 +209,10 @@ def compare(
     for name, text in definitions(standards).items():
         if name in result:
             result[name].attrs["definition"] = text
-    made = {"method": "exact" if method == "exact" else "simulated"} | (
-        {"n_trials": n_trials, "seed": seed} if method == "simulate" else {}
-    )
+    result["days"].attrs["definition"] += f" ({protocol.timing_words()})"
+    sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
+    result["reason"].attrs["definition"] = json.dumps(sentences)
+    made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
     rules = json.dumps({name: design.rules() for name, design in designs.items()})
     return result.assign_attrs(made | stamp(protocol) | {"rules": rules})
 
@@ -290,15 +293,17 @@ def _other_targets(protocol: Protocol, standards: Standards, figures_of: Any) ->
     rates = protocol.target.sensitivity
     if not rates:
         return {}
-    selected, correct = [], []
+    selected, correct, mtd = [], [], []
     for rate in rates:
         designs = build_designs(protocol, rate)
         chosen = np.stack([figures_of(design)[0]["selected"] for design in designs.values()])
         other = Standards(rate, standards.interval, standards.margin, standards.overdose_limit)
         selected.append(chosen)
+        mtd.append(np.array(choice_labels(protocol.n_doses))[other.true_mtd(protocol.truths) + 1])
         correct.append(judged(chosen, protocol.truths, other)["correct"])
     return {
         "target": ("target", list(rates)),
+        "true_mtd_by_target": (("target", "scenario"), np.array(mtd)),
         "selected_by_target": (("target", "design", "scenario", "choice"), np.array(selected)),
         "correct_by_target": (("target", "design", "scenario"), np.array(correct)),
     }
@@ -321,8 +326,18 @@ def stamp(protocol: Protocol) -> dict[str, Any]:
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),
         "without_effect": ", ".join(key for key in _RECORDED_ONLY if _given(protocol, key)),
-        "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in protocol.assumptions()]),
+        "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in _assumed(protocol)]),
     }
+
+
+def _assumed(protocol: Protocol) -> list[Assumption]:
+    """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
+    found = protocol.assumptions()
+    for name, design in build_designs(protocol).items():
+        unset = {key: getattr(design, key) for key in type(design).model_fields if key not in design.model_fields_set}
+        shown = {key: value for key, value in unset.items() if value is not None}
+        found.append(Assumption(f"designs.{name}", shown, f"defaults of this kind of design: {_plain(shown)}"))
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -355,6 +370,7 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     pandas.DataFrame
         One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
     """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     designs = build_designs(protocol)
     one_of("design", design, designs)
     return paths_of(designs[design], parse_outcomes(outcomes), protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
@@ -376,6 +392,7 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
         The design's own table where its decisions depend on the current dose alone; else the next level after each number of
         DLTs at each dose, reached by a straight climb. ``attrs["note"]`` says which.
     """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     designs = build_designs(protocol)
     one_of("design", design, designs)
     chosen = designs[design]

@@ -1060,8 +1060,8 @@ FAULTS = (
     Fault(
         "a stagger after the first patient holds for every one",
         PROTOCOL,
-        'if stagger.patients == "every" else',
-        "if True else",
+        'n - cohorts if stagger.patients == "every" else',
+        "n - cohorts if True else",
         "test_protocols.py::test_least_calendar_time_of_other_staggers",
     ),
     Fault(

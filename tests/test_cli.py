@@ -1,5 +1,6 @@
 """The command line as its users meet it: what goes where, formats, files, exit status."""
 
+import contextlib
 import json
 import os
 import re
@@ -107,6 +108,28 @@ def test_as_a_process_in_a_pipe():
     )
     assert process.stderr == ""
     assert "escalate_if_dlt_le" in process.stdout
+
+
+def test_a_narrow_terminal_cuts_nothing():
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "dosefind.cli", "compare", CONFIG]
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "60"})
+    os.close(theirs)
+    text = ""
+    # Linux ends a terminal whose other side is closed with an error.
+    with open(ours, encoding="utf-8", errors="replace") as terminal, contextlib.suppress(OSError):
+        while part := terminal.read(1024):
+            text += part
+    assert process.wait() == 0
+    assert "\u2026" not in text
+    assert re.search(r"boin-6-stay.* 0\.0 ", text)
+
+
+def test_a_full_disk_is_one_line():
+    command = f"{sys.executable} -m dosefind.cli compare {CONFIG} > /dev/full"
+    process = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr == "dosefind: error: No space left on device\n"
 
 
 def test_a_closed_pipe_ends_quietly():

@@ -158,8 +158,17 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     np.testing.assert_array_equal(selected, oc.selected.values.ravel())
     assert set(rows.config_sha256) == {protocol().sha256}
     assumed = pd.read_csv(tmp_path / "one" / "compare-assumed.csv", dtype=str, keep_default_na=False)
-    assert assumed.key.tolist() == [a.key for a in protocol().assumptions()]
+    stated = [a.key for a in protocol().assumptions()]
+    # After what the protocol assumes, the defaults of each design.
+    assert assumed.key.tolist() == stated + [f"designs.{name}" for name in protocol().designs]
     assert assumed.set_index("key").value["target.rate"] == "0.25"
+    assert "prior_sd" in assumed[assumed.key == "designs.crm"].why.iloc[-1]
+    # Figures are numbers to whoever reads the file; the dose that is right stands beside them.
+    figures = pd.read_csv(tmp_path / "one" / "compare.csv")
+    assert figures.value.dtype == float
+    assert (figures[figures.scenario == "middle is MTD"].true_mtd.iloc[0], set(figures.seed)) == ("2", {1})
+    other = figures[(figures.figure == "correct_by_target") & (figures.scenario == "low is MTD") & (figures.target == 0.33)]
+    assert set(other.true_mtd) == {"2"}
 
 
 def test_formulas_in_names_are_text_in_csv(tmp_path):

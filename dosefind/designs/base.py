@@ -103,13 +103,19 @@ class Design(Settings, ABC):
     }
     own_reasons: ClassVar[dict[str, str]] = {}
 
-    start: Count = 1
-    cohort_size: Count | tuple[Count, ...] = 3
-    max_n: Count | None = None
-    max_n_per_dose: Count | None = None
-    stop_n: Count | None = None
-    stop_n_at: Literal["any", "chosen", "stay"] | Count = "any"
-    n_doses: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
+    start: Count = Field(default=1, description="level (from 1) of the first cohort")
+    cohort_size: Count | tuple[Count, ...] = Field(
+        default=3, description="patients a cohort, or a list of sizes whose last is repeated"
+    )
+    max_n: Count | None = Field(default=None, description="largest sample")
+    max_n_per_dose: Count | None = Field(
+        default=None, description="most patients on one dose; choosing a full dose stops the trial"
+    )
+    stop_n: Count | None = Field(default=None, description="stop when this many patients are at the place that stop_n_at names")
+    stop_n_at: Literal["any", "chosen", "stay"] | Count = Field(
+        default="any", description="any dose, the dose chosen for the next cohort, the dose where the rule would stay, or a level"
+    )
+    n_doses: Annotated[int, Field(ge=1, le=30, strict=True)] | None = Field(default=None, description="number of dose levels")
 
     def __init__(self, **settings: Any) -> None:
         # NumPy's scalars are numbers to a user, not to strict settings.
@@ -278,7 +284,7 @@ class Design(Settings, ABC):
             lines.append(f"At most {self.max_n_per_dose} patients on a dose: when the rule chooses a full dose, the trial stops.")
         if self.stop_n is not None:
             place = f"at level {self.stop_n_at}" if isinstance(self.stop_n_at, int) else _PLACES[self.stop_n_at]
-            lines.append(f"Stop when {self.stop_n} patients are {place}.")
+            lines.append(f"Stop when {self.stop_n} or more patients are {place}.")
         if self.max_n is not None:
             lines.append(f"At most {self.max_n} patients in all; the last cohort is cut short if need be.")
         return lines

@@ -209,7 +209,8 @@ class BOIN(Design):
         low, high = self.boundaries
         rules = [
             f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is at most {low:.4f}, de-escalate "
-            f"when it is above {high:.4f}, else stay.",
+            f"when it is above {high:.4f}, else stay (rates of {self.rates[0]:.4g} and "
+            f"{self.rates[1]:.4g} deemed too low and too toxic).",
             f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1) is "
             "eliminated with all doses above, judged on all data to date; if the lowest is eliminated, the trial stops without "
             "an MTD.",

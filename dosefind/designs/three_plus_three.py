@@ -119,6 +119,7 @@ class ThreePlusThree(Design):
             if self.six_at_mtd
             else "also where it has three patients only"
         )
+        six = " by six patients" if self.six_at_mtd else ""
         top = "six patients" if self.six_at_top else "0 of 3 or at most 1 of 6"
         return [
             "0 DLTs in three patients: escalate to the next dose.",
@@ -132,5 +133,5 @@ class ThreePlusThree(Design):
                 if self.start > 1
                 else []
             ),
-            *(["If the largest sample ends the trial, the MTD is the highest dose tolerated so far."] if self.max_n else []),
+            *([f"If the largest sample ends the trial, the MTD is the highest dose tolerated so far{six}."] if self.max_n else []),
         ]

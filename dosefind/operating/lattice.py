@@ -17,7 +17,7 @@ from .._check import InputError, Problem, curve_values, probability, whole
 from ..designs import Design
 from ..designs.rules import above
 from ..trial import States, choice_labels
-from .tally import FIGURES, Days, EndedTrials, Figures
+from .tally import DEFINITIONS, FIGURES, Days, EndedTrials, Figures
 from .walk import DEFAULT_MEMORY, Ends, walk
 
 if TYPE_CHECKING:
@@ -217,7 +217,12 @@ def labelled(values: dict[str, np.ndarray], design: Design, coords: Mapping[str,
     import xarray as xr
 
     data = {
-        f"{name}{suffix}": (("scenario", *((FIGURES[name],) if FIGURES[name] else ())), array) for name, array in values.items()
+        f"{name}{suffix}": (
+            ("scenario", *((FIGURES[name],) if FIGURES[name] else ())),
+            array,
+            {"definition": f"standard error of {name}" if suffix else DEFINITIONS[name]},
+        )
+        for name, array in values.items()
     }
     extents = {
         "choice": choice_labels(len(coords["dose"])),

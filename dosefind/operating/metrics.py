@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..designs.rules import above, at_least, highest, nearest
+from .tally import DEFINITIONS
 
 __all__ = ["Standards", "above_mtd", "definitions", "judged"]
 
@@ -88,33 +89,27 @@ def definitions(standards: Standards) -> dict[str, str]:
     low, high = standards.interval
     t, limit = standards.target, standards.overdose_limit
     return {
+        **DEFINITIONS,
         "p_true": "true DLT rate of the dose in this scenario",
         "true_mtd": f"dose whose true DLT rate is nearest to {t:g}, the lower on ties; none if the lowest dose has a rate above "
         f"{t + standards.margin:g}",
+        "true_mtd_by_target": "the same for another target",
         "highest_mtd": f"highest dose whose true DLT rate is at most {t:g}, else none",
-        "selected": "probability that the design names this dose, or none, as MTD at the end",
-        "not_reached": "probability that the top dose is named and the design's rule would have escalated from it (the CRM: its "
-        "estimate there lies below the rate given among its rules; plain rules never say so)",
         "correct": "probability that the true MTD is named",
         "correct_highest": "probability that the alternative true MTD is named",
         "n_acceptable": f"number of doses with a true DLT rate in [{low:g}, {high:g})",
         "acceptable": f"probability that a dose with a true DLT rate in [{low:g}, {high:g}) is named; - where there is none",
         "under_selected": "probability that a dose below the true MTD is named, or none where there is one",
         "over_selected": "probability that a dose above the true MTD is named, or any where there is none",
-        "patients": "expected number of patients treated at the dose",
-        "dlts": "expected number of DLTs at the dose",
-        "treated_from": "expected number of patients treated at the dose or above",
         "above_mtd": "expected number of patients treated above the true MTD",
-        "any_dlt": "probability of at least one DLT in the trial",
-        "over_60": f"probability that more than 60% of the patients are treated at doses with a true DLT rate above {limit:g}",
-        "over_80": f"probability that more than 80% of the patients are treated at doses with a true DLT rate above {limit:g}",
-        "stopped": "probability that the trial ends for this reason; a trial that ends for another can still name no dose",
-        "sample_size": "probability of this number of patients in all",
-        "mean_n": "expected number of patients in all",
-        "days": "expected least calendar time in days: every cohort waits for the DLT windows of the one before, patients arrive "
-        "when allowed",
-        "reference_selected": "choice with every patient's outcome known at every dose, same largest sample; of doses with equal "
-        "counts below the target the highest (a reference, not a bound)",
+        "over_60": DEFINITIONS["over_60"].replace("overdose_limit", f"{limit:g}"),
+        "over_80": DEFINITIONS["over_80"].replace("overdose_limit", f"{limit:g}"),
+        "selected_by_target": "selected, each design made anew for another target (a skeleton given as numbers stays as it is)",
+        "correct_by_target": "probability that the true MTD for that target is named",
+        "reference_selected": "choice with every patient's outcome known at every dose, at the same largest sample: the dose whose "
+        "share of DLTs is nearest to the target, none if that of the lowest is above the target by more than the margin; of doses "
+        "with equal counts below the target the highest (a reference, not a bound)",
         "reference_correct": "probability that the reference names the true MTD",
-        "reference_correct_highest": "probability that the reference, by the alternative definition, names the alternative MTD",
+        "reference_correct_highest": "probability that the highest dose whose share of DLTs is at most the target, a choice "
+        "other than the one shown, is the alternative true MTD",
     }

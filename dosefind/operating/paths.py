@@ -70,11 +70,15 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
         states = replace(states, memory=decision.memory).follow(parent, dose, sizes, dlts)
         decision = design.decide(states)
     table = pd.concat(finished, ignore_index=True)
-    return (
-        _with_probabilities(table, before, truths, names)
-        .drop(columns=["n", "y"])
-        .sort_values("path", key=lambda c: c.map(_order), ignore_index=True)
+    note = (
+        "A path is given with the DLTs of a cohort last; ways: orders in which its patients can have these outcomes; next, "
+        "reason: the decision after it; mtd: what is named where it stops; under each scenario the probability of the path, all "
+        "orders together."
     )
+    shown = _with_probabilities(table, before, truths, names).drop(columns=["n", "y"])
+    shown = shown.sort_values("path", key=lambda column: column.map(_order), ignore_index=True)
+    shown.attrs["note"] = note
+    return shown
 
 
 def _rows(design: Design, states: States, decision: Decision, text: list[str], ways: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
