@@ -105,7 +105,7 @@ class Quadrature:
         ArithmeticError
             If a posterior is too narrow for the finest grid.
         """
-        n, y = np.asarray(n, float), np.asarray(y, float)
+        n, y = np.asarray(n), np.asarray(y)
         intervals = np.full(len(n), self.curve.first_intervals)
         width = np.full(len(n), HALF_WIDTH)
         values, error, log_evidence, cut = self._on_grid(self.curve.first_intervals, HALF_WIDTH, n, y)
@@ -133,7 +133,10 @@ class Quadrature:
 
     @staticmethod
     def _block(grid: _Grid, buffer: np.ndarray, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        density = np.matmul(np.column_stack([y, n - y, np.ones(len(n))]), grid.log_terms, out=buffer[: len(n)])
+        doses = n.shape[1]
+        counts = np.ones((len(n), 2 * doses + 1))
+        counts[:, :doses], counts[:, doses:-1] = y, n - y
+        density = np.matmul(counts, grid.log_terms, out=buffer[: len(n)])
         top = np.zeros(len(n))
         # No node can underflow everywhere if the middle one, where the curve is the skeleton, does not.
         if density[:, density.shape[1] // 2].min(initial=0) < SAFE_LOG:
