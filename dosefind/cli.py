@@ -126,6 +126,7 @@ def table(config: Path, design: str, as_json: bool, seed: int, out: Path | None,
 
     _tabulate(
         config,
+        design,
         "table",
         lambda protocol: tasks.decision_table(protocol, design),
         f"Decision table of {design}",
@@ -149,6 +150,7 @@ def paths(config: Path, design: str, cohorts: int, outcomes: str, as_json: bool,
     title = f"Paths of the next {cohorts} cohort{'s' * (cohorts != 1)} of {design}" + (f" after {outcomes}" if outcomes else "")
     _tabulate(
         config,
+        design,
         "paths",
         lambda protocol: tasks.paths(protocol, design, cohorts=cohorts, outcomes=outcomes),
         title,
@@ -179,6 +181,7 @@ def schema(as_json: bool, seed: int, out: Path | None, force: bool) -> None:
 
 def _tabulate(
     config: Path,
+    design: str,
     stem: str,
     make: Callable[[Protocol], pd.DataFrame],
     title: str,
@@ -197,7 +200,7 @@ def _tabulate(
         provenance.refuse_to_overwrite(out, provenance.file_names(stem), force)
     protocol = load_protocol(config)
     frame = make(protocol)
-    stamp = {**tasks.stamp(protocol), "method": "exact", "seed": seed, **frame.attrs}
+    stamp = {**tasks.stamp(protocol, design), "method": "exact", "seed": seed, **frame.attrs}
     if out is not None:
         _say_saved(out, provenance.save_table(frame, stamp, out, stem))
     if as_json:

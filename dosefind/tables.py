@@ -66,6 +66,7 @@ def comparison(oc: xr.Dataset) -> Group:
     parts: list[Any] = [
         Text(f"{oc.attrs['protocol']}: designs compared under {len(values['scenario'])} scenarios. {made}", "bold"),
         Text(f"Dose levels, {unit}: {doses}."),
+        *([Text("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
     ]
     for scenario in range(len(values["scenario"])):
         parts += _scenario(values, scenario)

@@ -318,15 +318,19 @@ def _given(protocol: Protocol, key: str) -> bool:
     return getattr(getattr(protocol, part), name) is not None
 
 
-def stamp(protocol: Protocol) -> dict[str, Any]:
-    """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold."""
+def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
+    """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
+
+    Of a result of one ``design``, what is assumed of the others is left out.
+    """
+    assumed = [a for a in _assumed(protocol) if design is None or not a.key.startswith("designs.") or a.key == f"designs.{design}"]
     return {
         "protocol": protocol.record.id,
         "config": protocol.file,
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),
         "without_effect": ", ".join(key for key in _RECORDED_ONLY if _given(protocol, key)),
-        "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in _assumed(protocol)]),
+        "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in assumed]),
     }
 
 

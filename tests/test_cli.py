@@ -82,6 +82,9 @@ def test_json_and_files(words, keys, tmp_path):
 def test_paths_after_outcomes():
     text = run("paths", CONFIG, "--design", "3+3", "--cohorts", "1", "--outcomes", "1NNN 2NNT").stdout
     assert "after 1NNN 2NNT" in text
+    # What is assumed of this design, and not of the others.
+    assert "designs.3+3: " in text
+    assert "designs.crm: " not in text
     assert "2TTT" in text
 
 
