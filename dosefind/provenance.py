@@ -31,11 +31,11 @@ def versions() -> dict[str, str]:
 
 def refuse_to_overwrite(folder: Path, names: list[str], force: bool) -> None:
     """Raise `InputError` if the folder cannot take these files; called before any work is done."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir():
-        raise InputError("is a file, not a folder", source=str(there))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError("is a folder in which nothing may be written", source=str(there))
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError("is a file, not a folder", source=str(nearest))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError("is a folder in which nothing may be written", source=str(nearest))
     blocked = [name for name in names if (folder / name).is_dir()]
     if blocked:
         raise InputError(f"has a folder named {blocked[0]}, where a file must go", source=str(folder))

@@ -204,7 +204,7 @@ def compare(
     if method == "simulate":
         errors |= {name: np.sqrt(np.maximum(p * (1 - p), 0) / n_trials) for name, p in chances.items()}
         errors["above_mtd"] = above_mtd(errors["treated_from"], truths, standards)
-    result = _dataset(protocol, list(designs), values, errors, standards)
+    result = _dataset(protocol, designs, values, errors, standards)
     result = result.assign(_reference(protocol, standards)).assign(_other_targets(protocol, standards, figures_of))
     for name, text in definitions(standards).items():
         if name in result:
@@ -245,7 +245,9 @@ def _all_reasons(designs: Mapping[str, Design]) -> list[str]:
     return list(dict.fromkeys(reason for design in designs.values() for reason in design.reasons))
 
 
-def _dataset(protocol: Protocol, names: list[str], values: Figures, errors: Figures, standards: Standards) -> xr.Dataset:
+def _dataset(
+    protocol: Protocol, designs: Mapping[str, Design], values: Figures, errors: Figures, standards: Standards
+) -> xr.Dataset:
     import xarray as xr
 
     truths = protocol.truths
@@ -265,12 +267,12 @@ def _dataset(protocol: Protocol, names: list[str], values: Figures, errors: Figu
     data["highest_mtd"] = ("scenario", labels[standards.highest_below(truths) + 1])
     amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})
     coords = {
-        "design": names,
+        "design": list(designs),
         "scenario": list(protocol.scenarios),
         "dose": np.arange(1, protocol.n_doses + 1),
         "dose_amount": amounts,
         "choice": labels,
-        "reason": _all_reasons(build_designs(protocol)),
+        "reason": _all_reasons(designs),
         "n_patients": np.arange(values["sample_size"].shape[-1]),
     }
     return xr.Dataset(data, coords)
@@ -374,10 +376,8 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     pandas.DataFrame
         One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
     """
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    designs = build_designs(protocol)
-    one_of("design", design, designs)
-    return paths_of(designs[design], parse_outcomes(outcomes), protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+    chosen = _named_design(protocol, design)
+    return paths_of(chosen, parse_outcomes(outcomes), protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
 
 
 def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
@@ -396,10 +396,7 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
         The design's own table where its decisions depend on the current dose alone; else the next level after each number of
         DLTs at each dose, reached by a straight climb. ``attrs["note"]`` says which.
     """
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    designs = build_designs(protocol)
-    one_of("design", design, designs)
-    chosen = designs[design]
+    chosen = _named_design(protocol, design)
     own = getattr(chosen, "table", None)
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
@@ -408,6 +405,13 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
         "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above."
     )
     return table.reset_index()
+
+
+def _named_design(protocol: Protocol, name: str) -> Design:
+    """The protocol's design of that name."""
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    designs = build_designs(protocol)
+    return designs[one_of("design", name, designs)]
 
 
 # Cohorts at one level that a decision table follows.
