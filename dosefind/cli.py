@@ -80,7 +80,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Every possible trial, or Monte Carlo.",
 )
-@click.option("--trials", type=click.IntRange(min=2), default=10_000, show_default=True, help="Trials a scenario, for simulate.")
+@click.option("--trials", type=click.IntRange(min=2), help="Trials a scenario, with --method simulate only.  [default: 10000]")
 @click.option(
     "--memory-limit",
     type=click.FloatRange(min=0, min_open=True),
@@ -91,7 +91,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 )
 @_common
 def compare(
-    config: Path, method: Any, trials: int, memory_limit: float, as_json: bool, seed: int, out: Path | None, force: bool
+    config: Path, method: Any, trials: int | None, memory_limit: float, as_json: bool, seed: int, out: Path | None, force: bool
 ) -> None:
     """Operating characteristics of the config's designs under its scenarios."""
     from . import provenance, tasks
@@ -101,7 +101,10 @@ def compare(
         provenance.refuse_to_overwrite(out, provenance.file_names("compare"), force)
     if not math.isfinite(memory_limit):
         raise click.BadParameter("must be a finite number of GiB, above 0.", param_hint="'--memory-limit'")
+    if trials is not None and method == "exact":
+        raise click.UsageError("--trials has no effect with the exact method: add --method simulate, or leave it out.")
     protocol = load_protocol(config)
+    trials = 10_000 if trials is None else trials
     if method == "simulate":
         click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)
     limit = int(memory_limit * 2**30)
@@ -164,7 +167,10 @@ def paths(config: Path, design: str, cohorts: int, outcomes: str, as_json: bool,
 @main.command()
 @_common
 def schema(as_json: bool, seed: int, out: Path | None, force: bool) -> None:
-    """JSON Schema of a config, for editors."""
+    """JSON Schema of a config, for editors.
+
+    It is JSON with or without --json; --out DIR writes it to DIR/schema.json.
+    """
     import json
 
     from . import provenance

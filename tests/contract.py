@@ -117,7 +117,9 @@ def check_against_plain_recursion(design: Design, n_doses: int) -> None:
 
 
 def check_words(design: Design) -> None:
-    """Rules are sentences, every reason has words, and settings survive a round trip."""
+    """The help names every shared setting, rules are sentences, reasons have words, and settings survive a round trip."""
+    for setting in Design.model_fields:
+        assert setting in (type(design).__doc__ or ""), setting
     for sentence in design.rules():
         assert sentence[0].isupper() or sentence[0].isdigit()
         assert sentence.endswith(".")

@@ -585,6 +585,7 @@ BOIN_OF = (CONFIG, "--design", "boin")
         (("table", CONFIG), ("Missing option '--design'",)),
         (("compare", CONFIG, "--method", "exactly"), ("'--method': 'exactly' is not one of 'exact', 'simulate'",)),
         (("compare", CONFIG, "--trials", "1"), ("'--trials': 1 is not in the range x>=2",)),
+        (("compare", CONFIG, "--trials", "100"), ("--trials has no effect with the exact method",)),
         (("compare", CONFIG, "--seed", "-1"), ("'--seed': -1 is not in the range x>=0",)),
         (("compare", CONFIG, "--seed", "one"), ("'--seed': 'one' is not a valid integer",)),
         (("compare", CONFIG, "--memory-limit", "0"), ("'--memory-limit': 0.0 is not in the range x>0",)),

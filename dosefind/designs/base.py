@@ -8,6 +8,7 @@ one file and one line in the registry of this package.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -145,6 +146,12 @@ class Design(Settings, ABC):
                 if isinstance(level, int) and level > self.n_doses:
                     raise ValueError(f"{name} = {level} is not among the {self.n_doses} dose levels")
         return self
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Document the shared settings with each design's own, so that its help is complete."""
+        own, examples, rest = inspect.cleandoc(cls.__doc__ or "").partition("\nExamples\n")
+        cls.__doc__ = f"{own.rstrip()}\n{_SHARED_SETTINGS}\n{examples}{rest}"
 
     def with_settings(self, **changes: Any) -> Self:
         """The same design with some settings changed, checked again."""
@@ -290,6 +297,7 @@ class Design(Settings, ABC):
         return lines
 
 
+_SHARED_SETTINGS = inspect.cleandoc(Design.__doc__ or "").partition("----------\n")[2]
 _PLACES = {
     "any": "at any one dose",
     "chosen": "at the dose chosen for the next cohort",

@@ -291,7 +291,7 @@ class CRM(Design):
 
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Nearest dose, whether the lowest is too toxic, whether the rule would go above the top; each ``(states,)``."""
-        values, _, _ = self._decisive.expect(n, y, self._decided)
+        values = self._decisive.settle(n, y, self._decided)
         if self.recommend == "mean":
             rates = values[:, : len(self.levels)]
             best, beyond_top = nearest(rates, self.target, np.ones(rates.shape, bool)), above(self._top_edge[0], rates[:, -1])

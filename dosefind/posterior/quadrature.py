@@ -42,6 +42,8 @@ CUT_MARGIN = 16.0
 
 Columns = Callable[[np.ndarray, float], np.ndarray]
 """Integrands: from nodes z (nodes,) and step to an array (nodes, k)."""
+Settled = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From values and their errors, each (rows, k), to whether these values will do, (rows,)."""
 
 
 def below_weights(z: np.ndarray, step: float, bound: float) -> np.ndarray:
@@ -78,8 +80,31 @@ class Quadrature:
     columns: Columns
     _grids: dict[tuple[int, float], _Grid] = field(default_factory=dict, repr=False)
 
+    def settle(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> np.ndarray:
+        """Posterior expectations just good enough for what hangs on them.
+
+        All data sets are done in single precision first, with a bound on its rounding added to the error; those that
+        are not settled by that are done again by `expect`.
+
+        Parameters
+        ----------
+        n, y : (sets, doses) arrays
+            Patients and DLTs.
+        settled
+            From values (rows, k) and their errors (rows, k) to a bool array (rows,): whether these values will do.
+
+        Returns
+        -------
+        (sets, k) array
+            The expectations.
+        """
+        values, error = self._rough(np.asarray(n), np.asarray(y))
+        rows = np.flatnonzero(~settled(values, error))
+        values[rows] = self.expect(n[rows], y[rows], settled)[0]
+        return values
+
     def expect(
-        self, n: np.ndarray, y: np.ndarray, settled: Callable[[np.ndarray, np.ndarray], np.ndarray] = _settled_at_floor
+        self, n: np.ndarray, y: np.ndarray, settled: Settled = _settled_at_floor
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Posterior expectations, each data set on a grid fine enough for it.
 
@@ -88,8 +113,7 @@ class Quadrature:
         n, y : (sets, doses) arrays
             Patients and DLTs.
         settled
-            From values (rows, k) and their errors (rows, k) to a bool array (rows,): whether these values will do.
-            The default asks for errors below 1e-11.
+            As for `settle`. The default asks for errors below 1e-11.
 
         Returns
         -------
@@ -125,31 +149,18 @@ class Quadrature:
     def _on_grid(self, intervals: int, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Values, error, log evidence and whether the grid cuts the posterior off, with so many intervals over -+ width."""
         grid = self._grid(intervals, width)
-        rows = max(1, BLOCK // intervals)
-        # One buffer for all blocks: asking the system for fresh pages costs as much as filling them.
-        buffer = np.empty((min(rows, len(n)), intervals + 1))
-        parts = [self._block(grid, buffer, n[i : i + rows], y[i : i + rows]) for i in range(0, max(len(n), 1), rows)]
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+        return _by_blocks(lambda *block: _exactly(grid, *block), intervals + 1, n, y, float)
 
-    @staticmethod
-    def _block(grid: _Grid, buffer: np.ndarray, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        doses = n.shape[1]
-        counts = np.ones((len(n), 2 * doses + 1))
-        counts[:, :doses], counts[:, doses:-1] = y, n - y
-        density = np.matmul(counts, grid.log_terms, out=buffer[: len(n)])
-        top = np.zeros(len(n))
-        # No node can underflow everywhere if the middle one, where the curve is the skeleton, does not.
-        if density[:, density.shape[1] // 2].min(initial=0) < SAFE_LOG:
-            top = density.max(axis=1)
-            density -= top[:, None]
-        # exp is several times slower where it underflows.
-        np.exp(np.maximum(density, -690.0, out=density), out=density)
-        fine, coarse = np.hsplit(density @ grid.columns, 2)
-        values, coarse_values = fine[:, 1:] / fine[:, :1], coarse[:, 1:] / coarse[:, :1]
-        # What a cut-off tail can hold is of the order of the posterior density at the cut.
-        edge = (density[:, 0] + density[:, -1]) / (fine[:, 0] * grid.step)
-        error = np.abs(values - coarse_values) + (np.abs(coarse[:, 0] / fine[:, 0] - 1) + CUT_MARGIN * edge)[:, None]
-        return values, error, np.log(fine[:, 0]) + np.log(grid.step / np.sqrt(2 * np.pi)) + top, edge > FLOOR / CUT_MARGIN
+    def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Values and error on the first grid in single precision."""
+        grid = self._grid(self.curve.first_intervals, HALF_WIDTH)
+        # Relative to the middle node, nothing near the posterior underflows.
+        middle = grid.log_terms[:, self.curve.first_intervals // 2]
+        terms = (grid.log_terms - middle[:, None]).astype(np.float32)
+        single = _Grid(terms, grid.columns.astype(np.float32), grid.step)
+        # What overflows gets an infinite error.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _by_blocks(lambda *block: _roughly(single, middle, *block), len(terms.T), n, y, np.float32)
 
     def _grid(self, intervals: int, width: float) -> _Grid:
         if (intervals, width) not in self._grids:
@@ -166,3 +177,52 @@ class Quadrature:
             log_terms = np.vstack([log_p.T, log_q.T, -(z**2) / 2])
             self._grids[intervals, width] = _Grid(log_terms, np.hstack([fine, coarse]), step)
         return self._grids[intervals, width]
+
+
+def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
+    """Results of ``evaluate(counts, buffer)`` for so many data sets at a time that their node values stay in the cache."""
+    rows = max(1, BLOCK // nodes)
+    # One buffer for all blocks: asking the system for fresh pages costs as much as filling them.
+    buffer = np.empty((min(rows, len(n)), nodes), kind)
+    parts = []
+    for block in (slice(i, i + rows) for i in range(0, max(len(n), 1), rows)):
+        doses, size = n.shape[1], len(n[block])
+        counts = np.ones((size, 2 * doses + 1), kind)
+        counts[:, :doses], counts[:, doses:-1] = y[block], n[block] - y[block]
+        parts.append(evaluate(counts, buffer[:size]))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _exactly(grid: _Grid, counts: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Values, error, log evidence and whether the grid cuts the posterior off; ``density`` is a buffer."""
+    np.matmul(counts, grid.log_terms, out=density)
+    top = np.zeros(len(counts))
+    # No node can underflow everywhere if the middle one, where the curve is the skeleton, does not.
+    if density[:, density.shape[1] // 2].min(initial=0) < SAFE_LOG:
+        top = density.max(axis=1)
+        density -= top[:, None]
+    values, error, total, edge = _sums(grid, density, -690.0)
+    return values, error, np.log(total) + np.log(grid.step / np.sqrt(2 * np.pi)) + top, edge > FLOOR / CUT_MARGIN
+
+
+def _roughly(grid: _Grid, middle: np.ndarray, counts: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Values and error, rounding in single precision included; ``density`` is a buffer."""
+    values, error, total, _ = _sums(grid, np.matmul(counts, grid.log_terms, out=density), -80.0)
+    error[~np.isfinite(total)] = np.inf
+    # The terms that raise a node above the middle one sum to at most minus the middle's log density. A node that
+    # matters lies at most 40 below the middle, so its terms sum, in absolute value, to at most twice that and 40.
+    terms = counts.shape[1] * (40 - 2 * counts @ middle)
+    rounding = np.finfo(np.float32).eps * (terms + density.shape[1]) * 2 * np.abs(grid.columns).max()
+    return values.astype(float), error + rounding[:, None]
+
+
+def _sums(grid: _Grid, density: np.ndarray, least: float) -> tuple[np.ndarray, ...]:
+    """Values, their error, the sum of the density and the posterior density at the ends, from the log density."""
+    # exp is several times slower where it underflows.
+    np.exp(np.maximum(density, least, out=density), out=density)
+    fine, coarse = np.hsplit(density @ grid.columns, 2)
+    values, coarse_values = fine[:, 1:] / fine[:, :1], coarse[:, 1:] / coarse[:, :1]
+    # What a cut-off tail can hold is of the order of the posterior density at the cut.
+    edge = (density[:, 0] + density[:, -1]) / (fine[:, 0] * grid.step)
+    error = np.abs(values - coarse_values) + (np.abs(coarse[:, 0] / fine[:, 0] - 1) + CUT_MARGIN * edge)[:, None]
+    return values, error, fine[:, 0], edge
