@@ -152,14 +152,14 @@ class Quadrature:
         return _by_blocks(lambda *block: _exactly(grid, *block), intervals + 1, n, y, float)
 
     def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values and error on the first grid in single precision."""
-        grid = self._grid(self.curve.first_intervals, HALF_WIDTH)
+        """Values and error on the middle three quarters of the first grid, in single precision."""
+        grid = self._grid(self.curve.first_intervals // 4 * 3, HALF_WIDTH * 0.75)
         # Relative to the middle node, nothing near the posterior underflows.
-        middle = grid.log_terms[:, self.curve.first_intervals // 2]
+        middle = grid.log_terms[:, len(grid.columns) // 2]
         terms = (grid.log_terms - middle[:, None]).astype(np.float32)
         single = _Grid(terms, grid.columns.astype(np.float32), grid.step)
         # What overflows gets an infinite error.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return _by_blocks(lambda *block: _roughly(single, middle, *block), len(terms.T), n, y, np.float32)
 
     def _grid(self, intervals: int, width: float) -> _Grid:
@@ -201,13 +201,14 @@ def _exactly(grid: _Grid, counts: np.ndarray, density: np.ndarray) -> tuple[np.n
     if density[:, density.shape[1] // 2].min(initial=0) < SAFE_LOG:
         top = density.max(axis=1)
         density -= top[:, None]
-    values, error, total, edge = _sums(grid, density, -690.0)
+    # exp is several times slower where it underflows.
+    values, error, total, edge = _sums(grid, np.maximum(density, -690.0, out=density))
     return values, error, np.log(total) + np.log(grid.step / np.sqrt(2 * np.pi)) + top, edge > FLOOR / CUT_MARGIN
 
 
 def _roughly(grid: _Grid, middle: np.ndarray, counts: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
     """Values and error, rounding in single precision included; ``density`` is a buffer."""
-    values, error, total, _ = _sums(grid, np.matmul(counts, grid.log_terms, out=density), -80.0)
+    values, error, total, _ = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
     error[~np.isfinite(total)] = np.inf
     # The terms that raise a node above the middle one sum to at most minus the middle's log density. A node that
     # matters lies at most 40 below the middle, so its terms sum, in absolute value, to at most twice that and 40.
@@ -216,10 +217,9 @@ def _roughly(grid: _Grid, middle: np.ndarray, counts: np.ndarray, density: np.nd
     return values.astype(float), error + rounding[:, None]
 
 
-def _sums(grid: _Grid, density: np.ndarray, least: float) -> tuple[np.ndarray, ...]:
+def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, ...]:
     """Values, their error, the sum of the density and the posterior density at the ends, from the log density."""
-    # exp is several times slower where it underflows.
-    np.exp(np.maximum(density, least, out=density), out=density)
+    np.exp(density, out=density)
     fine, coarse = np.hsplit(density @ grid.columns, 2)
     values, coarse_values = fine[:, 1:] / fine[:, :1], coarse[:, 1:] / coarse[:, :1]
     # What a cut-off tail can hold is of the order of the posterior density at the cut.
