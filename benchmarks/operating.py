@@ -67,7 +67,7 @@ from dosefind import BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lat
 from dosefind.designs import Design
 from dosefind.operating.simulation import simulated_figures
 from dosefind.operating.walk import DEFAULT_MEMORY, WalkTooLarge
-from dosefind.posterior.quadrature import HALF_WIDTH, Quadrature
+from dosefind.posterior.quadrature import HALF_WIDTH, Nodes, Quadrature
 from dosefind.provenance import refuse_to_overwrite, versions, write_whole
 from dosefind.trial import COUNT
 
@@ -401,9 +401,13 @@ def measure_fits(model: str) -> dict[str, Any]:
     """Speed and worst error of the posterior mean on fixed grids and on the adaptive one."""
     design, n, y = data_sets(model)
     assert isinstance(design, CRM)
-    sd = design.prior_sd
-    quadrature = Quadrature(design.curve, lambda z, step: (z * sd)[:, None])
-    exact = quadrature._on_grid(REFERENCE_GRID, HALF_WIDTH, n, y)[0]
+    quadrature = Quadrature(design.curve, Nodes.parameters)
+
+    def on_grid(intervals: int) -> tuple[np.ndarray, ...]:
+        halvings = np.log2(design.curve.first_step[0] * intervals / (2 * HALF_WIDTH))
+        return quadrature._on_grid(halvings, HALF_WIDTH, n, y)
+
+    exact = on_grid(REFERENCE_GRID)[0]
     lines: list[dict[str, Any]] = []
 
     def line(grid: str, fit: Callable[[], tuple[np.ndarray, ...]]) -> None:
@@ -419,7 +423,7 @@ def measure_fits(model: str) -> dict[str, Any]:
         lines.append({"grid": grid, **figures, **errors})
 
     for intervals in GRIDS:
-        line(str(intervals), functools.partial(quadrature._on_grid, intervals, HALF_WIDTH, n, y))
+        line(str(intervals), functools.partial(on_grid, intervals))
     line("adaptive", lambda: quadrature.expect(n, y))
     distinct = len(np.unique(np.hstack([n, y]), axis=0))
     return {"status": "done", "sets": FIT_SETS, "distinct_sets": distinct, "lines": lines}

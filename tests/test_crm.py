@@ -10,7 +10,7 @@ from scipy.special import bdtr, expit, logit
 import dosefind as dsf
 from dosefind.models import CURVES
 from dosefind.models.elicitation import indifference_intervals
-from dosefind.posterior.quadrature import Quadrature, below_weights
+from dosefind.posterior.quadrature import Nodes, Quadrature
 from dosefind.trial import Cohort, States
 
 from . import peers
@@ -200,10 +200,8 @@ def test_quadrature_against_adaptive_integration(model, n, y):
     curve = CURVES[model](skeleton=SKELETON, prior_sd=1.34**0.5)
     bound = curve.crossing(0, 0.25)
 
-    def columns(z, step):
-        return np.column_stack(
-            [z * curve.prior_sd, curve.probabilities(z * curve.prior_sd), below_weights(z, step, bound / curve.prior_sd)]
-        )
+    def columns(nodes):
+        return np.column_stack([nodes.parameters(), nodes.probabilities(), 1 - nodes.below(0.25, curve.coordinates[:1])])
 
     values, error, log_evidence = Quadrature(curve, columns).expect(n[None], y[None])
     evidence = integral(curve, n, y, lambda b: 1.0)
@@ -221,7 +219,7 @@ def test_quadrature_of_a_posterior_far_from_its_prior(prior_sd, n):
     """Every patient at the lowest dose with a DLT, under a narrow prior: the grid has to widen."""
     curve = CURVES["power"](skeleton=SKELETON, prior_sd=prior_sd)
     counts = np.array([n, 0, 0])
-    values, _, _ = Quadrature(curve, lambda z, step: (z * prior_sd)[:, None]).expect(counts[None], counts[None])
+    values, _, _ = Quadrature(curve, Nodes.parameters).expect(counts[None], counts[None])
 
     def density(b):
         return np.exp(curve.log_probabilities(np.array([b]))[0][0, 0] * n - b**2 / (2 * prior_sd**2) + 0.05 / prior_sd**2)
@@ -238,13 +236,43 @@ def test_quadrature_of_a_posterior_far_from_its_prior(prior_sd, n):
 def test_the_error_estimate_covers_what_a_grid_cuts_off():
     """A posterior beyond 4 prior standard deviations on a very fine grid of 8: the tail alone is missing."""
     curve = CURVES["power"](skeleton=SKELETON, prior_sd=0.3)
-    quadrature = Quadrature(curve, lambda z, step: (z * 0.3)[:, None])
+    quadrature = Quadrature(curve, Nodes.parameters)
     for n in (20, 40, 60):
         counts = np.array([[n, 0, 0]], float)
         right = quadrature.expect(counts, counts)[0]
-        values, error, _, cut = quadrature._on_grid(2**15, 8.0, counts, counts)
+        values, error, _, cut = quadrature._on_grid(7, 8.0, counts, counts)
         assert cut[0]
-        assert 1e-9 < abs(values - right)[0, 0] < error[0, 0] < 1
+        assert 1e-9 < abs(values - right)[0, 0] < error[0, 0]
+
+
+# The logistic curve's posterior may have a second mode far out, where the top of the skeleton is near the curve's ceiling.
+@pytest.mark.parametrize(
+    ("skeleton", "prior_sd", "n"), [((0.2, 0.95), 0.5, (0, 16)), ((0.2, 0.95), 0.4, (0, 23)), ((0.1, 0.3, 0.95), 0.5, (0, 0, 16))]
+)
+def test_a_second_mode_beyond_the_grid_is_found(skeleton, prior_sd, n):
+    design = dsf.CRM(skeleton=skeleton, target=0.25, model="logistic", prior_sd=prior_sd)
+    n = np.array(n)
+    evidence, first = (
+        quad(
+            lambda b, k=k: b**k * np.exp(design.curve.log_probabilities(np.array([b]))[1][0] @ n - b**2 / (2 * prior_sd**2)),
+            -3, 12, points=[0, 2, 4, 5], epsabs=0, epsrel=1e-12, limit=500,
+        )[0]
+        for k in (0, 1)
+    )  # fmt: skip
+    values = design._decisive.expect(n[None], 0 * n[None])[0]
+    np.testing.assert_allclose(values[0, 0], first / evidence, rtol=0, atol=1e-9)
+    rough, rough_error = design._decisive._rough(n[None], 0 * n[None])
+    assert abs(rough[0, 0] - values[0, 0]) < rough_error[0, 0]
+    assert design.decide(design.state_after([Cohort(len(n), int(n[-1]), 0)], len(n))).dose[0] == len(n) - 1
+
+
+def test_a_posterior_between_two_nodes_is_not_settled():
+    """So narrow a posterior that two grids agree by chance to half of their common error."""
+    design = dsf.CRM(skeleton=(0.001, 0.999), prior_sd=5.0, recommend="mean", safety_cutoff=0.99, target=0.326)
+    n, y = np.array([[531, 470]]), np.array([[531, 0]])
+    right = design._decisive.expect(n, y)[0]
+    # Within the error that it is settled at: 0.01 from the cutoff.
+    assert abs(design._decisive.settle(n, y, design._decided) - right)[0, -1] < 0.01
 
 
 @pytest.mark.parametrize("model", ["power", "logistic"])

@@ -17,9 +17,9 @@ from pydantic import Field, field_validator, model_validator
 from scipy.special import betaincc, ndtri
 
 from .._check import InputError, Settings
-from ..models import CURVES, OneParameterCurve
+from ..models import ONE_PARAMETER, OneParameterCurve
 from ..models.elicitation import skeleton as calibrated
-from ..posterior.quadrature import FLOOR, Quadrature, below_weights
+from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
 from .base import Design, Probability
 from .rules import TIE, above, at_least, nearest
@@ -120,6 +120,10 @@ class CRM(Design):
             raise ValueError(
                 f"intercept = {self.intercept:g} keeps every rate below {ceiling:.3f}: skeleton and target must lie below that"
             )
+        if self.not_reached_below is not None and self.not_reached_below >= ceiling:
+            raise ValueError(
+                f"not_reached_below = {self.not_reached_below:g} is a rate that no dose has: it must lie below {ceiling:.3f}"
+            )
         if self.safety_cutoff is None:
             for name in ("safety_by", "safety_min_n"):
                 if name in self.model_fields_set:
@@ -151,7 +155,7 @@ class CRM(Design):
     def curve(self) -> OneParameterCurve:
         """The dose-toxicity curve with its prior."""
         options: dict[str, Any] = {"intercept": self.intercept} if self.model == "logistic" else {}
-        return CURVES[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **options)
+        return ONE_PARAMETER[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **options)
 
     def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         best, too_toxic, _ = states.by_counts(self._evaluate)
@@ -350,20 +354,17 @@ class CRM(Design):
         """Quadrature of just what a decision needs."""
         return Quadrature(self.curve, self._decisive_columns)
 
-    def _decisive_columns(self, z: np.ndarray, step: float) -> np.ndarray:
-        b = z * self.prior_sd
-        columns = self.curve.probabilities(b) if self.recommend == "mean" else b[:, None]
+    def _decisive_columns(self, nodes: Nodes) -> np.ndarray:
+        columns = nodes.probabilities() if self.recommend == "mean" else nodes.parameters()
         if not self._judges_by_model:
             return columns
-        # The lowest dose is above the target where b is below the crossing.
-        bound = self.curve.crossing(0, self.target) / self.prior_sd
-        return np.column_stack([columns, below_weights(z, step, bound)])
+        return np.column_stack([columns, 1 - nodes.below(self.target, self.curve.coordinates[:1])])
 
     @cached_property
     def _moments(self) -> Quadrature:
         """Quadrature of everything that a report shows."""
         return Quadrature(self.curve, self._moment_columns)
 
-    def _moment_columns(self, z: np.ndarray, step: float) -> np.ndarray:
-        b = z * self.prior_sd
-        return np.column_stack([b, b**2, self.curve.probabilities(b)])
+    def _moment_columns(self, nodes: Nodes) -> np.ndarray:
+        b = nodes.parameters()
+        return np.column_stack([b, b**2, nodes.probabilities()])

@@ -1,9 +1,14 @@
 """Dose-toxicity curves, one file a curve; this registry names them."""
 
-from .base import OneParameterCurve
+from .base import Curve, OneParameterCurve
 from .logistic import Logistic
+from .logistic2 import BivariateNormal, Logistic2
 from .power import Power
 
-__all__ = ["CURVES", "Logistic", "OneParameterCurve", "Power"]
+__all__ = ["CURVES", "ONE_PARAMETER", "BivariateNormal", "Curve", "Logistic", "Logistic2", "OneParameterCurve", "Power"]
 
-CURVES: dict[str, type[OneParameterCurve]] = {"power": Power, "logistic": Logistic}
+CURVES: dict[str, type[Curve]] = {curve.kind: curve for curve in (Power, Logistic, Logistic2)}
+# Those that the CRM takes.
+ONE_PARAMETER: dict[str, type[OneParameterCurve]] = {
+    kind: curve for kind, curve in CURVES.items() if issubclass(curve, OneParameterCurve)
+}

@@ -1,57 +1,175 @@
 """What every dose-toxicity curve offers, and the shared half of the one-parameter curves.
 
-Both one-parameter curves of the CRM are location families on a scale of their own: with u(p) that scale,
-``u(p_d) = u(skeleton_d) + b`` and b ~ Normal(0, prior_sd^2). A curve is therefore its scale and the inverse;
-skeletons, crossings and boundaries follow. To add one, derive from `OneParameterCurve` in a new file and name it
-in the registry of this package.
+A curve states its prior once: its parameters are a function of independent standard normal coordinates z. Both engines
+read that function and the curve itself, quadrature with NumPy and sampling with PyTensor, so ``xp`` stands for either. In
+the first coordinate every dose's DLT probability is monotone, so "the dose lies below a rate" is one bound in it.
+
+To add a curve, derive from `Curve` (or `OneParameterCurve`) in a new file and name it in the registry of this package.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import Field, ValidationError, field_validator, model_validator
+from scipy.special import ndtr, ndtri
 
-from .._check import InputError, Problem
+from .._check import InputError, Problem, Settings, found_problems
 
-__all__ = ["OneParameterCurve"]
+__all__ = ["Curve", "OneParameterCurve", "Positive", "Probability"]
+
+Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Positive = Annotated[float, Field(gt=0, strict=True)]
 
 
-@dataclass(frozen=True)
-class OneParameterCurve(ABC):
-    """A curve with one parameter b, normal with mean 0 and standard deviation ``prior_sd`` a priori.
+class Curve(Settings, ABC):
+    """A dose-toxicity curve with its prior."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    parameter_names: ClassVar[tuple[str, ...]]
+    # Whether the DLT probabilities rise with the first standard coordinate.
+    rises: ClassVar[bool]
+    # Whether it has a probability at any dose amount, not only at the levels.
+    on_dose_scale: ClassVar[bool] = False
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise InputError(found_problems(error, type(self))) from None
+
+    @property
+    @abstractmethod
+    def coordinates(self) -> np.ndarray:
+        """Where each dose lies on the curve's own scale, ``(doses,)``."""
+
+    @abstractmethod
+    def parameters(self, z: Sequence[Any], xp: Any = np) -> tuple[Any, ...]:
+        """The parameters at standard normal coordinates, one array or tensor each."""
+
+    @abstractmethod
+    def log_terms(self, theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
+        """log p and log(1 - p), without underflow, at parameters that broadcast against the coordinates ``at``."""
+
+    @abstractmethod
+    def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray]) -> np.ndarray:
+        """The first standard coordinate at which a dose at coordinate ``at`` has DLT probability ``rate``.
+
+        ``rest`` holds the other standard coordinates; all broadcast.
+        """
+
+    @property
+    @abstractmethod
+    def first_step(self) -> tuple[float, ...]:
+        """Steps of the first quadrature grid, one a coordinate: enough for most trials of up to 30 patients; others are refined."""
+
+    @abstractmethod
+    def sentences(self) -> list[str]:
+        """The curve and its prior as plain sentences."""
+
+    @property
+    def n_doses(self) -> int:
+        return len(self.coordinates)
+
+    def amount(self, coordinate: Any) -> Any:
+        """The dose amount at a coordinate, of a curve on a dose scale."""
+        raise NotImplementedError(f"{self.title} is not on a dose scale")
+
+    @property
+    def n_parameters(self) -> int:
+        return len(self.parameter_names)
+
+    @property
+    def components(self) -> tuple[tuple[float, Self], ...]:
+        """Weights and curves that the prior mixes; a curve whose prior is no mixture is its own only component."""
+        return ((1.0, self),)
+
+    def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """log p and log(1 - p), each ``(nodes, doses)``, at standard coordinates ``z`` (nodes, parameters)."""
+        theta = self.parameters(tuple(z.T[:, :, None]))
+        return self.log_terms(theta, self.coordinates if doses is None else doses)
+
+
+class OneParameterCurve(Curve):
+    """A curve with one parameter b, by default normal with mean 0.
+
+    Both one-parameter curves of the CRM are location families on a scale of their own: with u(p) that scale,
+    ``u(p_d) = u(skeleton_d) + b``. A curve is therefore its scale and the inverse; skeletons, crossings and boundaries follow.
 
     Attributes
     ----------
-    skeleton : tuple of float
+    skeleton
         DLT probability of each dose at b = 0, strictly increasing.
-    prior_sd : float
+    prior_sd
         Prior standard deviation of b.
+    uniform
+        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
     """
 
-    # Intervals of the first quadrature grid, enough for most trials of up to 30 patients; others are refined.
-    first_intervals: ClassVar[int] = 96
+    parameter_names: ClassVar[tuple[str, ...]] = ("b",)
+    rises: ClassVar[bool] = False
+    skeleton: tuple[Probability, ...]
+    prior_sd: Annotated[float, Field(gt=0, le=10, strict=True)] = 1.34**0.5
+    uniform: tuple[Annotated[float, Field(ge=0, strict=True)], Positive] | None = None
 
-    skeleton: tuple[float, ...]
-    prior_sd: float
+    @field_validator("skeleton")
+    @classmethod
+    def _skeleton_increases(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
+            raise ValueError("must hold one probability a dose, strictly increasing")
+        return value
+
+    @model_validator(mode="after")
+    def _prior_is_one(self) -> Self:
+        if self.uniform is not None:
+            if self.uniform[0] >= self.uniform[1]:
+                raise ValueError(f"uniform = {list(self.uniform)} must be [low, high] with low below high")
+            if "prior_sd" in self.model_fields_set:
+                raise ValueError(f"prior_sd = {self.prior_sd:g} has no effect with uniform")
+        return self
 
     @abstractmethod
     def scale(self, p: np.ndarray | float) -> np.ndarray:
         """u(p), falling in p, on which b is a shift."""
 
     @abstractmethod
-    def log_at(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def log_at(self, u: Any, xp: Any = np) -> tuple[Any, Any]:
         """log p and log(1 - p) at scale values ``u``, without underflow."""
 
     @property
-    def n_doses(self) -> int:
-        return len(self.skeleton)
+    def first_step(self) -> tuple[float, ...]:
+        return (1 / 6,)
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        return self.scale(np.array(self.skeleton))
+
+    def parameters(self, z: Sequence[Any], xp: Any = np) -> tuple[Any, ...]:
+        if self.uniform is None:
+            return (self.prior_sd * z[0],)
+        low, high = self.uniform
+        below = ndtr(z[0]) if xp is np else 0.5 * xp.erfc(-z[0] / 2**0.5)
+        return (xp.log(low + (high - low) * below),)
+
+    def log_terms(self, theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
+        return self.log_at(theta[0] + at, xp)
+
+    def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray] = ()) -> np.ndarray:
+        b = self.scale(rate) - at
+        if self.uniform is None:
+            return b / self.prior_sd
+        low, high = self.uniform
+        return ndtri(np.clip((np.exp(b) - low) / (high - low), 0.0, 1.0))
 
     def log_probabilities(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log p and log(1 - p) of every dose, each ``(nodes, doses)``, at parameters ``b`` (nodes,)."""
-        return self.log_at(np.asarray(b, float)[:, None] + self.scale(np.array(self.skeleton)))
+        return self.log_at(np.asarray(b, float)[:, None] + self.coordinates)
 
     def probabilities(self, b: np.ndarray | float) -> np.ndarray:
         """DLT probability of every dose, ``(nodes, doses)``, at parameters ``b``."""
@@ -60,6 +178,16 @@ class OneParameterCurve(ABC):
     def crossing(self, dose: int, rate: float) -> float:
         """The b at which the dose (index) has DLT probability ``rate``; a larger b makes it less toxic."""
         return float(self.scale(rate) - self.scale(self.skeleton[dose]))
+
+    def prior_sentence(self) -> str:
+        """The prior of b in words."""
+        if self.uniform is None:
+            return f"its parameter has a prior of mean 0 and variance {self.prior_sd**2:.4g}, normal"
+        return f"the exponential of its parameter is uniform between {self.uniform[0]:g} and {self.uniform[1]:g} a priori"
+
+    def sentences(self) -> list[str]:
+        levels = ", ".join(f"{p:.4g}" for p in self.skeleton)
+        return [f"{self.title}, skeleton {levels}; {self.prior_sentence()}."]
 
     def most_likely(self, n: np.ndarray, y: np.ndarray) -> float:
         """The b that maximises the likelihood of the counts ``n``, ``y``, each (doses,), between -10 and 10.
@@ -89,7 +217,7 @@ class OneParameterCurve(ABC):
         A dose is nearest to the target between its two boundaries, so the plug-in recommendation is a
         search in this list. They are the intervals H of Cheung (2011, ISBN 9781420088519), chapter 3.
         """
-        u = self.scale(np.array(self.skeleton))
+        u = self.coordinates
         low, high = self.scale(target) - u[:-1], self.scale(target) - u[1:]
         # p_k + p_{k+1} falls in b and crosses twice the target between the two crossings: bisect to the last bit.
         for _ in range(200):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._check import InputError, Problem, curve_values, number, one_of, probability, whole
-from . import CURVES, OneParameterCurve
+from . import ONE_PARAMETER, OneParameterCurve
 
 __all__ = ["indifference_intervals", "skeleton"]
 
@@ -102,6 +102,6 @@ def indifference_intervals(
 
 
 def _curve(model: str, skeleton: tuple[float, ...], intercept: float) -> OneParameterCurve:
-    one_of("model", model, CURVES)
+    one_of("model", model, ONE_PARAMETER)
     options: dict[str, Any] = {"intercept": intercept} if model == "logistic" else {}
-    return CURVES[model](skeleton=skeleton, prior_sd=1.0, **options)
+    return ONE_PARAMETER[model](skeleton=skeleton, prior_sd=1.0, **options)

@@ -6,21 +6,31 @@ Cheung (2011), Dose Finding by the Continual Reassessment Method, ISBN 978142008
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from .base import OneParameterCurve
 
 __all__ = ["Logistic"]
 
 
-@dataclass(frozen=True)
 class Logistic(OneParameterCurve):
     """One-parameter logistic curve; on the scale u = log(intercept - logit p) the parameter is a shift.
 
     Every probability of the curve lies below ``1 / (1 + exp(-intercept))``, 0.953 at the usual intercept 3.
+
+    Attributes
+    ----------
+    skeleton
+        DLT probability of each dose at b = 0, strictly increasing.
+    prior_sd
+        Prior standard deviation of b.
+    uniform
+        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
+    intercept
+        The intercept.
 
     Examples
     --------
@@ -28,13 +38,33 @@ class Logistic(OneParameterCurve):
     array([[0.1 , 0.25]])
     """
 
-    first_intervals: ClassVar[int] = 192
+    kind: ClassVar[str] = "logistic"
+    title: ClassVar[str] = "One-parameter logistic curve"
+    source: ClassVar[str] = "Goodman, Zahurak and Piantadosi (1995), doi:10.1002/sim.4780141102"
 
-    intercept: float = 3.0
+    intercept: Annotated[float, Field(ge=-10, le=10, strict=True)] = 3.0
+
+    @model_validator(mode="after")
+    def _skeleton_below_the_ceiling(self) -> Self:
+        ceiling = 1 / (1 + np.exp(-self.intercept))
+        if self.skeleton[-1] >= ceiling:
+            raise ValueError(
+                f"intercept = {self.intercept:g} keeps every rate below {ceiling:.3f}: the skeleton must lie below that"
+            )
+        return self
+
+    @property
+    def first_step(self) -> tuple[float, ...]:
+        return (1 / 12,)
 
     def scale(self, p: np.ndarray | float) -> np.ndarray:
-        return np.log(self.intercept - np.log(p) + np.log1p(-np.asarray(p)))
+        # A rate that the curve never reaches lies at minus infinity.
+        with np.errstate(divide="ignore"):
+            return np.log(np.maximum(self.intercept - np.log(p) + np.log1p(-np.asarray(p)), 0.0))
 
-    def log_at(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logit = self.intercept - np.exp(u)
-        return -np.logaddexp(0.0, -logit), -np.logaddexp(0.0, logit)
+    def log_at(self, u: Any, xp: Any = np) -> tuple[Any, Any]:
+        logit = self.intercept - xp.exp(u)
+        return -xp.logaddexp(0.0, -logit), -xp.logaddexp(0.0, logit)
+
+    def sentences(self) -> list[str]:
+        return [f"{line[:-1]}; intercept {self.intercept:g}." for line in super().sentences()]

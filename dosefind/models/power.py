@@ -6,7 +6,7 @@ O'Quigley and Shen (1996), Biometrics 52:673-684, doi:10.2307/2532905.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,9 +15,17 @@ from .base import OneParameterCurve
 __all__ = ["Power"]
 
 
-@dataclass(frozen=True)
 class Power(OneParameterCurve):
     """Power curve; on the scale u = log(-log p) the parameter is a shift.
+
+    Attributes
+    ----------
+    skeleton
+        DLT probability of each dose at b = 0, strictly increasing.
+    prior_sd
+        Prior standard deviation of b.
+    uniform
+        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
 
     Examples
     --------
@@ -25,9 +33,13 @@ class Power(OneParameterCurve):
     array([[0.1 , 0.25]])
     """
 
+    kind: ClassVar[str] = "power"
+    title: ClassVar[str] = "Power curve"
+    source: ClassVar[str] = "O'Quigley and Shen (1996), doi:10.2307/2532905"
+
     def scale(self, p: np.ndarray | float) -> np.ndarray:
         return np.log(-np.log(p))
 
-    def log_at(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        log_p = -np.exp(u)
-        return log_p, np.log(-np.expm1(log_p))
+    def log_at(self, u: Any, xp: Any = np) -> tuple[Any, Any]:
+        log_p = -xp.exp(u)
+        return log_p, xp.log(-xp.expm1(log_p))

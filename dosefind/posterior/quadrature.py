@@ -1,15 +1,16 @@
 """Posterior expectations by quadrature, for a batch of data sets at once.
 
-A trapezoid rule on the standardised parameter z = b / prior_sd converges exponentially once the grid is wide
-and fine enough, and costs two matrix products and one exp a batch:
+A trapezoid rule on the curve's standard normal coordinates z converges exponentially once the grid is wide and fine
+enough, and costs two matrix products and one exp a batch:
 
-    exp(y @ log p(z) + (n - y) @ log(1 - p(z)) - z^2 / 2) @ [1, f_1(z), f_2(z), ...]
+    exp(y @ log p(z) + (n - y) @ log(1 - p(z)) - |z|^2 / 2) @ [1, f_1(z), f_2(z), ...]
 
-Every grid contains the grid of twice its step, so each data set carries its own error estimate: how much its
-values and its evidence differ between the two, and how much density it has at the ends. Data sets that a caller does
-not call settled are done again with half the step, or on a wider grid. Interval probabilities are not sums of indicators
-over nodes (those err by a node's weight): they use weights that integrate the sinc interpolant up to the boundary, which
-keeps the exponential accuracy.
+Every grid contains the grid of twice its step, so each data set carries its own error estimate: how much its values and
+its evidence differ between the two, and how much posterior can lie beyond the grid, where the likelihood is at most that of
+the observed rates. Data sets that a caller does not call settled are done again with half the step, or on a wider grid.
+Interval probabilities are not sums of indicators over nodes (those err by a node's weight): they use weights that integrate
+the sinc interpolant in the first coordinate up to the boundary, which keeps the exponential accuracy. With two coordinates
+the grid is a disc.
 
 References: Trefethen and Weideman (2014), SIAM Review 56:385-458, doi:10.1137/130932132 (trapezoid rule);
 Stenger (1993), Numerical Methods Based on Sinc and Analytic Functions, doi:10.1007/978-1-4612-2706-9.
@@ -18,50 +19,102 @@ Stenger (1993), Numerical Methods Based on Sinc and Analytic Functions, doi:10.1
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.special import sici
+from scipy.special import log_ndtr, sici, xlogy
 
-from ..models import OneParameterCurve
+from ..models import Curve
 
-__all__ = ["HALF_WIDTH", "Columns", "Quadrature", "below_weights"]
+__all__ = ["HALF_WIDTH", "Columns", "Nodes", "Quadrature", "below_weights", "settled_at"]
 
-# Prior standard deviations on each side of the first grid; what lies outside is below 1e-15 of the prior.
-HALF_WIDTH = 8.0
-# Most intervals of a grid: they resolve a posterior sd of 1e-4 prior sd.
-LAST = 2**18
+# Prior standard deviations on each side of the grid for decisions and of the first full one; beyond the latter is less than 2e-14
+# of the prior. A grid that may cut a posterior off is made a third wider.
+ROUGH_WIDTH, HALF_WIDTH, WIDER = 6.0, 8.0, 4 / 3
+# The difference between two grids was up to 1.8 times too small as an error where a posterior is narrower than their steps.
+SAFETY = 2.0
+# Most nodes of a grid: with one parameter they resolve a posterior sd of 1e-4 prior sd, with two of 0.01.
+LAST = 2**21
 # Below this, rounding and truncation are all that is left.
 FLOOR = 1e-11
 # Node values held at a time, so that they stay in the cache whatever the grid.
 BLOCK = 2**17
+# Nodes of less than this share of the largest density are left out of sums over one posterior.
+NEGLIGIBLE = 1e-10
 # Log densities above this are far from underflow.
 SAFE_LOG = -600.0
-# The tail beyond the grid is taken for this many times the density at its end, both in prior standard deviations.
-CUT_MARGIN = 16.0
 
-Columns = Callable[[np.ndarray, float], np.ndarray]
-"""Integrands: from nodes z (nodes,) and step to an array (nodes, k)."""
 Settled = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From values and their errors, each (rows, k), to whether these values will do, (rows,)."""
 
 
-def below_weights(z: np.ndarray, step: float, bound: float) -> np.ndarray:
+def below_weights(z: np.ndarray, step: float, bound: np.ndarray | float) -> np.ndarray:
     """Weights that turn node values into the integral from -infinity to ``bound``, relative to ``step``."""
     return 0.5 + sici(np.pi * (bound - z) / step)[0] / np.pi
 
 
-def _settled_at_floor(values: np.ndarray, error: np.ndarray) -> np.ndarray:
-    return error.max(axis=1) < FLOOR
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes of a grid on a curve, of which integrands are made.
+
+    Attributes
+    ----------
+    curve
+        The curve.
+    z : (nodes, parameters) array
+        Standard coordinates.
+    step
+        Step of the first coordinate.
+    """
+
+    curve: Curve
+    z: np.ndarray
+    step: float
+
+    def parameters(self) -> np.ndarray:
+        """The curve's parameters, ``(nodes, parameters)``."""
+        return np.column_stack(self.curve.parameters(tuple(self.z.T)))
+
+    def probabilities(self, at: np.ndarray | None = None) -> np.ndarray:
+        """DLT probabilities, ``(nodes, doses)``, of the curve's doses or of those at the given coordinates."""
+        return np.exp(self.curve.at(self.z, at)[0])
+
+    def below(self, rate: float, at: np.ndarray | None = None) -> np.ndarray:
+        """Weights ``(nodes, doses)`` whose expectation is the probability that a dose lies below ``rate``."""
+        at = self.curve.coordinates if at is None else np.asarray(at)
+        first, *rest = self.z.T[:, :, None]
+        weights = below_weights(first, self.step, self.curve.bound(rate, at, rest))
+        return weights if self.curve.rises else 1 - weights
+
+
+Columns = Callable[[Nodes], np.ndarray]
+"""Integrands: from nodes to an array (nodes, k)."""
+
+
+def settled_at(tolerance: float) -> Settled:
+    """Settled where the largest error is below a tolerance."""
+    return lambda values, error: error.max(axis=1) < tolerance
+
+
+_at_floor = settled_at(FLOOR)
 
 
 @dataclass
 class _Grid:
-    """Rows log p, log(1 - p) and log prior weight at the nodes, and the integrands on this grid and its half."""
+    """Nodes of the grid of twice the step come first.
+
+    ``log_terms`` has rows log p, log(1 - p) and log prior density, whose constant is in ``log_weight``; ``columns`` one and
+    the integrands; ``coarse`` the same on the grid of twice the step; ``largest`` the largest size of each integrand;
+    ``log_outside`` is the logarithm of the prior beyond the grid; ``middle`` the place of z = 0.
+    """
 
     log_terms: np.ndarray
     columns: np.ndarray
-    step: float
+    coarse: np.ndarray
+    largest: np.ndarray
+    log_weight: float
+    log_outside: float
+    middle: int
 
 
 @dataclass
@@ -71,14 +124,14 @@ class Quadrature:
     Attributes
     ----------
     curve
-        The dose-toxicity curve with its prior.
+        The dose-toxicity curve with its prior, which is no mixture.
     columns
-        Function from standardised nodes and step to the integrands at these nodes.
+        Function from nodes to the integrands there.
     """
 
-    curve: OneParameterCurve
+    curve: Curve
     columns: Columns
-    _grids: dict[tuple[int, float], _Grid] = field(default_factory=dict, repr=False)
+    _grids: dict[tuple[float, float], _Grid] = field(default_factory=dict, repr=False)
 
     def settle(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> np.ndarray:
         """Posterior expectations just good enough for what hangs on them.
@@ -104,7 +157,7 @@ class Quadrature:
         return values
 
     def expect(
-        self, n: np.ndarray, y: np.ndarray, settled: Settled = _settled_at_floor
+        self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, width: float = HALF_WIDTH
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Posterior expectations, each data set on a grid fine enough for it.
 
@@ -114,6 +167,8 @@ class Quadrature:
             Patients and DLTs.
         settled
             As for `settle`. The default asks for errors below 1e-11.
+        width
+            Half width of the first grid in prior standard deviations.
 
         Returns
         -------
@@ -129,100 +184,174 @@ class Quadrature:
         ArithmeticError
             If a posterior is too narrow for the finest grid.
         """
-        n, y = np.asarray(n), np.asarray(y)
-        intervals = np.full(len(n), self.curve.first_intervals)
-        width = np.full(len(n), HALF_WIDTH)
-        values, error, log_evidence, cut = self._on_grid(self.curve.first_intervals, HALF_WIDTH, n, y)
+        values, error, log_evidence, _, _ = self._on_fine_enough(np.asarray(n), np.asarray(y), settled, width)
+        return values, error, log_evidence
+
+    def weighted(self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor) -> tuple[Nodes, np.ndarray]:
+        """The nodes that carry the posterior of one data set, and the share of each.
+
+        Parameters
+        ----------
+        n, y : (doses,) arrays
+            Patients and DLTs.
+        settled
+            As for `settle`.
+        """
+        *_, halvings, widths = self._on_fine_enough(n[None], y[None], settled, HALF_WIDTH)
+        grid = self._grid(int(halvings[0]), float(widths[0]))
+        steps = self._steps(int(halvings[0]))
+        log_density = np.concatenate([y, n - y, [1.0]]) @ grid.log_terms
+        share = np.exp(log_density - log_density.max())
+        there = share > NEGLIGIBLE
+        z = _lattice(steps, float(widths[0]))[0][there] * steps
+        return Nodes(self.curve, z, steps[0]), share[there] / share.sum()
+
+    def _on_fine_enough(self, n: np.ndarray, y: np.ndarray, settled: Settled, width: float) -> tuple[np.ndarray, ...]:
+        """Values, error, log evidence, and the halvings of the step and the half width that they took."""
+        halvings, widths = np.zeros(len(n), int), np.full(len(n), width)
+        values, error, log_evidence, cut = self._on_grid(0, width, n, y)
         pending = np.flatnonzero(~settled(values, error))
         while len(pending):
             # A posterior cut off by the grid needs a wider one, any other a finer one.
-            intervals[pending] *= 2
-            width[pending] *= np.where(cut[pending], 2, 1)
-            if intervals[pending].max() > LAST:
-                raise ArithmeticError(f"quadrature did not converge for n = {n[pending[0]]}, y = {y[pending[0]]}")
-            for grid in sorted({(int(intervals[row]), float(width[row])) for row in pending}):
-                rows = pending[(intervals[pending] == grid[0]) & (width[pending] == grid[1])]
+            widths[pending] *= np.where(cut[pending], WIDER, 1)
+            halvings[pending] += ~cut[pending]
+            for grid in sorted({(int(halvings[row]), float(widths[row])) for row in pending}):
+                rows = pending[(halvings[pending] == grid[0]) & (widths[pending] == grid[1])]
+                if self._n_nodes(*grid) > LAST:
+                    raise ArithmeticError(f"quadrature did not converge for n = {n[rows[0]]}, y = {y[rows[0]]}")
                 values[rows], error[rows], log_evidence[rows], cut[rows] = self._on_grid(*grid, n[rows], y[rows])
             pending = pending[~settled(values[pending], error[pending])]
-        return values, error, log_evidence
+        return values, error, log_evidence, halvings, widths
 
-    def _on_grid(self, intervals: int, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values, error, log evidence and whether the grid cuts the posterior off, with so many intervals over -+ width."""
-        grid = self._grid(intervals, width)
-        return _by_blocks(lambda *block: _exactly(grid, *block), intervals + 1, n, y, float)
+    def _on_grid(self, halvings: float, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Values, error, log evidence and whether the grid cuts the posterior off, on a grid of that step and half width."""
+        grid = self._grid(halvings, width)
+        return _by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, float)
 
     def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values and error on the middle three quarters of the first grid, in single precision."""
-        grid = self._grid(self.curve.first_intervals // 4 * 3, HALF_WIDTH * 0.75)
+        """Values and error in single precision, on the middle of the first grid."""
+        grid = self._grid(0, ROUGH_WIDTH)
         # Relative to the middle node, nothing near the posterior underflows.
-        middle = grid.log_terms[:, len(grid.columns) // 2]
+        middle = grid.log_terms[:, grid.middle]
         terms = (grid.log_terms - middle[:, None]).astype(np.float32)
-        single = _Grid(terms, grid.columns.astype(np.float32), grid.step)
+        single = replace(grid, log_terms=terms, columns=grid.columns.astype(np.float32), coarse=grid.coarse.astype(np.float32))
         # What overflows gets an infinite error.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return _by_blocks(lambda *block: _roughly(single, middle, *block), len(terms.T), n, y, np.float32)
+            return _by_blocks(lambda *block: _roughly(single, middle, *block), len(grid.columns), n, y, np.float32)
 
-    def _grid(self, intervals: int, width: float) -> _Grid:
-        if (intervals, width) not in self._grids:
-            z = np.linspace(-width, width, intervals + 1)
-            step = 2 * width / intervals
-            log_p, log_q = self.curve.log_probabilities(z * self.curve.prior_sd)
+    def _steps(self, halvings: float) -> np.ndarray:
+        return np.array(self.curve.first_step) / 2**halvings
+
+    def _n_nodes(self, halvings: int, width: float) -> float:
+        """About how many nodes a grid has."""
+        sides = 2 * width / self._steps(halvings)
+        return float(np.prod(sides)) * (1.0 if len(sides) == 1 else np.pi / 4)
+
+    def _grid(self, halvings: float, width: float) -> _Grid:
+        if (halvings, width) not in self._grids:
+            steps = self._steps(halvings)
+            index, n_coarse = _lattice(steps, width)
+            z = index * steps
+            log_p, log_q = self.curve.at(z)
             if not (np.isfinite(log_p).all() and np.isfinite(log_q).all()):
                 raise ArithmeticError(
                     f"the curve reaches a probability of exactly 0 or 1 within {width:g} prior standard deviations"
                 )
-            fine = np.column_stack([np.ones(len(z)), self.columns(z, step)])
-            coarse = np.zeros_like(fine)
-            coarse[::2] = 2 * np.column_stack([np.ones(len(z[::2])), self.columns(z[::2], 2 * step)])
-            log_terms = np.vstack([log_p.T, log_q.T, -(z**2) / 2])
-            self._grids[intervals, width] = _Grid(log_terms, np.hstack([fine, coarse]), step)
-        return self._grids[intervals, width]
+            columns = self._integrands(z, steps)
+            self._grids[halvings, width] = _Grid(
+                log_terms=np.vstack([log_p.T, log_q.T, -(z**2).sum(axis=1) / 2]),
+                columns=columns,
+                coarse=2 ** len(steps) * self._integrands(z[:n_coarse], 2 * steps),
+                largest=np.maximum(np.abs(columns[:, 1:]).max(axis=0), 1.0),
+                log_weight=float(np.log(steps / np.sqrt(2 * np.pi)).sum()),
+                log_outside=float(np.log(2) + log_ndtr(-width)) if len(steps) == 1 else -(width**2) / 2,
+                middle=int(np.flatnonzero((index == 0).all(axis=1))[0]),
+            )
+        return self._grids[halvings, width]
+
+    def _integrands(self, z: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(z)), self.columns(Nodes(self.curve, z, steps[0]))])
+
+
+def _lattice(steps: np.ndarray, width: float) -> tuple[np.ndarray, int]:
+    """Whole multiples of the steps, ``(nodes, coordinates)``, in the interval or disc of a half width, even ones first, and
+    how many these are; the ends of a line are even.
+    """
+    most = 2 * np.ceil(width / (2 * steps) - 1e-9).astype(int)
+    axes = np.meshgrid(*(np.arange(-m, m + 1) for m in most), indexing="ij")
+    index = np.column_stack([axis.ravel() for axis in axes])
+    if len(steps) > 1:
+        index = index[((index * steps) ** 2).sum(axis=1) <= width**2 * (1 + 1e-9)]
+    odd = np.any(index % 2 != 0, axis=1)
+    return index[np.argsort(odd, kind="stable")], int((~odd).sum())
 
 
 def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
-    """Results of ``evaluate(counts, buffer)`` for so many data sets at a time that their node values stay in the cache."""
+    """Results of ``evaluate(counts, log_best, buffer)``, for so many data sets at a time that they stay in the cache."""
     rows = max(1, BLOCK // nodes)
     # One buffer for all blocks: asking the system for fresh pages costs as much as filling them.
     buffer = np.empty((min(rows, len(n)), nodes), kind)
+    log_best = _log_best(n, y)
     parts = []
     for block in (slice(i, i + rows) for i in range(0, max(len(n), 1), rows)):
         doses, size = n.shape[1], len(n[block])
         counts = np.ones((size, 2 * doses + 1), kind)
         counts[:, :doses], counts[:, doses:-1] = y[block], n[block] - y[block]
-        parts.append(evaluate(counts, buffer[:size]))
+        parts.append(evaluate(counts, log_best[block], buffer[:size]))
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _exactly(grid: _Grid, counts: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Values, error, log evidence and whether the grid cuts the posterior off; ``density`` is a buffer."""
+def _log_best(n: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Log-likelihood of the observed rates, which no curve exceeds, ``(sets,)``."""
+    counts = np.arange(int(n.max(initial=0)) + 1)
+    table = xlogy(counts, counts)
+    n, y = n.astype(np.intp, copy=False), y.astype(np.intp, copy=False)
+    return sum((table[y[:, d]] + table[n[:, d] - y[:, d]] - table[n[:, d]] for d in range(n.shape[1])), np.zeros(len(n)))
+
+
+def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Values, error, log evidence and whether the grid may cut the posterior off; ``density`` is a buffer."""
     np.matmul(counts, grid.log_terms, out=density)
     top = np.zeros(len(counts))
-    # No node can underflow everywhere if the middle one, where the curve is the skeleton, does not.
-    if density[:, density.shape[1] // 2].min(initial=0) < SAFE_LOG:
+    # No node can underflow everywhere if the middle one, the prior's median, does not.
+    if density[:, grid.middle].min(initial=0) < SAFE_LOG:
         top = density.max(axis=1)
         density -= top[:, None]
     # exp is several times slower where it underflows.
-    values, error, total, edge = _sums(grid, np.maximum(density, -690.0, out=density))
-    return values, error, np.log(total) + np.log(grid.step / np.sqrt(2 * np.pi)) + top, edge > FLOOR / CUT_MARGIN
+    values, error, total = _sums(grid, np.maximum(density, -690.0, out=density))
+    log_evidence = np.log(total) + grid.log_weight + top
+    beyond = _beyond(grid, log_best, log_evidence)
+    return values, error + beyond, log_evidence, beyond.max(axis=1) > error.max(axis=1)
 
 
-def _roughly(grid: _Grid, middle: np.ndarray, counts: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
+def _roughly(
+    grid: _Grid, middle: np.ndarray, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Values and error, rounding in single precision included; ``density`` is a buffer."""
-    values, error, total, _ = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
+    values, error, total = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
     error[~np.isfinite(total)] = np.inf
+    at_middle = counts @ middle
     # The terms that raise a node above the middle one sum to at most minus the middle's log density. A node that
     # matters lies at most 40 below the middle, so its terms sum, in absolute value, to at most twice that and 40.
-    terms = counts.shape[1] * (40 - 2 * counts @ middle)
-    rounding = np.finfo(np.float32).eps * (terms + density.shape[1]) * 2 * np.abs(grid.columns).max()
-    return values.astype(float), error + rounding[:, None]
+    terms = counts.shape[1] * (40 - 2 * at_middle)
+    rounding = np.finfo(np.float32).eps * (terms + density.shape[1]) * 2 * grid.largest.max()
+    error += rounding[:, None] + _beyond(grid, log_best, np.log(total) + grid.log_weight + at_middle)
+    return values.astype(float), error
 
 
 def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Values, their error, the sum of the density and the posterior density at the ends, from the log density."""
+    """Values, their error on this grid, and the sum of the density, from the log density."""
     np.exp(density, out=density)
-    fine, coarse = np.hsplit(density @ grid.columns, 2)
-    values, coarse_values = fine[:, 1:] / fine[:, :1], coarse[:, 1:] / coarse[:, :1]
-    # What a cut-off tail can hold is of the order of the posterior density at the cut.
-    edge = (density[:, 0] + density[:, -1]) / (fine[:, 0] * grid.step)
-    error = np.abs(values - coarse_values) + (np.abs(coarse[:, 0] / fine[:, 0] - 1) + CUT_MARGIN * edge)[:, None]
-    return values, error, fine[:, 0], edge
+    fine, coarse = density @ grid.columns, density[:, : len(grid.coarse)] @ grid.coarse
+    total, values = fine[:, 0], fine[:, 1:] / fine[:, :1]
+    difference = np.maximum(np.abs(values - coarse[:, 1:] / coarse[:, :1]), np.abs(coarse[:, 0] / total - 1)[:, None])
+    return values, SAFETY * difference, total
+
+
+def _beyond(grid: _Grid, log_best: np.ndarray, log_evidence: np.ndarray) -> np.ndarray:
+    """Most that the values can be wrong for what lies beyond the grid, ``(sets, k)``.
+
+    An integrand is hardly twice as large there as on the grid.
+    """
+    share = np.exp(np.minimum(log_best + grid.log_outside - log_evidence, 50.0))
+    return share[:, None] * (2 * grid.largest)

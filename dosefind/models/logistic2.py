@@ -1,0 +1,152 @@
+"""The two-parameter logistic curve on the dose scale, ``logit p_d = log alpha + beta log(d / reference)``.
+
+(log alpha, log beta) is bivariate normal a priori, or a mixture of such priors: Neuenschwander, Branson and Gsponer (2008),
+Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+from scipy.special import logit
+
+from .._check import Settings
+from .base import Curve, Positive
+
+__all__ = ["BivariateNormal", "Logistic2"]
+
+# A reference dose this many times below the lowest or above the highest dose is taken for one in another unit.
+REACH = 2.0
+
+
+class BivariateNormal(Settings):
+    """A normal prior of (log alpha, log beta), and its weight where several are mixed."""
+
+    mean: tuple[Annotated[float, Field(strict=True)], Annotated[float, Field(strict=True)]]
+    sd: tuple[Positive, Positive]
+    correlation: Annotated[float, Field(strict=True)] = 0.0
+    weight: Positive = 1.0
+
+    @field_validator("correlation")
+    @classmethod
+    def _positive_definite(cls, value: float) -> float:
+        if not -1 < value < 1:
+            raise ValueError("must lie between -1 and 1, both excluded: otherwise the prior's covariance is not positive definite")
+        return value
+
+    @field_validator("sd")
+    @classmethod
+    def _sd_is_sane(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if max(value) > 10:
+            raise ValueError("must be standard deviations of at most 10, on the scale of logits")
+        return value
+
+
+class Logistic2(Curve):
+    """Two-parameter logistic curve.
+
+    Attributes
+    ----------
+    doses
+        Dose amounts, strictly increasing.
+    reference
+        Dose at which the odds of a DLT are alpha, in the doses' unit and within reach of them.
+    prior
+        Prior of (log alpha, log beta): means, standard deviations and correlation; or a list of such, each with its weight.
+
+    Examples
+    --------
+    >>> prior = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7))
+    >>> curve = Logistic2(doses=(1, 3, 5), reference=3, prior=prior)
+    >>> np.exp(curve.at(np.zeros((1, 2)))[0]).round(3)
+    array([[0.057, 0.154, 0.233]])
+    """
+
+    kind: ClassVar[str] = "logistic-2"
+    title: ClassVar[str] = "Two-parameter logistic curve"
+    source: ClassVar[str] = "Neuenschwander, Branson and Gsponer (2008), doi:10.1002/sim.3230"
+    parameter_names: ClassVar[tuple[str, ...]] = ("log_alpha", "log_beta")
+    rises: ClassVar[bool] = True
+    on_dose_scale: ClassVar[bool] = True
+
+    doses: tuple[Positive, ...]
+    reference: Positive
+    prior: BivariateNormal | Annotated[tuple[BivariateNormal, ...], Field(min_length=1, max_length=20)]
+
+    @field_validator("doses")
+    @classmethod
+    def _doses_increase(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
+            raise ValueError("must hold one amount a dose, strictly increasing")
+        return value
+
+    @model_validator(mode="after")
+    def _reference_is_within_reach(self) -> Self:
+        low, high = self.doses[0] / REACH, self.doses[-1] * REACH
+        if not low <= self.reference <= high:
+            raise ValueError(
+                f"reference = {self.reference:g} is out of reach of the doses: it must lie between {low:g} and {high:g}"
+            )
+        return self
+
+    @property
+    def priors(self) -> tuple[BivariateNormal, ...]:
+        """The priors that are mixed, one by default."""
+        return self.prior if isinstance(self.prior, tuple) else (self.prior,)
+
+    @property
+    def components(self) -> tuple[tuple[float, Self], ...]:
+        total = sum(one.weight for one in self.priors)
+        return tuple((one.weight / total, self.model_copy(update={"prior": one})) for one in self.priors)
+
+    @property
+    def first_step(self) -> tuple[float, ...]:
+        # A quarter on the scale of logits, and an eighth of the prior's own scale.
+        sd, rho = self._only.sd, self._only.correlation
+        return min(1 / 8, 1 / (4 * sd[0] * (1 - rho**2) ** 0.5)), min(1 / 6, 1 / (6 * sd[1]))
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        return self.coordinate(np.array(self.doses))
+
+    def coordinate(self, amount: Any) -> Any:
+        """Where a dose amount lies on the curve's scale, log(amount / reference)."""
+        return np.log(amount) - np.log(self.reference)
+
+    def amount(self, coordinate: Any) -> Any:
+        """The dose amount at a coordinate."""
+        return self.reference * np.exp(coordinate)
+
+    @property
+    def _only(self) -> BivariateNormal:
+        (prior,) = self.priors
+        return prior
+
+    def parameters(self, z: Sequence[Any], xp: Any = np) -> tuple[Any, ...]:
+        prior, rho = self._only, self._only.correlation
+        log_alpha = prior.mean[0] + prior.sd[0] * (rho * z[1] + (1 - rho**2) ** 0.5 * z[0])
+        return log_alpha, prior.mean[1] + prior.sd[1] * z[1]
+
+    def log_terms(self, theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
+        eta = theta[0] + xp.exp(theta[1]) * at
+        return -xp.logaddexp(0.0, -eta), -xp.logaddexp(0.0, eta)
+
+    def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray]) -> np.ndarray:
+        prior, rho = self._only, self._only.correlation
+        log_alpha = logit(rate) - np.exp(prior.mean[1] + prior.sd[1] * rest[0]) * at
+        return ((log_alpha - prior.mean[0]) / prior.sd[0] - rho * rest[0]) / (1 - rho**2) ** 0.5
+
+    def sentences(self) -> list[str]:
+        lines = [f"Two-parameter logistic curve, logit p = log alpha + beta log(dose / {self.reference:g})."]
+        for weight, curve in self.components:
+            prior = curve._only
+            share = f"With prior weight {weight:.3g}, " if len(self.priors) > 1 else "A priori "
+            lines.append(
+                f"{share}(log alpha, log beta) is normal with means {prior.mean[0]:.4g} and {prior.mean[1]:.4g}, standard "
+                f"deviations {prior.sd[0]:.4g} and {prior.sd[1]:.4g} and correlation {prior.correlation:g}."
+            )
+        return lines

@@ -1,0 +1,80 @@
+"""What a posterior offers, whichever engine made it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..models import Curve
+
+__all__ = ["Figure", "Posterior"]
+
+
+class Figure(NamedTuple):
+    """A figure with its numerical or Monte Carlo error, arrays of the same shape."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
+class Posterior(ABC):
+    """The posterior of a dose-toxicity curve after one data set.
+
+    Attributes
+    ----------
+    curve
+        The curve with its prior.
+    n, y : (doses,) arrays
+        Patients and DLTs.
+    """
+
+    engine: ClassVar[str]
+    # What the errors of its figures are.
+    error_kind: ClassVar[str]
+
+    curve: Curve
+    n: np.ndarray
+    y: np.ndarray
+
+    @abstractmethod
+    def moments(self) -> tuple[Figure, Figure]:
+        """Mean and standard deviation of each dose's DLT probability, ``(doses,)``."""
+
+    @abstractmethod
+    def parameters(self) -> tuple[Figure, Figure]:
+        """Mean and standard deviation of each parameter, ``(parameters,)``."""
+
+    @abstractmethod
+    def below(self, rate: float) -> Figure:
+        """Probability that each dose's DLT probability lies below ``rate``, ``(doses,)``."""
+
+    @abstractmethod
+    def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
+        """Quantiles of each dose's DLT probability, ``(doses, probabilities)``."""
+
+    @abstractmethod
+    def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
+        """Quantiles of the dose amount at which the DLT probability is ``target``, ``(probabilities,)``; 0 or infinity where they
+        lie further than any dose could. Only for curves on a dose scale.
+        """
+
+    @abstractmethod
+    def draws(self, count: int) -> np.ndarray:
+        """Draws of the parameters, ``(chains, draws, parameters)``; about ``count`` in all."""
+
+    @abstractmethod
+    def diagnostics(self) -> dict[str, Any]:
+        """How far the figures can be trusted: name to number."""
+
+    def mtd(self, target: float) -> Figure:
+        """Posterior of the MTD as a partition, ``(doses + 1,)``.
+
+        Below the lowest level (p_1 > target), level k (p_k <= target < p_k+1), the top level or above (p_D <= target).
+        """
+        below = self.below(target)
+        edges = np.concatenate([[1.0], below.value, [0.0]])
+        error = np.concatenate([[0.0], below.error, [0.0]])
+        return Figure(edges[:-1] - edges[1:], np.hypot(error[:-1], error[1:]))

@@ -1,0 +1,205 @@
+"""The posterior by quadrature: exact to a stated error, for curves of one or two parameters and mixtures of their priors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import expit
+
+from ..models import Curve
+from .base import Figure, Posterior
+from .quadrature import Nodes, Quadrature, below_weights, settled_at
+
+__all__ = ["REPORTED", "ExactFit", "ExactPosterior"]
+
+# Largest error of a reported figure.
+REPORTED = 1e-9
+# A quantile is found when its probability is this near to the one asked for.
+AT_ROOT = 1e-7
+# Logits and log doses beyond this are further than anything could be: a quantile of a rate below 1e-13 is given as that.
+FAR = 30.0
+
+
+class ExactFit:
+    """Posterior figures of a curve for a batch of data sets, mixtures of priors included.
+
+    Parameters
+    ----------
+    curve
+        The curve with its prior.
+    rates
+        Cut points: of each, the probability that a dose lies below it.
+    """
+
+    def __init__(self, curve: Curve, rates: Sequence[float] = ()) -> None:
+        self.curve, self.rates = curve, tuple(rates)
+        self.weights = np.array([weight for weight, _ in curve.components])
+        self.parts = [Quadrature(one, self._columns) for _, one in curve.components]
+
+    def expect(self, n: np.ndarray, y: np.ndarray, tolerance: float = REPORTED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Expectations ``(sets, k)``, their errors and the log evidence ``(sets,)``.
+
+        The columns are the parameters, their squares, the DLT probabilities, their squares, and the probabilities of lying
+        below each rate, dose by dose.
+        """
+        values, error, log_evidence = zip(*(part.expect(n, y, settled_at(tolerance)) for part in self.parts), strict=True)
+        share, total = self._shares(np.array(log_evidence))
+        mixed = np.einsum("cs,csk->sk", share, np.array(values))
+        # A component's share errs by no more than its evidence, whose relative error is within that of its values.
+        return mixed, np.einsum("cs,csk->sk", share, 2 * np.array(error)) if len(self.parts) > 1 else error[0], total
+
+    def shares(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Posterior weight of each component of the prior, ``(sets, components)``."""
+        return self._shares(np.array([part.expect(n, y, settled_at(REPORTED))[2] for part in self.parts]))[0].T
+
+    def _shares(self, log_evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        joint = log_evidence + np.log(self.weights)[:, None]
+        total = np.logaddexp.reduce(joint, axis=0)
+        return np.exp(joint - total), total
+
+    def _columns(self, nodes: Nodes) -> np.ndarray:
+        theta, p = nodes.parameters(), nodes.probabilities()
+        return np.column_stack([theta, theta**2, p, p**2, *(nodes.below(rate) for rate in self.rates)])
+
+
+class ExactPosterior(Posterior):
+    """The posterior after one data set, by quadrature.
+
+    Parameters
+    ----------
+    fit
+        The curve's fit, which may be shared between data sets.
+    n, y : (doses,) arrays
+        Patients and DLTs.
+    """
+
+    engine: ClassVar[str] = "quadrature"
+    error_kind: ClassVar[str] = "quadrature error"
+
+    def __init__(self, fit: ExactFit, n: np.ndarray, y: np.ndarray) -> None:
+        self.fit, self.curve = fit, fit.curve
+        self.n, self.y = np.asarray(n), np.asarray(y)
+        values, error, log_evidence = fit.expect(self.n[None], self.y[None])
+        self._values, self._error, self.log_evidence = values[0], error[0], float(log_evidence[0])
+
+    def moments(self) -> tuple[Figure, Figure]:
+        return self._mean_and_sd(2 * self.curve.n_parameters, self.curve.n_doses)
+
+    def parameters(self) -> tuple[Figure, Figure]:
+        return self._mean_and_sd(0, self.curve.n_parameters)
+
+    def _mean_and_sd(self, start: int, width: int) -> tuple[Figure, Figure]:
+        (mean, square), (error, square_error) = (
+            part[start : start + 2 * width].reshape(2, width) for part in (self._values, self._error)
+        )
+        sd = np.sqrt(np.maximum(square - mean**2, 0))
+        # d sd = (d E[x^2] - 2 E[x] d E[x]) / (2 sd)
+        return Figure(mean, error), Figure(sd, (square_error + 2 * np.abs(mean) * error) / (2 * np.maximum(sd, 1e-300)))
+
+    def below(self, rate: float) -> Figure:
+        if rate in self.fit.rates:
+            doses = self.curve.n_doses
+            start = 2 * self.curve.n_parameters + (2 + self.fit.rates.index(rate)) * doses
+            return Figure(self._values[start : start + doses].clip(0, 1), self._error[start : start + doses])
+        value = self._chance(lambda nodes: nodes.below(rate))
+        return Figure(value.clip(0, 1), np.full(len(value), self._error.max()))
+
+    def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
+        wanted = np.tile(np.asarray(probabilities), (self.curve.n_doses, 1))
+        at = np.repeat(self.curve.coordinates, wanted.shape[1])
+
+        def chance(logits: np.ndarray) -> np.ndarray:
+            rates = expit(logits)
+            return self._chance(lambda nodes: nodes.below(rates, at)) - wanted.ravel()
+
+        return expit(_root(chance, np.full(wanted.size, -FAR), np.full(wanted.size, FAR))).reshape(wanted.shape)
+
+    def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
+        wanted = np.asarray(probabilities)
+
+        def chance(at: np.ndarray) -> np.ndarray:
+            # The MTD lies below a dose whose DLT probability is above the target.
+            return 1 - self._chance(lambda nodes: nodes.below(target, at)) - wanted
+
+        at = _root(chance, np.full(wanted.size, -FAR), np.full(wanted.size, FAR))
+        return np.where(at <= -FAR, 0.0, np.where(at >= FAR, np.inf, self.curve.amount(at)))
+
+    def draws(self, count: int) -> np.ndarray:
+        """Deterministic draws: a component of the prior, the other coordinates and the first, each by its inverse distribution."""
+        sizes = np.diff(np.round(np.cumsum(np.append(0.0, self._share)) * count).astype(int))
+        found = []
+        for (nodes, weight), size in zip(self._weighted, sizes, strict=True):
+            z = _spread(nodes, weight, self.n, self.y, int(size))
+            found.append(np.column_stack(nodes.curve.parameters(tuple(z.T))))
+        return np.concatenate(found)[None]
+
+    def diagnostics(self) -> dict[str, Any]:
+        return {"largest_error": float(self._error.max())}
+
+    @cached_property
+    def _share(self) -> np.ndarray:
+        return self.fit.shares(self.n[None], self.y[None])[0]
+
+    @cached_property
+    def _weighted(self) -> list[tuple[Nodes, np.ndarray]]:
+        return [part.weighted(self.n, self.y, settled_at(REPORTED)) for part in self.fit.parts]
+
+    def _chance(self, columns: Callable[[Nodes], np.ndarray]) -> np.ndarray:
+        """Expectations of columns that are made for this once."""
+        return sum(
+            (share * (weight @ columns(nodes)) for share, (nodes, weight) in zip(self._share, self._weighted, strict=True)), 0.0
+        )  # type: ignore[return-value]
+
+
+def _root(function: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Roots of rising functions, one an entry, by regula falsi in its Illinois form; an end where there is no root inside."""
+    at_low, at_high = function(low), function(high)
+    left, right = at_low >= 0, at_high <= 0
+    middle = (low + high) / 2
+    for step in range(100):
+        # Every third step bisects, which bounds the number of steps.
+        slope = np.where(at_high > at_low, at_high - at_low, 1.0)
+        middle = (low + high) / 2 if step % 3 == 2 else low - at_low * (high - low) / slope
+        at_middle = function(middle)
+        rises = at_middle < 0
+        at_high = np.where(rises, at_high / 2, at_middle)
+        at_low = np.where(rises, at_middle, at_low / 2)
+        low, high = np.where(rises, middle, low), np.where(rises, high, middle)
+        if np.all((np.abs(at_middle) < AT_ROOT) | (high - low < AT_ROOT) | left | right):
+            break
+    return np.where(left, -FAR, np.where(right, FAR, middle))
+
+
+def _spread(nodes: Nodes, weight: np.ndarray, n: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
+    """Deterministic draws of the standard coordinates, ``(count, parameters)``."""
+    first = (np.arange(count) + 0.5) / max(count, 1)
+    if nodes.z.shape[1] == 1:
+        return _inverse(nodes.z[:, 0], weight, nodes.step, first)[:, None]
+    other, column = np.unique(nodes.z[:, 1], return_inverse=True)
+    second = _inverse(other, np.bincount(column, weight), float(np.diff(other).min()), first)
+    # Given the second coordinate, the first has a density of its own, worked out along a line.
+    step = nodes.step / 2
+    line = np.arange(nodes.z[:, 0].min(), nodes.z[:, 0].max() + step, step)
+    golden = np.mod(0.5 + np.arange(count) * (np.sqrt(5) - 1) / 2, 1)
+    parts = []
+    for rows in np.array_split(np.arange(count), max(1, count // 256)):
+        z = np.column_stack([np.tile(line, len(rows)), np.repeat(second[rows], len(line))])
+        log_p, log_q = nodes.curve.at(z)
+        log_density = (log_p @ y + log_q @ (n - y) - z[:, 0] ** 2 / 2).reshape(len(rows), len(line))
+        density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        total = density.cumsum(axis=1)
+        wanted = golden[rows] * total[:, -1]
+        at = (total < wanted[:, None]).sum(axis=1)
+        each = np.arange(len(rows))
+        parts.append(line[at] + step * (0.5 - (total[each, at] - wanted) / density[each, at]))
+    return np.column_stack([np.concatenate(parts), second])
+
+
+def _inverse(z: np.ndarray, weight: np.ndarray, step: float, probabilities: np.ndarray) -> np.ndarray:
+    """Quantiles of a density with shares ``weight`` at nodes ``z``, ``step`` apart."""
+    fine = np.arange(z.min() - step, z.max() + step, step / 4)
+    below = below_weights(z, step, fine[:, None]) @ weight
+    return np.interp(probabilities, np.maximum.accumulate(below), fine)
