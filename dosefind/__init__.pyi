@@ -1,5 +1,6 @@
 from ._check import InputError as InputError
 from .config import load_protocol as load_protocol
+from .designs import BLRM as BLRM
 from .designs import BOIN as BOIN
 from .designs import CRM as CRM
 from .designs import ThreePlusThree as ThreePlusThree

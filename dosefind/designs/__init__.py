@@ -1,11 +1,24 @@
 """Designs, one file a design; this registry names them for configs and commands."""
 
 from .base import Decision, Design, Selection
+from .blrm import BLRM
 from .boin import BOIN
 from .crm import CRM
 from .plain import PlainRule, Trial, design_from_rule
 from .three_plus_three import ThreePlusThree
 
-__all__ = ["BOIN", "CRM", "DESIGNS", "Decision", "Design", "PlainRule", "Selection", "ThreePlusThree", "Trial", "design_from_rule"]
+__all__ = [
+    "BLRM",
+    "BOIN",
+    "CRM",
+    "DESIGNS",
+    "Decision",
+    "Design",
+    "PlainRule",
+    "Selection",
+    "ThreePlusThree",
+    "Trial",
+    "design_from_rule",
+]
 
-DESIGNS: dict[str, type[Design]] = {design.kind: design for design in (ThreePlusThree, CRM, BOIN)}
+DESIGNS: dict[str, type[Design]] = {design.kind: design for design in (ThreePlusThree, CRM, BOIN, BLRM)}

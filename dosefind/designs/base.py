@@ -43,6 +43,8 @@ class Decision:
         Doses that the design's rules leave open for the next cohort; none at the planned end of the trial.
     memory : (states, k) integer array
         The design's memory after this decision.
+    margin : (states,) array or None
+        How far the posterior probability nearest to its limit is from it, where a design decides by such.
     """
 
     dose: np.ndarray
@@ -50,6 +52,7 @@ class Decision:
     reason: np.ndarray
     admissible: np.ndarray
     memory: np.ndarray
+    margin: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,13 @@ class Selection:
         Dose index named as MTD, -1 for none.
     not_reached : (states,) bool array
         Whether the top dose is named and the design's rule would have escalated from it.
+    margin : (states,) array or None
+        As for `Decision`.
     """
 
     dose: np.ndarray
     not_reached: np.ndarray
+    margin: np.ndarray | None = None
 
 
 class Design(Settings, ABC):
@@ -166,16 +172,19 @@ class Design(Settings, ABC):
     # What a design must answer ------------------------------------------------------------------------------------
 
     @abstractmethod
-    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Dose index or -1, reason and admissible doses of each state, before the shared limits.
+    def propose(self, states: States) -> tuple[np.ndarray, ...]:
+        """Dose index or -1, reason and admissible doses of each state, before the shared limits; and the margin, if any.
 
         The reason of a dose is worked out from the move, so only that of a stop counts. States have treated at least
         one cohort.
         """
 
     @abstractmethod
-    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
-        """Dose index named as MTD or -1, and whether the rule would escalate from the top dose; counts only."""
+    def conclude(self, states: States) -> tuple[np.ndarray, ...]:
+        """Dose index named as MTD or -1, and whether the rule would escalate from the top dose; and the margin, if any.
+
+        Counts only.
+        """
 
     def remember(self, states: States, dose: np.ndarray) -> np.ndarray:
         """The memory, ``(states, n_memory)`` small integers, that goes with the next dose; none by default."""
@@ -207,7 +216,7 @@ class Design(Settings, ABC):
             nothing = np.full(len(states), NO_DOSE)
             reason = np.full(len(states), self.code("max_n"))
             return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))
-        dose, reason, admissible = self.propose(states)
+        dose, reason, admissible, *margin = self.propose(states)
         empty = states.cohorts == 0
         dose = np.where(empty, self.start - 1, dose)
         admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
@@ -219,7 +228,7 @@ class Design(Settings, ABC):
         for name, stops in [*self._stops(states, dose), ("max_n", planned_end & ~ends_by_itself)]:
             dose, reason = np.where(stops, NO_DOSE, dose), np.where(stops, self.code(name), reason)
         admissible &= ~planned_end[:, None]
-        return Decision(dose, self._size(states, dose), reason, admissible, self.remember(states, dose))
+        return Decision(dose, self._size(states, dose), reason, admissible, self.remember(states, dose), *margin)
 
     def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
         """The state of one trial after the given cohorts, with what the design remembers of them."""
@@ -239,8 +248,8 @@ class Design(Settings, ABC):
 
     def select(self, states: States) -> Selection:
         """The dose that each state names as MTD; a pure function of its counts."""
-        dose, escalates = self.conclude(states)
-        return Selection(dose, (dose == states.n_doses - 1) & escalates)
+        dose, escalates, *margin = self.conclude(states)
+        return Selection(dose, (dose == states.n_doses - 1) & escalates, *margin)
 
     def rules(self) -> list[str]:
         """All rules of the design as plain sentences, in the order in which they apply."""

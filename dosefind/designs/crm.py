@@ -21,8 +21,9 @@ from ..models import ONE_PARAMETER, OneParameterCurve
 from ..models.elicitation import skeleton as calibrated
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
-from .base import Design, Probability
-from .rules import TIE, above, at_least, nearest
+from .base import Probability
+from .model_based import ModelBased
+from .rules import TIE, above, nearest
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +38,7 @@ class Indifference(Settings):
     mtd_level: Annotated[int, Field(ge=1, strict=True)]
 
 
-class CRM(Design):
+class CRM(ModelBased):
     """CRM.
 
     Attributes
@@ -80,14 +81,11 @@ class CRM(Design):
     title: ClassVar[str] = "CRM"
     source: ClassVar[str] = "O'Quigley, Pepe and Fisher (1990), doi:10.2307/2531628"
 
-    target: Probability
     skeleton: tuple[Probability, ...] | Indifference
     model: Literal["power", "logistic"] = "power"
     intercept: Annotated[float, Field(ge=-10, le=10, strict=True)] = 3.0
     prior_sd: Annotated[float, Field(gt=0, le=10, strict=True)] = 1.34**0.5
     recommend: Literal["plug-in", "mean"] = "plug-in"
-    no_skip: Literal["last", "tried", "off"] = "last"
-    coherence: Literal["escalation", "both", "off"] = "escalation"
     safety_cutoff: Probability | None = None
     safety_by: Literal["model", "beta"] = "model"
     safety_min_n: Annotated[int, Field(ge=1, strict=True)] = 3
@@ -159,17 +157,8 @@ class CRM(Design):
 
     def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         best, too_toxic, _ = states.by_counts(self._evaluate)
-        last, index = states.last, np.arange(states.n_doses)
-        ceiling = np.full(len(states), states.n_doses - 1)
-        if self.no_skip != "off":
-            base = last if self.no_skip == "last" else states.n_doses - 1 - np.argmax((states.n > 0)[:, ::-1], axis=1)
-            ceiling = np.minimum(ceiling, base + 1)
-        if self.coherence != "off":
-            toxic_cohort = at_least(states.last_y, self.target * states.last_n)
-            ceiling = np.where(toxic_cohort, np.minimum(ceiling, last), ceiling)
-        dose = np.minimum(best, ceiling)
-        if self.coherence == "both":
-            dose = np.where(states.last_y == 0, np.maximum(dose, np.minimum(last, ceiling)), dose)
+        index, ceiling = np.arange(states.n_doses), self.ceiling(states)
+        dose = self.kept_up(states, np.minimum(best, ceiling), ceiling)
         admissible = (index <= ceiling[:, None]) & ~too_toxic[:, None]
         return np.where(too_toxic, -1, dose), np.full(len(states), self.code("too_toxic")), admissible
 
@@ -271,13 +260,7 @@ class CRM(Design):
             "The next cohort gets the dose whose estimated DLT rate is nearest to the target, the lower on ties; the estimate is "
             f"{estimate}.",
         ]
-        if self.no_skip != "off":
-            base = "last dose given" if self.no_skip == "last" else "highest dose tried"
-            rules.append(f"No skipping: at most one level above the {base}.")
-        if self.coherence != "off":
-            rules.append(f"No escalation straight after a cohort with a DLT rate of {self.target:g} or more.")
-        if self.coherence == "both":
-            rules.append("No de-escalation straight after a cohort without a DLT.")
+        rules += self.restrictions()
         if self.safety_cutoff is not None:
             by = "by the model" if self.safety_by == "model" else "under a Beta(1, 1) prior on that dose alone"
             rules.append(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._check import InputError, Problem, curve_values, probability, whole
-from ..designs import Design
+from ..designs import Design, Selection
 from ..designs.rules import above
 from ..trial import States, choice_labels
 from .tally import DEFINITIONS, FIGURES, Days, EndedTrials, Figures
@@ -51,15 +51,25 @@ class Lattice:
     ends: Ends
 
     @cached_property
+    def selections(self) -> list[Selection]:
+        """The final choices of the ended states, so many at a time."""
+        n, y = self.ends.n, self.ends.y
+        return [self.design.select(States.counts(n[i : i + 2**16], y[i : i + 2**16])) for i in range(0, len(n), 2**16)]
+
+    @cached_property
     def trials(self) -> EndedTrials:
         """The ended states with the dose that each names."""
-        parts = [
-            self.design.select(States.counts(self.ends.n[i : i + 2**16], self.ends.y[i : i + 2**16]))
-            for i in range(0, len(self.ends.n), 2**16)
-        ]
-        choice, not_reached = (np.concatenate([getattr(p, name) for p in parts]) for name in ("dose", "not_reached"))
+        choice, not_reached = (np.concatenate([getattr(p, name) for p in self.selections]) for name in ("dose", "not_reached"))
         ends = self.ends
         return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits)
+
+    @property
+    def margin(self) -> float:
+        """Smallest distance of a posterior probability from the limit that it is held against.
+
+        Over all decisions and final choices; infinite where the design does not decide by such, or does not tell.
+        """
+        return min([self.ends.margin, *(p.margin.min(initial=np.inf) for p in self.selections if p.margin is not None)])
 
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
         """Probability of each ended state under each truth, ``(states, scenarios)``."""

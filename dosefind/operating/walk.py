@@ -56,6 +56,9 @@ class Ends:
         States of the walk after merging, running and ended ones together.
     peak_bytes : int
         Most that the walk's arrays held at a time.
+    margin : float
+        Smallest distance of a posterior probability from the limit that it is held against, over all decisions; infinite where
+        a design does not tell.
     """
 
     n: np.ndarray
@@ -66,6 +69,7 @@ class Ends:
     visits: np.ndarray
     walked: int
     peak_bytes: int
+    margin: float
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,15 @@ class _Front:
     ways: np.ndarray
     paths: np.ndarray
     visits: np.ndarray | None
+    margin: float
 
     def __len__(self) -> int:
         return len(self.states)
 
     def take(self, rows: np.ndarray) -> _Front:
         key, code, size, ways, paths = (column[rows] for column in self._columns)
-        return _Front(self.states.take(rows), key, code, size, ways, paths, None if self.visits is None else self.visits[rows])
+        visits = None if self.visits is None else self.visits[rows]
+        return _Front(self.states.take(rows), key, code, size, ways, paths, visits, self.margin)
 
     @property
     def _columns(self) -> tuple[np.ndarray, ...]:
@@ -178,6 +184,7 @@ def _decided(
         ways,
         paths,
         visits,
+        np.inf if decision.margin is None else float(decision.margin.min(initial=np.inf)),
     )
 
 
@@ -266,7 +273,8 @@ def _joined(parts: list[_Front]) -> _Front:
     last, last_n, last_y, cohorts, memory = (np.concatenate([getattr(s, name) for s in every]) for name in names)
     key, code, size, ways, paths = (np.concatenate(column) for column in zip(*(p._columns for p in parts), strict=True))
     visits = None if parts[0].visits is None else np.concatenate([p.visits for p in parts if p.visits is not None])
-    return _Front(States(n, y, last, last_n, last_y, cohorts, memory), key, code, size, ways, paths, visits)
+    margin = min(p.margin for p in parts)
+    return _Front(States(n, y, last, last_n, last_y, cohorts, memory), key, code, size, ways, paths, visits, margin)
 
 
 def _bytes_of_children(front: _Front) -> int:
@@ -290,4 +298,4 @@ def _gather(design: Design, ended: list[_Front], walked: int, peak: int) -> Ends
         size = int(np.max(design.cohort_size))
         visits = np.stack([-(-n // size), (n > 1) & (size > 1)], axis=1)
     reason = ends.code.astype(np.int64) - ends.states.n_doses
-    return Ends(n, ends.states.y, reason, ends.ways, ends.paths, visits.astype(float), walked, peak)
+    return Ends(n, ends.states.y, reason, ends.ways, ends.paths, visits.astype(float), walked, peak, ends.margin)

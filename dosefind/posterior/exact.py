@@ -11,7 +11,8 @@ from scipy.special import expit
 
 from ..models import Curve
 from .base import Figure, Posterior
-from .quadrature import Nodes, Quadrature, below_weights, settled_at
+from .mixture import MixedQuadrature
+from .quadrature import Nodes, below_weights, settled_at
 
 __all__ = ["REPORTED", "ExactFit", "ExactPosterior"]
 
@@ -36,8 +37,7 @@ class ExactFit:
 
     def __init__(self, curve: Curve, rates: Sequence[float] = ()) -> None:
         self.curve, self.rates = curve, tuple(rates)
-        self.weights = np.array([weight for weight, _ in curve.components])
-        self.parts = [Quadrature(one, self._columns) for _, one in curve.components]
+        self.quadrature = MixedQuadrature(curve, self._columns)
 
     def expect(self, n: np.ndarray, y: np.ndarray, tolerance: float = REPORTED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Expectations ``(sets, k)``, their errors and the log evidence ``(sets,)``.
@@ -45,20 +45,11 @@ class ExactFit:
         The columns are the parameters, their squares, the DLT probabilities, their squares, and the probabilities of lying
         below each rate, dose by dose.
         """
-        values, error, log_evidence = zip(*(part.expect(n, y, settled_at(tolerance)) for part in self.parts), strict=True)
-        share, total = self._shares(np.array(log_evidence))
-        mixed = np.einsum("cs,csk->sk", share, np.array(values))
-        # A component's share errs by no more than its evidence, whose relative error is within that of its values.
-        return mixed, np.einsum("cs,csk->sk", share, 2 * np.array(error)) if len(self.parts) > 1 else error[0], total
+        return self.quadrature.expect(n, y, tolerance)
 
     def shares(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Posterior weight of each component of the prior, ``(sets, components)``."""
-        return self._shares(np.array([part.expect(n, y, settled_at(REPORTED))[2] for part in self.parts]))[0].T
-
-    def _shares(self, log_evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        joint = log_evidence + np.log(self.weights)[:, None]
-        total = np.logaddexp.reduce(joint, axis=0)
-        return np.exp(joint - total), total
+        return self.quadrature.shares(n, y, REPORTED)
 
     def _columns(self, nodes: Nodes) -> np.ndarray:
         theta, p = nodes.parameters(), nodes.probabilities()
@@ -145,7 +136,7 @@ class ExactPosterior(Posterior):
 
     @cached_property
     def _weighted(self) -> list[tuple[Nodes, np.ndarray]]:
-        return [part.weighted(self.n, self.y, settled_at(REPORTED)) for part in self.fit.parts]
+        return [part.weighted(self.n, self.y, settled_at(REPORTED)) for part in self.fit.quadrature.parts]
 
     def _chance(self, columns: Callable[[Nodes], np.ndarray]) -> np.ndarray:
         """Expectations of columns that are made for this once."""

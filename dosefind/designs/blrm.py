@@ -1,0 +1,203 @@
+"""Bayesian logistic regression model (BLRM) with escalation under overdose control (EWOC).
+
+After each cohort a two-parameter logistic curve is fitted to all data. A dose is admissible while the probability that it
+overdoses stays below a limit; among the admissible doses the next cohort gets the highest, or the one most probably in the
+target interval. Neuenschwander, Branson and Gsponer (2008), Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230; overdose
+control as in Babb, Rogatko and Zacks (1998), Statistics in Medicine 17:1103-1120,
+doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from ..models import BivariateNormal, Logistic2
+from ..posterior.mixture import MixedQuadrature
+from ..posterior.quadrature import FLOOR, Nodes
+from ..trial import States
+from .base import Probability
+from .model_based import ModelBased
+from .rules import TIE, at_least, highest
+
+__all__ = ["BLRM"]
+
+Positive = Annotated[float, Field(gt=0, strict=True)]
+
+
+class BLRM(ModelBased):
+    """BLRM with EWOC.
+
+    Attributes
+    ----------
+    doses
+        Dose amounts, strictly increasing.
+    reference
+        Dose at which the odds of a DLT are alpha, in the doses' unit and within reach of them.
+    prior
+        Prior of (log alpha, log beta): means, standard deviations and correlation; or a list of such, each with its weight.
+    interval
+        Target interval: a DLT rate of its upper end or more is an overdose.
+    ewoc
+        A dose is admissible while P(overdose) is below this.
+    choose
+        Among the admissible doses the "highest", or the one with the largest probability of the "target" interval.
+    target
+        Target DLT rate, by which a cohort counts as toxic.
+    no_skip
+        Escalate by at most one level above the "last" dose given, above the highest "tried", or "off".
+    coherence
+        "escalation": no escalation when the latest cohort's DLT rate was at or above the target; "both": nor de-escalation
+        to a lower admissible dose when it had no DLT; "off".
+    final
+        The final choice is among doses "tried", or the "model"'s, which can be a dose that nobody received.
+
+    Examples
+    --------
+    >>> from dosefind import decide
+    >>> prior = {"mean": (-2.0, 0.0), "sd": (1.5, 0.7)}
+    >>> design = BLRM(doses=(1, 3, 5), reference=3, prior=prior, interval=(0.16, 0.33), target=0.25)
+    >>> print(decide(design, "1NNN 2NNT"))
+    stay at level 2, 3 patients: P(overdose) 0.032, 0.189, 0.348, below 0.25 up to level 2
+    """
+
+    kind: ClassVar[str] = "blrm"
+    title: ClassVar[str] = "BLRM"
+    source: ClassVar[str] = "Neuenschwander, Branson and Gsponer (2008), doi:10.1002/sim.3230"
+
+    doses: tuple[Positive, ...]
+    reference: Positive
+    prior: BivariateNormal | tuple[BivariateNormal, ...]
+    interval: tuple[Probability, Probability]
+    ewoc: Probability = 0.25
+    choose: Literal["highest", "target"] = "target"
+    final: Literal["tried", "model"] = "tried"
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        low, high = self.interval
+        if not low < high:
+            raise ValueError(f"interval = {list(self.interval)} must be [low, high] with low below high")
+        if not low <= self.target < high:
+            raise ValueError(f"interval = {list(self.interval)} must contain target = {self.target:g}")
+        if self.n_doses is not None and len(self.doses) != self.n_doses:
+            raise ValueError(f"doses has {len(self.doses)} amounts for {self.n_doses} levels: it must have one a level")
+        # Its own checks: doses, reference, prior.
+        nobody = np.zeros((1, len(self.curve.doses)))
+        if self.start > len(self.doses):
+            raise ValueError(f"start = {self.start} is not among the {len(self.doses)} dose levels")
+        p_over = self._quadrature.expect(nobody, nobody)[0][0, self.start - 1]
+        if at_least(p_over, self.ewoc):
+            raise ValueError(
+                f"start = {self.start} is not admissible before any data: P(overdose) is {p_over:.3f} under the prior, and ewoc "
+                f"= {self.ewoc:g}"
+            )
+        return self
+
+    @property
+    def known_doses(self) -> int | None:
+        return len(self.doses)
+
+    @cached_property
+    def curve(self) -> Logistic2:
+        """The dose-toxicity curve with its prior."""
+        return Logistic2(doses=self.doses, reference=self.reference, prior=self.prior)
+
+    def propose(self, states: States) -> tuple[np.ndarray, ...]:
+        over, merit = states.by_counts(self._evaluate)
+        safe = ~at_least(over[:, :-1], self.ewoc)
+        ceiling = self.ceiling(states)
+        open_doses = safe & (np.arange(states.n_doses) <= ceiling[:, None])
+        dose = self._best(merit[:, :-1], open_doses)
+        # A dose kept up must itself be safe.
+        kept = self.kept_up(states, dose, ceiling)
+        dose = np.where((dose >= 0) & states.at(safe, kept), kept, dose)
+        return dose, np.full(len(states), self.code("too_toxic")), open_doses, self._margin(over)
+
+    def conclude(self, states: States) -> tuple[np.ndarray, ...]:
+        over, merit = self._evaluate(states.n, states.y)
+        safe = ~at_least(over, self.ewoc)
+        among = safe[:, :-1] & (states.n > 0) if self.final == "tried" else safe[:, :-1]
+        best = self._best(merit[:, :-1], among)
+        top = states.n_doses - 1
+        beyond = safe[:, -1] & ((merit[:, -1] > merit[:, top] + TIE) | (self.choose == "highest"))
+        return best, beyond, self._margin(over)
+
+    def because(self, state: States) -> str:
+        reason = self.reasons[int(self.decide(state).reason[0])]
+        if reason in ("start", "max_n"):
+            return self.explain(reason)
+        over = self._evaluate(state.n, state.y)[0][0, :-1]
+        up_to = int(highest(~at_least(over, self.ewoc)[None])[0]) + 1
+        where = f"up to level {up_to}" if up_to else "at no level"
+        text = f"P(overdose) {', '.join(f'{p:.3f}' for p in over)}, below {self.ewoc:g} {where}"
+        return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
+
+    def sentences(self) -> list[str]:
+        low, high = self.interval
+        best = (
+            "the highest"
+            if self.choose == "highest"
+            else f"the one with the largest probability of a DLT rate in [{low:g}, {high:g})"
+        )
+        among = "those given" if self.final == "tried" else "all, given or not"
+        return [
+            *self.curve.sentences(),
+            f"A dose is admissible while the probability that its DLT rate is {high:g} or more is below {self.ewoc:g} (EWOC).",
+            f"The next cohort gets, of the admissible doses, {best}, the lower on ties.",
+            *self.restrictions(),
+            "Stop without an MTD when no dose is admissible.",
+            f"The MTD is chosen in the same way, of {among}.",
+            "It counts as not reached when the top dose is named and a further level, as far above the top as the top is above the "
+            "next on the scale of log dose (twice the dose where there is one level), would be chosen instead.",
+        ]
+
+    # The fit -----------------------------------------------------------------------------------------------------
+
+    def _best(self, merit: np.ndarray, among: np.ndarray) -> np.ndarray:
+        """Dose index chosen among some, -1 where there are none."""
+        if self.choose == "highest":
+            return highest(among)
+        shown = np.where(among, merit, -np.inf)
+        first = np.argmax(shown >= shown.max(axis=1, keepdims=True) - TIE, axis=1)
+        return np.where(among.any(axis=1), first, -1)
+
+    def _margin(self, over: np.ndarray) -> np.ndarray:
+        return np.abs(over[:, :-1] - self.ewoc).min(axis=1)
+
+    def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """P(overdose) and the probability of the target interval, of every dose and of the level beyond the top."""
+        values = self._quadrature.settle(n, y, self._decided)
+        over = values[:, : len(self._at)]
+        return over, values[:, len(self._at) :] if self.choose == "target" else over
+
+    def _decided(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Whether every comparison that hangs on these values comes out the same within their error."""
+        over, merit = values[:, : len(self._at)], values[:, len(self._at) :]
+        margin = np.abs(over - self.ewoc).min(axis=1)
+        for i in range(merit.shape[1]):
+            for j in range(i):
+                # Only a choice between admissible doses hangs on their merits.
+                apart = np.abs(merit[:, i] - merit[:, j]) / 2
+                margin = np.minimum(margin, np.where(over[:, i] < self.ewoc, apart, np.inf))
+        worst = error.max(axis=1)
+        return (margin > worst + TIE) | (worst < FLOOR)
+
+    @cached_property
+    def _at(self) -> np.ndarray:
+        """The doses on the curve's scale, and a level beyond the top."""
+        at = self.curve.coordinates
+        return np.append(at, at[-1] + (at[-1] - at[-2] if len(at) > 1 else np.log(2)))
+
+    @cached_property
+    def _quadrature(self) -> MixedQuadrature:
+        return MixedQuadrature(self.curve, self._columns)
+
+    def _columns(self, nodes: Nodes) -> np.ndarray:
+        below_high = nodes.below(self.interval[1], self._at)
+        if self.choose == "highest":
+            return 1 - below_high
+        return np.column_stack([1 - below_high, below_high - nodes.below(self.interval[0], self._at)])
