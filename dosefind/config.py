@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ._check import MISSING, InputError, Problem, one_of
+from ._check import MISSING, InputError, Problem, Settings, one_of
 from .designs import DESIGNS, Design
+from .models import CURVES, Curve, Logistic2
+from .models.elicitation import Indifference
 from .protocol import Protocol
 
-__all__ = ["build_designs", "load_protocol", "protocol_schema"]
+__all__ = ["build_curves", "build_designs", "load_protocol", "protocol_schema"]
 
 
 def load_protocol(path: str | Path) -> Protocol:
@@ -55,6 +58,7 @@ def load_protocol(path: str | Path) -> Protocol:
     try:
         protocol = Protocol.read(table)
         build_designs(protocol)
+        build_curves(protocol)
         for rate in protocol.target.sensitivity:
             _build_for_other_target(protocol, rate)
     except InputError as error:
@@ -79,26 +83,82 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
         If a design's table names no known kind, or its settings are wrong or contradict each other.
     """
     trial = {
-        "n_doses": protocol.n_doses,
-        "target": protocol.target.rate if target is None else target,
+        **_of_the_trial(protocol, protocol.target.rate if target is None else target),
         "max_n": protocol.limits.max_n,
         "cohort_size": protocol.limits.cohort_size,
         "start": protocol.limits.start_level,
     }
-    built: dict[str, Design] = {}
+    return _build("designs", protocol.designs, DESIGNS, trial)
+
+
+def build_curves(protocol: Protocol) -> dict[str, Curve]:
+    """The dose-toxicity curves of a protocol, by name.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+
+    Raises
+    ------
+    InputError
+        If a curve's table names no known kind, or its settings are wrong.
+    """
+    trial = _of_the_trial(protocol, protocol.target.rate)
+    tables = {name: _with_skeleton(name, table, trial) for name, table in protocol.curves.items()}
+    return _build("curves", tables, CURVES, trial)
+
+
+def _with_skeleton(name: str, table: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+    """A curve's table with its skeleton as numbers, if it is said by an indifference interval."""
+    if not isinstance(table.get("skeleton"), dict):
+        return table
+    try:
+        model = {key: table[key] for key in ("intercept",) if key in table}
+        interval = Indifference.read(table["skeleton"])
+        return {**table, "skeleton": interval.levels(trial["target"], trial["n_doses"], table.get("kind", "power"), **model)}
+    except InputError as error:
+        raise InputError([p.within(f"curves.{name}.skeleton") for p in error.problems]) from None
+
+
+def _of_the_trial(protocol: Protocol, target: float) -> dict[str, Any]:
+    """Settings that the trial fixes for whatever has them."""
+    reference = protocol.doses.reference
+    priors = [table["prior"] for table in protocol.curves.values() if table.get("kind") == Logistic2.kind and "prior" in table]
+    given = {
+        "n_doses": protocol.n_doses,
+        "target": target,
+        "interval": protocol.target.interval,
+        "doses": protocol.doses.amounts,
+        "reference": None if reference is None else reference.amount,
+        "prior": priors[0] if priors else None,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _build[T: Settings](
+    place: str, tables: Mapping[str, dict[str, Any]], registry: Mapping[str, type[T]], trial: dict[str, Any]
+) -> dict[str, T]:
+    """What the tables say, each filled in with what the trial fixes."""
+    built: dict[str, T] = {}
     problems: list[Problem] = []
-    for name, table in protocol.designs.items():
+    for name, table in tables.items():
         settings = {key: value for key, value in table.items() if key != "kind"}
         try:
             if "kind" not in table:
-                raise InputError(Problem("kind", MISSING, f"required, but missing: one of {', '.join(map(repr, DESIGNS))}"))
-            design = DESIGNS[one_of("kind", table["kind"], DESIGNS)]
-            known = {key: value for key, value in trial.items() if key in design.model_fields}
-            if settings.get("n_doses", protocol.n_doses) != protocol.n_doses:
-                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {protocol.n_doses}, as many as doses.amounts"))
-            built[name] = design(**{**known, **settings})
+                raise InputError(Problem("kind", MISSING, f"required, but missing: one of {', '.join(map(repr, registry))}"))
+            kind = registry[one_of("kind", table["kind"], registry)]
+            known = {key: value for key, value in trial.items() if key in kind.model_fields}
+            if settings.get("n_doses", trial["n_doses"]) != trial["n_doses"]:
+                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {trial['n_doses']}, as many as doses.amounts"))
+            made = kind(**{**known, **settings})
+            if getattr(made, "n_doses", trial["n_doses"]) != trial["n_doses"]:
+                allowed = f"must have {trial['n_doses']} entries, one a dose of doses.amounts"
+                key = "skeleton" if "skeleton" in settings else "doses"
+                raise InputError(Problem(key, settings.get(key, MISSING), allowed))
+            built[name] = made
         except InputError as error:
-            problems += [_with_origin(p, settings).within(f"designs.{name}") for p in error.problems]
+            problems += [_with_origin(p, settings).within(f"{place}.{name}") for p in error.problems]
     if problems:
         raise InputError(problems)
     return built
@@ -121,28 +181,36 @@ _ORIGINS = {
     "max_n": "limits.max_n",
     "cohort_size": "limits.cohort_size",
     "start": "limits.start_level",
+    "interval": "target.interval",
+    "doses": "doses.amounts",
+    "reference": "doses.reference",
+    "prior": "the prior of the first curve of kind 'logistic-2'",
 }
 
 
 def _with_origin(problem: Problem, settings: dict[str, Any]) -> Problem:
     """The same problem, naming the key at fault where a design got the value from the trial's."""
     key = problem.where.split("[")[0]
-    if key in settings or key not in _ORIGINS or problem.value is MISSING:
+    key = key.split(".")[0]
+    if key in settings or key not in _ORIGINS:
         return problem
+    if problem.value is MISSING:
+        return Problem(problem.where, MISSING, f"{problem.allowed} (give it here or as {_ORIGINS[key]})")
     return Problem(problem.where, problem.value, f"{problem.allowed} (it comes from {_ORIGINS[key]})")
 
 
 def protocol_schema() -> dict[str, Any]:
     """JSON Schema of a protocol file, designs included, for editors."""
     schema = Protocol.model_json_schema()
-    filled_in = {"n_doses", "target", "max_n", "cohort_size", "start"}
-    options = []
-    for kind, design in DESIGNS.items():
-        one = design.model_json_schema()
-        schema.setdefault("$defs", {}).update(one.pop("$defs", {}))
-        one["properties"] = {"kind": {"const": kind}, **one["properties"]}
-        one["required"] = ["kind", *(key for key in one.get("required", []) if key not in filled_in)]
-        options.append(one)
-    schema["properties"]["designs"]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}
-    schema["properties"]["designs"].pop("additionalProperties", None)
+    filled_in = {"n_doses", "target", "max_n", "cohort_size", "start", "interval", "doses", "reference", "prior"}
+    for place, registry, required in (("designs", DESIGNS, filled_in), ("curves", CURVES, filled_in - {"prior"})):
+        options = []
+        for kind, one_kind in registry.items():
+            one = one_kind.model_json_schema()
+            schema.setdefault("$defs", {}).update(one.pop("$defs", {}))
+            one["properties"] = {"kind": {"const": kind}, **one["properties"]}
+            one["required"] = ["kind", *(key for key in one.get("required", []) if key not in required)]
+            options.append(one)
+        schema["properties"][place]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}
+        schema["properties"][place].pop("additionalProperties", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_valid
 
 from ._check import KEY, NAME, InputError, Problem, Settings, curve_values, shown_key
 
-__all__ = ["Assumption", "Doses", "Limits", "Protocol", "Record", "Stagger", "Target", "Treatment"]
+__all__ = ["RP2D", "Assumption", "Doses", "Limits", "Protocol", "Record", "Stagger", "Target", "Treatment"]
 
 Name = Annotated[str, Field(pattern=NAME)]
 Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
@@ -147,6 +147,15 @@ class Target(Settings):
         return self
 
 
+class RP2D(Settings):
+    """The rule by which the recommended phase 2 dose is named from a posterior."""
+
+    limit: Annotated[
+        float,
+        Field(gt=0, lt=1, strict=True, description="the RP2D is the highest tried dose whose P(overdose) is below this"),
+    ] = 0.25
+
+
 class Protocol(Settings):
     """A trial protocol.
 
@@ -166,6 +175,10 @@ class Protocol(Settings):
         Truths to compare designs under: name to DLT probability of each dose.
     designs
         Designs to compare: name to a table with ``kind`` and settings.
+    curves
+        Dose-toxicity curves with priors: name to a table with ``kind`` and settings; the first is the one to analyse with.
+    rp2d
+        How the RP2D is named.
     assumed
         Keys whose values no record states, with the reason.
     """
@@ -177,6 +190,8 @@ class Protocol(Settings):
     target: Target
     scenarios: Annotated[dict[Name, tuple[Number, ...]], Field(min_length=1)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
+    curves: dict[Key, dict[str, Any]] = Field(default_factory=dict)
+    rp2d: RP2D = Field(default_factory=RP2D)
     assumed: dict[str, Name] = Field(default_factory=dict)
 
     _file: str = PrivateAttr("")

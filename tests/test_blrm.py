@@ -109,7 +109,7 @@ def test_the_walk_tells_its_smallest_margin():
         ({"prior": {**PRIOR, "sd": (0.0, 1.0)}}, "prior.sd[1] = 0.0: must be greater than 0"),
         ({"reference": 3000}, "reference = 3000 is out of reach of the doses: it must lie between 0.5 and 10"),
         ({"doses": (1, 5, 3)}, "must hold one amount a dose, strictly increasing"),
-        ({"interval": (0.3, 0.4)}, "interval = [0.3, 0.4] must contain target = 0.25"),
+        ({"interval": (0.4, 0.3)}, "interval = [0.4, 0.3] must be [low, high] with low below high"),
         ({"start": 3}, "start = 3 is not admissible before any data: P(overdose) is"),
         ({"start": 4}, "start = 4 is not among the 3 dose levels"),
         ({"n_doses": 4}, "doses has 3 amounts for 4 levels"),

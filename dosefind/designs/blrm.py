@@ -9,7 +9,7 @@ doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -46,7 +46,7 @@ class BLRM(ModelBased):
     choose
         Among the admissible doses the "highest", or the one with the largest probability of the "target" interval.
     target
-        Target DLT rate, by which a cohort counts as toxic.
+        Target DLT rate, by which alone a cohort counts as toxic: doses are chosen by the interval.
     no_skip
         Escalate by at most one level above the "last" dose given, above the highest "tried", or "off".
     coherence
@@ -81,8 +81,6 @@ class BLRM(ModelBased):
         low, high = self.interval
         if not low < high:
             raise ValueError(f"interval = {list(self.interval)} must be [low, high] with low below high")
-        if not low <= self.target < high:
-            raise ValueError(f"interval = {list(self.interval)} must contain target = {self.target:g}")
         if self.n_doses is not None and len(self.doses) != self.n_doses:
             raise ValueError(f"doses has {len(self.doses)} amounts for {self.n_doses} levels: it must have one a level")
         # Its own checks: doses, reference, prior.
@@ -171,12 +169,12 @@ class BLRM(ModelBased):
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(overdose) and the probability of the target interval, of every dose and of the level beyond the top."""
         values = self._quadrature.settle(n, y, self._decided)
-        over = values[:, : len(self._at)]
-        return over, values[:, len(self._at) :] if self.choose == "target" else over
+        over = values[:, : (len(self.doses) + 1)]
+        return over, values[:, (len(self.doses) + 1) :] if self.choose == "target" else over
 
     def _decided(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Whether every comparison that hangs on these values comes out the same within their error."""
-        over, merit = values[:, : len(self._at)], values[:, len(self._at) :]
+        over, merit = values[:, : (len(self.doses) + 1)], values[:, (len(self.doses) + 1) :]
         margin = np.abs(over - self.ewoc).min(axis=1)
         for i in range(merit.shape[1]):
             for j in range(i):
@@ -186,18 +184,33 @@ class BLRM(ModelBased):
         worst = error.max(axis=1)
         return (margin > worst + TIE) | (worst < FLOOR)
 
-    @cached_property
+    @property
     def _at(self) -> np.ndarray:
-        """The doses on the curve's scale, and a level beyond the top."""
-        at = self.curve.coordinates
-        return np.append(at, at[-1] + (at[-1] - at[-2] if len(at) > 1 else np.log(2)))
+        return _with_one_beyond(self.curve)
 
     @cached_property
     def _quadrature(self) -> MixedQuadrature:
-        return MixedQuadrature(self.curve, self._columns)
+        return _quadrature(self.curve, self.interval, self.choose == "target")
 
-    def _columns(self, nodes: Nodes) -> np.ndarray:
-        below_high = nodes.below(self.interval[1], self._at)
-        if self.choose == "highest":
+
+def _with_one_beyond(curve: Logistic2) -> np.ndarray:
+    """The doses on the curve's scale, and a level beyond the top."""
+    at = curve.coordinates
+    return np.append(at, at[-1] + (at[-1] - at[-2] if len(at) > 1 else np.log(2)))
+
+
+@lru_cache(maxsize=16)
+def _quadrature(curve: Logistic2, interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
+    """Quadrature of P(overdose) and, if asked for, of the target interval's probability.
+
+    Designs that differ elsewhere share its grids.
+    """
+
+    def columns(nodes: Nodes) -> np.ndarray:
+        at = _with_one_beyond(curve)
+        below_high = nodes.below(interval[1], at)
+        if not with_target:
             return 1 - below_high
-        return np.column_stack([1 - below_high, below_high - nodes.below(self.interval[0], self._at)])
+        return np.column_stack([1 - below_high, below_high - nodes.below(interval[0], at)])
+
+    return MixedQuadrature(curve, columns)

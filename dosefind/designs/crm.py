@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 from scipy.special import betaincc, ndtri
 
-from .._check import InputError, Settings
+from .._check import InputError
 from ..models import ONE_PARAMETER, OneParameterCurve
-from ..models.elicitation import skeleton as calibrated
+from ..models.elicitation import Indifference
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
 from .base import Probability
@@ -28,14 +28,7 @@ from .rules import TIE, above, nearest
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["CRM", "Indifference"]
-
-
-class Indifference(Settings):
-    """A skeleton said by its indifference interval, target -+ halfwidth, and the level that is the MTD a priori."""
-
-    halfwidth: Annotated[float, Field(gt=0, lt=0.5, strict=True)]
-    mtd_level: Annotated[int, Field(ge=1, strict=True)]
+__all__ = ["CRM"]
 
 
 class CRM(ModelBased):
@@ -138,14 +131,7 @@ class CRM(ModelBased):
         if isinstance(self.skeleton, tuple):
             return self.skeleton
         try:
-            return calibrated(
-                self.skeleton.halfwidth,
-                target=self.target,
-                mtd_level=self.skeleton.mtd_level,
-                n_doses=self.n_doses or 0,
-                model=self.model,
-                intercept=self.intercept,
-            )
+            return self.skeleton.levels(self.target, self.n_doses or 0, self.model, self.intercept)
         except InputError as error:
             raise InputError(error.within("skeleton")) from None
 

@@ -7,14 +7,26 @@ curve, on which its parameter is a shift, that skeleton is equally spaced, so it
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
-from .._check import InputError, Problem, curve_values, number, one_of, probability, whole
+from .._check import InputError, Problem, Settings, curve_values, number, one_of, probability, whole
 from . import ONE_PARAMETER, OneParameterCurve
 
-__all__ = ["indifference_intervals", "skeleton"]
+__all__ = ["Indifference", "indifference_intervals", "skeleton"]
+
+
+class Indifference(Settings):
+    """A skeleton said by its indifference interval, target -+ halfwidth, and the level that is the MTD a priori."""
+
+    halfwidth: Annotated[float, Field(gt=0, lt=0.5, strict=True)]
+    mtd_level: Annotated[int, Field(ge=1, strict=True)]
+
+    def levels(self, target: float, n_doses: int, model: str, intercept: float = 3.0) -> tuple[float, ...]:
+        """The skeleton as numbers, one a dose."""
+        return skeleton(self.halfwidth, target=target, mtd_level=self.mtd_level, n_doses=n_doses, model=model, intercept=intercept)
 
 
 def skeleton(
