@@ -11,15 +11,21 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Analysis": "tasks",
     "BLRM": "designs",
     "BOIN": "designs",
+    "BivariateNormal": "models",
     "CRM": "designs",
     "InputError": "_check",
     "Lattice": "operating.lattice",
+    "Logistic": "models",
+    "Logistic2": "models",
     "NextStep": "tasks",
+    "Power": "models",
     "Protocol": "protocol",
     "States": "trial",
     "ThreePlusThree": "designs",
+    "analyze": "tasks",
     "compare": "tasks",
     "decide": "tasks",
     "decision_table": "tasks",

@@ -121,6 +121,49 @@ def compare(
 
 @main.command()
 @_config
+@click.option("--outcomes", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="CSV of counts, a row a cohort: level (or dose), n, dlts; in place of --outcomes.",
+)
+@click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
+@_common
+def analyze(
+    config: Path,
+    outcomes: str | None,
+    data: Path | None,
+    curve: str | None,
+    as_json: bool,
+    seed: int,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Posterior of the DLT rates, the MTD and the RP2D, and what the trial will conclude."""
+    from . import provenance, tasks
+    from .config import load_protocol
+    from .intake import read_counts
+
+    if out is not None:
+        provenance.refuse_to_overwrite(out, provenance.file_names("analyze"), force)
+    if outcomes is not None and data is not None:
+        raise click.UsageError("--outcomes and --data exclude each other.")
+    protocol = load_protocol(config)
+    cohorts = read_counts(data, protocol.doses.amounts) if data is not None else outcomes or ""
+    found = tasks.analyze(protocol, cohorts, curve=curve)
+    summary = found.summary.assign_attrs(seed=seed)
+    if out is not None:
+        _say_saved(out, provenance.save_dataset(summary, out, "analyze", found.tree(seed=seed)))
+    if as_json:
+        click.echo(provenance.as_json(summary))
+        return
+    from . import tables
+
+    tables.show(tables.analysis(summary))
+
+
+@main.command()
+@_config
 @_design
 @_common
 def table(config: Path, design: str, as_json: bool, seed: int, out: Path | None, force: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ._check import MISSING, InputError, Problem, Settings, one_of
 from .designs import DESIGNS, Design
-from .models import CURVES, Curve, Logistic2
+from .models import CURVES, ONE_PARAMETER, Curve, Logistic2
 from .models.elicitation import Indifference
 from .protocol import Protocol
 
@@ -104,19 +104,19 @@ def build_curves(protocol: Protocol) -> dict[str, Curve]:
     InputError
         If a curve's table names no known kind, or its settings are wrong.
     """
-    trial = _of_the_trial(protocol, protocol.target.rate)
+    trial = {key: value for key, value in _of_the_trial(protocol, protocol.target.rate).items() if key != "prior"}
     tables = {name: _with_skeleton(name, table, trial) for name, table in protocol.curves.items()}
     return _build("curves", tables, CURVES, trial)
 
 
 def _with_skeleton(name: str, table: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
     """A curve's table with its skeleton as numbers, if it is said by an indifference interval."""
-    if not isinstance(table.get("skeleton"), dict):
+    if not isinstance(table.get("skeleton"), dict) or table.get("kind") not in ONE_PARAMETER:
         return table
     try:
         model = {key: table[key] for key in ("intercept",) if key in table}
         interval = Indifference.read(table["skeleton"])
-        return {**table, "skeleton": interval.levels(trial["target"], trial["n_doses"], table.get("kind", "power"), **model)}
+        return {**table, "skeleton": interval.levels(trial["target"], trial["n_doses"], table["kind"], **model)}
     except InputError as error:
         raise InputError([p.within(f"curves.{name}.skeleton") for p in error.problems]) from None
 

@@ -84,12 +84,15 @@ def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None =
     return json.dumps(content, indent=1, allow_nan=False, default=str)
 
 
-def save_dataset(result: xr.Dataset, folder: Path, stem: str) -> list[str]:
-    """Write a dataset as CSV (one figure a row, and what was assumed), JSON and NetCDF; return the file names."""
+def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None) -> list[str]:
+    """Write a dataset as CSV (one figure a row, and what was assumed), JSON and NetCDF; return the file names.
+
+    A ``tree`` that has the dataset at its root takes its place in the NetCDF file.
+    """
     files = {
         f"{stem}.csv": lambda path: _write_csv(_tidy(result), result.attrs, path),
         f"{stem}.json": lambda path: path.write_text(as_json(result) + "\n", encoding="utf-8"),
-        f"{stem}.nc": lambda path: result.to_netcdf(path, engine="h5netcdf"),
+        f"{stem}.nc": lambda path: (result if tree is None else tree).to_netcdf(path, engine="h5netcdf"),
         f"{stem}-assumed.csv": lambda path: _write_assumed(result.attrs, path),
     }
     write_whole(folder, files)
@@ -125,12 +128,12 @@ def _tidy(result: xr.Dataset) -> pd.DataFrame:
         frame.insert(0, "figure", name)
         if f"{name}_se" in result:
             frame["standard_error"] = result[f"{name}_se"].to_series().to_numpy()
-        # The names of the doses that are right stand beside the figures of their scenario and target.
-        beside = result["true_mtd_by_target"] if "target" in variable.dims else result["true_mtd"]
-        rows = frame[list(beside.dims)]
-        frames.append(
-            frame.assign(true_mtd=rows.merge(beside.to_series().rename("true_mtd").reset_index(), how="left")["true_mtd"])
-        )
+        if "scenario" in variable.dims:
+            # The names of the doses that are right stand beside the figures of their scenario and target.
+            beside = result["true_mtd_by_target"] if "target" in variable.dims else result["true_mtd"]
+            rows = frame[list(beside.dims)]
+            frame["true_mtd"] = rows.merge(beside.to_series().rename("true_mtd").reset_index(), how="left")["true_mtd"]
+        frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
 

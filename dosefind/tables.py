@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["assumed", "comparison", "frame", "show"]
+__all__ = ["analysis", "assumed", "comparison", "frame", "show"]
 
 # Text is folded at the terminal's width, at most here; tables take what they need, so that no figure is ever cut.
 _WIDTH = 118
 _TABLE_WIDTH = 1000
 _INDENT = "    "
+# Times the lowest or highest dose beyond which an amount is not given.
+_FAR = 10
 
 # Figure, heading, whether it is a probability (shown in percent), digits.
 _CHOICE = [
@@ -127,6 +129,165 @@ def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
         style="dim",
     )
     return [Text(title, "bold"), choice, cost]
+
+
+def analysis(found: xr.Dataset) -> Group:
+    """A posterior: doses, prior beside posterior, MTD, RP2D, what the trial will conclude, warnings, curves, assumptions."""
+    attrs = found.attrs
+    values = {str(name): variable.values for name, variable in found.variables.items()}
+    after = attrs["outcomes"] or "no data yet: this is the prior"
+    title = f"{attrs['protocol']}: posterior after {after}. Curve {attrs['curve_used']}, by {_engine(attrs)}."
+    unit = found.dose_amount.attrs["units"]
+    warnings = [_indented(text) for text in json.loads(attrs["warnings"])]
+    parts: list[Any] = [
+        Text(title, "bold"),
+        _doses(values, attrs, unit),
+        Text("\nPrior and posterior", "bold"),
+        _prior_beside(values),
+        _folded(
+            f"All doses pooled: one-sided 95% upper limit {100 * attrs['pooled_upper_limit']:.0f}% for the average DLT rate "
+            "over the patients treated (where toxicity rises with dose, also for the lowest dose; not for the top one)."
+        ),
+        Text(f"\nMTD: dose with a DLT rate of {attrs['target']:g}, probability (%)", "bold"),
+        _mtd(values),
+        *_mtd_amount(values, unit),
+        Text("\nRP2D", "bold"),
+        _indented(f"{_level(attrs['rp2d'])}: {attrs['rp2d_reason']}."),
+        *([_indented("Undecided: a probability lies within three errors of the limit.")] if attrs["undecided"] else []),
+        _by_curve(values),
+        *([Text("\nWhere the prior decides", "bold"), *warnings] if warnings else []),
+        Text("\nWhat the trial will name as MTD at its planned end, given the data now: probability (%)", "bold"),
+        _conclusion(values),
+        Text("\nCurves", "bold"),
+    ]
+    for name, sentences in json.loads(attrs["curve_rules"]).items():
+        parts += [Text(name), *(_indented(sentence) for sentence in sentences)]
+    parts.append(Text("\nWhat the columns mean", "bold"))
+    texts = {str(name): variable.attrs.get("definition", "") for name, variable in found.variables.items()}
+    parts += [_indented(f"{heading}: {texts[name]}.") for name, heading in _ANALYSED.items() if texts.get(name)]
+    parts.append(assumed(json.loads(attrs["assumptions"]), attrs["without_effect"]))
+    return Group(*parts)
+
+
+_ANALYSED = {
+    "mean": "mean",
+    "sd": "sd",
+    "median": "median",
+    "p_under": "under",
+    "p_target": "target",
+    "p_over": "over",
+    "prior_p_over": "over before",
+    "prior_mean": "mean before",
+    "prior_effective_n": "prior is worth",
+    "upper_limit": "limit alone",
+    "mtd": "MTD",
+}
+
+
+def _engine(attrs: dict[str, Any]) -> str:
+    if "largest_error" in attrs:
+        return f"quadrature (largest error {attrs['largest_error']:.0e})"
+    return f"{attrs['engine']} (\u00b1 is one Monte Carlo standard error)"
+
+
+def _level(label: str) -> str:
+    return "None" if label == "none" else f"Level {label}"
+
+
+def _share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1) -> str:
+    """A figure, in percent by default, with its standard error where it has one."""
+    error = values.get(f"{name}_se")
+    text = f"{scale * values[name][at]:.{digits}f}"
+    return text if error is None else f"{text} \u00b1{scale * error[at]:.1g}"
+
+
+def _doses(values: dict[str, Any], attrs: dict[str, Any], unit: str) -> Table:
+    low, high = attrs["interval"]
+    table = _table()
+    names = ("level", unit, "DLTs / n", "mean %", "sd", "median", "95% interval")
+    for heading in (*names, f"under\n< {low:g}", f"target\n{low:g} to {high:g}", f"over\n>= {high:g}"):
+        table.add_column(heading, justify="right")
+    for d, level in enumerate(values["dose"]):
+        table.add_row(
+            str(level),
+            f"{values['dose_amount'][d]:g}",
+            f"{values['dlts'][d]} / {values['n'][d]}",
+            _share(values, "mean", d),
+            _share(values, "sd", d),
+            f"{100 * values['median'][d]:.1f}",
+            f"{100 * values['lower'][d]:.1f} to {100 * values['upper'][d]:.1f}",
+            *(_share(values, name, d) for name in ("p_under", "p_target", "p_over")),
+        )
+    return table
+
+
+def _prior_beside(values: dict[str, Any]) -> Table:
+    table = _table()
+    headings = (
+        "level",
+        "over\nbefore",
+        "over\nnow",
+        "mean\nbefore",
+        "mean\nnow",
+        "prior is worth\n(patients)",
+        "treated",
+        "limit\nalone",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for d, level in enumerate(values["dose"]):
+        shares = (f"{100 * values[name][d]:.1f}" for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
+        worth, limit = f"{values['prior_effective_n'][d]:.1f}", f"{100 * values['upper_limit'][d]:.0f}"
+        table.add_row(str(level), *shares, worth, str(values["n"][d]), limit)
+    return table
+
+
+def _mtd(values: dict[str, Any]) -> Table:
+    table = _table()
+    table.add_column("")
+    for label in values["mtd_level"]:
+        table.add_column(str(label), justify="right")
+    table.add_row("before", *(f"{100 * p:.1f}" for p in values["prior_mtd"]), style="dim")
+    table.add_row("now", *(_share(values, "mtd", i) for i in range(len(values["mtd_level"]))))
+    return table
+
+
+def _mtd_amount(values: dict[str, Any], unit: str) -> list[Text]:
+    if "mtd_amount" not in values:
+        return []
+    doses = values["dose_amount"]
+    # What lies far outside the doses is the curve's extrapolation: how far, nobody can know.
+    least, most = doses[0] / _FAR, doses[-1] * _FAR
+    low, lower, median, upper, high = (
+        f"below {least:g}" if a < least else f"above {most:g}" if a > most else f"{a:.3g}" for a in values["mtd_amount"]
+    )
+    outside = f"{100 * values['mtd'][0]:.1f}% below the lowest dose, {100 * values['mtd'][-1]:.1f}% at or above the top dose"
+    return [
+        _folded(
+            f"On the dose scale ({unit}): median {median}, quartiles {lower} and {upper}, 95% interval {low} to {high}; {outside}."
+        )
+    ]
+
+
+def _by_curve(values: dict[str, Any]) -> Table:
+    table = _table()
+    table.add_column("by curve")
+    table.add_column("RP2D", justify="right")
+    for level in values["dose"]:
+        table.add_column(f"over,\nlevel {level}", justify="right")
+    for c, name in enumerate(values["curve"]):
+        table.add_row(str(name), str(values["rp2d_by_curve"][c]), *(f"{100 * p:.1f}" for p in values["p_over_by_curve"][c]))
+    return table
+
+
+def _conclusion(values: dict[str, Any]) -> Table:
+    table = _table()
+    table.add_column("design")
+    for label in values["choice"]:
+        table.add_column(str(label), justify="right")
+    for d, name in enumerate(values["design"]):
+        table.add_row(str(name), *(f"{100 * p:.1f}" for p in values["conclusion"][d]))
+    return table
 
 
 def _figure(values: dict[str, Any], name: str, at: tuple[int, ...], percent: bool, digits: int) -> str:

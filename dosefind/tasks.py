@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ._check import of_type, one_of, whole
-from .config import build_designs
+from ._check import MISSING, InputError, Problem, of_type, one_of, whole
+from .config import build_curves, build_designs
 from .designs import Design
+from .models import Curve
 from .operating.lattice import lattice
 from .operating.metrics import Standards, above_mtd, definitions, judged
 from .operating.paths import paths_of
@@ -22,15 +23,19 @@ from .operating.reference import reference_selection
 from .operating.simulation import simulated_figures
 from .operating.tally import FIGURES, Figures
 from .operating.walk import DEFAULT_MEMORY
+from .posterior.base import Figure, Posterior
+from .posterior.exact import ExactPosterior, exact_fit
 from .protocol import Assumption, Protocol
 from .provenance import versions
+from .summaries import DEFINITIONS as SUMMARY_DEFINITIONS
+from .summaries import conclusion, probabilities, recommended, summary, upper_limit
 from .trial import Cohort, choice_labels, parse_outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["NextStep", "compare", "decide", "decision_table", "paths", "stamp"]
+__all__ = ["Analysis", "NextStep", "analyze", "compare", "decide", "decision_table", "paths", "stamp"]
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 between 0.236 and 0.359
     """
     of_type("design", design, Design, "such as BOIN(target=0.25)")
-    if isinstance(outcomes, str) or not isinstance(outcomes, Sequence) or not all(isinstance(c, Cohort) for c in outcomes):
-        cohorts = parse_outcomes(outcomes)  # type: ignore[arg-type]
-    else:
-        cohorts = list(outcomes)
+    cohorts = _cohorts(outcomes)
     known = n_doses if n_doses is not None else design.known_doses
     highest = max((c.level for c in cohorts), default=design.start)
     levels = known if known is not None else highest + 1
@@ -134,6 +136,13 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
         not_reached=selection is not None and bool(selection.not_reached[0]),
         assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
     )
+
+
+def _cohorts(outcomes: str | Sequence[Cohort]) -> list[Cohort]:
+    """Cohorts of outcomes that may be in the notation."""
+    if isinstance(outcomes, str) or not isinstance(outcomes, Sequence) or not all(isinstance(c, Cohort) for c in outcomes):
+        return parse_outcomes(outcomes)  # type: ignore[arg-type]
+    return list(outcomes)
 
 
 def compare(
@@ -311,13 +320,176 @@ def _other_targets(protocol: Protocol, standards: Standards, figures_of: Any) ->
     }
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """The posterior of a trial, summarised.
+
+    Attributes
+    ----------
+    summary
+        Labelled figures, see `analyze`.
+    posterior, prior
+        The posterior and the prior that they come from.
+    """
+
+    summary: xr.Dataset
+    posterior: Posterior
+    prior: Posterior
+
+    def tree(self, draws: int = 4000, seed: int = 1) -> xr.DataTree:
+        """Summary at the root, and the groups that ArviZ knows: draws of parameters and DLT rates a posteriori and a priori, DLTs
+        predicted in as many patients, and the data.
+
+        Parameters
+        ----------
+        draws
+            About how many draws.
+        seed
+            Seed of the predicted DLTs.
+        """
+        import xarray as xr
+
+        rng = np.random.default_rng(seed)
+        counts = {"n": ("dose", self.posterior.n), "y": ("dose", self.posterior.y)}
+        groups = {"/": self.summary, "/observed_data": xr.Dataset(counts, {"dose": self.summary["dose"].values})}
+        for name, one in (("posterior", self.posterior), ("prior", self.prior)):
+            theta = one.draws(draws)
+            p = probabilities(one.curve, theta)
+            axes = {"chain": np.arange(theta.shape[0]), "draw": np.arange(theta.shape[1])}
+            values = {key: (("chain", "draw"), theta[..., i]) for i, key in enumerate(one.curve.parameter_names)}
+            dose = {"dose": self.summary["dose"].values}
+            groups[f"/{name}"] = xr.Dataset(values | {"p": (("chain", "draw", "dose"), p)}, axes | dose)
+            predicted = rng.binomial(self.posterior.n, p)
+            groups[f"/{name}_predictive"] = xr.Dataset({"y": (("chain", "draw", "dose"), predicted)}, axes | dose)
+        return xr.DataTree.from_dict(groups)
+
+    def _repr_html_(self) -> str:
+        return self.summary._repr_html_()
+
+
+def analyze(
+    protocol: Protocol,
+    outcomes: str | Sequence[Cohort] = "",
+    *,
+    curve: str | None = None,
+    engine: Literal["quadrature"] = "quadrature",
+) -> Analysis:
+    """Posterior of the dose-toxicity curve, of the MTD and of the RP2D, given the data so far.
+
+    Parameters
+    ----------
+    protocol
+        The protocol, from `load_protocol`.
+    outcomes
+        Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
+    curve
+        Name of one of the protocol's curves; the first by default.
+    engine
+        "quadrature": exact.
+
+    Returns
+    -------
+    Analysis
+        Its ``summary`` has figures over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
+        above the target interval, the same a priori, what the prior is worth), the posterior of the MTD (``mtd_level``) and, for
+        curves on a dose scale, quantiles of the MTD as a dose; the RP2D with its reason; what each design will conclude
+        (``conclusion``); the RP2D and P(over) by each of the protocol's curves; attributes as those of `compare`. Each
+        variable's ``definition`` says what it is, and ``warnings`` (JSON) where the prior decides.
+
+    Raises
+    ------
+    InputError
+        If the protocol has no curves, the name is not among them, or the outcomes cannot be read.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> found = analyze(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+    >>> found.summary.p_over.round(3).values
+    array([0.003, 0.029, 0.216])
+    """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    one_of("engine", engine, ("quadrature",))
+    curves = build_curves(protocol)
+    if not curves:
+        raise InputError(Problem("curves", MISSING, "the protocol has none: add a table such as [curves.logistic-2]"))
+    chosen = next(iter(curves)) if curve is None else one_of("curve", curve, curves)
+    designs = build_designs(protocol)
+    cohorts = _cohorts(outcomes)
+    # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
+    states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
+    state = next(iter(states.values()))
+    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    now = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
+    before = _posterior(protocol, curves[chosen], 0 * n, 0 * y)
+    target = protocol.target
+    result = summary(
+        now[chosen],
+        before,
+        target=target.rate,
+        interval=target.interval,
+        limit=protocol.rp2d.limit,
+        amounts=protocol.doses.amounts,
+        unit=protocol.doses.unit,
+    )
+    below = {name: one.below(target.interval[1]) for name, one in now.items()}
+    over = {name: Figure(1 - figure.value, figure.error) for name, figure in below.items()}
+    rp2d = {name: recommended(n, figure, protocol.rp2d.limit).label for name, figure in over.items()}
+    ends = [conclusion(design, states[name], now[chosen]) for name, design in designs.items()]
+    said = SUMMARY_DEFINITIONS
+    result = result.assign(
+        conclusion=(("design", "choice"), np.array(ends), {"definition": said["conclusion"]}),
+        p_over_by_curve=(("curve", "dose"), np.array([figure.value for figure in over.values()]), {"definition": said["p_over"]}),
+        rp2d_by_curve=("curve", list(rp2d.values()), {"definition": "RP2D by the same rule under each curve"}),
+    ).assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
+    made = {
+        "method": "exact",
+        "curve_used": chosen,
+        "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
+        "outcomes": " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts),
+        "target": target.rate,
+        "interval": list(target.interval),
+        "rp2d_limit": protocol.rp2d.limit,
+        "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
+        "warnings": json.dumps(_where_the_prior_decides(result, rp2d, chosen)),
+    }
+    return Analysis(result.assign_attrs(made | stamp(protocol)), now[chosen], before)
+
+
+def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> ExactPosterior:
+    # Frozen settings have a hash, which pyright does not see.
+    fit = exact_fit(curve, (*protocol.target.interval, protocol.target.rate))  # type: ignore[arg-type]
+    return ExactPosterior(fit, n, y)
+
+
+def _where_the_prior_decides(result: xr.Dataset, rp2d: Mapping[str, str], chosen: str) -> list[str]:
+    """In words: doses at which the prior is worth as much as the patients, and curves that would name another RP2D."""
+    words = []
+    for level, worth, n in zip(result["dose"].values, result["prior_effective_n"].values, result["n"].values, strict=True):
+        if worth >= n:
+            patients = "nobody was" if n == 0 else f"{n} patient{'s were' if n != 1 else ' was'}"
+            words.append(f"At level {level} {patients} treated; the prior is worth {worth:.1f} there.")
+    others = [f"{name!r} names {level}" for name, level in rp2d.items() if level != rp2d[chosen]]
+    if others:
+        words.append(f"The RP2D hangs on the curve and its prior: {chosen!r} names {rp2d[chosen]}, {', '.join(others)}.")
+    return words
+
+
 # What a protocol records for readers and for conduct, but no figure of a design depends on.
 _RECORDED_ONLY = ("treatment.infusion_days", "treatment.no_overlap", "limits.group", "doses.reference")
 
 
-def _given(protocol: Protocol, key: str) -> bool:
-    part, name = key.split(".")
-    return getattr(getattr(protocol, part), name) is not None
+def _without_effect(protocol: Protocol) -> list[str]:
+    """Keys that are given and that nothing depends on."""
+    used = {
+        field for one in (*build_designs(protocol).values(), *build_curves(protocol).values()) for field in type(one).model_fields
+    }
+    found = []
+    for key in _RECORDED_ONLY:
+        part, name = key.split(".")
+        if getattr(getattr(protocol, part), name) is not None and name not in used:
+            found.append(key)
+    return found
 
 
 def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
@@ -331,7 +503,7 @@ def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
         "config": protocol.file,
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),
-        "without_effect": ", ".join(key for key in _RECORDED_ONLY if _given(protocol, key)),
+        "without_effect": ", ".join(_without_effect(protocol)),
         "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in assumed]),
     }
 
@@ -339,10 +511,12 @@ def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
 def _assumed(protocol: Protocol) -> list[Assumption]:
     """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
     found = protocol.assumptions()
-    for name, design in build_designs(protocol).items():
-        unset = {key: getattr(design, key) for key in type(design).model_fields if key not in design.model_fields_set}
-        shown = {key: value for key, value in unset.items() if value is not None}
-        found.append(Assumption(f"designs.{name}", shown, f"defaults of this kind of design: {_plain(shown)}"))
+    for place, made in (("designs", build_designs(protocol)), ("curves", build_curves(protocol))):
+        for name, one in made.items():
+            unset = {key: getattr(one, key) for key in type(one).model_fields if key not in one.model_fields_set}
+            shown = {key: value for key, value in unset.items() if value is not None}
+            if shown:
+                found.append(Assumption(f"{place}.{name}", shown, f"defaults of this kind of {place[:-1]}: {_plain(shown)}"))
     return found
 
 

@@ -98,7 +98,13 @@ BASE = "designs/base.py"
 CURVE = "models/base.py"
 LOGISTIC = "models/logistic.py"
 SKELETONS = "models/elicitation.py"
+MODEL_BASED = "designs/model_based.py"
 QUADRATURE = "posterior/quadrature.py"
+BLRM = "designs/blrm.py"
+EXACT = "posterior/exact.py"
+LOGISTIC2 = "models/logistic2.py"
+MIXTURE = "posterior/mixture.py"
+SUMMARIES = "summaries.py"
 WALK = "operating/walk.py"
 LATTICE = "operating/lattice.py"
 TALLY = "operating/tally.py"
@@ -444,51 +450,51 @@ FAULTS = (
     # CRM
     Fault(
         "coherence off",
-        CRM,
+        MODEL_BASED,
         "toxic_cohort = at_least(states.last_y, self.target * states.last_n)",
         "toxic_cohort = np.zeros(len(states), bool)",
         "test_crm.py::test_restrictions_on_the_next_dose",
     ),
     Fault(
         "coherence above the target only",
-        CRM,
+        MODEL_BASED,
         "at_least(states.last_y, self.target",
-        "above(states.last_y, self.target",
+        "np.greater(states.last_y, self.target",
         "test_crm.py::test_restrictions_on_the_next_dose",
     ),
     Fault(
         "coherence both: de-escalation after a cohort without DLT",
-        CRM,
-        'if self.coherence == "both":\n            dose',
-        "if False:\n            dose",
+        MODEL_BASED,
+        'if self.coherence != "both":\n            return dose',
+        "if True:\n            return dose",
         "test_crm.py::test_restrictions_on_the_next_dose",
     ),
     Fault(
         "coherence both: no de-escalation after one DLT either",
-        CRM,
+        MODEL_BASED,
         "np.where(states.last_y == 0,",
         "np.where(states.last_y <= 1,",
         "test_crm.py::test_restrictions_on_the_next_dose",
     ),
     Fault(
         "skipping one level",
-        CRM,
+        MODEL_BASED,
         "np.minimum(ceiling, base + 1)",
         "np.minimum(ceiling, base + 2)",
         "test_crm.py::test_restrictions_on_the_next_dose",
     ),
     Fault(
         "no_skip tried treated as last",
-        CRM,
-        'base = last if self.no_skip == "last" else',
-        "base = last if True else",
+        MODEL_BASED,
+        'base = states.last if self.no_skip == "last" else',
+        "base = states.last if True else",
         "test_crm.py::test_restrictions_on_the_next_dose",
     ),
     Fault(
         "no_skip last treated as tried",
-        CRM,
-        'base = last if self.no_skip == "last" else',
-        "base = last if False else",
+        MODEL_BASED,
+        'base = states.last if self.no_skip == "last" else',
+        "base = states.last if False else",
         "test_crm.py::test_restrictions_on_the_next_dose",
     ),
     Fault(
@@ -737,6 +743,203 @@ FAULTS = (
         "widths[pending] *= np.where(cut[pending], WIDER, 1)\n            halvings[pending] += ~cut[pending]",
         "halvings[pending] += 1",
         "test_crm.py::test_quadrature_of_a_posterior_far_from_its_prior",
+    ),
+    # Posteriors, the designs that hang on them, and what is said of them
+    Fault(
+        "correlation left out of a bound",
+        LOGISTIC2,
+        "- rho * rest[0]",
+        "",
+        "test_posterior.py::test_peer_two_parameter_posteriors",
+    ),
+    Fault(
+        "correlated part with its whole standard deviation",
+        LOGISTIC2,
+        "(1 - rho**2) ** 0.5 * z[0]",
+        "z[0]",
+        "test_posterior.py::test_peer_two_parameter_posteriors",
+    ),
+    Fault(
+        "reference dose ignored",
+        LOGISTIC2,
+        "np.log(amount) - np.log(self.reference)",
+        "np.log(amount)",
+        "test_posterior.py::test_peer_two_parameter_posteriors",
+    ),
+    Fault(
+        "slope not exponentiated",
+        LOGISTIC2,
+        "xp.exp(theta[1]) * at",
+        "theta[1] * at",
+        "test_posterior.py::test_peer_two_parameter_posteriors",
+    ),
+    Fault(
+        "weights of a mixture not normalised",
+        LOGISTIC2,
+        "one.weight / total",
+        "one.weight",
+        "test_posterior.py::test_figures_agree_with_each_other[n1-y1-mixture]",
+    ),
+    Fault(
+        "uniform prior on the logarithm",
+        "models/base.py",
+        "xp.log(low + (high - low) * below)",
+        "low + (high - low) * below",
+        "test_posterior.py::test_published_uniform_prior",
+    ),
+    Fault(
+        "prior weights of a mixture ignored",
+        MIXTURE,
+        "log_evidence + self.log_weights[:, None]",
+        "log_evidence + 0 * self.log_weights[:, None]",
+        "test_posterior.py::test_mixture_weights_are_evidence",
+    ),
+    Fault(
+        "evidence of a mixture's parts ignored",
+        MIXTURE,
+        "log_evidence + self.log_weights[:, None]",
+        "0 * log_evidence + self.log_weights[:, None]",
+        "test_posterior.py::test_mixture_weights_are_evidence",
+    ),
+    Fault(
+        "spread about zero",
+        EXACT,
+        "square - mean**2",
+        "square",
+        "test_posterior.py::test_peer_two_parameter_posteriors",
+    ),
+    Fault(
+        "probability of another cut point",
+        EXACT,
+        "(2 + self.fit.rates.index(rate))",
+        "(1 + self.fit.rates.index(rate))",
+        "test_posterior.py::test_peer_two_parameter_posteriors",
+    ),
+    Fault(
+        "quantile of the other tail",
+        EXACT,
+        "self._chance(lambda nodes: nodes.below(rates, at)) - wanted.ravel()",
+        "self._chance(lambda nodes: nodes.below(rates, at)) - 1 + wanted.ravel()",
+        "test_posterior.py::test_published_uniform_prior",
+    ),
+    Fault(
+        "draws' second coordinate not weighted",
+        EXACT,
+        "np.bincount(column, weight)",
+        "np.bincount(column) / len(column)",
+        "test_posterior.py::test_draws_have_the_posterior_s_moments[n1-y1-two]",
+    ),
+    Fault(
+        "MTD's partition upside down",
+        "posterior/base.py",
+        "edges[:-1] - edges[1:]",
+        "edges[1:] - edges[:-1]",
+        "test_posterior.py::test_figures_agree_with_each_other[n1-y1-power]",
+    ),
+    Fault(
+        "RP2D at the limit",
+        SUMMARIES,
+        "p_over.value[tried] < limit",
+        "p_over.value[tried] <= limit",
+        "test_analyze.py::test_rp2d_by_the_toxicity_rule",
+    ),
+    Fault(
+        "RP2D among doses that nobody received",
+        SUMMARIES,
+        "tried = np.flatnonzero(n > 0)",
+        "tried = np.arange(len(n))",
+        "test_analyze.py::test_rp2d_by_the_toxicity_rule",
+    ),
+    Fault(
+        "undecided within one error only",
+        SUMMARIES,
+        "<= 3 * p_over.error",
+        "<= p_over.error",
+        "test_analyze.py::test_a_probability_near_the_limit_is_undecided",
+    ),
+    Fault(
+        "upper limit of half a DLT more",
+        SUMMARIES,
+        "betaincinv(y + 1,",
+        "betaincinv(y + 0.5,",
+        "test_analyze.py::test_upper_limits_that_anybody_can_check",
+    ),
+    Fault(
+        "effective size one patient too large",
+        SUMMARIES,
+        "/ sd**2 - 1",
+        "/ sd**2",
+        "test_analyze.py::test_effective_size_of_a_beta_prior_is_its_own",
+    ),
+    Fault(
+        "overdose from the lower end of the interval",
+        SUMMARIES,
+        "Figure(1 - high.value, high.error)",
+        "Figure(1 - low.value, high.error)",
+        "test_analyze.py::test_targets_and_cut_points_are_the_protocol_s",
+    ),
+    Fault(
+        "conclusion with each state's probability given the data dropped",
+        SUMMARIES,
+        "walked.ends.ways * np.exp(log_evidence - now.log_evidence)",
+        "np.exp(log_evidence - now.log_evidence)",
+        "test_analyze.py::test_conclusion_of_a_trial_that_is_over",
+    ),
+    Fault(
+        "prior that has seen the data",
+        "tasks.py",
+        "curves[chosen], 0 * n, 0 * y",
+        "curves[chosen], n, y",
+        "test_analyze.py::test_no_dlt_at_all",
+    ),
+    Fault(
+        "overdose control by the lower end of the interval",
+        BLRM,
+        "below_high = nodes.below(interval[1], at)",
+        "below_high = nodes.below(interval[0], at)",
+        "test_blrm.py::test_decisions_follow_the_posterior[tried-target]",
+    ),
+    Fault(
+        "highest dose and likeliest target exchanged",
+        BLRM,
+        'if self.choose == "highest":\n            return highest(among)',
+        'if self.choose != "highest":\n            return highest(among)',
+        "test_blrm.py::test_kept_up_only_where_safe",
+    ),
+    Fault(
+        "kept up at a dose that is not admissible",
+        BLRM,
+        "np.where((dose >= 0) & states.at(safe, kept), kept, dose)",
+        "kept",
+        "test_blrm.py::test_kept_up_only_where_safe",
+    ),
+    Fault(
+        "level beyond the top twice as far",
+        BLRM,
+        "(at[-1] - at[-2] if",
+        "(2 * (at[-1] - at[-2]) if",
+        "test_blrm.py::test_decisions_follow_the_posterior[tried-target]",
+    ),
+    Fault(
+        "first dose not held against the prior",
+        BLRM,
+        "if at_least(p_over, self.ewoc):",
+        "if False:",
+        "test_blrm.py::test_refusals",
+    ),
+    Fault(
+        "more DLTs than patients in a table of counts",
+        "intake.py",
+        '_whole(row, "dlts", 0, n)',
+        '_whole(row, "dlts", 0, 1000)',
+        "test_bad_input.py::test_broken_counts",
+    ),
+    Fault(
+        "largest margin in place of the smallest",
+        "operating/walk.py",
+        "min(p.margin for p in parts)",
+        "max(p.margin for p in parts)",
+        "test_blrm.py::test_the_walk_tells_its_smallest_margin",
     ),
     # Limits that all designs share
     Fault(

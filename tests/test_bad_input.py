@@ -32,6 +32,7 @@ from dosefind import (
 )
 from dosefind.cli import main
 from dosefind.designs import DESIGNS
+from dosefind.models import CURVES
 from dosefind.operating.walk import WalkTooLarge
 from dosefind.protocol import Record, Stagger, Treatment
 from dosefind.trial import Cohort
@@ -50,8 +51,14 @@ def keys(settings):
 
 
 KINDS = ", ".join(map(repr, DESIGNS))
+CURVE_KINDS = ", ".join(map(repr, CURVES))
 TITLE = 'title = "'
 AMOUNTS = "[1, 3, 5]"
+DOSES = "{'amounts': [1, 3, 5], 'unit': '10^6 cells/kg', 'reference': {'amount': 3, 'u..."
+REFERENCE = part("reference =", "\n[treatment]")
+PRIOR = "prior = { mean = [-2.2, 0.0], sd = [2.0, 1.0] }"
+TIGHT_PRIOR = "curves.logistic-2-tight.prior"
+TIGHT = "prior = { mean = [-2.2, 0.0], sd = [1.0, 0.5] }"
 UNIT = 'unit = "10^6 cells/kg"\n'
 LOW = "[0.02, 0.05, 0.10]"
 INTERVAL = "[0.16, 0.33]"
@@ -70,8 +77,7 @@ CONFIGS = [
         "near miss of a table",
         "[doses]",
         "[dose]",
-        "doses: required, but missing\n  dose = {'amounts': [1, 3, 5], 'unit': '10^6 cells/kg'}: "
-        f"unknown key; did you mean 'doses'? {keys(Protocol)}",
+        f"doses: required, but missing\n  dose = {DOSES}: unknown key; did you mean 'doses'? {keys(Protocol)}",
     ),
     ("unknown key of a table", TITLE, f'colour = "x"\n{TITLE}', f"record.colour = 'x': unknown key {keys(Record)}"),
     (
@@ -109,11 +115,60 @@ CONFIGS = [
     ),
     ("control character in a key", TITLE, f'"\\u001b[31m" = 1\n{TITLE}', f"record.'\\x1b[31m' = 1: unknown key {keys(Record)}"),
     ("missing table", part("[doses]", "[treatment]"), "", "doses: required, but missing"),
+    # Curves.
+    (
+        "no reference dose",
+        REFERENCE,
+        "",
+        "designs.blrm-6.reference: required, but missing (give it here or as doses.reference)\n"
+        "  designs.blrm.reference: required, but missing (give it here or as doses.reference)",
+    ),
+    (
+        "curve of no kind",
+        'kind = "logistic-2"           #',
+        "#",
+        f"{FIRST_CURVE}.kind: required, but missing: one of {CURVE_KINDS}",
+    ),
+    (
+        "misspelt curve",
+        'kind = "power"',
+        'kind = "powr"',
+        f"curves.power.kind = 'powr': must be one of {CURVE_KINDS}; did you mean 'power'?",
+    ),
+    ("curve without prior", TIGHT, "", f"{TIGHT_PRIOR}: required, but missing..."),
+    ("prior sd of zero", TIGHT, TIGHT.replace("[1.0", "[0.0"), f"{TIGHT_PRIOR}.sd[1] = 0.0: must be greater than 0"),
+    (
+        "prior sd beyond reason",
+        TIGHT,
+        TIGHT.replace("[1.0", "[100"),
+        f"{TIGHT_PRIOR}.sd = [100, 0.5]: must be...",
+    ),
+    (
+        "prior not positive definite",
+        TIGHT,
+        TIGHT.replace(" }", ", correlation = 1.0 }"),
+        f"{TIGHT_PRIOR}.correlation = 1.0: must lie between -1 and 1, both excluded: otherwise the prior's covariance is not "
+        "positive definite",
+    ),
+    ("prior of one mean", TIGHT, TIGHT.replace("[-2.2, 0.0]", "[-2.2]"), f"{TIGHT_PRIOR}.mean[2]: required, but missing"),
+    (
+        "prior that closes the first dose",
+        PRIOR,
+        PRIOR.replace("-2.2", "0.0"),
+        "designs.blrm-6: start = 1 is not admissible before any data: ...",
+    ),
+    ("limit of the RP2D", "limit = 0.25", "limit = 25", "rp2d.limit = 25: must be less than 1"),
+    (
+        "skeleton of a curve",
+        part("[curves.power]", "[rp2d]"),
+        '[curves.power]\nkind = "power"\nskeleton = [0.1, 0.2]\n',
+        "curves.power.skeleton = [0.1, 0.2]: must have 3 entries, one a dose of doses.amounts",
+    ),
     ("missing unit", UNIT, "", "doses.unit: required, but missing"),
     ("empty unit", UNIT, 'unit = ""\n', f"doses.unit = '': {TEXT_ALLOWED}"),
     ("missing rate", "rate = 0.25\n", "", "target.rate: required, but missing"),
     ("missing skeleton", CAPPED_CRM, "", "designs.crm-6.skeleton: required, but missing"),
-    ("list for a table", "[doses]", "[[doses]]", "doses = [{'amounts': [1, 3, 5], 'unit': '10^6 cells/kg'}]: must be a table"),
+    ("list for a table", "[doses]", "[[doses]]", "doses = [{'amounts': [1, 3, 5], 'unit': '10^6 cells/kg', ..."),
     # Doses.
     ("doses fall", AMOUNTS, "[1, 5, 3]", "doses.amounts = [1, 5, 3]: must be positive and strictly increasing"),
     ("doses repeat", AMOUNTS, "[1, 3, 3]", "doses.amounts = [1, 3, 3]: must be positive and strictly increasing"),
@@ -128,15 +183,15 @@ CONFIGS = [
     ("no dose", AMOUNTS, "[]", "doses.amounts = []: must have at least 1 entry"),
     (
         "reference dose in another unit",
-        UNIT,
-        f'{UNIT}reference = {{ amount = 3, unit = "cells/kg" }}\n',
+        REFERENCE,
+        'reference = { amount = 3, unit = "cells/kg" }\n',
         "doses.reference.unit = 'cells/kg': must be the unit of the doses, '10^6 cells/kg'",
     ),
-    ("reference dose without unit", UNIT, f"{UNIT}reference = {{ amount = 3 }}\n", "doses.reference.unit: required, but missing"),
+    ("reference dose without unit", REFERENCE, "reference = { amount = 3 }\n", "doses.reference.unit: required, but missing"),
     (
         "reference dose out of reach",
-        UNIT,
-        f'{UNIT}reference = {{ amount = 3e6, unit = "10^6 cells/kg" }}\n',
+        REFERENCE,
+        'reference = { amount = 3e6, unit = "10^6 cells/kg" }\n',
         "doses.reference.amount = 3000000.0: is out of reach of the doses: it must lie between 0.5 and 10 (10^6 cells/kg)",
     ),
     # Treatment.
@@ -691,3 +746,50 @@ def test_an_interrupted_write_leaves_everything_as_it_was(there, error, status, 
     assert result.stdout == ""
     assert result.stderr == said.format(out=tmp_path / "out")
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty: a table of counts has the columns level (or dose), n and dlts"),
+        ("\n \n", "is empty: ..."),
+        ("level,n,dlts\n", "has a header and no rows"),
+        ("level,dlts\n1,0\n", "column n: missing: a table of counts has the columns level (or dose), n and dlts"),
+        ("n,dlts\n3,0\n", "column dose: missing: ..."),
+        ("level,n,n,dlts\n1,3,3,0\n", "column n: missing: ..."),
+        ("level,n,dlts\n1,3,4\n", "row 2.dlts = '4': must be a whole number from 0 to 3"),
+        ("level,n,dlts\n1,3,0\n4,3,0\n", "row 3.level = '4': must be a whole number from 1 to 3"),
+        ("level,n,dlts\n1,3\n", "row 2.dlts = '': must be a whole number from 0 to 3"),
+        ("level,n,dlts\n1,-3,0\n", "row 2.n = '-3': must be a whole number from 1 to 1000"),
+        ("level,n,dlts\n1,3.5,0\n", "row 2.n = '3.5': must be a whole number from 1 to 1000"),
+        ("dose,n,dlts\n2,3,0\n", "row 2.dose = '2': must be one of the protocol's doses: 1, 3, 5"),
+        ("dose,n,dlts\n=1+2,3,0\n", "row 2.dose = '=1+2': must be one of the protocol's doses: 1, 3, 5"),
+        ("level,n,dlts\n1,3,x\n2,3,y\n", "row 2.dlts = 'x': must be a whole number from 0 to 3\n  row 3.dlts = 'y': ..."),
+    ],
+)
+def test_broken_counts(text, said, tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text(text)
+    result = run("analyze", CONFIG, "--data", path, "--out", tmp_path / "out")
+    assert refuses(result, f"{path}: {said}"), result.stderr
+    assert set(content(tmp_path)) == {"counts.csv"}
+
+
+def test_counts_that_cannot_be_read(tmp_path):
+    assert refuses(run("analyze", CONFIG, "--data", tmp_path / "none.csv"), f"{tmp_path / 'none.csv'}: No such file or directory")
+    (tmp_path / "latin.csv").write_bytes("level,n,dlts,Gr\xf6\xdfe\n".encode("latin-1"))
+    assert refuses(run("analyze", CONFIG, "--data", tmp_path / "latin.csv"), f"{tmp_path / 'latin.csv'}: is not UTF-8 text")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--outcomes", "1NNN", "--data", "x.csv"), "--outcomes and --data exclude each other"),
+        (("--curve", "bion"), "dosefind: error: curve = 'bion': must be one of 'logistic-2', 'logistic-2-tight', 'power'"),
+        (("--outcomes", "4NNN"), "level = 4: must be a whole number from 1 to 3"),
+    ],
+)
+def test_broken_analysis(words, said):
+    result = run("analyze", CONFIG, *words)
+    assert result.exit_code == 2
+    assert said in result.stderr

@@ -57,6 +57,8 @@ def test_capped_and_uncapped_designs_stand_side_by_side():
         "3+3": None,
         "crm-6": 6,
         "crm": None,
+        "blrm-6": 6,
+        "blrm": None,
         "boin-6": 6,
         "boin-6-stay": 6,
         "boin": None,
@@ -159,8 +161,8 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     assert set(rows.config_sha256) == {protocol().sha256}
     assumed = pd.read_csv(tmp_path / "one" / "compare-assumed.csv", dtype=str, keep_default_na=False)
     stated = [a.key for a in protocol().assumptions()]
-    # After what the protocol assumes, the defaults of each design.
-    assert assumed.key.tolist() == stated + [f"designs.{name}" for name in protocol().designs]
+    # After what the protocol assumes, the defaults of each design and of the curve that has any.
+    assert assumed.key.tolist() == [*stated, *(f"designs.{name}" for name in protocol().designs), "curves.power"]
     assert assumed.set_index("key").value["target.rate"] == "0.25"
     assert "prior_sd" in assumed[assumed.key == "designs.crm"].why.iloc[-1]
     # Figures are numbers to whoever reads the file; the dose that is right stands beside them.

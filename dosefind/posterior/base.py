@@ -32,8 +32,8 @@ class Posterior(ABC):
     """
 
     engine: ClassVar[str]
-    # What the errors of its figures are.
-    error_kind: ClassVar[str]
+    # Whether its figures come from draws, with Monte Carlo standard errors; else their errors are numerical.
+    samples: ClassVar[bool]
 
     curve: Curve
     n: np.ndarray

@@ -1,0 +1,239 @@
+"""What a posterior says of each dose, of the MTD and of the RP2D, and what the trial itself will conclude."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import betaincinv
+
+from .designs import Design
+from .models import Curve
+from .operating.lattice import Lattice
+from .operating.walk import walk
+from .posterior.base import Figure, Posterior
+from .posterior.exact import ExactPosterior
+from .trial import States
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["DEFINITIONS", "Recommendation", "conclusion", "effective_n", "probabilities", "recommended", "summary", "upper_limit"]
+
+QUANTILES = (0.025, 0.5, 0.975)
+MTD_QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
+# One-sided confidence of the upper limits that need no curve.
+CONFIDENCE = 0.95
+
+DEFINITIONS = {
+    "n": "patients treated",
+    "dlts": "patients with a DLT",
+    "mean": "posterior mean of the DLT rate",
+    "sd": "posterior standard deviation of the DLT rate",
+    "median": "posterior median of the DLT rate",
+    "lower": "2.5% quantile of the DLT rate",
+    "upper": "97.5% quantile of the DLT rate",
+    "p_under": "probability that the DLT rate lies below the target interval",
+    "p_target": "probability that the DLT rate lies in the target interval",
+    "p_over": "probability that the DLT rate is the upper end of the target interval or more",
+    "prior_mean": "prior mean of the DLT rate",
+    "prior_p_over": "the same probability of overdosing before any data",
+    "prior_effective_n": "patients that the prior is worth at the dose: those of the beta prior with its mean and variance",
+    "upper_limit": f"one-sided {CONFIDENCE:.0%} upper limit of the DLT rate from the dose's own patients alone, without a curve",
+    "mtd": "posterior probability that the MTD lies there: below the lowest level, at a level, at the top level or above",
+    "prior_mtd": "the same before any data",
+    "mtd_amount": "quantile of the dose at which the DLT rate is the target",
+    "conclusion": "probability that the design names the dose as MTD at the planned end, given the data now",
+}
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The recommended phase 2 dose and why.
+
+    Attributes
+    ----------
+    level
+        Level from 1, ``None`` where there is none.
+    reason
+        Why, in words.
+    undecided
+        Whether a probability on which it hangs is within three of its errors of the limit.
+    """
+
+    level: int | None
+    reason: str
+    undecided: bool
+
+    @property
+    def label(self) -> str:
+        """The level, or "none"."""
+        return "none" if self.level is None else str(self.level)
+
+
+def recommended(n: np.ndarray, p_over: Figure, limit: float) -> Recommendation:
+    """The RP2D by the toxicity rule: the highest tried dose whose P(over) is below the limit.
+
+    Parameters
+    ----------
+    n : (doses,) array
+        Patients treated.
+    p_over
+        Probability that each dose overdoses.
+    limit
+        The limit.
+    """
+    tried = np.flatnonzero(n > 0)
+    safe = tried[p_over.value[tried] < limit]
+    undecided = bool(np.any(np.abs(p_over.value[tried] - limit) <= 3 * p_over.error[tried]))
+    if not len(tried):
+        return Recommendation(None, "nobody has been treated", undecided)
+    if not len(safe):
+        return Recommendation(None, f"P(over) is {limit:g} or more at every dose tried", undecided)
+    level = int(safe[-1]) + 1
+    text = f"the highest dose tried whose P(over), {p_over.value[level - 1]:.3f}, is below {limit:g}"
+    above = tried[tried >= level]
+    if len(above):
+        text += f"; at level {above[0] + 1} it is {p_over.value[above[0]]:.3f}"
+    return Recommendation(level, text, undecided)
+
+
+def effective_n(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Patients that a distribution of a rate is worth: a + b of the beta distribution with its mean and variance."""
+    return mean * (1 - mean) / sd**2 - 1
+
+
+def upper_limit(n: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """One-sided 95% upper limit of a rate from its own counts (Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404); 1 without
+    patients.
+    """
+    n, y = np.asarray(n, float), np.asarray(y, float)
+    return np.where(y < n, betaincinv(y + 1, np.maximum(n - y, 1e-9), CONFIDENCE), 1.0)
+
+
+def summary(
+    now: Posterior,
+    before: Posterior,
+    *,
+    target: float,
+    interval: tuple[float, float],
+    limit: float,
+    amounts: tuple[float, ...],
+    unit: str,
+) -> xr.Dataset:
+    """Everything about doses, MTD and RP2D.
+
+    Parameters
+    ----------
+    now, before
+        Posterior and prior of one curve, from one engine.
+    target, interval, limit
+        Target DLT rate, target interval, and limit on P(over) of the RP2D.
+    amounts, unit
+        The doses.
+
+    Returns
+    -------
+    xarray.Dataset
+        Figures over ``dose``, the posterior of the MTD over ``mtd_level``, quantiles of the MTD on the dose scale over
+        ``quantile``, moments over ``parameter``; where the engine samples, ``<name>_se`` is a Monte Carlo standard error.
+        Attributes: RP2D, its reason, engine, diagnostics.
+    """
+    import xarray as xr
+
+    doses = len(amounts)
+    figures = _by_dose(now, interval) | {"mtd": now.mtd(target)}
+    prior = _by_dose(before, interval) | {"mtd": before.mtd(target)}
+    quantiles = now.quantiles(QUANTILES)
+    rp2d = recommended(now.n, figures["p_over"], limit)
+    parameters = dict(zip(("parameter_mean", "parameter_sd"), now.parameters(), strict=True))
+    at = {name: "mtd_level" if name == "mtd" else "dose" for name in figures} | dict.fromkeys(parameters, "parameter")
+    data: dict[str, Any] = {name: (at[name], figure.value) for name, figure in (figures | parameters).items()}
+    data |= {"n": ("dose", now.n), "dlts": ("dose", now.y), "upper_limit": ("dose", upper_limit(now.n, now.y))}
+    data |= {name: ("dose", quantiles[:, i]) for i, name in enumerate(("lower", "median", "upper"))}
+    data |= {f"prior_{name}": (at[name], prior[name].value) for name in ("mean", "p_over", "mtd")}
+    data["prior_effective_n"] = ("dose", effective_n(prior["mean"].value, prior["sd"].value))
+    if now.curve.on_dose_scale:
+        data["mtd_amount"] = ("quantile", now.mtd_quantiles(target, MTD_QUANTILES), {"units": unit})
+    if now.samples:
+        data |= {f"{name}_se": (at[name], figure.error) for name, figure in (figures | parameters).items()}
+    coords = {
+        "dose": np.arange(1, doses + 1),
+        "dose_amount": ("dose", list(amounts), {"units": unit}),
+        "mtd_level": ["below 1", *map(str, range(1, doses)), f"{doses} or above"],
+        "parameter": list(now.curve.parameter_names),
+    }
+    if "mtd_amount" in data:
+        coords["quantile"] = list(MTD_QUANTILES)
+    result = xr.Dataset(data, coords)
+    for name, text in DEFINITIONS.items():
+        if name in result:
+            result[name].attrs["definition"] = text
+    attrs = {
+        "rp2d": "none" if rp2d.level is None else str(rp2d.level),
+        "rp2d_reason": rp2d.reason,
+        "undecided": int(rp2d.undecided),
+    }
+    return result.assign_attrs(attrs | {"engine": now.engine, **now.diagnostics()})
+
+
+def _by_dose(posterior: Posterior, interval: tuple[float, float]) -> dict[str, Figure]:
+    mean, sd = posterior.moments()
+    low, high = (posterior.below(rate) for rate in interval)
+    inside = Figure(high.value - low.value, np.hypot(high.error, low.error))
+    return {"mean": mean, "sd": sd, "p_under": low, "p_target": inside, "p_over": Figure(1 - high.value, high.error)}
+
+
+def conclusion(design: Design, state: States, now: Posterior) -> np.ndarray:
+    """What a design will name as MTD at the end of the trial, given the data now.
+
+    Every way in which the trial can go on is walked. Given the curve, a state that it can end in has a probability that the
+    lattice knows; its expectation is (ways) x (evidence of its data) / (evidence of the data now) where the engine knows the
+    evidence, so that the answer is exact, and else a mean over draws.
+
+    Parameters
+    ----------
+    design
+        The design.
+    state
+        The trial now, a batch of one.
+    now
+        The posterior now.
+
+    Returns
+    -------
+    (choices,) array
+        Probability of none, then of each level.
+    """
+    doses = now.curve.n_doses
+    walked = Lattice(design, doses, walk(design, doses, begin=state))
+    if isinstance(now, ExactPosterior):
+        log_evidence = now.fit.expect(walked.ends.n, walked.ends.y, _ENDS)[2]
+        weight = walked.ends.ways * np.exp(log_evidence - now.log_evidence)
+    else:
+        weight = _mean_over_draws(walked, state, now)
+    if abs(weight.sum() - 1) > 1e-3:
+        raise ArithmeticError(f"the ways to end the trial have a probability of {weight.sum():.6f}, not 1")
+    return np.bincount(walked.trials.choice + 1, weight / weight.sum(), doses + 1)
+
+
+def _mean_over_draws(walked: Lattice, state: States, now: Posterior) -> np.ndarray:
+    """Mean over draws of each ended state's probability, ``(ends,)``."""
+    ends = walked.ends
+    future = Lattice(walked.design, walked.n_doses, replace(ends, n=ends.n - state.n, y=ends.y - state.y))
+    p = probabilities(now.curve, now.draws(_DRAWS)).reshape(-1, walked.n_doses)
+    blocks = np.array_split(p, max(1, len(p) * len(ends.n) // 2**22))
+    return sum((future.probabilities(block).sum(axis=1) for block in blocks), np.zeros(len(ends.n))) / len(p)
+
+
+def probabilities(curve: Curve, draws: np.ndarray) -> np.ndarray:
+    """DLT probabilities, ``(chains, draws, doses)``, of draws of the parameters ``(chains, draws, parameters)``."""
+    theta = tuple(np.moveaxis(draws, -1, 0)[..., None])
+    return np.exp(curve.log_terms(theta, curve.coordinates)[0])
+
+
+# Largest error asked of the evidence of an ended trial.
+_ENDS = 1e-5
+# Draws over which probabilities of ended trials are averaged.
+_DRAWS = 4000

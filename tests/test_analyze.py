@@ -1,0 +1,224 @@
+"""The analysis of a trial: worked examples, the predictive distribution, the RP2D, files, the command."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.special import comb
+from scipy.stats import beta
+
+import dosefind as dsf
+from dosefind.config import build_curves, build_designs
+from dosefind.posterior.base import Figure
+from dosefind.posterior.exact import ExactFit, ExactPosterior
+from dosefind.summaries import effective_n, recommended, upper_limit
+from dosefind.trial import Cohort, parse_outcomes
+
+from . import peers
+from .test_cli import run
+
+CONFIG = peers.ROOT / "configs" / "nct05962762.toml"
+DLC = peers.ROOT / "configs" / "nct05948982.toml"
+
+
+@pytest.fixture(scope="module")
+def protocol():
+    return dsf.load_protocol(CONFIG)
+
+
+def test_upper_limits_that_anybody_can_check():
+    """0/n: 1 - 0.05^(1/n); the figures of the field are 63%, 39% and 15% for 0/3, 0/6 and 0/18."""
+    n = np.array([3, 6, 18])
+    np.testing.assert_allclose(upper_limit(n, 0 * n), 1 - 0.05 ** (1 / n), rtol=1e-12)
+    assert upper_limit(n, 0 * n).round(2).tolist() == [0.63, 0.39, 0.15]
+    assert upper_limit(np.array([3, 0]), np.array([3, 0])).tolist() == [1, 1]
+    np.testing.assert_allclose(upper_limit(np.array([6]), np.array([2])), beta.ppf(0.95, 3, 4), rtol=1e-12)
+
+
+def test_effective_size_of_a_beta_prior_is_its_own():
+    prior = beta(1.3, 4.2)
+    np.testing.assert_allclose(effective_n(prior.mean(), prior.std()), 5.5, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("p_over", "n", "level", "words"),
+    [
+        ((0.01, 0.1, 0.24), (3, 3, 3), 3, "the highest dose tried whose P(over), 0.240, is below 0.25"),
+        ((0.01, 0.1, 0.25), (3, 3, 3), 2, "the highest dose tried whose P(over), 0.100, is below 0.25; at level 3 it is 0.250"),
+        ((0.01, 0.1, 0.24), (3, 3, 0), 2, "the highest dose tried whose P(over), 0.100, is below 0.25"),
+        ((0.3, 0.4, 0.5), (3, 0, 0), None, "P(over) is 0.25 or more at every dose tried"),
+        ((0.1, 0.2, 0.3), (0, 0, 0), None, "nobody has been treated"),
+    ],
+)
+def test_rp2d_by_the_toxicity_rule(p_over, n, level, words):
+    found = recommended(np.array(n), Figure(np.array(p_over), np.full(3, 1e-9)), 0.25)
+    assert (found.level, found.reason) == (level, words)
+
+
+def test_a_probability_near_the_limit_is_undecided():
+    close = Figure(np.array([0.01, 0.245]), np.array([0.001, 0.002]))
+    assert recommended(np.array([3, 3]), close, 0.25).undecided
+    assert not recommended(np.array([3, 3]), replace_error(close, 0.0016), 0.25).undecided
+    assert not recommended(np.array([3, 0]), close, 0.25).undecided
+
+
+def replace_error(figure, error):
+    return Figure(figure.value, np.full_like(figure.error, error))
+
+
+def by_recursion(design, curve, cohorts, levels):
+    """What a trial will conclude, from the predictive probability of each next cohort, one at a time, without the walk."""
+    fit = ExactFit(curve)
+
+    def log_evidence(cohorts):
+        n, y = np.zeros(levels), np.zeros(levels)
+        for cohort in cohorts:
+            n[cohort.level - 1] += cohort.n
+            y[cohort.level - 1] += cohort.dlts
+        return ExactPosterior(fit, n, y).log_evidence
+
+    found = np.zeros(levels + 1)
+
+    def go(cohorts, chance):
+        state = design.state_after(cohorts, levels)
+        decision = design.decide(state)
+        if decision.dose[0] < 0:
+            found[design.select(state).dose[0] + 1] += chance
+            return
+        level, size = int(decision.dose[0]) + 1, int(decision.size[0])
+        for dlts in range(size + 1):
+            longer = [*cohorts, Cohort(level, size, dlts)]
+            go(longer, chance * comb(size, dlts) * np.exp(log_evidence(longer) - log_evidence(cohorts)))
+
+    go(list(cohorts), 1.0)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outcomes", ["1NNN 2NNN 3NNT", "1NNN 2NNT", "1NTT"])
+def test_conclusion_against_a_recursion(protocol, outcomes):
+    """The predictive distribution of the trial's conclusion, two ways."""
+    ours = dsf.analyze(protocol, outcomes, curve="power").summary
+    designs, curve = build_designs(protocol), build_curves(protocol)["power"]
+    for name in ("3+3", "boin-6", "crm-6"):
+        theirs = by_recursion(designs[name], curve, parse_outcomes(outcomes), 3)
+        # 1e-5: the error asked of the evidence of an ended trial.
+        np.testing.assert_allclose(ours.conclusion.sel(design=name), theirs, rtol=0, atol=1e-5)
+
+
+def test_conclusion_of_a_trial_that_is_over(protocol):
+    found = dsf.analyze(protocol, "1NNN 2NTT").summary.conclusion
+    assert found.sel(design="3+3").values.tolist() == [0, 1, 0, 0]
+    np.testing.assert_allclose(found.sum("choice"), 1, rtol=0, atol=1e-9)
+
+
+def test_before_any_data_posterior_and_prior_are_one(protocol):
+    found = dsf.analyze(protocol).summary
+    for name in ("mean", "p_over", "mtd"):
+        np.testing.assert_allclose(found[name], found[f"prior_{name}"], rtol=0, atol=1e-9)
+    assert found.attrs["rp2d"] == "none"
+    assert found.attrs["outcomes"] == ""
+
+
+@pytest.mark.parametrize("outcomes", ["1NNN", "1NNNNNN", "1NNNNNN 2NNNNNN 3NNNNNN"])
+def test_no_dlt_at_all(protocol, outcomes):
+    """The base case of these products: P(over) falls with every patient, and where the prior decides is said."""
+    found = dsf.analyze(protocol, outcomes).summary
+    assert np.all(found.p_over < found.prior_p_over)
+    assert np.all(np.diff(found["mean"]) > 0)
+    said = " ".join(json.loads(found.attrs["warnings"]))
+    treated = {cohort.level for cohort in parse_outcomes(outcomes)}
+    for level in (1, 2, 3):
+        assert (f"At level {level} nobody was treated" in said) == (level not in treated)
+
+
+def test_a_prior_worth_more_than_the_patients_is_named(protocol):
+    found = dsf.analyze(protocol, "1NNN 2NNN 3NNT", curve="logistic-2-tight").summary
+    worth = found.prior_effective_n.values
+    said = json.loads(found.attrs["warnings"])
+    assert [f"the prior is worth {w:.1f} there" in " ".join(said) for w in worth] == (worth >= 3).tolist()
+    assert (worth >= 3).any()
+
+
+def test_the_published_sepsis_trial():
+    """5, 5 and 5 patients at 1, 2 and 3 x10^6 cells/kg without an event: one-sided 95% limits 45% a dose and 18% pooled."""
+    trial = next(t for t in peers.published("published_msc_trials")["trials"] if "sepsis" in t["product"])
+    assert (trial["n_per_dose"], trial["dlt_per_dose"]) == ([5, 5, 5], [0, 0, 0])
+    n, y = np.array(trial["n_per_dose"]), np.array(trial["dlt_per_dose"])
+    np.testing.assert_allclose(upper_limit(n, y), 1 - 0.05 ** (1 / 5), rtol=1e-12)
+    assert round(float(upper_limit(n.sum(), y.sum())), 2) == 0.18
+
+
+@pytest.mark.parametrize("path", [CONFIG, DLC], ids=lambda path: path.stem)
+def test_both_protocols_under_every_curve(path):
+    protocol = dsf.load_protocol(path)
+    for name in build_curves(protocol):
+        found = dsf.analyze(protocol, "1NNN 2NNN 2NNT", curve=name).summary
+        np.testing.assert_allclose(found.p_under + found.p_target + found.p_over, 1, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found.mtd.sum(), 1, rtol=0, atol=1e-9)
+        assert np.all((found.lower < found["median"]) & (found["median"] < found.upper))
+        assert found.attrs["rp2d"] == found.rp2d_by_curve.sel(curve=name).item()
+        assert found.attrs["largest_error"] < 1e-9
+        assert ("mtd_amount" in found) == name.startswith("logistic-2")
+
+
+def test_targets_and_cut_points_are_the_protocol_s(protocol):
+    """The MTD's partition goes by the target, under, target and over by the interval, the RP2D by its limit."""
+    found = dsf.analyze(protocol, "1NNN 2NNN 3NNT")
+    low, high = protocol.target.interval
+    one = found.posterior
+    np.testing.assert_allclose(found.summary.p_under, one.below(low).value, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.summary.p_over, 1 - one.below(high).value, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.summary.mtd[0], 1 - one.below(protocol.target.rate).value[0], rtol=0, atol=1e-12)
+    strict = protocol.model_copy(update={"rp2d": protocol.rp2d.model_copy(update={"limit": 0.1})})
+    strict._file, strict._sha256 = protocol.file, protocol.sha256
+    assert (found.summary.attrs["rp2d"], dsf.analyze(strict, "1NNN 2NNN 3NNT").summary.attrs["rp2d"]) == ("3", "2")
+
+
+def test_tree_is_what_arviz_reads(protocol, tmp_path):
+    found = dsf.analyze(protocol, "1NNN 2NNN 3NNT")
+    tree = found.tree(draws=1000)
+    assert set(tree.children) == {"observed_data", "posterior", "posterior_predictive", "prior", "prior_predictive"}
+    # 0.02: a thousand deterministic draws of a rate with sd .16.
+    np.testing.assert_allclose(tree["posterior/p"].mean(("chain", "draw")), found.summary["mean"], rtol=0, atol=0.02)
+    np.testing.assert_allclose(tree["prior/p"].mean(("chain", "draw")), found.summary.prior_mean, rtol=0, atol=0.02)
+    predicted = tree["posterior_predictive/y"].mean(("chain", "draw"))
+    # Binomial means of 3 patients, a thousand of them: 4 standard errors of at most .04.
+    np.testing.assert_allclose(predicted, 3 * found.summary["mean"], rtol=0, atol=0.16)
+    tree.to_netcdf(tmp_path / "tree.nc", engine="h5netcdf")
+    with xr.open_datatree(tmp_path / "tree.nc", engine="h5netcdf") as back:
+        xr.testing.assert_identical(back["posterior"].to_dataset().load(), tree["posterior"].to_dataset())
+        xr.testing.assert_identical(back.to_dataset().load(), found.summary)
+
+
+def test_command_prints_and_saves(tmp_path):
+    words = ("analyze", str(CONFIG), "--outcomes", "1NNN 2NNN 3NNT")
+    text = run(*words, "--out", str(tmp_path / "out")).stdout
+    for said in ("Level 3: the highest dose tried", "MTD: dose with a DLT rate of 0.25", "blrm", "limit", "Assumed"):
+        assert said in text
+    names = {"analyze.csv", "analyze.json", "analyze.nc", "analyze-assumed.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    plain = json.loads(run(*words, "--json").stdout)
+    assert plain["attrs"]["rp2d"] == "3"
+    saved = json.loads((tmp_path / "out" / "analyze.json").read_text())
+    assert saved == plain
+
+
+def test_counts_from_a_file(tmp_path, protocol):
+    """By level or by dose, the cohorts in the order of the rows."""
+    for header, rows in (("level,n,dlts", ("1,3,0", "2,3,0", "3,3,1")), ("dose, n , DLTs", ("1,3,0", "3.0,3,0", "5,3,1"))):
+        (tmp_path / "counts.csv").write_text("\n".join([header, *rows]) + "\n")
+        by_file = run("analyze", str(CONFIG), "--data", str(tmp_path / "counts.csv"), "--json").stdout
+        assert by_file == run("analyze", str(CONFIG), "--outcomes", "1NNN 2NNN 3NNT", "--json").stdout
+
+
+def test_same_bits_each_time():
+    words = ("analyze", str(DLC), "--outcomes", "1NNN 2NNT", "--json")
+    assert run(*words).stdout == run(*words).stdout
+
+
+@pytest.mark.parametrize("curve", ["power", "logistic-2"])
+def test_order_of_cohorts_is_of_no_account_to_the_curve(protocol, curve):
+    one, other = (dsf.analyze(protocol, outcomes, curve=curve).summary for outcomes in ("1NNN 2NNT", "2NNT 1NNN"))
+    np.testing.assert_array_equal(one["mean"], other["mean"])
