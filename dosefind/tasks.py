@@ -55,6 +55,8 @@ class NextStep:
         Where the trial stops: whether the top dose is named and the rule would have escalated from it.
     assumes
         What was assumed to decide, empty if nothing.
+    deviations
+        Where the outcomes are not those of a trial that followed the design, in words; none if they are.
     """
 
     action: Literal["start", "escalate", "stay", "de-escalate", "stop"]
@@ -65,6 +67,7 @@ class NextStep:
     mtd: str | None = None
     not_reached: bool = False
     assumes: str = ""
+    deviations: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.level is None:
@@ -74,11 +77,14 @@ class NextStep:
         else:
             move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
             text = f"{move}, {self.size} patient{'s' * (self.size != 1)}: {self.reason}"
-        return f"{text} ({self.assumes})" if self.assumes else text
+        text = f"{text} ({self.assumes})" if self.assumes else text
+        return "\n".join([text, *(f"  deviation: {words}" for words in self.deviations)])
 
 
 def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | None = None) -> NextStep:
     """What the design does next in one trial, and why.
+
+    Outcomes that the design would not have led to are accepted, for real trials deviate; the answer lists where they do.
 
     Parameters
     ----------
@@ -133,6 +139,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
         mtd=None if selection is None else choice_labels(levels)[int(selection.dose[0]) + 1],
         not_reached=selection is not None and bool(selection.not_reached[0]),
         assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
+        deviations=design.deviations(cohorts, levels),
     )
 
 
@@ -375,9 +382,15 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     -------
     pandas.DataFrame
         One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
+        ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design.
     """
     chosen = _named_design(protocol, design)
-    return paths_of(chosen, parse_outcomes(outcomes), protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+    done = parse_outcomes(outcomes)
+    table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+    deviations = chosen.deviations(done, protocol.n_doses)
+    if deviations:
+        table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(deviations)}."
+    return table
 
 
 def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:

@@ -1142,6 +1142,20 @@ FAULTS = (
         "test_three_plus_three.py::test_without_the_number_of_doses_one_more_is_assumed",
     ),
     Fault(
+        "deviations: a stopped trial that goes on unsaid",
+        BASE,
+        "found += [] if stopped else",
+        "found += [] if True else",
+        "test_boin.py::test_deviations_from_the_design_are_said",
+    ),
+    Fault(
+        "deviations: another level unsaid",
+        BASE,
+        "if dose != cohort.level - 1:",
+        "if False:",
+        "test_boin.py::test_deviations_from_the_design_are_said",
+    ),
+    Fault(
         "DLTs read as patients without",
         "trial.py",
         'letters.count("T")',

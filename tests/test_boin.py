@@ -162,6 +162,9 @@ def test_plain_rule_agrees():
             np.testing.assert_allclose(plain[name], ours[name], rtol=0, atol=1e-14)
 
 
+_LOWER_AND_SMALLER = ("cohort 2 was at level 1, the design would have given level 2", "cohort 2 had 2 patients, the design plans 3")
+
+
 @pytest.mark.parametrize(
     ("settings", "outcomes", "says"),
     [
@@ -183,6 +186,25 @@ def test_plain_rule_agrees():
 )
 def test_decisions_in_words(settings, outcomes, says):
     assert str(dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)) == says
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcomes", "deviations"),
+    [
+        ({}, "1NNN 2NNN 3NNT", ()),
+        ({"cohort_size": (1, 2), "max_n": 4}, "1N 2NN 3N", ()),
+        ({}, "1TTT 1NNN 1NNN", ("the design had stopped after cohort 1 (too_toxic)",)),
+        ({}, "1NNN 3NNN", ("cohort 2 was at level 3, the design would have given level 2",)),
+        ({}, "1N 1NN", ("cohort 1 had 1 patient, the design plans 3", *_LOWER_AND_SMALLER)),
+        ({"max_n": 5}, "1NNN 2NNN", ("cohort 2 brought the trial to 6 patients, over max_n = 5",)),
+        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design had stopped after cohort 2 (max_n)",)),
+        ({"max_n_per_dose": 4}, "1NNT 1NNN", ("cohort 2 brought level 1 to 6 patients, over max_n_per_dose = 4",)),
+    ],
+)
+def test_deviations_from_the_design_are_said(settings, outcomes, deviations):
+    step = dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)
+    assert step.deviations == deviations
+    assert str(step).splitlines()[1:] == [f"  deviation: {words}" for words in deviations]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,15 @@ def test_paths_after_outcomes():
     assert "designs.3+3: " in text
     assert "designs.crm: " not in text
     assert "2TTT" in text
+    assert "deviate" not in text
+
+
+def test_paths_say_where_the_outcomes_deviate():
+    words = "The outcomes so far deviate from the design: the design had stopped after cohort 1 (no_dose)."
+    text = run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN").stdout
+    assert words in " ".join(text.split())
+    note = json.loads(run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN", "--json").stdout)["attrs"]["note"]
+    assert note.endswith(words)
 
 
 def test_schema_is_json():

@@ -233,6 +233,37 @@ class Design(Settings, ABC):
             state = replace(state, memory=memory).follow(slice(None), dose, size, dlts)
         return state
 
+    def deviations(self, cohorts: Sequence[Cohort], n_doses: int) -> tuple[str, ...]:
+        """Where these cohorts are not those of a trial that followed the design, in words; it can be decided all the same."""
+        found: list[str] = []
+        stopped = False
+        for done, cohort in enumerate(cohorts):
+            state = self.state_after(cohorts[:done], n_doses)
+            decision = self.decide(state)
+            dose = int(decision.dose[0])
+            if dose < 0:
+                # The first cohort after the stop says it for those that follow.
+                reason = self.reasons[int(decision.reason[0])]
+                found += [] if stopped else [f"the design had stopped after cohort {done} ({reason})"]
+            else:
+                if dose != cohort.level - 1:
+                    given = f"was at level {cohort.level}, the design would have given level {dose + 1}"
+                    found.append(f"cohort {done + 1} {given}")
+                found += [f"cohort {done + 1} {words}" for words in self._wrong_size(state, cohort)]
+            stopped = dose < 0
+        return tuple(found)
+
+    def _wrong_size(self, state: States, cohort: Cohort) -> list[str]:
+        """What is not as planned in the size of a single state's next cohort: a limit that it breaks, else its own size."""
+        level = np.full(1, cohort.level - 1)
+        total, here = int(state.total[0]) + cohort.n, int(state.at(state.n, level)[0]) + cohort.n
+        if self.max_n is not None and total > self.max_n:
+            return [f"brought the trial to {total} patients, over max_n = {self.max_n}"]
+        if self.max_n_per_dose is not None and here > self.max_n_per_dose:
+            return [f"brought level {cohort.level} to {here} patients, over max_n_per_dose = {self.max_n_per_dose}"]
+        size = int(self._size(state, level)[0])
+        return [f"had {cohort.n} patient{'s' * (cohort.n != 1)}, the design plans {size}"] if cohort.n != size else []
+
     def because(self, state: States) -> str:
         """Why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""
         return self.explain(self.reasons[int(self.decide(state).reason[0])])
