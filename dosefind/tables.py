@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["assumed", "comparison", "frame", "show"]
+__all__ = ["assumed", "comparison", "frame", "rules", "show"]
 
 # Text is folded at the terminal's width, at most here; tables take what they need, so that no figure is ever cut.
 _WIDTH = 118
@@ -72,7 +72,7 @@ def comparison(oc: xr.Dataset) -> Group:
         parts += _scenario(values, scenario)
     if "target" in oc.dims:
         parts.append(_by_target(values))
-    parts.append(_rules(json.loads(oc.attrs["rules"])))
+    parts.append(rules(json.loads(oc.attrs["rules"])))
     parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))
     parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
     parts.append(assumed(json.loads(oc.attrs["assumptions"]), oc.attrs["without_effect"]))
@@ -162,9 +162,10 @@ def _by_target(values: dict[str, Any]) -> Group:
     return Group(Text(title, "bold"), table)
 
 
-def _rules(rules: dict[str, list[str]]) -> Group:
-    parts = [Text("\nDesigns", "bold")]
-    for name, sentences in rules.items():
+def rules(designs: dict[str, list[str]]) -> Group:
+    """The rules of each design, in sentences."""
+    parts = [Text("\nDesigns" if len(designs) > 1 else "\nDesign", "bold")]
+    for name, sentences in designs.items():
         parts.append(Text(f"{name}"))
         parts += [_indented(sentence) for sentence in sentences]
     return Group(*parts)

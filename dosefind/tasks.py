@@ -220,8 +220,7 @@ def compare(
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
     result["reason"].attrs["definition"] = json.dumps(sentences)
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
-    rules = json.dumps({name: design.rules() for name, design in designs.items()})
-    return result.assign_attrs(made | stamp(protocol) | {"rules": rules})
+    return result.assign_attrs(made | stamp(protocol))
 
 
 def _stacked(designs: Mapping[str, Design], figures: dict[str, tuple[Figures, Figures]]) -> tuple[Figures, Figures]:
@@ -330,9 +329,10 @@ def _given(protocol: Protocol, key: str) -> bool:
 def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
-    Of a result of one ``design``, what is assumed of the others is left out.
+    Of a result of one ``design``, the rules of the others and what is assumed of them are left out.
     """
-    assumed = [a for a in _assumed(protocol) if design is None or not a.key.startswith("designs.") or a.key == f"designs.{design}"]
+    built = {name: made for name, made in build_designs(protocol).items() if design in (None, name)}
+    assumed = [a for a in _assumed(protocol, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
     return {
         "protocol": protocol.record.id,
         "config": protocol.file,
@@ -340,13 +340,14 @@ def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
         "versions": json.dumps(versions()),
         "without_effect": ", ".join(key for key in _RECORDED_ONLY if _given(protocol, key)),
         "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in assumed]),
+        "rules": json.dumps({name: made.rules() for name, made in built.items()}),
     }
 
 
-def _assumed(protocol: Protocol) -> list[Assumption]:
+def _assumed(protocol: Protocol, designs: Mapping[str, Design]) -> list[Assumption]:
     """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
     found = protocol.assumptions()
-    for name, design in build_designs(protocol).items():
+    for name, design in designs.items():
         unset = {key: getattr(design, key) for key in type(design).model_fields if key not in design.model_fields_set}
         shown = {key: value for key, value in unset.items() if value is not None}
         found.append(Assumption(f"designs.{name}", shown, f"defaults of this kind of design: {_plain(shown)}"))

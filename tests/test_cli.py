@@ -68,6 +68,7 @@ def test_json_and_files(words, keys, tmp_path):
     assert set(content) == keys
     assert content["attrs"]["config_sha256"]
     assert content["attrs"]["versions"]
+    assert "At most 18 patients in all; the last cohort is cut short if need be." in list(content["attrs"]["rules"].values())[-1]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
         f"{command}{end}" for end in (".csv", ".json", ".nc", "-assumed.csv")
     )
@@ -87,6 +88,9 @@ def test_paths_after_outcomes():
     assert "designs.crm: " not in text
     assert "2TTT" in text
     assert "deviate" not in text
+    # Its rules, in the sentences of a comparison, and no other design's.
+    assert "1 DLT in three patients: three more at the same dose; still 1 in six: escalate." in " ".join(text.split())
+    assert "Target DLT rate" not in text
 
 
 def test_paths_say_where_the_outcomes_deviate():
