@@ -348,8 +348,8 @@ def _assumed(protocol: Protocol, designs: Mapping[str, Design]) -> list[Assumpti
     """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
     found = protocol.assumptions()
     for name, design in designs.items():
-        unset = {key: getattr(design, key) for key in type(design).model_fields if key not in design.model_fields_set}
-        shown = {key: value for key, value in unset.items() if value is not None}
+        unset = {key: value for key, value in design.in_force().items() if key not in design.model_fields_set}
+        shown = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in unset.items()}
         found.append(Assumption(f"designs.{name}", shown, f"defaults of this kind of design: {_plain(shown)}"))
     return found
 

@@ -290,15 +290,15 @@ FAULTS = (
     Fault(
         "p_saf is half the target",
         BOIN,
-        "low = 0.6 * self.target",
-        "low = 0.5 * self.target",
+        "_TOO_LOW, _TOO_TOXIC = 0.6, 1.4",
+        "_TOO_LOW, _TOO_TOXIC = 0.5, 1.4",
         "test_boin.py::test_published_boundaries_and_tables",
     ),
     Fault(
         "p_tox is 1.5 times the target",
         BOIN,
-        "1.4 * self.target if",
-        "1.5 * self.target if",
+        "_TOO_LOW, _TOO_TOXIC = 0.6, 1.4",
+        "_TOO_LOW, _TOO_TOXIC = 0.6, 1.5",
         "test_boin.py::test_published_boundaries_and_tables",
     ),
     Fault(

@@ -233,6 +233,13 @@ def test_limits_that_all_designs_share(settings, outcomes, level, size):
     assert (step.level, step.size) == (level, size)
 
 
+def test_rules_say_where_the_boundaries_come_from():
+    text = " ".join(dsf.BOIN(target=0.25, p_tox=0.4).rules())
+    assert "too low, p_saf = 0.15 (0.6 times the target), and too toxic, p_tox = 0.4." in text
+    assert "a rate equal to the upper boundary stays" in text
+    assert "(DLTs + 0.05) / (patients + 0.1)" in text
+
+
 def test_not_reached_where_the_top_dose_would_escalate():
     # 1 of 6 is below the boundary of .236, 2 of 6 is not; the top dose is named after both.
     named = dsf.BOIN(target=0.30).select(States.counts([[3, 3, 6], [3, 3, 6]], [[0, 0, 1], [0, 0, 2]]))

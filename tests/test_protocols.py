@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.optimize import brentq
 
 import dosefind as dsf
 from dosefind import provenance
 from dosefind.config import build_designs, protocol_schema
+from dosefind.tasks import stamp
 
 from . import peers
 
@@ -204,6 +206,32 @@ def test_decision_tables():
     crm = {(row.level, row.n, row.dlts): row.next for row in dsf.decision_table(trial, "crm").itertuples()}
     assert crm[1, 6, 1] == "2"
     assert {crm[1, 3, t] for t in (0, 3)} == {"2", "stop"}
+
+
+def test_defaults_are_assumed_at_the_value_that_they_take():
+    table = protocol().model_dump() | {"assumed": {}}
+    table["designs"] = {
+        "boin": {"kind": "boin"},
+        "safe": {"kind": "boin", "extra_safe": True, "p_saf": 0.1, "stop_n": 9},
+        "crm": {"kind": "crm", "skeleton": [0.1, 0.25, 0.4]},
+        "logistic": {"kind": "crm", "skeleton": [0.1, 0.25, 0.4], "model": "logistic", "safety_cutoff": 0.9},
+    }
+    found = {key: value for key, value, _ in json.loads(stamp(dsf.Protocol.read(table))["assumptions"])}
+    boin, safe, crm, logistic = (
+        dict(pair.split(" = ") for pair in found[f"designs.{name}"].split(", ")) for name in table["designs"]
+    )
+    assert (boin["p_saf"], boin["p_tox"], safe["p_tox"]) == ("0.15", "0.35", "0.35")
+    assert not {"offset", "stop_n_at"} & set(boin)
+    assert safe["offset"] == "0.05"
+    assert safe["stop_n_at"] == "any"
+    assert "p_saf" not in safe
+    assert crm["prior_sd"] == "1.158"
+    # On the power curve's own scale, log(-log p), the top two are as far apart as the further level is from the top.
+    scale = np.log(-np.log([0.25, 0.4]))
+    rate = brentq(lambda p: np.exp(-np.exp(np.log(-np.log(p)) + scale[1] - scale[0])) + p - 0.5, 0.01, 0.25)
+    assert crm["not_reached_below"] == f"{rate:.4g}"
+    assert not {"intercept", "safety_by", "safety_min_n"} & set(crm)
+    assert {"intercept", "safety_by", "safety_min_n"} <= set(logistic)
 
 
 def test_a_designs_own_table_comes_before_the_trials_settings():

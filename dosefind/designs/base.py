@@ -138,8 +138,11 @@ class Design(Settings, ABC):
             raise ValueError(
                 f"stop_n = {self.stop_n} contradicts max_n_per_dose = {self.max_n_per_dose}: it would never be reached"
             )
-        if self.stop_n is None and self.stop_n_at != "any":
-            raise ValueError(f"stop_n_at = {self.stop_n_at!r} has no effect without stop_n")
+        for name, why in self.idle().items():
+            if name in self.model_fields_set:
+                value = getattr(self, name)
+                shown = f"{value:g}" if isinstance(value, float) else repr(value)
+                raise ValueError(f"{name} = {shown} has no effect {why}")
         if self.n_doses is not None:
             for name in ("start", "stop_n_at"):
                 level = getattr(self, name)
@@ -157,6 +160,15 @@ class Design(Settings, ABC):
         """The same design with some settings changed, checked again."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **changes}) if changes else self
+
+    def idle(self) -> dict[str, str]:
+        """Settings that have no effect beside the others, each with the reason; to give one of them is an error."""
+        return {} if self.stop_n is not None else {"stop_n_at": "without stop_n"}
+
+    def in_force(self) -> dict[str, Any]:
+        """Settings that have an effect, each at the value that it takes: what is left open and follows from the others included."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if value is not None and name not in self.idle()}
 
     @property
     def known_doses(self) -> int | None:
