@@ -71,7 +71,7 @@ def comparison(oc: xr.Dataset) -> Group:
     for scenario in range(len(values["scenario"])):
         parts += _scenario(values, scenario)
     if "target" in oc.dims:
-        parts.append(_by_target(values))
+        parts.append(_by_target(values, oc.target.attrs["definition"]))
     parts.append(rules(json.loads(oc.attrs["rules"])))
     parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))
     parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
@@ -148,7 +148,7 @@ def _reasons(values: dict[str, Any], at: tuple[int, int]) -> str:
     return "\n".join(f"{reason} {100 * p:.0f}" for p, reason in shares if p >= 0.005)
 
 
-def _by_target(values: dict[str, Any]) -> Group:
+def _by_target(values: dict[str, Any], definition: str) -> Group:
     table = _table()
     table.add_column("target", justify="right")
     table.add_column("design")
@@ -158,8 +158,8 @@ def _by_target(values: dict[str, Any]) -> Group:
         table.add_row(f"{target:g}", "true MTD", *map(str, values["true_mtd_by_target"][t]), style="dim")
         for d, design in enumerate(values["design"]):
             table.add_row("", str(design), *(f"{100 * p:.1f}" for p in values["correct_by_target"][t, d]))
-    title = "\nOther targets: probability (%) that the MTD for that target is named, each design made anew for it"
-    return Group(Text(title, "bold"), table)
+    title = "\nOther targets: probability (%) that the MTD for that target is named"
+    return Group(Text(title, "bold"), _folded(f"Target: {definition}."), table)
 
 
 def rules(designs: dict[str, list[str]]) -> Group:

@@ -216,6 +216,8 @@ def compare(
     for name, text in definitions(standards).items():
         if name in result:
             result[name].attrs["definition"] = text
+    if "target" in result:
+        result["target"].attrs["definition"] = _made_anew(protocol, designs)
     result["days"].attrs["definition"] += f" ({protocol.timing_words()})"
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
     result["reason"].attrs["definition"] = json.dumps(sentences)
@@ -315,6 +317,20 @@ def _other_targets(protocol: Protocol, standards: Standards, figures_of: Any) ->
         "selected_by_target": (("target", "design", "scenario", "choice"), np.array(selected)),
         "correct_by_target": (("target", "design", "scenario"), np.array(correct)),
     }
+
+
+def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
+    """How far designs are made anew for another target: what their own tables fix stays."""
+    kept = []
+    for name, design in designs.items():
+        table = protocol.designs[name]
+        # A skeleton said by its indifference interval is a table, and is calibrated to the target at hand.
+        fixed = {key: table[key] for key in design.tied_to_target if key in table and not isinstance(table[key], Mapping)}
+        if "target" not in type(design).model_fields:
+            kept.append(f"{name} has no target")
+        elif fixed:
+            kept.append(f"{name} keeps its own {_plain(fixed)}")
+    return f"another target, for which each design is made anew{', but ' if kept else ''}{'; '.join(kept)}"
 
 
 # What a protocol records for readers and for conduct, but no figure of a design depends on.

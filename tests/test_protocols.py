@@ -247,6 +247,24 @@ def test_hash_is_that_of_the_file():
     assert protocol().sha256 == hashlib.sha256(content).hexdigest()
 
 
+def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
+    assert dsf.compare(protocol()).target.definition == (
+        "another target, for which each design is made anew, but 3+3 has no target"
+    )
+    table = protocol().model_dump() | {"assumed": {}}
+    table["designs"] = {
+        "boin": {"kind": "boin"},
+        "own": {"kind": "boin", "target": 0.3, "p_tox": 0.4},
+        "crm": {"kind": "crm", "skeleton": [0.1, 0.25, 0.4]},
+        "crm-i": {"kind": "crm", "skeleton": {"halfwidth": 0.05, "mtd_level": 2}},
+    }
+    oc = dsf.compare(dsf.Protocol.read(table))
+    words = "own keeps its own target = 0.3, p_tox = 0.4; crm keeps its own skeleton = 0.1, 0.25, 0.4"
+    assert oc.target.definition == f"another target, for which each design is made anew, but {words}"
+    own = oc.selected_by_target.sel(design="own")
+    np.testing.assert_array_equal(own.sel(target=0.2), own.sel(target=0.33))
+
+
 def test_other_targets_are_judged_by_their_own_mtd():
     oc = dsf.compare(protocol())
     # Of .25, .40, .55 the nearest to .33 is the second, to .25 the first.

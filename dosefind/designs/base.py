@@ -92,6 +92,8 @@ class Design(Settings, ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     n_memory: ClassVar[int] = 0
+    # Settings that say something of the target, so that a table which gives them holds at other targets too.
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
     shared_reasons: ClassVar[dict[str, str]] = {
         "start": "first cohort",
         "escalate": "escalate",

@@ -66,6 +66,7 @@ class BOIN(Design):
 
     kind: ClassVar[str] = "boin"
     title: ClassVar[str] = "BOIN"
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target", "p_saf", "p_tox")
     source: ClassVar[str] = "Liu and Yuan (2015), doi:10.1111/rssc.12089"
 
     target: Probability

@@ -78,6 +78,7 @@ class CRM(Design):
 
     kind: ClassVar[str] = "crm"
     title: ClassVar[str] = "CRM"
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target", "skeleton", "not_reached_below")
     source: ClassVar[str] = "O'Quigley, Pepe and Fisher (1990), doi:10.2307/2531628"
 
     target: Probability

@@ -104,7 +104,7 @@ def definitions(standards: Standards) -> dict[str, str]:
         "above_mtd": "expected number of patients treated above the true MTD",
         "over_60": DEFINITIONS["over_60"].replace("overdose_limit", f"{limit:g}"),
         "over_80": DEFINITIONS["over_80"].replace("overdose_limit", f"{limit:g}"),
-        "selected_by_target": "selected, each design made anew for another target (a skeleton given as numbers stays as it is)",
+        "selected_by_target": "selected, each design made anew for another target as far as its own table leaves that open",
         "correct_by_target": "probability that the true MTD for that target is named",
         "reference_selected": "choice with every patient's outcome known at every dose, at the same largest sample: the dose whose "
         "share of DLTs is nearest to the target, none if that of the lowest is above the target by more than the margin; of doses "
