@@ -430,7 +430,7 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     own = getattr(chosen, "table", None)
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
-    table = own(max_n=protocol.limits.max_n)
+    table = own(max_n=chosen.max_n or protocol.limits.max_n)
     table.attrs["note"] = (
         "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above."
     )

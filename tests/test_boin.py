@@ -89,6 +89,12 @@ def test_published_boundaries_and_tables():
         assert table[name].tolist() == item[name]
 
 
+def test_table_ends_at_the_cap_on_a_dose():
+    whole, capped = dsf.BOIN(target=0.30).table(max_n=30), dsf.BOIN(target=0.30, max_n_per_dose=6).table(max_n=30)
+    pd.testing.assert_frame_equal(capped, whole.loc[:6])
+    assert len(dsf.BOIN(target=0.30, max_n_per_dose=6).table(max_n=3)) == 3
+
+
 def test_published_selections():
     cases = peers.published("boin_select_mtd_example")["cases"] + peers.published("boin_select_mtd_R_reference")["cases"]
     for case in cases:

@@ -202,6 +202,7 @@ def test_decision_tables():
     assert (1, 9, 0) not in pairs
     boin = dsf.decision_table(trial, "boin").set_index("n_patients")
     assert boin.loc[[3, 6], "escalate_if_dlt_le"].tolist() == [0, 1]
+    assert [dsf.decision_table(trial, name).n_patients.max() for name in ("boin", "boin-6")] == [18, 6]
     # Straight after a cohort with a DLT the CRM does not escalate, so the order of one DLT in six matters.
     crm = {(row.level, row.n, row.dlts): row.next for row in dsf.decision_table(trial, "crm").itertuples()}
     assert crm[1, 6, 1] == "2"

@@ -160,19 +160,20 @@ class BOIN(Design):
         Parameters
         ----------
         max_n
-            Largest number of patients.
+            Largest number of patients; ``max_n_per_dose`` where the design has it and it is smaller.
 
         Returns
         -------
         pandas.DataFrame
-            One row for each n from 1 to ``max_n``; "<NA>" where no number of DLTs eliminates. With ``extra_safe``,
+            One row for each n from 1 on; "<NA>" where no number of DLTs eliminates. With ``extra_safe``,
             a further column for stopping at the lowest dose.
         """
         import pandas as pd
 
-        limits = self._limits_up_to(whole("max_n", max_n, 1))
+        most = min(whole("max_n", max_n, 1), self.max_n_per_dose or max_n)
+        limits = self._limits_up_to(most)
         names = ["escalate_if_dlt_le", "deescalate_if_dlt_ge", "eliminate_if_dlt_ge", "stop_lowest_if_dlt_ge"]
-        n = np.arange(1, max_n + 1)
+        n = np.arange(1, most + 1)
         columns = {name: pd.array(limit[1:], dtype="Int64") for name, limit in zip(names, limits, strict=True)}
         frame = pd.DataFrame(columns, index=pd.Index(n, name="n_patients"))
         for name in names[2:]:
