@@ -24,7 +24,7 @@ from .operating.tally import FIGURES, Figures
 from .operating.walk import DEFAULT_MEMORY
 from .protocol import Assumption, Protocol
 from .provenance import versions
-from .trial import Cohort, choice_labels, parse_outcomes
+from .trial import Cohort, States, choice_labels, parse_outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -424,7 +424,8 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The design's own table where its decisions depend on the current dose alone; else the next level after each number of
-        DLTs at each dose, reached by a straight climb. ``attrs["note"]`` says which.
+        DLTs at each dose, reached by a straight climb, or the MTD and the reason where the trial stops. ``attrs["note"]`` says
+        which.
     """
     chosen = _named_design(protocol, design)
     own = getattr(chosen, "table", None)
@@ -466,17 +467,26 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
                     longer = [*cohorts, Cohort(level, int(decision.size[0]), dlts)]
                     here = [cohort for cohort in longer if cohort.level == level]
                     n, y = sum(c.n for c in here), sum(c.dlts for c in here)
-                    dose = int(design.decide(design.state_after(longer, n_doses)).dose[0])
-                    found.setdefault((level, n, y), set()).add(str(dose + 1) if dose >= 0 else "stop")
+                    found.setdefault((level, n, y), set()).add(_next_words(design, design.state_after(longer, n_doses)))
                     following[n, y, dlts] = longer
             front = following
     rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
     table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next"])
+    goes_back = any(words.isdigit() and int(words) < level for (level, _, _), several in found.items() for words in several)
     table.attrs["note"] = (
         f"Next level after DLTs among n patients at a level, up to {_TABLE_COHORTS} cohorts there, each lower level having been "
-        "left without a DLT; 'or' where it depends on the order of the outcomes."
-    )
+        "left without a DLT; where the trial stops, the MTD and the reason; 'or' where it depends on the order of the outcomes."
+    ) + " Rows hold on the way up: what follows at a level to which the trial comes back is not shown." * goes_back
     return table
+
+
+def _next_words(design: Design, state: States) -> str:
+    """Level of a single state's next cohort; where it stops, the MTD named and the reason's name."""
+    decision = design.decide(state)
+    if decision.dose[0] >= 0:
+        return str(decision.dose[0] + 1)
+    named = int(design.select(state).dose[0]) + 1
+    return f"stop: {f'MTD {named}' if named else 'no MTD'} ({design.reasons[int(decision.reason[0])]})"
 
 
 def _clean_climb(design: Design, level: int, n_doses: int) -> list[Cohort] | None:

@@ -197,8 +197,10 @@ def test_decision_tables():
     trial = protocol()
     table = dsf.decision_table(trial, "3+3")
     pairs = {(row.level, row.n, row.dlts): row.next for row in table.itertuples()}
-    assert [pairs[1, 3, t] for t in range(4)] == ["2", "1", "stop", "stop"]
-    assert [pairs[2, 6, t] for t in (1, 2)] == ["3", "stop"]
+    assert [pairs[1, 3, t] for t in range(4)] == ["2", "1", *["stop: no MTD (no_dose)"] * 2]
+    assert [pairs[2, 6, t] for t in (1, 2)] == ["3", "stop: MTD 1 (mtd_below)"]
+    assert pairs[3, 3, 0] == "stop: MTD 3 (top_tolerated)"
+    assert "comes back" not in table.attrs["note"]
     assert (1, 9, 0) not in pairs
     boin = dsf.decision_table(trial, "boin").set_index("n_patients")
     assert boin.loc[[3, 6], "escalate_if_dlt_le"].tolist() == [0, 1]
@@ -206,7 +208,16 @@ def test_decision_tables():
     # Straight after a cohort with a DLT the CRM does not escalate, so the order of one DLT in six matters.
     crm = {(row.level, row.n, row.dlts): row.next for row in dsf.decision_table(trial, "crm").itertuples()}
     assert crm[1, 6, 1] == "2"
-    assert {crm[1, 3, t] for t in (0, 3)} == {"2", "stop"}
+    assert {crm[1, 3, t] for t in (0, 3)} == {"2", "stop: no MTD (too_toxic)"}
+
+
+def test_a_decision_table_says_that_it_shows_the_way_up_only():
+    config = protocol().model_dump() | {"assumed": {}}
+    config["designs"] = {"3+3": {"kind": "3+3", "six_at_mtd": True}}
+    table = dsf.decision_table(dsf.Protocol.read(config), "3+3")
+    # Six patients with one DLT at level 1 lead on to level 2 on the way up, but end a trial that has come back from there.
+    assert table.set_index(["level", "n", "dlts"]).next[[(1, 6, 1), (2, 3, 2)]].tolist() == ["2", "1"]
+    assert table.attrs["note"].endswith("what follows at a level to which the trial comes back is not shown.")
 
 
 def test_defaults_are_assumed_at_the_value_that_they_take():
