@@ -185,7 +185,7 @@ _LOWER_AND_SMALLER = ("cohort 2 was at level 1, the design would have given leve
             {},
             "1TTT",
             "stop, no MTD: 3 DLTs in 3 patients at level 1, a rate of 1.000 above 0.359; level 1 and above are eliminated: "
-            "no dose is safe enough: the lowest is too toxic",
+            "the safety rule finds the lowest dose too toxic, so no dose is the MTD",
         ),
         ({"max_n": 6}, "1NNN 2NNN", "stop, MTD level 2: the largest sample is reached"),
     ],

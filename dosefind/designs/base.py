@@ -102,7 +102,7 @@ class Design(Settings, ABC):
         "max_n": "the largest sample is reached",
         "dose_full": "the dose that the rule chooses has its largest number of patients",
         "n_at_dose": "enough patients at the dose named by the stopping rule",
-        "too_toxic": "no dose is safe enough: the lowest is too toxic",
+        "too_toxic": "the safety rule finds the lowest dose too toxic, so no dose is the MTD",
     }
     own_reasons: ClassVar[dict[str, str]] = {}
 
