@@ -238,10 +238,10 @@ class Design(Settings, ABC):
     def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
         """The state of one trial after the given cohorts, with what the design remembers of them."""
         state = States.before_first(n_doses, (0,) * self.n_memory)
-        for cohort in cohorts:
-            whole("level", cohort.level, 1, n_doses)
-            whole("n", cohort.n, 1, 1000)
-            whole("dlts", cohort.dlts, 0, cohort.n)
+        for number, cohort in enumerate(cohorts, start=1):
+            whole(f"level of cohort {number}", cohort.level, 1, n_doses)
+            whole(f"n of cohort {number}", cohort.n, 1, 1000)
+            whole(f"dlts of cohort {number}", cohort.dlts, 0, cohort.n)
             dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
             memory = self.decide(state).memory if self.n_memory else state.memory
             state = replace(state, memory=memory).follow(slice(None), dose, size, dlts)
