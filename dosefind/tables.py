@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -44,8 +45,10 @@ _COST = [
 
 
 def show(content: Any) -> None:
-    """Print to standard output, without trailing blanks; in colour only where it is a terminal that wants it."""
-    console = Console(highlight=False, markup=False, emoji=False, width=_TABLE_WIDTH)
+    """Print to standard output, without trailing blanks; bold and dim only where it is a terminal that wants it."""
+    # NO_COLOR (https://no-color.org) alone would keep bold and dim.
+    colours = None if os.environ.get("NO_COLOR") else "auto"
+    console = Console(highlight=False, markup=False, emoji=False, width=_TABLE_WIDTH, color_system=colours)
     with console.capture() as capture:
         console.print(content)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))

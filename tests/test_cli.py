@@ -126,10 +126,12 @@ def test_as_a_process_in_a_pipe():
     assert "escalate_if_dlt_le" in process.stdout
 
 
-def test_a_narrow_terminal_cuts_nothing():
+def in_a_terminal(*words, **env):
+    """What a command writes to a terminal."""
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "dosefind.cli", "compare", CONFIG]
-    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "60"})
+    command = [sys.executable, "-m", "dosefind.cli", *words]
+    inherited = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**inherited, "TERM": "xterm", **env})
     os.close(theirs)
     text = ""
     # Linux ends a terminal whose other side is closed with an error.
@@ -137,6 +139,17 @@ def test_a_narrow_terminal_cuts_nothing():
         while part := terminal.read(1024):
             text += part
     assert process.wait() == 0
+    return text
+
+
+def test_no_color_means_no_bold_either():
+    words = ("table", CONFIG, "--design", "boin")
+    assert "\x1b[1m" in in_a_terminal(*words)
+    assert "\x1b" not in in_a_terminal(*words, NO_COLOR="1")
+
+
+def test_a_narrow_terminal_cuts_nothing():
+    text = in_a_terminal("compare", CONFIG, COLUMNS="60")
     assert "\u2026" not in text
     assert re.search(r"boin-6-stay.* 0\.0 ", text)
 

@@ -12,12 +12,12 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Never, Self
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from .._check import InputError, Settings, found_problems, whole
+from .._check import InputError, Problem, Settings, found_problems, whole
 from ..trial import COUNT, NO_DOSE, Cohort, States
 
 __all__ = ["Decision", "Design", "Flag", "Probability", "Selection"]
@@ -120,7 +120,13 @@ class Design(Settings, ABC):
     )
     n_doses: Annotated[int, Field(ge=1, le=30, strict=True)] | None = Field(default=None, description="number of dose levels")
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *unnamed: Never, **settings: Any) -> None:
+        if unnamed:
+            # Required settings before those with a default, a design's own before the shared ones.
+            fields = type(self).model_fields
+            name = min(fields, key=lambda name: (not fields[name].is_required(), name in Design.model_fields))
+            kind = type(self).__name__
+            raise InputError(Problem(kind, unnamed[0], f"settings are given by name, such as {kind}({name}=...)"))
         # NumPy's scalars are numbers to a user, not to strict settings.
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
         try:
