@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ._check import MISSING, InputError, Problem, one_of
+from ._check import MISSING, InputError, Problem, describe, one_of
 from .designs import DESIGNS, Design
 from .protocol import Protocol
 
@@ -135,12 +135,14 @@ def _with_origin(problem: Problem, settings: dict[str, Any]) -> Problem:
 def protocol_schema() -> dict[str, Any]:
     """JSON Schema of a protocol file, designs included, for editors."""
     schema = Protocol.model_json_schema()
+    describe(schema, Protocol)
     filled_in = {"n_doses", "target", "max_n", "cohort_size", "start"}
     options = []
     for kind, design in DESIGNS.items():
         one = design.model_json_schema()
+        describe(one, design)
         schema.setdefault("$defs", {}).update(one.pop("$defs", {}))
-        one["properties"] = {"kind": {"const": kind}, **one["properties"]}
+        one["properties"] = {"kind": {"const": kind, "description": "kind of design"}, **one["properties"]}
         one["required"] = ["kind", *(key for key in one.get("required", []) if key not in filled_in)]
         options.append(one)
     schema["properties"]["designs"]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}

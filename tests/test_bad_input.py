@@ -490,7 +490,7 @@ CALLS = [
     (lambda: decide(THREE_PLUS_THREE, "1NNN", n_doses=0), "n_doses = 0: must be a whole number from 1 to 30"),
     (lambda: CRM(skeleton=(0.1, 0.3), target=0.25).fit("3N"), "level of cohort 1 = 3: must be a whole number from 1 to 2"),
     # Settings of designs.
-    (lambda: BOIN(0.3), "BOIN = 0.3: settings are given by name, such as BOIN(target=...)"),  # type: ignore[arg-type]
+    (lambda: BOIN(0.3), "BOIN = 0.3: settings are given by name, such as BOIN(target=...)"),
     (
         lambda: ThreePlusThree(True),
         "ThreePlusThree = True: settings are given by name, such as ThreePlusThree(expand_after_two=...)",

@@ -193,6 +193,21 @@ def test_schema_knows_every_key_of_the_shipped_configs():
         assert set(fitting[0]["required"]) <= set(table)
 
 
+def test_schema_describes_every_setting():
+    schema = protocol_schema()
+    options = schema["properties"]["designs"]["patternProperties"]["^[A-Za-z0-9+_-]{1,40}$"]["oneOf"]
+    for table in (schema, *schema["$defs"].values(), *options):
+        assert table["description"].endswith(".")
+        assert ">>>" not in table["description"]
+        for name, entry in table["properties"].items():
+            assert entry["description"], (table["title"], name)
+    assert options[2]["description"] == "The Bayesian optimal interval design (BOIN)."
+    assert "0.6 and 1.4 times the target" in options[2]["properties"]["p_saf"]["description"]
+    (scenario,) = schema["properties"]["scenarios"]["patternProperties"].values()
+    chance = scenario["items"]
+    assert (chance["minimum"], chance["maximum"]) == (0, 1)
+
+
 def test_decision_tables():
     trial = protocol()
     table = dsf.decision_table(trial, "3+3")

@@ -34,7 +34,7 @@ _PRIOR, _TAIL = 0.05, 0.025
 
 
 class BOIN(Design):
-    """BOIN.
+    """The Bayesian optimal interval design (BOIN).
 
     Attributes
     ----------

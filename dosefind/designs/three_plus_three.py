@@ -20,7 +20,7 @@ __all__ = ["ThreePlusThree"]
 
 
 class ThreePlusThree(Design):
-    """3+3.
+    """The 3+3 design.
 
     Attributes
     ----------
