@@ -330,7 +330,7 @@ def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
             kept.append(f"{name} has no target")
         elif fixed:
             kept.append(f"{name} keeps its own {_plain(fixed)}")
-    return f"another target, for which each design is made anew{', but ' if kept else ''}{'; '.join(kept)}"
+    return "; ".join(["DLT rate for which each design is made anew", *kept])
 
 
 # What a protocol records for readers and for conduct, but no figure of a design depends on.

@@ -10,6 +10,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from dosefind import Protocol, compare, load_protocol, tables
 from dosefind.cli import main
 
 from .peers import ROOT
@@ -40,7 +41,9 @@ def test_compare_shows_figures_definitions_and_assumptions():
         assert line in text
     assert "reference" in text
     # 3+3 under .10, .25, .40, worked out by the recursion of the contract.
-    assert re.search(r"^3\+3 +9\.4 +36\.3 +37\.5 +16\.8 ", text, re.MULTILINE)
+    middle = text[text.index("\nmiddle is MTD: ") :]
+    for label, figure in (("none", "9.4"), ("level 1", "36.3"), ("level 2", "37.5"), ("level 3", "16.8")):
+        assert re.search(rf"^{label} +([\d.]+)", middle, re.MULTILINE)[1] == figure
     assert "\x1b" not in text
     assert all(line == line.rstrip() for line in text.splitlines())
     assert max(map(len, text.splitlines())) <= 118
@@ -151,7 +154,25 @@ def test_no_color_means_no_bold_either():
 def test_a_narrow_terminal_cuts_nothing():
     text = in_a_terminal("compare", CONFIG, COLUMNS="60")
     assert "\u2026" not in text
-    assert re.search(r"boin-6-stay.* 0\.0 ", text)
+    assert re.search(r"^above MTD .* 0\.0 ", text, re.MULTILINE)
+
+
+def test_a_comparison_of_six_designs_and_five_doses_fits_80_columns(monkeypatch, capsys):
+    table = load_protocol(CONFIG).model_dump() | {"assumed": {}}
+    table["doses"]["amounts"] = [1, 2, 3, 4, 5]
+    table["scenarios"] = {f"scenario {i} of six": [0.05, 0.10, 0.25, 0.40, 0.55] for i in range(1, 7)}
+    table["designs"] = {f"boin-of-a-long-name-{i}": {"kind": "boin", "max_n": 12 + i} for i in range(6)}
+    oc = compare(Protocol.read(table))
+    monkeypatch.setenv("COLUMNS", "80")
+    tables.show(tables.comparison(oc))
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    # Every figure is there: of a scenario six choices, their judgement, patients and DLTs at five doses, and what they cost.
+    one = text[text.index("\nscenario 1") : text.index("\nscenario 2")]
+    assert len(re.findall(r"^(none|level \d) +([\d.]+ *){7}$", one, re.MULTILINE)) == 6
+    assert len(re.findall(r"^(patients|DLTs) at \d +([\d.]+ *){6}$", one, re.MULTILINE)) == 10
+    for words in ("not reached", "acceptable", "below MTD", "above MTD", "patients in all", "any DLT, %", ">60% over, %", "days"):
+        assert re.search(rf"^{words} +([\d.]+ *){{6}}$", one, re.MULTILINE), words
 
 
 def test_a_full_disk_is_one_line():

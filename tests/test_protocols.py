@@ -275,9 +275,7 @@ def test_hash_is_that_of_the_file():
 
 
 def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
-    assert dsf.compare(protocol()).target.definition == (
-        "another target, for which each design is made anew, but 3+3 has no target"
-    )
+    assert dsf.compare(protocol()).target.definition == "DLT rate for which each design is made anew; 3+3 has no target"
     table = protocol().model_dump() | {"assumed": {}}
     table["designs"] = {
         "boin": {"kind": "boin"},
@@ -287,7 +285,7 @@ def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
     }
     oc = dsf.compare(dsf.Protocol.read(table))
     words = "own keeps its own target = 0.3, p_tox = 0.4; crm keeps its own skeleton = 0.1, 0.25, 0.4"
-    assert oc.target.definition == f"another target, for which each design is made anew, but {words}"
+    assert oc.target.definition == f"DLT rate for which each design is made anew; {words}"
     own = oc.selected_by_target.sel(design="own")
     np.testing.assert_array_equal(own.sel(target=0.2), own.sel(target=0.33))
 
