@@ -216,7 +216,7 @@ def _definitions(texts: dict[str, str]) -> Group:
         "above_mtd": "above MTD (patients)",
     }
     headings |= {"reference_selected": "reference", "reference_correct_highest": "reference, correct (alt.)"}
-    lines = [Text("\nWhat the columns mean", "bold")]
+    lines = [Text("\nWhat the figures mean", "bold")]
     lines += [_indented(f"{heading}: {texts[name]}.") for name, heading in headings.items() if texts.get(name)]
     return Group(*lines)
 

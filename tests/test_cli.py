@@ -33,7 +33,7 @@ def test_compare_shows_figures_definitions_and_assumptions():
     for words in (
         "Method: exact, no Monte Carlo error",
         "named as",
-        "What the columns mean",
+        "What the figures mean",
         "Assumed, because no record states it",
     ):
         assert words in text
