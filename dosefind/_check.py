@@ -8,6 +8,7 @@ from `Settings`, which turns pydantic's findings into such messages; functions u
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import UnionType
@@ -24,6 +25,7 @@ __all__ = [
     "Problem",
     "Settings",
     "curve_values",
+    "describe",
     "found_problems",
     "number",
     "of_type",
@@ -96,6 +98,24 @@ class Settings(BaseModel):
             return cls.model_validate(table)
         except ValidationError as error:
             raise InputError(found_problems(error, cls)) from None
+
+
+def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Put the words of a settings class's docstring into its JSON Schema: the summary, and what each attribute is."""
+    summary, _, rest = inspect.cleandoc(model.__doc__ or "").partition("\n\n")
+    schema["description"] = " ".join(summary.split())
+    names: list[str] = []
+    words: dict[str, list[str]] = {}
+    for line in rest.partition("Attributes\n----------\n")[2].partition("\n\n")[0].splitlines():
+        if line.startswith(" "):
+            for name in names:
+                words[name].append(line.strip())
+        else:
+            names = line.split(", ")
+            words |= {name: [] for name in names}
+    for name, entry in schema["properties"].items():
+        if name in words:
+            entry.setdefault("description", " ".join(words[name]))
 
 
 def found_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

@@ -258,6 +258,7 @@ def _tabulate(
     from . import tables
 
     tables.show(tables.frame(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
+    tables.show(tables.rules(json.loads(stamp["rules"])))
     tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))
 
 

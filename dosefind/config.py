@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ._check import MISSING, InputError, Problem, Settings, one_of
+from ._check import MISSING, InputError, Problem, Settings, describe, one_of
 from .designs import DESIGNS, Design
 from .models import CURVES, ONE_PARAMETER, Curve, Logistic2
 from .models.elicitation import Indifference
@@ -202,13 +202,15 @@ def _with_origin(problem: Problem, settings: dict[str, Any]) -> Problem:
 def protocol_schema() -> dict[str, Any]:
     """JSON Schema of a protocol file, designs included, for editors."""
     schema = Protocol.model_json_schema()
+    describe(schema, Protocol)
     filled_in = {"n_doses", "target", "max_n", "cohort_size", "start", "interval", "doses", "reference", "prior"}
     for place, registry, required in (("designs", DESIGNS, filled_in), ("curves", CURVES, filled_in - {"prior"})):
         options = []
         for kind, one_kind in registry.items():
             one = one_kind.model_json_schema()
+            describe(one, one_kind)
             schema.setdefault("$defs", {}).update(one.pop("$defs", {}))
-            one["properties"] = {"kind": {"const": kind}, **one["properties"]}
+            one["properties"] = {"kind": {"const": kind, "description": f"kind of {place[:-1]}"}, **one["properties"]}
             one["required"] = ["kind", *(key for key in one.get("required", []) if key not in required)]
             options.append(one)
         schema["properties"][place]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}

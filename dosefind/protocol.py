@@ -21,6 +21,8 @@ Name = Annotated[str, Field(pattern=NAME)]
 Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
 Rate = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Number = Annotated[float, Field(strict=True)]
+# The bounds are for editors; `curve_values` checks them, so that its message shows the whole row.
+Chance = Annotated[float, Field(strict=True, json_schema_extra={"minimum": 0, "maximum": 1})]
 Level = Annotated[int, Field(ge=1, strict=True)]
 Key = Annotated[str, Field(pattern=KEY)]
 
@@ -39,27 +41,27 @@ class Assumption(NamedTuple):
 class Record(Settings):
     """Where the protocol comes from."""
 
-    id: Name
-    title: Name
-    population: Name
-    product: Name
+    id: Name = Field(description="registry number, or the name by which results are titled")
+    title: Name = Field(description="title of the trial")
+    population: Name = Field(description="who is treated")
+    product: Name = Field(description="what they are treated with, and how it is given")
     version_date: datetime.date = Field(description="date of the protocol version, ISO form")
-    source: Name | None = None
+    source: Name | None = Field(default=None, description="where the record can be read")
 
 
 class ReferenceDose(Settings):
     """Reference dose of dose-toxicity curves, with its own unit so that a change of unit cannot go unseen."""
 
-    amount: Annotated[float, Field(gt=0, strict=True)]
-    unit: Name
+    amount: Annotated[float, Field(gt=0, strict=True)] = Field(description="the dose, near the range of the dose levels")
+    unit: Name = Field(description="its unit, which must be that of the dose levels")
 
 
 class Doses(Settings):
     """Dose levels, lowest first, in one unit."""
 
-    amounts: Annotated[tuple[Number, ...], Field(min_length=1, max_length=30)]
-    unit: Name
-    reference: ReferenceDose | None = None
+    amounts: Annotated[tuple[Number, ...], Field(min_length=1, max_length=30)] = Field(description="dose of each level, increasing")
+    unit: Name = Field(description="unit of the doses, such as '10^6 cells/kg'")
+    reference: ReferenceDose | None = Field(default=None, description="reference dose of dose-toxicity curves")
 
     @field_validator("amounts")
     @classmethod
@@ -84,9 +86,11 @@ class Doses(Settings):
 class Stagger(Settings):
     """Days between patients of one dose group."""
 
-    days: Days
-    levels: Literal["all"] | tuple[Level, ...] = "all"
-    patients: Literal["every", "first"] = "every"
+    days: Days = Field(description="least number of days between the starts of two patients")
+    levels: Literal["all"] | tuple[Level, ...] = Field(default="all", description="levels (from 1) that it holds at, or all")
+    patients: Literal["every", "first"] = Field(
+        default="every", description="every patient waits for the one before, or only those after the first of a dose"
+    )
 
 
 class Treatment(Settings):
@@ -96,7 +100,7 @@ class Treatment(Settings):
         description="study days of the infusions, the first on day 1"
     )
     dlt_window_days: Days = Field(description="days from the first infusion to the end of the DLT window")
-    stagger: Stagger | None = None
+    stagger: Stagger | None = Field(default=None, description="days between patients of one dose group; none if not given")
     no_overlap: Annotated[bool, Field(strict=True)] = Field(description="whether two dose groups may not enrol at the same time")
 
     @model_validator(mode="after")
@@ -119,23 +123,24 @@ class Limits(Settings):
     cohort_size: (
         Annotated[int, Field(ge=1, le=100, strict=True)]
         | Annotated[tuple[Annotated[int, Field(ge=1, le=100, strict=True)], ...], Field(min_length=1)]
+    ) = Field(description="patients a cohort, or a list of sizes whose last is repeated")
+    max_n: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(description="largest sample")
+    group: tuple[Level, Level] | None = Field(
+        default=None, description="fewest and most patients of a dose group, as the protocol says them"
     )
-    max_n: Annotated[int, Field(ge=1, le=1000, strict=True)]
-    group: (
-        Annotated[tuple[Level, Level], Field(description="fewest and most patients of a dose group, as the protocol says them")]
-        | None
-    ) = None
-    start_level: Level = 1
+    start_level: Level = Field(default=1, description="level (from 1) of the first cohort")
 
 
 class Target(Settings):
     """What dose is looked for, and by what a choice is judged."""
 
-    rate: Rate
-    interval: tuple[Rate, Rate]
-    mtd_margin: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.10
-    overdose_limit: Rate = 0.33
-    sensitivity: tuple[Rate, ...] = ()
+    rate: Rate = Field(description="target DLT rate")
+    interval: tuple[Rate, Rate] = Field(description="acceptable DLT rates, the lower end included, the upper not")
+    mtd_margin: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
+        default=0.10, description="there is no true MTD where the lowest dose exceeds the target by more than this"
+    )
+    overdose_limit: Rate = Field(default=0.33, description="a dose with a true DLT rate above this is an overdose")
+    sensitivity: tuple[Rate, ...] = Field(default=(), description="other target DLT rates to compare the designs at")
 
     @model_validator(mode="after")
     def _target_lies_inside(self) -> Self:
@@ -188,7 +193,7 @@ class Protocol(Settings):
     treatment: Treatment
     limits: Limits
     target: Target
-    scenarios: Annotated[dict[Name, tuple[Number, ...]], Field(min_length=1)]
+    scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
     curves: dict[Key, dict[str, Any]] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)

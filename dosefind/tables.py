@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
@@ -17,37 +19,41 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["analysis", "assumed", "comparison", "frame", "show"]
+__all__ = ["analysis", "assumed", "comparison", "frame", "rules", "show"]
 
-# Text is folded at the terminal's width, at most here; tables take what they need, so that no figure is ever cut.
+# Text is folded at the terminal's width, at most here; so are headings of tables, which take what they need for their figures.
 _WIDTH = 118
 _TABLE_WIDTH = 1000
 _INDENT = "    "
 # Times the lowest or highest dose beyond which an amount is not given.
 _FAR = 10
+# Reasons for which a smaller share of trials ends are not shown.
+_LEAST_SHARE = 0.005
 
-# Figure, heading, whether it is a probability (shown in percent), digits.
+# Figure, its words at the head of a row, whether it is a probability (shown in percent), digits.
 _CHOICE = [
-    ("not_reached", "not\nreached", True, 1),
+    ("not_reached", "not reached", True, 1),
     ("correct", "correct", True, 1),
-    ("correct_highest", "correct\n(alt.)", True, 1),
-    ("acceptable", "accept-\nable", True, 1),
-    ("under_selected", "below\nMTD", True, 1),
-    ("over_selected", "above\nMTD", True, 1),
+    ("correct_highest", "correct (alt.)", True, 1),
+    ("acceptable", "acceptable", True, 1),
+    ("under_selected", "below MTD", True, 1),
+    ("over_selected", "above MTD", True, 1),
 ]
 _COST = [
-    ("mean_n", "all", False, 1),
-    ("above_mtd", "above\nMTD", False, 1),
-    ("any_dlt", "any\nDLT %", True, 1),
-    ("over_60", ">60%\nover %", True, 1),
-    ("over_80", ">80%\nover %", True, 1),
+    ("mean_n", "patients in all", False, 1),
+    ("above_mtd", "above MTD", False, 1),
+    ("any_dlt", "any DLT, %", True, 1),
+    ("over_60", ">60% over, %", True, 1),
+    ("over_80", ">80% over, %", True, 1),
     ("days", "days", False, 0),
 ]
 
 
 def show(content: Any) -> None:
-    """Print to standard output, without trailing blanks; in colour only where it is a terminal that wants it."""
-    console = Console(highlight=False, markup=False, emoji=False, width=_TABLE_WIDTH)
+    """Print to standard output, without trailing blanks; bold and dim only where it is a terminal that wants it."""
+    # NO_COLOR (https://no-color.org) alone would keep bold and dim.
+    colours = None if os.environ.get("NO_COLOR") else "auto"
+    console = Console(highlight=False, markup=False, emoji=False, width=_TABLE_WIDTH, color_system=colours)
     with console.capture() as capture:
         console.print(content)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
@@ -66,15 +72,16 @@ def comparison(oc: xr.Dataset) -> Group:
     )
     made = f"Method: {oc.attrs['method']}, {error}."
     parts: list[Any] = [
-        Text(f"{oc.attrs['protocol']}: designs compared under {len(values['scenario'])} scenarios. {made}", "bold"),
-        Text(f"Dose levels, {unit}: {doses}."),
-        *([Text("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
+        _folded(f"{oc.attrs['protocol']}: designs compared under {len(values['scenario'])} scenarios.", style="bold"),
+        _folded(made, style="bold"),
+        _folded(f"Dose levels, {unit}: {doses}."),
+        *([_folded("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
     ]
     for scenario in range(len(values["scenario"])):
         parts += _scenario(values, scenario)
     if "target" in oc.dims:
-        parts.append(_by_target(values))
-    parts.append(_rules(json.loads(oc.attrs["rules"])))
+        parts.append(_by_target(values, oc.target.attrs["definition"]))
+    parts.append(rules(json.loads(oc.attrs["rules"])))
     parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))
     parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
     parts.append(assumed(json.loads(oc.attrs["assumptions"]), oc.attrs["without_effect"]))
@@ -89,46 +96,70 @@ def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
         out.add_column(str(name), justify="left" if text else "right")
     for row in table.itertuples(index=False):
         out.add_row(*(_cell(value) for value in row))
-    return Group(Text(title, "bold"), *([_folded(note)] if note else []), out)
+    return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), out)
 
 
 def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
     rates = ", ".join(f"{p:g}" for p in values["p_true"][scenario])
     mtd, alternative = values["true_mtd"][scenario], values["highest_mtd"][scenario]
-    title = f"\n{values['scenario'][scenario]}: true DLT rates {rates}; true MTD {mtd}" + (
+    title = f"{values['scenario'][scenario]}: true DLT rates {rates}; true MTD {mtd}" + (
         f" (alternative: {alternative})" if alternative != mtd else ""
     )
-    choice = _table()
-    choice.add_column("named as\nMTD, %")
-    for label in (*values["choice"], *(heading for _, heading, _, _ in _CHOICE)):
-        choice.add_column(str(label), justify="right")
-    cost = _table()
-    cost.add_column("patients\n/ DLTs")
-    for level in values["dose"]:
-        cost.add_column(f"at {level}", justify="right")
-    for heading in (heading for _, heading, _, _ in _COST):
-        cost.add_column(heading, justify="right")
-    cost.add_column("ends because, %", no_wrap=True)
-    for design, name in enumerate(values["design"]):
-        at = (design, scenario)
-        named = [_figure(values, "selected", (*at, k), True, 1) for k in range(len(values["choice"]))]
-        choice.add_row(str(name), *named, *(_figure(values, figure, at, percent, digits) for figure, _, percent, digits in _CHOICE))
-        treated = [_treated(values, (*at, k)) for k in range(len(values["dose"]))]
-        cost.add_row(
-            str(name),
-            *treated,
-            *(_figure(values, figure, at, percent, digits) for figure, _, percent, digits in _COST),
-            _reasons(values, at),
+    tables = [_choice(values, scenario), _cost(values, scenario)]
+    return ["", _folded(title, style="bold"), tables[0], "", tables[1]]
+
+
+def _choice(values: dict[str, Any], scenario: int) -> Table:
+    """What is named as MTD and how often that is right: a row a figure, a column a design."""
+    designs = range(len(values["design"]))
+    rows = []
+    for k, label in enumerate(values["choice"]):
+        named = [_figure(values, "selected", (design, scenario, k), True, 1) for design in designs]
+        rows.append(
+            [f"level {label}" if label != "none" else "none", *named, f"{100 * values['reference_selected'][scenario, k]:.1f}"]
         )
     reference = {"correct": values["reference_correct"], "correct_highest": values["reference_correct_highest"]}
-    named = [f"{100 * p:.1f}" for p in values["reference_selected"][scenario]]
-    choice.add_row(
-        "reference",
-        *named,
-        *(f"{100 * reference[name][scenario]:.1f}" if name in reference else "" for name, *_ in _CHOICE),
-        style="dim",
-    )
-    return [Text(title, "bold"), choice, cost]
+    for name, words, percent, digits in _CHOICE:
+        shown = f"{100 * reference[name][scenario]:.1f}" if name in reference else ""
+        rows.append([words, *(_figure(values, name, (design, scenario), percent, digits) for design in designs), shown])
+    table = _by_design("named as MTD, %", [*values["design"], "ref."], rows)
+    table.columns[-1].style = table.columns[-1].header_style = "dim"
+    return table
+
+
+def _cost(values: dict[str, Any], scenario: int) -> Table:
+    """What a design costs in patients, DLTs and time, and why it ends: a row a figure, a column a design."""
+    designs = range(len(values["design"]))
+    rows = []
+    for name, words in (("patients", "patients"), ("dlts", "DLTs")):
+        for k, level in enumerate(values["dose"]):
+            digits = 1 if name == "patients" else 2
+            rows.append([f"{words} at {level}", *(_figure(values, name, (d, scenario, k), False, digits) for d in designs)])
+    for name, words, percent, digits in _COST:
+        rows.append([words, *(_figure(values, name, (design, scenario), percent, digits) for design in designs)])
+    shares = values["stopped"][:, scenario]
+    rows.append(["ends because, %", *[""] * len(designs)])
+    for k in sorted(np.flatnonzero(shares.max(axis=0) >= _LEAST_SHARE), key=lambda k: -shares[:, k].max()):
+        rows.append([f"  {values['reason'][k]}", *(f"{100 * p:.0f}" if p >= _LEAST_SHARE else "" for p in shares[:, k])])
+    return _by_design("cost", list(values["design"]), rows)
+
+
+def _by_design(heading: str, names: Sequence[str], rows: list[list[str]]) -> Table:
+    table = _table()
+    table.add_column(heading)
+    for name in _headings(names, max(len(row[0]) for row in [[heading], *rows])):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _headings(names: Sequence[str], taken: int) -> list[str]:
+    """Names at the head of columns of figures, folded where these would not fit beside ``taken`` characters."""
+    widest = max(map(len, names))
+    while widest > 6 and taken + sum(2 + max(5, min(len(name), widest)) for name in names) > _width():
+        widest -= 1
+    return ["\n".join(textwrap.wrap(name, widest)) for name in names]
 
 
 def analysis(found: xr.Dataset) -> Group:
@@ -140,8 +171,9 @@ def analysis(found: xr.Dataset) -> Group:
     unit = found.dose_amount.attrs["units"]
     warnings = [_indented(text) for text in json.loads(attrs["warnings"])]
     parts: list[Any] = [
-        Text(title, "bold"),
-        _doses(values, attrs, unit),
+        _folded(title, style="bold"),
+        Text(f"DLT rates in percent; doses in {unit}."),
+        _doses(values, attrs),
         Text("\nPrior and posterior", "bold"),
         _prior_beside(values),
         _folded(
@@ -156,7 +188,8 @@ def analysis(found: xr.Dataset) -> Group:
         *([_indented("Undecided: a probability lies within three errors of the limit.")] if attrs["undecided"] else []),
         _by_curve(values),
         *([Text("\nWhere the prior decides", "bold"), *warnings] if warnings else []),
-        Text("\nWhat the trial will name as MTD at its planned end, given the data now: probability (%)", "bold"),
+        "",
+        _folded("What the trial will name as MTD at its planned end, given the data now: probability (%)", style="bold"),
         _conclusion(values),
         Text("\nCurves", "bold"),
     ]
@@ -201,21 +234,21 @@ def _share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digit
     return text if error is None else f"{text} \u00b1{scale * error[at]:.1g}"
 
 
-def _doses(values: dict[str, Any], attrs: dict[str, Any], unit: str) -> Table:
+def _doses(values: dict[str, Any], attrs: dict[str, Any]) -> Table:
     low, high = attrs["interval"]
     table = _table()
-    names = ("level", unit, "DLTs / n", "mean %", "sd", "median", "95% interval")
-    for heading in (*names, f"under\n< {low:g}", f"target\n{low:g} to {high:g}", f"over\n>= {high:g}"):
+    names = ("level", "dose", "DLTs\n/ n", "mean %", "sd", "median", "95% in-\nterval")
+    for heading in (*names, f"under\n< {low:g}", f"target\n< {high:g}", f"over\n>= {high:g}"):
         table.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
         table.add_row(
             str(level),
             f"{values['dose_amount'][d]:g}",
-            f"{values['dlts'][d]} / {values['n'][d]}",
+            f"{values['dlts'][d]}/{values['n'][d]}",
             _share(values, "mean", d),
             _share(values, "sd", d),
             f"{100 * values['median'][d]:.1f}",
-            f"{100 * values['lower'][d]:.1f} to {100 * values['upper'][d]:.1f}",
+            f"{100 * values['lower'][d]:.1f}-{100 * values['upper'][d]:.1f}",
             *(_share(values, name, d) for name in ("p_under", "p_target", "p_over")),
         )
     return table
@@ -299,33 +332,24 @@ def _figure(values: dict[str, Any], name: str, at: tuple[int, ...], percent: boo
     return text if error is None else f"{text}\n\u00b1{scale * error[at]:.1g}"
 
 
-def _treated(values: dict[str, Any], at: tuple[int, ...]) -> str:
-    text = f"{values['patients'][at]:.1f} / {values['dlts'][at]:.2f}"
-    return f"{text}\n\u00b1{values['patients_se'][at]:.1g} / {values['dlts_se'][at]:.1g}" if "patients_se" in values else text
-
-
-def _reasons(values: dict[str, Any], at: tuple[int, int]) -> str:
-    shares = sorted(zip(values["stopped"][at], values["reason"], strict=True), key=lambda pair: -pair[0])
-    return "\n".join(f"{reason} {100 * p:.0f}" for p, reason in shares if p >= 0.005)
-
-
-def _by_target(values: dict[str, Any]) -> Group:
+def _by_target(values: dict[str, Any], definition: str) -> Group:
     table = _table()
     table.add_column("target", justify="right")
     table.add_column("design")
-    for name in values["scenario"]:
-        table.add_column(str(name), justify="right")
+    for name in _headings(values["scenario"], len("target") + 2 + max(map(len, ["true MTD", *values["design"]]))):
+        table.add_column(name, justify="right")
     for t, target in enumerate(values["target"]):
         table.add_row(f"{target:g}", "true MTD", *map(str, values["true_mtd_by_target"][t]), style="dim")
         for d, design in enumerate(values["design"]):
             table.add_row("", str(design), *(f"{100 * p:.1f}" for p in values["correct_by_target"][t, d]))
-    title = "\nOther targets: probability (%) that the MTD for that target is named, each design made anew for it"
-    return Group(Text(title, "bold"), table)
+    title = "\nOther targets: probability (%) that the MTD for that target is named"
+    return Group(Text(title, "bold"), _folded(f"Target: {definition}."), table)
 
 
-def _rules(rules: dict[str, list[str]]) -> Group:
-    parts = [Text("\nDesigns", "bold")]
-    for name, sentences in rules.items():
+def rules(designs: dict[str, list[str]]) -> Group:
+    """The rules of each design, in sentences."""
+    parts = [Text("\nDesigns" if len(designs) > 1 else "\nDesign", "bold")]
+    for name, sentences in designs.items():
         parts.append(Text(f"{name}"))
         parts += [_indented(sentence) for sentence in sentences]
     return Group(*parts)
@@ -333,7 +357,9 @@ def _rules(rules: dict[str, list[str]]) -> Group:
 
 def _ends(sentences: dict[str, str], values: dict[str, Any]) -> Group:
     """Why trials end, for the reasons that come up."""
-    shown = [name for name, share in zip(values["reason"], values["stopped"].max(axis=(0, 1)), strict=True) if share >= 0.005]
+    shown = [
+        name for name, share in zip(values["reason"], values["stopped"].max(axis=(0, 1)), strict=True) if share >= _LEAST_SHARE
+    ]
     lines = [Text("\nWhy trials end (shares of 0.5% or more are shown)", "bold")]
     return Group(*lines, *(_indented(f"{name}: {sentences[name]}.") for name in shown))
 
@@ -346,15 +372,14 @@ def _definitions(texts: dict[str, str]) -> Group:
         "patients": "patients",
         "dlts": "DLTs",
     }
-    headings |= {name: heading.replace("-\n", "").replace("\n", " ") for name, heading, _, _ in (*_CHOICE, *_COST)}
+    headings |= {name: words for name, words, _, _ in (*_CHOICE, *_COST)}
     headings |= {
         "under_selected": "below MTD (choice)",
         "over_selected": "above MTD (choice)",
         "above_mtd": "above MTD (patients)",
-        "mean_n": "all",
     }
-    headings |= {"reference_selected": "reference", "reference_correct_highest": "reference, correct (alt.)"}
-    lines = [Text("\nWhat the columns mean", "bold")]
+    headings |= {"reference_selected": "ref. (reference)", "reference_correct_highest": "ref., correct (alt.)"}
+    lines = [Text("\nWhat the figures mean", "bold")]
     lines += [_indented(f"{heading}: {texts[name]}.") for name, heading in headings.items() if texts.get(name)]
     return Group(*lines)
 
@@ -370,9 +395,12 @@ def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> G
     return Group(*lines)
 
 
-def _folded(text: str, first: str = "", rest: str = "") -> Text:
-    width = max(60, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
-    return Text(textwrap.fill(text, width, initial_indent=first, subsequent_indent=rest))
+def _width() -> int:
+    return max(60, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
+
+
+def _folded(text: str, first: str = "", rest: str = "", style: str = "") -> Text:
+    return Text(textwrap.fill(text, _width(), initial_indent=first, subsequent_indent=rest), style)
 
 
 def _indented(text: str) -> Text:

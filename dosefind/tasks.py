@@ -29,7 +29,7 @@ from .protocol import Assumption, Protocol
 from .provenance import versions
 from .summaries import DEFINITIONS as SUMMARY_DEFINITIONS
 from .summaries import conclusion, probabilities, recommended, summary, upper_limit
-from .trial import Cohort, choice_labels, parse_outcomes
+from .trial import Cohort, States, choice_labels, parse_outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,8 @@ class NextStep:
         Where the trial stops: whether the top dose is named and the rule would have escalated from it.
     assumes
         What was assumed to decide, empty if nothing.
+    deviations
+        Where the outcomes are not those of a trial that followed the design, in words; none if they are.
     """
 
     action: Literal["start", "escalate", "stay", "de-escalate", "stop"]
@@ -70,6 +72,7 @@ class NextStep:
     mtd: str | None = None
     not_reached: bool = False
     assumes: str = ""
+    deviations: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.level is None:
@@ -79,11 +82,14 @@ class NextStep:
         else:
             move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
             text = f"{move}, {self.size} patient{'s' * (self.size != 1)}: {self.reason}"
-        return f"{text} ({self.assumes})" if self.assumes else text
+        text = f"{text} ({self.assumes})" if self.assumes else text
+        return "\n".join([text, *(f"  deviation: {words}" for words in self.deviations)])
 
 
 def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | None = None) -> NextStep:
     """What the design does next in one trial, and why.
+
+    Outcomes that the design would not have led to are accepted, for real trials deviate; the answer lists where they do.
 
     Parameters
     ----------
@@ -135,6 +141,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
         mtd=None if selection is None else choice_labels(levels)[int(selection.dose[0]) + 1],
         not_reached=selection is not None and bool(selection.not_reached[0]),
         assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
+        deviations=design.deviations(cohorts, levels),
     )
 
 
@@ -218,12 +225,13 @@ def compare(
     for name, text in definitions(standards).items():
         if name in result:
             result[name].attrs["definition"] = text
+    if "target" in result:
+        result["target"].attrs["definition"] = _made_anew(protocol, designs)
     result["days"].attrs["definition"] += f" ({protocol.timing_words()})"
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
     result["reason"].attrs["definition"] = json.dumps(sentences)
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
-    rules = json.dumps({name: design.rules() for name, design in designs.items()})
-    return result.assign_attrs(made | stamp(protocol) | {"rules": rules})
+    return result.assign_attrs(made | stamp(protocol))
 
 
 def _stacked(designs: Mapping[str, Design], figures: dict[str, tuple[Figures, Figures]]) -> tuple[Figures, Figures]:
@@ -475,6 +483,22 @@ def _where_the_prior_decides(result: xr.Dataset, rp2d: Mapping[str, str], chosen
     return words
 
 
+def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
+    """How far designs are made anew for another target: what their own tables fix stays."""
+    kept = []
+    for name, design in designs.items():
+        table = protocol.designs[name]
+        # A skeleton said by its indifference interval is a table, and is calibrated to the target at hand.
+        fixed = {key: table[key] for key in design.tied_to_target if key in table and not isinstance(table[key], Mapping)}
+        if "target" not in type(design).model_fields:
+            kept.append(f"{name} has no target")
+        elif "interval" in type(design).model_fields:
+            kept.append(f"{name} chooses by the target interval, which stays")
+        elif fixed:
+            kept.append(f"{name} keeps its own {_plain(fixed)}")
+    return "; ".join(["DLT rate for which each design is made anew", *kept])
+
+
 # What a protocol records for readers and for conduct, but no figure of a design depends on.
 _RECORDED_ONLY = ("treatment.infusion_days", "treatment.no_overlap", "limits.group", "doses.reference")
 
@@ -495,9 +519,10 @@ def _without_effect(protocol: Protocol) -> list[str]:
 def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
-    Of a result of one ``design``, what is assumed of the others is left out.
+    Of a result of one ``design``, the rules of the others and what is assumed of them are left out.
     """
-    assumed = [a for a in _assumed(protocol) if design is None or not a.key.startswith("designs.") or a.key == f"designs.{design}"]
+    built = {name: made for name, made in build_designs(protocol).items() if design in (None, name)}
+    assumed = [a for a in _assumed(protocol, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
     return {
         "protocol": protocol.record.id,
         "config": protocol.file,
@@ -505,19 +530,27 @@ def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
         "versions": json.dumps(versions()),
         "without_effect": ", ".join(_without_effect(protocol)),
         "assumptions": json.dumps([[a.key, _plain(a.value), a.why] for a in assumed]),
+        "rules": json.dumps({name: made.rules() for name, made in built.items()}),
     }
 
 
-def _assumed(protocol: Protocol) -> list[Assumption]:
+def _assumed(protocol: Protocol, designs: Mapping[str, Design]) -> list[Assumption]:
     """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
     found = protocol.assumptions()
-    for place, made in (("designs", build_designs(protocol)), ("curves", build_curves(protocol))):
-        for name, one in made.items():
-            unset = {key: getattr(one, key) for key in type(one).model_fields if key not in one.model_fields_set}
-            shown = {key: value for key, value in unset.items() if value is not None}
-            if shown:
-                found.append(Assumption(f"{place}.{name}", shown, f"defaults of this kind of {place[:-1]}: {_plain(shown)}"))
+    for name, design in designs.items():
+        unset = {key: value for key, value in design.in_force().items() if key not in design.model_fields_set}
+        found.append(_by_default(f"designs.{name}", unset))
+    for name, curve in build_curves(protocol).items():
+        unset = {key: getattr(curve, key) for key in type(curve).model_fields if key not in curve.model_fields_set}
+        shown = {key: value for key, value in unset.items() if value is not None}
+        if shown:
+            found.append(_by_default(f"curves.{name}", shown))
     return found
+
+
+def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:
+    shown = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in unset.items()}
+    return Assumption(key, shown, f"defaults of this kind of {key.split('s.')[0]}: {_plain(shown)}")
 
 
 def _plain(value: Any) -> Any:
@@ -549,9 +582,15 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     -------
     pandas.DataFrame
         One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
+        ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design.
     """
     chosen = _named_design(protocol, design)
-    return paths_of(chosen, parse_outcomes(outcomes), protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+    done = parse_outcomes(outcomes)
+    table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+    deviations = chosen.deviations(done, protocol.n_doses)
+    if deviations:
+        table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(deviations)}."
+    return table
 
 
 def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
@@ -568,13 +607,14 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The design's own table where its decisions depend on the current dose alone; else the next level after each number of
-        DLTs at each dose, reached by a straight climb. ``attrs["note"]`` says which.
+        DLTs at each dose, reached by a straight climb, or the MTD and the reason where the trial stops. ``attrs["note"]`` says
+        which.
     """
     chosen = _named_design(protocol, design)
     own = getattr(chosen, "table", None)
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
-    table = own(max_n=protocol.limits.max_n)
+    table = own(max_n=chosen.max_n or protocol.limits.max_n)
     table.attrs["note"] = (
         "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above."
     )
@@ -610,17 +650,26 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
                     longer = [*cohorts, Cohort(level, int(decision.size[0]), dlts)]
                     here = [cohort for cohort in longer if cohort.level == level]
                     n, y = sum(c.n for c in here), sum(c.dlts for c in here)
-                    dose = int(design.decide(design.state_after(longer, n_doses)).dose[0])
-                    found.setdefault((level, n, y), set()).add(str(dose + 1) if dose >= 0 else "stop")
+                    found.setdefault((level, n, y), set()).add(_next_words(design, design.state_after(longer, n_doses)))
                     following[n, y, dlts] = longer
             front = following
     rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
     table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next"])
+    goes_back = any(words.isdigit() and int(words) < level for (level, _, _), several in found.items() for words in several)
     table.attrs["note"] = (
         f"Next level after DLTs among n patients at a level, up to {_TABLE_COHORTS} cohorts there, each lower level having been "
-        "left without a DLT; 'or' where it depends on the order of the outcomes."
-    )
+        "left without a DLT; where the trial stops, the MTD and the reason; 'or' where it depends on the order of the outcomes."
+    ) + " Rows hold on the way up: what follows at a level to which the trial comes back is not shown." * goes_back
     return table
+
+
+def _next_words(design: Design, state: States) -> str:
+    """Level of a single state's next cohort; where it stops, the MTD named and the reason's name."""
+    decision = design.decide(state)
+    if decision.dose[0] >= 0:
+        return str(decision.dose[0] + 1)
+    named = int(design.select(state).dose[0]) + 1
+    return f"stop: {f'MTD {named}' if named else 'no MTD'} ({design.reasons[int(decision.reason[0])]})"
 
 
 def _clean_climb(design: Design, level: int, n_doses: int) -> list[Cohort] | None:

@@ -24,6 +24,9 @@ NO_DOSE = -1
 COUNT = np.int16
 
 
+_NOTATION = "must be a level and a capital N (no DLT) or T (DLT) a patient, cohorts separated by blanks, such as '1NNN 2NNT'"
+
+
 class Cohort(NamedTuple):
     """One cohort: its dose level (from 1), how many patients, how many DLTs."""
 
@@ -38,7 +41,7 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
     Parameters
     ----------
     outcomes
-        Cohorts separated by blanks, each a level and one letter a patient: N (no DLT) or T (DLT).
+        Cohorts separated by blanks, each a level and one capital letter a patient: N (no DLT) or T (DLT).
 
     Returns
     -------
@@ -60,7 +63,7 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
     for token in outcomes.split():
         match = re.fullmatch(r"([1-9][0-9]?)([NT]+)", token)
         if match is None:
-            raise InputError(Problem("outcomes", token, "must be a level and one N or T a patient, such as '2NNT'"))
+            raise InputError(Problem("outcomes", token, _NOTATION))
         letters = match[2]
         cohorts.append(Cohort(int(match[1]), len(letters), letters.count("T")))
     return cohorts

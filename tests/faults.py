@@ -296,15 +296,15 @@ FAULTS = (
     Fault(
         "p_saf is half the target",
         BOIN,
-        "low = 0.6 * self.target",
-        "low = 0.5 * self.target",
+        "_TOO_LOW, _TOO_TOXIC = 0.6, 1.4",
+        "_TOO_LOW, _TOO_TOXIC = 0.5, 1.4",
         "test_boin.py::test_published_boundaries_and_tables",
     ),
     Fault(
         "p_tox is 1.5 times the target",
         BOIN,
-        "1.4 * self.target if",
-        "1.5 * self.target if",
+        "_TOO_LOW, _TOO_TOXIC = 0.6, 1.4",
+        "_TOO_LOW, _TOO_TOXIC = 0.6, 1.5",
         "test_boin.py::test_published_boundaries_and_tables",
     ),
     Fault(
@@ -1343,6 +1343,20 @@ FAULTS = (
         "known if known is not None else highest + 1",
         "known if known is not None else highest",
         "test_three_plus_three.py::test_without_the_number_of_doses_one_more_is_assumed",
+    ),
+    Fault(
+        "deviations: a stopped trial that goes on unsaid",
+        BASE,
+        "found += [] if stopped else",
+        "found += [] if True else",
+        "test_boin.py::test_deviations_from_the_design_are_said",
+    ),
+    Fault(
+        "deviations: another level unsaid",
+        BASE,
+        "if dose != cohort.level - 1:",
+        "if False:",
+        "test_boin.py::test_deviations_from_the_design_are_said",
     ),
     Fault(
         "DLTs read as patients without",

@@ -127,7 +127,7 @@ CONFIGS = [
         "curve of no kind",
         'kind = "logistic-2"           #',
         "#",
-        f"{FIRST_CURVE}.kind: required, but missing: one of {CURVE_KINDS}",
+        f"curves.logistic-2.kind: required, but missing: one of {CURVE_KINDS}",
     ),
     (
         "misspelt curve",
@@ -508,7 +508,7 @@ def test_a_path_that_no_file_can_have():
 # Calls in Python ------------------------------------------------------------------------------------------------------
 
 THREE_PLUS_THREE, TOP_DOWN = ThreePlusThree(), "must not fall with the dose"
-OUTCOME = "must be a level and one N or T a patient, such as '2NNT'"
+OUTCOME = "must be a level and a capital N (no DLT) or T (DLT) a patient, cohorts separated by blanks, such as '1NNN 2NNT'"
 NO_OUTCOMES = "must be text such as '1NNN 2NNT', or a list of Cohort"
 DESIGN = f"must be one of {', '.join(map(repr, tomllib.loads(TEXT)['designs']))}; did you mean 'boin'?"
 ENDLESS = "does not end by itself: give it a largest sample"
@@ -532,15 +532,24 @@ CALLS = [
     (lambda: decide(THREE_PLUS_THREE, "0N", n_doses=3), f"outcomes = '0N': {OUTCOME}"),
     (lambda: decide(THREE_PLUS_THREE, "1NNN 2", n_doses=3), f"outcomes = '2': {OUTCOME}"),
     (lambda: decide(THREE_PLUS_THREE, "1nnn", n_doses=3), f"outcomes = '1nnn': {OUTCOME}"),
-    (lambda: decide(THREE_PLUS_THREE, "4N", n_doses=3), "level = 4: must be a whole number from 1 to 3"),
+    (lambda: decide(THREE_PLUS_THREE, "1NNN,2NNT", n_doses=3), f"outcomes = '1NNN,2NNT': {OUTCOME}"),
+    (lambda: decide(THREE_PLUS_THREE, "1NNN 4N", n_doses=3), "level of cohort 2 = 4: must be a whole number from 1 to 3"),
     (lambda: decide(THREE_PLUS_THREE, 5, n_doses=3), f"outcomes = 5: {NO_OUTCOMES}"),
     (lambda: decide(THREE_PLUS_THREE, ["1NNN"], n_doses=3), f"outcomes = ['1NNN']: {NO_OUTCOMES}"),
-    (lambda: decide(THREE_PLUS_THREE, [Cohort(1, 3, 4)], n_doses=3), "dlts = 4: must be a whole number from 0 to 3"),
-    (lambda: decide(THREE_PLUS_THREE, [Cohort(1, -3, 0)], n_doses=3), "n = -3: must be a whole number from 1 to 1000"),
-    (lambda: decide(THREE_PLUS_THREE, f"1{'N' * 70_000}", n_doses=3), "n = 70000: must be a whole number from 1 to 1000"),
+    (lambda: decide(THREE_PLUS_THREE, [Cohort(1, 3, 4)], n_doses=3), "dlts of cohort 1 = 4: must be a whole number from 0 to 3"),
+    (lambda: decide(THREE_PLUS_THREE, [Cohort(1, -3, 0)], n_doses=3), "n of cohort 1 = -3: must be a whole number from 1 to 1000"),
+    (
+        lambda: decide(THREE_PLUS_THREE, f"1{'N' * 70_000}", n_doses=3),
+        "n of cohort 1 = 70000: must be a whole number from 1 to 1000",
+    ),
     (lambda: decide(THREE_PLUS_THREE, "1NNN", n_doses=0), "n_doses = 0: must be a whole number from 1 to 30"),
-    (lambda: CRM(skeleton=(0.1, 0.3), target=0.25).fit("3N"), "level = 3: must be a whole number from 1 to 2"),
+    (lambda: CRM(skeleton=(0.1, 0.3), target=0.25).fit("3N"), "level of cohort 1 = 3: must be a whole number from 1 to 2"),
     # Settings of designs.
+    (lambda: BOIN(0.3), "BOIN = 0.3: settings are given by name, such as BOIN(target=...)"),
+    (
+        lambda: ThreePlusThree(True),
+        "ThreePlusThree = True: settings are given by name, such as ThreePlusThree(expand_after_two=...)",
+    ),
     (lambda: BOIN(target=1.3), "target = 1.3: must be less than 1"),
     (lambda: BOIN(target="0.3"), "target = '0.3': must be a number"),
     (
@@ -650,7 +659,7 @@ BOIN_OF = (CONFIG, "--design", "boin")
         (("table", CONFIG, "--design", "bion"), (f"dosefind: error: design = 'bion': {DESIGN}\n",)),
         (("paths", CONFIG, "--design", "bion"), (f"dosefind: error: design = 'bion': {DESIGN}\n",)),
         (("paths", *BOIN_OF, "--outcomes", "1NNX"), (f"dosefind: error: outcomes = '1NNX': {OUTCOME}\n",)),
-        (("paths", *BOIN_OF, "--outcomes", "4NNN"), ("level = 4: must be a whole number from 1 to 3\n",)),
+        (("paths", *BOIN_OF, "--outcomes", "4NNN"), ("level of cohort 1 = 4: must be a whole number from 1 to 3\n",)),
         (("compare", CONFIG, "--memory-limit", "0.000001"), ("dosefind: error: 3+3: after ", "'simulate'\n")),
     ],
 )
@@ -786,7 +795,7 @@ def test_counts_that_cannot_be_read(tmp_path):
     [
         (("--outcomes", "1NNN", "--data", "x.csv"), "--outcomes and --data exclude each other"),
         (("--curve", "bion"), "dosefind: error: curve = 'bion': must be one of 'logistic-2', 'logistic-2-tight', 'power'"),
-        (("--outcomes", "4NNN"), "level = 4: must be a whole number from 1 to 3"),
+        (("--outcomes", "4NNN"), "level of cohort 1 = 4: must be a whole number from 1 to 3"),
     ],
 )
 def test_broken_analysis(words, said):

@@ -89,6 +89,12 @@ def test_published_boundaries_and_tables():
         assert table[name].tolist() == item[name]
 
 
+def test_table_ends_at_the_cap_on_a_dose():
+    whole, capped = dsf.BOIN(target=0.30).table(max_n=30), dsf.BOIN(target=0.30, max_n_per_dose=6).table(max_n=30)
+    pd.testing.assert_frame_equal(capped, whole.loc[:6])
+    assert len(dsf.BOIN(target=0.30, max_n_per_dose=6).table(max_n=3)) == 3
+
+
 def test_published_selections():
     cases = peers.published("boin_select_mtd_example")["cases"] + peers.published("boin_select_mtd_R_reference")["cases"]
     for case in cases:
@@ -162,6 +168,9 @@ def test_plain_rule_agrees():
             np.testing.assert_allclose(plain[name], ours[name], rtol=0, atol=1e-14)
 
 
+_LOWER_AND_SMALLER = ("cohort 2 was at level 1, the design would have given level 2", "cohort 2 had 2 patients, the design plans 3")
+
+
 @pytest.mark.parametrize(
     ("settings", "outcomes", "says"),
     [
@@ -176,13 +185,32 @@ def test_plain_rule_agrees():
             {},
             "1TTT",
             "stop, no MTD: 3 DLTs in 3 patients at level 1, a rate of 1.000 above 0.359; level 1 and above are eliminated: "
-            "no dose is safe enough: the lowest is too toxic",
+            "the safety rule finds the lowest dose too toxic, so no dose is the MTD",
         ),
         ({"max_n": 6}, "1NNN 2NNN", "stop, MTD level 2: the largest sample is reached"),
     ],
 )
 def test_decisions_in_words(settings, outcomes, says):
     assert str(dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)) == says
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcomes", "deviations"),
+    [
+        ({}, "1NNN 2NNN 3NNT", ()),
+        ({"cohort_size": (1, 2), "max_n": 4}, "1N 2NN 3N", ()),
+        ({}, "1TTT 1NNN 1NNN", ("the design had stopped after cohort 1 (too_toxic)",)),
+        ({}, "1NNN 3NNN", ("cohort 2 was at level 3, the design would have given level 2",)),
+        ({}, "1N 1NN", ("cohort 1 had 1 patient, the design plans 3", *_LOWER_AND_SMALLER)),
+        ({"max_n": 5}, "1NNN 2NNN", ("cohort 2 brought the trial to 6 patients, over max_n = 5",)),
+        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design had stopped after cohort 2 (max_n)",)),
+        ({"max_n_per_dose": 4}, "1NNT 1NNN", ("cohort 2 brought level 1 to 6 patients, over max_n_per_dose = 4",)),
+    ],
+)
+def test_deviations_from_the_design_are_said(settings, outcomes, deviations):
+    step = dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)
+    assert step.deviations == deviations
+    assert str(step).splitlines()[1:] == [f"  deviation: {words}" for words in deviations]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +237,13 @@ def test_decisions_in_words(settings, outcomes, says):
 def test_limits_that_all_designs_share(settings, outcomes, level, size):
     step = dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)
     assert (step.level, step.size) == (level, size)
+
+
+def test_rules_say_where_the_boundaries_come_from():
+    text = " ".join(dsf.BOIN(target=0.25, p_tox=0.4).rules())
+    assert "too low, p_saf = 0.15 (0.6 times the target), and too toxic, p_tox = 0.4." in text
+    assert "a rate equal to the upper boundary stays" in text
+    assert "(DLTs + 0.05) / (patients + 0.1)" in text
 
 
 def test_not_reached_where_the_top_dose_would_escalate():

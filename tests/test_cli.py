@@ -10,6 +10,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from dosefind import Protocol, compare, load_protocol, tables
 from dosefind.cli import main
 
 from .peers import ROOT
@@ -32,7 +33,7 @@ def test_compare_shows_figures_definitions_and_assumptions():
     for words in (
         "Method: exact, no Monte Carlo error",
         "named as",
-        "What the columns mean",
+        "What the figures mean",
         "Assumed, because no record states it",
     ):
         assert words in text
@@ -40,7 +41,9 @@ def test_compare_shows_figures_definitions_and_assumptions():
         assert line in text
     assert "reference" in text
     # 3+3 under .10, .25, .40, worked out by the recursion of the contract.
-    assert re.search(r"^3\+3 +9\.4 +36\.3 +37\.5 +16\.8 ", text, re.MULTILINE)
+    middle = text[text.index("\nmiddle is MTD: ") :]
+    for label, figure in (("none", "9.4"), ("level 1", "36.3"), ("level 2", "37.5"), ("level 3", "16.8")):
+        assert re.search(rf"^{label} +([\d.]+)", middle, re.MULTILINE)[1] == figure
     assert "\x1b" not in text
     assert all(line == line.rstrip() for line in text.splitlines())
     assert max(map(len, text.splitlines())) <= 118
@@ -68,6 +71,7 @@ def test_json_and_files(words, keys, tmp_path):
     assert set(content) == keys
     assert content["attrs"]["config_sha256"]
     assert content["attrs"]["versions"]
+    assert "At most 18 patients in all; the last cohort is cut short if need be." in list(content["attrs"]["rules"].values())[-1]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
         f"{command}{end}" for end in (".csv", ".json", ".nc", "-assumed.csv")
     )
@@ -86,6 +90,18 @@ def test_paths_after_outcomes():
     assert "designs.3+3: " in text
     assert "designs.crm: " not in text
     assert "2TTT" in text
+    assert "deviate" not in text
+    # Its rules, in the sentences of a comparison, and no other design's.
+    assert "1 DLT in three patients: three more at the same dose; still 1 in six: escalate." in " ".join(text.split())
+    assert "Target DLT rate" not in text
+
+
+def test_paths_say_where_the_outcomes_deviate():
+    words = "The outcomes so far deviate from the design: the design had stopped after cohort 1 (no_dose)."
+    text = run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN").stdout
+    assert words in " ".join(text.split())
+    note = json.loads(run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN", "--json").stdout)["attrs"]["note"]
+    assert note.endswith(words)
 
 
 def test_schema_is_json():
@@ -113,10 +129,12 @@ def test_as_a_process_in_a_pipe():
     assert "escalate_if_dlt_le" in process.stdout
 
 
-def test_a_narrow_terminal_cuts_nothing():
+def in_a_terminal(*words, **env):
+    """What a command writes to a terminal."""
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "dosefind.cli", "compare", CONFIG]
-    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "60"})
+    command = [sys.executable, "-m", "dosefind.cli", *words]
+    inherited = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**inherited, "TERM": "xterm", **env})
     os.close(theirs)
     text = ""
     # Linux ends a terminal whose other side is closed with an error.
@@ -124,8 +142,37 @@ def test_a_narrow_terminal_cuts_nothing():
         while part := terminal.read(1024):
             text += part
     assert process.wait() == 0
+    return text
+
+
+def test_no_color_means_no_bold_either():
+    words = ("table", CONFIG, "--design", "boin")
+    assert "\x1b[1m" in in_a_terminal(*words)
+    assert "\x1b" not in in_a_terminal(*words, NO_COLOR="1")
+
+
+def test_a_narrow_terminal_cuts_nothing():
+    text = in_a_terminal("compare", CONFIG, COLUMNS="60")
     assert "\u2026" not in text
-    assert re.search(r"boin-6-stay.* 0\.0 ", text)
+    assert re.search(r"^above MTD .* 0\.0 ", text, re.MULTILINE)
+
+
+def test_a_comparison_of_six_designs_and_five_doses_fits_80_columns(monkeypatch, capsys):
+    table = load_protocol(CONFIG).model_dump() | {"assumed": {}}
+    table["doses"]["amounts"] = [1, 2, 3, 4, 5]
+    table["scenarios"] = {f"scenario {i} of six": [0.05, 0.10, 0.25, 0.40, 0.55] for i in range(1, 7)}
+    table["designs"] = {f"boin-of-a-long-name-{i}": {"kind": "boin", "max_n": 12 + i} for i in range(6)}
+    oc = compare(Protocol.read(table))
+    monkeypatch.setenv("COLUMNS", "80")
+    tables.show(tables.comparison(oc))
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    # Every figure is there: of a scenario six choices, their judgement, patients and DLTs at five doses, and what they cost.
+    one = text[text.index("\nscenario 1") : text.index("\nscenario 2")]
+    assert len(re.findall(r"^(none|level \d) +([\d.]+ *){7}$", one, re.MULTILINE)) == 6
+    assert len(re.findall(r"^(patients|DLTs) at \d +([\d.]+ *){6}$", one, re.MULTILINE)) == 10
+    for words in ("not reached", "acceptable", "below MTD", "above MTD", "patients in all", "any DLT, %", ">60% over, %", "days"):
+        assert re.search(rf"^{words} +([\d.]+ *){{6}}$", one, re.MULTILINE), words
 
 
 def test_a_full_disk_is_one_line():

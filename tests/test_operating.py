@@ -11,7 +11,7 @@ import pytest
 
 import dosefind as dsf
 from dosefind.operating.lattice import Lattice
-from dosefind.operating.metrics import Standards, above_mtd, judged
+from dosefind.operating.metrics import Standards, above_mtd, definitions, judged
 from dosefind.operating.paths import paths_of
 from dosefind.operating.reference import reference_selection
 from dosefind.operating.tally import FIGURES
@@ -237,6 +237,16 @@ def test_reference_against_every_multinomial_outcome(truth, n):
     # 1e-13: rounding of sums of a few hundred terms.
     np.testing.assert_allclose(ours[0], nearest, rtol=0, atol=1e-13)
     np.testing.assert_allclose(ours[1], highest, rtol=0, atol=1e-13)
+
+
+def test_reference_says_how_ties_are_settled():
+    text = definitions(Standards(0.25, (0.16, 0.33), 0.1, 0.33))["reference_selected"]
+    assert "of two shares as far below it as above, such as 4 and 5 in 18 from 0.25, the lower" in text
+    assert "equal counts the highest where their share is below the target, else the lowest" in text
+    assert "none if the lowest dose has a share above 0.35 (the target and target.mtd_margin = 0.1)" in text
+    # Of two patients none has a DLT at the first dose; one at the second is as far from .25, none there is an equal count below.
+    nearest, _ = reference_selection(np.array([0.0, 0.4]), 0.25, 0.1, 2)
+    np.testing.assert_allclose(nearest, [0, 1 - 0.6**2, 0.6**2], rtol=0, atol=1e-15)
 
 
 def chosen_nearest(dlts, n, target, margin):

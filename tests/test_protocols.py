@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.optimize import brentq
 
 import dosefind as dsf
 from dosefind import provenance
 from dosefind.config import build_designs, protocol_schema
+from dosefind.tasks import stamp
 
 from . import peers
 
@@ -193,19 +195,72 @@ def test_schema_knows_every_key_of_the_shipped_configs():
         assert set(fitting[0]["required"]) <= set(table)
 
 
+def test_schema_describes_every_setting():
+    schema = protocol_schema()
+    options = schema["properties"]["designs"]["patternProperties"]["^[A-Za-z0-9+_-]{1,40}$"]["oneOf"]
+    for table in (schema, *schema["$defs"].values(), *options):
+        assert table["description"].endswith(".")
+        assert ">>>" not in table["description"]
+        for name, entry in table["properties"].items():
+            assert entry["description"], (table["title"], name)
+    assert options[2]["description"] == "The Bayesian optimal interval design (BOIN)."
+    assert "0.6 and 1.4 times the target" in options[2]["properties"]["p_saf"]["description"]
+    (scenario,) = schema["properties"]["scenarios"]["patternProperties"].values()
+    chance = scenario["items"]
+    assert (chance["minimum"], chance["maximum"]) == (0, 1)
+
+
 def test_decision_tables():
     trial = protocol()
     table = dsf.decision_table(trial, "3+3")
     pairs = {(row.level, row.n, row.dlts): row.next for row in table.itertuples()}
-    assert [pairs[1, 3, t] for t in range(4)] == ["2", "1", "stop", "stop"]
-    assert [pairs[2, 6, t] for t in (1, 2)] == ["3", "stop"]
+    assert [pairs[1, 3, t] for t in range(4)] == ["2", "1", *["stop: no MTD (no_dose)"] * 2]
+    assert [pairs[2, 6, t] for t in (1, 2)] == ["3", "stop: MTD 1 (mtd_below)"]
+    assert pairs[3, 3, 0] == "stop: MTD 3 (top_tolerated)"
+    assert "comes back" not in table.attrs["note"]
     assert (1, 9, 0) not in pairs
     boin = dsf.decision_table(trial, "boin").set_index("n_patients")
     assert boin.loc[[3, 6], "escalate_if_dlt_le"].tolist() == [0, 1]
+    assert [dsf.decision_table(trial, name).n_patients.max() for name in ("boin", "boin-6")] == [18, 6]
     # Straight after a cohort with a DLT the CRM does not escalate, so the order of one DLT in six matters.
     crm = {(row.level, row.n, row.dlts): row.next for row in dsf.decision_table(trial, "crm").itertuples()}
     assert crm[1, 6, 1] == "2"
-    assert {crm[1, 3, t] for t in (0, 3)} == {"2", "stop"}
+    assert {crm[1, 3, t] for t in (0, 3)} == {"2", "stop: no MTD (too_toxic)"}
+
+
+def test_a_decision_table_says_that_it_shows_the_way_up_only():
+    config = protocol().model_dump() | {"assumed": {}}
+    config["designs"] = {"3+3": {"kind": "3+3", "six_at_mtd": True}}
+    table = dsf.decision_table(dsf.Protocol.read(config), "3+3")
+    # Six patients with one DLT at level 1 lead on to level 2 on the way up, but end a trial that has come back from there.
+    assert table.set_index(["level", "n", "dlts"]).next[[(1, 6, 1), (2, 3, 2)]].tolist() == ["2", "1"]
+    assert table.attrs["note"].endswith("what follows at a level to which the trial comes back is not shown.")
+
+
+def test_defaults_are_assumed_at_the_value_that_they_take():
+    table = protocol().model_dump() | {"assumed": {}}
+    table["designs"] = {
+        "boin": {"kind": "boin"},
+        "safe": {"kind": "boin", "extra_safe": True, "p_saf": 0.1, "stop_n": 9},
+        "crm": {"kind": "crm", "skeleton": [0.1, 0.25, 0.4]},
+        "logistic": {"kind": "crm", "skeleton": [0.1, 0.25, 0.4], "model": "logistic", "safety_cutoff": 0.9},
+    }
+    found = {key: value for key, value, _ in json.loads(stamp(dsf.Protocol.read(table))["assumptions"])}
+    boin, safe, crm, logistic = (
+        dict(pair.split(" = ") for pair in found[f"designs.{name}"].split(", ")) for name in table["designs"]
+    )
+    assert (boin["p_saf"], boin["p_tox"], safe["p_tox"]) == ("0.15", "0.35", "0.35")
+    assert not {"offset", "stop_n_at"} & set(boin)
+    assert safe["offset"] == "0.05"
+    assert safe["stop_n_at"] == "any"
+    assert "p_saf" not in safe
+    assert crm["prior_sd"] == "1.158"
+    # On the power curve's own scale, log(-log p), the top two are as far apart as the further level is from the top.
+    scale = np.log(-np.log([0.25, 0.4]))
+    rate = brentq(lambda p: np.exp(-np.exp(np.log(-np.log(p)) + scale[1] - scale[0])) + p - 0.5, 0.01, 0.25)
+    assert crm["not_reached_below"] == f"{rate:.4g}"
+    assert not {"intercept", "safety_by", "safety_min_n"} & set(crm)
+    assert {"intercept", "safety_by", "safety_min_n"} <= set(logistic)
 
 
 def test_a_designs_own_table_comes_before_the_trials_settings():
@@ -219,6 +274,25 @@ def test_a_designs_own_table_comes_before_the_trials_settings():
 def test_hash_is_that_of_the_file():
     content = (peers.ROOT / "configs" / "nct05962762.toml").read_bytes()
     assert protocol().sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
+    assert dsf.compare(protocol()).target.definition == (
+        "DLT rate for which each design is made anew; 3+3 has no target; blrm-6 chooses by the target interval, which stays; "
+        "blrm chooses by the target interval, which stays"
+    )
+    table = protocol().model_dump() | {"assumed": {}}
+    table["designs"] = {
+        "boin": {"kind": "boin"},
+        "own": {"kind": "boin", "target": 0.3, "p_tox": 0.4},
+        "crm": {"kind": "crm", "skeleton": [0.1, 0.25, 0.4]},
+        "crm-i": {"kind": "crm", "skeleton": {"halfwidth": 0.05, "mtd_level": 2}},
+    }
+    oc = dsf.compare(dsf.Protocol.read(table))
+    words = "own keeps its own target = 0.3, p_tox = 0.4; crm keeps its own skeleton = 0.1, 0.25, 0.4"
+    assert oc.target.definition == f"DLT rate for which each design is made anew; {words}"
+    own = oc.selected_by_target.sel(design="own")
+    np.testing.assert_array_equal(own.sel(target=0.2), own.sel(target=0.33))
 
 
 def test_other_targets_are_judged_by_their_own_mtd():

@@ -1,6 +1,11 @@
 """The README's Python runs as it is written, and its commands are those that the CI runs."""
 
 import re
+import shlex
+
+from click.testing import CliRunner
+
+from dosefind.cli import main
 
 from .peers import ROOT
 
@@ -24,6 +29,22 @@ def test_commands_are_the_ones_that_ci_runs():
     script = (ROOT / ".ci" / "run").read_text()
     assert "-m pytest" in script
     assert "dosefind compare" in script
+
+
+def test_samples_are_what_the_commands_print(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = "(?:compare|table|paths|analyze)"
+    samples = re.findall(rf"```sh\n([^`]*?dosefind {commands} [^`]*?)\n```[^`]*?```text\n(.*?)\n```", README, re.DOTALL)
+        r"```sh\n([^`]*?dosefind (?:compare|table|paths|analyze) [^`]*?)\n```[^`]*?```text\n(.*?)\n```", README, re.DOTALL
+    )
+    shown = re.search(r"```text\n(middle is MTD.*?)\n```", README, re.DOTALL)[1]
+    compare = "dosefind compare configs/nct05962762.toml"
+    for command, lines in ((compare, shown), *samples):
+        printed = CliRunner().invoke(main, shlex.split(command.split("dosefind ", 1)[1])).stdout
+        for line in lines.splitlines():
+            assert f"\n{line}" in printed
+    assert [command.split()[0] for command, _ in samples] == [".venv/bin/dosefind"] * 3
 
 
 def test_notebooks_run(monkeypatch, capsys):

@@ -91,13 +91,17 @@ def test_plain_rule_of_the_protocol_agrees():
         ({}, "1NNN", "escalate to level 2, 3 patients: 0 DLTs in 3 patients at level 1"),
         ({}, "1NNT", "stay at level 1, 3 patients: 1 DLT in 3 patients at level 1"),
         ({}, "1NNT 1NNN", "escalate to level 2, 3 patients: 1 DLT in 6 patients at level 1"),
-        ({}, "1NNT 1NNT", "stop, no MTD: 2 DLTs in 6 patients at level 1: the lowest dose is too toxic"),
-        ({}, "1NTT", "stop, no MTD: 2 DLTs in 3 patients at level 1: the lowest dose is too toxic"),
+        (
+            {},
+            "1NNT 1NNT",
+            "stop, no MTD: 2 DLTs in 6 patients at level 1: the lowest dose has too many DLTs, so no dose is the MTD",
+        ),
+        ({}, "1NTT", "stop, no MTD: 2 DLTs in 3 patients at level 1: the lowest dose has too many DLTs, so no dose is the MTD"),
         ({"expand_after_two": True}, "1NTT", "stay at level 1, 3 patients: 2 DLTs in 3 patients at level 1"),
         (
             {},
             "1NNN 2NTT",
-            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: that dose is too toxic and the dose below is the MTD",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
         ),
         ({"six_at_mtd": True}, "1NNN 2NTT", "de-escalate to level 1, 3 patients: 2 DLTs in 3 patients at level 2"),
         (
@@ -113,7 +117,7 @@ def test_plain_rule_of_the_protocol_agrees():
         (
             {"six_at_mtd": True},
             "1NNN 2NTT 1NNT",
-            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: that dose is too toxic and the dose below is the MTD",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
         ),
         ({}, "1NNN 2NNN 2NNN 3NNT 1NNN", "escalate to level 3, 3 patients: 0 DLTs in 6 patients at level 1"),
         (
@@ -123,19 +127,24 @@ def test_plain_rule_of_the_protocol_agrees():
         ),
         ({}, "1NNT 1N", "stay at level 1, 2 patients: 1 DLT in 4 patients at level 1"),
         # A dose tolerated above one that is too toxic is not the MTD.
-        ({}, "1NNN 2NNN 1TTT", "stop, no MTD: 3 DLTs in 6 patients at level 1: the lowest dose is too toxic"),
+        (
+            {},
+            "1NNN 2NNN 1TTT",
+            "stop, no MTD: 3 DLTs in 6 patients at level 1: the lowest dose has too many DLTs, so no dose is the MTD",
+        ),
         # At the planned end, a trial that has ended by itself says so.
         (
             {"max_n": 6},
             "1NNN 2NTT",
-            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: that dose is too toxic and the dose below is the MTD",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
         ),
         ({"max_n": 6, "six_at_mtd": True}, "1NNN 2NTT", "stop, no MTD: the largest sample is reached; no dose qualifies as MTD"),
         ({"max_n": 9, "six_at_top": True}, "1NNN 2NNN 3NNN", "stop, MTD level 2: the largest sample is reached"),
     ],
 )
 def test_decisions_in_words(settings, outcomes, says):
-    assert str(dsf.decide(dsf.ThreePlusThree(**settings), outcomes, n_doses=3)) == says
+    # Some of these trials deviate from the design, which is said on lines of its own.
+    assert str(dsf.decide(dsf.ThreePlusThree(**settings), outcomes, n_doses=3)).splitlines()[0] == says
 
 
 def test_without_the_number_of_doses_one_more_is_assumed():

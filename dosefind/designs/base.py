@@ -12,12 +12,12 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Never, Self
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from .._check import InputError, Settings, found_problems, whole
+from .._check import InputError, Problem, Settings, found_problems, whole
 from ..trial import COUNT, NO_DOSE, Cohort, States
 
 __all__ = ["Decision", "Design", "Flag", "Probability", "Selection"]
@@ -98,6 +98,8 @@ class Design(Settings, ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     n_memory: ClassVar[int] = 0
+    # Settings that say something of the target, so that a table which gives them holds at other targets too.
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
     shared_reasons: ClassVar[dict[str, str]] = {
         "start": "first cohort",
         "escalate": "escalate",
@@ -106,7 +108,7 @@ class Design(Settings, ABC):
         "max_n": "the largest sample is reached",
         "dose_full": "the dose that the rule chooses has its largest number of patients",
         "n_at_dose": "enough patients at the dose named by the stopping rule",
-        "too_toxic": "no dose is safe enough: the lowest is too toxic",
+        "too_toxic": "the safety rule finds the lowest dose too toxic, so no dose is the MTD",
     }
     own_reasons: ClassVar[dict[str, str]] = {}
 
@@ -124,7 +126,13 @@ class Design(Settings, ABC):
     )
     n_doses: Annotated[int, Field(ge=1, le=30, strict=True)] | None = Field(default=None, description="number of dose levels")
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *unnamed: Never, **settings: Any) -> None:
+        if unnamed:
+            # Required settings before those with a default, a design's own before the shared ones.
+            fields = type(self).model_fields
+            name = min(fields, key=lambda name: (not fields[name].is_required(), name in Design.model_fields))
+            kind = type(self).__name__
+            raise InputError(Problem(kind, unnamed[0], f"settings are given by name, such as {kind}({name}=...)"))
         # NumPy's scalars are numbers to a user, not to strict settings.
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
         try:
@@ -144,8 +152,11 @@ class Design(Settings, ABC):
             raise ValueError(
                 f"stop_n = {self.stop_n} contradicts max_n_per_dose = {self.max_n_per_dose}: it would never be reached"
             )
-        if self.stop_n is None and self.stop_n_at != "any":
-            raise ValueError(f"stop_n_at = {self.stop_n_at!r} has no effect without stop_n")
+        for name, why in self.idle().items():
+            if name in self.model_fields_set:
+                value = getattr(self, name)
+                shown = f"{value:g}" if isinstance(value, float) else repr(value)
+                raise ValueError(f"{name} = {shown} has no effect {why}")
         if self.n_doses is not None:
             for name in ("start", "stop_n_at"):
                 level = getattr(self, name)
@@ -163,6 +174,15 @@ class Design(Settings, ABC):
         """The same design with some settings changed, checked again."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **changes}) if changes else self
+
+    def idle(self) -> dict[str, str]:
+        """Settings that have no effect beside the others, each with the reason; to give one of them is an error."""
+        return {} if self.stop_n is not None else {"stop_n_at": "without stop_n"}
+
+    def in_force(self) -> dict[str, Any]:
+        """Settings that have an effect, each at the value that it takes: what is left open and follows from the others included."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if value is not None and name not in self.idle()}
 
     @property
     def known_doses(self) -> int | None:
@@ -233,14 +253,45 @@ class Design(Settings, ABC):
     def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
         """The state of one trial after the given cohorts, with what the design remembers of them."""
         state = States.before_first(n_doses, (0,) * self.n_memory)
-        for cohort in cohorts:
-            whole("level", cohort.level, 1, n_doses)
-            whole("n", cohort.n, 1, 1000)
-            whole("dlts", cohort.dlts, 0, cohort.n)
+        for number, cohort in enumerate(cohorts, start=1):
+            whole(f"level of cohort {number}", cohort.level, 1, n_doses)
+            whole(f"n of cohort {number}", cohort.n, 1, 1000)
+            whole(f"dlts of cohort {number}", cohort.dlts, 0, cohort.n)
             dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
             memory = self.decide(state).memory if self.n_memory else state.memory
             state = replace(state, memory=memory).follow(slice(None), dose, size, dlts)
         return state
+
+    def deviations(self, cohorts: Sequence[Cohort], n_doses: int) -> tuple[str, ...]:
+        """Where these cohorts are not those of a trial that followed the design, in words; it can be decided all the same."""
+        found: list[str] = []
+        stopped = False
+        for done, cohort in enumerate(cohorts):
+            state = self.state_after(cohorts[:done], n_doses)
+            decision = self.decide(state)
+            dose = int(decision.dose[0])
+            if dose < 0:
+                # The first cohort after the stop says it for those that follow.
+                reason = self.reasons[int(decision.reason[0])]
+                found += [] if stopped else [f"the design had stopped after cohort {done} ({reason})"]
+            else:
+                if dose != cohort.level - 1:
+                    given = f"was at level {cohort.level}, the design would have given level {dose + 1}"
+                    found.append(f"cohort {done + 1} {given}")
+                found += [f"cohort {done + 1} {words}" for words in self._wrong_size(state, cohort)]
+            stopped = dose < 0
+        return tuple(found)
+
+    def _wrong_size(self, state: States, cohort: Cohort) -> list[str]:
+        """What is not as planned in the size of a single state's next cohort: a limit that it breaks, else its own size."""
+        level = np.full(1, cohort.level - 1)
+        total, here = int(state.total[0]) + cohort.n, int(state.at(state.n, level)[0]) + cohort.n
+        if self.max_n is not None and total > self.max_n:
+            return [f"brought the trial to {total} patients, over max_n = {self.max_n}"]
+        if self.max_n_per_dose is not None and here > self.max_n_per_dose:
+            return [f"brought level {cohort.level} to {here} patients, over max_n_per_dose = {self.max_n_per_dose}"]
+        size = int(self._size(state, level)[0])
+        return [f"had {cohort.n} patient{'s' * (cohort.n != 1)}, the design plans {size}"] if cohort.n != size else []
 
     def because(self, state: States) -> str:
         """Why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""

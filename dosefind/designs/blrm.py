@@ -29,7 +29,7 @@ Positive = Annotated[float, Field(gt=0, strict=True)]
 
 
 class BLRM(ModelBased):
-    """BLRM with EWOC.
+    """The Bayesian logistic regression model (BLRM) with escalation under overdose control (EWOC).
 
     Attributes
     ----------

@@ -27,12 +27,14 @@ __all__ = ["BOIN"]
 
 # A dose is judged for elimination from this many patients on.
 _MIN_ELIMINATION = 3
+# The rates deemed too low and too toxic, as multiples of the target, where they are not given.
+_TOO_LOW, _TOO_TOXIC = 0.6, 1.4
 # Beta(0.05, 0.05) prior of the final estimates, and the credible level of their interval.
 _PRIOR, _TAIL = 0.05, 0.025
 
 
 class BOIN(Design):
-    """BOIN.
+    """The Bayesian optimal interval design (BOIN).
 
     Attributes
     ----------
@@ -64,6 +66,7 @@ class BOIN(Design):
 
     kind: ClassVar[str] = "boin"
     title: ClassVar[str] = "BOIN"
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target", "p_saf", "p_tox")
     source: ClassVar[str] = "Liu and Yuan (2015), doi:10.1111/rssc.12089"
 
     target: Probability
@@ -82,15 +85,19 @@ class BOIN(Design):
             raise ValueError(f"p_saf = {low:g} must be below target = {self.target:g}")
         if not self.target < high < 1:
             raise ValueError(f"p_tox = {high:g} must lie between target = {self.target:g} and 1")
-        if "offset" in self.model_fields_set and not self.extra_safe:
-            raise ValueError(f"offset = {self.offset:g} has no effect without extra_safe = true")
         return self
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | ({} if self.extra_safe else {"offset": "without extra_safe = true"})
+
+    def in_force(self) -> dict[str, Any]:
+        return super().in_force() | dict(zip(("p_saf", "p_tox"), self.rates, strict=True))
 
     @property
     def rates(self) -> tuple[float, float]:
         """The rates deemed too low and too toxic."""
-        low = 0.6 * self.target if self.p_saf is None else self.p_saf
-        return low, 1.4 * self.target if self.p_tox is None else self.p_tox
+        low = _TOO_LOW * self.target if self.p_saf is None else self.p_saf
+        return low, _TOO_TOXIC * self.target if self.p_tox is None else self.p_tox
 
     @property
     def boundaries(self) -> tuple[float, float]:
@@ -153,19 +160,20 @@ class BOIN(Design):
         Parameters
         ----------
         max_n
-            Largest number of patients.
+            Largest number of patients; ``max_n_per_dose`` where the design has it and it is smaller.
 
         Returns
         -------
         pandas.DataFrame
-            One row for each n from 1 to ``max_n``; "<NA>" where no number of DLTs eliminates. With ``extra_safe``,
+            One row for each n from 1 on; "<NA>" where no number of DLTs eliminates. With ``extra_safe``,
             a further column for stopping at the lowest dose.
         """
         import pandas as pd
 
-        limits = self._limits_up_to(whole("max_n", max_n, 1))
+        most = min(whole("max_n", max_n, 1), self.max_n_per_dose or max_n)
+        limits = self._limits_up_to(most)
         names = ["escalate_if_dlt_le", "deescalate_if_dlt_ge", "eliminate_if_dlt_ge", "stop_lowest_if_dlt_ge"]
-        n = np.arange(1, max_n + 1)
+        n = np.arange(1, most + 1)
         columns = {name: pd.array(limit[1:], dtype="Int64") for name, limit in zip(names, limits, strict=True)}
         frame = pd.DataFrame(columns, index=pd.Index(n, name="n_patients"))
         for name in names[2:]:
@@ -207,10 +215,14 @@ class BOIN(Design):
 
     def sentences(self) -> list[str]:
         low, high = self.boundaries
+        p_saf, p_tox = self.rates
+        saf = "" if self.p_saf else f" ({_TOO_LOW:g} times the target)"
+        tox = "" if self.p_tox else f" ({_TOO_TOXIC:g} times the target)"
         rules = [
             f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is at most {low:.4f}, de-escalate "
-            f"when it is above {high:.4f}, else stay (rates of {self.rates[0]:.4g} and "
-            f"{self.rates[1]:.4g} deemed too low and too toxic).",
+            f"when it is above {high:.4f}, else stay; a rate equal to the upper boundary stays.",
+            f"The boundaries set the target apart from the rates deemed too low, p_saf = {p_saf:.4g}{saf}, and too toxic, "
+            f"p_tox = {p_tox:.4g}{tox}.",
             f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1) is "
             "eliminated with all doses above, judged on all data to date; if the lowest is eliminated, the trial stops without "
             "an MTD.",
@@ -220,7 +232,12 @@ class BOIN(Design):
         if self.extra_safe:
             rules.append(f"The trial also stops when P(p_1 > {self.target:g}) > {self.cutoff - self.offset:g} at the lowest dose.")
         bound = f", its estimate below {high:.4f}" if self.bound_mtd else ""
-        rules.append(f"The MTD is the treated, not eliminated dose whose isotonic estimate is nearest to the target{bound}.")
+        rules += [
+            f"The MTD is the treated, not eliminated dose whose isotonic estimate is nearest to the target{bound}; on ties the "
+            "highest of those estimated below the target, else the lowest.",
+            f"Isotonic estimates are (DLTs + {_PRIOR:g}) / (patients + {2 * _PRIOR:g}), pooled where they fall with the dose, "
+            "each weighted by the inverse of its variance.",
+        ]
         return rules
 
     def _admissible(self, states: States) -> np.ndarray:

@@ -32,7 +32,7 @@ __all__ = ["CRM"]
 
 
 class CRM(ModelBased):
-    """CRM.
+    """The continual reassessment method (CRM).
 
     Attributes
     ----------
@@ -72,6 +72,7 @@ class CRM(ModelBased):
 
     kind: ClassVar[str] = "crm"
     title: ClassVar[str] = "CRM"
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target", "skeleton", "not_reached_below")
     source: ClassVar[str] = "O'Quigley, Pepe and Fisher (1990), doi:10.2307/2531628"
 
     skeleton: tuple[Probability, ...] | Indifference
@@ -104,8 +105,6 @@ class CRM(ModelBased):
                 raise ValueError(f"skeleton has {len(self.skeleton)} values for {self.n_doses} doses: it must have one a dose")
         elif self.n_doses is None:
             raise ValueError("n_doses is needed to make a skeleton from an indifference interval")
-        if "intercept" in self.model_fields_set and self.model != "logistic":
-            raise ValueError(f"intercept = {self.intercept:g} has no effect with model = {self.model!r}")
         ceiling = 1 / (1 + np.exp(-self.intercept)) if self.model == "logistic" else 1.0
         if self.target >= ceiling or max(self.levels) >= ceiling:
             raise ValueError(
@@ -115,11 +114,18 @@ class CRM(ModelBased):
             raise ValueError(
                 f"not_reached_below = {self.not_reached_below:g} is a rate that no dose has: it must lie below {ceiling:.3f}"
             )
-        if self.safety_cutoff is None:
-            for name in ("safety_by", "safety_min_n"):
-                if name in self.model_fields_set:
-                    raise ValueError(f"{name} = {getattr(self, name)!r} has no effect without safety_cutoff")
         return self
+
+    def idle(self) -> dict[str, str]:
+        idle = super().idle()
+        if self.model != "logistic":
+            idle["intercept"] = f"with model = {self.model!r}"
+        if self.safety_cutoff is None:
+            idle |= dict.fromkeys(("safety_by", "safety_min_n"), "without safety_cutoff")
+        return idle
+
+    def in_force(self) -> dict[str, Any]:
+        return super().in_force() | {"not_reached_below": self._top_edge[0]}
 
     @property
     def known_doses(self) -> int | None:
@@ -255,9 +261,11 @@ class CRM(ModelBased):
             )
         among = "among the doses given" if self.final == "tried" else "whether or not anybody received it"
         rules.append(f"The MTD is the dose whose estimated DLT rate is nearest to the target, {among}.")
-        rules.append(
-            f"It counts as not reached when the top dose is named with an estimated DLT rate below {self._top_edge[0]:.3f}."
-        )
+        origin = "as set" if self.not_reached_below else "the target"
+        if self.not_reached_below is None and len(self.levels) > 1:
+            origin = "at which a further level, as far above the top as the top is above the next, would be as near to the target"
+        edge = f"{self._top_edge[0]:.3f}, {origin}"
+        rules.append(f"It counts as not reached when the top dose is named with an estimated DLT rate below {edge}.")
         return rules
 
     # The fit -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ __all__ = ["ThreePlusThree"]
 
 
 class ThreePlusThree(Design):
-    """3+3.
+    """The 3+3 design.
 
     Attributes
     ----------
@@ -43,8 +43,8 @@ class ThreePlusThree(Design):
     title: ClassVar[str] = "3+3"
     source: ClassVar[str] = "Storer (1989), doi:10.2307/2531693"
     own_reasons: ClassVar[dict[str, str]] = {
-        "no_dose": "the lowest dose is too toxic",
-        "mtd_below": "that dose is too toxic and the dose below is the MTD",
+        "no_dose": "the lowest dose has too many DLTs, so no dose is the MTD",
+        "mtd_below": "a dose has too many DLTs, so the one below it is the MTD",
         "top_tolerated": "the top dose is tolerated",
     }
 

@@ -21,8 +21,10 @@ __all__ = ["Indifference", "indifference_intervals", "skeleton"]
 class Indifference(Settings):
     """A skeleton said by its indifference interval, target -+ halfwidth, and the level that is the MTD a priori."""
 
-    halfwidth: Annotated[float, Field(gt=0, lt=0.5, strict=True)]
-    mtd_level: Annotated[int, Field(ge=1, strict=True)]
+    halfwidth: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = Field(
+        description="half the width of the interval of DLT rates around the target within which doses are not told apart"
+    )
+    mtd_level: Annotated[int, Field(ge=1, strict=True)] = Field(description="level (from 1) that is the MTD a priori")
 
     def levels(self, target: float, n_doses: int, model: str, intercept: float = 3.0) -> tuple[float, ...]:
         """The skeleton as numbers, one a dose."""

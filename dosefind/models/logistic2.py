@@ -19,6 +19,8 @@ from .base import Curve, Positive
 
 __all__ = ["BivariateNormal", "Logistic2"]
 
+Number = Annotated[float, Field(strict=True)]
+
 # A reference dose this many times below the lowest or above the highest dose is taken for one in another unit.
 REACH = 2.0
 
@@ -26,10 +28,10 @@ REACH = 2.0
 class BivariateNormal(Settings):
     """A normal prior of (log alpha, log beta), and its weight where several are mixed."""
 
-    mean: tuple[Annotated[float, Field(strict=True)], Annotated[float, Field(strict=True)]]
-    sd: tuple[Positive, Positive]
-    correlation: Annotated[float, Field(strict=True)] = 0.0
-    weight: Positive = 1.0
+    mean: tuple[Number, Number] = Field(description="means of log alpha and log beta")
+    sd: tuple[Positive, Positive] = Field(description="standard deviations of log alpha and log beta")
+    correlation: Number = Field(default=0.0, description="correlation of log alpha and log beta")
+    weight: Positive = Field(default=1.0, description="weight among the priors that are mixed")
 
     @field_validator("correlation")
     @classmethod

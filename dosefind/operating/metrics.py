@@ -88,11 +88,12 @@ def definitions(standards: Standards) -> dict[str, str]:
     """What each figure of a comparison means, with the values that it was worked out with."""
     low, high = standards.interval
     t, limit = standards.target, standards.overdose_limit
+    too_far = f"{t + standards.margin:g} (the target and target.mtd_margin = {standards.margin:g})"
     return {
         **DEFINITIONS,
         "p_true": "true DLT rate of the dose in this scenario",
         "true_mtd": f"dose whose true DLT rate is nearest to {t:g}, the lower on ties; none if the lowest dose has a rate above "
-        f"{t + standards.margin:g}",
+        f"{too_far}",
         "true_mtd_by_target": "the same for another target",
         "highest_mtd": f"highest dose whose true DLT rate is at most {t:g}, else none",
         "correct": "probability that the true MTD is named",
@@ -104,11 +105,12 @@ def definitions(standards: Standards) -> dict[str, str]:
         "above_mtd": "expected number of patients treated above the true MTD",
         "over_60": DEFINITIONS["over_60"].replace("overdose_limit", f"{limit:g}"),
         "over_80": DEFINITIONS["over_80"].replace("overdose_limit", f"{limit:g}"),
-        "selected_by_target": "selected, each design made anew for another target (a skeleton given as numbers stays as it is)",
+        "selected_by_target": "selected, each design made anew for another target as far as its own table leaves that open",
         "correct_by_target": "probability that the true MTD for that target is named",
         "reference_selected": "choice with every patient's outcome known at every dose, at the same largest sample: the dose whose "
-        "share of DLTs is nearest to the target, none if that of the lowest is above the target by more than the margin; of doses "
-        "with equal counts below the target the highest (a reference, not a bound)",
+        f"share of DLTs is nearest to {t:g}; of two shares as far below it as above, such as 4 and 5 in 18 from 0.25, the "
+        "lower; of doses with equal counts the highest where their share is below the target, else the lowest; none if the lowest "
+        f"dose has a share above {too_far} (a reference, not a bound)",
         "reference_correct": "probability that the reference names the true MTD",
         "reference_correct_highest": "probability that the highest dose whose share of DLTs is at most the target, a choice "
         "other than the one shown, is the alternative true MTD",
