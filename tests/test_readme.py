@@ -36,8 +36,6 @@ def test_samples_are_what_the_commands_print(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     commands = "(?:compare|table|paths|analyze)"
     samples = re.findall(rf"```sh\n([^`]*?dosefind {commands} [^`]*?)\n```[^`]*?```text\n(.*?)\n```", README, re.DOTALL)
-        r"```sh\n([^`]*?dosefind (?:compare|table|paths|analyze) [^`]*?)\n```[^`]*?```text\n(.*?)\n```", README, re.DOTALL
-    )
     shown = re.search(r"```text\n(middle is MTD.*?)\n```", README, re.DOTALL)[1]
     compare = "dosefind compare configs/nct05962762.toml"
     for command, lines in ((compare, shown), *samples):
