@@ -10,7 +10,7 @@ from dosefind.models import Logistic2
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.trial import States
 
-from .contract import check_design
+from .contract import check_design, reachable
 
 PRIOR = {"mean": (-2.0, 0.0), "sd": (1.5, 0.7)}
 MIXTURE = ({"mean": (-2.0, 0.0), "sd": (1.5, 0.7), "weight": 3.0}, {"mean": (-1.0, 0.3), "sd": (1.0, 0.5), "correlation": 0.4})
@@ -95,6 +95,10 @@ def test_kept_up_only_where_safe():
 def test_the_walk_tells_its_smallest_margin():
     design = dsf.BLRM(**SETTINGS)
     walked = dsf.lattice(design)
+    states = reachable(design, 3)
+    decided = design.propose(states.take(np.flatnonzero(states.total < design.max_n)))[3]
+    # 1e-6: the rounding of a pass in single precision, which sums in another order.
+    np.testing.assert_allclose(walked.ends.margin, decided.min(), rtol=0, atol=1e-6)
     # A minimum over all decisions and final choices, so no ended state has a smaller one, and some state has it.
     ended = design.propose(States.counts(walked.ends.n, walked.ends.y))[3]
     assert 0 < walked.margin <= ended.min()

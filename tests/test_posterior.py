@@ -125,6 +125,8 @@ def test_figures_agree_with_each_other(name, n, y):
     ours = posterior(CURVES[name], n, y)
     below = ours.below(0.25)
     assert np.all(np.diff(below.value) <= 0)
+    # Without data the evidence is the whole of the prior.
+    assert sum(n) or abs(ours.log_evidence) < 1e-9
     # A rate that was not asked for at first is worked out from the nodes.
     np.testing.assert_allclose(posterior(CURVES[name], n, y, ()).below(0.25).value, below.value, rtol=0, atol=1e-6)
     quantiles = ours.quantiles((0.05, 0.5, 0.95))
