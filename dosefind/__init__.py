@@ -33,7 +33,10 @@ _HOMES = {
     "indifference_intervals": "models.elicitation",
     "lattice": "operating.lattice",
     "load_protocol": "config",
+    "minimally_informative_prior": "models.elicited",
     "paths": "tasks",
+    "prior_from_quantiles": "models.elicited",
+    "sensitivity": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",
 }

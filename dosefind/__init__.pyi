@@ -11,6 +11,8 @@ from .models import Logistic2 as Logistic2
 from .models import Power as Power
 from .models.elicitation import indifference_intervals as indifference_intervals
 from .models.elicitation import skeleton as skeleton
+from .models.elicited import minimally_informative_prior as minimally_informative_prior
+from .models.elicited import prior_from_quantiles as prior_from_quantiles
 from .operating.lattice import Lattice as Lattice
 from .operating.lattice import lattice as lattice
 from .operating.simulation import simulate as simulate
@@ -22,6 +24,7 @@ from .tasks import compare as compare
 from .tasks import decide as decide
 from .tasks import decision_table as decision_table
 from .tasks import paths as paths
+from .tasks import sensitivity as sensitivity
 from .trial import States as States
 
 __version__: str

@@ -164,6 +164,28 @@ def analyze(
 
 @main.command()
 @_config
+@click.option("--outcomes", default="", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
+@click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
+@_common
+def sensitivity(config: Path, outcomes: str, curve: str | None, as_json: bool, seed: int, out: Path | None, force: bool) -> None:
+    """What RP2D, MTD and P(over) hang on besides the data: curve, target, prior, reference dose."""
+    from . import tasks
+
+    _tabulate(
+        config,
+        None,
+        "sensitivity",
+        lambda protocol: tasks.sensitivity(protocol, outcomes, curve=curve),
+        "Sensitivity of the posterior",
+        as_json,
+        seed,
+        out,
+        force,
+    )
+
+
+@main.command()
+@_config
 @_design
 @_common
 def table(config: Path, design: str, as_json: bool, seed: int, out: Path | None, force: bool) -> None:
@@ -230,7 +252,7 @@ def schema(as_json: bool, seed: int, out: Path | None, force: bool) -> None:
 
 def _tabulate(
     config: Path,
-    design: str,
+    design: str | None,
     stem: str,
     make: Callable[[Protocol], pd.DataFrame],
     title: str,
@@ -258,7 +280,8 @@ def _tabulate(
     from . import tables
 
     tables.show(tables.frame(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
-    tables.show(tables.rules(json.loads(stamp["rules"])))
+    if design is not None:
+        tables.show(tables.rules(json.loads(stamp["rules"])))
     tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))
 
 

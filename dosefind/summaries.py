@@ -19,7 +19,17 @@ from .trial import States
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DEFINITIONS", "Recommendation", "conclusion", "effective_n", "probabilities", "recommended", "summary", "upper_limit"]
+__all__ = [
+    "DEFINITIONS",
+    "Recommendation",
+    "conclusion",
+    "effective_n",
+    "mtd_labels",
+    "probabilities",
+    "recommended",
+    "summary",
+    "upper_limit",
+]
 
 QUANTILES = (0.025, 0.5, 0.975)
 MTD_QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
@@ -112,6 +122,11 @@ def upper_limit(n: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(y < n, betaincinv(y + 1, np.maximum(n - y, 1e-9), CONFIDENCE), 1.0)
 
 
+def mtd_labels(n_doses: int) -> list[str]:
+    """Where the MTD can lie, in words: below the lowest level, at one, at the top level or above."""
+    return ["below 1", *map(str, range(1, n_doses)), f"{n_doses} or above"]
+
+
 def summary(
     now: Posterior,
     before: Posterior,
@@ -161,7 +176,7 @@ def summary(
     coords = {
         "dose": np.arange(1, doses + 1),
         "dose_amount": ("dose", list(amounts), {"units": unit}),
-        "mtd_level": ["below 1", *map(str, range(1, doses)), f"{doses} or above"],
+        "mtd_level": mtd_labels(doses),
         "parameter": list(now.curve.parameter_names),
     }
     if "mtd_amount" in data:

@@ -6,7 +6,7 @@ The command line, notebooks and reports call these and nothing below them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,14 +28,14 @@ from .posterior.exact import ExactPosterior, exact_fit
 from .protocol import Assumption, Protocol
 from .provenance import versions
 from .summaries import DEFINITIONS as SUMMARY_DEFINITIONS
-from .summaries import conclusion, probabilities, recommended, summary, upper_limit
+from .summaries import conclusion, mtd_labels, probabilities, recommended, summary, upper_limit
 from .trial import Cohort, States, choice_labels, parse_outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Analysis", "NextStep", "analyze", "compare", "decide", "decision_table", "paths", "stamp"]
+__all__ = ["Analysis", "NextStep", "analyze", "compare", "decide", "decision_table", "paths", "sensitivity", "stamp"]
 
 
 @dataclass(frozen=True)
@@ -416,14 +416,9 @@ def analyze(
     >>> found.summary.p_over.round(3).values
     array([0.003, 0.029, 0.216])
     """
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     one_of("engine", engine, ("quadrature",))
-    curves = build_curves(protocol)
-    if not curves:
-        raise InputError(Problem("curves", MISSING, "the protocol has none: add a table such as [curves.logistic-2]"))
-    chosen = next(iter(curves)) if curve is None else one_of("curve", curve, curves)
+    curves, chosen, cohorts = _chosen(protocol, outcomes, curve)
     designs = build_designs(protocol)
-    cohorts = _cohorts(outcomes)
     # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
     states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
     state = next(iter(states.values()))
@@ -454,7 +449,7 @@ def analyze(
         "method": "exact",
         "curve_used": chosen,
         "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
-        "outcomes": " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts),
+        "outcomes": _notation(cohorts),
         "target": target.rate,
         "interval": list(target.interval),
         "rp2d_limit": protocol.rp2d.limit,
@@ -462,6 +457,82 @@ def analyze(
         "warnings": json.dumps(_where_the_prior_decides(result, rp2d, chosen)),
     }
     return Analysis(result.assign_attrs(made | stamp(protocol)), now[chosen], before)
+
+
+def sensitivity(protocol: Protocol, outcomes: str | Sequence[Cohort] = "", *, curve: str | None = None) -> pd.DataFrame:
+    """What the answer hangs on besides the data: one row a change, everything else as in `analyze`.
+
+    Parameters
+    ----------
+    protocol, outcomes, curve
+        As for `analyze`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What is ``varied`` (the curve, the target, the prior's standard deviations and means, the skeleton, the reference dose)
+        and its ``value``; the ``rp2d``; the most probable ``mtd`` and its probability ``p_mtd``; and P(over) at each level,
+        ``over_1``, ... ``attrs["note"]`` says what is counted as over.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> table = sensitivity(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+    >>> table[["varied", "value", "rp2d"]].head(3)
+                varied             value rp2d
+    0      as analysed        logistic-2    3
+    1            curve  logistic-2-tight    3
+    2            curve             power    3
+    """
+    import pandas as pd
+
+    curves, chosen, cohorts = _chosen(protocol, outcomes, curve)
+    state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
+    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    rate, high = protocol.target.rate, protocol.target.interval[1]
+    labels = mtd_labels(protocol.n_doses)
+    rows = []
+    for varied, value, one, target in _variants(protocol, curves, chosen):
+        found = ExactPosterior(exact_fit(one, tuple({high, rate if target is None else target})), n, y)  # type: ignore[arg-type]
+        below = found.below(high)
+        over = Figure(1 - below.value, below.error)
+        mtd = found.mtd(rate if target is None else target).value
+        row = {"varied": varied, "value": value, "rp2d": recommended(n, over, protocol.rp2d.limit).label}
+        row |= {"mtd": labels[int(mtd.argmax())], "p_mtd": float(mtd.max())}
+        rows.append(row | {f"over_{level}": float(p) for level, p in enumerate(over.value, start=1)})
+    table = pd.DataFrame(rows)
+    table.attrs["note"] = (
+        f"After {_notation(cohorts) or 'no data'}. over_k: probability that the DLT rate at level k is {high:g} or more; mtd: the "
+        f"most probable of {', '.join(labels)} at the target {rate:g} unless varied."
+    )
+    return table
+
+
+def _variants(protocol: Protocol, curves: Mapping[str, Curve], chosen: str) -> Iterator[tuple[str, str, Curve, float | None]]:
+    """What is varied, its value, the curve, and the target if it is that."""
+    base = curves[chosen]
+    yield "as analysed", chosen, base, None
+    for name, other in curves.items():
+        if name != chosen:
+            yield "curve", name, other, None
+    for rate in protocol.target.sensitivity:
+        yield "target", f"{rate:g}", base, rate
+    for varied, value, other in base.variants():
+        yield varied, value, other, None
+
+
+def _chosen(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[dict[str, Curve], str, list[Cohort]]:
+    """The protocol's curves, the name of the one to analyse with, and the cohorts."""
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    curves = build_curves(protocol)
+    if not curves:
+        raise InputError(Problem("curves", MISSING, "the protocol has none: add a table such as [curves.logistic-2]"))
+    return curves, next(iter(curves)) if curve is None else one_of("curve", curve, curves), _cohorts(outcomes)
+
+
+def _notation(cohorts: Sequence[Cohort]) -> str:
+    """Cohorts in outcome notation, each one's DLTs last."""
+    return " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts)
 
 
 def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> ExactPosterior:

@@ -10,7 +10,7 @@ To add a curve, derive from `Curve` (or `OneParameterCurve`) in a new file and n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
@@ -89,6 +89,10 @@ class Curve(Settings, ABC):
     def components(self) -> tuple[tuple[float, Self], ...]:
         """Weights and curves that the prior mixes; a curve whose prior is no mixture is its own only component."""
         return ((1.0, self),)
+
+    @abstractmethod
+    def variants(self) -> Iterator[tuple[str, str, Self]]:
+        """Curves that differ in one assumption: what is varied, its value, the curve."""
 
     def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """log p and log(1 - p), each ``(nodes, doses)``, at standard coordinates ``z`` (nodes, parameters)."""
@@ -188,6 +192,18 @@ class OneParameterCurve(Curve):
     def sentences(self) -> list[str]:
         levels = ", ".join(f"{p:.4g}" for p in self.skeleton)
         return [f"{self.title}, skeleton {levels}; {self.prior_sentence()}."]
+
+    def variants(self) -> Iterator[tuple[str, str, Self]]:
+        if self.uniform is None:
+            for times in (0.5, 2.0):
+                yield "prior sd", f"x {times:g}", self.model_copy(update={"prior_sd": self.prior_sd * times})
+        u = self.coordinates
+        # A shift of the skeleton by one dose's distance: the MTD a priori one level lower or higher.
+        step = np.diff(u).mean() if len(u) > 1 else 0.0
+        for words, shift in (("one level more toxic", step), ("one level less toxic", -step)):
+            skeleton = np.exp(self.log_at(u + shift)[0])
+            if step:
+                yield "skeleton", words, self.model_copy(update={"skeleton": tuple(skeleton.tolist())})
 
     def most_likely(self, n: np.ndarray, y: np.ndarray) -> float:
         """The b that maximises the likelihood of the counts ``n``, ``y``, each (doses,), between -10 and 10.

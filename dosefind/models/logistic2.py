@@ -6,7 +6,7 @@ Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
@@ -141,6 +141,22 @@ class Logistic2(Curve):
         prior, rho = self._only, self._only.correlation
         log_alpha = logit(rate) - np.exp(prior.mean[1] + prior.sd[1] * rest[0]) * at
         return ((log_alpha - prior.mean[0]) / prior.sd[0] - rho * rest[0]) / (1 - rho**2) ** 0.5
+
+    def variants(self) -> Iterator[tuple[str, str, Self]]:
+        def changed(shift: float = 0.0, times: float = 1.0) -> Self:
+            priors = tuple(
+                one.model_copy(update={"mean": (one.mean[0] + shift, one.mean[1]), "sd": (one.sd[0] * times, one.sd[1] * times)})
+                for one in self.priors
+            )
+            return self.model_copy(update={"prior": priors})
+
+        for times in (0.5, 2.0):
+            yield "prior sd", f"x {times:g}", changed(times=times)
+        for shift in (-1.0, 1.0):
+            yield "prior mean of log alpha", f"{shift:+g}", changed(shift)
+        for dose in self.doses:
+            if dose != self.reference:
+                yield "reference dose", f"{dose:g}", self.model_copy(update={"reference": float(dose)})
 
     def sentences(self) -> list[str]:
         lines = [f"Two-parameter logistic curve, logit p = log alpha + beta log(dose / {self.reference:g})."]

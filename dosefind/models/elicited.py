@@ -1,0 +1,208 @@
+"""Priors of the two-parameter logistic curve from what a clinician can say of DLT rates.
+
+Quantiles of the DLT rate at two or more doses, or two bounds from which minimally informative quantiles at every dose follow:
+Neuenschwander, Branson and Gsponer (2008), Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230, section 3. Given log beta
+the logit of a rate is normal, so the distribution of a rate is a one-dimensional integral, and a prior is fitted in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import betaincinv, expit, logit, ndtr, ndtri
+
+from .._check import InputError, Problem, number, probability
+from .logistic2 import BivariateNormal, Logistic2
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ElicitedPrior", "minimally_informative_prior", "prior_from_quantiles"]
+
+# Nodes in log beta, in prior standard deviations.
+_Z = np.linspace(-8, 8, 193)
+_WEIGHT = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
+# Probabilities of the quantiles that a minimally informative prior is fitted to.
+_FITTED = (0.025, 0.5, 0.975)
+
+
+@dataclass(frozen=True)
+class ElicitedPrior:
+    """A prior fitted to what was said, and how well it fits.
+
+    Attributes
+    ----------
+    prior
+        The prior, for `Logistic2` or `BLRM`.
+    wanted
+        Rows of dose, probability and rate that were asked for.
+    got
+        The prior's rate at each of these probabilities, in their order.
+    """
+
+    prior: BivariateNormal
+    wanted: tuple[tuple[float, float, float], ...]
+    got: tuple[float, ...]
+
+    @property
+    def misfit(self) -> float:
+        """Largest difference between a rate asked for and the prior's."""
+        return float(max(abs(rate - got) for (_, _, rate), got in zip(self.wanted, self.got, strict=True)))
+
+    def table(self) -> pd.DataFrame:
+        """What was asked for beside what the prior gives."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.wanted, columns=["dose", "probability", "rate"])
+        return frame.assign(got=self.got)
+
+
+def prior_from_quantiles(
+    quantiles: Mapping[float, Mapping[float, float]], *, reference: float, correlation: float = 0.0
+) -> ElicitedPrior:
+    """Prior of (log alpha, log beta) with given quantiles of the DLT rate.
+
+    It is the least-squares fit to the rates. Two quantiles at each of two doses are as a rule met exactly, given the correlation;
+    how far it is off says ``misfit``.
+
+    Parameters
+    ----------
+    quantiles
+        From dose amount to quantiles there: from probability to DLT rate.
+    reference
+        Reference dose of the curve, in the same unit.
+    correlation
+        Correlation of log alpha and log beta.
+
+    Returns
+    -------
+    ElicitedPrior
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two doses or four quantiles, or they do not rise with probability and dose.
+
+    Examples
+    --------
+    >>> found = prior_from_quantiles({1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}, reference=3)
+    >>> [round(float(value), 2) for value in (*found.prior.mean, *found.prior.sd)]
+    [-1.5, -0.34, 0.86, 0.99]
+    >>> found.misfit < 1e-6
+    True
+    """
+    number("reference", reference, "a dose amount, above 0")
+    doses, wanted = _wanted(quantiles)
+    start = _start(wanted, reference)
+    bounds = ([-20, 0.01, -5, 0.01], [20, 10, 3, 10])
+    return _fitted(doses, reference, wanted, start, bounds, lambda x: _prior(x[0], x[1], x[2], x[3], correlation))
+
+
+def minimally_informative_prior(
+    doses: tuple[float, ...], *, reference: float, lowest: tuple[float, float], highest: tuple[float, float]
+) -> ElicitedPrior:
+    """Prior that says no more than two bounds.
+
+    At the lowest dose a rate that is probably not exceeded, at the highest one that is probably exceeded; each, with the least
+    informative beta distribution of one mode, gives a median, those of the doses between lie on a line (logit rate against
+    log dose), and the prior is fitted to the 2.5%, 50% and 97.5% quantiles of the least informative beta distributions with these
+    medians.
+
+    Parameters
+    ----------
+    doses
+        Dose amounts, strictly increasing, two at least.
+    reference
+        Reference dose of the curve, in the same unit.
+    lowest
+        A rate, and the probability that the DLT rate of the lowest dose is above it.
+    highest
+        A rate, and the probability that the DLT rate of the highest dose is below it.
+
+    Returns
+    -------
+    ElicitedPrior
+
+    Examples
+    --------
+    >>> found = minimally_informative_prior((1, 3, 5), reference=3, lowest=(0.4, 0.05), highest=(0.1, 0.05))
+    >>> round(found.misfit, 3)
+    0.013
+    """
+    if len(doses) < 2:
+        raise InputError(Problem("doses", doses, "must be two dose amounts at least"))
+    rates = []
+    for name, (rate, chance), below in (("lowest", lowest, False), ("highest", highest, True)):
+        probability(f"{name}[1]", rate)
+        probability(f"{name}[2]", chance)
+        a, b = _least_informative(rate, chance if below else 1 - chance)
+        rates.append(float(betaincinv(a, b, 0.5)))
+    if rates[0] >= rates[1]:
+        allowed = f"give medians of {rates[0]:.3g} at the lowest and {rates[1]:.3g} at the highest dose: these must rise"
+        raise InputError(Problem("lowest, highest", (lowest, highest), allowed))
+    at = np.log(np.array(doses, float))
+    medians = expit(np.interp(at, at[[0, -1]], logit(rates)))
+    betas = [_least_informative(rate, 0.5) for rate in medians]
+    wanted = tuple((float(d), p, float(betaincinv(a, b, p))) for d, (a, b) in zip(doses, betas, strict=True) for p in _FITTED)
+    start = np.append(_start(wanted, reference), 0.0)
+    bounds = ([-20, 0.01, -5, 0.01, -0.99], [20, 10, 3, 10, 0.99])
+    return _fitted(tuple(doses), reference, wanted, start, bounds, lambda x: _prior(*x))
+
+
+def _prior(log_alpha: float, sd_alpha: float, log_beta: float, sd_beta: float, correlation: float) -> BivariateNormal:
+    return BivariateNormal(mean=(log_alpha, log_beta), sd=(sd_alpha, sd_beta), correlation=correlation)
+
+
+def _least_informative(rate: float, chance: float) -> tuple[float, float]:
+    """The beta distribution, one of its parameters 1, that lies below ``rate`` with probability ``chance``."""
+    return (np.log(chance) / np.log(rate), 1.0) if rate > chance else (1.0, np.log1p(-chance) / np.log1p(-rate))
+
+
+def _wanted(quantiles: Mapping[float, Mapping[float, float]]) -> tuple[tuple[float, ...], tuple[tuple[float, float, float], ...]]:
+    """Doses, and rows of dose, probability and rate, checked."""
+    doses = tuple(sorted(number("dose of quantiles", dose, "a dose amount, above 0") for dose in quantiles))
+    rows = tuple((float(dose), float(p), float(quantiles[dose][p])) for dose in sorted(quantiles) for p in sorted(quantiles[dose]))
+    if len(doses) < 2 or doses[0] <= 0 or len(rows) < 4:
+        raise InputError(Problem("quantiles", quantiles, "must be quantiles at two doses at least, above 0, four in all"))
+    for dose, p, rate in rows:
+        probability(f"quantiles[{dose:g}]", p)
+        probability(f"quantiles[{dose:g}][{p:g}]", rate)
+    for one, other in ((one, other) for one in rows for other in rows):
+        rises = (one[0] == other[0] and one[1] < other[1]) or (one[1] == other[1] and one[0] < other[0])
+        if rises and one[2] >= other[2]:
+            allowed = f"must be above the {one[1]:g} quantile at dose {one[0]:g}, {one[2]:g}"
+            raise InputError(Problem(f"quantiles[{other[0]:g}][{other[1]:g}]", other[2], allowed))
+    return doses, rows
+
+
+def _start(wanted: tuple[tuple[float, float, float], ...], reference: float) -> np.ndarray:
+    """Means and standard deviations to begin from: a line through the rates' logits, and the spread of these."""
+    dose, p, rate = np.array(wanted).T
+    slope, level = np.polyfit(np.log(dose / reference), logit(rate), 1)
+    spread = np.std(logit(rate) - level - slope * np.log(dose / reference)) / max(np.std(ndtri(p)), 0.1)
+    return np.array([level, np.clip(spread, 0.1, 5), np.log(np.clip(slope, 0.1, 10)), 0.5])
+
+
+def _fitted(doses: tuple[float, ...], reference: float, wanted: Any, start: np.ndarray, bounds: Any, prior: Any) -> ElicitedPrior:
+    from scipy.optimize import least_squares
+
+    dose, p, rate = np.array(wanted).T
+    at = np.log(dose / reference)
+
+    def quantile(x: np.ndarray) -> np.ndarray:
+        curve = Logistic2(doses=doses, reference=reference, prior=prior(x.tolist()))
+        low, high = np.full(len(p), -30.0), np.full(len(p), 30.0)
+        for _ in range(50):
+            middle = (low + high) / 2
+            under = _WEIGHT @ ndtr(curve.bound(expit(middle), at, (_Z[:, None],))) < p
+            low, high = np.where(under, middle, low), np.where(under, high, middle)
+        return expit(low)
+
+    def difference(x: np.ndarray) -> np.ndarray:
+        return quantile(x) - rate
+
+    found = least_squares(difference, np.clip(start, *np.array(bounds) * 0.99), bounds=bounds, xtol=1e-10, ftol=1e-10)
+    return ElicitedPrior(prior(found.x.tolist()), tuple(wanted), tuple(quantile(found.x).tolist()))
