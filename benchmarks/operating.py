@@ -37,18 +37,10 @@ Fits
     parameter, against 4,096 intervals.
 """
 
-import os
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["MKL_NUM_THREADS"] = "1"
-os.environ["VECLIB_MAXIMUM_THREADS"] = "1"
-
 import argparse
 import functools
 import json
 import multiprocessing
-import platform
 import resource
 import sys
 import time
@@ -63,8 +55,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from dosefind import BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lattice, skeleton
-from dosefind.designs import Design
+from benchmarks.measure import load_average, machine, timed
+from dosefind import BLRM, BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lattice, skeleton
+from dosefind.designs import Design, blrm
 from dosefind.operating.simulation import simulated_figures
 from dosefind.operating.walk import DEFAULT_MEMORY, WalkTooLarge
 from dosefind.posterior.quadrature import HALF_WIDTH, Nodes, Quadrature
@@ -72,7 +65,7 @@ from dosefind.provenance import refuse_to_overwrite, versions, write_whole
 from dosefind.trial import COUNT
 
 TARGET, SEED = 0.30, 20240607
-DESIGNS = ("3+3", "crm-power", "crm-logistic", "boin")
+DESIGNS = ("3+3", "crm-power", "crm-logistic", "boin", "blrm")
 DOSES = (3, 5, 6, 8)
 PLANS = ((10, 3), (20, 3), (30, 1), (40, 1))
 TRUTHS = (1, 100, 10_000)
@@ -115,6 +108,10 @@ class Cell:
         shared |= {"target": TARGET, "cohort_size": self.size}
         if self.design == "boin":
             return BOIN(**shared)
+        if self.design == "blrm":
+            doses = tuple(2.0**level for level in range(self.doses))
+            prior = {"mean": (-2.2, 0.0), "sd": (2.0, 1.0)}
+            return BLRM(doses=doses, reference=doses[self.doses // 2], prior=prior, interval=(0.20, 0.40), **shared)
         model = self.design.removeprefix("crm-")
         prior_mtd = 2 if self.doses == 3 else 3
         rates = skeleton(0.05, target=TARGET, mtd_level=prior_mtd, n_doses=self.doses, model=model)
@@ -132,9 +129,12 @@ class Goal:
 
 
 SMALL = {name: Cell(name, 5, 10, 3) for name in DESIGNS[1:]}
-LARGE = {name: Cell(name, 6, 30, 1) for name in DESIGNS[1:]}
+LARGE = {name: Cell(name, 6, 30, 1) for name in DESIGNS[1:] if name != "blrm"}
 GOALS = (
-    *(Goal(f"5 doses, 10 cohorts of 3, {name}: walk", cell.name, "walk", 0.05) for name, cell in SMALL.items()),
+    *(
+        Goal(f"5 doses, 10 cohorts of 3, {name}: walk", cell.name, "walk", 1.0 if name == "blrm" else 0.05)
+        for name, cell in SMALL.items()
+    ),
     *(
         Goal(f"6 doses, 30 cohorts of 1, {name}: walk", cell.name, "walk", 3.0 if name == "boin" else 1.0)
         for name, cell in LARGE.items()
@@ -147,33 +147,6 @@ NEVER_REFUSED = {(goal.row, goal.figure) for goal in GOALS}
 
 
 # Measuring ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Seconds of every run of one thing, by the clock and by the processor."""
-
-    clock: list[float]
-    processor: list[float]
-
-    def record(self) -> dict[str, Any]:
-        middle = {"seconds": median(self.clock), "best_seconds": min(self.clock), "cpu_seconds": median(self.processor)}
-        return middle | {"runs": self.clock, "cpu_runs": self.processor}
-
-
-def timed(function: Callable[[], Any], at_least: int = 1, after_first: Callable[[], None] = lambda: None) -> tuple[Any, Runs]:
-    """Result and seconds of all runs: ``at_least`` so many, and three if the first is below a second."""
-    runs = Runs([], [])
-    result = None
-    while len(runs.clock) < max(at_least, 3 if runs.clock and runs.clock[0] < 1 else 1):
-        result = None  # lets go of the last result before the next is made
-        clock, processor = time.perf_counter(), time.process_time()
-        result = function()
-        runs.clock.append(time.perf_counter() - clock)
-        runs.processor.append(time.process_time() - processor)
-        if len(runs.clock) == 1:
-            after_first()
-    return result, runs
 
 
 def peak_resident() -> int:
@@ -228,12 +201,12 @@ class CountedFits:
         self.fits, self.seconds = 0, 0.0
         if isinstance(design, CRM):
             quadrature = design._decisive
-            self._expect = quadrature.expect
-            quadrature.expect = self  # type: ignore[method-assign]
+            self._settle = quadrature.settle
+            quadrature.settle = self  # type: ignore[method-assign]
 
-    def __call__(self, n: np.ndarray, y: np.ndarray, *settled: Any) -> Any:
+    def __call__(self, n: np.ndarray, y: np.ndarray, settled: Any) -> Any:
         start = time.perf_counter()
-        result = self._expect(n, y, *settled)
+        result = self._settle(n, y, settled)
         self.seconds += time.perf_counter() - start
         self.fits += len(n)
         return result
@@ -337,6 +310,7 @@ def run_cell(cell: Cell, expected: Estimate, memory_limit: int, quick: bool) -> 
     peaks: list[int] = [peak_resident()]
 
     def run() -> Lattice:
+        blrm._quadrature.cache_clear()
         design = cell.make()
         counts.append(CountedFits(design))
         return lattice(design, memory_limit=walk_limit)
@@ -349,6 +323,8 @@ def run_cell(cell: Cell, expected: Estimate, memory_limit: int, quick: bool) -> 
     row: dict[str, Any] = {"status": "done", "states": ends.walked, "ends": len(ends.n), "paths": float(ends.paths.sum())}
     row |= runs.record()
     row |= {"walk_peak_bytes": ends.peak_bytes, "process_peak_growth_bytes": peaks[1] - peaks[0], "process_peak_bytes": peaks[1]}
+    if np.isfinite(walked.margin):
+        row["margin"] = walked.margin
     if counts[0].fits:
         row["fits"] = counts[0].fits
         row["fits_per_second"] = median(count.fits / count.seconds for count in counts)
@@ -510,6 +486,9 @@ def print_cells(console: Console, rows: list[dict[str, Any]]) -> None:
             *(truths_text(row["truths"][str(count)]) for count in TRUTHS),
         )
     console.print(table)
+    if margins := {row["name"]: row["margin"] for row in rows if "margin" in row}:
+        text = ", ".join(f"{name} {margin:.1e}" for name, margin in margins.items())
+        console.print(f"Smallest distance of a P(overdose) from its limit, over all decisions: {text}")
 
 
 def print_fits(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -588,19 +567,6 @@ def print_goals(console: Console, verdicts: list[dict[str, Any]]) -> None:
 
 
 # The script -----------------------------------------------------------------------------------------------------------
-
-
-def machine() -> dict[str, Any]:
-    model = platform.processor()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    return {"platform": platform.platform(), "cpu": model, "cores": os.cpu_count(), "blas_threads": 1}
-
-
-def load_average() -> list[float]:
-    return [round(load, 2) for load in os.getloadavg()]
 
 
 def arguments() -> argparse.Namespace:
