@@ -45,6 +45,12 @@ class BivariateNormal(Settings):
             raise ValueError("must be standard deviations of at most 10, on the scale of logits")
         return value
 
+    @property
+    def factor(self) -> np.ndarray:
+        """The matrix that turns standard coordinates into deviations from the mean, ``(2, 2)``."""
+        rho = self.correlation
+        return np.array(self.sd)[:, None] * np.array([[(1 - rho**2) ** 0.5, rho], [0.0, 1.0]])
+
 
 class Logistic2(Curve):
     """Two-parameter logistic curve.
@@ -104,6 +110,46 @@ class Logistic2(Curve):
         return tuple((one.weight / total, self.model_copy(update={"prior": one})) for one in self.priors)
 
     @property
+    def pooled(self) -> Self:
+        if len(self.priors) == 1:
+            return self
+        weight, mean, factor = self._mixture
+        centre = weight @ mean
+        away = mean - centre
+        covariance = np.einsum("c,cij->ij", weight, factor @ factor.mT + away[:, :, None] * away[:, None, :])
+        sd = np.sqrt(np.diag(covariance))
+        correlation = float(covariance[0, 1] / sd.prod())
+        # The moments of components far apart may be wider than what a person may ask for: no checks.
+        prior = BivariateNormal.model_construct(mean=tuple(centre), sd=tuple(sd), correlation=correlation, weight=1.0)
+        return self.model_copy(update={"prior": prior})
+
+    @property
+    def _mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, means and factors of the priors that are mixed."""
+        weight = np.array([share for share, _ in self.components])
+        return weight, np.array([one.mean for one in self.priors]), np.array([one.factor for one in self.priors])
+
+    @property
+    def _standard_mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same in the standard coordinates of the pooled prior, in which each component is normal still."""
+        weight, mean, factor = self._mixture
+        pooled = self.pooled._only
+        back = np.linalg.inv(pooled.factor)
+        return weight, (mean - np.array(pooled.mean)) @ back.T, back @ factor
+
+    def starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        _, mean, factor = self._standard_mixture
+        part = np.arange(count) % len(mean)
+        return mean[part] + np.einsum("cij,cj->ci", factor[part], super().starts(count, rng))
+
+    def _standard(self, pm: Any) -> Any:
+        if len(self.priors) == 1:
+            return super()._standard(pm)
+        weight, mean, factor = self._standard_mixture
+        parts = pm.MvNormal.dist(mu=mean, cov=factor @ factor.mT)
+        return pm.Mixture("z", w=weight, comp_dists=parts, dims="coordinate")
+
+    @property
     def first_step(self) -> tuple[float, ...]:
         # A quarter on the scale of logits, and an eighth of the prior's own scale.
         sd, rho = self._only.sd, self._only.correlation
@@ -120,6 +166,11 @@ class Logistic2(Curve):
     def amount(self, coordinate: Any) -> Any:
         """The dose amount at a coordinate."""
         return self.reference * np.exp(coordinate)
+
+    def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
+        # A flat curve meets the rate further away than any dose could be.
+        with np.errstate(over="ignore"):
+            return (logit(rate) - theta[0]) * np.exp(-theta[1])
 
     @property
     def _only(self) -> BivariateNormal:
