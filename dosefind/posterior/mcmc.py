@@ -64,7 +64,7 @@ class NutsSettings:
     target_accept: float = 0.9
 
     def __post_init__(self) -> None:
-        whole("chains", self.chains, 1, 1000)
+        whole("chains", self.chains, 1, 100)
         whole("draws", self.draws, 10)
         whole("tune", self.tune, 100)
         probability("target_accept", self.target_accept)
