@@ -145,9 +145,22 @@ class Logistic2(Curve):
     def _standard(self, pm: Any) -> Any:
         if len(self.priors) == 1:
             return super()._standard(pm)
+        import pytensor.tensor as pt
+
         weight, mean, factor = self._standard_mixture
-        parts = pm.MvNormal.dist(mu=mean, cov=factor @ factor.mT)
-        return pm.Mixture("z", w=weight, comp_dists=parts, dims="coordinate")
+        back = np.linalg.inv(factor)
+        log_height = np.log(weight / np.abs(np.linalg.det(factor)) / (2 * np.pi))
+
+        # Written out: PyMC's multivariate normal calls LAPACK, which takes long to compile and which numba warns it cannot keep.
+        def log_density(z: Any) -> Any:
+            own = (back * (z - mean)[:, None, :]).sum(axis=-1)
+            return pm.math.logsumexp(log_height - (own**2).sum(axis=-1) / 2)
+
+        def draw(size: Any) -> Any:
+            part = pm.Categorical.dist(p=weight)
+            return pt.as_tensor(mean)[part] + (pt.as_tensor(factor)[part] * pm.Normal.dist(size=2)).sum(axis=-1)
+
+        return pm.CustomDist("z", dist=draw, logp=log_density, signature="->(k)", dims="coordinate")
 
     @property
     def first_step(self) -> tuple[float, ...]:
