@@ -24,6 +24,7 @@ __all__ = [
     "InputError",
     "Problem",
     "Settings",
+    "counts",
     "curve_values",
     "describe",
     "found_problems",
@@ -264,6 +265,33 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(Problem(name, value, f"must be one of {', '.join(map(repr, options))}{hint}"))
     return value
+
+
+def counts(n: Any, y: Any, n_doses: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return patients ``n`` and DLTs ``y`` of one data set as integer arrays ``(doses,)``.
+
+    Examples
+    --------
+    >>> counts([3, 3], [0, 4], 2)
+    Traceback (most recent call last):
+    dosefind._check.InputError: y = [0, 4]: must be at most the patients of the dose: level 2 has 3
+    """
+    n, y = _whole_numbers("n", n, n_doses), _whole_numbers("y", y, n_doses)
+    if np.any(y > n):
+        at = int(np.argmax(y > n))
+        raise InputError(Problem("y", y.tolist(), f"must be at most the patients of the dose: level {at + 1} has {n[at]}"))
+    return n, y
+
+
+def _whole_numbers(name: str, values: Any, n_doses: int) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(0)
+    if array.shape != (n_doses,) or array.dtype.kind not in "iu" or np.any(array < 0):
+        shown = array.tolist() if array.size else values
+        raise InputError(Problem(name, shown, f"must be {n_doses} whole numbers of at least 0, one a dose"))
+    return array.astype(np.int64)
 
 
 def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarray:

@@ -97,13 +97,14 @@ CRM = "designs/crm.py"
 BASE = "designs/base.py"
 CURVE = "models/base.py"
 LOGISTIC = "models/logistic.py"
+LOGISTIC2 = "models/logistic2.py"
 SKELETONS = "models/elicitation.py"
 MODEL_BASED = "designs/model_based.py"
 QUADRATURE = "posterior/quadrature.py"
 BLRM = "designs/blrm.py"
 EXACT = "posterior/exact.py"
-LOGISTIC2 = "models/logistic2.py"
 MIXTURE = "posterior/mixture.py"
+NUTS = "posterior/mcmc.py"
 SUMMARIES = "summaries.py"
 WALK = "operating/walk.py"
 LATTICE = "operating/lattice.py"
@@ -940,6 +941,77 @@ FAULTS = (
         "min(p.margin for p in parts)",
         "max(p.margin for p in parts)",
         "test_blrm.py::test_the_walk_tells_its_smallest_margin",
+    ),
+    # NUTS
+    Fault(
+        "PyMC's likelihood counts a patient with a DLT as one without, too",
+        CURVE,
+        "(n - y) * log_q",
+        "n * log_q",
+        "test_nuts.py::test_pymc_s_model_is_ours[power]",
+    ),
+    Fault(
+        "uniform prior not uniform in PyMC's model",
+        CURVE,
+        "0.5 * xp.erfc(-z[0] / 2**0.5)",
+        "0.5 * xp.erfc(-z[0])",
+        "test_nuts.py::test_pymc_s_model_is_ours[uniform]",
+    ),
+    Fault(
+        "components of a mixture weigh the same in PyMC's model",
+        LOGISTIC2,
+        "return weight, (mean - np.array(pooled.mean))",
+        "return weight * 0 + 1 / len(weight), (mean - np.array(pooled.mean))",
+        "test_nuts.py::test_pymc_s_model_is_ours[mixture]",
+    ),
+    Fault(
+        "chains all start in the first component",
+        LOGISTIC2,
+        "np.arange(count) % len(mean)",
+        "np.arange(count) * 0",
+        "test_nuts.py::test_chains_start_in_each_component_in_turn",
+    ),
+    Fault(
+        "continuous MTD on the wrong side of the reference",
+        LOGISTIC2,
+        "return (logit(rate) - theta[0]) * np.exp",
+        "return (theta[0] - logit(rate)) * np.exp",
+        "test_nuts.py::test_figures_follow_from_the_draws",
+    ),
+    Fault(
+        "a probability that no draw falls in has no error",
+        NUTS,
+        "np.fmax(error, (1 - 0.05 ** (1 / size)) / 3)",
+        "error",
+        "test_nuts.py::test_no_probability_is_without_error",
+    ),
+    Fault(
+        "draws taken for independent",
+        NUTS,
+        'mcse(draws, method="mean")',
+        "draws.std(axis=(0, 1)) / draws[..., 0].size ** 0.5",
+        "test_nuts.py::test_errors_are_monte_carlo_standard_errors",
+    ),
+    Fault(
+        "R-hat that is not a number passes",
+        NUTS,
+        'found["rhat"] <= LARGEST_RHAT',
+        'not found["rhat"] > LARGEST_RHAT',
+        "test_nuts.py::test_problems_in_words",
+    ),
+    Fault(
+        "divergences pass",
+        NUTS,
+        "self._divergences == 0",
+        "True",
+        "test_nuts.py::test_problems_in_words",
+    ),
+    Fault(
+        "MTD counts the doses above it",
+        NUTS,
+        "at_most[..., :-1] & ~at_most[..., 1:]",
+        "at_most[..., :-1]",
+        "test_nuts.py::test_figures_follow_from_the_draws",
     ),
     # Limits that all designs share
     Fault(

@@ -52,12 +52,19 @@ def test_imports_go_down(path):
 
 
 def test_every_dependency_has_its_reason():
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    # Extras add to what the package can do; those for tests and development do not.
+    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name not in ("test", "dev")}
+    declared = [*project["dependencies"], *(line for lines in extras.values() for line in lines)]
     names = {re.match(r"[\w-]+", line)[0] for line in declared}
     reasons = set(re.findall(r"^\| ([a-z0-9-]+) \| \S", MAP.split("## Dependencies")[1], re.MULTILINE)) - {"package"}
     assert names == reasons
     used = {name.split(".")[0] for path in MODULES for name in imported(path)} - set(sys.stdlib_module_names) - {"dosefind"}
     assert used <= names
+    # The row of an extra's package says which extra brings it.
+    for extra, lines in extras.items():
+        for line in lines:
+            assert re.search(rf"^\| {re.match(r'[\w-]+', line)[0]} \| extra `{extra}`: ", MAP, re.MULTILINE)
 
 
 def loaded_by(code):
@@ -74,6 +81,17 @@ def test_comparison_does_not_load_the_sampler():
     loaded = loaded_by(f"import dosefind as d; d.compare(d.load_protocol({str(ROOT / 'configs' / 'nct05962762.toml')!r}))")
     assert "xarray" in loaded
     assert not {"pymc", "arviz", "pytensor", "matplotlib"} & loaded
+
+
+def test_quadrature_does_not_load_the_sampler():
+    """Nor does the module of the sampler itself, before a model is made."""
+    loaded = loaded_by(
+        "import numpy as np; import dosefind.posterior.mcmc\n"
+        "from dosefind.models import Power; from dosefind.posterior.exact import ExactFit, ExactPosterior\n"
+        "ExactPosterior(ExactFit(Power(skeleton=(0.1, 0.3)), (0.3,)), np.array([3, 3]), np.array([0, 1])).quantiles((0.5,))"
+    )
+    assert "scipy" in loaded
+    assert not {"pymc", "arviz", "pytensor", "nutpie", "xarray", "pandas"} & loaded
 
 
 def test_public_face():

@@ -12,13 +12,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 from scipy.special import ndtr, ndtri
 
-from .._check import InputError, Problem, Settings, found_problems
+from .._check import InputError, Problem, Settings, counts, found_problems
+
+if TYPE_CHECKING:
+    from pymc import Model
 
 __all__ = ["Curve", "OneParameterCurve", "Positive", "Probability"]
 
@@ -81,6 +84,10 @@ class Curve(Settings, ABC):
         """The dose amount at a coordinate, of a curve on a dose scale."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
+    def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
+        """The coordinate at which the DLT probability is ``rate``, of a curve on a dose scale with parameters ``theta``."""
+        raise NotImplementedError(f"{self.title} is not on a dose scale")
+
     @property
     def n_parameters(self) -> int:
         return len(self.parameter_names)
@@ -94,10 +101,70 @@ class Curve(Settings, ABC):
     def variants(self) -> Iterator[tuple[str, str, Self]]:
         """Curves that differ in one assumption: what is varied, its value, the curve."""
 
+    @property
+    def pooled(self) -> Self:
+        """The curve whose one prior has the moments of the mixture; itself where the prior is no mixture."""
+        return self
+
     def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """log p and log(1 - p), each ``(nodes, doses)``, at standard coordinates ``z`` (nodes, parameters)."""
         theta = self.parameters(tuple(z.T[:, :, None]))
         return self.log_terms(theta, self.coordinates if doses is None else doses)
+
+    def to_pymc(self, n: Any, y: Any) -> Model:
+        """PyMC's own model of the curve and its data.
+
+        Its free variable is ``z``, the standard coordinates of the prior, so it is not centred. The parameters and the DLT
+        probabilities ``p`` follow from it; ``n`` and ``y`` are data that ``pymc.set_data`` replaces without compiling again;
+        ``dlts`` is observed, so PyMC gives its pointwise log-likelihood and its predictions.
+
+        Parameters
+        ----------
+        n, y
+            Patients and DLTs, one whole number a dose.
+
+        Raises
+        ------
+        InputError
+            If the counts are not those of this curve's doses.
+        """
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        n, y = counts(n, y, self.n_doses)
+        levels, pooled = np.arange(1, self.n_doses + 1), self.pooled
+        with pm.Model(coords={"dose": levels, "coordinate": np.arange(1, self.n_parameters + 1)}) as model:
+            treated, dlts = pm.Data("n", n, dims="dose"), pm.Data("y", y, dims="dose")
+            z = self._standard(pm)
+            theta = pooled.parameters(tuple(z[i] for i in range(self.n_parameters)), pt)
+            for name, value in zip(self.parameter_names, theta, strict=True):
+                pm.Deterministic(name, value)
+            log_p, log_q = pooled.log_terms(theta, self.coordinates, pt)
+            pm.Deterministic("p", pt.exp(log_p), dims="dose")
+            # PyMC's binomial takes p, whose logarithm is lost where p is next to 0 or 1.
+            pm.CustomDist("dlts", log_p, log_q, treated, dist=_binomial, logp=_log_binomial, observed=dlts, dims="dose")
+        return model
+
+    def starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draws from the prior in the standard coordinates of `pooled`, each component in turn, ``(count, parameters)``."""
+        return rng.normal(size=(count, self.n_parameters))
+
+    def _standard(self, pm: Any) -> Any:
+        """The prior of the standard coordinates of `pooled`, as a variable of the PyMC model that is being made."""
+        return pm.Normal("z", dims="coordinate")
+
+
+def _binomial(log_p: Any, log_q: Any, n: Any, size: Any) -> Any:
+    import pymc as pm
+
+    return pm.Binomial.dist(n=n, p=pm.math.exp(log_p), size=size)
+
+
+def _log_binomial(y: Any, log_p: Any, log_q: Any, n: Any) -> Any:
+    import pytensor.tensor as pt
+
+    gammaln: Any = pt.gammaln
+    return gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1) + y * log_p + (n - y) * log_q
 
 
 class OneParameterCurve(Curve):

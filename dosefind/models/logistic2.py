@@ -47,6 +47,12 @@ class BivariateNormal(Settings):
             raise ValueError("must be standard deviations of at most 10, on the scale of logits")
         return value
 
+    @property
+    def factor(self) -> np.ndarray:
+        """The matrix that turns standard coordinates into deviations from the mean, ``(2, 2)``."""
+        rho = self.correlation
+        return np.array(self.sd)[:, None] * np.array([[(1 - rho**2) ** 0.5, rho], [0.0, 1.0]])
+
 
 class Logistic2(Curve):
     """Two-parameter logistic curve.
@@ -106,6 +112,59 @@ class Logistic2(Curve):
         return tuple((one.weight / total, self.model_copy(update={"prior": one})) for one in self.priors)
 
     @property
+    def pooled(self) -> Self:
+        if len(self.priors) == 1:
+            return self
+        weight, mean, factor = self._mixture
+        centre = weight @ mean
+        away = mean - centre
+        covariance = np.einsum("c,cij->ij", weight, factor @ factor.mT + away[:, :, None] * away[:, None, :])
+        sd = np.sqrt(np.diag(covariance))
+        correlation = float(covariance[0, 1] / sd.prod())
+        # The moments of components far apart may be wider than what a person may ask for: no checks.
+        prior = BivariateNormal.model_construct(mean=tuple(centre), sd=tuple(sd), correlation=correlation, weight=1.0)
+        return self.model_copy(update={"prior": prior})
+
+    @property
+    def _mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, means and factors of the priors that are mixed."""
+        weight = np.array([share for share, _ in self.components])
+        return weight, np.array([one.mean for one in self.priors]), np.array([one.factor for one in self.priors])
+
+    @property
+    def _standard_mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same in the standard coordinates of the pooled prior, in which each component is normal still."""
+        weight, mean, factor = self._mixture
+        pooled = self.pooled._only
+        back = np.linalg.inv(pooled.factor)
+        return weight, (mean - np.array(pooled.mean)) @ back.T, back @ factor
+
+    def starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        _, mean, factor = self._standard_mixture
+        part = np.arange(count) % len(mean)
+        return mean[part] + np.einsum("cij,cj->ci", factor[part], super().starts(count, rng))
+
+    def _standard(self, pm: Any) -> Any:
+        if len(self.priors) == 1:
+            return super()._standard(pm)
+        import pytensor.tensor as pt
+
+        weight, mean, factor = self._standard_mixture
+        back = np.linalg.inv(factor)
+        log_height = np.log(weight / np.abs(np.linalg.det(factor)) / (2 * np.pi))
+
+        # Written out: PyMC's multivariate normal calls LAPACK, which takes long to compile and which numba warns it cannot keep.
+        def log_density(z: Any) -> Any:
+            own = (back * (z - mean)[:, None, :]).sum(axis=-1)
+            return pm.math.logsumexp(log_height - (own**2).sum(axis=-1) / 2)
+
+        def draw(size: Any) -> Any:
+            part = pm.Categorical.dist(p=weight)
+            return pt.as_tensor(mean)[part] + (pt.as_tensor(factor)[part] * pm.Normal.dist(size=2)).sum(axis=-1)
+
+        return pm.CustomDist("z", dist=draw, logp=log_density, signature="->(k)", dims="coordinate")
+
+    @property
     def first_step(self) -> tuple[float, ...]:
         # A quarter on the scale of logits, and an eighth of the prior's own scale.
         sd, rho = self._only.sd, self._only.correlation
@@ -122,6 +181,11 @@ class Logistic2(Curve):
     def amount(self, coordinate: Any) -> Any:
         """The dose amount at a coordinate."""
         return self.reference * np.exp(coordinate)
+
+    def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
+        # A flat curve meets the rate further away than any dose could be.
+        with np.errstate(over="ignore"):
+            return (logit(rate) - theta[0]) * np.exp(-theta[1])
 
     @property
     def _only(self) -> BivariateNormal:

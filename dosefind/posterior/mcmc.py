@@ -1,0 +1,386 @@
+"""The posterior by NUTS: draws from PyMC's model of a curve, every figure with its Monte Carlo standard error.
+
+Compiling a model takes a hundred times as long as sampling it, so `NutsFit` compiles once and puts each data set into what was
+compiled. It samples with nutpie where that is installed (the extra ``nuts``) and with PyMC's own NUTS otherwise; the diagnostics
+say which. Chains start at draws from the prior, one from each component of a mixture in turn, so that R-hat shows where they do
+not meet. The draws depend on the data, the seed and the settings, not on the number of threads or on what was sampled before.
+
+Nothing is raised where the draws cannot be trusted: `NutsPosterior.problems` says so in words, and the caller decides. No
+diagnostic sees a mode that every chain has left: for components of a mixture many standard deviations apart, quadrature is exact.
+
+To add a sampler, derive from `Sampler` and name it in `SAMPLERS`. PyMC, nutpie and ArviZ are imported where they are used.
+
+References: Hoffman and Gelman (2014), JMLR 15:1593-1623 (NUTS); Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021), Bayesian
+Analysis 16:667-718, doi:10.1214/20-BA1221 (R-hat, bulk and tail effective sample size).
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .._check import InputError, Problem, counts, one_of, probability, whole
+from ..models import Curve
+from .base import Figure, Posterior
+from .exact import FAR
+
+if TYPE_CHECKING:
+    from pymc import Model
+
+__all__ = ["SAMPLERS", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler"]
+
+# Beyond these, draws are not to be trusted: Vehtari et al. (2021), section 4.
+LARGEST_RHAT, LEAST_ESS = 1.01, 400
+# The largest seed that every sampler takes.
+LAST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class NutsSettings:
+    """How long and how carefully to sample.
+
+    Attributes
+    ----------
+    chains
+        Independent chains.
+    draws
+        Draws of each chain that are kept.
+    tune
+        Draws of each chain before these, for tuning; they are not kept.
+    target_accept
+        Mean acceptance rate that the step size is tuned to; nearer to 1 is slower and diverges less.
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    tune: int = 1000
+    target_accept: float = 0.9
+
+    def __post_init__(self) -> None:
+        whole("chains", self.chains, 1, 100)
+        whole("draws", self.draws, 10)
+        whole("tune", self.tune, 100)
+        probability("target_accept", self.target_accept)
+
+
+class Sampler(ABC):
+    """A sampler with a model that it has compiled.
+
+    Parameters
+    ----------
+    model
+        PyMC's model.
+    names
+        Variables of which draws are wanted.
+    settings
+        How long and how carefully to sample.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def __init__(self, model: Model, names: Sequence[str], settings: NutsSettings) -> None: ...
+
+    @abstractmethod
+    def sample(
+        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Draws of each variable, ``(chains, draws)`` and its own shape, and which draws diverged, ``(chains, draws)``.
+
+        Parameters
+        ----------
+        data
+            What replaces the data of the model, by name.
+        starts
+            Where each chain starts: of each free variable of the model ``(chains,)`` and its own shape.
+        seed
+            Whole number that the draws follow from.
+        """
+
+
+class Nutpie(Sampler):
+    """NUTS by nutpie."""
+
+    name: ClassVar[str] = "nutpie"
+
+    def __init__(self, model: Model, names: Sequence[str], settings: NutsSettings) -> None:
+        import nutpie
+
+        self.names, self.settings = names, settings
+        self.free = [variable.name for variable in model.free_RVs]
+        # A frozen model cannot be given other data.
+        self.compiled: Any = nutpie.compile_pymc_model(model, freeze_model=False, var_names=list(names))
+
+    def sample(
+        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        compiled = self.compiled.with_data(**data)
+        seeds = np.random.SeedSequence(seed).generate_state(self.settings.chains)
+        running = []
+        for chain, own_seed in enumerate(seeds):
+            start = np.concatenate([np.ravel(starts[name][chain]) for name in self.free])
+            running.append(self._run(replace(compiled, initial_point_func=lambda _, start=start: start), int(own_seed)))
+        traces = [one.wait().get_arrow_trace() for one in running]
+        draws = [self._stack([chains[0] for chains, _ in traces], name) for name in self.names]
+        return draws, self._stack([statistics[0] for _, statistics in traces], "diverging")
+
+    def _run(self, compiled: Any, seed: int) -> Any:
+        """A chain under way: nutpie gives no chain of several a start of its own."""
+        import nutpie
+
+        # Labelling the trace, and two dozen statistics that nobody asked for, would take half as long as sampling.
+        return nutpie.sample(
+            compiled,
+            draws=self.settings.draws,
+            tune=self.settings.tune,
+            target_accept=self.settings.target_accept,
+            # Correlated parameters give a third more effective draws with it, wide priors three times as many.
+            adaptation="low_rank",
+            chains=1,
+            cores=1,
+            seed=seed,
+            save_warmup=False,
+            progress_bar=False,
+            return_raw_trace=True,
+            blocking=False,
+        )
+
+    def _stack(self, batches: Sequence[Any], name: str) -> np.ndarray:
+        """One column of each chain's trace, without the tuning, which comes first where it was kept."""
+        shape = self.compiled.shapes.get(name, ())
+        columns = [batch.column(name) for batch in batches]
+        # Arrays are lists there, which have no array of their own.
+        values = [np.array(column.to_pylist()).reshape(-1, *shape) if shape else column.to_numpy() for column in columns]
+        return np.stack([one[-self.settings.draws :] for one in values])
+
+
+class OwnNuts(Sampler):
+    """PyMC's own NUTS."""
+
+    name: ClassVar[str] = "pymc"
+
+    def __init__(self, model: Model, names: Sequence[str], settings: NutsSettings) -> None:
+        import pymc as pm
+
+        self.model, self.names, self.settings = model, names, settings
+        with model:
+            self._step = pm.NUTS(target_accept=settings.target_accept)
+        # As it is before any tuning: each data set starts from here.
+        self._fresh = self._step.sampling_state
+
+    def sample(
+        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        import pymc as pm
+
+        self._step.sampling_state = self._fresh
+        settings = self.settings
+        with self.model, _without_messages("pymc"):
+            pm.set_data(dict(data))
+            trace = pm.sample(
+                draws=settings.draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                cores=1,
+                step=self._step,
+                nuts_sampler="pymc",
+                initvals=[{name: start[chain] for name, start in starts.items()} for chain in range(settings.chains)],
+                random_seed=seed,
+                var_names=list(self.names),
+                compute_convergence_checks=False,
+                progressbar=False,
+            )
+        return [trace["posterior"][name].to_numpy() for name in self.names], trace["sample_stats"]["diverging"].to_numpy()
+
+
+SAMPLERS: dict[str, type[Sampler]] = {sampler.name: sampler for sampler in (Nutpie, OwnNuts)}
+
+
+@contextmanager
+def _without_messages(logger: str) -> Iterator[None]:
+    """Silence what a logger says below a warning."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+class NutsFit:
+    """A curve's model, compiled once for any number of data sets.
+
+    Parameters
+    ----------
+    curve
+        The curve with its prior.
+    settings
+        How long and how carefully to sample.
+    sampler
+        "nutpie" or "pymc"; by default nutpie where it is installed.
+
+    Raises
+    ------
+    InputError
+        If the sampler is unknown or not installed.
+    """
+
+    def __init__(self, curve: Curve, settings: NutsSettings | None = None, *, sampler: str | None = None) -> None:
+        self.curve, self.settings = curve, settings or NutsSettings()
+        chosen = SAMPLERS[_installed(sampler)]
+        nobody = np.zeros(curve.n_doses, int)
+        self.sampler = chosen(curve.to_pymc(nobody, nobody), curve.parameter_names, self.settings)
+
+    def sample(self, n: Any, y: Any, seed: int) -> tuple[np.ndarray, int]:
+        """Draws of the parameters after one data set, ``(chains, draws, parameters)``, and how many of them diverged.
+
+        Parameters
+        ----------
+        n, y : (doses,) arrays
+            Patients and DLTs.
+        seed
+            Whole number that the draws follow from.
+        """
+        n, y = counts(n, y, self.curve.n_doses)
+        # Not the stream of the seed itself, of which a simulated data set may have been made.
+        rng = np.random.default_rng((whole("seed", seed, 0, LAST_SEED), 1))
+        starts = {"z": self.curve.starts(self.settings.chains, rng)}
+        draws, diverged = self.sampler.sample({"n": n, "y": y}, starts, seed)
+        return np.stack(draws, axis=-1), int(diverged.sum())
+
+
+def _installed(sampler: str | None) -> str:
+    nutpie = find_spec("nutpie") is not None
+    if sampler is None:
+        return "nutpie" if nutpie else "pymc"
+    if one_of("sampler", sampler, SAMPLERS) == "nutpie" and not nutpie:
+        raise InputError(Problem("sampler", sampler, "is not installed: pip install 'dosefind[nuts]', or take 'pymc'"))
+    return sampler
+
+
+class NutsPosterior(Posterior):
+    """The posterior after one data set, by NUTS.
+
+    An error is the Monte Carlo standard error of its figure. That of a probability is never below ``(1 - 0.05 ** (1 / ESS)) / 3``,
+    about 1 / ESS, with the smallest of the diagnostics' effective sample sizes: where none or all of the draws fall in, three
+    errors reach to the one-sided 95% binomial limit.
+
+    Parameters
+    ----------
+    fit
+        The curve's fit, which may be shared between data sets.
+    n, y : (doses,) arrays
+        Patients and DLTs.
+    seed
+        Whole number that the draws follow from.
+    """
+
+    engine: ClassVar[str] = "nuts"
+    samples: ClassVar[bool] = True
+
+    def __init__(self, fit: NutsFit, n: Any, y: Any, seed: int) -> None:
+        self.fit, self.curve, self.seed = fit, fit.curve, seed
+        self.n, self.y = counts(n, y, fit.curve.n_doses)
+        self._theta, self._divergences = fit.sample(self.n, self.y, seed)
+
+    def moments(self) -> tuple[Figure, Figure]:
+        return _mean_and_sd(self._p)
+
+    def parameters(self) -> tuple[Figure, Figure]:
+        return _mean_and_sd(self._theta)
+
+    def below(self, rate: float) -> Figure:
+        return self._chance(self._p < rate)
+
+    def mtd(self, target: float) -> Figure:
+        # Draw by draw, which gives each level an error of its own.
+        at_most = np.pad(self._p <= target, ((0, 0), (0, 0), (1, 1)), constant_values=((0, 0), (0, 0), (True, False)))
+        return self._chance(at_most[..., :-1] & ~at_most[..., 1:])
+
+    def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
+        return np.quantile(self._p, probabilities, axis=(0, 1)).T
+
+    def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
+        at = self.curve.coordinate_of(target, tuple(np.moveaxis(self._theta, -1, 0)))
+        found = np.quantile(np.clip(at, -FAR, FAR), probabilities)
+        return np.where(found <= -FAR, 0.0, np.where(found >= FAR, np.inf, self.curve.amount(found)))
+
+    def draws(self, count: int) -> np.ndarray:
+        """Draws of the parameters, equally spaced in each chain; all of them where ``count`` is larger."""
+        chains, draws, _ = self._theta.shape
+        kept = min(draws, max(1, round(whole("count", count, 1) / chains)))
+        return self._theta[:, np.arange(kept) * draws // kept]
+
+    def diagnostics(self) -> dict[str, Any]:
+        """The largest R-hat and the smallest bulk and tail effective sample size of the parameters and of each dose's DLT
+        probability; the divergences after tuning; the settings, the seed and the sampler.
+        """
+        return {
+            **self._convergence,
+            "divergences": self._divergences,
+            **asdict(self.fit.settings),
+            "seed": self.seed,
+            "sampler": self.fit.sampler.name,
+        }
+
+    def problems(self) -> list[str]:
+        """What speaks against trusting the draws, in words; nothing does where it is empty."""
+        found = self._convergence
+        # Written so that a figure that is not a number counts as a problem.
+        said = {
+            f"R-hat is {found['rhat']:.3f}, not at most {LARGEST_RHAT}: the chains do not agree": found["rhat"] <= LARGEST_RHAT,
+            f"the bulk effective sample size is {found['ess_bulk']:.0f}, below {LEAST_ESS}": found["ess_bulk"] >= LEAST_ESS,
+            f"the tail effective sample size is {found['ess_tail']:.0f}, below {LEAST_ESS}": found["ess_tail"] >= LEAST_ESS,
+            f"draws that diverged: {self._divergences}": self._divergences == 0,
+        }
+        return [words for words, passed in said.items() if not passed]
+
+    @cached_property
+    def _log_terms(self) -> tuple[np.ndarray, np.ndarray]:
+        theta = tuple(np.moveaxis(self._theta, -1, 0)[..., None])
+        return self.curve.pooled.log_terms(theta, self.curve.coordinates)
+
+    @cached_property
+    def _p(self) -> np.ndarray:
+        return np.exp(self._log_terms[0])
+
+    @cached_property
+    def _convergence(self) -> dict[str, float]:
+        from arviz import ess, rhat  # pyright: ignore[reportPrivateImportUsage]
+
+        # Ranks are the same for a probability and its logit, which does not stop at 1.
+        watched = np.concatenate([self._theta, self._log_terms[0] - self._log_terms[1]], axis=-1)
+        # One chain is judged by its halves.
+        chains = watched if len(watched) > 1 else np.stack(np.array_split(watched[0, : watched.shape[1] // 2 * 2], 2))
+        return {
+            "rhat": float(np.max(rhat(chains))),
+            "ess_bulk": float(np.min(ess(watched, method="bulk"))),
+            "ess_tail": float(np.min(ess(watched, method="tail", prob=(0.05, 0.95)))),
+        }
+
+    def _chance(self, inside: np.ndarray) -> Figure:
+        """The share of draws ``(chains, draws, k)`` that fall in."""
+        value, error = _mean(inside.astype(float))
+        size = min(self._convergence["ess_bulk"], self._convergence["ess_tail"])
+        return Figure(value, np.fmax(error, (1 - 0.05 ** (1 / size)) / 3))
+
+
+def _mean(draws: np.ndarray) -> Figure:
+    from arviz import mcse  # pyright: ignore[reportPrivateImportUsage]
+
+    return Figure(draws.mean(axis=(0, 1)), mcse(draws, method="mean"))
+
+
+def _mean_and_sd(draws: np.ndarray) -> tuple[Figure, Figure]:
+    from arviz import mcse  # pyright: ignore[reportPrivateImportUsage]
+
+    return _mean(draws), Figure(draws.std(axis=(0, 1), ddof=1), mcse(draws, method="sd"))
