@@ -128,12 +128,24 @@ def compare(
     help="CSV of counts, a row a cohort: level (or dose), n, dlts; in place of --outcomes.",
 )
 @click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
+@click.option(
+    "--engine",
+    type=click.Choice(["quadrature", "nuts"]),
+    default="quadrature",
+    show_default=True,
+    help="Exact integration, or sampling by PyMC (compiles for a quarter of a minute).",
+)
+@click.option(
+    "--draws", type=click.IntRange(min=10), help="Draws of each of four chains, with --engine nuts only.  [default: 1000]"
+)
 @_common
 def analyze(
     config: Path,
     outcomes: str | None,
     data: Path | None,
     curve: str | None,
+    engine: Any,
+    draws: int | None,
     as_json: bool,
     seed: int,
     out: Path | None,
@@ -148,9 +160,13 @@ def analyze(
         provenance.refuse_to_overwrite(out, provenance.file_names("analyze"), force)
     if outcomes is not None and data is not None:
         raise click.UsageError("--outcomes and --data exclude each other.")
+    if draws is not None and engine == "quadrature":
+        raise click.UsageError("--draws has no effect with quadrature: add --engine nuts, or leave it out.")
     protocol = load_protocol(config)
     cohorts = read_counts(data, protocol.doses.amounts) if data is not None else outcomes or ""
-    found = tasks.analyze(protocol, cohorts, curve=curve)
+    found = tasks.analyze(
+        protocol, cohorts, curve=curve, engine=engine, draws=draws or 1000, seed=seed, say=lambda words: click.echo(words, err=True)
+    )
     summary = found.summary.assign_attrs(seed=seed)
     if out is not None:
         _say_saved(out, provenance.save_dataset(summary, out, "analyze", found.tree(seed=seed)))

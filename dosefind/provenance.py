@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,33 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["as_json", "file_names", "refuse_to_overwrite", "save_dataset", "save_table", "versions", "write_whole"]
+__all__ = [
+    "as_json",
+    "file_names",
+    "refuse_to_overwrite",
+    "sampler_versions",
+    "save_dataset",
+    "save_table",
+    "versions",
+    "write_whole",
+]
 
+_SAMPLING = ("pymc", "pytensor", "nutpie", "arviz")
 _PACKAGES = ("numpy", "scipy", "xarray", "pandas")
 
 
 def versions() -> dict[str, str]:
     """Versions that a result depends on."""
     return {"dosefind": __version__, "python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def sampler_versions() -> dict[str, str]:
+    """Versions that draws depend on besides; without those that are not installed."""
+    found = {}
+    for name in _SAMPLING:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def refuse_to_overwrite(folder: Path, names: list[str], force: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class Recommendation:
         return "none" if self.level is None else str(self.level)
 
 
-def recommended(n: np.ndarray, p_over: Figure, limit: float) -> Recommendation:
+def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[str] = ()) -> Recommendation:
     """The RP2D by the toxicity rule: the highest tried dose whose P(over) is below the limit.
 
     Parameters
@@ -93,7 +94,11 @@ def recommended(n: np.ndarray, p_over: Figure, limit: float) -> Recommendation:
         Probability that each dose overdoses.
     limit
         The limit.
+    problems
+        What speaks against trusting the probabilities: no dose is named while there is any.
     """
+    if problems:
+        return Recommendation(None, f"none can be named, as the draws cannot be trusted: {'; '.join(problems)}", True)
     tried = np.flatnonzero(n > 0)
     safe = tried[p_over.value[tried] < limit]
     undecided = bool(np.any(np.abs(p_over.value[tried] - limit) <= 3 * p_over.error[tried]))
@@ -161,7 +166,7 @@ def summary(
     figures = _by_dose(now, interval) | {"mtd": now.mtd(target)}
     prior = _by_dose(before, interval) | {"mtd": before.mtd(target)}
     quantiles = now.quantiles(QUANTILES)
-    rp2d = recommended(now.n, figures["p_over"], limit)
+    rp2d = recommended(now.n, figures["p_over"], limit, now.problems())
     parameters = dict(zip(("parameter_mean", "parameter_sd"), now.parameters(), strict=True))
     at = {name: "mtd_level" if name == "mtd" else "dose" for name in figures} | dict.fromkeys(parameters, "parameter")
     data: dict[str, Any] = {name: (at[name], figure.value) for name, figure in (figures | parameters).items()}
@@ -190,7 +195,8 @@ def summary(
         "rp2d_reason": rp2d.reason,
         "undecided": int(rp2d.undecided),
     }
-    return result.assign_attrs(attrs | {"engine": now.engine, **now.diagnostics()})
+    made = {"engine": now.engine, "problems": json.dumps(now.problems()), **now.diagnostics()}
+    return result.assign_attrs(attrs | made)
 
 
 def _by_dose(posterior: Posterior, interval: tuple[float, float]) -> dict[str, Figure]:
@@ -200,7 +206,7 @@ def _by_dose(posterior: Posterior, interval: tuple[float, float]) -> dict[str, F
     return {"mean": mean, "sd": sd, "p_under": low, "p_target": inside, "p_over": Figure(1 - high.value, high.error)}
 
 
-def conclusion(design: Design, state: States, now: Posterior) -> np.ndarray:
+def conclusion(design: Design, state: States, now: Posterior) -> Figure:
     """What a design will name as MTD at the end of the trial, given the data now.
 
     Every way in which the trial can go on is walked. Given the curve, a state that it can end in has a probability that the
@@ -218,28 +224,31 @@ def conclusion(design: Design, state: States, now: Posterior) -> np.ndarray:
 
     Returns
     -------
-    (choices,) array
-        Probability of none, then of each level.
+    Figure
+        Probability of none, then of each level, ``(choices,)``.
     """
     doses = now.curve.n_doses
     walked = Lattice(design, doses, walk(design, doses, begin=state))
-    if isinstance(now, ExactPosterior):
-        log_evidence = now.fit.expect(walked.ends.n, walked.ends.y, _ENDS)[2]
-        weight = walked.ends.ways * np.exp(log_evidence - now.log_evidence)
-    else:
-        weight = _mean_over_draws(walked, state, now)
-    if abs(weight.sum() - 1) > 1e-3:
+    if not isinstance(now, ExactPosterior):
+        return _mean_over_draws(walked, state, now)
+    log_evidence = now.fit.expect(walked.ends.n, walked.ends.y, _ENDS)[2]
+    weight = walked.ends.ways * np.exp(log_evidence - now.log_evidence)
+    amiss = abs(weight.sum() - 1)
+    if amiss > 1e-3:
         raise ArithmeticError(f"the ways to end the trial have a probability of {weight.sum():.6f}, not 1")
-    return np.bincount(walked.trials.choice + 1, weight / weight.sum(), doses + 1)
+    return Figure(np.bincount(walked.trials.choice + 1, weight / weight.sum(), doses + 1), np.full(doses + 1, amiss))
 
 
-def _mean_over_draws(walked: Lattice, state: States, now: Posterior) -> np.ndarray:
-    """Mean over draws of each ended state's probability, ``(ends,)``."""
+def _mean_over_draws(walked: Lattice, state: States, now: Posterior) -> Figure:
+    """Mean over draws of the probability of each choice, and its Monte Carlo standard error."""
     ends = walked.ends
     future = Lattice(walked.design, walked.n_doses, replace(ends, n=ends.n - state.n, y=ends.y - state.y))
+    named = np.eye(walked.n_doses + 1)[walked.trials.choice + 1]
     p = probabilities(now.curve, now.draws(_DRAWS)).reshape(-1, walked.n_doses)
     blocks = np.array_split(p, max(1, len(p) * len(ends.n) // 2**22))
-    return sum((future.probabilities(block).sum(axis=1) for block in blocks), np.zeros(len(ends.n))) / len(p)
+    chances = np.concatenate([future.probabilities(block).T @ named for block in blocks])
+    # The smallest effective sample size of any parameter stands for that of every choice.
+    return Figure(chances.mean(axis=0), chances.std(axis=0) / now.diagnostics()["ess_bulk"] ** 0.5)
 
 
 def probabilities(curve: Curve, draws: np.ndarray) -> np.ndarray:

@@ -185,7 +185,7 @@ def analysis(found: xr.Dataset) -> Group:
         *_mtd_amount(values, unit),
         Text("\nRP2D", "bold"),
         _indented(f"{_level(attrs['rp2d'])}: {attrs['rp2d_reason']}."),
-        *([_indented("Undecided: a probability lies within three errors of the limit.")] if attrs["undecided"] else []),
+        *_undecided(attrs),
         _by_curve(values),
         *([Text("\nWhere the prior decides", "bold"), *warnings] if warnings else []),
         "",
@@ -220,7 +220,19 @@ _ANALYSED = {
 def _engine(attrs: dict[str, Any]) -> str:
     if "largest_error" in attrs:
         return f"quadrature (largest error {attrs['largest_error']:.0e})"
-    return f"{attrs['engine']} (\u00b1 is one Monte Carlo standard error)"
+    diagnosed = (
+        f"{attrs['chains']} chains of {attrs['draws']} draws by {attrs['sampler']}, R-hat at most {attrs['rhat']:.3f}, effective "
+        f"sample size at least {attrs['ess_bulk']:.0f} (bulk) and {attrs['ess_tail']:.0f} (tail), "
+        f"{attrs['divergences']} divergences"
+    )
+    return f"NUTS ({diagnosed}; \u00b1 is one Monte Carlo standard error)"
+
+
+def _undecided(attrs: dict[str, Any]) -> list[Text]:
+    """What keeps the RP2D from being decided."""
+    if not attrs["undecided"] or json.loads(attrs["problems"]):
+        return []
+    return [_indented("Undecided: a probability lies within three of its errors of the limit; more draws (--draws) would decide.")]
 
 
 def _level(label: str) -> str:
@@ -319,7 +331,7 @@ def _conclusion(values: dict[str, Any]) -> Table:
     for label in values["choice"]:
         table.add_column(str(label), justify="right")
     for d, name in enumerate(values["design"]):
-        table.add_row(str(name), *(f"{100 * p:.1f}" for p in values["conclusion"][d]))
+        table.add_row(str(name), *(_share(values, "conclusion", (d, k)) for k in range(len(values["choice"]))))
     return table
 
 

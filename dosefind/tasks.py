@@ -26,7 +26,7 @@ from .operating.walk import DEFAULT_MEMORY
 from .posterior.base import Figure, Posterior
 from .posterior.exact import ExactPosterior, exact_fit
 from .protocol import Assumption, Protocol
-from .provenance import versions
+from .provenance import sampler_versions, versions
 from .summaries import DEFINITIONS as SUMMARY_DEFINITIONS
 from .summaries import conclusion, mtd_labels, probabilities, recommended, summary, upper_limit
 from .trial import Cohort, States, choice_labels, parse_outcomes
@@ -380,7 +380,10 @@ def analyze(
     outcomes: str | Sequence[Cohort] = "",
     *,
     curve: str | None = None,
-    engine: Literal["quadrature"] = "quadrature",
+    engine: Literal["quadrature", "nuts"] = "quadrature",
+    draws: int = 1000,
+    seed: int = 1,
+    say: Callable[[str], None] | None = None,
 ) -> Analysis:
     """Posterior of the dose-toxicity curve, of the MTD and of the RP2D, given the data so far.
 
@@ -393,7 +396,12 @@ def analyze(
     curve
         Name of one of the protocol's curves; the first by default.
     engine
-        "quadrature": exact.
+        "quadrature": exact. "nuts": sampled by PyMC, four chains, every figure with its Monte Carlo standard error
+        (``<name>_se``); with diagnostics, and no RP2D where these fail. The comparison of curves is by quadrature all the same.
+    draws, seed
+        Draws of each chain and seed, for "nuts".
+    say
+        Called with what is being done, where it takes long.
 
     Returns
     -------
@@ -416,18 +424,22 @@ def analyze(
     >>> found.summary.p_over.round(3).values
     array([0.003, 0.029, 0.216])
     """
-    one_of("engine", engine, ("quadrature",))
+    one_of("engine", engine, ("quadrature", "nuts"))
+    whole("draws", draws, 10, 1_000_000)
+    whole("seed", seed, 0, 2**32 - 1)
     curves, chosen, cohorts = _chosen(protocol, outcomes, curve)
     designs = build_designs(protocol)
     # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
     states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
     state = next(iter(states.values()))
     n, y = state.n[0].astype(int), state.y[0].astype(int)
-    now = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
-    before = _posterior(protocol, curves[chosen], 0 * n, 0 * y)
+    by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
+    now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
+    if engine == "nuts":
+        now, before = _sampled(curves[chosen], n, y, draws, seed, say or (lambda _: None))
     target = protocol.target
     result = summary(
-        now[chosen],
+        now,
         before,
         target=target.rate,
         interval=target.interval,
@@ -435,18 +447,20 @@ def analyze(
         amounts=protocol.doses.amounts,
         unit=protocol.doses.unit,
     )
-    below = {name: one.below(target.interval[1]) for name, one in now.items()}
+    below = {name: one.below(target.interval[1]) for name, one in by_curve.items()}
     over = {name: Figure(1 - figure.value, figure.error) for name, figure in below.items()}
     rp2d = {name: recommended(n, figure, protocol.rp2d.limit).label for name, figure in over.items()}
-    ends = [conclusion(design, states[name], now[chosen]) for name, design in designs.items()]
+    ends = [conclusion(design, states[name], now) for name, design in designs.items()]
     said = SUMMARY_DEFINITIONS
+    if now.samples:
+        result["conclusion_se"] = (("design", "choice"), np.array([figure.error for figure in ends]))
     result = result.assign(
-        conclusion=(("design", "choice"), np.array(ends), {"definition": said["conclusion"]}),
+        conclusion=(("design", "choice"), np.array([figure.value for figure in ends]), {"definition": said["conclusion"]}),
         p_over_by_curve=(("curve", "dose"), np.array([figure.value for figure in over.values()]), {"definition": said["p_over"]}),
         rp2d_by_curve=("curve", list(rp2d.values()), {"definition": "RP2D by the same rule under each curve"}),
     ).assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     made = {
-        "method": "exact",
+        "method": "sampled" if now.samples else "exact",
         "curve_used": chosen,
         "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
         "outcomes": _notation(cohorts),
@@ -456,7 +470,26 @@ def analyze(
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
         "warnings": json.dumps(_where_the_prior_decides(result, rp2d, chosen)),
     }
-    return Analysis(result.assign_attrs(made | stamp(protocol)), now[chosen], before)
+    if now.samples:
+        made["sampler_versions"] = json.dumps(sampler_versions())
+    return Analysis(result.assign_attrs(made | stamp(protocol)), now, before)
+
+
+def _sampled(
+    curve: Curve, n: np.ndarray, y: np.ndarray, draws: int, seed: int, say: Callable[[str], None]
+) -> tuple[Posterior, Posterior]:
+    """Posterior and prior by NUTS."""
+    from time import perf_counter
+
+    from .posterior.mcmc import NutsPosterior, NutsSettings, nuts_fit
+
+    say("compiling the model, which takes longer than sampling it")
+    start = perf_counter()
+    fit = nuts_fit(curve, NutsSettings(draws=draws))  # type: ignore[arg-type]
+    compiled = perf_counter()
+    found = NutsPosterior(fit, n, y, seed), NutsPosterior(fit, 0 * n, 0 * y, seed)
+    say(f"compiled in {compiled - start:.1f} s, sampled in {perf_counter() - compiled:.1f} s by {fit.sampler.name}")
+    return found
 
 
 def sensitivity(protocol: Protocol, outcomes: str | Sequence[Cohort] = "", *, curve: str | None = None) -> pd.DataFrame:

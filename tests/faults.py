@@ -942,6 +942,13 @@ FAULTS = (
         "max(p.margin for p in parts)",
         "test_blrm.py::test_the_walk_tells_its_smallest_margin",
     ),
+    Fault(
+        "RP2D named from draws that cannot be trusted",
+        SUMMARIES,
+        "    if problems:",
+        "    if False:",
+        "test_analyze.py::test_no_rp2d_from_draws_that_cannot_be_trusted",
+    ),
     # NUTS
     Fault(
         "PyMC's likelihood counts a patient with a DLT as one without, too",

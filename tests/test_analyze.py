@@ -222,3 +222,41 @@ def test_same_bits_each_time():
 def test_order_of_cohorts_is_of_no_account_to_the_curve(protocol, curve):
     one, other = (dsf.analyze(protocol, outcomes, curve=curve).summary for outcomes in ("1NNN 2NNT", "2NNT 1NNN"))
     np.testing.assert_array_equal(one["mean"], other["mean"])
+
+
+@pytest.mark.slow
+def test_by_sampling(protocol, tmp_path):
+    """NUTS gives the summary that quadrature gives, within its own standard errors, with diagnostics."""
+    said = []
+    outcomes = "1NNN 2NNN 3NNT"
+    exact, sampled = (dsf.analyze(protocol, outcomes, engine=engine, say=said.append) for engine in ("quadrature", "nuts"))
+    assert [words.split()[0] for words in said] == ["compiling", "compiled"]
+    ours, theirs = sampled.summary, exact.summary
+    assert {name.removesuffix("_se") for name in ours if str(name).endswith("_se")} == {
+        "mean", "sd", "p_under", "p_target", "p_over", "mtd", "parameter_mean", "parameter_sd", "conclusion"
+    }  # fmt: skip
+    for name in ("mean", "p_under", "p_target", "p_over", "mtd", "conclusion", "parameter_mean"):
+        # Six standard errors; 1e-5 where the figure is exact but for the evidence of an ended trial.
+        apart = np.abs(ours[name] - theirs[name]) / (ours[f"{name}_se"] + 1e-5)
+        assert float(apart.max()) < 6, name
+    assert (ours.attrs["method"], ours.attrs["rp2d"], json.loads(ours.attrs["problems"])) == ("sampled", "3", [])
+    assert ours.attrs["rhat"] < 1.01
+    assert set(json.loads(ours.attrs["sampler_versions"])) >= {"pymc", "pytensor", "arviz"}
+    tree = sampled.tree(draws=400)
+    assert tree["posterior/p"].shape == (4, 100, 3)
+    again = dsf.analyze(protocol, outcomes, engine="nuts").summary
+    xr.testing.assert_identical(again, ours)
+    other = dsf.analyze(protocol, outcomes, engine="nuts", seed=2).summary
+    assert not np.array_equal(other["mean"], ours["mean"])
+    # So few draws cannot be trusted, and no dose is named from them.
+    few = dsf.analyze(protocol, outcomes, engine="nuts", draws=20).summary.attrs
+    assert (few["rp2d"], few["undecided"]) == ("none", 1)
+    assert "the draws cannot be trusted" in few["rp2d_reason"]
+
+
+def test_no_rp2d_from_draws_that_cannot_be_trusted():
+    sure = Figure(np.array([0.01, 0.02]), np.full(2, 1e-3))
+    found = recommended(np.array([3, 3]), sure, 0.25, ["R-hat is 1.200"])
+    assert (found.level, found.undecided) == (None, True)
+    assert "R-hat is 1.200" in found.reason
+    assert recommended(np.array([3, 3]), sure, 0.25).level == 2

@@ -794,6 +794,8 @@ def test_counts_that_cannot_be_read(tmp_path):
     ("words", "said"),
     [
         (("--outcomes", "1NNN", "--data", "x.csv"), "--outcomes and --data exclude each other"),
+        (("--draws", "100"), "--draws has no effect with quadrature"),
+        (("--engine", "nut"), "'--engine': 'nut' is not one of 'quadrature', 'nuts'"),
         (("--curve", "bion"), "dosefind: error: curve = 'bion': must be one of 'logistic-2', 'logistic-2-tight', 'power'"),
         (("--outcomes", "4NNN"), "level of cohort 1 = 4: must be a whole number from 1 to 3"),
     ],

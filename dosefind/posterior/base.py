@@ -69,6 +69,10 @@ class Posterior(ABC):
     def diagnostics(self) -> dict[str, Any]:
         """How far the figures can be trusted: name to number."""
 
+    def problems(self) -> list[str]:
+        """What speaks against trusting the figures, in words; nothing where it is empty."""
+        return []
+
     def mtd(self, target: float) -> Figure:
         """Posterior of the MTD as a partition, ``(doses + 1,)``.
 

@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,7 +35,7 @@ from .exact import FAR
 if TYPE_CHECKING:
     from pymc import Model
 
-__all__ = ["SAMPLERS", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler"]
+__all__ = ["SAMPLERS", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
 
 # Beyond these, draws are not to be trusted: Vehtari et al. (2021), section 4.
 LARGEST_RHAT, LEAST_ESS = 1.01, 400
@@ -256,6 +256,12 @@ class NutsFit:
         starts = {"z": self.curve.starts(self.settings.chains, rng)}
         draws, diverged = self.sampler.sample({"n": n, "y": y}, starts, seed)
         return np.stack(draws, axis=-1), int(diverged.sum())
+
+
+@lru_cache(maxsize=8)
+def nuts_fit(curve: Curve, settings: NutsSettings) -> NutsFit:
+    """A fit that is kept, as compiling takes so much longer than sampling."""
+    return NutsFit(curve, settings)
 
 
 def _installed(sampler: str | None) -> str:
