@@ -53,6 +53,23 @@ _config = click.argument("config", type=click.Path(path_type=Path))
 _design = click.option("--design", required=True, metavar="NAME", help="Name of one of the config's designs.")
 
 
+_outcomes = click.option("--outcomes", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
+_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="CSV of counts instead: level (or dose), n, dlts; a row a cohort, in the order of treatment.",
+)
+
+
+def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
+    """The outcomes, from the notation or from a table of counts."""
+    from .intake import read_counts
+
+    if outcomes is not None and data is not None:
+        raise click.UsageError("--outcomes and --data exclude each other.")
+    return read_counts(data, protocol.doses.amounts) if data is not None else outcomes or ""
+
+
 def _common(command: Callable[..., None]) -> Callable[..., None]:
     """Options that every command has."""
     for option in (
@@ -154,18 +171,20 @@ def analyze(
     """Posterior of the DLT rates, the MTD and the RP2D, and what the trial will conclude."""
     from . import provenance, tasks
     from .config import load_protocol
-    from .intake import read_counts
 
     if out is not None:
         provenance.refuse_to_overwrite(out, provenance.file_names("analyze"), force)
-    if outcomes is not None and data is not None:
-        raise click.UsageError("--outcomes and --data exclude each other.")
     if draws is not None and engine == "quadrature":
         raise click.UsageError("--draws has no effect with quadrature: add --engine nuts, or leave it out.")
     protocol = load_protocol(config)
-    cohorts = read_counts(data, protocol.doses.amounts) if data is not None else outcomes or ""
     found = tasks.analyze(
-        protocol, cohorts, curve=curve, engine=engine, draws=draws or 1000, seed=seed, say=lambda words: click.echo(words, err=True)
+        protocol,
+        _given(outcomes, data, protocol),
+        curve=curve,
+        engine=engine,
+        draws=draws or 1000,
+        seed=seed,
+        say=lambda words: click.echo(words, err=True),
     )
     summary = found.summary.assign_attrs(seed=seed)
     if out is not None:
@@ -180,18 +199,28 @@ def analyze(
 
 @main.command()
 @_config
-@click.option("--outcomes", default="", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
+@_outcomes
+@_data
 @click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
 @_common
-def sensitivity(config: Path, outcomes: str, curve: str | None, as_json: bool, seed: int, out: Path | None, force: bool) -> None:
-    """What RP2D, MTD and P(over) hang on besides the data: curve, target, prior, reference dose."""
+def sensitivity(
+    config: Path,
+    outcomes: str | None,
+    data: Path | None,
+    curve: str | None,
+    as_json: bool,
+    seed: int,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """What RP2D, MTD and P(over) hang on besides the data: curve, prior, reference dose, target, limits."""
     from . import tasks
 
     _tabulate(
         config,
         None,
         "sensitivity",
-        lambda protocol: tasks.sensitivity(protocol, outcomes, curve=curve),
+        lambda protocol: tasks.sensitivity(protocol, _given(outcomes, data, protocol), curve=curve),
         "Sensitivity of the posterior",
         as_json,
         seed,

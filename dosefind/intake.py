@@ -19,7 +19,7 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
     Parameters
     ----------
     path
-        A CSV file with the columns ``level`` (from 1) or ``dose`` (an amount of the protocol), ``n`` and ``dlts``.
+        A CSV file with the columns ``level`` (from 1) or ``dose`` (an amount of the protocol) or both, ``n`` and ``dlts``.
     amounts
         The protocol's dose amounts, lowest first.
 
@@ -62,7 +62,10 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
 
 def _cohort(row: dict[str, str], by: str, amounts: tuple[float, ...]) -> Cohort:
     n = _whole(row, "n", 1, 1000)
-    return Cohort(_whole(row, "level", 1, len(amounts)) if by == "level" else _level(row, amounts), n, _whole(row, "dlts", 0, n))
+    level = _whole(row, "level", 1, len(amounts)) if by == "level" else _level(row, amounts)
+    if by == "level" and row.get("dose") and _level(row, amounts) != level:
+        raise InputError(Problem("dose", row["dose"], f"contradicts level = {level}, which is dose {amounts[level - 1]:g}"))
+    return Cohort(level, n, _whole(row, "dlts", 0, n))
 
 
 def _level(row: dict[str, str], amounts: tuple[float, ...]) -> int:

@@ -30,6 +30,8 @@ __all__ = [
     "write_whole",
 ]
 
+# What each row of a CSV says of where it comes from.
+_STAMPED = ("config", "config_sha256", "outcomes", "curve_used", "rp2d", "method", "seed", "versions")
 _SAMPLING = ("pymc", "pytensor", "nutpie", "arviz")
 _PACKAGES = ("numpy", "scipy", "xarray", "pandas")
 
@@ -158,7 +160,7 @@ def _tidy(result: xr.Dataset) -> pd.DataFrame:
 
 def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> None:
     """CSV whose every row says where it comes from, and whose text no spreadsheet takes for a formula."""
-    stamped = table.assign(**{key: stamp[key] for key in ("config", "config_sha256", "method", "seed", "versions") if key in stamp})
+    stamped = table.assign(**{key: stamp[key] for key in _STAMPED if key in stamp})
     text = stamped.select_dtypes(["object", "string"]).columns
     stamped[text] = stamped[text].map(_harmless)
     stamped.columns = [_harmless(column) for column in stamped.columns]

@@ -56,6 +56,9 @@ DEFINITIONS = {
     "mtd": "posterior probability that the MTD lies there: below the lowest level, at a level, at the top level or above",
     "prior_mtd": "the same before any data",
     "mtd_amount": "quantile of the dose at which the DLT rate is the target",
+    "parameter_mean": "posterior mean of the parameter",
+    "parameter_sd": "posterior standard deviation of the parameter",
+    "conclusion_not_reached": "probability that the design names the top dose and would have gone on to a higher one",
     "conclusion": "probability that the design names the dose as MTD at the planned end, given the data now",
 }
 
@@ -226,25 +229,25 @@ def conclusion(design: Design, state: States, now: Posterior) -> Figure:
     Returns
     -------
     Figure
-        Probability of none, then of each level, ``(choices,)``.
+        Probability of none, of each level, and of the top level with the MTD not reached, ``(choices + 1,)``.
     """
     doses = now.curve.n_doses
     walked = Lattice(design, doses, walk(design, doses, begin=state))
+    named = np.column_stack([np.eye(doses + 1)[walked.trials.choice + 1], walked.trials.not_reached])
     if not isinstance(now, ExactPosterior):
-        return _mean_over_draws(walked, state, now)
+        return _mean_over_draws(walked, named, state, now)
     log_evidence = now.fit.expect(walked.ends.n, walked.ends.y, _ENDS)[2]
     weight = walked.ends.ways * np.exp(log_evidence - now.log_evidence)
     amiss = abs(weight.sum() - 1)
     if amiss > 1e-3:
         raise ArithmeticError(f"the ways to end the trial have a probability of {weight.sum():.6f}, not 1")
-    return Figure(np.bincount(walked.trials.choice + 1, weight / weight.sum(), doses + 1), np.full(doses + 1, amiss))
+    return Figure(weight @ named / weight.sum(), np.full(doses + 2, amiss))
 
 
-def _mean_over_draws(walked: Lattice, state: States, now: Posterior) -> Figure:
-    """Mean over draws of the probability of each choice, and its Monte Carlo standard error."""
+def _mean_over_draws(walked: Lattice, named: np.ndarray, state: States, now: Posterior) -> Figure:
+    """Mean over draws of the probability of each column of ``named`` (ends, columns), and its Monte Carlo standard error."""
     ends = walked.ends
     future = Lattice(walked.design, walked.n_doses, replace(ends, n=ends.n - state.n, y=ends.y - state.y))
-    named = np.eye(walked.n_doses + 1)[walked.trials.choice + 1]
     p = probabilities(now.curve, now.draws(_DRAWS)).reshape(-1, walked.n_doses)
     blocks = np.array_split(p, max(1, len(p) * len(ends.n) // 2**22))
     chances = np.concatenate([future.probabilities(block).T @ named for block in blocks])

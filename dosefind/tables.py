@@ -187,10 +187,11 @@ def analysis(found: xr.Dataset) -> Group:
         _indented(f"{_level(attrs['rp2d'])}: {attrs['rp2d_reason']}."),
         *_undecided(attrs),
         _by_curve(values),
-        *([Text("\nWhere the prior decides", "bold"), *warnings] if warnings else []),
+        *([Text("\nTo bear in mind", "bold"), *warnings] if warnings else []),
         "",
         _folded("What the trial will name as MTD at its planned end, given the data now: probability (%)", style="bold"),
         _conclusion(values),
+        *_deviations(json.loads(attrs["deviations"]), len(values["design"])),
         Text("\nCurves", "bold"),
     ]
     for name, sentences in json.loads(attrs["curve_rules"]).items():
@@ -214,6 +215,7 @@ _ANALYSED = {
     "prior_effective_n": "prior is worth",
     "upper_limit": "limit alone",
     "mtd": "MTD",
+    "conclusion_not_reached": "not reached",
 }
 
 
@@ -226,6 +228,15 @@ def _engine(attrs: dict[str, Any]) -> str:
         f"{attrs['divergences']} divergences"
     )
     return f"NUTS ({diagnosed}; \u00b1 is one Monte Carlo standard error)"
+
+
+def _deviations(by_design: dict[str, list[str]], designs: int) -> list[Text]:
+    """Where the data are not those of a trial that followed the designs, what is said of every one said once."""
+    named: dict[str, list[str]] = {}
+    for name, texts in by_design.items():
+        for text in texts:
+            named.setdefault(text, []).append(name)
+    return [_indented(f"{'every design' if len(names) == designs else ', '.join(names)}: {text}.") for text, names in named.items()]
 
 
 def _undecided(attrs: dict[str, Any]) -> list[Text]:
@@ -282,7 +293,7 @@ def _prior_beside(values: dict[str, Any]) -> Table:
         table.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
         shares = (f"{100 * values[name][d]:.1f}" for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
-        worth, limit = f"{values['prior_effective_n'][d]:.1f}", f"{100 * values['upper_limit'][d]:.0f}"
+        worth, limit = f"{values['prior_effective_n'][d]:.1f}", f"{100 * values['upper_limit'][d]:.0f}" if values["n"][d] else "-"
         table.add_row(str(level), *shares, worth, str(values["n"][d]), limit)
     return table
 
@@ -328,10 +339,11 @@ def _by_curve(values: dict[str, Any]) -> Table:
 def _conclusion(values: dict[str, Any]) -> Table:
     table = _table()
     table.add_column("design")
-    for label in values["choice"]:
+    for label in (*values["choice"], "not reached"):
         table.add_column(str(label), justify="right")
     for d, name in enumerate(values["design"]):
-        table.add_row(str(name), *(_share(values, "conclusion", (d, k)) for k in range(len(values["choice"]))))
+        named = (_share(values, "conclusion", (d, k)) for k in range(len(values["choice"])))
+        table.add_row(str(name), *named, _share(values, "conclusion_not_reached", d))
     return table
 
 

@@ -113,6 +113,22 @@ def test_conclusion_of_a_trial_that_is_over(protocol):
     np.testing.assert_allclose(found.sum("choice"), 1, rtol=0, atol=1e-9)
 
 
+def test_what_does_not_follow_a_design_is_said(protocol):
+    found = dsf.analyze(protocol, "1TTT 1NNN").summary.attrs
+    assert json.loads(found["deviations"])["3+3"] == ["the design had stopped after cohort 1 (no_dose)"]
+    text = run("analyze", str(CONFIG), "--outcomes", "1NNNN 2NNN").stdout
+    assert "every design: cohort 1 had 4 patients" in text
+    assert json.loads(dsf.analyze(protocol, "1NNN 2NNN").summary.attrs["deviations"]) == {}
+
+
+def test_not_reached_is_part_of_the_top_dose(protocol):
+    found = dsf.analyze(protocol, "1NNN 2NNN").summary
+    assert np.all(found.conclusion_not_reached <= found.conclusion.sel(choice="3") + 1e-12)
+    assert np.all(found.conclusion_not_reached > 0)
+    # The 3+3 never names a top dose that it would go beyond otherwise.
+    np.testing.assert_allclose(found.conclusion_not_reached.sel(design="3+3"), found.conclusion.sel(design="3+3", choice="3"))
+
+
 def test_before_any_data_posterior_and_prior_are_one(protocol):
     found = dsf.analyze(protocol).summary
     for name in ("mean", "p_over", "mtd"):
@@ -128,6 +144,8 @@ def test_no_dlt_at_all(protocol, outcomes):
     assert np.all(found.p_over < found.prior_p_over)
     assert np.all(np.diff(found["mean"]) > 0)
     said = " ".join(json.loads(found.attrs["warnings"]))
+    assert f"No DLT has been seen in {found.n.sum().item()} patients: the data alone give no MTD" in said
+    assert "own patients alone allow DLT rates up to" in said
     treated = {cohort.level for cohort in parse_outcomes(outcomes)}
     for level in (1, 2, 3):
         assert (f"At level {level} nobody was treated" in said) == (level not in treated)
@@ -233,7 +251,8 @@ def test_by_sampling(protocol, tmp_path):
     assert [words.split()[0] for words in said] == ["compiling", "compiled"]
     ours, theirs = sampled.summary, exact.summary
     assert {name.removesuffix("_se") for name in ours if str(name).endswith("_se")} == {
-        "mean", "sd", "p_under", "p_target", "p_over", "mtd", "parameter_mean", "parameter_sd", "conclusion"
+        "mean", "sd", "p_under", "p_target", "p_over", "mtd", "parameter_mean", "parameter_sd", "conclusion",
+        "conclusion_not_reached",
     }  # fmt: skip
     for name in ("mean", "p_under", "p_target", "p_over", "mtd", "conclusion", "parameter_mean"):
         # Six standard errors; 1e-5 where the figure is exact but for the evidence of an ended trial.

@@ -773,6 +773,7 @@ def test_an_interrupted_write_leaves_everything_as_it_was(there, error, status, 
         ("level,n,dlts\n1,3.5,0\n", "row 2.n = '3.5': must be a whole number from 1 to 1000"),
         ("dose,n,dlts\n2,3,0\n", "row 2.dose = '2': must be one of the protocol's doses: 1, 3, 5"),
         ("dose,n,dlts\n=1+2,3,0\n", "row 2.dose = '=1+2': must be one of the protocol's doses: 1, 3, 5"),
+        ("level,dose,n,dlts\n1,1,3,0\n2,5,6,1\n", "row 3.dose = '5': contradicts level = 2, which is dose 3"),
         ("level,n,dlts\n1,3,x\n2,3,y\n", "row 2.dlts = 'x': must be a whole number from 0 to 3\n  row 3.dlts = 'y': ..."),
     ],
 )

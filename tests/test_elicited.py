@@ -108,7 +108,8 @@ def test_sensitivity_varies_one_thing_at_a_time():
     assert first.mtd == base.mtd_level.values[base.mtd.values.argmax()]
     counts = table.varied.value_counts().to_dict()
     assert counts == {
-        "as analysed": 1, "curve": 2, "target": 3, "prior sd": 2, "prior mean of log alpha": 2, "reference dose": 2
+        "as analysed": 1, "curve": 2, "target": 3, "prior sd": 2, "mean log alpha": 2, "reference dose": 2, "overdose from": 2,
+        "RP2D limit": 2,
     }  # fmt: skip
     for name in build_curves(protocol):
         row = table[(table.varied == "curve") & (table.value == name)]
@@ -118,9 +119,22 @@ def test_sensitivity_varies_one_thing_at_a_time():
     # Another target moves the MTD, not the overdoses; a higher prior mean makes every dose more toxic.
     targets = table[table.varied == "target"]
     np.testing.assert_allclose(targets[over].astype(float), np.tile(base.p_over, (3, 1)), rtol=0, atol=1e-9)
-    low, high = table[table.varied == "prior mean of log alpha"][over].astype(float).values
+    low, high = table[table.varied == "mean log alpha"][over].astype(float).values
     assert np.all(low < base.p_over)
     assert np.all(base.p_over < high)
+
+
+def test_sensitivity_says_what_moves_the_rp2d():
+    table = dsf.sensitivity(dsf.load_protocol(CONFIG), "1NNN 2NNN 3NNT")
+    note = table.attrs["note"]
+    moved = table[table.rp2d != table.rp2d[0]]
+    assert len(moved) > 0
+    for row in moved.itertuples():
+        assert f"{row.varied} {row.value} (to {row.rp2d})" in note
+    # The limit and the rate from which a dose overdoses move the decision as they must.
+    by = {(row.varied, row.value): row for row in table.itertuples()}
+    assert by["RP2D limit", "0.15"].rp2d < by["RP2D limit", "0.35"].rp2d or by["RP2D limit", "0.15"].rp2d == table.rp2d[0]
+    assert by["overdose from", "0.28"].over_3 > table.over_3[0] > by["overdose from", "0.38"].over_3
 
 
 def test_sensitivity_of_a_one_parameter_curve():

@@ -217,7 +217,7 @@ class Logistic2(Curve):
         for times in (0.5, 2.0):
             yield "prior sd", f"x {times:g}", changed(times=times)
         for shift in (-1.0, 1.0):
-            yield "prior mean of log alpha", f"{shift:+g}", changed(shift)
+            yield "mean log alpha", f"{shift:+g}", changed(shift)
         for dose in self.doses:
             if dose != self.reference:
                 yield "reference dose", f"{dose:g}", self.model_copy(update={"reference": float(dose)})

@@ -1,0 +1,359 @@
+"""The posterior of a trial, and what it hangs on besides the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .._check import MISSING, InputError, Problem, of_type, one_of, whole
+from ..config import build_curves, build_designs
+from ..designs import Design
+from ..models import Curve
+from ..posterior.base import Figure, Posterior
+from ..posterior.exact import ExactPosterior, exact_fit
+from ..protocol import Protocol
+from ..provenance import sampler_versions
+from ..summaries import DEFINITIONS, conclusion, mtd_labels, probabilities, recommended, summary, upper_limit
+from ..trial import Cohort, States, choice_labels
+from .stamps import stamp
+from .steps import cohorts_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Analysis", "analyze", "sensitivity"]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The posterior of a trial, summarised.
+
+    Attributes
+    ----------
+    summary
+        Labelled figures, see `analyze`.
+    posterior, prior
+        The posterior and the prior that they come from.
+    """
+
+    summary: xr.Dataset
+    posterior: Posterior
+    prior: Posterior
+
+    def tree(self, draws: int = 4000, seed: int = 1) -> xr.DataTree:
+        """Summary at the root, and the groups that ArviZ knows: draws of parameters and DLT rates a posteriori and a priori, DLTs
+        predicted in as many patients, and the data.
+
+        Parameters
+        ----------
+        draws
+            About how many draws.
+        seed
+            Seed of the predicted DLTs.
+        """
+        import xarray as xr
+
+        rng = np.random.default_rng(seed)
+        counts = {"n": ("dose", self.posterior.n), "y": ("dose", self.posterior.y)}
+        groups = {"/": self.summary, "/observed_data": xr.Dataset(counts, {"dose": self.summary["dose"].values})}
+        for name, one in (("posterior", self.posterior), ("prior", self.prior)):
+            theta = one.draws(draws)
+            p = probabilities(one.curve, theta)
+            axes = {"chain": np.arange(theta.shape[0]), "draw": np.arange(theta.shape[1])}
+            values = {key: (("chain", "draw"), theta[..., i]) for i, key in enumerate(one.curve.parameter_names)}
+            dose = {"dose": self.summary["dose"].values}
+            groups[f"/{name}"] = xr.Dataset(values | {"p": (("chain", "draw", "dose"), p)}, axes | dose)
+            predicted = rng.binomial(self.posterior.n, p)
+            groups[f"/{name}_predictive"] = xr.Dataset({"y": (("chain", "draw", "dose"), predicted)}, axes | dose)
+        return xr.DataTree.from_dict(groups)
+
+    def __repr__(self) -> str:
+        made = self.summary.attrs
+        return f"Analysis of {made['protocol']} after {made['outcomes'] or 'no data'}: RP2D {made['rp2d']}, {made['rp2d_reason']}"
+
+    def _repr_html_(self) -> str:
+        return self.summary._repr_html_()
+
+
+def analyze(
+    protocol: Protocol,
+    outcomes: str | Sequence[Cohort] = "",
+    *,
+    curve: str | None = None,
+    engine: Literal["quadrature", "nuts"] = "quadrature",
+    draws: int = 1000,
+    seed: int = 1,
+    say: Callable[[str], None] | None = None,
+) -> Analysis:
+    """Posterior of the dose-toxicity curve, of the MTD and of the RP2D, given the data so far.
+
+    Parameters
+    ----------
+    protocol
+        The protocol, from `load_protocol`.
+    outcomes
+        Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
+    curve
+        Name of one of the protocol's curves; the first by default.
+    engine
+        "quadrature": exact. "nuts": sampled by PyMC, four chains, every figure with its Monte Carlo standard error
+        (``<name>_se``); with diagnostics, and no RP2D where these fail. The comparison of curves is by quadrature all the same.
+    draws, seed
+        Draws of each chain and seed, for "nuts".
+    say
+        Called with what is being done, where it takes long.
+
+    Returns
+    -------
+    Analysis
+        Its ``summary`` has figures over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
+        above the target interval, the same a priori, what the prior is worth), the posterior of the MTD (``mtd_level``) and, for
+        curves on a dose scale, quantiles of the MTD as a dose; the RP2D with its reason; what each design will conclude
+        (``conclusion``); the RP2D and P(over) by each of the protocol's curves; attributes as those of `compare`. Each
+        variable's ``definition`` says what it is, and ``warnings`` (JSON) where the prior decides.
+
+    Raises
+    ------
+    InputError
+        If the protocol has no curves, the name is not among them, or the outcomes cannot be read.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> found = analyze(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+    >>> found.summary.p_over.round(3).values
+    array([0.003, 0.029, 0.216])
+    """
+    one_of("engine", engine, ("quadrature", "nuts"))
+    whole("draws", draws, 10, 1_000_000)
+    whole("seed", seed, 0, 2**32 - 1)
+    curves, chosen, cohorts = _chosen(protocol, outcomes, curve)
+    designs = build_designs(protocol)
+    # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
+    states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
+    state = next(iter(states.values()))
+    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
+    now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
+    if engine == "nuts":
+        now, before = _sampled(curves[chosen], n, y, draws, seed, say or (lambda _: None))
+    target = protocol.target
+    result = summary(
+        now,
+        before,
+        target=target.rate,
+        interval=target.interval,
+        limit=protocol.rp2d.limit,
+        amounts=protocol.doses.amounts,
+        unit=protocol.doses.unit,
+    )
+    result = result.assign(_under_each_curve(protocol, by_curve, n)).assign(_conclusions(designs, states, now))
+    result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
+    deviations = {name: design.deviations(cohorts, protocol.n_doses) for name, design in designs.items()}
+    made = {
+        "method": "sampled" if now.samples else "exact",
+        "curve_used": chosen,
+        "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
+        "outcomes": _notation(cohorts),
+        "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
+        "target": target.rate,
+        "interval": list(target.interval),
+        "rp2d_limit": protocol.rp2d.limit,
+        "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
+        "warnings": json.dumps(_warnings(result, chosen, protocol)),
+    }
+    if now.samples:
+        made["sampler_versions"] = json.dumps(sampler_versions())
+    return Analysis(result.assign_attrs(made | stamp(protocol)), now, before)
+
+
+def _under_each_curve(protocol: Protocol, by_curve: Mapping[str, ExactPosterior], n: np.ndarray) -> dict[str, Any]:
+    """P(over) and RP2D by each of the protocol's curves."""
+    over = [_over(one, protocol.target.interval[1]) for one in by_curve.values()]
+    rp2d = [recommended(n, figure, protocol.rp2d.limit).label for figure in over]
+    p_over = np.array([figure.value for figure in over])
+    return {
+        "p_over_by_curve": (("curve", "dose"), p_over, {"definition": f"{DEFINITIONS['p_over']}, by quadrature"}),
+        "rp2d_by_curve": ("curve", rp2d, {"definition": "RP2D by the same rule under each curve"}),
+    }
+
+
+def _over(posterior: Posterior, high: float) -> Figure:
+    below = posterior.below(high)
+    return Figure(1 - below.value, below.error)
+
+
+def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], now: Posterior) -> dict[str, Any]:
+    """What each design will name in the end."""
+    ends = [conclusion(design, states[name], now) for name, design in designs.items()]
+    found: dict[str, Any] = {}
+    for suffix, figures in (("", [figure.value for figure in ends]), ("_se", [figure.error for figure in ends])):
+        if not suffix or now.samples:
+            array = np.array(figures)
+            found[f"conclusion{suffix}"] = (("design", "choice"), array[:, :-1])
+            found[f"conclusion_not_reached{suffix}"] = ("design", array[:, -1])
+    for name in ("conclusion", "conclusion_not_reached"):
+        found[name] = (*found[name], {"definition": DEFINITIONS[name]})
+    return found
+
+
+def _sampled(
+    curve: Curve, n: np.ndarray, y: np.ndarray, draws: int, seed: int, say: Callable[[str], None]
+) -> tuple[Posterior, Posterior]:
+    """Posterior and prior by NUTS."""
+    from time import perf_counter
+
+    from ..posterior.mcmc import NutsPosterior, NutsSettings, nuts_fit
+
+    say("compiling the model, which takes longer than sampling it")
+    start = perf_counter()
+    fit = nuts_fit(curve, NutsSettings(draws=draws))  # type: ignore[arg-type]
+    compiled = perf_counter()
+    found = NutsPosterior(fit, n, y, seed), NutsPosterior(fit, 0 * n, 0 * y, seed)
+    say(f"compiled in {compiled - start:.1f} s, sampled in {perf_counter() - compiled:.1f} s by {fit.sampler.name}")
+    return found
+
+
+def sensitivity(protocol: Protocol, outcomes: str | Sequence[Cohort] = "", *, curve: str | None = None) -> pd.DataFrame:
+    """What the answer hangs on besides the data: one row a change, everything else as in `analyze`.
+
+    Parameters
+    ----------
+    protocol, outcomes, curve
+        As for `analyze`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What is ``varied`` (the curve, the prior's standard deviations and means, the skeleton, the reference dose, the target,
+        the rate from which a dose overdoses, the limit of the RP2D) and its ``value``; the ``rp2d``; the most probable ``mtd``
+        and its probability ``p_mtd``; and P(over) at each level, ``over_1``, ... ``attrs["note"]`` says what is counted as
+        over, and which changes move the RP2D.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> table = sensitivity(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+    >>> table[["varied", "value", "rp2d"]].head(3)
+                varied             value rp2d
+    0      as analysed        logistic-2    3
+    1            curve  logistic-2-tight    3
+    2            curve             power    3
+    """
+    import pandas as pd
+
+    curves, chosen, cohorts = _chosen(protocol, outcomes, curve)
+    state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
+    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    labels = mtd_labels(protocol.n_doses)
+    rows = []
+    for varied, value, case in _variants(protocol, curves, chosen):
+        found = ExactPosterior(exact_fit(case.curve, tuple({case.high, case.target})), n, y)  # type: ignore[arg-type]
+        over, mtd = _over(found, case.high), found.mtd(case.target).value
+        row = {"varied": varied, "value": value, "rp2d": recommended(n, over, case.limit).label}
+        row |= {"mtd": labels[int(mtd.argmax())], "p_mtd": round(float(mtd.max()), 12)}
+        rows.append(row | {f"over_{level}": float(p) for level, p in enumerate(over.value, start=1)})
+    table = pd.DataFrame(rows)
+    first = rows[0]["rp2d"]
+    flips = [f"{row['varied']} {row['value']} (to {row['rp2d']})" for row in rows if row["rp2d"] != first]
+    base = _Case(curves[chosen], protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
+    table.attrs["outcomes"] = _notation(cohorts)
+    table.attrs["note"] = (
+        f"After {_notation(cohorts) or 'no data'}. over_k: probability that the DLT rate at level k is {base.high:g} or more; "
+        f"RP2D: the highest dose tried whose over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
+        f"the target {base.target:g}; each unless varied. A reference dose is varied with the prior's numbers kept. "
+        f"The RP2D, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
+    )
+    return table
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What an answer hangs on besides the data: curve, target, least overdose, limit on P(over)."""
+
+    curve: Curve
+    target: float
+    high: float
+    limit: float
+
+
+def _variants(protocol: Protocol, curves: Mapping[str, Curve], chosen: str) -> Iterator[tuple[str, str, _Case]]:
+    """What is varied, its value, and the case."""
+    base = _Case(curves[chosen], protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
+    yield "as analysed", chosen, base
+    for name, other in curves.items():
+        if name != chosen:
+            yield "curve", name, replace(base, curve=other)
+    for varied, value, other in base.curve.variants():
+        yield varied, value, replace(base, curve=other)
+    for rate in protocol.target.sensitivity:
+        yield "target", f"{rate:g}", replace(base, target=rate)
+    for name, value, least, most in (("overdose from", base.high, 0.05, 0.95), ("RP2D limit", base.limit, 0.05, 0.95)):
+        for step in (-_STEPS[name], _STEPS[name]):
+            varied = round(value + step, 6)
+            if least <= varied <= most:
+                yield name, f"{varied:g}", replace(base, **{"high" if name == "overdose from" else "limit": varied})
+
+
+# By how much these are varied.
+_STEPS = {"overdose from": 0.05, "RP2D limit": 0.10}
+
+
+def _chosen(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[dict[str, Curve], str, list[Cohort]]:
+    """The protocol's curves, the name of the one to analyse with, and the cohorts."""
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    curves = build_curves(protocol)
+    if not curves:
+        raise InputError(Problem("curves", MISSING, "the protocol has none: add a table such as [curves.logistic-2]"))
+    return curves, next(iter(curves)) if curve is None else one_of("curve", curve, curves), cohorts_of(outcomes)
+
+
+def _notation(cohorts: Sequence[Cohort]) -> str:
+    """Cohorts in outcome notation, each one's DLTs last."""
+    return " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts)
+
+
+def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> ExactPosterior:
+    # Frozen settings have a hash, which pyright does not see.
+    fit = exact_fit(curve, (*protocol.target.interval, protocol.target.rate))  # type: ignore[arg-type]
+    return ExactPosterior(fit, n, y)
+
+
+def _warnings(result: xr.Dataset, chosen: str, protocol: Protocol) -> list[str]:
+    """In words: what the data do not show, where the prior is worth as much as the patients, decisions that hang by little."""
+    n, limit, high = result["n"].values, protocol.rp2d.limit, protocol.target.interval[1]
+    over, worth = result["p_over"].values, result["prior_effective_n"].values
+    words = []
+    if not result["dlts"].any():
+        seen = f"in {n.sum()} patients" if n.any() else "and nobody treated"
+        words.append(
+            f"No DLT has been seen {seen}: the data alone give no MTD, and how toxicity rises beyond them is the curve and its "
+            "prior."
+        )
+    for level in np.flatnonzero(worth >= n) + 1:
+        patients = "nobody was" if n[level - 1] == 0 else f"{n[level - 1]} patient{'s were' if n[level - 1] != 1 else ' was'}"
+        words.append(f"At level {level} {patients} treated; the prior is worth {worth[level - 1]:.1f} there.")
+    if result.attrs["rp2d"] != "none":
+        level = int(result.attrs["rp2d"])
+        alone = float(result["upper_limit"].values[level - 1])
+        if alone >= high:
+            words.append(
+                f"P(over) at level {level}, {over[level - 1]:.3f}, rests on the curve: the level's own patients alone allow DLT "
+                f"rates up to {alone:.2f} (one-sided 95% limit), above {high:g}."
+            )
+    for level in np.flatnonzero((n > 0) & (np.abs(over - limit) < _NEAR)) + 1:
+        words.append(f"P(over) at level {level}, {over[level - 1]:.3f}, is near the RP2D's limit of {limit:g}.")
+    by_curve = dict(zip(result["curve"].values.tolist(), result["rp2d_by_curve"].values.tolist(), strict=True))
+    others = [f"{name!r} names {level}" for name, level in by_curve.items() if level != by_curve[chosen]]
+    if others:
+        words.append(f"The RP2D hangs on the curve and its prior: {chosen!r} names {by_curve[chosen]}, {', '.join(others)}.")
+    return words
+
+
+# A probability this near to its limit is said to be near.
+_NEAR = 0.05

@@ -1,0 +1,219 @@
+"""Operating characteristics of a protocol's designs under its scenarios."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .._check import of_type, one_of, whole
+from ..config import build_designs
+from ..designs import Design
+from ..operating.lattice import lattice
+from ..operating.metrics import Standards, above_mtd, definitions, judged
+from ..operating.reference import reference_selection
+from ..operating.simulation import simulated_figures
+from ..operating.tally import FIGURES, Figures
+from ..operating.walk import DEFAULT_MEMORY
+from ..protocol import Protocol
+from ..trial import choice_labels
+from .stamps import plain, stamp
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["compare"]
+
+
+def compare(
+    protocol: Protocol,
+    *,
+    method: Literal["exact", "simulate"] = "exact",
+    n_trials: int = 10_000,
+    seed: int = 1,
+    memory_limit: int = DEFAULT_MEMORY,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Operating characteristics of the protocol's designs under its scenarios.
+
+    Parameters
+    ----------
+    protocol
+        The protocol, from `load_protocol`.
+    method
+        "exact": every way in which a trial can go, without Monte Carlo error. "simulate": Monte Carlo on shared latent patients.
+    n_trials, seed
+        Trials for each scenario and seed, for "simulate".
+    memory_limit
+        Bytes that an exact walk may hold at a time.
+    progress
+        Called with the number of designs done and of all after each, those made for other targets included.
+
+    Returns
+    -------
+    xarray.Dataset
+        Figures over (design, scenario) and, where they have one, their own dimension (dose, choice, reason, n_patients);
+        each variable's ``definition`` says what it is. ``selected_by_target`` and ``correct_by_target`` (target, ...) repeat
+        the choice at the protocol's other targets. ``reference_*`` (scenario, ...) is the non-parametric reference.
+        Simulated figures have a standard error in ``<name>_se``. Attributes: protocol, hash, versions, seed, assumptions,
+        rules of each design.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> oc = compare(load_protocol("configs/nct05962762.toml"))
+    >>> oc.selected.sel(design="3+3", scenario="middle is MTD").round(3).values
+    array([0.094, 0.363, 0.375, 0.168])
+    """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    one_of("method", method, ("exact", "simulate"))
+    whole("n_trials", n_trials, 2)
+    whole("seed", seed, 0)
+    target = protocol.target
+    standards = Standards(target.rate, target.interval, target.mtd_margin, target.overdose_limit)
+    truths = protocol.truths
+    designs = build_designs(protocol)
+    done, total = 0, len(designs) * (1 + len(target.sensitivity))
+
+    def figures_of(design: Design) -> tuple[Figures, Figures]:
+        nonlocal done
+        if method == "simulate":
+            found = simulated_figures(design, truths, n_trials, seed, target.overdose_limit, protocol.least_days)
+        else:
+            walked = lattice(design, memory_limit=memory_limit)
+            found = walked.figures(truths, target.overdose_limit, protocol.least_days), {}
+        done += 1
+        if progress is not None:
+            progress(done, total)
+        return found
+
+    values, errors = _stacked(designs, {name: figures_of(design) for name, design in designs.items()})
+    chances = judged(values["selected"], truths, standards)
+    values |= chances | {"above_mtd": above_mtd(values["treated_from"], truths, standards)}
+    if method == "simulate":
+        errors |= {name: np.sqrt(np.maximum(p * (1 - p), 0) / n_trials) for name, p in chances.items()}
+        errors["above_mtd"] = above_mtd(errors["treated_from"], truths, standards)
+    result = _dataset(protocol, designs, values, errors, standards)
+    result = result.assign(_reference(protocol, standards)).assign(_other_targets(protocol, standards, figures_of))
+    for name, text in definitions(standards).items():
+        if name in result:
+            result[name].attrs["definition"] = text
+    if "target" in result:
+        result["target"].attrs["definition"] = _made_anew(protocol, designs)
+    result["days"].attrs["definition"] += f" ({protocol.timing_words()})"
+    sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
+    result["reason"].attrs["definition"] = json.dumps(sentences)
+    made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
+    return result.assign_attrs(made | stamp(protocol))
+
+
+def _stacked(designs: Mapping[str, Design], figures: dict[str, tuple[Figures, Figures]]) -> tuple[Figures, Figures]:
+    """Figures of all designs with a leading design axis, ragged dimensions padded with 0; their standard errors alike."""
+    reasons = _all_reasons(designs)
+    largest = max(f["sample_size"].shape[1] for f, _ in figures.values())
+
+    def common(name: str, design: Design, array: np.ndarray) -> np.ndarray:
+        if FIGURES[name] == "n_patients":
+            return np.pad(array, ((0, 0), (0, largest - array.shape[1])))
+        if FIGURES[name] == "reason":
+            wide = np.zeros((len(array), len(reasons)))
+            wide[:, [reasons.index(r) for r in design.reasons]] = array
+            return wide
+        return array
+
+    return tuple(  # type: ignore[return-value]
+        {
+            name: np.stack([common(name, designs[d], pair[part][name]) for d, pair in figures.items()])
+            for name in next(iter(figures.values()))[part]
+        }
+        for part in (0, 1)
+    )
+
+
+def _all_reasons(designs: Mapping[str, Design]) -> list[str]:
+    """Reasons for which a trial of any of the designs can end, in the order in which they first come up."""
+    return list(dict.fromkeys(reason for design in designs.values() for reason in design.reasons))
+
+
+def _dataset(
+    protocol: Protocol, designs: Mapping[str, Design], values: Figures, errors: Figures, standards: Standards
+) -> xr.Dataset:
+    import xarray as xr
+
+    truths = protocol.truths
+    labels = np.array(choice_labels(protocol.n_doses))
+
+    def variables(table: Figures, suffix: str = "") -> dict[str, Any]:
+        own = {name: FIGURES.get(name) for name in table}
+        return {
+            f"{name}{suffix}": (("design", "scenario", *((own[name],) if own[name] else ())), array)
+            for name, array in table.items()
+        }
+
+    data = variables(values) | variables(errors, "_se")
+    data["p_true"] = (("scenario", "dose"), truths)
+    data["n_acceptable"] = ("scenario", standards.acceptable(truths).sum(axis=1))
+    data["true_mtd"] = ("scenario", labels[standards.true_mtd(truths) + 1])
+    data["highest_mtd"] = ("scenario", labels[standards.highest_below(truths) + 1])
+    amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})
+    coords = {
+        "design": list(designs),
+        "scenario": list(protocol.scenarios),
+        "dose": np.arange(1, protocol.n_doses + 1),
+        "dose_amount": amounts,
+        "choice": labels,
+        "reason": _all_reasons(designs),
+        "n_patients": np.arange(values["sample_size"].shape[-1]),
+    }
+    return xr.Dataset(data, coords)
+
+
+def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:
+    """The reference benchmark in every scenario, at the protocol's largest sample."""
+    both = [reference_selection(truth, standards.target, standards.margin, protocol.limits.max_n) for truth in protocol.truths]
+    nearest, highest = (np.array(choice) for choice in zip(*both, strict=True))
+    by_nearest, by_highest = (judged(choice, protocol.truths, standards) for choice in (nearest, highest))
+    return {
+        "reference_selected": (("scenario", "choice"), nearest),
+        "reference_correct": ("scenario", by_nearest["correct"]),
+        "reference_correct_highest": ("scenario", by_highest["correct_highest"]),
+    }
+
+
+def _other_targets(protocol: Protocol, standards: Standards, figures_of: Any) -> dict[str, Any]:
+    """Choices of the designs made for each of the protocol's other targets, and how often they are right for that target."""
+    rates = protocol.target.sensitivity
+    if not rates:
+        return {}
+    selected, correct, mtd = [], [], []
+    for rate in rates:
+        designs = build_designs(protocol, rate)
+        chosen = np.stack([figures_of(design)[0]["selected"] for design in designs.values()])
+        other = Standards(rate, standards.interval, standards.margin, standards.overdose_limit)
+        selected.append(chosen)
+        mtd.append(np.array(choice_labels(protocol.n_doses))[other.true_mtd(protocol.truths) + 1])
+        correct.append(judged(chosen, protocol.truths, other)["correct"])
+    return {
+        "target": ("target", list(rates)),
+        "true_mtd_by_target": (("target", "scenario"), np.array(mtd)),
+        "selected_by_target": (("target", "design", "scenario", "choice"), np.array(selected)),
+        "correct_by_target": (("target", "design", "scenario"), np.array(correct)),
+    }
+
+
+def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
+    """How far designs are made anew for another target: what their own tables fix stays."""
+    kept = []
+    for name, design in designs.items():
+        table = protocol.designs[name]
+        # A skeleton said by its indifference interval is a table, and is calibrated to the target at hand.
+        fixed = {key: table[key] for key in design.tied_to_target if key in table and not isinstance(table[key], Mapping)}
+        if "target" not in type(design).model_fields:
+            kept.append(f"{name} has no target")
+        elif "interval" in type(design).model_fields:
+            kept.append(f"{name} chooses by the target interval, which stays")
+        elif fixed:
+            kept.append(f"{name} keeps its own {plain(fixed)}")
+    return "; ".join(["DLT rate for which each design is made anew", *kept])

@@ -1,0 +1,81 @@
+"""What a result needs to be made again, and what it rests on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..config import build_curves, build_designs
+from ..designs import Design
+from ..protocol import Assumption, Protocol
+from ..provenance import versions
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["plain", "stamp"]
+
+# What a protocol records for readers and for conduct, but no figure of a design depends on.
+_RECORDED_ONLY = ("treatment.infusion_days", "treatment.no_overlap", "limits.group", "doses.reference")
+
+
+def _without_effect(protocol: Protocol) -> list[str]:
+    """Keys that are given and that nothing depends on."""
+    used = {
+        field for one in (*build_designs(protocol).values(), *build_curves(protocol).values()) for field in type(one).model_fields
+    }
+    found = []
+    for key in _RECORDED_ONLY:
+        part, name = key.split(".")
+        if getattr(getattr(protocol, part), name) is not None and name not in used:
+            found.append(key)
+    return found
+
+
+def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
+    """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
+
+    Of a result of one ``design``, the rules of the others and what is assumed of them are left out.
+    """
+    built = {name: made for name, made in build_designs(protocol).items() if design in (None, name)}
+    assumed = [a for a in _assumed(protocol, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
+    return {
+        "protocol": protocol.record.id,
+        "config": protocol.file,
+        "config_sha256": protocol.sha256,
+        "versions": json.dumps(versions()),
+        "without_effect": ", ".join(_without_effect(protocol)),
+        "assumptions": json.dumps([[a.key, plain(a.value), a.why] for a in assumed]),
+        "rules": json.dumps({name: made.rules() for name, made in built.items()}),
+    }
+
+
+def _assumed(protocol: Protocol, designs: Mapping[str, Design]) -> list[Assumption]:
+    """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
+    found = protocol.assumptions()
+    for name, design in designs.items():
+        unset = {key: value for key, value in design.in_force().items() if key not in design.model_fields_set}
+        found.append(_by_default(f"designs.{name}", unset))
+    for name, curve in build_curves(protocol).items():
+        unset = {key: getattr(curve, key) for key in type(curve).model_fields if key not in curve.model_fields_set}
+        shown = {key: value for key, value in unset.items() if value is not None}
+        if shown:
+            found.append(_by_default(f"curves.{name}", shown))
+    return found
+
+
+def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:
+    shown = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in unset.items()}
+    return Assumption(key, shown, f"defaults of this kind of {key.split('s.')[0]}: {plain(shown)}")
+
+
+def plain(value: Any) -> Any:
+    """A setting's value as text that a reader can check against the config."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} = {plain(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(plain(v)) for v in value)
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    return value if isinstance(value, (int, float, str)) else str(value)

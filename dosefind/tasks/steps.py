@@ -1,0 +1,256 @@
+"""What next in one trial: a decision, the paths of the next cohorts, decision tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .._check import of_type, one_of, whole
+from ..config import build_designs
+from ..designs import Design
+from ..operating.paths import paths_of
+from ..protocol import Protocol
+from ..trial import Cohort, States, choice_labels, parse_outcomes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "paths"]
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What a design does next in one trial, and why.
+
+    Attributes
+    ----------
+    action
+        "start", "escalate", "stay", "de-escalate" or "stop".
+    level
+        Level of the next cohort, ``None`` to stop.
+    size
+        Patients of the next cohort.
+    reason
+        Why, in words.
+    admissible
+        Levels that the design's rules leave open for the next cohort; none at the planned end.
+    mtd
+        Where the trial stops: "none" or the level named as MTD.
+    not_reached
+        Where the trial stops: whether the top dose is named and the rule would have escalated from it.
+    assumes
+        What was assumed to decide, empty if nothing.
+    deviations
+        Where the outcomes are not those of a trial that followed the design, in words; none if they are.
+    """
+
+    action: Literal["start", "escalate", "stay", "de-escalate", "stop"]
+    level: int | None
+    size: int
+    reason: str
+    admissible: tuple[int, ...]
+    mtd: str | None = None
+    not_reached: bool = False
+    assumes: str = ""
+    deviations: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.level is None:
+            named = "no MTD" if self.mtd == "none" else f"MTD level {self.mtd}"
+            beyond = ", not reached (that level or above)" if self.not_reached else ""
+            text = f"stop, {named}{beyond}: {self.reason}"
+        else:
+            move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
+            text = f"{move}, {self.size} patient{'s' * (self.size != 1)}: {self.reason}"
+        text = f"{text} ({self.assumes})" if self.assumes else text
+        return "\n".join([text, *(f"  deviation: {words}" for words in self.deviations)])
+
+
+def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | None = None) -> NextStep:
+    """What the design does next in one trial, and why.
+
+    Outcomes that the design would not have led to are accepted, for real trials deviate; the answer lists where they do.
+
+    Parameters
+    ----------
+    design
+        The design.
+    outcomes
+        Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
+    n_doses
+        Number of dose levels. If neither this nor the design says it, a level above the highest one treated is assumed to
+        exist, and the result says so.
+
+    Returns
+    -------
+    NextStep
+
+    Raises
+    ------
+    InputError
+        If the outcomes are not in the notation, or name a level that there is not.
+
+    Examples
+    --------
+    >>> from dosefind import BOIN
+    >>> print(decide(BOIN(target=0.30), "1NNN 2NNT", n_doses=3))
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 between 0.236 and 0.359
+    """
+    of_type("design", design, Design, "such as BOIN(target=0.25)")
+    cohorts = cohorts_of(outcomes)
+    known = n_doses if n_doses is not None else design.known_doses
+    highest = max((c.level for c in cohorts), default=design.start)
+    levels = known if known is not None else highest + 1
+    whole("n_doses", levels, 1, 30)
+    design = design.with_settings(n_doses=levels)
+    state = design.state_after(cohorts, levels)
+    decision = design.decide(state)
+    level = int(decision.dose[0]) + 1
+    name = design.reasons[int(decision.reason[0])]
+    stops = level == 0
+    selection = design.select(state) if stops else None
+    reason = design.because(state)
+    if selection is not None and selection.dose[0] < 0 and name in ("max_n", "dose_full", "n_at_dose"):
+        reason += "; no dose qualifies as MTD"
+    return NextStep(
+        action="stop" if stops else name,  # type: ignore[arg-type]
+        level=None if stops else level,
+        size=int(decision.size[0]),
+        reason=reason,
+        admissible=tuple((np.flatnonzero(decision.admissible[0]) + 1).tolist()),
+        mtd=None if selection is None else choice_labels(levels)[int(selection.dose[0]) + 1],
+        not_reached=selection is not None and bool(selection.not_reached[0]),
+        assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
+        deviations=design.deviations(cohorts, levels),
+    )
+
+
+def cohorts_of(outcomes: str | Sequence[Cohort]) -> list[Cohort]:
+    """Cohorts of outcomes that may be in the notation."""
+    if isinstance(outcomes, str) or not isinstance(outcomes, Sequence) or not all(isinstance(c, Cohort) for c in outcomes):
+        return parse_outcomes(outcomes)  # type: ignore[arg-type]
+    return list(outcomes)
+
+
+def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:
+    """Every path of the next cohorts of one of the protocol's designs, with the decision after each.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+    design
+        Name of one of its designs.
+    cohorts
+        How many cohorts to look ahead.
+    outcomes
+        Outcomes so far, in outcome notation; none by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
+        ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design.
+    """
+    chosen = _named_design(protocol, design)
+    done = parse_outcomes(outcomes)
+    table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+    deviations = chosen.deviations(done, protocol.n_doses)
+    if deviations:
+        table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(deviations)}."
+    return table
+
+
+def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
+    """Decision table of one of the protocol's designs.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+    design
+        Name of one of its designs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The design's own table where its decisions depend on the current dose alone; else the next level after each number of
+        DLTs at each dose, reached by a straight climb, or the MTD and the reason where the trial stops. ``attrs["note"]`` says
+        which.
+    """
+    chosen = _named_design(protocol, design)
+    own = getattr(chosen, "table", None)
+    if own is None:
+        return _climb_table(chosen, protocol.n_doses)
+    table = own(max_n=chosen.max_n or protocol.limits.max_n)
+    table.attrs["note"] = (
+        "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above."
+    )
+    return table.reset_index()
+
+
+def _named_design(protocol: Protocol, name: str) -> Design:
+    """The protocol's design of that name."""
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    designs = build_designs(protocol)
+    return designs[one_of("design", name, designs)]
+
+
+# Cohorts at one level that a decision table follows.
+_TABLE_COHORTS = 4
+
+
+def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
+    """Next level after every outcome at each level, every lower one having been left without a DLT."""
+    import pandas as pd
+
+    found: dict[tuple[int, int, int], set[str]] = {}
+    for level in range(design.start, n_doses + 1):
+        below = _clean_climb(design, level, n_doses)
+        front = {(): below} if below is not None else {}
+        for _ in range(_TABLE_COHORTS):
+            following: dict[tuple[int, ...], list[Cohort]] = {}
+            for cohorts in front.values():
+                decision = design.decide(design.state_after(cohorts, n_doses))
+                if int(decision.dose[0]) != level - 1:
+                    continue
+                for dlts in range(int(decision.size[0]) + 1):
+                    longer = [*cohorts, Cohort(level, int(decision.size[0]), dlts)]
+                    here = [cohort for cohort in longer if cohort.level == level]
+                    n, y = sum(c.n for c in here), sum(c.dlts for c in here)
+                    found.setdefault((level, n, y), set()).add(_next_words(design, design.state_after(longer, n_doses)))
+                    following[n, y, dlts] = longer
+            front = following
+    rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
+    table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next"])
+    goes_back = any(words.isdigit() and int(words) < level for (level, _, _), several in found.items() for words in several)
+    table.attrs["note"] = (
+        f"Next level after DLTs among n patients at a level, up to {_TABLE_COHORTS} cohorts there, each lower level having been "
+        "left without a DLT; where the trial stops, the MTD and the reason; 'or' where it depends on the order of the outcomes."
+    ) + " Rows hold on the way up: what follows at a level to which the trial comes back is not shown." * goes_back
+    return table
+
+
+def _next_words(design: Design, state: States) -> str:
+    """Level of a single state's next cohort; where it stops, the MTD named and the reason's name."""
+    decision = design.decide(state)
+    if decision.dose[0] >= 0:
+        return str(decision.dose[0] + 1)
+    named = int(design.select(state).dose[0]) + 1
+    return f"stop: {f'MTD {named}' if named else 'no MTD'} ({design.reasons[int(decision.reason[0])]})"
+
+
+def _clean_climb(design: Design, level: int, n_doses: int) -> list[Cohort] | None:
+    """Cohorts without a DLT after which the design first gives ``level``, if it ever does."""
+    cohorts: list[Cohort] = []
+    while True:
+        decision = design.decide(design.state_after(cohorts, n_doses))
+        dose = int(decision.dose[0])
+        if dose == level - 1:
+            return cohorts
+        if dose < 0 or dose >= level or len(cohorts) > 100:
+            return None
+        cohorts.append(Cohort(dose + 1, int(decision.size[0]), 0))
