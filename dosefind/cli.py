@@ -33,6 +33,9 @@ class _Commands(click.Group):
                 raise
             click.echo(f"dosefind: error: {error}", err=True)
             ctx.exit(2)
+        except ArithmeticError as error:
+            click.echo(f"dosefind: error: {error}", err=True)
+            ctx.exit(1)
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -52,14 +52,16 @@ DEFINITIONS = {
     "prior_mean": "prior mean of the DLT rate",
     "prior_p_over": "the same probability of overdosing before any data",
     "prior_effective_n": "patients that the prior is worth at the dose: those of the beta prior with its mean and variance",
-    "upper_limit": f"one-sided {CONFIDENCE:.0%} upper limit of the DLT rate from the dose's own patients alone, without a curve",
+    "upper_limit": f"one-sided {CONFIDENCE:.0%} upper limit of the DLT rate from the dose's own patients alone, as if "
+    "their number had been fixed beforehand",
     "mtd": "posterior probability that the MTD lies there: below the lowest level, at a level, at the top level or above",
     "prior_mtd": "the same before any data",
     "mtd_amount": "quantile of the dose at which the DLT rate is the target",
     "parameter_mean": "posterior mean of the parameter",
     "parameter_sd": "posterior standard deviation of the parameter",
     "conclusion_not_reached": "probability that the design names the top dose and would have gone on to a higher one",
-    "conclusion": "probability that the design names the dose as MTD at the planned end, given the data now",
+    "conclusion": "probability that the design, going on from the data now, names the dose as MTD at its planned end, under the "
+    "posterior of the curve used",
 }
 
 

@@ -176,10 +176,7 @@ def analysis(found: xr.Dataset) -> Group:
         _doses(values, attrs),
         Text("\nPrior and posterior", "bold"),
         _prior_beside(values),
-        _folded(
-            f"All doses pooled: one-sided 95% upper limit {100 * attrs['pooled_upper_limit']:.0f}% for the average DLT rate "
-            "over the patients treated (where toxicity rises with dose, also for the lowest dose; not for the top one)."
-        ),
+        *_pooled(attrs, values),
         Text(f"\nMTD: dose with a DLT rate of {attrs['target']:g}, probability (%)", "bold"),
         _mtd(values),
         *_mtd_amount(values, unit),
@@ -215,13 +212,14 @@ _ANALYSED = {
     "prior_effective_n": "prior is worth",
     "upper_limit": "limit alone",
     "mtd": "MTD",
+    "conclusion": "named in the end",
     "conclusion_not_reached": "not reached",
 }
 
 
 def _engine(attrs: dict[str, Any]) -> str:
     if "largest_error" in attrs:
-        return f"quadrature (largest error {attrs['largest_error']:.0e})"
+        return f"quadrature (largest error {attrs['largest_error']:.0e}, of quantiles {attrs['quantile_error']:.0e} in probability)"
     diagnosed = (
         f"{attrs['chains']} chains of {attrs['draws']} draws by {attrs['sampler']}, R-hat at most {attrs['rhat']:.3f}, effective "
         f"sample size at least {attrs['ess_bulk']:.0f} (bulk) and {attrs['ess_tail']:.0f} (tail), "
@@ -296,6 +294,17 @@ def _prior_beside(values: dict[str, Any]) -> Table:
         worth, limit = f"{values['prior_effective_n'][d]:.1f}", f"{100 * values['upper_limit'][d]:.0f}" if values["n"][d] else "-"
         table.add_row(str(level), *shares, worth, str(values["n"][d]), limit)
     return table
+
+
+def _pooled(attrs: dict[str, Any], values: dict[str, Any]) -> list[Text]:
+    if not values["n"].any():
+        return []
+    return [
+        _folded(
+            f"All doses pooled: one-sided 95% upper limit {100 * attrs['pooled_upper_limit']:.0f}% for the average DLT rate "
+            "over the patients treated (where toxicity rises with dose, also for the lowest dose; not for the top one)."
+        )
+    ]
 
 
 def _mtd(values: dict[str, Any]) -> Table:

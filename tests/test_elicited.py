@@ -43,6 +43,15 @@ def test_misfit_is_the_prior_s_own():
     np.testing.assert_allclose(found.misfit, np.abs(table.rate - table.got).max(), rtol=1e-12)
 
 
+def test_what_cannot_be_met_is_said():
+    """At the reference dose 1 the spread at dose 1 leaves none for the slope: its standard deviation ends at its bound."""
+    said = {1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}
+    assert dsf.prior_from_quantiles(said, reference=3).at_bound == ()
+    stuck = dsf.prior_from_quantiles(said, reference=1)
+    assert stuck.at_bound == ("sd of log beta",)
+    assert stuck.misfit > 0.01
+
+
 def test_at_the_reference_dose_a_rate_is_logit_normal():
     found = dsf.prior_from_quantiles({1: {0.1: 0.02, 0.9: 0.2}, 3: {0.1: 0.05, 0.9: 0.4}}, reference=3)
     mean, sd = found.prior.mean[0], found.prior.sd[0]

@@ -159,6 +159,40 @@ def test_draws_have_the_posterior_s_moments(name, n, y):
         assert abs((p[:, dose] < 0.25).mean() - expected) < 0.005
 
 
+# Wide priors, many patients: the posterior is narrow, or a quantile lies deep in a tail.
+@pytest.mark.parametrize(
+    ("sd", "correlation", "n", "y"),
+    [
+        ((2.0, 1.0), 0.9, (30, 30, 30), (1, 5, 12)),
+        ((4.0, 2.0), 0.0, (3, 3, 3), (0, 0, 1)),
+        ((2.0, 1.0), 0.0, (300, 300, 300), (15, 36, 75)),
+        ((2.0, 1.0), 0.0, (300, 300, 300), (300, 150, 0)),
+    ],
+)
+def test_narrow_posteriors_and_deep_quantiles(sd, correlation, n, y):
+    curve = Logistic2(doses=(1.0, 3.0, 5.0), reference=3.0, prior=BivariateNormal(mean=(-2.2, 0.0), sd=sd, correlation=correlation))
+    ours = posterior(curve, n, y)
+    assert ours.diagnostics()["largest_error"] < 1e-9
+    quantiles = ours.quantiles((0.025, 0.5, 0.975))
+    assert ours.diagnostics()["quantile_error"] < 2e-6
+    for dose in (0, 2):
+        rates = [rate for rate in quantiles[dose] if rate > 1e-6]
+        for rate in rates:
+            found = ours.below(rate)
+            expected = (0.025, 0.5, 0.975)[list(quantiles[dose]).index(rate)]
+            # 2e-6: the quantiles' own error, in probability.
+            assert abs(found.value[dose] - expected) < 2e-6
+            assert found.error.max() < 1e-9
+
+
+def test_a_rate_not_asked_for_has_its_own_error():
+    curve = Logistic2(doses=(1.0, 3.0, 5.0), reference=3.0, prior=BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0), correlation=0.9))
+    late = posterior(curve, (30, 30, 30), (1, 5, 12)).below(0.01)
+    # By split Gauss-Legendre integration in both parameters: .0273150, to the digits given.
+    np.testing.assert_allclose(late.value[0], 0.0273150, rtol=0, atol=5e-8)
+    assert late.error[0] < 1e-9
+
+
 def test_mixture_weights_are_evidence():
     n, y = (3, 6, 3), (0, 2, 2)
     shares = ExactFit(CURVES["mixture"]).shares(np.array([n]), np.array([y]))[0]

@@ -41,11 +41,14 @@ class ElicitedPrior:
         Rows of dose, probability and rate that were asked for.
     got
         The prior's rate at each of these probabilities, in their order.
+    at_bound
+        Parameters of the prior that the fit has pushed to the end of their range, so that what was said cannot be met.
     """
 
     prior: BivariateNormal
     wanted: tuple[tuple[float, float, float], ...]
     got: tuple[float, ...]
+    at_bound: tuple[str, ...] = ()
 
     @property
     def misfit(self) -> float:
@@ -65,8 +68,8 @@ def prior_from_quantiles(
 ) -> ElicitedPrior:
     """Prior of (log alpha, log beta) with given quantiles of the DLT rate.
 
-    It is the least-squares fit to the rates. Two quantiles at each of two doses are as a rule met exactly, given the correlation;
-    how far it is off says ``misfit``.
+    It is the least-squares fit to the rates. Two quantiles at each of two doses are often met exactly, given the correlation; how
+    far it is off says ``misfit``, and ``at_bound`` names what keeps it from fitting better.
 
     Parameters
     ----------
@@ -205,4 +208,7 @@ def _fitted(doses: tuple[float, ...], reference: float, wanted: Any, start: np.n
         return quantile(x) - rate
 
     found = least_squares(difference, np.clip(start, *np.array(bounds) * 0.99), bounds=bounds, xtol=1e-10, ftol=1e-10)
-    return ElicitedPrior(prior(found.x.tolist()), tuple(wanted), tuple(quantile(found.x).tolist()))
+    names = ("mean of log alpha", "sd of log alpha", "mean of log beta", "sd of log beta", "correlation")
+    near = np.isclose(found.x, bounds[0], rtol=0, atol=1e-4) | np.isclose(found.x, bounds[1], rtol=0, atol=1e-4)
+    at_bound = tuple(name for name, stuck in zip(names, near, strict=False) if stuck)
+    return ElicitedPrior(prior(found.x.tolist()), tuple(wanted), tuple(quantile(found.x).tolist()), at_bound)

@@ -18,10 +18,10 @@ __all__ = ["REPORTED", "ExactFit", "ExactPosterior", "exact_fit"]
 
 # Largest error of a reported figure.
 REPORTED = 1e-9
-# Error asked of the nodes of which quantiles are made. It is that of a grid of twice the step; their own was below 1e-6.
-AT_NODES = 1e-3
-# A quantile is found when its probability is this near to the one asked for.
-AT_ROOT = 1e-7
+# Error, in probability, asked of the nodes of which quantiles are made, and of a quantile.
+AT_NODES, AT_ROOT = 1e-3, 1e-7
+# Most halvings of the step for a quantile, corrections of it on each grid, and how far apart two chances give a slope.
+_FINEST, _CORRECTIONS, _APART = 4, 3, 1e-3
 # Logits and log doses beyond this are further than anything could be: a quantile of a rate below 1e-13 is given as that.
 FAR = 30.0
 
@@ -83,6 +83,8 @@ class ExactPosterior(Posterior):
         self.n, self.y = np.asarray(n), np.asarray(y)
         values, error, log_evidence = fit.expect(self.n[None], self.y[None])
         self._values, self._error, self.log_evidence = values[0], error[0], float(log_evidence[0])
+        self._nodes: dict[int, list[tuple[Nodes, np.ndarray]]] = {}
+        self._quantile_error = 0.0
 
     def moments(self) -> tuple[Figure, Figure]:
         return self._mean_and_sd(2 * self.curve.n_parameters, self.curve.n_doses)
@@ -103,59 +105,76 @@ class ExactPosterior(Posterior):
             doses = self.curve.n_doses
             start = 2 * self.curve.n_parameters + (2 + self.fit.rates.index(rate)) * doses
             return Figure(self._values[start : start + doses].clip(0, 1), self._error[start : start + doses])
-        value = self._chance(lambda nodes: nodes.below(rate))
-        return Figure(value.clip(0, 1), np.full(len(value), self._error.max()))
+        return ExactPosterior(ExactFit(self.curve, (rate,)), self.n, self.y).below(rate)
 
     def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
         wanted = np.tile(np.asarray(probabilities), (self.curve.n_doses, 1))
         at = np.repeat(self.curve.coordinates, wanted.shape[1])
-
-        def chance(logits: np.ndarray) -> np.ndarray:
-            rates = expit(logits)
-            return self._chance(lambda nodes: nodes.below(rates, at)) - wanted.ravel()
-
-        return expit(_root(chance, np.full(wanted.size, -FAR), np.full(wanted.size, FAR))).reshape(wanted.shape)
+        logits = self._solved(lambda nodes, logit: nodes.below(expit(logit), at), wanted.ravel())
+        return expit(logits).reshape(wanted.shape)
 
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
-        wanted = np.asarray(probabilities)
-
-        def chance(at: np.ndarray) -> np.ndarray:
-            # The MTD lies below a dose whose DLT probability is above the target.
-            return 1 - self._chance(lambda nodes: nodes.below(target, at)) - wanted
-
-        at = _root(chance, np.full(wanted.size, -FAR), np.full(wanted.size, FAR))
+        # The MTD lies below a dose whose DLT probability is above the target.
+        at = self._solved(lambda nodes, at: 1 - nodes.below(target, at), np.asarray(probabilities))
         return np.where(at <= -FAR, 0.0, np.where(at >= FAR, np.inf, self.curve.amount(at)))
+
+    def _solved(self, chance: Callable[[Nodes, np.ndarray], np.ndarray], wanted: np.ndarray) -> np.ndarray:
+        """Where rising chances reach what is wanted: on finer and finer grids, until halving the step changes nothing."""
+
+        def missing(x: np.ndarray, more: int = 0) -> np.ndarray:
+            return self._chance(lambda nodes: chance(nodes, x), more) - wanted
+
+        found = _root(missing, len(wanted))
+        inside = np.abs(found) < FAR
+        slope = np.maximum((missing(found + _APART) - missing(found - _APART)) / (2 * _APART), 1e-9)
+        error = 0.0
+        for more in range(1, _FINEST + 1):
+            first = apart = np.where(inside, missing(found, more), 0.0)
+            error = float(np.abs(first).max(initial=0.0))
+            for _ in range(_CORRECTIONS if error > 10 * AT_ROOT else 0):
+                found = np.clip(found - apart / slope, -FAR, FAR)
+                apart = np.where(inside, missing(found, more), 0.0)
+            if error <= 10 * AT_ROOT:
+                break
+        self._quantile_error = max(self._quantile_error, error)
+        return found
 
     def draws(self, count: int) -> np.ndarray:
         """Deterministic draws: a component of the prior, the other coordinates and the first, each by its inverse distribution."""
         sizes = np.diff(np.round(np.cumsum(np.append(0.0, self._share)) * count).astype(int))
         found = []
-        for (nodes, weight), size in zip(self._weighted, sizes, strict=True):
+        for (nodes, weight), size in zip(self._weighted(), sizes, strict=True):
             z = _spread(nodes, weight, self.n, self.y, int(size))
             found.append(np.column_stack(nodes.curve.parameters(tuple(z.T))))
         # In a fixed random order, so that neighbours are no more alike than in a sample.
         return np.random.Generator(np.random.PCG64(0)).permutation(np.concatenate(found))[None]
 
     def diagnostics(self) -> dict[str, Any]:
-        return {"largest_error": float(self._error.max())}
+        """The largest error of any figure, and that of any quantile asked for so far, in probability."""
+        return {"largest_error": float(self._error.max()), "quantile_error": self._quantile_error}
 
     @cached_property
     def _share(self) -> np.ndarray:
         return self.fit.shares(self.n[None], self.y[None])[0]
 
-    @cached_property
-    def _weighted(self) -> list[tuple[Nodes, np.ndarray]]:
-        return [part.weighted(self.n, self.y, settled_at(AT_NODES)) for part in self.fit.quadrature.parts]
+    def _weighted(self, more: int = 0) -> list[tuple[Nodes, np.ndarray]]:
+        """Nodes of each component's posterior and their shares, on a grid whose step is halved so many times more."""
+        if more not in self._nodes:
+            parts = self.fit.quadrature.parts
+            self._nodes[more] = [part.weighted(self.n, self.y, settled_at(AT_NODES), more) for part in parts]
+        return self._nodes[more]
 
-    def _chance(self, columns: Callable[[Nodes], np.ndarray]) -> np.ndarray:
+    def _chance(self, columns: Callable[[Nodes], np.ndarray], more: int = 0) -> np.ndarray:
         """Expectations of columns that are made for this once."""
-        return sum(
-            (share * (weight @ columns(nodes)) for share, (nodes, weight) in zip(self._share, self._weighted, strict=True)), 0.0
-        )  # type: ignore[return-value]
+        total = 0.0
+        for share, (nodes, weight) in zip(self._share, self._weighted(more), strict=True):
+            total = total + share * (weight @ columns(nodes))
+        return np.asarray(total)
 
 
-def _root(function: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Roots of rising functions, one an entry, by regula falsi in its Illinois form; an end where there is no root inside."""
+def _root(function: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
+    """Roots of so many rising functions, by regula falsi in its Illinois form; -+FAR where there is no root between these."""
+    low, high = np.full(count, -FAR), np.full(count, FAR)
     at_low, at_high = function(low), function(high)
     left, right = at_low >= 0, at_high <= 0
     middle = (low + high) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..models import Curve
-from .quadrature import FLOOR, Columns, Quadrature, Settled, settled_at
+from .quadrature import FLOOR, HALF_WIDTH, Columns, Quadrature, Settled, settled_at
 
 __all__ = ["MixedQuadrature"]
 
@@ -28,9 +28,11 @@ class MixedQuadrature:
         self.log_weights = np.log([weight for weight, _ in curve.components])
         self.parts = [Quadrature(one, columns) for _, one in curve.components]
 
-    def expect(self, n: np.ndarray, y: np.ndarray, tolerance: float = FLOOR) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def expect(
+        self, n: np.ndarray, y: np.ndarray, tolerance: float = FLOOR, width: float = HALF_WIDTH
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Expectations, their errors and the log evidence of data sets ``(sets, doses)``; as `Quadrature.expect`."""
-        found = [part.expect(n, y, settled_at(tolerance)) for part in self.parts]
+        found = [part.expect(n, y, settled_at(tolerance), width) for part in self.parts]
         if len(found) == 1:
             return found[0]
         values, error, log_evidence = (np.array(each) for each in zip(*found, strict=True))

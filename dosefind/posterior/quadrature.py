@@ -33,14 +33,16 @@ __all__ = ["HALF_WIDTH", "Columns", "Nodes", "Quadrature", "below_weights", "set
 ROUGH_WIDTH, HALF_WIDTH, WIDER = 6.0, 8.0, 4 / 3
 # The difference between two grids was up to 1.8 times too small as an error where a posterior is narrower than their steps.
 SAFETY = 2.0
-# Most nodes of a grid: with one parameter they resolve a posterior sd of 1e-4 prior sd, with two of 0.01.
-LAST = 2**21
+# A grid of more nodes than this is made for one data set alone, only where its posterior is; and most nodes of such a grid.
+MANY, LAST = 2**17, 2**21
+# Nodes whose log density is further than this below the largest are of no account.
+REGION = 80.0
 # Below this, rounding and truncation are all that is left.
 FLOOR = 1e-11
 # Node values held at a time, so that they stay in the cache whatever the grid.
 BLOCK = 2**17
 # Nodes of less than this share of the largest density are left out of sums over one posterior.
-NEGLIGIBLE = 1e-10
+NEGLIGIBLE = 1e-15
 # Log densities above this are far from underflow.
 SAFE_LOG = -600.0
 
@@ -117,6 +119,18 @@ class _Grid:
     middle: int
 
 
+@dataclass(frozen=True)
+class _Focused:
+    """One data set's expectations, and the grid that they come from: halvings of the step, half width, the box in it."""
+
+    values: np.ndarray
+    error: np.ndarray
+    log_evidence: float
+    halvings: int
+    width: float
+    box: np.ndarray | None
+
+
 @dataclass
 class Quadrature:
     """Expectations of ``columns`` under the posterior of ``curve``.
@@ -132,6 +146,8 @@ class Quadrature:
     curve: Curve
     columns: Columns
     _grids: dict[tuple[float, float], _Grid] = field(default_factory=dict, repr=False)
+    # The latest data set that was focused on.
+    _found: dict[tuple[bytes, bytes], _Focused] = field(default_factory=dict, repr=False)
 
     def settle(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> np.ndarray:
         """Posterior expectations just good enough for what hangs on them.
@@ -184,30 +200,7 @@ class Quadrature:
         ArithmeticError
             If a posterior is too narrow for the finest grid.
         """
-        values, error, log_evidence, _, _ = self._on_fine_enough(np.asarray(n), np.asarray(y), settled, width)
-        return values, error, log_evidence
-
-    def weighted(self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor) -> tuple[Nodes, np.ndarray]:
-        """The nodes that carry the posterior of one data set, and the share of each.
-
-        Parameters
-        ----------
-        n, y : (doses,) arrays
-            Patients and DLTs.
-        settled
-            As for `settle`.
-        """
-        *_, halvings, widths = self._on_fine_enough(n[None], y[None], settled, HALF_WIDTH)
-        grid = self._grid(int(halvings[0]), float(widths[0]))
-        steps = self._steps(int(halvings[0]))
-        log_density = np.concatenate([y, n - y, [1.0]]) @ grid.log_terms
-        share = np.exp(log_density - log_density.max())
-        there = share > NEGLIGIBLE
-        z = _lattice(steps, float(widths[0]))[0][there] * steps
-        return Nodes(self.curve, z, steps[0]), share[there] / share.sum()
-
-    def _on_fine_enough(self, n: np.ndarray, y: np.ndarray, settled: Settled, width: float) -> tuple[np.ndarray, ...]:
-        """Values, error, log evidence, and the halvings of the step and the half width that they took."""
+        n, y = np.asarray(n), np.asarray(y)
         halvings, widths = np.zeros(len(n), int), np.full(len(n), width)
         values, error, log_evidence, cut = self._on_grid(0, width, n, y)
         pending = np.flatnonzero(~settled(values, error))
@@ -217,11 +210,61 @@ class Quadrature:
             halvings[pending] += ~cut[pending]
             for grid in sorted({(int(halvings[row]), float(widths[row])) for row in pending}):
                 rows = pending[(halvings[pending] == grid[0]) & (widths[pending] == grid[1])]
-                if self._n_nodes(*grid) > LAST:
-                    raise ArithmeticError(f"quadrature did not converge for n = {n[rows[0]]}, y = {y[rows[0]]}")
-                values[rows], error[rows], log_evidence[rows], cut[rows] = self._on_grid(*grid, n[rows], y[rows])
+                if self._n_nodes(*grid) <= MANY:
+                    values[rows], error[rows], log_evidence[rows], cut[rows] = self._on_grid(*grid, n[rows], y[rows])
+                    continue
+                for row in rows:
+                    found = self._focused(n[row], y[row], settled)
+                    values[row], error[row], log_evidence[row] = found.values, found.error, found.log_evidence
             pending = pending[~settled(values[pending], error[pending])]
-        return values, error, log_evidence, halvings, widths
+        return values, error, log_evidence
+
+    def weighted(self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, more: int = 0) -> tuple[Nodes, np.ndarray]:
+        """The nodes that carry the posterior of one data set, and the share of each.
+
+        Parameters
+        ----------
+        n, y : (doses,) arrays
+            Patients and DLTs.
+        settled
+            As for `settle`.
+        more
+            How often to halve the step once more.
+        """
+        n, y = np.asarray(n), np.asarray(y)
+        key = (n.tobytes(), y.tobytes())
+        if key not in self._found:
+            self._found = {key: self._focused(n, y, settled)}
+        found = self._found[key]
+        steps = self._steps(found.halvings + more)
+        z = _lattice(steps, found.width, found.box)[0] * steps
+        log_p, log_q = self.curve.at(z)
+        log_density = log_p @ y + log_q @ (n - y) - (z**2).sum(axis=1) / 2
+        share = np.exp(log_density - log_density.max())
+        there = share > NEGLIGIBLE
+        return Nodes(self.curve, z[there], steps[0]), share[there] / share[there].sum()
+
+    def _focused(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> _Focused:
+        """One data set on finer and finer grids, each only where the last one found its posterior."""
+        counts, log_best = np.concatenate([y, n - y, [1.0]])[None], _log_best(n[None], y[None])
+        halvings, width, box = 0, HALF_WIDTH, None
+        while True:
+            steps = self._steps(halvings)
+            index, n_coarse = _lattice(steps, width, box)
+            if len(index) > LAST:
+                problem = f"quadrature did not converge for n = {n.tolist()}, y = {y.tolist()}"
+                raise ArithmeticError(f"{problem}: sample (engine nuts) instead")
+            grid = self._made(index, n_coarse, steps, width)
+            log_density = (counts @ grid.log_terms)[0]
+            near = (index * steps)[log_density > log_density.max() - REGION]
+            grid = replace(grid, middle=int(log_density.argmax()))
+            values, error, log_evidence, cut = _exactly(grid, counts, log_best, np.empty((1, len(index))))
+            done, cut = bool(settled(values, error)[0]), bool(cut[0])
+            if done or not cut:
+                box = np.stack([near.min(axis=0) - 2 * steps, near.max(axis=0) + 2 * steps])
+            if done:
+                return _Focused(values[0], error[0], float(log_evidence[0]), halvings, width, box)
+            halvings, width, box = (0, width * WIDER, None) if cut else (halvings + 1, width, box)
 
     def _on_grid(self, halvings: float, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Values, error, log evidence and whether the grid cuts the posterior off, on a grid of that step and half width."""
@@ -251,34 +294,39 @@ class Quadrature:
         if (halvings, width) not in self._grids:
             steps = self._steps(halvings)
             index, n_coarse = _lattice(steps, width)
-            z = index * steps
-            log_p, log_q = self.curve.at(z)
-            if not (np.isfinite(log_p).all() and np.isfinite(log_q).all()):
-                raise ArithmeticError(
-                    f"the curve reaches a probability of exactly 0 or 1 within {width:g} prior standard deviations"
-                )
-            columns = self._integrands(z, steps)
-            self._grids[halvings, width] = _Grid(
-                log_terms=np.vstack([log_p.T, log_q.T, -(z**2).sum(axis=1) / 2]),
-                columns=columns,
-                coarse=2 ** len(steps) * self._integrands(z[:n_coarse], 2 * steps),
-                largest=np.maximum(np.abs(columns[:, 1:]).max(axis=0), 1.0),
-                log_weight=float(np.log(steps / np.sqrt(2 * np.pi)).sum()),
-                log_outside=float(np.log(2) + log_ndtr(-width)) if len(steps) == 1 else -(width**2) / 2,
-                middle=int(np.flatnonzero((index == 0).all(axis=1))[0]),
-            )
+            middle = int(np.flatnonzero((index == 0).all(axis=1))[0])
+            self._grids[halvings, width] = replace(self._made(index, n_coarse, steps, width), middle=middle)
         return self._grids[halvings, width]
+
+    def _made(self, index: np.ndarray, n_coarse: int, steps: np.ndarray, width: float) -> _Grid:
+        z = index * steps
+        log_p, log_q = self.curve.at(z)
+        if not (np.isfinite(log_p).all() and np.isfinite(log_q).all()):
+            raise ArithmeticError(f"the curve reaches a probability of exactly 0 or 1 within {width:g} prior standard deviations")
+        columns = self._integrands(z, steps)
+        return _Grid(
+            log_terms=np.vstack([log_p.T, log_q.T, -(z**2).sum(axis=1) / 2]),
+            columns=columns,
+            coarse=2 ** len(steps) * self._integrands(z[:n_coarse], 2 * steps),
+            largest=np.maximum(np.abs(columns[:, 1:]).max(axis=0), 1.0),
+            log_weight=float(np.log(steps / np.sqrt(2 * np.pi)).sum()),
+            log_outside=float(np.log(2) + log_ndtr(-width)) if len(steps) == 1 else -(width**2) / 2,
+            middle=0,
+        )
 
     def _integrands(self, z: np.ndarray, steps: np.ndarray) -> np.ndarray:
         return np.column_stack([np.ones(len(z)), self.columns(Nodes(self.curve, z, steps[0]))])
 
 
-def _lattice(steps: np.ndarray, width: float) -> tuple[np.ndarray, int]:
+def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> tuple[np.ndarray, int]:
     """Whole multiples of the steps, ``(nodes, coordinates)``, in the interval or disc of a half width, even ones first, and
-    how many these are; the ends of a line are even.
+    how many these are; the ends of a line are even. Of a disc, only what lies in a ``box`` (ends, coordinates).
     """
     most = 2 * np.ceil(width / (2 * steps) - 1e-9).astype(int)
-    axes = np.meshgrid(*(np.arange(-m, m + 1) for m in most), indexing="ij")
+    low, high = -most, most
+    if box is not None:
+        low, high = np.maximum(low, np.floor(box[0] / steps).astype(int)), np.minimum(high, np.ceil(box[1] / steps).astype(int))
+    axes = np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij")
     index = np.column_stack([axis.ravel() for axis in axes])
     if len(steps) > 1:
         index = index[((index * steps) ** 2).sum(axis=1) <= width**2 * (1 + 1e-9)]

@@ -15,6 +15,8 @@ from ..designs import Design
 from ..models import Curve
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
+from ..posterior.mixture import MixedQuadrature
+from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
 from ..provenance import sampler_versions
 from ..summaries import DEFINITIONS, conclusion, mtd_labels, probabilities, recommended, summary, upper_limit
@@ -165,7 +167,7 @@ def analyze(
         "interval": list(target.interval),
         "rp2d_limit": protocol.rp2d.limit,
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps(_warnings(result, chosen, protocol)),
+        "warnings": json.dumps(_warnings(result, chosen, protocol, _moved_by_prior(protocol, curves[chosen], n, y))),
     }
     if now.samples:
         made["sampler_versions"] = json.dumps(sampler_versions())
@@ -324,7 +326,7 @@ def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -
     return ExactPosterior(fit, n, y)
 
 
-def _warnings(result: xr.Dataset, chosen: str, protocol: Protocol) -> list[str]:
+def _warnings(result: xr.Dataset, chosen: str, protocol: Protocol, moved: Mapping[str, str]) -> list[str]:
     """In words: what the data do not show, where the prior is worth as much as the patients, decisions that hang by little."""
     n, limit, high = result["n"].values, protocol.rp2d.limit, protocol.target.interval[1]
     over, worth = result["p_over"].values, result["prior_effective_n"].values
@@ -349,10 +351,27 @@ def _warnings(result: xr.Dataset, chosen: str, protocol: Protocol) -> list[str]:
     for level in np.flatnonzero((n > 0) & (np.abs(over - limit) < _NEAR)) + 1:
         words.append(f"P(over) at level {level}, {over[level - 1]:.3f}, is near the RP2D's limit of {limit:g}.")
     by_curve = dict(zip(result["curve"].values.tolist(), result["rp2d_by_curve"].values.tolist(), strict=True))
-    others = [f"{name!r} names {level}" for name, level in by_curve.items() if level != by_curve[chosen]]
+    others = [f"the curve {name!r} names {level}" for name, level in by_curve.items() if level != by_curve[chosen]]
+    others += [f"with {words} it is {level}" for words, level in moved.items()]
     if others:
-        words.append(f"The RP2D hangs on the curve and its prior: {chosen!r} names {by_curve[chosen]}, {', '.join(others)}.")
+        words.append(f"The RP2D, {by_curve[chosen]}, hangs on the curve and its prior: {', '.join(others)}.")
     return words
+
+
+def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> dict[str, str]:
+    """Changes of the curve's prior that give another RP2D, and that."""
+    high, limit = protocol.target.interval[1], protocol.rp2d.limit
+    cases = {"": curve} | {f"{varied} {value}": other for varied, value, other in curve.variants()}
+    named = {}
+    for words, one in cases.items():
+        quadrature = MixedQuadrature(one, lambda nodes: 1 - nodes.below(high))
+        over, error, _ = quadrature.expect(n[None], y[None], _ROUGHLY, ROUGH_WIDTH)
+        named[words] = recommended(n, Figure(over[0], error[0]), limit).label
+    return {words: level for words, level in named.items() if level != named[""]}
+
+
+# Error asked of P(over) where only the RP2D is wanted.
+_ROUGHLY = 1e-3
 
 
 # A probability this near to its limit is said to be near.
