@@ -819,8 +819,8 @@ FAULTS = (
     Fault(
         "quantile of the other tail",
         EXACT,
-        "self._chance(lambda nodes: nodes.below(rates, at)) - wanted.ravel()",
-        "self._chance(lambda nodes: nodes.below(rates, at)) - 1 + wanted.ravel()",
+        "self._chance(lambda nodes: chance(nodes, x), more) - wanted",
+        "self._chance(lambda nodes: chance(nodes, x), more) - 1 + wanted",
         "test_posterior.py::test_published_uniform_prior",
     ),
     Fault(
@@ -948,6 +948,20 @@ FAULTS = (
         "    if problems:",
         "    if False:",
         "test_analyze.py::test_no_rp2d_from_draws_that_cannot_be_trusted",
+    ),
+    Fault(
+        "quantiles never held against a finer grid",
+        EXACT,
+        "for more in range(1, _FINEST + 1):",
+        "for more in range(0):",
+        "test_posterior.py::test_narrow_posteriors_and_deep_quantiles[sd1-0.0-n1-y1]",
+    ),
+    Fault(
+        "a narrow posterior's box too small",
+        QUADRATURE,
+        "log_density > log_density.max() - REGION",
+        "log_density > log_density.max() - 1.0",
+        "test_posterior.py::test_narrow_posteriors_and_deep_quantiles[sd2-0.0-n2-y2]",
     ),
     # NUTS
     Fault(
