@@ -35,7 +35,7 @@ from .exact import FAR
 if TYPE_CHECKING:
     from pymc import Model
 
-__all__ = ["SAMPLERS", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
+__all__ = ["SAMPLERS", "DrawnPosterior", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
 
 # Beyond these, draws are not to be trusted: Vehtari et al. (2021), section 4.
 LARGEST_RHAT, LEAST_ESS = 1.01, 400
@@ -257,6 +257,10 @@ class NutsFit:
         draws, diverged = self.sampler.sample({"n": n, "y": y}, starts, seed)
         return np.stack(draws, axis=-1), int(diverged.sum())
 
+    def made(self, seed: int) -> dict[str, Any]:
+        """How draws are made: the settings, the seed and the sampler."""
+        return {**asdict(self.settings), "seed": seed, "sampler": self.sampler.name}
+
 
 @lru_cache(maxsize=8)
 def nuts_fit(curve: Curve, settings: NutsSettings) -> NutsFit:
@@ -273,8 +277,8 @@ def _installed(sampler: str | None) -> str:
     return sampler
 
 
-class NutsPosterior(Posterior):
-    """The posterior after one data set, by NUTS.
+class DrawnPosterior(Posterior):
+    """The posterior of a curve after one data set, by draws of its parameters.
 
     An error is the Monte Carlo standard error of its figure. That of a probability is never below ``(1 - 0.05 ** (1 / ESS)) / 3``,
     about 1 / ESS, with the smallest of the diagnostics' effective sample sizes: where none or all of the draws fall in, three
@@ -282,21 +286,25 @@ class NutsPosterior(Posterior):
 
     Parameters
     ----------
-    fit
-        The curve's fit, which may be shared between data sets.
+    curve
+        The curve with its prior.
     n, y : (doses,) arrays
         Patients and DLTs.
-    seed
-        Whole number that the draws follow from.
+    theta : (chains, draws, parameters) array
+        Draws of the parameters.
+    divergences
+        How many of the draws diverged.
+    made
+        How the draws were made, which is said among the diagnostics.
     """
 
     engine: ClassVar[str] = "nuts"
     samples: ClassVar[bool] = True
 
-    def __init__(self, fit: NutsFit, n: Any, y: Any, seed: int) -> None:
-        self.fit, self.curve, self.seed = fit, fit.curve, seed
-        self.n, self.y = counts(n, y, fit.curve.n_doses)
-        self._theta, self._divergences = fit.sample(self.n, self.y, seed)
+    def __init__(self, curve: Curve, n: Any, y: Any, theta: np.ndarray, divergences: int, made: Mapping[str, Any]) -> None:
+        self.curve = curve
+        self.n, self.y = counts(n, y, curve.n_doses)
+        self._theta, self._divergences, self._made = theta, divergences, dict(made)
 
     def moments(self) -> tuple[Figure, Figure]:
         return _mean_and_sd(self._p)
@@ -333,9 +341,7 @@ class NutsPosterior(Posterior):
         return {
             **self._convergence,
             "divergences": self._divergences,
-            **asdict(self.fit.settings),
-            "seed": self.seed,
-            "sampler": self.fit.sampler.name,
+            **self._made,
         }
 
     def problems(self) -> list[str]:
@@ -359,12 +365,17 @@ class NutsPosterior(Posterior):
     def _p(self) -> np.ndarray:
         return np.exp(self._log_terms[0])
 
+    @property
+    def _watched(self) -> np.ndarray:
+        """What the diagnostics are of, ``(chains, draws, k)``."""
+        # Ranks are the same for a probability and its logit, which does not stop at 1.
+        return np.concatenate([self._theta, self._log_terms[0] - self._log_terms[1]], axis=-1)
+
     @cached_property
     def _convergence(self) -> dict[str, float]:
         from arviz import ess, rhat  # pyright: ignore[reportPrivateImportUsage]
 
-        # Ranks are the same for a probability and its logit, which does not stop at 1.
-        watched = np.concatenate([self._theta, self._log_terms[0] - self._log_terms[1]], axis=-1)
+        watched = self._watched
         # One chain is judged by its halves.
         chains = watched if len(watched) > 1 else np.stack(np.array_split(watched[0, : watched.shape[1] // 2 * 2], 2))
         return {
@@ -378,6 +389,24 @@ class NutsPosterior(Posterior):
         value, error = _mean(inside.astype(float))
         size = min(self._convergence["ess_bulk"], self._convergence["ess_tail"])
         return Figure(value, np.fmax(error, (1 - 0.05 ** (1 / size)) / 3))
+
+
+class NutsPosterior(DrawnPosterior):
+    """The posterior after one data set, by NUTS.
+
+    Parameters
+    ----------
+    fit
+        The curve's fit, which may be shared between data sets.
+    n, y : (doses,) arrays
+        Patients and DLTs.
+    seed
+        Whole number that the draws follow from.
+    """
+
+    def __init__(self, fit: NutsFit, n: Any, y: Any, seed: int) -> None:
+        self.fit, self.seed = fit, seed
+        super().__init__(fit.curve, n, y, *fit.sample(n, y, seed), fit.made(seed))
 
 
 def _mean(draws: np.ndarray) -> Figure:

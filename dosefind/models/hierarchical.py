@@ -1,0 +1,517 @@
+"""The two-parameter logistic curve over several trials, each with its own doses, that borrow from one another.
+
+With theta_j = (log alpha_j, log beta_j) of trial j and one reference dose for all, trials are exchangeable where
+``theta_j ~ N(mu, diag(tau) R(rho) diag(tau))``, or, trial by trial, exchangeable with a weight and else on a prior of their own
+(EXNEX): Neuenschwander, Wandel, Roychoudhury and Bailey (2016), Pharmaceutical Statistics 15:123-134, doi:10.1002/pst.1730.
+What the trials say of one not yet started is the meta-analytic-predictive prior: Neuenschwander, Capkun-Niggli, Branson and
+Spiegelhalter (2010), Clinical Trials 7:5-18, doi:10.1177/1740774509356002.
+
+Everything follows from coordinates that are free and independent a priori (`FREE`), so no parameter is centred on another. The
+settings enter PyMC's model as data, so that models of one `structure` share what is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from .._check import MISSING, NAME, InputError, Problem, Settings, counts, found_problems, one_of
+from .base import Positive, _binomial, _log_binomial
+from .logistic2 import REACH, BivariateNormal, Logistic2, Number
+
+if TYPE_CHECKING:
+    from pymc import Model
+
+__all__ = ["Exchangeable", "Exnex", "HierarchicalLogistic", "Population", "TrialDoses", "population"]
+
+Weight = Annotated[float, Field(ge=0, le=1, strict=True)]
+Text = Annotated[str, Field(pattern=NAME, strict=True)]
+# A half-normal tau has no say below this many trials: the posterior of tau is nearly its prior.
+FEW_TRIALS = 5
+
+
+class _Checked(Settings):
+    """Settings that report what is wrong as `InputError` also where they are made directly."""
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise InputError(found_problems(error, type(self))) from None
+
+
+def _alone(prior: BivariateNormal) -> BivariateNormal:
+    if "weight" in prior.model_fields_set:
+        raise ValueError(f"weight = {prior.weight:g} has no effect: this prior is not among several that are mixed")
+    return prior
+
+
+class TrialDoses(_Checked):
+    """A trial and its doses.
+
+    Attributes
+    ----------
+    name
+        What the trial is called.
+    doses
+        Its dose amounts, strictly increasing, in the unit that all trials and the reference dose share.
+    """
+
+    name: Text
+    doses: tuple[Positive, ...]
+
+    @field_validator("doses")
+    @classmethod
+    def _doses_increase(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
+            raise ValueError("must hold one amount a dose, strictly increasing")
+        return value
+
+
+class Exchangeable(_Checked):
+    """How the parameters of exchangeable trials are spread.
+
+    Attributes
+    ----------
+    mu
+        Prior of the mean of (log alpha, log beta) over trials.
+    tau_scale
+        Scales of the half-normal priors of the standard deviations between trials, of log alpha and log beta.
+    rho
+        Correlation of log alpha and log beta between trials: a number, or "uniform" between -1 and 1.
+    """
+
+    mu: BivariateNormal
+    tau_scale: tuple[Positive, Positive]
+    rho: Number | Literal["uniform"]
+
+    @field_validator("mu")
+    @classmethod
+    def _mu_is_not_mixed(cls, value: BivariateNormal) -> BivariateNormal:
+        return _alone(value)
+
+    @field_validator("tau_scale")
+    @classmethod
+    def _scale_is_sane(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if max(value) > 10:
+            raise ValueError("must be scales of at most 10, on the scale of logits")
+        return value
+
+    @field_validator("rho")
+    @classmethod
+    def _positive_definite(cls, value: float | str) -> float | str:
+        if not isinstance(value, str) and not -1 < value < 1:
+            raise ValueError("must lie between -1 and 1, both excluded: otherwise the covariance is not positive definite")
+        return value
+
+
+class Exnex(_Checked):
+    """What makes a trial exchangeable only with a weight.
+
+    Attributes
+    ----------
+    weight
+        Prior probability that a trial is exchangeable: one for all, or one a trial.
+    prior
+        Prior of (log alpha, log beta) of a trial that is not: one for all, or one a trial.
+    """
+
+    weight: Weight | tuple[Weight, ...]
+    prior: BivariateNormal | tuple[BivariateNormal, ...]
+
+    @field_validator("prior")
+    @classmethod
+    def _priors_are_not_mixed(cls, value: BivariateNormal | tuple[BivariateNormal, ...]) -> Any:
+        for prior in value if isinstance(value, tuple) else (value,):
+            _alone(prior)
+        return value
+
+
+class Population(NamedTuple):
+    """Parameters over trials, and of each trial as an exchangeable one; arrays or tensors that may have leading axes.
+
+    Attributes
+    ----------
+    mu, tau
+        Means and standard deviations of (log alpha, log beta) over trials, ``(..., 2)``.
+    rho
+        Their correlation, ``(...)``.
+    theta
+        (log alpha, log beta) of each trial, ``(..., trials, 2)``.
+    """
+
+    mu: Any
+    tau: Any
+    rho: Any
+    theta: Any
+
+
+def population(free: Mapping[str, Any], given: Mapping[str, Any], xp: Any = np) -> Population:
+    """The parameters that follow from the free coordinates and the settings in numbers.
+
+    Parameters
+    ----------
+    free
+        ``z_mu``, ``log_spread``, ``z`` and, where rho is not fixed, ``z_rho``.
+    given
+        `HierarchicalLogistic.numbers`.
+    xp
+        NumPy or PyTensor's tensor module.
+    """
+    z = free["z"]
+    mu = given["mu_mean"] + (given["mu_factor"] * free["z_mu"][..., None, :]).sum(axis=-1)
+    tau = given["tau_scale"] * xp.exp(free["log_spread"])
+    # tanh of a logistic variable of scale 1/2 is uniform between -1 and 1.
+    rho = xp.tanh(free["z_rho"]) if "z_rho" in free else given["rho"]
+    first = rho[..., None] * z[..., 1] + xp.sqrt(1 - rho**2)[..., None] * z[..., 0]
+    return Population(mu, tau, rho, mu[..., None, :] + tau[..., None, :] * xp.stack([first, z[..., 1]], axis=-1))
+
+
+class HierarchicalLogistic(_Checked):
+    """Two-parameter logistic curves of several trials that borrow from one another.
+
+    Attributes
+    ----------
+    pooled
+        What is pooled, in words: the quantity that has one meaning in all trials.
+    trials
+        The trials with their doses.
+    reference
+        Dose at which the odds of a DLT are alpha, in every trial's unit and within reach of every trial's doses.
+    exchangeable
+        How the parameters of exchangeable trials are spread.
+    exnex
+        What makes a trial exchangeable only with a weight; all are exchangeable without it.
+
+    Examples
+    --------
+    >>> model = HierarchicalLogistic(
+    ...     pooled="DLT over 28 days after one infusion",
+    ...     trials=(TrialDoses(name="AS", doses=(1, 3, 5)), TrialDoses(name="DLC", doses=(1, 2, 4))),
+    ...     reference=3,
+    ...     exchangeable=Exchangeable(mu=BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7)), tau_scale=(0.5, 0.25), rho=0),
+    ... )
+    >>> model.tables({"AS": ([3, 3, 3], [0, 0, 1]), "DLC": ([3, 3, 0], [0, 0, 0])})[0]
+    array([[3, 3, 3],
+           [3, 3, 0]])
+    """
+
+    pooled: Text
+    trials: Annotated[tuple[TrialDoses, ...], Field(min_length=1, max_length=50)]
+    reference: Positive
+    exchangeable: Exchangeable
+    exnex: Exnex | None = None
+
+    @field_validator("pooled")
+    @classmethod
+    def _pooled_is_named(cls, value: str) -> str:
+        if not any(letter.isalpha() for letter in value):
+            raise ValueError("must name what is pooled, such as 'DLT over 28 days after one infusion'")
+        return value
+
+    @field_validator("trials")
+    @classmethod
+    def _names_differ(cls, value: tuple[TrialDoses, ...]) -> tuple[TrialDoses, ...]:
+        names = [trial.name for trial in value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"must have a name each, but two are called {twice!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _reference_is_within_reach(self) -> HierarchicalLogistic:
+        # Of each trial by itself: one whose doses are in another unit is not hidden by the others.
+        for trial in self.trials:
+            low, high = trial.doses[0] / REACH, trial.doses[-1] * REACH
+            if not low <= self.reference <= high:
+                raise ValueError(
+                    f"reference = {self.reference:g} is out of reach of the doses of {trial.name!r}: it must lie between "
+                    f"{low:g} and {high:g}, in one unit for all trials"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_a_trial(self) -> HierarchicalLogistic:
+        for name in ("weight", "prior") if self.exnex else ():
+            value = getattr(self.exnex, name)
+            if isinstance(value, tuple) and len(value) != len(self.trials):
+                raise ValueError(
+                    f"exnex.{name} has {len(value)} entries: must be one for all trials or {len(self.trials)}, one a trial"
+                )
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the trials are called."""
+        return tuple(trial.name for trial in self.trials)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Prior probability that each trial is exchangeable, ``(trials,)``."""
+        return np.array(np.broadcast_to(np.asarray(self.exnex.weight if self.exnex else 1.0, float), len(self.trials)))
+
+    @property
+    def own_priors(self) -> tuple[BivariateNormal, ...]:
+        """Prior of each trial where it is not exchangeable; empty where all are."""
+        if self.exnex is None:
+            return ()
+        return self.exnex.prior if isinstance(self.exnex.prior, tuple) else (self.exnex.prior,) * len(self.trials)
+
+    @property
+    def structure(self) -> tuple[int, int, bool, bool]:
+        """What has to be compiled again where it changes: trials, most doses, whether rho is free, whether there is EXNEX."""
+        return len(self.trials), max(len(trial.doses) for trial in self.trials), self._rho_is_free, self.exnex is not None
+
+    @property
+    def _rho_is_free(self) -> bool:
+        return self.exchangeable.rho == "uniform"
+
+    @property
+    def has_dose(self) -> np.ndarray:
+        """Which cells of a table ``(trials, most doses)`` are doses of a trial."""
+        return np.arange(self.structure[1]) < np.array([len(trial.doses) for trial in self.trials])[:, None]
+
+    def curve(self, trial: int) -> Logistic2:
+        """The curve of a trial (index). Its prior has the moments of the hierarchical one, which is not normal."""
+        return self.curve_at(self.trials[trial].doses, float(self.weights[trial]), self.own_priors[trial] if self.exnex else None)
+
+    def curve_at(self, doses: tuple[float, ...], weight: float = 1.0, own: BivariateNormal | None = None) -> Logistic2:
+        """The same at any doses, for a trial that is exchangeable with this weight and else on its ``own`` prior."""
+        parts = [] if weight == 0 else [self._exchangeable_moments(weight)]
+        if own is not None and weight < 1:
+            parts.append(own.model_copy(update={"weight": 1 - weight}))
+        curve = Logistic2(doses=doses, reference=self.reference, prior=self.exchangeable.mu)
+        return curve.model_copy(update={"prior": tuple(parts)})
+
+    def _exchangeable_moments(self, weight: float) -> BivariateNormal:
+        spread = self.exchangeable
+        scale, rho = np.array(spread.tau_scale), 0.0 if self._rho_is_free else float(spread.rho)
+        # A half-normal tau has mean square scale^2; the product of two has mean 2 / pi times that of the scales.
+        covariance = spread.mu.factor @ spread.mu.factor.T + np.outer(scale, scale) * [
+            [1.0, 2 * rho / np.pi],
+            [2 * rho / np.pi, 1.0],
+        ]
+        sd = np.sqrt(np.diag(covariance))
+        correlation = float(covariance[0, 1] / sd.prod())
+        # It may be wider than what a person may ask for: no checks.
+        return BivariateNormal.model_construct(mean=spread.mu.mean, sd=tuple(sd.tolist()), correlation=correlation, weight=weight)
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """The settings as arrays: what PyMC's model takes as data besides the counts."""
+        spread = self.exchangeable
+        at = np.zeros(self.structure[:2])
+        for row, trial in zip(at, self.trials, strict=True):
+            row[: len(trial.doses)] = np.log(trial.doses) - np.log(self.reference)
+        found = {
+            "at": at,
+            "mu_mean": np.array(spread.mu.mean),
+            "mu_factor": spread.mu.factor,
+            "tau_scale": np.array(spread.tau_scale),
+        }
+        if not self._rho_is_free:
+            found["rho"] = np.array(float(spread.rho))
+        if self.exnex:
+            found["weight"] = self.weights
+            found["own_mean"] = np.array([prior.mean for prior in self.own_priors])
+            found["own_factor"] = np.array([prior.factor for prior in self.own_priors])
+        return found
+
+    def tables(self, data: Mapping[str, tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """Patients and DLTs, each ``(trials, most doses)``, nobody where a trial has fewer doses.
+
+        Parameters
+        ----------
+        data
+            Of each trial, by name, patients and DLTs: one whole number a dose.
+
+        Raises
+        ------
+        InputError
+            If a trial is unknown or missing, or the counts are not those of its doses.
+        """
+        for name in data:
+            one_of("trial", name, self.names)
+        n, y = np.zeros((2, *self.structure[:2]), np.int64)
+        for row, trial in enumerate(self.trials):
+            if trial.name not in data:
+                raise InputError(Problem(trial.name, MISSING, "no counts for this trial: zeros where nobody has been treated"))
+            try:
+                patients, dlts = data[trial.name]
+            except (TypeError, ValueError):
+                raise InputError(Problem(trial.name, data[trial.name], "must be patients and DLTs, two lists")) from None
+            doses = len(trial.doses)
+            try:
+                n[row, :doses], y[row, :doses] = counts(patients, dlts, doses)
+            except InputError as error:
+                raise InputError(error.within(trial.name)) from None
+        return n, y
+
+    def own(self, free: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+        """(log alpha, log beta) of each trial where it is not exchangeable, ``(..., trials, 2)``."""
+        return given["own_mean"] + (given["own_factor"] * free["z_own"][..., None, :]).sum(axis=-1)
+
+    def log_terms(self, theta: Any, given: Mapping[str, Any], xp: Any = np) -> tuple[Any, Any]:
+        """log p and log(1 - p), ``(..., trials, most doses)``, at parameters ``(..., trials, 2)``."""
+        return self.curve(0).log_terms((theta[..., 0, None], theta[..., 1, None]), given["at"], xp)
+
+    def to_pymc(self, data: Mapping[str, tuple[Any, Any]]) -> Model:
+        """PyMC's own model of the trials and their data.
+
+        Its free variables are independent a priori: ``z_mu`` and ``z``, standard normal; ``log_spread``, the logarithm of
+        tau / scale; ``z_rho``, of which rho is the hyperbolic tangent; with EXNEX ``z_own``. From them follow ``mu``, ``tau``,
+        ``rho``, ``theta`` and ``p``, the parameters and DLT probabilities of each trial as an exchangeable one, and with EXNEX
+        ``theta_own`` and ``p_own``, those of each as one that is not, and ``p_ex``, the probability given these and the data
+        that it is. ``n``, ``y`` and `numbers` are data that ``pymc.set_data`` replaces without compiling again.
+
+        ``dlts`` is observed. With EXNEX its likelihood is that of a trial, mixed over whether the trial is exchangeable, and
+        PyMC's predictions draw that by its prior weight: they are of other trials like these, not of these trials' next patients.
+
+        Parameters
+        ----------
+        data
+            Of each trial, by name, patients and DLTs: one whole number a dose.
+
+        Raises
+        ------
+        InputError
+            If a trial is unknown or missing, or the counts are not those of its doses.
+        """
+        import pymc as pm
+
+        n, y = self.tables(data)
+        names = {"trial": list(self.names), "dose": np.arange(1, n.shape[1] + 1), "parameter": list(Logistic2.parameter_names)}
+        with pm.Model(coords=names) as model:
+            treated, dlts = pm.Data("n", n, dims=_CELLS), pm.Data("y", y, dims=_CELLS)
+            given = {name: pm.Data(name, value) for name, value in self.numbers().items()}
+            free = self._free(pm)
+            found = population(free, given, _tensors())
+            for name, value in found._asdict().items():
+                # A rho that is fixed is data of that name.
+                if name not in given:
+                    pm.Deterministic(name, value, dims=_DIMS[name])
+            terms = self._rates(found.theta, given, "p")
+            if self.exnex is None:
+                pm.CustomDist("dlts", *terms, treated, dist=_binomial, logp=_log_binomial, observed=dlts, dims=_CELLS)
+                return model
+            own = pm.Deterministic("theta_own", self.own(free, given), dims=_DIMS["theta"])
+            own_terms = self._rates(own, given, "p_own")
+            pm.Deterministic("p_ex", _exchangeable_share(treated, dlts, terms, own_terms, given["weight"]), dims="trial")
+            pm.CustomDist(
+                "dlts",
+                *terms,
+                *own_terms,
+                treated,
+                given["weight"],
+                dist=_mixed_binomial,
+                logp=_log_mixed_binomial,
+                signature="(d),(d),(d),(d),(d),()->(d)",
+                observed=dlts,
+                dims=_CELLS,
+            )
+        return model
+
+    def _rates(self, theta: Any, given: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+        """log p and log(1 - p), and p as a variable of the model that is being made: not a number where there is no dose."""
+        import pymc as pm
+
+        math = _tensors()
+        terms = self.log_terms(theta, given, math)
+        pm.Deterministic(name, math.where(self.has_dose, math.exp(terms[0]), np.nan), dims=_CELLS)
+        return terms
+
+    def _free(self, pm: Any) -> dict[str, Any]:
+        """The free variables of the model that is being made."""
+        free = {"z_mu": pm.Normal("z_mu", dims="parameter")}
+        free["log_spread"] = pm.CustomDist("log_spread", dist=_draw_log_half_normal, logp=_log_half_normal, dims="parameter")
+        if self._rho_is_free:
+            free["z_rho"] = pm.Logistic("z_rho", 0.0, 0.5)
+        free["z"] = pm.Normal("z", dims=_DIMS["theta"])
+        if self.exnex:
+            free["z_own"] = pm.Normal("z_own", dims=_DIMS["theta"])
+        return free
+
+    def starts(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draws of the free variables from their prior, each ``(count,)`` and its own shape."""
+        trials = len(self.trials)
+        found = {"z_mu": rng.normal(size=(count, 2)), "log_spread": np.log(np.abs(rng.normal(size=(count, 2))))}
+        if self._rho_is_free:
+            found["z_rho"] = rng.logistic(0.0, 0.5, size=count)
+        found["z"] = rng.normal(size=(count, trials, 2))
+        if self.exnex:
+            found["z_own"] = rng.normal(size=(count, trials, 2))
+        return found
+
+    def sentences(self) -> list[str]:
+        """The model and its priors as plain sentences."""
+        spread, mu = self.exchangeable, self.exchangeable.mu
+        rho = "uniform between -1 and 1" if self._rho_is_free else f"{spread.rho:g}"
+        lines = [
+            f"Two-parameter logistic curves of {len(self.trials)} trials ({', '.join(self.names)}), "
+            f"logit p = log alpha + beta log(dose / {self.reference:g}); pooled is: {self.pooled}.",
+            f"Over exchangeable trials (log alpha, log beta) is normal. Its means are normal with means {mu.mean[0]:.4g} and "
+            f"{mu.mean[1]:.4g}, standard deviations {mu.sd[0]:.4g} and {mu.sd[1]:.4g} and correlation {mu.correlation:g}; its "
+            f"standard deviations are half-normal with scales {spread.tau_scale[0]:.4g} and {spread.tau_scale[1]:.4g}; its "
+            f"correlation is {rho}.",
+        ]
+        if len(self.trials) < FEW_TRIALS:
+            lines.append(
+                "So few trials say little of how they are spread: how much is borrowed is mostly the scales of this prior."
+            )
+        for name, weight, prior in zip(self.names, self.weights, self.own_priors, strict=False):
+            lines.append(
+                f"{name} is exchangeable with prior probability {weight:.3g}; else (log alpha, log beta) is normal with means "
+                f"{prior.mean[0]:.4g} and {prior.mean[1]:.4g}, standard deviations {prior.sd[0]:.4g} and {prior.sd[1]:.4g} and "
+                f"correlation {prior.correlation:g}."
+            )
+        return lines
+
+
+_CELLS = ("trial", "dose")
+_DIMS = {"mu": ("parameter",), "tau": ("parameter",), "rho": (), "theta": ("trial", "parameter")}
+
+
+def _draw_log_half_normal(size: Any) -> Any:
+    import pymc as pm
+
+    return pm.math.log(pm.math.abs(pm.Normal.dist(size=size)))
+
+
+def _log_half_normal(value: Any) -> Any:
+    """Log density of the logarithm of a half-normal variable of scale 1."""
+    math = _tensors()
+    return np.log(2 / np.pi) / 2 + value - math.exp(2 * value) / 2
+
+
+def _mixed_binomial(log_p: Any, log_q: Any, own_log_p: Any, own_log_q: Any, n: Any, weight: Any, size: Any) -> Any:
+    import pymc as pm
+
+    math = _tensors()
+    # One indicator a trial: its doses share it.
+    exchangeable = math.eq(pm.Bernoulli.dist(p=weight), 1)
+    return pm.Binomial.dist(n=n, p=math.exp(math.where(exchangeable[..., None], log_p, own_log_p)))
+
+
+def _log_mixed_binomial(y: Any, log_p: Any, log_q: Any, own_log_p: Any, own_log_q: Any, n: Any, weight: Any) -> Any:
+    math = _tensors()
+    ex, own = (_log_binomial(y, *terms, n).sum(axis=-1) for terms in ((log_p, log_q), (own_log_p, own_log_q)))
+    # A weight of 0 or 1 has no logarithm on one side, whose gradient would be no number.
+    between = math.where((weight > 0) & (weight < 1), weight, 0.5)
+    mixed = math.logaddexp(math.log(between) + ex, math.log1p(-between) + own)
+    return math.where(weight >= 1, ex, math.where(weight <= 0, own, mixed))
+
+
+def _exchangeable_share(n: Any, y: Any, terms: tuple[Any, Any], own_terms: tuple[Any, Any], weight: Any) -> Any:
+    math = _tensors()
+    ratio = y * (terms[0] - own_terms[0]) + (n - y) * (terms[1] - own_terms[1])
+    return math.sigmoid(math.log(weight) - math.log1p(-weight) + ratio.sum(axis=-1))
+
+
+def _tensors() -> Any:
+    """PyTensor's tensor module, whose functions have no types to check."""
+    import pytensor.tensor
+
+    return pytensor.tensor
