@@ -168,6 +168,16 @@ def test_shapes_by_hand():
     np.testing.assert_array_equal(model.has_dose, [[True] * 3, [True, True, False]])
 
 
+def test_a_new_trial_is_spread_about_mu():
+    model, still = hierarchical(rho=0.6, tau_scale=(2.0, 3.0)), np.zeros((4, 1000, 2))
+    new = given(model, {"z_mu": still, "log_spread": still, "z": np.zeros((4, 1000, 2, 2))}).new_trial((1.0, 2.0))
+    theta = new.draws(4000).reshape(-1, 2)
+    # Five standard errors of 4000 independent draws.
+    assert np.all(np.abs(theta.mean(axis=0) - MU.mean) < 5 * np.array([2.0, 3.0]) / 4000**0.5)
+    np.testing.assert_allclose(theta.std(axis=0), (2.0, 3.0), rtol=5 / 8000**0.5)
+    assert abs(np.corrcoef(theta.T)[0, 1] - 0.6) < 5 * (1 - 0.6**2) / 4000**0.5
+
+
 def given(model, free, data=DATA, seed=0):
     """A posterior with draws of the free variables, without compiling and sampling."""
 
