@@ -105,6 +105,8 @@ BLRM = "designs/blrm.py"
 EXACT = "posterior/exact.py"
 MIXTURE = "posterior/mixture.py"
 NUTS = "posterior/mcmc.py"
+HIERARCHICAL = "models/hierarchical.py"
+BORROWED = "posterior/hierarchical.py"
 SUMMARIES = "summaries.py"
 WALK = "operating/walk.py"
 LATTICE = "operating/lattice.py"
@@ -1471,6 +1473,63 @@ FAULTS = (
         "weights = np.where(tried, weights, 0.0)",
         "weights = np.where(tried, 1.0, 0.0)",
         "test_isotonic.py::test_agrees_with_scipy",
+    ),
+    # Trials that borrow
+    Fault(
+        "hierarchical: spread between trials without its scale",
+        HIERARCHICAL,
+        'tau = given["tau_scale"] * xp.exp(free["log_spread"])',
+        'tau = xp.exp(free["log_spread"])',
+        "test_hierarchical.py::test_shapes_by_hand",
+    ),
+    Fault(
+        "hierarchical: half-normal without its Jacobian",
+        HIERARCHICAL,
+        "np.log(2 / np.pi) / 2 + value - ",
+        "np.log(2 / np.pi) / 2 - ",
+        "test_hierarchical.py::test_pymc_s_model_is_ours[fixed]",
+    ),
+    Fault(
+        "hierarchical: weight of being exchangeable turned round",
+        HIERARCHICAL,
+        "math.logaddexp(math.log(between) + ex, math.log1p(-between) + own)",
+        "math.logaddexp(math.log1p(-between) + ex, math.log(between) + own)",
+        "test_hierarchical.py::test_pymc_s_model_is_ours[exnex]",
+    ),
+    Fault(
+        "hierarchical: correlation between trials ignored",
+        HIERARCHICAL,
+        "first = rho[..., None] * z[..., 1] + xp.sqrt",
+        "first = 0 * rho[..., None] * z[..., 1] + xp.sqrt",
+        "test_hierarchical.py::test_shapes_by_hand",
+    ),
+    Fault(
+        "hierarchical: a trial in another unit not noticed",
+        HIERARCHICAL,
+        "low, high = trial.doses[0] / REACH, trial.doses[-1] * REACH",
+        "low, high = self.trials[0].doses[0] / REACH, self.trials[0].doses[-1] * REACH",
+        "test_hierarchical.py::test_bad_models",
+    ),
+    Fault(
+        "hierarchical: every trial drawn as exchangeable",
+        BORROWED,
+        ".random(self.p_ex.shape) < self.p_ex",
+        ".random(self.p_ex.shape) < 2",
+        "test_hierarchical.py::test_a_trial_is_drawn_as_exchangeable_as_often_as_it_is",
+    ),
+    Fault(
+        "hierarchical: a new trial without spread",
+        BORROWED,
+        'population({**self._free, "z": z}, ',
+        'population({**self._free, "z": 0 * z}, ',
+        "test_hierarchical.py::test_a_new_trial_is_spread_about_mu",
+    ),
+    Fault(
+        "hierarchical: what trials share not watched",
+        BORROWED,
+        "np.concatenate([super()._watched, self._shared], axis=-1)",
+        "super()._watched",
+        "test_hierarchical.py::test_what_is_shared_is_watched",
     ),
     # Files
     Fault(

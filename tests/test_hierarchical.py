@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logit, logsumexp, sici
 from scipy.stats import binom, halfnorm, multivariate_normal, norm
 
 from dosefind import InputError
@@ -23,7 +23,7 @@ OWN = (BivariateNormal(mean=(-1.0, 0.2), sd=(1.8, 0.8)), BivariateNormal(mean=(-
 TRIALS = (TrialDoses(name="AS", doses=(1.0, 3.0, 5.0)), TrialDoses(name="DLC", doses=(1.0, 4.0)))
 DATA = {"AS": ((3, 6, 6), (0, 1, 2)), "DLC": ((3, 6), (0, 0))}
 NOBODY = {"AS": ((0, 0, 0), (0, 0, 0)), "DLC": ((0, 0), (0, 0))}
-RATES = (0.16, 0.33)
+OVER = 0.33
 
 
 def hierarchical(rho=0.3, weight=None, tau_scale=(0.6, 0.3), **more):
@@ -168,6 +168,16 @@ def test_shapes_by_hand():
     np.testing.assert_array_equal(model.has_dose, [[True] * 3, [True, True, False]])
 
 
+def test_a_new_trial_is_spread_about_mu():
+    model, still = hierarchical(rho=0.6, tau_scale=(2.0, 3.0)), np.zeros((4, 1000, 2))
+    new = given(model, {"z_mu": still, "log_spread": still, "z": np.zeros((4, 1000, 2, 2))}).new_trial((1.0, 2.0))
+    theta = new.draws(4000).reshape(-1, 2)
+    # Five standard errors of 4000 independent draws.
+    assert np.all(np.abs(theta.mean(axis=0) - MU.mean) < 5 * np.array([2.0, 3.0]) / 4000**0.5)
+    np.testing.assert_allclose(theta.std(axis=0), (2.0, 3.0), rtol=5 / 8000**0.5)
+    assert abs(np.corrcoef(theta.T)[0, 1] - 0.6) < 5 * (1 - 0.6**2) / 4000**0.5
+
+
 def given(model, free, data=DATA, seed=0):
     """A posterior with draws of the free variables, without compiling and sampling."""
 
@@ -245,7 +255,7 @@ def test_summary_takes_each_trial():
             now.trials[trial.name],
             before.trials[trial.name],
             target=0.25,
-            interval=RATES,
+            interval=(0.16, OVER),
             limit=0.25,
             amounts=trial.doses,
             unit="10^6 cells/kg",
@@ -346,74 +356,79 @@ def test_bad_questions():
 class Integral:
     """The posterior by integrating over mu, tau and rho on a grid, and within it over each trial's two parameters.
 
-    Given (mu, tau, rho) the trials are independent. Halving every step moves probabilities by ``ERROR``, other figures by less.
+    Given (mu, tau, rho) the trials are independent. ``ERROR`` is what finer steps move means by, and probabilities, at most.
     """
 
-    ERROR = 2e-3
+    ERROR = (2e-4, 2e-3)
 
-    def __init__(self, model, mu_step=0.8, taus=9, rhos=7, step=0.55):
-        z = _grid(step)
-        weight_z = norm.pdf(z).prod(axis=1) * step**2
-        self.total = 0.0
-        self.sums = {}
+    def __init__(self, model, mu_step=0.45, taus=7, rhos=4, step=0.75):
+        self.model, self.step, self.total, self.sums = model, step, 0.0, {}
+        self.own = [self._own(*one) for one in zip(TRIALS, OWN, strict=True)]
         z_mu = _grid(mu_step)
-        mus, mu_weight = np.array(MU.mean) + z_mu @ MU.factor.T, norm.pdf(z_mu).prod(axis=1)
+        mu, mu_weight = np.array(MU.mean) + z_mu @ MU.factor.T, norm.pdf(z_mu).prod(axis=1)
         nodes, height = np.polynomial.legendre.leggauss(taus)
-        t, t_weight = (nodes + 1) / 2 * 4.5, height * halfnorm.pdf((nodes + 1) / 2 * 4.5)
-        free = model.exchangeable.rho == "uniform"
-        rho_nodes = np.column_stack(np.polynomial.legendre.leggauss(rhos)) if free else [(model.exchangeable.rho, 1.0)]
-        own = [self._own(row, trial, model, z, weight_z) for row, trial in enumerate(TRIALS)]
+        scaled = (nodes + 1) / 2 * 4.5
+        rho_nodes = [(model.exchangeable.rho, 1.0)]
+        if model.exchangeable.rho == "uniform":
+            rho_nodes = np.column_stack(np.polynomial.legendre.leggauss(rhos))
         for (a, b), (rho, rho_weight) in itertools.product(itertools.product(range(taus), repeat=2), rho_nodes):
-            tau = np.array([t[a], t[b]]) * model.exchangeable.tau_scale
-            outer = mu_weight * t_weight[a] * t_weight[b] * rho_weight
-            deviation = z @ np.linalg.cholesky(between(tau, rho)).T
-            theta = mus[:, None] + deviation
-            self._add(model, outer, theta, weight_z, own, {"mu": mus, "tau": tau, "rho": np.array([rho])})
+            tau = scaled[[a, b]] * model.exchangeable.tau_scale
+            weight = rho_weight * (height * halfnorm.pdf(scaled))[[a, b]].prod()
+            self._add(mu_weight * weight, mu, tau, rho)
         self.values = {name: value / self.total for name, value in self.sums.items()}
 
-    def _own(self, row, trial, model, z, weight):
-        if model.exnex is None:
-            return 0.0, 0.0
-        evidence, columns = self._inner(trial, np.array(OWN[row].mean) + z @ np.linalg.cholesky(covariance(OWN[row])).T, weight)
-        return evidence, columns
-
-    @staticmethod
-    def _inner(trial, theta, weight):
-        chance = weight * np.exp(likelihood(trial, theta))
-        return chance.sum(axis=-1), (chance[..., None] * _columns(trial, theta)).sum(axis=-2)
-
-    def _add(self, model, outer, theta, weight, own, shared):
-        evidence, columns, exchangeable = [], [], []
-        for w, trial, (own_evidence, own_columns) in zip(model.weights, TRIALS, own, strict=True):
-            mass, sums = self._inner(trial, theta, weight)
-            evidence.append(w * mass + (1 - w) * own_evidence)
-            columns.append(w * sums + (1 - w) * own_columns)
-            exchangeable.append(w * mass / evidence[-1])
+    def _add(self, outer, mu, tau, rho):
+        evidence, columns, exchangeable, found = [], [], [], {}
+        for weight, trial, own in zip(self.model.weights, TRIALS, self.own, strict=True):
+            prior, posterior = _inner(trial, mu, tau, rho, self.step)
+            both = posterior if self.model.exnex is None else weight * posterior + (1 - weight) * own
+            evidence.append(both[:, 0])
+            columns.append(both[:, 1:])
+            exchangeable.append(weight * posterior[:, 0])
+            found.setdefault("new", prior[:, 1:])
         joint = outer * np.prod(evidence, axis=0)
         self.total += joint.sum()
-        new = (weight[:, None] * _columns(TRIALS[0], theta)).sum(axis=-2)
-        found = {trial.name: column / mass[:, None] for trial, column, mass in zip(TRIALS, columns, evidence, strict=True)}
-        found |= {"new": new, "p_ex": np.column_stack(exchangeable)}
-        found |= {name: np.broadcast_to(value, (len(outer), value.shape[-1])) for name, value in shared.items()}
+        found |= {trial.name: column / mass[:, None] for trial, column, mass in zip(TRIALS, columns, evidence, strict=True)}
+        found["p_ex"] = np.column_stack(exchangeable) / np.column_stack(evidence)
+        found |= {"mu": mu, "tau": np.tile(tau, (len(mu), 1)), "rho": np.full((len(mu), 1), rho)}
         for name, value in found.items():
             self.sums[name] = self.sums.get(name, 0.0) + joint @ value
+
+    def _own(self, trial, prior):
+        return _inner(trial, np.array([prior.mean]), np.array(prior.sd), prior.correlation, self.step / 4)[1]
 
 
 def _grid(step, reach=4.5):
     line = np.arange(-np.floor(reach / step), np.floor(reach / step) + 1) * step
-    return np.array(list(itertools.product(line, line)))
+    grid = np.array(list(itertools.product(line, line)))
+    return grid[np.hypot(*grid.T) <= reach]
 
 
-def _columns(trial, theta):
+def _inner(trial, mu, tau, rho, step):
+    """Of 1, theta, the DLT probabilities and whether they lie below `OVER`, the integrals over ``theta ~ N(mu, ...)``, without and
+    with the likelihood, each ``(len(mu), columns)``.
+    """
+    z, across = _grid(step), (1 - rho**2) ** 0.5
+    weight = norm.pdf(z).prod(axis=1) * step**2
+    theta = mu[:, None] + tau * np.column_stack([rho * z[:, 1] + across * z[:, 0], z[:, 1]])
     p = rates(trial, theta)
-    return np.concatenate([theta, p, *(p < rate for rate in RATES)], axis=-1)
+    # Where each dose's rate is OVER, in the first coordinate: an indicator summed over nodes would be wrong by a hundredth.
+    at = logit(OVER) - np.exp(theta[..., 1:]) * np.log(np.array(trial.doses) / 3.0)
+    edge = ((at - mu[:, None, :1]) / tau[0] - rho * z[:, 1:]) / across
+    below = 0.5 + sici(np.pi * (edge - z[:, :1]) / step)[0] / np.pi
+    columns = np.concatenate([np.ones_like(theta[..., :1]), theta, p, below], axis=-1)
+    n, y = DATA[trial.name]
+    chance = np.prod(p**y * (1 - p) ** np.subtract(n, y), axis=-1)
+    return weight @ columns, np.einsum("z,mz,mzc->mc", weight, chance, columns)
 
 
 def agree(trial, expected, error=Integral.ERROR):
-    """A trial's posterior agrees with the columns of the integral within 6 of its errors and the integral's own."""
-    figures = [trial.parameters()[0], trial.moments()[0], *(trial.below(rate) for rate in RATES)]
-    value, own_error = (np.concatenate([figure[part] for figure in figures]) for part in (0, 1))
-    assert np.all(np.abs(value - expected) < 6 * own_error + error), (value - expected, own_error)
+    """A trial's posterior agrees with other figures of it within 6 of its errors and those of the others, of means and chances."""
+    means = [np.concatenate(parts) for parts in zip(trial.parameters()[0], trial.moments()[0], strict=True)]
+    chances = trial.below(OVER)
+    value, own_error = (np.concatenate(parts) for parts in zip(means, chances, strict=True))
+    allowed = 6 * own_error + np.repeat(error, [len(means[0]), len(chances.value)])
+    assert np.all(np.abs(value - expected) < allowed), (value - expected, allowed)
 
 
 @pytest.fixture(scope="module")
@@ -443,13 +458,13 @@ def test_against_an_integral(fits, name):
         shared["p_ex"] = posterior.exchangeable()
     assert ("rho" in shared) == ("z_rho" in posterior._free)
     for each, figure in shared.items():
-        assert np.all(np.abs(figure.value - integral[each]) < 6 * figure.error + Integral.ERROR), each
+        assert np.all(np.abs(figure.value - integral[each]) < 6 * figure.error + Integral.ERROR[0]), each
 
 
 def exact(doses, prior, n, y):
-    fit = ExactFit(Logistic2(doses=doses, reference=3.0, prior=prior), RATES)
+    fit = ExactFit(Logistic2(doses=doses, reference=3.0, prior=prior), (OVER,))
     posterior = ExactPosterior(fit, np.array(n), np.array(y))
-    figures = [posterior.parameters()[0], posterior.moments()[0], *(posterior.below(rate) for rate in RATES)]
+    figures = [posterior.parameters()[0], posterior.moments()[0], posterior.below(OVER)]
     return np.concatenate([figure.value for figure in figures])
 
 
@@ -461,26 +476,27 @@ def test_without_spread_the_trials_are_one(fits):
     # Doses 1, 3, 4 and 5 of both trials together; of these figures those at each trial's own doses.
     pooled = exact((1.0, 3.0, 4.0, 5.0), MU, (6, 6, 6, 6), (0, 1, 0, 2))
     for trial, at in zip(TRIALS, ([0, 1, 3], [0, 2]), strict=True):
-        expected = np.concatenate([pooled[:2], pooled[2:].reshape(3, 4)[:, at].ravel()])
+        expected = np.concatenate([pooled[:2], pooled[2:].reshape(2, 4)[:, at].ravel()])
         # 1e-4: twice the spread that is left, on the scale of logits, moves no figure further.
-        agree(posterior.trials[trial.name], expected, error=1e-4)
+        agree(posterior.trials[trial.name], expected, error=(1e-4, 1e-4))
 
 
 @pytest.mark.slow
 def test_with_much_spread_the_trials_are_alone(fits):
-    """With tau of up to 20 and patients enough that the data rule out little spread, each trial is as if it were alone."""
-    model = hierarchical(tau_scale=(10.0, 10.0))
-    data = {"AS": ((300, 300, 300), (9, 60, 120)), "DLC": ((300, 300), (90, 120))}
-    posterior = HierarchicalPosterior(fits(model), data, 3, model)
-    tight = hierarchical(tau_scale=(0.05, 0.05))
-    borrowed = HierarchicalPosterior(fits(tight), data, 3, tight)
-    wide = BivariateNormal(mean=MU.mean, sd=(10.0, 10.0))
-    for trial in TRIALS:
-        expected = exact(trial.doses, wide, *data[trial.name])
-        # On the scale of logits what is left of borrowing is a hundredth; of rates and their probabilities less.
-        agree(posterior.trials[trial.name], expected, error=0.01)
+    """With tau of up to 4 and patients enough that the data rule out little spread, each trial is as if it were alone."""
+    data = {"AS": ((300, 300, 300), (9, 60, 120)), "DLC": ((300, 300), (30, 120))}
+    wide, tight = (hierarchical(tau_scale=(scale, scale)) for scale in (2.0, 0.05))
+    apart, borrowed = (HierarchicalPosterior(fits(model), data, 3, model) for model in (wide, tight))
+    # With so many patients coordinates that are not centred fit badly: a few steps of 8000 diverge, which the posterior says.
+    assert all("diverged" in words for words in apart.problems())
+    assert apart.trials["AS"].diagnostics()["divergences"] < 20
+    # About the likelihood's maximum, and wide beside it, so that this prior says nothing either.
+    for trial, centre in zip(TRIALS, ((-1.4, 0.64), (-0.8, 0.26)), strict=True):
+        expected = exact(trial.doses, BivariateNormal(mean=centre, sd=(1.0, 0.7)), *data[trial.name])
+        # What is left of borrowing: (standard error 0.1 / least spread that the data allow, 0.3)^2 times half the distance, 0.6.
+        agree(apart.trials[trial.name], expected, error=(0.03, 0.01))
         with pytest.raises(AssertionError):
-            agree(borrowed.trials[trial.name], expected, error=0.01)
+            agree(borrowed.trials[trial.name], expected, error=(0.03, 0.01))
 
 
 @pytest.mark.slow
@@ -490,7 +506,7 @@ def test_exnex_without_a_choice(fits):
     alone = HierarchicalPosterior(fits(never), DATA, 4, never)
     np.testing.assert_array_equal(alone.exchangeable(), ([0.0, 0.0], [0.0, 0.0]))
     for trial, prior in zip(TRIALS, OWN, strict=True):
-        agree(alone.trials[trial.name], exact(trial.doses, prior, *DATA[trial.name]), error=0.0)
+        agree(alone.trials[trial.name], exact(trial.doses, prior, *DATA[trial.name]), error=(0.0, 0.0))
     together = HierarchicalPosterior(fits(always), DATA, 4, always)
     integral = Integral(MODELS["uniform"]).values
     for trial in TRIALS:
@@ -506,4 +522,4 @@ def test_the_same_seed_gives_the_same_bits(fits):
     HierarchicalPosterior(fit, NOBODY, 6, other)
     again = HierarchicalPosterior(fit, DATA, 5, MODELS["fixed"])
     np.testing.assert_array_equal(first.trials["AS"].draws(8000), again.trials["AS"].draws(8000))
-    np.testing.assert_array_equal(first.new_trial((1.0,)).draws(8000), again.new_trial((1.0,)).draws(8000))
+    np.testing.assert_array_equal(first.new_trial((1.0, 2.0)).draws(8000), again.new_trial((1.0, 2.0)).draws(8000))
