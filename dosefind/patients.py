@@ -1,0 +1,117 @@
+"""Patients of a trial as their data say, before anybody judges who counts: what intake makes and evaluability reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+__all__ = ["AdverseEvent", "Listed", "Patient", "Patients"]
+
+
+class AdverseEvent(NamedTuple):
+    """One adverse event.
+
+    Attributes
+    ----------
+    term
+        What it is called, as in the data.
+    grade
+        CTCAE grade, 1 to 5; ``None`` where the data give none.
+    related
+        Relation to the treatment, as in the data; ``None`` where the data give none.
+    start
+        Day on which it began; ``None`` where the data give no full date.
+    source
+        The row that it was read from, such as ``ae.csv row 7``.
+    """
+
+    term: str
+    grade: int | None
+    related: str | None
+    start: date | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave; nothing else of a patient is ever shown.
+    level
+        Dose level from 1; ``None`` where the amount given is none of the protocol's.
+    amount
+        Dose amount in the protocol's unit.
+    infusions
+        Days of the infusions, in order; empty before the first.
+    cohort
+        Number of the cohort, from 1, as given or derived; ``None`` where it is still to be derived.
+    last_contact
+        Last day on which the patient was known to be followed up.
+    dlt
+        Whether there was a DLT, as a column of the data says; ``None`` where it does not.
+    dlt_date
+        Day of that DLT.
+    discontinued
+        Day on which the patient left treatment or follow-up.
+    reason
+        Why, as in the data.
+    replaces
+        Subject whom this one replaces.
+    events
+        Adverse events; ``None`` where there is no table of them, which is not the same as none.
+    source
+        The rows that this was read from.
+    """
+
+    subject: str
+    level: int | None
+    amount: float
+    infusions: tuple[date, ...]
+    cohort: int | None = None
+    last_contact: date | None = None
+    dlt: bool | None = None
+    dlt_date: date | None = None
+    discontinued: date | None = None
+    reason: str | None = None
+    replaces: str | None = None
+    events: tuple[AdverseEvent, ...] | None = None
+    source: tuple[str, ...] = ()
+
+
+class Listed(NamedTuple):
+    """A row that makes no patient, and why: ``screen failure``, ``no infusion``, ..."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Patients:
+    """What a trial's tables say.
+
+    Attributes
+    ----------
+    patients
+        In the order of their first infusion, then of the subject.
+    listed
+        Rows that make no patient and no adverse event of one, each with the reason.
+    rows
+        How many rows were read, the headers not counted: as many as the sources of patients, events and listed rows name.
+    notes
+        What was derived and how, to be printed.
+    last_date
+        The last date in the data.
+    sha256
+        Hash of the files' bytes.
+    """
+
+    patients: tuple[Patient, ...]
+    listed: tuple[Listed, ...]
+    rows: int
+    notes: tuple[str, ...]
+    last_date: date
+    sha256: str
