@@ -21,6 +21,7 @@ __all__ = [
     "KEY",
     "MISSING",
     "NAME",
+    "Checked",
     "InputError",
     "Problem",
     "Settings",
@@ -32,6 +33,7 @@ __all__ = [
     "of_type",
     "one_of",
     "probability",
+    "reach",
     "shown_key",
     "whole",
 ]
@@ -42,6 +44,9 @@ MISSING: Any = object()
 # Text that a terminal or a file shows: no control characters.
 NAME = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
 KEY = r"^[A-Za-z0-9+_-]{1,40}$"
+
+# A reference dose this many times below the lowest or above the highest dose is not one of these doses.
+_REACH = 2.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,16 @@ class Settings(BaseModel):
             return cls.model_validate(table)
         except ValidationError as error:
             raise InputError(found_problems(error, cls)) from None
+
+
+class Checked(Settings):
+    """Settings that people also make directly, with what is wrong as `InputError` there too."""
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise InputError(found_problems(error, type(self))) from None
 
 
 def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
@@ -315,6 +330,11 @@ def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarr
         if rows.any():
             raise InputError(Problem(name, array[np.argmax(rows)].tolist(), allowed))
     return array
+
+
+def reach(amounts: Sequence[float]) -> tuple[float, float]:
+    """The lowest and the highest reference dose of these amounts; one further out is taken for one in another unit."""
+    return amounts[0] / _REACH, amounts[-1] * _REACH
 
 
 def number(name: str, value: Any, allowed: str) -> float:

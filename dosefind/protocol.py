@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
-from ._check import KEY, NAME, InputError, Problem, Settings, curve_values, shown_key
+from ._check import KEY, NAME, InputError, Problem, Settings, curve_values, reach, shown_key
 
 __all__ = ["RP2D", "Assumption", "Doses", "Limits", "Protocol", "Record", "Stagger", "Target", "Treatment"]
 
@@ -25,9 +25,6 @@ Number = Annotated[float, Field(strict=True)]
 Chance = Annotated[float, Field(strict=True, json_schema_extra={"minimum": 0, "maximum": 1})]
 Level = Annotated[int, Field(ge=1, strict=True)]
 Key = Annotated[str, Field(pattern=KEY)]
-
-# A reference dose this many times below the lowest or above the highest dose is taken for one in another unit.
-_REACH = 2.0
 
 
 class Assumption(NamedTuple):
@@ -76,7 +73,7 @@ class Doses(Settings):
             return self
         if self.reference.unit != self.unit:
             raise InputError(Problem("reference.unit", self.reference.unit, f"must be the unit of the doses, {self.unit!r}"))
-        low, high = self.amounts[0] / _REACH, self.amounts[-1] * _REACH
+        low, high = reach(self.amounts)
         if not low <= self.reference.amount <= high:
             allowed = f"is out of reach of the doses: it must lie between {low:g} and {high:g} ({self.unit})"
             raise InputError(Problem("reference.amount", self.reference.amount, allowed))

@@ -997,9 +997,30 @@ FAULTS = (
     Fault(
         "continuous MTD on the wrong side of the reference",
         LOGISTIC2,
-        "return (logit(rate) - theta[0]) * np.exp",
+        "return (logit(self._in_one_window(rate)) - theta[0]) * np.exp",
         "return (theta[0] - logit(rate)) * np.exp",
         "test_nuts.py::test_figures_follow_from_the_draws",
+    ),
+    Fault(
+        "a rate over several windows taken for one over one",
+        LOGISTIC2,
+        "return rate if self.windows == 1 else",
+        "return rate if self.windows else",
+        "test_posterior.py::test_windows_by_hand",
+    ),
+    Fault(
+        "a longer window without more DLTs",
+        LOGISTIC2,
+        "return log_p + xp.log(xp.expm1(windows * log_q1) / xp.expm1(log_q1)), windows * log_q",
+        "return log_p, log_q",
+        "test_posterior.py::test_windows_by_hand",
+    ),
+    Fault(
+        "hierarchical: the window of a trial not that of its curve",
+        HIERARCHICAL,
+        "prior=self.exchangeable.mu, windows=trial.windows)",
+        "prior=self.exchangeable.mu)",
+        "test_hierarchical.py::test_a_window_of_its_own",
     ),
     Fault(
         "a probability that no draw falls in has no error",
@@ -1506,8 +1527,8 @@ FAULTS = (
     Fault(
         "hierarchical: a trial in another unit not noticed",
         HIERARCHICAL,
-        "low, high = trial.doses[0] / REACH, trial.doses[-1] * REACH",
-        "low, high = self.trials[0].doses[0] / REACH, self.trials[0].doses[-1] * REACH",
+        "low, high = reach(trial.doses)",
+        "low, high = reach(self.trials[0].doses)",
         "test_hierarchical.py::test_bad_models",
     ),
     Fault(

@@ -34,6 +34,7 @@ def hierarchical(rho=0.3, weight=None, tau_scale=(0.6, 0.3), **more):
 
 MODELS = {
     "fixed": hierarchical(),
+    "windows": hierarchical(trials=(TRIALS[0], TRIALS[1].model_copy(update={"windows": 3.0}))),
     "uniform": hierarchical("uniform"),
     "exnex": hierarchical(weight=(0.5, 0.8)),
     "exnex uniform": hierarchical("uniform", weight=0.6),
@@ -51,7 +52,8 @@ def between(tau, rho):
 
 def rates(trial, theta):
     """DLT probabilities ``(..., doses)`` at theta ``(..., 2)``."""
-    return expit(theta[..., :1] + np.exp(theta[..., 1:]) * np.log(np.array(trial.doses) / 3.0))
+    one_window = expit(theta[..., :1] + np.exp(theta[..., 1:]) * np.log(np.array(trial.doses) / 3.0))
+    return 1 - (1 - one_window) ** trial.windows
 
 
 def likelihood(trial, theta):
@@ -84,7 +86,7 @@ def test_pymc_s_model_is_ours(name):
         expected = multivariate_normal.logpdf(mu, MU.mean, covariance(MU)) + halfnorm.logpdf(tau, scale=(0.6, 0.3)).sum()
         # tau = scale exp(log_spread) and, where it is free, rho = tanh(z_rho), uniform.
         expected += np.log(tau).sum() + (np.log(1 - rho**2) if "z_rho" in free else 0.0)
-        for row, trial in enumerate(TRIALS):
+        for row, trial in enumerate(model.trials):
             # The density of z is that of theta times the area that a unit of z covers.
             expected += multivariate_normal.logpdf(theta[row], mu, between(tau, rho)) + np.log(tau.prod()) + np.log(1 - rho**2) / 2
             as_exchangeable = likelihood(trial, theta[row])
@@ -237,6 +239,15 @@ def test_a_trial_is_drawn_as_exchangeable_as_often_as_it_is():
     assert np.all(exchangeable.error > 0)
 
 
+def test_a_window_of_its_own():
+    """A trial's DLT probabilities are over its own window; what it shares with the others, and theta, are over one."""
+    free = from_prior(MODELS["windows"], draws=10)
+    long, short = (given(MODELS[name], free).trials["DLC"] for name in ("windows", "fixed"))
+    np.testing.assert_array_equal(long.draws(40), short.draws(40))
+    np.testing.assert_allclose(long._p, 1 - (1 - short._p) ** 3, rtol=1e-12)
+    assert long.curve.windows == 3.0
+
+
 def test_what_is_shared_is_watched():
     """Where the chains disagree on tau no trial is to be trusted."""
     free = from_prior(MODELS["fixed"])
@@ -363,7 +374,7 @@ class Integral:
 
     def __init__(self, model, mu_step=0.45, taus=7, rhos=4, step=0.75):
         self.model, self.step, self.total, self.sums = model, step, 0.0, {}
-        self.own = [self._own(*one) for one in zip(TRIALS, OWN, strict=True)]
+        self.own = [self._own(*one) for one in zip(model.trials, OWN, strict=True)]
         z_mu = _grid(mu_step)
         mu, mu_weight = np.array(MU.mean) + z_mu @ MU.factor.T, norm.pdf(z_mu).prod(axis=1)
         nodes, height = np.polynomial.legendre.leggauss(taus)
@@ -379,7 +390,7 @@ class Integral:
 
     def _add(self, outer, mu, tau, rho):
         evidence, columns, exchangeable, found = [], [], [], {}
-        for weight, trial, own in zip(self.model.weights, TRIALS, self.own, strict=True):
+        for weight, trial, own in zip(self.model.weights, self.model.trials, self.own, strict=True):
             prior, posterior = _inner(trial, mu, tau, rho, self.step)
             both = posterior if self.model.exnex is None else weight * posterior + (1 - weight) * own
             evidence.append(both[:, 0])
@@ -388,7 +399,8 @@ class Integral:
             found.setdefault("new", prior[:, 1:])
         joint = outer * np.prod(evidence, axis=0)
         self.total += joint.sum()
-        found |= {trial.name: column / mass[:, None] for trial, column, mass in zip(TRIALS, columns, evidence, strict=True)}
+        names = self.model.names
+        found |= {name: column / mass[:, None] for name, column, mass in zip(names, columns, evidence, strict=True)}
         found["p_ex"] = np.column_stack(exchangeable) / np.column_stack(evidence)
         found |= {"mu": mu, "tau": np.tile(tau, (len(mu), 1)), "rho": np.full((len(mu), 1), rho)}
         for name, value in found.items():
@@ -413,7 +425,7 @@ def _inner(trial, mu, tau, rho, step):
     theta = mu[:, None] + tau * np.column_stack([rho * z[:, 1] + across * z[:, 0], z[:, 1]])
     p = rates(trial, theta)
     # Where each dose's rate is OVER, in the first coordinate: an indicator summed over nodes would be wrong by a hundredth.
-    at = logit(OVER) - np.exp(theta[..., 1:]) * np.log(np.array(trial.doses) / 3.0)
+    at = logit(1 - (1 - OVER) ** (1 / trial.windows)) - np.exp(theta[..., 1:]) * np.log(np.array(trial.doses) / 3.0)
     edge = ((at - mu[:, None, :1]) / tau[0] - rho * z[:, 1:]) / across
     below = 0.5 + sici(np.pi * (edge - z[:, :1]) / step)[0] / np.pi
     columns = np.concatenate([np.ones_like(theta[..., :1]), theta, p, below], axis=-1)
@@ -445,7 +457,7 @@ def fits():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fixed", "exnex uniform"])
+@pytest.mark.parametrize("name", ["fixed", "windows", "exnex uniform"])
 def test_against_an_integral(fits, name):
     model = MODELS[name]
     posterior, integral = HierarchicalPosterior(fits(model), DATA, 1, model), Integral(model).values

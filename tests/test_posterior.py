@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import dblquad
 from scipy.special import expit, gammaln, logit
-from scipy.stats import beta, multivariate_normal
+from scipy.stats import beta, multivariate_normal, norm
 
 from dosefind.models import BivariateNormal, Logistic, Logistic2, Power
 from dosefind.posterior.exact import ExactFit, ExactPosterior
@@ -19,6 +19,7 @@ CURVES = {
     "uniform": Logistic(skeleton=(0.1, 0.2, 0.3), uniform=(0.2, 3.0)),
     "two": Logistic2(doses=(1.0, 3.0, 5.0), reference=3.0, prior=PRIOR),
     "mixture": Logistic2(doses=(1.0, 3.0, 5.0), reference=3.0, prior=MIXTURE),
+    "windows": Logistic2(doses=(1.0, 3.0, 5.0), reference=3.0, prior=PRIOR, windows=3.0),
 }
 DATA = [((0, 0, 0), (0, 0, 0)), ((3, 3, 3), (0, 0, 1)), ((6, 6, 6), (0, 0, 0)), ((3, 6, 0), (2, 5, 0)), ((12, 30, 33), (0, 4, 11))]
 
@@ -96,18 +97,19 @@ def independent(curve, n, y, function):
 
     def density(log_beta, log_alpha):
         eta = log_alpha + np.exp(log_beta) * np.log(np.array(curve.doses) / curve.reference)
-        likelihood = np.exp(y @ -np.logaddexp(0, -eta) + (n - y) @ -np.logaddexp(0, eta))
+        p = 1 - (1 - expit(eta)) ** curve.windows
+        likelihood = np.prod(p**y * (1 - p) ** (n - y))
         total = sum(one.weight for one in curve.priors)
         prior = sum(
             one.weight / total * multivariate_normal.pdf((log_alpha, log_beta), one.mean, covariance(one)) for one in curve.priors
         )
-        return function(expit(eta)) * likelihood * prior
+        return function(p) * likelihood * prior
 
     return dblquad(density, -9.5, 6.0, -5.0, 5.0, epsabs=1e-13, epsrel=1e-7)[0]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["two", "mixture"])
+@pytest.mark.parametrize("name", ["two", "mixture", "windows"])
 def test_two_parameters_against_adaptive_integration(name):
     n, y = (3, 6, 3), (0, 2, 2)
     ours = posterior(CURVES[name], n, y)
@@ -116,6 +118,22 @@ def test_two_parameters_against_adaptive_integration(name):
     np.testing.assert_allclose(np.exp(ours.log_evidence), evidence, rtol=1e-6)
     mean = independent(CURVES[name], n, y, lambda p: p[2]) / evidence
     np.testing.assert_allclose(ours.moments()[0].value[2], mean, rtol=0, atol=1e-6)
+
+
+def test_windows_by_hand():
+    """Over three windows 1 - (1 - p)^3; at the reference dose the prior of logit p is that of log alpha."""
+    one, three = CURVES["two"], CURVES["windows"]
+    z = np.random.default_rng(1).normal(size=(20, 2))
+    (log_p, _), (log_p3, log_q3) = one.at(z), three.at(z)
+    np.testing.assert_allclose(np.exp(log_p3), 1 - (1 - np.exp(log_p)) ** 3, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(log_p3) + np.exp(log_q3), 1, rtol=1e-12)
+    # Far in the tail three times as likely, down to where 1 - p is 1.
+    np.testing.assert_allclose(three.log_terms((-45.0, 0.0), 0.0)[0], -45 + np.log(3), rtol=1e-9)
+    below = posterior(three, (0, 0, 0), (0, 0, 0)).below(0.33).value[1]
+    np.testing.assert_allclose(below, norm.cdf((logit(1 - 0.67 ** (1 / 3)) - PRIOR.mean[0]) / PRIOR.sd[0]), rtol=0, atol=1e-9)
+    # Where the rate over three windows is that of the curve at a dose, the continuous MTD is that dose.
+    at = three.coordinates[2]
+    np.testing.assert_allclose(three.coordinate_of(np.exp(three.log_terms((-1.0, 0.3), at)[0]), (-1.0, 0.3)), at, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", CURVES)

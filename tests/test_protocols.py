@@ -163,8 +163,9 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     assert set(rows.config_sha256) == {protocol().sha256}
     assumed = pd.read_csv(tmp_path / "one" / "compare-assumed.csv", dtype=str, keep_default_na=False)
     stated = [a.key for a in protocol().assumptions()]
-    # After what the protocol assumes, the defaults of each design and of the curve that has any.
-    assert assumed.key.tolist() == [*stated, *(f"designs.{name}" for name in protocol().designs), "curves.power"]
+    # After what the protocol assumes, the defaults of each design and of each curve.
+    made = [f"{place}.{name}" for place in ("designs", "curves") for name in getattr(protocol(), place)]
+    assert assumed.key.tolist() == [*stated, *made]
     assert assumed.set_index("key").value["target.rate"] == "0.25"
     assert "prior_sd" in assumed[assumed.key == "designs.crm"].why.iloc[-1]
     # Figures are numbers to whoever reads the file; the dose that is right stands beside them.

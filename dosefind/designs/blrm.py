@@ -10,12 +10,13 @@ doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from ..models import BivariateNormal, Logistic2
+from ..models.base import Positive
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
 from ..trial import States
@@ -24,8 +25,6 @@ from .model_based import ModelBased
 from .rules import TIE, at_least, highest
 
 __all__ = ["BLRM"]
-
-Positive = Annotated[float, Field(gt=0, strict=True)]
 
 
 class BLRM(ModelBased):

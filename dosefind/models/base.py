@@ -15,21 +15,35 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from scipy.special import ndtr, ndtri
 
-from .._check import InputError, Problem, Settings, counts, found_problems
+from .._check import Checked, InputError, Problem, counts
 
 if TYPE_CHECKING:
     from pymc import Model
 
-__all__ = ["Curve", "OneParameterCurve", "Positive", "Probability"]
+__all__ = ["Amounts", "Curve", "OneParameterCurve", "Positive", "Probability"]
 
 Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 
 
-class Curve(Settings, ABC):
+def increasing(what: str) -> AfterValidator:
+    """Check that a setting holds one of what it is named for a dose, strictly increasing."""
+
+    def check(value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
+            raise ValueError(f"must hold one {what} a dose, strictly increasing")
+        return value
+
+    return AfterValidator(check)
+
+
+Amounts = Annotated[tuple[Positive, ...], increasing("amount")]
+
+
+class Curve(Checked, ABC):
     """A dose-toxicity curve with its prior."""
 
     kind: ClassVar[str]
@@ -40,12 +54,6 @@ class Curve(Settings, ABC):
     rises: ClassVar[bool]
     # Whether it has a probability at any dose amount, not only at the levels.
     on_dose_scale: ClassVar[bool] = False
-
-    def __init__(self, **settings: Any) -> None:
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            raise InputError(found_problems(error, type(self))) from None
 
     @property
     @abstractmethod
@@ -185,16 +193,9 @@ class OneParameterCurve(Curve):
 
     parameter_names: ClassVar[tuple[str, ...]] = ("b",)
     rises: ClassVar[bool] = False
-    skeleton: tuple[Probability, ...]
+    skeleton: Annotated[tuple[Probability, ...], increasing("probability")]
     prior_sd: Annotated[float, Field(gt=0, le=10, strict=True)] = 1.34**0.5
     uniform: tuple[Annotated[float, Field(ge=0, strict=True)], Positive] | None = None
-
-    @field_validator("skeleton")
-    @classmethod
-    def _skeleton_increases(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
-            raise ValueError("must hold one probability a dose, strictly increasing")
-        return value
 
     @model_validator(mode="after")
     def _prior_is_one(self) -> Self:

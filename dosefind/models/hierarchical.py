@@ -13,15 +13,14 @@ settings enter PyMC's model as data, so that models of one `structure` share wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from .._check import MISSING, NAME, InputError, Problem, Settings, counts, found_problems, one_of
-from .base import Positive, _binomial, _log_binomial
-from .logistic2 import REACH, BivariateNormal, Logistic2, Number
+from .._check import MISSING, NAME, Checked, InputError, Problem, counts, one_of, reach
+from .base import Amounts, Positive, _binomial, _log_binomial
+from .logistic2 import BivariateNormal, Logistic2, Number, over_windows
 
 if TYPE_CHECKING:
     from pymc import Model
@@ -34,23 +33,13 @@ Text = Annotated[str, Field(pattern=NAME, strict=True)]
 FEW_TRIALS = 5
 
 
-class _Checked(Settings):
-    """Settings that report what is wrong as `InputError` also where they are made directly."""
-
-    def __init__(self, **settings: Any) -> None:
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            raise InputError(found_problems(error, type(self))) from None
-
-
 def _alone(prior: BivariateNormal) -> BivariateNormal:
     if "weight" in prior.model_fields_set:
         raise ValueError(f"weight = {prior.weight:g} has no effect: this prior is not among several that are mixed")
     return prior
 
 
-class TrialDoses(_Checked):
+class TrialDoses(Checked):
     """A trial and its doses.
 
     Attributes
@@ -59,20 +48,16 @@ class TrialDoses(_Checked):
         What the trial is called.
     doses
         Its dose amounts, strictly increasing, in the unit that all trials and the reference dose share.
+    windows
+        Length of its DLT window in those of which the parameters speak, as of `Logistic2`.
     """
 
     name: Text
-    doses: tuple[Positive, ...]
-
-    @field_validator("doses")
-    @classmethod
-    def _doses_increase(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
-            raise ValueError("must hold one amount a dose, strictly increasing")
-        return value
+    doses: Amounts
+    windows: Positive = 1.0
 
 
-class Exchangeable(_Checked):
+class Exchangeable(Checked):
     """How the parameters of exchangeable trials are spread.
 
     Attributes
@@ -109,7 +94,7 @@ class Exchangeable(_Checked):
         return value
 
 
-class Exnex(_Checked):
+class Exnex(Checked):
     """What makes a trial exchangeable only with a weight.
 
     Attributes
@@ -171,7 +156,7 @@ def population(free: Mapping[str, Any], given: Mapping[str, Any], xp: Any = np) 
     return Population(mu, tau, rho, mu[..., None, :] + tau[..., None, :] * xp.stack([first, z[..., 1]], axis=-1))
 
 
-class HierarchicalLogistic(_Checked):
+class HierarchicalLogistic(Checked):
     """Two-parameter logistic curves of several trials that borrow from one another.
 
     Attributes
@@ -226,7 +211,7 @@ class HierarchicalLogistic(_Checked):
     def _reference_is_within_reach(self) -> HierarchicalLogistic:
         # Of each trial by itself: one whose doses are in another unit is not hidden by the others.
         for trial in self.trials:
-            low, high = trial.doses[0] / REACH, trial.doses[-1] * REACH
+            low, high = reach(trial.doses)
             if not low <= self.reference <= high:
                 raise ValueError(
                     f"reference = {self.reference:g} is out of reach of the doses of {trial.name!r}: it must lie between "
@@ -277,14 +262,15 @@ class HierarchicalLogistic(_Checked):
 
     def curve(self, trial: int) -> Logistic2:
         """The curve of a trial (index). Its prior has the moments of the hierarchical one, which is not normal."""
-        return self.curve_at(self.trials[trial].doses, float(self.weights[trial]), self.own_priors[trial] if self.exnex else None)
+        own = self.own_priors[trial] if self.exnex else None
+        return self.curve_of(self.trials[trial], float(self.weights[trial]), own)
 
-    def curve_at(self, doses: tuple[float, ...], weight: float = 1.0, own: BivariateNormal | None = None) -> Logistic2:
-        """The same at any doses, for a trial that is exchangeable with this weight and else on its ``own`` prior."""
+    def curve_of(self, trial: TrialDoses, weight: float = 1.0, own: BivariateNormal | None = None) -> Logistic2:
+        """The same of any trial, exchangeable with this weight and else on its ``own`` prior."""
         parts = [] if weight == 0 else [self._exchangeable_moments(weight)]
         if own is not None and weight < 1:
             parts.append(own.model_copy(update={"weight": 1 - weight}))
-        curve = Logistic2(doses=doses, reference=self.reference, prior=self.exchangeable.mu)
+        curve = Logistic2(doses=trial.doses, reference=self.reference, prior=self.exchangeable.mu, windows=trial.windows)
         return curve.model_copy(update={"prior": tuple(parts)})
 
     def _exchangeable_moments(self, weight: float) -> BivariateNormal:
@@ -308,6 +294,7 @@ class HierarchicalLogistic(_Checked):
             row[: len(trial.doses)] = np.log(trial.doses) - np.log(self.reference)
         found = {
             "at": at,
+            "windows": np.array([trial.windows for trial in self.trials]),
             "mu_mean": np.array(spread.mu.mean),
             "mu_factor": spread.mu.factor,
             "tau_scale": np.array(spread.tau_scale),
@@ -356,7 +343,8 @@ class HierarchicalLogistic(_Checked):
 
     def log_terms(self, theta: Any, given: Mapping[str, Any], xp: Any = np) -> tuple[Any, Any]:
         """log p and log(1 - p), ``(..., trials, most doses)``, at parameters ``(..., trials, 2)``."""
-        return self.curve(0).log_terms((theta[..., 0, None], theta[..., 1, None]), given["at"], xp)
+        one_window = Logistic2.one_window((theta[..., 0, None], theta[..., 1, None]), given["at"], xp)
+        return over_windows(*one_window, given["windows"][..., None], xp)
 
     def to_pymc(self, data: Mapping[str, tuple[Any, Any]]) -> Model:
         """PyMC's own model of the trials and their data.

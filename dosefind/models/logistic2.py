@@ -7,22 +7,18 @@ Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 from scipy.special import logit
 
-from .._check import Settings
-from .base import Curve, Positive
+from .._check import Settings, reach
+from .base import Amounts, Curve, Positive
 
-__all__ = ["BivariateNormal", "Logistic2"]
+__all__ = ["BivariateNormal", "Logistic2", "over_windows"]
 
 Number = Annotated[float, Field(strict=True)]
-
-# A reference dose this many times below the lowest or above the highest dose is taken for one in another unit.
-REACH = 2.0
 
 
 class BivariateNormal(Settings):
@@ -54,6 +50,13 @@ class BivariateNormal(Settings):
         return np.array(self.sd)[:, None] * np.array([[(1 - rho**2) ** 0.5, rho], [0.0, 1.0]])
 
 
+def over_windows(log_p: Any, log_q: Any, windows: Any, xp: Any = np) -> tuple[Any, Any]:
+    """log p and log(1 - p) over so many windows of one hazard, from those over one."""
+    # Where p is tiny, (1 - q^windows) / (1 - q) is next to the number of windows, and 0 / 0 in floating point.
+    log_q1 = xp.minimum(log_q, -1e-8)
+    return log_p + xp.log(xp.expm1(windows * log_q1) / xp.expm1(log_q1)), windows * log_q
+
+
 class Logistic2(Curve):
     """Two-parameter logistic curve.
 
@@ -65,6 +68,9 @@ class Logistic2(Curve):
         Dose at which the odds of a DLT are alpha, in the doses' unit and within reach of them.
     prior
         Prior of (log alpha, log beta): means, standard deviations and correlation; or a list of such, each with its weight.
+    windows
+        How many times as long a patient is watched as the window of which alpha and beta speak, at the same hazard: the DLT
+        probability is 1 - (1 - p)^windows, an offset of log(windows) on the complementary log-log scale.
 
     Examples
     --------
@@ -81,20 +87,14 @@ class Logistic2(Curve):
     rises: ClassVar[bool] = True
     on_dose_scale: ClassVar[bool] = True
 
-    doses: tuple[Positive, ...]
+    doses: Amounts
     reference: Positive
     prior: BivariateNormal | Annotated[tuple[BivariateNormal, ...], Field(min_length=1, max_length=20)]
-
-    @field_validator("doses")
-    @classmethod
-    def _doses_increase(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
-            raise ValueError("must hold one amount a dose, strictly increasing")
-        return value
+    windows: Annotated[float, Field(gt=0, le=100, strict=True)] = 1.0
 
     @model_validator(mode="after")
     def _reference_is_within_reach(self) -> Self:
-        low, high = self.doses[0] / REACH, self.doses[-1] * REACH
+        low, high = reach(self.doses)
         if not low <= self.reference <= high:
             raise ValueError(
                 f"reference = {self.reference:g} is out of reach of the doses: it must lie between {low:g} and {high:g}"
@@ -185,7 +185,7 @@ class Logistic2(Curve):
     def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
         # A flat curve meets the rate further away than any dose could be.
         with np.errstate(over="ignore"):
-            return (logit(rate) - theta[0]) * np.exp(-theta[1])
+            return (logit(self._in_one_window(rate)) - theta[0]) * np.exp(-theta[1])
 
     @property
     def _only(self) -> BivariateNormal:
@@ -198,12 +198,22 @@ class Logistic2(Curve):
         return log_alpha, prior.mean[1] + prior.sd[1] * z[1]
 
     def log_terms(self, theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
+        one_window = self.one_window(theta, at, xp)
+        return one_window if self.windows == 1 else over_windows(*one_window, self.windows, xp)
+
+    @staticmethod
+    def one_window(theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
+        """log p and log(1 - p) over the window of which the parameters speak."""
         eta = theta[0] + xp.exp(theta[1]) * at
         return -xp.logaddexp(0.0, -eta), -xp.logaddexp(0.0, eta)
 
+    def _in_one_window(self, rate: Any) -> Any:
+        """The rate over that window at which the rate over all of them is ``rate``."""
+        return rate if self.windows == 1 else -np.expm1(np.log1p(-rate) / self.windows)
+
     def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray]) -> np.ndarray:
         prior, rho = self._only, self._only.correlation
-        log_alpha = logit(rate) - np.exp(prior.mean[1] + prior.sd[1] * rest[0]) * at
+        log_alpha = logit(self._in_one_window(rate)) - np.exp(prior.mean[1] + prior.sd[1] * rest[0]) * at
         return ((log_alpha - prior.mean[0]) / prior.sd[0] - rho * rest[0]) / (1 - rho**2) ** 0.5
 
     def variants(self) -> Iterator[tuple[str, str, Self]]:
@@ -224,6 +234,8 @@ class Logistic2(Curve):
 
     def sentences(self) -> list[str]:
         lines = [f"Two-parameter logistic curve, logit p = log alpha + beta log(dose / {self.reference:g})."]
+        if self.windows != 1:
+            lines.append(f"That is p over one window; over {self.windows:g} at the same hazard it is 1 - (1 - p)^{self.windows:g}.")
         for weight, curve in self.components:
             prior = curve._only
             share = f"With prior weight {weight:.3g}, " if len(self.priors) > 1 else "A priori "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +13,7 @@ from .._check import InputError, Problem, whole
 from ..models import Curve, HierarchicalLogistic, TrialDoses
 from ..models.hierarchical import Population, population
 from .base import Figure
-from .mcmc import LAST_SEED, SAMPLERS, DrawnPosterior, NutsSettings, _installed, _mean, _mean_and_sd
+from .mcmc import LAST_SEED, CompiledFit, DrawnPosterior, NutsSettings, _mean, _mean_and_sd
 
 __all__ = ["HierarchicalFit", "HierarchicalPosterior", "TrialPosterior"]
 
@@ -22,7 +21,7 @@ __all__ = ["HierarchicalFit", "HierarchicalPosterior", "TrialPosterior"]
 SETTINGS = NutsSettings(target_accept=0.95)
 
 
-class HierarchicalFit:
+class HierarchicalFit(CompiledFit):
     """A model of several trials, compiled once for any number of data sets and for all models of its structure.
 
     Parameters
@@ -41,12 +40,11 @@ class HierarchicalFit:
     """
 
     def __init__(self, model: HierarchicalLogistic, settings: NutsSettings | None = None, *, sampler: str | None = None) -> None:
-        self.model, self.settings = model, settings or SETTINGS
-        chosen = SAMPLERS[_installed(sampler)]
+        self.model = model
         nobody = {trial.name: ([0] * len(trial.doses), [0] * len(trial.doses)) for trial in model.trials}
-        self.names = tuple(model.starts(1, np.random.default_rng(0)))
         # The free variables alone: the rest follows from them without having been compiled.
-        self.sampler = chosen(model.to_pymc(nobody), self.names, self.settings)
+        free = tuple(model.starts(1, np.random.default_rng(0)))
+        super().__init__(lambda: model.to_pymc(nobody), free, settings or SETTINGS, sampler)
 
     def sample(
         self, data: Mapping[str, tuple[Any, Any]], seed: int, model: HierarchicalLogistic | None = None
@@ -72,10 +70,6 @@ class HierarchicalFit:
         starts = model.starts(self.settings.chains, rng)
         draws, diverged = self.sampler.sample({"n": n, "y": y, **model.numbers()}, starts, seed)
         return dict(zip(self.names, draws, strict=True)), int(diverged.sum())
-
-    def made(self, seed: int) -> dict[str, Any]:
-        """How draws are made: the settings, the seed and the sampler."""
-        return {**asdict(self.settings), "seed": seed, "sampler": self.sampler.name}
 
 
 class TrialPosterior(DrawnPosterior):
@@ -151,7 +145,7 @@ class HierarchicalPosterior:
             value[free], error[free] = _mean(self.p_ex[..., free])
         return Figure(value, error)
 
-    def new_trial(self, doses: tuple[float, ...]) -> TrialPosterior:
+    def new_trial(self, doses: tuple[float, ...], windows: float = 1.0) -> TrialPosterior:
         """What the trials say of an exchangeable one that is not yet started: its meta-analytic-predictive prior.
 
         Its ``draws`` are of (log alpha, log beta), its other figures of the DLT probabilities at its doses.
@@ -160,12 +154,14 @@ class HierarchicalPosterior:
         ----------
         doses
             The new trial's dose amounts, strictly increasing, in the unit of the others.
+        windows
+            Its DLT window, as of `TrialDoses`.
         """
-        trial = TrialDoses.read({"name": "new", "doses": doses})
+        trial = TrialDoses.read({"name": "new", "doses": doses, "windows": windows})
         z = np.random.default_rng((self.seed, 3)).normal(size=(*self.mu.shape[:2], 1, 2))
         theta = population({**self._free, "z": z}, self.model.numbers()).theta[:, :, 0]
         nobody = np.zeros(len(trial.doses), int)
-        return self._posterior(self.model.curve_at(trial.doses), nobody, nobody, theta)
+        return self._posterior(self.model.curve_of(trial), nobody, nobody, theta)
 
     def problems(self) -> list[str]:
         """What speaks against trusting the draws, in words, trial by trial; nothing does where it is empty."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
@@ -35,7 +35,7 @@ from .exact import FAR
 if TYPE_CHECKING:
     from pymc import Model
 
-__all__ = ["SAMPLERS", "DrawnPosterior", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
+__all__ = ["SAMPLERS", "CompiledFit", "DrawnPosterior", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
 
 # Beyond these, draws are not to be trusted: Vehtari et al. (2021), section 4.
 LARGEST_RHAT, LEAST_ESS = 1.01, 400
@@ -216,7 +216,38 @@ def _without_messages(logger: str) -> Iterator[None]:
         log.setLevel(level)
 
 
-class NutsFit:
+class CompiledFit:
+    """A model of PyMC's that has been compiled, for any number of data sets.
+
+    Parameters
+    ----------
+    model
+        PyMC's model.
+    names
+        Variables of which draws are wanted.
+    settings
+        How long and how carefully to sample.
+    sampler
+        "nutpie" or "pymc"; by default nutpie where it is installed.
+
+    Raises
+    ------
+    InputError
+        If the sampler is unknown or not installed.
+    """
+
+    def __init__(self, model: Callable[[], Model], names: Sequence[str], settings: NutsSettings, sampler: str | None) -> None:
+        # Whether it is installed is known before the model is made.
+        chosen = SAMPLERS[_installed(sampler)]
+        self.names, self.settings = tuple(names), settings
+        self.sampler = chosen(model(), self.names, settings)
+
+    def made(self, seed: int) -> dict[str, Any]:
+        """How draws are made: the settings, the seed and the sampler."""
+        return {**asdict(self.settings), "seed": seed, "sampler": self.sampler.name}
+
+
+class NutsFit(CompiledFit):
     """A curve's model, compiled once for any number of data sets.
 
     Parameters
@@ -235,10 +266,9 @@ class NutsFit:
     """
 
     def __init__(self, curve: Curve, settings: NutsSettings | None = None, *, sampler: str | None = None) -> None:
-        self.curve, self.settings = curve, settings or NutsSettings()
-        chosen = SAMPLERS[_installed(sampler)]
+        self.curve = curve
         nobody = np.zeros(curve.n_doses, int)
-        self.sampler = chosen(curve.to_pymc(nobody, nobody), curve.parameter_names, self.settings)
+        super().__init__(lambda: curve.to_pymc(nobody, nobody), curve.parameter_names, settings or NutsSettings(), sampler)
 
     def sample(self, n: Any, y: Any, seed: int) -> tuple[np.ndarray, int]:
         """Draws of the parameters after one data set, ``(chains, draws, parameters)``, and how many of them diverged.
@@ -256,10 +286,6 @@ class NutsFit:
         starts = {"z": self.curve.starts(self.settings.chains, rng)}
         draws, diverged = self.sampler.sample({"n": n, "y": y}, starts, seed)
         return np.stack(draws, axis=-1), int(diverged.sum())
-
-    def made(self, seed: int) -> dict[str, Any]:
-        """How draws are made: the settings, the seed and the sampler."""
-        return {**asdict(self.settings), "seed": seed, "sampler": self.sampler.name}
 
 
 @lru_cache(maxsize=8)

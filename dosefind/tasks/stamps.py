@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..config import build_curves, build_designs
 from ..designs import Design
 from ..protocol import Assumption, Protocol
 from ..provenance import versions
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["plain", "stamp"]
 

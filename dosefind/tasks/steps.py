@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -130,9 +130,10 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
 
 def cohorts_of(outcomes: str | Sequence[Cohort]) -> list[Cohort]:
     """Cohorts of outcomes that may be in the notation."""
-    if isinstance(outcomes, str) or not isinstance(outcomes, Sequence) or not all(isinstance(c, Cohort) for c in outcomes):
-        return parse_outcomes(outcomes)  # type: ignore[arg-type]
-    return list(outcomes)
+    if isinstance(outcomes, Sequence) and not isinstance(outcomes, str) and all(isinstance(c, Cohort) for c in outcomes):
+        return list(outcomes)
+    # What is neither is refused there.
+    return parse_outcomes(cast(str, outcomes))
 
 
 def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:
