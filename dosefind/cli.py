@@ -6,6 +6,8 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,14 @@ _data = click.option(
     type=click.Path(path_type=Path),
     help="CSV of counts instead: level (or dose), n, dlts; a row a cohort, in the order of treatment.",
 )
+_curve = click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
+_borrow = click.option(
+    "--borrow",
+    multiple=True,
+    metavar="TRIAL=OUTCOMES",
+    help="Borrow from a trial of the config's table borrowing: its outcomes, or a CSV of its counts (a name that ends in .csv). "
+    "Sampled by PyMC.",
+)
 
 
 def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
@@ -78,8 +88,51 @@ def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
     return read_counts(data, protocol.doses.amounts) if data is not None else outcomes or ""
 
 
+def _borrowed(given: tuple[str, ...], protocol: Protocol) -> dict[str, Any] | None:
+    """Outcomes of the trials to borrow from, by name; nothing where none were given."""
+    from .config import build_borrowing
+    from .intake import read_counts
+
+    borrowing = build_borrowing(protocol)
+    found: dict[str, Any] = {}
+    for one in given:
+        name, equals, outcomes = one.partition("=")
+        if not equals or name in found:
+            raise click.BadParameter(f"{one!r} must be TRIAL=OUTCOMES, each trial once.", param_hint="'--borrow'")
+        trial = borrowing.trials.get(name) if borrowing and outcomes.endswith(".csv") else None
+        found[name] = outcomes if trial is None else read_counts(outcomes, trial.doses)
+    return found or None
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Where a command's result goes, and what makes it: the options that every command has."""
+
+    as_json: bool
+    seed: int
+    out: Path | None
+    force: bool
+
+    def claim(self, stem: str) -> None:
+        """Refuse to overwrite, before anything is worked out."""
+        from . import provenance
+
+        if self.out is not None:
+            provenance.refuse_to_overwrite(self.out, provenance.file_names(stem), self.force)
+
+    def save(self, write: Callable[[Path], list[str]]) -> None:
+        """Write the result where it was asked for."""
+        if self.out is not None:
+            click.echo(f"wrote {', '.join(write(self.out))} to {self.out}", err=True)
+
+
 def _common(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that every command has."""
+    """Options that every command has, handed to it as ``output``."""
+
+    @wraps(command)
+    def with_output(as_json: bool, seed: int, out: Path | None, force: bool, **own: Any) -> None:
+        command(output=_Output(as_json, seed, out, force), **own)
+
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
         click.option(
@@ -92,8 +145,8 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--force", is_flag=True, help="Let --out overwrite."),
         click.option("--out", type=click.Path(path_type=Path), help="Folder for the result as CSV, JSON and NetCDF."),
     ):
-        command = option(command)
-    return command
+        with_output = option(with_output)
+    return with_output
 
 
 @main.command()
@@ -115,15 +168,12 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     help="Most memory of an exact walk.",
 )
 @_common
-def compare(
-    config: Path, method: Any, trials: int | None, memory_limit: float, as_json: bool, seed: int, out: Path | None, force: bool
-) -> None:
+def compare(config: Path, method: Any, trials: int | None, memory_limit: float, output: _Output) -> None:
     """Operating characteristics of the config's designs under its scenarios."""
     from . import provenance, tasks
     from .config import load_protocol
 
-    if out is not None:
-        provenance.refuse_to_overwrite(out, provenance.file_names("compare"), force)
+    output.claim("compare")
     if not math.isfinite(memory_limit):
         raise click.BadParameter("must be a finite number of GiB, above 0.", param_hint="'--memory-limit'")
     if trials is not None and method == "exact":
@@ -133,10 +183,9 @@ def compare(
     if method == "simulate":
         click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)
     limit = int(memory_limit * 2**30)
-    result = tasks.compare(protocol, method=method, n_trials=trials, seed=seed, memory_limit=limit, progress=_progress())
-    if out is not None:
-        _say_saved(out, provenance.save_dataset(result, out, "compare"))
-    if as_json:
+    result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=_progress())
+    output.save(lambda out: provenance.save_dataset(result, out, "compare"))
+    if output.as_json:
         click.echo(provenance.as_json(result))
         return
     from . import tables
@@ -146,58 +195,48 @@ def compare(
 
 @main.command()
 @_config
-@click.option("--outcomes", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="CSV of counts, a row a cohort: level (or dose), n, dlts; in place of --outcomes.",
-)
-@click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
+@_outcomes
+@_data
+@_curve
+@_borrow
 @click.option(
     "--engine",
     type=click.Choice(["quadrature", "nuts"]),
-    default="quadrature",
-    show_default=True,
-    help="Exact integration, or sampling by PyMC (compiles for a quarter of a minute).",
+    help="Exact integration, or sampling by PyMC (compiles for a quarter of a minute).  [default: quadrature; nuts with --borrow]",
 )
-@click.option(
-    "--draws", type=click.IntRange(min=10), help="Draws of each of four chains, with --engine nuts only.  [default: 1000]"
-)
+@click.option("--draws", type=click.IntRange(min=10), help="Draws of each of four chains, where PyMC samples.  [default: 1000]")
 @_common
 def analyze(
     config: Path,
     outcomes: str | None,
     data: Path | None,
     curve: str | None,
+    borrow: tuple[str, ...],
     engine: Any,
     draws: int | None,
-    as_json: bool,
-    seed: int,
-    out: Path | None,
-    force: bool,
+    output: _Output,
 ) -> None:
     """Posterior of the DLT rates, the MTD and the RP2D, and what the trial will conclude."""
     from . import provenance, tasks
     from .config import load_protocol
 
-    if out is not None:
-        provenance.refuse_to_overwrite(out, provenance.file_names("analyze"), force)
-    if draws is not None and engine == "quadrature":
+    output.claim("analyze")
+    if draws is not None and engine != "nuts" and not borrow:
         raise click.UsageError("--draws has no effect with quadrature: add --engine nuts, or leave it out.")
     protocol = load_protocol(config)
     found = tasks.analyze(
         protocol,
         _given(outcomes, data, protocol),
         curve=curve,
+        borrow=_borrowed(borrow, protocol),
         engine=engine,
         draws=draws or 1000,
-        seed=seed,
-        say=lambda words: click.echo(words, err=True),
+        seed=output.seed,
+        say=_say,
     )
-    summary = found.summary.assign_attrs(seed=seed)
-    if out is not None:
-        _say_saved(out, provenance.save_dataset(summary, out, "analyze", found.tree(seed=seed)))
-    if as_json:
+    summary = found.summary.assign_attrs(seed=output.seed)
+    output.save(lambda out: provenance.save_dataset(summary, out, "analyze", found.tree(seed=output.seed)))
+    if output.as_json:
         click.echo(provenance.as_json(summary))
         return
     from . import tables
@@ -209,53 +248,34 @@ def analyze(
 @_config
 @_outcomes
 @_data
-@click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
+@_curve
+@_borrow
 @_common
 def sensitivity(
-    config: Path,
-    outcomes: str | None,
-    data: Path | None,
-    curve: str | None,
-    as_json: bool,
-    seed: int,
-    out: Path | None,
-    force: bool,
+    config: Path, outcomes: str | None, data: Path | None, curve: str | None, borrow: tuple[str, ...], output: _Output
 ) -> None:
-    """What RP2D, MTD and P(over) hang on besides the data: curve, prior, reference dose, target, limits."""
+    """What RP2D, MTD and P(over) hang on besides the data: curve, prior, reference dose, target, limits, borrowing."""
     from . import tasks
 
-    _tabulate(
-        config,
-        None,
-        "sensitivity",
-        lambda protocol: tasks.sensitivity(protocol, _given(outcomes, data, protocol), curve=curve),
-        "Sensitivity of the posterior",
-        as_json,
-        seed,
-        out,
-        force,
-    )
+    def make(protocol: Protocol) -> pd.DataFrame:
+        given, others = _given(outcomes, data, protocol), _borrowed(borrow, protocol)
+        return tasks.sensitivity(protocol, given, curve=curve, borrow=others, seed=output.seed, say=_say)
+
+    _tabulate(config, None, "sensitivity", make, "Sensitivity of the posterior", output, borrows=bool(borrow))
 
 
 @main.command()
 @_config
 @_design
 @_common
-def table(config: Path, design: str, as_json: bool, seed: int, out: Path | None, force: bool) -> None:
+def table(config: Path, design: str, output: _Output) -> None:
     """Decision table of a design."""
     from . import tasks
 
-    _tabulate(
-        config,
-        design,
-        "table",
-        lambda protocol: tasks.decision_table(protocol, design),
-        f"Decision table of {design}",
-        as_json,
-        seed,
-        out,
-        force,
-    )
+    def make(protocol: Protocol) -> pd.DataFrame:
+        return tasks.decision_table(protocol, design)
+
+    _tabulate(config, design, "table", make, f"Decision table of {design}", output)
 
 
 @main.command()
@@ -264,27 +284,20 @@ def table(config: Path, design: str, as_json: bool, seed: int, out: Path | None,
 @click.option("--cohorts", type=click.IntRange(min=1), default=2, show_default=True, help="Cohorts to look ahead.")
 @click.option("--outcomes", default="", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
 @_common
-def paths(config: Path, design: str, cohorts: int, outcomes: str, as_json: bool, seed: int, out: Path | None, force: bool) -> None:
+def paths(config: Path, design: str, cohorts: int, outcomes: str, output: _Output) -> None:
     """Every path of the next cohorts, with the decision after each and its probability in each scenario."""
     from . import tasks
 
+    def make(protocol: Protocol) -> pd.DataFrame:
+        return tasks.paths(protocol, design, cohorts=cohorts, outcomes=outcomes)
+
     title = f"Paths of the next {cohorts} cohort{'s' * (cohorts != 1)} of {design}" + (f" after {outcomes}" if outcomes else "")
-    _tabulate(
-        config,
-        design,
-        "paths",
-        lambda protocol: tasks.paths(protocol, design, cohorts=cohorts, outcomes=outcomes),
-        title,
-        as_json,
-        seed,
-        out,
-        force,
-    )
+    _tabulate(config, design, "paths", make, title, output)
 
 
 @main.command()
 @_common
-def schema(as_json: bool, seed: int, out: Path | None, force: bool) -> None:
+def schema(output: _Output) -> None:
     """JSON Schema of a config, for editors.
 
     It is JSON with or without --json; --out DIR writes it to DIR/schema.json.
@@ -295,12 +308,16 @@ def schema(as_json: bool, seed: int, out: Path | None, force: bool) -> None:
     from .config import protocol_schema
 
     text = json.dumps(protocol_schema(), indent=2)
-    if out is None:
+    if output.out is None:
         click.echo(text)
         return
-    provenance.refuse_to_overwrite(out, ["schema.json"], force)
-    provenance.write_whole(out, {"schema.json": lambda path: path.write_text(text + "\n", encoding="utf-8")})
-    _say_saved(out, ["schema.json"])
+
+    def write(out: Path) -> list[str]:
+        provenance.refuse_to_overwrite(out, ["schema.json"], output.force)
+        provenance.write_whole(out, {"schema.json": lambda path: path.write_text(text + "\n", encoding="utf-8")})
+        return ["schema.json"]
+
+    output.save(write)
 
 
 def _tabulate(
@@ -309,10 +326,9 @@ def _tabulate(
     stem: str,
     make: Callable[[Protocol], pd.DataFrame],
     title: str,
-    as_json: bool,
-    seed: int,
-    out: Path | None,
-    force: bool,
+    output: _Output,
+    *,
+    borrows: bool = False,
 ) -> None:
     """Make a table from a config, save it, print it."""
     import json
@@ -320,14 +336,13 @@ def _tabulate(
     from . import provenance, tasks
     from .config import load_protocol
 
-    if out is not None:
-        provenance.refuse_to_overwrite(out, provenance.file_names(stem), force)
+    output.claim(stem)
     protocol = load_protocol(config)
     frame = make(protocol)
-    stamp = {**tasks.stamp(protocol, design), "method": "exact", "seed": seed, **frame.attrs}
-    if out is not None:
-        _say_saved(out, provenance.save_table(frame, stamp, out, stem))
-    if as_json:
+    method = "sampled" if borrows else "exact"
+    stamp = {**tasks.stamp(protocol, design, borrows=borrows), "method": method, "seed": output.seed, **frame.attrs}
+    output.save(lambda out: provenance.save_table(frame, stamp, out, stem))
+    if output.as_json:
         click.echo(provenance.as_json(frame, stamp))
         return
     from . import tables
@@ -349,8 +364,8 @@ def _progress() -> Callable[[int, int], None] | None:
     return show
 
 
-def _say_saved(folder: Path, names: list[str]) -> None:
-    click.echo(f"wrote {', '.join(names)} to {folder}", err=True)
+def _say(words: str) -> None:
+    click.echo(words, err=True)
 
 
 if __name__ == "__main__":

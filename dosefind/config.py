@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from ._check import MISSING, InputError, Problem, Settings, describe, one_of
+from .borrowing import Borrowing
 from .designs import DESIGNS, Design
 from .models import CURVES, ONE_PARAMETER, Curve, Logistic2
 from .models.elicitation import Indifference
 from .protocol import Protocol
 
-__all__ = ["build_curves", "build_designs", "load_protocol", "protocol_schema"]
+__all__ = ["build_borrowing", "build_curves", "build_designs", "load_protocol", "protocol_schema"]
 
 
 def load_protocol(path: str | Path) -> Protocol:
@@ -59,6 +60,7 @@ def load_protocol(path: str | Path) -> Protocol:
         protocol = Protocol.read(table)
         build_designs(protocol)
         build_curves(protocol)
+        build_borrowing(protocol)
         for rate in protocol.target.sensitivity:
             _build_for_other_target(protocol, rate)
     except InputError as error:
@@ -107,6 +109,29 @@ def build_curves(protocol: Protocol) -> dict[str, Curve]:
     trial = {key: value for key, value in _of_the_trial(protocol, protocol.target.rate).items() if key != "prior"}
     tables = {name: _with_skeleton(name, table, trial) for name, table in protocol.curves.items()}
     return _build("curves", tables, CURVES, trial)
+
+
+def build_borrowing(protocol: Protocol) -> Borrowing | None:
+    """What a protocol borrows from other trials, ``None`` where it has no such table.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+
+    Raises
+    ------
+    InputError
+        If its settings are wrong, or no model of the trials follows from them.
+    """
+    if not protocol.borrowing:
+        return None
+    try:
+        borrowing = Borrowing.read(protocol.borrowing)
+        borrowing.model(protocol)
+    except InputError as error:
+        raise InputError(error.within("borrowing")) from None
+    return borrowing
 
 
 def _with_skeleton(name: str, table: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
@@ -215,4 +240,10 @@ def protocol_schema() -> dict[str, Any]:
             options.append(one)
         schema["properties"][place]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}
         schema["properties"][place].pop("additionalProperties", None)
+    borrowing = Borrowing.model_json_schema()
+    describe(borrowing, Borrowing)
+    schema["$defs"] |= borrowing.pop("$defs")
+    # An analysis asks what is pooled.
+    borrowing["required"].append("pooled")
+    schema["properties"]["borrowing"] = borrowing
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

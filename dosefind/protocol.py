@@ -179,6 +179,8 @@ class Protocol(Settings):
         Designs to compare: name to a table with ``kind`` and settings.
     curves
         Dose-toxicity curves with priors: name to a table with ``kind`` and settings; the first is the one to analyse with.
+    borrowing
+        What may be borrowed from other trials, and on what understanding; an analysis asks for it.
     rp2d
         How the RP2D is named.
     assumed
@@ -193,6 +195,7 @@ class Protocol(Settings):
     scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
     curves: dict[Key, dict[str, Any]] = Field(default_factory=dict)
+    borrowing: dict[str, Any] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)
     assumed: dict[str, Name] = Field(default_factory=dict)
 

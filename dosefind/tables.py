@@ -167,7 +167,9 @@ def analysis(found: xr.Dataset) -> Group:
     attrs = found.attrs
     values = {str(name): variable.values for name, variable in found.variables.items()}
     after = attrs["outcomes"] or "no data yet: this is the prior"
-    title = f"{attrs['protocol']}: posterior after {after}. Curve {attrs['curve_used']}, by {_engine(attrs)}."
+    borrowing = json.loads(attrs.get("borrowing", "null"))
+    curve = f"Borrowing from {', '.join(borrowing['outcomes'])}" if borrowing else f"Curve {attrs['curve_used']}"
+    title = f"{attrs['protocol']}: posterior after {after}. {curve}, by {_engine(attrs)}."
     unit = found.dose_amount.attrs["units"]
     warnings = [_indented(text) for text in json.loads(attrs["warnings"])]
     parts: list[Any] = [
@@ -183,13 +185,14 @@ def analysis(found: xr.Dataset) -> Group:
         Text("\nRP2D", "bold"),
         _indented(f"{_level(attrs['rp2d'])}: {attrs['rp2d_reason']}."),
         *_undecided(attrs),
-        _by_curve(values),
+        _by_curve(values, "by curve, nothing\nborrowed" if borrowing else "by curve"),
+        *(_borrowing(borrowing, values) if borrowing else []),
         *([Text("\nTo bear in mind", "bold"), *warnings] if warnings else []),
         "",
         _folded("What the trial will name as MTD at its planned end, given the data now: probability (%)", style="bold"),
         _conclusion(values),
         *_deviations(json.loads(attrs["deviations"]), len(values["design"])),
-        Text("\nCurves", "bold"),
+        Text("\nCurves compared, without borrowing" if borrowing else "\nCurves", "bold"),
     ]
     for name, sentences in json.loads(attrs["curve_rules"]).items():
         parts += [Text(name), *(_indented(sentence) for sentence in sentences)]
@@ -212,6 +215,7 @@ _ANALYSED = {
     "prior_effective_n": "prior is worth",
     "upper_limit": "limit alone",
     "mtd": "MTD",
+    "borrowed_n": "borrowed",
     "conclusion": "named in the end",
     "conclusion_not_reached": "not reached",
 }
@@ -334,9 +338,33 @@ def _mtd_amount(values: dict[str, Any], unit: str) -> list[Text]:
     ]
 
 
-def _by_curve(values: dict[str, Any]) -> Table:
+def _borrowing(borrowing: dict[str, Any], values: dict[str, Any]) -> list[Any]:
+    """What is borrowed: whose data, by what model, and what they are worth."""
+    others = [f"{name}: {outcomes or 'nobody treated'}." for name, outcomes in borrowing["outcomes"].items()]
+    worth = _table()
+    for heading in ("level", "before this trial's data,\nworth (patients)", "without the\nother trials", "borrowed"):
+        worth.add_column(heading, justify="right")
+    for d, level in enumerate(values["dose"]):
+        names = ("prior_effective_n", "prior_effective_n_alone", "borrowed_n")
+        worth.add_row(str(level), *(f"{values[name][d]:.1f}" for name in names))
+    spread = ", ".join(
+        f"{name} {_share(values, 'tau_mean', i, 1, 3)} (before any data {values['tau_prior_mean'][i]:.3f})"
+        for i, name in enumerate(values["parameter"])
+    )
+    lines = [f"Standard deviation between trials, mean: {spread}."]
+    if "p_exchangeable" in values:
+        shares = (
+            f"{name} {_share(values, 'p_exchangeable', i)} (before {100 * values['p_exchangeable_prior'][i]:.0f})"
+            for i, name in enumerate(values["trial"])
+        )
+        lines.append(f"Probability (%) that a trial is exchangeable with the others: {', '.join(shares)}.")
+    words = [_indented(text) for text in (*others, *borrowing["rules"])]
+    return [Text("\nBorrowing", "bold"), *words, worth, *map(_folded, lines)]
+
+
+def _by_curve(values: dict[str, Any], heading: str) -> Table:
     table = _table()
-    table.add_column("by curve")
+    table.add_column(heading)
     table.add_column("RP2D", justify="right")
     for level in values["dose"]:
         table.add_column(f"over,\nlevel {level}", justify="right")

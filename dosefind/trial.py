@@ -9,7 +9,7 @@ reads them; inside arrays doses are indices from 0, and -1 stands for "no dose".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,7 +17,18 @@ import numpy as np
 
 from ._check import InputError, Problem
 
-__all__ = ["COUNT", "NO_DOSE", "SHARED_KEY", "Cohort", "States", "by_dose", "choice_labels", "count_key", "parse_outcomes"]
+__all__ = [
+    "COUNT",
+    "NO_DOSE",
+    "SHARED_KEY",
+    "Cohort",
+    "States",
+    "by_dose",
+    "choice_labels",
+    "count_key",
+    "notation",
+    "parse_outcomes",
+]
 
 NO_DOSE = -1
 # Counts are signed so that n - y and differences never wrap.
@@ -67,6 +78,11 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
         letters = match[2]
         cohorts.append(Cohort(int(match[1]), len(letters), letters.count("T")))
     return cohorts
+
+
+def notation(cohorts: Sequence[Cohort]) -> str:
+    """Cohorts in the outcome notation, each one's DLTs last."""
+    return " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts)
 
 
 def choice_labels(n_doses: int) -> list[str]:

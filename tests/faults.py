@@ -117,7 +117,59 @@ METRICS = "operating/metrics.py"
 PATHS = "operating/paths.py"
 PROTOCOL = "protocol.py"
 
+BORROWING = "borrowing.py"
+SAMPLED = "tasks/borrowing.py"
+
 FAULTS = (
+    Fault(
+        "borrowing: the longer window as one",
+        BORROWING,
+        'windows=trial.dlt_window_days / self._days(protocol) if self.pooled == "windows" else 1.0,',
+        "windows=1.0,",
+        "test_borrowing.py::test_windows_and_dose_scales_by_hand",
+    ),
+    Fault(
+        "borrowing: a cumulative dose of one infusion",
+        BORROWING,
+        'infusions=trial.infusions if self.dose == "cumulative" else 1,',
+        "infusions=1,",
+        "test_borrowing.py::test_windows_and_dose_scales_by_hand",
+    ),
+    Fault(
+        "borrowing: the curve of a trial at the sums of its infusions",
+        HIERARCHICAL,
+        "reference = self.reference / trial.infusions",
+        "reference = self.reference",
+        "test_borrowing.py::test_windows_and_dose_scales_by_hand",
+    ),
+    Fault(
+        "borrowing: a reference dose that moves with the scale",
+        BORROWING,
+        'update = {"dose": dose, "reference": self.reference * times, "pooled": pooled}',
+        'update = {"dose": dose, "pooled": pooled}',
+        "test_borrowing.py::test_what_is_varied",
+    ),
+    Fault(
+        "borrowing: what is pooled need not be said",
+        BORROWING,
+        "        if value is None:\n            raise",
+        "        if value == 0:\n            raise",
+        "test_borrowing.py::test_bad_tables",
+    ),
+    Fault(
+        "borrowing: the last cohort at a level only",
+        SAMPLED,
+        "n[cohort.level - 1] += cohort.n",
+        "n[cohort.level - 1] = cohort.n",
+        "test_borrowing.py::test_outcomes_of_the_others",
+    ),
+    Fault(
+        "borrowing: what is assumed of it shown though nothing is borrowed",
+        "tasks/stamps.py",
+        "if protocol.borrowing and not borrows:",
+        "if not borrows and False:",
+        "test_borrowing.py::test_without_borrowing_nothing_is_said_of_it",
+    ),
     # Rules that designs share
     Fault(
         "above without the tie tolerance",
@@ -1527,8 +1579,8 @@ FAULTS = (
     Fault(
         "hierarchical: a trial in another unit not noticed",
         HIERARCHICAL,
-        "low, high = reach(trial.doses)",
-        "low, high = reach(self.trials[0].doses)",
+        "low, high = reach(trial.amounts)",
+        "low, high = reach(self.trials[0].amounts)",
         "test_hierarchical.py::test_bad_models",
     ),
     Fault(

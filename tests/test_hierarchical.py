@@ -280,7 +280,7 @@ def test_summary_takes_each_trial():
 def test_sentences_name_what_is_pooled():
     said = " ".join(MODELS["exnex uniform"].sentences())
     for words in (
-        "pooled is: DLT over 28 days after one infusion.",
+        "pooled: DLT over 28 days after one infusion.",
         "half-normal with scales 0.6 and 0.3",
         "correlation is uniform between -1 and 1",
         "So few trials say little of how they are spread",

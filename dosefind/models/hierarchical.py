@@ -50,11 +50,19 @@ class TrialDoses(Checked):
         Its dose amounts, strictly increasing, in the unit that all trials and the reference dose share.
     windows
         Length of its DLT window in those of which the parameters speak, as of `Logistic2`.
+    infusions
+        How many times a dose is given, where amounts add up: trials are alike at equal sums, and the reference dose is one.
     """
 
     name: Text
     doses: Amounts
     windows: Positive = 1.0
+    infusions: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
+
+    @property
+    def amounts(self) -> tuple[float, ...]:
+        """The amounts of all infusions together."""
+        return tuple(dose * self.infusions for dose in self.doses)
 
 
 class Exchangeable(Checked):
@@ -211,7 +219,7 @@ class HierarchicalLogistic(Checked):
     def _reference_is_within_reach(self) -> HierarchicalLogistic:
         # Of each trial by itself: one whose doses are in another unit is not hidden by the others.
         for trial in self.trials:
-            low, high = reach(trial.doses)
+            low, high = reach(trial.amounts)
             if not low <= self.reference <= high:
                 raise ValueError(
                     f"reference = {self.reference:g} is out of reach of the doses of {trial.name!r}: it must lie between "
@@ -270,7 +278,8 @@ class HierarchicalLogistic(Checked):
         parts = [] if weight == 0 else [self._exchangeable_moments(weight)]
         if own is not None and weight < 1:
             parts.append(own.model_copy(update={"weight": 1 - weight}))
-        curve = Logistic2(doses=trial.doses, reference=self.reference, prior=self.exchangeable.mu, windows=trial.windows)
+        reference = self.reference / trial.infusions
+        curve = Logistic2(doses=trial.doses, reference=reference, prior=self.exchangeable.mu, windows=trial.windows)
         return curve.model_copy(update={"prior": tuple(parts)})
 
     def _exchangeable_moments(self, weight: float) -> BivariateNormal:
@@ -291,7 +300,7 @@ class HierarchicalLogistic(Checked):
         spread = self.exchangeable
         at = np.zeros(self.structure[:2])
         for row, trial in zip(at, self.trials, strict=True):
-            row[: len(trial.doses)] = np.log(trial.doses) - np.log(self.reference)
+            row[: len(trial.doses)] = np.log(trial.amounts) - np.log(self.reference)
         found = {
             "at": at,
             "windows": np.array([trial.windows for trial in self.trials]),
@@ -439,7 +448,7 @@ class HierarchicalLogistic(Checked):
         rho = "uniform between -1 and 1" if self._rho_is_free else f"{spread.rho:g}"
         lines = [
             f"Two-parameter logistic curves of {len(self.trials)} trials ({', '.join(self.names)}), "
-            f"logit p = log alpha + beta log(dose / {self.reference:g}); pooled is: {self.pooled}.",
+            f"logit p = log alpha + beta log(dose / {self.reference:g}); pooled: {self.pooled}.",
             f"Over exchangeable trials (log alpha, log beta) is normal. Its means are normal with means {mu.mean[0]:.4g} and "
             f"{mu.mean[1]:.4g}, standard deviations {mu.sd[0]:.4g} and {mu.sd[1]:.4g} and correlation {mu.correlation:g}; its "
             f"standard deviations are half-normal with scales {spread.tau_scale[0]:.4g} and {spread.tau_scale[1]:.4g}; its "

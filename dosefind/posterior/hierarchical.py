@@ -15,7 +15,7 @@ from ..models.hierarchical import Population, population
 from .base import Figure
 from .mcmc import LAST_SEED, CompiledFit, DrawnPosterior, NutsSettings, _mean, _mean_and_sd
 
-__all__ = ["HierarchicalFit", "HierarchicalPosterior", "TrialPosterior"]
+__all__ = ["SETTINGS", "HierarchicalFit", "HierarchicalPosterior", "TrialPosterior", "hierarchical_fit"]
 
 # Where data are few, the spread between trials is a funnel that default steps are too long for.
 SETTINGS = NutsSettings(target_accept=0.95)
@@ -70,6 +70,18 @@ class HierarchicalFit(CompiledFit):
         starts = model.starts(self.settings.chains, rng)
         draws, diverged = self.sampler.sample({"n": n, "y": y, **model.numbers()}, starts, seed)
         return dict(zip(self.names, draws, strict=True)), int(diverged.sum())
+
+
+def hierarchical_fit(model: HierarchicalLogistic, settings: NutsSettings) -> HierarchicalFit:
+    """A fit that is kept, for all models of a structure."""
+    key = (model.structure, settings)
+    if key not in _FITS:
+        _FITS[key] = HierarchicalFit(model, settings)
+    return _FITS[key]
+
+
+# Compiled fits by structure and settings.
+_FITS: dict[Any, HierarchicalFit] = {}
 
 
 class TrialPosterior(DrawnPosterior):

@@ -3,8 +3,9 @@
 The command line, notebooks and reports call these and nothing below them.
 """
 
-from .analysis import Analysis, analyze, sensitivity
+from .analysis import Analysis, analyze
 from .comparison import compare
+from .sensitivity import sensitivity
 from .stamps import stamp
 from .steps import NextStep, decide, decision_table, paths
 

@@ -1,10 +1,10 @@
-"""The posterior of a trial, and what it hangs on besides the data."""
+"""The posterior of a trial: DLT rates, MTD and RP2D, what it will conclude, and how much of it is the prior."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,16 +19,16 @@ from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
 from ..provenance import sampler_versions
-from ..summaries import DEFINITIONS, conclusion, mtd_labels, probabilities, recommended, summary, upper_limit
-from ..trial import Cohort, States, choice_labels
+from ..summaries import DEFINITIONS, conclusion, probabilities, recommended, summary, upper_limit
+from ..trial import Cohort, States, choice_labels, notation
+from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
 from .steps import cohorts_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
-__all__ = ["Analysis", "analyze", "sensitivity"]
+__all__ = ["Analysis", "analyze", "chosen_curve", "p_over"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def analyze(
     outcomes: str | Sequence[Cohort] = "",
     *,
     curve: str | None = None,
-    engine: Literal["quadrature", "nuts"] = "quadrature",
+    borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
+    engine: Literal["quadrature", "nuts"] | None = None,
     draws: int = 1000,
     seed: int = 1,
     say: Callable[[str], None] | None = None,
@@ -102,9 +103,13 @@ def analyze(
         Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
     curve
         Name of one of the protocol's curves; the first by default.
+    borrow
+        Outcomes of the trials of the protocol's table ``borrowing``, by name: their curves and this trial's are then one
+        hierarchical model. Nothing is borrowed without it.
     engine
-        "quadrature": exact. "nuts": sampled by PyMC, four chains, every figure with its Monte Carlo standard error
-        (``<name>_se``); with diagnostics, and no RP2D where these fail. The comparison of curves is by quadrature all the same.
+        "quadrature": exact, the default. "nuts": sampled by PyMC, four chains, every figure with its Monte Carlo standard error
+        (``<name>_se``); with diagnostics, and no RP2D where these fail; the default where something is borrowed, which is
+        always sampled. The comparison of curves is by quadrature all the same.
     draws, seed
         Draws of each chain and seed, for "nuts".
     say
@@ -116,8 +121,9 @@ def analyze(
         Its ``summary`` has figures over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
         above the target interval, the same a priori, what the prior is worth), the posterior of the MTD (``mtd_level``) and, for
         curves on a dose scale, quantiles of the MTD as a dose; the RP2D with its reason; what each design will conclude
-        (``conclusion``); the RP2D and P(over) by each of the protocol's curves; attributes as those of `compare`. Each
-        variable's ``definition`` says what it is, and ``warnings`` (JSON) where the prior decides.
+        (``conclusion``); the RP2D and P(over) by each of the protocol's curves, without borrowing; what the other trials' data
+        are worth (``borrowed_n``) where something is borrowed, their data then being part of what is known a priori; attributes
+        as those of `compare`. Each variable's ``definition`` says what it is, and ``warnings`` (JSON) where the prior decides.
 
     Raises
     ------
@@ -131,10 +137,13 @@ def analyze(
     >>> found.summary.p_over.round(3).values
     array([0.003, 0.029, 0.216])
     """
-    one_of("engine", engine, ("quadrature", "nuts"))
+    engine = one_of("engine", engine or ("quadrature" if borrow is None else "nuts"), ("quadrature", "nuts"))
     whole("draws", draws, 10, 1_000_000)
     whole("seed", seed, 0, 2**32 - 1)
-    curves, chosen, cohorts = _chosen(protocol, outcomes, curve)
+    if borrow is not None and (engine, curve) != ("nuts", None):
+        key, value = ("engine", engine) if curve is None else ("curve", curve)
+        raise InputError(Problem(key, value, "contradicts borrow: what is borrowed has a curve of its own, and is sampled"))
+    curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     designs = build_designs(protocol)
     # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
     states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
@@ -142,8 +151,12 @@ def analyze(
     n, y = state.n[0].astype(int), state.y[0].astype(int)
     by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
-    if engine == "nuts":
-        now, before = _sampled(curves[chosen], n, y, draws, seed, say or (lambda _: None))
+    found, more = None, {}
+    if borrow is not None:
+        found, more = _borrowed(protocol, (n, y), borrow, draws, seed, say or _silent)
+        now, before = found.own
+    elif engine == "nuts":
+        now, before = _sampled(curves[chosen], n, y, draws, seed, say or _silent)
     target = protocol.target
     result = summary(
         now,
@@ -156,36 +169,65 @@ def analyze(
     )
     result = result.assign(_under_each_curve(protocol, by_curve, n)).assign(_conclusions(designs, states, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
+    others = _by_other_curves(result, "without borrowing " if found else "")
+    if found is None:
+        others += _moved_by_prior(protocol, curves[chosen], n, y)
+    else:
+        result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
     deviations = {name: design.deviations(cohorts, protocol.n_doses) for name, design in designs.items()}
     made = {
         "method": "sampled" if now.samples else "exact",
-        "curve_used": chosen,
+        "curve_used": "hierarchical" if found else chosen,
         "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
-        "outcomes": _notation(cohorts),
+        "outcomes": notation(cohorts),
         "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
         "target": target.rate,
         "interval": list(target.interval),
         "rp2d_limit": protocol.rp2d.limit,
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps(_warnings(result, chosen, protocol, _moved_by_prior(protocol, curves[chosen], n, y))),
+        "warnings": json.dumps([*_warnings(result, protocol, others), *more.pop("warnings", [])]),
     }
     if now.samples:
         made["sampler_versions"] = json.dumps(sampler_versions())
-    return Analysis(result.assign_attrs(made | stamp(protocol)), now, before)
+    return Analysis(result.assign_attrs(made | more | stamp(protocol, borrows=found is not None)), now, before)
+
+
+def _silent(words: str) -> None:
+    """Say nothing of what is being done."""
+
+
+def _borrowed(
+    protocol: Protocol,
+    own: tuple[np.ndarray, np.ndarray],
+    borrow: Mapping[str, str | Sequence[Cohort]],
+    draws: int,
+    seed: int,
+    say: Callable[[str], None],
+) -> tuple[Borrowed, dict[str, Any]]:
+    """Posteriors of all trials, and what is said of the borrowing."""
+    borrowing = borrowing_of(protocol)
+    others, outcomes = borrow_from(protocol, borrow)
+    found = borrowed(protocol, own, others, draws, seed, say)
+    words = {"borrowing": json.dumps({"rules": found.now.model.sentences(), "outcomes": outcomes})}
+    return found, words | {"warnings": borrowing.warnings(protocol)}
 
 
 def _under_each_curve(protocol: Protocol, by_curve: Mapping[str, ExactPosterior], n: np.ndarray) -> dict[str, Any]:
     """P(over) and RP2D by each of the protocol's curves."""
-    over = [_over(one, protocol.target.interval[1]) for one in by_curve.values()]
-    rp2d = [recommended(n, figure, protocol.rp2d.limit).label for figure in over]
-    p_over = np.array([figure.value for figure in over])
+    figures = [p_over(one, protocol.target.interval[1]) for one in by_curve.values()]
+    rp2d = [recommended(n, figure, protocol.rp2d.limit).label for figure in figures]
     return {
-        "p_over_by_curve": (("curve", "dose"), p_over, {"definition": f"{DEFINITIONS['p_over']}, by quadrature"}),
+        "p_over_by_curve": (
+            ("curve", "dose"),
+            np.array([figure.value for figure in figures]),
+            {"definition": f"{DEFINITIONS['p_over']}, by quadrature"},
+        ),
         "rp2d_by_curve": ("curve", rp2d, {"definition": "RP2D by the same rule under each curve"}),
     }
 
 
-def _over(posterior: Posterior, high: float) -> Figure:
+def p_over(posterior: Posterior, high: float) -> Figure:
+    """Probability that each dose overdoses."""
     below = posterior.below(high)
     return Figure(1 - below.value, below.error)
 
@@ -221,92 +263,7 @@ def _sampled(
     return found
 
 
-def sensitivity(protocol: Protocol, outcomes: str | Sequence[Cohort] = "", *, curve: str | None = None) -> pd.DataFrame:
-    """What the answer hangs on besides the data: one row a change, everything else as in `analyze`.
-
-    Parameters
-    ----------
-    protocol, outcomes, curve
-        As for `analyze`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        What is ``varied`` (the curve, the prior's standard deviations and means, the skeleton, the reference dose, the target,
-        the rate from which a dose overdoses, the limit of the RP2D) and its ``value``; the ``rp2d``; the most probable ``mtd``
-        and its probability ``p_mtd``; and P(over) at each level, ``over_1``, ... ``attrs["note"]`` says what is counted as
-        over, and which changes move the RP2D.
-
-    Examples
-    --------
-    >>> from dosefind import load_protocol
-    >>> table = sensitivity(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
-    >>> table[["varied", "value", "rp2d"]].head(3)
-                varied             value rp2d
-    0      as analysed        logistic-2    3
-    1            curve  logistic-2-tight    3
-    2            curve             power    3
-    """
-    import pandas as pd
-
-    curves, chosen, cohorts = _chosen(protocol, outcomes, curve)
-    state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
-    n, y = state.n[0].astype(int), state.y[0].astype(int)
-    labels = mtd_labels(protocol.n_doses)
-    rows = []
-    for varied, value, case in _variants(protocol, curves, chosen):
-        found = ExactPosterior(exact_fit(case.curve, tuple({case.high, case.target})), n, y)  # type: ignore[arg-type]
-        over, mtd = _over(found, case.high), found.mtd(case.target).value
-        row = {"varied": varied, "value": value, "rp2d": recommended(n, over, case.limit).label}
-        row |= {"mtd": labels[int(mtd.argmax())], "p_mtd": round(float(mtd.max()), 12)}
-        rows.append(row | {f"over_{level}": float(p) for level, p in enumerate(over.value, start=1)})
-    table = pd.DataFrame(rows)
-    first = rows[0]["rp2d"]
-    flips = [f"{row['varied']} {row['value']} (to {row['rp2d']})" for row in rows if row["rp2d"] != first]
-    base = _Case(curves[chosen], protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
-    table.attrs["outcomes"] = _notation(cohorts)
-    table.attrs["note"] = (
-        f"After {_notation(cohorts) or 'no data'}. over_k: probability that the DLT rate at level k is {base.high:g} or more; "
-        f"RP2D: the highest dose tried whose over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
-        f"the target {base.target:g}; each unless varied. A reference dose is varied with the prior's numbers kept. "
-        f"The RP2D, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
-    )
-    return table
-
-
-@dataclass(frozen=True)
-class _Case:
-    """What an answer hangs on besides the data: curve, target, least overdose, limit on P(over)."""
-
-    curve: Curve
-    target: float
-    high: float
-    limit: float
-
-
-def _variants(protocol: Protocol, curves: Mapping[str, Curve], chosen: str) -> Iterator[tuple[str, str, _Case]]:
-    """What is varied, its value, and the case."""
-    base = _Case(curves[chosen], protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
-    yield "as analysed", chosen, base
-    for name, other in curves.items():
-        if name != chosen:
-            yield "curve", name, replace(base, curve=other)
-    for varied, value, other in base.curve.variants():
-        yield varied, value, replace(base, curve=other)
-    for rate in protocol.target.sensitivity:
-        yield "target", f"{rate:g}", replace(base, target=rate)
-    for name, value, least, most in (("overdose from", base.high, 0.05, 0.95), ("RP2D limit", base.limit, 0.05, 0.95)):
-        for step in (-_STEPS[name], _STEPS[name]):
-            varied = round(value + step, 6)
-            if least <= varied <= most:
-                yield name, f"{varied:g}", replace(base, **{"high" if name == "overdose from" else "limit": varied})
-
-
-# By how much these are varied.
-_STEPS = {"overdose from": 0.05, "RP2D limit": 0.10}
-
-
-def _chosen(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[dict[str, Curve], str, list[Cohort]]:
+def chosen_curve(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[dict[str, Curve], str, list[Cohort]]:
     """The protocol's curves, the name of the one to analyse with, and the cohorts."""
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     curves = build_curves(protocol)
@@ -315,19 +272,17 @@ def _chosen(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[dict[
     return curves, next(iter(curves)) if curve is None else one_of("curve", curve, curves), cohorts_of(outcomes)
 
 
-def _notation(cohorts: Sequence[Cohort]) -> str:
-    """Cohorts in outcome notation, each one's DLTs last."""
-    return " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts)
-
-
 def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> ExactPosterior:
     # Frozen settings have a hash, which pyright does not see.
     fit = exact_fit(curve, (*protocol.target.interval, protocol.target.rate))  # type: ignore[arg-type]
     return ExactPosterior(fit, n, y)
 
 
-def _warnings(result: xr.Dataset, chosen: str, protocol: Protocol, moved: Mapping[str, str]) -> list[str]:
-    """In words: what the data do not show, where the prior is worth as much as the patients, decisions that hang by little."""
+def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> list[str]:
+    """In words: what the data do not show, where the prior is worth as much as the patients, decisions that hang by little.
+
+    ``others`` says by which other assumptions the RP2D is another.
+    """
     n, limit, high = result["n"].values, protocol.rp2d.limit, protocol.target.interval[1]
     over, worth = result["p_over"].values, result["prior_effective_n"].values
     words = []
@@ -350,16 +305,19 @@ def _warnings(result: xr.Dataset, chosen: str, protocol: Protocol, moved: Mappin
             )
     for level in np.flatnonzero((n > 0) & (np.abs(over - limit) < _NEAR)) + 1:
         words.append(f"P(over) at level {level}, {over[level - 1]:.3f}, is near the RP2D's limit of {limit:g}.")
-    by_curve = dict(zip(result["curve"].values.tolist(), result["rp2d_by_curve"].values.tolist(), strict=True))
-    others = [f"the curve {name!r} names {level}" for name, level in by_curve.items() if level != by_curve[chosen]]
-    others += [f"with {words} it is {level}" for words, level in moved.items()]
     if others:
-        words.append(f"The RP2D, {by_curve[chosen]}, hangs on the curve and its prior: {', '.join(others)}.")
+        words.append(f"The RP2D, {result.attrs['rp2d']}, hangs on the curve and its prior: {', '.join(others)}.")
     return words
 
 
-def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> dict[str, str]:
-    """Changes of the curve's prior that give another RP2D, and that."""
+def _by_other_curves(result: xr.Dataset, how: str) -> list[str]:
+    """Which curves name another RP2D than the one named."""
+    by_curve = zip(result["curve"].values, result["rp2d_by_curve"].values, strict=True)
+    return [f"{how}the curve {str(name)!r} names {level}" for name, level in by_curve if level != result.attrs["rp2d"]]
+
+
+def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> list[str]:
+    """Changes of the curve's prior that give another RP2D, and that, in words."""
     high, limit = protocol.target.interval[1], protocol.rp2d.limit
     cases = {"": curve} | {f"{varied} {value}": other for varied, value, other in curve.variants()}
     named = {}
@@ -367,7 +325,7 @@ def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarr
         quadrature = MixedQuadrature(one, lambda nodes: 1 - nodes.below(high))
         over, error, _ = quadrature.expect(n[None], y[None], _ROUGHLY, ROUGH_WIDTH)
         named[words] = recommended(n, Figure(over[0], error[0]), limit).label
-    return {words: level for words, level in named.items() if level != named[""]}
+    return [f"with {words} it is {level}" for words, level in named.items() if level != named[""]]
 
 
 # Error asked of P(over) where only the RP2D is wanted.

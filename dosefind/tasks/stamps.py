@@ -30,19 +30,24 @@ def _without_effect(protocol: Protocol) -> list[str]:
     return found
 
 
-def stamp(protocol: Protocol, design: str | None = None) -> dict[str, Any]:
+def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = False) -> dict[str, Any]:
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
-    Of a result of one ``design``, the rules of the others and what is assumed of them are left out.
+    Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
+    borrowing, of a result that ``borrows`` nothing.
     """
     built = {name: made for name, made in build_designs(protocol).items() if design in (None, name)}
     assumed = [a for a in _assumed(protocol, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
+    unused = _without_effect(protocol)
+    if protocol.borrowing and not borrows:
+        assumed = [a for a in assumed if a.key.split(".")[0] != "borrowing"]
+        unused.append("borrowing")
     return {
         "protocol": protocol.record.id,
         "config": protocol.file,
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),
-        "without_effect": ", ".join(_without_effect(protocol)),
+        "without_effect": ", ".join(unused),
         "assumptions": json.dumps([[a.key, plain(a.value), a.why] for a in assumed]),
         "rules": json.dumps({name: made.rules() for name, made in built.items()}),
     }

@@ -1,0 +1,166 @@
+"""What a protocol borrows from other trials, and on what understanding; off unless an analysis asks for it.
+
+Trials may be pooled only in a quantity that means the same in all of them, so a config that describes borrowing must say which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ._check import NAME, Checked, InputError, Problem
+from .models.base import Amounts, Positive
+from .models.hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
+from .protocol import Days, Key, Protocol
+
+__all__ = ["Borrowing", "OtherTrial"]
+
+_POOLED = {
+    "first-window": "the DLTs of the first {days} days after one infusion, which alone count in every trial",
+    "windows": "the DLTs of windows of {days} days at one hazard, a longer window counting as so many of these",
+    "as-given": "the DLTs of each trial's own window, as if the windows were one",
+}
+_CHOICES = "; ".join(f"{name!r}: {words.format(days='so many')}" for name, words in _POOLED.items())
+
+
+class OtherTrial(Checked):
+    """A trial to borrow from.
+
+    Attributes
+    ----------
+    doses
+        Its dose amounts of one infusion, strictly increasing.
+    unit
+        Their unit, which must be that of the protocol.
+    infusions
+        Infusions of that amount.
+    dlt_window_days
+        Days from the first infusion to the end of its DLT window.
+    """
+
+    doses: Amounts
+    unit: Annotated[str, Field(pattern=NAME, strict=True)]
+    infusions: Annotated[int, Field(ge=1, le=100, strict=True)]
+    dlt_window_days: Days
+
+
+class Borrowing(Checked):
+    """How a protocol's trial and others borrow from one another.
+
+    Attributes
+    ----------
+    pooled
+        What is pooled: the DLTs of the "first-window" in every trial, those over "windows" at one hazard, or those "as-given".
+    dose
+        Whether trials are alike at equal doses "per-infusion" or at equal "cumulative" doses.
+    reference
+        Reference dose that all trials share, on that scale, in the protocol's unit.
+    exchangeable
+        How the parameters of exchangeable trials are spread.
+    exnex
+        What makes a trial exchangeable only with a weight (the protocol's own trial first, then the others in their order); all
+        are exchangeable without it.
+    trials
+        The trials to borrow from, by name.
+    """
+
+    pooled: Literal["first-window", "windows", "as-given"] | None = Field(default=None, validate_default=True)
+    dose: Literal["per-infusion", "cumulative"]
+    reference: Positive
+    exchangeable: Exchangeable
+    exnex: Exnex | None = None
+    trials: Annotated[dict[Key, OtherTrial], Field(min_length=1, max_length=49)]
+
+    @field_validator("pooled")
+    @classmethod
+    def _pooled_is_said(cls, value: str | None) -> str:
+        if value is None:
+            raise ValueError(f"say what is pooled, for DLTs over different windows are different quantities ({_CHOICES})")
+        return value
+
+    @model_validator(mode="after")
+    def _scales_agree(self) -> Self:
+        if self.pooled == "first-window" and self.dose == "cumulative":
+            raise ValueError("dose = 'cumulative' contradicts pooled = 'first-window', which is over before a second infusion")
+        return self
+
+    def model(self, protocol: Protocol) -> HierarchicalLogistic:
+        """The model of the protocol's trial, which comes first, and the others.
+
+        Raises
+        ------
+        InputError
+            If a trial has another unit or the name of the protocol's own, or the reference dose is out of reach.
+        """
+        own = protocol.record.id
+        for name, trial in self.trials.items():
+            if name == own:
+                raise InputError(Problem(f"trials.{name}", name, "is the protocol's own trial: name others"))
+            if trial.unit != protocol.doses.unit:
+                raise InputError(Problem(f"trials.{name}.unit", trial.unit, f"must be the protocol's, {protocol.doses.unit!r}"))
+        return HierarchicalLogistic(
+            pooled=self._words(protocol),
+            trials=tuple(
+                TrialDoses(
+                    name=name,
+                    doses=trial.doses,
+                    infusions=trial.infusions if self.dose == "cumulative" else 1,
+                    windows=trial.dlt_window_days / self._days(protocol) if self.pooled == "windows" else 1.0,
+                )
+                for name, trial in {own: _own(protocol), **self.trials}.items()
+            ),
+            reference=self.reference,
+            exchangeable=self.exchangeable,
+            exnex=self.exnex,
+        )
+
+    def warnings(self, protocol: Protocol) -> list[str]:
+        """What to bear in mind of figures that borrow."""
+        windows = {name: trial.dlt_window_days for name, trial in {protocol.record.id: _own(protocol), **self.trials}.items()}
+        if len(set(windows.values())) == 1:
+            return []
+        listed = ", ".join(f"{days} days in {name}" for name, days in windows.items())
+        said = {
+            "first-window": f"Every figure is of DLTs in the first {self._days(protocol)} days, not in the trials' own windows "
+            f"({listed}): the counts given must be of these. What the trial will conclude is worked out on them too.",
+            "windows": f"The windows differ ({listed}): that the hazard is the same in each part of them is assumed, not seen.",
+            "as-given": f"P(DLT) is pooled over windows that differ ({listed}), which are different quantities.",
+        }
+        return [said[self.pooled or "as-given"]]
+
+    def variants(self, protocol: Protocol) -> Iterator[tuple[str, str, Self]]:
+        """Borrowing that differs in one assumption: what is varied, its value, the changed settings."""
+        for times in (0.5, 2.0):
+            first, second = (min(times * scale, 10.0) for scale in self.exchangeable.tau_scale)
+            spread = self.exchangeable.model_copy(update={"tau_scale": (first, second)})
+            yield "tau scale", f"x {times:g}", self.model_copy(update={"exchangeable": spread})
+        infusions = len(protocol.treatment.infusion_days)
+        for dose, times in (("per-infusion", 1 / infusions), ("cumulative", infusions)):
+            if dose != self.dose and any(trial.infusions != infusions for trial in self.trials.values()):
+                # The reference stays at the same dose of the protocol's own trial, and DLTs after one infusion know no other.
+                pooled = "windows" if self.pooled == "first-window" else self.pooled
+                update = {"dose": dose, "reference": self.reference * times, "pooled": pooled}
+                yield "dose scale", dose, self.model_copy(update=update)
+        for pooled in _POOLED:
+            if pooled not in (self.pooled, "first-window"):
+                yield "what is pooled", pooled, self.model_copy(update={"pooled": pooled})
+
+    def _words(self, protocol: Protocol) -> str:
+        scale = "cumulative doses" if self.dose == "cumulative" else "doses of one infusion"
+        return f"{_POOLED[self.pooled or 'as-given'].format(days=self._days(protocol))}, at equal {scale}"
+
+    def _days(self, protocol: Protocol) -> int:
+        """The shortest DLT window."""
+        return min(protocol.treatment.dlt_window_days, *(trial.dlt_window_days for trial in self.trials.values()))
+
+
+def _own(protocol: Protocol) -> OtherTrial:
+    """The protocol's own trial, in the words of those to borrow from."""
+    return OtherTrial(
+        doses=protocol.doses.amounts,
+        unit=protocol.doses.unit,
+        infusions=len(protocol.treatment.infusion_days),
+        dlt_window_days=protocol.treatment.dlt_window_days,
+    )

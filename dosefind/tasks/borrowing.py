@@ -1,0 +1,145 @@
+"""The posterior of a trial that borrows from others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._check import MISSING, InputError, Problem, one_of, whole
+from ..borrowing import Borrowing
+from ..config import build_borrowing
+from ..posterior.base import Posterior
+from ..protocol import Protocol
+from ..summaries import effective_n
+from ..trial import Cohort, notation
+from .steps import cohorts_of
+
+if TYPE_CHECKING:
+    from ..posterior.hierarchical import HierarchicalPosterior
+
+__all__ = ["Borrowed", "borrow_from", "borrowed", "borrowing_of", "sampling"]
+
+type Counts = Mapping[str, tuple[list[int], list[int]]]
+
+_DEFINITIONS = {
+    "prior_effective_n_alone": "patients that the prior is worth at the dose without the other trials' data",
+    "borrowed_n": "patients that the other trials' data are worth at the dose: the worth of what is known before this trial's own "
+    "data, with them minus without",
+    "tau_mean": "posterior mean of the standard deviation of the parameter between trials",
+    "tau_prior_mean": "the same before any data",
+    "p_exchangeable": "posterior probability that the trial is exchangeable with the others",
+    "p_exchangeable_prior": "the same before any data",
+}
+
+
+class Borrowed(NamedTuple):
+    """Posteriors of all trials: after all data, after those of the others only, and before any."""
+
+    now: HierarchicalPosterior
+    before: HierarchicalPosterior
+    nothing: HierarchicalPosterior
+
+    @property
+    def own(self) -> tuple[Posterior, Posterior]:
+        """Of the protocol's own trial, the posterior after all data and after those of the others."""
+        name = self.now.model.names[0]
+        return self.now.trials[name], self.before.trials[name]
+
+    def figures(self) -> dict[str, Any]:
+        """What was borrowed, as variables of a labelled result."""
+        name = self.now.model.names[0]
+        moments = [[figure.value for figure in one.trials[name].moments()] for one in (self.before, self.nothing)]
+        worth, alone = (effective_n(mean, sd) for mean, sd in moments)
+        tau = self.now.parameters()["tau"][0]
+        values: dict[str, tuple[str, Any]] = {
+            "prior_effective_n_alone": ("dose", alone),
+            "borrowed_n": ("dose", worth - alone),
+            "tau_mean": ("parameter", tau.value),
+            "tau_prior_mean": ("parameter", self.nothing.parameters()["tau"][0].value),
+        }
+        errors: dict[str, tuple[str, Any]] = {"tau_mean_se": ("parameter", tau.error)}
+        if self.now.model.exnex:
+            share = self.now.exchangeable()
+            values |= {"p_exchangeable": ("trial", share.value), "p_exchangeable_prior": ("trial", self.now.model.weights)}
+            errors["p_exchangeable_se"] = ("trial", share.error)
+        return {key: (*value, {"definition": _DEFINITIONS[key]}) for key, value in values.items()} | errors
+
+
+def borrowing_of(protocol: Protocol) -> Borrowing:
+    """What the protocol borrows, which must have been said."""
+    found = build_borrowing(protocol)
+    if found is None:
+        raise InputError(Problem("borrowing", MISSING, "the protocol has no such table: say what is pooled, and with which trials"))
+    return found
+
+
+def borrow_from(protocol: Protocol, others: Mapping[str, str | Sequence[Cohort]]) -> tuple[Counts, dict[str, str]]:
+    """Patients and DLTs at each dose of the other trials, and their outcomes in the notation.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+    others
+        Of each trial to borrow from, by name, its outcomes: in the notation, its levels counted from 1, or cohorts.
+    """
+    trials = borrowing_of(protocol).trials
+    for name in others:
+        one_of("borrow", name, trials)
+    counted, words = {}, {}
+    for name, trial in trials.items():
+        if name not in others:
+            raise InputError(Problem(f"borrow.{name}", MISSING, "no outcomes of this trial; '' where nobody has been treated"))
+        cohorts = cohorts_of(others[name])
+        n, y = [0] * len(trial.doses), [0] * len(trial.doses)
+        for number, cohort in enumerate(cohorts, start=1):
+            whole(f"borrow.{name}: level of cohort {number}", cohort.level, 1, len(n))
+            n[cohort.level - 1] += cohort.n
+            y[cohort.level - 1] += cohort.dlts
+        counted[name], words[name] = (n, y), notation(cohorts)
+    return counted, words
+
+
+def borrowed(
+    protocol: Protocol, own: tuple[np.ndarray, np.ndarray], others: Counts, draws: int, seed: int, say: Callable[[str], None]
+) -> Borrowed:
+    """Sample the protocol's trial together with the others.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+    own : pair of (doses,) arrays
+        Patients and DLTs of its own trial.
+    others
+        The same of each other trial, by name.
+    draws, seed
+        Draws of each chain, and the seed.
+    say
+        Called with what is being done.
+    """
+    sample = sampling(protocol, draws, seed, say)
+    model = borrowing_of(protocol).model(protocol)
+    nobody = {name: ([0] * len(n), [0] * len(n)) for name, (n, _) in others.items()}
+    name, (n, y) = protocol.record.id, own
+    start = perf_counter()
+    none = (0 * n, 0 * y)
+    now, before, nothing = ({name: (n, y), **others}, {name: none, **others}, {name: none, **nobody})
+    found = Borrowed(*(sample(model, data) for data in (now, before, nothing)))
+    say(f"sampled in {perf_counter() - start:.1f} s by {found.now.fit.sampler.name}")
+    return found
+
+
+def sampling(protocol: Protocol, draws: int, seed: int, say: Callable[[str], None]) -> Callable[..., HierarchicalPosterior]:
+    """A function from a model of the protocol's trials, and their data, to the posterior."""
+    from ..posterior.hierarchical import SETTINGS, HierarchicalPosterior, hierarchical_fit
+
+    say("compiling the model, which takes longer than sampling it")
+    start = perf_counter()
+    fit = hierarchical_fit(borrowing_of(protocol).model(protocol), replace(SETTINGS, draws=draws))
+    say(f"compiled in {perf_counter() - start:.1f} s")
+    return lambda model, data: HierarchicalPosterior(fit, data, seed, model)

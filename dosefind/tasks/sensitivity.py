@@ -1,0 +1,169 @@
+"""What the posterior of a trial hangs on besides the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._check import InputError, Problem
+from ..config import build_designs
+from ..models import Curve
+from ..posterior.base import Posterior
+from ..posterior.exact import ExactPosterior, exact_fit
+from ..protocol import Protocol
+from ..summaries import mtd_labels, recommended
+from ..trial import Cohort, notation
+from .analysis import chosen_curve, p_over
+from .borrowing import borrow_from, borrowing_of, sampling
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..posterior.hierarchical import HierarchicalPosterior
+
+__all__ = ["sensitivity"]
+
+
+def sensitivity(
+    protocol: Protocol,
+    outcomes: str | Sequence[Cohort] = "",
+    *,
+    curve: str | None = None,
+    borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
+    draws: int = 1000,
+    seed: int = 1,
+    say: Callable[[str], None] = lambda words: None,
+) -> pd.DataFrame:
+    """What the answer hangs on besides the data: one row a change, everything else as in `analyze`.
+
+    Parameters
+    ----------
+    protocol, outcomes, curve, borrow
+        As for `analyze`.
+    draws, seed, say
+        As for `analyze`, where something is borrowed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What is ``varied`` (the curve, the prior's standard deviations and means, the skeleton, the reference dose; where
+        something is borrowed the scales of the spread between trials, the dose scale and what is pooled; the target, the rate
+        from which a dose overdoses, the limit of the RP2D) and its ``value``; the ``rp2d``, "not to be trusted" where the
+        draws are not; the most probable ``mtd`` and its
+        probability ``p_mtd``; and P(over) at each level, ``over_1``, ..., with Monte Carlo standard errors ``se_1``, ... where
+        something is borrowed. ``attrs["note"]`` says what is counted as over, and which changes move the RP2D.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> table = sensitivity(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+    >>> table[["varied", "value", "rp2d"]].head(3)
+                varied             value rp2d
+    0      as analysed        logistic-2    3
+    1            curve  logistic-2-tight    3
+    2            curve             power    3
+    """
+    import pandas as pd
+
+    if borrow is not None and curve is not None:
+        raise InputError(Problem("curve", curve, "contradicts borrow: what is borrowed has a curve of its own"))
+    curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
+    state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
+    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    base = _Case(partial(_exact, curves[chosen], n, y), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
+    if borrow is None:
+        cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, n, y)]
+    else:
+        cases = list(_by_borrowing(base, protocol, (n, y), borrow, curves[chosen], sampling(protocol, draws, seed, say)))
+    cases += _by_standard(cases[0][2], protocol)
+    table = pd.DataFrame([_row(varied, value, case, n, borrow is not None) for varied, value, case in cases])
+    table.attrs["outcomes"] = notation(cohorts)
+    table.attrs["note"] = _note(table, base, notation(cohorts), mtd_labels(protocol.n_doses))
+    return table
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What an answer hangs on besides the data: the posterior (of the rates that are asked of it), target, least overdose, limit
+    on P(over).
+    """
+
+    posterior: Callable[[tuple[float, ...]], Posterior]
+    target: float
+    high: float
+    limit: float
+
+
+def _row(varied: str, value: str, case: _Case, n: np.ndarray, errors: bool) -> dict[str, object]:
+    found = case.posterior((case.high, case.target) if case.high != case.target else (case.high,))
+    over, mtd = p_over(found, case.high), found.mtd(case.target).value
+    row: dict[str, object] = {"varied": varied, "value": value}
+    row["rp2d"] = "not to be trusted" if found.problems() else recommended(n, over, case.limit).label
+    row |= {"mtd": mtd_labels(len(n))[int(mtd.argmax())], "p_mtd": round(float(mtd.max()), 12)}
+    row |= {f"over_{level}": float(p) for level, p in enumerate(over.value, start=1)}
+    return row | ({f"se_{level}": float(p) for level, p in enumerate(over.error, start=1)} if errors else {})
+
+
+def _exact(curve: Curve, n: np.ndarray, y: np.ndarray, rates: tuple[float, ...]) -> Posterior:
+    # Frozen settings have a hash, which pyright does not see.
+    return ExactPosterior(exact_fit(curve, rates), n, y)  # type: ignore[arg-type]
+
+
+def _by_curve(
+    base: _Case, curves: Mapping[str, Curve], chosen: str, n: np.ndarray, y: np.ndarray
+) -> Iterator[tuple[str, str, _Case]]:
+    """Other curves, and other priors of the chosen one."""
+    for name, other in curves.items():
+        if name != chosen:
+            yield "curve", name, replace(base, posterior=partial(_exact, other, n, y))
+    for varied, value, other in curves[chosen].variants():
+        yield varied, value, replace(base, posterior=partial(_exact, other, n, y))
+
+
+def _by_borrowing(
+    base: _Case,
+    protocol: Protocol,
+    own: tuple[np.ndarray, np.ndarray],
+    borrow: Mapping[str, str | Sequence[Cohort]],
+    alone: Curve,
+    sample: Callable[..., HierarchicalPosterior],
+) -> Iterator[tuple[str, str, _Case]]:
+    """With borrowing, without, and with other assumptions about it."""
+    borrowing, name = borrowing_of(protocol), protocol.record.id
+    data = {name: own, **borrow_from(protocol, borrow)[0]}
+    for varied, value, one in (("as analysed", "borrowing", borrowing), *borrowing.variants(protocol)):
+        try:
+            trial = sample(one.model(protocol), data).trials[name]
+        except InputError as error:
+            # A reference dose within reach of the doses on one scale may be out of reach on another.
+            raise InputError(f"sensitivity to borrowing, {varied} {value}: {error}") from None
+        yield varied, value, replace(base, posterior=lambda rates, trial=trial: trial)
+        if one is borrowing:
+            yield "borrowing", "off", replace(base, posterior=partial(_exact, alone, *own))
+
+
+def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _Case]]:
+    """Other targets and limits."""
+    for rate in protocol.target.sensitivity:
+        yield "target", f"{rate:g}", replace(base, target=rate)
+    for name, value, key, step in (("overdose from", base.high, "high", 0.05), ("RP2D limit", base.limit, "limit", 0.10)):
+        for varied in (round(value - step, 6), round(value + step, 6)):
+            if 0.05 <= varied <= 0.95:
+                yield name, f"{varied:g}", replace(base, **{key: varied})
+
+
+def _note(table: pd.DataFrame, base: _Case, outcomes: str, labels: list[str]) -> str:
+    first = table["rp2d"].iloc[0]
+    moved = table.loc[table["rp2d"] != first, ["varied", "value", "rp2d"]].to_numpy()
+    flips = [f"{varied} {value} (to {rp2d})" for varied, value, rp2d in moved]
+    errors = " se_k: its Monte Carlo standard error, of quadrature the numerical one." if "se_1" in table else ""
+    return (
+        f"After {outcomes or 'no data'}. over_k: probability that the DLT rate at level k is {base.high:g} or more;{errors} "
+        f"RP2D: the highest dose tried whose over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
+        f"the target {base.target:g}; each unless varied. A reference dose is varied with the prior's numbers kept. "
+        f"The RP2D, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
+    )
