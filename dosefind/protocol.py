@@ -120,7 +120,7 @@ class Treatment(Settings):
     )
     stagger: Stagger | None = Field(default=None, description="days between patients of one dose group; none if not given")
     no_overlap: Annotated[bool, Field(strict=True)] = Field(
-        description="whether two dose groups may not enrol at the same time, a group waiting until the DLT windows before it are closed"
+        description="whether two dose groups may not enrol at the same time; a group then waits for the DLT windows before it"
     )
 
     @field_validator("window", mode="before")
@@ -249,6 +249,11 @@ class Limits(Settings):
         default=None, description="fewest and most patients of a dose group, as the protocol says them"
     )
     start_level: Level = Field(default=1, description="level (from 1) of the first cohort")
+
+    def size_of_cohort(self, number: int) -> int:
+        """Planned size of a cohort by its number, from 1."""
+        sizes = self.cohort_size
+        return sizes if isinstance(sizes, int) else sizes[min(number, len(sizes)) - 1]
 
 
 class Target(Settings):
@@ -383,7 +388,9 @@ class Protocol(Settings):
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
         # The value of a whole table that is marked shows the defaults in it.
         tables = tuple(f"{key}." for key in self.assumed)
-        return marked + [Assumption(key, value, "dosefind's default") for key, value in _defaults(self) if not key.startswith(tables)]
+        return marked + [
+            Assumption(key, value, "dosefind's default") for key, value in _defaults(self) if not key.startswith(tables)
+        ]
 
     def timing_words(self) -> str:
         """What `least_days` rests on, in words."""
