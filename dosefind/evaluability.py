@@ -265,6 +265,31 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
     InputError
         If a date lies after the data cut, a word for the relation of an event is unknown, a DLT column contradicts the adverse
         events or the DLT window, or rows are lost or counted twice.
+
+    Examples
+    --------
+    >>> from dosefind import Protocol
+    >>> protocol = Protocol.read(
+    ...     {
+    ...         "record": dict(id="X", title="X", population="X", product="X", version_date=date(2024, 1, 1)),
+    ...         "doses": {"amounts": [1, 3], "unit": "mg"},
+    ...         "treatment": {"infusion_days": [1], "dlt_window_days": 28, "no_overlap": True},
+    ...         "limits": {"cohort_size": 3, "max_n": 12},
+    ...         "target": {"rate": 0.25, "interval": [0.16, 0.33]},
+    ...         "scenarios": {"low": [0.1, 0.2]},
+    ...         "designs": {"3+3": {"kind": "3+3"}},
+    ...     }
+    ... )
+    >>> day = date(2024, 3, 1)
+    >>> patient = Patient("P1", level=1, amount=1, infusions=(day,), dlt=False, source=("patients.csv row 2",))
+    >>> data = Patients((patient,), (), rows=1, notes=(), last_date=day, sha256="")
+    >>> now = evaluate(data, protocol, as_of=date(2024, 3, 15))
+    >>> now["P1"].kind, now["P1"].days_to_go, now["P1"].fraction
+    ('pending', 14, 0.5)
+    >>> now.cohorts(), [one.cohorts for one in now.completions()]
+    ([], [[Cohort(level=1, n=1, dlts=0)], [Cohort(level=1, n=1, dlts=1)]])
+    >>> evaluate(data, protocol, as_of=date(2024, 3, 29)).cohorts()
+    [Cohort(level=1, n=1, dlts=0)]
     """
     of_type("patients", patients, Patients, "what the data's tables are read into")
     of_type("protocol", protocol, Protocol, "what load_protocol reads")
@@ -428,6 +453,10 @@ def _verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
         or _part_of_the_course(patient, protocol)
         or _Verdict("complete", f"no DLT by the end of the window{_basis(patient)}", _window(patient, protocol)[1])
     )
+    if found.kind != "dlt":
+        told = [(event, f"; {_told(event, patient.infusions[0])} is no DLT: {why}") for event, why in _ruled_out(patient, protocol)]
+        rows = (*(found.source or patient.source), *(event.source for event, _ in told))
+        found = found._replace(rule=found.rule + "".join(words for _, words in told), source=rows)
     if patient.level is None:
         rule = f"dose {patient.amount:g} is none of the protocol's; otherwise {found.kind}: {found.rule}"
         return found._replace(kind="not evaluable", rule=rule)
@@ -452,18 +481,31 @@ def _told(event: AdverseEvent, first: date) -> str:
 
 def _toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent], list[AdverseEvent]]:
     """Events that are DLTs, the earliest first, and events that would be if what the data leave out were so."""
+    could = [event for event in patient.events or () if _no_dlt_because(event, patient, protocol) is None]
+    made = [event for event in could if None not in (event.grade, event.related, event.start)]
+    return sorted(made, key=lambda e: (e.start or date.max, e.source)), [event for event in could if event not in made]
+
+
+def _no_dlt_because(event: AdverseEvent, patient: Patient, protocol: Protocol) -> str | None:
+    """Why an event cannot be a DLT, whatever the data leave out; ``None`` if it can."""
     first, end = _window(patient, protocol)
-    made, open_ = [], []
-    for event in patient.events or ():
-        least = protocol.dlt.least_grade_of(event.term)
-        if least is None or (event.grade is not None and event.grade < least):
-            continue
-        if event.related is not None and not protocol.dlt.is_related(event.related):
-            continue
-        if event.start is not None and not first <= event.start <= end:
-            continue
-        (open_ if None in (event.grade, event.related, event.start) else made).append(event)
-    return sorted(made, key=lambda e: (e.start or end, e.source)), open_
+    least = protocol.dlt.least_grade_of(event.term)
+    if least is None:
+        return "a term left out"
+    if event.grade is not None and event.grade < least:
+        return f"below grade {least}"
+    if event.related is not None and not protocol.dlt.is_related(event.related):
+        return "not related"
+    if event.start is not None and not first <= event.start <= end:
+        return "outside the window"
+    return None
+
+
+def _ruled_out(patient: Patient, protocol: Protocol) -> list[tuple[AdverseEvent, str]]:
+    """Events that are grave enough for a DLT and are none, with the reason."""
+    grave = [event for event in patient.events or () if event.grade is None or event.grade >= protocol.dlt.least_grade]
+    reasons = [(event, _no_dlt_because(event, patient, protocol)) for event in grave]
+    return [(event, why) for event, why in reasons if why is not None]
 
 
 def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> _Verdict | None:

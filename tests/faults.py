@@ -1548,6 +1548,13 @@ FAULTS = (
         "test_evaluability.py::test_the_single_dose_trial_date_by_date",
     ),
     Fault(
+        "a replay knows later DLTs of the column",
+        EVALUABILITY,
+        "told = patient.dlt is not True or patient.dlt_date is None or patient.dlt_date <= cut",
+        "told = True",
+        "test_evaluability.py::test_a_dlt_column_is_replayed_by_its_date",
+    ),
+    Fault(
         "a replay knows who will leave",
         EVALUABILITY,
         "patient.discontinued <= cut",

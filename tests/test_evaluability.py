@@ -95,7 +95,8 @@ def test_which_event_is_a_dlt(one, kind):
     found = status(patient("S", 1, 1, events=(one,)), 40)
     assert found.kind == kind
     assert found.unresolved == (kind == "pending")
-    assert (one.source in found.source) == (kind != "complete")
+    # The row is named unless the grade is too low from the start.
+    assert (one.source in found.source) == (one.grade is None or one.grade >= 3)
 
 
 def test_the_definition_is_a_setting():
@@ -110,6 +111,21 @@ def test_the_definition_is_a_setting():
         ({"related": ["certain"], "unrelated": ["possibly related"]}, "complete"),
     ]:
         assert status(patient("S", 1, 1, events=(liver,)), 40, dlt=dlt).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("one", "dlt", "why"),
+    [
+        (event(5, related="no"), {}, "not related"),
+        (event(30), {}, "outside the window"),
+        (event(5), {"excluded_terms": ["fever"]}, "a term left out"),
+        (event(5), {"least_grade_by_term": {"fever": 4}}, "below grade 4"),
+        (event(5, grade=2), {}, None),
+    ],
+)
+def test_a_grave_event_that_is_no_dlt_is_named_with_the_reason(one, dlt, why):
+    rule = status(patient("S", 1, 1, events=(one,)), 40, dlt=dlt).rule
+    assert rule.rpartition("is no DLT: ")[2] == (why or "no DLT by the end of the window, by adverse events")
 
 
 def test_an_unclear_event_says_what_is_missing_and_where():
@@ -409,6 +425,12 @@ def test_dates_after_the_data_cut_are_an_error_unless_replayed():
     assert evaluate(data, protocol()).later_dates == 0
 
 
+def test_a_dlt_column_is_replayed_by_its_date():
+    data = trial(patient("S", 1, 1, dlt=True, dlt_date=9, events=None), patient("T", 1, 2, dlt=False, events=None), last=40)
+    for number, letters in ((8, "pp"), (9, "Tp"), (29, "Tp"), (30, "TN")):
+        assert replayed(data, AS, number)[0] == f"1{letters}"
+
+
 def test_the_data_cut():
     data = single_dose()
     assumed = evaluate(data, protocol())
@@ -467,8 +489,9 @@ def test_the_audit_table():
         ],
         [
             *(2, 1, "pending", "2024-02-11", "2024-03-10"),
-            "no DLT so far, 15 days to go, 46% of the window followed up",
-            "patients.csv row A6",
+            "no DLT so far, 15 days to go, 46% of the window followed up; "
+            "adverse event of ae.csv row 4 (grade 3; unlikely; began 2024-02-14, day 4) is no DLT: not related",
+            "patients.csv row A6; ae.csv row 4",
         ],
     ]
     # No term and no reason for leaving is shown.
