@@ -268,6 +268,10 @@ def test_what_is_under_a_marked_table_is_not_listed_again():
     table = protocol().model_dump(exclude_unset=True)
     keys = [key for key, _, _ in dsf.Protocol.read(table).assumptions()]
     assert "dlt" in keys
+    shown = {key: value for key, value, _ in json.loads(stamp(dsf.Protocol.read(table))["assumptions"])}
+    assert shown["dlt"].startswith(
+        "least_grade = 3, least_grade_by_term = none, excluded_terms = none, related = related, definite, "
+    )
     assert not [key for key in keys if key.startswith(("dlt.", "evaluability."))]
     del table["assumed"]["dlt"]
     found = {key: value for key, value, _ in dsf.Protocol.read(table).assumptions()}

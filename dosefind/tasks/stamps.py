@@ -73,6 +73,8 @@ def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:
 
 def plain(value: Any) -> Any:
     """A setting's value as text that a reader can check against the config."""
+    if isinstance(value, (Mapping, list, tuple)) and not value:
+        return "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} = {plain(v)}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
