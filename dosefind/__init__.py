@@ -30,6 +30,7 @@ _HOMES = {
     "decide": "tasks",
     "decision_table": "tasks",
     "design_from_rule": "designs",
+    "evaluate": "evaluability",
     "indifference_intervals": "models.elicitation",
     "lattice": "operating.lattice",
     "load_protocol": "config",

@@ -7,6 +7,7 @@ takes dosefind's default, which counts as assumed too. Tables of designs are kep
 from __future__ import annotations
 
 import datetime
+import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -15,7 +16,20 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_valid
 
 from ._check import KEY, NAME, InputError, Problem, Settings, curve_values, reach, shown_key
 
-__all__ = ["RP2D", "Assumption", "Doses", "Limits", "Protocol", "Record", "Stagger", "Target", "Treatment"]
+__all__ = [
+    "DLT",
+    "RP2D",
+    "Assumption",
+    "Doses",
+    "Evaluability",
+    "Limits",
+    "Protocol",
+    "Record",
+    "Stagger",
+    "Target",
+    "Treatment",
+    "plain_words",
+]
 
 Name = Annotated[str, Field(pattern=NAME)]
 Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
@@ -25,6 +39,7 @@ Number = Annotated[float, Field(strict=True)]
 Chance = Annotated[float, Field(strict=True, json_schema_extra={"minimum": 0, "maximum": 1})]
 Level = Annotated[int, Field(ge=1, strict=True)]
 Key = Annotated[str, Field(pattern=KEY)]
+Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
 
 
 class Assumption(NamedTuple):
@@ -97,21 +112,129 @@ class Treatment(Settings):
         description="study days of the infusions, the first on day 1"
     )
     dlt_window_days: Days = Field(description="days from the first infusion to the end of the DLT window")
+    window: Literal["course", "first-infusion"] = Field(
+        default="course", description="the DLT window covers the course of infusions, or what follows the first one alone"
+    )
+    infusion_tolerance_days: Annotated[int, Field(ge=0, le=28, strict=True)] = Field(
+        default=0, description="days by which an infusion may come before or after its day without being off its schedule"
+    )
     stagger: Stagger | None = Field(default=None, description="days between patients of one dose group; none if not given")
-    no_overlap: Annotated[bool, Field(strict=True)] = Field(description="whether two dose groups may not enrol at the same time")
+    no_overlap: Annotated[bool, Field(strict=True)] = Field(
+        description="whether two dose groups may not enrol at the same time; a group then waits for the DLT windows before it"
+    )
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _one_window(cls, value: Any) -> Any:
+        if value == "per-infusion":
+            raise ValueError(
+                "is not available: a hazard of each infusion needs a model of its own, and a design counts one outcome a patient; "
+                "say 'course' or 'first-infusion'"
+            )
+        return value
+
+    @property
+    def planned_infusions(self) -> int:
+        """How many infusions the DLT window presupposes."""
+        return len(self.infusion_days) if self.window == "course" else 1
 
     @model_validator(mode="after")
     def _days_agree(self) -> Self:
         days = self.infusion_days
         if days[0] != 1 or any(b <= a for a, b in pairwise(days)):
             raise ValueError(f"infusion_days = {list(days)} must begin with day 1 and increase")
-        if days[-1] > self.dlt_window_days + 1:
+        if self.window == "course" and days[-1] > self.dlt_window_days + 1:
             raise ValueError(
                 f"infusion_days = {list(days)} must lie inside the DLT window, which ends on day {self.dlt_window_days + 1}"
             )
         if self.stagger is not None and self.stagger.days > self.dlt_window_days:
             raise ValueError(f"stagger.days = {self.stagger.days} must not be longer than dlt_window_days = {self.dlt_window_days}")
         return self
+
+
+def plain_words(text: str) -> str:
+    """Text as it is compared: lower case, words parted by single blanks, hyphens and underscores read as blanks."""
+    return " ".join(re.sub(r"[-_\s]+", " ", text).casefold().split())
+
+
+class DLT(Settings):
+    """What makes an adverse event in the DLT window a DLT. Grades are taken as given."""
+
+    least_grade: Grade = Field(default=3, description="least CTCAE grade of a DLT")
+    least_grade_by_term: dict[Name, Grade] = Field(
+        default_factory=dict,
+        description="least CTCAE grade for single terms, in place of least_grade, where baseline disease raises the grade",
+    )
+    excluded_terms: tuple[Name, ...] = Field(
+        default=(), description="terms that are no DLT at any grade, because of baseline disease; compared in lower case"
+    )
+    related: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        default=(
+            *("related", "definite", "definitely", "definitely related", "certain", "probable", "probably", "probably related"),
+            *("possible", "possibly", "possibly related", "yes", "y"),
+        ),
+        description="words of the data that say at least possibly related; compared in lower case",
+    )
+    unrelated: tuple[Name, ...] = Field(
+        default=("unrelated", "not related", "unlikely", "unlikely related", "possibly unrelated", "no", "n"),
+        description="words of the data that say not related, or unlikely to be; compared in lower case",
+    )
+
+    @model_validator(mode="after")
+    def _words_say_one_thing(self) -> Self:
+        for one, other in (("related", "unrelated"), ("excluded_terms", "least_grade_by_term")):
+            both = {plain_words(word) for word in getattr(self, one)} & {plain_words(word) for word in getattr(self, other)}
+            if both:
+                raise ValueError(f"{one} and {other} must not both have {min(both)!r}")
+        return self
+
+    def least_grade_of(self, term: str) -> int | None:
+        """Least grade at which an event of this term is a DLT; ``None`` if it is none at any grade."""
+        word = plain_words(term)
+        if word in map(plain_words, self.excluded_terms):
+            return None
+        own = {plain_words(name): grade for name, grade in self.least_grade_by_term.items()}
+        return own.get(word, self.least_grade)
+
+    def is_related(self, text: str) -> bool:
+        """Whether the data's word for the relation says at least possibly related; an unknown word is an `InputError`."""
+        word = plain_words(text)
+        if word in map(plain_words, self.related):
+            return True
+        if word in map(plain_words, self.unrelated):
+            return False
+        known = ", ".join((*self.related, *self.unrelated))
+        raise InputError(Problem("related", text, f"is a word that neither dlt.related nor dlt.unrelated has ({known})"))
+
+
+Incomplete = Literal["not-evaluable", "no-dlt", "dlt"]
+
+
+class Evaluability(Settings):
+    """What becomes of a patient without a DLT who has not completed the DLT window as planned; ``weight`` is refused for now."""
+
+    dropout: Incomplete = Field(default="not-evaluable", description="left before the window ended")
+    progression: Incomplete = Field(default="not-evaluable", description="left for progression or rescue before the window ended")
+    partial_course: Incomplete = Field(default="not-evaluable", description="followed up, but not given every planned infusion")
+    progression_words: tuple[Name, ...] = Field(
+        default=("progression", "progressive disease", "rescue", "other treatment", "biologic", "biologics"),
+        description="a reason for leaving that has one of these words in it is progression or rescue; compared in lower case",
+    )
+
+    @field_validator("dropout", "progression", "partial_course", mode="before")
+    @classmethod
+    def _no_weights(cls, value: Any) -> Any:
+        if value == "weight":
+            raise ValueError(
+                "is not available: a partial follow-up weight makes a patient a fraction, and the designs here count whole ones; "
+                "say 'not-evaluable', 'no-dlt' or 'dlt'"
+            )
+        return value
+
+    def is_progression(self, reason: str | None) -> bool:
+        """Whether a reason for leaving is progression or rescue treatment."""
+        said = f" {' '.join(re.findall(r'\w+', plain_words(reason or '')))} "
+        return any(f" {plain_words(word)} " in said for word in self.progression_words)
 
 
 class Limits(Settings):
@@ -126,6 +249,11 @@ class Limits(Settings):
         default=None, description="fewest and most patients of a dose group, as the protocol says them"
     )
     start_level: Level = Field(default=1, description="level (from 1) of the first cohort")
+
+    def size_of_cohort(self, number: int) -> int:
+        """Planned size of a cohort by its number, from 1."""
+        sizes = self.cohort_size
+        return sizes if isinstance(sizes, int) else sizes[min(number, len(sizes)) - 1]
 
 
 class Target(Settings):
@@ -169,6 +297,10 @@ class Protocol(Settings):
         Dose levels with their unit.
     treatment
         Infusions, DLT window, stagger.
+    dlt
+        What makes an adverse event a DLT.
+    evaluability
+        Who counts, of those who did not complete the DLT window.
     limits
         Cohorts, groups, largest sample.
     target
@@ -190,6 +322,8 @@ class Protocol(Settings):
     record: Record
     doses: Doses
     treatment: Treatment
+    dlt: DLT = Field(default_factory=DLT)
+    evaluability: Evaluability = Field(default_factory=Evaluability)
     limits: Limits
     target: Target
     scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1)]
@@ -255,7 +389,11 @@ class Protocol(Settings):
     def assumptions(self) -> list[Assumption]:
         """Everything that no record states: the keys marked so, then the defaults that the file leaves in place."""
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
-        return marked + [Assumption(key, value, "dosefind's default") for key, value in _defaults(self)]
+        # The value of a whole table that is marked shows the defaults in it.
+        tables = tuple(f"{key}." for key in self.assumed)
+        return marked + [
+            Assumption(key, value, "dosefind's default") for key, value in _defaults(self) if not key.startswith(tables)
+        ]
 
     def timing_words(self) -> str:
         """What `least_days` rests on, in words."""

@@ -67,6 +67,8 @@ CAPPED_CRM = "skeleton = { halfwidth = 0.05, mtd_level = 2 }"  # first found in 
 PLAIN_CRM = '[designs.crm]\nkind = "crm"'
 PLAIN_BOIN = '[designs.boin]\nkind = "boin"'
 MAX_N = "max_n = 18"
+FROM_1 = "must be greater than or equal to 1"
+TOLERANCE = "treatment.infusion_tolerance_days = -1: must be greater than or equal to 0"
 TEXT_ALLOWED = "must be text of 1 to 200 characters, none of them a control character"
 
 # Name, text of the valid config, text in its place, the message after the file's name; "..." stands for what the TOML library says.
@@ -218,6 +220,43 @@ CONFIGS = [
     ("overlap in words", "no_overlap = true", 'no_overlap = "yes"', "treatment.no_overlap = 'yes': must be true or false"),
     ("stagger level not there", "levels = [3]", "levels = [4]", "treatment.stagger.levels = [4]: must be among the levels 1 to 3"),
     ("stagger level 0", "levels = [3]", "levels = [0]", "treatment.stagger.levels[1] = 0: must be greater than or equal to 1"),
+    (
+        "hazard of each infusion",
+        "no_overlap",
+        'window = "per-infusion"\nno_overlap',
+        "treatment.window = 'per-infusion': is not available: a hazard of each infusion needs a model of its own, and a design "
+        "counts one outcome a patient; say 'course' or 'first-infusion'",
+    ),
+    ("negative tolerance", "no_overlap", "infusion_tolerance_days = -1\nno_overlap", TOLERANCE),
+    # What a DLT is, and who counts.
+    ("grade 6", "least_grade = 3", "least_grade = 6", "dlt.least_grade = 6: must be less than or equal to 5"),
+    ("grade of a term", "least_grade = 3", "least_grade_by_term = { ALT = 0 }", f"dlt.least_grade_by_term.ALT = 0: {FROM_1}"),
+    (
+        "word that says both",
+        "least_grade = 3",
+        'unrelated = ["Possibly-related"]',
+        "dlt: related and unrelated must not both have 'possibly related'",
+    ),
+    (
+        "term left out and graded",
+        "least_grade = 3",
+        'excluded_terms = ["ALT"]\nleast_grade_by_term = { alt = 4 }',
+        "dlt: excluded_terms and least_grade_by_term must not both have 'alt'",
+    ),
+    ("no word for related", "least_grade = 3", "related = []", "dlt.related = []: must have at least 1 entry"),
+    (
+        "weight of a partial follow-up",
+        'dropout = "not-evaluable"',
+        'dropout = "weight"',
+        "evaluability.dropout = 'weight': is not available: a partial follow-up weight makes a patient a fraction, and the designs "
+        "here count whole ones; say 'not-evaluable', 'no-dlt' or 'dlt'",
+    ),
+    (
+        "unknown choice for progression",
+        'progression = "not-evaluable"',
+        'progression = "maybe"',
+        "evaluability.progression = 'maybe': must be 'not-evaluable', 'no-dlt' or 'dlt'",
+    ),
     ("stagger levels in words", "levels = [3]", 'levels = "top"', "treatment.stagger.levels = 'top': must be 'all' or a list"),
     # Limits.
     ("cohort of 0", "cohort_size = 3", "cohort_size = 0", "limits.cohort_size = 0: must be greater than or equal to 1"),

@@ -264,6 +264,27 @@ def test_defaults_are_assumed_at_the_value_that_they_take():
     assert {"intercept", "safety_by", "safety_min_n"} <= set(logistic)
 
 
+def test_what_is_under_a_marked_table_is_not_listed_again():
+    table = protocol().model_dump(exclude_unset=True)
+    keys = [key for key, _, _ in dsf.Protocol.read(table).assumptions()]
+    assert "dlt" in keys
+    shown = {key: value for key, value, _ in json.loads(stamp(dsf.Protocol.read(table))["assumptions"])}
+    assert shown["dlt"].startswith(
+        "least_grade = 3, least_grade_by_term = none, excluded_terms = none, related = related, definite, "
+    )
+    assert not [key for key in keys if key.startswith(("dlt.", "evaluability."))]
+    del table["assumed"]["dlt"]
+    found = {key: value for key, value, _ in dsf.Protocol.read(table).assumptions()}
+    assert "possibly related" in found["dlt.related"]
+    assert "dlt.least_grade" not in found
+
+
+def test_settings_that_no_figure_of_a_design_depends_on_are_named():
+    assert stamp(protocol("nct05948982"))["without_effect"] == (
+        "treatment.infusion_days, treatment.infusion_tolerance_days, treatment.no_overlap, dlt, evaluability, limits.group"
+    )
+
+
 def test_a_designs_own_table_comes_before_the_trials_settings():
     table = protocol().model_dump()
     table["designs"]["boin"] |= {"target": 0.30, "max_n": 12, "cohort_size": 2}

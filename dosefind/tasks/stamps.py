@@ -14,7 +14,10 @@ from ..provenance import versions
 __all__ = ["plain", "stamp"]
 
 # What a protocol records for readers and for conduct, but no figure of a design depends on.
-_RECORDED_ONLY = ("treatment.infusion_days", "treatment.no_overlap", "limits.group", "doses.reference")
+_RECORDED_ONLY = (
+    *("treatment.infusion_days", "treatment.window", "treatment.infusion_tolerance_days", "treatment.no_overlap"),
+    *("dlt", "evaluability", "limits.group", "doses.reference"),
+)
 
 
 def _without_effect(protocol: Protocol) -> list[str]:
@@ -24,8 +27,9 @@ def _without_effect(protocol: Protocol) -> list[str]:
     }
     found = []
     for key in _RECORDED_ONLY:
-        part, name = key.split(".")
-        if getattr(getattr(protocol, part), name) is not None and name not in used:
+        part, _, name = key.rpartition(".")
+        table = getattr(protocol, part) if part else protocol
+        if name in table.model_fields_set and getattr(table, name) is not None and name not in used:
             found.append(key)
     return found
 
@@ -74,6 +78,8 @@ def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:
 
 def plain(value: Any) -> Any:
     """A setting's value as text that a reader can check against the config."""
+    if isinstance(value, (Mapping, list, tuple)) and not value:
+        return "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} = {plain(v)}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
