@@ -1,7 +1,10 @@
-"""What every benchmark needs: seconds of several runs, the machine."""
+"""What every benchmark needs: seconds of several runs, memory, a process of one's own, the machine."""
 
+import multiprocessing
 import os
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +38,43 @@ def timed(function: Callable[[], Any], at_least: int = 1, after_first: Callable[
         if len(runs.clock) == 1:
             after_first()
     return result, runs
+
+
+def peak_resident() -> int:
+    """Most bytes of memory that this process has had; kilobytes on Linux, bytes on macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+class ChildFailed(RuntimeError):
+    """A process ended without an answer, killed for want of memory for example."""
+
+
+def in_child(function: Callable[..., Any], *given: Any, fresh: bool = False) -> Any:
+    """What a function gives in a process of its own: forked where there is forking, or a ``fresh`` one that imports anew."""
+    forks = not fresh and "fork" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if forks else "spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_send, args=(sender, function, *given))
+    child.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        child.join()
+        raise ChildFailed(f"failed: the process ended with exit code {child.exitcode}") from None
+    except BaseException:
+        child.terminate()
+        raise
+    finally:
+        child.join()
+
+
+def _send(sender: Any, function: Callable[..., Any], *given: Any) -> None:
+    try:
+        sender.send(function(*given))
+    except KeyboardInterrupt:
+        # The process that waits for the answer has been interrupted as well, and says so.
+        sys.exit(130)
 
 
 def machine() -> dict[str, Any]:

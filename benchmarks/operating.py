@@ -40,8 +40,6 @@ Fits
 import argparse
 import functools
 import json
-import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -55,7 +53,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import load_average, machine, timed
+from benchmarks.measure import ChildFailed, in_child, load_average, machine, peak_resident, timed
 from dosefind import BLRM, BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lattice, skeleton
 from dosefind.designs import Design, blrm
 from dosefind.operating.simulation import simulated_figures
@@ -147,35 +145,6 @@ NEVER_REFUSED = {(goal.row, goal.figure) for goal in GOALS}
 
 
 # Measuring ------------------------------------------------------------------------------------------------------------
-
-
-def peak_resident() -> int:
-    """Most bytes of memory that this process has had; kilobytes on Linux, bytes on macOS."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-class ChildFailed(RuntimeError):
-    """A process of a cell ended without an answer, killed for want of memory for example."""
-
-
-def in_child(function: Callable[..., Any], *given: Any) -> Any:
-    """What a function gives in a process of its own."""
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_send, args=(sender, function, *given))
-    child.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    except EOFError:
-        child.join()
-        raise ChildFailed(f"failed: the process ended with exit code {child.exitcode}") from None
-    finally:
-        child.join()
-
-
-def _send(sender: Any, function: Callable[..., Any], *given: Any) -> None:
-    sender.send(function(*given))
 
 
 def random_truths(count: int, doses: int) -> np.ndarray:

@@ -58,17 +58,17 @@ def columns(nodes: Nodes) -> np.ndarray:
     return np.column_stack([nodes.probabilities(), *(nodes.below(rate) for rate in RATES)])
 
 
-def data_sets(patients: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+def data_sets(patients: int, count: int, doses: int = len(DOSES), seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
     """Patients and DLTs of trials of so many patients, each ``(count, doses)``."""
-    random = np.random.default_rng(SEED)
-    truths = np.sort(random.uniform(size=(count, len(DOSES))), axis=1)
-    n, y = np.zeros((2, count, len(DOSES)), int)
+    random = np.random.default_rng(seed)
+    truths = np.sort(random.uniform(size=(count, doses)), axis=1)
+    n, y = np.zeros((2, count, doses), int)
     each, dose = np.arange(count), np.zeros(count, int)
     for _ in range(patients // 3):
         dlts = random.binomial(3, truths[each, dose])
         n[each, dose] += 3
         y[each, dose] += dlts
-        dose = np.clip(dose + np.where(dlts == 0, 1, np.where(dlts >= 2, -1, 0)), 0, len(DOSES) - 1)
+        dose = np.clip(dose + np.where(dlts == 0, 1, np.where(dlts >= 2, -1, 0)), 0, doses - 1)
     return n, y
 
 
