@@ -97,7 +97,7 @@ def test_bad_trials(protocol, trial, said):
 
 def test_the_trial_does_not_borrow_from_itself(protocol):
     other = protocol.borrowing["trials"][AS]
-    with pytest.raises(dsf.InputError, match="NCT05948982.*is the protocol's own trial"):
+    with pytest.raises(dsf.InputError, match=r"NCT05948982.*is the protocol's own trial"):
         build_borrowing(changed(protocol, trials={"NCT05948982": other}))
 
 
@@ -168,8 +168,8 @@ def test_with_and_without(protocol, tmp_path):
     # Where the trials are exchangeable for sure, well beyond the error; mixed they borrow less.
     most = dsf.analyze(protocol, outcomes, borrow=borrow).summary
     assert most["p_over"].values[2] + 5 * most["p_over_se"].values[2] < alone["p_over"].values[2]
-    assert found["borrowed_n"].values[2] < most["borrowed_n"].values[2]
-    assert np.all(found["borrowed_n"].values > 0)
+    # Half of the mixture is a wide prior, which is worth next to nothing, so that the whole is worth little.
+    assert np.all(found["borrowed_n"].values + 1 < most["borrowed_n"].values)
     assert dict(found.sizes)["trial"] == 2
     assert np.all(np.abs(found["p_exchangeable"] - 0.5) < 0.2)
     attrs = found.attrs
