@@ -309,6 +309,8 @@ class Protocol(Settings):
         Truths to compare designs under: name to DLT probability of each dose.
     designs
         Designs to compare: name to a table with ``kind`` and settings.
+    binding
+        Name of the design that binds in the conduct of the trial; the first by default.
     curves
         Dose-toxicity curves with priors: name to a table with ``kind`` and settings; the first is the one to analyse with.
     borrowing
@@ -328,6 +330,7 @@ class Protocol(Settings):
     target: Target
     scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
+    binding: Key | None = None
     curves: dict[Key, dict[str, Any]] = Field(default_factory=dict)
     borrowing: dict[str, Any] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)
@@ -361,6 +364,8 @@ class Protocol(Settings):
             curve_values(f"scenarios.{name}", [truth], self.n_doses)
         self._check_levels()
         self._check_assumed()
+        if self.binding is not None and self.binding not in self.designs:
+            raise InputError(Problem("binding", self.binding, f"must be one of the designs: {', '.join(self.designs)}"))
         return self
 
     def _check_levels(self) -> None:

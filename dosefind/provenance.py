@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_json",
     "file_names",
+    "harmless",
     "refuse_to_overwrite",
     "sampler_versions",
     "save_dataset",
@@ -162,8 +163,8 @@ def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> Non
     """CSV whose every row says where it comes from, and whose text no spreadsheet takes for a formula."""
     stamped = table.assign(**{key: stamp[key] for key in _STAMPED if key in stamp})
     text = stamped.select_dtypes(["object", "string"]).columns
-    stamped[text] = stamped[text].map(_harmless)
-    stamped.columns = [_harmless(column) for column in stamped.columns]
+    stamped[text] = stamped[text].map(harmless)
+    stamped.columns = [harmless(column) for column in stamped.columns]
     stamped.to_csv(path, index=False)
 
 
@@ -175,7 +176,8 @@ def _write_assumed(stamp: Mapping[str, Any], path: Path) -> None:
     _write_csv(assumed.astype(object), stamp, path)
 
 
-def _harmless(cell: Any) -> Any:
+def harmless(cell: Any) -> Any:
+    """A cell of a table that no spreadsheet takes for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 

@@ -248,7 +248,7 @@ class Design(Settings, ABC):
         for name, stops in [*self._stops(states, dose), ("max_n", planned_end & ~ends_by_itself)]:
             dose, reason = np.where(stops, NO_DOSE, dose), np.where(stops, self.code(name), reason)
         admissible &= ~planned_end[:, None]
-        return Decision(dose, self._size(states, dose), reason, admissible, self.remember(states, dose), *margin)
+        return Decision(dose, self.size_within_limits(states, dose), reason, admissible, self.remember(states, dose), *margin)
 
     def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
         """The state of one trial after the given cohorts, with what the design remembers of them."""
@@ -290,7 +290,7 @@ class Design(Settings, ABC):
             return [f"brought the trial to {total} patients, over max_n = {self.max_n}"]
         if self.max_n_per_dose is not None and here > self.max_n_per_dose:
             return [f"brought level {cohort.level} to {here} patients, over max_n_per_dose = {self.max_n_per_dose}"]
-        size = int(self._size(state, level)[0])
+        size = int(self.size_within_limits(state, level)[0])
         return [f"had {cohort.n} patient{'s' * (cohort.n != 1)}, the design plans {size}"] if cohort.n != size else []
 
     def because(self, state: States) -> str:
@@ -333,7 +333,8 @@ class Design(Settings, ABC):
         sizes = np.array(self.cohort_size)
         return sizes[np.minimum(states.cohorts, len(sizes) - 1)]
 
-    def _size(self, states: States, dose: np.ndarray) -> np.ndarray:
+    def size_within_limits(self, states: States, dose: np.ndarray) -> np.ndarray:
+        """Patients that the next cohort, at dose index ``dose`` (states,), has within all limits."""
         size = self.planned_size(states, dose)
         if self.max_n is not None:
             size = np.minimum(size, self.max_n - states.total)

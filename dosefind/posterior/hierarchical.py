@@ -17,8 +17,9 @@ from .mcmc import LAST_SEED, CompiledFit, DrawnPosterior, NutsSettings, _mean, _
 
 __all__ = ["SETTINGS", "HierarchicalFit", "HierarchicalPosterior", "TrialPosterior", "hierarchical_fit"]
 
-# Where data are few, the spread between trials is a funnel that default steps are too long for.
-SETTINGS = NutsSettings(target_accept=0.95)
+# Where data are few, the spread between trials is a funnel that default steps are too long for; its free variables are hardly
+# correlated, so that a diagonal serves as well as more and is tuned sooner.
+SETTINGS = NutsSettings(target_accept=0.95, tune=600, adaptation="draw_diag")
 
 
 class HierarchicalFit(CompiledFit):

@@ -1,0 +1,390 @@
+"""What next in a trial with patients: what each design would do, which one binds, and what would follow.
+
+Outcomes that are not known yet are not guessed. A design is asked about every way in which they can come out; where it answers the
+same each time it decides now, and else it waits. A cohort that is not full yet is filled up, unless the design would leave its dose
+whatever happens to the patients still to come.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .._check import of_type, one_of
+from ..conduct import Finding, Start, earliest, findings
+from ..config import build_designs
+from ..decisions import Recorded, read_decisions
+from ..designs import Design
+from ..evaluability import Completion, Evaluated, evaluate
+from ..operating.paths import paths_of
+from ..patients import Patients
+from ..protocol import Protocol
+from ..trial import Cohort, notation
+from .stamps import stamp
+from .steps import NextStep, decide
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+__all__ = ["NextDose", "Proposal", "next_dose"]
+
+# Cohorts that the paths look ahead, and the most DLTs of the next cohort that are shown.
+_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What one design would do at the data cut.
+
+    Attributes
+    ----------
+    action
+        "start", "escalate", "stay", "de-escalate" or "stop"; "fill" where the latest cohort is to be completed first; "wait" where
+        outcomes still to come make a difference.
+    level
+        Level of the next patients; ``None`` to stop or wait.
+    size
+        How many patients; 0 to stop or wait.
+    reason
+        Why, in words.
+    admissible
+        Levels that the design's rules leave open; none to wait.
+    mtd
+        Where it stops: "none" or the level named as MTD.
+    until
+        Where it waits: the day by which the outcomes are known, ``None`` where no date can be named.
+    completions
+        Every way in which the outcomes still to come can come out, and what the design would do then.
+    """
+
+    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait"]
+    level: int | None
+    size: int
+    reason: str
+    admissible: tuple[int, ...]
+    mtd: str | None
+    until: date | None
+    completions: tuple[tuple[Completion, NextStep], ...]
+
+    @property
+    def words(self) -> str:
+        """The action in a few words."""
+        patients = f"{self.size} patient{'s' * (self.size != 1)}"
+        if self.action == "stop":
+            return f"stop, {'no MTD' if self.mtd == 'none' else f'MTD level {self.mtd}'}"
+        if self.action == "wait":
+            return f"wait until {self.until}" if self.until else "wait"
+        if self.action == "fill":
+            return f"fill the cohort at level {self.level}, {patients}"
+        return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
+
+
+@dataclass(frozen=True)
+class NextDose:
+    """What next, at a data cut.
+
+    Attributes
+    ----------
+    evaluated
+        The patients, each with a status.
+    proposals
+        What each design would do, by name.
+    binding
+        The design that binds.
+    start
+        From when the next patients may start as the binding design would have them, by the rules of conduct; ``None`` where it
+        stops or waits.
+    findings
+        Deviations from the protocol.
+    deviations
+        Where the doses and sizes of the cohorts are not those that a design would have given, by its name.
+    recorded
+        Decisions of the committee so far.
+    what_if : pandas.DataFrame
+        A row a design: what would follow from each number of DLTs among the next patients.
+    completions : pandas.DataFrame
+        A row a way in which the pending outcomes can come out: what each design would do; no rows where nothing is pending.
+    paths : pandas.DataFrame
+        The paths of the binding design's next cohorts, pending patients taken to have no DLT; no rows where it stops.
+    attrs
+        What the result rests on.
+    """
+
+    evaluated: Evaluated
+    proposals: dict[str, Proposal]
+    binding: str
+    start: Start | None
+    findings: tuple[Finding, ...]
+    deviations: dict[str, tuple[str, ...]]
+    recorded: tuple[Recorded, ...]
+    what_if: pd.DataFrame
+    completions: pd.DataFrame
+    paths: pd.DataFrame
+    attrs: dict[str, Any]
+
+    @property
+    def proposal(self) -> Proposal:
+        """What the binding design would do."""
+        return self.proposals[self.binding]
+
+    @property
+    def designs(self) -> pd.DataFrame:
+        """A row a design: what it would do and why, and whether that differs from the binding one."""
+        import pandas as pd
+
+        rows = [
+            {
+                "design": name,
+                "binding": "yes" if name == self.binding else "",
+                "next": one.words,
+                "differs": "" if one.words == self.proposal.words else "yes",
+                "admissible": ", ".join(map(str, one.admissible)),
+                "reason": one.reason,
+            }
+            for name, one in self.proposals.items()
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every table, by name."""
+        import pandas as pd
+
+        words = [{"rule": one.rule, "subjects": ", ".join(one.subjects), "finding": one.words} for one in self.findings]
+        for name, texts in self.deviations.items():
+            words += [{"rule": f"rules of {name}", "subjects": "", "finding": text} for text in texts]
+        return {
+            "audit": self.evaluated.audit(),
+            "designs": self.designs,
+            "what-if": self.what_if,
+            "completions": self.completions,
+            "paths": self.paths,
+            "findings": pd.DataFrame(words, columns=["rule", "subjects", "finding"]),
+            "recorded": pd.DataFrame([one._asdict() for one in self.recorded], columns=list(Recorded._fields)),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.binding} (binding): {self.proposal.words}: {self.proposal.reason}"
+
+
+def next_dose(
+    protocol: Protocol,
+    patients: Patients,
+    as_of: date | None = None,
+    *,
+    replay: bool = False,
+    design: str | None = None,
+    decisions: Path | str | None = None,
+) -> NextDose:
+    """What each design would do next in a trial, which one binds, and what would follow from each outcome.
+
+    Parameters
+    ----------
+    protocol
+        The protocol, from `load_protocol`.
+    patients
+        What the data say, from `read_patients`.
+    as_of, replay
+        The data cut, and whether to go back to it; as for `dosefind.evaluate`.
+    design
+        The design that binds, in place of the protocol's.
+    decisions
+        File of the committee's decisions, if there is one.
+
+    Returns
+    -------
+    NextDose
+
+    Raises
+    ------
+    InputError
+        If the data contradict themselves or the data cut, or the design is not among the protocol's.
+    """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    designs = build_designs(protocol)
+    binding = one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+    evaluated = evaluate(patients, protocol, as_of, replay=replay)
+    proposals = {name: _proposal(one, evaluated, protocol.n_doses) for name, one in designs.items()}
+    chosen = proposals[binding]
+    most = designs[binding].max_n_per_dose or (None if designs[binding].max_n is None else designs[binding].max_n)
+    known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
+    outcomes = notation(evaluated.cohorts())
+    attrs = {
+        "as_of": evaluated.as_of.isoformat(),
+        "as_of_assumed": int(evaluated.as_of_assumed),
+        "data_sha256": evaluated.sha256,
+        "outcomes": outcomes,
+        "binding": binding,
+        "next": chosen.words,
+        "closing": evaluated.closing(),
+        "notes": json.dumps(evaluated.notes),
+    }
+    return NextDose(
+        evaluated=evaluated,
+        proposals=proposals,
+        binding=binding,
+        start=earliest(evaluated, protocol, chosen.level).patient if chosen.level else None,
+        findings=tuple(findings(evaluated, protocol, most)),
+        deviations=_deviations(designs, evaluated, protocol.n_doses),
+        recorded=tuple(known),
+        what_if=_what_if(designs, proposals, evaluated, protocol.n_doses),
+        completions=_completions(proposals, evaluated),
+        paths=_paths(designs[binding], chosen, evaluated, protocol),
+        attrs=attrs | stamp(protocol, conducts=True),
+    )
+
+
+def _proposal(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
+    steps = tuple((one, decide(design, one.cohorts, n_doses=n_doses)) for one in evaluated.completions())
+    missing = _missing(design, evaluated, n_doses)
+    if missing:
+        level = evaluated.members[-1].level
+        ends = [
+            decide(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses=n_doses)
+            for one in evaluated.completions()
+            for dlts in range(missing + 1)
+        ]
+        leaves = all(end.level is None or end.level < level for end in ends)
+        if not leaves:
+            there = len(_counted(evaluated))
+            reason = f"cohort {evaluated.members[-1].cohort} has {there} of {there + missing} patients who count"
+            return Proposal("fill", level, missing, reason, (level,), None, None, steps)
+        steps = tuple(zip([one for one in evaluated.completions() for _ in range(missing + 1)], ends, strict=True))
+    first = steps[0][1]
+    if all((one.action, one.level, one.size, one.mtd) == (first.action, first.level, first.size, first.mtd) for _, one in steps):
+        reason = first.reason
+        if len(steps) > 1:
+            reason = f"whatever the outcomes still to come are; without a further DLT: {reason}"
+        return Proposal(first.action, first.level, first.size, reason, first.admissible, first.mtd, None, steps)
+    return _waiting(evaluated, steps, missing)
+
+
+def _waiting(evaluated: Evaluated, steps: tuple[tuple[Completion, NextStep], ...], missing: int) -> Proposal:
+    pending = [evaluated[subject] for subjects in evaluated.pending for subject in subjects]
+    unknown = [one.subject for one in pending if one.unresolved]
+    names = ", ".join(one.subject for one in pending)
+    said = f"it depends on the outcome of {names}: {' or '.join(dict.fromkeys(_short(step) for _, step in steps))}"
+    if missing:
+        said += f"; nobody else is to be treated at level {evaluated.members[-1].level}"
+    if unknown:
+        said += f"; no date can be named while data of {', '.join(unknown)} are wanting"
+    until = None if unknown or not pending else max(one.end for one in pending)
+    return Proposal("wait", None, 0, said, (), None, until, steps)
+
+
+def _counted(evaluated: Evaluated) -> list[str]:
+    """Patients of the latest cohort who count, now or once their outcome is known."""
+    return [subject for subject in evaluated.members[-1].subjects if evaluated[subject].counts]
+
+
+def _without_further(evaluated: Evaluated) -> list[Cohort]:
+    """Cohorts if nobody pending has a DLT."""
+    return next(evaluated.completions()).cohorts
+
+
+def _missing(design: Design, evaluated: Evaluated, n_doses: int) -> int:
+    """How many patients the latest cohort wants to be full, within the design's limits."""
+    if not evaluated.members:
+        return 0
+    counted = len(_counted(evaluated))
+    cohorts = _without_further(evaluated)
+    before = design.state_after(cohorts[:-1] if counted else cohorts, n_doses)
+    level = np.full(1, evaluated.members[-1].level - 1)
+    return max(0, int(design.size_within_limits(before, level)[0]) - counted)
+
+
+def _filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int) -> list[Cohort]:
+    """Cohorts once the latest one is full, with so many DLTs among those who come in."""
+    level = evaluated.members[-1].level
+    if not _counted(evaluated):
+        return [*cohorts, Cohort(level, missing, dlts)]
+    last = cohorts[-1]
+    return [*cohorts[:-1], Cohort(level, last.n + missing, last.dlts + dlts)]
+
+
+def _short(step: NextStep) -> str:
+    if step.level is not None:
+        return f"level {step.level}"
+    return "stop, no MTD" if step.mtd == "none" else f"stop, MTD {step.mtd}"
+
+
+def _either(steps: Sequence[NextStep]) -> str:
+    return " or ".join(dict.fromkeys(map(_short, steps)))
+
+
+def _what_if(designs: dict[str, Design], proposals: dict[str, Proposal], evaluated: Evaluated, n_doses: int) -> pd.DataFrame:
+    """What each design would do after each number of DLTs among the patients that it would have next; "or" where that depends on
+    outcomes still to come.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, one in proposals.items():
+        if one.level is None:
+            continue
+        row: dict[str, Any] = {"design": name, "next": one.words}
+        for dlts in range(one.size + 1):
+            after = [_with_next(one, done.cohorts, evaluated, dlts) for done in evaluated.completions()]
+            row[f"{dlts} DLT{'s' * (dlts != 1)}"] = _either([decide(designs[name], cohorts, n_doses=n_doses) for cohorts in after])
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def _with_next(one: Proposal, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:
+    """Cohorts with the next patients as a design would have them, and so many DLTs among these."""
+    if one.action == "fill":
+        return _filled(cohorts, evaluated, one.size, dlts)
+    return [*cohorts, Cohort(one.level or 0, one.size, dlts)]
+
+
+def _completions(proposals: dict[str, Proposal], evaluated: Evaluated) -> pd.DataFrame:
+    """What each design would do, for each way in which the pending outcomes can come out."""
+    import pandas as pd
+
+    done = list(evaluated.completions())
+    if len(done) == 1:
+        return pd.DataFrame()
+    cohorts = [one.cohort for one in evaluated.members]
+    rows = []
+    for number, one in enumerate(done):
+        of = zip(cohorts, one.dlts, evaluated.pending, strict=True)
+        further = ", ".join(f"{dlts} in cohort {cohort}" for cohort, dlts, who in of if who)
+        row: dict[str, Any] = {"further DLTs": further, "ways": one.ways}
+        for name, proposal in proposals.items():
+            each = len(proposal.completions) // len(done)
+            row[name] = _either([step for _, step in proposal.completions[number * each : (number + 1) * each]])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
+    """The binding design's next cohorts, the latest one first filled up where it is not full."""
+    import pandas as pd
+
+    if chosen.level is None:
+        return pd.DataFrame()
+    cohorts = _without_further(evaluated)
+    if chosen.action == "fill":
+        cohorts = _filled(cohorts, evaluated, chosen.size, 0)
+    table = paths_of(design, cohorts, protocol.n_doses, _AHEAD, protocol.truths, list(protocol.scenarios))
+    table.attrs["after"] = notation(cohorts)
+    return table
+
+
+def _deviations(designs: dict[str, Design], evaluated: Evaluated, n_doses: int) -> dict[str, tuple[str, ...]]:
+    """Where cohorts are not those of a trial that followed the design; the latest one may still be under way."""
+    cohorts = _without_further(evaluated)
+    found = {}
+    for name, design in designs.items():
+        under_way = _missing(design, evaluated, n_doses)
+        words = design.deviations(_filled(cohorts, evaluated, under_way, 0) if under_way else cohorts, n_doses)
+        if words:
+            found[name] = words
+    return found
