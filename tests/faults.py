@@ -986,7 +986,7 @@ FAULTS = (
     ),
     Fault(
         "more DLTs than patients in a table of counts",
-        "intake.py",
+        "intake/counts.py",
         '_whole(row, "dlts", 0, n)',
         '_whole(row, "dlts", 0, 1000)',
         "test_bad_input.py::test_broken_counts",
