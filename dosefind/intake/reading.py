@@ -102,10 +102,10 @@ def read_patients(
     failures), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD or AETERM, AETOXGR, AEREL, AESTDTC), DS (DSCAT, DSDECOD,
     DSSTDTC: disposition events other than COMPLETED, the first of which counts).
 
-    ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with EOTDT
-    and DCTREAS; COHORTN), ADEX (ASTDT, ADOSE or EXDOSE, ADOSEU or EXDOSU, PARAMCD), ADAE (ASTDT unless ASTDTF says that it is imputed,
-    AEDECOD or AETERM, ATOXGR or AETOXGR, AREL or AEREL). A DLT is taken from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE,
-    or from DLTFL and DLTDT of ADSL.
+    ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
+    EOTDT and DCTREAS; COHORTN), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or EXDOSU, PARAMCD), ADAE (ASTDT unless ASTDTF says
+    that it is imputed, AEDECOD or AETERM, ATOXGR or AETOXGR, AREL or AEREL). A DLT is taken from DLTFL (or CRIT1FL where CRIT1
+    speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
 
     The unit of a dose must be the protocol's: nothing is converted.
 
