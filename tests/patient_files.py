@@ -13,7 +13,7 @@ TERMS = ("PYREXIA", "HYPERTENSION", "ALT INCREASED", "HEADACHE")
 
 
 def trial(n: int, seed: int = 1, doses=(1, 3, 5), rate: float = 1.5):
-    """People and adverse events as tables of text: every tenth has no infusion, every seventh leaves, every fifth event has a month."""
+    """People and adverse events as tables of text: one in ten is not treated, one in seven leaves, one event in five has no day."""
     random = np.random.default_rng(seed)
     start = date(2023, 9, 4)
     people, events = [], []
@@ -23,7 +23,11 @@ def trial(n: int, seed: int = 1, doses=(1, 3, 5), rate: float = 1.5):
         if k % 10 == 9:
             continue
         first = start + timedelta(days=k // 4)
-        row |= {"dose": str(doses[min(k // 8, len(doses) - 1)]), "infusion_1": str(first), "last_contact": str(first + timedelta(60))}
+        row |= {
+            "dose": str(doses[min(k // 8, len(doses) - 1)]),
+            "infusion_1": str(first),
+            "last_contact": str(first + timedelta(60)),
+        }
         if k % 2:
             row["infusion_2"] = str(first + timedelta(28))
         if k % 7 == 6:
@@ -31,7 +35,9 @@ def trial(n: int, seed: int = 1, doses=(1, 3, 5), rate: float = 1.5):
         for _ in range(random.poisson(rate)):
             begun = str(first + timedelta(int(random.integers(0, 60))))
             event = {"subject": row["subject"], "term": TERMS[random.integers(4)], "grade": str(random.integers(1, 6))}
-            events.append(event | {"related": ("Y", "N", "")[random.integers(3)], "start": begun[:7] if len(events) % 5 == 4 else begun})
+            events.append(
+                event | {"related": ("Y", "N", "")[random.integers(3)], "start": begun[:7] if len(events) % 5 == 4 else begun}
+            )
     return people, events
 
 
@@ -68,7 +74,9 @@ def _excel(cell: str):
 def sdtm(people: list[dict], events: list[dict]) -> dict[str, list[dict]]:
     """DM, EX, AE and DS with the variables of the CDISC pilot that matter here, and rows that are of no use."""
     study = {"STUDYID": "MADE-UP"}
-    dm = [study | {"USUBJID": p["subject"], "RFPENDTC": p["last_contact"], "ARMCD": "A" if p["dose"] else "SCRNFAIL"} for p in people]
+    dm = [
+        study | {"USUBJID": p["subject"], "RFPENDTC": p["last_contact"], "ARMCD": "A" if p["dose"] else "SCRNFAIL"} for p in people
+    ]
     ex, ds = [], []
     for p in people:
         days = [p[name] for name in ("infusion_1", "infusion_2") if p[name]]

@@ -56,8 +56,10 @@ class Row:
 
     def cell(self, *columns: str) -> Cell:
         """The cell of the first of these columns that the table has, empty if it has none."""
-        column = next((column for column in columns if column in self.cells), columns[0])
-        return Cell(self, column, self.cells.get(column, ""))
+        for column in columns:
+            if column in self.cells:
+                return Cell(self, column, self.cells[column])
+        return Cell(self, columns[0], "")
 
 
 class Cell(NamedTuple):
@@ -97,7 +99,7 @@ def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Seq
             if len(cell) > LONGEST:
                 allowed = f"has {len(cell):,} characters, and a cell may have {LONGEST:,}: a quote may not be closed"
                 problems.append(Problem(f"row {number}, {shown_key(column)}", MISSING, allowed))
-            elif "\n" in cell or "\r" in cell or "\0" in cell:
+            elif "\n" in cell or "\r" in cell:
                 allowed = "must be text in one line: a quote may not be closed, or the cell has a line break"
                 problems.append(Problem(f"row {number}, {shown_key(column)}", cell[: cell.find("\n")], allowed))
         rows.append(Row(name, number, dict(zip(columns, cells, strict=True))))

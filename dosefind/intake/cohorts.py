@@ -26,8 +26,8 @@ def cohorts_of(found: Findings, draft: Draft, sizes: int | tuple[int, ...]) -> d
 def _rule(sizes: int | tuple[int, ...]) -> str:
     size = str(sizes) if isinstance(sizes, int) else f"{', '.join(map(str, sizes))} (the last repeated)"
     return (
-        "cohorts are derived: patients in the order of their first infusion (on one day in that of their identifiers); a new "
-        f"cohort begins where the dose changes or the cohort has its {size} patients; a replacement joins the cohort of the patient "
+        "cohorts are derived: patients in the order of their first infusion (on one day, of their identifiers); a new cohort "
+        f"begins where the dose changes or the cohort has its {size} patients; a replacement joins the cohort of the patient "
         "replaced and does not count toward its size"
     )
 

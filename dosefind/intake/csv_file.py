@@ -21,6 +21,8 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"is not UTF-8 text: {_SAVE}", source=str(path)) from None
+    if "\0" in text:
+        raise InputError(f"is not UTF-8 text, as it has zero bytes: {_SAVE}", source=str(path))
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     numbered = []
     try:

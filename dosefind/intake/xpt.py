@@ -1,6 +1,7 @@
 """SAS transport files (XPT, versions 5 and 8) by pyreadstat.
 
-pandas reads version 5 too, but takes blanks at the end of the last record for padding and so loses rows without a word
+A file that is cut off between two cards of 80 bytes cannot be told from a whole one: the format does not say how many records
+there are. pandas reads version 5 too, but takes blanks at the end of the last record for padding and so loses rows without a word
 (pandas 3.1: three records of 32 bytes, the last ending in a blank variable, are read as two).
 """
 
