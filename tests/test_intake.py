@@ -242,6 +242,20 @@ def test_rows_of_no_use_are_listed(tmp_path):
     assert found.rows == sum(map(len, tables.values())) == len(sources(found)) == len(set(sources(found)))
 
 
+def test_a_point_is_no_number_of_sas(tmp_path):
+    people, events = made.trial(8)
+    tables = made.sdtm(people, events)
+    found = read_patients(write_domains(tmp_path / "a", tables, "csv"), AS)
+    dotted = {name: [{key: cell or "." for key, cell in row.items()} for row in rows] for name, rows in tables.items()}
+    assert bare(read_patients(write_domains(tmp_path / "b", dotted, "csv"), AS)) == bare(found)
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
+    found = read_patients(written(tmp_path, "\nsubject,dose,infusion_1\n\n,,\nA-1,1,2024-03-01\n\n"), AS)
+    assert found.patients[0].source == ("patients.csv row 5",)
+    assert found.rows == 1
+
+
 def test_the_first_of_several_disposition_events(tmp_path):
     """The patient left treatment before the study."""
     tables = made.sdtm(*made.trial(3))
@@ -655,6 +669,18 @@ def test_files_that_are_not_there(tmp_path):
     refused(tmp_path, tmp_path / "none", "No such file or directory")
     with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'none.csv'}: No such file")):
         read_patients(written(tmp_path, ONE), AS, events=tmp_path / "none.csv")
+
+
+def test_a_protocol_is_needed(tmp_path):
+    with pytest.raises(InputError, match="protocol = .*: must be a Protocol: load_protocol reads one from a file"):
+        read_patients(written(tmp_path, ONE), CONFIGS / "nct05962762.toml")
+
+
+def test_two_tables_of_one_name(tmp_path):
+    (tmp_path / "other").mkdir()
+    again = written(tmp_path / "other", EVENTS)
+    with pytest.raises(InputError, match=re.escape(f"{again}: has the name of the table of patients")):
+        read_patients(written(tmp_path, ONE), AS, events=again)
 
 
 def test_two_tables_of_events(tmp_path):

@@ -252,7 +252,7 @@ def _why_no_day(text: str) -> str:
 
 
 def _listed(columns: tuple[str, ...]) -> str:
-    return ", ".join(shown_key(name) for name in columns[:40]) + (", ..." if len(columns) > 40 else "")
+    return ", ".join(shown_key(name[:40]) for name in columns[:40]) + (", ..." if len(columns) > 40 else "")
 
 
 def _first(problems: list[Problem]) -> list[Problem]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -27,13 +26,14 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
         warnings.simplefilter("ignore", UserWarning)
         try:
             book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError):
-            raise InputError("is no Excel workbook (.xlsx), or is encrypted", source=str(path)) from None
-        return [_table(f"{path.name} sheet {shown_key(sheet.title)}", sheet, fold) for sheet in book.worksheets]
+            sheets = {sheet.title: [[_text(cell) for cell in row] for row in sheet.iter_rows()] for sheet in book.worksheets}
+        except Exception:  # whatever zipfile, zlib, an XML parser or openpyxl say of bytes that are no workbook
+            raise InputError("is no Excel workbook (.xlsx), or is damaged or encrypted", source=str(path)) from None
+    return [_table(f"{path.name} sheet {shown_key(title)}", lines, fold) for title, lines in sheets.items()]
 
 
-def _table(name: str, sheet: Any, fold: Callable[[str], str]) -> Table:
-    lines = [(number, [_text(cell) for cell in row]) for number, row in enumerate(sheet.iter_rows(), start=1)]
+def _table(name: str, cells: list[list[str]], fold: Callable[[str], str]) -> Table:
+    lines = list(enumerate(cells, start=1))
     lines = [(number, line) for number, line in lines if any(cell.strip() for cell in line)]
     if not lines:
         return Table(name, (), [])

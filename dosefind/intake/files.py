@@ -39,6 +39,8 @@ def patient_tables(data: Path, events: Path | None) -> Found:
     beside = _named(left, "events")
     if beside is not None and events is not None:
         raise InputError("has a sheet of events, and a file of events is given too", source=str(data))
+    if events is not None and events.name == data.name:
+        raise InputError("has the name of the table of patients: rows could not be told apart", source=str(events))
     if events is not None:
         tables["events"] = _read(events, hashes)[0]
     elif beside is not None:
@@ -62,7 +64,7 @@ def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) ->
             both = " and ".join(sorted(path.name for path in files[name]))
             raise InputError(f"has {both}, of which one must go", source=str(folder))
         for path in files.get(name, []):
-            tables[name] = READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0]
+            tables[name] = _without_dots(READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0])
     return Found(tables, [], hashes.together())
 
 
@@ -76,6 +78,15 @@ def domain_files(folder: Path) -> dict[str, list[Path]]:
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(folder)) from None
     return files
+
+
+def _without_dots(table: Table) -> Table:
+    """A table in which a missing number, which SAS writes as a point, is empty."""
+    for row in table.rows:
+        for column, text in row.cells.items():
+            if text == ".":
+                row.cells[column] = ""
+    return table
 
 
 class Hashes:

@@ -65,7 +65,7 @@ def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[
     words = []
     for name in unread:
         near = difflib.get_close_matches(name, missing, n=1, cutoff=0.75)
-        words += [shown_key(name) + (f" (did you mean {near[0]}?)" if near else "")] if name else []
+        words += [shown_key(name[:40]) + (f" (did you mean {near[0]}?)" if near else "")] if name else []
     if words:
         found.notes.append(f"{table.name}: columns not used: {', '.join(words)}")
 

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from .._check import InputError
+from .._check import InputError, of_type
 from ..patients import Patient, Patients
 from ..protocol import Protocol
 from . import adam, plain, sdtm
@@ -107,7 +107,7 @@ def read_patients(
     that it is imputed, AEDECOD or AETERM, ATOXGR or AETOXGR, AREL or AEREL). A DLT is taken from DLTFL (or CRIT1FL where CRIT1
     speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
 
-    The unit of a dose must be the protocol's: nothing is converted.
+    The unit of a dose must be the protocol's: nothing is converted. In a domain as CSV a cell that is a point is empty.
 
     Examples
     --------
@@ -120,6 +120,7 @@ def read_patients(
     >>> found.patients[0].level, found.patients[0].cohort, found.rows
     (1, 1, 1)
     """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
     layout, files = _open(path, None if events is None else Path(events))
     found = Findings(path, notes=list(files.notes))

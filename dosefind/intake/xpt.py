@@ -8,6 +8,7 @@ there are. pandas reads version 5 too, but takes blanks at the end of the last r
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["read"]
 _EPOCH = date(1960, 1, 1)
 # A card of the format: every file is a whole number of them.
 _CARD = 80
+_DAMAGED = "is no SAS transport file (XPT), or is damaged"
 
 
 def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
@@ -34,13 +36,17 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
         raise InputError("a SAS transport file needs pyreadstat: pip install 'dosefind[cdisc]'", source=str(path)) from None
     if len(content) % _CARD:
         raise InputError(f"is cut off: a SAS transport file is a multiple of {_CARD} bytes long", source=str(path))
-    try:
-        values, meta = pyreadstat.read_xport(path, output_format="dict", disable_datetime_conversion=True)
-    except UnicodeDecodeError:
-        raise InputError("has text that is not UTF-8", source=str(path)) from None
-    except pyreadstat.ReadstatError:
-        raise InputError("is no SAS transport file (XPT)", source=str(path)) from None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="column .* is duplicated")
+        try:
+            values, meta = pyreadstat.read_xport(path, output_format="dict", disable_datetime_conversion=True)
+        except UnicodeDecodeError:
+            raise InputError("has text that is not UTF-8", source=str(path)) from None
+        except Exception:  # whatever pyreadstat says of bytes that are no transport file
+            raise InputError(_DAMAGED, source=str(path)) from None
     names = meta.column_names
+    if not all(names):
+        raise InputError(_DAMAGED, source=str(path))
     kinds = meta.readstat_variable_types
     columns = [[_text(value, kinds[name] == "string", name.upper().endswith("DT")) for value in values[name]] for name in names]
     return [make_table(path.name, [fold(name) for name in names], enumerate(zip(*columns, strict=True), start=1))]
