@@ -20,7 +20,6 @@ from .patient_files import write_csv, write_domains, write_xlsx
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 AS = load_protocol(CONFIGS / "nct05962762.toml")
-DLC = load_protocol(CONFIGS / "nct05948982.toml")
 HEADER = "subject,dose,infusion_1,infusion_2,last_contact,dlt,dlt_date,discontinued,reason,replaces\n"
 ROWS = "A-1,1,2024-03-01,2024-03-29,2024-05-01,no,,,,\nA-2,1,2024-03-08,,2024-05-08,yes,2024-03-10,2024-03-12,unwell,\n"
 EVENTS = "subject,term,grade,related,start\nA-1,Fever,1,related,2024-03-02\nA-2,Rash,3,related,2024-03-10\n"
@@ -672,7 +671,7 @@ def test_files_that_are_not_there(tmp_path):
 
 
 def test_a_protocol_is_needed(tmp_path):
-    with pytest.raises(InputError, match="protocol = .*: must be a Protocol: load_protocol reads one from a file"):
+    with pytest.raises(InputError, match=r"protocol = .*: must be a Protocol: load_protocol reads one from a file"):
         read_patients(written(tmp_path, ONE), CONFIGS / "nct05962762.toml")
 
 
