@@ -37,6 +37,7 @@ _HOMES = {
     "minimally_informative_prior": "models.elicited",
     "paths": "tasks",
     "prior_from_quantiles": "models.elicited",
+    "read_patients": "intake",
     "sensitivity": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",

@@ -6,6 +6,7 @@ from .designs import CRM as CRM
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
 from .evaluability import evaluate as evaluate
+from .intake import read_patients as read_patients
 from .models import BivariateNormal as BivariateNormal
 from .models import Logistic as Logistic
 from .models import Logistic2 as Logistic2

@@ -65,6 +65,8 @@ class Patient:
         Adverse events; ``None`` where there is no table of them, which is not the same as none.
     source
         The rows that this was read from.
+    amounts
+        Amount of each infusion, where they are not all ``amount``, which then is that of the first; empty where they are.
     """
 
     subject: str
@@ -80,6 +82,7 @@ class Patient:
     replaces: str | None = None
     events: tuple[AdverseEvent, ...] | None = None
     source: tuple[str, ...] = ()
+    amounts: tuple[float, ...] = ()
 
 
 class Listed(NamedTuple):

@@ -1,12 +1,12 @@
-"""Data from outside: tables of counts to cohorts."""
+"""Tables of counts to cohorts."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
-from ._check import MISSING, InputError, Problem
-from .trial import Cohort
+from .._check import MISSING, InputError, Problem
+from ..trial import Cohort
 
 __all__ = ["read_counts"]
 

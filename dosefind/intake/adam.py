@@ -1,0 +1,116 @@
+"""ADaM: ADSL and ADEX, and ADAE if it is there. `read_patients` documents what is read from which variable."""
+
+from __future__ import annotations
+
+import re
+
+from ..protocol import Protocol
+from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, subjects, treated
+from .cells import Findings, Row, Table
+from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events
+
+__all__ = ["read"]
+
+_EXPOSURE = ExposureColumns(
+    day=("ASTDT", "EXSTDTC"),
+    dose=("ADOSE", "EXDOSE"),
+    unit=("ADOSEU", "EXDOSU"),
+    end=("AENDT", "EXENDTC"),
+    imputed="ASTDTF",
+)
+_EVENTS = EventColumns(("AEDECOD", "AETERM"), ("ATOXGR", "AETOXGR"), ("AREL", "AEREL"), ("ASTDT", "AESTDTC"), "ASTDTF")
+_COLUMNS = {
+    "adsl": [IDENTIFIER],
+    "adex": [IDENTIFIER, _EXPOSURE.day, _EXPOSURE.dose, _EXPOSURE.unit],
+    "adae": [IDENTIFIER, _EVENTS.term, _EVENTS.start],
+}
+# Status, day and reason of leaving the treatment, and of leaving the study.
+_LEAVING = (("EOTSTT", "EOTDT", "DCTREAS"), ("EOSSTT", "EOSDT", "DCSREAS"))
+_DLT = re.compile(r"\bDLTs?\b|dose[- ]limiting", re.IGNORECASE)
+_COHORTS = 10_000
+
+
+def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
+    """What the data sets say; there is no variable for replacements."""
+    for name, table in tables.items():
+        found.columns(table, _COLUMNS[name])
+    for status, day, _ in _LEAVING:
+        if tables["adsl"].has(status) and not tables["adsl"].has(day):
+            found.column(tables["adsl"], day, f"missing: {status} says who left, and not when")
+    found.stop()
+    draft = Draft(has_cohorts=tables["adsl"].has("COHORTN"))
+    rows = subjects(found, draft, tables["adsl"], steps)
+    treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter))
+    for entry in draft.entries:
+        _subject_level(found, entry, rows[entry.subject], draft.has_cohorts)
+    if "adae" in tables:
+        adverse_events(found, draft, tables["adae"], _EVENTS, tables["adsl"].name, steps)
+    _dlts(found, draft, rows, tables["adsl"], tables.get("adae"))
+    found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
+    return draft
+
+
+def _another_parameter(row: Row) -> str | None:
+    """ADEX may have a row a parameter: those of the parameter DOSE are the infusions."""
+    return "not used: another parameter than DOSE" if row.cell("PARAMCD").text not in ("", "DOSE") else None
+
+
+def _subject_level(found: Findings, entry: Entry, row: Row, has_cohorts: bool) -> None:
+    entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"))
+    for status, day, reason in _LEAVING:
+        if row.cell(status).text.upper() == "DISCONTINUED":
+            if not row.cell(day).text:
+                found.refuse(row.cell(day), "must be the day on which the patient left")
+            leave(entry, latest(found, row, (day,)), found.text(row.cell(reason)))
+    if has_cohorts:
+        number = found.whole(row.cell("COHORTN"), 1, _COHORTS)
+        if number is not None:
+            entry.cohort = (number, row.cell("COHORTN"))
+        elif not row.cell("COHORTN").text:
+            found.refuse(row.cell("COHORTN"), "must not be empty: either every patient has a cohort, or the column is left out")
+
+
+def _flag(found: Findings, table: Table) -> str | None:
+    """The variable that flags a DLT: DLTFL, or CRIT1FL where CRIT1 speaks of DLTs."""
+    if table.has("DLTFL"):
+        return "DLTFL"
+    if not table.has("CRIT1FL"):
+        return None
+    if any(_DLT.search(row.cell("CRIT1").text) for row in table.rows):
+        return "CRIT1FL"
+    found.notes.append(f"{table.name}: CRIT1FL is not used, as CRIT1 does not speak of DLTs")
+    return None
+
+
+def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae: Table | None) -> None:
+    """DLTs by the flags of subjects, of events, or of both, which must agree."""
+    by_subject = _flag(found, adsl)
+    by_event = None if adae is None else _flag(found, adae)
+    days = {} if adae is None or by_event is None else _flagged(found, draft, adae, by_event)
+    for entry in draft.entries:
+        row = rows[entry.subject]
+        said = found.yes(row.cell(by_subject)) if by_subject else None
+        flagged = entry.subject in days
+        if by_subject and by_event and said is not None and said != flagged:
+            found.refuse(row.cell(by_subject), f"contradicts {by_event} of the adverse events")
+        entry.dlt = flagged if by_event else said
+        entry.dlt_date = days.get(entry.subject)
+        if entry.dlt and entry.dlt_date is None and by_subject and not flagged:
+            entry.dlt_date = latest(found, row, ("DLTDT",))
+            if not row.cell("DLTDT").text:
+                found.refuse(row.cell(by_subject), "needs DLTDT, or the flag DLTFL of an adverse event: the day of the DLT")
+
+
+def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, Dated | None]:
+    """First day of the flagged events of each patient."""
+    days: dict[str, Dated | None] = {}
+    for row in adae.rows:
+        if row.subject not in draft.subjects or row.subject in draft.absent or not found.yes(row.cell(flag)):
+            continue
+        cell = row.cell(*_EVENTS.start)
+        if row.cell("ASTDTF").text or len(cell.text) < 10:
+            found.refuse(cell, "must be the full date of the DLT, not imputed")
+        day = latest(found, row, (cell.column,)) if len(cell.text) >= 10 else None
+        now = days.get(row.subject)
+        days[row.subject] = day if now is None or (day is not None and day.day < now.day) else now
+    return days

@@ -1,0 +1,219 @@
+"""From what the tables say of a patient, fact by fact with the cell that says it, to a `Patient`: the checks between facts.
+
+Layouts make a `Draft` of entries; nothing here knows from which.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import pairwise
+from typing import NamedTuple
+
+from ..patients import AdverseEvent, Listed, Patient
+from ..protocol import Doses
+from .cells import Cell, Findings, Row, Table, partial_date
+
+__all__ = [
+    "NO_INFUSION",
+    "Dated",
+    "Draft",
+    "Entry",
+    "EventColumns",
+    "Steps",
+    "adverse_events",
+    "dose",
+    "one_row_each",
+    "to_patient",
+]
+
+NO_INFUSION = "no infusion"
+# A dose off by this factor is one in another unit: cells in place of 10^6 cells.
+_MILLION = 1e6
+_GRADE = re.compile(r"(?:grade )?([1-5])", re.IGNORECASE | re.ASCII)
+
+Steps = Callable[[list[Row]], Iterator[Row]]
+
+
+class Dated(NamedTuple):
+    """A day, and the cell that says it."""
+
+    day: date
+    cell: Cell
+
+
+@dataclass
+class Entry:
+    """What the tables say of one patient; the cells are those that a finding would name."""
+
+    subject: str
+    level: int | None
+    amount: float
+    infusions: list[Dated]
+    rows: list[Row]
+    amounts: tuple[float, ...] = ()
+    cohort: tuple[int, Cell] | None = None
+    last_contact: Dated | None = None
+    dlt: bool | None = None
+    dlt_date: Dated | None = None
+    discontinued: Dated | None = None
+    reason: str | None = None
+    replaces: Cell | None = None
+
+    @property
+    def first(self) -> date:
+        """Day of the first infusion."""
+        return min(infusion.day for infusion in self.infusions)
+
+
+@dataclass
+class Draft:
+    """What a layout makes of its tables.
+
+    Attributes
+    ----------
+    entries
+        The patients.
+    events
+        Adverse events by subject; ``None`` where there is no table of them.
+    listed
+        Rows that make neither.
+    absent
+        Subjects who are no patients, with the reason.
+    subjects
+        All subjects of the table of patients, those with a finding included.
+    has_cohorts
+        Whether the data give cohorts.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    events: dict[str, list[AdverseEvent]] | None = None
+    listed: list[Listed] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+    subjects: set[str] = field(default_factory=set)
+    has_cohorts: bool = False
+
+    def leave_out(self, subject: str, row: Row, reason: str) -> None:
+        """List the row of a subject who is no patient."""
+        self.absent[subject] = reason
+        self.listed.append(Listed(row.source, reason))
+
+    def owner(self, found: Findings, row: Row, table: str) -> str | None:
+        """The patient to whom a row of another table belongs; listed, or a finding, if there is none."""
+        subject = found.subject(row)
+        if subject in self.absent:
+            self.listed.append(Listed(row.source, self.absent[subject]))
+            return None
+        if subject is not None and subject not in self.subjects:
+            found.refuse(row.subject_cell, f"is no subject of {table}")
+            return None
+        return subject
+
+
+def one_row_each(found: Findings, rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
+    """Rows with their subjects, of whom each must have one."""
+    seen: dict[str, Row] = {}
+    for row in rows:
+        subject = found.subject(row)
+        if subject is None:
+            continue
+        if subject in seen:
+            found.refuse(row.subject_cell, f"stands in row {seen[subject].number} already, and a subject has one row")
+            continue
+        seen[subject] = row
+        yield subject, row
+
+
+def dose(found: Findings, cell: Cell, doses: Doses) -> tuple[int | None, float] | None:
+    """Level and amount of a dose in the protocol's unit; the level is ``None`` where the amount is none of the protocol's."""
+    amount = found.number(cell, f"a number above 0, the amount in {doses.unit}")
+    if amount is None:
+        return None
+    for level, known in enumerate(doses.amounts, start=1):
+        if math.isclose(amount, known, rel_tol=1e-9):
+            return level, float(known)
+    for known in doses.amounts:
+        for factor, words in ((_MILLION, "10^6 times"), (1 / _MILLION, "a millionth of")):
+            if math.isclose(amount, known * factor, rel_tol=1e-9):
+                found.refuse(cell, f"is {words} the dose {known:g} of the protocol: it must be an amount in {doses.unit}")
+                return None
+    return None, amount
+
+
+class EventColumns(NamedTuple):
+    """Columns of a table of adverse events; where there are several, the first that the table has, of terms the first with text."""
+
+    term: tuple[str, ...]
+    grade: tuple[str, ...]
+    related: tuple[str, ...]
+    start: tuple[str, ...]
+    imputed: str | None = None
+
+
+def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventColumns, people: str, steps: Steps) -> None:
+    """Read a table of adverse events into the draft; ``people`` is the name of the table of patients."""
+    draft.events = {entry.subject: [] for entry in draft.entries}
+    for row in steps(table.rows):
+        subject = draft.owner(found, row, people)
+        if subject is None:
+            continue
+        cells = [row.cell(name) for name in columns.term]
+        term = found.text(next((cell for cell in cells if cell.text), cells[0]), required=True)
+        related = found.text(row.cell(*columns.related))
+        event = AdverseEvent(term or "", _grade(found, row.cell(*columns.grade)), related, _start(found, row, columns), row.source)
+        draft.events.setdefault(subject, []).append(event)
+    for events in draft.events.values():
+        events.sort(key=lambda one: (one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""))
+
+
+def _grade(found: Findings, cell: Cell) -> int | None:
+    text = found.text(cell)
+    grade = _GRADE.fullmatch(text) if text is not None else None
+    if text is not None and grade is None:
+        found.refuse(cell, "must be a CTCAE grade from 1 to 5, or empty where it is not known")
+    return int(grade[1]) if grade else None
+
+
+def _start(found: Findings, row: Row, columns: EventColumns) -> date | None:
+    cell = row.cell(*columns.start)
+    imputed = columns.imputed is not None and row.cell(columns.imputed).text != ""
+    if imputed or partial_date(cell.text):
+        why = "an imputed date" if imputed else "no full date" if cell.text else "empty"
+        found.notes.append(f"{row.source}, subject {row.subject}: {cell.column} is {why}, so the event is kept without a start")
+        return None
+    return found.day(cell)
+
+
+def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[str, list[AdverseEvent]] | None) -> Patient:
+    """The patient of an entry, whose dates are checked against each other."""
+    for before, after in pairwise(entry.infusions):
+        if after.day <= before.day:
+            found.refuse(after.cell, "must be later than the infusion before it")
+    last = max(infusion.day for infusion in entry.infusions)
+    if entry.last_contact and entry.last_contact.day < last:
+        found.refuse(entry.last_contact.cell, "must not be before the last infusion")
+    if entry.discontinued and entry.discontinued.day < entry.first:
+        found.refuse(entry.discontinued.cell, "must not be before the first infusion")
+    if entry.dlt_date and entry.dlt_date.day < entry.first:
+        found.refuse(entry.dlt_date.cell, "a DLT must not be before the first infusion")
+    if entry.dlt_date and entry.last_contact and entry.dlt_date.day > entry.last_contact.day:
+        found.refuse(entry.dlt_date.cell, "a DLT must not be after the last contact")
+    return Patient(
+        subject=entry.subject,
+        level=entry.level,
+        amount=entry.amount,
+        amounts=entry.amounts,
+        infusions=tuple(infusion.day for infusion in entry.infusions),
+        cohort=cohort,
+        last_contact=entry.last_contact.day if entry.last_contact else None,
+        dlt=entry.dlt,
+        dlt_date=entry.dlt_date.day if entry.dlt_date else None,
+        discontinued=entry.discontinued.day if entry.discontinued else None,
+        reason=entry.reason,
+        replaces=entry.replaces.text if entry.replaces else None,
+        events=None if events is None else tuple(events.get(entry.subject, ())),
+        source=tuple(row.source for row in entry.rows),
+    )

@@ -1,0 +1,135 @@
+"""dosefind's own layout: a row a patient, and beside it a row an adverse event. `read_patients` documents the columns."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from .._check import shown_key
+from ..protocol import Protocol
+from .cells import Findings, Row, Table
+from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each
+
+__all__ = ["read"]
+
+_OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces")
+_EVENTS = ("grade", "related", "start")
+_INFUSION = re.compile(r"infusion_[1-9]\d?")
+_COHORTS = 10_000
+
+
+def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
+    """What the table of patients says, and that of adverse events if there is one."""
+    people, events = tables["patients"], tables.get("events")
+    infusions = _columns(found, people)
+    if events is not None:
+        unread = found.columns(events, [("subject",), ("term",)], _EVENTS)
+        _not_used(found, events, unread, _EVENTS)
+    found.stop()
+    draft = Draft(has_cohorts=people.has("cohort"))
+    for subject, row in one_row_each(found, steps(people.rows)):
+        draft.subjects.add(subject)
+        if any(row.cell(column).text for column in infusions):
+            entry = _entry(found, subject, row, infusions, protocol, draft.has_cohorts)
+            draft.entries += [entry] if entry else []
+        else:
+            if found.yes(row.cell("dlt")) or row.cell("dlt_date").text:
+                found.refuse(row.cell("dlt"), "a DLT needs an infusion before it")
+            draft.leave_out(subject, row, NO_INFUSION)
+    if events is not None:
+        columns = EventColumns(("term",), ("grade",), ("related",), ("start",))
+        adverse_events(found, draft, events, columns, people.name, steps)
+    return draft
+
+
+def _columns(found: Findings, table: Table) -> list[str]:
+    """Columns of infusions, in order; findings and notes of the others."""
+    infusions = sorted(
+        (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
+    )
+    optional = [*_OPTIONAL, *infusions]
+    unread = found.columns(table, [("subject",), ("level", "dose"), ("infusion_1",)], optional)
+    wanted = [f"infusion_{number}" for number in range(1, len(infusions) + 1)]
+    if infusions and infusions != wanted:
+        found.column(table, infusions[-1], f"the columns before it must be there too: {', '.join(wanted)}")
+    if table.has("dlt_date") and not table.has("dlt"):
+        found.column(table, "dlt_date", "needs the column dlt beside it")
+    if table.has("reason") and not table.has("discontinued"):
+        found.column(table, "reason", "needs the column discontinued beside it: the day on which the patient left")
+    _not_used(found, table, unread, optional)
+    return infusions
+
+
+def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[str, ...] | list[str]) -> None:
+    missing = [name for name in optional if not table.has(name)]
+    words = []
+    for name in unread:
+        near = difflib.get_close_matches(name, missing, n=1, cutoff=0.75)
+        words += [shown_key(name[:40]) + (f" (did you mean {near[0]}?)" if near else "")] if name else []
+    if words:
+        found.notes.append(f"{table.name}: columns not used: {', '.join(words)}")
+
+
+def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protocol: Protocol, has_cohorts: bool) -> Entry | None:
+    """The facts of a patient who had an infusion; ``None`` if the dose or the infusions cannot be read."""
+    given = _dose(found, row, protocol)
+    days = _infusions(found, row, infusions)
+    cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
+    if has_cohorts and not row.cell("cohort").text:
+        found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
+    last_contact, discontinued, dlt_date = (_dated(found, row, name) for name in ("last_contact", "discontinued", "dlt_date"))
+    dlt = found.yes(row.cell("dlt"))
+    if dlt and not row.cell("dlt_date").text:
+        found.refuse(row.cell("dlt"), "needs dlt_date: without its day a DLT cannot be held against the window")
+    if not dlt and row.cell("dlt_date").text:
+        found.refuse(row.cell("dlt_date"), "must be empty unless dlt is yes")
+    reason = found.text(row.cell("reason"))
+    if reason and not row.cell("discontinued").text:
+        found.refuse(row.cell("discontinued"), "must be the day on which the patient left, as there is a reason")
+    replaces = row.cell("replaces") if found.name(row.cell("replaces")) else None
+    if given is None or not days:
+        return None
+    return Entry(
+        subject=subject,
+        level=given[0],
+        amount=given[1],
+        infusions=days,
+        rows=[row],
+        cohort=None if cohort is None else (cohort, row.cell("cohort")),
+        last_contact=last_contact,
+        dlt=dlt,
+        dlt_date=dlt_date,
+        discontinued=discontinued,
+        reason=reason,
+        replaces=replaces,
+    )
+
+
+def _dose(found: Findings, row: Row, protocol: Protocol) -> tuple[int | None, float] | None:
+    """Level and amount, from whichever of the two columns is filled."""
+    doses, level_cell, dose_cell = protocol.doses, row.cell("level"), row.cell("dose")
+    level = found.whole(level_cell, 1, len(doses.amounts))
+    by_dose = dose(found, dose_cell, doses) if dose_cell.text else None
+    if not level_cell.text and not dose_cell.text:
+        found.refuse(dose_cell if "dose" in row.cells else level_cell, "must not be empty where there is an infusion")
+    if level is None:
+        return None if level_cell.text else by_dose
+    if by_dose is not None and by_dose[0] != level:
+        found.refuse(dose_cell, f"contradicts the level, which is dose {doses.amounts[level - 1]:g}")
+    return level, float(doses.amounts[level - 1])
+
+
+def _infusions(found: Findings, row: Row, columns: list[str]) -> list[Dated]:
+    cells = [row.cell(column) for column in columns]
+    given = [cell for cell in cells if cell.text]
+    for cell in cells[: len(given)]:
+        if not cell.text:
+            found.refuse(cell, "must not be empty where there is a later infusion")
+    days = [(found.day(cell), cell) for cell in given]
+    return [Dated(day, cell) for day, cell in days if day is not None]
+
+
+def _dated(found: Findings, row: Row, column: str) -> Dated | None:
+    cell = row.cell(column)
+    day = found.day(cell)
+    return None if day is None else Dated(day, cell)

@@ -1,0 +1,192 @@
+"""`read_patients`: files in, patients and listed rows out, and not a row between them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from .._check import InputError, of_type
+from ..patients import Patient, Patients
+from ..protocol import Protocol
+from . import adam, plain, sdtm
+from .cells import Findings, Row, Table
+from .cohorts import cohorts_of
+from .entries import Draft, Steps, to_patient
+from .files import Found, domain_files, domains, patient_tables
+
+__all__ = ["LAYOUTS", "read_patients"]
+
+# Rows between two calls of a callback for progress.
+_STEP = 1000
+
+
+class Layout(NamedTuple):
+    """How a kind of tables is understood: the domains that must and that may be there, and who reads them."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    read: Callable[[dict[str, Table], Protocol, Findings, Steps], Draft]
+
+
+# Layouts of a folder; the domains of each are its own.
+LAYOUTS = {"SDTM": Layout(("dm", "ex"), ("ae", "ds"), sdtm.read), "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read)}
+
+
+def read_patients(
+    data: str | Path,
+    protocol: Protocol,
+    *,
+    events: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Patients:
+    r"""Read what a trial's tables say of each patient, without judging who counts.
+
+    Dates are in ISO form (a time of day that follows is left out); a partial or ambiguous date is never completed. Formulas are
+    never evaluated. Text is kept as it is, and is data whatever it begins with.
+
+    Parameters
+    ----------
+    data
+        A table of patients as CSV (UTF-8, commas, decimal points) or Excel (.xlsx: the sheet ``patients``, or the first; adverse
+        events in the sheet ``events``), or a folder with CDISC domains as .xpt or .csv. Columns and domains are found whatever
+        their case and order. The columns are described below.
+    protocol
+        The protocol, for its doses with their unit and the size of a cohort.
+    events
+        A table of adverse events beside ``data``, as .csv or .xlsx.
+    progress
+        Called with the rows done and their total, now and then.
+
+    Returns
+    -------
+    Patients
+        Each row read makes a patient, an adverse event, or is listed with the reason, which is checked. ``notes`` says what was
+        derived, and which columns nobody read.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or anything in it is not what it must be. Every finding is counted, the first twenty are shown,
+        each with its row (in CSV the line, in Excel the row, so that the header is row 1; in XPT the record), subject, column and
+        value.
+
+    Notes
+    -----
+    The table of patients, a row each:
+
+    ``subject``
+        Identifier, required; nothing else of a patient is ever shown.
+    ``level`` or ``dose``
+        Dose level from 1, or amount in the protocol's unit; at least one. An amount that is none of the protocol's is kept, with
+        ``level`` none.
+    ``infusion_1``, ``infusion_2``, ...
+        Days of the infusions; a row without any is listed.
+    ``cohort``
+        Number from 1, in the order of dates; derived where there is no such column.
+    ``last_contact``
+        Last day on which the patient was known to be followed up.
+    ``dlt``, ``dlt_date``
+        ``yes`` or ``no``, or empty where it is not known; the day of the DLT.
+    ``discontinued``, ``reason``
+        Day on which the patient left treatment or follow-up, and why.
+    ``replaces``
+        Subject whom this one replaces.
+
+    The table of adverse events, a row each: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the data;
+    ``start``, of which a partial date is left out with a note.
+
+    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; ARMCD, ARM and ACTARM for screen
+    failures), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD or AETERM, AETOXGR, AEREL, AESTDTC), DS (DSCAT, DSDECOD,
+    DSSTDTC: disposition events other than COMPLETED, the first of which counts).
+
+    ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
+    EOTDT and DCTREAS; COHORTN), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or EXDOSU, PARAMCD), ADAE (ASTDT unless ASTDTF says
+    that it is imputed, AEDECOD or AETERM, ATOXGR or AETOXGR, AREL or AEREL). A DLT is taken from DLTFL (or CRIT1FL where CRIT1
+    speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
+
+    The unit of a dose must be the protocol's: nothing is converted. In a domain as CSV a cell that is a point is empty.
+
+    Examples
+    --------
+    >>> import tempfile, dosefind
+    >>> table = "subject,dose,infusion_1,last_contact,dlt,dlt_date\nA-1,1,2024-03-05,2024-04-02,no,\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "patients.csv"
+    ...     size = path.write_text(table)
+    ...     found = read_patients(path, dosefind.load_protocol("configs/nct05962762.toml"))
+    >>> found.patients[0].level, found.patients[0].cohort, found.rows
+    (1, 1, 1)
+    """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    path = Path(data)
+    layout, files = _open(path, None if events is None else Path(events))
+    found = Findings(path, notes=list(files.notes))
+    draft = layout.read(files.tables, protocol, found, _steps(files.tables.values(), progress))
+    cohorts = cohorts_of(found, draft, protocol.limits.cohort_size)
+    patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
+    found.stop()
+    if not patients:
+        raise InputError("has no patient with an infusion", source=str(path))
+    result = Patients(
+        patients=tuple(sorted(patients, key=lambda patient: (patient.infusions[0], patient.subject))),
+        listed=tuple(draft.listed),
+        rows=sum(len(table.rows) for table in files.tables.values()),
+        notes=tuple(found.notes),
+        last_date=max(day for patient in patients for day in _days(patient)),
+        sha256=files.sha256,
+    )
+    _check_no_row_is_lost(result, files.tables.values())
+    return result
+
+
+def _open(path: Path, events: Path | None) -> tuple[Layout, Found]:
+    if not path.is_dir():
+        return Layout(("patients",), ("events",), plain.read), patient_tables(path, events)
+    if events is not None:
+        raise InputError("is a folder: its adverse events are in AE or ADAE, and a table beside it is not read", source=str(path))
+    files = domain_files(path)
+    there = [name for name, layout in LAYOUTS.items() if set(files) & {*layout.required, *layout.optional}]
+    wanted = "; ".join(f"{name}: {', '.join(layout.required).upper()}" for name, layout in LAYOUTS.items())
+    if len(there) != 1:
+        allowed = "domains of both SDTM and ADaM: keep those of one in the folder" if there else f"no CDISC domains ({wanted})"
+        raise InputError(f"has {allowed}", source=str(path))
+    layout = LAYOUTS[there[0]]
+    missing = [name.upper() for name in layout.required if name not in files]
+    if missing:
+        raise InputError(f"has no {' and no '.join(missing)} as .xpt or .csv ({wanted})", source=str(path))
+    names = [*layout.required, *layout.optional]
+    found = domains(path, names, files)
+    others = sorted(file.name for name, group in files.items() if name not in names for file in group)
+    return layout, found._replace(notes=[f"files not used: {', '.join(others)}"] if others else [])
+
+
+def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None) -> Steps:
+    """Walk over rows, and say how many of all are done."""
+    total, done = sum(len(table.rows) for table in tables), 0
+
+    def walk(rows: list[Row]) -> Iterator[Row]:
+        nonlocal done
+        for row in rows:
+            yield row
+            done += 1
+            if progress is not None and (done % _STEP == 0 or done == total):
+                progress(done, total)
+
+    return walk
+
+
+def _days(patient: Patient) -> list[date]:
+    others = (patient.last_contact, patient.dlt_date, patient.discontinued, *(event.start for event in patient.events or ()))
+    return [*patient.infusions, *(day for day in others if day is not None)]
+
+
+def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
+    """Every row is named once: by a patient, an adverse event, or the list."""
+    named = [source for patient in result.patients for source in patient.source]
+    named += [event.source for patient in result.patients for event in patient.events or ()]
+    named += [listed.source for listed in result.listed]
+    if Counter(named) != Counter(row.source for table in tables for row in table.rows):
+        raise AssertionError("a row was lost or counted twice; this is a defect of dosefind")
