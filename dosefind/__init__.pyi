@@ -20,11 +20,13 @@ from .operating.lattice import lattice as lattice
 from .operating.simulation import simulate as simulate
 from .protocol import Protocol as Protocol
 from .tasks import Analysis as Analysis
+from .tasks import NextDose as NextDose
 from .tasks import NextStep as NextStep
 from .tasks import analyze as analyze
 from .tasks import compare as compare
 from .tasks import decide as decide
 from .tasks import decision_table as decision_table
+from .tasks import next_dose as next_dose
 from .tasks import paths as paths
 from .tasks import sensitivity as sensitivity
 from .trial import States as States

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .protocol import Protocol
+    from .tasks import NextDose
 
 __all__ = ["main"]
 
@@ -114,11 +116,17 @@ class _Output:
     force: bool
 
     def claim(self, stem: str) -> None:
-        """Refuse to overwrite, before anything is worked out."""
+        """Refuse to overwrite a result's files, before anything is worked out."""
+        from . import provenance
+
+        self.claim_names(provenance.file_names(stem))
+
+    def claim_names(self, names: list[str]) -> None:
+        """Refuse to overwrite files of these names."""
         from . import provenance
 
         if self.out is not None:
-            provenance.refuse_to_overwrite(self.out, provenance.file_names(stem), self.force)
+            provenance.refuse_to_overwrite(self.out, names, self.force)
 
     def save(self, write: Callable[[Path], list[str]]) -> None:
         """Write the result where it was asked for."""
@@ -182,8 +190,8 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     trials = 10_000 if trials is None else trials
     if method == "simulate":
         click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)
-    limit = int(memory_limit * 2**30)
-    result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=_progress())
+    limit, progress = int(memory_limit * 2**30), _progress("designs")
+    result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
     output.save(lambda out: provenance.save_dataset(result, out, "compare"))
     if output.as_json:
         click.echo(provenance.as_json(result))
@@ -295,6 +303,95 @@ def paths(config: Path, design: str, cohorts: int, outcomes: str, output: _Outpu
     _tabulate(config, design, "paths", make, title, output)
 
 
+_patients = click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Patients, a row each, as .csv or .xlsx; or a folder with SDTM or ADaM as .xpt or .csv.",
+)
+_events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events beside --data, as .csv or .xlsx.")
+_as_of = click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The data cut.  [default: the last date in the data, said as assumed]",
+)
+_binding = click.option("--design", metavar="NAME", help="The design that binds.  [default: the config's]")
+
+
+def _next(
+    config: Path, data: Path, events: Path | None, as_of: datetime | None, replay: bool, design: str | None
+) -> tuple[NextDose, Path]:
+    """What next, and the file of the committee's decisions beside the config."""
+    from . import tasks
+    from .config import load_protocol
+    from .intake import read_patients
+
+    protocol = load_protocol(config)
+    patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
+    decisions = config.parent / "decisions.csv"
+    cut = None if as_of is None else as_of.date()
+    return tasks.next_dose(protocol, patients, cut, replay=replay, design=design, decisions=decisions), decisions
+
+
+@main.command("next")
+@_config
+@_patients
+@_events
+@_as_of
+@click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
+@_binding
+@_common
+def next_(
+    config: Path,
+    data: Path,
+    events: Path | None,
+    as_of: datetime | None,
+    replay: bool,
+    design: str | None,
+    output: _Output,
+) -> None:
+    """Who counts, what each design would do next and which binds, what would follow, and where the protocol was left."""
+    from . import provenance
+
+    output.claim_names(provenance.table_names("next", _NEXT))
+    found, _ = _next(config, data, events, as_of, replay, design)
+    stamp = {**found.attrs, "seed": output.seed}
+    output.save(lambda out: provenance.save_tables(found.tables, stamp, out, "next"))
+    if output.as_json:
+        click.echo(provenance.tables_as_json(found.tables, stamp))
+        return
+    from . import tables
+
+    tables.show(tables.next_dose(found))
+
+
+@main.command()
+@_config
+@_patients
+@_events
+@_as_of
+@_binding
+@click.option("--decision", required=True, metavar="TEXT", help="'level 2', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5'.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why it was decided so.")
+def record(
+    config: Path,
+    data: Path,
+    events: Path | None,
+    as_of: datetime | None,
+    design: str | None,
+    decision: str,
+    reason: str,
+) -> None:
+    """Add the committee's decision to decisions.csv beside the config, with what was recommended."""
+    from .decisions import record_decision
+
+    found, path = _next(config, data, events, as_of, False, design)
+    recorded = found.record(decision, reason)
+    record_decision(path, recorded)
+    said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
+    _say(f"recorded in {path}: {decision}, {said}")
+
+
 @main.command()
 @_common
 def schema(output: _Output) -> None:
@@ -312,8 +409,9 @@ def schema(output: _Output) -> None:
         click.echo(text)
         return
 
+    output.claim_names(["schema.json"])
+
     def write(out: Path) -> list[str]:
-        provenance.refuse_to_overwrite(out, ["schema.json"], output.force)
         provenance.write_whole(out, {"schema.json": lambda path: path.write_text(text + "\n", encoding="utf-8")})
         return ["schema.json"]
 
@@ -353,15 +451,19 @@ def _tabulate(
     tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))
 
 
-def _progress() -> Callable[[int, int], None] | None:
-    """A line on standard error that counts designs, where somebody is there to see it."""
+def _progress(what: str) -> Callable[[int, int], None] | None:
+    """A line on standard error that counts what is done, where somebody is there to see it."""
     if not sys.stderr.isatty():
         return None
 
     def show(done: int, total: int) -> None:
-        click.echo("\r" + (f"{done} of {total} designs" if done < total else " " * 40 + "\r"), err=True, nl=False)
+        click.echo("\r" + (f"{done:,} of {total:,} {what}" if done < total else " " * 40 + "\r"), err=True, nl=False)
 
     return show
+
+
+# The tables of `next`, each a file.
+_NEXT = ("audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
 
 
 def _say(words: str) -> None:

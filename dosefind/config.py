@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ._check import MISSING, InputError, Problem, Settings, describe, one_of
-from .borrowing import Borrowing
+from .borrowing import Borrowing, OtherTrial
 from .designs import DESIGNS, Design
-from .models import CURVES, ONE_PARAMETER, Curve, Logistic2
+from .models import CURVES, ONE_PARAMETER, Curve, Exchangeable, Exnex, Logistic2
 from .models.elicitation import Indifference
 from .protocol import Protocol
 
@@ -242,7 +242,10 @@ def protocol_schema() -> dict[str, Any]:
         schema["properties"][place].pop("additionalProperties", None)
     borrowing = Borrowing.model_json_schema()
     describe(borrowing, Borrowing)
-    schema["$defs"] |= borrowing.pop("$defs")
+    parts = borrowing.pop("$defs")
+    for part in (Exchangeable, Exnex, OtherTrial):
+        describe(parts[part.__name__], part)
+    schema["$defs"] = parts | schema["$defs"]
     # An analysis asks what is pooled.
     borrowing["required"].append("pooled")
     schema["properties"]["borrowing"] = borrowing

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,15 @@ __all__ = [
     "sampler_versions",
     "save_dataset",
     "save_table",
+    "save_tables",
+    "table_names",
+    "tables_as_json",
     "versions",
     "write_whole",
 ]
 
 # What each row of a CSV says of where it comes from.
-_STAMPED = ("config", "config_sha256", "outcomes", "curve_used", "rp2d", "method", "seed", "versions")
+_STAMPED = ("config", "config_sha256", "data_sha256", "as_of", "outcomes", "curve_used", "rp2d", "method", "seed", "versions")
 _SAMPLING = ("pymc", "pytensor", "nutpie", "arviz")
 _PACKAGES = ("numpy", "scipy", "xarray", "pandas")
 
@@ -131,6 +134,28 @@ def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem
     }
     write_whole(folder, files)
     return list(files)
+
+
+def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any]) -> str:
+    """Several tables as JSON text: ``stamp``, and each table's rows under its name."""
+    rows = {name: json.loads(as_json(table))["rows"] for name, table in tables.items()}
+    return json.dumps({"attrs": {key: _decoded(value) for key, value in stamp.items()}, **rows}, indent=1, allow_nan=False)
+
+
+def save_tables(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
+    """Write several tables, each as CSV, all as one JSON, and what was assumed; return the file names."""
+    files: dict[str, Callable[[Path], object]] = {
+        f"{stem}-{name}.csv": lambda path, table=table: _write_csv(table, stamp, path) for name, table in tables.items()
+    }
+    files[f"{stem}-assumed.csv"] = lambda path: _write_assumed(stamp, path)
+    files[f"{stem}.json"] = lambda path: path.write_text(tables_as_json(tables, stamp) + "\n", encoding="utf-8")
+    write_whole(folder, files)
+    return list(files)
+
+
+def table_names(stem: str, names: Iterable[str]) -> list[str]:
+    """Names of the files in which tables of these names are saved."""
+    return [*(f"{stem}-{name}.csv" for name in (*names, "assumed")), f"{stem}.json"]
 
 
 def file_names(stem: str) -> list[str]:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["analysis", "assumed", "comparison", "frame", "rules", "show"]
+    from .decisions import Recorded
+    from .tasks import NextDose
+
+__all__ = ["analysis", "assumed", "comparison", "frame", "next_dose", "rules", "show"]
 
 # Text is folded at the terminal's width, at most here; so are headings of tables, which take what they need for their figures.
 _WIDTH = 118
@@ -86,6 +89,59 @@ def comparison(oc: xr.Dataset) -> Group:
     parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
     parts.append(assumed(json.loads(oc.attrs["assumptions"]), oc.attrs["without_effect"]))
     return Group(*parts)
+
+
+def next_dose(found: NextDose) -> Group:
+    """What next: the answer, who counts, what each design would do, what would follow, deviations, decisions, assumptions."""
+    attrs, one = found.attrs, found.proposal
+    assumed_cut = " (assumed: the last date in the data)" if attrs["as_of_assumed"] else ""
+    heading = f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}."
+    answer = [_folded(f"{found.binding} (binding): {one.words}.", style="bold"), _indented(f"{one.reason}.")]
+    if found.start is not None:
+        when = "no date can be named" if found.start.day is None else f"from {found.start.day}"
+        answer.append(_indented(f"The next patient may start {when}: {found.start.words.removeprefix('no date can be named: ')}."))
+    tables, empty = found.tables, Text("    none")
+    audit = tables["audit"].drop(columns=["source"])
+    audit.columns = ["subject", "cohort", "level", "status", "first infusion", "window ends", "rule"]
+    parts: list[Any] = [_folded(heading, style="bold"), *answer, Text("\nWho counts", "bold"), _wrapped(audit, "rule")]
+    parts += [_folded(attrs["closing"]), *(_indented(note) for note in json.loads(attrs["notes"]))]
+    parts += [Text("\nWhat each design would do", "bold"), _wrapped(tables["designs"], "reason")]
+    if len(tables["completions"]):
+        title = "\nWhat each would do, by how the pending outcomes come out"
+        parts += [Text(title, "bold"), *_plain(tables["completions"])]
+    if len(tables["what-if"]):
+        parts += [Text("\nWhat would follow from the DLTs among the next patients", "bold"), *_plain(tables["what-if"])]
+    if len(found.paths):
+        after = found.paths.attrs["after"] or "nobody"
+        title = f"\nThe next cohorts of {found.binding} after {after}, and their probability by scenario"
+        parts += [Text(title, "bold"), *_plain(found.paths)]
+    parts += [Text("\nDeviations", "bold"), _wrapped(tables["findings"], "finding") if len(tables["findings"]) else empty]
+    parts += [Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or [empty])]
+    parts.append(rules(json.loads(attrs["rules"])))
+    parts.append(assumed(json.loads(attrs["assumptions"]), attrs["without_effect"]))
+    return Group(*parts)
+
+
+def _decided(row: Recorded) -> str:
+    against = f" (override: {row.binding} recommended: {row.recommendation})" if row.override == "yes" else ""
+    return f"{row.as_of}: {row.decision}{against}. {row.reason}"
+
+
+def _plain(table: pd.DataFrame) -> list[Any]:
+    return list(frame(table, "").renderables[1:])
+
+
+def _wrapped(table: pd.DataFrame, last: str) -> Table:
+    """A table whose last column of words is folded into what width is left."""
+    shown = table.astype(object).where(table.notna(), "").astype(str)
+    taken = sum(2 + max(len(name), *(shown[name].map(len)), 1) for name in shown.columns if name != last)
+    width = max(24, _width() - taken - 2)
+    out = _table()
+    for name in shown.columns:
+        out.add_column(str(name))
+    for row in shown.to_dict("records"):
+        out.add_row(*("\n".join(textwrap.wrap(text, width)) if name == last else text for name, text in row.items()))
+    return out
 
 
 def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:

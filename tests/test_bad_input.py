@@ -162,7 +162,7 @@ CONFIGS = [
     ("limit of the RP2D", "limit = 0.25", "limit = 25", "rp2d.limit = 25: must be less than 1"),
     (
         "skeleton of a curve",
-        part("[curves.power]", "[rp2d]"),
+        part("[curves.power]", "[borrowing]"),
         '[curves.power]\nkind = "power"\nskeleton = [0.1, 0.2]\n',
         "curves.power.skeleton = [0.1, 0.2]: must have 3 entries, one a dose of doses.amounts",
     ),

@@ -5,8 +5,22 @@ The command line, notebooks and reports call these and nothing below them.
 
 from .analysis import Analysis, analyze
 from .comparison import compare
+from .next_dose import NextDose, Proposal, next_dose
 from .sensitivity import sensitivity
 from .stamps import stamp
 from .steps import NextStep, decide, decision_table, paths
 
-__all__ = ["Analysis", "NextStep", "analyze", "compare", "decide", "decision_table", "paths", "sensitivity", "stamp"]
+__all__ = [
+    "Analysis",
+    "NextDose",
+    "NextStep",
+    "Proposal",
+    "analyze",
+    "compare",
+    "decide",
+    "decision_table",
+    "next_dose",
+    "paths",
+    "sensitivity",
+    "stamp",
+]

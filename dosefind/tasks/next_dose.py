@@ -170,6 +170,30 @@ class NextDose:
             "recorded": pd.DataFrame([one._asdict() for one in self.recorded], columns=list(Recorded._fields)),
         }
 
+    def record(self, decision: str, reason: str) -> Recorded:
+        """The committee's decision on this, to be put on file by `dosefind.decisions.record_decision`.
+
+        Parameters
+        ----------
+        decision
+            "level 2", "stop", "MTD 2", "MTD none" or "add dose 0.5", with a number of yours.
+        reason
+            Why it was decided so.
+        """
+        one = self.proposal
+        agreed = {f"level {one.level}"} if one.level else {"stop", f"MTD {one.mtd}"} if one.action == "stop" else set()
+        return Recorded(
+            as_of=self.evaluated.as_of,
+            protocol=self.attrs["protocol"],
+            data_sha256=self.evaluated.sha256,
+            config_sha256=self.attrs["config_sha256"],
+            binding=self.binding,
+            recommendation=one.words,
+            decision=decision,
+            override="no" if decision in agreed else "yes",
+            reason=reason,
+        )
+
     def __str__(self) -> str:
         return f"{self.binding} (binding): {self.proposal.words}: {self.proposal.reason}"
 
