@@ -28,6 +28,7 @@ __all__ = [
     "Stagger",
     "Target",
     "Treatment",
+    "Utility",
     "plain_words",
 ]
 
@@ -280,10 +281,34 @@ class Target(Settings):
 class RP2D(Settings):
     """The rule by which the recommended phase 2 dose is named from a posterior."""
 
-    limit: Annotated[
-        float,
-        Field(gt=0, lt=1, strict=True, description="the RP2D is the highest tried dose whose P(overdose) is below this"),
-    ] = 0.25
+    limit: Annotated[float, Field(gt=0, lt=1, strict=True, description="a dose qualifies while its P(overdose) is below this")] = (
+        0.25
+    )
+    rule: Literal["toxicity", "utility"] = Field(
+        default="toxicity", description="of the tried doses that qualify, the highest, or the one of the largest expected utility"
+    )
+
+
+Worth = Annotated[float, Field(ge=0, le=100, strict=True)]
+
+
+class Utility(Settings):
+    """What the outcomes of a patient are worth, and how likely a response is at each dose."""
+
+    efficacy: tuple[Chance, ...] = Field(description="probability of a response at each dose")
+    efficacy_n: Annotated[float, Field(gt=0, le=10_000, strict=True)] | None = Field(
+        default=None, description="patients that this knowledge of efficacy is worth at each dose; known exactly where not given"
+    )
+    response: Worth = Field(description="worth, from 0 to 100, of a response without a DLT")
+    response_and_dlt: Worth = Field(description="worth of a response with a DLT")
+    neither: Worth = Field(description="worth of neither")
+    dlt: Worth = Field(description="worth of a DLT without a response")
+
+    @model_validator(mode="after")
+    def _worths_agree(self) -> Self:
+        if not (self.response >= max(self.response_and_dlt, self.neither) and min(self.response_and_dlt, self.neither) >= self.dlt):
+            raise ValueError("a response must not be worth less, and a DLT not more, than the same without: response is the best")
+        return self
 
 
 class Protocol(Settings):
@@ -317,6 +342,8 @@ class Protocol(Settings):
         What may be borrowed from other trials, and on what understanding; an analysis asks for it.
     rp2d
         How the RP2D is named.
+    utility
+        What outcomes are worth, and how likely a response is.
     assumed
         Keys whose values no record states, with the reason.
     """
@@ -334,6 +361,7 @@ class Protocol(Settings):
     curves: dict[Key, dict[str, Any]] = Field(default_factory=dict)
     borrowing: dict[str, Any] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)
+    utility: Utility | None = None
     assumed: dict[str, Name] = Field(default_factory=dict)
 
     _file: str = PrivateAttr("")
@@ -364,6 +392,13 @@ class Protocol(Settings):
             curve_values(f"scenarios.{name}", [truth], self.n_doses)
         self._check_levels()
         self._check_assumed()
+        if self.utility is not None:
+            efficacy = list(self.utility.efficacy)
+            if len(efficacy) != self.n_doses or not all(0 <= rate <= 1 for rate in efficacy):
+                allowed = f"must hold {self.n_doses} probabilities in [0, 1], one a dose"
+                raise InputError(Problem("utility.efficacy", efficacy, allowed))
+        elif self.rp2d.rule == "utility":
+            raise InputError(Problem("rp2d.rule", self.rp2d.rule, "needs the table utility: efficacy by dose, and worths"))
         if self.binding is not None and self.binding not in self.designs:
             raise InputError(Problem("binding", self.binding, f"must be one of the designs: {', '.join(self.designs)}"))
         return self

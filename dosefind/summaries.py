@@ -16,6 +16,7 @@ from .operating.lattice import Lattice
 from .operating.walk import walk
 from .posterior.base import Figure, Posterior
 from .posterior.exact import ExactPosterior
+from .protocol import RP2D, Utility
 from .trial import States
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFINITIONS",
     "Recommendation",
+    "UtilityFigures",
     "conclusion",
     "effective_n",
     "mtd_labels",
+    "name_rp2d",
     "probabilities",
     "recommended",
     "summary",
     "upper_limit",
+    "utilities",
 ]
 
 QUANTILES = (0.025, 0.5, 0.975)
@@ -59,6 +63,9 @@ DEFINITIONS = {
     "mtd_amount": "quantile of the dose at which the DLT rate is the target",
     "parameter_mean": "posterior mean of the parameter",
     "parameter_sd": "posterior standard deviation of the parameter",
+    "utility": "expected worth of a patient's outcome at the dose, from 0 to 100, by the worths and the efficacy of the config",
+    "utility_sd": "standard deviation of that worth, by what is known of toxicity and efficacy",
+    "p_best": "probability that the dose has the largest worth of all, by draws",
     "conclusion_not_reached": "probability that the design names the top dose and would have gone on to a higher one",
     "conclusion": "probability that the design, going on from the data now, names the dose as MTD at its planned end, under the "
     "posterior of the curve used",
@@ -120,6 +127,98 @@ def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[
     return Recommendation(level, text, undecided)
 
 
+@dataclass(frozen=True)
+class UtilityFigures:
+    """The utility of each dose.
+
+    Attributes
+    ----------
+    mean, sd : (doses,) arrays
+        Expectation and standard deviation over what is known of toxicity and efficacy.
+    error : (doses,) array
+        Error of the mean.
+    best
+        Probability that each dose has the largest utility of all.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    error: np.ndarray
+    best: Figure
+
+
+def utilities(posterior: Posterior, utility: Utility) -> UtilityFigures:
+    """Utility of each dose, response and DLT of a patient being independent given their rates.
+
+    With P(DLT) p and P(response) e a dose is worth ``(1 - p)(e u1 + (1 - e) u2) + p (e u3 + (1 - e) u4)``, u1 to u4 being the
+    worths of a response, neither, a response with a DLT, and a DLT: Lin, Zhou, Yan, Li and Yuan (2020), JCO Precision Oncology
+    4:1393-1402, doi:10.1200/PO.20.00257, where it is estimated from quasi-binomial counts. Here e has a beta distribution or is
+    known, and p the posterior of the curve.
+    """
+    mean, sd = posterior.moments()
+    e = np.array(utility.efficacy)
+    size = np.inf if utility.efficacy_n is None else utility.efficacy_n
+    e_square = e**2 + e * (1 - e) / (size + 1)
+    # The worth is a(e) + b(e) p, both linear in e.
+    a0, a1 = utility.neither, utility.response - utility.neither
+    b0 = utility.dlt - utility.neither
+    b1 = utility.response_and_dlt - utility.dlt - a1
+    p, p_square = mean.value, mean.value**2 + sd.value**2
+    expected = a0 + a1 * e + (b0 + b1 * e) * p
+    square = (
+        (a0**2 + 2 * a0 * a1 * e + a1**2 * e_square)
+        + 2 * (a0 * b0 + (a0 * b1 + a1 * b0) * e + a1 * b1 * e_square) * p
+        + (b0**2 + 2 * b0 * b1 * e + b1**2 * e_square) * p_square
+    )
+    rates = probabilities(posterior.curve, posterior.draws(_DRAWS)).reshape(-1, len(e))
+    rng = np.random.default_rng(1)
+    known = utility.efficacy_n is None
+    responses = np.broadcast_to(e, rates.shape) if known else _beta(rng, e, float(utility.efficacy_n or 0), len(rates))
+    worth = a0 + a1 * responses + (b0 + b1 * responses) * rates
+    # Of doses that are worth the same, as where both rates are the same for sure, the lowest.
+    best = np.eye(len(e))[worth.argmax(axis=1)].mean(axis=0)
+    size = min(len(rates), posterior.diagnostics().get("ess_bulk", len(rates)))
+    error = np.maximum(np.sqrt(best * (1 - best) / size), (1 - 0.05 ** (1 / size)) / 3)
+    sd = np.sqrt(np.maximum(square - expected**2, 0))
+    return UtilityFigures(expected, sd, np.abs(b0 + b1 * e) * mean.error, Figure(best, error))
+
+
+def _beta(rng: np.random.Generator, mean: np.ndarray, size: float, draws: int) -> np.ndarray:
+    """Draws of rates with beta distributions; a mean of 0 or 1 is known."""
+    inside = (mean > 0) & (mean < 1)
+    between = np.where(inside, mean, 0.5)
+    return np.where(inside, rng.beta(size * between, size * (1 - between), (draws, len(mean))), mean)
+
+
+def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility | None) -> Recommendation:
+    """The RP2D by the protocol's rule: by toxicity as `recommended`, or, of the tried doses whose P(over) is below the limit, the
+    one of the largest expected utility, the lower on ties.
+
+    Parameters
+    ----------
+    posterior
+        The posterior of the curve.
+    p_over
+        Probability that each dose overdoses.
+    rule
+        The rule with its limit.
+    utility
+        What outcomes are worth, where the rule needs it.
+    """
+    n, limit = posterior.n, rule.limit
+    by_toxicity = recommended(n, p_over, limit, posterior.problems())
+    if by_toxicity.level is None or rule.rule == "toxicity" or utility is None:
+        return by_toxicity
+    worth = utilities(posterior, utility)
+    among = np.flatnonzero((n > 0) & (p_over.value < limit))
+    level = int(among[np.argmax(worth.mean[among])]) + 1
+    others = among[among != level - 1]
+    close = np.abs(worth.mean[others] - worth.mean[level - 1]) <= 3 * np.hypot(worth.error[others], worth.error[level - 1])
+    shown = ", ".join(f"{worth.mean[d]:.1f} at level {d + 1}" for d in among)
+    text = f"of the doses tried whose P(over) is below {limit:g}, the one of the largest expected utility ({shown})"
+    return Recommendation(level, text, by_toxicity.undecided or bool(close.any()))
+
+
 def effective_n(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """Patients that a distribution of a rate is worth: a + b of the beta distribution with its mean and variance."""
     return mean * (1 - mean) / sd**2 - 1
@@ -144,9 +243,10 @@ def summary(
     *,
     target: float,
     interval: tuple[float, float],
-    limit: float,
+    rule: RP2D,
     amounts: tuple[float, ...],
     unit: str,
+    utility: Utility | None = None,
 ) -> xr.Dataset:
     """Everything about doses, MTD and RP2D.
 
@@ -154,10 +254,12 @@ def summary(
     ----------
     now, before
         Posterior and prior of one curve, from one engine.
-    target, interval, limit
-        Target DLT rate, target interval, and limit on P(over) of the RP2D.
+    target, interval, rule
+        Target DLT rate, target interval, and by what the RP2D is named.
     amounts, unit
         The doses.
+    utility
+        What outcomes are worth, if that is known.
 
     Returns
     -------
@@ -172,7 +274,8 @@ def summary(
     figures = _by_dose(now, interval) | {"mtd": now.mtd(target)}
     prior = _by_dose(before, interval) | {"mtd": before.mtd(target)}
     quantiles = now.quantiles(QUANTILES)
-    rp2d = recommended(now.n, figures["p_over"], limit, now.problems())
+    rp2d = name_rp2d(now, figures["p_over"], rule, utility)
+    worth = None if utility is None else utilities(now, utility)
     parameters = dict(zip(("parameter_mean", "parameter_sd"), now.parameters(), strict=True))
     at = {name: "mtd_level" if name == "mtd" else "dose" for name in figures} | dict.fromkeys(parameters, "parameter")
     data: dict[str, Any] = {name: (at[name], figure.value) for name, figure in (figures | parameters).items()}
@@ -180,6 +283,10 @@ def summary(
     data |= {name: ("dose", quantiles[:, i]) for i, name in enumerate(("lower", "median", "upper"))}
     data |= {f"prior_{name}": (at[name], prior[name].value) for name in ("mean", "p_over", "mtd")}
     data["prior_effective_n"] = ("dose", effective_n(prior["mean"].value, prior["sd"].value))
+    if worth is not None:
+        data |= {"utility": ("dose", worth.mean), "utility_sd": ("dose", worth.sd)}
+        data |= {"p_best": ("dose", worth.best.value), "p_best_se": ("dose", worth.best.error)}
+        data |= {"utility_se": ("dose", worth.error)} if now.samples else {}
     if now.curve.on_dose_scale:
         data["mtd_amount"] = ("quantile", now.mtd_quantiles(target, MTD_QUANTILES), {"units": unit})
     if now.samples:

@@ -241,6 +241,7 @@ def analysis(found: xr.Dataset) -> Group:
         Text("\nRP2D", "bold"),
         _indented(f"{_level(attrs['rp2d'])}: {attrs['rp2d_reason']}."),
         *_undecided(attrs),
+        *(_utility(values) if "utility" in values else []),
         _by_curve(values, "by curve, nothing\nborrowed" if borrowing else "by curve"),
         *(_borrowing(borrowing, values) if borrowing else []),
         *([Text("\nTo bear in mind", "bold"), *warnings] if warnings else []),
@@ -271,6 +272,8 @@ _ANALYSED = {
     "prior_effective_n": "prior is worth",
     "upper_limit": "limit alone",
     "mtd": "MTD",
+    "utility": "expected utility",
+    "p_best": "largest",
     "borrowed_n": "borrowed",
     "conclusion": "named in the end",
     "conclusion_not_reached": "not reached",
@@ -392,6 +395,16 @@ def _mtd_amount(values: dict[str, Any], unit: str) -> list[Text]:
             f"On the dose scale ({unit}): median {median}, quartiles {lower} and {upper}, 95% interval {low} to {high}; {outside}."
         )
     ]
+
+
+def _utility(values: dict[str, Any]) -> list[Any]:
+    table = _table()
+    for heading in ("level", "expected\nutility", "sd", "largest,\nprobability (%)"):
+        table.add_column(heading, justify="right")
+    for d, level in enumerate(values["dose"]):
+        worth = _share(values, "utility", d, 1)
+        table.add_row(str(level), worth, f"{values['utility_sd'][d]:.1f}", _share(values, "p_best", d))
+    return [table]
 
 
 def _borrowing(borrowing: dict[str, Any], values: dict[str, Any]) -> list[Any]:

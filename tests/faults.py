@@ -124,6 +124,34 @@ SAMPLED = "tasks/borrowing.py"
 
 FAULTS = (
     Fault(
+        "utility: a response with a DLT worth that of a response",
+        SUMMARIES,
+        "b1 = utility.response_and_dlt - utility.dlt - a1",
+        "b1 = utility.response - utility.dlt - a1",
+        "test_utility.py::test_figures_against_draws",
+    ),
+    Fault(
+        "utility: efficacy taken as known",
+        SUMMARIES,
+        "e_square = e**2 + e * (1 - e) / (size + 1)",
+        "e_square = e**2",
+        "test_utility.py::test_figures_against_draws",
+    ),
+    Fault(
+        "utility: the RP2D whose P(over) is at the limit",
+        SUMMARIES,
+        "    among = np.flatnonzero((n > 0) & (p_over.value < limit))",
+        "    among = np.flatnonzero(n > 0)",
+        "test_utility.py::test_rule",
+    ),
+    Fault(
+        "utility: the worst dose",
+        SUMMARIES,
+        "level = int(among[np.argmax(worth.mean[among])]) + 1",
+        "level = int(among[np.argmin(worth.mean[among])]) + 1",
+        "test_utility.py::test_rule",
+    ),
+    Fault(
         "borrowing: the longer window as one",
         BORROWING,
         'windows=trial.dlt_window_days / self._days(protocol) if self.pooled == "windows" else 1.0,',

@@ -16,6 +16,7 @@ from dosefind.posterior import mcmc
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.hierarchical import HierarchicalFit, HierarchicalPosterior
 from dosefind.posterior.mcmc import NutsSettings
+from dosefind.protocol import RP2D
 from dosefind.summaries import summary
 
 MU = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
@@ -267,7 +268,7 @@ def test_summary_takes_each_trial():
             before.trials[trial.name],
             target=0.25,
             interval=(0.16, OVER),
-            limit=0.25,
+            rule=RP2D(limit=0.25),
             amounts=trial.doses,
             unit="10^6 cells/kg",
         )

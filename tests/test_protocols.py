@@ -282,7 +282,8 @@ def test_what_is_under_a_marked_table_is_not_listed_again():
 
 def test_settings_that_no_figure_of_a_design_depends_on_are_named():
     assert stamp(protocol("nct05948982"))["without_effect"] == (
-        "treatment.infusion_days, treatment.infusion_tolerance_days, treatment.no_overlap, dlt, evaluability, limits.group, borrowing"
+        "treatment.infusion_days, treatment.infusion_tolerance_days, treatment.no_overlap, dlt, evaluability, limits.group, "
+        "borrowing"
     )
 
 

@@ -19,7 +19,7 @@ from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
 from ..provenance import sampler_versions
-from ..summaries import DEFINITIONS, conclusion, probabilities, recommended, summary, upper_limit
+from ..summaries import DEFINITIONS, conclusion, name_rp2d, probabilities, recommended, summary, upper_limit
 from ..trial import Cohort, States, choice_labels, notation
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
@@ -163,11 +163,12 @@ def analyze(
         before,
         target=target.rate,
         interval=target.interval,
-        limit=protocol.rp2d.limit,
+        rule=protocol.rp2d,
         amounts=protocol.doses.amounts,
         unit=protocol.doses.unit,
+        utility=protocol.utility,
     )
-    result = result.assign(_under_each_curve(protocol, by_curve, n)).assign(_conclusions(designs, states, now))
+    result = result.assign(_under_each_curve(protocol, by_curve)).assign(_conclusions(designs, states, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     others = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
@@ -212,16 +213,14 @@ def _borrowed(
     return found, words | {"warnings": borrowing.warnings(protocol)}
 
 
-def _under_each_curve(protocol: Protocol, by_curve: Mapping[str, ExactPosterior], n: np.ndarray) -> dict[str, Any]:
+def _under_each_curve(protocol: Protocol, by_curve: Mapping[str, ExactPosterior]) -> dict[str, Any]:
     """P(over) and RP2D by each of the protocol's curves."""
     figures = [p_over(one, protocol.target.interval[1]) for one in by_curve.values()]
-    rp2d = [recommended(n, figure, protocol.rp2d.limit).label for figure in figures]
+    named = zip(by_curve.values(), figures, strict=True)
+    rp2d = [name_rp2d(one, figure, protocol.rp2d, protocol.utility).label for one, figure in named]
+    values = np.array([figure.value for figure in figures])
     return {
-        "p_over_by_curve": (
-            ("curve", "dose"),
-            np.array([figure.value for figure in figures]),
-            {"definition": f"{DEFINITIONS['p_over']}, by quadrature"},
-        ),
+        "p_over_by_curve": (("curve", "dose"), values, {"definition": f"{DEFINITIONS['p_over']}, by quadrature"}),
         "rp2d_by_curve": ("curve", rp2d, {"definition": "RP2D by the same rule under each curve"}),
     }
 
@@ -318,13 +317,18 @@ def _by_other_curves(result: xr.Dataset, how: str) -> list[str]:
 
 def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> list[str]:
     """Changes of the curve's prior that give another RP2D, and that, in words."""
-    high, limit = protocol.target.interval[1], protocol.rp2d.limit
+    high = protocol.target.interval[1]
     cases = {"": curve} | {f"{varied} {value}": other for varied, value, other in curve.variants()}
     named = {}
     for words, one in cases.items():
+        if protocol.rp2d.rule != "toxicity":
+            found = _posterior(protocol, one, n, y)
+            named[words] = name_rp2d(found, p_over(found, high), protocol.rp2d, protocol.utility).label
+            continue
+        # Only P(over) is wanted, and only roughly.
         quadrature = MixedQuadrature(one, lambda nodes: 1 - nodes.below(high))
         over, error, _ = quadrature.expect(n[None], y[None], _ROUGHLY, ROUGH_WIDTH)
-        named[words] = recommended(n, Figure(over[0], error[0]), limit).label
+        named[words] = recommended(n, Figure(over[0], error[0]), protocol.rp2d.limit).label
     return [f"with {words} it is {level}" for words, level in named.items() if level != named[""]]
 
 

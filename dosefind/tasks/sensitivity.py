@@ -15,7 +15,7 @@ from ..models import Curve
 from ..posterior.base import Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
-from ..summaries import mtd_labels, recommended
+from ..summaries import mtd_labels, name_rp2d
 from ..trial import Cohort, notation
 from .analysis import chosen_curve, p_over
 from .borrowing import borrow_from, borrowing_of, sampling
@@ -80,9 +80,9 @@ def sensitivity(
     else:
         cases = list(_by_borrowing(base, protocol, (n, y), borrow, curves[chosen], sampling(protocol, draws, seed, say)))
     cases += _by_standard(cases[0][2], protocol)
-    table = pd.DataFrame([_row(varied, value, case, n, borrow is not None) for varied, value, case in cases])
+    table = pd.DataFrame([_row(varied, value, case, protocol, borrow is not None) for varied, value, case in cases])
     table.attrs["outcomes"] = notation(cohorts)
-    table.attrs["note"] = _note(table, base, notation(cohorts), mtd_labels(protocol.n_doses))
+    table.attrs["note"] = _note(table, base, notation(cohorts), mtd_labels(protocol.n_doses), _RULES[protocol.rp2d.rule])
     return table
 
 
@@ -98,12 +98,13 @@ class _Case:
     limit: float
 
 
-def _row(varied: str, value: str, case: _Case, n: np.ndarray, errors: bool) -> dict[str, object]:
+def _row(varied: str, value: str, case: _Case, protocol: Protocol, errors: bool) -> dict[str, object]:
     found = case.posterior((case.high, case.target) if case.high != case.target else (case.high,))
     over, mtd = p_over(found, case.high), found.mtd(case.target).value
     row: dict[str, object] = {"varied": varied, "value": value}
-    row["rp2d"] = "not to be trusted" if found.problems() else recommended(n, over, case.limit).label
-    row |= {"mtd": mtd_labels(len(n))[int(mtd.argmax())], "p_mtd": round(float(mtd.max()), 12)}
+    rule = protocol.rp2d.model_copy(update={"limit": case.limit})
+    row["rp2d"] = "not to be trusted" if found.problems() else name_rp2d(found, over, rule, protocol.utility).label
+    row |= {"mtd": mtd_labels(protocol.n_doses)[int(mtd.argmax())], "p_mtd": round(float(mtd.max()), 12)}
     row |= {f"over_{level}": float(p) for level, p in enumerate(over.value, start=1)}
     return row | ({f"se_{level}": float(p) for level, p in enumerate(over.error, start=1)} if errors else {})
 
@@ -156,14 +157,20 @@ def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _C
                 yield name, f"{varied:g}", replace(base, **{key: varied})
 
 
-def _note(table: pd.DataFrame, base: _Case, outcomes: str, labels: list[str]) -> str:
+_RULES = {
+    "toxicity": "the highest dose tried whose",
+    "utility": "the dose of the largest expected utility, of those tried whose",
+}
+
+
+def _note(table: pd.DataFrame, base: _Case, outcomes: str, labels: list[str], rule: str) -> str:
     first = table["rp2d"].iloc[0]
     moved = table.loc[table["rp2d"] != first, ["varied", "value", "rp2d"]].to_numpy()
     flips = [f"{varied} {value} (to {rp2d})" for varied, value, rp2d in moved]
     errors = " se_k: its Monte Carlo standard error, of quadrature the numerical one." if "se_1" in table else ""
     return (
         f"After {outcomes or 'no data'}. over_k: probability that the DLT rate at level k is {base.high:g} or more;{errors} "
-        f"RP2D: the highest dose tried whose over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
+        f"RP2D: {rule} over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
         f"the target {base.target:g}; each unless varied. A reference dose is varied with the prior's numbers kept. "
         f"The RP2D, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
     )
