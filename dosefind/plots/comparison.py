@@ -8,7 +8,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._check import InputError, Problem
-from .style import BLUE, FAINT, INK, RULE, SKY, TOO_TOXIC, describe, drawing, key, listed, said, shown, title, unit, write
+from .style import (
+    BLUE,
+    FAINT,
+    INK,
+    RULE,
+    SKY,
+    TOO_TOXIC,
+    amount,
+    describe,
+    drawing,
+    foot,
+    key,
+    listed,
+    said,
+    shown,
+    title,
+    unit,
+    write,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,8 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["allocation", "selection"]
 
-# Height of a row in mm, and how much of a column its longest bar takes.
-_ROW, _LONGEST = 3.9, 0.58
+# Height of a row in mm, how many rows the heads of the columns take, and how much of a column its longest bar takes.
+_ROW, _HEADS, _LONGEST = 3.8, 2.0, 0.58
+# With more columns than these there is room for the shortest words only.
+_BRIEF = 6
 
 
 def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -39,10 +59,10 @@ def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     shares = oc["selected"].transpose("design", "scenario", "choice").values
     heads = ["none", *(_head(oc, level) for level in range(len(choices) - 1))]
     errors = _errors(oc, "selected", "choice")
-    bars = _Bars(shares, shares / max(1.0, shares.max()), errors, lambda at: f"{100 * shares[at]:.1f}")
+    bars = _Bars(shares, errors, lambda at: f"{100 * shares[at]:.1f}")
     with drawing(ax, _height(oc)) as ax:
         _matrix(ax, oc, bars, heads, 1)
-        title(ax, f"{shown(oc.attrs['protocol'], 24)}: named as MTD, % of trials", above=18)
+        title(ax, f"{shown(oc.attrs['protocol'], 24)}: named as MTD, % of trials{_rates_are_true(len(heads))}", above=20)
         key(ax, _handles(), ["the true MTD", "above it", "below it, or none"])
     return describe(
         ax,
@@ -71,11 +91,16 @@ def allocation(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     heads = [_head(oc, level) for level in range(treated.shape[2])]
     most = max(treated.max(), 1e-9)
     errors = _errors(oc, "patients", "dose")
-    text = lambda at: f"{treated[at]:.1f} ({toxic[at]:.1f})"  # noqa: E731
-    bars = _Bars(treated, treated / most, None if errors is None else errors / most, text, toxic / most)
+    brief = len(heads) > _BRIEF
+
+    def text(at: tuple[int, int, int]) -> str:
+        return f"{treated[at]:.1f}" if brief else f"{treated[at]:.1f} ({toxic[at]:.1f})"
+
+    bars = _Bars(treated / most, None if errors is None else errors / most, text, toxic / most)
     with drawing(ax, _height(oc)) as ax:
         _matrix(ax, oc, bars, heads, 0)
-        title(ax, f"{shown(oc.attrs['protocol'], 24)}: mean number of patients (of DLTs)", above=18)
+        what = f"mean number of patients{'' if brief else ' (of DLTs)'}{_rates_are_true(len(heads))}"
+        title(ax, f"{shown(oc.attrs['protocol'], 24)}: {what}", above=20)
         key(ax, [*_handles(), _dlt_handle()], ["at the true MTD", "above it", "below it", "of these with a DLT"])
     doses = oc["dose"].values
 
@@ -87,9 +112,8 @@ def allocation(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 class _Bars(NamedTuple):
-    """Bars of a matrix: figures, lengths and standard errors as shares of the longest, the text beside, a dark part within."""
+    """Bars of a matrix: lengths and standard errors as shares of the longest, the text beside, a dark part within."""
 
-    figures: np.ndarray
     length: np.ndarray
     error: np.ndarray | None
     text: Callable[[tuple[int, int, int]], str]
@@ -99,11 +123,11 @@ class _Bars(NamedTuple):
 def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level: int) -> None:
     """A bar for each design, scenario and column, the rows of a scenario below its name and its true DLT rates."""
     designs, scenarios, columns = bars.length.shape
-    names = [shown(name, 18) for name in oc["design"].values]
-    size = 7.5 if columns <= 6 else 6.5
+    names = [shown(name, 20) for name in oc["design"].values]
+    size = 7.5 if columns <= _BRIEF else 6.5
     true = oc["p_true"].values
     for k, head in enumerate(heads):
-        write(ax, k, -0.4, head, ha="left", va="bottom", size=size)
+        write(ax, k, -0.3, head, ha="left", va="bottom", size=size)
     for s, scenario in enumerate(oc["scenario"].values):
         mtd = str(oc["true_mtd"].values[s])
         top = s * (designs + 1.7)
@@ -111,7 +135,8 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
         write(ax, -0.04, top + 0.6, shown(scenario, 24), ha="right", va="center", weight="bold", size=7.5)
         for level in range(true.shape[1]):
             mark = " = MTD" if mtd == str(level + 1) else ""
-            rate = f"true {100 * true[s, level]:.3g}%{mark}" if columns <= 6 else f"{100 * true[s, level]:.3g}%{'*' * bool(mark)}"
+            rate = f"{100 * true[s, level]:.3g}%"
+            rate = f"true {rate}{mark}" if columns <= _BRIEF else f"{rate}{'*' * bool(mark)}"
             look: dict[str, Any] = {"weight": "bold"} if mark else {"color": FAINT}
             write(ax, first_level + level, top + 0.6, rate, va="center", size=size, **look)
         for d in range(designs):
@@ -120,8 +145,10 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
             for k in range(columns):
                 _bar(ax, k, y, bars, (d, s, k), _look(k - first_level + 1, mtd), size)
     ax.set_xlim(0, columns)
-    ax.set_ylim(scenarios * (designs + 1.7), -0.1)
+    ax.set_ylim(scenarios * (designs + 1.7), -_HEADS)
     ax.set_axis_off()
+    if bars.error is not None:
+        foot(ax, -1, _simulated(oc))
 
 
 def _bar(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int], look: dict[str, Any], size: float) -> None:
@@ -132,8 +159,8 @@ def _bar(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int], lo
     end = length
     if bars.error is not None:
         error = _LONGEST * float(bars.error[at])
-        ax.plot([x + max(0.0, length - error), x + length + error], [y, y], color=INK, lw=0.8)
-        end += error
+        ax.plot([x + max(0.0, length - error), x + end + error], [y, y], color=INK, lw=0.8, marker="|", ms=3.5, mew=0.8)
+        end += error + 0.015
     write(ax, x + end + 0.015, y, bars.text(at), va="center", size=size)
 
 
@@ -160,13 +187,17 @@ def _dlt_handle() -> Any:
 
 def _height(oc: xr.Dataset) -> float:
     """Height of the picture in mm."""
-    return 17 + _ROW * oc.sizes["scenario"] * (oc.sizes["design"] + 1.7)
+    return 14 + 6 * (oc.attrs.get("method") == "simulated") + _ROW * (oc.sizes["scenario"] * (oc.sizes["design"] + 1.7) + _HEADS)
 
 
 def _head(oc: xr.Dataset, level: int) -> str:
-    amount = oc["dose_amount"].values[level]
-    dose_unit = unit(shown(oc["dose_amount"].attrs["units"], 16)) if oc.sizes["dose"] <= 5 else ""
-    return f"level {level + 1}\n{amount:g} {dose_unit}".rstrip()
+    dose_unit = unit(shown(oc["dose_amount"].attrs["units"], 16)) if oc.sizes["dose"] < _BRIEF else ""
+    return f"level {level + 1}\n{amount(oc['dose_amount'].values[level], dose_unit)}"
+
+
+def _rates_are_true(columns: int) -> str:
+    """What the rates of a scenario are, where there is no room to say so beside each."""
+    return "; beside a scenario its true DLT rates, * MTD" if columns > _BRIEF else ""
 
 
 def _comparison(oc: Any, *names: str) -> xr.Dataset:

@@ -19,6 +19,7 @@ from .style import (
     ORANGE,
     RED,
     RULE,
+    amount,
     describe,
     drawing,
     key,
@@ -105,7 +106,10 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
             if at:
                 mark = ax.scatter(x[at], [treated[i].level for i in at], size, zorder=3, clip_on=False, **look)
                 used.append((mark, words))
-        key(ax, [mark for mark, _ in used], [words for _, words in used])
+        if used:
+            key(ax, [mark for mark, _ in used], [words for _, words in used])
+        else:
+            write(ax, 0.5, 0.5, "nobody has been treated", transform=ax.transAxes, ha="center", va="center", color=FAINT)
         every = max(1, -(-len(treated) // 40))
         labels = [shown(one.subject, 14) for one in treated][::every]
         upright = max(map(len, labels), default=0) * len(labels) > 75
@@ -114,7 +118,7 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
         _level_axis(ax, levels, protocol)
         ax.set_xlim(0.3, max(len(treated), 1) + 0.7)
         name = "" if protocol is None else f"{shown(protocol.record.id, 24)}: "
-        title(ax, f"{name}the trial as it went", above=30 if treated else 6)
+        title(ax, f"{name}the trial as it went", above=20 if treated else 6)
     counted = [
         f"{n} {words}" for words, n in (("with a DLT", _count(treated, "dlt")), ("pending", _count(treated, "pending"))) if n
     ]
@@ -149,8 +153,10 @@ def _cohorts(ax: Axes, treated: Sequence[_Patient]) -> None:
 
 def _level_axis(ax: Axes, levels: int, protocol: Protocol | None) -> None:
     at = np.arange(1, levels + 1)
-    amounts = [""] * levels if protocol is None else [f": {amount:g}" for amount in protocol.doses.amounts]
-    ticks(ax, "y", at, [f"level {level}{amount}" for level, amount in zip(at, amounts, strict=True)])
+    words = [f"level {level}" for level in at]
+    if protocol is not None:
+        words = [f"{dose:g} ({level})" for dose, level in zip(protocol.doses.amounts, words, strict=True)]
+    ticks(ax, "y", at, words)
     ax.set_ylim(0.5, levels + 0.85)
     ax.set_ylabel("dose" if protocol is None else f"dose, {unit(shown(protocol.doses.unit, 24))}")
 
@@ -161,11 +167,12 @@ def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, na
         groups.setdefault((one.cohort, one.level), []).append(one)
     found = []
     for (cohort, level), group in groups.items():
-        amount = "" if protocol is None else f" ({protocol.doses.amounts[level - 1]:g} {said(protocol.doses.unit)})"
+        doses = None if protocol is None else protocol.doses
+        dose = "" if doses is None else f" ({amount(doses.amounts[level - 1], said(doses.unit))})"
         parts = [f"{_count(group, status)} {words}" for status, (words, _) in _STATUS.items() if _count(group, status)]
         toxic = [said(one.subject) for one in group if one.status == "dlt"] if named else []
         who = f" (subject{'s' * (len(toxic) > 1)} {listed(toxic)} with a DLT)" if toxic else ""
-        found.append(f"Cohort {cohort}, level {level}{amount}: {listed(parts)}{who}.")
+        found.append(f"Cohort {cohort}, level {level}{dose}: {listed(parts)}{who}.")
     return found
 
 
@@ -177,9 +184,10 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
         notation = (f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in outcomes)
         return _from_notation(" ".join(notation)), False
     records = _records(outcomes)
-    if records is None or any(name not in outcomes.columns for name in _Patient._fields):
+    names: Any = getattr(outcomes, "columns", ())
+    if records is None or any(name not in names for name in _Patient._fields):
         allowed = f"must be outcome notation, cohorts, or a table with the columns {', '.join(_Patient._fields)}"
-        raise InputError(Problem("outcomes", outcomes if records is None else list(outcomes.columns), allowed))
+        raise InputError(Problem("outcomes", outcomes if records is None else list(names), allowed))
     rows = []
     for number, row in enumerate(records, start=1):
         where = f"outcomes.row {number}"
@@ -215,11 +223,11 @@ class _Cell(NamedTuple):
 
 
 _ACTS: dict[str, tuple[str, str, str]] = {
-    "E": ("E: escalate", "#BFE3D0", INK),
-    "S": ("S: stay", "#F4F4F4", INK),
+    "E": ("E: escalate", "#9BD3BC", INK),
+    "S": ("S: stay", "#ECECEC", INK),
     "D": ("D: de-escalate", ORANGE, INK),
     "DU": ("DU: de-escalate, dose eliminated", RED, "white"),
-    "stop": ("stop, with the MTD", "#4D4D4D", "white"),
+    "stop": ("\u00d7: stop, with the MTD (\u2013 none)", "#4D4D4D", "white"),
     "or": ("depends on the order", "white", INK),
 }
 
@@ -242,17 +250,17 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
     """
     cells, columns, headings = _cells(table)
     rows = max((cell.dlts for cell in cells), default=0) + 1
-    wide = 135 / max(len(columns), 1)
-    with drawing(ax, float(np.clip(34 + 5.2 * rows, 60, 200))) as ax:
+    # Width and height of a cell in mm.
+    wide, high = 135 / max(len(columns), 1), min(5.2, 120 / rows)
+    with drawing(ax, max(60.0, 34 + high * rows)) as ax:
         from matplotlib.patches import Patch, Rectangle
 
-        room = min(wide / 1.5, 60.0)
         for cell in cells:
             _, fill, ink = _ACTS[cell.act]
             ax.add_patch(Rectangle((cell.column - 0.5, cell.dlts - 0.5), 1, 1, facecolor=fill, edgecolor="white", lw=0.8))
             lines = cell.text.split("\n")
-            size = min(7.5, 4.3 * wide / max(map(len, lines)), 9.5 / len(lines))
-            if size >= 3.5 and room > 1:
+            size = min(7.5, 4.3 * wide / max(map(len, lines)), 2.1 * high / len(lines))
+            if size >= 3.5:
                 write(ax, cell.column, cell.dlts, cell.text, ha="center", va="center", size=size, color=ink, linespacing=0.95)
         for start, words in headings:
             if start:
@@ -269,7 +277,7 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
         ax.set_xlim(-0.5, len(columns) - 0.5)
         ax.set_ylim(-0.5, rows - 0.5 + 0.9 * bool(headings))
         ax.tick_params(length=0)
-        title(ax, f"What next{f' by {shown(name)}' if name else ''}", above=18)
+        title(ax, f"What next{f' by {shown(name)}' if name else ''}", above=20)
     return describe(ax, f"Decision grid{f' of {said(name)}' if name else ''}", *_grid_sentences(cells, columns, headings))
 
 
@@ -322,7 +330,7 @@ def _act(words: str, level: int) -> tuple[str, str]:
         act = "E" if int(words) > level else "D" if int(words) < level else "S"
         return act, f"{act} {words}"
     named = re.match(r"stop: MTD (\d+)", words)
-    return "stop", f"stop\n{f'MTD {named[1]}' if named else 'none'}"
+    return "stop", f"\u00d7 {named[1] if named else '\u2013'}"
 
 
 def _grid_sentences(cells: Sequence[_Cell], columns: Sequence[str], headings: Sequence[tuple[int, str]]) -> list[str]:
@@ -346,9 +354,8 @@ def _spoken(cell: _Cell) -> str:
     parts = []
     for text in cell.text.split("\nor "):
         act, _, rest = text.partition(" ")
-        if text.startswith("stop"):
-            named = text.partition("\n")[2]
-            parts.append(f"stop, {'no MTD' if named == 'none' else named}")
+        if act == "\u00d7":
+            parts.append(f"stop, {'no MTD' if rest == '\u2013' else f'MTD level {rest}'}")
         else:
             parts.append(f"{verbs[act]}{f' to level {rest}' if rest and act != 'S' else ''}")
     return " or ".join(parts)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 
 from .._check import of_type
 from ..tasks import Analysis
@@ -18,6 +19,7 @@ from .style import (
     PALE,
     SKY,
     TOO_TOXIC,
+    amount,
     beside,
     describe,
     dlts,
@@ -32,6 +34,7 @@ from .style import (
     rates,
     said,
     shown,
+    slots,
     title,
     under,
     unit,
@@ -42,8 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["curve", "intervals", "mtd", "prior_posterior"]
 
-# About how many points a band between the doses has; each costs a hundredth to a tenth of a second.
-_POINTS = 11
+# About how many points of a band are worked out, which takes a hundredth to a tenth of a second each, and how many are drawn.
+_POINTS, _SMOOTH = 11, 101
 # Least distance of neighbouring doses, as a share of the axis, that leaves room for what is written below them.
 _ROOM = 0.055
 
@@ -102,7 +105,7 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
             zorder=5,
             clip_on=False,
         )
-        case.head(ax, "DLT rate by dose", 18)
+        case.head(ax, "DLT rate by dose", 20)
         _curve_key(ax, bool(tried.any()))
         rows = {"DLTs / patients": [f"{a}/{b}" if b else "\u2013" for a, b in zip(y, n, strict=True)]}
         marks = ["\u25b2" if case.rp2d == str(level) else "" for level in range(1, len(n) + 1)]
@@ -124,9 +127,15 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
 
 def _band(ax: Axes, found: Analysis, scale: DoseAxis) -> None:
     """Median and 95% band between the doses, dashed and lighter beyond the highest dose tried."""
+    from scipy.interpolate import PchipInterpolator
+
     amounts = found.summary["dose_amount"].values
-    points = scale.between(amounts, _POINTS)
-    band = found.quantiles((0.025, 0.5, 0.975), points).values.T
+    exact = scale.between(amounts, _POINTS)
+    at, rates_there = scale.at(exact), found.quantiles((0.025, 0.5, 0.975), exact).values
+    points = scale.between(amounts, _SMOOTH)
+    # Between the exact points a smooth line that rises wherever they do, on the scale on which rates are nearest to straight.
+    logits = logit(rates_there.clip(1e-12, 1 - 1e-12))
+    band = expit(PchipInterpolator(at, logits)(scale.at(points))).T
     tried = amounts[found.summary["n"].values > 0]
     known = points <= (tried.max() if len(tried) else 0.0)
     unknown = ~known | (points == points[known].max()) if known.any() else ~known
@@ -169,7 +178,6 @@ def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
     """
     case = _Case.of(found)
-    at = np.arange(1, len(case.amounts) + 1)
     parts = {name: case.values[f"p_{name}"] for name in ("over", "target", "under")}
     looks: dict[str, dict[str, Any]] = {
         "over": TOO_TOXIC,
@@ -183,23 +191,24 @@ def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
         "under": f"under: below {100 * low:g}%",
     }
     with drawing(ax) as ax:
-        ax.set_xlim(0.5, len(at) + 0.5)
+        at = slots(ax, 1, len(case.amounts))
         percent_axis(ax, 1.0, "probability")
         base = np.zeros(len(at))
         handles = []
         for name, chance in parts.items():
             handles.append(ax.bar(at, chance, 0.62, base, **looks[name]))
             base = base + chance
-        ax.axhline(case.limit, color=INK, lw=1.0, ls=(0, (4, 2)))
+        for colour, width, style in (("white", 2.4, "-"), (INK, 1.0, (0, (4, 2)))):
+            ax.axhline(case.limit, color=colour, lw=width, ls=style)
         beside(ax, {f"RP2D: over\nbelow {100 * case.limit:g}%": case.limit})
-        case.head(ax, "Where the DLT rate lies", 18)
+        case.head(ax, "where the DLT rate lies", 20)
         key(ax, handles, list(said_of.values()))
         rows = {f"{name}, %": [case.share(f"p_{name}", d) for d in range(len(at))] for name in ("under", "target", "over")}
         case.foot(ax, dose_rows(ax, at, case.amounts, case.unit, rows), case.rp2d_words)
     by_dose = [
         f"{percent(parts['under'][d])} under, {percent(parts['target'][d])} in the target interval and {percent(parts['over'][d])} "
         f"over at {case.dose(d)}"
-        for d in range(len(at))
+        for d in range(len(case.amounts))
     ]
     return describe(
         ax,
@@ -228,15 +237,14 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
     case = _Case.of(found)
     labels = found.summary["mtd_level"].values
     now, before = case.values["mtd"], case.values["prior_mtd"]
-    at = np.arange(len(labels))
     with drawing(ax, 70) as ax:
-        ax.set_xlim(-0.5, len(labels) - 0.5)
+        at = slots(ax, 0, len(labels))
         percent_axis(ax, min(1.0, max(now.max(), before.max()) + 0.02), "probability")
         handles = [
             ax.bar(at - 0.18, before, 0.3, facecolor="white", edgecolor=FAINT, lw=0.9, ls=(0, (3, 1.5))),
             ax.bar(at + 0.18, now, 0.3, facecolor=BLUE),
         ]
-        case.head(ax, f"Where the MTD lies (DLT rate of {100 * case.target:g}%)", 18)
+        case.head(ax, "where the MTD lies", 20)
         key(ax, handles, ["before any data", "now"])
         rows = {
             "level": [str(label).replace(" or above", "\u2009+") for label in labels],
@@ -245,7 +253,7 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
             "now, %": [case.share("mtd", i) for i in range(len(labels))],
         }
         top = f"{labels[-1].split()[0]}\u2009+: that level or above." if len(labels) > 1 else ""
-        lies = "The MTD is the highest level whose DLT rate is at most the target."
+        lies = f"The MTD is the highest level whose DLT rate is at most {100 * case.target:g}%."
         case.foot(ax, under(ax, at, rows), lies, top)
     parts = [
         f"{percent(now[i])} {_where(label)} ({percent(before[i])} before any data)" for i, label in enumerate(map(str, labels))
@@ -281,25 +289,24 @@ def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
     """
     case = _Case.of(found)
-    at = np.arange(1, len(case.amounts) + 1)
     both = [found.quantiles(_SPREAD, prior=before).values for before in (True, False)]
     worth = [f"{value:.1f}" for value in case.values["prior_effective_n"]]
     with drawing(ax) as ax:
-        ax.set_xlim(0.5, len(at) + 0.5)
+        at = slots(ax, 1, len(case.amounts))
         percent_axis(ax, min(1.0, max(part.max() for part in both) + 0.02), "DLT rate")
         _target(ax, case)
         handles = [
             _spread(ax, at + shift, part, look) for shift, part, look in zip((-0.14, 0.14), both, (_BEFORE, _NOW), strict=True)
         ]
-        case.head(ax, "DLT rate before and after the data", 18)
-        key(ax, handles, ["before any data", "now (dot: median; thick: 50%, thin: 95% interval)"])
+        case.head(ax, "DLT rate before and now", 20)
+        key(ax, handles, ["before any data", "now (mark: median; thick: 50%, thin: 95% interval)"])
         rows = {"patients": [str(n) for n in case.values["n"]], "prior is worth": worth}
         patients_worth = "What the prior is worth is said in patients."
         case.foot(ax, dose_rows(ax, at, case.amounts, case.unit, rows), patients_worth)
     by_dose = [
         f"at {case.dose(d)} it is {_median(both[1][d])} now and {_median(both[0][d])} before any data, where the prior is worth "
         f"{worth[d]} patients and {case.values['n'][d]} were treated"
-        for d in range(len(at))
+        for d in range(len(case.amounts))
     ]
     return describe(
         ax,
@@ -322,7 +329,7 @@ def _spread(ax: Axes, x: np.ndarray, rows: np.ndarray, look: dict[str, Any]) -> 
 
     ax.vlines(x, rows[:, 0], rows[:, 4], color=look["color"], lw=1.0, ls=look["ls"], zorder=3)
     ax.vlines(x, rows[:, 1], rows[:, 3], color=look["color"], lw=3.2, zorder=3)
-    ax.plot(x, rows[:, 2], look["marker"], color=look["color"], mfc=look["mfc"], ms=4.5, zorder=4)
+    ax.plot(x, rows[:, 2], look["marker"], color=look["color"], mfc=look["mfc"], ms=4.5, zorder=4, clip_on=False)
     return Line2D([], [], color=look["color"], mfc=look["mfc"], marker=look["marker"], ms=4.5, ls=look["ls"], lw=1.0)
 
 
@@ -383,11 +390,7 @@ class _Case(NamedTuple):
 
     def dose(self, index: int) -> str:
         """A dose in a sentence."""
-        return (
-            f"level {index + 1} ({self.amounts[index]:g} \u00d7 {self.unit})"
-            if self.unit[:1].isdigit()
-            else (f"level {index + 1} ({self.amounts[index]:g} {said(self.unit)})")
-        )
+        return f"level {index + 1} ({amount(self.amounts[index], said(self.unit))})"
 
     @property
     def target_words(self) -> str:
@@ -427,7 +430,7 @@ class _Case(NamedTuple):
 
     def foot(self, ax: Axes, after: int, *sentences: str) -> None:
         """What holds for all of the picture, below so many rows."""
-        foot(ax, after, *sentences, self.trust, trusted=not self.problems)
+        foot(ax, after, *(() if self.problems else sentences), self.trust, trusted=not self.problems)
 
 
 class DoseAxis(NamedTuple):
@@ -465,14 +468,13 @@ class DoseAxis(NamedTuple):
         points[::each] = amounts
         return points
 
-    def on(self, ax: Axes) -> None:
-        """Set the axis."""
+    def on(self, ax: Axes, right: float = 0.05) -> None:
+        """Set the axis, with a margin on the right as a share of its length."""
         x = self.at(self.amounts)
         if self.kind == "log":
             ax.set_xscale("log")
-            margin = (x[-1] / x[0]) ** 0.05
-            ax.set_xlim(x[0] / margin, x[-1] * margin)
+            ax.set_xlim(x[0] * (x[0] / x[-1]) ** 0.05, x[-1] * (x[-1] / x[0]) ** right)
             ax.minorticks_off()
         else:
-            margin = 0.05 * (x[-1] - x[0]) or 0.5 * x[0]
-            ax.set_xlim(x[0] - margin, x[-1] + margin)
+            length = x[-1] - x[0] or 10 * x[0]
+            ax.set_xlim(x[0] - 0.05 * length, x[-1] + right * length)

@@ -33,7 +33,7 @@ INCH = 25.4
 # Okabe and Ito's blue, sky blue and vermillion, lightened or darkened until they differ in grey; https://jfly.uni-koeln.de/color/
 INK, FAINT, RULE = "#1A1A1A", "#595959", "#BFBFBF"
 BLUE, SKY, PALE = "#0072B2", "#56B4E9", "#D9E8F3"
-RED, ORANGE = "#B34700", "#F2B366"
+RED, ORANGE = "#B34700", "#E69F4D"
 # What fills an area that means too much toxicity, so that it is told without colour.
 TOO_TOXIC: dict[str, Any] = {"facecolor": RED, "edgecolor": "white", "hatch": "////", "linewidth": 0.0}
 
@@ -193,6 +193,11 @@ def unit(text: str) -> str:
     return re.sub(r"\^(-?\d+)", lambda match: match[1].translate(_RAISED), text)
 
 
+def amount(value: float, words: str) -> str:
+    """A dose with its unit, which a unit that begins with a figure is multiplied by."""
+    return f"{value:g} \u00d7 {words}" if words[:1].isdigit() else f"{value:g} {words}".rstrip()
+
+
 def write(ax: Axes, x: float, y: float, text: str, **look: Any) -> None:
     """Text at data coordinates, never read as mathematics."""
     ax.text(x, y, text, parse_math=False, **look)
@@ -200,11 +205,11 @@ def write(ax: Axes, x: float, y: float, text: str, **look: Any) -> None:
 
 def title(ax: Axes, text: str, *, above: float = 6.0) -> None:
     """The title, so many points above the axes."""
-    ax.set_title(text, loc="left", pad=above, parse_math=False)
+    ax.set_title(textwrap.fill(text, 68), loc="left", pad=above, parse_math=False)
 
 
 def key(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """What the markings mean, in one line above the axes; `title` then needs 18 points."""
+    """What the markings mean, in one line above the axes; `title` then goes above it."""
     legend = ax.legend(
         handles,
         labels,
@@ -212,7 +217,7 @@ def key(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
         bbox_to_anchor=(0, 1),
         ncols=len(labels),
         frameon=False,
-        borderaxespad=0.2,
+        borderaxespad=0.6,
         borderpad=0.2,
         columnspacing=1.2,
         handlelength=1.4,
@@ -225,6 +230,14 @@ def ticks(ax: Axes, axis: str, at: ArrayLike, labels: Sequence[str], **look: Any
     """Ticks of one axis with their labels, never read as mathematics."""
     setter = ax.set_xticks if axis == "x" else ax.set_yticks
     setter(np.asarray(at), list(labels), parse_math=False, **look)
+
+
+def slots(ax: Axes, first: float, count: int) -> np.ndarray:
+    """Places for so many bars from ``first`` on, which are no wider where there are few; sets the axis."""
+    at = first + np.arange(count)
+    middle, half = first + (count - 1) / 2, max(count, 3) / 2
+    ax.set_xlim(middle - half, middle + half)
+    return at
 
 
 def percent_axis(ax: Axes, high: float, label: str) -> None:
@@ -240,8 +253,8 @@ def percent_axis(ax: Axes, high: float, label: str) -> None:
 def dose_rows(ax: Axes, at: ArrayLike, amounts: ArrayLike, dose_unit: str, rows: Mapping[str, Sequence[str]]) -> int:
     """A table below the axes: level, amount and further rows, a column a dose; returns how many rows it has."""
     shares = [f"{amount:g}" for amount in np.asarray(amounts)]
-    first = {"level": [str(level + 1) for level in range(len(shares))], unit(shown(dose_unit, 24)): shares}
-    return under(ax, at, first | dict(rows))
+    first = {"level": [str(level + 1) for level in range(len(shares))]}
+    return under(ax, at, first | {unit(shown(dose_unit, 24)): shares} | dict(rows))
 
 
 def under(ax: Axes, at: ArrayLike, rows: Mapping[str, Sequence[str]]) -> int:
@@ -251,7 +264,7 @@ def under(ax: Axes, at: ArrayLike, rows: Mapping[str, Sequence[str]]) -> int:
     widest = max((len(cell) for cells in rows.values() for cell in cells), default=0)
     size = 7.0 if widest * len(places) > 70 else 8.0
     for row, (heading, cells) in enumerate(rows.items()):
-        below = -_ROW * (row + 0.75)
+        below = -_ROW * (row + 1)
         look: dict[str, Any] = {"textcoords": "offset points", "va": "center", "annotation_clip": False, "parse_math": False}
         ax.annotate(heading, (0, 0), (-5, below), xycoords="axes fraction", ha="right", color=FAINT, **look)
         for x, cell in zip(places, cells, strict=True):
@@ -265,12 +278,12 @@ _ROW = 11.0
 
 def foot(ax: Axes, after: int, *sentences: str, trusted: bool = True) -> None:
     """Sentences below the rows, which say what holds for all of the picture."""
-    lines = textwrap.wrap(" ".join(filter(None, sentences)), 105)
+    lines = textwrap.wrap(" ".join(filter(None, sentences)), 105 if trusted else 85)
     for line, text in enumerate(lines):
         ax.annotate(
             text,
             (0, 0),
-            (0, -_ROW * (after + 0.5) - 9.5 * (line + 0.75)),
+            (0, -_ROW * (after + 0.75) - 9.5 * (line + 0.75)),
             xycoords="axes fraction",
             textcoords="offset points",
             va="center",
