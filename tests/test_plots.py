@@ -184,14 +184,21 @@ def test_simulated_figures_show_their_error(protocol):
     assert len(ax.lines) > 6
 
 
-def test_sampled_figures_show_error_and_diagnostics(protocol):
-    """A result whose draws cannot be trusted says so on the picture."""
-    sampled = dsf.analyze(protocol, OUTCOMES, engine="nuts", draws=20)
-    for picture in (plots.intervals, plots.curve, plots.mtd, plots.prior_posterior):
-        ax = picture(sampled)
-        assert_says(ax, ["cannot be trusted"])
-        assert "cannot be trusted" in " ".join(texts(ax)).replace("\n", " ")
-    assert any("±" in text for text in texts(plots.intervals(sampled)))
+def test_sampled_figures_show_error_and_diagnostics(found):
+    """A result whose draws cannot be trusted says so on the picture; one that can shows its diagnostics."""
+    s = found.summary
+    errors = {f"{name}_se": 0.01 + 0 * s[name] for name in ("p_under", "p_target", "p_over", "mtd")}
+    sampled = s.assign(errors).assign_attrs(rhat=1.003, ess_bulk=1800.0, ess_tail=900.0)
+    for problems, words in (
+        ("[]", "R-hat at most 1.003, effective sample size at least 900"),
+        ('["R-hat is 2"]', "cannot be trusted: R-hat is 2"),
+    ):
+        case = dsf.Analysis(sampled.assign_attrs(problems=problems), found.posterior, found.prior)
+        for picture in (plots.intervals, plots.curve, plots.mtd, plots.prior_posterior):
+            ax = picture(case)
+            assert_says(ax, [words])
+            assert words in " ".join(texts(ax))
+    assert "21.6\u2009±\u20091" in texts(plots.intervals(case))
 
 
 def test_trial_patient_by_patient(protocol):
@@ -213,7 +220,7 @@ def test_trial_from_a_table():
     ax = plots.trial(table)
     assert len(ax.collections) == 5
     assert [label.get_text() for label in ax.get_xticklabels()] == table.subject.tolist()
-    assert_says(ax, ["subject A-1 with a DLT", "1 not evaluable, replaced"])
+    assert_says(ax, ["Cohort 1, level 1: 1 without a DLT, 1 with a DLT and 1 pending (DLT: A-1).", "1 not evaluable, replaced"])
 
 
 @pytest.mark.parametrize(
@@ -438,7 +445,7 @@ def test_nobody_treated():
     ax = plots.trial("")
     assert "nobody has been treated" in texts(ax)
     assert plots.alt_text(ax) == "Trial of 0 patients."
-    assert plots.alt_text(plots.trial([Cohort(1, 1, 1)])) == "Trial of 1 patient, 1 with a DLT. Cohort 1, level 1: 1 DLT."
+    assert plots.alt_text(plots.trial([Cohort(1, 1, 1)])) == "Trial of 1 patient, 1 with a DLT. Cohort 1, level 1: 1 with a DLT."
 
 
 MISSING = """

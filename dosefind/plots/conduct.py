@@ -51,6 +51,8 @@ _STATUS: dict[str, tuple[str, dict[str, Any]]] = {
     "not evaluable": ("not evaluable", {"marker": "D", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
     "replaced": ("not evaluable, replaced", {"marker": "X", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
 }
+# How a sentence says what the key of the picture says more shortly.
+_SENTENCE = {"complete": "without a DLT", "dlt": "with a DLT"}
 
 
 class _Patient(NamedTuple):
@@ -87,7 +89,8 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
     --------
     >>> from dosefind.plots import alt_text
     >>> print(alt_text(trial("1NNN 2NTP")))
-    Trial of 6 patients, 1 with a DLT and 1 pending. Cohort 1, level 1: 3 no DLT. Cohort 2, level 2: 1 no DLT, 1 DLT and 1 pending.
+    Trial of 6 patients, 1 with a DLT and 1 pending. Cohort 1, level 1: 3 without a DLT. Cohort 2, level 2: 1
+    without a DLT, 1 with a DLT and 1 pending.
     """
     treated, named = _patients(outcomes)
     if protocol is not None:
@@ -169,9 +172,13 @@ def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, na
     for (cohort, level), group in groups.items():
         doses = None if protocol is None else protocol.doses
         dose = "" if doses is None else f" ({amount(doses.amounts[level - 1], said(doses.unit))})"
-        parts = [f"{_count(group, status)} {words}" for status, (words, _) in _STATUS.items() if _count(group, status)]
+        parts = [
+            f"{_count(group, status)} {_SENTENCE.get(status, words)}"
+            for status, (words, _) in _STATUS.items()
+            if _count(group, status)
+        ]
         toxic = [said(one.subject) for one in group if one.status == "dlt"] if named else []
-        who = f" (subject{'s' * (len(toxic) > 1)} {listed(toxic)} with a DLT)" if toxic else ""
+        who = f" (DLT: {', '.join(toxic)})" if toxic else ""
         found.append(f"Cohort {cohort}, level {level}{dose}: {listed(parts)}{who}.")
     return found
 

@@ -35,6 +35,9 @@ def as_svg(picture: Axes | Figure) -> str:
         Axes that one of the functions of `dosefind.plots` returned, or their figure.
     """
     words = words_of(picture)
+    # Before the hash is taken, for the prefixes are part of what is hashed.
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _LINK)
     root = ElementTree.fromstring(_bytes(picture, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}))
     for parent in list(root.iter()):
         for child in list(parent):
@@ -54,8 +57,6 @@ def as_svg(picture: Axes | Figure) -> str:
         "aria-labelledby": f"{own}-title {own}-desc",
         "style": "stroke-linejoin: round; stroke-linecap: butt; max-width: 100%; height: auto",
     }
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", _LINK)
     return ElementTree.tostring(root, encoding="unicode")
 
 

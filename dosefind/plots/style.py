@@ -122,8 +122,9 @@ def alt_text(picture: Axes | Figure) -> str:
 
     Examples
     --------
-    >>> print(alt_text(trial("1NN", ax=None)))  # doctest: +SKIP
-    Trial of 2 patients...
+    >>> from dosefind.plots import trial
+    >>> print(alt_text(trial("1NT")))
+    Trial of 2 patients, 1 with a DLT. Cohort 1, level 1: 1 without a DLT and 1 with a DLT.
     """
     return " ".join(words.text for words in words_of(picture))
 
