@@ -201,6 +201,13 @@ def test_sampled_figures_show_error_and_diagnostics(found):
     assert "21.6\u2009±\u20091" in texts(plots.intervals(case))
 
 
+def test_what_was_borrowed_is_part_of_the_prior(found):
+    borrowed = dsf.Analysis(found.summary.assign(borrowed_n=("dose", [1.0, 1.0, 1.0])), found.posterior, found.prior)
+    for picture in (plots.mtd, plots.prior_posterior):
+        assert_says(picture(borrowed), ["before any data of its own"])
+        assert "before any data" in texts(picture(found))
+
+
 def test_trial_patient_by_patient(protocol):
     ax = plots.trial("1NNN 2NTP", protocol=protocol)
     marks = {tuple(map(tuple, mark.get_offsets())) for mark in ax.collections}
@@ -215,7 +222,12 @@ def test_trial_patient_by_patient(protocol):
 def test_trial_from_a_table():
     status = ["complete", "dlt", "pending", "not evaluable", "replaced"]
     table = pd.DataFrame(
-        {"subject": [f"A-{i}" for i in range(5)], "cohort": [1, 1, 1, 2, 2], "level": [1, 1, 1, 2, 2], "status": status}
+        {
+            "subject": [f"A-{i}" for i in range(5)],
+            "cohort": pd.array([1, 1, 1, 2, 2], "Int64"),
+            "level": pd.array([1, 1, 1, 2, 2], "Int64"),
+            "status": status,
+        }
     )
     ax = plots.trial(table)
     assert len(ax.collections) == 5

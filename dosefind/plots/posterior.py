@@ -245,7 +245,7 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
             ax.bar(at + 0.18, now, 0.3, facecolor=BLUE),
         ]
         case.head(ax, "where the MTD lies", 20)
-        key(ax, handles, ["before any data", "now"])
+        key(ax, handles, [case.before, "now"])
         rows = {
             "level": [str(label).replace(" or above", "\u2009+") for label in labels],
             unit(shown(case.unit, 24)): ["", *(f"{amount:g}" for amount in case.amounts)],
@@ -255,9 +255,7 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
         top = f"{labels[-1].split()[0]}\u2009+: that level or above." if len(labels) > 1 else ""
         lies = f"The MTD is the highest level whose DLT rate is at most {100 * case.target:g}%."
         case.foot(ax, under(ax, at, rows), lies, top)
-    parts = [
-        f"{percent(now[i])} {_where(label)} ({percent(before[i])} before any data)" for i, label in enumerate(map(str, labels))
-    ]
+    parts = [f"{percent(now[i])} {_where(label)} ({percent(before[i])} {case.before})" for i, label in enumerate(map(str, labels))]
     return describe(
         ax,
         f"Where the MTD lies, {case.state}",
@@ -299,12 +297,12 @@ def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
             _spread(ax, at + shift, part, look) for shift, part, look in zip((-0.14, 0.14), both, (_BEFORE, _NOW), strict=True)
         ]
         case.head(ax, "DLT rate before and now", 20)
-        key(ax, handles, ["before any data", "now (mark: median; thick: 50%, thin: 95% interval)"])
+        key(ax, handles, [case.before, "now (mark: median; thick: 50%, thin: 95% interval)"])
         rows = {"patients": [str(n) for n in case.values["n"]], "prior is worth": worth}
         patients_worth = "What the prior is worth is said in patients."
         case.foot(ax, dose_rows(ax, at, case.amounts, case.unit, rows), patients_worth)
     by_dose = [
-        f"at {case.dose(d)} it is {_median(both[1][d])} now and {_median(both[0][d])} before any data, where the prior is worth "
+        f"at {case.dose(d)} it is {_median(both[1][d])} now and {_median(both[0][d])} {case.before}, where the prior is worth "
         f"{worth[d]} patients and {case.values['n'][d]} were treated"
         for d in range(len(case.amounts))
     ]
@@ -377,7 +375,12 @@ class _Case(NamedTuple):
     @property
     def after(self) -> str:
         n, y = (int(self.values[name].sum()) for name in ("n", "dlts"))
-        return f"after {patients(n)}, {dlts(y)}" if n else "before any data"
+        return f"after {patients(n)}, {dlts(y)}" if n else self.before
+
+    @property
+    def before(self) -> str:
+        """What the prior is before: with borrowing, the other trials' data are part of it."""
+        return "before any data of its own" if "borrowed_n" in self.values else "before any data"
 
     @property
     def state(self) -> str:

@@ -107,9 +107,9 @@ class Analysis:
         --------
         >>> from dosefind import load_protocol
         >>> found = analyze(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
-        >>> found.quantiles((0.1, 0.9), (1, 2)).round(3).values
-        array([[0.001, 0.105],
-               [0.006, 0.161]])
+        >>> found.quantiles((0.1, 0.9), (2, 4)).round(3).values
+        array([[0.006, 0.162],
+               [0.033, 0.323]])
         """
         import xarray as xr
 
