@@ -82,7 +82,7 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
         ax.errorbar(
             scale.at(case.amounts),
             middle,
-            [middle - low, high - middle],
+            np.array([middle - low, high - middle]),
             fmt="o",
             color=BLUE,
             ms=3.5,
