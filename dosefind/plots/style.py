@@ -100,8 +100,10 @@ def drawing(ax: Axes | None, height: float = HEIGHT) -> Iterator[Axes]:
         if ax is None:
             figure = Figure(figsize=(WIDTH / INCH, height / INCH), layout="constrained")
             yield figure.add_subplot(axes_class=Picture)
-            # Laid out once: again at every saving, the last bits of places would change, and with them the bytes.
-            figure.draw_without_rendering()
+            # Laid out here, in two passes as the second corrects the first, and not again at every saving: the last bits of places
+            # would change, and with them the bytes.
+            for _ in range(2):
+                figure.draw_without_rendering()
             figure.set_layout_engine("none")
         elif isinstance(ax, Axes):
             yield ax
