@@ -55,7 +55,10 @@ LOOK = {
     "savefig.dpi": 100.0,
     "svg.fonttype": "path",
     "svg.hashsalt": "dosefind",
+    "figure.constrained_layout.w_pad": 0.08,
     "text.color": INK,
+    # Text as wide at every resolution.
+    "text.hinting": "none",
     "text.parse_math": False,
     "text.usetex": False,
     "xtick.color": INK,
