@@ -38,6 +38,7 @@ _HOMES = {
     "minimally_informative_prior": "models.elicited",
     "next_dose": "tasks",
     "paths": "tasks",
+    "plots": "plots",
     "prior_from_quantiles": "models.elicited",
     "read_patients": "intake",
     "sensitivity": "tasks",
@@ -51,7 +52,9 @@ __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dosefind' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    home = importlib.import_module(f".{_HOMES[name]}", __name__)
+    # A name that is its own home is a module.
+    value = home if _HOMES[name] == name else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -1,3 +1,4 @@
+from . import plots as plots
 from ._check import InputError as InputError
 from .config import load_protocol as load_protocol
 from .designs import BLRM as BLRM

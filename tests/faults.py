@@ -121,6 +121,7 @@ CONDUCT = "conduct.py"
 
 BORROWING = "borrowing.py"
 SAMPLED = "tasks/borrowing.py"
+PLOTS = "plots/"
 
 FAULTS = (
     Fault(
@@ -2004,6 +2005,97 @@ FAULTS = (
         "if there and not force:",
         "if False:",
         "test_cli.py::test_json_and_files[words1-keys1]",
+    ),
+    Fault(
+        "a picture's over and under change places",
+        PLOTS + "posterior.py",
+        'for name in ("over", "target", "under")}\n    looks',
+        'for name in ("under", "target", "over")}\n    looks',
+        "test_plots.py::test_intervals_show_the_three_probabilities",
+    ),
+    Fault(
+        "a picture reads mathematics into a subject",
+        PLOTS + "style.py",
+        "setter(np.asarray(at), list(labels), parse_math=False, **look)",
+        "setter(np.asarray(at), list(labels), parse_math=True, **look)",
+        "test_plots.py::test_hostile_text_is_drawn_as_text",
+    ),
+    Fault(
+        "a picture draws what turns the direction of writing",
+        PLOTS + "style.py",
+        "c if c.isprintable() else",
+        "c if True else",
+        "test_plots.py::test_hostile_text_is_drawn_as_text",
+    ),
+    Fault(
+        "ids of two pictures on a page are the same",
+        PLOTS + "export.py",
+        'element.set(name, f"{own}-{value}")',
+        "element.set(name, value)",
+        "test_plots.py::test_svg_says_what_it_shows_and_leaks_nothing",
+    ),
+    Fault(
+        "a picture's style sheet reaches the rest of the page",
+        PLOTS + "export.py",
+        'if child.tag in (f"{{{_SVG}}}style", f"{{{_SVG}}}metadata"):',
+        'if child.tag == f"{{{_SVG}}}metadata":',
+        "test_plots.py::test_svg_says_what_it_shows_and_leaks_nothing",
+    ),
+    Fault(
+        "a picture takes the user's settings",
+        PLOTS + "style.py",
+        'return style.context(["default", LOOK])',
+        "return style.context([LOOK])",
+        "test_plots.py::test_the_same_bytes_in_another_process_and_under_other_settings",
+    ),
+    Fault(
+        "the curve is drawn unbroken beyond the doses tried",
+        PLOTS + "posterior.py",
+        "(tried.max() if len(tried) else 0.0)",
+        "amounts.max()",
+        "test_plots.py::test_beyond_the_highest_dose_tried_the_curve_is_broken",
+    ),
+    Fault(
+        "a choice above the true MTD looks like one below",
+        PLOTS + "comparison.py",
+        'if level > (0 if mtd == "none" else int(mtd)):',
+        'if level > (9 if mtd == "none" else int(mtd)):',
+        "test_plots.py::test_what_is_named_above_the_mtd_is_hatched",
+    ),
+    Fault(
+        "a pending patient is drawn as one without a DLT",
+        PLOTS + "conduct.py",
+        '"P": "pending"',
+        '"P": "complete"',
+        "test_plots.py::test_trial_patient_by_patient",
+    ),
+    Fault(
+        "the grid stays where the boundary says de-escalate",
+        PLOTS + "conduct.py",
+        'else "D" if k >= down else',
+        'else "D" if k > down else',
+        "test_plots.py::test_decision_grid_is_the_boundary_table",
+    ),
+    Fault(
+        "draws that cannot be trusted are not said to be so on a picture",
+        PLOTS + "posterior.py",
+        "*(() if self.problems else sentences), self.trust,",
+        "*sentences,",
+        "test_plots.py::test_sampled_figures_show_error_and_diagnostics",
+    ),
+    Fault(
+        "the prior predictive counts each order of outcomes once",
+        "models/elicited.py",
+        "comb(total, k) * (weight",
+        "1 * (weight",
+        "test_plots.py::test_prior_predictive_is_the_evidence_of_first_cohorts",
+    ),
+    Fault(
+        "quantiles at dose amounts take the amounts for coordinates",
+        "tasks/analysis.py",
+        "coordinates = posterior.curve.coordinate(doses)",
+        "coordinates = doses",
+        "test_plots.py::test_quantiles_at_amounts_are_those_of_the_levels",
     ),
 )
 

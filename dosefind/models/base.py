@@ -88,6 +88,10 @@ class Curve(Checked, ABC):
     def n_doses(self) -> int:
         return len(self.coordinates)
 
+    def coordinate(self, amount: Any) -> Any:
+        """Where a dose amount lies on the curve's own scale, of a curve on a dose scale."""
+        raise NotImplementedError(f"{self.title} is not on a dose scale")
+
     def amount(self, coordinate: Any) -> Any:
         """The dose amount at a coordinate, of a curve on a dose scale."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")

@@ -7,14 +7,14 @@ the logit of a rate is normal, so the distribution of a rate is a one-dimensiona
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import betaincinv, expit, logit, ndtr, ndtri
+from scipy.special import betaincinv, comb, expit, logit, ndtr, ndtri
 
-from .._check import InputError, Problem, number, probability
+from .._check import InputError, Problem, number, probability, whole
 from .logistic2 import BivariateNormal, Logistic2
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class ElicitedPrior:
     ----------
     prior
         The prior, for `Logistic2` or `BLRM`.
+    reference
+        Reference dose that it goes with.
     wanted
         Rows of dose, probability and rate that were asked for.
     got
@@ -46,6 +48,7 @@ class ElicitedPrior:
     """
 
     prior: BivariateNormal
+    reference: float
     wanted: tuple[tuple[float, float, float], ...]
     got: tuple[float, ...]
     at_bound: tuple[str, ...] = ()
@@ -61,6 +64,64 @@ class ElicitedPrior:
 
         frame = pd.DataFrame(self.wanted, columns=["dose", "probability", "rate"])
         return frame.assign(got=self.got)
+
+    def curve(self, doses: tuple[float, ...] | None = None) -> Logistic2:
+        """The curve with this prior, at dose amounts; those of which something was said by default."""
+        amounts = tuple(sorted({dose for dose, _, _ in self.wanted})) if doses is None else doses
+        return Logistic2(doses=amounts, reference=self.reference, prior=self.prior)
+
+    def quantiles(self, probabilities: Sequence[float], doses: tuple[float, ...] | None = None) -> pd.DataFrame:
+        """Quantiles of the DLT rate.
+
+        Parameters
+        ----------
+        probabilities
+            Their probabilities.
+        doses
+            Dose amounts; by default those of which something was said.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a dose, a column a probability.
+        """
+        import pandas as pd
+
+        curve, at = self.curve(doses), [probability("probabilities", p) for p in probabilities]
+        rates = _quantiles(curve, np.repeat(curve.coordinates, len(at)), np.tile(at, curve.n_doses))
+        index = pd.Index(curve.doses, name="dose")
+        return pd.DataFrame(rates.reshape(-1, len(at)), index, pd.Index(at, name="probability"))
+
+    def predictive(self, patients: int = 3, doses: tuple[float, ...] | None = None) -> pd.DataFrame:
+        """What the prior expects of the first patients: the probability of each number of DLTs, all at one dose.
+
+        Parameters
+        ----------
+        patients
+            How many patients.
+        doses
+            Dose amounts; by default those of which something was said.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a dose, a column a number of DLTs; by quadrature, to 1e-8.
+
+        Examples
+        --------
+        >>> found = prior_from_quantiles({1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}, reference=3)
+        >>> found.predictive(3).round(3).loc[5.0].tolist()
+        [0.394, 0.342, 0.187, 0.077]
+        """
+        import pandas as pd
+
+        curve, total = self.curve(doses), whole("patients", patients, 1, 100)
+        first, second = (z.ravel() for z in np.meshgrid(_Z, _Z))
+        log_p, log_q = curve.at(np.column_stack([first, second]))
+        weight = np.outer(_WEIGHT, _WEIGHT).ravel()
+        dlts = np.arange(total + 1)
+        chances = [comb(total, k) * (weight @ np.exp(k * log_p + (total - k) * log_q)) for k in dlts]
+        return pd.DataFrame(np.transpose(chances), pd.Index(curve.doses, name="dose"), pd.Index(dlts, name="dlts"))
 
 
 def prior_from_quantiles(
@@ -189,6 +250,16 @@ def _start(wanted: tuple[tuple[float, float, float], ...], reference: float) -> 
     return np.array([level, np.clip(spread, 0.1, 5), np.log(np.clip(slope, 0.1, 10)), 0.5])
 
 
+def _quantiles(curve: Logistic2, at: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Quantiles of probability ``p`` of the rates at coordinates ``at``, pair by pair."""
+    low, high = np.full(len(p), -30.0), np.full(len(p), 30.0)
+    for _ in range(50):
+        middle = (low + high) / 2
+        under = _WEIGHT @ ndtr(curve.bound(expit(middle), at, (_Z[:, None],))) < p
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return expit(low)
+
+
 def _fitted(doses: tuple[float, ...], reference: float, wanted: Any, start: np.ndarray, bounds: Any, prior: Any) -> ElicitedPrior:
     from scipy.optimize import least_squares
 
@@ -196,13 +267,7 @@ def _fitted(doses: tuple[float, ...], reference: float, wanted: Any, start: np.n
     at = np.log(dose / reference)
 
     def quantile(x: np.ndarray) -> np.ndarray:
-        curve = Logistic2(doses=doses, reference=reference, prior=prior(x.tolist()))
-        low, high = np.full(len(p), -30.0), np.full(len(p), 30.0)
-        for _ in range(50):
-            middle = (low + high) / 2
-            under = _WEIGHT @ ndtr(curve.bound(expit(middle), at, (_Z[:, None],))) < p
-            low, high = np.where(under, middle, low), np.where(under, high, middle)
-        return expit(low)
+        return _quantiles(Logistic2(doses=doses, reference=reference, prior=prior(x.tolist())), at, p)
 
     def difference(x: np.ndarray) -> np.ndarray:
         return quantile(x) - rate
@@ -211,4 +276,4 @@ def _fitted(doses: tuple[float, ...], reference: float, wanted: Any, start: np.n
     names = ("mean of log alpha", "sd of log alpha", "mean of log beta", "sd of log beta", "correlation")
     near = np.isclose(found.x, bounds[0], rtol=0, atol=1e-4) | np.isclose(found.x, bounds[1], rtol=0, atol=1e-4)
     at_bound = tuple(name for name, stuck in zip(names, near, strict=False) if stuck)
-    return ElicitedPrior(prior(found.x.tolist()), tuple(wanted), tuple(quantile(found.x).tolist()), at_bound)
+    return ElicitedPrior(prior(found.x.tolist()), reference, tuple(wanted), tuple(quantile(found.x).tolist()), at_bound)

@@ -52,8 +52,10 @@ class Posterior(ABC):
         """Probability that each dose's DLT probability lies below ``rate``, ``(doses,)``."""
 
     @abstractmethod
-    def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
-        """Quantiles of each dose's DLT probability, ``(doses, probabilities)``."""
+    def quantiles(self, probabilities: Sequence[float], at: np.ndarray | None = None) -> np.ndarray:
+        """Quantiles of each dose's DLT probability, ``(doses, probabilities)``; of doses at other coordinates ``at`` of a curve on
+        a dose scale, where these are given.
+        """
 
     @abstractmethod
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:

@@ -107,10 +107,11 @@ class ExactPosterior(Posterior):
             return Figure(self._values[start : start + doses].clip(0, 1), self._error[start : start + doses])
         return ExactPosterior(ExactFit(self.curve, (rate,)), self.n, self.y).below(rate)
 
-    def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
-        wanted = np.tile(np.asarray(probabilities), (self.curve.n_doses, 1))
-        at = np.repeat(self.curve.coordinates, wanted.shape[1])
-        logits = self._solved(lambda nodes, logit: nodes.below(expit(logit), at), wanted.ravel())
+    def quantiles(self, probabilities: Sequence[float], at: np.ndarray | None = None) -> np.ndarray:
+        doses = self.curve.coordinates if at is None else at
+        wanted = np.tile(np.asarray(probabilities), (len(doses), 1))
+        each = np.repeat(doses, wanted.shape[1])
+        logits = self._solved(lambda nodes, logit: nodes.below(expit(logit), each), wanted.ravel())
         return expit(logits).reshape(wanted.shape)
 
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:

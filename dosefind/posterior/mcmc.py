@@ -350,8 +350,9 @@ class DrawnPosterior(Posterior):
         at_most = np.pad(self._p <= target, ((0, 0), (0, 0), (1, 1)), constant_values=((0, 0), (0, 0), (True, False)))
         return self._chance(at_most[..., :-1] & ~at_most[..., 1:])
 
-    def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
-        return np.quantile(self._p, probabilities, axis=(0, 1)).T
+    def quantiles(self, probabilities: Sequence[float], at: np.ndarray | None = None) -> np.ndarray:
+        p = self._p if at is None else np.exp(self._log_terms_at(at)[0])
+        return np.quantile(p, probabilities, axis=(0, 1)).T
 
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
         at = self.curve.coordinate_of(target, tuple(np.moveaxis(self._theta, -1, 0)))
@@ -388,8 +389,11 @@ class DrawnPosterior(Posterior):
 
     @cached_property
     def _log_terms(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._log_terms_at(self.curve.coordinates)
+
+    def _log_terms_at(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         theta = tuple(np.moveaxis(self._theta, -1, 0)[..., None])
-        return self.curve.pooled.log_terms(theta, self.curve.coordinates)
+        return self.curve.pooled.log_terms(theta, coordinates)
 
     @cached_property
     def _p(self) -> np.ndarray:

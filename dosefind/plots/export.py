@@ -1,0 +1,128 @@
+"""Pictures as SVG, PNG and PDF: the same bytes for the same result, with the alternative text inside the SVG."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from .._check import InputError, Problem, whole
+from ..provenance import write_whole
+from .style import alt_text, settings, words_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["as_png", "as_svg", "save"]
+
+_SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+
+
+def as_svg(picture: Axes | Figure) -> str:
+    """A picture as an SVG element, for a file of its own or within HTML.
+
+    Text is drawn as outlines, so that it looks the same wherever it is opened; a title and a description say it in words. Ids
+    begin with a hash of the picture, and no style sheet reaches beyond it.
+
+    Parameters
+    ----------
+    picture
+        Axes that one of the functions of `dosefind.plots` returned, or their figure.
+    """
+    words = words_of(picture)
+    # Before the hash is taken, for the prefixes are part of what is hashed.
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _LINK)
+    root = ElementTree.fromstring(_bytes(picture, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}))
+    for parent in list(root.iter()):
+        for child in list(parent):
+            # matplotlib's rules hold for every element of the page; the root passes on what they say.
+            if child.tag in (f"{{{_SVG}}}style", f"{{{_SVG}}}metadata"):
+                parent.remove(child)
+    own = f"p{hashlib.sha256(ElementTree.tostring(root) + alt_text(picture).encode()).hexdigest()[:12]}"
+    for element in root.iter():
+        _own_ids(element, own)
+    title, text = ElementTree.Element(f"{{{_SVG}}}title"), ElementTree.Element(f"{{{_SVG}}}desc")
+    title.text, text.text = "; ".join(one.title for one in words), alt_text(picture)
+    title.set("id", f"{own}-title")
+    text.set("id", f"{own}-desc")
+    root[:0] = [title, text]
+    root.attrib |= {
+        "role": "img",
+        "aria-labelledby": f"{own}-title {own}-desc",
+        "style": "stroke-linejoin: round; stroke-linecap: butt; max-width: 100%; height: auto",
+    }
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _own_ids(element: ElementTree.Element, own: str) -> None:
+    """Put ``own`` before an element's id and before the ids that it refers to."""
+    for name, value in element.attrib.items():
+        if name == "id":
+            element.set(name, f"{own}-{value}")
+        elif name == f"{{{_LINK}}}href" and value.startswith("#"):
+            element.set(name, f"#{own}-{value[1:]}")
+        elif "url(#" in value:
+            element.set(name, re.sub(r"url\(#", f"url(#{own}-", value))
+
+
+def as_png(picture: Axes | Figure, dpi: int = 300) -> bytes:
+    """A picture as PNG.
+
+    Parameters
+    ----------
+    picture
+        Axes that one of the functions of `dosefind.plots` returned, or their figure.
+    dpi
+        Dots an inch.
+    """
+    return _bytes(picture, "png", {"Software": None}, dpi=whole("dpi", dpi, 20, 1200))
+
+
+def save(picture: Axes | Figure, path: str | Path) -> None:
+    """Write a picture to a file, whole or not at all.
+
+    Parameters
+    ----------
+    picture
+        Axes that one of the functions of `dosefind.plots` returned, or their figure.
+    path
+        The file, which ends in .svg, .png (300 dots an inch) or .pdf; one that is there is written over.
+    """
+    path = Path(path)
+    kinds = {
+        ".svg": lambda: f"{as_svg(picture)}\n".encode(),
+        ".png": lambda: as_png(picture),
+        ".pdf": lambda: _bytes(picture, "pdf", _pdf_words(picture)),
+    }
+    if path.suffix not in kinds:
+        raise InputError(Problem("path", str(path), f"must end in {', '.join(kinds)}"))
+    content = kinds[path.suffix]()
+    write_whole(path.parent, {path.name: partial(_write, content)})
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _pdf_words(picture: Axes | Figure) -> dict[str, Any]:
+    return {
+        "Title": "; ".join(one.title for one in words_of(picture)),
+        "Subject": alt_text(picture),
+        "Creator": None,
+        "Producer": None,
+        "CreationDate": None,
+    }
+
+
+def _bytes(picture: Axes | Figure, kind: str, metadata: dict[str, Any], **options: Any) -> bytes:
+    figure: Any = picture.get_figure(root=True)
+    buffer = io.BytesIO()
+    with settings():
+        figure.savefig(buffer, format=kind, metadata=metadata, facecolor="white", **options)
+    return buffer.getvalue()
