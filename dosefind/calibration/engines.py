@@ -29,7 +29,7 @@ from ..designs import Design
 from ..models import Curve, HierarchicalLogistic
 from ..operating.walk import refuse_endless
 from ..posterior.base import Posterior
-from ..posterior.exact import ExactPosterior, exact_fit
+from ..posterior.exact import ExactPosterior, exact_fit, root
 from ..posterior.hierarchical import HierarchicalFit, HierarchicalPosterior
 from ..posterior.mcmc import LAST_SEED, NutsPosterior, NutsSettings, nuts_fit
 from ..posterior.mixture import MixedQuadrature
@@ -121,7 +121,7 @@ class ByQuadrature(CurveEngine):
     name: ClassVar[str] = "quadrature"
     sources: ClassVar[tuple[str, ...]] = ("posterior.exact", "posterior.mixture", "posterior.quadrature")
     # Draws that the likelihood is ranked among.
-    draws: ClassVar[int] = 400
+    draws: ClassVar[int] = 200
 
     def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> ExactPosterior:
         return ExactPosterior(exact_fit(self.model, ()), n, y)
@@ -290,13 +290,12 @@ def _below(nodes: Nodes, theta: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 def _reaches(nodes: Nodes, at: int, value: float) -> np.ndarray:
     """The coordinate at which a parameter reaches a value, given each node's others; it rises with its own coordinate."""
-    low, high = np.full((2, len(nodes.z)), 35.0) * [[-1], [1]]
-    for _ in range(45):
-        middle = (low + high) / 2
-        z = [middle if one == at else nodes.z[:, one] for one in range(nodes.z.shape[1])]
-        above = np.asarray(nodes.curve.parameters(z)[at]) > value
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return (low + high) / 2
+    others = list(nodes.z.T)
+
+    def beyond(x: np.ndarray) -> np.ndarray:
+        return np.asarray(nodes.curve.parameters([*others[:at], x, *others[at + 1 :]])[at]) - value
+
+    return root(beyond, len(nodes.z))
 
 
 def _seed(rng: np.random.Generator) -> int:
