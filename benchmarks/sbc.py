@@ -38,7 +38,6 @@ DOSES, SKELETON = (1.0, 3.0, 5.0), (0.1, 0.2, 0.3)
 PRIOR = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
 MIXTURE = (PRIOR.model_copy(update={"weight": 3.0}), BivariateNormal(mean=(0.0, 0.3), sd=(1.0, 0.5), correlation=0.4))
 OWN = (BivariateNormal(mean=(-1.0, 0.2), sd=(1.8, 0.8)), BivariateNormal(mean=(-2.0, 0.0), sd=(1.0, 0.6), correlation=0.4))
-TRIALS = (TrialDoses(name="AS", doses=DOSES), TrialDoses(name="DLC", doses=(1.0, 4.0)))
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ class Case:
         return described(self.model, self.layouts, engine=self.engine)
 
 
-def _several(rho: float | str, exnex: Exnex | None) -> HierarchicalLogistic:
+def _several(rho: float | str, exnex: Exnex | None, windows: float) -> HierarchicalLogistic:
     return HierarchicalLogistic(
         pooled="DLT over 28 days after one infusion",
-        trials=TRIALS,
+        trials=(TrialDoses(name="AS", doses=DOSES), TrialDoses(name="DLC", doses=(1.0, 4.0), windows=windows)),
         reference=3.0,
         exchangeable=Exchangeable(mu=PRIOR, tau_scale=(0.6, 0.3), rho=rho),
         exnex=exnex,
@@ -72,13 +71,13 @@ def _cases() -> Iterator[tuple[str, Case]]:
         "logistic": (Logistic(skeleton=SKELETON), by_crm),
         "logistic-uniform": (Logistic(skeleton=SKELETON, uniform=(0.2, 3.0)), by_crm),
         "logistic-2": (Logistic2(doses=DOSES, reference=3.0, prior=PRIOR), by_blrm),
-        "logistic-2-mixture": (Logistic2(doses=DOSES, reference=3.0, prior=MIXTURE), by_blrm),
+        "logistic-2-mixture": (Logistic2(doses=DOSES, reference=3.0, prior=MIXTURE, windows=2.0), by_blrm),
     }
     for engine in ("quadrature", "nuts"):
         for name, (curve, layouts) in curves.items():
             yield f"{name}-{engine}", Case(curve, engine, layouts)
     by_rule = {"fixed": {"AS": fixed, "DLC": (3, 6)}, "3+3": {"AS": ThreePlusThree(), "DLC": ThreePlusThree()}}
-    several = {"ex": _several(0.3, None), "exnex": _several("uniform", Exnex(weight=(0.5, 0.8), prior=OWN))}
+    several = {"ex": _several(0.3, None, 1.0), "exnex": _several("uniform", Exnex(weight=(0.5, 0.8), prior=OWN), 3.0)}
     for name, model in several.items():
         yield f"hierarchical-{name}-nuts", Case(model, "hierarchical-nuts", by_rule)
 

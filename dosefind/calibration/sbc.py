@@ -159,6 +159,7 @@ def _described(
 ) -> Iterator[tuple[str, Any]]:
     yield "engine", kind.name
     yield "model", "\n".join(model.sentences())
+    yield "model_settings", repr(model)
     yield "layouts", {label: _words(layout) for label, layout in layouts.items()}
     yield "settings", vars(settings) if settings else {}
     yield "source", source_hash(kind, model)
