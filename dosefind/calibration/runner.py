@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .._check import Settings
+from .._check import Checked
 from ..posterior.mcmc import NutsSettings
 from ..provenance import sampler_versions, versions, write_whole
 from .engines import Engine, Layout, Model
@@ -164,7 +164,7 @@ def source_hash(kind: type[Engine], model: Model) -> str:
 
     Of this package, the modules that either uses; of a class from elsewhere, its own code where that can be found.
     """
-    classes = [one for top in (kind, type(model)) for one in top.__mro__ if one not in (ABC, *Settings.__mro__)]
+    classes = [one for top in (kind, type(model)) for one in top.__mro__ if one not in (ABC, *Checked.__mro__)]
     inside = [one for one in classes if one.__module__.startswith("dosefind.")]
     modules = {one.__module__.partition(".")[2] for one in inside} | set(kind.sources)
     texts = [(PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8") for name in sorted(modules)]
