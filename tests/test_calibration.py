@@ -18,7 +18,7 @@ from benchmarks.sbc import CASES, SEED, passes, stored
 from dosefind import CRM, InputError, Logistic2, Power, ThreePlusThree, calibrate
 from dosefind.calibration.bands import POINTS, bands, coverage, excess, histogram
 from dosefind.calibration.engines import ByHierarchicalNuts, ByNuts, ByQuadrature, ranked
-from dosefind.calibration.runner import CHUNK, Job, _plain, run, source_hash
+from dosefind.calibration.runner import CHUNK, Job, _plain, closing_processes, run, source_hash
 from dosefind.calibration.sbc import described
 from dosefind.designs import design_from_rule
 from dosefind.posterior.exact import ExactPosterior, exact_fit
@@ -198,7 +198,7 @@ def test_ignored_data_fail_by_the_likelihood_alone(name):
 def test_wrong_draws_fail(name):
     model, layouts = CASES[name].model, CASES[name].layouts
     assert not calibrate(model, layouts, engine=SwappedNuts, n_sets=25).passed.all()
-    ignoring = calibrate(model, layouts, engine=IgnoringNuts, n_sets=50).passed
+    ignoring = calibrate(model, layouts, engine=IgnoringNuts, n_sets=30).passed
     assert not ignoring.sel(quantity="log_likelihood").all()
     assert ignoring.drop_sel(quantity="log_likelihood").all()
 
@@ -285,7 +285,8 @@ def test_processes_give_the_same_bits_although_one_dies(tmp_path):
     job = mortal(tmp_path)
     alone = run(job, 80)
     assert alone.shape == (80, 2, 5)
-    np.testing.assert_array_equal(run(job, 80, workers=2), alone)
+    with closing_processes(2):
+        np.testing.assert_array_equal(run(job, 80, workers=2), alone)
     assert (tmp_path / "died").exists()
 
 

@@ -11,6 +11,7 @@ import ast
 import inspect
 from abc import ABC
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -25,7 +26,7 @@ from ..posterior.mcmc import NutsSettings
 from ..provenance import sampler_versions, versions, write_whole
 from .engines import Engine, Layout, Model
 
-__all__ = ["CHUNK", "Job", "run", "source_hash"]
+__all__ = ["CHUNK", "Job", "closing_processes", "run", "source_hash"]
 
 # Data sets that are handed out, and kept, together: the most that is done again after a kill.
 CHUNK = 25
@@ -96,6 +97,18 @@ def run(
         rows[chunk] = made
         say(chunk[1])
     return np.concatenate([rows[chunk] for chunk in found])
+
+
+@contextmanager
+def closing_processes(workers: Any) -> Iterator[None]:
+    """End the processes of `run` after the block: each model that they compile makes them larger, until joblib replaces them."""
+    try:
+        yield
+    finally:
+        if isinstance(workers, int) and workers > 1:
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor().shutdown(wait=True)
 
 
 def _chunks(n_sets: int) -> list[tuple[int, int]]:

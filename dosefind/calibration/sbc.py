@@ -15,7 +15,7 @@ from ..posterior.mcmc import LAST_SEED, NutsSettings
 from ..provenance import sampler_versions, versions
 from .bands import POINTS, bands, excess, histogram
 from .engines import ENGINES, Engine, Layout, Model, checked_layout
-from .runner import Job, run, source_hash
+from .runner import Job, closing_processes, run, source_hash
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,7 +103,8 @@ def calibrate(
 
     folder = None if cache is None else Path(cache)
     jobs = [Job(kind, model, settings, label, layout, seed) for label, layout in checked.items()]
-    rows = np.array([run(job, n_sets, workers, folder, say) for job in jobs])
+    with closing_processes(workers):
+        rows = np.array([run(job, n_sets, workers, folder, say) for job in jobs])
     names = kind(model, settings).quantities
     made = {
         name: value if isinstance(value, str) else json.dumps(value) for name, value in _described(kind, model, checked, settings)
