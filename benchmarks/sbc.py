@@ -52,10 +52,13 @@ class Case:
         return described(self.model, self.layouts, engine=self.engine)
 
 
-def _several(rho: float | str, exnex: Exnex | None, windows: float) -> HierarchicalLogistic:
+def _several(rho: float | str, exnex: Exnex | None, infusions: int) -> HierarchicalLogistic:
     return HierarchicalLogistic(
         pooled="DLT over 28 days after one infusion",
-        trials=(TrialDoses(name="AS", doses=DOSES), TrialDoses(name="DLC", doses=(1.0, 4.0), windows=windows)),
+        trials=(
+            TrialDoses(name="AS", doses=DOSES),
+            TrialDoses(name="DLC", doses=(1.0, 4.0), infusions=infusions, windows=infusions),
+        ),
         reference=3.0,
         exchangeable=Exchangeable(mu=PRIOR, tau_scale=(0.6, 0.3), rho=rho),
         exnex=exnex,
@@ -77,7 +80,7 @@ def _cases() -> Iterator[tuple[str, Case]]:
         for name, (curve, layouts) in curves.items():
             yield f"{name}-{engine}", Case(curve, engine, layouts)
     by_rule = {"fixed": {"AS": fixed, "DLC": (3, 6)}, "3+3": {"AS": ThreePlusThree(), "DLC": ThreePlusThree()}}
-    several = {"ex": _several(0.3, None, 1.0), "exnex": _several("uniform", Exnex(weight=(0.5, 0.8), prior=OWN), 3.0)}
+    several = {"ex": _several(0.3, None, 1), "exnex": _several("uniform", Exnex(weight=(0.5, 0.8), prior=OWN), 3)}
     for name, model in several.items():
         yield f"hierarchical-{name}-nuts", Case(model, "hierarchical-nuts", by_rule)
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,7 +29,7 @@ from ..models import Curve, HierarchicalLogistic
 from ..operating.walk import refuse_endless
 from ..posterior.base import Posterior
 from ..posterior.exact import ExactPosterior, exact_fit, root
-from ..posterior.hierarchical import HierarchicalFit, HierarchicalPosterior
+from ..posterior.hierarchical import SETTINGS, HierarchicalPosterior, hierarchical_fit
 from ..posterior.mcmc import LAST_SEED, NutsPosterior, NutsSettings, nuts_fit
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import Nodes, below_weights
@@ -158,7 +157,7 @@ class ByHierarchicalNuts(Engine):
 
     name: ClassVar[str] = "hierarchical-nuts"
     sources: ClassVar[tuple[str, ...]] = ("models.base", "models.logistic2", "posterior.mcmc", "posterior.hierarchical")
-    settings_by_default: ClassVar[NutsSettings | None] = NutsSettings(chains=2, draws=500, tune=500, target_accept=0.95)
+    settings_by_default: ClassVar[NutsSettings | None] = replace(SETTINGS, chains=2, draws=500)
     takes: ClassVar[type] = HierarchicalLogistic
 
     def __init__(self, model: HierarchicalLogistic, settings: NutsSettings | None = None) -> None:
@@ -194,7 +193,7 @@ class ByHierarchicalNuts(Engine):
 
     def posterior(self, data: Mapping[str, Any], rng: np.random.Generator) -> HierarchicalPosterior:
         """The posterior that is checked."""
-        return HierarchicalPosterior(_hierarchical_fit(self.model, self.settings), data, _seed(rng))
+        return HierarchicalPosterior(hierarchical_fit(self.model, self.settings or SETTINGS), data, _seed(rng), self.model)
 
     def pit(self, truth: Mapping[str, np.ndarray], data: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
         found = self.posterior(data, rng)
@@ -300,12 +299,6 @@ def _reaches(nodes: Nodes, at: int, value: float) -> np.ndarray:
 
 def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(LAST_SEED, endpoint=True))
-
-
-@lru_cache(maxsize=4)
-def _hierarchical_fit(model: HierarchicalLogistic, settings: NutsSettings | None) -> HierarchicalFit:
-    """A fit that is kept, as compiling takes so much longer than sampling."""
-    return HierarchicalFit(model, settings)
 
 
 def checked_layout(model: Model, layout: Any, where: str) -> Any:
