@@ -27,6 +27,7 @@ _HOMES = {
     "States": "trial",
     "ThreePlusThree": "designs",
     "analyze": "tasks",
+    "calibrate": "calibration.sbc",
     "compare": "tasks",
     "decide": "tasks",
     "decision_table": "tasks",

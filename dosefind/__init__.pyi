@@ -1,5 +1,6 @@
 from . import plots as plots
 from ._check import InputError as InputError
+from .calibration.sbc import calibrate as calibrate
 from .config import load_protocol as load_protocol
 from .designs import BLRM as BLRM
 from .designs import BOIN as BOIN

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # What the named tests read, besides the package itself.
-COPIED = ("dosefind", "tests", "configs", "pyproject.toml", "README.md", "ARCHITECTURE.md")
+COPIED = ("dosefind", "tests", "benchmarks", "configs", "pyproject.toml", "README.md", "ARCHITECTURE.md")
 WORKERS = 2
 # A test takes seconds; a fault that makes it run on counts as not caught.
 SECONDS = 120
@@ -1990,6 +1990,91 @@ FAULTS = (
         "np.concatenate([super()._watched, self._shared], axis=-1)",
         "super()._watched",
         "test_hierarchical.py::test_what_is_shared_is_watched",
+    ),
+    # Calibration
+    Fault(
+        "calibration: bands of each point alone",
+        "calibration/bands.py",
+        "least, most = _tails(n_sets, low)",
+        "least, most = _tails(n_sets, np.log(level))",
+        "test_calibration.py::test_band_is_left_as_often_as_it_says",
+    ),
+    Fault(
+        "calibration: draws not thinned",
+        "calibration/engines.py",
+        "MOST_DRAWS, SHARE_OF_ESS = 200, 0.5",
+        "MOST_DRAWS, SHARE_OF_ESS = 200, 50.0",
+        "test_calibration.py::test_ranks_among_draws_that_hang_together_are_uniform",
+    ),
+    Fault(
+        "calibration: ties count as below",
+        "calibration/engines.py",
+        "below + rng.random(len(truth)) * (ties + 1)",
+        "below + ties + rng.random(len(truth))",
+        "test_calibration.py::test_ties_are_placed_at_random",
+    ),
+    Fault(
+        "calibration: the likelihood not compared",
+        "calibration/engines.py",
+        "[theta, log_p - log_q, likelihood]",
+        "[theta, log_p - log_q, 0 * likelihood]",
+        "test_calibration.py::test_ignored_data_fail_by_the_likelihood_alone[power-quadrature]",
+    ),
+    Fault(
+        "calibration: another grid's step in the second parameter",
+        "calibration/engines.py",
+        "step = float(np.diff(np.unique(line)).min())",
+        "step = nodes.step / 4",
+        "test_calibration.py::test_pit_values_against_a_plain_sum",
+    ),
+    Fault(
+        "calibration: data of another dose",
+        "calibration/engines.py",
+        "rng.binomial(n, p)",
+        "rng.binomial(n, p[::-1])",
+        "test_calibration.py::test_data_follow_the_layout",
+    ),
+    Fault(
+        "calibration: the seed without effect",
+        "calibration/engines.py",
+        "np.random.default_rng((seed, index, stream,",
+        "np.random.default_rng((0, index, stream,",
+        "test_calibration.py::test_results_do_not_depend_on_what_else_is_run",
+    ),
+    Fault(
+        "calibration: level not shared among quantities",
+        "calibration/sbc.py",
+        "each = level / (len(labels) * len(names))",
+        "each = level",
+        "test_calibration.py::test_result_is_labelled_and_stamped",
+    ),
+    Fault(
+        "calibration: nothing found again",
+        "calibration/runner.py",
+        "    if folder is None:\n        return None\n    try:",
+        "    if True:\n        return None\n    try:",
+        "test_calibration.py::test_a_killed_run_goes_on",
+    ),
+    Fault(
+        "calibration: seeds share what is kept",
+        "calibration/runner.py",
+        "self.label, self.layout, self.seed\n",
+        "self.label, self.layout\n",
+        "test_calibration.py::test_a_killed_run_goes_on",
+    ),
+    Fault(
+        "calibration: a process that died ends the run",
+        "calibration/runner.py",
+        "if attempt == PATIENCE:",
+        "if attempt < PATIENCE:",
+        "test_calibration.py::test_processes_give_the_same_bits_although_one_dies",
+    ),
+    Fault(
+        "calibration: docstrings in the hash",
+        "calibration/runner.py",
+        'fields["body"] = node.body[1:]',
+        'fields["body"] = node.body',
+        "test_calibration.py::test_hash_sees_code_and_not_prose",
     ),
     # Files
     Fault(

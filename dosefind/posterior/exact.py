@@ -14,7 +14,7 @@ from .base import Figure, Posterior
 from .mixture import MixedQuadrature
 from .quadrature import Nodes, below_weights, settled_at
 
-__all__ = ["REPORTED", "ExactFit", "ExactPosterior", "exact_fit"]
+__all__ = ["REPORTED", "ExactFit", "ExactPosterior", "exact_fit", "root"]
 
 # Largest error of a reported figure.
 REPORTED = 1e-9
@@ -125,7 +125,7 @@ class ExactPosterior(Posterior):
         def missing(x: np.ndarray, more: int = 0) -> np.ndarray:
             return self._chance(lambda nodes: chance(nodes, x), more) - wanted
 
-        found = _root(missing, len(wanted))
+        found = root(missing, len(wanted))
         inside = np.abs(found) < FAR
         slope = np.maximum((missing(found + _APART) - missing(found - _APART)) / (2 * _APART), 1e-9)
         error = 0.0
@@ -173,7 +173,7 @@ class ExactPosterior(Posterior):
         return np.asarray(total)
 
 
-def _root(function: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
+def root(function: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
     """Roots of so many rising functions, by regula falsi in its Illinois form; -+FAR where there is no root between these."""
     low, high = np.full(count, -FAR), np.full(count, FAR)
     at_low, at_high = function(low), function(high)

@@ -1,0 +1,1 @@
+"""Simulation-based calibration: is each posterior that of its model?"""

@@ -1,0 +1,331 @@
+"""One simulated data set at a time: parameters from the prior, data from the parameters, and where the posterior has the former.
+
+If a posterior is that of its model, the share of it that lies below what the data were made of is uniform between 0 and 1, for
+every quantity: its PIT value. Quadrature integrates it; of draws, thinned until they are nearly independent, it is the rank,
+placed at random within its step and among ties. The likelihood is one of the quantities because without it a posterior that
+ignores the data, the prior, would pass.
+
+How patients were assigned to doses does not matter, as a posterior depends on the data alone: a layout is a number of patients
+for each dose, or a design that chooses as the data come in.
+
+To check another engine, derive from `Engine`.
+
+References: Talts, Betancourt, Simpson, Vehtari and Gelman (2018), arXiv:1804.06788; Modrák, Moon, Kim, Bürkner, Huurre,
+Faltejsková, Gelman and Vehtari (2023), Bayesian Analysis, doi:10.1214/23-BA1404.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._check import InputError, Problem, counts, of_type, one_of
+from ..designs import Design
+from ..models import Curve, HierarchicalLogistic
+from ..operating.walk import refuse_endless
+from ..posterior.base import Posterior
+from ..posterior.exact import ExactPosterior, exact_fit, root
+from ..posterior.hierarchical import SETTINGS, HierarchicalPosterior, hierarchical_fit
+from ..posterior.mcmc import LAST_SEED, NutsPosterior, NutsSettings, nuts_fit
+from ..posterior.mixture import MixedQuadrature
+from ..posterior.quadrature import Nodes, below_weights
+from ..trial import COUNT, States
+
+__all__ = ["ENGINES", "ByHierarchicalNuts", "ByNuts", "ByQuadrature", "Engine", "Layout", "Model", "checked_layout", "ranked"]
+
+Layout = Design | Sequence[int] | Mapping[str, "Design | Sequence[int]"]
+"""Patients for each dose, or a design that assigns them; of a hierarchical model one such for each trial, by name."""
+Model = Curve | HierarchicalLogistic
+
+ALL_DRAWS = 10**9
+# Largest error of a PIT value by quadrature, far below what any number of data sets can show.
+EXACT = 1e-6
+# Draws that a rank is among: at most so many, and no more than this share of the effective sample size. Independent draws of
+# that number place a value to a hundredth, which is the grid on which ranks are looked at.
+MOST_DRAWS, SHARE_OF_ESS = 200, 0.5
+
+
+class Engine(ABC):
+    """A model and the engine whose posteriors of it are checked.
+
+    Parameters
+    ----------
+    model
+        The model with its priors.
+    settings
+        How draws are made; none for quadrature.
+
+    Attributes
+    ----------
+    quantities
+        Names of what is compared.
+    """
+
+    name: ClassVar[str]
+    # Modules of the package, besides the model's own classes and this one, that a result depends on.
+    sources: ClassVar[tuple[str, ...]]
+    settings_by_default: ClassVar[NutsSettings | None] = None
+    takes: ClassVar[type] = Curve
+
+    def __init__(self, model: Any, settings: NutsSettings | None = None) -> None:
+        self.model, self.settings = model, settings or self.settings_by_default
+
+    quantities: tuple[str, ...]
+
+    def one(self, layout: Layout, label: str, seed: int, index: int) -> np.ndarray:
+        """PIT value of each quantity in one simulated data set, and its resolution, ``(2, quantities)``.
+
+        A pure function of the settings and its arguments.
+        """
+        rng, own = (np.random.default_rng((seed, index, stream, *label.encode())) for stream in (0, 1))
+        truth, data = self.simulated(layout, rng)
+        return self.pit(truth, data, own)
+
+    @abstractmethod
+    def simulated(self, layout: Layout, rng: np.random.Generator) -> tuple[Any, Any]:
+        """Parameters drawn from the prior, and a data set that they make."""
+
+    @abstractmethod
+    def pit(self, truth: Any, data: Any, rng: np.random.Generator) -> np.ndarray:
+        """PIT value of each quantity, and its numerical error or the step of its rank, ``(2, quantities)``."""
+
+
+class CurveEngine(Engine):
+    """What engines for the posterior of one curve share."""
+
+    def __init__(self, model: Curve, settings: NutsSettings | None = None) -> None:
+        super().__init__(model, settings)
+        doses = tuple(f"p_{level}" for level in range(1, model.n_doses + 1))
+        self.quantities = (*model.parameter_names, *doses, "log_likelihood")
+
+    def simulated(self, layout: Any, rng: np.random.Generator) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        weights, curves = zip(*self.model.components, strict=True)
+        curve = curves[rng.choice(len(curves), p=weights)]
+        theta = np.array(curve.parameters(tuple(rng.normal(size=curve.n_parameters))))
+        p = np.exp(self.model.log_terms(theta, self.model.coordinates)[0])
+        return theta, treated(layout, p, rng)
+
+    @abstractmethod
+    def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Posterior:
+        """The posterior that is checked."""
+
+
+class ByQuadrature(CurveEngine):
+    """Quadrature: PIT values are integrals, except that of the likelihood, which is its rank among deterministic draws."""
+
+    name: ClassVar[str] = "quadrature"
+    sources: ClassVar[tuple[str, ...]] = ("posterior.exact", "posterior.mixture", "posterior.quadrature")
+    # Draws that the likelihood is ranked among.
+    draws: ClassVar[int] = 200
+
+    def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> ExactPosterior:
+        return ExactPosterior(exact_fit(self.model, ()), n, y)
+
+    def pit(self, truth: np.ndarray, data: Any, rng: np.random.Generator) -> np.ndarray:
+        n, y = data
+        found = self.posterior(n, y, rng)
+        p = np.exp(self.model.log_terms(truth, self.model.coordinates)[0])
+        integral = MixedQuadrature(found.curve, lambda nodes: _below(nodes, truth, p))
+        below, error, _ = integral.expect(found.n[None], found.y[None], EXACT)
+        likelihood = _quantities(self.model, found.draws(self.draws), n, y)[0, :, -1:]
+        rank = _placed(likelihood, _quantities(self.model, truth, n, y)[-1:], rng)
+        return np.array([[*below[0].clip(0, 1), *rank], [*error[0], 1 / (self.draws + 1)]])
+
+
+class ByNuts(CurveEngine):
+    """NUTS: PIT values are ranks among thinned draws."""
+
+    name: ClassVar[str] = "nuts"
+    sources: ClassVar[tuple[str, ...]] = ("posterior.mcmc",)
+    settings_by_default: ClassVar[NutsSettings | None] = NutsSettings(chains=2, draws=500, tune=500)
+
+    def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Posterior:
+        return NutsPosterior(nuts_fit(self.model, self.settings or NutsSettings()), n, y, _seed(rng))
+
+    def pit(self, truth: np.ndarray, data: Any, rng: np.random.Generator) -> np.ndarray:
+        n, y = data
+        draws = self.posterior(n, y, rng).draws(ALL_DRAWS)
+        return ranked(_quantities(self.model, draws, n, y), _quantities(self.model, truth, n, y), rng)
+
+
+class ByHierarchicalNuts(Engine):
+    """NUTS over several trials, with what they share, who is exchangeable, and a trial not yet started."""
+
+    name: ClassVar[str] = "hierarchical-nuts"
+    sources: ClassVar[tuple[str, ...]] = ("models.base", "models.logistic2", "posterior.mcmc", "posterior.hierarchical")
+    settings_by_default: ClassVar[NutsSettings | None] = replace(SETTINGS, chains=2, draws=500)
+    takes: ClassVar[type] = HierarchicalLogistic
+
+    def __init__(self, model: HierarchicalLogistic, settings: NutsSettings | None = None) -> None:
+        super().__init__(model, settings)
+        self.rho_is_free = model.exchangeable.rho == "uniform"
+        # Of which trials the data can say whether they are exchangeable.
+        self.undecided = np.flatnonzero((model.weights > 0) & (model.weights < 1))
+        pair = ("log_alpha", "log_beta")
+        names = [f"{shared}_{one}" for shared in ("mu", "tau") for one in pair] + ["rho"] * self.rho_is_free
+        for trial in model.trials:
+            names += [f"{trial.name}: {one}" for one in (*pair, *(f"p_{level}" for level in range(1, len(trial.doses) + 1)))]
+        names += [f"{model.trials[at].name}: exchangeable" for at in self.undecided]
+        self.quantities = (*names, *(f"new trial: {one}" for one in pair), "log_likelihood")
+
+    def simulated(self, layout: Any, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        # Written from the model's definition, not with the functions of which the sampled model is made.
+        model, spread = self.model, self.model.exchangeable
+        mu = rng.multivariate_normal(spread.mu.mean, spread.mu.factor @ spread.mu.factor.T)
+        tau = np.abs(rng.normal(scale=spread.tau_scale))
+        rho = rng.uniform(-1, 1) if self.rho_is_free else spread.rho
+        between = np.outer(tau, tau) * [[1, rho], [rho, 1]]
+        theta = rng.multivariate_normal(mu, between, size=len(model.trials) + 1)
+        exchangeable = rng.random(len(model.trials)) < model.weights
+        for at, own in enumerate(model.own_priors):
+            alone = rng.multivariate_normal(own.mean, own.factor @ own.factor.T)
+            theta[at] = theta[at] if exchangeable[at] else alone
+        data = {}
+        for at, trial in enumerate(model.trials):
+            curve = model.curve(at)
+            data[trial.name] = treated(layout[trial.name], np.exp(curve.log_terms(theta[at], curve.coordinates)[0]), rng)
+        truth = {"mu": mu, "tau": tau, "rho": np.array(rho), "theta": theta[:-1], "new": theta[-1], "exchangeable": exchangeable}
+        return truth, data
+
+    def posterior(self, data: Mapping[str, Any], rng: np.random.Generator) -> HierarchicalPosterior:
+        """The posterior that is checked."""
+        return HierarchicalPosterior(hierarchical_fit(self.model, self.settings or SETTINGS), data, _seed(rng), self.model)
+
+    def pit(self, truth: Mapping[str, np.ndarray], data: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+        found = self.posterior(data, rng)
+        drawn = {
+            "mu": found.mu,
+            "tau": found.tau,
+            "rho": found.rho,
+            "theta": np.stack([trial.draws(ALL_DRAWS) for trial in found.trials.values()], axis=2),
+            "new": found.new_trial(self.model.trials[0].doses).draws(ALL_DRAWS),
+            "exchangeable": rng.random(found.p_ex.shape) < found.p_ex,
+        }
+        return ranked(self._quantities(drawn, data), self._quantities(truth, data), rng)
+
+    def _quantities(self, of: Mapping[str, np.ndarray], data: Mapping[str, Any]) -> np.ndarray:
+        """What is compared, ``(..., quantities)``, of draws or of the truth."""
+        trials = [_quantities(self.model.curve(at), of["theta"][..., at, :], *pair) for at, pair in enumerate(data.values())]
+        shared = [of["mu"], of["tau"], *([of["rho"][..., None]] if self.rho_is_free else [])]
+        likelihood = sum(trial[..., -1:] for trial in trials)
+        parts = [*shared, *(trial[..., :-1] for trial in trials), of["exchangeable"][..., self.undecided], of["new"], likelihood]
+        return np.concatenate(parts, axis=-1)
+
+
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (ByQuadrature, ByNuts, ByHierarchicalNuts)}
+
+
+def treated(layout: Any, p: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Patients and DLTs of one trial whose doses have these DLT probabilities, each ``(doses,)``."""
+    if not isinstance(layout, Design):
+        n = np.asarray(layout)
+        return n, rng.binomial(n, p)
+    state = States.before_first(len(p), (0,) * layout.n_memory)
+    while True:
+        decision = layout.decide(state)
+        if decision.dose[0] < 0:
+            return state.n[0].astype(int), state.y[0].astype(int)
+        dose, size = decision.dose.astype(COUNT), decision.size.astype(COUNT)
+        dlts = rng.binomial(size, p[dose]).astype(COUNT)
+        state = replace(state, memory=decision.memory).follow(slice(None), dose, size, dlts)
+
+
+def ranked(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """PIT value of each quantity among thinned draws, and the step of its rank, ``(2, quantities)``.
+
+    Parameters
+    ----------
+    draws
+        Draws of each quantity, ``(chains, draws, quantities)``.
+    truth
+        What the data were made of, ``(quantities,)``.
+    rng
+        Where in its step, and among draws that equal it, a value is placed.
+    """
+    from arviz import ess  # pyright: ignore[reportPrivateImportUsage]
+
+    chains, length, _ = draws.shape
+    # Ties of a quantity with itself, as of a likelihood without data, have no effective sample size.
+    varies = np.ptp(draws, axis=(0, 1)) > 0
+    sizes = [ess(draws[..., varies], method="bulk"), ess(draws[..., varies], method="tail", prob=(0.05, 0.95))]
+    # Where it is not a number the chains are stuck.
+    size = min([float(chains * length), *np.nan_to_num(sizes, nan=1.0).ravel()])
+    kept = max(1, int(min(MOST_DRAWS, SHARE_OF_ESS * size) / chains))
+    thinned = draws[:, np.arange(kept) * length // kept]
+    placed = _placed(thinned.reshape(chains * kept, -1), truth, rng)
+    return np.stack([placed, np.full(len(placed), 1 / (chains * kept + 1))])
+
+
+def _placed(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Where between 0 and 1 a value lies among draws ``(draws, quantities)``: in its step, and among ties, at random."""
+    below, ties = (draws < truth).sum(axis=0), (draws == truth).sum(axis=0)
+    return (below + rng.random(len(truth)) * (ties + 1)) / (len(draws) + 1)
+
+
+def _quantities(curve: Curve, theta: np.ndarray, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Parameters, logits of the DLT probabilities and log-likelihood at parameters ``(..., parameters)``.
+
+    A logit has the same rank as its probability, and does not stop at 1.
+    """
+    log_p, log_q = curve.log_terms(tuple(np.moveaxis(theta, -1, 0)[..., None]), curve.coordinates)
+    likelihood = (y * log_p + (n - y) * log_q).sum(axis=-1, keepdims=True)
+    return np.concatenate([theta, log_p - log_q, likelihood], axis=-1)
+
+
+def _below(nodes: Nodes, theta: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Weights ``(nodes, parameters + doses)`` whose expectation is the probability of lying below these."""
+    columns = []
+    for at, value in enumerate(theta):
+        line = nodes.z[:, at]
+        step = float(np.diff(np.unique(line)).min())
+        columns.append(below_weights(line, step, _reaches(nodes, at, value)))
+    doses = [nodes.below(rate, nodes.curve.coordinates[[dose]])[:, 0] for dose, rate in enumerate(p)]
+    return np.column_stack([*columns, *doses])
+
+
+def _reaches(nodes: Nodes, at: int, value: float) -> np.ndarray:
+    """The coordinate at which a parameter reaches a value, given each node's others; it rises with its own coordinate."""
+    others = list(nodes.z.T)
+
+    def beyond(x: np.ndarray) -> np.ndarray:
+        return np.asarray(nodes.curve.parameters([*others[:at], x, *others[at + 1 :]])[at]) - value
+
+    return root(beyond, len(nodes.z))
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(LAST_SEED, endpoint=True))
+
+
+def checked_layout(model: Model, layout: Any, where: str) -> Any:
+    """The layout, if it is one of this model; patients as a tuple of whole numbers, of several trials in the model's order."""
+    if isinstance(model, HierarchicalLogistic):
+        of_type(where, layout, Mapping, "patients or a design for each trial, by name")
+        for name in layout:
+            one_of(f"trial of {where}", name, model.names)
+        missing = [name for name in model.names if name not in layout]
+        if missing:
+            raise InputError(Problem(where, list(layout), f"has nothing for the trial {missing[0]!r}"))
+        return {trial.name: _one_layout(layout[trial.name], len(trial.doses), f"{where}.{trial.name}") for trial in model.trials}
+    return _one_layout(layout, model.n_doses, where)
+
+
+def _one_layout(layout: Any, n_doses: int, where: str) -> Any:
+    if not isinstance(layout, Design):
+        try:
+            n, _ = counts(layout, np.zeros(n_doses, int), n_doses)
+        except InputError:
+            allowed = f"must be a design, or {n_doses} whole numbers of patients of at least 0, one a dose"
+            raise InputError(Problem(where, layout, allowed)) from None
+        return tuple(n.tolist())
+    if layout.known_doses not in (None, n_doses):
+        raise InputError(Problem(where, layout.title, f"is a design for {layout.known_doses} doses, the model has {n_doses}"))
+    design = layout.with_settings(n_doses=n_doses)
+    refuse_endless(design, States.before_first(n_doses, (0,) * design.n_memory))
+    # Its settings alone, without the grids that a design keeps: they would be sent to each process with each chunk.
+    settings = {name: getattr(design, name) for name in type(design).model_fields}
+    return type(design).model_construct(design.model_fields_set, **settings)

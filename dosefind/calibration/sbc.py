@@ -1,0 +1,200 @@
+"""Simulation-based calibration of a model: run it, compare with what is uniform, label the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._check import InputError, Problem, of_type, one_of, probability, whole
+from ..models import Curve, HierarchicalLogistic
+from ..posterior.mcmc import LAST_SEED, NutsSettings
+from ..provenance import sampler_versions, versions
+from .bands import POINTS, bands, excess, histogram
+from .engines import ENGINES, Engine, Layout, Model, checked_layout
+from .runner import Job, closing_processes, run, source_hash
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from distributed import Client
+
+__all__ = ["calibrate", "described", "summarised"]
+
+
+def calibrate(
+    model: Model,
+    layouts: Mapping[str, Layout],
+    *,
+    engine: str | type[Engine] | None = None,
+    n_sets: int = 200,
+    seed: int = 1,
+    level: float = 0.01,
+    settings: NutsSettings | None = None,
+    workers: int | Client = 1,
+    cache: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Simulation-based calibration: is the posterior of an engine that of the model?
+
+    Parameters are drawn from the prior, data from the parameters, and the engine says where in its posterior the parameters lie:
+    a number that is uniform between 0 and 1, for every quantity, if the posterior is right. Its distribution function over many
+    data sets is held against simultaneous bands.
+
+    Parameters
+    ----------
+    model
+        A dose-toxicity curve with its prior, or a hierarchical model.
+    layouts
+        How patients are assigned to doses, each under a name of your own: patients for each dose, or a design. For a hierarchical
+        model each is a table of such, a trial's name to its own.
+    engine
+        "quadrature" or "nuts" for a curve, "hierarchical-nuts" for a hierarchical model, or a class derived from
+        `dosefind.calibration.engines.Engine`; by default quadrature where there is a choice.
+    n_sets
+        Data sets of each layout.
+    seed
+        Seed. The same seed gives each engine of a model the same data sets.
+    level
+        Probability that a right posterior is found wrong, for all quantities and layouts together (Bonferroni).
+    settings
+        How draws are made, of NUTS.
+    workers
+        Processes, or a Dask client; the result does not depend on it.
+    cache
+        Folder in which what is done is kept: a run that was interrupted goes on from there.
+    progress
+        Called with the number of data sets done and of all.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``pit`` (layout, set, quantity), where the truth lies in the posterior, and ``resolution``, the numerical error of that or
+        the step of its rank; ``ecdf`` (layout, quantity, at), the distribution function of the former, with its band ``lower``,
+        ``upper`` (at); ``excess`` (layout, quantity), how far it leaves the band, and ``passed``, that it does not.
+
+    Raises
+    ------
+    InputError
+        If the engine does not take the model, or a layout is not one of the model's.
+
+    Examples
+    --------
+    >>> from dosefind import Power
+    >>> found = calibrate(Power(skeleton=(0.1, 0.3)), {"three each": (3, 3)}, n_sets=50)
+    >>> found.passed.sel(layout="three each").to_series().to_dict()
+    {'b': True, 'p_1': True, 'p_2': True, 'log_likelihood': True}
+    """
+    whole("n_sets", n_sets, 20)
+    whole("seed", seed, 0, LAST_SEED)
+    probability("level", level)
+    if not hasattr(workers, "submit"):
+        whole("workers", workers, 1, 1000)
+    kind, checked, settings = _checked(model, layouts, engine, settings)
+    done = 0
+
+    def say(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, n_sets * len(checked))
+
+    folder = None if cache is None else Path(cache)
+    jobs = [Job(kind, model, settings, label, layout, seed) for label, layout in checked.items()]
+    with closing_processes(workers):
+        rows = np.array([run(job, n_sets, workers, folder, say) for job in jobs])
+    names = kind(model, settings).quantities
+    made = {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in _described(kind, model, checked, settings)
+    }
+    stamp = {"n_sets": n_sets, "seed": seed, "level": level, **made}
+    return summarised(rows, list(checked), list(names), level).assign_attrs(stamp)
+
+
+def described(
+    model: Model, layouts: Mapping[str, Layout], *, engine: str | type[Engine] | None = None, settings: NutsSettings | None = None
+) -> dict[str, Any]:
+    """What a result of `calibrate` is of, besides seed and number of sets: it holds as long as none of this changes but versions.
+
+    Parameters
+    ----------
+    model, layouts, engine, settings
+        As for `calibrate`.
+    """
+    kind, checked, settings = _checked(model, layouts, engine, settings)
+    return dict(_described(kind, model, checked, settings))
+
+
+def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: float) -> xr.Dataset:
+    """The labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
+    import xarray as xr
+
+    pit, n_sets = rows[:, :, 0], rows.shape[1]
+    each = level / (len(labels) * len(names))
+    counted = histogram(np.swapaxes(pit, 1, 2))
+    beyond, (lower, upper) = excess(counted, each), bands(n_sets, each)
+    data = {
+        "pit": (("layout", "set", "quantity"), pit, "share of the posterior below what the data were made of"),
+        "resolution": (("layout", "set", "quantity"), rows[:, :, 1], "numerical error of the PIT value, or the step of its rank"),
+        "ecdf": (
+            ("layout", "quantity", "at"),
+            counted.cumsum(axis=-1)[..., :-1] / n_sets,
+            "share of the data sets whose PIT value lies below",
+        ),
+        "lower": (("at",), lower, f"lower band of the distribution function, left with probability {each:.2g} a quantity"),
+        "upper": (("at",), upper, "upper band"),
+        "excess": (("layout", "quantity"), beyond, "how far the distribution function leaves its band; negative: the room left"),
+        "passed": (("layout", "quantity"), beyond <= 0, "the distribution function stays within its band"),
+    }
+    return xr.Dataset(
+        {name: (dims, values, {"definition": words}) for name, (dims, values, words) in data.items()},
+        coords={"layout": labels, "set": np.arange(n_sets), "quantity": names, "at": np.arange(1, POINTS) / POINTS},
+        attrs={"method": "simulation-based calibration"},
+    )
+
+
+def _described(
+    kind: type[Engine], model: Model, layouts: Mapping[str, Any], settings: NutsSettings | None
+) -> Iterator[tuple[str, Any]]:
+    yield "engine", kind.name
+    yield "model", "\n".join(model.sentences())
+    yield "model_settings", repr(model)
+    yield "layouts", {label: _words(layout) for label, layout in layouts.items()}
+    yield "settings", vars(settings) if settings else {}
+    yield "source", source_hash(kind, model)
+    yield "versions", versions() | (sampler_versions() if settings else {})
+
+
+def _checked(model: Any, layouts: Any, engine: Any, settings: Any) -> tuple[type[Engine], dict[str, Any], NutsSettings | None]:
+    """Engine, layouts and settings of a model, if they are."""
+    kind = _kind(model, engine)
+    if settings is not None:
+        of_type("settings", settings, NutsSettings, "from dosefind.posterior.mcmc")
+        if kind.settings_by_default is None:
+            raise InputError(Problem("settings", settings, f"have no effect with the engine {kind.name!r}"))
+    of_type("layouts", layouts, Mapping, "a name to patients for each dose or a design")
+    if not layouts:
+        raise InputError(Problem("layouts", {}, "must have at least one entry"))
+    checked = {label: checked_layout(model, layout, f"layouts.{label}") for label, layout in layouts.items()}
+    return kind, checked, settings or kind.settings_by_default
+
+
+def _kind(model: Any, engine: Any) -> type[Engine]:
+    if not isinstance(model, Curve | HierarchicalLogistic):
+        raise InputError(Problem("model", model, "must be a dose-toxicity curve, such as Power(...), or a HierarchicalLogistic"))
+    if isinstance(engine, type) and issubclass(engine, Engine):
+        kind = engine
+    else:
+        fitting = [name for name, one in ENGINES.items() if isinstance(model, one.takes)]
+        kind = ENGINES[one_of("engine", fitting[0] if engine is None else engine, fitting)]
+    of_type("model", model, kind.takes, f"the engine {kind.name!r} takes no other")
+    return kind
+
+
+def _words(layout: Any) -> Any:
+    """A layout as a file shows it: patients for each dose, or the rules of a design."""
+    if isinstance(layout, Mapping):
+        return {name: _words(one) for name, one in layout.items()}
+    return list(layout) if isinstance(layout, tuple) else [layout.title, *layout.rules()]
