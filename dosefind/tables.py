@@ -149,7 +149,8 @@ def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
     out = _table()
     for name in table.columns:
         text = str(table[name].dtype) in ("object", "str")
-        out.add_column(str(name), justify="left" if text else "right")
+        # Headings of several words are folded, as those of scenarios over their probabilities.
+        out.add_column("\n".join(textwrap.wrap(str(name), 8, break_long_words=False)), justify="left" if text else "right")
     for row in table.itertuples(index=False):
         out.add_row(*(_cell(value) for value in row))
     return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), out)
@@ -543,5 +544,5 @@ def _table() -> Table:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
     return "never" if str(value) == "<NA>" else str(value)

@@ -197,8 +197,8 @@ FAULTS = (
     Fault(
         "borrowing: what is assumed of it shown though nothing is borrowed",
         "tasks/stamps.py",
-        "if protocol.borrowing and not borrows:",
-        "if not borrows and False:",
+        'idle = {"borrowing": not borrows, ',
+        'idle = {"borrowing": False, ',
         "test_borrowing.py::test_without_borrowing_nothing_is_said_of_it",
     ),
     # Rules that designs share

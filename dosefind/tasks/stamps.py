@@ -38,14 +38,16 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
-    borrowing, of a result that ``borrows`` nothing. The rules of conduct have no effect but on a result that ``conducts`` a trial.
+    borrowing, of a result that ``borrows`` nothing, and of who counts, of one that does not ``conduct`` a trial.
     """
     built = {name: made for name, made in build_designs(protocol).items() if design in (None, name)}
     assumed = [a for a in _assumed(protocol, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
     unused = [] if conducts else _without_effect(protocol)
     if protocol.borrowing and not borrows:
-        assumed = [a for a in assumed if a.key.split(".")[0] != "borrowing"]
         unused.append("borrowing")
+    # What is assumed of whole tables that have no effect here would only bury the rest.
+    idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts}
+    assumed = [a for a in assumed if not idle.get(a.key.split(".")[0])]
     return {
         "protocol": protocol.record.id,
         "config": protocol.file,
