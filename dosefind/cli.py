@@ -371,7 +371,7 @@ def next_(
 @_events
 @_as_of
 @_binding
-@click.option("--decision", required=True, metavar="TEXT", help="'level 2', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5'.")
+@click.option("--decision", required=True, metavar="TEXT", help="'level 2', 'wait', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5'.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why it was decided so.")
 def record(
     config: Path,

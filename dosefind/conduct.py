@@ -250,7 +250,7 @@ RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
 )
 
 
-def earliest(evaluated: Evaluated, protocol: Protocol, level: int) -> Earliest:
+def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool = False) -> Earliest:
     """From when the next patient at a level, and the next group above it, may start, as the rules of the protocol go.
 
     Whether a design sends anybody there is not asked.
@@ -263,6 +263,8 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int) -> Earliest:
         The protocol.
     level
         Dose level from 1.
+    left
+        Whether the latest cohort is left as it is, so that a group above does not wait until it is full.
 
     Returns
     -------
@@ -272,23 +274,23 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int) -> Earliest:
     whole("level", level, 1, protocol.n_doses)
     trial = _Trial(evaluated, protocol, None)
     top = Start(None, f"there is no level above level {level}")
-    return Earliest(_next_at(trial, level), top if level == protocol.n_doses else _next_at(trial, level + 1))
+    return Earliest(_next_at(trial, level, left), top if level == protocol.n_doses else _next_at(trial, level + 1, left))
 
 
-def _next_at(trial: _Trial, level: int) -> Start:
+def _next_at(trial: _Trial, level: int, left: bool) -> Start:
     """The next patient at a level, who may be the first of a group."""
     latest = trial.evaluated.members[-1:]
-    waits = _full_cohort(trial, latest[0]) if latest and latest[0].level == level else _group_before(trial, level)
+    waits = _full_cohort(trial, latest[0]) if latest and latest[0].level == level else _group_before(trial, level, left)
     return _latest(trial, [*waits, *_gap(trial, level)])
 
 
-def _group_before(trial: _Trial, level: int) -> list[Start]:
+def _group_before(trial: _Trial, level: int, left: bool) -> list[Start]:
     """What a group waits for where groups may not overlap: the windows at other doses, and upwards a full cohort."""
     if not trial.protocol.treatment.no_overlap:
         return []
     waits = _windows(trial, [status for status in trial.evaluated.statuses if status.level != level])
     for one in trial.evaluated.members[-1:]:
-        if level > one.level and not _is_full(trial, one):
+        if level > one.level and not left and not _is_full(trial, one):
             waits.append(Start(None, f"cohort {one.cohort} at level {one.level} is not full"))
     return waits
 

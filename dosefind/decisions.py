@@ -9,18 +9,21 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from ._check import InputError, Problem
-from .provenance import harmless, write_whole
+from .provenance import write_whole
 
-__all__ = ["Recorded", "read_decisions", "record_decision"]
+__all__ = ["Recorded", "check_form", "read_decisions", "record_decision"]
 
-_ALLOWED = "must be 'level 2', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
-_FORMS = re.compile(r"level [1-9][0-9]?|stop|MTD (none|[1-9][0-9]?)|add dose [0-9]+(\.[0-9]+)?")
+_ALLOWED = "must be 'level 2', 'wait', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
+_FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
 _LONGEST = 2000
+# A text that a spreadsheet would take for a formula gets an apostrophe before it, and so does one that looks as if it had got one.
+_LIKE_A_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 class Recorded(NamedTuple):
@@ -39,7 +42,7 @@ class Recorded(NamedTuple):
     recommendation
         What that design recommended.
     decision
-        What was decided: "level 2", "stop", "MTD 2", "MTD none" or "add dose 0.5".
+        What was decided: "level 2", "wait", "stop", "MTD 2", "MTD none" or "add dose 0.5".
     override
         "yes" where that is not the recommendation.
     reason
@@ -67,17 +70,29 @@ def read_decisions(path: Path | str, protocol: str) -> list[Recorded]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be read", source=str(path)) from None
+        # A spreadsheet program that has saved the file may have put a mark before it.
+        text = _bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", source=str(path)) from None
-    rows = list(csv.reader(io.StringIO(text)))
-    if not rows or tuple(rows[0]) != Recorded._fields:
+    if not text:
+        return []
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise InputError(f"is damaged: {error}", source=str(path)) from None
+    if tuple(rows[0]) != Recorded._fields:
         raise InputError(f"must begin with the columns {', '.join(Recorded._fields)}", source=str(path))
     return [one for one in (_recorded(row, number, path) for number, row in enumerate(rows[1:], 2)) if one.protocol == protocol]
+
+
+def _bytes(path: Path) -> bytes:
+    """What the file holds; nothing if it is not there."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", source=str(path)) from None
 
 
 def _recorded(row: list[str], number: int, path: Path) -> Recorded:
@@ -87,8 +102,25 @@ def _recorded(row: list[str], number: int, path: Path) -> Recorded:
         day = date.fromisoformat(row[0])
     except ValueError:
         raise InputError(Problem(f"row {number}.as_of", row[0], "must be a date such as 2024-03-14"), source=str(path)) from None
-    # What `harmless` put before a text that a spreadsheet would take for a formula.
-    return Recorded(day, *(cell[1:] if cell[:1] == "'" and harmless(cell[1:]) == cell else cell for cell in row[1:]))
+    return Recorded(day, *(cell[1:] if cell[:1] == "'" and _LIKE_A_FORMULA.match(cell) else cell for cell in row[1:]))
+
+
+def check_form(decision: str, amounts: Sequence[float]) -> None:
+    """Refuse a decision that is not of a known form, or does not fit the dose amounts of the protocol.
+
+    Raises
+    ------
+    InputError
+        If so.
+    """
+    form = _FORMS.fullmatch(decision)
+    if form is None:
+        raise InputError(Problem("decision", decision, _ALLOWED))
+    if form["level"] and int(form["level"]) > len(amounts):
+        raise InputError(Problem("decision", decision, f"must name one of the protocol's {len(amounts)} levels"))
+    if form["dose"] and float(form["dose"]) in (0, *amounts):
+        shown = ", ".join(f"{amount:g}" for amount in amounts)
+        raise InputError(Problem("decision", decision, f"must add a dose above 0 that the protocol does not have: it has {shown}"))
 
 
 def record_decision(path: Path | str, recorded: Recorded) -> None:
@@ -110,16 +142,23 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     path = Path(path)
     if not _FORMS.fullmatch(recorded.decision):
         raise InputError(Problem("decision", recorded.decision, _ALLOWED))
-    if not recorded.reason.strip() or len(recorded.reason) > _LONGEST:
-        raise InputError(Problem("reason", recorded.reason, f"must be text of 1 to {_LONGEST} characters: why it was decided so"))
+    if not recorded.reason.strip() or len(recorded.reason) > _LONGEST or not recorded.reason.replace("\n", "").isprintable():
+        allowed = f"must be text of 1 to {_LONGEST} characters, none of which steers a terminal: why it was decided so"
+        raise InputError(Problem("reason", recorded.reason, allowed))
     before = read_decisions(path, recorded.protocol)
     if before and before[-1].as_of > recorded.as_of:
         allowed = f"lies before the last decision on file, of {before[-1].as_of}: decisions are only added"
         raise InputError(Problem("as_of", recorded.as_of.isoformat(), allowed), source=str(path))
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    old = _bytes(path)
     if not old:
         lines.writerow(Recorded._fields)
-    lines.writerow([recorded.as_of.isoformat(), *map(harmless, recorded[1:])])
-    write_whole(path.parent, {path.name: lambda to: to.write_text(old + text.getvalue(), encoding="utf-8")})
+    elif not old.endswith(b"\n"):
+        text.write("\n")
+    lines.writerow([recorded.as_of.isoformat(), *map(_escaped, recorded[1:])])
+    write_whole(path.parent, {path.name: lambda to: to.write_bytes(old + text.getvalue().encode())})
+
+
+def _escaped(cell: str) -> str:
+    return f"'{cell}" if _LIKE_A_FORMULA.match(cell) else cell

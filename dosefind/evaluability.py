@@ -238,7 +238,8 @@ class Evaluated:
         listed = f"{len(self.listed)} listed" + (f" ({reasons})" if reasons else "")
         cut = f"data cut {self.as_of}" + (", assumed: the last date in the data" if self.as_of_assumed else "")
         later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} left out" if self.later_dates else ""
-        return f"{self.rows} rows read: {self.rows - len(self.listed)} of {len(self.statuses)} patients, {listed}; {cut}{later}."
+        people = f"{len(self.statuses)} patient{'s' * (len(self.statuses) != 1)}"
+        return f"{self.rows} rows read: {self.rows - len(self.listed)} of {people}, {listed}; {cut}{later}."
 
 
 def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, *, replay: bool = False) -> Evaluated:
@@ -316,7 +317,7 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
         members=_members(infused, numbers),
         listed=(
             *patients.listed,
-            *(Listed(row, f"no infusion by {cut}") for one in known if not one.infusions for row in _rows(one)),
+            *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in _rows(one)),
         ),
         rows=patients.rows,
         later_dates=len(later),
@@ -355,6 +356,11 @@ def _later_dates(patients: Iterable[Patient], cut: date) -> list[Problem]:
         for field, day in _dates(one)
         if day is not None and day > cut
     ]
+
+
+def _not_yet(patients: Iterable[Patient], cut: date) -> list[Patient]:
+    """Who had no infusion by a day, with all rows of theirs, those of later events too."""
+    return [one for one in sorted(patients, key=_order) if all(day > cut for day in one.infusions)]
 
 
 def _known_by(patient: Patient, cut: date) -> Patient:

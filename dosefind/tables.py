@@ -28,6 +28,8 @@ __all__ = ["analysis", "assumed", "comparison", "frame", "next_dose", "rules", "
 _WIDTH = 118
 _TABLE_WIDTH = 1000
 _INDENT = "    "
+# A column of words is at least so wide, and for its sake others are folded to no less than this.
+_LEAST_WORDS, _LEAST_CELL = 20, 14
 # Times the lowest or highest dose beyond which an amount is not given.
 _FAR = 10
 # Reasons for which a smaller share of trials ends are not shown.
@@ -93,33 +95,63 @@ def comparison(oc: xr.Dataset) -> Group:
 
 def next_dose(found: NextDose) -> Group:
     """What next: the answer, who counts, what each design would do, what would follow, deviations, decisions, assumptions."""
-    attrs, one = found.attrs, found.proposal
+    attrs, tables = found.attrs, found.tables
     assumed_cut = " (assumed: the last date in the data)" if attrs["as_of_assumed"] else ""
-    heading = f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}."
-    answer = [_folded(f"{found.binding} (binding): {one.words}.", style="bold"), _indented(f"{one.reason}.")]
-    if found.start is not None:
-        when = "no date can be named" if found.start.day is None else f"from {found.start.day}"
-        answer.append(_indented(f"The next patient may start {when}: {found.start.words.removeprefix('no date can be named: ')}."))
-    tables, empty = found.tables, Text("    none")
+    pending = f"; pending: {attrs['pending']}" if attrs["pending"] else ""
     audit = tables["audit"].drop(columns=["source"])
-    audit.columns = ["subject", "cohort", "level", "status", "first infusion", "window ends", "rule"]
-    parts: list[Any] = [_folded(heading, style="bold"), *answer, Text("\nWho counts", "bold"), _wrapped(audit, "rule")]
-    parts += [_folded(attrs["closing"]), *(_indented(note) for note in json.loads(attrs["notes"]))]
-    parts += [Text("\nWhat each design would do", "bold"), _wrapped(tables["designs"], "reason")]
+    audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "rule"]
+    parts: list[Any] = [
+        _folded(f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}.", style="bold"),
+        *_answer(found),
+        _folded(f"Dose levels, {attrs['unit']}: {attrs['doses']}."),
+        _folded(f"Outcomes known, a cohort each: {attrs['outcomes'] or 'none yet'}{pending}."),
+        *([Text("\nWho counts", "bold"), _wrapped(audit, "rule")] if len(audit) else []),
+        _folded(attrs["closing"]),
+        *(_indented(note) for note in json.loads(attrs["notes"])),
+        Text("\nWhat each design would do", "bold"),
+        _wrapped(_designs(tables["designs"]), "reason"),
+    ]
     if len(tables["completions"]):
-        title = "\nWhat each would do, by how the pending outcomes come out"
-        parts += [Text(title, "bold"), *_plain(tables["completions"])]
+        title = "What each would do, by how the pending outcomes come out (ways: in so many assignments to patients)"
+        parts += [Text(), _folded(title, style="bold"), *_blocks(tables["completions"], 2)]
     if len(tables["what-if"]):
-        parts += [Text("\nWhat would follow from the DLTs among the next patients", "bold"), *_plain(tables["what-if"])]
+        title = "What would follow from the DLTs among the next patients ('or': by the pending outcomes)"
+        parts += [Text(), _folded(title, style="bold"), _wrapped(tables["what-if"], "next")]
     if len(found.paths):
         after = found.paths.attrs["after"] or "nobody"
-        title = f"\nThe next cohorts of {found.binding} after {after}, and their probability by scenario"
-        parts += [Text(title, "bold"), *_plain(found.paths)]
-    parts += [Text("\nDeviations", "bold"), _wrapped(tables["findings"], "finding") if len(tables["findings"]) else empty]
-    parts += [Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or [empty])]
+        title = f"The next cohorts of {found.binding} after {after}, and their probability by scenario"
+        parts += [Text(), _folded(title, style="bold"), *_blocks(found.paths, 5)]
+    none = [Text(f"{_INDENT}none")]
+    parts += [Text("\nDeviations", "bold"), *([_wrapped(tables["findings"], "finding")] if len(tables["findings"]) else none)]
+    parts += [Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or none)]
     parts.append(rules(json.loads(attrs["rules"])))
     parts.append(assumed(json.loads(attrs["assumptions"]), attrs["without_effect"]))
     return Group(*parts)
+
+
+def _answer(found: NextDose) -> list[Text]:
+    """What the binding design would do, why and from when; and what the committee decided last."""
+    lines = [
+        _folded(f"{found.binding} (binding): {found.proposal.words}.", style="bold"),
+        _indented(f"{found.proposal.reason}."),
+    ]
+    if found.start is not None:
+        day, words = found.start
+        when = "" if day is None or day == found.evaluated.as_of else f"from {day}: "
+        lines.append(
+            _indented(f"The next patient may start {when}{words}." if day else f"The next patient may not start yet; {words}.")
+        )
+    if found.recorded:
+        lines.append(_indented(f"Latest decision of the committee, {_decided(found.recorded[-1])}"))
+    return lines
+
+
+def _designs(designs: pd.DataFrame) -> pd.DataFrame:
+    """The designs with what sets them apart in one column."""
+    marks = zip(designs["binding"], designs["differs"], strict=True)
+    shown = designs.drop(columns=["binding", "differs"])
+    shown.insert(1, "", ["binding" * bool(binds) + "differs" * bool(differs) for binds, differs in marks])
+    return shown
 
 
 def _decided(row: Recorded) -> str:
@@ -127,20 +159,32 @@ def _decided(row: Recorded) -> str:
     return f"{row.as_of}: {row.decision}{against}. {row.reason}"
 
 
-def _plain(table: pd.DataFrame) -> list[Any]:
-    return list(frame(table, "").renderables[1:])
+def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
+    """A table in blocks as wide as there is room for, each with the first so many columns."""
+    widths = [2 + max(len(str(name)), *(len(_cell(value)) for value in table[name])) for name in table.columns]
+    blocks: list[list[int]] = [[]]
+    for place in range(first, len(widths)):
+        if blocks[-1] and sum(widths[:first]) + sum(widths[at] for at in (*blocks[-1], place)) > _width():
+            blocks.append([])
+        blocks[-1].append(place)
+    return [part for block in blocks for part in list(frame(table.iloc[:, [*range(first), *block]], "").renderables[1:])]
 
 
-def _wrapped(table: pd.DataFrame, last: str) -> Table:
-    """A table whose last column of words is folded into what width is left."""
+def _wrapped(table: pd.DataFrame, words: str) -> Table:
+    """A table whose column of words is folded into what width is left, and where that is too little, so are the widest others."""
     shown = table.astype(object).where(table.notna(), "").astype(str)
-    taken = sum(2 + max(len(name), *(shown[name].map(len)), 1) for name in shown.columns if name != last)
-    width = max(24, _width() - taken - 2)
+    taken = {
+        name: max(1, *(len(line) for text in (name, *shown[name]) for line in text.splitlines()))
+        for name in shown.columns
+        if name != words
+    }
+    while (width := _width() - sum(taken.values()) - 2 * len(taken) - 2) < _LEAST_WORDS and max(taken.values()) > _LEAST_CELL:
+        taken[max(taken, key=taken.__getitem__)] -= 1
     out = _table()
     for name in shown.columns:
         out.add_column(str(name))
     for row in shown.to_dict("records"):
-        out.add_row(*("\n".join(textwrap.wrap(text, width)) if name == last else text for name, text in row.items()))
+        out.add_row(*("\n".join(textwrap.wrap(text, taken.get(name, max(width, _LEAST_WORDS)))) for name, text in row.items()))
     return out
 
 

@@ -455,7 +455,7 @@ def test_rows_in_are_rows_out():
     assert found.rows == 4
     assert found.listed == (*listed, Listed("patients.csv row T", "no infusion by 2024-02-29"))
     assert found.closing() == (
-        "4 rows read: 2 of 1 patients, 2 listed (screen failure, no infusion by 2024-02-29); "
+        "4 rows read: 2 of 1 patient, 2 listed (screen failure, no infusion by 2024-02-29); "
         "data cut 2024-02-29, assumed: the last date in the data."
     )
     for rows in (3, 5):

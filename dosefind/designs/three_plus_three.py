@@ -105,7 +105,7 @@ class ThreePlusThree(Design):
         shown = {"no_dose": toxic[:1], "mtd_below": toxic[:1], "top_tolerated": [state.n_doses - 1]}.get(reason, state.last[:1])
         dose = int(shown[0])
         n, y = int(state.n[0, dose]), int(state.y[0, dose])
-        text = f"{y} DLT{'s' * (y != 1)} in {n} patients at level {dose + 1}"
+        text = f"{y} DLT{'s' * (y != 1)} in {n} patient{'s' * (n != 1)} at level {dose + 1}"
         return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
 
     def sentences(self) -> list[str]:

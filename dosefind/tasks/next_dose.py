@@ -1,8 +1,8 @@
 """What next in a trial with patients: what each design would do, which one binds, and what would follow.
 
 Outcomes that are not known yet are not guessed. A design is asked about every way in which they can come out; where it answers the
-same each time it decides now, and else it waits. A cohort that is not full yet is filled up, unless the design would leave its dose
-whatever happens to the patients still to come.
+same each time it decides now, and else it waits. A cohort that the design has begun and that is not full yet is filled up, unless
+the design would leave its dose downwards or stop whatever happened to those who fill it; then it decides on those who are there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from .._check import of_type, one_of
 from ..conduct import Finding, Start, earliest, findings
 from ..config import build_designs
-from ..decisions import Recorded, read_decisions
+from ..decisions import Recorded, check_form, read_decisions
 from ..designs import Design
 from ..evaluability import Completion, Evaluated, evaluate
 from ..operating.paths import paths_of
@@ -58,10 +58,13 @@ class Proposal:
         Levels that the design's rules leave open; none to wait.
     mtd
         Where it stops: "none" or the level named as MTD.
+    not_reached
+        Where it stops: whether the top dose is named and the rule would have escalated from it.
     until
         Where it waits: the day by which the outcomes are known, ``None`` where no date can be named.
     completions
-        Every way in which the outcomes still to come can come out, and what the design would do then.
+        Every way in which the outcomes still to come can come out, and what the design would do then if nobody else came: the
+        same each time, unless it waits or fills.
     """
 
     action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait"]
@@ -70,6 +73,7 @@ class Proposal:
     reason: str
     admissible: tuple[int, ...]
     mtd: str | None
+    not_reached: bool
     until: date | None
     completions: tuple[tuple[Completion, NextStep], ...]
 
@@ -78,7 +82,8 @@ class Proposal:
         """The action in a few words."""
         patients = f"{self.size} patient{'s' * (self.size != 1)}"
         if self.action == "stop":
-            return f"stop, {'no MTD' if self.mtd == 'none' else f'MTD level {self.mtd}'}"
+            named = "no MTD" if self.mtd == "none" else f"MTD level {self.mtd}"
+            return f"stop, {named}{', not reached (that level or above)' if self.not_reached else ''}"
         if self.action == "wait":
             return f"wait until {self.until}" if self.until else "wait"
         if self.action == "fill":
@@ -113,6 +118,8 @@ class NextDose:
         A row a way in which the pending outcomes can come out: what each design would do; no rows where nothing is pending.
     paths : pandas.DataFrame
         The paths of the binding design's next cohorts, pending patients taken to have no DLT; no rows where it stops.
+    amounts
+        Dose amount of each level.
     attrs
         What the result rests on.
     """
@@ -127,6 +134,7 @@ class NextDose:
     what_if: pd.DataFrame
     completions: pd.DataFrame
     paths: pd.DataFrame
+    amounts: tuple[float, ...]
     attrs: dict[str, Any]
 
     @property
@@ -176,12 +184,18 @@ class NextDose:
         Parameters
         ----------
         decision
-            "level 2", "stop", "MTD 2", "MTD none" or "add dose 0.5", with a number of yours.
+            "level 2", "wait", "stop", "MTD 2", "MTD none" or "add dose 0.5", with a number of yours.
         reason
             Why it was decided so.
+
+        Raises
+        ------
+        InputError
+            If the decision is not of a known form, or its level or dose does not fit the protocol.
         """
+        check_form(decision, self.amounts)
         one = self.proposal
-        agreed = {f"level {one.level}"} if one.level else {"stop", f"MTD {one.mtd}"} if one.action == "stop" else set()
+        agreed = {f"level {one.level}"} if one.level else {"stop", f"MTD {one.mtd}"} if one.action == "stop" else {"wait"}
         return Recorded(
             as_of=self.evaluated.as_of,
             protocol=self.attrs["protocol"],
@@ -237,7 +251,8 @@ def next_dose(
     evaluated = evaluate(patients, protocol, as_of, replay=replay)
     proposals = {name: _proposal(one, evaluated, protocol.n_doses) for name, one in designs.items()}
     chosen = proposals[binding]
-    most = designs[binding].max_n_per_dose or (None if designs[binding].max_n is None else designs[binding].max_n)
+    # The largest group of the protocol binds its 3+3; another design has the cap that it is given, or none.
+    most = designs[binding].max_n_per_dose or (None if designs[binding].kind == "3+3" else protocol.limits.max_n)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     outcomes = notation(evaluated.cohorts())
     attrs = {
@@ -245,6 +260,9 @@ def next_dose(
         "as_of_assumed": int(evaluated.as_of_assumed),
         "data_sha256": evaluated.sha256,
         "outcomes": outcomes,
+        "pending": ", ".join(subject for subjects in evaluated.pending for subject in subjects),
+        "doses": ", ".join(f"{level} = {amount:g}" for level, amount in enumerate(protocol.doses.amounts, start=1)),
+        "unit": protocol.doses.unit,
         "binding": binding,
         "next": chosen.words,
         "closing": evaluated.closing(),
@@ -254,53 +272,72 @@ def next_dose(
         evaluated=evaluated,
         proposals=proposals,
         binding=binding,
-        start=earliest(evaluated, protocol, chosen.level).patient if chosen.level else None,
+        start=earliest(evaluated, protocol, chosen.level, left=True).patient if chosen.level else None,
         findings=tuple(findings(evaluated, protocol, most)),
         deviations=_deviations(designs, evaluated, protocol.n_doses),
         recorded=tuple(known),
         what_if=_what_if(designs, proposals, evaluated, protocol.n_doses),
         completions=_completions(proposals, evaluated),
         paths=_paths(designs[binding], chosen, evaluated, protocol),
+        amounts=protocol.doses.amounts,
         attrs=attrs | stamp(protocol, conducts=True),
     )
 
 
 def _proposal(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
-    steps = tuple((one, decide(design, one.cohorts, n_doses=n_doses)) for one in evaluated.completions())
-    missing = _missing(design, evaluated, n_doses)
-    if missing:
-        level = evaluated.members[-1].level
-        ends = [
-            decide(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses=n_doses)
-            for one in evaluated.completions()
-            for dlts in range(missing + 1)
-        ]
-        leaves = all(end.level is None or end.level < level for end in ends)
-        if not leaves:
-            there = len(_counted(evaluated))
-            reason = f"cohort {evaluated.members[-1].cohort} has {there} of {there + missing} patients who count"
-            return Proposal("fill", level, missing, reason, (level,), None, None, steps)
-        steps = tuple(zip([one for one in evaluated.completions() for _ in range(missing + 1)], ends, strict=True))
-    first = steps[0][1]
-    if all((one.action, one.level, one.size, one.mtd) == (first.action, first.level, first.size, first.mtd) for _, one in steps):
-        reason = first.reason
-        if len(steps) > 1:
-            reason = f"whatever the outcomes still to come are; without a further DLT: {reason}"
-        return Proposal(first.action, first.level, first.size, reason, first.admissible, first.mtd, None, steps)
-    return _waiting(evaluated, steps, missing)
+    done = list(evaluated.completions())
+    steps = [decide(design, one.cohorts, n_doses=n_doses) for one in done]
+    missing = _missing(design, evaluated, n_doses) if _begun_by(design, evaluated, n_doses) else 0
+    if not missing:
+        return _settled(evaluated, done, steps)
+    level, there = evaluated.members[-1].level, len(_counted(evaluated))
+    ends = [
+        decide(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses=n_doses)
+        for one in done
+        for dlts in range(missing + 1)
+    ]
+    further = f"no outcome of {missing} further patient{'s' * (missing != 1)} would keep the trial at level {level}"
+    if all(_below(end, level) for end in ends):
+        if all(_below(step, level) for step in steps):
+            return _settled(evaluated, done, steps, further)
+        if _agree(ends):
+            return _settled(evaluated, done, [ends[0]] * len(done), further)
+    reason = f"cohort {evaluated.members[-1].cohort} has {there} of {there + missing} patients who count"
+    return Proposal("fill", level, missing, reason, (level,), None, False, None, tuple(zip(done, steps, strict=True)))
 
 
-def _waiting(evaluated: Evaluated, steps: tuple[tuple[Completion, NextStep], ...], missing: int) -> Proposal:
+def _settled(evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
+    """What a design does where nobody is missing, or where nobody else is to come for the reason given."""
+    completions, first = tuple(zip(done, steps, strict=True)), steps[0]
+    if not _agree(steps):
+        return _waiting(evaluated, completions, further)
+    reason = f"{first.reason}; {further}" if further else first.reason
+    if len(steps) > 1:
+        reason = f"whatever the outcomes still to come are; without a further DLT: {reason}"
+    return Proposal(
+        first.action, first.level, first.size, reason, first.admissible, first.mtd, first.not_reached, None, completions
+    )
+
+
+def _agree(steps: list[NextStep]) -> bool:
+    return len({(one.action, one.level, one.size, one.mtd, one.not_reached) for one in steps}) == 1
+
+
+def _below(step: NextStep, level: int) -> bool:
+    return step.level is None or step.level < level
+
+
+def _waiting(evaluated: Evaluated, completions: tuple[tuple[Completion, NextStep], ...], further: str) -> Proposal:
     pending = [evaluated[subject] for subjects in evaluated.pending for subject in subjects]
     unknown = [one.subject for one in pending if one.unresolved]
     names = ", ".join(one.subject for one in pending)
-    said = f"it depends on the outcome of {names}: {' or '.join(dict.fromkeys(_short(step) for _, step in steps))}"
-    if missing:
-        said += f"; nobody else is to be treated at level {evaluated.members[-1].level}"
+    said = f"it depends on the outcome of {names}: {_either([step for _, step in completions])}"
+    if further:
+        said += f"; {further}"
     if unknown:
         said += f"; no date can be named while data of {', '.join(unknown)} are wanting"
-    until = None if unknown or not pending else max(one.end for one in pending)
-    return Proposal("wait", None, 0, said, (), None, until, steps)
+    until = None if unknown else max(one.end for one in pending)
+    return Proposal("wait", None, 0, said, (), None, False, until, completions)
 
 
 def _counted(evaluated: Evaluated) -> list[str]:
@@ -311,6 +348,15 @@ def _counted(evaluated: Evaluated) -> list[str]:
 def _without_further(evaluated: Evaluated) -> list[Cohort]:
     """Cohorts if nobody pending has a DLT."""
     return next(evaluated.completions()).cohorts
+
+
+def _begun_by(design: Design, evaluated: Evaluated, n_doses: int) -> bool:
+    """Whether the design would have begun the latest cohort at its level; what it would not have begun it does not fill."""
+    if not evaluated.members:
+        return False
+    counted = len(_counted(evaluated)) > 0
+    before = [one.cohorts[:-1] if counted else one.cohorts for one in evaluated.completions()]
+    return any(decide(design, cohorts, n_doses=n_doses).level == evaluated.members[-1].level for cohorts in before)
 
 
 def _missing(design: Design, evaluated: Evaluated, n_doses: int) -> int:
@@ -336,7 +382,7 @@ def _filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int
 def _short(step: NextStep) -> str:
     if step.level is not None:
         return f"level {step.level}"
-    return "stop, no MTD" if step.mtd == "none" else f"stop, MTD {step.mtd}"
+    return "stop, no MTD" if step.mtd == "none" else f"stop, MTD {step.mtd}{' or above' if step.not_reached else ''}"
 
 
 def _either(steps: Sequence[NextStep]) -> str:
@@ -382,8 +428,8 @@ def _completions(proposals: dict[str, Proposal], evaluated: Evaluated) -> pd.Dat
         further = ", ".join(f"{dlts} in cohort {cohort}" for cohort, dlts, who in of if who)
         row: dict[str, Any] = {"further DLTs": further, "ways": one.ways}
         for name, proposal in proposals.items():
-            each = len(proposal.completions) // len(done)
-            row[name] = _either([step for _, step in proposal.completions[number * each : (number + 1) * each]])
+            filled = proposal.action == "fill"
+            row[name] = f"fill level {proposal.level}" if filled else _short(proposal.completions[number][1])
         rows.append(row)
     return pd.DataFrame(rows)
 
