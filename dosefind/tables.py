@@ -29,7 +29,7 @@ _WIDTH = 118
 _TABLE_WIDTH = 1000
 _INDENT = "    "
 # A column of words is at least so wide, and for its sake others are folded to no less than this.
-_LEAST_WORDS, _LEAST_CELL = 20, 14
+_LEAST_WORDS, _LEAST_CELL = 18, 10
 # Times the lowest or highest dose beyond which an amount is not given.
 _FAR = 10
 # Reasons for which a smaller share of trials ends are not shown.

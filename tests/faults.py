@@ -118,6 +118,8 @@ PATHS = "operating/paths.py"
 PROTOCOL = "protocol.py"
 EVALUABILITY = "evaluability.py"
 CONDUCT = "conduct.py"
+NEXT = "tasks/next_dose.py"
+DECISIONS = "decisions.py"
 
 BORROWING = "borrowing.py"
 SAMPLED = "tasks/borrowing.py"
@@ -2181,6 +2183,161 @@ FAULTS = (
         "coordinates = posterior.curve.coordinate(doses)",
         "coordinates = doses",
         "test_plots.py::test_quantiles_at_amounts_are_those_of_the_levels",
+    ),
+    # What next with patients, and the committee's decisions
+    Fault(
+        "a cohort is not filled",
+        NEXT,
+        "    if not missing:\n        return _settled(evaluated, done, steps)",
+        "    if missing >= 0:\n        return _settled(evaluated, done, steps)",
+        "test_next_dose.py::test_boin_and_crm_at_some_dates",
+    ),
+    Fault(
+        "a design fills the cohort of another",
+        NEXT,
+        "if _begun_by(design, evaluated, n_doses) else 0",
+        "if evaluated.members else 0",
+        "test_next_dose.py::test_a_cohort_is_filled_by_the_design_that_began_it_only",
+    ),
+    Fault(
+        "who fills a cohort that is left is waited for",
+        NEXT,
+        "        if all(_below(step, level) for step in steps):",
+        "        if all(_below(step, level) for step in steps) and _agree(ends):",
+        "test_next_dose.py::test_nobody_else_is_treated_where_it_makes_no_difference",
+    ),
+    Fault(
+        "a stop whatever the third outcome waits for it",
+        NEXT,
+        "        if _agree(ends):",
+        "        if not ends:",
+        "test_next_dose.py::test_a_safety_rule_that_needs_three_patients_does_not_wait_for_the_third",
+    ),
+    Fault(
+        "the first completion decides",
+        NEXT,
+        "    if not _agree(steps):",
+        "    if not steps:",
+        "test_next_dose.py::test_completions_by_hand",
+    ),
+    Fault(
+        "waits for the first of the pending windows",
+        NEXT,
+        "max(one.end for one in pending)",
+        "min(one.end for one in pending)",
+        "test_next_dose.py::test_three_infusions_date_by_date",
+    ),
+    Fault(
+        "a date named while data are wanting",
+        NEXT,
+        "until = None if unknown else",
+        "until =",
+        "test_next_dose.py::test_the_reason_names_whose_data_are_wanting",
+    ),
+    Fault(
+        "filled up to one too few",
+        NEXT,
+        "(before, level)[0]) - counted)",
+        "(before, level)[0]) - counted - 1)",
+        "test_next_dose.py::test_three_infusions_date_by_date",
+    ),
+    Fault(
+        "the next patients forget who is pending",
+        NEXT,
+        'for done in evaluated.completions()]\n            row[f"{dlts} DLT',
+        'for done in list(evaluated.completions())[:1]]\n            row[f"{dlts} DLT',
+        "test_next_dose.py::test_what_would_follow_by_hand",
+    ),
+    Fault(
+        "the MTD not reached goes unsaid",
+        NEXT,
+        "{', not reached (that level or above)' if self.not_reached else ''}",
+        "",
+        "test_next_dose.py::test_the_3_plus_3_date_by_date[the top dose is tolerated]",
+    ),
+    Fault(
+        "the option for the binding design is not read",
+        NEXT,
+        "design if design is not None else protocol.binding or next(iter(designs))",
+        "protocol.binding or next(iter(designs))",
+        "test_next_dose.py::test_which_design_binds",
+    ),
+    Fault(
+        "decisions of later days shown",
+        NEXT,
+        "if one.as_of <= evaluated.as_of] if",
+        "] if",
+        "test_next_dose.py::test_an_override_shows_from_then_on",
+    ),
+    Fault(
+        "the group of the 3+3 does not bind",
+        NEXT,
+        '(None if designs[binding].kind == "3+3" else protocol.limits.max_n)',
+        "protocol.limits.max_n",
+        "test_next_dose.py::test_a_cohort_is_filled_by_the_design_that_began_it_only",
+    ),
+    Fault(
+        "an override passes for agreement",
+        NEXT,
+        'override="no" if decision in agreed else "yes"',
+        'override="no" if decision in agreed or one.level else "yes"',
+        "test_next_dose.py::test_what_agrees_with_the_recommendation",
+    ),
+    Fault(
+        "decisions on another protocol shown",
+        DECISIONS,
+        " if one.protocol == protocol]",
+        "]",
+        "test_next_dose.py::test_an_override_shows_from_then_on",
+    ),
+    Fault(
+        "a formula in the reason",
+        DECISIONS,
+        'return f"\'{cell}" if _LIKE_A_FORMULA.match(cell) else cell',
+        "return cell",
+        "test_next_dose.py::test_decisions_are_only_added",
+    ),
+    Fault(
+        "line ends of the file of decisions changed",
+        DECISIONS,
+        "to.write_bytes(old + text",
+        'to.write_bytes(old.replace(b"\\r\\n", b"\\n") + text',
+        "test_next_dose.py::test_what_another_program_saved_is_kept",
+    ),
+    Fault(
+        "a row of decisions run together with the last",
+        DECISIONS,
+        '    elif not old.endswith(b"\\n"):',
+        "    elif not old:",
+        "test_next_dose.py::test_what_another_program_saved_is_kept",
+    ),
+    Fault(
+        "a decision dated before the last one",
+        DECISIONS,
+        "before[-1].as_of > recorded.as_of",
+        "not before[-1].as_of",
+        "test_next_dose.py::test_nothing_is_recorded_before_what_is_on_file",
+    ),
+    Fault(
+        "a cut file of decisions taken as whole",
+        DECISIONS,
+        ", strict=True))",
+        ", strict=False))",
+        "test_next_dose.py::test_a_damaged_file_is_left_alone",
+    ),
+    Fault(
+        "a level that the protocol does not have",
+        DECISIONS,
+        "> len(amounts)",
+        "> len(amounts) + 99",
+        "test_next_dose.py::test_decisions_of_no_known_form",
+    ),
+    Fault(
+        "rows of later events counted among the patients'",
+        EVALUABILITY,
+        "if all(day > cut for day in one.infusions)]",
+        "if not one.infusions]",
+        "test_next_dose.py::test_rows_of_who_comes_later_are_listed_with_their_events",
     ),
 )
 

@@ -1,0 +1,688 @@
+"""What next with patients: trials replayed date by date against decisions made by hand, pending outcomes, the committee's file."""
+
+import csv
+import json
+import random
+from datetime import date
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import dosefind as dsf
+from dosefind.cli import main
+from dosefind.decisions import Recorded, read_decisions, record_decision
+from dosefind.evaluability import evaluate
+from dosefind.tasks.next_dose import next_dose
+
+from .made_up import day, event, patient, single_dose, trial
+from .peers import ROOT
+
+AS, DLC = "nct05962762", "nct05948982"
+
+
+def protocol(name=AS, *designs, **changed):
+    """A shipped protocol with the 3+3 and some other designs of it, which take less time than all."""
+    table = dsf.load_protocol(ROOT / "configs" / f"{name}.toml").model_dump(exclude_unset=True)
+    table["designs"] = {key: value for key, value in table["designs"].items() if key in ("3+3", *designs)}
+    table["curves"] = {}
+    table.pop("borrowing", None)
+    return dsf.Protocol.read(table | {"assumed": {}} | changed)
+
+
+def then(data, when, rules=None, **options):
+    """What next as it was on a day of the trial."""
+    return next_dose(rules or protocol(), data, day(when), replay=True, **options)
+
+
+def in_a_row(text, gap=1):
+    """A trial in the outcome notation: cohorts 40 days apart, DLTs on the sixth day; and the day on which all is known."""
+    patients, start = [], 1
+    for token in text.split():
+        for place, outcome in enumerate(token[1:]):
+            first, subject = start + gap * place, f"P{len(patients) + 1}"
+            events = (event(first + 5, row=len(patients) + 1),) if outcome == "T" else ()
+            patients.append(patient(subject, int(token[0]), first, events=events))
+        start += 40 + gap * len(token)
+    return trial(*patients, last=start + 40), start + 40
+
+
+# Replays. What stands beside a day was worked out by hand from the rules of NCT05962762: 0 of 3, go up; 1 of 3, three more; 2 or
+# more, the dose below is the MTD; 1 of 6, go up. A window ends 28 days after the first infusion.
+
+WAIT = "wait until {}"
+
+
+def clean(level, start, *events):
+    return [
+        patient(f"L{level}-{n}", level, start + n, events=tuple(e for e in events if e[0] == n for e in e[1:])) for n in range(3)
+    ]
+
+
+REPLAYS = {
+    "expansion, dropout, replacement": (
+        single_dose(),
+        {
+            0: "start at level 1, 3 patients",
+            1: "fill the cohort at level 1, 2 patients",
+            3: "fill the cohort at level 1, 1 patient",
+            5: WAIT.format(day(33)),
+            10: WAIT.format(day(33)),  # one DLT: one more or two more would stop the trial
+            32: WAIT.format(day(33)),
+            33: "stay at level 1, 3 patients",  # 1 of 3
+            39: "stay at level 1, 3 patients",
+            40: "fill the cohort at level 1, 2 patients",
+            41: "fill the cohort at level 1, 1 patient",
+            42: WAIT.format(day(70)),
+            49: WAIT.format(day(70)),
+            50: "fill the cohort at level 1, 1 patient",  # A5 has left and is not evaluable
+            55: WAIT.format(day(83)),  # A7 takes the place
+            82: WAIT.format(day(83)),
+            83: "escalate to level 2, 3 patients",  # 1 of 6
+            90: "fill the cohort at level 2, 2 patients",
+            92: WAIT.format(day(120)),
+            119: WAIT.format(day(120)),
+            120: "escalate to level 3, 3 patients",  # 0 of 3
+        },
+    ),
+    "two DLTs in the first three stop at once": (
+        trial(
+            *clean(1, 1),
+            patient("S1", 2, 40, events=(event(45),)),
+            patient("S2", 2, 41, events=(event(47, row=2),)),
+            patient("S3", 2, 42),
+            last=80,
+        ),
+        {
+            30: WAIT.format(day(31)),
+            31: "escalate to level 2, 3 patients",
+            45: WAIT.format(day(70)),
+            46: WAIT.format(day(70)),
+            47: "stop, MTD level 1",  # S3 is pending until day 70
+            70: "stop, MTD level 1",
+        },
+    ),
+    "two DLTs before the third is treated": (
+        trial(patient("S1", 1, 1, events=(event(4),)), patient("S2", 1, 3, events=(event(9, row=2),)), last=40),
+        {
+            4: "fill the cohort at level 1, 1 patient",
+            8: "fill the cohort at level 1, 1 patient",
+            9: "stop, no MTD",
+            40: "stop, no MTD",
+        },
+    ),
+    "two in six at the lowest dose": (
+        in_a_row("1NNT 1NNT")[0],
+        {
+            8: WAIT.format(day(30)),
+            30: "stay at level 1, 3 patients",
+            45: "fill the cohort at level 1, 2 patients",
+            47: WAIT.format(day(75)),
+            51: WAIT.format(day(75)),
+            52: "stop, no MTD",
+        },
+    ),
+    "two in six above": (
+        in_a_row("1NNN 2NNT 2NNT")[0],
+        {
+            73: WAIT.format(day(74)),
+            74: "stay at level 2, 3 patients",
+            95: WAIT.format(day(119)),
+            96: "stop, MTD level 1",
+        },
+    ),
+    "the top dose is tolerated": (
+        trial(*clean(1, 1), *clean(2, 31), *(patient(f"T{n}", 3, 61 + 7 * n) for n in range(3)), last=110),
+        {
+            31: "fill the cohort at level 2, 2 patients",
+            61: "fill the cohort at level 3, 2 patients",
+            75: WAIT.format(day(103)),
+            102: WAIT.format(day(103)),
+            103: "stop, MTD level 3, not reached (that level or above)",
+        },
+    ),
+    "an event without a grade": (
+        trial(patient("S1", 1, 1), patient("S2", 1, 2), patient("S3", 1, 3, events=(event(9, grade=None),)), last=60),
+        {8: WAIT.format(day(31)), 9: "wait", 60: "wait"},
+    ),
+    "nobody evaluable": (
+        trial(*(patient(f"S{n}", 1, n, discontinued=n + 4) for n in range(1, 4)), last=20),
+        {3: WAIT.format(day(31)), 5: "fill the cohort at level 1, 1 patient", 7: "fill the cohort at level 1, 3 patients"},
+    ),
+    "a fourth patient nobody asked for": (
+        trial(*clean(1, 1), patient("S4", 1, 40), last=80),
+        {40: WAIT.format(day(68)), 68: "escalate to level 2, 3 patients"},  # 0 of 4; 1 of 4 would be two more
+    ),
+    "a dose that is none of the protocol's": (
+        trial(patient("S1", None, 1), last=40),
+        {1: "start at level 1, 3 patients", 40: "start at level 1, 3 patients"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPLAYS)
+def test_the_3_plus_3_date_by_date(name):
+    data, decisions = REPLAYS[name]
+    assert {when: then(data, when).proposal.words for when in decisions} == decisions
+
+
+def test_three_infusions_date_by_date():
+    """NCT05948982: a window of 84 days; who misses an infusion is not evaluable; a DLT on the last day counts."""
+    data = trial(
+        patient("B1", 1, 1, 29, 57),
+        patient("B2", 1, 2, 30, 58),
+        patient("B3", 1, 3, 31),
+        patient("B4", 1, 90, 118, 146, replaces="B3", events=(event(174),)),
+        *(patient(f"B{n}", 1, 170 + n, 198 + n, 226 + n) for n in (5, 6, 7)),
+        patient("B8", 2, 270, 298, 326),
+        last=360,
+    )
+    decisions = {
+        2: "fill the cohort at level 1, 1 patient",
+        3: WAIT.format(day(87)),
+        86: WAIT.format(day(87)),
+        87: "fill the cohort at level 1, 1 patient",
+        90: WAIT.format(day(174)),
+        173: WAIT.format(day(174)),
+        174: "stay at level 1, 3 patients",
+        177: WAIT.format(day(261)),
+        261: "escalate to level 2, 3 patients",
+        270: "fill the cohort at level 2, 2 patients",
+    }
+    rules = protocol(DLC)
+    assert {when: then(data, when, rules).proposal.words for when in decisions} == decisions
+    assert then(data, 90, rules).evaluated["B3"].kind == "replaced"
+
+
+def test_every_rule_that_ends_a_3_plus_3_is_said_with_its_counts():
+    said = {
+        "1NTT": "2 DLTs in 3 patients at level 1: the lowest dose has too many DLTs, so no dose is the MTD",
+        "1NNN 2NTT": "2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
+        "1NNN 2NNN 3NNT 3NNN": "1 DLT in 6 patients at level 3: the top dose is tolerated",
+        "1NNN 2NNN": "0 DLTs in 3 patients at level 2",
+    }
+    assert {text: then(*in_a_row(text)).proposal.reason for text in said} == said
+
+
+def test_nobody_else_is_treated_where_it_makes_no_difference():
+    """The reason gives the patients that there are, not those who will never come."""
+    found = then(*in_a_row("1NNN 2TT"), protocol(AS, "crm", "boin"))
+    assert found.proposal.reason == (
+        "2 DLTs in 2 patients at level 2: a dose has too many DLTs, so the one below it is the MTD; "
+        "no outcome of 1 further patient would keep the trial at level 2"
+    )
+    assert found.proposals["boin"].words == "de-escalate to level 1, 3 patients"
+    # The CRM would go down further after a third DLT; nobody is pending, so nobody is waited for.
+    crm = then(*in_a_row("1NNN 2NNN 3TT"), protocol(AS, "crm")).proposals["crm"]
+    assert (crm.action, crm.level) == ("de-escalate", 2)
+
+
+def test_a_safety_rule_that_needs_three_patients_does_not_wait_for_the_third():
+    """At target 0.20, P(p > 0.20 | 2 of 3) is 0.973: whatever the third patient's outcome, BOIN stops at the lowest dose."""
+    rules = protocol(AS, designs={"boin": {"kind": "boin", "target": 0.20}})
+    found = then(*in_a_row("1TT"), rules)
+    assert found.proposal.words == "stop, no MTD"
+
+
+def test_a_cohort_is_filled_by_the_design_that_began_it_only():
+    """Seven at a dose of the 3+3: not filled to nine. A design that had gone down does not fill the cohort above."""
+    found = then(*in_a_row("1NNN 1NNN 1N"))
+    assert found.proposal.words == "escalate to level 2, 3 patients"
+    assert found.start.words == "at once: nothing in the protocol makes anybody wait"
+    assert [one.rule for one in found.findings] == ["too many patients on a dose"]
+    boin = then(*in_a_row("1NNN 2NNT 2N"), protocol(AS, "boin")).proposals
+    assert (boin["3+3"].words, boin["boin"].action) == ("fill the cohort at level 2, 2 patients", "stay")
+
+
+def test_boin_and_crm_at_some_dates():
+    """By BOIN's table: 0 of 3 up, 1 of 3 down (at the lowest dose: stay), 1 of 6 up; three DLTs in three stop."""
+    rules = protocol(AS, "boin", "crm")
+    words = {when: then(single_dose(), when, rules).proposals["boin"].words for when in (5, 10, 31, 33, 83)}
+    assert words == {
+        5: WAIT.format(day(33)),
+        10: WAIT.format(day(33)),
+        31: "stay at level 1, 3 patients",  # A3 alone is pending: one DLT or two, BOIN stays
+        33: "stay at level 1, 3 patients",
+        83: "escalate to level 2, 3 patients",
+    }
+    found = then(single_dose(), 31, rules, design="boin")
+    assert found.start == (day(33), "the DLT window of A3 ends")
+    assert found.proposal.reason.startswith("whatever the outcomes still to come are; without a further DLT: 1 DLT in 3")
+    # dfcrm 0.2-2.1's rule as in test_crm: after 1 of 3 at the first dose the plug-in estimate keeps the trial there.
+    assert then(single_dose(), 33, rules).proposals["crm"].words == "stay at level 1, 3 patients"
+
+
+# What is pending, and what would follow.
+
+
+def test_completions_by_hand():
+    found = then(single_dose(), 10, protocol(AS, "boin"))
+    assert found.completions.to_dict("list") == {
+        "further DLTs": ["0 in cohort 1", "1 in cohort 1", "2 in cohort 1"],
+        "ways": [1, 2, 1],
+        "3+3": ["level 1", "stop, no MTD", "stop, no MTD"],
+        "boin": ["level 1", "level 1", "stop, no MTD"],
+    }
+    assert found.proposal.reason == "it depends on the outcome of A1, A3: level 1 or stop, no MTD"
+    assert (found.proposal.level, found.proposal.size, found.start, len(found.paths)) == (None, 0, None, 0)
+    assert list(found.what_if.get("design", [])) == ["boin"] * (found.proposals["boin"].level is not None)
+    filling = then(single_dose(), 3, protocol(AS, "boin"))
+    assert set(filling.completions["boin"]) == {"fill level 1"}
+    assert filling.completions["ways"].sum() == 4
+
+
+def test_the_reason_names_whose_data_are_wanting():
+    found = then(REPLAYS["an event without a grade"][0], 60)
+    assert found.proposal.until is None
+    assert found.proposal.reason.endswith("; no date can be named while data of S3 are wanting")
+
+
+def test_what_would_follow_by_hand():
+    stay = then(single_dose(), 33, protocol(AS, "boin")).what_if
+    assert stay.to_dict("records") == [
+        {"design": "3+3", "next": "stay at level 1, 3 patients"}
+        | {"0 DLTs": "level 2", "1 DLT": "stop, no MTD", "2 DLTs": "stop, no MTD", "3 DLTs": "stop, no MTD"},
+        # 1 of 6 up, 2 of 6 down: stays at the lowest; P(p > .25 | 3 of 6) = .929, P(p > .25 | 4 of 6) = .987
+        {"design": "boin", "next": "stay at level 1, 3 patients"}
+        | {"0 DLTs": "level 2", "1 DLT": "level 1", "2 DLTs": "level 1", "3 DLTs": "stop, no MTD"},
+    ]
+    # A cohort filled up by one, two of whom are pending: 1 DLT before.
+    fill = then(single_dose(), 50).what_if
+    assert fill.to_dict("records") == [
+        {"design": "3+3", "next": "fill the cohort at level 1, 1 patient"}
+        | {"0 DLTs": "level 2 or stop, no MTD", "1 DLT": "stop, no MTD"}
+    ]
+    last = then(trial(*clean(1, 1), *clean(2, 31), last=61), 61).what_if.iloc[0]
+    assert (last["0 DLTs"], last["1 DLT"], last["2 DLTs"]) == ("stop, MTD 3 or above", "level 3", "stop, MTD 2")
+
+
+def test_paths_two_cohorts_on():
+    found = then(single_dose(), 40)
+    assert found.paths.attrs["after"] == "1NNT 1NNN"
+    assert list(found.paths["path"][:3]) == ["2NNN 3NNN", "2NNN 3NNT", "2NNN 3NTT"]
+    for name in found.paths.columns[5:]:
+        # Rounding of ten products.
+        assert found.paths[name].sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_which_design_binds():
+    rules = protocol(AS, "boin", binding="boin")
+    assert next_dose(rules, single_dose()).binding == "boin"
+    assert next_dose(rules, single_dose(), design="3+3").binding == "3+3"
+    assert next_dose(protocol(AS, "boin"), single_dose()).binding == "3+3"
+    with pytest.raises(dsf.InputError, match=r"design = 'keyboard': must be one of '3\+3', 'boin'"):
+        next_dose(rules, single_dose(), design="keyboard")
+    with pytest.raises(dsf.InputError, match=r"binding = 'keyboard': must be one of the designs: 3\+3"):
+        protocol(AS, binding="keyboard")
+    table = then(single_dose(), 31, rules).designs
+    assert table[["design", "binding", "differs"]].to_numpy().tolist() == [["3+3", "", "yes"], ["boin", "yes", ""]]
+
+
+# Whatever the trial: properties.
+
+PEOPLE = st.lists(
+    st.tuples(
+        st.sampled_from([1, 1, 1, 2, 2, 3, None]),
+        st.integers(0, 12),  # days since the patient before
+        st.sampled_from(["none", "none", "none", "dlt", "left", "unclear"]),
+        st.integers(0, 28),
+    ),
+    min_size=1,
+    max_size=22,
+)
+
+
+def drawn(people):
+    patients, start = [], 1
+    for number, (level, gap, what, at) in enumerate(people, start=1):
+        start += gap
+        fields = {"discontinued": start + at} if what == "left" else {}
+        grade = None if what == "unclear" else 3
+        events = (event(start + at, grade=grade, row=number),) if what in ("dlt", "unclear") else ()
+        patients.append(patient(f"S{number}", level, start, events=events, **fields))
+    return trial(*patients, last=start + 60), start
+
+
+@settings(deadline=None, max_examples=30)
+@given(PEOPLE, st.integers(-5, 45), st.randoms(use_true_random=False))
+def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: random.Random):
+    data, latest = drawn(people)
+    cut, rules = max(0, latest + after), protocol(AS, "boin")
+    # A table of more ways than anybody reads takes its time.
+    assume(sum(1 for _ in evaluate(data, rules, day(cut), replay=True).completions()) <= 32)
+    found = then(data, cut, rules)
+    built = dsf.config.build_designs(rules)
+    completions = list(found.evaluated.completions())
+    assert sum(one.ways for one in completions) == 2**found.evaluated.n_pending
+    assert len(found.completions) == (len(completions) if found.evaluated.n_pending else 0)
+    for name, one in found.proposals.items():
+        each = [dsf.decide(built[name], done.cohorts, n_doses=3) for done in completions]
+        assert (one.level is None) == (one.size == 0)
+        assert one.size <= 3
+        if one.action == "wait":
+            assert found.evaluated.n_pending
+            assert len({(step.level, step.size, step.mtd, step.not_reached) for step in each}) > 1
+        elif one.action == "fill":
+            assert one.level == found.evaluated.members[-1].level
+        elif "no outcome of" not in one.reason:
+            for step in each:
+                assert (one.action, one.level, one.size, one.mtd) == (step.action, step.level, step.size, step.mtd)
+        if one.action == "stop":
+            assert one.mtd is not None
+    mixed = list(data.patients)
+    shuffle.shuffle(mixed)
+    again = then(data.__class__(**{**vars(data), "patients": tuple(mixed)}), cut, rules)
+    assert again.proposals == found.proposals
+    assert again.deviations == found.deviations
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_full_cohorts_are_decided_as_by_decide(data):
+    """A trial that followed its design, all known: the answer is that of `decide`."""
+    text, rules = [], protocol(AS, "boin")
+    built = dsf.config.build_designs(rules)
+    name = data.draw(st.sampled_from(list(built)))
+    while (step := dsf.decide(built[name], " ".join(text), n_doses=3)).level and data.draw(st.integers(0, 4)):
+        dlts = data.draw(st.integers(0, step.size))
+        text.append(f"{step.level}{'N' * (step.size - dlts)}{'T' * dlts}")
+    if not text:
+        return
+    found = then(*in_a_row(" ".join(text)), rules, design=name).proposal
+    assert (found.action, found.level, found.size, found.mtd, found.not_reached, found.reason) == (
+        *(step.action, step.level, step.size, step.mtd, step.not_reached),
+        step.reason,
+    )
+
+
+# The committee's decisions.
+
+
+def test_decisions_are_only_added(tmp_path):
+    path, data = tmp_path / "decisions.csv", single_dose()
+    first = then(data, 33).record("level 1", '=HYPERLINK("x"), "quoted",\nand a second line')
+    record_decision(path, first)
+    before = path.read_bytes()
+    second = then(data, 83).record("level 1", "'=as it is")
+    record_decision(path, second)
+    assert path.read_bytes().startswith(before)
+    assert read_decisions(path, "NCT05962762") == [first, second]
+    assert (first.override, second.override) == ("no", "yes")
+    assert second.recommendation == "escalate to level 2, 3 patients"
+    assert second.data_sha256 == "0" * 64
+    with path.open(newline="") as file:
+        assert [row[-1][:2] for row in csv.reader(file)][1:] == ["'=", "''"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", [b"\r\n", b""])
+def test_what_another_program_saved_is_kept(tmp_path, ending):
+    """Line ends, a mark before the text, no last line end: the bytes stay, and the rows do not run together."""
+    path, data = tmp_path / "decisions.csv", single_dose()
+    record_decision(path, then(data, 33).record("stop", "one"))
+    old = b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n") + ending
+    path.write_bytes(old)
+    record_decision(path, then(data, 33).record("wait", "two"))
+    assert path.read_bytes().startswith(old)
+    assert [one.reason for one in read_decisions(path, "NCT05962762")] == ["one", "two"]
+
+
+def test_an_override_shows_from_then_on(tmp_path):
+    path, data = tmp_path / "decisions.csv", single_dose()
+    record_decision(path, then(data, 83).record("level 1", "two grade 2 events"))
+    record_decision(path, then(data, 83).record("level 2", "other trial")._replace(protocol="OTHER"))
+    assert then(data, 82, decisions=path).recorded == ()
+    for when in (83, 120):
+        (one,) = then(data, when, decisions=path).recorded
+        assert (one.as_of, one.decision, one.override) == (day(83), "level 1", "yes")
+    # The data and what the designs make of them stay as they were.
+    assert then(data, 120, decisions=path).proposals == then(data, 120).proposals
+    assert then(data, 120, decisions=tmp_path / "none.csv").recorded == ()
+
+
+@pytest.mark.parametrize(
+    ("when", "decision", "override"),
+    [
+        (33, "level 1", "no"),
+        (33, "level 2", "yes"),
+        (33, "wait", "yes"),
+        (33, "stop", "yes"),
+        (33, "MTD none", "yes"),
+        (33, "add dose 0.5", "yes"),
+        (10, "wait", "no"),
+        (10, "level 1", "yes"),
+        (40, "level 1", "no"),
+    ],
+)
+def test_what_agrees_with_the_recommendation(when, decision, override):
+    assert then(single_dose(), when).record(decision, "so").override == override
+
+
+@pytest.mark.parametrize(
+    ("text", "decision", "override"),
+    [
+        ("1NTT", "MTD none", "no"),
+        ("1NTT", "stop", "no"),
+        ("1NTT", "add dose 0.5", "yes"),
+        ("1NNN 2NTT", "MTD 1", "no"),
+        ("1NNN 2NTT", "MTD 2", "yes"),
+        ("1NNN 2NTT", "MTD none", "yes"),
+        ("1NNN 2NTT", "level 1", "yes"),
+        ("1NNN 2NNN 3NNN", "MTD 3", "no"),
+        ("1NNN 2NNN 3NNN", "add dose 7", "yes"),
+    ],
+)
+def test_rows_4_and_5_and_the_agreement_on_the_mtd(text, decision, override):
+    assert then(*in_a_row(text)).record(decision, "so").override == override
+
+
+@pytest.mark.parametrize(
+    ("decision", "words"),
+    [
+        (form, "must be 'level 2', 'wait', 'stop'")
+        for form in ("", "level", "level 0", "Level 2", "level 2\n", "mtd 1", "add dose x")
+    ]
+    + [("level 4", "must name one of the protocol's 3 levels"), ("MTD 12", "must name one of the protocol's 3 levels")]
+    + [("add dose 3.0", "must add a dose above 0 that the protocol does not have: it has 1, 3, 5"), ("add dose 0", "above 0")],
+)
+def test_decisions_of_no_known_form(decision, words):
+    with pytest.raises(dsf.InputError, match=words):
+        then(single_dose(), 33).record(decision, "so")
+
+
+@pytest.mark.parametrize("reason", ["", " \n", "x" * 2001, "a\x1b[2Jb", "\udcff"])
+def test_reasons_that_are_none(tmp_path, reason):
+    with pytest.raises(dsf.InputError, match=r"reason = .*must be text of 1 to 2000 characters"):
+        record_decision(tmp_path / "decisions.csv", then(single_dose(), 33).record("stop", reason))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_recorded_before_what_is_on_file(tmp_path):
+    path = tmp_path / "decisions.csv"
+    record_decision(path, then(single_dose(), 83).record("level 2", "so"))
+    record_decision(path, then(single_dose(), 33).record("level 1", "so")._replace(protocol="OTHER"))
+    before = path.read_bytes()
+    with pytest.raises(dsf.InputError, match=f"as_of = '{day(82)}': lies before the last decision on file, of {day(83)}"):
+        record_decision(path, then(single_dose(), 82).record("wait", "so"))
+    assert path.read_bytes() == before
+
+
+HEADER = ",".join(Recorded._fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a,b\n1,2\n", "must begin with the columns as_of, protocol"),
+        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 9"),
+        (HEADER.encode() + b"\n1/2/2024" + b",x" * 8 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
+        (HEADER.encode() + b"\n2024-01-01" + b",x" * 7 + b',"cut\n', "is damaged"),
+        (HEADER.encode() + b"\n\xff\xfe", "is not UTF-8 text"),
+    ],
+)
+def test_a_damaged_file_is_left_alone(tmp_path, content, words):
+    path = tmp_path / "decisions.csv"
+    path.write_bytes(content)
+    with pytest.raises(dsf.InputError, match=words):
+        record_decision(path, then(single_dose(), 33).record("stop", "so"))
+    assert path.read_bytes() == content
+
+
+# The commands.
+
+PATIENTS = """subject,level,infusion_1,discontinued,reason,replaces,name
+A1,1,2024-01-01,,,,MARKER
+A2,1,2024-01-03,,,,MARKER
+A3,1,2024-01-05,,,,MARKER
+A4,1,2024-02-09,,,,MARKER
+A5,1,2024-02-10,2024-02-19,MARKER withdrew,,MARKER
+A6,1,2024-02-11,,,,MARKER
+A7,1,2024-02-24,,,A5,MARKER
+"""
+EVENTS = "subject,term,grade,related,start,note\nA2,MARKER fever,3,possibly related,2024-01-10,MARKER\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A config with two designs, a table of patients and one of events."""
+    text = (ROOT / "configs" / f"{AS}.toml").read_text()
+    head, rest = text.split("[designs.crm-6]")
+    boin = '[designs.boin]\nkind = "boin"\n\n'
+    tail = "[rp2d]" + rest.split("[rp2d]")[1].split("[assumed]")[0]
+    (tmp_path / "trial.toml").write_text('binding = "3+3"\n' + head + boin + tail)
+    (tmp_path / "patients.csv").write_text(PATIENTS)
+    (tmp_path / "ae.csv").write_text(EVENTS)
+    return tmp_path
+
+
+def run(folder, command, *words, data="patients.csv"):
+    given_ = [command, str(folder / "trial.toml"), "--data", str(folder / data), "--events", str(folder / "ae.csv"), *words]
+    result = CliRunner(env={"COLUMNS": "118"}).invoke(main, given_)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_next_prints_the_answer_first(folder):
+    result = run(folder, "next", "--as-of", "2024-02-20", "--replay")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[:6] == [
+        "NCT05962762: data cut 2024-02-20.",
+        "3+3 (binding): fill the cohort at level 1, 1 patient.",
+        "    cohort 2 has 2 of 3 patients who count.",
+        "    The next patient may start at once: nothing in the protocol makes anybody wait.",
+        "Dose levels, 10^6 cells/kg: 1 = 1, 2 = 3, 3 = 5.",
+        "Outcomes known, a cohort each: 1NNT; pending: A4, A6.",
+    ]
+    # Seven rows of patients and one of an event; A7's is of a day to come.
+    assert "8 rows read: 7 of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
+    assert max(map(len, lines)) <= 118
+    other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
+    assert other.splitlines()[1].startswith("boin (binding): ")
+
+
+def test_rows_of_who_comes_later_are_listed_with_their_events(folder):
+    text = run(folder, "next", "--as-of", "2024-01-01", "--replay").stdout
+    assert "8 rows read: 1 of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
+
+
+@pytest.mark.parametrize("width", ["80", "118"])
+def test_tables_fit_the_terminal(folder, width):
+    given_ = ["next", str(folder / "trial.toml"), "--data", str(folder / "patients.csv"), "--events", str(folder / "ae.csv")]
+    for cut in ("2024-01-03", "2024-02-20", "2024-03-30"):
+        result = CliRunner(env={"COLUMNS": width}).invoke(main, [*given_, "--as-of", cut, "--replay"])
+        assert result.exit_code == 0
+        assert max(map(len, result.stdout.splitlines())) <= int(width)
+
+
+def test_files_and_json_hold_the_same(folder):
+    out = folder / "out"
+    result = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--json", "--out", str(out))
+    content = json.loads(result.stdout)
+    names = ("audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
+    assert sorted(one.name for one in out.iterdir()) == sorted(["next.json", *(f"next-{name}.csv" for name in (*names, "assumed"))])
+    assert set(content) == {"attrs", *names}
+    assert json.loads((out / "next.json").read_text()) == content
+    rules = dsf.load_protocol(folder / "trial.toml")
+    patients = dsf.read_patients(folder / "patients.csv", rules, events=folder / "ae.csv")
+    found = next_dose(rules, patients, date(2024, 2, 20), replay=True)
+    assert content["designs"] == found.designs.to_dict("records")
+    assert content["what-if"] == found.what_if.to_dict("records")
+    assert content["attrs"]["data_sha256"] == patients.sha256
+    for name in ("audit", "designs", "what-if", "completions", "paths"):
+        with (out / f"next-{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == len(found.tables[name]) > 0
+        assert {(row["data_sha256"], row["as_of"]) for row in rows} == {(patients.sha256, "2024-02-20")}
+    again = run(folder, "next", "--out", str(out))
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "--force overwrites" in again.stderr
+
+
+def test_recording_by_command(folder):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    cut = ("--as-of", "2024-03-23")
+    said = run(folder, "record", *cut, "--decision", "level 1", "--reason", "grade 2 events")
+    path = folder / "decisions.csv"
+    assert (said.exit_code, said.stdout) == (0, "")
+    assert said.stderr.endswith("decisions.csv: level 1, against the recommendation (escalate to level 2, 3 patients)\n")
+    assert {one: one.read_bytes() for one in folder.iterdir() if one != path} == before
+    text = " ".join(run(folder, "next", *cut).stdout.split())
+    shown = "2024-03-23: level 1 (override: 3+3 recommended: escalate to level 2, 3 patients). grade 2 events"
+    assert f"Latest decision of the committee, {shown}" in text
+    assert f"Decisions of the committee {shown}" in text
+    assert "override" not in run(folder, "next", "--as-of", "2024-03-22", "--replay").stdout
+    agreed = run(folder, "record", *cut, "--decision", "level 2", "--reason", "as planned")
+    assert agreed.stderr.endswith("level 2, as recommended\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "says"),
+    [
+        ("next", ("--as-of", "2024-02-20"), "lies after the data cut 2024-02-20"),
+        ("next", ("--design", "keyboard"), "design = 'keyboard'"),
+        ("next", ("--replay",), "replay = True needs as_of"),
+        ("next", ("--as-of", "20.2.2024"), "--as-of"),
+        ("record", ("--decision", "up", "--reason", "x"), "decision = 'up': must be 'level 2'"),
+        ("record", ("--decision", "stop", "--reason", " "), "reason = ' '"),
+        ("record", ("--decision", "stop", "--reason", "x", "--as-of", "2024-02-20"), "lies after the data cut"),
+        ("record", ("--decision", "stop"), "--reason"),
+    ],
+)
+def test_bad_input_ends_in_status_2_and_nothing_written(folder, command, words, says):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    out = ("--out", str(folder / "out")) if command == "next" else ()
+    result = run(folder, command, *words, *out)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_damaged_file_of_decisions_stops_both_commands(folder):
+    (folder / "decisions.csv").write_text("as_of\n")
+    for command, words in (("next", ()), ("record", ("--decision", "stop", "--reason", "x"))):
+        result = run(folder, command, *words)
+        assert result.exit_code == 2
+        assert "decisions.csv: must begin with the columns" in result.stderr
+    assert (folder / "decisions.csv").read_text() == "as_of\n"
+
+
+def test_of_a_patient_nothing_but_the_identifier_is_shown(folder):
+    """Names, terms and reasons of the data stand in no output; the committee's reason is its own text."""
+    run(folder, "record", "--decision", "level 2", "--reason", "our own words")
+    shown = ""
+    for cut in ("2024-01-10", "2024-02-20", "2024-03-23"):
+        for form in ((), ("--json",)):
+            result = run(folder, "next", "--as-of", cut, "--replay", *form)
+            shown += result.stdout + result.stderr
+    run(folder, "next", "--out", str(folder / "out"))
+    shown += "".join(path.read_text() for path in (folder / "out").iterdir()) + (folder / "decisions.csv").read_text()
+    assert "A5" in shown
+    assert "our own words" in shown
+    assert "MARKER" not in shown
+    (folder / "ae.csv").write_text(EVENTS.replace("2024-01-10", "2025-13-01"))
+    result = run(folder, "next")
+    assert result.exit_code == 2
+    assert "MARKER" not in result.stderr
