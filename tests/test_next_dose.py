@@ -238,13 +238,15 @@ def test_a_cohort_is_filled_by_the_design_that_began_it_only():
 def test_boin_and_crm_at_some_dates():
     """By BOIN's table: 0 of 3 up, 1 of 3 down (at the lowest dose: stay), 1 of 6 up; three DLTs in three stop."""
     rules = protocol(AS, "boin", "crm")
-    words = {when: then(single_dose(), when, rules).proposals["boin"].words for when in (5, 10, 31, 33, 83)}
+    words = {when: then(single_dose(), when, rules).proposals["boin"].words for when in (3, 5, 10, 31, 33, 83, 90)}
     assert words == {
+        3: "fill the cohort at level 1, 1 patient",
         5: WAIT.format(day(33)),
         10: WAIT.format(day(33)),
         31: "stay at level 1, 3 patients",  # A3 alone is pending: one DLT or two, BOIN stays
         33: "stay at level 1, 3 patients",
         83: "escalate to level 2, 3 patients",
+        90: "fill the cohort at level 2, 2 patients",
     }
     found = then(single_dose(), 31, rules, design="boin")
     assert found.start == (day(33), "the DLT window of A3 ends")
