@@ -161,7 +161,7 @@ def _decided(row: Recorded) -> str:
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
     """A table in blocks as wide as there is room for, each with the first so many columns."""
-    widths = [2 + max(len(str(name)), *(len(_cell(value)) for value in table[name])) for name in table.columns]
+    widths = [2 + max(map(len, [*_heading(name), *map(_cell, table[name])])) for name in table.columns]
     blocks: list[list[int]] = [[]]
     for place in range(first, len(widths)):
         if blocks[-1] and sum(widths[:first]) + sum(widths[at] for at in (*blocks[-1], place)) > _width():
@@ -188,13 +188,17 @@ def _wrapped(table: pd.DataFrame, words: str) -> Table:
     return out
 
 
+def _heading(name: Any) -> list[str]:
+    """Lines of a heading: one of several words is folded, as those of scenarios over their probabilities."""
+    return textwrap.wrap(str(name), 8, break_long_words=False)
+
+
 def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
     """A data frame as it is, under its title and note."""
     out = _table()
     for name in table.columns:
         text = str(table[name].dtype) in ("object", "str")
-        # Headings of several words are folded, as those of scenarios over their probabilities.
-        out.add_column("\n".join(textwrap.wrap(str(name), 8, break_long_words=False)), justify="left" if text else "right")
+        out.add_column("\n".join(_heading(name)), justify="left" if text else "right")
     for row in table.itertuples(index=False):
         out.add_row(*(_cell(value) for value in row))
     return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), out)
