@@ -52,6 +52,8 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
     for number, line in enumerate(lines[1:], start=2) if not problems else ():
         row = dict(zip(header, (cell.strip() for cell in line), strict=False))
         try:
+            if len(line) > len(header):
+                raise InputError(Problem("", line, f"must have at most the {len(header)} cells of the header"))
             cohorts.append(_cohort(row, by, amounts))
         except InputError as error:
             problems += [problem.within(f"row {number}") for problem in error.problems]
