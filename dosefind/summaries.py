@@ -360,8 +360,9 @@ def _mean_over_draws(walked: Lattice, named: np.ndarray, state: States, now: Pos
     p = probabilities(now.curve, now.draws(_DRAWS)).reshape(-1, walked.n_doses)
     blocks = np.array_split(p, max(1, len(p) * len(ends.n) // 2**22))
     chances = np.concatenate([future.probabilities(block).T @ named for block in blocks])
-    # The smallest effective sample size of any parameter stands for that of every choice.
-    return Figure(chances.mean(axis=0), chances.std(axis=0) / now.diagnostics()["ess_bulk"] ** 0.5)
+    # The smallest effective sample size of any parameter stands for that of every choice; the draws taken are no more than these.
+    size = min(len(p), now.diagnostics()["ess_bulk"])
+    return Figure(chances.mean(axis=0), chances.std(axis=0) / size**0.5)
 
 
 def probabilities(curve: Curve, draws: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ import dosefind as dsf
 from dosefind.config import build_curves, build_designs
 from dosefind.posterior.base import Figure
 from dosefind.posterior.exact import ExactFit, ExactPosterior
-from dosefind.summaries import effective_n, recommended, upper_limit
+from dosefind.posterior.mcmc import DrawnPosterior
+from dosefind.summaries import conclusion, effective_n, recommended, upper_limit
 from dosefind.trial import Cohort, parse_outcomes
 
 from . import peers
@@ -105,6 +106,21 @@ def test_conclusion_against_a_recursion(protocol, outcomes):
         theirs = by_recursion(designs[name], curve, parse_outcomes(outcomes), 3)
         # 1e-5: the error asked of the evidence of an ended trial.
         np.testing.assert_allclose(ours.conclusion.sel(design=name), theirs, rtol=0, atol=1e-5)
+
+
+def test_error_of_a_conclusion_goes_by_the_draws_taken(protocol):
+    """Of 40,000 draws 4,000 are averaged: however many there are, the error is that of those."""
+    curve, design = build_curves(protocol)["logistic-2"], build_designs(protocol)["3+3"]
+    n, y = np.array([3, 3, 0]), np.array([0, 1, 0])
+    theta = ExactPosterior(ExactFit(curve), n, y).draws(40_000).reshape(4, 10_000, 2)
+    state = design.state_after(parse_outcomes("1NNN 2NNT"), 3)
+    many, few = (
+        conclusion(design, state, DrawnPosterior(curve, n, y, one, 0, {})) for one in (theta, theta[:, np.arange(1000) * 10])
+    )
+    np.testing.assert_array_equal(many.value, few.value)
+    assert DrawnPosterior(curve, n, y, theta, 0, {}).diagnostics()["ess_bulk"] > 20_000
+    # A tenth: how far the effective sample size of independent draws is from their number.
+    np.testing.assert_allclose(many.error, few.error, rtol=0.1)
 
 
 def test_conclusion_of_a_trial_that_is_over(protocol):
