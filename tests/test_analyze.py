@@ -213,7 +213,12 @@ def test_targets_and_cut_points_are_the_protocol_s(protocol):
 def test_tree_is_what_arviz_reads(protocol, tmp_path):
     found = dsf.analyze(protocol, "1NNN 2NNN 3NNT")
     tree = found.tree(draws=1000)
-    assert set(tree.children) == {"observed_data", "posterior", "posterior_predictive", "prior", "prior_predictive"}
+    assert set(tree.children) == {
+        "observed_data", "constant_data", "posterior", "posterior_predictive", "prior", "prior_predictive",
+    }  # fmt: skip
+    # ArviZ compares every observed variable with its predictions.
+    assert set(tree["observed_data"].data_vars) == set(tree["posterior_predictive"].data_vars) == {"y"}
+    np.testing.assert_array_equal(tree["constant_data/n"], found.summary.n)
     # 0.02: a thousand deterministic draws of a rate with sd .16.
     np.testing.assert_allclose(tree["posterior/p"].mean(("chain", "draw")), found.summary["mean"], rtol=0, atol=0.02)
     np.testing.assert_allclose(tree["prior/p"].mean(("chain", "draw")), found.summary.prior_mean, rtol=0, atol=0.02)

@@ -49,7 +49,7 @@ class Analysis:
 
     def tree(self, draws: int = 4000, seed: int = 1) -> xr.DataTree:
         """Summary at the root, and the groups that ArviZ knows: draws of parameters and DLT rates a posteriori and a priori, DLTs
-        predicted in as many patients, and the data.
+        predicted in as many patients, and the data: DLTs observed, patients given.
 
         Parameters
         ----------
@@ -61,17 +61,21 @@ class Analysis:
         import xarray as xr
 
         rng = np.random.default_rng(seed)
-        counts = {"n": ("dose", self.posterior.n), "y": ("dose", self.posterior.y)}
-        groups = {"/": self.summary, "/observed_data": xr.Dataset(counts, {"dose": self.summary["dose"].values})}
+        at = {"dose": self.summary["dose"].values}
+        # ArviZ looks for every observed variable among the predicted ones.
+        groups = {
+            "/": self.summary,
+            "/observed_data": xr.Dataset({"y": ("dose", self.posterior.y)}, at),
+            "/constant_data": xr.Dataset({"n": ("dose", self.posterior.n)}, at),
+        }
         for name, one in (("posterior", self.posterior), ("prior", self.prior)):
             theta = one.draws(draws)
             p = probabilities(one.curve, theta)
             axes = {"chain": np.arange(theta.shape[0]), "draw": np.arange(theta.shape[1])}
             values = {key: (("chain", "draw"), theta[..., i]) for i, key in enumerate(one.curve.parameter_names)}
-            dose = {"dose": self.summary["dose"].values}
-            groups[f"/{name}"] = xr.Dataset(values | {"p": (("chain", "draw", "dose"), p)}, axes | dose)
+            groups[f"/{name}"] = xr.Dataset(values | {"p": (("chain", "draw", "dose"), p)}, axes | at)
             predicted = rng.binomial(self.posterior.n, p)
-            groups[f"/{name}_predictive"] = xr.Dataset({"y": (("chain", "draw", "dose"), predicted)}, axes | dose)
+            groups[f"/{name}_predictive"] = xr.Dataset({"y": (("chain", "draw", "dose"), predicted)}, axes | at)
         return xr.DataTree.from_dict(groups)
 
     def quantiles(
