@@ -58,8 +58,9 @@ def load_protocol(path: str | Path) -> Protocol:
         raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
     try:
         protocol = Protocol.read(table)
-        build_designs(protocol)
+        # Curves first: a design that takes a curve's prior would be named in its place.
         build_curves(protocol)
+        build_designs(protocol)
         build_borrowing(protocol)
         for rate in protocol.target.sensitivity:
             _build_for_other_target(protocol, rate)
@@ -131,6 +132,7 @@ def build_borrowing(protocol: Protocol) -> Borrowing | None:
         borrowing.model(protocol)
     except InputError as error:
         raise InputError(error.within("borrowing")) from None
+    protocol.check_assumed(key for key in protocol.assumed if key.startswith("borrowing."))
     return borrowing
 
 

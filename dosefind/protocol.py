@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -420,7 +421,12 @@ class Protocol(Settings):
             )
 
     def _check_assumed(self) -> None:
-        for key in self.assumed:
+        # What a table of borrowing lacks is said first, by who reads it.
+        self.check_assumed([key for key in self.assumed if not self.borrowing or not key.startswith("borrowing.")])
+
+    def check_assumed(self, keys: Iterable[str]) -> None:
+        """Raise unless all of these keys, marked as assumed, are in the file."""
+        for key in keys:
             if _lookup(self, key) is _ABSENT:
                 raise InputError(
                     Problem(f"assumed.{shown_key(key)}", self.assumed[key], "must name a key of this file, such as 'target.rate'")

@@ -122,8 +122,14 @@ CONFIGS = [
         "no reference dose",
         REFERENCE,
         "",
-        "designs.blrm-6.reference: required, but missing (give it here or as doses.reference)\n"
-        "  designs.blrm.reference: required, but missing (give it here or as doses.reference)",
+        "curves.logistic-2.reference: required, but missing (give it here or as doses.reference)\n"
+        "  curves.logistic-2-tight.reference: required, but missing (give it here or as doses.reference)",
+    ),
+    (
+        "prior that is not positive definite, which designs take too",
+        "prior = { mean = [-2.2, 0.0], sd = [2.0, 1.0] }",
+        "prior = { mean = [-2.2, 0.0], sd = [2.0, 1.0], correlation = -1.0 }",
+        "curves.logistic-2.prior.correlation = -1.0: must lie between -1 and 1, both excluded: ...",
     ),
     (
         "curve of no kind",

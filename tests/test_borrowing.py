@@ -81,6 +81,18 @@ def test_bad_tables(protocol, borrowing, said):
         build_borrowing(changed(protocol, **borrowing))
 
 
+def test_what_a_config_must_say_comes_before_why_it_is_assumed(tmp_path):
+    """A shipped config without one line asks for it, though [assumed] still names it; a key that is not there is refused after."""
+    text = DLC.read_text(encoding="utf-8")
+    path = tmp_path / "config.toml"
+    path.write_text(text.replace('pooled = "windows"', ""), encoding="utf-8")
+    with pytest.raises(dsf.InputError, match=r"borrowing.pooled.*say what is pooled"):
+        dsf.load_protocol(path)
+    path.write_text(text.replace('"borrowing.dose" =', '"borrowing.unit" ='), encoding="utf-8")
+    with pytest.raises(dsf.InputError, match=r"assumed.borrowing.unit.*must name a key of this file"):
+        dsf.load_protocol(path)
+
+
 @pytest.mark.parametrize(
     ("trial", "said"),
     [
