@@ -92,12 +92,30 @@ def test_minimally_informative_quantiles_are_those_of_the_beta_distributions():
         ),
         ({1: {0.5: 0.0, 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1][0.5] = 0.0: must be a probability"),
         ({1: {50: 0.1, 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1] = 50.0: must be a probability"),
+        ({1: {"a": 0.1, 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1] = 'a': must be a probability"),
+        ({1: {0.5: "a", 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1][0.5] = 'a': must be a probability"),
+        ({0: {0.5: 0.1, 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "dose of quantiles = 0: must be a dose amount, above 0"),
+        ({1: [0.1, 0.5], 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1] = [0.1, 0.5]: must go from probability to DLT rate"),
+        ([0.1, 0.5], "quantiles = [0.1, 0.5]: must go from dose amount to quantiles"),
     ],
 )
 def test_refusals(said, message):
     with pytest.raises(dsf.InputError) as caught:
         dsf.prior_from_quantiles(said, reference=3)
     assert message in str(caught.value)
+
+
+def test_references_and_correlations_that_cannot_be():
+    said = {1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}
+    with pytest.raises(dsf.InputError, match=r"reference = 0: must be a dose amount, above 0"):
+        dsf.prior_from_quantiles(said, reference=0)
+    with pytest.raises(dsf.InputError, match=r"correlation = 1.5: must lie between -1 and 1, both excluded"):
+        dsf.prior_from_quantiles(said, reference=3, correlation=1.5)
+    bounds = {"lowest": (0.4, 0.05), "highest": (0.1, 0.05)}
+    with pytest.raises(dsf.InputError, match=r"doses = -1: must be a dose amount"):
+        dsf.minimally_informative_prior((-1, 5), reference=3, **bounds)
+    with pytest.raises(dsf.InputError, match=r"lowest = 0.4: must be a rate and a probability"):
+        dsf.minimally_informative_prior((1, 5), reference=3, **(bounds | {"lowest": 0.4}))
 
 
 def test_bounds_that_contradict_each_other():

@@ -158,7 +158,9 @@ def prior_from_quantiles(
     >>> found.misfit < 1e-6
     True
     """
-    number("reference", reference, "a dose amount, above 0")
+    _amount("reference", reference)
+    # Refused before anything is fitted.
+    BivariateNormal.read({"mean": (0.0, 0.0), "sd": (1.0, 1.0), "correlation": correlation})
     doses, wanted = _wanted(quantiles)
     start = _start(wanted, reference)
     bounds = ([-20, 0.01, -5, 0.01], [20, 10, 3, 10])
@@ -196,10 +198,16 @@ def minimally_informative_prior(
     >>> round(found.misfit, 3)
     0.013
     """
+    _amount("reference", reference)
+    for dose in doses:
+        _amount("doses", dose)
     if len(doses) < 2:
         raise InputError(Problem("doses", doses, "must be two dose amounts at least"))
     rates = []
-    for name, (rate, chance), below in (("lowest", lowest, False), ("highest", highest, True)):
+    for name, bound, below in (("lowest", lowest, False), ("highest", highest, True)):
+        if not isinstance(bound, Sequence) or len(bound) != 2:
+            raise InputError(Problem(name, bound, "must be a rate and a probability"))
+        rate, chance = bound
         probability(f"{name}[1]", rate)
         probability(f"{name}[2]", chance)
         a, b = _least_informative(rate, chance if below else 1 - chance)
@@ -225,12 +233,30 @@ def _least_informative(rate: float, chance: float) -> tuple[float, float]:
     return (np.log(chance) / np.log(rate), 1.0) if rate > chance else (1.0, np.log1p(-chance) / np.log1p(-rate))
 
 
+def _amount(name: str, value: Any) -> float:
+    """Return ``value`` as a float if it is a dose amount."""
+    amount = number(name, value, "a dose amount, above 0")
+    if not 0 < amount < float("inf"):
+        raise InputError(Problem(name, value, "must be a dose amount, above 0"))
+    return amount
+
+
 def _wanted(quantiles: Mapping[float, Mapping[float, float]]) -> tuple[tuple[float, ...], tuple[tuple[float, float, float], ...]]:
     """Doses, and rows of dose, probability and rate, checked."""
-    doses = tuple(sorted(number("dose of quantiles", dose, "a dose amount, above 0") for dose in quantiles))
+    if not isinstance(quantiles, Mapping):
+        raise InputError(
+            Problem("quantiles", quantiles, "must go from dose amount to quantiles, these from probability to DLT rate")
+        )
+    doses = tuple(sorted(_amount("dose of quantiles", dose) for dose in quantiles))
+    for dose, given in quantiles.items():
+        if not isinstance(given, Mapping):
+            raise InputError(Problem(f"quantiles[{dose:g}]", given, "must go from probability to DLT rate"))
+        for p, rate in given.items():
+            number(f"quantiles[{dose:g}]", p, "a probability between 0 and 1, both excluded")
+            number(f"quantiles[{dose:g}][{p:g}]", rate, "a probability between 0 and 1, both excluded")
     rows = tuple((float(dose), float(p), float(quantiles[dose][p])) for dose in sorted(quantiles) for p in sorted(quantiles[dose]))
-    if len(doses) < 2 or doses[0] <= 0 or len(rows) < 4:
-        raise InputError(Problem("quantiles", quantiles, "must be quantiles at two doses at least, above 0, four in all"))
+    if len(doses) < 2 or len(rows) < 4:
+        raise InputError(Problem("quantiles", quantiles, "must be quantiles at two doses at least, four in all"))
     for dose, p, rate in rows:
         probability(f"quantiles[{dose:g}]", p)
         probability(f"quantiles[{dose:g}][{p:g}]", rate)
