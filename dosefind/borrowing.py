@@ -5,9 +5,10 @@ Trials may be pooled only in a quantity that means the same in all of them, so a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from ._check import NAME, Checked, InputError, Problem
@@ -128,7 +129,19 @@ class Borrowing(Checked):
             "windows": f"The windows differ ({listed}): that the hazard is the same in each part of them is assumed, not seen.",
             "as-given": f"P(DLT) is pooled over windows that differ ({listed}), which are different quantities.",
         }
-        return [said[self.pooled or "as-given"]]
+        return [said[self.pooled or "as-given"], *self._prior_over_windows(windows, self._days(protocol))]
+
+    def _prior_over_windows(self, windows: Mapping[str, int], days: int) -> list[str]:
+        """What the prior, which speaks of one window, means in longer ones: numbers copied from a curve of these say another."""
+        if self.pooled != "windows":
+            return []
+        # Of one window at the medians: log(1 - p).
+        log_free = -np.logaddexp(0.0, self.exchangeable.mu.mean[0])
+        rates = {name: -np.expm1(log_free * long / days) for name, long in windows.items() if long > days}
+        listed = ", ".join(f"{rate:.2f} over the {windows[name]} days of {name}" for name, rate in rates.items())
+        return [
+            f"The prior is of one window of {days} days: a DLT rate of {-np.expm1(log_free):.2f} at the reference dose is {listed}."
+        ]
 
     def variants(self, protocol: Protocol) -> Iterator[tuple[str, str, Self]]:
         """Borrowing that differs in one assumption: what is varied, its value, the changed settings."""

@@ -96,6 +96,10 @@ class Recommendation:
         return "none" if self.level is None else str(self.level)
 
 
+# The least error that is said of a probability.
+_SHOWN = 1e-6
+
+
 def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[str] = ()) -> Recommendation:
     """The RP2D by the toxicity rule: the highest tried dose whose P(over) is below the limit.
 
@@ -120,10 +124,13 @@ def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[
     if not len(safe):
         return Recommendation(None, f"P(over) is {limit:g} or more at every dose tried", undecided)
     level = int(safe[-1]) + 1
-    text = f"the highest dose tried whose P(over), {p_over.value[level - 1]:.3f}, is below {limit:g}"
+    # A numerical error is far below what is shown.
+    errors = [f" \u00b1{error:.1g}" if error > _SHOWN else "" for error in p_over.error]
+    over = [f"{value:.3f}{error}" for value, error in zip(p_over.value, errors, strict=True)]
+    text = f"the highest dose tried whose P(over), {over[level - 1]}, is below {limit:g}"
     above = tried[tried >= level]
     if len(above):
-        text += f"; at level {above[0] + 1} it is {p_over.value[above[0]]:.3f}"
+        text += f"; at level {above[0] + 1} it is {over[above[0]]}"
     return Recommendation(level, text, undecided)
 
 
@@ -291,6 +298,7 @@ def summary(
         data["mtd_amount"] = ("quantile", now.mtd_quantiles(target, MTD_QUANTILES), {"units": unit})
     if now.samples:
         data |= {f"{name}_se": (at[name], figure.error) for name, figure in (figures | parameters).items()}
+        data |= {f"prior_{name}_se": (at[name], prior[name].error) for name in ("mean", "p_over", "mtd")}
     coords = {
         "dose": np.arange(1, doses + 1),
         "dose_amount": ("dose", list(amounts), {"units": unit}),

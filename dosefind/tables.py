@@ -281,7 +281,7 @@ def analysis(found: xr.Dataset) -> Group:
         _folded(title, style="bold"),
         Text(f"DLT rates in percent; doses in {unit}."),
         _doses(values, attrs),
-        Text("\nPrior and posterior", "bold"),
+        Text("\nBefore and after this trial's own data" if borrowing else "\nPrior and posterior", "bold"),
         _prior_beside(values),
         *_pooled(attrs, values),
         Text(f"\nMTD: dose with a DLT rate of {attrs['target']:g}, probability (%)", "bold"),
@@ -360,11 +360,11 @@ def _level(label: str) -> str:
     return "None" if label == "none" else f"Level {label}"
 
 
-def _share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1) -> str:
-    """A figure, in percent by default, with its standard error where it has one."""
+def _share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1, before: str = " ") -> str:
+    """A figure, in percent by default, with its standard error where it has one, ``before`` which comes what parts them."""
     error = values.get(f"{name}_se")
     text = f"{scale * values[name][at]:.{digits}f}"
-    return text if error is None else f"{text} \u00b1{scale * error[at]:.1g}"
+    return text if error is None else f"{text}{before}\u00b1{scale * error[at]:.1g}"
 
 
 def _doses(values: dict[str, Any], attrs: dict[str, Any]) -> Table:
@@ -378,11 +378,12 @@ def _doses(values: dict[str, Any], attrs: dict[str, Any]) -> Table:
             str(level),
             f"{values['dose_amount'][d]:g}",
             f"{values['dlts'][d]}/{values['n'][d]}",
-            _share(values, "mean", d),
-            _share(values, "sd", d),
+            # Errors below the figures, as the table is wider than a terminal with them beside.
+            _share(values, "mean", d, before="\n"),
+            _share(values, "sd", d, before="\n"),
             f"{100 * values['median'][d]:.1f}",
             f"{100 * values['lower'][d]:.1f}-{100 * values['upper'][d]:.1f}",
-            *(_share(values, name, d) for name in ("p_under", "p_target", "p_over")),
+            *(_share(values, name, d, before="\n") for name in ("p_under", "p_target", "p_over")),
         )
     return table
 
@@ -395,14 +396,14 @@ def _prior_beside(values: dict[str, Any]) -> Table:
         "over\nnow",
         "mean\nbefore",
         "mean\nnow",
-        "prior is worth\n(patients)",
+        "prior is\nworth",
         "treated",
         "limit\nalone",
     )
     for heading in headings:
         table.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
-        shares = (f"{100 * values[name][d]:.1f}" for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
+        shares = (_share(values, name, d) for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
         worth, limit = f"{values['prior_effective_n'][d]:.1f}", f"{100 * values['upper_limit'][d]:.0f}" if values["n"][d] else "-"
         table.add_row(str(level), *shares, worth, str(values["n"][d]), limit)
     return table
@@ -424,7 +425,7 @@ def _mtd(values: dict[str, Any]) -> Table:
     table.add_column("")
     for label in values["mtd_level"]:
         table.add_column(str(label), justify="right")
-    table.add_row("before", *(f"{100 * p:.1f}" for p in values["prior_mtd"]), style="dim")
+    table.add_row("before", *(_share(values, "prior_mtd", i) for i in range(len(values["mtd_level"]))), style="dim")
     table.add_row("now", *(_share(values, "mtd", i) for i in range(len(values["mtd_level"]))))
     return table
 

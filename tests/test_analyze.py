@@ -14,6 +14,7 @@ from dosefind.posterior.base import Figure
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.mcmc import DrawnPosterior
 from dosefind.summaries import conclusion, effective_n, recommended, upper_limit
+from dosefind.tasks.analysis import _doubts
 from dosefind.trial import Cohort, parse_outcomes
 
 from . import peers
@@ -108,6 +109,21 @@ def test_conclusion_against_a_recursion(protocol, outcomes):
         np.testing.assert_allclose(ours.conclusion.sel(design=name), theirs, rtol=0, atol=1e-5)
 
 
+def test_a_sampled_probability_is_said_with_its_error():
+    over = Figure(np.array([0.0, 0.3]), np.array([0.0007, 0.012]))
+    text = recommended(np.array([3, 3]), over, 0.25).reason
+    assert "P(over), 0.000 \u00b10.0007, is below 0.25; at level 2 it is 0.300 \u00b10.01" in text
+
+
+def test_what_was_known_before_is_doubted_where_its_draws_are_bad(protocol):
+    """The posterior's own problems keep the RP2D from being named; those of the prior are said."""
+    curve, nobody = build_curves(protocol)["logistic-2"], np.zeros(3, int)
+    theta = ExactPosterior(ExactFit(curve), nobody, nobody).draws(4000).reshape(4, 1000, 2)
+    good, bad = (DrawnPosterior(curve, nobody, nobody, theta, divergences, {}) for divergences in (0, 2))
+    assert _doubts(good, None) == []
+    assert _doubts(bad, None) == ["The figures of the prior cannot be trusted: draws that diverged: 2."]
+
+
 def test_error_of_a_conclusion_goes_by_the_draws_taken(protocol):
     """Of 40,000 draws 4,000 are averaged: however many there are, the error is that of those."""
     curve, design = build_curves(protocol)["logistic-2"], build_designs(protocol)["3+3"]
@@ -164,7 +180,7 @@ def test_no_dlt_at_all(protocol, outcomes):
     assert "own patients alone allow DLT rates up to" in said
     treated = {cohort.level for cohort in parse_outcomes(outcomes)}
     for level in (1, 2, 3):
-        assert (f"At level {level} nobody was treated" in said) == (level not in treated)
+        assert (f"At level {level}, nobody was treated" in said) == (level not in treated)
 
 
 def test_a_prior_worth_more_than_the_patients_is_named(protocol):
@@ -273,9 +289,10 @@ def test_by_sampling(protocol, tmp_path):
     ours, theirs = sampled.summary, exact.summary
     assert {name.removesuffix("_se") for name in ours if str(name).endswith("_se")} == {
         "mean", "sd", "p_under", "p_target", "p_over", "mtd", "parameter_mean", "parameter_sd", "conclusion",
-        "conclusion_not_reached",
+        "conclusion_not_reached", "prior_mean", "prior_p_over", "prior_mtd",
     }  # fmt: skip
-    for name in ("mean", "p_under", "p_target", "p_over", "mtd", "conclusion", "parameter_mean"):
+    before = ("prior_mean", "prior_p_over", "prior_mtd")
+    for name in ("mean", "p_under", "p_target", "p_over", "mtd", "conclusion", "parameter_mean", *before):
         # Six standard errors; 1e-5 where the figure is exact but for the evidence of an ended trial.
         apart = np.abs(ours[name] - theirs[name]) / (ours[f"{name}_se"] + 1e-5)
         assert float(apart.max()) < 6, name

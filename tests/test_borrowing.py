@@ -59,6 +59,15 @@ def test_what_is_varied(protocol):
     assert all(other.model(protocol).structure == borrowing.model(protocol).structure for other in varied.values())
 
 
+def test_what_the_prior_means_in_longer_windows(protocol):
+    """Log alpha of -2.2 is 0.10 in one window, and 1 - 0.9^3 = 0.27 in three."""
+    words = build_borrowing(protocol).warnings(protocol)
+    assert words[1:] == [
+        "The prior is of one window of 28 days: a DLT rate of 0.10 at the reference dose is 0.27 over the 84 days of NCT05948982."
+    ]
+    assert len(build_borrowing(changed(protocol, pooled="as-given")).warnings(protocol)) == 1
+
+
 def test_outcomes_of_the_others(protocol):
     counts, words = borrow_from(protocol, {AS: "1NNN 2NNT 1NNN"})
     assert counts == {AS: ([6, 3, 0], [0, 1, 0])}
@@ -171,7 +180,7 @@ def test_one_trial_in_the_limit(protocol):
 
 
 @pytest.mark.slow
-def test_with_and_without(protocol, tmp_path):
+def test_with_and_without(protocol, capsys):
     """Both trials together: the other's harmless doses lower P(over), the table says what was borrowed and on what it hangs."""
     outcomes, borrow = "1NNN 2NNN 3NNT", {AS: "1NNN 2NNN 3NNN"}
     exnex = {"weight": 0.5, "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}}
@@ -197,9 +206,19 @@ def test_with_and_without(protocol, tmp_path):
     # The less the trials differ a priori, the more is borrowed: two errors of a difference.
     near, far = (rows.loc[("tau scale", value)] for value in ("x 0.5", "x 2"))
     assert near["over_3"] < far["over_3"] + 2 * np.hypot(near["se_3"], far["se_3"])
+    # The other trial's data left out: the prior of the model and the trial's own data.
+    assert rows.loc[("borrowing", "no data of others"), "over_3"] > first["over_3"] + 3 * first["se_3"]
+    # What comes before is not before any data.
+    before = [name for name in found if "before any data" in found[name].attrs.get("definition", "")]
+    assert sorted(before) == ["p_exchangeable_prior", "tau_prior_mean"]
+    assert {"prior_mean_se", "prior_p_over_se", "prior_mtd_se"} <= set(found)
+    assert "the prior and the other trials' data are worth" in " ".join(json.loads(most.attrs["warnings"]))
     from dosefind import tables
 
     tables.show(tables.analysis(found))
+    lines = capsys.readouterr().out.splitlines()
+    # Three doses, sampled and borrowed, fit a terminal of 80 columns.
+    assert max(len(line) for line in lines if "\u00b1" in line and "NUTS" not in line and "Standard" not in line) <= 80
 
 
 @pytest.mark.slow

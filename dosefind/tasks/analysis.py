@@ -21,7 +21,7 @@ from ..protocol import Protocol
 from ..provenance import sampler_versions
 from ..summaries import DEFINITIONS, QUANTILES, conclusion, name_rp2d, probabilities, recommended, summary, upper_limit
 from ..trial import Cohort, States, choice_labels, notation
-from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
+from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
 from .steps import cohorts_of
 
@@ -238,6 +238,8 @@ def analyze(
         others += _moved_by_prior(protocol, curves[chosen], n, y)
     else:
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
+        for variable, words in KNOWN_BEFORE.items():
+            result[variable].attrs["definition"] = words
     deviations = {name: design.deviations(cohorts, protocol.n_doses) for name, design in designs.items()}
     made = {
         "method": "sampled" if now.samples else "exact",
@@ -249,7 +251,7 @@ def analyze(
         "interval": list(target.interval),
         "rp2d_limit": protocol.rp2d.limit,
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps([*_warnings(result, protocol, others), *more.pop("warnings", [])]),
+        "warnings": json.dumps([*_warnings(result, protocol, others), *_doubts(before, found), *more.pop("warnings", [])]),
     }
     if now.samples:
         made["sampler_versions"] = json.dumps(sampler_versions())
@@ -347,16 +349,20 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
     """
     n, limit, high = result["n"].values, protocol.rp2d.limit, protocol.target.interval[1]
     over, worth = result["p_over"].values, result["prior_effective_n"].values
+    borrows = "borrowed_n" in result
     words = []
     if not result["dlts"].any():
         seen = f"in {n.sum()} patients" if n.any() else "and nobody treated"
-        words.append(
-            f"No DLT has been seen {seen}: the data alone give no MTD, and how toxicity rises beyond them is the curve and its "
-            "prior."
+        whose, what = (
+            (" of this trial", "the curve, its prior and what is borrowed") if borrows else ("", "the curve and its prior")
         )
+        words.append(
+            f"No DLT has been seen {seen}{whose}: the data alone give no MTD, and how toxicity rises beyond them is {what}."
+        )
+    prior = "the prior and the other trials' data are" if borrows else "the prior is"
     for level in np.flatnonzero(worth >= n) + 1:
         patients = "nobody was" if n[level - 1] == 0 else f"{n[level - 1]} patient{'s were' if n[level - 1] != 1 else ' was'}"
-        words.append(f"At level {level} {patients} treated; the prior is worth {worth[level - 1]:.1f} there.")
+        words.append(f"At level {level}, {patients} treated; {prior} worth {worth[level - 1]:.1f} there.")
     if result.attrs["rp2d"] != "none":
         level = int(result.attrs["rp2d"])
         alone = float(result["upper_limit"].values[level - 1])
@@ -370,6 +376,15 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
     if others:
         words.append(f"The RP2D, {result.attrs['rp2d']}, hangs on the curve and its prior: {', '.join(others)}.")
     return words
+
+
+def _doubts(before: Posterior, found: Borrowed | None) -> list[str]:
+    """In words: draws of what was known before that cannot be trusted; those of the posterior keep the RP2D from being named."""
+    cases = {"before this trial's data" if found else "of the prior": before}
+    if found:
+        cases["before any data"] = found.nothing.trials[found.nothing.model.names[0]]
+    doubted = {words: one.problems() for words, one in cases.items()}
+    return [f"The figures {words} cannot be trusted: {'; '.join(why)}." for words, why in doubted.items() if why]
 
 
 def _by_other_curves(result: xr.Dataset, how: str) -> list[str]:

@@ -21,7 +21,7 @@ from .steps import cohorts_of
 if TYPE_CHECKING:
     from ..posterior.hierarchical import HierarchicalPosterior
 
-__all__ = ["Borrowed", "borrow_from", "borrowed", "borrowing_of", "sampling"]
+__all__ = ["KNOWN_BEFORE", "Borrowed", "borrow_from", "borrowed", "borrowing_of", "sampling"]
 
 type Counts = Mapping[str, tuple[list[int], list[int]]]
 
@@ -33,6 +33,15 @@ _DEFINITIONS = {
     "tau_prior_mean": "the same before any data",
     "p_exchangeable": "posterior probability that the trial is exchangeable with the others",
     "p_exchangeable_prior": "the same before any data",
+}
+
+# What is known before a trial that borrows has data of its own, in place of what is known before any data.
+KNOWN_BEFORE = {
+    "prior_mean": "mean of the DLT rate before this trial's own data, the other trials' data being known",
+    "prior_p_over": "probability of overdosing before this trial's own data, the other trials' data being known",
+    "prior_mtd": "posterior of the MTD before this trial's own data, the other trials' data being known",
+    "prior_effective_n": "patients that the prior and the other trials' data are worth at the dose: those of the beta prior with "
+    "the mean and variance before this trial's own data",
 }
 
 

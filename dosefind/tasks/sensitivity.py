@@ -51,11 +51,11 @@ def sensitivity(
     -------
     pandas.DataFrame
         What is ``varied`` (the curve, the prior's standard deviations and means, the skeleton, the reference dose; where
-        something is borrowed the scales of the spread between trials, the dose scale and what is pooled; the target, the rate
-        from which a dose overdoses, the limit of the RP2D) and its ``value``; the ``rp2d``, "not to be trusted" where the
-        draws are not; the most probable ``mtd`` and its
-        probability ``p_mtd``; and P(over) at each level, ``over_1``, ..., with Monte Carlo standard errors ``se_1``, ... where
-        something is borrowed. ``attrs["note"]`` says what is counted as over, and which changes move the RP2D.
+        something is borrowed whether it is, the scales of the spread between trials, the dose scale and what is pooled; the
+        target, the rate from which a dose overdoses, the limit of the RP2D) and its ``value``; the ``rp2d``, "not to be trusted"
+        where the draws are not; the most probable ``mtd`` and its probability ``p_mtd``; and P(over) at each level, ``over_1``,
+        ..., with Monte Carlo standard errors ``se_1``, ... where something is borrowed. ``attrs["note"]`` says what is counted
+        as over, and which changes move the RP2D.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def sensitivity(
     cases += _by_standard(cases[0][2], protocol)
     table = pd.DataFrame([_row(varied, value, case, protocol, borrow is not None) for varied, value, case in cases])
     table.attrs["outcomes"] = notation(cohorts)
-    table.attrs["note"] = _note(table, base, notation(cohorts), mtd_labels(protocol.n_doses), _RULES[protocol.rp2d.rule])
+    table.attrs["note"] = _note(table, base, chosen, notation(cohorts), mtd_labels(protocol.n_doses), _RULES[protocol.rp2d.rule])
     return table
 
 
@@ -144,6 +144,9 @@ def _by_borrowing(
             raise InputError(f"sensitivity to borrowing, {varied} {value}: {error}") from None
         yield varied, value, replace(base, posterior=lambda rates, trial=trial: trial)
         if one is borrowing:
+            nobody = {other: ([0] * len(n), [0] * len(n)) for other, (n, _) in data.items()}
+            unshared = sample(one.model(protocol), nobody | {name: own}).trials[name]
+            yield "borrowing", "no data of others", replace(base, posterior=lambda rates, trial=unshared: trial)
             yield "borrowing", "off", replace(base, posterior=partial(_exact, alone, *own))
 
 
@@ -163,11 +166,16 @@ _RULES = {
 }
 
 
-def _note(table: pd.DataFrame, base: _Case, outcomes: str, labels: list[str], rule: str) -> str:
+def _note(table: pd.DataFrame, base: _Case, curve: str, outcomes: str, labels: list[str], rule: str) -> str:
     first = table["rp2d"].iloc[0]
     moved = table.loc[table["rp2d"] != first, ["varied", "value", "rp2d"]].to_numpy()
     flips = [f"{varied} {value} (to {rp2d})" for varied, value, rp2d in moved]
-    errors = " se_k: its Monte Carlo standard error, of quadrature the numerical one." if "se_1" in table else ""
+    errors = (
+        " se_k: its Monte Carlo standard error, of quadrature the numerical one. Without data of others the prior is that of all "
+        f"trials; off, that of the curve {curve}."
+        if "se_1" in table
+        else ""
+    )
     return (
         f"After {outcomes or 'no data'}. over_k: probability that the DLT rate at level k is {base.high:g} or more;{errors} "
         f"RP2D: {rule} over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
