@@ -1023,24 +1023,6 @@ FAULTS = (
         "test_bad_input.py::test_broken_counts",
     ),
     Fault(
-        "intake: a replacement counts toward the size of a cohort",
-        "intake/cohorts.py",
-        """    for entry in entries:
-        if entry.subject in replaced:
-            continue
-        full""",
-        """    for entry in entries:
-        full""",
-        "test_intake.py::test_cohorts_by_the_rule",
-    ),
-    Fault(
-        "intake: a change of dose begins no cohort",
-        "intake/cohorts.py",
-        "if number == 0 or full or (",
-        "if number == 0 or full or False and (",
-        "test_intake.py::test_cohorts_by_the_rule",
-    ),
-    Fault(
         "intake: the last of two disposition events counts",
         "intake/cdisc.py",
         'now is None or (day.day, reason or "") < (now.day, entry.reason or "")',
