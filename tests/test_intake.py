@@ -101,7 +101,11 @@ def test_a_spreadsheet_of_one_sheet_and_a_byte_order_mark(tmp_path):
 def test_a_dose_that_is_none_of_the_protocols_is_kept(tmp_path):
     text = "Subject, DOSE ,infusion_1\nA-1,1,2024-03-01\nA-2,1.5,2024-03-02\nA-3,1.0,2024-03-03\n"
     found = read_patients(written(tmp_path, text), AS)
-    assert [(patient.level, patient.amount, patient.cohort) for patient in found.patients] == [(1, 1, None), (None, 1.5, None), (1, 1, None)]
+    assert [(patient.level, patient.amount, patient.cohort) for patient in found.patients] == [
+        (1, 1, None),
+        (None, 1.5, None),
+        (1, 1, None),
+    ]
 
 
 def test_columns_that_nobody_reads_are_named(tmp_path):
