@@ -25,6 +25,7 @@ _HOMES = {
     "Power": "models",
     "Protocol": "protocol",
     "States": "trial",
+    "Synthetic": "tasks",
     "ThreePlusThree": "designs",
     "analyze": "tasks",
     "calibrate": "calibration.sbc",
@@ -45,6 +46,7 @@ _HOMES = {
     "sensitivity": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",
+    "synthesize": "tasks",
 }
 
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -24,6 +24,7 @@ from .protocol import Protocol as Protocol
 from .tasks import Analysis as Analysis
 from .tasks import NextDose as NextDose
 from .tasks import NextStep as NextStep
+from .tasks import Synthetic as Synthetic
 from .tasks import analyze as analyze
 from .tasks import compare as compare
 from .tasks import decide as decide
@@ -31,6 +32,7 @@ from .tasks import decision_table as decision_table
 from .tasks import next_dose as next_dose
 from .tasks import paths as paths
 from .tasks import sensitivity as sensitivity
+from .tasks import synthesize as synthesize
 from .trial import States as States
 
 __version__: str

@@ -393,6 +393,73 @@ def record(
 
 
 @main.command()
+@_config
+@click.option(
+    "--truth", required=True, metavar="TEXT", help="One of the config's scenarios, or a DLT probability a dose: 0.05,0.15,0.3."
+)
+@click.option(
+    "--start", type=click.DateTime(["%Y-%m-%d"]), help="Day on which the trial opens.  [default: the protocol's version date]"
+)
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Stop on this day, with outcomes pending.  [default: the end]")
+@click.option("--dropout", type=float, default=0.1, show_default=True, help="Probability of leaving before the DLT window ends.")
+@click.option("--deviate", type=float, default=0.1, show_default=True, help="Probability of a deviation, for each kind of it.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(["schedule", "stagger", "dose"]),
+    default=("schedule", "stagger"),
+    show_default=True,
+    help="Deviations: an infusion off its schedule, a patient too early after another, a dose that the protocol does not have.",
+)
+@click.option("--gap", type=float, default=4.0, show_default=True, help="Mean days until the next patient could enter.")
+@_binding
+@_common
+def synthesize(
+    config: Path,
+    truth: str,
+    start: datetime | None,
+    until: datetime | None,
+    dropout: float,
+    deviate: float,
+    kinds: tuple[str, ...],
+    gap: float,
+    design: str | None,
+    output: _Output,
+) -> None:
+    """Make up a whole trial of patients who do not exist, and write it to --out as CSV and as SDTM."""
+    from . import tasks
+    from .config import load_protocol
+
+    if output.out is None:
+        raise click.UsageError("Missing option '--out': the folder for the made-up trial.")
+    output.claim_names(list(tasks.SYNTHETIC_FILES))
+    protocol = load_protocol(config)
+    made = tasks.synthesize(
+        protocol,
+        _truth(truth, protocol),
+        seed=output.seed,
+        start=start.date() if start else None,
+        until=until.date() if until else None,
+        dropout=dropout,
+        deviate=deviate,
+        kinds=kinds,
+        gap=gap,
+        design=design,
+    )
+    output.save(lambda out: made.write(out, force=output.force))
+    click.echo(made.as_json() if output.as_json else str(made).rstrip())
+
+
+def _truth(text: str, protocol: Protocol) -> Any:
+    """The name of a scenario, or the probabilities in the text."""
+    try:
+        return text if text in protocol.scenarios else [float(part) for part in text.split(",")]
+    except ValueError:
+        return text
+
+
+@main.command()
 @_common
 def schema(output: _Output) -> None:
     """JSON Schema of a config, for editors.

@@ -8,7 +8,9 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +42,15 @@ _SAMPLING = ("pymc", "pytensor", "nutpie", "arviz")
 _PACKAGES = ("numpy", "scipy", "xarray", "pandas")
 
 
+@cache
+def _version(name: str) -> str:
+    """Version of an installed package; a file is read for it, so once."""
+    return metadata.version(name)
+
+
 def versions() -> dict[str, str]:
     """Versions that a result depends on."""
-    return {"dosefind": __version__, "python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    return {"dosefind": __version__, "python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
 
 
 def sampler_versions() -> dict[str, str]:
@@ -50,7 +58,7 @@ def sampler_versions() -> dict[str, str]:
     found = {}
     for name in _SAMPLING:
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
+            found[name] = _version(name)
     return found
 
 
@@ -77,19 +85,23 @@ def write_whole(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
     folder
         Made if it is not there.
     files
-        From file name to a function that writes to the path given to it.
+        From file name, with a folder in front if it is to have one, to a function that writes to the path given to it.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    below = sorted({(folder / name).parent for name in files} - {folder})
+    made = [path for path in (*below, folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
             for name, write in files.items():
+                (Path(scratch) / name).parent.mkdir(exist_ok=True)
                 write(Path(scratch) / name)
+            for path in below:
+                path.mkdir(exist_ok=True)
             for name in files:
                 os.replace(Path(scratch) / name, folder / name)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            for path in made:
+        for path in made:
+            with contextlib.suppress(OSError):
                 path.rmdir()
         if isinstance(error, OSError):
             raise InputError(error.strerror or "cannot be written", source=str(folder)) from None

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # What the named tests read, besides the package itself.
-COPIED = ("dosefind", "tests", "benchmarks", "configs", "pyproject.toml", "README.md", "ARCHITECTURE.md")
+COPIED = ("dosefind", "tests", "benchmarks", "configs", "examples", "pyproject.toml", "README.md", "ARCHITECTURE.md")
 WORKERS = 2
 # A test takes seconds; a fault that makes it run on counts as not caught.
 SECONDS = 120
@@ -120,6 +120,7 @@ EVALUABILITY = "evaluability.py"
 CONDUCT = "conduct.py"
 NEXT = "tasks/next_dose.py"
 DECISIONS = "decisions.py"
+SYNTHESIS = "tasks/synthesis.py"
 
 BORROWING = "borrowing.py"
 SAMPLED = "tasks/borrowing.py"
@@ -1021,24 +1022,6 @@ FAULTS = (
         '_whole(row, "dlts", 0, n)',
         '_whole(row, "dlts", 0, 1000)',
         "test_bad_input.py::test_broken_counts",
-    ),
-    Fault(
-        "intake: a replacement counts toward the size of a cohort",
-        "intake/cohorts.py",
-        """    for entry in entries:
-        if entry.subject in replaced:
-            continue
-        full""",
-        """    for entry in entries:
-        full""",
-        "test_intake.py::test_cohorts_by_the_rule",
-    ),
-    Fault(
-        "intake: a change of dose begins no cohort",
-        "intake/cohorts.py",
-        "if number == 0 or full or (",
-        "if number == 0 or full or False and (",
-        "test_intake.py::test_cohorts_by_the_rule",
     ),
     Fault(
         "intake: the last of two disposition events counts",
@@ -2077,6 +2060,70 @@ FAULTS = (
         'fields["body"] = node.body[1:]',
         'fields["body"] = node.body',
         "test_calibration.py::test_hash_sees_code_and_not_prose",
+    ),
+    # Made-up trials
+    Fault(
+        "synthesis: a made-up DLT with the probability of another dose",
+        SYNTHESIS,
+        "person.toxic < self.rates[level - 1]",
+        "person.toxic < self.rates[0]",
+        "test_synthesis.py::test_dlts_have_the_true_probability",
+    ),
+    Fault(
+        "synthesis: a patient enters when the data are complete and not when the trial is open",
+        SYNTHESIS,
+        "too_early = opens is None or opens > day",
+        "too_early = False",
+        "test_synthesis.py::test_a_trial_obeys_the_protocol",
+    ),
+    Fault(
+        "synthesis: infusions go on after a DLT",
+        SYNTHESIS,
+        "stops = min((at for at in (left, onset) if at is not None), default=math.inf)",
+        "stops = math.inf if left is None else left",
+        "test_synthesis.py::test_the_examples_are_made_by_their_commands",
+    ),
+    Fault(
+        "synthesis: a replacement names nobody",
+        SYNTHESIS,
+        "replace(one, cohort=cohort, replaces=replaces)",
+        "replace(one, cohort=cohort)",
+        "test_synthesis.py::test_a_trial_that_shows_everything",
+    ),
+    Fault(
+        "synthesis: a trial under way that knows what is to come",
+        SYNTHESIS,
+        "dlt=True if dlt else False if left or end <= until else None,",
+        "dlt=dlt,",
+        "test_synthesis.py::test_a_trial_under_way_is_what_was_known_then",
+    ),
+    Fault(
+        "synthesis: a made-up stagger that is kept",
+        SYNTHESIS,
+        "return opens is not None and opens <= day",
+        "return False",
+        "test_synthesis.py::test_what_deviates_is_what_is_found",
+    ),
+    Fault(
+        "writing: transport files with the time of writing",
+        "intake/writing.py",
+        "path.write_bytes(head + content[_HEAD:])",
+        "path.write_bytes(content)",
+        "test_synthesis.py::test_transport_files_have_the_day_of_the_data",
+    ),
+    Fault(
+        "writing: no disposition of those who left",
+        "intake/writing.py",
+        '    if day is not None:\n        yield {\n            "USUBJID": one.subject,\n            "DSSEQ"',
+        '    if words == _COMPLETED:\n        yield {\n            "USUBJID": one.subject,\n            "DSSEQ"',
+        "test_synthesis.py::test_every_file_reads_back_to_the_same_trial",
+    ),
+    Fault(
+        "intake: cohorts that the data give are not read",
+        "intake/reading.py",
+        "cohorts = cohorts_of(found, draft)",
+        "cohorts = {}",
+        "test_intake.py::test_cohorts_as_given",
     ),
     # Files
     Fault(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dosefind import InputError, load_protocol, read_patients
+from dosefind import InputError, evaluate, load_protocol, read_patients
 from dosefind.protocol import Doses
 
 from . import patient_files as made
@@ -66,7 +66,7 @@ def test_the_same_trial_in_every_format(tmp_path):
 def test_a_trial_read_word_for_word(tmp_path):
     found = read_patients(written(tmp_path, HEADER + ROWS), AS, events=written(tmp_path, EVENTS, "events.csv"))
     one, two = found.patients
-    assert (one.subject, one.level, one.amount, one.cohort, one.dlt, one.dlt_date) == ("A-1", 1, 1.0, 1, False, None)
+    assert (one.subject, one.level, one.amount, one.cohort, one.dlt, one.dlt_date) == ("A-1", 1, 1.0, None, False, None)
     assert one.infusions == (date(2024, 3, 1), date(2024, 3, 29))
     assert (two.dlt, two.dlt_date, two.discontinued, two.reason) == (True, date(2024, 3, 10), date(2024, 3, 12), "unwell")
     assert two.last_contact == found.last_date == date(2024, 5, 8)
@@ -101,8 +101,11 @@ def test_a_spreadsheet_of_one_sheet_and_a_byte_order_mark(tmp_path):
 def test_a_dose_that_is_none_of_the_protocols_is_kept(tmp_path):
     text = "Subject, DOSE ,infusion_1\nA-1,1,2024-03-01\nA-2,1.5,2024-03-02\nA-3,1.0,2024-03-03\n"
     found = read_patients(written(tmp_path, text), AS)
-    assert [(patient.level, patient.amount, patient.cohort) for patient in found.patients] == [(1, 1, 1), (None, 1.5, 1), (1, 1, 1)]
-    assert any("none of the protocol's" in note for note in found.notes)
+    assert [(patient.level, patient.amount, patient.cohort) for patient in found.patients] == [
+        (1, 1, None),
+        (None, 1.5, None),
+        (1, 1, None),
+    ]
 
 
 def test_columns_that_nobody_reads_are_named(tmp_path):
@@ -118,40 +121,15 @@ def test_text_that_looks_like_a_formula_is_data(tmp_path):
     assert (patient.subject, patient.reason) == ("=A1+1", "@cmd|'/c calc'!A0")
 
 
-@pytest.mark.parametrize(
-    ("rows", "cohorts"),
-    [
-        # Full after three; a change of dose begins one; back down too.
-        ("1 1 1 1 3 3 1", [1, 1, 1, 2, 3, 3, 4]),
-        # On one day in the order of the subjects.
-        ("1@1 3@1 1@1", [1, 2, 3]),
-        # The sixth replaces the second, and the cohort of the fourth has its three without it.
-        ("1 1 1 3 3 1>2 3", [1, 1, 1, 2, 2, 1, 2]),
-        # The third was not treated, so that its replacement has no cohort to join.
-        ("1 1 - 1>3 1", [1, 1, 1, 2]),
-        # A replacement of a replacement.
-        ("1 1 1 3 1>2 1>5 3", [1, 1, 1, 2, 1, 1, 2]),
-    ],
-)
-def test_cohorts_by_the_rule(rows, cohorts, tmp_path):
-    lines = ["subject,dose,infusion_1,replaces"]
-    for k, word in enumerate(rows.split(), start=1):
-        if word == "-":
-            lines.append(f"A-{k},,,")
-            continue
-        dose, _, whom = re.sub(r"@\d+", "", word).partition(">")
-        day = re.search(r"@(\d+)", word)
-        lines.append(f"A-{k},{dose},2024-03-{int(day[1]) if day else k:02d},{f'A-{whom}' if whom else ''}")
-    found = read_patients(written(tmp_path, "\n".join(lines)), AS)
-    assert [patient.cohort for patient in found.patients] == cohorts
-    assert any(note.startswith("cohorts are derived") for note in found.notes)
-
-
-def test_cohorts_of_sizes_that_differ(tmp_path):
-    protocol = AS.model_copy(update={"limits": AS.limits.model_copy(update={"cohort_size": (1, 2)})})
-    lines = ["subject,dose,infusion_1", *(f"A-{k},1,2024-03-{k:02d}" for k in range(1, 7))]
-    found = read_patients(written(tmp_path, "\n".join(lines)), protocol)
-    assert [patient.cohort for patient in found.patients] == [1, 2, 2, 3, 3, 4]
+def test_cohorts_are_not_guessed(tmp_path):
+    """Which cohort a patient joins hangs on who counts, which `evaluate` judges: here a dropout that nobody is said to replace."""
+    lines = ["A-1,1,2024-03-01,,", "A-2,1,2024-03-02,2024-03-10,moved", "A-3,1,2024-03-03,,", "A-4,1,2024-03-12,,"]
+    lines += [f"A-{k},3,2024-05-{k:02d},," for k in (5, 6, 7)]
+    found = read_patients(written(tmp_path, "\n".join(["subject,dose,infusion_1,discontinued,reason", *lines])), AS)
+    assert [patient.cohort for patient in found.patients] == [None] * 7
+    judged = evaluate(found, AS)
+    assert [(one.cohort, one.subjects) for one in judged.members] == [(1, ("A-1", "A-2", "A-3", "A-4")), (2, ("A-5", "A-6", "A-7"))]
+    assert any(note.startswith("cohorts derived") for note in judged.notes)
 
 
 def test_cohorts_as_given(tmp_path):

@@ -1,4 +1,4 @@
-"""The cohort of each patient: as the data give it, or derived by a rule that is printed."""
+"""The cohort of each patient, where the data give it; else evaluability derives it, for it hangs on who counts."""
 
 from __future__ import annotations
 
@@ -11,25 +11,11 @@ from .entries import Draft, Entry
 __all__ = ["cohorts_of"]
 
 
-def cohorts_of(found: Findings, draft: Draft, sizes: int | tuple[int, ...]) -> dict[str, int]:
-    """Cohort of every patient, by subject; what is wrong with replacements and given cohorts becomes a finding."""
+def cohorts_of(found: Findings, draft: Draft) -> dict[str, int]:
+    """Cohort of every patient, by subject, nobody where the data give none; wrong replacements and cohorts become findings."""
     entries = sorted(draft.entries, key=lambda entry: (entry.first, entry.subject))
     replaced = _replaced(found, draft, entries)
-    if draft.has_cohorts:
-        return _given(found, entries, replaced)
-    found.notes.append(_rule(sizes))
-    if any(entry.level is None for entry in entries):
-        found.notes.append("a dose that is none of the protocol's neither ends a cohort nor begins one, unless the cohort is full")
-    return _derived(found, entries, replaced, (sizes,) if isinstance(sizes, int) else sizes)
-
-
-def _rule(sizes: int | tuple[int, ...]) -> str:
-    size = str(sizes) if isinstance(sizes, int) else f"{', '.join(map(str, sizes))} (the last repeated)"
-    return (
-        "cohorts are derived: patients in the order of their first infusion (on one day, of their identifiers); a new cohort "
-        f"begins where the dose changes or the cohort has its {size} patients; a replacement joins the cohort of the patient "
-        "replaced and does not count toward its size"
-    )
+    return _given(found, entries, replaced) if draft.has_cohorts else {}
 
 
 def _replaced(found: Findings, draft: Draft, entries: list[Entry]) -> dict[str, str]:
@@ -53,6 +39,7 @@ def _replaced(found: Findings, draft: Draft, entries: list[Entry]) -> dict[str, 
             replaced[entry.subject] = whom
         taken.setdefault(whom, entry.subject)
     for entry in entries:
+        _same_dose(found, entry, by_subject, replaced)
         seen = {entry.subject}
         whom = replaced.get(entry.subject)
         while whom is not None and whom not in seen:
@@ -64,27 +51,11 @@ def _replaced(found: Findings, draft: Draft, entries: list[Entry]) -> dict[str, 
     return replaced
 
 
-def _derived(found: Findings, entries: list[Entry], replaced: dict[str, str], sizes: tuple[int, ...]) -> dict[str, int]:
-    cohorts: dict[str, int] = {}
-    number, size, level = 0, 0, None
-    for entry in entries:
-        if entry.subject in replaced:
-            continue
-        full = number > 0 and size == sizes[min(number, len(sizes)) - 1]
-        if number == 0 or full or (None not in (entry.level, level) and entry.level != level):
-            number, size, level = number + 1, 0, None
-        size, level = size + 1, entry.level if level is None else level
-        cohorts[entry.subject] = number
-    levels = {entry.subject: entry.level for entry in entries}
-    for entry in entries:
-        whom = replaced.get(entry.subject)
-        while whom is not None and whom not in cohorts:
-            whom = replaced[whom]
-        if whom is not None:
-            cohorts[entry.subject] = cohorts[whom]
-            if entry.replaces and None not in (entry.level, levels[whom]) and entry.level != levels[whom]:
-                found.refuse(entry.replaces, "is a patient of another dose, whose cohort a replacement cannot join")
-    return cohorts
+def _same_dose(found: Findings, entry: Entry, by_subject: dict[str, Entry], replaced: dict[str, str]) -> None:
+    """A replacement has the dose of the patient replaced; in data with cohorts these say it."""
+    whom = by_subject.get(replaced.get(entry.subject, ""))
+    if whom is not None and entry.replaces and None not in (entry.level, whom.level) and entry.level != whom.level:
+        found.refuse(entry.replaces, "is a patient of another dose, whose cohort a replacement cannot join")
 
 
 def _given(found: Findings, entries: list[Entry], replaced: dict[str, str]) -> dict[str, int]:

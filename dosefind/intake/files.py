@@ -102,8 +102,12 @@ class Hashes:
             raise InputError(error.strerror or "cannot be read", source=str(path)) from None
         if not content:
             raise InputError("is empty", source=str(path))
-        self.files[path.name] = hashlib.sha256(content).hexdigest()
+        self.add(path.name, content)
         return content
+
+    def add(self, name: str, content: bytes) -> None:
+        """Keep the hash of a file with this content."""
+        self.files[name] = hashlib.sha256(content).hexdigest()
 
     def together(self) -> str:
         """The hash of the one file; of several, that of the lines that ``sha256sum`` prints for them, by name."""

@@ -54,7 +54,7 @@ def read_patients(
         events in the sheet ``events``), or a folder with CDISC domains as .xpt or .csv. Columns and domains are found whatever
         their case and order. The columns are described below.
     protocol
-        The protocol, for its doses with their unit and the size of a cohort.
+        The protocol, for its doses with their unit.
     events
         A table of adverse events beside ``data``, as .csv or .xlsx.
     progress
@@ -85,7 +85,7 @@ def read_patients(
     ``infusion_1``, ``infusion_2``, ...
         Days of the infusions; a row without any is listed.
     ``cohort``
-        Number from 1, in the order of dates; derived where there is no such column.
+        Number from 1, in the order of dates. Where there is no such column, `evaluate` derives it, for it hangs on who counts.
     ``last_contact``
         Last day on which the patient was known to be followed up.
     ``dlt``, ``dlt_date``
@@ -117,15 +117,15 @@ def read_patients(
     ...     path = Path(folder) / "patients.csv"
     ...     size = path.write_text(table)
     ...     found = read_patients(path, dosefind.load_protocol("configs/nct05962762.toml"))
-    >>> found.patients[0].level, found.patients[0].cohort, found.rows
-    (1, 1, 1)
+    >>> found.patients[0].level, found.patients[0].dlt, found.rows
+    (1, False, 1)
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
     layout, files = _open(path, None if events is None else Path(events))
     found = Findings(path, notes=list(files.notes))
     draft = layout.read(files.tables, protocol, found, _steps(files.tables.values(), progress))
-    cohorts = cohorts_of(found, draft, protocol.limits.cohort_size)
+    cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
     found.stop()
     if not patients:

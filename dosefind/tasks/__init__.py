@@ -9,12 +9,16 @@ from .next_dose import NextDose, Proposal, next_dose
 from .sensitivity import sensitivity
 from .stamps import stamp
 from .steps import NextStep, decide, decision_table, paths
+from .synthesis import FILES as SYNTHETIC_FILES
+from .synthesis import Synthetic, synthesize
 
 __all__ = [
+    "SYNTHETIC_FILES",
     "Analysis",
     "NextDose",
     "NextStep",
     "Proposal",
+    "Synthetic",
     "analyze",
     "compare",
     "decide",
@@ -23,4 +27,5 @@ __all__ = [
     "paths",
     "sensitivity",
     "stamp",
+    "synthesize",
 ]

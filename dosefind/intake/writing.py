@@ -1,0 +1,240 @@
+"""The way back: patients as the tables that `read_patients` reads, in dosefind's own layout and as SDTM.
+
+A table is its rows as dictionaries by column; `csv_text` and `write_xpt` put one into a file. SDTM has no variable for cohorts,
+DLTs and replacements, so these are in dosefind's own layout only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .._check import InputError
+from ..patients import Patient, Patients
+from ..protocol import Protocol
+from ..provenance import harmless
+
+__all__ = ["NOT_IN_SDTM", "Written", "csv_text", "needs_xpt", "plain_tables", "sdtm_domains", "write_xpt"]
+
+NOT_IN_SDTM = "cohorts, the DLT column and replacements: SDTM has no variable for them"
+_COMPLETED = "COMPLETED"
+# The longest text of a transport file of version 5, in bytes.
+_LONGEST = 200
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+# The cards of a transport file before its variables, which hold four times when it was written.
+_HEAD, _TIME = 7 * 80, re.compile(rb"\d\d[A-Z]{3}\d\d:\d\d:\d\d:\d\d")
+
+
+class Written(NamedTuple):
+    """A table to be written: its columns in their order, those that are numbers, and its rows."""
+
+    columns: tuple[str, ...]
+    numbers: tuple[str, ...]
+    rows: list[dict[str, Any]]
+
+
+def plain_tables(patients: Patients) -> dict[str, Written]:
+    """The tables ``patients`` and ``events`` of dosefind's own layout.
+
+    Without ``events`` where a patient has no table of them. Rows that made no patient are not written.
+    """
+    most = max((len(one.infusions) for one in patients.patients), default=1)
+    infusions = [f"infusion_{number}" for number in range(1, most + 1)]
+    head = ("subject", "cohort", "level", "dose", *infusions)
+    columns = (*head, "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces")
+    people = [_person(one, infusions) for one in patients.patients]
+    tables = {"patients": Written(columns, (), people)}
+    if all(one.events is not None for one in patients.patients):
+        events = [
+            {"subject": one.subject, "term": event.term, "grade": event.grade, "related": event.related, "start": event.start}
+            for one in patients.patients
+            for event in one.events or ()
+        ]
+        tables["events"] = Written(("subject", "term", "grade", "related", "start"), (), events)
+    return tables
+
+
+def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
+    return {
+        "subject": one.subject,
+        "cohort": one.cohort,
+        "level": one.level,
+        "dose": _amount(one.amount),
+        **dict(zip(infusions, one.infusions, strict=False)),
+        "last_contact": one.last_contact,
+        "dlt": None if one.dlt is None else "yes" if one.dlt else "no",
+        "dlt_date": one.dlt_date,
+        "discontinued": one.discontinued,
+        "reason": one.reason,
+        "replaces": one.replaces,
+    }
+
+
+def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str, Written]:
+    """The domains DM, EX, AE and DS.
+
+    Parameters
+    ----------
+    patients
+        The patients, with a last contact each.
+    protocol
+        The protocol, for its unit, its product and the end of the DLT window: who was followed to there has completed.
+    study
+        Identifier of the study (STUDYID), of at most 200 bytes.
+
+    Returns
+    -------
+    dict of str to Written
+        By the name of the domain in lower case.
+    """
+    every = patients.patients
+    return {
+        "dm": _domain("DM", study, (_demographics(one, protocol) for one in every), _DM),
+        "ex": _domain("EX", study, (row for one in every for row in _exposure(one, protocol)), _EX, ("EXSEQ", "EXDOSE", "EXSTDY")),
+        "ae": _domain("AE", study, (row for one in every for row in _events(one)), _AE, ("AESEQ", "AESTDY")),
+        "ds": _domain("DS", study, (row for one in every for row in _disposition(one, protocol)), _DS, ("DSSEQ", "DSSTDY")),
+    }
+
+
+_DM = ("SUBJID", "RFSTDTC", "RFENDTC", "RFXSTDTC", "RFXENDTC", "RFPENDTC", "ARMCD", "ARM", "ACTARMCD", "ACTARM", "ARMNRS")
+_EX = ("EXSEQ", "EXTRT", "EXDOSE", "EXDOSU", "EXSTDTC", "EXENDTC", "EXSTDY")
+_AE = ("AESEQ", "AETERM", "AEDECOD", "AETOXGR", "AEREL", "AESTDTC", "AESTDY")
+_DS = ("DSSEQ", "DSTERM", "DSDECOD", "DSCAT", "DSSTDTC", "DSSTDY")
+
+
+def _domain(name: str, study: str, rows: Iterable[dict[str, Any]], own: tuple[str, ...], numbers: tuple[str, ...] = ()) -> Written:
+    columns = ("STUDYID", "DOMAIN", "USUBJID", *own)
+    return Written(columns, numbers, [{"STUDYID": study, "DOMAIN": name, **row} for row in rows])
+
+
+def _demographics(one: Patient, protocol: Protocol) -> dict[str, Any]:
+    first, last = one.infusions[0], one.infusions[-1]
+    if one.level is None:
+        arm, code, none = None, None, "UNPLANNED TREATMENT"
+    else:
+        arm, code, none = f"Level {one.level}: {one.amount:g} ({protocol.doses.unit})", f"LEVEL{one.level}", None
+    return {
+        "USUBJID": one.subject,
+        "SUBJID": one.subject,
+        "RFSTDTC": first,
+        "RFENDTC": last,
+        "RFXSTDTC": first,
+        "RFXENDTC": last,
+        "RFPENDTC": one.last_contact,
+        "ARMCD": code,
+        "ARM": arm,
+        "ACTARMCD": code,
+        "ACTARM": arm,
+        "ARMNRS": none,
+    }
+
+
+def _exposure(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
+    amounts = one.amounts or (one.amount,) * len(one.infusions)
+    for number, (day, amount) in enumerate(zip(one.infusions, amounts, strict=True), start=1):
+        yield {
+            "USUBJID": one.subject,
+            "EXSEQ": number,
+            "EXTRT": protocol.record.product,
+            "EXDOSE": _amount(amount),
+            "EXDOSU": protocol.doses.unit,
+            "EXSTDTC": day,
+            "EXENDTC": day,
+            "EXSTDY": _study_day(one, day),
+        }
+
+
+def _events(one: Patient) -> Iterable[dict[str, Any]]:
+    for number, event in enumerate(one.events or (), start=1):
+        day = None if event.start is None else _study_day(one, event.start)
+        yield {
+            "USUBJID": one.subject,
+            "AESEQ": number,
+            "AETERM": event.term.upper(),
+            "AEDECOD": event.term,
+            "AETOXGR": event.grade,
+            "AEREL": event.related,
+            "AESTDTC": event.start,
+            "AESTDY": day,
+        }
+
+
+def _disposition(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
+    """The day on which the patient left, or was followed to the end of the DLT window; no row before either."""
+    end = one.infusions[0] + timedelta(days=protocol.treatment.dlt_window_days)
+    words, day = one.reason, one.discontinued
+    if day is None and one.last_contact is not None and one.last_contact >= end:
+        words, day = _COMPLETED, one.last_contact
+    if day is not None:
+        yield {
+            "USUBJID": one.subject,
+            "DSSEQ": 1,
+            "DSTERM": words,
+            "DSDECOD": words,
+            "DSCAT": "DISPOSITION EVENT",
+            "DSSTDTC": day,
+            "DSSTDY": _study_day(one, day),
+        }
+
+
+def _amount(amount: float) -> str:
+    return str(int(amount)) if float(amount).is_integer() else repr(float(amount))
+
+
+def _study_day(one: Patient, day: date) -> int:
+    """Day 1 is that of the first infusion; there is no day 0."""
+    days = (day - one.infusions[0]).days
+    return days + 1 if days >= 0 else days
+
+
+def csv_text(table: Written) -> str:
+    """A table as CSV, no cell of which a spreadsheet takes for a formula."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([harmless(_text(row.get(column))) for column in table.columns] for row in table.rows)
+    return file.getvalue()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else value.isoformat() if isinstance(value, date) else str(value)
+
+
+def needs_xpt() -> None:
+    """Raise `InputError` if transport files cannot be written."""
+    try:
+        import pyreadstat  # noqa: F401
+    except ModuleNotFoundError:
+        raise InputError("writing SAS transport files (XPT) needs pyreadstat: pip install 'dosefind[cdisc]'") from None
+
+
+def write_xpt(table: Written, path: Path, day: date) -> None:
+    """Write a table as a SAS transport file of version 5, said to be written on ``day``, for no clock is read."""
+    import pandas as pd
+    import pyreadstat
+
+    columns = {}
+    for name in table.columns:
+        cells = [_text(row.get(name)) for row in table.rows]
+        if name in table.numbers:
+            columns[name] = pd.Series([float(cell or "nan") for cell in cells], dtype="float64")
+        else:
+            columns[name] = pd.Series([_cut(cell) for cell in cells], dtype=object)
+    frame: Any = pd.DataFrame(columns)
+    pyreadstat.write_xport(frame, path, file_format_version=5, table_name=path.stem.upper())
+    content = path.read_bytes()
+    written = f"{day.day:02d}{_MONTHS[day.month - 1]}{day.year % 100:02d}:00:00:00".encode()
+    head, times = _TIME.subn(written, content[:_HEAD])
+    if times != 4:
+        raise AssertionError("the times in the head of a transport file are not where they were; this is a defect of dosefind")
+    path.write_bytes(head + content[_HEAD:])
+
+
+def _cut(text: str) -> str:
+    """Text of at most as many bytes as the format holds."""
+    return text.encode()[:_LONGEST].decode(errors="ignore")

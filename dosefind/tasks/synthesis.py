@@ -1,0 +1,540 @@
+"""Made-up trials: patients who do not exist, entering one by one as the binding design and the rules of conduct of a protocol ask.
+
+What happens to a patient is drawn beforehand, whatever the dose and the day: each has uniform random numbers of their own, so that
+another rate of dropout leaves the rest of a patient as it was. The trial is then run by `next_dose`, which sees no more than was
+known on each day. A further kind of deviation is one more entry of ``KINDS`` and the place where a course is made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._check import InputError, Problem, curve_values, number, of_type, one_of, whole
+from ..conduct import earliest
+from ..config import build_designs
+from ..evaluability import Evaluated, evaluate
+from ..intake.files import Hashes
+from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_tables, sdtm_domains, write_xpt
+from ..patients import AdverseEvent, Patient, Patients
+from ..protocol import DLT, Protocol
+from ..provenance import refuse_to_overwrite, versions, write_whole
+from ..trial import notation
+from .next_dose import NextDose, next_dose
+
+__all__ = ["FILES", "KINDS", "Deviation", "Synthetic", "synthesize"]
+
+# Kinds of deviations that can be asked for, in the words of what was done.
+KINDS = {
+    "schedule": "had an infusion off its schedule",
+    "stagger": "started before the days between patients were over",
+    "dose": "was given a dose that the protocol does not have",
+}
+_DOMAINS = ("dm", "ex", "ae", "ds")
+FILES = (
+    *("README.txt", "patients.csv", "events.csv"),
+    *(f"sdtm-{kind}/{name}.{kind}" for kind in ("csv", "xpt") for name in _DOMAINS),
+)
+_SUBJECT = "SYN-{:04d}"
+# Reasons for leaving, of CDISC's controlled terminology.
+_REASONS = ("WITHDRAWAL BY SUBJECT", "LOST TO FOLLOW-UP")
+_TERMS = ("Headache", "Fatigue", "Pyrexia", "Nausea", "Dizziness", "Infusion site pain")
+_GRAVE = ("Hypoxia", "Infusion related reaction", "Pyrexia", "Dyspnoea", "Embolism", "Dose limiting event")
+# Most adverse events of a patient besides a DLT; half the patients have none, a quarter has one, and so on.
+_NOISE = 4
+# A made-up trial that treats this many times its largest sample does not end.
+_ENDLESS = 4
+
+
+class Deviation(NamedTuple):
+    """A deviation that was made on purpose: one of ``KINDS``, and the subject."""
+
+    kind: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """A made-up trial.
+
+    Attributes
+    ----------
+    patients
+        What the data say: as `read_patients` reads them from the written tables.
+    deviations
+        What was made to deviate from the protocol.
+    protocol
+        The protocol.
+    about
+        What it was made of and came to: protocol and config with its hash, truth, seed, rates, days, counts, how it ended,
+        versions.
+    """
+
+    patients: Patients
+    deviations: tuple[Deviation, ...]
+    protocol: Protocol = field(repr=False)
+    about: dict[str, Any] = field(repr=False)
+
+    @property
+    def tables(self) -> dict[str, Written]:
+        """The tables of dosefind's own layout, ``patients`` and ``events``."""
+        return plain_tables(self.patients)
+
+    @property
+    def domains(self) -> dict[str, Written]:
+        """The domains DM, EX, AE and DS of SDTM, by their names in lower case."""
+        return sdtm_domains(self.patients, self.protocol, self.about["study"])
+
+    def write(self, folder: str | Path, *, force: bool = False) -> list[str]:
+        """Write the trial as CSV, and as SDTM in CSV and in SAS transport files; return the file names.
+
+        Parameters
+        ----------
+        folder
+            Made if it is not there.
+        force
+            Whether files that are there may be overwritten.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot take the files, or pyreadstat (extra ``cdisc``) is missing; then nothing is written.
+        """
+        needs_xpt()
+        refuse_to_overwrite(Path(folder), list(FILES), force)
+        texts = {"README.txt": str(self)}
+        texts |= {f"{name}.csv": csv_text(table) for name, table in self.tables.items()}
+        texts |= {f"sdtm-csv/{name}.csv": csv_text(table) for name, table in self.domains.items()}
+        files: dict[str, Callable[[Path], object]] = {
+            name: lambda path, text=text: path.write_bytes(text.encode()) for name, text in texts.items()
+        }
+        for name, table in self.domains.items():
+            files[f"sdtm-xpt/{name}.xpt"] = partial(write_xpt, table, day=self.patients.last_date)
+        write_whole(Path(folder), files)
+        return list(files)
+
+    def __str__(self) -> str:
+        """What the trial is, in words: the text of ``README.txt``."""
+        about = self.about
+        lines = [
+            "SYNTHETIC DATA: these patients do not exist.",
+            "They were made up by dosefind synthesize, to try software with. No conclusion on any product can be drawn from them.",
+            "",
+            *(
+                f"{name.replace('_', ' ') + ':':<16}{_shown(about[name])}"
+                for name in about
+                if name not in ("deviations", "versions")
+            ),
+            "",
+            "Deviations made on purpose:",
+            *([f"  {one.subject} {KINDS[one.kind]}" for one in self.deviations] or ["  none"]),
+            "",
+            "patients.csv, events.csv   for dosefind next --data patients.csv --events events.csv",
+            "sdtm-csv, sdtm-xpt         the same as SDTM (DM, EX, AE, DS), for dosefind next --data sdtm-xpt",
+            f"Not in SDTM                {NOT_IN_SDTM}",
+            "",
+            f"Versions: {', '.join(f'{name} {found}' for name, found in about['versions'].items())}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def as_json(self) -> str:
+        """What the trial is, as JSON."""
+        return json.dumps({**self.about, "deviations": [one._asdict() for one in self.deviations]}, indent=1)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_shown, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def synthesize(
+    protocol: Protocol,
+    truth: str | Sequence[float],
+    *,
+    seed: int = 1,
+    start: date | None = None,
+    until: date | None = None,
+    dropout: float = 0.10,
+    deviate: float = 0.10,
+    kinds: Sequence[str] = ("schedule", "stagger"),
+    gap: float = 4.0,
+    design: str | None = None,
+) -> Synthetic:
+    """Make up a whole trial that follows a protocol: arrivals, DLTs, other adverse events, dropouts, replacements, deviations.
+
+    Parameters
+    ----------
+    protocol
+        The protocol, from `load_protocol`.
+    truth
+        DLT probability of each dose within the DLT window, not falling with the dose; or the name of one of the protocol's
+        scenarios.
+    seed
+        Seed of all that is random: the same seed gives the same trial, byte by byte.
+    start
+        Day on which the trial opens; by default the date of the protocol's version.
+    until
+        Stop there: what is later is cut off, and outcomes are pending. By default the trial goes on to its end.
+    dropout
+        Probability that a patient leaves before the end of the DLT window, on any day alike. Who leaves has no DLT, so that among
+        the patients who count a DLT has the true probability.
+    deviate
+        Probability with which a patient deviates, for each of ``kinds``, where there is anything to deviate from.
+    kinds
+        "schedule" (an infusion off its schedule), "stagger" (a patient who starts too early), "dose" (a dose that the protocol does
+        not have).
+    gap
+        Mean days from when a patient enters to when the next one could.
+    design
+        The design that binds, in place of the protocol's.
+
+    Returns
+    -------
+    Synthetic
+
+    Raises
+    ------
+    InputError
+        If the truth is no scenario and no such list of probabilities, a rate is out of range, a kind is unknown, nobody was treated
+        until ``until``, or so many leave or deviate that the trial does not end.
+
+    Notes
+    -----
+    A patient enters on the first day on which the design and the rules of conduct allow it, as `next_dose` tells them. A DLT
+    begins on each day of the window alike, and no infusion follows it. Everybody else is followed to the end of the window or
+    of the course. Identifiers begin with SYN.
+
+    Examples
+    --------
+    >>> import dosefind
+    >>> made = synthesize(dosefind.load_protocol("configs/nct05962762.toml"), [0, 0, 0], seed=1, dropout=0, deviate=0)
+    >>> len(made.patients.patients), made.patients.patients[0].subject, made.about["outcomes"]
+    (9, 'SYN-0001', '1NNN 2NNN 3NNN')
+    """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    name, rates = _truth(protocol, truth)
+    whole("seed", seed, 0)
+    _rate("dropout", dropout)
+    _rate("deviate", deviate)
+    for kind in kinds:
+        one_of("kinds", kind, KINDS)
+    if not 0 <= number("gap", gap, _DAYS) <= 3650:
+        raise InputError(Problem("gap", gap, f"must be {_DAYS}"))
+    first = _day("start", start) or protocol.record.version_date
+    if _day("until", until) is not None and until is not None and until < first:
+        raise InputError(Problem("until", until.isoformat(), f"lies before the start of the trial, {first}"))
+    designs = build_designs(protocol)
+    binding = one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+
+    trial = _Trial(_with_one_design(protocol, binding), rates, seed, dropout, dict.fromkeys(kinds, deviate), gap)
+    ended = trial.run(first, until)
+    patients = trial.data(until)
+    patients = replace(patients, sha256=_hash(patients))
+    subjects = {one.subject for one in patients.patients}
+    evaluated = evaluate(patients, protocol)
+    told = {
+        "protocol": protocol.record.id,
+        "study": f"SYNTHETIC-{protocol.record.id}"[:200],
+        "config": protocol.file,
+        "config_sha256": protocol.sha256,
+        "truth": name,
+        "DLT rates": list(rates),
+        "doses": [*protocol.doses.amounts],
+        "unit": protocol.doses.unit,
+        "seed": seed,
+        "binding design": binding,
+        "start": first.isoformat(),
+        "until": "the end" if until is None else until.isoformat(),
+        "dropout": float(dropout),
+        "deviate": float(deviate),
+        "kinds": list(kinds),
+        "gap": float(gap),
+        **_counted(evaluated),
+        "ended": ended,
+        "versions": versions(),
+    }
+    return Synthetic(patients, tuple(one for one in trial.deviations if one.subject in subjects), protocol, told)
+
+
+_DAYS = "a number of days from 0 to 3650"
+
+
+def _truth(protocol: Protocol, truth: Any) -> tuple[str, tuple[float, ...]]:
+    """The name of a truth, and its DLT rates."""
+    if isinstance(truth, str):
+        name = one_of("truth", truth, protocol.scenarios)
+        return name, tuple(map(float, protocol.scenarios[name]))
+    rates = curve_values("truth", [truth], protocol.n_doses)
+    return "given", tuple(map(float, rates[0]))
+
+
+def _rate(name: str, value: float) -> None:
+    if not 0 <= number(name, value, "a probability from 0 to 1") <= 1:
+        raise InputError(Problem(name, value, "must be a probability from 0 to 1"))
+
+
+def _day(name: str, value: Any) -> date | None:
+    if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
+        raise InputError(Problem(name, value, "must be a date such as date(2024, 3, 1)"))
+    return value
+
+
+def _with_one_design(protocol: Protocol, binding: str) -> Protocol:
+    """The protocol without the designs that do not bind, which nobody asks here."""
+    return protocol.model_copy(update={"designs": {binding: protocol.designs[binding]}, "binding": binding, "assumed": {}})
+
+
+def _counted(evaluated: Evaluated) -> dict[str, Any]:
+    kinds = [one.kind for one in evaluated.statuses]
+    return {
+        "patients": len(kinds),
+        "DLTs": kinds.count("dlt"),
+        "pending": kinds.count("pending"),
+        "not evaluable": kinds.count("not evaluable") + kinds.count("replaced"),
+        "replaced": kinds.count("replaced"),
+        "outcomes": notation(evaluated.cohorts()) or "none",
+    }
+
+
+class _Person:
+    """What is drawn of a patient before the entry: uniform numbers, by what they decide."""
+
+    def __init__(self, seed: int, place: int) -> None:
+        random = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, place))))
+        one = iter(random.random(12).tolist())
+        self.arrival, self.leaves, self.leaving, self.reason = next(one), next(one), next(one), next(one)
+        self.toxic, self.onset, self.term, self.grade, self.word = next(one), next(one), next(one), next(one), next(one)
+        self.shift, self.which, self.several = next(one), next(one), next(one)
+        self.noise = random.random((_NOISE, 4)).tolist()
+        self.deviates = dict(zip(KINDS, random.random(len(KINDS)).tolist(), strict=True))
+
+
+def _pick(uniform: float, of: Sequence[Any]) -> Any:
+    return of[int(uniform * len(of))]
+
+
+class _Trial:
+    """A trial under way, with all that will happen to those who have entered."""
+
+    def __init__(
+        self, protocol: Protocol, rates: tuple[float, ...], seed: int, dropout: float, deviate: dict[str, float], gap: float
+    ) -> None:
+        self.protocol, self.rates, self.seed, self.dropout, self.deviate, self.gap = protocol, rates, seed, dropout, deviate, gap
+        self.patients: list[Patient] = []
+        self.deviations: list[Deviation] = []
+        treatment = protocol.treatment.model_copy(update={"stagger": None})
+        self.without_stagger = protocol.model_copy(update={"treatment": treatment})
+        self.arrive()
+
+    def arrive(self) -> None:
+        """Let the next person be drawn."""
+        self.person = _Person(self.seed, len(self.patients) + 1)
+
+    def run(self, day: date, until: date | None) -> str:
+        """Let patients enter until the design stops or the day comes; return how it ended."""
+        day += self.wait()
+        while until is None or day <= until:
+            found = next_dose(self.protocol, self.data(), day, replay=True)
+            if found.proposal.action == "stop":
+                return found.proposal.words
+            opens = found.start.day if found.start else None
+            too_early = opens is None or opens > day
+            if found.proposal.level is None or (too_early and not self.hurries(found, day)):
+                day = self.next_news(day, opens, found)
+                continue
+            self.enter(day, found, hurried=too_early)
+            day += self.wait()
+        return f"under way on {until}"
+
+    def wait(self) -> timedelta:
+        """Days until the next patient could enter."""
+        days = int(-math.log1p(-self.person.arrival) * self.gap)
+        stagger = self.protocol.treatment.stagger
+        return timedelta(days=days % stagger.days if stagger is not None and self.does("stagger") else days)
+
+    def does(self, kind: str) -> bool:
+        """Whether the next patient deviates in this way."""
+        return self.person.deviates[kind] < self.deviate.get(kind, 0.0)
+
+    def hurries(self, found: NextDose, day: date) -> bool:
+        """Whether the next patient enters although the days between patients, and nothing else, forbid it."""
+        if not self.does("stagger") or found.proposal.level is None:
+            return False
+        opens = earliest(found.evaluated, self.without_stagger, found.proposal.level).patient.day
+        return opens is not None and opens <= day
+
+    def next_news(self, day: date, opens: date | None, found: NextDose) -> date:
+        """The next day on which something becomes known, or the trial opens."""
+        days = [opens, *(news for one in self.patients for news in (one.dlt_date, one.discontinued, self.window_end(one)))]
+        ahead = [news for news in days if news is not None and news > day]
+        if not ahead:
+            why = found.start.words if found.start else found.proposal.reason
+            raise InputError(f"{found.binding} and the rules of conduct leave no way on: {found.proposal.words}, and {why}")
+        return min(ahead)
+
+    def window_end(self, one: Patient) -> date:
+        return one.infusions[0] + timedelta(days=self.protocol.treatment.dlt_window_days)
+
+    def enter(self, day: date, found: NextDose, hurried: bool) -> None:
+        """Let the next patient enter, with all that will happen."""
+        members, level = found.evaluated.members, found.proposal.level or 0
+        fills = found.proposal.action == "fill"
+        cohort = members[-1].cohort if fills else max((one.cohort for one in members), default=0) + 1
+        subject = _SUBJECT.format(len(self.patients) + 1)
+        if len(self.patients) >= _ENDLESS * self.protocol.limits.max_n:
+            rates = f"dropout = {self.dropout:g} and deviate = {max(self.deviate.values(), default=0):g}"
+            raise InputError(f"{rates} leave the trial without an end: {len(self.patients)} patients were treated")
+        one = self.course(subject, level, day)
+        replaces = _to_be_replaced(found.evaluated, members[-1].subjects) if fills and one.level is not None else None
+        self.patients.append(replace(one, cohort=cohort, replaces=replaces))
+        self.deviations += [Deviation("stagger", subject)] if hurried else []
+        self.deviations += [Deviation("dose", subject)] if one.level is None else []
+        self.arrive()
+
+    def course(self, subject: str, level: int, day: date) -> Patient:
+        """What happens to the next patient, who enters at a level on a day."""
+        person, treatment = self.person, self.protocol.treatment
+        window = treatment.dlt_window_days
+        left = 1 + int(person.leaving * (window - 1)) if person.leaves < self.dropout and window > 1 else None
+        onset = int(person.onset * (window + 1)) if left is None and person.toxic < self.rates[level - 1] else None
+        planned = self.schedule()
+        stops = min((at for at in (left, onset) if at is not None), default=math.inf)
+        given = [at for at in planned if at == 0 or at < stops]
+        if any(at + 1 not in treatment.infusion_days for at in given):
+            self.deviations.append(Deviation("schedule", subject))
+        last = max(window, *given) if left is None else left
+        amounts = self.protocol.doses.amounts
+        off = self.does("dose")
+        amount = amounts[level - 1] if not off else (amounts[level - 1] + [*amounts, 2 * amounts[-1]][level]) / 2
+        return Patient(
+            subject=subject,
+            level=None if off else level,
+            amount=float(amount),
+            infusions=tuple(day + timedelta(days=at) for at in given),
+            last_contact=day + timedelta(days=last),
+            dlt=onset is not None,
+            dlt_date=None if onset is None else day + timedelta(days=onset),
+            discontinued=None if left is None else day + timedelta(days=left),
+            reason=None if left is None else _pick(person.reason, _REASONS),
+            events=tuple(sorted(self.events(day, last, onset), key=_in_order)),
+        )
+
+    def schedule(self) -> list[int]:
+        """Days from the first infusion to each as it is given, one of them off its schedule where the patient deviates so."""
+        treatment = self.protocol.treatment
+        planned = [at - 1 for at in treatment.infusion_days]
+        beyond = treatment.infusion_tolerance_days + 1
+        ends = [*planned[1:], max(treatment.dlt_window_days, planned[-1]) + 1]
+        moves = [
+            (place, planned[place] + sign * by)
+            for place in range(1, len(planned))
+            for sign in (-1, 1)
+            for by in range(beyond, beyond + 3)
+            if planned[place - 1] < planned[place] + sign * by < ends[place]
+        ]
+        if self.does("schedule") and moves:
+            place, at = _pick(self.person.shift, moves)
+            planned[place] = at
+        return planned
+
+    def events(self, day: date, last: int, onset: int | None) -> list[AdverseEvent]:
+        """Adverse events of a patient followed for so many days: the DLT, and others that are none."""
+        person, dlt = self.person, self.protocol.dlt
+        found = []
+        if onset is not None:
+            term = _pick(person.term, [term for term in _GRAVE if dlt.least_grade_of(term) is not None])
+            least = dlt.least_grade_of(term) or dlt.least_grade
+            grade = min(least + int(person.grade * 2), max(least, 4))
+            found.append(AdverseEvent(term, grade, _word(person.word, _RELATED, dlt.related), day + timedelta(days=onset), ""))
+        for numbers in person.noise[: int(-math.log2(1 - person.several))]:
+            event = _harmless_event(numbers, dlt, day, last)
+            found += [event] if event else []
+        return found
+
+    def data(self, until: date | None = None) -> Patients:
+        """The trial as its data say, up to a day."""
+        known = [one if until is None else _cut(one, until, self.window_end(one)) for one in self.patients]
+        patients = _with_rows([one for one in known if one.infusions])
+        if until is not None and not patients:
+            raise InputError(Problem("until", until.isoformat(), "nobody was treated by that day"))
+        days = [day for one in patients for day in _days(one)]
+        events = sum(len(one.events or ()) for one in patients)
+        return Patients(patients, (), len(patients) + events, (), max(days, default=date.min), "")
+
+
+_RELATED = ("possible", "probable", "related")
+_UNRELATED = ("not related", "unlikely")
+
+
+def _word(uniform: float, usual: Sequence[str], allowed: Sequence[str]) -> str:
+    """One of the usual words for a relation that the protocol knows; else one of the protocol's."""
+    return _pick(uniform, [word for word in usual if word in allowed] or allowed)
+
+
+def _harmless_event(numbers: Sequence[float], dlt: DLT, day: date, last: int) -> AdverseEvent | None:
+    """An adverse event that is no DLT: below its grade, or not related; ``None`` where the protocol leaves none."""
+    term = _pick(numbers[0], _TERMS)
+    unrelated = numbers[1] < 0.5 and bool(dlt.unrelated)
+    least = dlt.least_grade_of(term)
+    most = 3 if unrelated or least is None else min(3, least - 1)
+    if most < 1:
+        return None
+    relation = _word(numbers[1] * 2 % 1, _UNRELATED if unrelated else _RELATED, dlt.unrelated if unrelated else dlt.related)
+    return AdverseEvent(term, 1 + int(numbers[2] * most), relation, day + timedelta(days=int(numbers[3] * (last + 1))), "")
+
+
+def _in_order(event: AdverseEvent) -> tuple[date, str, int, str]:
+    return event.start or date.min, event.term, event.grade or 0, event.related or ""
+
+
+def _to_be_replaced(evaluated: Evaluated, subjects: Sequence[str]) -> str | None:
+    """The first of these patients who does not count and whom nobody replaces yet."""
+    return next((subject for subject in subjects if evaluated[subject].kind == "not evaluable"), None)
+
+
+def _cut(one: Patient, until: date, end: date) -> Patient:
+    """What is known of a patient by a day; whether there was no DLT is known once the window is over or the patient has left."""
+    left = one.discontinued is not None and one.discontinued <= until
+    dlt = one.dlt_date is not None and one.dlt_date <= until
+    return replace(
+        one,
+        infusions=tuple(day for day in one.infusions if day <= until),
+        last_contact=None if one.last_contact is None else min(one.last_contact, until),
+        dlt=True if dlt else False if left or end <= until else None,
+        dlt_date=one.dlt_date if dlt else None,
+        discontinued=one.discontinued if left else None,
+        reason=one.reason if left else None,
+        events=tuple(event for event in one.events or () if event.start is not None and event.start <= until),
+    )
+
+
+def _with_rows(patients: Sequence[Patient]) -> tuple[Patient, ...]:
+    """Patients and their events with the rows of the tables in which they are written, whose header is row 1."""
+    found, row = [], 1
+    for place, one in enumerate(patients, start=2):
+        events = tuple(event._replace(source=f"events.csv row {row + n}") for n, event in enumerate(one.events or (), start=1))
+        row += len(events)
+        found.append(replace(one, source=(f"patients.csv row {place}",), events=events))
+    return tuple(found)
+
+
+def _days(one: Patient) -> list[date]:
+    days = (*one.infusions, one.last_contact, one.dlt_date, one.discontinued, *(event.start for event in one.events or ()))
+    return [day for day in days if day is not None]
+
+
+def _hash(patients: Patients) -> str:
+    """The hash of the written tables, as `read_patients` has it."""
+    hashes = Hashes()
+    for name, table in plain_tables(patients).items():
+        hashes.add(f"{name}.csv", csv_text(table).encode())
+    return hashes.together()
