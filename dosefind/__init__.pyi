@@ -36,3 +36,9 @@ from .tasks import synthesize as synthesize
 from .trial import States as States
 
 __version__: str
+from .models import Exchangeable as Exchangeable
+from .models import Exnex as Exnex
+from .models import HierarchicalLogistic as HierarchicalLogistic
+from .models import TrialDoses as TrialDoses
+from .posterior.hierarchical import HierarchicalFit as HierarchicalFit
+from .posterior.hierarchical import HierarchicalPosterior as HierarchicalPosterior

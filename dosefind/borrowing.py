@@ -162,7 +162,13 @@ class Borrowing(Checked):
 
     def _words(self, protocol: Protocol) -> str:
         scale = "cumulative doses" if self.dose == "cumulative" else "doses of one infusion"
-        return f"{_POOLED[self.pooled or 'as-given'].format(days=self._days(protocol))}, at equal {scale}"
+        words = f"{_POOLED[self.pooled or 'as-given'].format(days=self._days(protocol))}, at equal {scale}"
+        return words if self.pooled != "windows" else f"{words}; windows: {self._windows(protocol)}"
+
+    def _windows(self, protocol: Protocol) -> str:
+        """How many windows each trial has."""
+        trials = {protocol.record.id: _own(protocol), **self.trials}
+        return ", ".join(f"{name} {trial.dlt_window_days / self._days(protocol):g}" for name, trial in trials.items())
 
     def _days(self, protocol: Protocol) -> int:
         """The shortest DLT window."""

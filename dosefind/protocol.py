@@ -305,6 +305,16 @@ class Utility(Settings):
     neither: Worth = Field(description="worth of neither")
     dlt: Worth = Field(description="worth of a DLT without a response")
 
+    def sentences(self) -> list[str]:
+        """What is assumed of efficacy and worths, as plain sentences."""
+        rates = ", ".join(f"{rate:g}" for rate in self.efficacy)
+        known = "known exactly" if self.efficacy_n is None else f"worth {self.efficacy_n:g} patients at each dose"
+        return [
+            f"P(response) by dose, given by the config and not by data: {rates}, {known}; independent of a DLT.",
+            f"Worths: response {self.response:g}, neither {self.neither:g}, response with a DLT {self.response_and_dlt:g}, DLT "
+            f"without a response {self.dlt:g}.",
+        ]
+
     @model_validator(mode="after")
     def _worths_agree(self) -> Self:
         if not (self.response >= max(self.response_and_dlt, self.neither) and min(self.response_and_dlt, self.neither) >= self.dlt):

@@ -290,7 +290,7 @@ def analysis(found: xr.Dataset) -> Group:
         Text("\nRP2D", "bold"),
         _indented(f"{_level(attrs['rp2d'])}: {attrs['rp2d_reason']}."),
         *_undecided(attrs),
-        *(_utility(values) if "utility" in values else []),
+        *(_utility(values, json.loads(attrs["utility_rules"])) if "utility" in values else []),
         _by_curve(values, "by curve, nothing\nborrowed" if borrowing else "by curve"),
         *(_borrowing(borrowing, values) if borrowing else []),
         *([Text("\nTo bear in mind", "bold"), *warnings] if warnings else []),
@@ -447,14 +447,14 @@ def _mtd_amount(values: dict[str, Any], unit: str) -> list[Text]:
     ]
 
 
-def _utility(values: dict[str, Any]) -> list[Any]:
+def _utility(values: dict[str, Any], sentences: list[str]) -> list[Any]:
     table = _table()
     for heading in ("level", "expected\nutility", "sd", "largest,\nprobability (%)"):
         table.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
         worth = _share(values, "utility", d, 1)
         table.add_row(str(level), worth, f"{values['utility_sd'][d]:.1f}", _share(values, "p_best", d))
-    return [table]
+    return [table, *map(_indented, sentences)]
 
 
 def _borrowing(borrowing: dict[str, Any], values: dict[str, Any]) -> list[Any]:

@@ -55,7 +55,7 @@ def test_what_is_varied(protocol):
     }  # fmt: skip
     assert varied["tau scale", "x 2"].exchangeable.tau_scale == (1.0, 0.5)
     # The reference dose stays where it was in the protocol's own trial.
-    assert varied["dose scale", "cumulative"].reference == 6.0
+    assert varied["dose scale", "cumulative"].reference == 9.0
     assert all(other.model(protocol).structure == borrowing.model(protocol).structure for other in varied.values())
 
 
@@ -162,7 +162,7 @@ def test_one_trial_in_the_limit(protocol):
     found = dsf.analyze(one, "1NNN 2NNN 3NNT", borrow={AS: "1NNN 2NNN 3NNTNNN"}).summary
     assert json.loads(found.attrs["problems"]) == []
     doses = (1.0, 2.0, 3.0, 4.0, 5.0)
-    curve = Logistic2(doses=doses, reference=2.0, prior=BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0)))
+    curve = Logistic2(doses=doses, reference=3.0, prior=BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0)))
     n, y, own = np.array([6, 3, 3, 3, 6]), np.array([0, 0, 0, 1, 1]), [0, 1, 3]
     exact = ExactPosterior(ExactFit(curve, (0.33,)), n, y)
     # Five standard errors, and the 1e-3 of the spread that is left.

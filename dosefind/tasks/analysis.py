@@ -253,6 +253,8 @@ def analyze(
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
         "warnings": json.dumps([*_warnings(result, protocol, others), *_doubts(before, found), *more.pop("warnings", [])]),
     }
+    if protocol.utility is not None:
+        made["utility_rules"] = json.dumps(protocol.utility.sentences())
     if now.samples:
         made["sampler_versions"] = json.dumps(sampler_versions())
     return Analysis(result.assign_attrs(made | more | stamp(protocol, borrows=found is not None)), now, before)
