@@ -2067,14 +2067,14 @@ FAULTS = (
         SYNTHESIS,
         "person.toxic < self.rates[level - 1]",
         "person.toxic < self.rates[0]",
-        "test_synthesis.py::test_dlts_have_the_true_probability",
+        "test_synthesis.py::test_the_examples_are_made_by_their_commands",
     ),
     Fault(
         "synthesis: a patient enters when the data are complete and not when the trial is open",
         SYNTHESIS,
         "too_early = opens is None or opens > day",
         "too_early = False",
-        "test_synthesis.py::test_a_trial_obeys_the_protocol",
+        "test_synthesis.py::test_the_examples_are_made_by_their_commands",
     ),
     Fault(
         "synthesis: infusions go on after a DLT",
@@ -2088,7 +2088,7 @@ FAULTS = (
         SYNTHESIS,
         "replace(one, cohort=cohort, replaces=replaces)",
         "replace(one, cohort=cohort)",
-        "test_synthesis.py::test_a_trial_that_shows_everything",
+        "test_synthesis.py::test_the_examples_are_made_by_their_commands",
     ),
     Fault(
         "synthesis: a trial under way that knows what is to come",
