@@ -15,6 +15,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 import dosefind as dsf
+from dosefind.protocol import RP2D
 from dosefind.trial import Cohort, parse_outcomes
 
 from .test_analyze import CONFIG
@@ -439,7 +440,7 @@ def analysed(amounts):
     curve = dsf.Logistic2(doses=amounts, reference=amounts[0], prior=dsf.BivariateNormal(mean=(-3.0, 0.0), sd=(1.0, 0.5)))
     n = np.array([3] * len(amounts))
     posterior = ExactPosterior(ExactFit(curve, (0.16, 0.25, 0.33)), n, n // 3)
-    table = summary(posterior, posterior, target=0.25, interval=(0.16, 0.33), limit=0.25, amounts=amounts, unit="mg")
+    table = summary(posterior, posterior, target=0.25, interval=(0.16, 0.33), rule=RP2D(limit=0.25), amounts=amounts, unit="mg")
     more = {"protocol": "X", "target": 0.25, "interval": [0.16, 0.33], "rp2d_limit": 0.25, "curve_used": "logistic-2"}
     return table.assign_attrs(more), posterior
 

@@ -224,7 +224,8 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
         if name in table.numbers:
             columns[name] = pd.Series([float(cell or "nan") for cell in cells], dtype="float64")
         else:
-            columns[name] = pd.Series([_cut(cell) for cell in cells], dtype=object)
+            # Of a column of objects that is empty some versions of pandas cannot tell the kind.
+            columns[name] = pd.Series([_cut(cell) for cell in cells], dtype="string")
     frame: Any = pd.DataFrame(columns)
     pyreadstat.write_xport(frame, path, file_format_version=5, table_name=path.stem.upper())
     content = path.read_bytes()
