@@ -11,6 +11,7 @@ import difflib
 import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -25,6 +26,7 @@ __all__ = [
     "InputError",
     "Problem",
     "Settings",
+    "calendar_day",
     "counts",
     "curve_values",
     "describe",
@@ -264,6 +266,13 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or (high is not None and value > high):
         raise InputError(Problem(name, value, allowed))
     return int(value)
+
+
+def calendar_day(name: str, value: Any) -> date:
+    """Return ``value`` if it is a date, without a time of day."""
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise InputError(Problem(name, value, "must be a date such as date(2024, 3, 1)"))
+    return value
 
 
 def of_type(name: str, value: Any, kind: type, advice: str) -> None:

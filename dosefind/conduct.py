@@ -70,8 +70,7 @@ class _Trial(NamedTuple):
         return [one for one in self.evaluated.statuses if one.level == level]
 
     def of(self, members: Members) -> list[Status]:
-        by = {one.subject: one for one in self.evaluated.statuses}
-        return [by[subject] for subject in members.subjects]
+        return [self.evaluated[subject] for subject in members.subjects]
 
 
 def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None = None) -> list[Finding]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ._check import InputError, Problem, of_type, shown_key, whole
+from ._check import InputError, Problem, calendar_day, of_type, shown_key, whole
 from .patients import AdverseEvent, Listed, Patient, Patients
 from .protocol import Protocol
 from .trial import Cohort
@@ -23,7 +24,7 @@ from .trial import Cohort
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KINDS", "Completion", "Evaluated", "Members", "Status", "evaluate"]
+__all__ = ["KINDS", "Completion", "Evaluated", "Members", "Status", "evaluate", "known_by"]
 
 Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
 KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
@@ -150,7 +151,7 @@ class Evaluated:
         """Status of a patient."""
         return self._by_subject[subject]
 
-    @property
+    @cached_property
     def _by_subject(self) -> dict[str, Status]:
         return {status.subject: status for status in self.statuses}
 
@@ -159,11 +160,10 @@ class Evaluated:
         """How many outcomes of counted patients are still to come."""
         return sum(map(len, self.pending))
 
-    @property
+    @cached_property
     def pending(self) -> tuple[tuple[str, ...], ...]:
         """Pending patients of each cohort, in the order of ``members``."""
-        by = self._by_subject
-        return tuple(tuple(s for s in one.subjects if by[s].kind == "pending") for one in self.members)
+        return tuple(tuple(s for s in one.subjects if self[s].kind == "pending") for one in self.members)
 
     def cohorts(self, pending: Sequence[int] | None = None) -> list[Cohort]:
         """What designs read: patients that count and their DLTs, cohort by cohort.
@@ -186,9 +186,9 @@ class Evaluated:
         open_ = [len(subjects) for subjects in self.pending]
         if pending is not None and len(pending) != len(open_):
             raise InputError(Problem("pending", list(pending), f"must be {len(open_)} numbers, one a cohort"))
-        by, found = self._by_subject, []
+        found = []
         for place, one in enumerate(self.members):
-            kinds = [by[subject].kind for subject in one.subjects]
+            kinds = [self[subject].kind for subject in one.subjects]
             n, dlts = kinds.count("dlt") + kinds.count("complete"), kinds.count("dlt")
             if pending is not None:
                 n, dlts = n + open_[place], dlts + whole(f"pending[{place + 1}]", pending[place], 0, open_[place])
@@ -294,8 +294,8 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
     """
     of_type("patients", patients, Patients, "what the data's tables are read into")
     of_type("protocol", protocol, Protocol, "what load_protocol reads")
-    if as_of is not None and (not isinstance(as_of, date) or isinstance(as_of, datetime)):
-        raise InputError(Problem("as_of", as_of, "must be a date such as date(2024, 3, 1)"))
+    if as_of is not None:
+        calendar_day("as_of", as_of)
     if replay and as_of is None:
         raise InputError("replay = True needs as_of, the day to go back to")
     cut = patients.last_date if as_of is None else as_of
@@ -304,7 +304,7 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
         raise InputError(later)
     _check(patients, protocol)
 
-    known = [_known_by(one, cut) for one in sorted(patients.patients, key=_order)]
+    known = [known_by(one, cut) for one in sorted(patients.patients, key=_order)]
     infused = [one for one in known if one.infusions]
     whole_data = cut >= patients.last_date
     verdicts = [_verdict(one, protocol, cut, whole_data) for one in infused]
@@ -333,17 +333,6 @@ def _order(patient: Patient) -> tuple[date, str]:
 # What was known by the data cut.
 
 
-def _dates(patient: Patient) -> Iterator[tuple[str, date | None]]:
-    """Every date of a patient, with its place."""
-    for number, day in enumerate(patient.infusions, start=1):
-        yield f"infusion {number}", day
-    yield "last_contact", patient.last_contact
-    yield "dlt_date", patient.dlt_date
-    yield "discontinued", patient.discontinued
-    for event in patient.events or ():
-        yield f"start of the event of {event.source}", event.start
-
-
 def _place(patient: Patient, field: str) -> str:
     return f"subject {shown_key(patient.subject)} ({', '.join(patient.source) or 'no source'}), {field}"
 
@@ -351,10 +340,7 @@ def _place(patient: Patient, field: str) -> str:
 def _later_dates(patients: Iterable[Patient], cut: date) -> list[Problem]:
     allowed = f"lies after the data cut {cut}"
     return [
-        Problem(_place(one, field), day.isoformat(), allowed)
-        for one in patients
-        for field, day in _dates(one)
-        if day is not None and day > cut
+        Problem(_place(one, field), found.isoformat(), allowed) for one in patients for field, found in one.dates() if found > cut
     ]
 
 
@@ -363,7 +349,7 @@ def _not_yet(patients: Iterable[Patient], cut: date) -> list[Patient]:
     return [one for one in sorted(patients, key=_order) if all(day > cut for day in one.infusions)]
 
 
-def _known_by(patient: Patient, cut: date) -> Patient:
+def known_by(patient: Patient, cut: date) -> Patient:
     """What was known of a patient by a day. Days without a date stay: they cannot be shown to be later."""
     left = patient.discontinued is not None and patient.discontinued <= cut
     # That there was a DLT is known from its day on; that there was none, for all days up to the cut.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -83,6 +84,13 @@ class Patient:
     events: tuple[AdverseEvent, ...] | None = None
     source: tuple[str, ...] = ()
     amounts: tuple[float, ...] = ()
+
+    def dates(self) -> Iterator[tuple[str, date]]:
+        """Every date that there is, with its place."""
+        places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
+        places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued")]
+        places += [(f"start of the event of {event.source}", event.start) for event in self.events or ()]
+        return ((place, day) for place, day in places if day is not None)
 
 
 class Listed(NamedTuple):

@@ -2093,8 +2093,8 @@ FAULTS = (
     Fault(
         "synthesis: a trial under way that knows what is to come",
         SYNTHESIS,
-        "dlt=True if dlt else False if left or end <= until else None,",
-        "dlt=dlt,",
+        "return known if known.dlt or known.discontinued or end <= until else replace(known, dlt=None)",
+        "return replace(known, dlt=one.dlt)",
         "test_synthesis.py::test_a_trial_under_way_is_what_was_known_then",
     ),
     Fault(

@@ -100,6 +100,8 @@ class Design(Settings, ABC):
     n_memory: ClassVar[int] = 0
     # Settings that say something of the target, so that a table which gives them holds at other targets too.
     tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
+    # Whether the largest group on a dose that a protocol states is one of its own rules.
+    bound_by_group: ClassVar[bool] = False
     shared_reasons: ClassVar[dict[str, str]] = {
         "start": "first cohort",
         "escalate": "escalate",

@@ -42,6 +42,7 @@ class ThreePlusThree(Design):
     kind: ClassVar[str] = "3+3"
     title: ClassVar[str] = "3+3"
     source: ClassVar[str] = "Storer (1989), doi:10.2307/2531693"
+    bound_by_group: ClassVar[bool] = True
     own_reasons: ClassVar[dict[str, str]] = {
         "no_dose": "the lowest dose has too many DLTs, so no dose is the MTD",
         "mtd_below": "a dose has too many DLTs, so the one below it is the MTD",

@@ -23,7 +23,7 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
         raise InputError("an Excel file needs openpyxl: pip install 'dosefind[excel]'", source=str(path)) from None
     with warnings.catch_warnings():
         # What openpyxl leaves out (drop-down lists, conditional formats) is not read here.
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         try:
             book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
             sheets = {sheet.title: [[_text(cell) for cell in row] for row in sheet.iter_rows()] for sheet in book.worksheets}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from .._check import InputError, of_type
-from ..patients import Patient, Patients
+from ..patients import Patients
 from ..protocol import Protocol
 from . import adam, plain, sdtm
 from .cells import Findings, Row, Table
@@ -135,7 +134,7 @@ def read_patients(
         listed=tuple(draft.listed),
         rows=sum(len(table.rows) for table in files.tables.values()),
         notes=tuple(found.notes),
-        last_date=max(day for patient in patients for day in _days(patient)),
+        last_date=max(day for patient in patients for _, day in patient.dates()),
         sha256=files.sha256,
     )
     _check_no_row_is_lost(result, files.tables.values())
@@ -176,11 +175,6 @@ def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None)
                 progress(done, total)
 
     return walk
-
-
-def _days(patient: Patient) -> list[date]:
-    others = (patient.last_contact, patient.dlt_date, patient.discontinued, *(event.start for event in patient.events or ()))
-    return [*patient.infusions, *(day for day in others if day is not None)]
 
 
 def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:

@@ -26,7 +26,7 @@ from ..patients import Patients
 from ..protocol import Protocol
 from ..trial import Cohort, notation
 from .stamps import stamp
-from .steps import NextStep, decide
+from .steps import NextStep, next_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -247,12 +247,12 @@ def next_dose(
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     designs = build_designs(protocol)
-    binding = one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+    binding = binding_of(protocol, designs, design)
     evaluated = evaluate(patients, protocol, as_of, replay=replay)
     proposals = {name: _proposal(one, evaluated, protocol.n_doses) for name, one in designs.items()}
     chosen = proposals[binding]
-    # The largest group of the protocol binds its 3+3; another design has the cap that it is given, or none.
-    most = designs[binding].max_n_per_dose or (None if designs[binding].kind == "3+3" else protocol.limits.max_n)
+    # None stands for the protocol's largest group.
+    most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     outcomes = notation(evaluated.cohorts())
     attrs = {
@@ -284,17 +284,20 @@ def next_dose(
     )
 
 
+def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
+    """Name of the design that binds: the one asked for, the protocol's, or the first."""
+    return one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+
+
 def _proposal(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
     done = list(evaluated.completions())
-    steps = [decide(design, one.cohorts, n_doses=n_doses) for one in done]
+    steps = [next_step(design, one.cohorts, n_doses) for one in done]
     missing = _missing(design, evaluated, n_doses) if _begun_by(design, evaluated, n_doses) else 0
     if not missing:
         return _settled(evaluated, done, steps)
     level, there = evaluated.members[-1].level, len(_counted(evaluated))
     ends = [
-        decide(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses=n_doses)
-        for one in done
-        for dlts in range(missing + 1)
+        next_step(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses) for one in done for dlts in range(missing + 1)
     ]
     further = f"no outcome of {missing} further patient{'s' * (missing != 1)} would keep the trial at level {level}"
     if all(_below(end, level) for end in ends):
@@ -356,7 +359,7 @@ def _begun_by(design: Design, evaluated: Evaluated, n_doses: int) -> bool:
         return False
     counted = len(_counted(evaluated)) > 0
     before = [one.cohorts[:-1] if counted else one.cohorts for one in evaluated.completions()]
-    return any(decide(design, cohorts, n_doses=n_doses).level == evaluated.members[-1].level for cohorts in before)
+    return any(next_step(design, cohorts, n_doses).level == evaluated.members[-1].level for cohorts in before)
 
 
 def _missing(design: Design, evaluated: Evaluated, n_doses: int) -> int:
@@ -402,7 +405,7 @@ def _what_if(designs: dict[str, Design], proposals: dict[str, Proposal], evaluat
         row: dict[str, Any] = {"design": name, "next": one.words}
         for dlts in range(one.size + 1):
             after = [_with_next(one, done.cohorts, evaluated, dlts) for done in evaluated.completions()]
-            row[f"{dlts} DLT{'s' * (dlts != 1)}"] = _either([decide(designs[name], cohorts, n_doses=n_doses) for cohorts in after])
+            row[f"{dlts} DLT{'s' * (dlts != 1)}"] = _either([next_step(designs[name], cohorts, n_doses) for cohorts in after])
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..trial import Cohort, States, choice_labels, parse_outcomes
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "paths"]
+__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,16 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     levels = known if known is not None else highest + 1
     whole("n_doses", levels, 1, 30)
     design = design.with_settings(n_doses=levels)
-    state = design.state_after(cohorts, levels)
+    return replace(
+        next_step(design, cohorts, levels),
+        assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
+        deviations=design.deviations(cohorts, levels),
+    )
+
+
+def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> NextStep:
+    """What the design does next after these cohorts, wherever they deviate from it."""
+    state = design.state_after(cohorts, n_doses)
     decision = design.decide(state)
     level = int(decision.dose[0]) + 1
     name = design.reasons[int(decision.reason[0])]
@@ -121,10 +130,8 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
         size=int(decision.size[0]),
         reason=reason,
         admissible=tuple((np.flatnonzero(decision.admissible[0]) + 1).tolist()),
-        mtd=None if selection is None else choice_labels(levels)[int(selection.dose[0]) + 1],
+        mtd=None if selection is None else choice_labels(n_doses)[int(selection.dose[0]) + 1],
         not_reached=selection is not None and bool(selection.not_reached[0]),
-        assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
-        deviations=design.deviations(cohorts, levels),
     )
 
 

@@ -11,24 +11,24 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._check import InputError, Problem, curve_values, number, of_type, one_of, whole
+from .._check import InputError, Problem, calendar_day, curve_values, number, of_type, one_of, whole
 from ..conduct import earliest
 from ..config import build_designs
-from ..evaluability import Evaluated, evaluate
+from ..evaluability import Evaluated, evaluate, known_by
 from ..intake.files import Hashes
 from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_tables, sdtm_domains, write_xpt
 from ..patients import AdverseEvent, Patient, Patients
 from ..protocol import DLT, Protocol
 from ..provenance import refuse_to_overwrite, versions, write_whole
 from ..trial import notation
-from .next_dose import NextDose, next_dose
+from .next_dose import NextDose, binding_of, next_dose
 
 __all__ = ["FILES", "KINDS", "Deviation", "Synthetic", "synthesize"]
 
@@ -229,11 +229,11 @@ def synthesize(
         one_of("kinds", kind, KINDS)
     if not 0 <= number("gap", gap, _DAYS) <= 3650:
         raise InputError(Problem("gap", gap, f"must be {_DAYS}"))
-    first = _day("start", start) or protocol.record.version_date
-    if _day("until", until) is not None and until is not None and until < first:
+    first = protocol.record.version_date if start is None else calendar_day("start", start)
+    if until is not None and calendar_day("until", until) < first:
         raise InputError(Problem("until", until.isoformat(), f"lies before the start of the trial, {first}"))
     designs = build_designs(protocol)
-    binding = one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+    binding = binding_of(protocol, designs, design)
 
     trial = _Trial(_with_one_design(protocol, binding), rates, seed, dropout, dict.fromkeys(kinds, deviate), gap)
     ended = trial.run(first, until)
@@ -280,12 +280,6 @@ def _truth(protocol: Protocol, truth: Any) -> tuple[str, tuple[float, ...]]:
 def _rate(name: str, value: float) -> None:
     if not 0 <= number(name, value, "a probability from 0 to 1") <= 1:
         raise InputError(Problem(name, value, "must be a probability from 0 to 1"))
-
-
-def _day(name: str, value: Any) -> date | None:
-    if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-        raise InputError(Problem(name, value, "must be a date such as date(2024, 3, 1)"))
-    return value
 
 
 def _with_one_design(protocol: Protocol, binding: str) -> Protocol:
@@ -466,7 +460,7 @@ class _Trial:
         patients = _with_rows([one for one in known if one.infusions])
         if until is not None and not patients:
             raise InputError(Problem("until", until.isoformat(), "nobody was treated by that day"))
-        days = [day for one in patients for day in _days(one)]
+        days = [day for one in patients for _, day in one.dates()]
         events = sum(len(one.events or ()) for one in patients)
         return Patients(patients, (), len(patients) + events, (), max(days, default=date.min), "")
 
@@ -503,18 +497,8 @@ def _to_be_replaced(evaluated: Evaluated, subjects: Sequence[str]) -> str | None
 
 def _cut(one: Patient, until: date, end: date) -> Patient:
     """What is known of a patient by a day; whether there was no DLT is known once the window is over or the patient has left."""
-    left = one.discontinued is not None and one.discontinued <= until
-    dlt = one.dlt_date is not None and one.dlt_date <= until
-    return replace(
-        one,
-        infusions=tuple(day for day in one.infusions if day <= until),
-        last_contact=None if one.last_contact is None else min(one.last_contact, until),
-        dlt=True if dlt else False if left or end <= until else None,
-        dlt_date=one.dlt_date if dlt else None,
-        discontinued=one.discontinued if left else None,
-        reason=one.reason if left else None,
-        events=tuple(event for event in one.events or () if event.start is not None and event.start <= until),
-    )
+    known = known_by(one, until)
+    return known if known.dlt or known.discontinued or end <= until else replace(known, dlt=None)
 
 
 def _with_rows(patients: Sequence[Patient]) -> tuple[Patient, ...]:
@@ -525,11 +509,6 @@ def _with_rows(patients: Sequence[Patient]) -> tuple[Patient, ...]:
         row += len(events)
         found.append(replace(one, source=(f"patients.csv row {place}",), events=events))
     return tuple(found)
-
-
-def _days(one: Patient) -> list[date]:
-    days = (*one.infusions, one.last_contact, one.dlt_date, one.discontinued, *(event.start for event in one.events or ()))
-    return [day for day in days if day is not None]
 
 
 def _hash(patients: Patients) -> str:
