@@ -49,6 +49,7 @@ _HOMES = {
     "plots": "plots",
     "prior_from_quantiles": "models.elicited",
     "read_patients": "intake",
+    "report": "reports",
     "sensitivity": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",

@@ -460,6 +460,56 @@ def _truth(text: str, protocol: Protocol) -> Any:
 
 
 @main.command()
+@_config
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Patients as for next: the conduct report. Without it, the design report.",
+)
+@_events
+@_as_of
+@click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
+@_binding
+@_curve
+@click.option("--format", "formats", type=click.Choice(["html"]), default="html", show_default=True, help="What to write.")
+@click.option("--force", is_flag=True, help="Overwrite.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the report.")
+def report(
+    config: Path,
+    data: Path | None,
+    events: Path | None,
+    as_of: datetime | None,
+    replay: bool,
+    design: str | None,
+    curve: str | None,
+    formats: str,
+    force: bool,
+    out: Path,
+) -> None:
+    """The report that a committee reads: of the design before the first patient, or of the trial at a data cut."""
+    from . import provenance, reports
+    from .config import load_protocol
+    from .intake import read_patients
+
+    name = f"report.{formats}"
+    provenance.refuse_to_overwrite(out, [name], force)
+    options = {"--events": events, "--as-of": as_of, "--replay": replay or None, "--design": design}
+    without = [option for option, value in options.items() if value is not None]
+    if data is None and without:
+        raise click.UsageError(f"{without[0]} has no effect on a design report: add --data, or leave it out.")
+    protocol = load_protocol(config)
+    if data is None:
+        found = reports.report(protocol, curve=curve, progress=_progress("designs"))
+    else:
+        patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
+        cut, decisions = None if as_of is None else as_of.date(), config.parent / "decisions.csv"
+        found = reports.report(protocol, patients, cut, replay=replay, design=design, curve=curve, decisions=decisions)
+    content = found.html()
+    provenance.write_whole(out, {name: lambda path: path.write_text(content, encoding="utf-8")})
+    _say(f"wrote {name} to {out}")
+
+
+@main.command()
 @_common
 def schema(output: _Output) -> None:
     """JSON Schema of a config, for editors.

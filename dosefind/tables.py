@@ -31,12 +31,12 @@ _INDENT = "    "
 # A column of words is at least so wide, and for its sake others are folded to no less than this.
 _LEAST_WORDS, _LEAST_CELL = 18, 10
 # Times the lowest or highest dose beyond which an amount is not given.
-_FAR = 10
+FAR = 10
 # Reasons for which a smaller share of trials ends are not shown.
-_LEAST_SHARE = 0.005
+LEAST_SHARE = 0.005
 
 # Figure, its words at the head of a row, whether it is a probability (shown in percent), digits.
-_CHOICE = [
+CHOICE = [
     ("not_reached", "not reached", True, 1),
     ("correct", "correct", True, 1),
     ("correct_highest", "correct (alt.)", True, 1),
@@ -44,7 +44,7 @@ _CHOICE = [
     ("under_selected", "below MTD", True, 1),
     ("over_selected", "above MTD", True, 1),
 ]
-_COST = [
+COST = [
     ("mean_n", "patients in all", False, 1),
     ("above_mtd", "above MTD", False, 1),
     ("any_dlt", "any DLT, %", True, 1),
@@ -52,6 +52,21 @@ _COST = [
     ("over_80", ">80% over, %", True, 1),
     ("days", "days", False, 0),
 ]
+
+# Figures of a comparison, as their definitions name them.
+COMPARED = {
+    "true_mtd": "true MTD",
+    "highest_mtd": "alternative (alt.)",
+    "selected": "named as MTD",
+    "patients": "patients",
+    "dlts": "DLTs",
+    **{name: words for name, words, _, _ in (*CHOICE, *COST)},
+    "under_selected": "below MTD (choice)",
+    "over_selected": "above MTD (choice)",
+    "above_mtd": "above MTD (patients)",
+    "reference_selected": "ref. (reference)",
+    "reference_correct_highest": "ref., correct (alt.)",
+}
 
 
 def show(content: Any) -> None:
@@ -161,7 +176,7 @@ def _decided(row: Recorded) -> str:
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
     """A table in blocks as wide as there is room for, each with the first so many columns."""
-    widths = [2 + max(map(len, [*_heading(name), *map(_cell, table[name])])) for name in table.columns]
+    widths = [2 + max(map(len, [*_heading(name), *map(cell, table[name])])) for name in table.columns]
     blocks: list[list[int]] = [[]]
     for place in range(first, len(widths)):
         if blocks[-1] and sum(widths[:first]) + sum(widths[at] for at in (*blocks[-1], place)) > _width():
@@ -200,7 +215,7 @@ def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
         text = str(table[name].dtype) in ("object", "str")
         out.add_column("\n".join(_heading(name)), justify="left" if text else "right")
     for row in table.itertuples(index=False):
-        out.add_row(*(_cell(value) for value in row))
+        out.add_row(*(cell(value) for value in row))
     return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), out)
 
 
@@ -219,14 +234,14 @@ def _choice(values: dict[str, Any], scenario: int) -> Table:
     designs = range(len(values["design"]))
     rows = []
     for k, label in enumerate(values["choice"]):
-        named = [_figure(values, "selected", (design, scenario, k), True, 1) for design in designs]
+        named = [figure(values, "selected", (design, scenario, k), True, 1) for design in designs]
         rows.append(
             [f"level {label}" if label != "none" else "none", *named, f"{100 * values['reference_selected'][scenario, k]:.1f}"]
         )
     reference = {"correct": values["reference_correct"], "correct_highest": values["reference_correct_highest"]}
-    for name, words, percent, digits in _CHOICE:
+    for name, words, percent, digits in CHOICE:
         shown = f"{100 * reference[name][scenario]:.1f}" if name in reference else ""
-        rows.append([words, *(_figure(values, name, (design, scenario), percent, digits) for design in designs), shown])
+        rows.append([words, *(figure(values, name, (design, scenario), percent, digits) for design in designs), shown])
     table = _by_design("named as MTD, %", [*values["design"], "ref."], rows)
     table.columns[-1].style = table.columns[-1].header_style = "dim"
     return table
@@ -239,13 +254,13 @@ def _cost(values: dict[str, Any], scenario: int) -> Table:
     for name, words in (("patients", "patients"), ("dlts", "DLTs")):
         for k, level in enumerate(values["dose"]):
             digits = 1 if name == "patients" else 2
-            rows.append([f"{words} at {level}", *(_figure(values, name, (d, scenario, k), False, digits) for d in designs)])
-    for name, words, percent, digits in _COST:
-        rows.append([words, *(_figure(values, name, (design, scenario), percent, digits) for design in designs)])
+            rows.append([f"{words} at {level}", *(figure(values, name, (d, scenario, k), False, digits) for d in designs)])
+    for name, words, percent, digits in COST:
+        rows.append([words, *(figure(values, name, (design, scenario), percent, digits) for design in designs)])
     shares = values["stopped"][:, scenario]
     rows.append(["ends because, %", *[""] * len(designs)])
-    for k in sorted(np.flatnonzero(shares.max(axis=0) >= _LEAST_SHARE), key=lambda k: -shares[:, k].max()):
-        rows.append([f"  {values['reason'][k]}", *(f"{100 * p:.0f}" if p >= _LEAST_SHARE else "" for p in shares[:, k])])
+    for k in sorted(np.flatnonzero(shares.max(axis=0) >= LEAST_SHARE), key=lambda k: -shares[:, k].max()):
+        rows.append([f"  {values['reason'][k]}", *(f"{100 * p:.0f}" if p >= LEAST_SHARE else "" for p in shares[:, k])])
     return _by_design("cost", list(values["design"]), rows)
 
 
@@ -274,7 +289,7 @@ def analysis(found: xr.Dataset) -> Group:
     after = attrs["outcomes"] or "no data yet: this is the prior"
     borrowing = json.loads(attrs.get("borrowing", "null"))
     curve = f"Borrowing from {', '.join(borrowing['outcomes'])}" if borrowing else f"Curve {attrs['curve_used']}"
-    title = f"{attrs['protocol']}: posterior after {after}. {curve}, by {_engine(attrs)}."
+    title = f"{attrs['protocol']}: posterior after {after}. {curve}, by {engine(attrs)}."
     unit = found.dose_amount.attrs["units"]
     warnings = [_indented(text) for text in json.loads(attrs["warnings"])]
     parts: list[Any] = [
@@ -304,12 +319,12 @@ def analysis(found: xr.Dataset) -> Group:
         parts += [Text(name), *(_indented(sentence) for sentence in sentences)]
     parts.append(Text("\nWhat the columns mean", "bold"))
     texts = {str(name): variable.attrs.get("definition", "") for name, variable in found.variables.items()}
-    parts += [_indented(f"{heading}: {texts[name]}.") for name, heading in _ANALYSED.items() if texts.get(name)]
+    parts += [_indented(f"{heading}: {texts[name]}.") for name, heading in ANALYSED.items() if texts.get(name)]
     parts.append(assumed(json.loads(attrs["assumptions"]), attrs["without_effect"]))
     return Group(*parts)
 
 
-_ANALYSED = {
+ANALYSED = {
     "mean": "mean",
     "sd": "sd",
     "median": "median",
@@ -329,7 +344,8 @@ _ANALYSED = {
 }
 
 
-def _engine(attrs: dict[str, Any]) -> str:
+def engine(attrs: dict[str, Any]) -> str:
+    """How a posterior was worked out, with its error or its diagnostics."""
     if "largest_error" in attrs:
         return f"quadrature (largest error {attrs['largest_error']:.0e}, of quantiles {attrs['quantile_error']:.0e} in probability)"
     diagnosed = (
@@ -360,7 +376,7 @@ def _level(label: str) -> str:
     return "None" if label == "none" else f"Level {label}"
 
 
-def _share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1, before: str = " ") -> str:
+def share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1, before: str = " ") -> str:
     """A figure, in percent by default, with its standard error where it has one, ``before`` which comes what parts them."""
     error = values.get(f"{name}_se")
     text = f"{scale * values[name][at]:.{digits}f}"
@@ -379,11 +395,11 @@ def _doses(values: dict[str, Any], attrs: dict[str, Any]) -> Table:
             f"{values['dose_amount'][d]:g}",
             f"{values['dlts'][d]}/{values['n'][d]}",
             # Errors below the figures, as the table is wider than a terminal with them beside.
-            _share(values, "mean", d, before="\n"),
-            _share(values, "sd", d, before="\n"),
+            share(values, "mean", d, before="\n"),
+            share(values, "sd", d, before="\n"),
             f"{100 * values['median'][d]:.1f}",
             f"{100 * values['lower'][d]:.1f}-{100 * values['upper'][d]:.1f}",
-            *(_share(values, name, d, before="\n") for name in ("p_under", "p_target", "p_over")),
+            *(share(values, name, d, before="\n") for name in ("p_under", "p_target", "p_over")),
         )
     return table
 
@@ -403,7 +419,7 @@ def _prior_beside(values: dict[str, Any]) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
-        shares = (_share(values, name, d) for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
+        shares = (share(values, name, d) for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
         worth, limit = f"{values['prior_effective_n'][d]:.1f}", f"{100 * values['upper_limit'][d]:.0f}" if values["n"][d] else "-"
         table.add_row(str(level), *shares, worth, str(values["n"][d]), limit)
     return table
@@ -425,26 +441,28 @@ def _mtd(values: dict[str, Any]) -> Table:
     table.add_column("")
     for label in values["mtd_level"]:
         table.add_column(str(label), justify="right")
-    table.add_row("before", *(_share(values, "prior_mtd", i) for i in range(len(values["mtd_level"]))), style="dim")
-    table.add_row("now", *(_share(values, "mtd", i) for i in range(len(values["mtd_level"]))))
+    table.add_row("before", *(share(values, "prior_mtd", i) for i in range(len(values["mtd_level"]))), style="dim")
+    table.add_row("now", *(share(values, "mtd", i) for i in range(len(values["mtd_level"]))))
     return table
 
 
 def _mtd_amount(values: dict[str, Any], unit: str) -> list[Text]:
+    words = mtd_amount(values, unit)
+    return [_folded(words)] if words else []
+
+
+def mtd_amount(values: dict[str, Any], unit: str) -> str:
+    """The MTD on the dose scale in a sentence; nothing where the curve has no dose scale."""
     if "mtd_amount" not in values:
-        return []
+        return ""
     doses = values["dose_amount"]
     # What lies far outside the doses is the curve's extrapolation: how far, nobody can know.
-    least, most = doses[0] / _FAR, doses[-1] * _FAR
+    least, most = doses[0] / FAR, doses[-1] * FAR
     low, lower, median, upper, high = (
         f"below {least:g}" if a < least else f"above {most:g}" if a > most else f"{a:.3g}" for a in values["mtd_amount"]
     )
     outside = f"{100 * values['mtd'][0]:.1f}% below the lowest dose, {100 * values['mtd'][-1]:.1f}% at or above the top dose"
-    return [
-        _folded(
-            f"On the dose scale ({unit}): median {median}, quartiles {lower} and {upper}, 95% interval {low} to {high}; {outside}."
-        )
-    ]
+    return f"On the dose scale ({unit}): median {median}, quartiles {lower} and {upper}, 95% interval {low} to {high}; {outside}."
 
 
 def _utility(values: dict[str, Any], sentences: list[str]) -> list[Any]:
@@ -452,8 +470,8 @@ def _utility(values: dict[str, Any], sentences: list[str]) -> list[Any]:
     for heading in ("level", "expected\nutility", "sd", "largest,\nprobability (%)"):
         table.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
-        worth = _share(values, "utility", d, 1)
-        table.add_row(str(level), worth, f"{values['utility_sd'][d]:.1f}", _share(values, "p_best", d))
+        worth = share(values, "utility", d, 1)
+        table.add_row(str(level), worth, f"{values['utility_sd'][d]:.1f}", share(values, "p_best", d))
     return [table, *map(_indented, sentences)]
 
 
@@ -467,13 +485,13 @@ def _borrowing(borrowing: dict[str, Any], values: dict[str, Any]) -> list[Any]:
         names = ("prior_effective_n", "prior_effective_n_alone", "borrowed_n")
         worth.add_row(str(level), *(f"{values[name][d]:.1f}" for name in names))
     spread = ", ".join(
-        f"{name} {_share(values, 'tau_mean', i, 1, 3)} (before any data {values['tau_prior_mean'][i]:.3f})"
+        f"{name} {share(values, 'tau_mean', i, 1, 3)} (before any data {values['tau_prior_mean'][i]:.3f})"
         for i, name in enumerate(values["parameter"])
     )
     lines = [f"Standard deviation between trials, mean: {spread}."]
     if "p_exchangeable" in values:
         shares = (
-            f"{name} {_share(values, 'p_exchangeable', i)} (before {100 * values['p_exchangeable_prior'][i]:.0f})"
+            f"{name} {share(values, 'p_exchangeable', i)} (before {100 * values['p_exchangeable_prior'][i]:.0f})"
             for i, name in enumerate(values["trial"])
         )
         lines.append(f"Probability (%) that a trial is exchangeable with the others: {', '.join(shares)}.")
@@ -498,12 +516,13 @@ def _conclusion(values: dict[str, Any]) -> Table:
     for label in (*values["choice"], "not reached"):
         table.add_column(str(label), justify="right")
     for d, name in enumerate(values["design"]):
-        named = (_share(values, "conclusion", (d, k)) for k in range(len(values["choice"])))
-        table.add_row(str(name), *named, _share(values, "conclusion_not_reached", d))
+        named = (share(values, "conclusion", (d, k)) for k in range(len(values["choice"])))
+        table.add_row(str(name), *named, share(values, "conclusion_not_reached", d))
     return table
 
 
-def _figure(values: dict[str, Any], name: str, at: tuple[int, ...], percent: bool, digits: int) -> str:
+def figure(values: dict[str, Any], name: str, at: tuple[int, ...], percent: bool, digits: int) -> str:
+    """A figure of a comparison, with its standard error below it where it has one."""
     if name == "acceptable" and values["n_acceptable"][at[1]] == 0:
         return "-"
     scale = 100 if percent else 1
@@ -537,30 +556,14 @@ def rules(designs: dict[str, list[str]]) -> Group:
 
 def _ends(sentences: dict[str, str], values: dict[str, Any]) -> Group:
     """Why trials end, for the reasons that come up."""
-    shown = [
-        name for name, share in zip(values["reason"], values["stopped"].max(axis=(0, 1)), strict=True) if share >= _LEAST_SHARE
-    ]
+    shown = [name for name, share in zip(values["reason"], values["stopped"].max(axis=(0, 1)), strict=True) if share >= LEAST_SHARE]
     lines = [Text("\nWhy trials end (shares of 0.5% or more are shown)", "bold")]
     return Group(*lines, *(_indented(f"{name}: {sentences[name]}.") for name in shown))
 
 
 def _definitions(texts: dict[str, str]) -> Group:
-    headings = {
-        "true_mtd": "true MTD",
-        "highest_mtd": "alternative (alt.)",
-        "selected": "named as MTD",
-        "patients": "patients",
-        "dlts": "DLTs",
-    }
-    headings |= {name: words for name, words, _, _ in (*_CHOICE, *_COST)}
-    headings |= {
-        "under_selected": "below MTD (choice)",
-        "over_selected": "above MTD (choice)",
-        "above_mtd": "above MTD (patients)",
-    }
-    headings |= {"reference_selected": "ref. (reference)", "reference_correct_highest": "ref., correct (alt.)"}
     lines = [Text("\nWhat the figures mean", "bold")]
-    lines += [_indented(f"{heading}: {texts[name]}.") for name, heading in headings.items() if texts.get(name)]
+    lines += [_indented(f"{heading}: {texts[name]}.") for name, heading in COMPARED.items() if texts.get(name)]
     return Group(*lines)
 
 
@@ -591,7 +594,8 @@ def _table() -> Table:
     return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A cell of a data frame."""
     if isinstance(value, float):
         return f"{value:.3g}"
     return "never" if str(value) == "<NA>" else str(value)

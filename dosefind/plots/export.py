@@ -45,8 +45,7 @@ def as_svg(picture: Axes | Figure) -> str:
             if child.tag in (f"{{{_SVG}}}style", f"{{{_SVG}}}metadata"):
                 parent.remove(child)
     own = f"p{hashlib.sha256(ElementTree.tostring(root) + alt_text(picture).encode()).hexdigest()[:12]}"
-    for element in root.iter():
-        _own_ids(element, own)
+    _own_ids(root, own)
     title, text = ElementTree.Element(f"{{{_SVG}}}title"), ElementTree.Element(f"{{{_SVG}}}desc")
     title.text, text.text = "; ".join(one.title for one in words), alt_text(picture)
     title.set("id", f"{own}-title")
@@ -60,15 +59,25 @@ def as_svg(picture: Axes | Figure) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _own_ids(element: ElementTree.Element, own: str) -> None:
-    """Put ``own`` before an element's id and before the ids that it refers to."""
-    for name, value in element.attrib.items():
-        if name == "id":
-            element.set(name, f"{own}-{value}")
-        elif name == f"{{{_LINK}}}href" and value.startswith("#"):
-            element.set(name, f"#{own}-{value[1:]}")
-        elif "url(#" in value:
-            element.set(name, re.sub(r"url\(#", f"url(#{own}-", value))
+def _own_ids(root: ElementTree.Element, own: str) -> None:
+    """Make every id that is referred to short and this picture's own; drop the others, and blanks between elements."""
+    used = {name for element in root.iter() for key, value in element.attrib.items() for name in _references(key, value)}
+    names = {name: f"{own}-{place:x}" for place, name in enumerate(sorted(used))}
+    for element in root.iter():
+        element.tail = None
+        if not (element.text or "").strip():
+            element.text = None
+        if (own_id := element.attrib.pop("id", None)) in names:
+            element.set("id", names[own_id])
+        for key, value in element.attrib.items():
+            for name in _references(key, value):
+                value = value.replace(f"#{name}", f"#{names[name]}")
+            element.set(key, value)
+
+
+def _references(key: str, value: str) -> list[str]:
+    """The ids that an attribute refers to."""
+    return [value[1:]] if key == f"{{{_LINK}}}href" and value.startswith("#") else re.findall(r"url\(#([^)]+)\)", value)
 
 
 def as_png(picture: Axes | Figure, dpi: int = 300) -> bytes:

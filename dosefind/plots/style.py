@@ -96,12 +96,14 @@ def drawing(ax: Axes | None, height: float = HEIGHT) -> Iterator[Axes]:
     """The axes to draw on, those given or new ones on a figure of so many mm, under the settings of all pictures."""
     with settings():
         from matplotlib.axes import Axes
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         from .picture import Picture
 
         if ax is None:
             figure = Figure(figsize=(WIDTH / INCH, height / INCH), layout="constrained")
+            FigureCanvasAgg(figure)
             yield figure.add_subplot(axes_class=Picture)
             # Laid out here, in two passes as the second corrects the first, and not again at every saving: the last bits of places
             # would change, and with them the bytes.

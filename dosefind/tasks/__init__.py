@@ -8,7 +8,7 @@ from .comparison import compare
 from .next_dose import NextDose, Proposal, next_dose
 from .sensitivity import sensitivity
 from .stamps import stamp
-from .steps import NextStep, decide, decision_table, paths
+from .steps import NextStep, decide, decision_table, paths, without_dlts
 from .synthesis import FILES as SYNTHETIC_FILES
 from .synthesis import Synthetic, synthesize
 
@@ -28,4 +28,5 @@ __all__ = [
     "sensitivity",
     "stamp",
     "synthesize",
+    "without_dlts",
 ]

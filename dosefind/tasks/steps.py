@@ -13,12 +13,12 @@ from ..config import build_designs
 from ..designs import Design
 from ..operating.paths import paths_of
 from ..protocol import Protocol
-from ..trial import Cohort, States, choice_labels, parse_outcomes
+from ..trial import Cohort, States, choice_labels, notation, parse_outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths"]
+__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths", "without_dlts"]
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,42 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
         "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above."
     )
     return table.reset_index()
+
+
+def without_dlts(protocol: Protocol) -> pd.DataFrame:
+    """How the trial goes by each of the protocol's designs if nobody has a DLT.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a design: its ``path`` in outcome notation, how many ``patients`` it treats, the ``mtd`` named in the end, whether
+        the MTD is ``not_reached``, and the ``reason`` for which it stops.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> without_dlts(load_protocol("configs/nct05962762.toml")).loc[0, ["path", "patients", "mtd"]].to_list()
+    ['1NNN 2NNN 3NNN', 9, '3']
+    """
+    import pandas as pd
+
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    rows = []
+    for name, design in build_designs(protocol).items():
+        cohorts: list[Cohort] = []
+        step = next_step(design, cohorts, protocol.n_doses)
+        while step.level is not None:
+            cohorts.append(Cohort(step.level, step.size, 0))
+            step = next_step(design, cohorts, protocol.n_doses)
+        patients = sum(cohort.n for cohort in cohorts)
+        found = {"path": notation(cohorts), "patients": patients, "mtd": step.mtd, "not_reached": step.not_reached}
+        rows.append({"design": name, **found, "reason": step.reason})
+    return pd.DataFrame(rows)
 
 
 def _named_design(protocol: Protocol, name: str) -> Design:

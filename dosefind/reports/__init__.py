@@ -1,0 +1,82 @@
+"""Reports that a committee reads: what tasks found, as one tree of content (`content`), and the tree as a file (`html`).
+
+`design_report` and `conduct_report` make the tree from tasks alone. A section of a report is a function that returns a `Section`;
+its words stand in the catalogue ``words-en.toml``, its figures come from the same result as its tables. The room is not called
+report because that is the name of the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from .._check import InputError, Problem, of_type
+from ..patients import Patients
+from ..protocol import Protocol
+from .content import Document
+from .words import Words
+
+__all__ = ["Document", "report"]
+
+
+def report(
+    protocol: Protocol,
+    patients: Patients | None = None,
+    as_of: date | None = None,
+    *,
+    replay: bool = False,
+    design: str | None = None,
+    curve: str | None = None,
+    decisions: Path | str | None = None,
+    language: str = "en",
+    progress: Callable[[int, int], None] | None = None,
+) -> Document:
+    """The report that a committee reads.
+
+    Parameters
+    ----------
+    protocol
+        The protocol, from `load_protocol`.
+    patients
+        What the data say, from `read_patients`: the conduct report. Without it, the design report.
+    as_of, replay, design, decisions
+        Data cut, whether to go back to it, the design that binds and the file of the committee's decisions; as for
+        `dosefind.next_dose`, and with ``patients`` only.
+    curve
+        Name of one of the protocol's curves; the first by default.
+    language
+        Language of the report's own words; so far "en". Sentences that designs say of themselves are English.
+    progress
+        Called with the number of designs done and of all while they are compared.
+
+    Returns
+    -------
+    Document
+        The report; its ``html()`` is the text of one HTML file. Its date is the data cut, or that of the protocol version.
+
+    Raises
+    ------
+    InputError
+        If anything is not what the tasks take, or a package is missing: ``pip install 'dosefind[report]'``.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> found = report(load_protocol("configs/nct05962762.toml"))  # doctest: +SKIP
+    >>> found.date  # doctest: +SKIP
+    '2023-08-30'
+    """
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    words = Words(language)
+    if patients is None:
+        given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(Problem(name, value, "has a meaning with patients only"))
+        from .design_report import design_report
+
+        return design_report(protocol, words, curve=curve, progress=progress)
+    from .conduct_report import conduct_report
+
+    return conduct_report(protocol, patients, as_of, words, replay=replay, design=design, curve=curve, decisions=decisions)

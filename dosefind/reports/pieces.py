@@ -1,0 +1,192 @@
+"""Pieces that both reports have, and the one place where figures become text for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import tables
+from ..plots.style import amount, unit
+from .content import Block, Bullets, Column, Definitions, Note, Paragraph, Run, Section, Table, Text, data, text
+from .words import Words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from ..protocol import Protocol
+
+__all__ = ["Case", "assumed", "dose_table", "facts", "frame", "limits", "method", "percent", "rules", "sensitivity_table"]
+
+
+def percent(rate: float, digits: int = 1) -> str:
+    """A probability in percent."""
+    return f"{100 * rate:.{digits}f}%"
+
+
+class Case(NamedTuple):
+    """What every piece needs: the words, and the protocol whose doses it names."""
+
+    say: Words
+    protocol: Protocol
+
+    def dose(self, level: int) -> Run:
+        """Amount of a level with its unit."""
+        return data(amount(self.protocol.doses.amounts[level - 1], self.unit))
+
+    @property
+    def unit(self) -> str:
+        """Unit of the doses, its powers raised."""
+        return unit(self.protocol.doses.unit)
+
+    def column(self, name: str, numeric: bool = False) -> Column:
+        """Column of a task's table; one that the catalogue does not name has its own name as heading."""
+        return Column(text(self.say.table("columns").get(name, None) or data(name)), numeric)
+
+    def columns(self, *keys: str, numeric_from: int = 1) -> tuple[Column, ...]:
+        """Columns by keys of the catalogue, those from a place on numeric."""
+        return tuple(Column(self.say(key), place >= numeric_from) for place, key in enumerate(keys))
+
+
+def frame(
+    case: Case,
+    table: pd.DataFrame,
+    caption: Text,
+    *notes: Text,
+    shares: Iterable[str] = (),
+    headings: Mapping[str, Text] | None = None,
+) -> Table:
+    """A task's data frame; columns in ``shares`` are probabilities, shown in percent."""
+    shares, headings = set(shares), headings or {}
+    numeric = {str(name): str(table[name].dtype) not in ("object", "str", "bool") for name in table.columns}
+    columns = tuple(
+        Column(headings[name], number) if name in headings else case.column(name, number) for name, number in numeric.items()
+    )
+
+    def cell(name: str, value: Any) -> Text:
+        if name in shares:
+            return text(f"{100 * value:.1f}")
+        shown = "" if value is None else tables.cell(value)
+        return text(shown if numeric[name] else data(shown))
+
+    records = table.to_dict("records")
+    return Table(caption, columns, tuple(tuple(cell(str(n), v) for n, v in row.items()) for row in records), notes)
+
+
+def facts(case: Case, stamp: Mapping[str, Any], *more: tuple[str, Text]) -> Definitions:
+    """What a report is of: protocol, config, versions; ``more`` as keys of the catalogue with what is said."""
+    record = case.protocol.record
+    software = ", ".join(f"{name} {one}" for name, one in json.loads(stamp["versions"]).items())
+    said: list[tuple[str, Text]] = [
+        ("protocol", text(data(record.id))),
+        ("trial", text(data(record.title))),
+        ("product", text(data(record.product))),
+        ("version", text(record.version_date.isoformat())),
+        *more,
+        ("config", text(data(stamp["config"]))),
+        ("config_hash", text(stamp["config_sha256"])),
+        ("software", text(software)),
+    ]
+    return Definitions(tuple((case.say(f"facts.{key}"), (words,)) for key, words in said if words != (Run(""),)))
+
+
+def dose_table(case: Case, summary: xr.Dataset, caption: Text) -> Table:
+    """DLT rates by dose: moments, interval, probabilities of the target interval, with Monte Carlo errors where there are any."""
+    say, values = case.say, {str(name): variable.values for name, variable in summary.variables.items()}
+    low, high = summary.attrs["interval"]
+    keys = ("dlts_of_n", "mean", "sd", "median", "interval", "under", "target", "over")
+    columns = (
+        case.column("level"),
+        Column(say("patients.dose", unit=data(case.unit)), True),
+        *(Column(say(f"posterior.{key}"), True) for key in keys),
+    )
+    rows = []
+    for d, level in enumerate(values["dose"]):
+        cells = [
+            str(level),
+            f"{values['dose_amount'][d]:g}",
+            f"{values['dlts'][d]}/{values['n'][d]}" if values["n"][d] else "\u2013",
+        ]
+        cells += [tables.share(values, name, d) for name in ("mean", "sd")]
+        cells += [f"{100 * values['median'][d]:.1f}", f"{100 * values['lower'][d]:.1f} to {100 * values['upper'][d]:.1f}"]
+        cells += [tables.share(values, name, d) for name in ("p_under", "p_target", "p_over")]
+        rows.append(tuple(map(text, cells)))
+    note = say("posterior.rates", unit=data(case.unit), low=percent(low, 0), high=percent(high, 0))
+    return Table(caption, columns, tuple(rows), (note,))
+
+
+def sensitivity_table(case: Case, table: pd.DataFrame, caption: Text) -> Table:
+    """What the answer hangs on besides the data."""
+    over = [str(name) for name in table.columns if str(name).startswith("over_")]
+    headings = {name: case.say("columns.over", level=name.removeprefix("over_")) for name in over}
+    return frame(case, table, caption, text(table.attrs["note"]), shares=["p_mtd", *over], headings=headings)
+
+
+def rules(case: Case, by_design: Mapping[str, Sequence[str]], every: str) -> Definitions:
+    """What designs or curves say of themselves; what all say, once."""
+    shared = [one for one in next(iter(by_design.values())) if all(one in said for said in by_design.values())]
+    shared = shared if len(by_design) > 1 else []
+    items: list[tuple[Text, tuple[Text, ...]]] = [
+        (text(data(name)), tuple(text(one) for one in said if one not in shared)) for name, said in by_design.items()
+    ]
+    return Definitions((*items, *([(text(every), tuple(map(text, shared)))] if shared else [])))
+
+
+def definitions(headings: Mapping[str, str], result: xr.Dataset) -> Definitions:
+    """What the figures of a result mean, as it says itself."""
+    said = {str(name): variable.attrs.get("definition", "") for name, variable in result.variables.items()}
+    return Definitions(tuple((text(words), (text(f"{said[name]}."),)) for name, words in headings.items() if said.get(name)))
+
+
+def assumed(case: Case, stamp: Mapping[str, Any], id_: str = "assumed") -> Section:
+    """What no record states, and what has no effect."""
+    say = case.say
+    rows = tuple(
+        (
+            text(data(key)),
+            say("assumed.many") if key.startswith(("scenarios", "designs")) else text(data(value)),
+            text(data(why)),
+        )
+        for key, value, why in json.loads(stamp["assumptions"])
+    )
+    columns = case.columns("assumed.key", "assumed.value", "assumed.why", numeric_from=3)
+    unused = stamp["without_effect"]
+    notes = (say("assumed.without_effect", keys=unused),) if unused else ()
+    blocks: tuple[Block, ...] = (Paragraph(say("assumed.intro")), Table(say("assumed.table"), columns, rows, notes))
+    return Section(id_, say("assumed.title"), blocks)
+
+
+def method(case: Case, stamp: Mapping[str, Any], first: Sequence[Text], summary: xr.Dataset | None) -> Section:
+    """How everything was computed: first what is particular to the report, then hashes, versions and the curves."""
+    say = case.say
+    versions = ", ".join(f"{name} {one}" for name, one in json.loads(stamp["versions"]).items())
+    lines = [*first, say("method.hashes", config=data(stamp["config"]), config_hash=stamp["config_sha256"])]
+    if "data_sha256" in stamp:
+        lines.append(say("method.data", data_hash=stamp["data_sha256"]))
+    lines += [say("method.versions", versions=versions), say("method.same")]
+    inner = []
+    if summary is not None:
+        by_curve = rules(case, json.loads(summary.attrs["curve_rules"]), "")
+        inner.append(Section("curves", say("method.curves"), (by_curve,)))
+    return Section("method", say("method.title"), (Bullets(tuple(lines)),), tuple(inner))
+
+
+def limits(case: Case, utility: bool) -> Section:
+    """What the analysis cannot say."""
+    keys = [key for key in case.say.table("limits") if key != "title" and not (key == "efficacy" and utility)]
+    return Section("limits", case.say("limits.title"), (Bullets(tuple(case.say(f"limits.{key}") for key in keys)),))
+
+
+def warnings(case: Case, summary: xr.Dataset) -> list[Note]:
+    """Where the prior decides, and where the figures cannot be trusted."""
+    problems, bear = (json.loads(summary.attrs[name]) for name in ("problems", "warnings"))
+    found = []
+    if problems:
+        found.append(Note(case.say.plain("answers.untrusted"), tuple(map(text, problems)), warning=True))
+    if bear:
+        found.append(Note(case.say.plain("answers.bear"), tuple(map(text, bear)), warning=True))
+    return found
+
+
+Progress = Callable[[int, int], None] | None

@@ -1,0 +1,552 @@
+"""The committee's reports: what stands in the HTML is what the library found, and texts of users are only texts."""
+
+import csv
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from datetime import date
+from html import unescape
+from itertools import pairwise
+
+import html5lib
+import pytest
+from click.testing import CliRunner
+
+import dosefind as dsf
+from dosefind.cli import main
+from dosefind.decisions import record_decision
+from dosefind.evaluability import KINDS
+from dosefind.reports import content, words
+from dosefind.reports.content import Run, data, text
+
+from . import made_up
+from .peers import ROOT
+
+CONFIG = ROOT / "configs" / "nct05962762.toml"
+CUT = made_up.day(95)
+
+
+def read(html):
+    """The document as a tree; what a strict parser does not accept is an error."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+
+
+def said(element):
+    return " ".join("".join(element.itertext()).split())
+
+
+def rows(tree, caption):
+    """Cells of the table whose caption begins so, after its number."""
+    found = [one for one in tree.iter("table") if re.match(rf"Table \d+\. {re.escape(caption)}", said(one.find("caption")))]
+    assert len(found) == 1, caption
+    return [[said(cell) for cell in row] for row in found[0].iter("tr")]
+
+
+def percents(figures):
+    return [f"{100 * p:.1f}" for p in figures.values]
+
+
+def sections(tree):
+    return [one.get("id") for one in tree.iter("section")]
+
+
+def small(**changed):
+    """A protocol of two designs and two scenarios, which is compared quickly."""
+    table = dsf.load_protocol(CONFIG).model_dump(exclude_unset=True)
+    table |= {"assumed": {}, "designs": {"3+3": {"kind": "3+3"}, "boin": {"kind": "boin"}}}
+    table["scenarios"] = {"low": [0.02, 0.05, 0.10], "toxic": [0.25, 0.40, 0.55]}
+    table["target"]["sensitivity"] = (0.3,)
+    for name, value in changed.items():
+        table[name] = table.get(name, {}) | value if value else value
+    return dsf.Protocol.read(table)
+
+
+@pytest.fixture(scope="module")
+def protocol():
+    return dsf.load_protocol(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def conduct(protocol):
+    return read(dsf.report(protocol, made_up.single_dose(), CUT).html())
+
+
+@pytest.fixture(scope="module")
+def design(protocol):
+    html = dsf.report(protocol).html()
+    assert len(html.encode()) < 1_500_000
+    return read(html)
+
+
+# What is said is what was found.
+
+
+def test_first_page_answers_what_next_how_safe_how_sure(conduct, protocol):
+    found = dsf.next_dose(protocol, made_up.single_dose(), CUT)
+    summary = dsf.analyze(protocol, found.evaluated.cohorts()).summary
+    answers = [one for one in conduct.iter("div") if one.get("class") == "answer"]
+    assert [said(one.find("h3")) for one in answers] == ["What next?", "How safe?", "How sure?"]
+    leads = [said(one.find("p")) for one in answers]
+    assert leads[0].casefold() == f"{found.proposal.words}.".casefold()
+    assert leads[1] == "1 DLT in 6 patients with a known outcome"
+    assert leads[2] == f"MTD most probably at level 3 or above: {100 * summary.mtd.values[-1]:.1f}%"
+    assert found.proposal.reason in said(answers[0])
+    assert "Pending: A8, A9 and A10" in said(answers[1])
+    assert "No deviation from the protocol was found." in said(answers[1])
+    assert summary.attrs["rp2d_reason"].casefold() in said(answers[2]).casefold()
+    page = said(next(one for one in conduct.iter("section") if one.get("id") == "summary"))
+    warnings = json.loads(summary.attrs["warnings"])
+    assert warnings
+    assert all(one in page for one in warnings)
+    header, *by_dose = rows(conduct, "The doses at a glance")
+    assert header[-1] == "3+3 will name it, %"
+    conclusion = 100 * summary.conclusion.sel(design="3+3").values
+    for place, row in enumerate(by_dose):
+        assert row[-2:] == [f"{100 * summary.mtd.values[place]:.1f}", f"{conclusion[place]:.1f}"]
+    assert [row[2:7] for row in by_dose[1:]] == [
+        ["7", "0", "6", "1", f"{100 * summary.p_over.values[0]:.1f}"],
+        ["3", "3", "0", "0", f"{100 * summary.p_over.values[1]:.1f}"],
+        ["0", "0", "0", "0", f"{100 * summary.p_over.values[2]:.1f}"],
+    ]
+
+
+def test_every_patient_with_identifier_and_status_only(conduct):
+    header, *profile = rows(conduct, "DLT profile")
+    assert header == ["subject", "cohort", "level", "dose, 10\u2076 cells/kg", "status"]
+    assert [(row[0], row[4]) for row in profile] == [
+        *[("A1", "complete"), ("A2", "DLT"), ("A3", "complete"), ("A4", "complete"), ("A5", "replaced"), ("A6", "complete")],
+        *[("A7", "complete"), ("A8", "pending"), ("A9", "pending"), ("A10", "pending")],
+    ]
+    assert rows(conduct, "Patients by dose")[1:] == [
+        *[["1", "1", "7", "1", "5", "0", "0", "1"], ["2", "3", "3", "0", "0", "3", "0", "0"], ["3", "5", *"000000"]],
+        ["all", "", "10", "1", "5", "3", "0", "1"],
+    ]
+    # Neither the reason for which a patient left, nor what happened to one, nor rows of the data.
+    assert not re.search(r"withdrew|fever|\.csv", said(conduct).replace("decisions.csv", ""))
+
+
+def test_posterior_and_predictions_are_those_of_the_analysis(conduct, protocol):
+    found = dsf.next_dose(protocol, made_up.single_dose(), CUT)
+    cohorts = found.evaluated.cohorts()
+    summary = dsf.analyze(protocol, cohorts).summary
+    for d, row in enumerate(rows(conduct, "Posterior of the DLT rate by dose")[1:]):
+        at = summary.isel(dose=d)
+        interval = f"{100 * float(at.lower):.1f} to {100 * float(at.upper):.1f}"
+        figures = [100 * float(at[name]) for name in ("mean", "sd", "median", "p_under", "p_target", "p_over")]
+        shown = [f"{one:.1f}" for one in figures]
+        assert row[3:] == [*shown[:3], interval, *shown[3:]]
+    for row, name in zip(rows(conduct, "Probability of where the MTD lies")[1:], ("prior_mtd", "mtd"), strict=True):
+        assert row[1:] == [f"{100 * p:.1f}" for p in summary[name].values]
+    for row in rows(conduct, "Probability of what will be named as MTD")[1:]:
+        at = summary.sel(design=row[0])
+        assert row[1:] == [f"{100 * p:.1f}" for p in (*at.conclusion.values, float(at.conclusion_not_reached))]
+    for row, curve in zip(rows(conduct, "RP2D and P(over) by each curve")[1:], protocol.curves, strict=True):
+        assert row == [
+            curve,
+            *[str(summary.rp2d_by_curve.sel(curve=curve).item())],
+            *percents(summary.p_over_by_curve.sel(curve=curve)),
+        ]
+    beside = list(zip(*rows(conduct, "Prior beside posterior, by dose")[1:], strict=True))
+    for column, name in zip(beside[1:5], ("prior_p_over", "p_over", "prior_mean", "mean"), strict=True):
+        assert list(column) == percents(summary[name])
+    assert list(beside[5]) == [f"{worth:.1f}" for worth in summary.prior_effective_n.values]
+    table = dsf.sensitivity(protocol, cohorts)
+    assert [row[:3] for row in rows(conduct, "RP2D, MTD and P(over) with one")[1:]] == table[
+        ["varied", "value", "rp2d"]
+    ].values.tolist()
+    assert [row[0:3:2] for row in rows(conduct, "What each design would do next")[1:]] == found.designs[
+        ["design", "next"]
+    ].values.tolist()
+    assert rows(conduct, "What each design would do, by how")[1][2:] == found.completions.iloc[0, 2:].tolist()
+    beside = [(f"rules of {name}", text) for name, texts in found.deviations.items() for text in texts]
+    assert [tuple(row) for row in rows(conduct, "Where designs that do not bind")[1:]] == beside
+
+
+def test_operating_characteristics_are_those_of_the_comparison(design, protocol):
+    oc = dsf.compare(protocol)
+    for scenario in oc.scenario.values:
+        header, *choice = rows(design, f"{scenario}: what is named")
+        assert header[1:-1] == oc.design.values.tolist()
+        cost = {row[0]: row[1:] for row in rows(design, f"{scenario}: what it costs")[1:]}
+        for d, name in enumerate(header[1:-1]):
+            at = oc.sel(design=name, scenario=scenario)
+            assert [row[1 + d] for row in choice[:4]] == [f"{100 * p:.1f}" for p in at.selected.values]
+            assert {row[0]: row[1 + d] for row in choice}["correct"] == f"{100 * float(at.correct):.1f}"
+            assert cost["patients in all"][d] == f"{float(at.mean_n):.1f}"
+            assert [cost[f"DLTs at level {k}"][d] for k in (1, 2, 3)] == [f"{y:.2f}" for y in at.dlts.values]
+        assert [row[-1] for row in choice[:4]] == [f"{100 * p:.1f}" for p in oc.reference_selected.sel(scenario=scenario).values]
+    for row in rows(design, "The design that binds, under each scenario")[1:]:
+        at = oc.sel(scenario=row[0])
+        best = at.correct.to_series()
+        assert row[3] == f"{100 * best['3+3']:.1f}"
+        assert row[4] == f"{100 * best.max():.1f} ({best.idxmax()})"
+    lead = next(said(one) for one in design.iter("p") if said(one).startswith("3+3 names"))
+    own = oc.correct.sel(design="3+3").values
+    assert lead == f"3+3 names the true MTD in {100 * own.min():.0f}% to {100 * own.max():.0f}% of trials"
+
+
+def test_sample_sizes_are_percentiles_of_the_distribution(design, protocol):
+    """Worked out from the exact distribution: the least size that so many of the trials do not exceed."""
+    oc = dsf.compare(protocol)
+    header, *shown = rows(design, "Number of patients")
+    for row in shown:
+        for scenario, cell in zip(header[1:], row[1:], strict=True):
+            chances = oc.sample_size.sel(design=row[0], scenario=scenario).values
+            low, high = (next(n for n in range(len(chances)) if chances[: n + 1].sum() >= p - 1e-9) for p in (0.05, 0.95))
+            assert cell == f"{float(oc.mean_n.sel(design=row[0], scenario=scenario)):.1f} ({low} to {high})"
+
+
+def test_every_section_is_there(conduct, design, protocol):
+    assert {"summary", "patients", "rates", "prior", "mtd", "conclusion", "sensitivity", "designs", "rules", "deviations"} <= set(
+        sections(conduct)
+    )
+    assert {"method", "limits", "assumed", "signatures"} <= set(sections(conduct))
+    asked = {"summary", "protocol", "rules", "decisions", "operating", "sample-size", "paths", "prior", "no-dlt", "sensitivity"}
+    assert {*asked, "method", "limits", "assumed", "checklist"} <= set(sections(design))
+    everything = said(design)
+    for sentences in json.loads(dsf.compare(protocol).attrs["rules"]).values():
+        assert all(one in everything for one in sentences)
+    for key, _, why in json.loads(dsf.compare(protocol).attrs["assumptions"]):
+        assert key in everything
+        assert why in everything
+    assert "doi:10.1136/bmj-2023-076386" in everything
+    for number, name in enumerate(protocol.designs, start=1):
+        assert len(rows(design, f"Decision table of {name}.")) == 1 + len(dsf.decision_table(protocol, name))
+        assert f"decisions-{number}" in sections(design)
+    binding = [row for row in rows(design, "The trial without a DLT")[1:] if row[0] == "3+3"]
+    assert binding[0][1:5] == ["1NNN 2NNN 3NNN", "9", "3", "yes: that level or above"]
+    settings = {row[0]: row[1:] for row in rows(design, "Sizes") + rows(design, "Target, and what")}
+    assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no largest sample"]
+    assert settings["Fewest and most patients of a dose group, as the protocol says them"] == ["3, 6", "record"]
+
+
+def test_the_date_is_that_of_the_data_or_of_the_version(protocol):
+    found = dsf.report(small(), made_up.single_dose())
+    assert found.date == made_up.single_dose().last_date.isoformat()
+    header = said(read(found.html()).find("body/header"))
+    assert f"Data cut{found.date} (assumed: the last date in the data)" in header
+    assert dsf.report(small()).date == "2023-08-30"
+
+
+# A change of config or content needs no change of a renderer.
+
+
+def test_a_new_design_appears_by_its_config():
+    changed = small(designs={"brand-new": {"kind": "boin", "max_n_per_dose": 6}})
+    html = dsf.report(changed).html()
+    tree = read(html)
+    for caption in ("low: what is named", "toxic: what it costs"):
+        assert "brand-new" in rows(tree, caption)[0]
+    for caption in ("The trial without a DLT", "Number of patients"):
+        assert "brand-new" in [row[0] for row in rows(tree, caption)]
+    assert rows(tree, "Decision table of brand-new.")
+    tree = read(dsf.report(changed, made_up.single_dose(), CUT).html())
+    for caption in ("What each design would do next", "Probability of what will be named"):
+        assert "brand-new" in [row[0] for row in rows(tree, caption)]
+
+
+def test_a_new_section_appears_and_an_unknown_block_is_an_error():
+    found = dsf.report(small(), made_up.single_dose(), CUT)
+    table = content.Table(
+        text("Seen."), (content.Column(text("what")), content.Column(text("n"), True)), ((text("<b>"), text("7")),)
+    )
+    blocks = (table, content.Bullets((text("one"),)), content.Definitions(((text("term"), (text("meaning"),)),)))
+    more = content.Section("more", text("More"), blocks)
+    tree = read(dataclasses.replace(found, sections=(*found.sections, more)).html())
+    assert rows(tree, "Seen.") == [["what", "n"], ["<b>", "7"]]
+    assert sections(tree)[-1] == "more"
+    with pytest.raises(ValueError, match="two sections have one id"):
+        dataclasses.replace(found, sections=(*found.sections, found.sections[0]))
+    with pytest.raises(ValueError, match="a row of 1 cells in a table of 2 columns"):
+        dataclasses.replace(table, rows=((text("x"),),))
+    wrong = content.Section("wrong", text("Wrong"), ("no block",))
+    with pytest.raises(TypeError):
+        dataclasses.replace(found, sections=(wrong,)).html()
+
+
+def test_without_a_curve_the_report_says_so():
+    without = small(curves={})
+    tree = read(dsf.report(without, made_up.single_dose(), CUT).html())
+    assert "no dose-toxicity curve" in said(tree)
+    assert "rates" not in sections(tree)
+    assert "no posterior to show" in said(read(dsf.report(without).html()))
+
+
+def test_before_the_first_patient_has_been_treated():
+    nobody = dataclasses.replace(made_up.single_dose(), patients=(), rows=0)
+    tree = read(dsf.report(small(), nobody, CUT).html())
+    assert "Nobody had been treated by the data cut." in said(tree)
+    assert "Start at level 1, 3 patients." in said(tree)
+
+
+def test_deviations_of_conduct_and_of_the_binding_design_are_counted():
+    """Two dose groups at once, and a cohort that the 3+3 would not have given."""
+    people = [made_up.patient(f"P{k}", level, k) for k, level in enumerate((1, 1, 1, 3, 3), start=1)]
+    found = dsf.next_dose(small(), made_up.trial(*people), made_up.day(60))
+    tree = read(dsf.report(small(), made_up.trial(*people), made_up.day(60)).html())
+    left = len(found.findings) + len(found.deviations["3+3"])
+    assert len(found.findings) > 0
+    assert len(found.deviations["3+3"]) > 0
+    assert f"Deviations from the protocol: {left}." in said(tree)
+    shown = rows(tree, "Where the protocol")[1:]
+    assert [row[2] for row in shown] == [*(one.words for one in found.findings), *found.deviations["3+3"]]
+
+
+def test_overrides_of_the_committee_are_shown(tmp_path):
+    config = tmp_path / "trial.toml"
+    config.write_bytes(CONFIG.read_bytes())
+    protocol, patients = dsf.load_protocol(config), made_up.single_dose()
+    path = tmp_path / "decisions.csv"
+    record_decision(path, dsf.next_dose(protocol, patients, CUT).record("level 2", "=cmd|' /C calc'!A0 <b>looked at</b>"))
+    tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
+    shown = rows(tree, "Decisions of the committee on file")[1]
+    assert shown == ["2024-04-04", "wait until 2024-04-29", "level 2", "yes", "=cmd|' /C calc'!A0 <b>looked at</b>"]
+
+
+# Texts of users.
+
+HOSTILE = [
+    *["<script>alert(1)</script>", "=cmd|' /C calc'!A0", '#read("/etc/passwd")', "$x^2$", "@x", "*bold*", "{{ 7 * 7 }}", "{n}"],
+    *[
+        '"><img src=x onerror=alert(1)>',
+        "</style><b>",
+        "&amp;&lt;",
+        "\u202eabc\u202c",
+        "\u05d0\u05d1 1",
+        "w" * 10_000,
+        "x\x00\x1by",
+    ],
+]
+
+
+def test_hostile_subjects_are_only_shown():
+    """Every identifier stands in the profile as it is, but for characters that nobody would see."""
+    people = [made_up.patient(name, 1, 10 * k + 1, source=(f"row {k}",)) for k, name in enumerate(HOSTILE)]
+    html = dsf.report(small(), made_up.trial(*people)).html()
+    tree = read(html)
+    escaped = [
+        one.replace("\u202e", "\\u202e").replace("\u202c", "\\u202c").replace("\x00", "\\u0000").replace("\x1b", "\\u001b")
+        for one in HOSTILE
+    ]
+    assert sorted(row[0] for row in rows(tree, "DLT profile")[1:]) == sorted(" ".join(one.split()) for one in escaped)
+    harmless(tree, html)
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f]", html)
+    # Text that runs the other way is kept apart from its neighbours.
+    cells = [cell for cell in tree.iter("th") if said(cell) == "\u05d0\u05d1 1"]
+    assert [cell.get("dir") for cell in cells] == ["auto"]
+    assert [one.tag for one in cells[0]] == ["bdi"]
+
+
+def test_hostile_config_is_only_shown():
+    titles = {"id": "<script>alert(1)</script>", "title": "{{ 7 * 7 }} </title><b>", "product": '"><img src=x onerror=alert(1)>'}
+    changed = small(
+        record={**small().record.model_dump(), **titles}, scenarios={"<i>$x$ {n}</i>": [0.1, 0.2, 0.3], "#read(1)": [0.1, 0.2, 0.3]}
+    )
+    for place, found in enumerate((dsf.report(changed), dsf.report(changed, made_up.single_dose(), CUT))):
+        html = found.html()
+        tree = read(html)
+        harmless(tree, html)
+        assert said(tree.find("head/title")).startswith("<script>alert(1)</script>: ")
+        shown = {said(one) for one in tree.iter("bdi")}
+        assert {"{{ 7 * 7 }} </title><b>", '"><img src=x onerror=alert(1)>'} <= shown
+        assert place == 1 or {"<i>$x$ {n}</i>", "#read(1)"} <= shown
+
+
+def harmless(tree, html):
+    """No element, attribute or reference that does something or loads anything."""
+    assert not {one.tag for one in tree.iter() if isinstance(one.tag, str)} & {
+        "script",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "i",
+    }
+    for one in tree.iter():
+        for name, value in one.attrib.items():
+            name = str(name)
+            assert not name.startswith("on")
+            assert not name.endswith(("src", "srcset", "action", "data"))
+            if name.endswith("href"):
+                assert value.startswith("#") or (one.tag, value) == ("link", "data:,")
+    for place in re.findall(r"url\((.)", html):
+        assert place == "#"
+    assert "@import" not in html
+    # Names of namespaces, which nobody fetches, in the pictures only.
+    assert set(re.findall(r"https?://[^\"'\s<]+", unescape(html))) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "default-src 'none'" in html
+
+
+def test_characters_that_nobody_sees_are_named():
+    assert Run("a\u200bb\u202ec\ud800d\x07\u2028").text == "a\\u200bb\\u202ec\\ud800d\\u0007\\u2028"
+    assert Run("na\u00efve \u05d0\u200d\u4f4e \U0001f600\tx").text == "na\u00efve \u05d0\u200d\u4f4e \U0001f600 x"
+
+
+# The file.
+
+
+def test_accessible(conduct, design):
+    for tree in (conduct, design):
+        assert tree.get("lang") == "en"
+        body = tree.find("body")
+        assert [one.tag for one in body] == ["a", "header", "nav", "main", "footer"]
+        ids = [one.get("id") for one in tree.iter() if one.get("id")]
+        assert len(ids) == len(set(ids))
+        for one in tree.iter():
+            for name in ("aria-labelledby",):
+                assert set((one.get(name) or "").split()) <= set(ids)
+            if one.tag == "a":
+                assert one.get("href")[1:] in ids
+        levels = [int(one.tag[1]) for one in tree.iter() if re.fullmatch("h[1-6]", str(one.tag))]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+        for table in tree.iter("table"):
+            assert said(table.find("caption"))
+            assert all(cell.get("scope") == "col" and said(cell) for cell in table.find("thead").iter("th"))
+            assert all(row[0].get("scope") == "row" for row in table.find("tbody"))
+        for region in (one for one in tree.iter() if one.get("role") == "region"):
+            assert region.get("tabindex") == "0"
+            assert region.get("aria-labelledby")
+        pictures = [one for one in tree.iter() if str(one.tag).endswith("svg")]
+        assert pictures
+        assert all(one.get("role") == "img" and len(said(one[1])) > 40 for one in pictures)
+
+
+BYTES = """
+import hashlib, dosefind as dsf
+from tests import made_up, test_report
+protocol = test_report.small()
+for found in (dsf.report(protocol, made_up.single_dose(), test_report.CUT), dsf.report(protocol)):
+    print(hashlib.sha256(found.html().encode()).hexdigest())
+"""
+
+
+def test_the_same_bytes_in_two_processes():
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", BYTES],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "TZ": zone},
+        ).stdout
+        for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
+    ]
+    assert made[0] == made[1]
+    assert len(made[0].split()) == 2
+
+
+def run(*given):
+    result = CliRunner().invoke(main, ["report", *map(str, given)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """A table of patients: a cohort without a DLT."""
+    path = tmp_path / "patients.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["subject", "dose", "infusion_1", "last_contact", "dlt"])
+        writer.writerows([[f"S-{k}", 1, f"2024-01-0{k}", "2024-02-20", "no"] for k in (1, 2, 3)])
+    return path
+
+
+def test_the_command_writes_the_report(patients, tmp_path):
+    out = tmp_path / "out"
+    done = run(CONFIG, "--data", patients, "--as-of", "2024-03-14", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert [one.name for one in out.iterdir()] == ["report.html"]
+    protocol = dsf.load_protocol(CONFIG)
+    made = dsf.report(protocol, dsf.read_patients(patients, protocol), date(2024, 3, 14)).html()
+    assert (out / "report.html").read_text(encoding="utf-8") == made
+    assert "Escalate to level 2, 3 patients." in said(read(made))
+    assert len(made.encode()) < 1_500_000
+    refused = run(CONFIG, "--data", patients, "--as-of", "2024-03-14", "--out", out)
+    assert refused.exit_code == 2
+    assert "--force overwrites" in refused.stderr
+    assert run(CONFIG, "--data", patients, "--as-of", "2024-03-15", "--out", out, "--force").exit_code == 0
+    assert "Data cut 2024-03-15" in said(read((out / "report.html").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--as-of", "2024-03-14"], "--as-of has no effect on a design report: add --data"),
+        (["--design", "crm"], "--design has no effect on a design report"),
+        (["--replay"], "--replay has no effect"),
+        (["--format", "pdf"], "'pdf' is not 'html'"),
+        (["--curve", "cubic"], "must be one of 'logistic-2'"),
+        (["--data", "PATIENTS", "--as-of", "2024-01-15"], "lies after the data cut 2024-01-15"),
+        (["--data", "PATIENTS", "--design", "crm-9"], "must be one of"),
+        (["--data", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_bad_input_writes_nothing(options, message, patients, tmp_path):
+    out = tmp_path / "out"
+    result = run(CONFIG, *[str(patients) if one == "PATIENTS" else one for one in options], "--out", out)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not out.exists()
+
+
+def test_bad_calls():
+    with pytest.raises(dsf.InputError, match=r"as_of = .*: has a meaning with patients only"):
+        dsf.report(small(), as_of=CUT)
+    with pytest.raises(dsf.InputError, match="language = 'xx': must be one of 'en'"):
+        dsf.report(small(), language="xx")
+    with pytest.raises(dsf.InputError, match="protocol = 'x'"):
+        dsf.report("x")
+
+
+MISSING = """
+import sys
+sys.modules["jinja2"] = None
+from dosefind.reports.content import Definitions, Document, text
+import dosefind as dsf
+try:
+    Document(text("x"), text("y"), "en", "2024-01-01", Definitions(()), (), {}).html()
+except dsf.InputError as error:
+    print(error)
+"""
+
+
+def test_without_jinja2_one_line_says_what_to_install():
+    done = subprocess.run([sys.executable, "-c", MISSING], capture_output=True, text=True, check=True)
+    assert done.stdout == "a report needs jinja2, which is not installed: pip install 'dosefind[report]'\n"
+
+
+# Words.
+
+
+def test_every_phrase_is_used_and_every_use_has_one():
+    """Keys stand in the code as a whole, or their last part does where the rest is added there."""
+    code = "".join(path.read_text() for path in sorted((ROOT / "dosefind" / "reports").glob("*.py")))
+    catalogue = tomllib.loads((ROOT / "dosefind" / "reports" / "words-en.toml").read_text())
+    by_name = {"columns", "status", "limits", "labels"}
+    for name in set(catalogue) - by_name:
+        for key in (
+            set(catalogue[name]) - {"parts", "items"} - ({kind.replace(" ", "_") for kind in KINDS} & set(catalogue["patients"]))
+        ):
+            assert f'"{name}.{key}"' in code or f'"{key}"' in code, f"{name}.{key}"
+    for key in set(re.findall(r'(?:say|words)(?:\.plain)?\(\s*"([a-z0-9_.]+)"', code)):
+        table, _, rest = key.partition(".")
+        assert rest in catalogue[table], key
+    assert set(catalogue["status"]) == {kind.replace(" ", "_") for kind in KINDS}
+    template = (ROOT / "dosefind" / "reports" / "report.html.jinja").read_text()
+    assert set(re.findall(r"doc\.labels\.(\w+)", template)) == set(catalogue["labels"])
+
+
+def test_phrases():
+    say = words.Words()
+    assert say.plain("count.dlts", n=1) == "1 DLT"
+    assert say("answers.differs", design=data("{n}"), next="stop") == (Run("{n}", "data"), Run(": "), Run("stop"))
+    assert say.sentence("it depends")[0].text == "It depends."
