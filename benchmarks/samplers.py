@@ -45,6 +45,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,27 +115,30 @@ class Numpyro(Sampler):
             return jax.vmap(jax.vmap(lambda point: wanted(*point, *data)))(draws)
 
         self._follow = jax.jit(follow)
-        self._mcmc = MCMC(
-            NUTS(again, target_accept_prob=settings.target_accept),
-            num_warmup=settings.tune,
-            num_samples=settings.draws,
-            num_chains=settings.chains,
-            chain_method="parallel",
-            progress_bar=False,
-            jit_model_args=True,
+        self._mcmc = lru_cache(
+            lambda target_accept: MCMC(
+                NUTS(again, target_accept_prob=target_accept),
+                num_warmup=settings.tune,
+                num_samples=settings.draws,
+                num_chains=settings.chains,
+                chain_method="parallel",
+                progress_bar=False,
+                jit_model_args=True,
+            )
         )
 
     def sample(
-        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int
+        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int, target_accept: float
     ) -> tuple[list[np.ndarray], np.ndarray]:
         import jax
 
         given = [np.asarray(data.get(name, variable.get_value()), variable.dtype) for name, variable in self.data.items()]
         begin = {name: np.asarray(starts[name], float) for name in self.free}
-        self._mcmc.run(jax.random.PRNGKey(seed), *given, init_params=begin, extra_fields=("diverging",))
-        draws = self._mcmc.get_samples(group_by_chain=True)
+        mcmc = self._mcmc(target_accept)
+        mcmc.run(jax.random.PRNGKey(seed), *given, init_params=begin, extra_fields=("diverging",))
+        draws = mcmc.get_samples(group_by_chain=True)
         found = self._follow([draws[name] for name in self.free], given)
-        return [np.asarray(one) for one in found], np.asarray(self._mcmc.get_extra_fields(group_by_chain=True)["diverging"])
+        return [np.asarray(one) for one in found], np.asarray(mcmc.get_extra_fields(group_by_chain=True)["diverging"])
 
 
 # Those of dosefind, and one that only this benchmark runs: it joins the registry in the process that measures it.

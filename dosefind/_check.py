@@ -139,7 +139,11 @@ def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
 def found_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """What pydantic found wrong with the settings of ``model``."""
     found: dict[Any, list[Any]] = {}
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        # Of a list whose entries were refused, pydantic adds that it has too few.
+        if item["type"] == "too_short" and any(_within(other["loc"], item["loc"]) for other in items):
+            continue
         place, branch, owner = _place(model, item["loc"])
         # Where a setting may be one thing or another, pydantic reports on each: keep what is said of the one that was meant.
         found.setdefault(place[:branch], []).append((place, item, owner))
@@ -153,6 +157,10 @@ def found_problems(error: ValidationError, model: type[BaseModel]) -> list[Probl
         for at, item, owner in meant if len(items) > 1 else items:
             problems += _problems(at, item, owner)
     return problems
+
+
+def _within(place: Sequence[int | str], of: Sequence[int | str]) -> bool:
+    return len(place) > len(of) and place[: len(of)] == of
 
 
 def _problems(place: tuple[int | str, ...], item: Any, owner: type[BaseModel] | None) -> list[Problem]:

@@ -1214,6 +1214,13 @@ FAULTS = (
         "test_nuts.py::test_problems_in_words",
     ),
     Fault(
+        "draws that diverged are not drawn again",
+        NUTS,
+        "if not diverged.any():",
+        "if True:",
+        "test_nuts.py::test_problems_in_words",
+    ),
+    Fault(
         "divergences pass",
         NUTS,
         "self._divergences == 0",
@@ -2319,7 +2326,7 @@ FAULTS = (
     Fault(
         "the group of the 3+3 does not bind",
         NEXT,
-        '(None if designs[binding].bound_by_group else protocol.limits.max_n)',
+        "(None if designs[binding].bound_by_group else protocol.limits.max_n)",
         "protocol.limits.max_n",
         "test_next_dose.py::test_a_cohort_is_filled_by_the_design_that_began_it_only",
     ),

@@ -121,7 +121,7 @@ def test_what_was_known_before_is_doubted_where_its_draws_are_bad(protocol):
     theta = ExactPosterior(ExactFit(curve), nobody, nobody).draws(4000).reshape(4, 1000, 2)
     good, bad = (DrawnPosterior(curve, nobody, nobody, theta, divergences, {}) for divergences in (0, 2))
     assert _doubts(good, None) == []
-    assert _doubts(bad, None) == ["The figures of the prior cannot be trusted: draws that diverged: 2."]
+    assert _doubts(bad, None) == ["The figures of the prior cannot be trusted: draws that diverged: 2, with shorter steps too."]
 
 
 def test_error_of_a_conclusion_goes_by_the_draws_taken(protocol):

@@ -190,7 +190,7 @@ def given(model, free, data=DATA, seed=0):
         def __init__(self, model, names, settings):
             self.names = names
 
-        def sample(self, data, starts, seed):
+        def sample(self, data, starts, seed, target_accept):
             return [free[name] for name in self.names], np.zeros(free["z_mu"].shape[:2], bool)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -58,8 +58,9 @@ def given(curve, theta, diverged=0):
         def __init__(self, model, names, settings):
             pass
 
-        def sample(self, data, starts, seed):
-            return list(np.moveaxis(theta, -1, 0)), np.arange(theta[..., 0].size).reshape(theta.shape[:2]) < diverged
+        def sample(self, data, starts, seed, target_accept):
+            count = diverged if isinstance(diverged, int) else diverged[target_accept]
+            return list(np.moveaxis(theta, -1, 0)), np.arange(theta[..., 0].size).reshape(theta.shape[:2]) < count
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(mcmc.SAMPLERS, "given", Given)
@@ -240,7 +241,7 @@ def test_a_second_data_set_is_not_compiled_again(fits, sampler, monkeypatch):
 def test_samplers_give_variables_of_any_shape(sampler):
     curve, settings = CURVES["power"], NutsSettings(chains=2, draws=50, tune=100)
     made = mcmc.SAMPLERS[sampler](curve.to_pymc(N, Y), ("b", "p"), settings)
-    (b, p), diverged = made.sample({"n": N, "y": Y}, {"z": np.zeros((2, 1))}, 1)
+    (b, p), diverged = made.sample({"n": N, "y": Y}, {"z": np.zeros((2, 1))}, 1, 0.9)
     assert b.shape == diverged.shape == (2, 50)
     assert diverged.dtype == bool
     np.testing.assert_allclose(p, curve.probabilities(b.ravel()).reshape(2, 50, 3), rtol=1e-12)
@@ -311,7 +312,11 @@ def test_problems_in_words():
     few = given(curve, independent(4, draws=60)).problems()
     assert any(words.startswith("the bulk effective sample size is ") for words in few)
     assert any(words.startswith("the tail effective sample size is ") for words in few)
-    assert given(curve, independent(4), diverged=3).problems() == ["draws that diverged: 3"]
+    assert given(curve, independent(4), diverged=3).problems() == ["draws that diverged: 3, with shorter steps too"]
+    # Sampled once more where any diverged, and with what is said.
+    for diverged, left, accept in (({0.9: 2, 0.99: 0}, [], 0.99), ({0.9: 0}, [], 0.9)):
+        again = given(curve, independent(4), diverged)
+        assert (again.problems(), again.diagnostics()["target_accept"]) == (left, accept)
     # One chain whose halves differ is one that has not settled.
     assert given(curve, independent(4, chains=1)).problems() == []
     drift = independent(4, chains=1) + np.linspace(0, 2, 1000)[:, None]

@@ -81,7 +81,7 @@ def test_a_sampler_that_fails_says_why(monkeypatch):
         def __init__(self, model, names, settings):
             raise RuntimeError("no step size\nand more of it")
 
-        def sample(self, data, starts, seed):
+        def sample(self, data, starts, seed, target_accept):
             raise NotImplementedError
 
     monkeypatch.setitem(mcmc.SAMPLERS, "broken", Broken)
@@ -103,7 +103,7 @@ class Given(mcmc.Sampler):
     def __init__(self, model, names, settings):
         self.settings = settings
 
-    def sample(self, data, starts, seed):
+    def sample(self, data, starts, seed, target_accept):
         shape = self.settings.chains, self.settings.draws
         b = 1.34**0.5 * (np.random.default_rng(seed).normal(size=shape) + self.moved)
         return [b], np.zeros(shape, bool)

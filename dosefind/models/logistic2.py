@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 from scipy.special import logit
 
-from .._check import Settings, reach
+from .._check import Checked, reach
 from .base import Amounts, Curve, Positive
 
 __all__ = ["BivariateNormal", "Logistic2", "over_windows"]
@@ -21,7 +21,7 @@ __all__ = ["BivariateNormal", "Logistic2", "over_windows"]
 Number = Annotated[float, Field(strict=True)]
 
 
-class BivariateNormal(Settings):
+class BivariateNormal(Checked):
     """A normal prior of (log alpha, log beta), and its weight where several are mixed."""
 
     mean: tuple[Number, Number] = Field(description="means of log alpha and log beta")

@@ -13,7 +13,7 @@ from .._check import InputError, Problem, whole
 from ..models import Curve, HierarchicalLogistic, TrialDoses
 from ..models.hierarchical import Population, population
 from .base import Figure
-from .mcmc import LAST_SEED, CompiledFit, DrawnPosterior, NutsSettings, _mean, _mean_and_sd
+from .mcmc import LAST_SEED, CompiledFit, Drawn, DrawnPosterior, NutsSettings, _mean, _mean_and_sd
 
 __all__ = ["SETTINGS", "HierarchicalFit", "HierarchicalPosterior", "TrialPosterior", "hierarchical_fit"]
 
@@ -47,10 +47,8 @@ class HierarchicalFit(CompiledFit):
         free = tuple(model.starts(1, np.random.default_rng(0)))
         super().__init__(lambda: model.to_pymc(nobody), free, settings or SETTINGS, sampler)
 
-    def sample(
-        self, data: Mapping[str, tuple[Any, Any]], seed: int, model: HierarchicalLogistic | None = None
-    ) -> tuple[dict[str, np.ndarray], int]:
-        """Draws of the free variables, each ``(chains, draws)`` and its own shape, and how many of them diverged.
+    def sample(self, data: Mapping[str, tuple[Any, Any]], seed: int, model: HierarchicalLogistic | None = None) -> Drawn:
+        """Draws of the free variables, each ``(chains, draws)`` and its own shape.
 
         Parameters
         ----------
@@ -69,8 +67,7 @@ class HierarchicalFit(CompiledFit):
         # Not the stream of the seed itself, of which a simulated data set may have been made.
         rng = np.random.default_rng((whole("seed", seed, 0, LAST_SEED), 1))
         starts = model.starts(self.settings.chains, rng)
-        draws, diverged = self.sampler.sample({"n": n, "y": y, **model.numbers()}, starts, seed)
-        return dict(zip(self.names, draws, strict=True)), int(diverged.sum())
+        return self._drawn({"n": n, "y": y, **model.numbers()}, starts, seed)
 
 
 def hierarchical_fit(model: HierarchicalLogistic, settings: NutsSettings) -> HierarchicalFit:
@@ -140,7 +137,7 @@ class HierarchicalPosterior:
     ) -> None:
         self.fit, self.model, self.seed = fit, model or fit.model, seed
         self.n, self.y = self.model.tables(data)
-        self._free, self._divergences = fit.sample(data, seed, self.model)
+        self._free, self._divergences, self._made = fit.sample(data, seed, self.model)
         self.mu, self.tau, rho, _ = self._population
         self.rho = np.broadcast_to(rho, self.mu.shape[:2])
         self.trials = {name: self._trial(at) for at, name in enumerate(self.model.names)}
@@ -185,7 +182,7 @@ class HierarchicalPosterior:
         return self._posterior(self.model.curve(at), self.n[at, :doses], self.y[at, :doses], self._theta[:, :, at])
 
     def _posterior(self, curve: Curve, n: np.ndarray, y: np.ndarray, theta: np.ndarray) -> TrialPosterior:
-        return TrialPosterior(self._shared, curve, n, y, theta, self._divergences, self.fit.made(self.seed))
+        return TrialPosterior(self._shared, curve, n, y, theta, self._divergences, self._made)
 
     @cached_property
     def _population(self) -> Population:

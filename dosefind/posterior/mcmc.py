@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from .exact import FAR
 if TYPE_CHECKING:
     from pymc import Model
 
-__all__ = ["SAMPLERS", "CompiledFit", "DrawnPosterior", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
+__all__ = ["SAMPLERS", "CompiledFit", "Drawn", "DrawnPosterior", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
 
 # Beyond these, draws are not to be trusted: Vehtari et al. (2021), section 4.
 LARGEST_RHAT, LEAST_ESS = 1.01, 400
@@ -57,6 +57,8 @@ class NutsSettings:
         Draws of each chain before these, for tuning; they are not kept.
     target_accept
         Mean acceptance rate that the step size is tuned to; nearer to 1 is slower and diverges less.
+    after_divergences
+        Mean acceptance rate to sample once more with, from the start, where any draw diverged; nearer to 1 than ``target_accept``.
     adaptation
         How nutpie tunes the scales of the parameters; PyMC's own NUTS has one way.
     """
@@ -65,6 +67,7 @@ class NutsSettings:
     draws: int = 1000
     tune: int = 1000
     target_accept: float = 0.9
+    after_divergences: float = 0.99
     # Correlated parameters give a third more effective draws with it, wide priors three times as many.
     adaptation: Literal["low_rank", "draw_diag"] = "low_rank"
 
@@ -73,6 +76,7 @@ class NutsSettings:
         whole("draws", self.draws, 10)
         whole("tune", self.tune, 100)
         probability("target_accept", self.target_accept)
+        probability("after_divergences", self.after_divergences)
         one_of("adaptation", self.adaptation, ("low_rank", "draw_diag"))
 
 
@@ -96,7 +100,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def sample(
-        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int
+        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int, target_accept: float
     ) -> tuple[list[np.ndarray], np.ndarray]:
         """Draws of each variable, ``(chains, draws)`` and its own shape, and which draws diverged, ``(chains, draws)``.
 
@@ -108,6 +112,8 @@ class Sampler(ABC):
             Where each chain starts: of each free variable of the model ``(chains,)`` and its own shape.
         seed
             Whole number that the draws follow from.
+        target_accept
+            Mean acceptance rate to tune the step size to.
         """
 
 
@@ -125,19 +131,20 @@ class Nutpie(Sampler):
         self.compiled: Any = nutpie.compile_pymc_model(model, freeze_model=False, var_names=list(names))
 
     def sample(
-        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int
+        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int, target_accept: float
     ) -> tuple[list[np.ndarray], np.ndarray]:
         compiled = self.compiled.with_data(**data)
         seeds = np.random.SeedSequence(seed).generate_state(self.settings.chains)
         running = []
         for chain, own_seed in enumerate(seeds):
             start = np.concatenate([np.ravel(starts[name][chain]) for name in self.free])
-            running.append(self._run(replace(compiled, initial_point_func=lambda _, start=start: start), int(own_seed)))
+            one = replace(compiled, initial_point_func=lambda _, start=start: start)
+            running.append(self._run(one, int(own_seed), target_accept))
         traces = [one.wait().get_arrow_trace() for one in running]
         draws = [self._stack([chains[0] for chains, _ in traces], name) for name in self.names]
         return draws, self._stack([statistics[0] for _, statistics in traces], "diverging")
 
-    def _run(self, compiled: Any, seed: int) -> Any:
+    def _run(self, compiled: Any, seed: int, target_accept: float) -> Any:
         """A chain under way: nutpie gives no chain of several a start of its own."""
         import nutpie
 
@@ -146,7 +153,7 @@ class Nutpie(Sampler):
             compiled,
             draws=self.settings.draws,
             tune=self.settings.tune,
-            target_accept=self.settings.target_accept,
+            target_accept=target_accept,
             adaptation=self.settings.adaptation,
             chains=1,
             cores=1,
@@ -172,21 +179,16 @@ class OwnNuts(Sampler):
     name: ClassVar[str] = "pymc"
 
     def __init__(self, model: Model, names: Sequence[str], settings: NutsSettings) -> None:
-        import pymc as pm
-
         self.model, self.names, self.settings = model, names, settings
-        with model:
-            self._step = pm.NUTS(target_accept=settings.target_accept)
-        # As it is before any tuning: each data set starts from here.
-        self._fresh = self._step.sampling_state
+        self._steps: dict[float, tuple[Any, Any]] = {}
+        self._step(settings.target_accept)
 
     def sample(
-        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int
+        self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int, target_accept: float
     ) -> tuple[list[np.ndarray], np.ndarray]:
         import pymc as pm
 
-        self._step.sampling_state = self._fresh
-        settings = self.settings
+        settings, step = self.settings, self._step(target_accept)
         with self.model, _without_messages("pymc"):
             pm.set_data(dict(data))
             trace = pm.sample(
@@ -194,7 +196,7 @@ class OwnNuts(Sampler):
                 tune=settings.tune,
                 chains=settings.chains,
                 cores=1,
-                step=self._step,
+                step=step,
                 nuts_sampler="pymc",
                 initvals=[{name: start[chain] for name, start in starts.items()} for chain in range(settings.chains)],
                 random_seed=seed,
@@ -203,6 +205,18 @@ class OwnNuts(Sampler):
                 progressbar=False,
             )
         return [trace["posterior"][name].to_numpy() for name in self.names], trace["sample_stats"]["diverging"].to_numpy()
+
+    def _step(self, target_accept: float) -> Any:
+        """The compiled step method, as it is before any tuning."""
+        import pymc as pm
+
+        if target_accept not in self._steps:
+            with self.model:
+                step = pm.NUTS(target_accept=target_accept)
+            self._steps[target_accept] = step, step.sampling_state
+        step, fresh = self._steps[target_accept]
+        step.sampling_state = fresh
+        return step
 
 
 SAMPLERS: dict[str, type[Sampler]] = {sampler.name: sampler for sampler in (Nutpie, OwnNuts)}
@@ -218,6 +232,14 @@ def _without_messages(logger: str) -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
+
+
+class Drawn(NamedTuple):
+    """Draws of each variable, how many of them diverged, and how they were made: with the acceptance rate of the last time."""
+
+    draws: dict[str, np.ndarray]
+    divergences: int
+    made: dict[str, Any]
 
 
 class CompiledFit:
@@ -246,9 +268,15 @@ class CompiledFit:
         self.names, self.settings = tuple(names), settings
         self.sampler = chosen(model(), self.names, settings)
 
-    def made(self, seed: int) -> dict[str, Any]:
-        """How draws are made: the settings, the seed and the sampler."""
-        return {**asdict(self.settings), "seed": seed, "sampler": self.sampler.name}
+    def _drawn(self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int) -> Drawn:
+        """Draws, made once more with shorter steps where any of them diverged."""
+        settings = self.settings
+        for accept in (settings.target_accept, settings.after_divergences):
+            draws, diverged = self.sampler.sample(data, starts, seed, accept)
+            if not diverged.any():
+                break
+        made = {**asdict(settings), "target_accept": accept, "seed": seed, "sampler": self.sampler.name}
+        return Drawn(dict(zip(self.names, draws, strict=True)), int(diverged.sum()), made)
 
 
 class NutsFit(CompiledFit):
@@ -274,8 +302,8 @@ class NutsFit(CompiledFit):
         nobody = np.zeros(curve.n_doses, int)
         super().__init__(lambda: curve.to_pymc(nobody, nobody), curve.parameter_names, settings or NutsSettings(), sampler)
 
-    def sample(self, n: Any, y: Any, seed: int) -> tuple[np.ndarray, int]:
-        """Draws of the parameters after one data set, ``(chains, draws, parameters)``, and how many of them diverged.
+    def sample(self, n: Any, y: Any, seed: int) -> Drawn:
+        """Draws of the parameters after one data set, each ``(chains, draws)``.
 
         Parameters
         ----------
@@ -288,8 +316,7 @@ class NutsFit(CompiledFit):
         # Not the stream of the seed itself, of which a simulated data set may have been made.
         rng = np.random.default_rng((whole("seed", seed, 0, LAST_SEED), 1))
         starts = {"z": self.curve.starts(self.settings.chains, rng)}
-        draws, diverged = self.sampler.sample({"n": n, "y": y}, starts, seed)
-        return np.stack(draws, axis=-1), int(diverged.sum())
+        return self._drawn({"n": n, "y": y}, starts, seed)
 
 
 @lru_cache(maxsize=8)
@@ -383,7 +410,7 @@ class DrawnPosterior(Posterior):
             f"R-hat is {found['rhat']:.3f}, not at most {LARGEST_RHAT}: the chains do not agree": found["rhat"] <= LARGEST_RHAT,
             f"the bulk effective sample size is {found['ess_bulk']:.0f}, below {LEAST_ESS}": found["ess_bulk"] >= LEAST_ESS,
             f"the tail effective sample size is {found['ess_tail']:.0f}, below {LEAST_ESS}": found["ess_tail"] >= LEAST_ESS,
-            f"draws that diverged: {self._divergences}": self._divergences == 0,
+            f"draws that diverged: {self._divergences}, with shorter steps too": self._divergences == 0,
         }
         return [words for words, passed in said.items() if not passed]
 
@@ -440,7 +467,9 @@ class NutsPosterior(DrawnPosterior):
 
     def __init__(self, fit: NutsFit, n: Any, y: Any, seed: int) -> None:
         self.fit, self.seed = fit, seed
-        super().__init__(fit.curve, n, y, *fit.sample(n, y, seed), fit.made(seed))
+        found = fit.sample(n, y, seed)
+        theta = np.stack(list(found.draws.values()), axis=-1)
+        super().__init__(fit.curve, n, y, theta, found.divergences, found.made)
 
 
 def _mean(draws: np.ndarray) -> Figure:
