@@ -6,12 +6,12 @@ Trials may be pooled only in a quantity that means the same in all of them, so a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from ._check import NAME, Checked, InputError, Problem
+from ._check import NAME, Checked, InputError, Problem, reach
 from .models.base import Amounts, Positive
 from .models.hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
 from .protocol import Days, Key, Protocol
@@ -145,10 +145,17 @@ class Borrowing(Checked):
 
     def variants(self, protocol: Protocol) -> Iterator[tuple[str, str, Self]]:
         """Borrowing that differs in one assumption: what is varied, its value, the changed settings."""
-        for times in (0.5, 2.0):
-            first, second = (min(times * scale, 10.0) for scale in self.exchangeable.tau_scale)
-            spread = self.exchangeable.model_copy(update={"tau_scale": (first, second)})
-            yield "tau scale", f"x {times:g}", self.model_copy(update={"exchangeable": spread})
+        for varied, value, update in _spreads(self.exchangeable):
+            exchangeable = self.exchangeable.model_copy(update=update)
+            yield varied, value, self.model_copy(update={"exchangeable": exchangeable})
+        for exnex in [] if self.exnex is None else [self.exnex.model_copy(update={"weight": w}) for w in (0.25, 0.5, 0.75)]:
+            if exnex != self.exnex:
+                yield "P(exchangeable)", f"{exnex.weight:g}", self.model_copy(update={"exnex": exnex})
+        trials = self.model(protocol).trials
+        reaches = [reach(trial.amounts) for trial in trials]
+        for dose in trials[0].amounts:
+            if dose != self.reference and all(low <= dose <= high for low, high in reaches):
+                yield "reference dose", f"{dose:g}", self.model_copy(update={"reference": dose})
         infusions = len(protocol.treatment.infusion_days)
         for dose, times in (("per-infusion", 1 / infusions), ("cumulative", infusions)):
             if dose != self.dose and any(trial.infusions != infusions for trial in self.trials.values()):
@@ -173,6 +180,23 @@ class Borrowing(Checked):
     def _days(self, protocol: Protocol) -> int:
         """The shortest DLT window."""
         return min(protocol.treatment.dlt_window_days, *(trial.dlt_window_days for trial in self.trials.values()))
+
+
+def _spreads(exchangeable: Exchangeable) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Other means of the trials and other spreads between them: what is varied, its value, the changed settings."""
+    for times in (0.5, 2.0):
+        first, second = (min(times * scale, 10.0) for scale in exchangeable.tau_scale)
+        yield "tau scale", f"x {times:g}", {"tau_scale": (first, second)}
+    mu = exchangeable.mu
+    for times in (0.5, 2.0):
+        first, second = (min(times * sd, 10.0) for sd in mu.sd)
+        yield "mu sd", f"x {times:g}", {"mu": mu.model_copy(update={"sd": (first, second)})}
+    for shift in (-1.0, 1.0):
+        mean = (mu.mean[0] + shift, mu.mean[1])
+        yield "mu of log alpha", f"{shift:+g}", {"mu": mu.model_copy(update={"mean": mean})}
+    for rho in (-0.5, 0.0, 0.5):
+        if rho != exchangeable.rho:
+            yield "rho", f"{rho:g}", {"rho": rho}
 
 
 def _own(protocol: Protocol) -> OtherTrial:

@@ -562,7 +562,8 @@ def _tabulate(
         return
     from . import tables
 
-    tables.show(tables.frame(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
+    shown = tables.sensitivity if stem == "sensitivity" else tables.frame
+    tables.show(shown(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
     if design is not None:
         tables.show(tables.rules(json.loads(stamp["rules"])))
     tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))

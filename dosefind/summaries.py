@@ -226,9 +226,15 @@ def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility
     return Recommendation(level, text, by_toxicity.undecided or bool(close.any()))
 
 
-def effective_n(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """Patients that a distribution of a rate is worth: a + b of the beta distribution with its mean and variance."""
-    return mean * (1 - mean) / sd**2 - 1
+def effective_n(mean: Figure, sd: Figure) -> Figure:
+    """Patients that a distribution of a rate is worth: a + b of the beta distribution with its mean and variance.
+
+    The error is that of the first order, the errors of mean and standard deviation taken as independent: where a larger mean goes
+    with a larger standard deviation, as for low rates, theirs partly cancel, and it is too large rather than too small.
+    """
+    m, s = mean.value, sd.value
+    per_mean, per_sd = (1 - 2 * m) / s**2, -2 * m * (1 - m) / s**3
+    return Figure(m * (1 - m) / s**2 - 1, np.hypot(per_mean * mean.error, per_sd * sd.error))
 
 
 def upper_limit(n: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -289,7 +295,8 @@ def summary(
     data |= {"n": ("dose", now.n), "dlts": ("dose", now.y), "upper_limit": ("dose", upper_limit(now.n, now.y))}
     data |= {name: ("dose", quantiles[:, i]) for i, name in enumerate(("lower", "median", "upper"))}
     data |= {f"prior_{name}": (at[name], prior[name].value) for name in ("mean", "p_over", "mtd")}
-    data["prior_effective_n"] = ("dose", effective_n(prior["mean"].value, prior["sd"].value))
+    worth_of_prior = effective_n(prior["mean"], prior["sd"])
+    data["prior_effective_n"] = ("dose", worth_of_prior.value)
     if worth is not None:
         data |= {"utility": ("dose", worth.mean), "utility_sd": ("dose", worth.sd)}
         data |= {"p_best": ("dose", worth.best.value), "p_best_se": ("dose", worth.best.error)}
@@ -299,6 +306,7 @@ def summary(
     if now.samples:
         data |= {f"{name}_se": (at[name], figure.error) for name, figure in (figures | parameters).items()}
         data |= {f"prior_{name}_se": (at[name], prior[name].error) for name in ("mean", "p_over", "mtd")}
+        data["prior_effective_n_se"] = ("dose", worth_of_prior.error)
     coords = {
         "dose": np.arange(1, doses + 1),
         "dose_amount": ("dose", list(amounts), {"units": unit}),

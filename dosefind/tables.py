@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .decisions import Recorded
     from .tasks import NextDose
 
-__all__ = ["analysis", "assumed", "comparison", "frame", "next_dose", "rules", "show"]
+__all__ = ["analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show"]
 
 # Text is folded at the terminal's width, at most here; so are headings of tables, which take what they need for their figures.
 _WIDTH = 118
@@ -32,6 +32,8 @@ _INDENT = "    "
 _LEAST_WORDS, _LEAST_CELL = 18, 10
 # Times the lowest or highest dose beyond which an amount is not given.
 FAR = 10
+# A numerical error below this is not shown: it is far below the last digit.
+LEAST_ERROR = 1e-6
 # Reasons for which a smaller share of trials ends are not shown.
 LEAST_SHARE = 0.005
 
@@ -219,6 +221,19 @@ def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
     return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), out)
 
 
+def sensitivity(table: pd.DataFrame, title: str, note: str = "") -> Group:
+    """What the answer hangs on, as `dosefind.sensitivity` gives it; of the Monte Carlo errors the largest of each row."""
+    shares = [name for name in table.columns if name.startswith(("p_", "over_"))]
+    errors = [name for name in table.columns if name.startswith("se_")]
+    shown = table.assign(
+        varied=table["varied"] + " " + table["value"], **{name: table[name].map("{:.3f}".format) for name in shares}
+    )
+    if errors:
+        shown["se"] = [f"{error:.1g}" if error > LEAST_ERROR else "" for error in table[errors].max(axis=1)]
+    kept = shown.drop(columns=["value", *errors])
+    return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), _wrapped(kept, "varied"))
+
+
 def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
     rates = ", ".join(f"{p:g}" for p in values["p_true"][scenario])
     mtd, alternative = values["true_mtd"][scenario], values["highest_mtd"][scenario]
@@ -369,7 +384,10 @@ def _undecided(attrs: dict[str, Any]) -> list[Text]:
     """What keeps the RP2D from being decided."""
     if not attrs["undecided"] or json.loads(attrs["problems"]):
         return []
-    return [_indented("Undecided: a probability lies within three of its errors of the limit; more draws (--draws) would decide.")]
+    if attrs["method"] == "exact":
+        return [_indented("Undecided: what it hangs on lies within three numerical errors of the limit, or of another dose's.")]
+    words = "Undecided: what it hangs on lies within three of its errors of the limit, or of another dose's; more draws (--draws)"
+    return [_indented(f"{words} would decide.")]
 
 
 def _level(label: str) -> str:
@@ -420,7 +438,7 @@ def _prior_beside(values: dict[str, Any]) -> Table:
         table.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
         shares = (share(values, name, d) for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
-        worth, limit = f"{values['prior_effective_n'][d]:.1f}", f"{100 * values['upper_limit'][d]:.0f}" if values["n"][d] else "-"
+        worth, limit = share(values, "prior_effective_n", d, 1), f"{100 * values['upper_limit'][d]:.0f}" if values["n"][d] else "-"
         table.add_row(str(level), *shares, worth, str(values["n"][d]), limit)
     return table
 
@@ -483,7 +501,7 @@ def _borrowing(borrowing: dict[str, Any], values: dict[str, Any]) -> list[Any]:
         worth.add_column(heading, justify="right")
     for d, level in enumerate(values["dose"]):
         names = ("prior_effective_n", "prior_effective_n_alone", "borrowed_n")
-        worth.add_row(str(level), *(f"{values[name][d]:.1f}" for name in names))
+        worth.add_row(str(level), *(share(values, name, d, 1) for name in names))
     spread = ", ".join(
         f"{name} {share(values, 'tau_mean', i, 1, 3)} (before any data {values['tau_prior_mean'][i]:.3f})"
         for i, name in enumerate(values["parameter"])

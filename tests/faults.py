@@ -954,10 +954,24 @@ FAULTS = (
         "test_analyze.py::test_upper_limits_that_anybody_can_check",
     ),
     Fault(
+        "the error of an effective size is that of the mean alone",
+        SUMMARIES,
+        "np.hypot(per_mean * mean.error, per_sd * sd.error)",
+        "np.abs(per_mean * mean.error)",
+        "test_analyze.py::test_the_error_of_an_effective_size_holds",
+    ),
+    Fault(
+        "a reference dose out of another trial's reach is tried",
+        "borrowing.py",
+        "if dose != self.reference and all(low <= dose <= high for low, high in reaches):",
+        "if dose != self.reference:",
+        "test_borrowing.py::test_what_is_varied_within_reach_alone",
+    ),
+    Fault(
         "effective size one patient too large",
         SUMMARIES,
-        "/ sd**2 - 1",
-        "/ sd**2",
+        "/ s**2 - 1,",
+        "/ s**2,",
         "test_analyze.py::test_effective_size_of_a_beta_prior_is_its_own",
     ),
     Fault(

@@ -40,7 +40,20 @@ def test_upper_limits_that_anybody_can_check():
 
 def test_effective_size_of_a_beta_prior_is_its_own():
     prior = beta(1.3, 4.2)
-    np.testing.assert_allclose(effective_n(prior.mean(), prior.std()), 5.5, rtol=1e-12)
+    exact = effective_n(Figure(np.array([prior.mean()]), np.zeros(1)), Figure(np.array([prior.std()]), np.zeros(1)))
+    np.testing.assert_allclose(exact.value, 5.5, rtol=1e-12)
+    assert exact.error == [0]
+
+
+def test_the_error_of_an_effective_size_holds():
+    """Of 400 samples the spread of the effective size is at most its mean error, and not below half of it."""
+    draws = beta(1.3, 4.2).rvs((400, 1000), random_state=7)
+    mean, sd = draws.mean(axis=1), draws.std(axis=1, ddof=1)
+    fourth = ((draws - mean[:, None]) ** 4).mean(axis=1)
+    error_of_sd = np.sqrt((fourth - sd**4) / 1000) / (2 * sd)
+    found = effective_n(Figure(mean, sd / 1000**0.5), Figure(sd, error_of_sd))
+    # The standard deviation of 400 samples is known to 4%, of which these are three.
+    assert 0.5 < found.value.std() / found.error.mean() < 1.12
 
 
 @pytest.mark.parametrize(
@@ -289,7 +302,7 @@ def test_by_sampling(protocol, tmp_path):
     ours, theirs = sampled.summary, exact.summary
     assert {name.removesuffix("_se") for name in ours if str(name).endswith("_se")} == {
         "mean", "sd", "p_under", "p_target", "p_over", "mtd", "parameter_mean", "parameter_sd", "conclusion",
-        "conclusion_not_reached", "prior_mean", "prior_p_over", "prior_mtd",
+        "conclusion_not_reached", "prior_mean", "prior_p_over", "prior_mtd", "prior_effective_n",
     }  # fmt: skip
     before = ("prior_mean", "prior_p_over", "prior_mtd")
     for name in ("mean", "p_under", "p_target", "p_over", "mtd", "conclusion", "parameter_mean", *before):

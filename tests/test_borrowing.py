@@ -51,12 +51,36 @@ def test_what_is_varied(protocol):
     borrowing = build_borrowing(protocol)
     varied = {(name, value): other for name, value, other in borrowing.variants(protocol)}
     assert set(varied) == {
-        ("tau scale", "x 0.5"), ("tau scale", "x 2"), ("dose scale", "cumulative"), ("what is pooled", "as-given"),
+        ("tau scale", "x 0.5"), ("tau scale", "x 2"), ("mu sd", "x 0.5"), ("mu sd", "x 2"), ("mu of log alpha", "-1"),
+        ("mu of log alpha", "+1"), ("rho", "-0.5"), ("rho", "0.5"), ("reference dose", "1"), ("reference dose", "2"),
+        ("reference dose", "4"), ("dose scale", "cumulative"), ("what is pooled", "as-given"),
     }  # fmt: skip
+    assert varied["mu sd", "x 0.5"].exchangeable.mu.sd == (1.0, 0.5)
+    assert varied["mu of log alpha", "+1"].exchangeable.mu.mean == pytest.approx((-1.2, 0.0), abs=1e-15)
+    assert varied["rho", "0.5"].exchangeable.rho == 0.5
+    assert varied["reference dose", "4"].reference == 4
     assert varied["tau scale", "x 2"].exchangeable.tau_scale == (1.0, 0.5)
     # The reference dose stays where it was in the protocol's own trial.
     assert varied["dose scale", "cumulative"].reference == 9.0
     assert all(other.model(protocol).structure == borrowing.model(protocol).structure for other in varied.values())
+
+
+def test_what_is_varied_within_reach_alone(protocol):
+    """Of the doses 1, 2 and 4 only the last is within reach of the other trial's, which begin at 8."""
+    far = {AS: protocol.borrowing["trials"][AS] | {"doses": [8, 120, 200]}}
+    borrowing = build_borrowing(changed(protocol, trials=far, reference=4.0))
+    assert [value for varied, value, _ in borrowing.variants(protocol) if varied == "reference dose"] == []
+
+
+def test_what_is_varied_where_trials_may_not_be_exchangeable(protocol):
+    exnex = {"weight": 0.5, "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}}
+    wide = {"mu": {"mean": [-2.2, 0.0], "sd": [6.0, 1.0]}, "tau_scale": [0.5, 0.25], "rho": "uniform"}
+    found = list(build_borrowing(changed(protocol, exnex=exnex, exchangeable=wide)).variants(protocol))
+    assert [value for varied, value, _ in found if varied == "P(exchangeable)"] == ["0.25", "0.75"]
+    assert [one.exnex.weight for varied, _, one in found if varied == "P(exchangeable)"] == [0.25, 0.75]
+    assert [value for varied, value, _ in found if varied == "rho"] == ["-0.5", "0", "0.5"]
+    # No standard deviation beyond what a prior may have.
+    assert [one.exchangeable.mu.sd for varied, value, one in found if (varied, value) == ("mu sd", "x 2")] == [(10.0, 2.0)]
 
 
 def test_what_the_prior_means_in_longer_windows(protocol):
@@ -69,7 +93,7 @@ def test_what_the_prior_means_in_longer_windows(protocol):
 
 
 def test_outcomes_of_the_others(protocol):
-    counts, words = borrow_from(protocol, {AS: "1NNN 2NNT 1NNN"})
+    counts, words = borrow_from(build_borrowing(protocol), {AS: "1NNN 2NNT 1NNN"})
     assert counts == {AS: ([6, 3, 0], [0, 1, 0])}
     assert words == {AS: "1NNN 2NNT 1NNN"}
 
@@ -215,6 +239,8 @@ def test_with_and_without(protocol, capsys):
     assert "the prior and the other trials' data are worth" in " ".join(json.loads(most.attrs["warnings"]))
     from dosefind import tables
 
+    tables.show(tables.sensitivity(table, "Sensitivity"))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
     tables.show(tables.analysis(found))
     lines = capsys.readouterr().out.splitlines()
     # Three doses, sampled and borrowed, fit a terminal of 80 columns.

@@ -274,8 +274,8 @@ def _borrowed(
 ) -> tuple[Borrowed, dict[str, Any]]:
     """Posteriors of all trials, and what is said of the borrowing."""
     borrowing = borrowing_of(protocol)
-    others, outcomes = borrow_from(protocol, borrow)
-    found = borrowed(protocol, own, others, draws, seed, say)
+    others, outcomes = borrow_from(borrowing, borrow)
+    found = borrowed(borrowing.model(protocol), own, others, draws, seed, say)
     words = {"borrowing": json.dumps({"rules": found.now.model.sentences(), "outcomes": outcomes})}
     return found, words | {"warnings": borrowing.warnings(protocol)}
 

@@ -19,11 +19,12 @@ from ..trial import Cohort, notation
 from .steps import cohorts_of
 
 if TYPE_CHECKING:
+    from ..models import HierarchicalLogistic
     from ..posterior.hierarchical import HierarchicalPosterior
 
-__all__ = ["KNOWN_BEFORE", "Borrowed", "borrow_from", "borrowed", "borrowing_of", "sampling"]
+__all__ = ["KNOWN_BEFORE", "Borrowed", "Counts", "borrow_from", "borrowed", "borrowing_of", "sampling"]
 
-type Counts = Mapping[str, tuple[list[int], list[int]]]
+type Counts = Mapping[str, tuple[Sequence[int] | np.ndarray, Sequence[int] | np.ndarray]]
 
 _DEFINITIONS = {
     "prior_effective_n_alone": "patients that the prior is worth at the dose without the other trials' data",
@@ -61,16 +62,19 @@ class Borrowed(NamedTuple):
     def figures(self) -> dict[str, Any]:
         """What was borrowed, as variables of a labelled result."""
         name = self.now.model.names[0]
-        moments = [[figure.value for figure in one.trials[name].moments()] for one in (self.before, self.nothing)]
-        worth, alone = (effective_n(mean, sd) for mean, sd in moments)
+        worth, alone = (effective_n(*one.trials[name].moments()) for one in (self.before, self.nothing))
         tau = self.now.parameters()["tau"][0]
         values: dict[str, tuple[str, Any]] = {
-            "prior_effective_n_alone": ("dose", alone),
-            "borrowed_n": ("dose", worth - alone),
+            "prior_effective_n_alone": ("dose", alone.value),
+            "borrowed_n": ("dose", worth.value - alone.value),
             "tau_mean": ("parameter", tau.value),
             "tau_prior_mean": ("parameter", self.nothing.parameters()["tau"][0].value),
         }
-        errors: dict[str, tuple[str, Any]] = {"tau_mean_se": ("parameter", tau.error)}
+        errors: dict[str, tuple[str, Any]] = {
+            "prior_effective_n_alone_se": ("dose", alone.error),
+            "borrowed_n_se": ("dose", np.hypot(worth.error, alone.error)),
+            "tau_mean_se": ("parameter", tau.error),
+        }
         if self.now.model.exnex:
             share = self.now.exchangeable()
             values |= {"p_exchangeable": ("trial", share.value), "p_exchangeable_prior": ("trial", self.now.model.weights)}
@@ -86,17 +90,17 @@ def borrowing_of(protocol: Protocol) -> Borrowing:
     return found
 
 
-def borrow_from(protocol: Protocol, others: Mapping[str, str | Sequence[Cohort]]) -> tuple[Counts, dict[str, str]]:
+def borrow_from(borrowing: Borrowing, others: Mapping[str, str | Sequence[Cohort]]) -> tuple[Counts, dict[str, str]]:
     """Patients and DLTs at each dose of the other trials, and their outcomes in the notation.
 
     Parameters
     ----------
-    protocol
-        The protocol.
+    borrowing
+        How trials borrow from one another.
     others
         Of each trial to borrow from, by name, its outcomes: in the notation, its levels counted from 1, or cohorts.
     """
-    trials = borrowing_of(protocol).trials
+    trials = borrowing.trials
     for name in others:
         one_of("borrow", name, trials)
     counted, words = {}, {}
@@ -114,16 +118,21 @@ def borrow_from(protocol: Protocol, others: Mapping[str, str | Sequence[Cohort]]
 
 
 def borrowed(
-    protocol: Protocol, own: tuple[np.ndarray, np.ndarray], others: Counts, draws: int, seed: int, say: Callable[[str], None]
+    model: HierarchicalLogistic,
+    own: tuple[np.ndarray, np.ndarray],
+    others: Counts,
+    draws: int,
+    seed: int,
+    say: Callable[[str], None],
 ) -> Borrowed:
-    """Sample the protocol's trial together with the others.
+    """Sample a trial together with others.
 
     Parameters
     ----------
-    protocol
-        The protocol.
+    model
+        The model of the trials, the own one first.
     own : pair of (doses,) arrays
-        Patients and DLTs of its own trial.
+        Patients and DLTs of the own trial.
     others
         The same of each other trial, by name.
     draws, seed
@@ -131,10 +140,9 @@ def borrowed(
     say
         Called with what is being done.
     """
-    sample = sampling(protocol, draws, seed, say)
-    model = borrowing_of(protocol).model(protocol)
+    sample = sampling(model, draws, seed, say)
     nobody = {name: ([0] * len(n), [0] * len(n)) for name, (n, _) in others.items()}
-    name, (n, y) = protocol.record.id, own
+    name, (n, y) = model.names[0], own
     start = perf_counter()
     none = (0 * n, 0 * y)
     now, before, nothing = ({name: (n, y), **others}, {name: none, **others}, {name: none, **nobody})
@@ -143,12 +151,16 @@ def borrowed(
     return found
 
 
-def sampling(protocol: Protocol, draws: int, seed: int, say: Callable[[str], None]) -> Callable[..., HierarchicalPosterior]:
-    """A function from a model of the protocol's trials, and their data, to the posterior."""
+def sampling(
+    model: HierarchicalLogistic, draws: int, seed: int, say: Callable[[str], None]
+) -> Callable[[HierarchicalLogistic, Counts], HierarchicalPosterior]:
+    """A function from a model of trials, and their data, to the posterior; ``model`` and those of its structure are compiled."""
     from ..posterior.hierarchical import SETTINGS, HierarchicalPosterior, hierarchical_fit
 
     say("compiling the model, which takes longer than sampling it")
     start = perf_counter()
-    fit = hierarchical_fit(borrowing_of(protocol).model(protocol), replace(SETTINGS, draws=draws))
+    settings = replace(SETTINGS, draws=draws)
+    hierarchical_fit(model, settings)
     say(f"compiled in {perf_counter() - start:.1f} s")
-    return lambda model, data: HierarchicalPosterior(fit, data, seed, model)
+    # A model of another structure is compiled when it comes.
+    return lambda model, data: HierarchicalPosterior(hierarchical_fit(model, settings), data, seed, model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._check import InputError, Problem
+from ..borrowing import Borrowing
 from ..config import build_designs
 from ..models import Curve
 from ..posterior.base import Posterior
@@ -18,7 +19,7 @@ from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
 from ..trial import Cohort, notation
 from .analysis import chosen_curve, p_over
-from .borrowing import borrow_from, borrowing_of, sampling
+from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,11 +52,11 @@ def sensitivity(
     -------
     pandas.DataFrame
         What is ``varied`` (the curve, the prior's standard deviations and means, the skeleton, the reference dose; where
-        something is borrowed whether it is, the scales of the spread between trials, the dose scale and what is pooled; the
-        target, the rate from which a dose overdoses, the limit of the RP2D) and its ``value``; the ``rp2d``, "not to be trusted"
-        where the draws are not; the most probable ``mtd`` and its probability ``p_mtd``; and P(over) at each level, ``over_1``,
-        ..., with Monte Carlo standard errors ``se_1``, ... where something is borrowed. ``attrs["note"]`` says what is counted
-        as over, and which changes move the RP2D.
+        something is borrowed whether it is, the mean and the spread of the trials, the weight of their being exchangeable, the
+        reference dose, the dose scale and what is pooled; the target, the rate from which a dose overdoses, the limit of the
+        RP2D) and its ``value``; the ``rp2d``, "not to be trusted" where the draws are not; the most probable ``mtd`` and its
+        probability ``p_mtd``; and P(over) at each level, ``over_1``, ..., with Monte Carlo standard errors ``se_1``, ... where
+        something is borrowed. ``attrs["note"]`` says what is counted as over, and which changes move the RP2D.
 
     Examples
     --------
@@ -78,7 +79,10 @@ def sensitivity(
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, n, y)]
     else:
-        cases = list(_by_borrowing(base, protocol, (n, y), borrow, curves[chosen], sampling(protocol, draws, seed, say)))
+        borrowing = borrowing_of(protocol)
+        data = {protocol.record.id: (n, y), **borrow_from(borrowing, borrow)[0]}
+        sample = sampling(borrowing.model(protocol), draws, seed, say)
+        cases = list(_by_borrowing(base, protocol, borrowing, data, curves[chosen], sample))
     cases += _by_standard(cases[0][2], protocol)
     table = pd.DataFrame([_row(varied, value, case, protocol, borrow is not None) for varied, value, case in cases])
     table.attrs["outcomes"] = notation(cohorts)
@@ -128,14 +132,14 @@ def _by_curve(
 def _by_borrowing(
     base: _Case,
     protocol: Protocol,
-    own: tuple[np.ndarray, np.ndarray],
-    borrow: Mapping[str, str | Sequence[Cohort]],
+    borrowing: Borrowing,
+    data: Counts,
     alone: Curve,
     sample: Callable[..., HierarchicalPosterior],
 ) -> Iterator[tuple[str, str, _Case]]:
     """With borrowing, without, and with other assumptions about it."""
-    borrowing, name = borrowing_of(protocol), protocol.record.id
-    data = {name: own, **borrow_from(protocol, borrow)[0]}
+    name = protocol.record.id
+    own = data[name]
     for varied, value, one in (("as analysed", "borrowing", borrowing), *borrowing.variants(protocol)):
         try:
             trial = sample(one.model(protocol), data).trials[name]
@@ -145,7 +149,7 @@ def _by_borrowing(
         yield varied, value, replace(base, posterior=lambda rates, trial=trial: trial)
         if one is borrowing:
             nobody = {other: ([0] * len(n), [0] * len(n)) for other, (n, _) in data.items()}
-            unshared = sample(one.model(protocol), nobody | {name: own}).trials[name]
+            unshared = sample(one.model(protocol), {**nobody, name: own}).trials[name]
             yield "borrowing", "no data of others", replace(base, posterior=lambda rates, trial=unshared: trial)
             yield "borrowing", "off", replace(base, posterior=partial(_exact, alone, *own))
 
@@ -171,8 +175,8 @@ def _note(table: pd.DataFrame, base: _Case, curve: str, outcomes: str, labels: l
     moved = table.loc[table["rp2d"] != first, ["varied", "value", "rp2d"]].to_numpy()
     flips = [f"{varied} {value} (to {rp2d})" for varied, value, rp2d in moved]
     errors = (
-        " se_k: its Monte Carlo standard error, of quadrature the numerical one. Without data of others the prior is that of all "
-        f"trials; off, that of the curve {curve}."
+        " se_k, se the largest: its Monte Carlo standard error, of quadrature the numerical one. Without data of others the "
+        f"prior is that of all trials; off, that of the curve {curve}."
         if "se_1" in table
         else ""
     )

@@ -217,8 +217,8 @@ def without_dlts(protocol: Protocol) -> pd.DataFrame:
     Examples
     --------
     >>> from dosefind import load_protocol
-    >>> without_dlts(load_protocol("configs/nct05962762.toml")).loc[0, ["path", "patients", "mtd"]].to_list()
-    ['1NNN 2NNN 3NNN', 9, '3']
+    >>> print(*without_dlts(load_protocol("configs/nct05962762.toml")).loc[0, ["path", "patients", "mtd"]])
+    1NNN 2NNN 3NNN 9 3
     """
     import pandas as pd
 
