@@ -200,12 +200,9 @@ def analyze(
     >>> found.summary.p_over.round(3).values
     array([0.003, 0.029, 0.216])
     """
-    engine = one_of("engine", engine or ("quadrature" if borrow is None else "nuts"), ("quadrature", "nuts"))
+    samples = _engine(engine, curve, borrow) == "nuts"
     whole("draws", draws, 10, 1_000_000)
     whole("seed", seed, 0, 2**32 - 1)
-    if borrow is not None and (engine, curve) != ("nuts", None):
-        key, value = ("engine", engine) if curve is None else ("curve", curve)
-        raise InputError(Problem(key, value, "contradicts borrow: what is borrowed has a curve of its own, and is sampled"))
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     designs = build_designs(protocol)
     # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
@@ -214,24 +211,13 @@ def analyze(
     n, y = state.n[0].astype(int), state.y[0].astype(int)
     by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
-    found, more = None, {}
+    found, said = None, {}
     if borrow is not None:
-        found, more = _borrowed(protocol, (n, y), borrow, draws, seed, say or _silent)
+        found, said = _borrowed(protocol, (n, y), borrow, draws, seed, say or _silent)
         now, before = found.own
-    elif engine == "nuts":
+    elif samples:
         now, before = _sampled(curves[chosen], n, y, draws, seed, say or _silent)
-    target = protocol.target
-    result = summary(
-        now,
-        before,
-        target=target.rate,
-        interval=target.interval,
-        rule=protocol.rp2d,
-        amounts=protocol.doses.amounts,
-        unit=protocol.doses.unit,
-        utility=protocol.utility,
-    )
-    result = result.assign(_under_each_curve(protocol, by_curve)).assign(_conclusions(designs, states, now))
+    result = _figures(protocol, now, before, by_curve).assign(_conclusions(designs, states, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     others = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
@@ -241,23 +227,46 @@ def analyze(
         for variable, words in KNOWN_BEFORE.items():
             result[variable].attrs["definition"] = words
     deviations = {name: design.deviations(cohorts, protocol.n_doses) for name, design in designs.items()}
-    made = {
+    made = said | {
         "method": "sampled" if now.samples else "exact",
         "curve_used": "hierarchical" if found else chosen,
         "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
         "outcomes": notation(cohorts),
         "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
-        "target": target.rate,
-        "interval": list(target.interval),
-        "rp2d_limit": protocol.rp2d.limit,
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps([*_warnings(result, protocol, others), *_doubts(before, found), *more.pop("warnings", [])]),
+        "warnings": json.dumps([*_warnings(result, protocol, others), *_doubts(before, found), *said.get("warnings", [])]),
     }
-    if protocol.utility is not None:
-        made["utility_rules"] = json.dumps(protocol.utility.sentences())
+    return Analysis(result.assign_attrs(made | stamp(protocol, borrows=found is not None)), now, before)
+
+
+def _engine(engine: str | None, curve: str | None, borrow: Any) -> str:
+    """The engine asked for, or the one that there is for what is asked."""
+    chosen = one_of("engine", engine or ("quadrature" if borrow is None else "nuts"), ("quadrature", "nuts"))
+    if borrow is not None and (chosen, curve) != ("nuts", None):
+        key, value = ("engine", chosen) if curve is None else ("curve", curve)
+        raise InputError(Problem(key, value, "contradicts borrow: what is borrowed has a curve of its own, and is sampled"))
+    return chosen
+
+
+def _figures(protocol: Protocol, now: Posterior, before: Posterior, by_curve: Mapping[str, ExactPosterior]) -> xr.Dataset:
+    """Everything about doses, MTD and RP2D, and the standard by which."""
+    target, utility = protocol.target, protocol.utility
+    result = summary(
+        now,
+        before,
+        target=target.rate,
+        interval=target.interval,
+        rule=protocol.rp2d,
+        amounts=protocol.doses.amounts,
+        unit=protocol.doses.unit,
+        utility=utility,
+    )
+    made: dict[str, Any] = {"target": target.rate, "interval": list(target.interval), "rp2d_limit": protocol.rp2d.limit}
+    if utility is not None:
+        made["utility_rules"] = json.dumps(utility.sentences())
     if now.samples:
         made["sampler_versions"] = json.dumps(sampler_versions())
-    return Analysis(result.assign_attrs(made | more | stamp(protocol, borrows=found is not None)), now, before)
+    return result.assign(_under_each_curve(protocol, by_curve)).assign_attrs(made)
 
 
 def _silent(words: str) -> None:
