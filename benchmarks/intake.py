@@ -1,30 +1,30 @@
 """How long does it take to read the tables of 10,000 patients, in every format, and how much memory?
 
-``python -m benchmarks.intake`` writes a generated trial (made up from a seed, three adverse events a patient) as CSV, Excel, SDTM
-and ADaM, reads each with `read_patients`, prints a table and saves it as JSON with machine, versions and load. ``--quick`` takes
-1,000 subjects. Seconds are the median of three runs, or those of one run of at least a second, by the clock and by the processor;
-memory is the largest that Python's own allocations reach while the same is read again. The goal is five seconds for CSV and XPT; a
-missed goal is printed, never an error.
+A generated trial (made up from a seed, three adverse events a patient) is written as CSV, Excel, SDTM and ADaM, and each is read
+with `read_patients`. Seconds are the median of five runs, by the clock and by the processor; memory is the largest that Python's
+own allocations reach while the same is read again. The goal is five seconds for CSV and XPT.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import load_average, machine, timed
-from dosefind import InputError, load_protocol, read_patients
-from dosefind.provenance import refuse_to_overwrite, versions, write_whole
+from benchmarks.measure import timed
+from benchmarks.picture import Line, Panel, lines
+from benchmarks.study import Study, circumstances
+from dosefind import load_protocol, read_patients
 from tests import patient_files as made
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CONFIG = Path(__file__).parents[1] / "configs" / "nct05962762.toml"
 GOAL = 5.0
@@ -54,59 +54,61 @@ def peak(function: Callable[[], Any]) -> float:
         tracemalloc.stop()
 
 
-def measure(n: int) -> list[dict[str, Any]]:
+def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:
     protocol = load_protocol(CONFIG)
-    lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, (data, events) in inputs(Path(folder), n).items():
+        for name, (data, events) in inputs(Path(folder), 1000 if options.quick else 10_000).items():
 
             def read(data: Path = data, events: Path | None = events) -> Any:
                 return read_patients(data, protocol, events=events)
 
-            found, runs = timed(read)
-            record = runs.record()
-            line = {"format": name, "rows": found.rows, "patients": len(found.patients), "peak_mb": peak(read)}
-            goal = {"goal": None if name == "Excel" else GOAL}
-            lines.append(line | goal | record)
-    return lines
+            with progress.status(name):
+                found, runs = timed(read, 5)
+                row = {"name": name, "status": "done", "rows": found.rows, "patients": len(found.patients), "peak_mb": peak(read)}
+            yield row | {"goal": None if name == "Excel" else GOAL} | runs.record()
 
 
-def shown(n: int, lines: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"{n:,} subjects", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("format", "rows", "patients", "seconds", "of the processor", "MB", "goal"):
+def show(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("format", "rows", "patients", "seconds", "of the processor", "MB"):
         table.add_column(heading, justify="left" if heading == "format" else "right")
-    for line in lines:
-        goal = "none" if line["goal"] is None else "reached" if line["seconds"] <= line["goal"] else "MISSED"
-        seconds = (f"{line[name]:.2f}" for name in ("seconds", "cpu_seconds"))
-        table.add_row(line["format"], f"{line['rows']:,}", f"{line['patients']:,}", *seconds, f"{line['peak_mb']:.0f}", goal)
-    return table
+    for row in rows:
+        seconds = (f"{row[name]:.2f}" for name in ("seconds", "cpu_seconds"))
+        table.add_row(row["name"], f"{row['rows']:,}", f"{row['patients']:,}", *seconds, f"{row['peak_mb']:.0f}")
+    console.print(table)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.intake", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="1,000 subjects in place of 10,000")
-    parser.add_argument("--out", type=Path, default=Path("intake.json"), metavar="FILE.json", help="default: %(default)s")
-    parser.add_argument("--force", action="store_true", help="overwrite the file if it is there")
-    options = parser.parse_args()
-    try:
-        refuse_to_overwrite(options.out.parent, [options.out.name], options.force)
-    except InputError as error:
-        parser.error(str(error))
-    return options
+def goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "text": f"{row['name']}: {row['seconds']:.2f} s, to be at most {row['goal']:g} s",
+            "reached": row["seconds"] <= row["goal"],
+        }
+        for row in rows
+        if row["goal"] is not None
+    ]
 
 
-def main() -> None:
-    options = arguments()
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    load, n = load_average(), 1000 if options.quick else 10_000
-    lines = measure(n)
-    console.print(shown(n, lines), "")
-    stamp = machine() | {"load_average_at_start": load, "load_average_at_end": load_average()}
-    console.print(f"{stamp['cpu']}, {stamp['cores']} cores, load {load[0]} to {stamp['load_average_at_end'][0]}")
-    text = json.dumps({"machine": stamp, "versions": versions(), "subjects": n, "rows": lines}, indent=1) + "\n"
-    write_whole(options.out.parent, {options.out.name: lambda path: path.write_text(text, encoding="utf-8")})
-    console.print(f"saved {options.out}")
+def draw(content: Mapping[str, Any]) -> Axes:
+    """Seconds and memory of each format."""
+    each = [Line(f"{row['patients']:,} patients with a row", row["name"], row) for row in content["rows"]]
+    panels = (
+        Panel("Seconds", "median of five runs; grey: to be reached", "seconds", bound="goal"),
+        Panel("Memory, MB", "the largest of Python's allocations", "peak_mb", "{:,.0f}".format),
+    )
+    return lines(content["question"], circumstances(content), each, panels)
 
+
+STUDY = Study(
+    __file__,
+    __doc__,
+    quick="1,000 subjects in place of 10,000",
+    rows=rows,
+    show=show,
+    draw=draw,
+    goals=goals,
+    figures={"seconds": "less", "cpu_seconds": "less", "peak_mb": "less"},
+)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(STUDY.main())

@@ -1,13 +1,12 @@
 """How fast, and in how much memory, are exact operating characteristics and CRM fits, beside the same figures by Monte Carlo?
 
-``python -m benchmarks.operating`` walks every design on 3, 5, 6 and 8 doses, with 10 and 20 cohorts of 3 and 30 and 40 cohorts
-of 1, and weighs every lattice by 1, 100 and 10,000 truths. It prints tables and saves every row, with the machine and the
-versions, as JSON. ``--quick`` keeps the cells with a speed to reach, the fits and the Monte Carlo comparison. A missed goal is
-printed, never an error: the exit status says only whether the script ran. It needs Linux or macOS.
+Every design is walked on 3, 5, 6 and 8 doses, with 10 and 20 cohorts of 3 and 30 and 40 cohorts of 1, and every lattice is weighed
+by 1, 100 and 10,000 truths. The same is simulated, and by packages of R where they are on the machine (`benchmarks.peers`). It
+needs Linux or macOS.
 
 How it is measured
-    One thread: the BLAS is held to one before NumPy is loaded. Seconds are wall-clock: the median of 3 runs if the first is
-    below 1 s or there is a goal (5 for a walk with a goal), else of one. The seconds of processor time are printed beside the
+    One thread: the BLAS is held to one before NumPy is loaded. Seconds are wall-clock: the median of 5 runs if the first is below
+    1 s, or the walk has a goal, of 3 of a weighing with a goal, else of one. The seconds of processor time are printed beside the
     goals: where they are clearly fewer, other programs shared the core. Every run has a new design, so nothing is carried over;
     imports do not count. Truths are sorted uniform numbers from a fixed seed; each run weighs a new lattice made of the same
     ends, so it includes the choice of dose at each end. The 3+3 ends by itself, or at the planned number of patients.
@@ -37,30 +36,34 @@ Fits
     parameter, against 4,096 intervals.
 """
 
+from __future__ import annotations
+
 import argparse
 import functools
-import json
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import ChildFailed, in_child, load_average, machine, peak_resident, timed
+from benchmarks import peers
+from benchmarks.measure import ChildFailed, in_child, peak_resident, timed
+from benchmarks.picture import Line, Panel, lines
+from benchmarks.study import Study, circumstances
 from dosefind import BLRM, BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lattice, skeleton
 from dosefind.designs import Design, blrm
 from dosefind.operating.simulation import simulated_figures
 from dosefind.operating.walk import DEFAULT_MEMORY, WalkTooLarge
 from dosefind.posterior.quadrature import HALF_WIDTH, Nodes, Quadrature
-from dosefind.provenance import refuse_to_overwrite, versions, write_whole
 from dosefind.trial import COUNT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TARGET, SEED = 0.30, 20240607
 DESIGNS = ("3+3", "crm-power", "crm-logistic", "boin", "blrm")
@@ -342,7 +345,7 @@ def data_sets(model: str) -> tuple[Design, np.ndarray, np.ndarray]:
     return design, n, y
 
 
-def measure_fits(model: str) -> dict[str, Any]:
+def measure_fits(model: str) -> list[dict[str, Any]]:
     """Speed and worst error of the posterior mean on fixed grids and on the adaptive one."""
     design, n, y = data_sets(model)
     assert isinstance(design, CRM)
@@ -352,32 +355,23 @@ def measure_fits(model: str) -> dict[str, Any]:
         halvings = np.log2(design.curve.first_step[0] * intervals / (2 * HALF_WIDTH))
         return quadrature._on_grid(halvings, HALF_WIDTH, n, y)
 
-    exact = on_grid(REFERENCE_GRID)[0]
-    lines: list[dict[str, Any]] = []
-
-    def line(grid: str, fit: Callable[[], tuple[np.ndarray, ...]]) -> None:
+    exact, distinct = on_grid(REFERENCE_GRID)[0], len(np.unique(np.hstack([n, y]), axis=0))
+    fits: dict[str, Callable[[], tuple[np.ndarray, ...]]] = {str(count): functools.partial(on_grid, count) for count in GRIDS}
+    fits["adaptive"] = lambda: quadrature.expect(n, y)
+    rows = []
+    for grid, fit in fits.items():
         fit()  # makes the grid
         (values, estimated, *_), runs = timed(fit, 5)
-        record = runs.record()
-        figures = {
-            "fits_per_second": FIT_SETS / record["seconds"],
-            "fits_per_cpu_second": FIT_SETS / record["cpu_seconds"],
-            **record,
-        }
-        errors = {"worst_error": float(np.abs(values - exact).max()), "worst_estimated_error": float(estimated.max())}
-        lines.append({"grid": grid, **figures, **errors})
-
-    for intervals in GRIDS:
-        line(str(intervals), functools.partial(on_grid, intervals))
-    line("adaptive", lambda: quadrature.expect(n, y))
-    distinct = len(np.unique(np.hstack([n, y]), axis=0))
-    return {"status": "done", "sets": FIT_SETS, "distinct_sets": distinct, "lines": lines}
+        row = {"name": f"fits/{model}/{grid}", "status": "done", "grid": grid, "sets": FIT_SETS, "distinct_sets": distinct}
+        row |= {"worst_error": float(np.abs(values - exact).max()), "worst_estimated_error": float(estimated.max())}
+        rows.append(row | runs.record(fits=FIT_SETS))
+    return rows
 
 
-def fastest(row: dict[str, Any], error: float) -> dict[str, Any] | None:
-    """The fastest line of a table of fits whose worst error is small enough."""
-    good = [line for line in row.get("lines", []) if line["worst_error"] <= error]
-    return max(good, key=lambda line: line["fits_per_second"]) if good else None
+def fastest(rows: list[dict[str, Any]], error: float) -> dict[str, Any] | None:
+    """The fastest of some fits whose worst error is small enough."""
+    good = [row for row in rows if row["worst_error"] <= error]
+    return max(good, key=lambda row: row["fits_per_second"]) if good else None
 
 
 # Monte Carlo ----------------------------------------------------------------------------------------------------------
@@ -389,9 +383,6 @@ def measure_monte_carlo(name: str) -> dict[str, Any]:
     exact, exact_runs = timed(lambda: lattice(cell.make()).under(truth), 5)
     (simulated, _), runs = timed(lambda: simulated_figures(cell.make(), truth, MC_TRIALS, SEED))
     p = exact.selected.to_numpy()[0]
-    difference = np.abs(simulated["selected"][0] - p)
-    error = np.sqrt(np.maximum(p * (1 - p), 0) / MC_TRIALS)
-    apart = np.where(difference > 0, difference / np.where(error > 0, error, np.finfo(float).tiny), 0.0)
     return {
         "status": "done",
         "trials": MC_TRIALS,
@@ -400,7 +391,7 @@ def measure_monte_carlo(name: str) -> dict[str, Any]:
         "ratio": median(runs.clock) / median(exact_runs.clock),
         "selected_exact": p.tolist(),
         "selected_simulated": simulated["selected"][0].tolist(),
-        "worst_difference_in_standard_errors": float(apart.max()),
+        "worst_difference_in_standard_errors": peers.apart(simulated["selected"][0], p, MC_TRIALS),
     }
 
 
@@ -464,21 +455,22 @@ def print_fits(console: Console, rows: list[dict[str, Any]]) -> None:
     table = Table(title=f"CRM fits, {FIT_DOSES} doses, data sets of 1 to {FIT_PATIENTS} patients", title_justify="left")
     for head in ("model", "intervals", "fits/s", "fits/cpu s", "worst error", "reaches"):
         table.add_column(head, justify="left" if head in ("model", "reaches") else "right")
-    for row in rows:
-        if "lines" not in row:
+    for before, row in zip([None, *rows], rows, strict=False):
+        if before and before["model"] != row["model"]:
+            table.add_section()
+        if row["status"] != "done":
             table.add_row(row["model"], "", "", "", "", row["status"])
-        for line in row.get("lines", []):
-            bounds = [goal for goal in GOALS if goal.row == row["name"]]
-            met = [g for g in bounds if line["worst_error"] <= float(g.figure) and line["fits_per_second"] >= g.bound]
-            table.add_row(
-                row["model"],
-                line["grid"],
-                f"{line['fits_per_second'] / 1e6:.2f} M",
-                f"{line['fits_per_cpu_second'] / 1e6:.2f} M",
-                f"{line['worst_error']:.1e}",
-                ", ".join(f"{g.bound / 1e6:g} M at {g.figure}" for g in met),
-            )
-        table.add_section()
+            continue
+        bounds = [goal for goal in GOALS if goal.row == f"fits/{row['model']}"]
+        met = [g for g in bounds if row["worst_error"] <= float(g.figure) and row["fits_per_second"] >= g.bound]
+        table.add_row(
+            row["model"],
+            row["grid"],
+            f"{row['fits_per_second'] / 1e6:.2f} M",
+            f"{row['fits_per_cpu_second'] / 1e6:.2f} M",
+            f"{row['worst_error']:.1e}",
+            ", ".join(f"{g.bound / 1e6:g} M at {g.figure}" for g in met),
+        )
     console.print(table)
 
 
@@ -497,90 +489,103 @@ def print_monte_carlo(console: Console, rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def judge(goal: Goal, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Whether a goal is met, by the median of the clock, with the same by the processor's time beside it."""
-    row = rows.get(goal.row, {})
-    result: dict[str, Any] = {"goal": goal.text, "bound": goal.bound, "verdict": "not measured"}
+def judge(goal: Goal, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Whether a goal is met, by the median of the clock, with the same by the processor's time beside it; none if not measured."""
     if goal.row.startswith("fits/"):
-        if "lines" not in row:
-            return result
-        result["unit"] = "fits/s"
-        line = fastest(row, float(goal.figure))
-        if line is None:
-            return result | {"verdict": "NOT met: no grid is so exact"}
-        figure, processor, met = line["fits_per_second"], line["fits_per_cpu_second"], line["fits_per_second"] >= goal.bound
-        result |= {"error": line["worst_error"], "grid": line["grid"]}
+        some = [row for row in rows if row["name"].startswith(f"{goal.row}/")]
+        found = fastest(some, float(goal.figure))
+        if found is None:
+            return {"text": f"{goal.text}: no grid is so exact", "reached": False} if some else None
+        figures = [found["fits_per_second"], found["fits_per_cpu_second"]]
+        clock, processor, bound = (f"{value / 1e6:.2f} M/s" for value in [*figures, goal.bound])
+        note = f"; {found['grid']} intervals, error {found['worst_error']:.1e}"
+        reached = figures[0] >= goal.bound
     else:
-        figures = row if goal.figure == "walk" else row.get("truths", {}).get(goal.figure, {})
-        if "seconds" not in figures:
-            return result
-        result["unit"] = "s"
-        figure, processor, met = figures["seconds"], figures["cpu_seconds"], figures["seconds"] <= goal.bound
-    return result | {"figure": figure, "by_processor_time": processor, "verdict": "met" if met else "NOT met"}
+        row = next((row for row in rows if row["name"] == goal.row), {})
+        found = row if goal.figure == "walk" else row.get("truths", {}).get(goal.figure, {})
+        if "seconds" not in found:
+            return None
+        clock, processor, bound = (f"{seconds_text(value)} s" for value in (found["seconds"], found["cpu_seconds"], goal.bound))
+        note, reached = "", found["seconds"] <= goal.bound
+    return {"text": f"{goal.text}: {bound}; {clock} (by cpu time {processor}){note}", "reached": reached}
 
 
-def print_goals(console: Console, verdicts: list[dict[str, Any]]) -> None:
-    table = Table(title="To reach, on one core", title_justify="left")
-    for head in ("goal", "bound", "median", "by cpu time", "", "verdict"):
-        table.add_column(head, justify="right" if head in ("bound", "median", "by cpu time") else "left")
-    for verdict in verdicts:
-        if "figure" not in verdict:
-            table.add_row(verdict["goal"], "", "", "", "", verdict["verdict"])
-            continue
-        shown = [verdict["bound"], verdict["figure"], verdict["by_processor_time"]]
-        fits = verdict["unit"] == "fits/s"
-        texts = [f"{value / 1e6:.2f} M/s" if fits else f"{seconds_text(value)} s" for value in shown]
-        note = f"{verdict['grid']} intervals, error {verdict['error']:.1e}" if fits else ""
-        table.add_row(verdict["goal"], *texts, note, verdict["verdict"])
-    console.print(table)
+def goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [verdict for goal in GOALS if (verdict := judge(goal, rows))]
 
 
-# The script -----------------------------------------------------------------------------------------------------------
+def show(console: Console, rows: list[dict[str, Any]]) -> None:
+    printers = {"walk": print_cells, "fits": print_fits, "monte-carlo": print_monte_carlo, "peers": peers.show}
+    for part, printer in printers.items():
+        if chosen := [row for row in rows if row["part"] == part]:
+            printer(console, chosen)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.operating", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="only the cells with a speed to reach, the fits and Monte Carlo")
-    parser.add_argument("--out", type=Path, default=Path("operating.json"), metavar="FILE.json", help="default: %(default)s")
-    parser.add_argument("--force", action="store_true", help="overwrite the file if it is there")
+def draw(content: Mapping[str, Any]) -> Axes:
+    """Exact beside simulated, here and in R, and the walks with their weighings."""
+    rows = {part: [row for row in content["rows"] if row["part"] == part] for part in ("monte-carlo", "peers", "walk")}
+    each = []
+    for part, group in (("monte-carlo", f"Exact and {MC_TRIALS:,} trials"), ("peers", "Exact and R")):
+        for row in rows[part]:
+            name = row["design"] if part == "monte-carlo" else f"{row['package']}, {row['trials']:,} trials"
+            figures = {"seconds": row.get("exact", {}).get("seconds"), "simulated": row.get("simulated", {}).get("seconds")}
+            figures |= {"r_seconds": row.get("r_seconds"), "apart": row.get("worst_difference_in_standard_errors")}
+            each.append(Line(group, name, figures, _remark(row)))
+    for row in rows["walk"]:
+        group = f"{row['doses']} doses, {row['cohorts']} cohorts of {row['cohort_size']}"
+        weighed = row["truths"]["10000"].get("seconds") if "truths" in row else None
+        figures = {"seconds": row.get("seconds"), "weighed": weighed, "mib": row.get("walk_peak_bytes", 0) / 2**20 or None}
+        each.append(Line(group, row["design"], figures, _remark(row)))
+    panels = (
+        Panel(
+            "Seconds, exact",
+            f"log scale; {MC_DOSES} doses, {MC_PLAN[0]} cohorts of {MC_PLAN[1]}, one truth, or the walk;\n"
+            "hollow: simulated (circle here, square in R)",
+            "seconds",
+            seconds_text,
+            log=True,
+            hollow=("simulated", "r_seconds"),
+        ),
+        Panel("10,000 truths more", "log scale; seconds of weighing the walked lattice", "weighed", seconds_text, log=True),
+        Panel("Memory, MiB", "log scale; the most that the walk held", "mib", "{:,.1f}".format, log=True),
+        Panel("Simulated and exact", "worst difference of selection,\nin Monte Carlo standard errors", "apart"),
+    )
+    return lines(content["question"], circumstances(content), each, panels)
+
+
+def _remark(row: Mapping[str, Any]) -> str | None:
+    return None if row["status"] == "done" else row["status"]
+
+
+# The study ------------------------------------------------------------------------------------------------------------
+
+
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="PATTERN",
-        help="only rows whose name contains this, * standing for anything; a name is such as crm-power/5/10x3, fits/power or "
-        "monte-carlo/boin",
+        help="only rows whose name contains this, * standing for anything; a name is such as crm-power/5/10x3, fits/power, "
+        "monte-carlo/boin or peers/BOIN/boin",
     )
     parser.add_argument(
         "--memory-limit", type=float, default=DEFAULT_MEMORY / GIB, metavar="GIB", help="for each cell; default: %(default)g"
     )
-    options = parser.parse_args()
+
+
+def check(options: argparse.Namespace) -> None:
     if not options.memory_limit > 0:
-        parser.error("--memory-limit must be above 0")
-    try:
-        refuse_to_overwrite(options.out.parent, [options.out.name], options.force)
-    except InputError as error:
-        parser.error(str(error))
-    return options
+        raise InputError(f"--memory-limit = {options.memory_limit:g}: must be above 0")
+    if not any(wanted(name, options) for name, _, _ in jobs(options)):
+        raise InputError(f"--only = {options.only!r}: no row has such a name")
 
 
-def main() -> None:
-    options = arguments()
+def wanted(name: str, options: argparse.Namespace) -> bool:
+    return not options.only or fnmatch(name, f"*{options.only}*")
+
+
+def jobs(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any], Callable[[], Any]]]:
+    """Name and labels of each thing to measure, and what gives its row, or its rows."""
     limit = int(options.memory_limit * GIB)
-    console = Console(width=None if sys.stdout.isatty() else 180)
-    progress = Console(stderr=True)
-    rows: list[dict[str, Any]] = []
-    start, load = time.perf_counter(), load_average()
-    lattice(BOIN(target=TARGET, n_doses=3, max_n=6)).under([0.1, 0.2, 0.3])  # loads what is loaded at first use
-
-    def add(name: str, labels: dict[str, Any], measure: Callable[..., dict[str, Any]], *given: Any) -> None:
-        if options.only and not fnmatch(name, f"*{options.only}*"):
-            return
-        try:
-            row = {"name": name, **labels, **measure(*given)}
-        except ChildFailed as failure:
-            row = {"name": name, **labels, "status": str(failure)}
-        rows.append(row)
-        progress.print(f"{time.perf_counter() - start:7.1f} s  {name}: {row['status']}", highlight=False)
-
     for doses in DOSES:
         for cohorts, size in PLANS:
             for name in DESIGNS:
@@ -589,39 +594,56 @@ def main() -> None:
                 if options.quick and cell not in (*SMALL.values(), *LARGE.values()):
                     continue
                 if name == "3+3" and size != 3:
-                    add(cell.name, labels, lambda: {"status": "not applicable: cohorts of 3 only"})
+                    yield cell.name, labels, lambda: {"status": "not applicable: cohorts of 3 only"}
                 else:
-                    add(cell.name, labels, measure_cell, cell, limit, options.quick)
+                    yield cell.name, labels, functools.partial(measure_cell, cell, limit, options.quick)
     for model in FIT_MODELS:
-        add(f"fits/{model}", {"part": "fits", "model": model}, in_child, measure_fits, model)
+        yield f"fits/{model}", {"part": "fits", "model": model}, functools.partial(in_child, measure_fits, model)
     for name in DESIGNS:
-        add(f"monte-carlo/{name}", {"part": "monte-carlo", "design": name}, in_child, measure_monte_carlo, name)
+        measure = functools.partial(in_child, measure_monte_carlo, name)
+        yield f"monte-carlo/{name}", {"part": "monte-carlo", "design": name}, measure
+    given = peers.Scenario(MC_TRUTH, *MC_PLAN, TARGET, SEED)
+    for peer in peers.PEERS:
+        measure = functools.partial(peers.measure, given, peer, options.quick)
+        yield f"peers/{peer.package}/{peer.design}", {"part": "peers"}, measure
 
-    verdicts = [judge(goal, {row["name"]: row for row in rows}) for goal in GOALS]
-    printers = {"walk": print_cells, "fits": print_fits, "monte-carlo": print_monte_carlo}
-    for part, printer in printers.items():
-        if chosen := [row for row in rows if row["part"] == part]:
-            printer(console, chosen)
-    if shown := [verdict for verdict in verdicts if "figure" in verdict or not options.only]:
-        print_goals(console, shown)
-    stamp = machine() | {"load_average_at_start": load, "load_average_at_end": load_average()}
-    seconds = time.perf_counter() - start
-    console.print(
-        f"{stamp['cpu']}, {stamp['cores']} cores, load {load[0]} to {stamp['load_average_at_end'][0]}; {seconds:.0f} s in all"
-    )
-    settings = {"quick": options.quick, "only": options.only, "memory_limit_bytes": limit, "seconds_limit": LIMIT_SECONDS}
-    content = {
-        "machine": stamp,
-        "versions": versions(),
-        "settings": settings,
-        "seconds": seconds,
-        "to_reach": verdicts,
-        "rows": rows,
-    }
-    text = json.dumps(content, indent=1) + "\n"
-    write_whole(options.out.parent, {options.out.name: lambda path: path.write_text(text, encoding="utf-8")})
-    console.print(f"saved {options.out}")
 
+def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:
+    lattice(BOIN(target=TARGET, n_doses=3, max_n=6)).under([0.1, 0.2, 0.3])  # loads what is loaded at first use
+    for name, labels, measure in jobs(options):
+        if not wanted(name, options):
+            continue
+        try:
+            with progress.status(name):
+                found = measure()
+        except ChildFailed as failure:
+            found = {"status": str(failure)}
+        for row in found if isinstance(found, list) else [found]:
+            yield {"name": name, **labels, **row}
+
+
+STUDY = Study(
+    __file__,
+    __doc__,
+    quick="only the cells with a speed to reach, the fits, Monte Carlo and R with fewer trials",
+    rows=rows,
+    show=show,
+    draw=draw,
+    goals=goals,
+    options=options,
+    check=check,
+    figures={
+        "seconds": "less",
+        "walk_peak_bytes": "less",
+        "process_peak_growth_bytes": "less",
+        "fits_per_second": "more",
+        "worst_error": "less",
+        "ratio": "more",
+        "r_to_exact": "more",
+        "r_to_simulated": "more",
+    },
+    width=180,
+)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(STUDY.main())

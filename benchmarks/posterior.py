@@ -1,33 +1,35 @@
 """How many posteriors a second by quadrature, and how wrong are they, by grid, patients and prior?
 
-``python -m benchmarks.posterior`` fits the same simulated data sets on a ladder of fixed grids and on the adaptive one, prints
-tables and saves them as JSON with machine, versions and load. ``--quick`` takes fewer data sets.
+The same simulated data sets are fitted on a ladder of fixed grids and on the adaptive one.
 
 Every fit gives P(DLT), and the probabilities of lying below two cut points, at five doses. Data sets are escalated three
 patients at a time on doses with sorted uniform DLT rates: up after no DLT, down after two. The error is the worst over all
 sets and figures, against a grid of an eighth of the first step and half as wide again; what the fit claims of its own error stands
-beside it. Seconds are wall-clock, the median of three runs on one thread; a missed goal is printed, never an error.
+beside it. Seconds are wall-clock, the median of five runs on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-import time
+from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import load_average, machine, timed
-from dosefind import BivariateNormal, InputError, Logistic, Logistic2, Power
+from benchmarks.measure import timed
+from benchmarks.picture import figure_of, footing, heading
+from benchmarks.study import Study, circumstances
+from dosefind import BivariateNormal, Logistic, Logistic2, Power
 from dosefind.models import Curve
+from dosefind.plots import style
 from dosefind.posterior.quadrature import HALF_WIDTH, ROUGH_WIDTH, Nodes, Quadrature, settled_at
-from dosefind.provenance import refuse_to_overwrite, versions, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DOSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 SKELETON = (0.05, 0.12, 0.25, 0.4, 0.55)
@@ -38,6 +40,7 @@ SEED = 20240607
 LADDER = tuple((halvings, width) for halvings in (-1, -0.5, 0, 0.5, 0.75, 1) for width in (ROUGH_WIDTH, HALF_WIDTH))
 REFERENCE = (3, 1.5 * HALF_WIDTH)
 TOLERANCE = 1e-6
+ADAPTIVE = f"adaptive, to {TOLERANCE:g}"
 
 
 def curves() -> dict[str, Curve]:
@@ -72,7 +75,7 @@ def data_sets(patients: int, count: int, doses: int = len(DOSES), seed: int = SE
     return n, y
 
 
-def measure(curve: Curve, patients: int, count: int) -> list[dict[str, Any]]:
+def measure(name: str, curve: Curve, patients: int, count: int) -> Iterator[dict[str, Any]]:
     """Speed, true error and claimed error of each grid."""
     n, y = data_sets(patients, count)
     quadrature = Quadrature(curve, columns)
@@ -80,87 +83,119 @@ def measure(curve: Curve, patients: int, count: int) -> list[dict[str, Any]]:
     fits: list[tuple[str, tuple[float, float] | None, Any]] = [
         (f"step x {2.0 ** -key[0]:.2g}, width {key[1]:g}", key, partial(quadrature._on_grid, *key, n, y)) for key in LADDER
     ]
-    fits.append((f"adaptive, to {TOLERANCE:g}", None, partial(quadrature.expect, n, y, settled_at(TOLERANCE), ROUGH_WIDTH)))
+    fits.append((ADAPTIVE, None, partial(quadrature.expect, n, y, settled_at(TOLERANCE), ROUGH_WIDTH)))
     fits.append(("single precision", (0, ROUGH_WIDTH), partial(quadrature._rough, n, y)))
-    lines = []
     for grid, key, fit in fits:
         fit()  # makes the grid
-        (values, claimed, *_), runs = timed(fit, 3)
-        record = runs.record()
-        line = {"grid": grid, "nodes": None if key is None else len(quadrature._grids[key].columns)}
-        line |= {"fits_per_second": count / record["seconds"], "worst_error": float(np.abs(values - right).max())}
-        lines.append(line | {"worst_claim": float(np.max(claimed[np.isfinite(claimed)], initial=0.0)), **record})
-    return lines
+        (values, claimed, *_), runs = timed(fit, 5)
+        row = {"name": f"{name}: {patients} patients, {grid}", "status": "done", "curve": name, "patients": patients, "grid": grid}
+        row |= {"nodes": None if key is None else len(quadrature._grids[key].columns)}
+        row |= {"worst_error": float(np.abs(values - right).max())}
+        yield row | {"worst_claim": float(np.max(claimed[np.isfinite(claimed)], initial=0.0))} | runs.record(fits=count)
 
 
-def shown(name: str, patients: int, lines: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"{name}: {patients} patients", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("grid", "nodes", "fits a second", "worst error", "claimed"):
-        table.add_column(heading, justify="left" if heading == "grid" else "right")
-    for line in lines:
-        nodes = "" if line["nodes"] is None else f"{line['nodes']:,}"
-        table.add_row(
-            line["grid"], nodes, f"{line['fits_per_second']:,.0f}", f"{line['worst_error']:.0e}", f"{line['worst_claim']:.0e}"
-        )
-    return table
-
-
-def verdict(name: str, patients: int, lines: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The fastest grid that is right to the tolerance, against the goal."""
-    if (name, patients) not in GOALS:
-        return None
-    good = [line for line in lines if line["worst_error"] <= TOLERANCE]
-    best = max(good, key=lambda line: line["fits_per_second"], default=None)
-    reached = best is not None and best["fits_per_second"] >= GOALS[name, patients]
-    found = "none" if best is None else f"{best['fits_per_second']:,.0f} a second ({best['grid']})"
-    text = f"{name}, {patients} patients, error at most {TOLERANCE:g}: {GOALS[name, patients]:,} a second; {found}"
-    return {"text": text, "reached": reached}
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.posterior", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="200 data sets each in place of 1,000")
-    parser.add_argument("--out", type=Path, default=Path("posterior.json"), metavar="FILE.json", help="default: %(default)s")
-    parser.add_argument("--force", action="store_true", help="overwrite the file if it is there")
-    options = parser.parse_args()
-    try:
-        refuse_to_overwrite(options.out.parent, [options.out.name], options.force)
-    except InputError as error:
-        parser.error(str(error))
-    return options
-
-
-def main() -> None:
-    options = arguments()
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    start, load = time.perf_counter(), load_average()
-    rows, verdicts = [], []
+def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:
     for name, curve in curves().items():
         for patients in PATIENTS:
-            lines = measure(curve, patients, 200 if options.quick else 1000)
-            rows.append({"curve": name, "patients": patients, "lines": lines})
-            console.print(shown(name, patients, lines), "")
-            verdicts.append(verdict(name, patients, lines))
-    verdicts = [one for one in verdicts if one]
-    for one in verdicts:
-        console.print(f"{'reached' if one['reached'] else 'MISSED'}  {one['text']}", highlight=False)
-    stamp = machine() | {"load_average_at_start": load, "load_average_at_end": load_average()}
-    seconds = time.perf_counter() - start
-    console.print(
-        f"{stamp['cpu']}, {stamp['cores']} cores, load {load[0]} to {stamp['load_average_at_end'][0]}; {seconds:.0f} s in all"
-    )
-    content = {
-        "machine": stamp,
-        "versions": versions(),
-        "quick": options.quick,
-        "seconds": seconds,
-        "to_reach": verdicts,
-        "rows": rows,
-    }
-    text = json.dumps(content, indent=1) + "\n"
-    write_whole(options.out.parent, {options.out.name: lambda path: path.write_text(text, encoding="utf-8")})
-    console.print(f"saved {options.out}")
+            with progress.status(f"{name}: {patients} patients"):
+                found = list(measure(name, curve, patients, 100 if options.quick else 1000))
+            yield from found
 
+
+def by_case(rows: list[dict[str, Any]]) -> list[tuple[tuple[str, int], list[dict[str, Any]]]]:
+    """The rows of each curve and number of patients."""
+    return [(key, list(some)) for key, some in groupby(rows, key=lambda row: (row["curve"], row["patients"]))]
+
+
+def show(console: Console, rows: list[dict[str, Any]]) -> None:
+    for (curve, patients), some in by_case(rows):
+        table = Table(title=f"{curve}: {patients} patients", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for head in ("grid", "nodes", "fits a second", "worst error", "claimed"):
+            table.add_column(head, justify="left" if head == "grid" else "right")
+        for row in some:
+            nodes = "" if row["nodes"] is None else f"{row['nodes']:,}"
+            errors = (f"{row[name]:.0e}" for name in ("worst_error", "worst_claim"))
+            table.add_row(row["grid"], nodes, f"{row['fits_per_second']:,.0f}", *errors)
+        console.print(table, "")
+
+
+def goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fastest grid that is right to the tolerance, against the goal."""
+    found = []
+    for (name, patients), some in by_case(rows):
+        if (name, patients) in GOALS:
+            good = [row for row in some if row["worst_error"] <= TOLERANCE]
+            best = max(good, key=lambda row: row["fits_per_second"], default=None)
+            reached = best is not None and best["fits_per_second"] >= GOALS[name, patients]
+            words = "none" if best is None else f"{best['fits_per_second']:,.0f} a second ({best['grid']})"
+            text = f"{name}, {patients} patients, error at most {TOLERANCE:g}: {GOALS[name, patients]:,} a second; {words}"
+            found.append({"text": text, "reached": reached})
+    return found
+
+
+# Each number of patients has a marker and a kind of line.
+LOOKS = {15: ("o", "-"), 30: ("s", "--"), 75: ("^", ":")}
+
+
+def draw(content: Mapping[str, Any]) -> Axes:
+    """Speed against error, a panel a curve: what is right lies on the left, what is fast at the top."""
+    by_curve = {curve: list(some) for curve, some in groupby(by_case(content["rows"]), key=lambda one: one[0][0])}
+    deep = (len(by_curve) + 1) // 2
+    with style.settings():
+        figure = figure_of(style.WIDTH, 20 + 65 * deep)
+        heading(figure, content["question"])
+        foot = "Lines join the grids than which none is both faster and more exact. Filled: the adaptive grid; grey: its tolerance."
+        footing(figure, f"{foot} {circumstances(content)}.")
+        axes = list(figure.subplots(deep, 2, squeeze=False).flat)
+        for ax, (curve, cases) in zip(axes, by_curve.items(), strict=False):
+            _panel(ax, curve, cases)
+        for ax in axes[len(by_curve) :]:
+            ax.set_visible(False)
+        axes[0].legend(frameon=False, loc="lower right")
+    said = [
+        f"{curve}, {patients} patients, {row['grid']}: {row['fits_per_second']:,.0f} fits a second, error {row['worst_error']:.0e}."
+        for (curve, patients), some in by_case(content["rows"])
+        for row in some
+        if row["grid"] == ADAPTIVE
+    ]
+    return style.describe(axes[0], content["question"].rstrip("?"), *said)
+
+
+def _panel(ax: Axes, curve: str, cases: list[tuple[tuple[str, int], list[dict[str, Any]]]]) -> None:
+    from matplotlib.ticker import LogLocator
+
+    for (_, patients), some in cases:
+        # An error of 0 has no place on a logarithmic axis.
+        at = {row["grid"]: (max(row["worst_error"], 1e-17), row["fits_per_second"]) for row in some}
+        adaptive, (marker, kind) = at.pop(ADAPTIVE), LOOKS[patients]
+        best = [one for one in sorted(at.values()) if one[1] >= max(speed for error, speed in at.values() if error <= one[0])]
+        ax.plot(
+            *zip(*best, strict=True), kind, marker=marker, markerfacecolor="white", markersize=4, linewidth=0.8, color=style.BLUE
+        )
+        ax.plot(*adaptive, marker, markersize=7, color=style.RED, label=f"{patients} patients")
+    ax.axvline(TOLERANCE, color=style.RULE, zorder=0)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.xaxis.set_major_locator(LogLocator(numticks=5))
+    ax.xaxis.set_major_formatter("{x:.0e}")
+    ax.yaxis.set_major_formatter("{x:,.0f}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_formatter(lambda value, _: "")
+    ax.set_title(curve, parse_math=False)
+    ax.set_xlabel("worst error")
+    ax.set_ylabel("fits a second")
+
+
+STUDY = Study(
+    __file__,
+    __doc__,
+    quick="100 data sets each in place of 1,000",
+    rows=rows,
+    show=show,
+    draw=draw,
+    goals=goals,
+    figures={"fits_per_second": "more", "worst_error": "less", "worst_claim": "less"},
+)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(STUDY.main())

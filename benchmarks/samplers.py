@@ -1,9 +1,6 @@
 """How fast are the samplers, what do they cost to compile, and are they right?
 
-``python -m benchmarks.samplers`` samples the same simulated data sets of every model with every sampler and prints a table; it
-saves everything that it measured as ``samplers.json``, and a plot of it as SVG and PNG, in the folder ``--out``. ``--quick`` keeps
-three of the models, of which one with every sampler, and fewer data sets. A sampler that cannot run has a row with the reason.
-The plot needs matplotlib.
+The same simulated data sets of every model are sampled with every sampler. A sampler that cannot run has a row with the reason.
 
 Samplers
     nutpie and PyMC's own NUTS are those of the package; nutpie runs its chains side by side, PyMC one after another. NumPyro
@@ -34,22 +31,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import math
 import os
-import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -57,8 +48,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import ndtri
 
-from benchmarks.measure import ChildFailed, in_child, load_average, machine, peak_resident, timed
+from benchmarks.measure import ChildFailed, in_child, peak_resident, recorded, timed
+from benchmarks.picture import Line, Panel, lines
 from benchmarks.posterior import DOSES, RATES, SKELETON, data_sets
+from benchmarks.study import Study, circumstances
 from dosefind import BivariateNormal, InputError, Logistic, Logistic2, Power
 from dosefind._check import whole
 from dosefind.models import Curve, Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
@@ -66,11 +59,9 @@ from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.hierarchical import SETTINGS as HIERARCHICAL_SETTINGS
 from dosefind.posterior.hierarchical import HierarchicalFit, HierarchicalPosterior
 from dosefind.posterior.mcmc import LAST_SEED, SAMPLERS, NutsFit, NutsPosterior, NutsSettings, Sampler
-from dosefind.provenance import refuse_to_overwrite, sampler_versions, versions, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PATIENTS = (6, 15, 30)
 SEED, SETS, QUICK_SETS, MOST_SETS = 20240607, 12, 3, 1000
@@ -372,9 +363,8 @@ def _once(function: Callable[[], Any]) -> tuple[Any, float]:
 def _over(sets: list[dict[str, Any]]) -> dict[str, Any]:
     """Figures over all data sets."""
     seconds = [one["seconds"] for one in sets]
-    found: dict[str, Any] = {"seconds": median(seconds), "least_seconds": min(seconds), "most_seconds": max(seconds)}
-    for kind in ("bulk", "tail"):
-        found[f"ess_{kind}_per_second"] = median(one[f"ess_{kind}"] / one["seconds"] for one in sets)
+    rates = {f"ess_{kind}_per_second": [one[f"ess_{kind}"] / one["seconds"] for one in sets] for kind in ("bulk", "tail")}
+    found: dict[str, Any] = recorded({"seconds": seconds} | rates) | {"least_seconds": min(seconds), "most_seconds": max(seconds)}
     # A figure that is not a number counts as the worst.
     found["rhat"] = max((one["rhat"] for one in sets), key=lambda rhat: math.inf if math.isnan(rhat) else rhat)
     found["divergences"] = sum(one["divergences"] for one in sets)
@@ -452,153 +442,56 @@ def verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-# Okabe and Ito's colours, which the colour-blind tell apart.
-COLOURS = {"nutpie": "#0072B2", "pymc": "#D55E00", "numpyro": "#009E73"}
-OTHER_COLOUR, QUIET = "#CC79A7", "#6b6b6b"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One figure of all rows, beside the others."""
-
-    title: str
-    below: str
-    value: str
-    digits: int
-    log: bool = False
-    # Where a line through the point begins and ends; a bound, drawn grey; the same figure another time, drawn hollow.
-    ends: tuple[str, str] | None = None
-    bound: str | None = None
-    hollow: str | None = None
-
-    @property
-    def all(self) -> list[str]:
-        return [name for name in (self.value, *(self.ends or ()), self.bound, self.hollow) if name]
-
-
 PANELS = (
     Panel(
-        title="Seconds a data set",
-        below="log scale; median, and from least to most\ngrey: at most this is to be reached",
-        value="seconds",
-        digits=2,
+        "Seconds a data set",
+        "log scale; median, and from least to most\ngrey: at most this is to be reached",
+        "seconds",
         log=True,
         ends=("least_seconds", "most_seconds"),
         bound="goal",
     ),
     Panel(
-        "ESS a second, bulk", "log scale; least over parameters and doses,\nmedian over data sets", "ess_bulk_per_second", 0, True
+        "ESS a second, bulk",
+        "log scale; least over parameters and doses,\nmedian over data sets",
+        "ess_bulk_per_second",
+        "{:,.0f}".format,
+        log=True,
     ),
     Panel(
-        "Seconds to compile", "with empty caches\nhollow: in the next process", "compile_seconds", 1, hollow="compile_again_seconds"
+        "Seconds to compile",
+        "with empty caches\nhollow: in the next process",
+        "compile_seconds",
+        "{:.1f}".format,
+        hollow=("compile_again_seconds",),
     ),
     Panel(
-        title="Worst error, in standard errors",
-        below="grey: chance alone goes beyond it\nin 1 of 20 cases",
-        value="worst_error",
-        digits=1,
+        "Worst error",
+        "in standard errors; grey: chance alone goes\nbeyond it in 1 of 20 cases",
+        "worst_error",
+        "{:.1f}".format,
         bound="chance_limit",
     ),
 )
 
 
-def drawn(rows: list[dict[str, Any]], heading: str) -> Figure:
+def draw(content: Mapping[str, Any]) -> Axes:
     """A line for each model and sampler, a panel for each figure."""
-    from matplotlib.figure import Figure
-
-    goals = {name: case.goal for name, case in cases().items()}
-    places, headings, at = [], {}, 0.0
-    for before, row in zip([None, *rows], rows, strict=False):
-        if before is None or before["model"] != row["model"]:
-            headings[TITLES[row["model"]]] = at = at + 1.5 if before else 0.0
-        at += 1
-        places.append((at, row | ({"goal": goals[row["model"]]} if row["sampler"] == GOAL_SAMPLER else {})))
-    figure = Figure(figsize=(13, 1.8 + 0.25 * at), layout="constrained")
-    figure.suptitle(heading, x=0.01, ha="left", fontsize=9, color=QUIET)
-    axes = figure.subplots(1, len(PANELS), sharey=True)
-    axes[0].set_ylim(at + 0.6, -0.6)
-    axes[0].set_yticks([*(place for place, _ in places), *headings.values()], [*(row["sampler"] for row in rows), *headings])
-    for label in axes[0].get_yticklabels():
-        if label.get_text() in headings:
-            label.set_weight("bold")
-        else:
-            label.set_color(colour(label.get_text()))
-    for panel, one in zip(PANELS, axes, strict=True):
-        _draw(one, panel, places)
-    for place, row in places:
-        if row["status"] != "done":
-            _say(axes[0], place, row["status"])
-        elif row["no_reference"]:
-            _say(axes[-1], place, row["no_reference"])
-    return figure
-
-
-def _draw(axes: Axes, panel: Panel, places: list[tuple[float, dict[str, Any]]]) -> None:
-    axes.set_title(panel.title, loc="left", fontsize=10)
-    axes.set_xlabel(panel.below, fontsize=8, color=QUIET, loc="left")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=8)
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
-    axes.set_axisbelow(True)
-    reach = []
-    for at, row in places:
-        value = row.get(panel.value)
-        if value is None or not math.isfinite(value):
-            continue
-        reach += [row[name] for name in panel.all if row.get(name) is not None]
-        _draw_point(axes, panel, at, row)
-    if not reach:
-        axes.set_xticks([])
-        return
-    low, high = min(reach), max(reach)
-    if panel.log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-        axes.xaxis.set_minor_formatter(lambda value, _: "")
-        # Room for the numbers beside the furthest points.
-        room = max(high / low, 10.0) ** 0.25
-        axes.set_xlim(low / room, high * room)
-    else:
-        axes.set_xlim(0, 1.25 * high)
-
-
-def _draw_point(axes: Axes, panel: Panel, at: float, row: dict[str, Any]) -> None:
-    """A point with its number, which stands on the side where no bound is in its way."""
-    value, bound = row[panel.value], row.get(panel.bound)
-    shown = {"color": colour(row["sampler"])}
-    low, high = (row[end] for end in panel.ends) if panel.ends else (value, value)
-    axes.plot([low, high], [at, at], linewidth=2, alpha=0.45, solid_capstyle="butt", **shown)
-    if bound is not None:
-        axes.plot([bound, bound], [at - 0.42, at + 0.42], color=QUIET, linewidth=1.5)
-    if panel.hollow and row.get(panel.hollow) is not None:
-        axes.plot(row[panel.hollow], at, "o", markersize=6, markerfacecolor="white", **shown)
-    axes.plot(value, at, "o", markersize=6, **shown)
-    left = bound is not None and bound > value
-    where = {"xytext": (-6 if left else 6, 0), "ha": "right" if left else "left"}
-    text = f"{value:,.{panel.digits}f}"
-    axes.annotate(text, (low if left else high, at), textcoords="offset points", va="center", fontsize=8, **where)
-
-
-def _say(axes: Axes, at: float, words: str) -> None:
-    place = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8, "color": QUIET}
-    axes.annotate(_shortened(words), (0.02, at), **place)
-
-
-def colour(sampler: str) -> str:
-    return COLOURS.get(sampler, OTHER_COLOUR)
-
-
-def _shortened(status: str) -> str:
-    return status if len(status) <= 40 else status[:39] + "…"
+    limits, each = {name: case.goal for name, case in cases().items()}, []
+    for row in content["rows"]:
+        goal = {"goal": limits[row["model"]]} if row["sampler"] == GOAL_SAMPLER else {}
+        remark = row["status"] if row["status"] != "done" else None
+        each.append(Line(TITLES[row["model"]], row["sampler"], row | goal, remark))
+    done = next((row["settings"] for row in content["rows"] if row["status"] == "done"), None)
+    length = f"{done['chains']} chains of {done['draws']:,} draws after {done['tune']:,} for tuning; " if done else ""
+    foot = f"{length}{content['settings']['sets']} data sets of each model. {circumstances(content)}."
+    return lines(content["question"], foot, each, PANELS)
 
 
 # The script -----------------------------------------------------------------------------------------------------------
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.samplers", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}, with {QUICK_SETS} data sets each")
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="PATTERN",
@@ -611,107 +504,57 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=SEED, metavar="N", help="data sets and draws follow from it; default: %(default)s"
     )
-    parser.add_argument("--out", type=Path, default=Path("out-samplers"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
-    options = parser.parse_args(given)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raise `InputError` unless there is something to run; fill in how many data sets."""
     if options.sets is None:
         options.sets = QUICK_SETS if options.quick else SETS
+    whole("--sets", options.sets, 1, MOST_SETS)
+    whole("--seed", options.seed, 0, LAST_SEED - MOST_SETS)
+    chosen(options)
+
+
+def chosen(options: argparse.Namespace) -> list[str]:
+    """The names of the rows to make."""
     names = [f"{model}/{sampler}" for model in TITLES for sampler in options.sampler or TRIED]
     if options.quick:
         names = [name for name in names if any(fnmatch(name, kept) for kept in QUICK)]
-    options.names = [name for name in names if fnmatch(name, f"*{options.only or ''}*")]
-    if not options.names:
-        parser.error(f"nothing to run: --only must match one of {', '.join(names)}" if names else "nothing to run")
-    try:
-        whole("--sets", options.sets, 1, MOST_SETS)
-        whole("--seed", options.seed, 0, LAST_SEED - MOST_SETS)
-        refuse_to_overwrite(options.out, file_names(), options.force)
-    except InputError as error:
-        parser.error(str(error))
-    return options
-
-
-def file_names() -> list[str]:
-    """What is saved: the plot only where there is matplotlib."""
-    return ["samplers.json", *(["samplers.svg", "samplers.png"] if find_spec("matplotlib") else [])]
-
-
-def all_versions() -> dict[str, str]:
-    found = versions() | sampler_versions()
-    for name in ("numpyro", "jax", "numba"):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
+    found = [name for name in names if fnmatch(name, f"*{options.only or ''}*")]
+    if not found:
+        raise InputError(f"nothing to run: --only must match one of {', '.join(names)}" if names else "nothing to run")
     return found
 
 
-def save(folder: Path, content: dict[str, Any]) -> None:
-    """Write all files or none."""
-
-    def write(path: Path) -> None:
-        if path.suffix == ".json":
-            path.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        else:
-            drawn(content["rows"], heading(content)).savefig(path, dpi=150)
-
-    write_whole(folder, dict.fromkeys(file_names(), write))
+def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:
+    names = chosen(options)
+    for at, name in enumerate(names, 1):
+        with progress.status(f"{name} ({at} of {len(names)})"):
+            row = measure_cell(Cell(*name.split("/"), options.sets, options.seed), again=not options.quick)
+        yield row
 
 
-def heading(content: dict[str, Any]) -> str:
-    """What the plot is of, in a line."""
-    stamp = content["machine"]
-    done = next((row["settings"] for row in content["rows"] if row["status"] == "done"), None)
-    length = f"{done['chains']} chains of {done['draws']:,} draws after {done['tune']:,} for tuning; " if done else ""
-    load = f"load {stamp['load_average_at_start'][0]} to {stamp['load_average_at_end'][0]}"
-    return f"{length}{content['settings']['sets']} data sets of each model; {stamp['cpu']}, {stamp['cores']} cores, {load}"
-
-
-def _finite(value: Any) -> Any:
-    """The same with null where there is no number, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def main(given: Sequence[str] | None = None) -> None:
-    options = arguments(given)
-    console = Console(width=None if sys.stdout.isatty() else 100)
-    progress = Console(stderr=True)
-    start, load = time.perf_counter(), load_average()
-    cells = [Cell(*name.split("/"), options.sets, options.seed) for name in options.names]
-    rows: list[dict[str, Any]] = []
-    try:
-        for at, cell in enumerate(cells, 1):
-            with progress.status(f"{cell.name} ({at} of {len(cells)})"):
-                rows.append(measure_cell(cell, again=not options.quick))
-            text = f"{time.perf_counter() - start:7.1f} s  {cell.name}: {rows[-1]['status']}"
-            progress.print(text, highlight=False, markup=False, soft_wrap=True)
-    except KeyboardInterrupt:
-        print_rows(console, rows)
-        progress.print("interrupted: nothing is saved")
-        raise SystemExit(130) from None
-    print_rows(console, rows)
-    goals = verdicts(rows)
-    for one in goals:
-        console.print(f"{'reached' if one['reached'] else 'MISSED'}  {one['text']}", highlight=False)
-    stamp = machine() | {"load_average_at_start": load, "load_average_at_end": load_average()}
-    seconds = time.perf_counter() - start
-    console.print(
-        f"{stamp['cpu']}, {stamp['cores']} cores, load {load[0]} to {stamp['load_average_at_end'][0]}; {seconds:.0f} s in all"
-    )
-    content = {
-        "machine": stamp,
-        "versions": all_versions(),
-        "settings": {"quick": options.quick, "only": options.only, "sets": options.sets, "seed": options.seed},
-        "seconds": seconds,
-        "to_reach": goals,
-        "rows": rows,
-    }
-    save(options.out, content)
-    plots = "" if len(file_names()) > 1 else "; no plot, as matplotlib is not installed"
-    console.print(f"saved {', '.join(file_names())} in {options.out}{plots}", soft_wrap=True)
-
+STUDY = Study(
+    __file__,
+    __doc__,
+    quick=f"only {', '.join(QUICK)}, with {QUICK_SETS} data sets each",
+    rows=rows,
+    show=print_rows,
+    draw=draw,
+    goals=verdicts,
+    options=options,
+    check=check,
+    figures={
+        "seconds": "less",
+        "ess_bulk_per_second": "more",
+        "ess_tail_per_second": "more",
+        "compile_seconds": "less",
+        "compile_again_seconds": "less",
+        "worst_error": "less",
+        "bytes_at_the_end": "less",
+    },
+    width=100,
+)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(STUDY.main())

@@ -1,8 +1,9 @@
 """Is the posterior of every model and engine that of its model? Simulation-based calibration of all of them.
 
-``python -m benchmarks.sbc`` simulates 1,000 data sets for each model, engine and layout, under a seed and again under the next, and
-saves a file a case in ``benchmarks/results/sbc``; see `dosefind.calibration`. What is done is kept in a cache folder, so a run
-that was interrupted goes on where it stopped. ``--only`` takes some cases, ``--quick`` a tenth of the data sets.
+1,000 data sets are simulated for each model, engine and layout, under a seed and again under the next, and a file a case is saved
+in ``benchmarks/results/sbc``; see `dosefind.calibration`. What is done is kept in a cache folder, so a run that was interrupted
+goes on where it stopped. Machine, load and seconds are in ``--out``, which each run writes anew: the results are in the files of
+the cases.
 
 One layout is fixed, in the other a design assigns the patients. For each seed all quantities and layouts of a case together are
 found wrong with a probability of at most 1% where nothing is. A case passes if it passes under the first seed or, failing that,
@@ -13,18 +14,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from benchmarks.picture import Line, Panel, lines
+from benchmarks.study import Study, circumstances
 from dosefind import BLRM, CRM, BivariateNormal, InputError, Logistic, Logistic2, Power, ThreePlusThree, calibrate
 from dosefind._check import one_of, whole
 from dosefind.calibration.bands import excess, histogram
@@ -32,8 +34,14 @@ from dosefind.calibration.sbc import described
 from dosefind.models import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
 from dosefind.provenance import write_whole
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SETS, SEED, LEVEL = 1000, 20261101, 0.01
 RESULTS = Path(__file__).parent / "results" / "sbc"
+# What --quick runs, and how many data sets of an engine: two minutes on two cores.
+QUICK = ("power-quadrature", "logistic-quadrature", "logistic-2-quadrature", "power-nuts", "logistic-2-nuts")
+QUICK_SETS = {"quadrature": 100, "nuts": 20}
 DOSES, SKELETON = (1.0, 3.0, 5.0), (0.1, 0.2, 0.3)
 PRIOR = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
 MIXTURE = (PRIOR.model_copy(update={"weight": 3.0}), BivariateNormal(mean=(0.0, 0.3), sd=(1.0, 0.5), correlation=0.4))
@@ -144,30 +152,36 @@ def _workers(options: argparse.Namespace) -> Iterator[Any]:
         yield stack.enter_context(Client(address))
 
 
-def arguments(words: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sbc", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", nargs="+", default=list(CASES), metavar="CASE", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--sets", type=int, default=SETS, help="data sets of each layout and seed; default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the data sets")
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", nargs="+", metavar="CASE", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--sets", type=int, help=f"data sets of each layout and seed; default: {SETS}")
     parser.add_argument("--seed", type=int, default=SEED, help="the first of two seeds; default: %(default)s")
     parser.add_argument("--workers", type=int, default=2, help="processes; default: %(default)s")
     parser.add_argument("--dask", nargs="?", const="", metavar="ADDRESS", help="a Dask cluster; without an address, a local one")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument(
+        "--results", type=Path, metavar="FOLDER", help=f"of the files of the cases; default: {RESULTS}, with --quick in --out"
+    )
     parser.add_argument("--cache", type=Path, default=Path("out-sbc"), metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--force", action="store_true", help="overwrite results of more data sets")
-    options = parser.parse_args(words)
-    options.sets = max(20, options.sets // 10) if options.quick else options.sets
-    try:
-        for name in options.only:
-            one_of("--only", name, CASES)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raise `InputError` for what cannot be run, or would overwrite a result of more data sets; fill in the defaults."""
+    options.only = options.only or list(QUICK if options.quick else CASES)
+    options.results = options.results or (options.out / "cases" if options.quick else RESULTS)
+    for name in options.only:
+        one_of("--only", name, CASES)
+    if options.sets is not None:
         whole("--sets", options.sets, 20)
-        whole("--workers", options.workers, 1, 1000)
-        larger = [name for name in options.only if (kept := stored(name, options.out)) and kept["n_sets"] > options.sets]
-        if larger and not options.force:
-            raise InputError(f"{options.out} has a result of more data sets for {', '.join(larger)}; --force overwrites")
-    except InputError as error:
-        parser.error(str(error))
-    return options
+    whole("--workers", options.workers, 1, 1000)
+    kept = {name: found["n_sets"] for name in options.only if (found := stored(name, options.results))}
+    larger = [name for name, sets in kept.items() if sets > sets_of(name, options)]
+    if larger and not options.force:
+        raise InputError(f"{options.results} has a result of more data sets for {', '.join(larger)}; --force overwrites")
+
+
+def sets_of(name: str, options: argparse.Namespace) -> int:
+    """How many data sets a case takes of each layout and seed."""
+    return options.sets or (QUICK_SETS["quadrature" if name.endswith("-quadrature") else "nuts"] if options.quick else SETS)
 
 
 def stored(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
@@ -176,38 +190,83 @@ def stored(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def main(words: list[str] | None = None) -> int:
-    options = arguments(words)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    shown = Progress(
+def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:
+    """Run and save each case."""
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=progress,
     )
-    start, failed = time.perf_counter(), []
-    with _workers(options) as workers, shown:
-        everything = shown.add_task("data sets", total=sum(4 * options.sets for _ in options.only))
-        for number, name in enumerate(options.only):
-            case, began, runs = CASES[name], time.perf_counter(), []
-            shown.update(everything, description=name)
+    with _workers(options) as workers, bar:
+        everything = bar.add_task("data sets", total=sum(4 * sets_of(name, options) for name in options.only))
+        for name in options.only:
+            case, began, runs, sets = CASES[name], time.perf_counter(), [], sets_of(name, options)
+            bar.update(everything, description=name)
+            before = bar.tasks[0].completed
             for turn, seed in enumerate((options.seed, options.seed + 1)):
 
-                def step(done: int, total: int, before: int = (2 * number + turn) * 2 * options.sets) -> None:
-                    shown.update(everything, completed=before + done)
+                def step(done: int, total: int, before: float = before + 2 * turn * sets) -> None:
+                    bar.update(everything, completed=before + done)
 
-                settings = {"n_sets": options.sets, "seed": seed, "level": LEVEL, "workers": workers, "cache": options.cache}
+                settings = {"n_sets": sets, "seed": seed, "level": LEVEL, "workers": workers, "cache": options.cache}
                 runs.append(run_of(calibrate(case.model, case.layouts, engine=case.engine, progress=step, **settings)))
-            found = record(name, case, runs, options.sets)
+            found = record(name, case, runs, sets)
             text = json.dumps(found, indent=1) + "\n"
-            write_whole(options.out, {f"{name}.json": lambda path, text=text: path.write_text(text, encoding="utf-8")})
-            console.print(f"{summary(found)} ({time.perf_counter() - began:.0f} s)", highlight=False, soft_wrap=True)
-            failed += [] if found["passed"] else [name]
-    console.print(f"{len(options.only) - len(failed)} of {len(options.only)} pass; {time.perf_counter() - start:.0f} s in all")
-    return 1 if failed else 0
+            write_whole(options.results, {f"{name}.json": lambda path, text=text: path.write_text(text, encoding="utf-8")})
+            beyond = {
+                f"{end}_excess_{turn}": how(one["excess"] for layout in run["layouts"].values() for one in layout.values())
+                for turn, run in enumerate(runs, 1)
+                for end, how in (("least", min), ("most", max))
+            }
+            row = {"name": name, "status": "done", "engine": case.engine, "n_sets": sets, "passed": found["passed"]}
+            yield row | {"summary": summary(found), "seconds": time.perf_counter() - began} | beyond
 
+
+def show(console: Console, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        console.print(f"{row['summary']} ({row['seconds']:.0f} s)", soft_wrap=True)
+    console.print(f"{sum(row['passed'] for row in rows)} of {len(rows)} pass")
+
+
+def draw(content: Mapping[str, Any]) -> Axes:
+    """How far each case is from its bands under both seeds, and its seconds."""
+    each = [
+        Line(row["engine"], f"{row['name'].removesuffix('-' + row['engine'])}, {row['n_sets']:,} sets", row | {"band": 0.0})
+        for row in content["rows"]
+    ]
+    panels = [
+        Panel(
+            f"Distance from the bands, seed {at}",
+            "of the quantity furthest out, and down to the one\nfurthest within; grey: the band, to the right is beyond it",
+            f"most_excess_{at}",
+            "{:.3f}".format,
+            ends=(f"least_excess_{at}", f"most_excess_{at}"),
+            bound="band",
+        )
+        for at in (1, 2)
+    ]
+    seconds = Panel("Seconds", "of both seeds, without what the cache had", "seconds", "{:,.0f}".format)
+    return lines(content["question"], circumstances(content), each, [*panels, seconds])
+
+
+STUDY = Study(
+    __file__,
+    __doc__,
+    quick=f"{len(QUICK)} cases, with fewer data sets; the stored results stay",
+    rows=rows,
+    show=show,
+    draw=draw,
+    options=options,
+    check=check,
+    figures={"seconds": "less", "most_excess_1": "less", "most_excess_2": "less"},
+    failed=lambda rows: not all(row["passed"] for row in rows),
+    renewed=True,
+    kept="what is done is in the cache; the same command goes on from there",
+    width=160,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(STUDY.main())
