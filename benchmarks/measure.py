@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -50,6 +52,27 @@ def timed(function: Callable[[], Any], at_least: int = 1, after_first: Callable[
         if len(runs.clock) == 1:
             after_first()
     return result, runs
+
+
+class Yardstick:
+    """Seconds of one fixed piece of work, read from time to time while other things are measured: how fast the machine was."""
+
+    def __init__(self) -> None:
+        self.runs, self._last = Runs([], []), -np.inf
+        random = np.random.default_rng(1)
+        self._matrix = random.uniform(size=(120, 120))
+
+    def read(self, at_most_every: float = 1.0) -> None:
+        """Take a reading, unless the last is too near."""
+        if time.perf_counter() - self._last < at_most_every:
+            return
+        clock, processor = time.perf_counter(), time.process_time()
+        for _ in range(40):
+            np.exp(self._matrix @ self._matrix - 40.0).sum()
+            sum(range(10_000))
+        self._last = time.perf_counter()
+        self.runs.clock.append(self._last - clock)
+        self.runs.processor.append(time.process_time() - processor)
 
 
 def peak_resident() -> int:

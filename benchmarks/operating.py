@@ -527,7 +527,7 @@ def draw(content: Mapping[str, Any]) -> Axes:
     each = []
     for part, group in (("monte-carlo", f"Exact and {MC_TRIALS:,} trials"), ("peers", "Exact and R")):
         for row in rows[part]:
-            name = row["design"] if part == "monte-carlo" else f"{row['package']}, {row['trials']:,} trials"
+            name = row["design"] if part == "monte-carlo" else f"{row['package']} {row['design']}, {row['trials']:,} trials"
             figures = {"seconds": row.get("exact", {}).get("seconds"), "simulated": row.get("simulated", {}).get("seconds")}
             figures |= {"r_seconds": row.get("r_seconds"), "apart": row.get("worst_difference_in_standard_errors")}
             each.append(Line(group, name, figures, _remark(row)))
@@ -539,8 +539,8 @@ def draw(content: Mapping[str, Any]) -> Axes:
     panels = (
         Panel(
             "Seconds, exact",
-            f"log scale; {MC_DOSES} doses, {MC_PLAN[0]} cohorts of {MC_PLAN[1]}, one truth, or the walk;\n"
-            "hollow: simulated (circle here, square in R)",
+            f"log scale; above {MC_DOSES} doses, {MC_PLAN[0]} cohorts of {MC_PLAN[1]}, one truth; below the walk; "
+            "hollow: simulated, circle here, square in R",
             "seconds",
             seconds_text,
             log=True,
@@ -548,7 +548,7 @@ def draw(content: Mapping[str, Any]) -> Axes:
         ),
         Panel("10,000 truths more", "log scale; seconds of weighing the walked lattice", "weighed", seconds_text, log=True),
         Panel("Memory, MiB", "log scale; the most that the walk held", "mib", "{:,.1f}".format, log=True),
-        Panel("Simulated and exact", "worst difference of selection,\nin Monte Carlo standard errors", "apart"),
+        Panel("Simulated and exact", "worst difference of selection, in Monte Carlo standard errors", "apart"),
     )
     return lines(content["question"], circumstances(content), each, panels)
 

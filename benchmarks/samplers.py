@@ -445,7 +445,7 @@ def verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 PANELS = (
     Panel(
         "Seconds a data set",
-        "log scale; median, and from least to most\ngrey: at most this is to be reached",
+        "log scale; median, and from least to most; grey: at most this is to be reached",
         "seconds",
         log=True,
         ends=("least_seconds", "most_seconds"),
@@ -453,21 +453,21 @@ PANELS = (
     ),
     Panel(
         "ESS a second, bulk",
-        "log scale; least over parameters and doses,\nmedian over data sets",
+        "log scale; least over parameters and doses, median over data sets",
         "ess_bulk_per_second",
         "{:,.0f}".format,
         log=True,
     ),
     Panel(
         "Seconds to compile",
-        "with empty caches\nhollow: in the next process",
+        "with empty caches; hollow: in the next process",
         "compile_seconds",
         "{:.1f}".format,
         hollow=("compile_again_seconds",),
     ),
     Panel(
         "Worst error",
-        "in standard errors; grey: chance alone goes\nbeyond it in 1 of 20 cases",
+        "in standard errors; grey: chance alone goes beyond it in 1 of 20 cases",
         "worst_error",
         "{:.1f}".format,
         bound="chance_limit",

@@ -240,7 +240,7 @@ def draw(content: Mapping[str, Any]) -> Axes:
     panels = [
         Panel(
             f"Distance from the bands, seed {at}",
-            "of the quantity furthest out, and down to the one\nfurthest within; grey: the band, to the right is beyond it",
+            "of the quantity furthest out, and down to the one furthest within; grey: the band, to the right is beyond it",
             f"most_excess_{at}",
             "{:.3f}".format,
             ends=(f"least_excess_{at}", f"most_excess_{at}"),

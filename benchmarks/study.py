@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from benchmarks.measure import load_average, machine
+from benchmarks.measure import Yardstick, load_average, machine
 from dosefind import InputError
 from dosefind.provenance import refuse_to_overwrite, sampler_versions, versions, write_whole
 
@@ -126,10 +126,12 @@ class Study:
         console = Console(width=None if sys.stdout.isatty() else self.width, markup=False, highlight=False)
         progress = Console(stderr=True, markup=False, highlight=False)
         rows: list[Row] = []
-        start, load = time.perf_counter(), load_average()
+        start, load, yardstick = time.perf_counter(), load_average(), Yardstick()
+        yardstick.read()
         try:
             for row in self.rows(options, progress):
                 rows.append(row)
+                yardstick.read()
                 text = f"{time.perf_counter() - start:7.1f} s  {row['name']}: {row['status']}"
                 progress.print(text, soft_wrap=True)
         except KeyboardInterrupt:
@@ -137,7 +139,7 @@ class Study:
             progress.print(f"interrupted: {self.kept}")
             return 130
         self.show(console, rows)
-        content = self.content(options, rows, time.perf_counter() - start, load)
+        content = self.content(options, rows, time.perf_counter() - start, load, yardstick)
         for goal in content["to_reach"]:
             console.print(f"{'reached' if goal['reached'] else 'MISSED'}  {goal['text']}")
         console.print(f"{circumstances(content)}; {content['seconds']:.0f} s in all")
@@ -146,7 +148,9 @@ class Study:
         console.print(f"saved {', '.join(self.files)} in {options.out}{without}", soft_wrap=True)
         return int(self.failed(rows))
 
-    def content(self, options: argparse.Namespace, rows: list[Row], seconds: float, load: list[float]) -> dict[str, Any]:
+    def content(
+        self, options: argparse.Namespace, rows: list[Row], seconds: float, load: list[float], yardstick: Yardstick
+    ) -> dict[str, Any]:
         """What is saved as JSON. Where the files lie is left out."""
         kept = {key: value for key, value in vars(options).items() if key != "force" and not isinstance(value, Path)}
         found = versions() | sampler_versions()
@@ -160,6 +164,7 @@ class Study:
             "versions": found,
             "settings": kept,
             "seconds": seconds,
+            "yardstick": yardstick.runs.record(),
             "figures": dict(self.figures),
             "to_reach": self.goals(rows),
             "rows": rows,
