@@ -12,8 +12,8 @@ The rule
     second are the same runs.
 
     The test sees how runs of one file scatter, not what moves all of them: another load, a throttled processor. For this, every
-    study times a fixed piece of work between its rows, the yardstick. A figure in seconds, or in so many a second, exceeds the noise
-    only if the test finds the same with the new runs put right by the yardstick's ratio. That is no more than a correction: under
+    study times a fixed piece of work between its rows, the yardstick. A figure in seconds, or in so many a second, exceeds the
+    noise only if the test finds the same with the new runs put right by the yardstick's ratio. That is only a correction: under
     load some things are slowed down more than others, and the runs of one figure are made one after another, so two results of the
     same code differ more often than in one of 100. Compare such two to see by how much, and believe results of a quiet machine.
 """

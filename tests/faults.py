@@ -48,7 +48,7 @@ class Fault:
     name
         What goes wrong, in a few words.
     file
-        Path within the package.
+        Path within the package, or from there.
     old, new
         The text, which must occur exactly once in the file, and what takes its place.
     test
@@ -116,6 +116,10 @@ REFERENCE = "operating/reference.py"
 METRICS = "operating/metrics.py"
 PATHS = "operating/paths.py"
 PROTOCOL = "protocol.py"
+STUDY = "../benchmarks/study.py"
+FRONT = "../benchmarks/__main__.py"
+CHANGES = "../benchmarks/compare.py"
+PEERS = "../benchmarks/peers.py"
 EVALUABILITY = "evaluability.py"
 CONDUCT = "conduct.py"
 NEXT = "tasks/next_dose.py"
@@ -2476,6 +2480,146 @@ FAULTS = (
         "provenance.refuse_to_overwrite(out, [name], force)",
         "provenance.refuse_to_overwrite(out, [name], True)",
         "test_report.py::test_the_command_writes_the_report",
+    ),
+    Fault(
+        "benchmarks: a comparison calls one in ten changed",
+        CHANGES,
+        "LEVEL = 0.01",
+        "LEVEL = 0.1",
+        "test_benchmarks.py::test_the_error_of_the_rule[5-5-2]",
+    ),
+    Fault(
+        "benchmarks: a comparison tests one side only",
+        CHANGES,
+        "return min(1.0, 2 * max(each))",
+        "return min(1.0, max(each))",
+        "test_benchmarks.py::test_the_error_of_the_rule[5-5-2]",
+    ),
+    Fault(
+        "benchmarks: the machine's own slowness counts as a change",
+        CHANGES,
+        "return min(1.0, 2 * max(each))",
+        "return min(1.0, 2 * each[0])",
+        "test_benchmarks.py::test_what_a_slower_machine_explains",
+    ),
+    Fault(
+        "benchmarks: a faster machine makes noise a change",
+        CHANGES,
+        "return min(1.0, 2 * max(each))",
+        "return min(1.0, 2 * each[1])",
+        "test_benchmarks.py::test_what_a_slower_machine_explains",
+    ),
+    Fault(
+        "benchmarks: a slower machine is held against a speed",
+        CHANGES,
+        '** (1 if wanted[name] == "less" else -1)',
+        "** 1",
+        "test_benchmarks.py::test_what_a_slower_machine_explains",
+    ),
+    Fault(
+        "benchmarks: more is worse",
+        CHANGES,
+        '(self.new < self.old) == (self.better == "less")',
+        "self.new < self.old",
+        "test_benchmarks.py::test_a_change_beyond_the_noise",
+    ),
+    Fault(
+        "benchmarks: three runs are enough",
+        CHANGES,
+        "> LEVEL:\n            return None",
+        "> 1:\n            return None",
+        "test_benchmarks.py::test_too_few_runs_and_none",
+    ),
+    Fault(
+        "benchmarks: rows of one file only go unsaid",
+        CHANGES,
+        'if row["name"] not in names',
+        "if not names",
+        "test_benchmarks.py::test_only_what_both_have_is_compared",
+    ),
+    Fault(
+        "benchmarks: results of two studies are compared",
+        CHANGES,
+        'if old["study"] != new["study"]:',
+        'if not old["study"]:',
+        "test_benchmarks.py::test_files_that_cannot_be_compared",
+    ),
+    Fault(
+        "benchmarks: every file is a study",
+        FRONT,
+        'target.id == "STUDY"',
+        "target.id.isupper()",
+        "test_benchmarks.py::test_a_study_is_found_by_its_file",
+    ),
+    Fault(
+        "benchmarks: an unknown study is no error",
+        FRONT,
+        "file=sys.stderr)\n        return 2",
+        "file=sys.stderr)\n        return 0",
+        "test_benchmarks.py::test_no_such_study",
+    ),
+    Fault(
+        "benchmarks: a study overwrites without --force",
+        STUDY,
+        "options.force or self.renewed",
+        "True",
+        "test_benchmarks.py::test_files_that_are_there_stay",
+    ),
+    Fault(
+        "benchmarks: an interrupted study ends well",
+        STUDY,
+        "return 130",
+        "return 0",
+        "test_benchmarks.py::test_interrupted",
+    ),
+    Fault(
+        "benchmarks: a failed study ends well",
+        STUDY,
+        "return int(self.failed(rows))",
+        "return 0",
+        "test_benchmarks.py::test_the_exit_status_of_a_failure",
+    ),
+    Fault(
+        "benchmarks: a result tells where its files lie",
+        STUDY,
+        'key != "force" and not isinstance(value, Path)',
+        'key != "force"',
+        "test_benchmarks.py::test_what_a_study_saves",
+    ),
+    Fault(
+        "benchmarks: R answers for another number of trials",
+        PEERS,
+        "int(done) == trials and",
+        "",
+        "test_benchmarks.py::test_another_answer_is_none",
+    ),
+    Fault(
+        "benchmarks: R's selections need not sum to one",
+        PEERS,
+        "abs(selected.sum() - 1) < 1e-9",
+        "selected.sum() > 0",
+        "test_benchmarks.py::test_another_answer_is_none",
+    ),
+    Fault(
+        "benchmarks: lines after R's answer are passed over",
+        PEERS,
+        "[one[0] for one in found] != list(KEYS)",
+        "[one[0] for one in found][:5] != list(KEYS)",
+        "test_benchmarks.py::test_another_answer_is_none",
+    ),
+    Fault(
+        "benchmarks: what R lacks is a failure",
+        PEERS,
+        'lines[1].startswith("missing,")',
+        'lines[1].startswith("gone,")',
+        "test_benchmarks.py::test_another_answer_is_none",
+    ),
+    Fault(
+        "benchmarks: R's error in standard errors of a single trial",
+        PEERS,
+        "np.maximum(exact * (1 - exact), 0) / trials",
+        "np.maximum(exact * (1 - exact), 0)",
+        "test_benchmarks.py::test_what_r_is_asked_and_what_is_made_of_its_answer",
     ),
 )
 

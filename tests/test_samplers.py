@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from benchmarks import samplers
 from benchmarks.measure import ChildFailed, in_child
-from benchmarks.samplers import Cell, OneCurve, chance_limit, measure_cell, run_cell
+from benchmarks.samplers import STUDY, Cell, OneCurve, chance_limit, measure_cell, run_cell
 from dosefind.models import Curve, Power
 from dosefind.posterior import mcmc
 from dosefind.posterior.mcmc import NutsPosterior, NutsSettings
@@ -46,7 +46,7 @@ def row(model, sampler, **more):
 
 def content(rows):
     machine = {"cpu": "some", "cores": 2, "load_average_at_start": [0.1], "load_average_at_end": [1.2]}
-    return {"machine": machine, "settings": {"sets": 2}, "rows": rows}
+    return {"question": STUDY.question, "machine": machine, "settings": {"sets": 2}, "rows": rows}
 
 
 @pytest.mark.slow
@@ -62,8 +62,8 @@ def test_a_tiny_run(tmp_path):
     assert found["worst_error"] == max(value for one in found["sets"] for value in one["errors"].values())
     # 100 draws are few, but no figure is far off.
     assert found["worst_error"] < 10
-    samplers.save(tmp_path / "new", content([found, measure_cell(Cell("power", "numpyro", 2, 1), again=False)]))
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(samplers.file_names())
+    STUDY.save(tmp_path / "new", content([found, measure_cell(Cell("power", "numpyro", 2, 1), again=False)]))
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(STUDY.files)
     assert json.loads((tmp_path / "new" / "samplers.json").read_text())["rows"][0]["sets"] == found["sets"]
 
 
@@ -160,7 +160,7 @@ def test_the_plot_is_drawn_of_rows_without_figures(tmp_path):
     bare = {"status": "not installed: pip install 'numpyro'", "seconds": None}
     nothing = {"name": "power/numpyro", "model": "power", "sampler": "numpyro", **bare}
     for rows in ([nothing], [nothing, row("ex", "nutpie", worst_error=float("nan"), rhat=float("nan"))]):
-        samplers.save(tmp_path, content(rows))
+        STUDY.save(tmp_path, content(rows))
         assert (tmp_path / "samplers.svg").read_text().count("<svg") == 1
         saved = json.loads((tmp_path / "samplers.json").read_text())["rows"]
         assert saved[-1].get("rhat") is None
@@ -183,14 +183,14 @@ def test_goals_are_those_of_nutpie():
 )
 def test_bad_questions(given, said, capsys, tmp_path):
     with pytest.raises(SystemExit, match="2"):
-        samplers.arguments([*given, "--out", str(tmp_path)])
+        STUDY.arguments([*given, "--out", str(tmp_path)])
     assert said in capsys.readouterr().err
 
 
 def test_files_that_are_there_stay(tmp_path, capsys):
     (tmp_path / "samplers.json").write_text("mine")
     with pytest.raises(SystemExit, match="2"):
-        samplers.main(["--out", str(tmp_path)])
+        STUDY.main(["--out", str(tmp_path)])
     assert "has samplers.json already; --force overwrites" in capsys.readouterr().err
 
 
@@ -205,8 +205,7 @@ def test_interrupted(monkeypatch, tmp_path, capsys):
         return found
 
     monkeypatch.setattr(samplers, "measure_cell", measured)
-    with pytest.raises(SystemExit, match="130"):
-        samplers.main(["--out", str(tmp_path / "new")])
+    assert STUDY.main(["--out", str(tmp_path / "new")]) == 130
     shown = capsys.readouterr()
     assert "123,457" in shown.out
     assert "interrupted: nothing is saved" in shown.err
