@@ -132,7 +132,7 @@ def _places(each: Sequence[Line]) -> tuple[list[tuple[float, Line]], dict[str, f
 
 def _panel(ax: Axes, panel: Panel, places: Sequence[tuple[float, Line]]) -> None:
     ax.set_title(panel.title, parse_math=False)
-    ax.set_xlabel(textwrap.fill(panel.below, 42), size=7, color=style.FAINT, loc="left")
+    ax.set_xlabel(textwrap.fill(panel.below, 38), size=7, color=style.FAINT, loc="left")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color=style.RULE, linewidth=0.4)
