@@ -24,15 +24,19 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     "patients": (
         "Patients and the next dose",
         "From what a data set says of patients to who counts, and to what comes next.",
-        ["read_patients", "intake.read_counts", "patients.Patients", "patients.Patient", "evaluate", "evaluability.Evaluated"]
-        + ["evaluability.Status", "next_dose", "NextDose", "decisions.record_decision", "synthesize", "Synthetic"],
+        [
+            *("read_patients", "intake.read_counts", "patients.Patients", "patients.Patient", "evaluate", "evaluability.Evaluated"),
+            *("evaluability.Status", "next_dose", "NextDose", "decisions.record_decision", "synthesize", "Synthetic"),
+        ],
     ),
     "designs": (
         "Designs",
         "Settings are given by name. Every design has the shared limits besides its own; `Design` at the end is their base, and "
         "what a design of your own derives from.",
-        ["ThreePlusThree", "CRM", "BOIN", "BLRM", "design_from_rule", "designs.Trial", "designs.Design", "designs.Decision"]
-        + ["designs.Selection", "States"],
+        [
+            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "design_from_rule", "designs.Trial", "designs.Design", "designs.Decision"),
+            *("designs.Selection", "States"),
+        ],
     ),
     "operating": (
         "Operating characteristics",
@@ -43,14 +47,18 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "Curves and priors",
         "Dose-toxicity curves with their priors, and how to come by a skeleton or a prior. `Curve` at the end is what a curve of "
         "your own derives from.",
-        ["Power", "Logistic", "Logistic2", "BivariateNormal", "skeleton", "indifference_intervals", "prior_from_quantiles"]
-        + ["minimally_informative_prior", "models.elicited.ElicitedPrior", "models.base.OneParameterCurve", "models.Curve"],
+        [
+            *("Power", "Logistic", "Logistic2", "BivariateNormal", "skeleton", "indifference_intervals", "prior_from_quantiles"),
+            *("minimally_informative_prior", "models.elicited.ElicitedPrior", "models.base.OneParameterCurve", "models.Curve"),
+        ],
     ),
     "posteriors": (
         "Posteriors",
         "The two engines behind `analyze`, for those who want them directly.",
-        ["posterior.base.Posterior", "posterior.base.Figure", "posterior.exact.ExactFit", "posterior.exact.ExactPosterior"]
-        + ["posterior.mcmc.NutsFit", "posterior.mcmc.NutsPosterior", "posterior.mcmc.NutsSettings"],
+        [
+            *("posterior.base.Posterior", "posterior.base.Figure", "posterior.exact.ExactFit", "posterior.exact.ExactPosterior"),
+            *("posterior.mcmc.NutsFit", "posterior.mcmc.NutsPosterior", "posterior.mcmc.NutsSettings"),
+        ],
     ),
     "hierarchical": (
         "Several trials",

@@ -1,6 +1,6 @@
 """The code blocks of a Markdown page: found, run in order, and shown with what they gave.
 
-A page's Python blocks share one namespace, and all its blocks one folder of their own, in which `configs` and `examples` are copies.
+A page's Python blocks share one namespace, all its blocks one folder of their own, in which `configs` and `examples` are copies.
 A command is run within this process. After a block the page shows what was printed and the value of its last expression; a picture
 is shown as such, with its alternative text. Words after a fence's language change that:
 
@@ -134,7 +134,9 @@ def rendered(text: str, blocks: list[Block], picture: Any) -> str:
     parts, done = [], 0
     for block in blocks:
         start, end = block.span
-        code = "" if "hide" in block.options else f"```{block.language}\n{block.code}```"
+        # Without a lexer of its own, a table of data is shown as text.
+        language = "text" if block.language == "csv" else block.language
+        code = "" if "hide" in block.options else f"```{language}\n{block.code}```"
         parts += [text[done:start], code, *_shown(block, picture)]
         done = end
     return "".join([*parts, text[done:]])
@@ -228,5 +230,7 @@ def _words(value: Any, block: Block) -> str:
 
         block.pictures.append((plots.as_svg(value), plots.alt_text(value)))
         return ""
-    with pd.option_context("display.width", int(WIDTH), "display.max_columns", 30, "display.max_rows", 40):
+    with pd.option_context(
+        "display.width", int(WIDTH), "display.max_columns", 30, "display.max_rows", 40, "display.max_colwidth", 70
+    ):
         return repr(value)

@@ -46,4 +46,3 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 copybutton_exclude = ".linenos, .gp, .go"
 copybutton_selector = "div:not(.output) > div.highlight > pre"
-suppress_warnings = ["config.cache"]

@@ -13,8 +13,8 @@ __all__ = ["write"]
 _LEAD = """# Every key of a config
 
 A config is a TOML file. These are all its tables and keys, as the reader of configs knows them; a key that is not here is
-an error, named with what is allowed. Keys in **bold** have to be given. A key that is left out takes the default shown and counts as
-an assumption, which every result lists. `dosefind schema --out DIR` writes the same as JSON Schema, with which an editor
+an error, named with what is allowed. Keys in **bold** have to be given. A key that is left out takes the default shown and counts
+as an assumption, which every result lists. `dosefind schema --out DIR` writes the same as JSON Schema, with which an editor
 completes and checks a config while you type. How to write one is told in {doc}`/how-to/write-a-config`.
 """
 
@@ -36,7 +36,7 @@ def _section(schema: dict[str, Any], name: str, table: dict[str, Any]) -> Iterat
     if patterns and "oneOf" in next(iter(patterns.values())):
         for one in next(iter(patterns.values()))["oneOf"]:
             kind = one["properties"]["kind"]["const"]
-            yield f"\n### `[{name}.NAME]` with `kind = \"{kind}\"`\n\n{_sentence(one.get('description', '').partition(chr(10))[0])}\n"
+            yield f'\n### `[{name}.NAME]` with `kind = "{kind}"`\n\n{_sentence(one.get("description", "").partition(chr(10))[0])}\n'
             yield from _rows(schema, one)
         return
     found = _object(schema, table)
@@ -121,7 +121,12 @@ def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
 
 def _bounds(value: dict[str, Any]) -> str:
     words = []
-    for key, word in (("exclusiveMinimum", "above"), ("minimum", "at least"), ("exclusiveMaximum", "below"), ("maximum", "at most")):
+    for key, word in (
+        ("exclusiveMinimum", "above"),
+        ("minimum", "at least"),
+        ("exclusiveMaximum", "below"),
+        ("maximum", "at most"),
+    ):
         if key in value:
             words.append(f"{word} {value[key]:g}")
     return f" {' and '.join(words)}" if words else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging as plain_logging
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,14 @@ from .blocks import rendered, run_page
 __all__ = ["setup"]
 
 _log = logging.getLogger(__name__)
+# Sizes of brackets, which MathML finds by itself.
+_SIZES = re.compile(r"\\[bB]igg?[lr]?(?![A-Za-z])")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of both."""
+    for name in ("arviz", "pytensor"):
+        plain_logging.getLogger(name).setLevel(plain_logging.WARNING)
     app.connect("source-read", _run_blocks)
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     return {"parallel_read_safe": False}
@@ -54,7 +60,7 @@ def _block(writer: Any, node: nodes.math_block) -> None:
 
 def _mathml(node: nodes.Element, *, as_block: bool) -> str:
     """The equation in MathML, which browsers set without a script or a font from elsewhere."""
-    tex = node.astext().strip()
+    tex = _SIZES.sub("", node.astext().strip()).replace(r"\dots", r"\ldots")
     try:
         return tex2mathml(rf"\begin{{aligned}}{tex}\end{{aligned}}" if as_block and r"\\" in tex else tex, as_block=as_block)
     except Exception as error:

@@ -51,7 +51,7 @@ TITLES = {
     "test_crm.test_published_small_cases": "CRM: two small published fits",
     "test_crm.test_peer_skeletons": "Skeletons from indifference intervals",
     "test_crm.test_peer_indifference_intervals": "Indifference intervals of a skeleton",
-    "test_posterior.test_peer_two_parameter_posteriors": "Two-parameter logistic curve: posterior, interval probabilities, evidence",
+    "test_posterior.test_peer_two_parameter_posteriors": "Two-parameter logistic curve: posterior and evidence",
     "test_posterior.test_published_two_parameter_trial": "Two-parameter logistic curve: a published trial",
     "test_posterior.test_published_uniform_prior": "One-parameter logistic curve with a uniform prior: a published posterior",
     "test_analyze.test_the_published_sepsis_trial": "Upper limits without a curve: a published trial without DLTs",
@@ -78,11 +78,11 @@ _LEAD = """# How each result was validated
 
 This page was measured when the site was built: the functions of the test suite that compare a result with a reference were run,
 and each comparison was noted. *Worst difference* is the largest absolute difference that was seen between a number of
-dosefind and the reference's; *allowed* is the tolerance of the test. Sources and reasons stand below, under the number of the result.
-Everything here is also run, and has to pass, whenever the test suite runs.
+dosefind and the reference's; *allowed* is the tolerance of the test. Sources and reasons stand below, under the number of the
+result. Everything here is also run, and has to pass, whenever the test suite runs.
 
-A tolerance comes from how the reference was rounded, from the error that its authors state, or from the error of the computation that
-it is compared with. None was widened until a test passed.
+A tolerance comes from how the reference was rounded, from the error that its authors state, or from the error of the computation
+that it is compared with. None was widened until a test passed.
 """
 
 
@@ -286,9 +286,9 @@ def _calibration() -> Iterator[str]:
     """What simulation-based calibration found, from its stored results."""
     yield (
         "## Simulation-based calibration\n\n"
-        "Parameters drawn from the prior, data drawn from them, and where the parameters then lie in the posterior: uniform, if the "
-        "posterior is right ({doc}`/explanation/calibration`). A case passes if the distribution function of every quantity stays in "
-        "its band under the first seed or, failing that, under the next; both are stored. *Nearest to the band* is the largest "
+        "Parameters drawn from the prior, data drawn from them, and where the parameters then lie in the posterior: uniform, if "
+        "the posterior is right ({doc}`/explanation/calibration`). A case passes if the distribution function of every "
+        "quantity stays in its band under the first seed or, failing that, under the next; both are stored. *Nearest to the band* is the largest "
         "excess over it: below 0 nothing left it. These runs take hours and were not repeated for this page; the command "
         "makes each again, and a run is refused a cache that was made from other sources.\n"
     )
