@@ -108,11 +108,11 @@ def _documented(kind: type[Any]) -> list[str]:
     return [
         name
         for name, value in vars(kind).items()
-        if not name.startswith(("_", "model_")) and callable_or_property(value) and inspect.getdoc(_function(value))
+        if not name.startswith(("_", "model_")) and _is_function(value) and _function(value).__doc__
     ]
 
 
-def callable_or_property(value: Any) -> bool:
+def _is_function(value: Any) -> bool:
     """Whether a member is a method or is worked out when it is asked for."""
     return inspect.isfunction(_function(value))
 

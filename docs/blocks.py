@@ -24,6 +24,7 @@ import os
 import re
 import shlex
 import shutil
+import textwrap
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ def rendered(text: str, blocks: list[Block], picture: Any) -> str:
 def _shown(block: Block, picture: Any) -> Iterator[str]:
     if "quiet" in block.options:
         return
-    lines = block.output.rstrip().splitlines()
+    lines = [part for line in block.output.rstrip().splitlines() for part in _wrapped(line)]
     most = block.option("lines")
     if most and len(lines) > int(most):
         lines = [*lines[: int(most)], "..."]
@@ -154,6 +155,14 @@ def _shown(block: Block, picture: Any) -> Iterator[str]:
         yield f"\n\n```{{code-block}} text\n:class: output\n\n{fence}\n```\n"
     for svg, words in block.pictures:
         yield f"\n\n```{{figure}} {picture(svg)}\n:alt: {json.dumps(words, ensure_ascii=False)}\n:figclass: plot\n```\n"
+
+
+def _wrapped(line: str) -> list[str]:
+    """A sentence over so many lines as it needs; a row of a table stays as it is."""
+    indent = len(line) - len(line.lstrip())
+    if len(line) <= int(WIDTH) or "   " in line.strip():
+        return [line]
+    return textwrap.wrap(line, int(WIDTH), subsequent_indent=" " * (indent + 4), break_long_words=False)
 
 
 @contextlib.contextmanager
@@ -222,10 +231,11 @@ def _words(value: Any, block: Block) -> str:
     """A value as text; a picture goes to the block's pictures instead."""
     import pandas as pd
 
-    module = type(value).__module__.split(".")[0]
     if value is None:
         return ""
-    if module == "matplotlib":
+    from matplotlib.artist import Artist
+
+    if isinstance(value, Artist):
         from dosefind import plots
 
         block.pictures.append((plots.as_svg(value), plots.alt_text(value)))

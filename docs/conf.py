@@ -36,6 +36,8 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"footer_icons": []}
 
+# Options begin with two hyphens, which are no dash.
+smartquotes = False
 default_role = "py:obj"
 add_module_names = False
 autodoc_member_order = "bysource"

@@ -13,9 +13,10 @@ __all__ = ["write"]
 _LEAD = """# Every key of a config
 
 A config is a TOML file. These are all its tables and keys, as the reader of configs knows them; a key that is not here is
-an error, named with what is allowed. Keys in **bold** have to be given. A key that is left out takes the default shown and counts
-as an assumption, which every result lists. `dosefind schema --out DIR` writes the same as JSON Schema, with which an editor
-completes and checks a config while you type. How to write one is told in {doc}`/how-to/write-a-config`.
+an error, named with what is allowed. Keys in **bold** have to be given, those of a table within a table where that table
+is. A key that is left out takes the default shown and counts as an assumption, which every result lists.
+`dosefind schema --out DIR` writes the same as JSON Schema, with which an editor completes and checks a config while you type.
+How to write one is told in {doc}`/how-to/write-a-config`.
 """
 
 
@@ -109,7 +110,7 @@ def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
         parts = value.get("prefixItems")
         if parts:
             return f"list of {len(parts)}: {', '.join(dict.fromkeys(_kind(schema, one) for one in parts))}"
-        return f"list of {_kind(schema, value.get('items', {})) or 'values'}"
+        return f"list of {_plural(_kind(schema, value.get('items', {})))}"
     if kind == "object":
         more = None if "properties" in value else _entries(value)
         return "table" if more is None else f"table, under each name a {_kind(schema, more)}"
@@ -117,6 +118,10 @@ def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
         return "date"
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
     return names.get(kind, kind) + _bounds(value)
+
+
+def _plural(kind: str) -> str:
+    return kind.replace("number", "numbers", 1).replace("table", "tables", 1)
 
 
 def _bounds(value: dict[str, Any]) -> str:

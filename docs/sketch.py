@@ -35,7 +35,7 @@ def lattice_sketch(design: Design, n_doses: int) -> Any:
     with drawing(None, height=14.0 * max(map(len, columns))) as ax:
         for (at, parent), child in edges:
             (x, y), (x2, y2) = places[at, parent], places[at + 1, child]
-            ax.plot([x + 0.2, x2 - 0.2], [y, y2], color=FAINT, linewidth=0.7, zorder=1)
+            ax.plot([x, x2], [y, y2], color=FAINT, linewidth=0.7, zorder=1)
         for (at, key), (x, y) in places.items():
             node = columns[at][key]
             says = "stop" if node.level is None else f"next: level {node.level}"
