@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 __all__ = ["write"]
@@ -15,18 +17,18 @@ LONGEST = 300
 
 def write(source: Path) -> None:
     """Write a page a notebook, and their list, into ``tutorials``."""
-    folder, names = source / "tutorials", []
+    folder = source / "tutorials"
+    pages = [page for page in sorted((ROOT / "notebooks").glob("*.py")) if "# %%" in page.read_text(encoding="utf-8")]
     given = os.environ.get("DOSEFIND_NOTEBOOKS")
-    for page in sorted((ROOT / "notebooks").glob("*.py")):
-        if page.name.startswith("_") or "# %%" not in page.read_text(encoding="utf-8"):
-            continue
-        target = folder / f"{page.stem}.ipynb"
-        if given:
-            shutil.copy(Path(given) / target.name, target)
-        else:
-            _run(page, target)
-        names.append(page.stem)
-    listing = "\n".join(names)
+    if given:
+        for page in pages:
+            shutil.copy(Path(given) / f"{page.stem}.ipynb", folder)
+    elif (ROOT / "notebooks" / "run.py").exists():
+        subprocess.run([sys.executable, "-m", "notebooks.run", str(folder)], cwd=ROOT, check=True)
+    else:
+        for page in pages:
+            _run(page, folder / f"{page.stem}.ipynb")
+    listing = "\n".join(page.stem for page in pages)
     with (folder / "index.md").open("a", encoding="utf-8") as index:
         index.write(f"\n```{{toctree}}\n:maxdepth: 1\n\n{listing}\n```\n")
 
