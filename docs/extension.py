@@ -28,7 +28,7 @@ _REWRITTEN = [
         (r"\\[bB]igg?[lr]?(?=[)\]])", r"\\right"),
         (r"\\[bB]igg?[lr]?(?![A-Za-z])", ""),
         (r"\\dots(?![A-Za-z])", r"\\ldots"),
-        (r"\\(hat|tilde|bar)\s*([A-Za-z])", r"\\\1{\2}{}"),
+        (r"\\(hat|tilde|bar)\s*\{?([A-Za-z])\}?", r"\\\1{\2}{}"),
         (r"(\\log|\\operatorname\{\w+\})(?=\s*\\?[A-Za-z])(?!\s*\\(?:big|left|Big))", r"\1\\,"),
     )
 ]

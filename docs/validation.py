@@ -286,11 +286,11 @@ def _calibration() -> Iterator[str]:
     """What simulation-based calibration found, from its stored results."""
     yield (
         "## Simulation-based calibration\n\n"
-        "Parameters are drawn from the prior, data from them, and it is noted where the parameters then lie in the posterior: "
-        "uniformly, if the posterior is right ({doc}`/explanation/calibration`). A case passes if the distribution function "
-        "of every quantity stays in its band under the first seed or, failing that, under the next; both are stored. "
-        "*Nearest to the band* is the largest excess over it under either seed: at 0 or below nothing left it. These runs take hours and were not "
-        "repeated for this page; the command makes each again.\n"
+        "Parameters are drawn from the prior, data from them, and it is noted where the parameters then lie in the "
+        "posterior: uniformly, if the posterior is right ({doc}`/explanation/calibration`). A case passes if the "
+        "distribution function of every quantity stays in its band under the first seed or, failing that, under the next; "
+        "both are stored. *Nearest to the band* is the largest excess over it under either seed: at 0 or below nothing "
+        "left it. These runs take hours and were not repeated for this page; the command makes each again.\n"
     )
     yield "| model and engine | data sets | quantities | seeds passed | nearest to the band | passed | command |"
     yield "|---|---:|---:|---:|---:|---|---|"
