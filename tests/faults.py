@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # What the named tests read, besides the package itself.
-COPIED = ("dosefind", "tests", "benchmarks", "configs", "examples", "pyproject.toml", "README.md", "ARCHITECTURE.md")
+COPIED = ("dosefind", "docs", "tests", "benchmarks", "configs", "examples", "pyproject.toml", "README.md", "ARCHITECTURE.md")
 WORKERS = 2
 # A test takes seconds; a fault that makes it run on counts as not caught.
 SECONDS = 120
@@ -2621,6 +2621,41 @@ FAULTS = (
         "np.maximum(exact * (1 - exact), 0)",
         "test_benchmarks.py::test_what_r_is_asked_and_what_is_made_of_its_answer",
     ),
+    Fault(
+        "docs: a page whose code warns is built",
+        "../docs/blocks.py",
+        'warnings.simplefilter("error")',
+        'warnings.simplefilter("ignore")',
+        "test_docs.py::test_a_block_that_does_not_run_is_named",
+    ),
+    Fault(
+        "docs: a command that fails is shown as one that does not",
+        "../docs/blocks.py",
+        "if result.exit_code != (2 if fails else 0):",
+        "if result.exit_code not in (0, 2):",
+        "test_docs.py::test_a_block_that_does_not_run_is_named",
+    ),
+    Fault(
+        "docs: the value of a hidden block is hidden too",
+        "../docs/blocks.py",
+        'if "quiet" in block.options:',
+        'if {"quiet", "hide"} & set(block.options):',
+        "test_docs.py::test_a_page_shows_what_its_blocks_gave",
+    ),
+    Fault(
+        "docs: the page of validation keeps the smallest difference",
+        "../docs/validation.py",
+        "max(self.largest.get(allowed, 0.0), difference)",
+        "min(self.largest.get(allowed, 0.0), difference)",
+        "test_docs.py::test_what_the_validation_page_notes",
+    ),
+    Fault(
+        "docs: the page of a config leaves out the tables within a table",
+        "../docs/config_keys.py",
+        "if inner is not None:",
+        "if inner is None and value:",
+        "test_docs.py::test_every_public_name_and_setting_has_its_place",
+    ),
 )
 
 
@@ -2629,7 +2664,7 @@ def copy_of_the_repository(folder: Path) -> Path:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "_build", ".*"))
         elif source.exists():
             shutil.copy2(source, folder / name)
     (folder / PROBE).write_text(PROBE_TEXT)

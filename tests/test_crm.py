@@ -109,7 +109,7 @@ def test_published_fits_of_cheung():
     design = partial(dsf.CRM, skeleton=tuple(given["skeleton"]), target=given["target"])
     tolerance, check = item["tolerance"], item["independent_check"]
     logistic, power = design(model="logistic").fit(path), design().fit(path)
-    assert abs(logistic.estimate - item["logistic_intercept3"]["beta_hat"]) < tolerance["beta_hat"]
+    np.testing.assert_allclose(logistic.estimate, item["logistic_intercept3"]["beta_hat"], rtol=0, atol=tolerance["beta_hat"])
     np.testing.assert_allclose(logistic.plug_in, item["logistic_intercept3"]["dfcrm_plugin_ptox"], rtol=0, atol=tolerance["plugin"])
     np.testing.assert_allclose(power.plug_in, item["empiric"]["dfcrm_plugin_ptox"], rtol=0, atol=tolerance["plugin"])
     # Five printed digits.
@@ -132,7 +132,7 @@ def test_published_trial_replay():
     )
     for i, estimate in enumerate(item["beta_hat_after_each"], start=1):
         path = " ".join(f"{d}{'T' if t else 'N'}" for d, t in zip(item["doses"][:i], item["dlt"][:i], strict=True))
-        assert abs(design.fit(path).estimate - estimate) <= item["tolerance"] + 1e-9
+        np.testing.assert_allclose(design.fit(path).estimate, estimate, rtol=0, atol=item["tolerance"] + 1e-9)
         if i < len(item["doses"]):
             assert dsf.decide(design, path).level == item["doses"][i]
 
@@ -142,7 +142,7 @@ def test_published_maximum_likelihood_path():
     design = dsf.CRM(skeleton=tuple(item["inputs"]["skeleton"]), target=item["inputs"]["target"], model="logistic")
     for i, estimate in enumerate(item["beta_hat_before_patient_3_on"], start=2):
         path = " ".join(f"{d}{'T' if t else 'N'}" for d, t in zip(item["doses"][:i], item["dlt"][:i], strict=True))
-        assert abs(design.fit_mle(path).estimate - estimate) < item["tolerance"]
+        np.testing.assert_allclose(design.fit_mle(path).estimate, estimate, rtol=0, atol=item["tolerance"])
 
 
 def test_published_small_cases():

@@ -1,0 +1,1 @@
+"""The documentation site and what builds it: `python -m docs.build`."""

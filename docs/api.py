@@ -1,0 +1,124 @@
+"""Pages of the reference: every public name, from its docstring. A name that stands in no group stops the build."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import dosefind
+
+__all__ = ["GROUPS", "write"]
+
+# Page: title, what stands there in a sentence, names. A name of the package stands alone, others with their module.
+GROUPS: dict[str, tuple[str, str, list[str]]] = {
+    "tasks": (
+        "From a protocol to an answer",
+        "One function a question: protocol and data in, a labelled result out. The command line calls the same functions.",
+        [
+            *("load_protocol", "Protocol", "compare", "decision_table", "paths", "decide", "NextStep"),
+            *("analyze", "Analysis", "sensitivity", "report", "reports.Document", "InputError"),
+        ],
+    ),
+    "patients": (
+        "Patients and the next dose",
+        "From what a data set says of patients to who counts, and to what comes next.",
+        [
+            *("read_patients", "intake.read_counts", "patients.Patients", "patients.Patient", "evaluate", "evaluability.Evaluated"),
+            *("evaluability.Status", "next_dose", "NextDose", "decisions.record_decision", "synthesize", "Synthetic"),
+        ],
+    ),
+    "designs": (
+        "Designs",
+        "Settings are given by name. Every design has the shared limits besides its own; `Design` at the end is their base, and "
+        "what a design of your own derives from.",
+        [
+            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "design_from_rule", "designs.Trial", "designs.Design", "designs.Decision"),
+            *("designs.Selection", "States"),
+        ],
+    ),
+    "operating": (
+        "Operating characteristics",
+        "The exact walk, and Monte Carlo beside it.",
+        ["lattice", "Lattice", "simulate"],
+    ),
+    "curves": (
+        "Curves and priors",
+        "Dose-toxicity curves with their priors, and how to come by a skeleton or a prior. `Curve` at the end is what a curve of "
+        "your own derives from.",
+        [
+            *("Power", "Logistic", "Logistic2", "BivariateNormal", "skeleton", "indifference_intervals", "prior_from_quantiles"),
+            *("minimally_informative_prior", "models.elicited.ElicitedPrior", "models.base.OneParameterCurve", "models.Curve"),
+        ],
+    ),
+    "posteriors": (
+        "Posteriors",
+        "The two engines behind `analyze`, for those who want them directly.",
+        [
+            *("posterior.base.Posterior", "posterior.base.Figure", "posterior.exact.ExactFit", "posterior.exact.ExactPosterior"),
+            *("posterior.mcmc.NutsFit", "posterior.mcmc.NutsPosterior", "posterior.mcmc.NutsSettings"),
+        ],
+    ),
+    "hierarchical": (
+        "Several trials",
+        "Trials that borrow from one another.",
+        ["HierarchicalLogistic", "TrialDoses", "Exchangeable", "Exnex", "HierarchicalFit", "HierarchicalPosterior"],
+    ),
+    "calibration": (
+        "Calibration",
+        "Is each posterior that of its model?",
+        ["calibrate", "calibration.engines.Engine", "calibration.bands.bands"],
+    ),
+}
+
+
+def write(source: Path) -> None:
+    """Write the pages into ``reference/api``."""
+    folder = source / "reference" / "api"
+    folder.mkdir(parents=True)
+    plots = import_module("dosefind.plots")
+    pictures = [f"plots.{name}" for name in plots.__all__]
+    groups = GROUPS | {"plots": ("Pictures", "Each takes a result and returns matplotlib axes.", pictures)}
+    rest = {"progress": ("Jupyter", "What notebooks add.", ["progress"])} if "progress" in dosefind.__all__ else {}
+    groups |= rest
+    missing = set(dosefind.__all__) - {"__version__", "plots"} - {name for _, _, names in groups.values() for name in names}
+    if missing:
+        raise LookupError(f"docs/api.py puts no public name of dosefind in a group: {', '.join(sorted(missing))}")
+    for page, (title, says, names) in groups.items():
+        parts = [title, "=" * len(title), "", says, "", *(line for name in names for line in _entry(name))]
+        (folder / f"{page}.rst").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    listing = "\n   ".join(groups)
+    head = "Python\n======\n\n``import dosefind as dsf`` is light: a name is loaded when it is first used.\n\n"
+    (folder / "index.rst").write_text(f"{head}.. toctree::\n   :maxdepth: 2\n\n   {listing}\n", encoding="utf-8")
+
+
+def _entry(name: str) -> list[str]:
+    module, _, last = name.rpartition(".")
+    home = f"dosefind.{module}" if module else "dosefind"
+    value = getattr(import_module(home), last)
+    if not inspect.isclass(value):
+        return [f".. autofunction:: {home}.{last}", ""]
+    own = ", ".join(_documented(value))
+    return [f".. autoclass:: {home}.{last}", *([f"   :members: {own}"] if own else []), ""]
+
+
+def _documented(kind: type[Any]) -> list[str]:
+    """What a class itself defines and documents."""
+    return [
+        name
+        for name, value in vars(kind).items()
+        if not name.startswith(("_", "model_")) and _is_function(value) and _function(value).__doc__
+    ]
+
+
+def _is_function(value: Any) -> bool:
+    """Whether a member is a method or is worked out when it is asked for."""
+    return inspect.isfunction(_function(value))
+
+
+def _function(value: Any) -> Any:
+    """The function behind a method or a property."""
+    for name in ("fget", "func", "__func__"):
+        value = getattr(value, name, None) or value
+    return value

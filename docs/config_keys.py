@@ -1,0 +1,159 @@
+"""The page of a config's keys, from its JSON Schema, so that it says what the reader of configs accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dosefind.config import protocol_schema
+
+__all__ = ["write"]
+
+_LEAD = """# Every key of a config
+
+A config is a TOML file. These are all its tables and keys, as the reader of configs knows them; a key that is not here is
+an error, named with what is allowed. Keys in **bold** have to be given, those of a table within a table where that table
+is. A key that is left out takes the default shown and counts as an assumption, which every result lists.
+`dosefind schema --out DIR` writes the same as JSON Schema, with which an editor completes and checks a config while you type.
+How to write one is told in {doc}`/how-to/write-a-config`.
+"""
+
+
+def write(source: Path) -> None:
+    """Write ``reference/config.md``."""
+    schema = protocol_schema()
+    tables = dict(schema["properties"])
+    lines = [_LEAD]
+    for name, table in tables.items():
+        lines += _section(schema, name, table)
+    (source / "reference" / "config.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _section(schema: dict[str, Any], name: str, table: dict[str, Any]) -> Iterator[str]:
+    required = " Required." if name in schema.get("required", []) else ""
+    yield f"\n## `{name}`\n\n{_sentence(table.get('description', ''))}{required}\n"
+    patterns = table.get("patternProperties")
+    if patterns and "oneOf" in next(iter(patterns.values())):
+        for one in next(iter(patterns.values()))["oneOf"]:
+            kind = one["properties"]["kind"]["const"]
+            yield f'\n### `[{name}.NAME]` with `kind = "{kind}"`\n\n{_sentence(one.get("description", "").partition(chr(10))[0])}\n'
+            yield from _rows(schema, one)
+        return
+    found = _object(schema, table)
+    if found is None:
+        yield f"A {_kind(schema, table)}.\n"
+        return
+    yield from _rows(schema, found)
+
+
+def _rows(schema: dict[str, Any], table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    if not prefix:
+        yield "| key | type | default | what it is |\n|---|---|---|---|"
+    for key, value in table.get("properties", {}).items():
+        bold = key in table.get("required", [])
+        name = f"`{prefix}{key}`"
+        default = "" if "default" not in value or value["default"] is None else f"`{_toml(value['default'])}`"
+        says = _sentence(value.get("description") or _resolved(schema, value).get("description", ""))
+        yield f"| {f'**{name}**' if bold else name} | {_cell(_kind(schema, value))} | {_cell(default)} | {_cell(says)} |"
+        inner = _object(schema, value)
+        if inner is not None:
+            # The entries of such a table have names of the user's own.
+            own = "NAME." if "patternProperties" in _resolved(schema, value) else ""
+            yield from _rows(schema, inner, f"{prefix}{key}.{own}")
+    if not prefix:
+        yield ""
+
+
+def _resolved(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """The schema that a reference names, an alternative to null being that alternative."""
+    if "anyOf" in value:
+        options = [one for one in value["anyOf"] if one.get("type") != "null"]
+        if len(options) == 1:
+            return _resolved(schema, options[0])
+    name = value.get("$ref", "").rpartition("/")[2]
+    return schema["$defs"][name] if name else value
+
+
+def _object(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any] | None:
+    """The table that a value is, or that each entry of it is, if its keys are known."""
+    found = _resolved(schema, value)
+    options = [_resolved(schema, one) for one in found.get("anyOf", found.get("oneOf", []))]
+    for one in [found, *options]:
+        if "properties" in one:
+            return one
+    more = _entries(found)
+    return None if more is None else _object(schema, more)
+
+
+def _entries(value: dict[str, Any]) -> dict[str, Any] | None:
+    """What each entry of a table is whose names are the user's own."""
+    patterns = value.get("patternProperties")
+    more = next(iter(patterns.values())) if patterns else value.get("additionalProperties")
+    return more if isinstance(more, dict) else None
+
+
+def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
+    """The type of a value with its bounds, in words."""
+    if "anyOf" in value or "oneOf" in value:
+        options = [_kind(schema, one) for one in value.get("anyOf", value.get("oneOf", [])) if one.get("type") != "null"]
+        return " or ".join(dict.fromkeys(options))
+    value = _resolved(schema, value)
+    if "anyOf" in value or "oneOf" in value:
+        return _kind(schema, value)
+    if "enum" in value:
+        return " or ".join(f"`{_toml(one)}`" for one in value["enum"])
+    if "const" in value:
+        return f"`{_toml(value['const'])}`"
+    kind = value.get("type", "")
+    if kind == "array":
+        parts = value.get("prefixItems")
+        if parts:
+            return f"list of {len(parts)}: {', '.join(dict.fromkeys(_kind(schema, one) for one in parts))}"
+        return f"list of {_plural(_kind(schema, value.get('items', {})))}"
+    if kind == "object":
+        more = None if "properties" in value else _entries(value)
+        return "table" if more is None else f"table, under each name a {_kind(schema, more)}"
+    if value.get("format") == "date":
+        return "date"
+    names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
+    return names.get(kind, kind) + _bounds(value)
+
+
+def _plural(kind: str) -> str:
+    return kind.replace("number", "numbers", 1).replace("table", "tables", 1)
+
+
+def _bounds(value: dict[str, Any]) -> str:
+    words = []
+    for key, word in (
+        ("exclusiveMinimum", "above"),
+        ("minimum", "at least"),
+        ("exclusiveMaximum", "below"),
+        ("maximum", "at most"),
+    ):
+        if key in value:
+            words.append(f"{word} {value[key]:g}")
+    return f" {' and '.join(words)}" if words else ""
+
+
+def _toml(value: Any) -> str:
+    """A value as a config writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }" if value else "{ }"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text[:1].upper() + text[1:] + ("." if text and not text.endswith(".") else "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,304 @@
+"""The page on how each result was validated, measured while it is made.
+
+It calls the tests' own functions, those that read a file under ``tests/reference``, and notes every comparison that they make: how
+far apart the numbers were, and what the test allows. The reasons for the tolerances are the comments beside them, the sources are
+those that the reference files state. A test that fails stops the build, and so does one that has no title here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import json
+import re
+import sys
+import tokenize
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["write"]
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "tests" / "reference"
+
+# Test with a reference file -> what it shows.
+TITLES = {
+    "test_three_plus_three.test_peer_exact_values": "3+3: selection, patients and DLTs, with and without de-escalation",
+    "test_three_plus_three.test_published_wheeler": "3+3: published selection probabilities",
+    "test_three_plus_three.test_published_path_counts": "3+3: number of paths by number of doses",
+    "test_boin.test_peer_exact_values": "BOIN: selection, patients and DLTs",
+    "test_boin.test_peer_boundaries": "BOIN: boundaries and decision tables",
+    "test_boin.test_peer_selections": "BOIN: the dose selected",
+    "test_boin.test_peer_estimates": "BOIN: isotonic estimates, intervals, P(overdose)",
+    "test_boin.test_published_boundaries_and_tables": "BOIN: published boundaries and decision table",
+    "test_boin.test_published_selections": "BOIN: published selections and estimates",
+    "test_boin.test_published_trial_replay": "BOIN: a published trial, cohort by cohort",
+    "test_crm.test_peer_exact_values": "CRM: selection, patients and DLTs",
+    "test_crm.test_peer_fits": "CRM: posterior of the parameter, curve with its interval, evidence, dose",
+    "test_crm.test_peer_maximum_likelihood": "CRM: maximum likelihood",
+    "test_crm.test_published_fits_of_cheung": "CRM: a published fit under both curves",
+    "test_crm.test_published_trial_replay": "CRM: a published trial, patient by patient",
+    "test_crm.test_published_maximum_likelihood_path": "CRM: a published path of maximum likelihood estimates",
+    "test_crm.test_published_small_cases": "CRM: two small published fits",
+    "test_crm.test_peer_skeletons": "Skeletons from indifference intervals",
+    "test_crm.test_peer_indifference_intervals": "Indifference intervals of a skeleton",
+    "test_posterior.test_peer_two_parameter_posteriors": "Two-parameter logistic curve: posterior and evidence",
+    "test_posterior.test_published_two_parameter_trial": "Two-parameter logistic curve: a published trial",
+    "test_posterior.test_published_uniform_prior": "One-parameter logistic curve with a uniform prior: a published posterior",
+    "test_analyze.test_the_published_sepsis_trial": "Upper limits without a curve: a published trial without DLTs",
+}
+# Tests without a reference file that compute a thing a second way.
+SECOND_WAYS = {
+    "test_crm.test_quadrature_against_adaptive_integration": "Quadrature of one-parameter curves against adaptive integration",
+    "test_crm.test_quadrature_of_a_posterior_far_from_its_prior": "The same where the posterior lies far from a narrow prior",
+    "test_posterior.test_windows_by_hand": "DLT rates over several windows of one hazard, by hand",
+    "test_operating.test_certain_truths_are_exact": "Operating characteristics where every outcome is certain",
+    "test_operating.test_probabilities_sum_to_one": "Probabilities of all ended trials sum to one",
+    "test_operating.test_paths_are_the_unmerged_walk": "The merged walk against every path written out",
+    "test_operating.test_walk_from_the_middle_of_a_trial": "The walk from the middle of a trial against paths written out",
+    "test_operating.test_reference_against_every_multinomial_outcome": "The non-parametric reference against every outcome",
+    "test_three_plus_three.test_plain_rule_of_the_protocol_agrees": "3+3 against a plain rule of ten lines",
+    "test_boin.test_plain_rule_agrees": "BOIN against a plain rule of ten lines",
+}
+
+_TWO_WAYS = """## The same thing computed two ways
+
+No file stands behind these: the second computation is part of the test."""
+
+_LEAD = """# How each result was validated
+
+This page was measured when the site was built: the functions of the test suite that compare a result with a reference were run,
+and each comparison was noted. *Worst difference* is the largest absolute difference that was seen between a number of
+dosefind and the reference's; *allowed* is the tolerance of the test. Sources and reasons stand below, under the number of the
+result. Everything here is also run, and has to pass, whenever the test suite runs.
+
+A tolerance comes from how the reference was rounded, from the error that its authors state, or from the error of the computation
+that it is compared with.
+"""
+
+
+@dataclass
+class Seen:
+    """What a test compared.
+
+    Attributes
+    ----------
+    largest
+        Largest difference seen, by what was allowed, in words.
+    count
+        How many numbers were compared.
+    """
+
+    largest: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+
+    def note(self, ours: Any, theirs: Any, rtol: float, atol: float) -> None:
+        """Note a comparison; where only a share of the value is allowed, the difference is one too."""
+        ours, theirs = np.broadcast_arrays(np.asarray(ours, float), np.asarray(theirs, float))
+        both = np.isfinite(ours) & np.isfinite(theirs)
+        ours, theirs = ours[both], theirs[both]
+        relative = rtol > 0 and atol == 0
+        scale = np.where(theirs != 0, np.abs(theirs), 1.0) if relative else 1.0
+        allowed = f"{rtol:.2g} of the value" if relative else f"{atol:.2g}" if atol else "none"
+        self.keep(allowed, float((np.abs(ours - theirs) / scale).max(initial=0.0)), int(both.sum()))
+
+    def keep(self, allowed: str, difference: float, count: int) -> None:
+        """Keep the largest difference of each allowance."""
+        self.largest[allowed] = max(self.largest.get(allowed, 0.0), difference)
+        self.count += count
+
+
+def write(source: Path) -> None:
+    """Write ``validation.md``."""
+    found = dict(_with_references())
+    untitled, gone = found.keys() - TITLES.keys(), TITLES.keys() - found.keys()
+    if untitled or gone:
+        raise LookupError(f"docs/validation.py: tests without a title {sorted(untitled)}, titles without a test {sorted(gone)}")
+    peers, lines = _module("peers"), [_LEAD]
+    for heading, titles in (("## Against other software and published results", TITLES), (_TWO_WAYS, SECOND_WAYS)):
+        lines.append(f"{heading}\n\n| no. | result | numbers compared | allowed | worst difference |\n|---:|---|---:|---:|---:|")
+        for name, title in titles.items():
+            stem, _, function = name.partition(".")
+            lines.append(_row(name, title, found.get(name, []), _measured(getattr(_module(stem), function), peers)))
+        lines.append("")
+    lines += [*_calibration(), "\n## Sources, tests and reasons\n"]
+    for name, title in (TITLES | SECOND_WAYS).items():
+        lines += _details(name, title, found.get(name, []))
+    (source / "validation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _with_references() -> Iterator[tuple[str, list[str]]]:
+    """Tests that read reference files, and the files."""
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        if "peers" not in path.read_text(encoding="utf-8"):
+            continue
+        module = _module(path.stem)
+        for name, value in vars(module).items():
+            if name.startswith("test_") and inspect.isfunction(value):
+                files = re.findall(r'peers\.(?:table|published)\("(\w+)"\)', inspect.getsource(value))
+                if files:
+                    yield f"{path.stem}.{name}", list(dict.fromkeys(files))
+
+
+def _module(name: str) -> Any:
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return importlib.import_module(f"tests.{name}")
+
+
+def _row(name: str, title: str, files: list[str], seen: Seen) -> str:
+    """A result's line in the table."""
+    number, worst = _number(name), "<br>".join(f"{one:.1e}" if one else "0" for one in seen.largest.values())
+    allowed = "<br>".join(seen.largest)
+    if not seen.count:
+        cases = sum(_rows(_file(file)) for file in files)
+        return f"| [{number}](#{_anchor(number)}) | {title} | {f'{cases:,} cases' if cases else 'all'} | none | equal |"
+    return f"| [{number}](#{_anchor(number)}) | {title} | {seen.count:,} | {allowed} | {worst} |"
+
+
+def _number(name: str) -> int:
+    return [*TITLES, *SECOND_WAYS].index(name) + 1
+
+
+def _anchor(number: int) -> str:
+    return f"result-{number}"
+
+
+def _details(name: str, title: str, files: list[str]) -> Iterator[str]:
+    """Where a result's reference comes from, and why its tolerance is what it is."""
+    stem, _, function = name.partition(".")
+    number = _number(name)
+    yield f"({_anchor(number)})=\n### {number}. {title}\n"
+    for file in files:
+        yield f"- Reference `tests/reference/{_file(file).name}`: {_source(_file(file))}"
+    yield f"- Test `tests/{stem}.py::{function}`"
+    reasons = _comments(getattr(_module(stem), function))
+    if reasons:
+        yield f"- Beside the tolerance: {' '.join(reasons)}"
+    yield ""
+
+
+def _file(name: str) -> Path:
+    return next(REFERENCE.glob(f"{name}.*"))
+
+
+def _measured(test: Callable, peers: Any) -> Seen:
+    """Run a test, every set of its parameters, and note its comparisons."""
+    seen = Seen()
+    with _noting(seen, peers, _stated(test)):
+        for arguments in _parameters(test):
+            test(**arguments)
+    return seen
+
+
+@contextmanager
+def _noting(seen: Seen, peers: Any, allowed: str) -> Iterator[None]:
+    allclose, array_equal, series_equal = (
+        *(np.testing.assert_allclose, np.testing.assert_array_equal),
+        pd.testing.assert_series_equal,
+    )
+    worst_difference = peers.worst_difference
+
+    def close(actual: Any, desired: Any, rtol: float = 1e-7, atol: float = 0.0, **options: Any) -> None:
+        seen.note(actual, desired, rtol, atol)
+        allclose(actual, desired, rtol=rtol, atol=atol, **options)
+
+    def equal(actual: Any, desired: Any, *args: Any, **options: Any) -> None:
+        seen.note(actual, desired, 0.0, 0.0)
+        array_equal(actual, desired, *args, **options)
+
+    def same(left: pd.Series, right: pd.Series, **options: Any) -> None:
+        seen.note(left.astype(float), right.astype(float), 0.0, 0.0)
+        series_equal(left, right, **options)
+
+    def worst(oc: Any, rows: pd.DataFrame) -> float:
+        difference = worst_difference(oc, rows)
+        # Selection of each dose and of none, patients and DLTs of each dose.
+        seen.keep(allowed, difference, 3 * len(rows) - 2)
+        return difference
+
+    with (
+        patch.object(np.testing, "assert_allclose", close),
+        patch.object(np.testing, "assert_array_equal", equal),
+        patch.object(pd.testing, "assert_series_equal", same),
+        patch.object(peers, "worst_difference", worst),
+    ):
+        yield
+
+
+def _parameters(test: Callable) -> Iterator[dict[str, Any]]:
+    """Every set of arguments of a test."""
+    axes = []
+    for mark in getattr(test, "pytestmark", []):
+        if mark.name == "parametrize":
+            names, values = mark.args[:2]
+            names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+            axes.append([dict(zip(names, value if len(names) > 1 else (value,), strict=True)) for value in values])
+    for chosen in itertools.product(*axes):
+        yield {name: value for part in chosen for name, value in part.items()}
+
+
+def _comments(test: Callable) -> list[str]:
+    """The comments of a test, those that go over several lines in one piece."""
+    found: list[str] = []
+    last = -2
+    for token in tokenize.generate_tokens(StringIO(inspect.getsource(test)).readline):
+        if token.type == tokenize.COMMENT and "fmt:" not in token.string:
+            text = token.string.lstrip("# ")
+            if token.start[0] == last + 1 and found:
+                found[-1] += f" {text}"
+            else:
+                found.append(text)
+            last = token.start[0]
+    return [text if text.endswith((".", ":")) else f"{text}." for text in found]
+
+
+def _stated(test: Callable) -> str:
+    """What a test allows of `peers.worst_difference`."""
+    return next(iter(re.findall(r"worst_difference\(.*\) < (\S+)", inspect.getsource(test))), "")
+
+
+def _source(path: Path) -> str:
+    if path.suffix == ".csv":
+        line = path.read_text(encoding="utf-8").partition("\n")[0]
+        return line.lstrip("# ").partition(":")[2].strip()
+    source = json.loads(path.read_text(encoding="utf-8"))["source"]
+    return "; ".join(source) if isinstance(source, list) else source
+
+
+def _rows(path: Path) -> int:
+    if path.suffix == ".csv":
+        return len(pd.read_csv(path, comment="#"))
+    cases = json.loads(path.read_text(encoding="utf-8")).get("cases", [])
+    return len(cases)
+
+
+def _calibration() -> Iterator[str]:
+    """What simulation-based calibration found, from its stored results."""
+    yield (
+        "## Simulation-based calibration\n\n"
+        "Parameters are drawn from the prior, data from them, and it is noted where the parameters then lie in the "
+        "posterior: uniformly, if the posterior is right ({doc}`/explanation/calibration`). A case passes if the "
+        "distribution function of every quantity stays in its band under the first seed or, failing that, under the next; "
+        "both are stored. *Nearest to the band* is the largest excess over it under either seed: at 0 or below nothing "
+        "left it. These runs take hours and were not repeated for this page; the command makes each again.\n"
+    )
+    yield "| model and engine | data sets | quantities | seeds passed | nearest to the band | passed | command |"
+    yield "|---|---:|---:|---:|---:|---|---|"
+    for path in sorted((ROOT / "benchmarks" / "results" / "sbc").glob("*.json")):
+        case = json.loads(path.read_text(encoding="utf-8"))
+        each = [one["excess"] for run in case["runs"] for layout in run["layouts"].values() for one in layout.values()]
+        quantities, good = len(each) // len(case["runs"]), sum(run["passed"] for run in case["runs"])
+        yield (
+            f"| {case['case']} | {case['n_sets']:,} | {quantities} | {good} of {len(case['runs'])} | {max(each):+.3f} "
+            f"| {'yes' if case['passed'] else '**no**'} | `{case['command']}` |"
+        )
