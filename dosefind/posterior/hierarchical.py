@@ -43,6 +43,7 @@ class HierarchicalFit(CompiledFit):
     --------
     Compiling takes a quarter of a minute, a data set then a second.
 
+    >>> from dosefind import HierarchicalFit, HierarchicalPosterior
     >>> fit = HierarchicalFit(model)  # doctest: +SKIP
     >>> HierarchicalPosterior(fit, {"AS": ([3, 3, 3], [0, 0, 1]), "DLC": ([3, 3, 0], [0, 0, 0])}, seed=1)  # doctest: +SKIP
     """
@@ -140,6 +141,7 @@ class HierarchicalPosterior:
 
     Examples
     --------
+    >>> from dosefind import HierarchicalPosterior
     >>> found = HierarchicalPosterior(fit, {"AS": ([3, 3, 3], [0, 0, 1]), "DLC": ([3, 3, 0], [0, 0, 0])}, seed=1)  # doctest: +SKIP
     >>> found.trials["DLC"].below(0.33)  # doctest: +SKIP
     """
