@@ -48,6 +48,7 @@ _HOMES = {
     "paths": "tasks",
     "plots": "plots",
     "prior_from_quantiles": "models.elicited",
+    "progress": "display",
     "read_patients": "intake",
     "report": "reports",
     "sensitivity": "tasks",
@@ -70,4 +71,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

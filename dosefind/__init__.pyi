@@ -7,6 +7,7 @@ from .designs import BOIN as BOIN
 from .designs import CRM as CRM
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
+from .display import progress as progress
 from .evaluability import evaluate as evaluate
 from .intake import read_patients as read_patients
 from .models import BivariateNormal as BivariateNormal

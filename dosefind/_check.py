@@ -2,7 +2,8 @@
 
 Everything a person can get wrong (a key in a config, an argument of a call, a token of an outcome string)
 ends in `InputError`, whose message names the place, the value and what is allowed. Settings classes derive
-from `Settings`, which turns pydantic's findings into such messages; functions use the small checks below.
+from `Settings`, which turns pydantic's findings into such messages; functions use the small checks below. `Shown`, from which
+settings and results derive, is what a notebook asks for HTML.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from importlib import import_module
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -26,6 +28,7 @@ __all__ = [
     "InputError",
     "Problem",
     "Settings",
+    "Shown",
     "calendar_day",
     "counts",
     "curve_values",
@@ -94,7 +97,16 @@ class InputError(ValueError):
         return [problem.within(prefix) for problem in self.problems]
 
 
-class Settings(BaseModel):
+class Shown:
+    """Base of whatever a notebook shows in a way of its own. How, stands in `dosefind.display`, loaded when something is shown."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return import_module("dosefind.display").html(self)
+
+
+class Settings(Shown, BaseModel):
     """Base of every settings class: frozen, no unknown keys, errors as `InputError`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -570,14 +570,12 @@ def _tabulate(
 
 
 def _progress(what: str) -> Callable[[int, int], None] | None:
-    """A line on standard error that counts what is done, where somebody is there to see it."""
+    """As `display.progress`, which is loaded where somebody is there to see it."""
     if not sys.stderr.isatty():
         return None
+    from .display import progress
 
-    def show(done: int, total: int) -> None:
-        click.echo("\r" + (f"{done:,} of {total:,} {what}" if done < total else " " * 40 + "\r"), err=True, nl=False)
-
-    return show
+    return progress(what)
 
 
 # The tables of `next`, each a file.

@@ -40,6 +40,11 @@ def load_protocol(path: str | Path) -> Protocol:
     InputError
         If the file cannot be read or anything in it is wrong; the message names the file and every key at fault, its value and what
         is allowed.
+
+    Examples
+    --------
+    >>> load_protocol("configs/nct05962762.toml").doses.amounts
+    (1.0, 3.0, 5.0)
     """
     path = Path(path)
     try:

@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ._check import InputError, Problem, calendar_day, of_type, shown_key, whole
+from ._check import InputError, Problem, Shown, calendar_day, of_type, shown_key, whole
 from .patients import AdverseEvent, Listed, Patient, Patients
 from .protocol import Protocol
 from .trial import Cohort
@@ -109,7 +109,7 @@ class Completion(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Evaluated(Shown):
     """The patients of a trial at a data cut, each with a status.
 
     Attributes

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+from ._check import Shown
+
 __all__ = ["AdverseEvent", "Listed", "Patient", "Patients"]
 
 
@@ -101,7 +103,7 @@ class Listed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Patients:
+class Patients(Shown):
     """What a trial's tables say.
 
     Attributes

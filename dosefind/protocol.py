@@ -357,6 +357,12 @@ class Protocol(Settings):
         What outcomes are worth, and how likely a response is.
     assumed
         Keys whose values no record states, with the reason.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> load_protocol("configs/nct05962762.toml").target.rate
+    0.25
     """
 
     record: Record

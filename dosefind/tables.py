@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from .decisions import Recorded
     from .tasks import NextDose
 
-__all__ = ["analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show"]
+__all__ = ["Aside", "analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show", "unfolded"]
 
 # Text is folded at the terminal's width, at most here; so are headings of tables, which take what they need for their figures.
 _WIDTH = 118
 _TABLE_WIDTH = 1000
 _INDENT = "    "
+# Whether lines and tables are made for a place that folds them itself.
+_UNFOLDED = ContextVar("_UNFOLDED", default=False)
 # A column of words is at least so wide, and for its sake others are folded to no less than this.
 _LEAST_WORDS, _LEAST_CELL = 18, 10
 # Times the lowest or highest dose beyond which an amount is not given.
@@ -69,6 +73,20 @@ COMPARED = {
     "reference_selected": "ref. (reference)",
     "reference_correct_highest": "ref., correct (alt.)",
 }
+
+
+class Aside(Group):
+    """What a reader may look up, under its title: a notebook shows it on demand."""
+
+
+@contextmanager
+def unfolded() -> Iterator[None]:
+    """Make lines and tables as wide as they are, for a browser to fold."""
+    token = _UNFOLDED.set(True)
+    try:
+        yield
+    finally:
+        _UNFOLDED.reset(token)
 
 
 def show(content: Any) -> None:
@@ -207,7 +225,7 @@ def _wrapped(table: pd.DataFrame, words: str) -> Table:
 
 def _heading(name: Any) -> list[str]:
     """Lines of a heading: one of several words is folded, as those of scenarios over their probabilities."""
-    return textwrap.wrap(str(name), 8, break_long_words=False)
+    return [str(name)] if _UNFOLDED.get() else textwrap.wrap(str(name), 8, break_long_words=False)
 
 
 def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
@@ -328,13 +346,11 @@ def analysis(found: xr.Dataset) -> Group:
         _folded("What the trial will name as MTD at its planned end, given the data now: probability (%)", style="bold"),
         _conclusion(values),
         *_deviations(json.loads(attrs["deviations"]), len(values["design"])),
-        Text("\nCurves compared, without borrowing" if borrowing else "\nCurves", "bold"),
+        rules(json.loads(attrs["curve_rules"]), "Curves compared, without borrowing" if borrowing else "Curves"),
     ]
-    for name, sentences in json.loads(attrs["curve_rules"]).items():
-        parts += [Text(name), *(_indented(sentence) for sentence in sentences)]
-    parts.append(Text("\nWhat the columns mean", "bold"))
     texts = {str(name): variable.attrs.get("definition", "") for name, variable in found.variables.items()}
-    parts += [_indented(f"{heading}: {texts[name]}.") for name, heading in ANALYSED.items() if texts.get(name)]
+    meant = [_indented(f"{heading}: {texts[name]}.") for name, heading in ANALYSED.items() if texts.get(name)]
+    parts.append(Aside(Text("\nWhat the columns mean", "bold"), *meant))
     parts.append(assumed(json.loads(attrs["assumptions"]), attrs["without_effect"]))
     return Group(*parts)
 
@@ -563,29 +579,29 @@ def _by_target(values: dict[str, Any], definition: str) -> Group:
     return Group(Text(title, "bold"), _folded(f"Target: {definition}."), table)
 
 
-def rules(designs: dict[str, list[str]]) -> Group:
-    """The rules of each design, in sentences."""
-    parts = [Text("\nDesigns" if len(designs) > 1 else "\nDesign", "bold")]
-    for name, sentences in designs.items():
+def rules(sentences: dict[str, list[str]], title: str = "") -> Aside:
+    """The rules of each design, or of whatever the title says, in sentences."""
+    parts = [Text(f"\n{title or ('Designs' if len(sentences) > 1 else 'Design')}", "bold")]
+    for name, own in sentences.items():
         parts.append(Text(f"{name}"))
-        parts += [_indented(sentence) for sentence in sentences]
-    return Group(*parts)
+        parts += [_indented(sentence) for sentence in own]
+    return Aside(*parts)
 
 
-def _ends(sentences: dict[str, str], values: dict[str, Any]) -> Group:
+def _ends(sentences: dict[str, str], values: dict[str, Any]) -> Aside:
     """Why trials end, for the reasons that come up."""
     shown = [name for name, share in zip(values["reason"], values["stopped"].max(axis=(0, 1)), strict=True) if share >= LEAST_SHARE]
     lines = [Text("\nWhy trials end (shares of 0.5% or more are shown)", "bold")]
-    return Group(*lines, *(_indented(f"{name}: {sentences[name]}.") for name in shown))
+    return Aside(*lines, *(_indented(f"{name}: {sentences[name]}.") for name in shown))
 
 
-def _definitions(texts: dict[str, str]) -> Group:
+def _definitions(texts: dict[str, str]) -> Aside:
     lines = [Text("\nWhat the figures mean", "bold")]
     lines += [_indented(f"{heading}: {texts[name]}.") for name, heading in COMPARED.items() if texts.get(name)]
-    return Group(*lines)
+    return Aside(*lines)
 
 
-def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> Group:
+def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> Aside:
     """What no record states: key, value, reason; and the keys that no figure here depends on."""
     lines = [Text("\nAssumed, because no record states it", "bold")]
     for key, value, why in assumptions:
@@ -593,11 +609,11 @@ def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> G
         lines.append(_indented(f"{key}{shown}: {why}"))
     if without_effect:
         lines.append(_folded(f"Recorded, but no figure here depends on it: {without_effect}."))
-    return Group(*lines)
+    return Aside(*lines)
 
 
 def _width() -> int:
-    return max(60, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
+    return _TABLE_WIDTH if _UNFOLDED.get() else max(60, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
 
 
 def _folded(text: str, first: str = "", rest: str = "", style: str = "") -> Text:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._check import InputError, Problem
+from ._check import InputError, Problem, Shown
 
 __all__ = [
     "COUNT",
@@ -91,7 +91,7 @@ def choice_labels(n_doses: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class States:
+class States(Shown):
     """A batch of trials in progress.
 
     Attributes
@@ -109,6 +109,11 @@ class States:
     groups : pair of integer arrays or None
         Where it is known which states share their counts: the first state of each group, ``(groups,)``, and the group of
         each state, ``(states,)``.
+
+    Examples
+    --------
+    >>> States.counts([[3, 3]], [[0, 1]]).total
+    array([6], dtype=int16)
     """
 
     n: np.ndarray

@@ -43,12 +43,3 @@ def test_samples_are_what_the_commands_print(monkeypatch):
         for line in lines.splitlines():
             assert f"\n{line}" in printed
     assert [command.split()[0] for command, _ in samples] == [".venv/bin/dosefind"] * 3
-
-
-def test_notebooks_run(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    pages = sorted((ROOT / "notebooks").glob("*.py"))
-    assert pages
-    for page in pages:
-        exec(compile(page.read_text(), page.name, "exec"), {})
-    assert "middle is MTD" in capsys.readouterr().out

@@ -129,7 +129,7 @@ def described(
 
 def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: float) -> xr.Dataset:
     """The labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
-    import xarray as xr
+    from ..results import Dataset
 
     pit, n_sets = rows[:, :, 0], rows.shape[1]
     each = level / (len(labels) * len(names))
@@ -148,7 +148,7 @@ def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: flo
         "excess": (("layout", "quantity"), beyond, "how far the distribution function leaves its band; negative: the room left"),
         "passed": (("layout", "quantity"), beyond <= 0, "the distribution function stays within its band"),
     }
-    return xr.Dataset(
+    return Dataset(
         {name: (dims, values, {"definition": words}) for name, (dims, values, words) in data.items()},
         coords={"layout": labels, "set": np.arange(n_sets), "quantity": names, "at": np.arange(1, POINTS) / POINTS},
         attrs={"method": "simulation-based calibration"},

@@ -99,6 +99,13 @@ def indifference_intervals(
         infinite. ``rate`` (doses, 2): the DLT rate of the lower neighbour at the lower of these values and of the upper
         neighbour at the upper, NaN where there is no neighbour; in the limit of many patients the dose recommended has a
         true rate inside (Cheung and Chappell 2002, Biometrics 58:671-674, doi:10.1111/j.0006-341X.2002.00671.x).
+
+    Examples
+    --------
+    >>> indifference_intervals((0.1, 0.25, 0.4), target=0.25)["rate"].round(3)
+    array([[  nan, 0.336],
+           [0.164, 0.321],
+           [0.179,   nan]])
     """
     target, values = probability("target", target), curve_values("skeleton", skeleton)[0]
     ceiling = 1.0 if model == "power" else 1 / (1 + np.exp(-number("intercept", intercept, "a number")))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import betaincinv, comb, expit, logit, ndtr, ndtri
 
-from .._check import InputError, Problem, number, probability, whole
+from .._check import InputError, Problem, Shown, number, probability, whole
 from .logistic2 import BivariateNormal, Logistic2
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _FITTED = (0.025, 0.5, 0.975)
 
 
 @dataclass(frozen=True)
-class ElicitedPrior:
+class ElicitedPrior(Shown):
     """A prior fitted to what was said, and how well it fits.
 
     Attributes

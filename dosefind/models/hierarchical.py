@@ -52,6 +52,11 @@ class TrialDoses(Checked):
         Length of its DLT window in those of which the parameters speak, as of `Logistic2`.
     infusions
         How many times a dose is given, where amounts add up: trials are alike at equal sums, and the reference dose is one.
+
+    Examples
+    --------
+    >>> TrialDoses(name="NCT05948982", doses=(1, 2, 4), windows=3).doses
+    (1.0, 2.0, 4.0)
     """
 
     name: Text
@@ -76,6 +81,11 @@ class Exchangeable(Checked):
         Scales of the half-normal priors of the standard deviations between trials, of log alpha and log beta.
     rho
         Correlation of log alpha and log beta between trials: a number, or "uniform" between -1 and 1.
+
+    Examples
+    --------
+    >>> Exchangeable(mu=BivariateNormal(mean=(-2.2, 0), sd=(2, 1)), tau_scale=(0.5, 0.25), rho="uniform").tau_scale
+    (0.5, 0.25)
     """
 
     mu: BivariateNormal
@@ -111,6 +121,11 @@ class Exnex(Checked):
         Prior probability that a trial is exchangeable: one for all, or one a trial.
     prior
         Prior of (log alpha, log beta) of a trial that is not: one for all, or one a trial.
+
+    Examples
+    --------
+    >>> Exnex(weight=0.5, prior=BivariateNormal(mean=(-2.2, 0), sd=(2, 1))).weight
+    0.5
     """
 
     weight: Weight | tuple[Weight, ...]

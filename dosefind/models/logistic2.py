@@ -22,7 +22,25 @@ Number = Annotated[float, Field(strict=True)]
 
 
 class BivariateNormal(Checked):
-    """A normal prior of (log alpha, log beta), and its weight where several are mixed."""
+    """A normal prior of (log alpha, log beta), and its weight where several are mixed.
+
+    Attributes
+    ----------
+    mean
+        Means of log alpha and log beta.
+    sd
+        Standard deviations of log alpha and log beta.
+    correlation
+        Correlation of log alpha and log beta.
+    weight
+        Weight among the priors that are mixed.
+
+    Examples
+    --------
+    >>> prior = BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0))
+    >>> Logistic2(doses=(1, 3, 5), reference=3, prior=prior).n_doses
+    3
+    """
 
     mean: tuple[Number, Number] = Field(description="means of log alpha and log beta")
     sd: tuple[Positive, Positive] = Field(description="standard deviations of log alpha and log beta")

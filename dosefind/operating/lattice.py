@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem, curve_values, probability, whole
+from .._check import InputError, Problem, Shown, curve_values, probability, whole
 from ..designs import Design, Selection
 from ..designs.rules import above
 from ..trial import States, choice_labels
@@ -33,7 +33,7 @@ _ROWS, _TRUTHS = 2**13, 2**8
 
 
 @dataclass(frozen=True)
-class Lattice:
+class Lattice(Shown):
     """Every way in which a design's trial can end.
 
     Attributes
@@ -141,9 +141,6 @@ class Lattice:
         attrs = {"method": "exact", "design": self.design.title, "states": self.ends.walked, "overdose_limit": overdose_limit}
         return labelled(figures, self.design, coords).assign(p_true=(("scenario", "dose"), rows)).assign_attrs(attrs)
 
-    def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>"
-
     def __repr__(self) -> str:
         return (
             f"Lattice of {self.design.title}: {self.n_doses} doses, {self.ends.walked:,} states walked, {len(self.ends.n):,} ends, "
@@ -224,7 +221,7 @@ def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np
 
 def labelled(values: dict[str, np.ndarray], design: Design, coords: Mapping[str, Any], suffix: str = "") -> xr.Dataset:
     """Plain figures of one design as a dataset."""
-    import xarray as xr
+    from ..results import Dataset
 
     data = {
         f"{name}{suffix}": (
@@ -239,4 +236,4 @@ def labelled(values: dict[str, np.ndarray], design: Design, coords: Mapping[str,
         "reason": list(design.reasons),
         "n_patients": np.arange(values["sample_size"].shape[1]),
     }
-    return xr.Dataset(data, coords={**coords, **extents})
+    return Dataset(data, coords={**coords, **extents})

@@ -38,6 +38,14 @@ class HierarchicalFit(CompiledFit):
     ------
     InputError
         If the sampler is unknown or not installed.
+
+    Examples
+    --------
+    Compiling takes a quarter of a minute, a data set then a second.
+
+    >>> from dosefind import HierarchicalFit, HierarchicalPosterior
+    >>> fit = HierarchicalFit(model)  # doctest: +SKIP
+    >>> HierarchicalPosterior(fit, {"AS": ([3, 3, 3], [0, 0, 1]), "DLC": ([3, 3, 0], [0, 0, 0])}, seed=1)  # doctest: +SKIP
     """
 
     def __init__(self, model: HierarchicalLogistic, settings: NutsSettings | None = None, *, sampler: str | None = None) -> None:
@@ -130,6 +138,12 @@ class HierarchicalPosterior:
         Draws of their correlation.
     p_ex : (chains, draws, trials) array
         Probability that each trial is exchangeable, given the data and the draw's other parameters.
+
+    Examples
+    --------
+    >>> from dosefind import HierarchicalPosterior
+    >>> found = HierarchicalPosterior(fit, {"AS": ([3, 3, 3], [0, 0, 1]), "DLC": ([3, 3, 0], [0, 0, 0])}, seed=1)  # doctest: +SKIP
+    >>> found.trials["DLC"].below(0.33)  # doctest: +SKIP
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import MISSING, InputError, Problem, number, of_type, one_of, probability, whole
+from .._check import MISSING, InputError, Problem, Shown, number, of_type, one_of, probability, whole
 from ..config import build_curves, build_designs
 from ..designs import Design
 from ..models import Curve
@@ -32,7 +32,7 @@ __all__ = ["Analysis", "analyze", "chosen_curve", "p_over"]
 
 
 @dataclass(frozen=True)
-class Analysis:
+class Analysis(Shown):
     """The posterior of a trial, summarised.
 
     Attributes
@@ -133,9 +133,6 @@ class Analysis:
     def __repr__(self) -> str:
         made = self.summary.attrs
         return f"Analysis of {made['protocol']} after {made['outcomes'] or 'no data'}: RP2D {made['rp2d']}, {made['rp2d_reason']}"
-
-    def _repr_html_(self) -> str:
-        return self.summary._repr_html_()
 
 
 def _amount(value: Any) -> float:

@@ -142,6 +142,8 @@ def _dataset(
 ) -> xr.Dataset:
     import xarray as xr
 
+    from ..results import Dataset
+
     truths = protocol.truths
     labels = np.array(choice_labels(protocol.n_doses))
 
@@ -167,7 +169,7 @@ def _dataset(
         "reason": _all_reasons(designs),
         "n_patients": np.arange(values["sample_size"].shape[-1]),
     }
-    return xr.Dataset(data, coords)
+    return Dataset(data, coords)
 
 
 def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import of_type, one_of
+from .._check import Shown, of_type, one_of
 from ..conduct import Finding, Start, earliest, findings
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions
@@ -40,7 +40,7 @@ _AHEAD = 2
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Proposal(Shown):
     """What one design would do at the data cut.
 
     Attributes
@@ -92,7 +92,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class NextDose:
+class NextDose(Shown):
     """What next, at a data cut.
 
     Attributes
@@ -244,6 +244,14 @@ def next_dose(
     ------
     InputError
         If the data contradict themselves or the data cut, or the design is not among the protocol's.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol, read_patients
+    >>> protocol, folder = load_protocol("configs/nct05962762.toml"), "examples/nct05962762/midway"
+    >>> patients = read_patients(f"{folder}/patients.csv", protocol, events=f"{folder}/events.csv")
+    >>> next_dose(protocol, patients).proposal.words
+    'fill the cohort at level 1, 1 patient'
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     designs = build_designs(protocol)

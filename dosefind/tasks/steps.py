@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from .._check import of_type, one_of, whole
+from .._check import Shown, of_type, one_of, whole
 from ..config import build_designs
 from ..designs import Design
 from ..operating.paths import paths_of
@@ -22,7 +22,7 @@ __all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "p
 
 
 @dataclass(frozen=True)
-class NextStep:
+class NextStep(Shown):
     """What a design does next in one trial, and why.
 
     Attributes
@@ -57,14 +57,17 @@ class NextStep:
     assumes: str = ""
     deviations: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """The action in a few words."""
         if self.level is None:
             named = "no MTD" if self.mtd == "none" else f"MTD level {self.mtd}"
-            beyond = ", not reached (that level or above)" if self.not_reached else ""
-            text = f"stop, {named}{beyond}: {self.reason}"
-        else:
-            move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
-            text = f"{move}, {self.size} patient{'s' * (self.size != 1)}: {self.reason}"
+            return f"stop, {named}{', not reached (that level or above)' if self.not_reached else ''}"
+        move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
+        return f"{move}, {self.size} patient{'s' * (self.size != 1)}"
+
+    def __str__(self) -> str:
+        text = f"{self.words}: {self.reason}"
         text = f"{text} ({self.assumes})" if self.assumes else text
         return "\n".join([text, *(f"  deviation: {words}" for words in self.deviations)])
 
@@ -162,6 +165,16 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     pandas.DataFrame
         One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
         ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> paths(load_protocol("configs/nct05962762.toml"), "3+3", cohorts=1)[["path", "next", "reason"]]
+       path  next    reason
+    0  1NNN     2  escalate
+    1  1NNT     1      stay
+    2  1NTT  stop   no_dose
+    3  1TTT  stop   no_dose
     """
     chosen = _named_design(protocol, design)
     done = parse_outcomes(outcomes)
@@ -188,6 +201,14 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
         The design's own table where its decisions depend on the current dose alone; else the next level after each number of
         DLTs at each dose, reached by a straight climb, or the MTD and the reason where the trial stops. ``attrs["note"]`` says
         which.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> decision_table(load_protocol("configs/nct05962762.toml"), "3+3").head(2)
+       level  n  dlts next
+    0      1  3     0    2
+    1      1  3     1    1
     """
     chosen = _named_design(protocol, design)
     own = getattr(chosen, "table", None)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._check import InputError, Problem, calendar_day, curve_values, number, of_type, one_of, whole
+from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, of_type, one_of, whole
 from ..conduct import earliest
 from ..config import build_designs
 from ..evaluability import Evaluated, evaluate, known_by
@@ -62,7 +62,7 @@ class Deviation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class Synthetic(Shown):
     """A made-up trial.
 
     Attributes

@@ -1,0 +1,175 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # NCT05948982 as its data come in
+#
+# Three infusions of 1, 2 or 4 × 10⁶ cells/kg, a DLT window of twelve weeks: this trial learns slowly. **What do its data say after each
+# cohort, and what changes if it borrows from NCT05962762, the trial of the same cells with one infusion?**
+#
+# There are no data of either trial to show. The patients below are made up from a seed (`dosefind synthesize`; true DLT rates 10%, 25%
+# and 40%): they show how the analysis goes, and nothing about the product.
+
+# %%
+from datetime import date
+
+import pandas as pd
+from IPython.display import Markdown
+
+import dosefind as dsf
+
+protocol = dsf.load_protocol("../configs/nct05948982.toml")
+folder = "../examples/nct05948982/complete"
+patients = dsf.read_patients(f"{folder}/patients.csv", protocol, events=f"{folder}/events.csv")
+
+# %% [markdown]
+# ## Who counts
+#
+# A patient counts once the outcome of the window is known. Who leaves early without a DLT is replaced, as the file assumes; who is still
+# in the window is pending, and is not guessed. The column *rule* says what made a status. The trial is replayed at four data cuts: what
+# became known later is left out. This is the second:
+
+# %%
+cuts = [date(2023, 10, 24), date(2024, 2, 20), date(2024, 8, 1), date(2024, 10, 12)]
+known = {cut: dsf.evaluate(patients, protocol, cut, replay=True) for cut in cuts}
+known[cuts[1]]
+
+# %% [markdown]
+# At the third cut the cohort at the highest dose has had one DLT, and three more patients are in their window. The protocol's 3+3, the
+# design that binds, then says:
+
+# %%
+dsf.next_dose(protocol, patients, as_of=cuts[2], replay=True).proposal
+
+# %% [markdown]
+# And at the last cut, the 3+3 and the designs that it is compared with:
+
+# %%
+dsf.next_dose(protocol, patients, as_of=cuts[3], replay=True).designs[["design", "binding", "next"]].set_index("design")
+
+# %% [markdown]
+# ## What the data say, cut by cut
+#
+# The posterior is that of a two-parameter logistic curve with the weak prior of the protocol's file, by quadrature: its figures have a
+# numerical error below 10⁻⁶ and no Monte Carlo error. P(over) is the probability that a dose's DLT rate is 33% or more. It is not an
+# estimate of the rate, though both are percentages. The RP2D is the highest dose tried whose P(over) is below 25%.
+
+# %%
+alone = {cut: dsf.analyze(protocol, one.cohorts()) for cut, one in known.items()}
+
+
+def course(by_cut, error=False):
+    """P(over) by data cut, in percent, with its Monte Carlo error where it has one."""
+    rows = []
+    for cut, one in by_cut.items():
+        s = one.summary
+        row = {"data cut": cut.isoformat(), "outcomes": s.attrs["outcomes"]}
+        for level in s.dose.values:
+            at = s.sel(dose=level)
+            row[f"over, level {level}"] = f"{100 * at.p_over:.1f}" + (f" ± {100 * at.p_over_se:.1g}" if error else "")
+        rows.append(row | {"RP2D": s.attrs["rp2d"]})
+    return pd.DataFrame(rows).set_index("data cut")
+
+
+course(alone)
+
+# %%
+dsf.plots.curve(alone[cuts[2]])
+
+# %%
+dsf.plots.curve(alone[cuts[3]])
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+last = alone[cuts[3]].summary
+third = alone[cuts[2]].summary
+Markdown(
+    f"""One DLT in three at the highest dose puts its P(over) at {100 * third.p_over[2]:.1f}%, by a hair
+{"below" if third.p_over[2] < 0.25 else "above"} the limit of 25%, with an estimated rate (posterior mean) of {100 * third["mean"][2]:.0f}%;
+three more patients without a DLT bring it to {100 * last.p_over[2]:.1f}%. The RP2D is then level
+{last.attrs["rp2d"]}. But the level's own six patients, one with a DLT, do not exclude rates up to {100 * last.upper_limit[2]:.0f}%
+(one-sided 95% limit): the rest is the curve, its prior, and the six patients at the lower doses."""
+)
+
+# %% [markdown]
+# ## Where the MTD is
+#
+# The MTD, the dose at which the curve passes 25%, need not be one of the three doses. The posterior is a partition: below the lowest
+# dose, at a level (between it and the next), or at the top dose *or anywhere above*. "3 or above" is no proof that level 3 is the MTD.
+
+# %%
+dsf.plots.mtd(alone[cuts[3]])
+
+# %% [markdown]
+# ## Borrowing from NCT05962762
+#
+# Borrowing is off unless it is asked for, and the protocol's file says on what understanding: DLT windows of 28 days and of 84 days are
+# taken as one and three windows of one hazard, doses count per infusion, and the two trials' curves are exchangeable with a moderate
+# spread. No record says any of it. The other trial's outcomes come with the call. Suppose it has treated three patients at each dose, and
+# seen no DLT; or, the other way, that it has seen DLTs early (the third and fourth cut).
+
+# %%
+friendly, hostile = "1NNN 2NNN 3NNN", "1NNT 2NTT"
+with_friendly = {cut: dsf.analyze(protocol, one.cohorts(), borrow={"NCT05962762": friendly}) for cut, one in known.items()}
+course(with_friendly, error=True)
+
+# %%
+with_hostile = {cut: dsf.analyze(protocol, known[cut].cohorts(), borrow={"NCT05962762": hostile}) for cut in cuts[2:]}
+course(with_hostile, error=True)
+
+# %% [markdown]
+# These posteriors are sampled (NUTS, four chains), so each figure has a Monte Carlo error (± one standard error), and diagnostics:
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+made = with_friendly[cuts[2]].summary
+Markdown(
+    f"""R-hat is at most {made.attrs["rhat"]:.3f}, the effective sample size at least {made.attrs["ess_bulk"]:.0f} (bulk) and
+{made.attrs["ess_tail"]:.0f} (tail), with {made.attrs["divergences"]} divergences in {made.attrs["chains"] * made.attrs["draws"]:,} draws."""
+)
+
+# %% [markdown]
+# What the other trial's data are worth, in patients at each dose of this trial, before its own data:
+
+# %%
+pd.DataFrame(
+    {
+        "outcomes of the other trial": [friendly, hostile],
+        **{
+            f"level {level}": [
+                float(one[cuts[2]].summary.borrowed_n.sel(dose=level).round(1)) for one in (with_friendly, with_hostile)
+            ]
+            for level in (1, 2, 3)
+        },
+    }
+)
+
+# %% [markdown]
+# ## The answer
+
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+def over(by_cut, cut, level):
+    at = by_cut[cut].summary.sel(dose=level)
+    return f"{100 * at.p_over:.0f}%" + (f" ± {100 * at.p_over_se:.1g}" if "p_over_se" in at else "")
+
+
+Markdown(
+    f"""**After the DLT at the highest dose (third cut), its P(over) is {over(alone, cuts[2], 3)} from this trial's data alone,
+{over(with_friendly, cuts[2], 3)} if nine patients of NCT05962762 had no DLT, and {over(with_hostile, cuts[2], 3)} if three of six had
+one.** The RP2D would be {alone[cuts[2]].summary.attrs["rp2d"]}, {with_friendly[cuts[2]].summary.attrs["rp2d"]} and
+{with_hostile[cuts[2]].summary.attrs["rp2d"]}. At the end, with twelve patients of its own, {over(alone, cuts[3], 3)},
+{over(with_friendly, cuts[3], 3)} and {over(with_hostile, cuts[3], 3)}.
+
+Borrowing moves the answer most where the trial has fewest patients of its own, and it does so by what is assumed of windows and doses.
+`dsf.sensitivity(protocol, outcomes, borrow=...)` varies these assumptions one at a time; a committee should see both analyses, the one
+without borrowing first."""
+)

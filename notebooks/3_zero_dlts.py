@@ -1,0 +1,172 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Zero DLTs
+#
+# Six patients at each of three doses, eighteen in all, and not one DLT. **What does 0/6 at each dose say, and what does it not say?**
+#
+# The protocol is NCT05962762 (1, 3, 5 × 10⁶ cells/kg). The outcome is supposed, not observed; it is also the one that many first trials
+# of cells report.
+
+# %%
+import json
+
+import pandas as pd
+from IPython.display import Markdown
+
+import dosefind as dsf
+
+protocol = dsf.load_protocol("../configs/nct05962762.toml")
+outcomes = "1NNN 1NNN 2NNN 2NNN 3NNN 3NNN"
+found = dsf.analyze(protocol, outcomes)
+s = found.summary
+dsf.plots.trial(outcomes, protocol=protocol)
+
+# %% [markdown]
+# ## What it says without a model
+#
+# If the DLT rate at a dose were p, six patients would have no DLT with probability (1 - p)⁶. Rates at which that falls below 5% are
+# excluded with 95% confidence (one-sided): the exact limit of Clopper and Pearson (1934, doi:10.1093/biomet/26.4.404) is
+# 1 - 0.05^(1/n), as if the number of patients had been fixed beforehand.
+
+# %%
+limits = pd.DataFrame({"patients, no DLT": [3, 6, 9, 12, 18, 27]})
+limits["rate excluded above, %"] = (100 * (1 - 0.05 ** (1 / limits["patients, no DLT"]))).round(1)
+limits["chance of no DLT at 25%, %"] = (100 * 0.75 ** limits["patients, no DLT"]).round(1)
+limits["chance of no DLT at 33%, %"] = (100 * 0.67 ** limits["patients, no DLT"]).round(1)
+limits.set_index("patients, no DLT")
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+needed = {rate: next(n for n in range(1, 100) if 1 - 0.05 ** (1 / n) < rate) for rate in (0.33, 0.25, 0.10)}
+Markdown(
+    f"""So 0/6 excludes rates above {100 * s.upper_limit[2]:.0f}% and no lower ones: a dose at which a quarter of the patients have a DLT shows
+0/6 in {100 * 0.75**6:.0f} of 100 trials. To exclude 33% takes {needed[0.33]} patients without a DLT at that dose, to exclude 25%
+{needed[0.25]}, to exclude 10% {needed[0.1]}.
+
+All eighteen together exclude rates above {100 * s.attrs["pooled_upper_limit"]:.0f}%, but of what? Of the *average* over the patients
+treated. Where toxicity rises with dose, the lowest dose is below the average, so the limit holds for the lowest dose too. It does not hold
+for the top dose, which is the one that matters."""
+)
+
+# %% [markdown]
+# ## What a model adds
+#
+# A dose-toxicity curve lets the doses speak for each other: where 3 × 10⁶ cells/kg is harmless, 5 is unlikely to be terrible. With the
+# protocol's two-parameter logistic curve:
+
+# %%
+dsf.plots.curve(found)
+
+# %%
+dsf.plots.prior_posterior(found)
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+Markdown(
+    f"""P(over) at the top dose, the probability that its rate is 33% or more, falls from {100 * s.prior_p_over[2]:.0f}% before the data to
+{100 * s.p_over[2]:.1f}%. From six patients alone nothing so strong follows: their limit is {100 * s.upper_limit[2]:.0f}%, above 33%.
+The difference is the curve and its prior. dosefind says so itself, in the warnings of the analysis:
+
+"""
+    + "\n".join(f"> - {words}" for words in json.loads(s.attrs["warnings"]))
+)
+
+# %% [markdown]
+# ## How much of that is the prior?
+#
+# One assumption is changed at a time: another curve, a tighter or wider prior, another median, another reference dose. P(over) in
+# percent:
+
+# %%
+table = dsf.sensitivity(protocol, outcomes)
+over = [f"over_{level}" for level in (1, 2, 3)]
+shown = table[~table["varied"].isin(["target", "RP2D limit", "overdose from"])]
+shown.assign(**(100 * shown[over]).round(2)).drop(columns=["mtd", "p_mtd"])
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+curves = shown["over_3"]
+Markdown(
+    f"""P(over) at the top dose lies between {100 * curves.min():.2f}% and {100 * curves.max():.2f}% in all of them: that the top dose is not
+grossly toxic does not hang on the prior's details. Note that the *wider* prior gives a *smaller* P(over). A vague prior on the parameters is
+no absence of an opinion about the rates: it puts much of its mass near 0% and near 100%, and zero DLTs leave the part near 0%."""
+)
+
+# %% [markdown]
+# ## What it does not say: the MTD
+#
+# Without a DLT nothing in the data bounds the curve from above.
+
+# %%
+dsf.plots.mtd(found)
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+amount = s.mtd_amount.sel(quantile=[0.025, 0.5]).values
+prior_top, top = float(s.prior_mtd[-1]), float(s.mtd[-1])
+Markdown(
+    f"""The posterior puts {100 * top:.1f}% on "3 or above" (before the data: {100 * prior_top:.0f}%). That is a statement about where the MTD
+is *not*: not among the lower doses. Where it is, the data cannot know. On the dose scale the median is {amount[1]:.0f} × 10⁶ cells/kg,
+{amount[1] / 5:.0f} times the highest dose: a number made by the prior's slope; no one should read it as an estimate. Only its lower end has to do with
+the data: the MTD is above {amount[0]:.1f} × 10⁶ cells/kg with probability 97.5%, given the curve."""
+)
+
+# %% [markdown]
+# Asked after these patients, the designs stop and name level 3. Those that would have gone on had there been a higher dose say that the MTD is
+# *not reached*: the recommended dose is then the highest one tried, not the highest one tolerable.
+
+# %%
+full = {"3+3": dsf.ThreePlusThree(), "BOIN": dsf.BOIN(target=0.25, max_n=18, n_doses=3)}
+steps = {"3+3": "1NNN 2NNN 3NNN", "BOIN": outcomes}
+rows = [f"| {name} | `{steps[name]}` | {dsf.decide(design, steps[name], n_doses=3).words} |" for name, design in full.items()]
+Markdown("\n".join(["| design | after | answer |", "|:--|:--|:--|", *rows]))
+
+# %% [markdown]
+# The 3+3 is content with three patients at each dose, nine in all. Then the limits of the first table are those of 0/3: rates up to 63% at
+# the top dose remain possible. The three probabilities of each dose, after nine patients and after eighteen, in percent:
+
+# %%
+nine = dsf.analyze(protocol, "1NNN 2NNN 3NNN").summary
+parts = ["p_under", "p_target", "p_over", "upper_limit"]
+both = {"0/3 each": nine, "0/6 each": s}
+pd.concat({name: (100 * one[parts].drop_vars("dose_amount").to_pandas()).round(1) for name, one in both.items()}, axis=1)
+
+# %% [markdown]
+# ## How often would this come up?
+#
+# The probability of seeing no DLT at all in eighteen patients, six a dose, under each of the protocol's scenarios:
+
+# %%
+rates = pd.DataFrame(protocol.truths, index=list(protocol.scenarios), columns=["level 1", "level 2", "level 3"])
+rates.assign(**{"no DLT in 18, %": (100 * ((1 - rates) ** 6).prod(axis=1)).round(2)})
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+none = ((1 - rates) ** 6).prod(axis=1)
+Markdown(
+    f"""Zero DLTs is what one expects where the product is harmless ({100 * none["none toxic"]:.0f}% of trials), common where rates are low
+({100 * none["low"]:.0f}%), and rare where the top dose is the MTD ({100 * none["top is MTD"]:.1f}%). This is where the evidence against an
+MTD among the three doses comes from: it is in all eighteen patients, provided that toxicity rises with the dose."""
+)
+
+# %% [markdown]
+# ## The answer
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+Markdown(
+    f"""**0/6 at each dose says** that the top dose's DLT rate is at most {100 * s.upper_limit[2]:.0f}% (95% one-sided, from its own patients),
+that the average over the doses is at most {100 * s.attrs["pooled_upper_limit"]:.0f}%, and, given a curve that rises with the dose and a
+weak prior, that overdosing at the top dose is unlikely: P(over) {100 * s.p_over[2]:.1f}%, from {100 * curves.min():.1f}% to
+{100 * curves.max():.1f}% over the priors tried. With nine patients instead of eighteen it is {100 * nine.p_over[2]:.1f}%.
+
+**It does not say** what the MTD is. "3 or above" with {100 * top:.0f}% means that no dose tried is too toxic by the target's measure, not
+that level 3 is the MTD; any figure above 5 × 10⁶ cells/kg is the prior's. Nor does it exclude a rate of 25% at the top dose from that
+dose's own patients. Report the RP2D with both limits, and call the MTD not reached."""
+)

@@ -1,0 +1,347 @@
+"""What notebooks show: the figures of the printed tables, every text escaped, nothing printed, nothing loaded unasked."""
+
+import inspect
+import pickle
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import html5lib
+import numpy as np
+import pytest
+import xarray as xr
+
+import dosefind as dsf
+from dosefind import display, tables
+from dosefind.calibration.sbc import summarised
+
+from .peers import ROOT
+
+EXAMPLE = ROOT / "examples" / "nct05962762" / "midway"
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def protocol():
+    return dsf.load_protocol(ROOT / "configs" / "nct05962762.toml")
+
+
+@pytest.fixture(scope="module")
+def oc(protocol):
+    return dsf.compare(protocol)
+
+
+@pytest.fixture(scope="module")
+def patients(protocol):
+    return dsf.read_patients(EXAMPLE / "patients.csv", protocol, events=EXAMPLE / "events.csv")
+
+
+@pytest.fixture(scope="module")
+def shown(protocol, oc, patients):
+    """An object of every kind that shows itself."""
+    boin = dsf.BOIN(target=0.25, max_n=12, n_doses=3)
+    prior = dsf.BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0))
+    trials = (dsf.TrialDoses(name="AS", doses=(1, 3, 5)), dsf.TrialDoses(name="DLC", doses=(1, 2, 4)))
+    spread = dsf.Exchangeable(mu=prior, tau_scale=(0.5, 0.25), rho=0)
+    found = dsf.next_dose(protocol, patients)
+    return {
+        "protocol": protocol,
+        "design": boin,
+        "step": dsf.decide(boin, "1NNN 2NNT"),
+        "comparison": oc,
+        "walked": dsf.lattice(boin).under({"one": [0.1, 0.2, 0.3]}),
+        "simulated": dsf.simulate(boin, [[0.1, 0.2, 0.3]], n_trials=50),
+        "lattice": dsf.lattice(boin),
+        "analysis": dsf.analyze(protocol, "1NNN 2NNN 3NNT"),
+        "patients": patients,
+        "evaluated": dsf.evaluate(patients, protocol),
+        "next dose": found,
+        "proposal": found.proposal,
+        "synthetic": dsf.synthesize(protocol, truth="middle is MTD", seed=8),
+        "elicited": dsf.prior_from_quantiles({1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}, reference=3),
+        "calibration": dsf.calibrate(dsf.Power(skeleton=(0.1, 0.3)), {"three each": (3, 3)}, n_sets=20),
+        "states": dsf.States.counts([[3, 3]], [[0, 1]]),
+        "curve": dsf.Power(skeleton=(0.1, 0.3)),
+        "prior": prior,
+        "trial": trials[0],
+        "exchangeable": spread,
+        "exnex": dsf.Exnex(weight=0.5, prior=prior),
+        "hierarchical": dsf.HierarchicalLogistic(
+            pooled="DLT over 28 days after one infusion", trials=trials, reference=3, exchangeable=spread
+        ),
+    }
+
+
+def parsed(html):
+    """The HTML as a tree; an error in it is raised."""
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    return parser.parseFragment(html)
+
+
+def words(html):
+    """What a reader sees of it."""
+    return " ".join("".join(parsed(html).itertext()).split())
+
+
+def rows(html, at=0):
+    """Cells of a table, row by row."""
+    table = parsed(html).findall(".//table")[at]
+    return [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
+
+
+def test_every_kind_is_whole_html_without_a_script(shown):
+    for name, one in shown.items():
+        # xarray's own view is not ours to judge.
+        html = "".join(display._blocks(display._tables_of(one))) if isinstance(one, xr.Dataset) else one._repr_html_()
+        tree = parsed(html)
+        assert not list(tree.iter("script")), name
+        assert words(html), name
+
+
+# What is shown is what is printed
+
+
+def test_a_comparison_shows_the_printed_figures(oc):
+    html = oc._repr_html_()
+    found = rows(html, at=2 * list(oc.scenario.values).index("middle is MTD"))
+    assert found[0] == ["named as MTD, %", *oc.design.values, "ref."]
+    named = oc.selected.sel(scenario="middle is MTD", choice="2").values
+    assert found[3][:-1] == ["level 2", *(f"{100 * p:.1f}" for p in named)]
+    # What a reader may look up is folded away, xarray's view too.
+    titles = ["".join(one.itertext()) for one in html5lib.parseFragment(html, namespaceHTMLElements=False).iter("summary")]
+    assert titles[:5] == [
+        "Designs",
+        "Why trials end (shares of 0.5% or more are shown)",
+        "What the figures mean",
+        "Assumed, because no record states it",
+        "As xarray shows it: every figure by its name",
+    ]
+
+
+def test_an_analysis_shows_curve_and_figures(shown):
+    found = shown["analysis"]
+    html = found._repr_html_()
+    assert html.count("<svg") == 1
+    first = rows(html)
+    assert [row[2] for row in first[1:]] == ["0/3", "0/3", "1/3"]
+    assert [row[-1] for row in first[1:]] == [f"{100 * p:.1f}" for p in found.summary.p_over.values]
+    assert found.summary.attrs["rp2d_reason"] in words(html)
+
+
+def test_without_matplotlib_there_is_no_picture(shown, monkeypatch):
+    monkeypatch.setattr(display, "find_spec", lambda name: None)
+    assert "<svg" not in shown["analysis"]._repr_html_()
+    assert rows(shown["analysis"]._repr_html_())
+
+
+def test_decisions_show_action_and_reason(shown):
+    step, proposal = shown["step"], shown["proposal"]
+    for one in (step, proposal):
+        assert one.words in words(one._repr_html_())
+        assert one.reason in words(one._repr_html_())
+    assert str(step).startswith(f"{step.words}: {step.reason}")
+    named = dsf.decide(dsf.BOIN(target=0.25, n_doses=3), "1NNN 3NNN")
+    assert "cohort 2 was at level 3" in words(named._repr_html_())
+    assert "level 2 is assumed to exist" in words(dsf.decide(dsf.BOIN(target=0.25), "1NNN")._repr_html_())
+
+
+def test_rules_of_a_design_are_a_list(shown):
+    items = ["".join(one.itertext()) for one in parsed(shown["design"]._repr_html_()).iter("li")]
+    assert items == shown["design"].rules()
+
+
+def test_simulated_figures_show_their_errors(shown):
+    oc = shown["simulated"]
+    html = "".join(display._blocks(display._tables_of(oc)))
+    level = rows(html)[1][4]
+    assert level == f"{100 * oc.selected.values[0, 2]:.1f} ±{100 * oc.selected_se.values[0, 2]:.1g}"
+    assert "50 trials, seed 1; ± is one standard error" in words(html)
+
+
+def test_a_failed_calibration_says_so():
+    pit = np.zeros((1, 40, 2, 1))
+    html = summarised(pit, ["three each"], ["b"], 0.01)._repr_html_()
+    assert "Simulation-based calibration: FAILED." in html
+    assert ">NO<" in html
+
+
+def test_tables_are_not_folded_as_on_a_terminal(shown, capsys):
+    """Nor is the terminal's folding changed by what was shown."""
+    assert not re.search("<td[^>]*>[^<]*<br>", shown["next dose"]._repr_html_())
+    tables.show(tables.next_dose(shown["next dose"]))
+    lines = capsys.readouterr().out.splitlines()
+    shown["next dose"]._repr_html_()
+    tables.show(tables.next_dose(shown["next dose"]))
+    assert capsys.readouterr().out.splitlines() == lines
+    assert max(map(len, lines)) <= 120
+
+
+def test_long_tables_end(protocol):
+    many = protocol.scenarios | {f"truth {i}": (0.1, 0.2, 0.3) for i in range(80)}
+    html = dsf.lattice(dsf.ThreePlusThree(), n_doses=3).under(many)._repr_html_()
+    assert len(rows(html)) == 61
+    assert "26 more are not shown." in html
+
+
+# Escaping
+
+
+def test_what_comes_from_data_is_text(tmp_path, protocol):
+    text = (EXAMPLE / "patients.csv").read_text()
+    (tmp_path / "patients.csv").write_text(text.replace("SYN-0001", SCRIPT))
+    patients = dsf.read_patients(tmp_path / "patients.csv", protocol)
+    for one in (patients, dsf.evaluate(patients, protocol), dsf.next_dose(protocol, patients)):
+        html = one._repr_html_()
+        assert SCRIPT not in html
+        assert SCRIPT in words(html)
+        assert not list(parsed(html).iter("script"))
+
+
+def test_names_of_scenarios_layouts_and_rules_are_text(protocol):
+    def rule(trial):
+        "<b>Up</b> & on."
+        return min(trial.level + 1, trial.n_doses)
+
+    design = dsf.design_from_rule(rule, choose=lambda trial: 1, max_n=6, n_doses=3)
+    assert "&lt;b&gt;Up&lt;/b&gt; &amp; on." in design._repr_html_()
+    walked = dsf.lattice(design).under({SCRIPT: [0.1, 0.2, 0.3]})
+    compared = dsf.compare(protocol.model_copy(update={"scenarios": {SCRIPT: (0.1, 0.2, 0.3)}}))
+    calibrated = dsf.calibrate(dsf.Power(skeleton=(0.1, 0.3)), {SCRIPT: (3, 3)}, n_sets=20)
+    for one in (walked, compared, calibrated):
+        assert "<script" not in one._repr_html_()
+    assert "<script" not in display._bar(SCRIPT, 1, 2)
+
+
+# A dataset is xarray's
+
+
+def test_a_result_is_a_dataset_in_every_other_way(oc, tmp_path):
+    assert isinstance(oc, xr.Dataset)
+    assert repr(oc).startswith("<xarray.Dataset>")
+    part = oc[["mean_n"]].sel(design="3+3")
+    assert "xr-wrap" in part._repr_html_()
+    assert "<summary>Designs" not in part._repr_html_()
+    again = pickle.loads(pickle.dumps(oc))
+    xr.testing.assert_identical(oc, again)
+    oc.to_netcdf(tmp_path / "oc.nc")
+    assert (xr.load_dataset(tmp_path / "oc.nc").correct == oc.correct.values).all()
+    assert list(oc.correct.to_pandas().index) == list(oc.design.values)
+
+
+def test_a_part_that_still_has_all_figures_is_shown_as_tables(oc):
+    part = oc.sel(design=["3+3", "boin"], scenario=["middle is MTD"])
+    assert rows(part._repr_html_())[0] == ["named as MTD, %", "3+3", "boin", "ref."]
+
+
+# Nothing is loaded or printed unasked
+
+
+def test_showing_loads_no_sampler():
+    script = f"""
+import sys, dosefind as d
+assert "dosefind.display" not in sys.modules
+protocol = d.load_protocol({str(ROOT / "configs" / "nct05962762.toml")!r})
+oc = d.compare(protocol)
+assert "dosefind.display" not in sys.modules
+oc._repr_html_(), protocol._repr_html_(), d.decide(d.ThreePlusThree(), "1NNN")._repr_html_()
+assert not {{"pymc", "arviz", "pytensor", "matplotlib", "nutpie"}} & set(sys.modules), "loaded"
+d.analyze(protocol, "1NNN")._repr_html_()
+assert not {{"pymc", "arviz", "pytensor", "nutpie", "matplotlib.pyplot"}} & set(sys.modules), "loaded"
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_nothing_prints_by_itself(shown, protocol, patients, capfd):
+    dsf.compare(protocol, progress=dsf.progress("designs"))
+    dsf.simulate(dsf.ThreePlusThree(), [[0.1, 0.2]], n_trials=20)
+    dsf.analyze(protocol, "1NNN 2NNT").tree(100)
+    dsf.sensitivity(protocol, "1NNN 2NNT")
+    dsf.next_dose(protocol, patients)
+    dsf.synthesize(protocol, truth="middle is MTD", seed=3)
+    dsf.decision_table(protocol, "3+3")
+    dsf.paths(protocol, "boin", cohorts=1)
+    dsf.calibrate(dsf.Power(skeleton=(0.1, 0.3)), {"three each": (3, 3)}, n_sets=20, progress=dsf.progress("data sets"))
+    dsf.report(protocol).html()
+    for one in shown.values():
+        one._repr_html_()
+    assert capfd.readouterr() == ("", "")
+
+
+# Progress
+
+
+class Handle:
+    """Stands for IPython's display handle."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def update(self, data, raw):
+        assert raw
+        self.seen.append(data["text/html"])
+
+
+def test_progress_is_a_bar_in_a_notebook_and_goes(monkeypatch, capfd):
+    seen = []
+
+    def shows(data, raw, display_id):
+        assert raw
+        assert display_id
+        seen.append(data["text/html"])
+        return Handle(seen)
+
+    ipython = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1), display=SimpleNamespace(display=shows))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    step = dsf.progress("designs")
+    step(1, 2)
+    step(2, 2)
+    assert seen == ['<progress value="1" max="2"></progress> 1 of 2 designs', ""]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_is_a_line_on_a_terminal_and_nothing_elsewhere(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert dsf.progress("designs") is None
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    step = dsf.progress("designs")
+    step(1, 2)
+    assert capsys.readouterr() == ("", "\r1 of 2 designs")
+    step(2, 2)
+    assert capsys.readouterr().err.strip() == ""
+
+
+# Help
+
+
+# What is made by a call has its example there.
+MADE_BY = {
+    "Analysis": "analyze",
+    "InputError": "load_protocol",
+    "Lattice": "lattice",
+    "NextDose": "next_dose",
+    "NextStep": "decide",
+    "Synthetic": "synthesize",
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(dsf.__all__) - {"__version__", "plots"}))
+def test_help_is_complete(name):
+    one = getattr(dsf, name)
+    text = inspect.getdoc(one)
+    summary = text.partition("\n\n")[0]
+    assert summary
+    assert summary[0] != summary[0].lower() or summary[0] in "`*"
+    given = [key for key in inspect.signature(one).parameters if key not in ("unnamed", "args", "kwargs")]
+    sections = "\n".join(
+        re.findall(r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", text, re.MULTILINE | re.DOTALL)
+    )
+    named = {key.strip(" *`") for line in re.findall(r"^(\S[^:\n]*)", sections, re.MULTILINE) for key in line.split(",")}
+    assert set(given) <= named
+    assert "Examples\n--------\n" in inspect.getdoc(getattr(dsf, MADE_BY.get(name, name)))
+
+
+def test_dir_lists_the_public_names_alone():
+    assert [name for name in dir(dsf) if not name.startswith("__")] == sorted(set(dsf.__all__) - {"__version__"})
+    assert {"curve", "selection"} <= set(dir(dsf.plots))
