@@ -1,6 +1,6 @@
 """Notebooks: text and notebook agree, outputs are small and of no machine, and every page runs from top to bottom.
 
-With ``DOSEFIND_NOTEBOOKS=FOLDER`` those that ``python -m notebooks.run FOLDER`` has run are not run again; the documentation shows them.
+With ``DOSEFIND_NOTEBOOKS=FOLDER`` those that ``python -m notebooks.run FOLDER`` has run are not run again; the site shows them.
 """
 
 import os
