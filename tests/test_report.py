@@ -464,7 +464,7 @@ def test_the_command_writes_the_report(patients, tmp_path):
     out = tmp_path / "out"
     done = run(CONFIG, "--data", patients, "--as-of", "2024-03-14", "--out", out)
     assert done.exit_code == 0, done.output
-    assert [one.name for one in out.iterdir()] == ["report.html"]
+    assert sorted(one.name for one in out.iterdir()) == ["report.docx", "report.html", "report.pdf"]
     protocol = dsf.load_protocol(CONFIG)
     made = dsf.report(protocol, dsf.read_patients(patients, protocol), date(2024, 3, 14)).html()
     assert (out / "report.html").read_text(encoding="utf-8") == made
@@ -473,7 +473,7 @@ def test_the_command_writes_the_report(patients, tmp_path):
     refused = run(CONFIG, "--data", patients, "--as-of", "2024-03-14", "--out", out)
     assert refused.exit_code == 2
     assert "--force overwrites" in refused.stderr
-    assert run(CONFIG, "--data", patients, "--as-of", "2024-03-15", "--out", out, "--force").exit_code == 0
+    assert run(CONFIG, "--data", patients, "--as-of", "2024-03-15", "--format", "html", "--out", out, "--force").exit_code == 0
     assert "Data cut 2024-03-15" in said(read((out / "report.html").read_text()))
 
 
@@ -483,7 +483,7 @@ def test_the_command_writes_the_report(patients, tmp_path):
         (["--as-of", "2024-03-14"], "--as-of has no effect on a design report: add --data"),
         (["--design", "crm"], "--design has no effect on a design report"),
         (["--replay"], "--replay has no effect"),
-        (["--format", "pdf"], "'pdf' is not 'html'"),
+        (["--format", "html,odt"], "formats = 'odt': must be one of 'html', 'pdf', 'docx'"),
         (["--curve", "cubic"], "must be one of 'logistic-2'"),
         (["--data", "PATIENTS", "--as-of", "2024-01-15"], "lies after the data cut 2024-01-15"),
         (["--data", "PATIENTS", "--design", "crm-9"], "must be one of"),

@@ -178,7 +178,7 @@ def shown(text: Any, limit: int = 40) -> str:
     font does not have.
     """
     whole = said(text, limit)
-    return "".join(c if ord(c) in _glyphs() else "\u25a1" for c in whole)
+    return "".join(c if ord(c) in glyphs() else "\u25a1" for c in whole)
 
 
 def said(text: Any, limit: int = 80) -> str:
@@ -190,7 +190,8 @@ def said(text: Any, limit: int = 80) -> str:
 
 
 @cache
-def _glyphs() -> frozenset[int]:
+def glyphs() -> frozenset[int]:
+    """Code points of the characters that the font of all pictures has."""
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
