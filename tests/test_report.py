@@ -531,7 +531,7 @@ def test_every_phrase_is_used_and_every_use_has_one():
     """Keys stand in the code as a whole, or their last part does where the rest is added there."""
     code = "".join(path.read_text() for path in sorted((ROOT / "dosefind" / "reports").glob("*.py")))
     catalogue = tomllib.loads((ROOT / "dosefind" / "reports" / "words-en.toml").read_text())
-    by_name = {"columns", "status", "limits", "labels"}
+    by_name = {"columns", "status", "limits", "labels", "reasons"}
     for name in set(catalogue) - by_name:
         for key in (
             set(catalogue[name]) - {"parts", "items"} - ({kind.replace(" ", "_") for kind in KINDS} & set(catalogue["patients"]))
