@@ -213,6 +213,11 @@ def test_every_section_is_there(conduct, design, protocol):
         assert key in everything
         assert why in everything
     assert "doi:10.1136/bmj-2023-076386" in everything
+    # Reasons are words, not the names that code has for them.
+    assert "stop: no MTD (too many DLTs at the lowest dose)" in everything
+    assert not re.search(
+        r"\b(?:no_dose|mtd_below|top_tolerated|too_toxic|max_n|dose_full)\b(?!\s*=)", everything.replace("limits.max_n", "")
+    )
     for number, name in enumerate(protocol.designs, start=1):
         assert len(rows(design, f"Decision table of {name}.")) == 1 + len(dsf.decision_table(protocol, name))
         assert f"decisions-{number}" in sections(design)

@@ -107,8 +107,9 @@ def drawing(ax: Axes | None, height: float = HEIGHT) -> Iterator[Axes]:
             yield figure.add_subplot(axes_class=Picture)
             # Laid out here, in two passes as the second corrects the first, and not again at every saving: the last bits of places
             # would change, and with them the bytes.
+            engine: Any = figure.get_layout_engine()
             for _ in range(2):
-                figure.draw_without_rendering()
+                engine.execute(figure)
             figure.set_layout_engine("none")
         elif isinstance(ax, Axes):
             yield ax
