@@ -310,6 +310,15 @@ def test_hostile_texts_in_csv_are_not_formulas(tmp_path):
     assert not any(re.match(r"[=+@\t\r]|-\D", cell) for cell in cells)
 
 
+def test_a_table_that_may_be_longer_than_a_page_may_break():
+    def table(rows, cell):
+        return Table(text("x"), (Column(text("a")),), tuple((text(cell),) for _ in range(rows)))
+
+    assert table(20, "w" * 100).short
+    assert not table(21, "w").short
+    assert not table(1, "w" * 10_000).short
+
+
 def test_a_character_that_no_font_has_is_named(conduct):
     words = "a\u4f4eb \U0001f9ec \u05d0"
     found = dataclasses.replace(conduct, sections=(Section("x", text(words), ()),))

@@ -49,6 +49,8 @@ FORMATS = {"html": ("jinja2", "jinja2"), "pdf": ("typst", "typst"), "docx": ("py
 
 # The two format characters that change how letters of some scripts join; every other one is invisible or reorders text.
 _JOINERS = "\u200c\u200d"
+# Most rows and letters of a table that does not begin on one page and end on the next.
+_SHORT, _SHORT_LETTERS = 20, 2500
 # Letters of a word beyond which it is broken rather than its column widened.
 _LONGEST_WORD = 24
 # Letters of a cell that are kept in one line, and of a heading if there is room.
@@ -186,6 +188,12 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns")
+
+    @property
+    def short(self) -> bool:
+        """Whether it is kept on one page, on which it surely has room."""
+        letters = sum(len(run.text) for row in self.rows for cell in row for run in cell)
+        return len(self.rows) <= _SHORT and letters <= _SHORT_LETTERS
 
     def widths(self, line: int) -> tuple[float, ...]:
         """Letters that each column gets on a page whose lines have so many: what its longest cell needs, as far as there is room.

@@ -43,6 +43,8 @@ __all__ = ["as_docx"]
 _WIDTH, _PICTURE = 166.0, 160.0
 # Tables of more columns are set in smaller type; letters of a line of each size.
 _WIDE, _LINE, _LINE_SMALL = 8, 84, 100
+# Letters of a row that may break between pages.
+_WHOLE_ROW = 1000
 _DPI = 150
 _BLUE, _FAINT = "005A94", "595959"
 
@@ -150,10 +152,13 @@ class _Writer:
         line = _LINE_SMALL if small else _LINE
         made = self.grid([column.heading for column in one.columns], one.rows, [_WIDTH * w / line for w in one.widths(line)])
         style = "Table Text Small" if small else "Table Text"
-        for row in made._tbl.tr_lst:
+        *others, last = made._tbl.tr_lst
+        for row in (*others, last):
             for column, cell in zip(one.columns, row.tc_lst, strict=True):
                 (paragraph,) = cell.p_lst
                 paragraph.style = self.word.styles[style].style_id
+                if one.short and row is not last:
+                    paragraph.get_or_add_pPr().get_or_add_keepNext()
                 if column.numeric:
                     paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
         for note in one.notes:
@@ -169,7 +174,8 @@ class _Writer:
         for place, row in enumerate((head, *rows)):
             line = OxmlElement("w:tr")
             look = _element("w:trPr")
-            look.append(_element("w:cantSplit"))
+            if sum(len(run.text) for words in row for run in words) < _WHOLE_ROW:
+                look.append(_element("w:cantSplit"))
             if place == 0:
                 look.append(_element("w:tblHeader"))
             line.append(look)

@@ -76,7 +76,7 @@ class _Plain:
             return {"is": "Figure", "svg": value.svg, "alt": self.shown(value.alt), "caption": self(value.caption)}
         if isinstance(value, Table):
             small = len(value.columns) > _WIDE
-            look = {"small": small, "widths": value.widths(_LINE_SMALL if small else _LINE)}
+            look = {"small": small, "short": value.short, "widths": value.widths(_LINE_SMALL if small else _LINE)}
             return {"is": "Table"} | look | {name: self(getattr(value, name)) for name in ("caption", "columns", "rows", "notes")}
         if is_dataclass(value):
             return {"is": type(value).__name__} | {field.name: self(getattr(value, field.name)) for field in fields(value)}
