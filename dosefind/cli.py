@@ -471,7 +471,7 @@ def _truth(text: str, protocol: Protocol) -> Any:
 @click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
 @_binding
 @_curve
-@click.option("--format", "formats", type=click.Choice(["html"]), default="html", show_default=True, help="What to write.")
+@click.option("--format", "formats", default="html,pdf,docx", show_default=True, help="What to write, separated by commas.")
 @click.option("--force", is_flag=True, help="Overwrite.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the report.")
 def report(
@@ -486,13 +486,19 @@ def report(
     force: bool,
     out: Path,
 ) -> None:
-    """The report that a committee reads: of the design before the first patient, or of the trial at a data cut."""
+    """The report that a committee reads: of the design before the first patient, or of the trial at a data cut.
+
+    It is written as report.html, report.pdf and report.docx, from the same content.
+    """
+    import warnings
+
     from . import provenance, reports
     from .config import load_protocol
     from .intake import read_patients
+    from .reports.content import can_write
 
-    name = f"report.{formats}"
-    provenance.refuse_to_overwrite(out, [name], force)
+    wanted = [one.strip() for one in formats.split(",")]
+    provenance.refuse_to_overwrite(out, can_write(wanted), force)
     options = {"--events": events, "--as-of": as_of, "--replay": replay or None, "--design": design}
     without = [option for option, value in options.items() if value is not None]
     if data is None and without:
@@ -504,9 +510,13 @@ def report(
         patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
         cut, decisions = None if as_of is None else as_of.date(), config.parent / "decisions.csv"
         found = reports.report(protocol, patients, cut, replay=replay, design=design, curve=curve, decisions=decisions)
-    content = found.html()
-    provenance.write_whole(out, {name: lambda path: path.write_text(content, encoding="utf-8")})
-    _say(f"wrote {name} to {out}")
+    with warnings.catch_warnings(record=True) as caught:
+        # Always: a character that no font has is to be seen by whoever makes the report.
+        warnings.simplefilter("always")
+        names = found.save(out, wanted, force=force)
+    for one in caught:
+        _say(f"Warning: {one.message}.")
+    _say(f"wrote {', '.join(names)} to {out}")
 
 
 @main.command()

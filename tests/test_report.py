@@ -213,6 +213,11 @@ def test_every_section_is_there(conduct, design, protocol):
         assert key in everything
         assert why in everything
     assert "doi:10.1136/bmj-2023-076386" in everything
+    # Reasons are words, not the names that code has for them.
+    assert "stop: no MTD (too many DLTs at the lowest dose)" in everything
+    assert not re.search(
+        r"\b(?:no_dose|mtd_below|top_tolerated|too_toxic|max_n|dose_full)\b(?!\s*=)", everything.replace("limits.max_n", "")
+    )
     for number, name in enumerate(protocol.designs, start=1):
         assert len(rows(design, f"Decision table of {name}.")) == 1 + len(dsf.decision_table(protocol, name))
         assert f"decisions-{number}" in sections(design)
@@ -464,7 +469,7 @@ def test_the_command_writes_the_report(patients, tmp_path):
     out = tmp_path / "out"
     done = run(CONFIG, "--data", patients, "--as-of", "2024-03-14", "--out", out)
     assert done.exit_code == 0, done.output
-    assert [one.name for one in out.iterdir()] == ["report.html"]
+    assert sorted(one.name for one in out.iterdir()) == ["report.docx", "report.html", "report.pdf"]
     protocol = dsf.load_protocol(CONFIG)
     made = dsf.report(protocol, dsf.read_patients(patients, protocol), date(2024, 3, 14)).html()
     assert (out / "report.html").read_text(encoding="utf-8") == made
@@ -473,7 +478,7 @@ def test_the_command_writes_the_report(patients, tmp_path):
     refused = run(CONFIG, "--data", patients, "--as-of", "2024-03-14", "--out", out)
     assert refused.exit_code == 2
     assert "--force overwrites" in refused.stderr
-    assert run(CONFIG, "--data", patients, "--as-of", "2024-03-15", "--out", out, "--force").exit_code == 0
+    assert run(CONFIG, "--data", patients, "--as-of", "2024-03-15", "--format", "html", "--out", out, "--force").exit_code == 0
     assert "Data cut 2024-03-15" in said(read((out / "report.html").read_text()))
 
 
@@ -483,7 +488,7 @@ def test_the_command_writes_the_report(patients, tmp_path):
         (["--as-of", "2024-03-14"], "--as-of has no effect on a design report: add --data"),
         (["--design", "crm"], "--design has no effect on a design report"),
         (["--replay"], "--replay has no effect"),
-        (["--format", "pdf"], "'pdf' is not 'html'"),
+        (["--format", "html,odt"], "formats = 'odt': must be one of 'html', 'pdf', 'docx'"),
         (["--curve", "cubic"], "must be one of 'logistic-2'"),
         (["--data", "PATIENTS", "--as-of", "2024-01-15"], "lies after the data cut 2024-01-15"),
         (["--data", "PATIENTS", "--design", "crm-9"], "must be one of"),
@@ -531,7 +536,7 @@ def test_every_phrase_is_used_and_every_use_has_one():
     """Keys stand in the code as a whole, or their last part does where the rest is added there."""
     code = "".join(path.read_text() for path in sorted((ROOT / "dosefind" / "reports").glob("*.py")))
     catalogue = tomllib.loads((ROOT / "dosefind" / "reports" / "words-en.toml").read_text())
-    by_name = {"columns", "status", "limits", "labels"}
+    by_name = {"columns", "status", "limits", "labels", "reasons"}
     for name in set(catalogue) - by_name:
         for key in (
             set(catalogue[name]) - {"parts", "items"} - ({kind.replace(" ", "_") for kind in KINDS} & set(catalogue["patients"]))

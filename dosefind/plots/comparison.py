@@ -138,7 +138,7 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
             rate = f"{100 * true[s, level]:.3g}%"
             rate = f"true {rate}{mark}" if columns <= _BRIEF else f"{rate}{'*' * bool(mark)}"
             look: dict[str, Any] = {"weight": "bold"} if mark else {"color": FAINT}
-            write(ax, first_level + level, top + 0.6, rate, va="center", size=size, **look)
+            write(ax, first_level + level, top + 0.6, rate, va="center", size=size, **look, in_layout=False)
         for d in range(designs):
             y = top + 1.6 + d
             write(ax, -0.04, y, names[d], ha="right", va="center", size=7.5)
@@ -161,7 +161,7 @@ def _bar(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int], lo
         error = _LONGEST * float(bars.error[at])
         ax.plot([x + max(0.0, length - error), x + end + error], [y, y], color=INK, lw=0.8, marker="|", ms=3.5, mew=0.8)
         end += error + 0.015
-    write(ax, x + end + 0.015, y, bars.text(at), va="center", size=size)
+    write(ax, x + end + 0.015, y, bars.text(at), va="center", size=size, in_layout=False)
 
 
 def _look(level: int, mtd: str) -> dict[str, Any]:

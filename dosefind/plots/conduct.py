@@ -268,7 +268,18 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
             lines = cell.text.split("\n")
             size = min(7.5, 4.3 * wide / max(map(len, lines)), 2.1 * high / len(lines))
             if size >= 3.5:
-                write(ax, cell.column, cell.dlts, cell.text, ha="center", va="center", size=size, color=ink, linespacing=0.95)
+                write(
+                    ax,
+                    cell.column,
+                    cell.dlts,
+                    cell.text,
+                    ha="center",
+                    va="center",
+                    size=size,
+                    color=ink,
+                    linespacing=0.95,
+                    in_layout=False,
+                )
         for start, words in headings:
             if start:
                 ax.axvline(start - 0.5, color=INK, lw=0.8)

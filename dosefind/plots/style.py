@@ -107,8 +107,9 @@ def drawing(ax: Axes | None, height: float = HEIGHT) -> Iterator[Axes]:
             yield figure.add_subplot(axes_class=Picture)
             # Laid out here, in two passes as the second corrects the first, and not again at every saving: the last bits of places
             # would change, and with them the bytes.
+            engine: Any = figure.get_layout_engine()
             for _ in range(2):
-                figure.draw_without_rendering()
+                engine.execute(figure)
             figure.set_layout_engine("none")
         elif isinstance(ax, Axes):
             yield ax
@@ -178,7 +179,7 @@ def shown(text: Any, limit: int = 40) -> str:
     font does not have.
     """
     whole = said(text, limit)
-    return "".join(c if ord(c) in _glyphs() else "\u25a1" for c in whole)
+    return "".join(c if ord(c) in glyphs() else "\u25a1" for c in whole)
 
 
 def said(text: Any, limit: int = 80) -> str:
@@ -190,7 +191,8 @@ def said(text: Any, limit: int = 80) -> str:
 
 
 @cache
-def _glyphs() -> frozenset[int]:
+def glyphs() -> frozenset[int]:
+    """Code points of the characters that the font of all pictures has."""
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())

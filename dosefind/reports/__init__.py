@@ -1,4 +1,5 @@
-"""Reports that a committee reads: what tasks found, as one tree of content (`content`), and the tree as a file (`html`).
+"""Reports that a committee reads: what tasks found, as one tree of content (`content`), and the tree as a file (`html`, `pdf`,
+`docx`).
 
 `design_report` and `conduct_report` make the tree from tasks alone. A section of a report is a function that returns a `Section`;
 its words stand in the catalogue ``words-en.toml``, its figures come from the same result as its tables. The room is not called
@@ -53,7 +54,8 @@ def report(
     Returns
     -------
     Document
-        The report; its ``html()`` is the text of one HTML file. Its date is the data cut, or that of the protocol version.
+        The report. Its ``save`` writes the files; its ``html()`` is the text of the HTML file, its ``pdf()`` and ``docx()`` the
+        bytes of the others. Its date is the data cut, or that of the protocol version.
 
     Raises
     ------

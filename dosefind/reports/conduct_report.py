@@ -284,7 +284,7 @@ def _patients(trial: _Trial) -> Section:
         ]
     else:
         blocks.append(Paragraph(say("patients.nobody")))
-    notes = [say("patients.rows", closing=evaluated.closing()), *(say.sentence(note) for note in evaluated.notes)]
+    notes = [say.sentence(evaluated.closing()), *(say.sentence(note) for note in evaluated.notes)]
     return Section("patients", say("patients.title"), (*blocks, Bullets(tuple(notes))))
 
 
@@ -428,7 +428,7 @@ def _designs(trial: _Trial) -> Section:
     if len(found.paths):
         after = found.paths.attrs["after"] or say.plain("designs.nobody")
         caption = say("designs.paths", binding=binding, after=after)
-        blocks.append(frame(case, found.paths, caption, shares=case.protocol.scenarios))
+        blocks.append(frame(case, case.with_reasons(found.paths), caption, shares=case.protocol.scenarios))
     inner = Section(
         "rules",
         say("method.rules"),

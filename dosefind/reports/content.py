@@ -9,12 +9,19 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from .._check import InputError, Problem, one_of
+from ..provenance import refuse_to_overwrite, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "FORMATS",
     "Answer",
     "Answers",
     "Block",
@@ -31,12 +38,23 @@ __all__ = [
     "Space",
     "Table",
     "Text",
+    "can_write",
     "data",
+    "escaped",
     "text",
 ]
 
+FORMATS = {"html": ("jinja2", "jinja2"), "pdf": ("typst", "typst"), "docx": ("python-docx", "docx")}
+"""Formats of a report, with the package that makes each and the name under which it is imported."""
+
 # The two format characters that change how letters of some scripts join; every other one is invisible or reorders text.
 _JOINERS = "\u200c\u200d"
+# Most rows and letters of a table that does not begin on one page and end on the next.
+_SHORT, _SHORT_LETTERS = 20, 2500
+# Letters of a word beyond which it is broken rather than its column widened.
+_LONGEST_WORD = 24
+# Letters of a cell that are kept in one line, and of a heading if there is room.
+_HEADING = 14
 _UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
@@ -83,8 +101,12 @@ def _seen(words: str) -> str:
 def _character(one: str) -> str:
     if one in "\n\t":
         return " "
-    hidden = unicodedata.category(one) in _UNSEEN and one not in _JOINERS
-    return f"\\u{ord(one):04x}" if hidden else one
+    return escaped(one) if unicodedata.category(one) in _UNSEEN and one not in _JOINERS else one
+
+
+def escaped(one: str) -> str:
+    r"""A character by its number: ``\u202e``."""
+    return f"\\u{ord(one):04x}"
 
 
 @dataclass(frozen=True)
@@ -167,6 +189,34 @@ class Table:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns")
 
+    @property
+    def short(self) -> bool:
+        """Whether it is kept on one page, on which it surely has room."""
+        letters = sum(len(run.text) for row in self.rows for cell in row for run in cell)
+        return len(self.rows) <= _SHORT and letters <= _SHORT_LETTERS
+
+    def widths(self, line: int) -> tuple[float, ...]:
+        """Letters that each column gets on a page whose lines have so many: what its longest cell needs, as far as there is room.
+
+        A column that has to be narrower than its longest cell keeps room for its longest word, and a heading may always wrap.
+        """
+        least, wanted = [], []
+        for one, *cells in zip(self.columns, *self.rows, strict=True):
+            heading, *said = ("".join(run.text for run in cell) for cell in (one.heading, *cells))
+            # A short cell is like a word.
+            words = [*heading.split(), *(word for each in said for word in ([each] if len(each) <= _HEADING else each.split()))]
+            least.append(2 + min(max(map(_letters, words), default=0), _LONGEST_WORD))
+            longest = max((_letters(each) for each in (heading[:_HEADING], *said)), default=0)
+            wanted.append(max(least[-1], 2 + min(longest, line)))
+        more = sum(wanted) - sum(least)
+        share = min(1.0, max(line - sum(least), 0) / more) if more else 0.0
+        return tuple(low + share * (high - low) for low, high in zip(least, wanted, strict=True))
+
+
+def _letters(words: str) -> float:
+    """Room that words take, in small letters."""
+    return len(words) + 0.4 * sum(one.isupper() for one in words)
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -182,6 +232,20 @@ class Figure:
 
     picture: Axes
     caption: Text
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as SVG, with its alternative text; made once for all formats."""
+        from ..plots import as_svg
+
+        return as_svg(self.picture)
+
+    @property
+    def alt(self) -> str:
+        """The picture in words."""
+        from ..plots import alt_text
+
+        return alt_text(self.picture)
 
 
 @dataclass(frozen=True)
@@ -262,16 +326,86 @@ class Document:
         if len(ids) != len(set(ids)):
             raise ValueError(f"two sections have one id: {', '.join(sorted({one for one in ids if ids.count(one) > 1}))}")
 
+    def save(self, folder: str | Path, formats: Sequence[str] = tuple(FORMATS), *, force: bool = False) -> list[str]:
+        """Write the report as files, all or none.
+
+        Parameters
+        ----------
+        folder
+            Where to; made if it is not there.
+        formats
+            Any of "html", "pdf" and "docx".
+        force
+            Whether to write over files that are there.
+
+        Returns
+        -------
+        list of str
+            Names of the files: ``report.html`` and so on.
+
+        Raises
+        ------
+        InputError
+            If a file is there, a format is none, or a package is missing; nothing is written then.
+        """
+        folder, names = Path(folder), can_write(formats)
+        refuse_to_overwrite(folder, names, force)
+        made = {name: getattr(self, one)() for name, one in zip(names, formats, strict=True)}
+        whole = {name: one.encode() if isinstance(one, str) else one for name, one in made.items()}
+        write_whole(folder, {name: partial(_write, one) for name, one in whole.items()})
+        return names
+
     def html(self) -> str:
         """The report as one HTML file, which loads nothing from outside."""
+        need("html")
         from .html import as_html
 
         return as_html(self)
 
+    def pdf(self) -> bytes:
+        """The report as a PDF file, tagged and with bookmarks; a character that no font has is named in a warning."""
+        need("pdf")
+        from .pdf import as_pdf
+
+        return as_pdf(self)
+
+    def docx(self) -> bytes:
+        """The report as a Word file, with Word's own styles, tables and numbered captions."""
+        need("docx")
+        from .docx import as_docx
+
+        return as_docx(self)
+
     def _repr_html_(self) -> str:
+        need("html")
         from .html import in_frame
 
         return in_frame(self)
+
+
+def can_write(formats: Sequence[str]) -> list[str]:
+    """Names of the files of these formats, once it is known that they can be made."""
+    if isinstance(formats, str) or not formats:
+        raise InputError(Problem("formats", formats, f"must be a list of {' or '.join(FORMATS)}"))
+    for one in formats:
+        one_of("formats", one, FORMATS)
+        need(one)
+    return [f"report.{one}" for one in dict.fromkeys(formats)]
+
+
+def need(one: str) -> None:
+    """Check that the package that makes a format is installed."""
+    package, module = FORMATS[one]
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise InputError(f"a report needs {package}, which is not installed: pip install 'dosefind[report]'") from None
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _all(sections: Sequence[Section]) -> Iterable[Section]:

@@ -271,9 +271,10 @@ def _tables(plan: _Plan) -> Section:
     say, inner = plan.say, []
     for number, name in enumerate(plan.protocol.designs, start=1):
         table = decision_table(plan.protocol, name)
+        shown = plan.case.with_reasons(table)
         blocks: tuple[Block, ...] = (
             Figure(decisions(table, name=name), say("decisions.picture", design=data(name))),
-            frame(plan.case, table, say("decisions.table", design=data(name)), text(table.attrs["note"])),
+            frame(plan.case, shown, say("decisions.table", design=data(name)), text(table.attrs["note"])),
         )
         inner.append(Section(f"decisions-{number}", text(data(name)), blocks))
     return Section("decisions", say("decisions.title"), (Paragraph(say("decisions.intro")),), tuple(inner))
@@ -294,7 +295,7 @@ def _operating(plan: _Plan) -> Section:
     inner = [_scenario(plan, s) for s in range(len(plan.values["scenario"]))]
     reasons = json.loads(plan.oc["reason"].attrs["definition"])
     shown = [name for k, name in enumerate(plan.values["reason"]) if plan.values["stopped"][..., k].max() >= tables.LEAST_SHARE]
-    ends = Definitions(tuple((text(str(name)), (say.sentence(reasons[name]),)) for name in shown))
+    ends = Definitions(tuple((text(plan.case.reason(str(name))), (say.sentence(reasons[name]),)) for name in shown))
     inner.append(Section("ends", say("oc.ends_title"), (Paragraph(say("oc.least")), ends)))
     inner.append(Section("figures", say("oc.definitions"), (definitions(tables.COMPARED, plan.oc),)))
     return Section("operating", say("oc.title"), blocks, tuple(inner))
@@ -347,7 +348,7 @@ def _cost(plan: _Plan, s: int, caption: Text) -> Table:
     shares = values["stopped"][:, s]
     for k in sorted(np.flatnonzero(shares.max(axis=0) >= tables.LEAST_SHARE), key=lambda k: -shares[:, k].max()):
         cells = [f"{100 * p:.0f}" if p >= tables.LEAST_SHARE else "" for p in shares[:, k]]
-        rows.append((say("oc.ends", reason=str(values["reason"][k])), cells))
+        rows.append((say("oc.ends", reason=plan.case.reason(str(values["reason"][k]))), cells))
     return _by_design(plan, "oc.cost_head", rows, caption)
 
 
@@ -379,7 +380,7 @@ def _percentiles(chances: np.ndarray, numbers: np.ndarray) -> tuple[int, int]:
 
 def _paths(plan: _Plan) -> Section:
     say, design = plan.say, data(plan.binding)
-    table = paths(plan.protocol, plan.binding, cohorts=2)
+    table = plan.case.with_reasons(paths(plan.protocol, plan.binding, cohorts=2))
     shown = frame(plan.case, table, say("paths.table", design=design), shares=plan.protocol.scenarios)
     return Section("paths", say("paths.title"), (Paragraph(say("paths.intro", design=design)), shown))
 
@@ -453,7 +454,8 @@ def _checklist(plan: _Plan, sections: Sequence[Section]) -> Section:
     rows = []
     for item in say.items("checklist"):
         found = [titles[one] for one in item["sections"] if one in titles]
-        rows.append((text(item["topic"]), text(item["asks"]), text("; ".join(found))))
-    columns = plan.case.columns("checklist.topic", "checklist.asks", "checklist.where", numeric_from=3)
+        rows.append(tuple(map(text, (item["topic"], item.get("item", ""), item["asks"], "; ".join(found)))))
+    columns = plan.case.columns("checklist.topic", "checklist.item", "checklist.asks", "checklist.where", numeric_from=4)
     intro = say("checklist.intro", spirit=say("checklist.spirit"), consort=say("checklist.consort"))
-    return Section("checklist", say("checklist.title"), (Paragraph(intro), Table(say("checklist.table"), columns, tuple(rows))))
+    table = Table(say("checklist.table"), columns, tuple(rows), (say("checklist.note"),))
+    return Section("checklist", say("checklist.title"), (Paragraph(intro), table))

@@ -6,8 +6,7 @@ from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from .._check import InputError
-from .content import Document, Figure
+from .content import Document
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -19,7 +18,7 @@ def as_html(document: Document) -> str:
     """The document as the text of an HTML file; the same text for the same document."""
     # What is counted through the document, in the order of the template.
     numbers = {"table": count(1), "figure": count(1), "region": count(1)}
-    return _template().render(doc=document, kind=_kind, svg=_svg, number=lambda what: next(numbers[what]))
+    return _template().render(doc=document, kind=_kind, number=lambda what: next(numbers[what]))
 
 
 def in_frame(document: Document) -> str:
@@ -33,20 +32,10 @@ def _kind(block: Any) -> str:
     return type(block).__name__
 
 
-def _svg(figure: Figure) -> str:
-    from ..plots import as_svg
-
-    return as_svg(figure.picture)
-
-
 @cache
 def _template() -> Template:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        if error.name != "jinja2":
-            raise
-        raise InputError("a report needs jinja2, which is not installed: pip install 'dosefind[report]'") from None
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     loader = PackageLoader("dosefind.reports", ".")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("report.html.jinja")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,6 +44,19 @@ class Case(NamedTuple):
     def column(self, name: str, numeric: bool = False) -> Column:
         """Column of a task's table; one that the catalogue does not name has its own name as heading."""
         return Column(text(self.say.table("columns").get(name, None) or data(name)), numeric)
+
+    def reason(self, name: str) -> str:
+        """What a design calls a reason, in words."""
+        return self.say.table("reasons").get(name, name.replace("_", " "))
+
+    def with_reasons(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A design's decisions with their reasons in words: of paths, or in brackets in the entries of a decision table."""
+        shown = table.copy()
+        if "reason" in table:
+            shown["reason"] = [self.reason(name) for name in table["reason"]]
+        elif "next" in table:
+            shown["next"] = [re.sub(r"\((\w+)\)", lambda found: f"({self.reason(found[1])})", words) for words in table["next"]]
+        return shown
 
     def columns(self, *keys: str, numeric_from: int = 1) -> tuple[Column, ...]:
         """Columns by keys of the catalogue, those from a place on numeric."""
