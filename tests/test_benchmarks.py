@@ -22,7 +22,7 @@ from benchmarks.study import Study, question_of
 from dosefind import InputError
 from dosefind.plots import alt_text
 
-STUDIES = ("intake", "operating", "posterior", "samplers", "sbc")
+STUDIES = ("intake", "operating", "posterior", "report", "samplers", "sbc")
 
 
 # The front
