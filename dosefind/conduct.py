@@ -6,6 +6,7 @@ findings; a further rule is one more. The protocol's window rule for groups (no 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from itertools import combinations, pairwise
@@ -198,6 +199,16 @@ def _off_schedule(trial: _Trial) -> Iterator[Finding]:
             yield Finding("infusion off its schedule", (patient.subject,), (day,), words)
 
 
+def _amounts_differ(trial: _Trial) -> Iterator[Finding]:
+    unit = trial.protocol.doses.unit
+    for patient, _ in trial.pairs:
+        # There are no amounts where every infusion is of the first one's.
+        for number, (day, amount) in enumerate(zip(patient.infusions, patient.amounts, strict=False), start=1):
+            if not math.isclose(amount, patient.amount, rel_tol=1e-9):
+                words = f"{patient.subject} had infusion {number} on {day} at {amount:g} and the first at {patient.amount:g} {unit}"
+                yield Finding("amounts within a course differ", (patient.subject,), (day,), words)
+
+
 def _partial_course(trial: _Trial) -> Iterator[Finding]:
     treatment = trial.protocol.treatment
     for patient, status in trial.pairs:
@@ -244,6 +255,7 @@ RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _stagger,
     _too_many,
     _off_schedule,
+    _amounts_differ,
     _partial_course,
     _replacements,
 )

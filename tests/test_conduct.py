@@ -175,6 +175,14 @@ def test_a_partial_course(fields, as_of, days):
     assert made == [("partial course", "S", [n]) for n in days]
 
 
+def test_amounts_that_differ_within_a_course():
+    people = (patient("B1", 1, 1, 29, 57, amounts=(1, 2, 1)), patient("B2", 1, 2, 30, 58), patient("B3", 1, 3, 31, amounts=(1, 1)))
+    assert found(*people, name=DLC)[0] == ("amounts within a course differ", "B1", [29])
+    assert words(*people, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 2 and the first at 1 10^6 cells/kg"
+    # The second infusion had not been given the day before.
+    assert found(*people, name=DLC, as_of=28) == []
+
+
 def test_a_partial_course_in_words():
     assert words(*three_doses().patients, name=DLC) == [
         "B2 had 2 of 3 infusions; the next was due on 2024-03-04, and the patient left on 2024-02-29",

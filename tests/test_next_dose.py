@@ -3,8 +3,11 @@
 import csv
 import json
 import random
+import subprocess
+import sys
 from datetime import date
 
+import filelock
 import pytest
 from click.testing import CliRunner
 from hypothesis import assume, given, settings
@@ -415,7 +418,45 @@ def test_decisions_are_only_added(tmp_path):
     assert second.data_sha256 == "0" * 64
     with path.open(newline="") as file:
         assert [row[-1][:2] for row in csv.reader(file)][1:] == ["'=", "''"]
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".decisions.csv.lock", "decisions.csv"]
+
+
+RECORDING = """
+import sys
+from datetime import date
+from dosefind.decisions import Recorded, record_decision
+for number in range(int(sys.argv[3])):
+    one = Recorded(date(2024, 1, 1), "X", "", "", "3+3", "wait", "wait", "no", f"{sys.argv[2]}-{number}")
+    record_decision(sys.argv[1], one)
+"""
+
+
+def recording(path, name, times):
+    return subprocess.Popen([sys.executable, "-c", RECORDING, str(path), str(name), str(times)], cwd=ROOT)
+
+
+def test_of_decisions_recorded_at_once_none_is_lost(tmp_path):
+    path = tmp_path / "decisions.csv"
+    running = [recording(path, name, 20) for name in range(8)]
+    assert [one.wait(60) for one in running] == [0] * 8
+    reasons = [one.reason for one in read_decisions(path, "X")]
+    assert sorted(reasons) == sorted(f"{name}-{number}" for name in range(8) for number in range(20))
+    # What one process adds stays in its order.
+    assert all([r for r in reasons if r.startswith(f"{n}-")] == [f"{n}-{k}" for k in range(20)] for n in range(8))
+
+
+def test_a_lock_that_is_held_ends_in_a_message_and_one_left_behind_does_not_block(tmp_path, monkeypatch):
+    path, lock = tmp_path / "decisions.csv", tmp_path / ".decisions.csv.lock"
+    one = then(single_dose(), 33).record("wait", "so")
+    monkeypatch.setattr("dosefind.decisions._SECONDS", 0.1)
+    with filelock.FileLock(lock), pytest.raises(dsf.InputError, match=r"decisions\.csv: is being written by somebody else"):
+        record_decision(path, one)
+    assert not path.exists()
+    holder = "import filelock, os, sys; filelock.FileLock(sys.argv[1]).acquire(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", holder, str(lock)], check=False)
+    assert lock.exists()
+    record_decision(path, one)
+    assert read_decisions(path, "NCT05962762") == [one]
 
 
 @pytest.mark.parametrize("ending", [b"\r\n", b""])
@@ -627,10 +668,10 @@ def test_recording_by_command(folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     cut = ("--as-of", "2024-03-23")
     said = run(folder, "record", *cut, "--decision", "level 1", "--reason", "grade 2 events")
-    path = folder / "decisions.csv"
+    path, lock = folder / "decisions.csv", folder / ".decisions.csv.lock"
     assert (said.exit_code, said.stdout) == (0, "")
     assert said.stderr.endswith("decisions.csv: level 1, against the recommendation (escalate to level 2, 3 patients)\n")
-    assert {one: one.read_bytes() for one in folder.iterdir() if one != path} == before
+    assert {one: one.read_bytes() for one in folder.iterdir() if one not in (path, lock)} == before
     text = " ".join(run(folder, "next", *cut).stdout.split())
     shown = "2024-03-23: level 1 (override: 3+3 recommended: escalate to level 2, 3 patients). grade 2 events"
     assert f"Latest decision of the committee, {shown}" in text
