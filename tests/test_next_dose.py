@@ -1,6 +1,8 @@
 """What next with patients: trials replayed date by date against decisions made by hand, pending outcomes, the committee's file."""
 
+import contextlib
 import csv
+import io
 import json
 import random
 import subprocess
@@ -14,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
+from dosefind import tables
 from dosefind.cli import main
 from dosefind.decisions import Recorded, read_decisions, record_decision
 from dosefind.evaluability import evaluate
@@ -306,9 +309,14 @@ def test_paths_two_cohorts_on():
     found = then(single_dose(), 40)
     assert found.paths.attrs["after"] == "1NNT 1NNN"
     assert list(found.paths["path"][:3]) == ["2NNN 3NNN", "2NNN 3NNT", "2NNN 3NTT"]
-    for name in found.paths.columns[5:]:
+    for name in found.paths.columns[6:]:
         # Rounding of ten products.
         assert found.paths[name].sum() == pytest.approx(1, abs=1e-12)
+    # The top dose tolerated: the MTD is not reached. Reasons are words.
+    shown = found.paths.set_index("path")[["mtd", "not_reached", "reason"]].T.to_dict("list")
+    assert shown["2NNN 3NNN"] == ["3", "yes", "the top dose is tolerated"]
+    assert shown["2NNN 3NTT"] == ["2", "", "a dose has too many DLTs, so the one below it is the MTD"]
+    assert shown["2NNN 3NNT"] == ["", "", "stay"]
 
 
 def test_which_design_binds():
@@ -484,6 +492,83 @@ def test_an_override_shows_from_then_on(tmp_path):
     assert then(data, 120, decisions=tmp_path / "none.csv").recorded == ()
 
 
+# A cohort that the committee opened against the design. Level 2 ends the escalation, 2 of 3; the protocol lets the committee treat
+# more at the MTD (row 3 of the open questions), which the 3+3 as it is here does not.
+
+
+def opened(*more, last=120):
+    dlts = (event(36), event(37, row=2))
+    second = [patient(f"L2-{n}", 2, 31 + n, events=dlts[n : n + 1]) for n in range(3)]
+    return trial(*clean(1, 1), *second, patient("M1", 1, 70), *more, last=last)
+
+
+def decided(tmp_path, *decisions):
+    """The decisions on file, as day and decision."""
+    path = tmp_path / "decisions.csv"
+    for when, decision in decisions:
+        record_decision(path, then(opened(), when).record(decision, "so"))
+    return path
+
+
+def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
+    rules, path = protocol(AS, "boin"), decided(tmp_path, (62, "level 1"))
+    assert then(opened(), 69, rules, decisions=path).proposal.words == "stop, MTD level 1"
+    without, found = then(opened(), 72, rules), then(opened(), 72, rules, decisions=path)
+    assert without.proposal.words == WAIT.format(day(98))  # 1 of 4 at level 1: two more; 0 of 4: the MTD
+    assert (found.proposal.words, found.start.day) == ("fill the cohort at level 1, 2 patients", day(72))
+    assert found.proposal.reason == (
+        f"cohort 3 has 1 of 3 patients who count; the committee decided on it on {day(62)} (level 1), by the design's rules alone: "
+        f"wait until {day(98)}"
+    )
+    # It overrode the design that binds; what another one would do is for comparison, and deviations stay deviations.
+    assert found.proposals["boin"] == without.proposals["boin"]
+    assert found.deviations == without.deviations
+    # 0 of 6 or 1 of 6 at level 1: MTD 1; 2 of 6: too many there too.
+    row = found.what_if.set_index("design").loc["3+3"]
+    assert [row[f"{n} DLT{'s' * (n != 1)}"] for n in range(3)] == ["stop, MTD 1", "stop, MTD 1 or stop, no MTD", "stop, no MTD"]
+    assert found.record("level 1", "so").override == "no"
+    # Full, it is decided on as any other.
+    full = opened(patient("M2", 1, 73), patient("M3", 1, 74))
+    assert then(full, 103, rules, decisions=path).proposal.words == "stop, MTD level 1"
+
+
+@pytest.mark.parametrize(
+    ("decisions", "when", "fills"),
+    [
+        ([(62, "level 1")], 72, True),
+        ([(70, "level 1")], 72, True),  # recorded when the cohort had begun
+        ([(62, "level 1")], 71, True),
+        ([(62, "level 2")], 72, False),  # another level
+        ([(62, "stop")], 72, False),
+        ([(33, "level 1")], 72, False),  # of the day of the last patient before: of an earlier cohort
+        ([(30, "level 1"), (62, "MTD 1")], 72, False),
+        ([(62, "level 1"), (71, "stop")], 71, False),  # taken back
+        ([(62, "level 1"), (73, "stop")], 72, True),  # not yet
+        ([(62, "stop"), (65, "level 1")], 72, True),
+    ],
+)
+def test_which_decision_opens_a_cohort(tmp_path, decisions, when, fills):
+    found = then(opened(), when, decisions=decided(tmp_path, *decisions)).proposal
+    assert found.action == ("fill" if fills else "wait")
+
+
+def test_a_dlt_that_the_committee_did_not_know_of_ends_its_decision(tmp_path):
+    """A further DLT in its cohort, or a late one elsewhere: the design is asked again, until the committee decides again."""
+    data, path = opened(patient("M2", 1, 72, events=(event(75, row=9),))), decided(tmp_path, (62, "level 1"))
+    assert then(data, 74, decisions=path).proposal.words == "fill the cohort at level 1, 1 patient"
+    assert then(data, 75, decisions=path).proposal.words == WAIT.format(day(98))
+    record_decision(path, then(data, 75).record("level 1", "a known risk"))
+    assert then(data, 76, decisions=path).proposal.words == "fill the cohort at level 1, 1 patient"
+
+
+def test_a_cohort_that_the_design_began_is_its_own_whatever_is_on_file(tmp_path):
+    """It is left where it makes no difference, and the reason names no decision."""
+    data, end = in_a_row("1NNN 2TT")
+    path = tmp_path / "decisions.csv"
+    record_decision(path, then(data, 33).record("level 2", "so"))
+    assert then(data, end, decisions=path).proposals == then(data, end).proposals
+
+
 @pytest.mark.parametrize(
     ("when", "decision", "override"),
     [
@@ -611,19 +696,79 @@ def test_next_prints_the_answer_first(folder):
     result = run(folder, "next", "--as-of", "2024-02-20", "--replay")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[:6] == [
+    assert lines[:20] == [
         "NCT05962762: data cut 2024-02-20.",
         "3+3 (binding): fill the cohort at level 1, 1 patient.",
         "    cohort 2 has 2 of 3 patients who count.",
         "    The next patient may start at once: nothing in the protocol makes anybody wait.",
-        "Dose levels, 10^6 cells/kg: 1 = 1, 2 = 3, 3 = 5.",
+        "    All 2 designs would do this.",
+        "    Deviations from the protocol and from 3+3: none.",
+        "",
+        "The doses so far",
+        "level  dose  treated  pending  counted  DLTs  at most",
+        "─" * 54,
+        "    1     1        6        2        3     1  86%",  # at 0.8647, P(at most 1 of 3) is 0.05
+        "    2     3        0        0        0     0  -",
+        "    3     5        0        0        0     0  -",
         "Outcomes known, a cohort each: 1NNT; pending: A4, A6.",
+        "Doses in 10^6 cells/kg. At most: one-sided 95% upper limit of the DLT rate, from those counted at the dose alone. The",
+        "posterior of the rates and of the MTD: dosefind analyze.",
+        "",
+        "What would follow by 3+3 from the next patients ('or': by the pending outcomes)",
+        "    0 DLTs: level 2 or stop, no MTD",
+        "    1 DLT: stop, no MTD",
     ]
     # Seven rows of patients and one of an event; A7's is of a day to come.
     assert "8 rows read: 7 of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
     assert max(map(len, lines)) <= 118
     other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
     assert other.splitlines()[1].startswith("boin (binding): ")
+    # What the other design would do in each case is a detail.
+    assert "Target DLT rate 0.25." not in result.stdout
+    details = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--details").stdout
+    assert details.splitlines()[:20] == lines[:20]
+    for words in ("Target DLT rate 0.25.", "What made each patient's status", "2NNT 2NTT", "designs.boin: "):
+        assert words in details
+
+
+def test_designs_that_answer_alike_share_a_row():
+    """After 1NNN 2NNT, the 3+3 and boin with its stay at 1 of 3 stay, each for its own reason; boin and boin-6 go down alike."""
+    found = then(*in_a_row("1NNN 2NNT"), protocol(AS, "boin", "boin-6", "boin-6-stay"))
+    lines = "\n".join(_printed(found))
+    assert "3+3 (binding)  stay at level 2" in lines
+    assert "boin-6, boin " in lines
+    assert "Other designs differ: boin-6: de-escalate to level 1, 3 patients; boin: de-escalate to level 1" in " ".join(
+        lines.split()
+    )
+
+
+def _printed(found, details=False):
+    with io.StringIO() as text, contextlib.redirect_stdout(text):
+        tables.show(tables.next_dose(found, details))
+        return text.getvalue().splitlines()
+
+
+def test_no_code_of_a_reason_is_printed_where_words_are_meant(folder):
+    """Names of reasons that are more than a word, in what is printed and in the files."""
+    built = dsf.config.build_designs(dsf.load_protocol(ROOT / "configs" / f"{AS}.toml"))
+    codes = {name for design in built.values() for name in design.reasons if "_" in name}
+    assert {"mtd_below", "dose_full", "too_toxic"} <= codes
+    for cut in ("2024-01-01", "2024-01-10", "2024-02-20", "2024-03-23"):
+        result = run(folder, "next", "--as-of", cut, "--replay", "--details", "--out", str(folder / f"out-{cut}"))
+        texts = [result.stdout, *(path.read_text() for path in (folder / f"out-{cut}").iterdir())]
+        assert not [code for code in codes for text in texts if code in text]
+    deviating = run(folder, "next", "--details", data=_with_a_cohort_too_many(folder)).stdout
+    assert "the design had stopped after cohort 1: the lowest dose has too many DLTs" in " ".join(deviating.split())
+
+
+def _with_a_cohort_too_many(folder):
+    rows = "".join(
+        f"B{n},{1 + (n > 3)},2024-0{1 + (n > 3)}-1{n},{'no' if n > 2 else 'yes'},{'' if n > 2 else '2024-01-20'}\n"
+        for n in range(1, 7)
+    )
+    (folder / "too_many.csv").write_text("subject,level,infusion_1,dlt,dlt_date\n" + rows)
+    (folder / "ae.csv").write_text("subject,term,grade,related,start\nB1,x,3,yes,2024-01-20\nB2,x,3,yes,2024-01-20\n")
+    return "too_many.csv"
 
 
 def test_rows_of_who_comes_later_are_listed_with_their_events(folder):
@@ -631,9 +776,18 @@ def test_rows_of_who_comes_later_are_listed_with_their_events(folder):
     assert "8 rows read: 1 of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
 
 
+@pytest.mark.parametrize("details", [(), ("--details",)])
 @pytest.mark.parametrize("width", ["80", "118"])
-def test_tables_fit_the_terminal(folder, width):
-    given_ = ["next", str(folder / "trial.toml"), "--data", str(folder / "patients.csv"), "--events", str(folder / "ae.csv")]
+def test_tables_fit_the_terminal(folder, width, details):
+    given_ = [
+        "next",
+        *details,
+        str(folder / "trial.toml"),
+        "--data",
+        str(folder / "patients.csv"),
+        "--events",
+        str(folder / "ae.csv"),
+    ]
     for cut in ("2024-01-03", "2024-02-20", "2024-03-30"):
         result = CliRunner(env={"COLUMNS": width}).invoke(main, [*given_, "--as-of", cut, "--replay"])
         assert result.exit_code == 0
@@ -644,7 +798,7 @@ def test_files_and_json_hold_the_same(folder):
     out = folder / "out"
     result = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--json", "--out", str(out))
     content = json.loads(result.stdout)
-    names = ("audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
+    names = ("doses", "audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
     assert sorted(one.name for one in out.iterdir()) == sorted(["next.json", *(f"next-{name}.csv" for name in (*names, "assumed"))])
     assert set(content) == {"attrs", *names}
     assert json.loads((out / "next.json").read_text()) == content
