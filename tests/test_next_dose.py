@@ -540,7 +540,6 @@ def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
         ([(62, "level 1")], 71, True),
         ([(62, "level 2")], 72, False),  # another level
         ([(62, "stop")], 72, False),
-        ([(33, "level 1")], 72, False),  # of the day of the last patient before: of an earlier cohort
         ([(30, "level 1"), (62, "MTD 1")], 72, False),
         ([(62, "level 1"), (71, "stop")], 71, False),  # taken back
         ([(62, "level 1"), (73, "stop")], 72, True),  # not yet
@@ -561,12 +560,24 @@ def test_a_dlt_that_the_committee_did_not_know_of_ends_its_decision(tmp_path):
     assert then(data, 76, decisions=path).proposal.words == "fill the cohort at level 1, 1 patient"
 
 
-def test_a_cohort_that_the_design_began_is_its_own_whatever_is_on_file(tmp_path):
-    """It is left where it makes no difference, and the reason names no decision."""
+def test_the_committee_goes_on_with_a_cohort_that_the_design_would_leave(tmp_path):
+    """Level 2 was agreed; two DLTs in two end it, unless the committee decides on level 2 knowing of them."""
     data, end = in_a_row("1NNN 2TT")
     path = tmp_path / "decisions.csv"
-    record_decision(path, then(data, 33).record("level 2", "so"))
+    record_decision(path, then(data, 44).record("level 2", "as planned"))
     assert then(data, end, decisions=path).proposals == then(data, end).proposals
+    record_decision(path, then(data, 51).record("level 2", "both events were of the port"))
+    found = then(data, end, decisions=path).proposal
+    assert found.words == "fill the cohort at level 2, 1 patient"
+    assert found.reason.endswith("(level 2), by the design's rules alone: stop, MTD level 1")
+
+
+@pytest.mark.parametrize(("when", "action"), [(46, "escalate"), (47, "escalate"), (48, "fill"), (89, "fill")])
+def test_a_decision_on_the_cohort_before_opens_none(tmp_path, when, action):
+    """Cohort 2 is treated on days 45 to 47, the first patient of a third cohort at its level on day 89."""
+    data, end = in_a_row("1NNN 2NNN 2N")
+    record_decision(tmp_path / "decisions.csv", then(data, when).record("level 2", "so"))
+    assert then(data, end, decisions=tmp_path / "decisions.csv").proposal.action == action
 
 
 @pytest.mark.parametrize(

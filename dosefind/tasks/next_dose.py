@@ -2,9 +2,9 @@
 
 Outcomes that are not known yet are not guessed. A design is asked about every way in which they can come out; where it answers the
 same each time it decides now, and else it waits. A cohort that the design has begun and that is not full yet is filled up, unless
-the design would leave its dose downwards or stop whatever happened to those who fill it; then it decides on those who are there.
-A cohort that the committee has opened against the binding design is filled as well, once its decision is on file: it overrode what
-the design made of the data of that day, and holds until there is a DLT that it did not know of, or its next decision.
+the design would leave its dose downwards or stop whatever happened to those who fill it; then it decides on those who are there. A
+cohort that the committee has opened, or goes on with, against the binding design is filled as well once its decision is on file: it
+overrode what the design made of the data of that day, and holds until there is a DLT that it did not know of, or its next decision.
 """
 
 from __future__ import annotations
@@ -333,19 +333,23 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
 
 
 def _proposal(design: Design, evaluated: Evaluated, n_doses: int, opened: Recorded | None) -> Proposal:
+    """What the design would do, and in the place of anything else, to fill the cohort that the committee has opened."""
+    own = _by_its_rules(design, evaluated, n_doses)
+    missing = _missing(design, evaluated, n_doses) if opened else 0
+    if not opened or not missing or own.action == "fill":
+        return own
+    fill = _fill(evaluated, missing, own.completions)
+    decided = f"the committee decided on it on {opened.as_of} ({opened.decision})"
+    return replace(fill, reason=f"{fill.reason}; {decided}, by the design's rules alone: {own.words}")
+
+
+def _by_its_rules(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
     done = list(evaluated.completions())
     steps = [next_step(design, one.cohorts, n_doses) for one in done]
-    begun = _begun_by(design, evaluated, n_doses)
-    missing = _missing(design, evaluated, n_doses) if begun or opened else 0
+    missing = _missing(design, evaluated, n_doses) if _begun_by(design, evaluated, n_doses) else 0
     if not missing:
         return _settled(evaluated, done, steps)
-    level, there = evaluated.members[-1].level, len(_counted(evaluated))
-    reason = f"cohort {evaluated.members[-1].cohort} has {there} of {there + missing} patients who count"
-    fill = Proposal("fill", level, missing, reason, (level,), None, False, None, tuple(zip(done, steps, strict=True)))
-    if not begun and opened:
-        alone = _settled(evaluated, done, steps).words
-        decided = f"the committee decided on it on {opened.as_of} ({opened.decision})"
-        return replace(fill, reason=f"{reason}; {decided}, by the design's rules alone: {alone}")
+    level = evaluated.members[-1].level
     ends = [
         next_step(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses) for one in done for dlts in range(missing + 1)
     ]
@@ -355,7 +359,13 @@ def _proposal(design: Design, evaluated: Evaluated, n_doses: int, opened: Record
             return _settled(evaluated, done, steps, further)
         if _agree(ends):
             return _settled(evaluated, done, [ends[0]] * len(done), further)
-    return fill
+    return _fill(evaluated, missing, tuple(zip(done, steps, strict=True)))
+
+
+def _fill(evaluated: Evaluated, missing: int, completions: tuple[tuple[Completion, NextStep], ...]) -> Proposal:
+    latest, there = evaluated.members[-1], len(_counted(evaluated))
+    reason = f"cohort {latest.cohort} has {there} of {there + missing} patients who count"
+    return Proposal("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
 
 
 def _settled(evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
