@@ -2359,6 +2359,20 @@ FAULTS = (
         "test_next_dose.py::test_a_dlt_that_the_committee_did_not_know_of_ends_its_decision",
     ),
     Fault(
+        "what would follow forgets the DLTs of the next patients",
+        NEXT,
+        "return [*cohorts, Cohort(one.level or 0, one.size, dlts)]",
+        "return [*cohorts, Cohort(one.level or 0, one.size, 0)]",
+        "test_next_dose_model_based.py::test_a_decision_now_is_that_of_every_completion",
+    ),
+    Fault(
+        "events to come are known",
+        EVALUABILITY,
+        "if e.start is None or e.start <= cut",
+        "if True",
+        "test_next_dose_model_based.py::test_nothing_that_was_not_known_is_used",
+    ),
+    Fault(
         "pending patients stand in the upper limit",
         NEXT,
         'for which in (("dlt",), ("dlt", "complete"))',
