@@ -9,6 +9,7 @@ rule is one more function there.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -379,10 +380,10 @@ def _check(patients: Patients, protocol: Protocol) -> None:
     if unknown:
         raise InputError(unknown)
     problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
-    subjects = [one.subject for one in patients.patients]
-    problems += [Problem("subject", s, "must be that of one patient only") for s in sorted(set(subjects)) if subjects.count(s) > 1]
+    subjects = Counter(one.subject for one in patients.patients)
+    problems += [Problem("subject", s, "must be that of one patient only") for s, times in sorted(subjects.items()) if times > 1]
     given = [one.subject for one in patients.patients if one.cohort is not None]
-    if given and len(given) < len(subjects):
+    if given and len(given) < len(patients.patients):
         without = next(one for one in patients.patients if one.cohort is None)
         problems.append(Problem(_place(without, "cohort"), None, "must be given for every patient or for none"))
     if problems:
@@ -639,18 +640,18 @@ def _joins(
     A cohort is open while fewer than its size count in it, as known on the patient's first day, unless another dose was begun since
     and all its windows are over: then the dose is come back to.
     """
-    day, levels = patient.infusions[0], [members[0][0].level for members in by_number]
+    day, last = patient.infusions[0], len(by_number)
     replaced = numbers.get(patient.replaces) if patient.replaces else None
-    if replaced is not None and levels[replaced - 1] == patient.level:
+    if replaced is not None and by_number[replaced - 1][0][0].level == patient.level:
         return replaced
-    if patient.level in levels:
-        number = len(levels) - levels[::-1].index(patient.level)
+    number = next((number for number in range(last, 0, -1) if by_number[number - 1][0][0].level == patient.level), None)
+    if number is not None:
         members = by_number[number - 1]
         lost = [v.kind == "not evaluable" and v.closed is not None and v.closed <= day for _, v in members]
         latest = max(_window(one, protocol)[1] for one, _ in members)
-        if lost.count(False) < protocol.limits.size_of_cohort(number) and (number == len(levels) or day < latest):
+        if lost.count(False) < protocol.limits.size_of_cohort(number) and (number == last or day < latest):
             return number
-    return len(levels) + 1
+    return last + 1
 
 
 def _members(patients: Sequence[Patient], numbers: dict[str, int | None]) -> tuple[Members, ...]:

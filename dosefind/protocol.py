@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -154,6 +155,7 @@ class Treatment(Settings):
         return self
 
 
+@lru_cache(maxsize=4096)
 def plain_words(text: str) -> str:
     """Text as it is compared: lower case, words parted by single blanks, hyphens and underscores read as blanks."""
     return " ".join(re.sub(r"[-_\s]+", " ", text).casefold().split())

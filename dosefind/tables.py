@@ -33,6 +33,8 @@ _INDENT = "    "
 _LEAST_WORDS, _LEAST_CELL = 18, 10
 # A cell of words in a table of figures is folded at this.
 _FOLDED = 40
+# Notes on the data that are shown without details.
+_NOTES = 8
 # Times the lowest or highest dose beyond which an amount is not given.
 FAR = 10
 # A numerical error below this is not shown: it is far below the last digit.
@@ -130,7 +132,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
         *_following(found),
         *([Text("\nWho counts", "bold"), _who_counts(found)] if found.evaluated.statuses else []),
         _folded(attrs["closing"]),
-        *(_indented(note) for note in json.loads(attrs["notes"])),
+        *_notes(json.loads(attrs["notes"]), details),
         Text("\nWhat each design would do", "bold"),
         _wrapped(_designs(found), "reason"),
         *[Text("\nDeviations", "bold"), *([_wrapped(tables["findings"], "finding")] if len(tables["findings"]) else none)],
@@ -148,6 +150,14 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
             _folded(f"--details adds each patient's rule, the other designs in each case, paths, their rules, and {left}.")
         )
     return Group(*parts)
+
+
+def _notes(notes: list[str], details: bool) -> list[Text]:
+    """Notes, of which those on single rows can be as many as there are rows."""
+    more = 0 if details else max(0, len(notes) - _NOTES)
+    last = [_indented(f"and {more:,} more notes: --details")] if more else []
+    # What was made of the data as a whole comes after what was made of their rows.
+    return [*map(_indented, notes[more:]), *last]
 
 
 def _bears(key: str, binding: str) -> bool:
