@@ -190,7 +190,7 @@ def _off_schedule(trial: _Trial) -> Iterator[Finding]:
         for number, day in enumerate(patient.infusions, start=1):
             at = (day - status.first).days + 1
             if number > len(treatment.infusion_days):
-                words = f"{patient.subject} had infusion {number} on {day}, and {len(treatment.infusion_days)} are planned"
+                words = f"{patient.subject} had infusion {number} on {day}, and the protocol plans {len(treatment.infusion_days)}"
             elif abs(at - treatment.infusion_days[number - 1]) > treatment.infusion_tolerance_days:
                 planned = treatment.infusion_days[number - 1]
                 words = f"{patient.subject} had infusion {number} on {day}, day {at}; planned is day {planned}"

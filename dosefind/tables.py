@@ -124,6 +124,9 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
     attrs, tables = found.attrs, found.tables
     assumed_cut = " (assumed: the last date in the data)" if attrs["as_of_assumed"] else ""
     none = [Text(f"{_INDENT}none")]
+    # Only the design that binds can be deviated from.
+    others = [f"rules of {name}" for name in found.proposals if name != found.binding]
+    left = tables["findings"] if details else tables["findings"].loc[~tables["findings"]["rule"].isin(others)]
     parts: list[Any] = [
         _folded(f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}.", style="bold"),
         *_answer(found),
@@ -135,7 +138,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
         *_notes(json.loads(attrs["notes"]), details),
         Text("\nWhat each design would do", "bold"),
         _wrapped(_designs(found), "reason"),
-        *[Text("\nDeviations", "bold"), *([_wrapped(tables["findings"], "finding")] if len(tables["findings"]) else none)],
+        *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none)],
         *[Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or none)],
         *(_details(found) if details else []),
     ]

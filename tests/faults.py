@@ -2401,6 +2401,20 @@ FAULTS = (
         "test_next_dose.py::test_no_code_of_a_reason_is_printed_where_words_are_meant",
     ),
     Fault(
+        "deviations from designs that do not bind",
+        "tables.py",
+        'tables["findings"].loc[~tables["findings"]["rule"].isin(others)]',
+        'tables["findings"]',
+        "test_next_dose.py::test_deviations_that_are_shown_are_those_that_are_counted",
+    ),
+    Fault(
+        "the notes that say most are left out",
+        "tables.py",
+        "notes[more:]",
+        "notes[:_NOTES]",
+        "test_next_dose.py::test_of_many_notes_some_are_shown",
+    ),
+    Fault(
         "designs with other reasons in one row",
         "tables.py",
         'groupby(["next", "admissible", "reason"], sort=False)',

@@ -753,6 +753,23 @@ def test_designs_that_answer_alike_share_a_row():
     )
 
 
+def test_deviations_that_are_shown_are_those_that_are_counted():
+    """From the protocol and from the design that binds; those from others are details."""
+    found = then(*in_a_row("1NNN 2NNT 2NNN"), protocol(AS, "boin"))
+    assert list(found.deviations) == ["boin"]
+    assert "Deviations from the protocol and from 3+3: none." in "\n".join(_printed(found))
+    assert not any("rules of boin" in line for line in _printed(found))
+    assert any("rules of boin" in line for line in _printed(found, details=True))
+
+
+def test_of_many_notes_some_are_shown():
+    found = then(single_dose(), 33)
+    found.attrs["notes"] = json.dumps([f"note {number} of 20" for number in range(1, 21)])
+    shown = [line.strip() for line in _printed(found) if " of 20" in line or "more notes" in line]
+    assert shown == [*(f"note {number} of 20" for number in range(13, 21)), "and 12 more notes: --details"]
+    assert sum(" of 20" in line for line in _printed(found, details=True)) == 20
+
+
 def _printed(found, details=False):
     with io.StringIO() as text, contextlib.redirect_stdout(text):
         tables.show(tables.next_dose(found, details))
