@@ -154,7 +154,7 @@ def test_an_infusion_off_its_schedule(infusions, tolerance, days):
 def test_an_infusion_off_its_schedule_in_words():
     assert words(patient("S", 1, 1, 30, 57, 85), name=DLC) == [
         "S had infusion 2 on 2024-01-30, day 30; planned is day 29",
-        "S had infusion 4 on 2024-03-25, and 3 are planned",
+        "S had infusion 4 on 2024-03-25, and the protocol plans 3",
     ]
 
 
