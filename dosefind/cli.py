@@ -340,6 +340,9 @@ def _next(
 @_as_of
 @click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
 @_binding
+@click.option(
+    "--details", is_flag=True, help="Print also what the files of --out hold besides: rules, paths, every design's cases."
+)
 @_common
 def next_(
     config: Path,
@@ -348,6 +351,7 @@ def next_(
     as_of: datetime | None,
     replay: bool,
     design: str | None,
+    details: bool,
     output: _Output,
 ) -> None:
     """Who counts, what each design would do next and which binds, what would follow, and where the protocol was left."""
@@ -362,7 +366,7 @@ def next_(
         return
     from . import tables
 
-    tables.show(tables.next_dose(found))
+    tables.show(tables.next_dose(found, details))
 
 
 @main.command()
@@ -589,7 +593,7 @@ def _progress(what: str) -> Callable[[int, int], None] | None:
 
 
 # The tables of `next`, each a file.
-_NEXT = ("audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
+_NEXT = ("doses", "audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
 
 
 def _say(words: str) -> None:

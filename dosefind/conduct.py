@@ -6,6 +6,7 @@ findings; a further rule is one more. The protocol's window rule for groups (no 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from itertools import combinations, pairwise
@@ -189,13 +190,23 @@ def _off_schedule(trial: _Trial) -> Iterator[Finding]:
         for number, day in enumerate(patient.infusions, start=1):
             at = (day - status.first).days + 1
             if number > len(treatment.infusion_days):
-                words = f"{patient.subject} had infusion {number} on {day}, and {len(treatment.infusion_days)} are planned"
+                words = f"{patient.subject} had infusion {number} on {day}, and the protocol plans {len(treatment.infusion_days)}"
             elif abs(at - treatment.infusion_days[number - 1]) > treatment.infusion_tolerance_days:
                 planned = treatment.infusion_days[number - 1]
                 words = f"{patient.subject} had infusion {number} on {day}, day {at}; planned is day {planned}"
             else:
                 continue
             yield Finding("infusion off its schedule", (patient.subject,), (day,), words)
+
+
+def _amounts_differ(trial: _Trial) -> Iterator[Finding]:
+    unit = trial.protocol.doses.unit
+    for patient, _ in trial.pairs:
+        # There are no amounts where every infusion is of the first one's.
+        for number, (day, amount) in enumerate(zip(patient.infusions, patient.amounts, strict=False), start=1):
+            if not math.isclose(amount, patient.amount, rel_tol=1e-9):
+                words = f"{patient.subject} had infusion {number} on {day} at {amount:g} and the first at {patient.amount:g} {unit}"
+                yield Finding("amounts within a course differ", (patient.subject,), (day,), words)
 
 
 def _partial_course(trial: _Trial) -> Iterator[Finding]:
@@ -244,6 +255,7 @@ RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _stagger,
     _too_many,
     _off_schedule,
+    _amounts_differ,
     _partial_course,
     _replacements,
 )

@@ -1,7 +1,8 @@
 """The committee's decisions, on file: what the binding design recommended, what was decided, and why.
 
 The file is only ever added to; what stands in it is not changed. A decision other than the recommendation shows as an override from
-then on.
+then on. Who adds to it holds a lock, an empty hidden file beside it, so that of two decisions recorded at once neither is lost; the
+system takes the lock from a process that has ended, so that it cannot be left behind.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__ = ["Recorded", "check_form", "read_decisions", "record_decision"]
 _ALLOWED = "must be 'level 2', 'wait', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
 _FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
 _LONGEST = 2000
+# How long somebody else may take to add a decision.
+_SECONDS = 20
 # A text that a spreadsheet would take for a formula gets an apostrophe before it, and so does one that looks as if it had got one.
 _LIKE_A_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -139,12 +142,28 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
         If the decision is not of a known form, no reason is given, it is dated before the last one, or the file cannot be
         written.
     """
+    import filelock
+
     path = Path(path)
     if not _FORMS.fullmatch(recorded.decision):
         raise InputError(Problem("decision", recorded.decision, _ALLOWED))
     if not recorded.reason.strip() or len(recorded.reason) > _LONGEST or not recorded.reason.replace("\n", "").isprintable():
         allowed = f"must be text of 1 to {_LONGEST} characters, none of which steers a terminal: why it was decided so"
         raise InputError(Problem("reason", recorded.reason, allowed))
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with filelock.FileLock(lock, timeout=_SECONDS):
+            _add(path, recorded)
+    except filelock.Timeout:
+        raise InputError(
+            f"is being written by somebody else for more than {_SECONDS} seconds: try again", source=str(path)
+        ) from None
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be written", source=str(lock)) from None
+
+
+def _add(path: Path, recorded: Recorded) -> None:
+    """Add a decision to the file as it is now, which nobody else changes meanwhile."""
     before = read_decisions(path, recorded.protocol)
     if before and before[-1].as_of > recorded.as_of:
         allowed = f"lies before the last decision on file, of {before[-1].as_of}: decisions are only added"

@@ -9,6 +9,7 @@ rule is one more function there.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ._check import InputError, Problem, Shown, calendar_day, of_type, shown_key, whole
 from .patients import AdverseEvent, Listed, Patient, Patients
-from .protocol import Protocol
+from .protocol import Protocol, plain_words
 from .trial import Cohort
 
 if TYPE_CHECKING:
@@ -321,7 +322,7 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
         ),
         rows=patients.rows,
         later_dates=len(later),
-        notes=(*patients.notes, *derived),
+        notes=(*patients.notes, *derived, *_words_read(infused, protocol)),
         sha256=patients.sha256,
     )
 
@@ -357,6 +358,7 @@ def known_by(patient: Patient, cut: date) -> Patient:
     return replace(
         patient,
         infusions=tuple(day for day in patient.infusions if day <= cut),
+        amounts=patient.amounts[: sum(day <= cut for day in patient.infusions)],
         last_contact=None if patient.last_contact is None else min(patient.last_contact, cut),
         dlt=patient.dlt if told else False,
         dlt_date=patient.dlt_date if told else None,
@@ -374,11 +376,14 @@ def _rows(patient: Patient) -> list[str]:
 
 
 def _check(patients: Patients, protocol: Protocol) -> None:
+    unknown = [problem for word in _relations(patients.patients).values() for problem in _unknown_word(word, protocol)]
+    if unknown:
+        raise InputError(unknown)
     problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
-    subjects = [one.subject for one in patients.patients]
-    problems += [Problem("subject", s, "must be that of one patient only") for s in sorted(set(subjects)) if subjects.count(s) > 1]
+    subjects = Counter(one.subject for one in patients.patients)
+    problems += [Problem("subject", s, "must be that of one patient only") for s, times in sorted(subjects.items()) if times > 1]
     given = [one.subject for one in patients.patients if one.cohort is not None]
-    if given and len(given) < len(subjects):
+    if given and len(given) < len(patients.patients):
         without = next(one for one in patients.patients if one.cohort is None)
         problems.append(Problem(_place(without, "cohort"), None, "must be given for every patient or for none"))
     if problems:
@@ -390,18 +395,41 @@ def _check(patients: Patients, protocol: Protocol) -> None:
         raise InputError(Problem("rows", patients.rows, allowed))
 
 
+def _relations(patients: Iterable[Patient]) -> dict[str, list[tuple[Patient, AdverseEvent]]]:
+    """Events by their word for the relation, in lower case; none of those without a word."""
+    found: dict[str, list[tuple[Patient, AdverseEvent]]] = {}
+    for one in patients:
+        for event in one.events or ():
+            if event.related is not None:
+                found.setdefault(plain_words(event.related), []).append((one, event))
+    return found
+
+
+def _unknown_word(events: list[tuple[Patient, AdverseEvent]], protocol: Protocol) -> Iterator[Problem]:
+    """One finding for all events with a word that the protocol does not know, at the first of them."""
+    patient, event = events[0]
+    try:
+        protocol.dlt.is_related(event.related)
+    except InputError as error:
+        (problem,) = error.within(_place(patient, f"event of {event.source}"))
+        yield replace(problem, allowed=problem.allowed + f"; {len(events)} events have it" * (len(events) > 1))
+
+
+def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
+    """How each word for a relation was read."""
+    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for word, events in sorted(_relations(patients).items()):
+        said[protocol.dlt.is_related(word)].append(f"{shown_key(word)} ({len(events)})")
+    meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
+    words = [f"{', '.join(said[meaning])} as {name}" for meaning, name in meanings if said[meaning]]
+    return [f"words for the relation (events with it) read: {'; '.join(words)}"] if words else []
+
+
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
-    """Unknown words for a relation, and a DLT column against the window and the adverse events."""
-    unknown = False
-    for event in patient.events or ():
-        try:
-            _ = event.related is None or protocol.dlt.is_related(event.related)
-        except InputError as error:
-            unknown = True
-            yield from error.within(_place(patient, f"event of {event.source}"))
+    """A DLT column against the window and the adverse events."""
     if patient.dlt is not True and patient.dlt_date is not None:
         yield Problem(_place(patient, "dlt_date"), patient.dlt_date.isoformat(), f"must not be given where dlt = {patient.dlt}")
-    if unknown or patient.dlt is None or not patient.infusions:
+    if patient.dlt is None or not patient.infusions:
         return
     first, end = _window(patient, protocol)
     if patient.dlt and patient.dlt_date is not None and not first <= patient.dlt_date <= end:
@@ -474,7 +502,7 @@ def _told(event: AdverseEvent, first: date) -> str:
 def _toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent], list[AdverseEvent]]:
     """Events that are DLTs, the earliest first, and events that would be if what the data leave out were so."""
     could = [event for event in patient.events or () if _no_dlt_because(event, patient, protocol) is None]
-    made = [event for event in could if None not in (event.grade, event.related, event.start)]
+    made = [event for event in could if None not in (event.grade, protocol.dlt.is_related(event.related), event.start)]
     return sorted(made, key=lambda e: (e.start or date.max, e.source)), [event for event in could if event not in made]
 
 
@@ -486,7 +514,7 @@ def _no_dlt_because(event: AdverseEvent, patient: Patient, protocol: Protocol) -
         return "a term left out"
     if event.grade is not None and event.grade < least:
         return f"below grade {least}"
-    if event.related is not None and not protocol.dlt.is_related(event.related):
+    if protocol.dlt.is_related(event.related) is False:
         return "not related"
     if event.start is not None and not first <= event.start <= end:
         return "outside the window"
@@ -612,18 +640,18 @@ def _joins(
     A cohort is open while fewer than its size count in it, as known on the patient's first day, unless another dose was begun since
     and all its windows are over: then the dose is come back to.
     """
-    day, levels = patient.infusions[0], [members[0][0].level for members in by_number]
+    day, last = patient.infusions[0], len(by_number)
     replaced = numbers.get(patient.replaces) if patient.replaces else None
-    if replaced is not None and levels[replaced - 1] == patient.level:
+    if replaced is not None and by_number[replaced - 1][0][0].level == patient.level:
         return replaced
-    if patient.level in levels:
-        number = len(levels) - levels[::-1].index(patient.level)
+    number = next((number for number in range(last, 0, -1) if by_number[number - 1][0][0].level == patient.level), None)
+    if number is not None:
         members = by_number[number - 1]
         lost = [v.kind == "not evaluable" and v.closed is not None and v.closed <= day for _, v in members]
         latest = max(_window(one, protocol)[1] for one, _ in members)
-        if lost.count(False) < protocol.limits.size_of_cohort(number) and (number == len(levels) or day < latest):
+        if lost.count(False) < protocol.limits.size_of_cohort(number) and (number == last or day < latest):
             return number
-    return len(levels) + 1
+    return last + 1
 
 
 def _members(patients: Sequence[Patient], numbers: dict[str, int | None]) -> tuple[Members, ...]:

@@ -22,7 +22,7 @@ class AdverseEvent(NamedTuple):
     grade
         CTCAE grade, 1 to 5; ``None`` where the data give none.
     related
-        Relation to the treatment, as in the data; ``None`` where the data give none.
+        Word for the relation to the treatment, as in the data; ``None`` where they give none. What a word says, the protocol says.
     start
         Day on which it began; ``None`` where the data give no full date.
     source

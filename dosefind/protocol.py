@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -154,6 +155,7 @@ class Treatment(Settings):
         return self
 
 
+@lru_cache(maxsize=4096)
 def plain_words(text: str) -> str:
     """Text as it is compared: lower case, words parted by single blanks, hyphens and underscores read as blanks."""
     return " ".join(re.sub(r"[-_\s]+", " ", text).casefold().split())
@@ -173,18 +175,36 @@ class DLT(Settings):
     related: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
         default=(
             *("related", "definite", "definitely", "definitely related", "certain", "probable", "probably", "probably related"),
-            *("possible", "possibly", "possibly related", "yes", "y"),
+            *("likely", "very likely", "likely related", "possible", "possibly", "possibly related", "suspected"),
+            *("reasonable possibility", "yes", "y"),
         ),
         description="words of the data that say at least possibly related; compared in lower case",
     )
     unrelated: tuple[Name, ...] = Field(
-        default=("unrelated", "not related", "unlikely", "unlikely related", "possibly unrelated", "no", "n"),
+        default=(
+            *("unrelated", "not related", "none", "remote", "doubtful", "unlikely", "unlikely related", "probably not related"),
+            *("possibly unrelated", "not suspected", "no reasonable possibility", "no", "n"),
+        ),
         description="words of the data that say not related, or unlikely to be; compared in lower case",
+    )
+    not_assessed: tuple[Name, ...] = Field(
+        default=(
+            "unknown",
+            "not known",
+            "not assessed",
+            "not assessable",
+            "unassessable",
+            "unclassified",
+            "unclassifiable",
+            "conditional",
+        ),
+        description="words of the data that leave the relation open, as an empty cell does; compared in lower case",
     )
 
     @model_validator(mode="after")
     def _words_say_one_thing(self) -> Self:
-        for one, other in (("related", "unrelated"), ("excluded_terms", "least_grade_by_term")):
+        relation = (("related", "unrelated"), ("related", "not_assessed"), ("unrelated", "not_assessed"))
+        for one, other in (*relation, ("excluded_terms", "least_grade_by_term")):
             both = {plain_words(word) for word in getattr(self, one)} & {plain_words(word) for word in getattr(self, other)}
             if both:
                 raise ValueError(f"{one} and {other} must not both have {min(both)!r}")
@@ -198,15 +218,16 @@ class DLT(Settings):
         own = {plain_words(name): grade for name, grade in self.least_grade_by_term.items()}
         return own.get(word, self.least_grade)
 
-    def is_related(self, text: str) -> bool:
-        """Whether the data's word for the relation says at least possibly related; an unknown word is an `InputError`."""
-        word = plain_words(text)
-        if word in map(plain_words, self.related):
-            return True
-        if word in map(plain_words, self.unrelated):
-            return False
-        known = ", ".join((*self.related, *self.unrelated))
-        raise InputError(Problem("related", text, f"is a word that neither dlt.related nor dlt.unrelated has ({known})"))
+    def is_related(self, text: str | None) -> bool | None:
+        """Whether the data's word for the relation says at least possibly related; ``None`` where it leaves that open, as no word
+        does. An unknown word is an `InputError`.
+        """
+        word = plain_words(text or "")
+        for words, meaning in (((*self.not_assessed, ""), None), (self.related, True), (self.unrelated, False)):
+            if word in map(plain_words, words):
+                return meaning
+        known = "; ".join(f"dlt.{name}: {', '.join(getattr(self, name))}" for name in ("related", "unrelated", "not_assessed"))
+        raise InputError(Problem("related", text, f"is a word that the config does not know: add it to one of its lists ({known})"))
 
 
 Incomplete = Literal["not-evaluable", "no-dlt", "dlt"]

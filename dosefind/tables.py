@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from .decisions import Recorded
+    from .evaluability import Status
     from .tasks import NextDose
 
 __all__ = ["Aside", "analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show", "unfolded"]
@@ -34,6 +35,10 @@ _INDENT = "    "
 _UNFOLDED = ContextVar("_UNFOLDED", default=False)
 # A column of words is at least so wide, and for its sake others are folded to no less than this.
 _LEAST_WORDS, _LEAST_CELL = 18, 10
+# A cell of words in a table of figures is folded at this.
+_FOLDED = 40
+# Notes on the data that are shown without details.
+_NOTES = 8
 # Times the lowest or highest dose beyond which an amount is not given.
 FAR = 10
 # A numerical error below this is not shown: it is far below the last digit.
@@ -128,24 +133,117 @@ def comparison(oc: xr.Dataset) -> Group:
     return Group(*parts)
 
 
-def next_dose(found: NextDose) -> Group:
-    """What next: the answer, who counts, what each design would do, what would follow, deviations, decisions, assumptions."""
+def next_dose(found: NextDose, details: bool = False) -> Group:
+    """What next: the answer, how safe the doses were so far, what would follow, who counts, designs, deviations, decisions.
+
+    What a meeting needs comes first; ``details`` adds every patient's rule and rows, what every other design would do in each case,
+    the paths of the next cohorts, the rules of the other designs and everything that is assumed.
+    """
     attrs, tables = found.attrs, found.tables
     assumed_cut = " (assumed: the last date in the data)" if attrs["as_of_assumed"] else ""
-    pending = f"; pending: {attrs['pending']}" if attrs["pending"] else ""
-    audit = tables["audit"].drop(columns=["source"])
-    audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "rule"]
+    none = [Text(f"{_INDENT}none")]
+    # Only the design that binds can be deviated from.
+    others = [f"rules of {name}" for name in found.proposals if name != found.binding]
+    left = tables["findings"] if details else tables["findings"].loc[~tables["findings"]["rule"].isin(others)]
     parts: list[Any] = [
         _folded(f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}.", style="bold"),
         *_answer(found),
-        _folded(f"Dose levels, {attrs['unit']}: {attrs['doses']}."),
-        _folded(f"Outcomes known, a cohort each: {attrs['outcomes'] or 'none yet'}{pending}."),
-        *([Text("\nWho counts", "bold"), _wrapped(audit, "rule")] if len(audit) else []),
+        Text("\nThe doses so far", "bold"),
+        *_doses_so_far(found),
+        *_following(found),
+        *([Text("\nWho counts", "bold"), _who_counts(found)] if found.evaluated.statuses else []),
         _folded(attrs["closing"]),
-        *(_indented(note) for note in json.loads(attrs["notes"])),
+        *_notes(json.loads(attrs["notes"]), details),
         Text("\nWhat each design would do", "bold"),
-        _wrapped(_designs(tables["designs"]), "reason"),
+        _wrapped(_designs(found), "reason"),
+        *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none)],
+        *[Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or none)],
+        *(_details(found) if details else []),
     ]
+    every, assumptions = json.loads(attrs["rules"]), json.loads(attrs["assumptions"])
+    bearing = assumptions if details else [one for one in assumptions if _bears(one[0], found.binding)]
+    parts.append(rules(every if details else {found.binding: every[found.binding]}))
+    parts.append(assumed(bearing, attrs["without_effect"] if details else ""))
+    if not details:
+        left = f"the {len(assumptions) - len(bearing)} other assumptions" if len(bearing) < len(assumptions) else "more"
+        parts.append(Text())
+        parts.append(
+            _folded(f"--details adds each patient's rule, the other designs in each case, paths, their rules, and {left}.")
+        )
+    return Group(*parts)
+
+
+def _notes(notes: list[str], details: bool) -> list[Text]:
+    """Notes, of which those on single rows can be as many as there are rows."""
+    more = 0 if details else max(0, len(notes) - _NOTES)
+    last = [_indented(f"and {more:,} more notes: --details")] if more else []
+    # What was made of the data as a whole comes after what was made of their rows.
+    return [*map(_indented, notes[more:]), *last]
+
+
+def _bears(key: str, binding: str) -> bool:
+    """Whether the binding design's answer hangs on what is assumed under a key."""
+    return key.split(".")[0] in ("dlt", "evaluability", "treatment", "limits") or key in (f"designs.{binding}", "target.rate")
+
+
+def _doses_so_far(found: NextDose) -> list[Any]:
+    """Patients and DLTs by dose, with what they alone allow the DLT rate to be."""
+    doses = found.doses
+    limits = zip(doses["upper_limit"], doses["counted"], strict=True)
+    shown = doses.assign(upper_limit=[f"{100 * limit:.0f}%" if n else "-" for limit, n in limits])
+    table = frame(shown.rename(columns={"dlts": "DLTs", "upper_limit": "at most"}), "").renderables[1]
+    words = (
+        f"Doses in {found.attrs['unit']}. At most: one-sided 95% upper limit of the DLT rate, from those counted at the dose alone."
+        " The posterior of the rates and of the MTD: dosefind analyze."
+    )
+    pending = f"; pending: {found.attrs['pending']}" if found.attrs["pending"] else ""
+    return [table, _folded(f"Outcomes known, a cohort each: {found.attrs['outcomes'] or 'none yet'}{pending}."), _folded(words)]
+
+
+def _following(found: NextDose) -> list[Any]:
+    """What would follow by the binding design: from the pending outcomes where it waits, else from the next patients."""
+    name = found.binding
+    if found.proposal.action == "wait":
+        title = f"What {name} would do, by how the pending outcomes come out (ways: in so many assignments to patients)"
+        return [Text(), _folded(title, style="bold"), _wrapped(found.completions.loc[:, ["further DLTs", "ways", name]], name)]
+    if found.proposal.level is None:
+        return []
+    row = found.what_if.set_index("design").loc[name].drop("next")
+    cases = [f"{_INDENT}{dlts}: {words}" for dlts, words in row.items() if words]
+    title = f"What would follow by {name} from the next patients" + " ('or': by the pending outcomes)" * bool(
+        found.attrs["pending"]
+    )
+    return [Text(), _folded(title, style="bold"), *map(Text, cases)]
+
+
+def _who_counts(found: NextDose) -> Table:
+    """A row a patient, with what made the status in few words."""
+    audit = found.tables["audit"].drop(columns=["source", "rule"])
+    audit["status"] = audit["status"].replace("dlt", "DLT")
+    people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
+    audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
+    audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
+    return _wrapped(audit, "note")
+
+
+def _noted(status: Status, events: int) -> str:
+    """What is worth knowing of a patient's status; ``events`` of the patient were looked at and are no DLT, unless it is one."""
+    if status.kind == "not evaluable" or status.unresolved:
+        return status.rule
+    if status.kind == "dlt" and status.closed is not None:
+        return f"day {(status.closed - status.first).days + 1}"
+    told = f"by {status.replaced_by}" if status.replaced_by else ""
+    if status.kind == "pending":
+        told = f"{status.days_to_go} {'day' if status.days_to_go == 1 else 'days'} to go, {status.fraction:.0%} followed up"
+    grave = f"{events} grave {'event' if events == 1 else 'events'} ruled out" if events else ""
+    return "; ".join(filter(None, (told, grave)))
+
+
+def _details(found: NextDose) -> list[Any]:
+    """What a meeting looks up."""
+    tables = found.tables
+    audit = tables["audit"].loc[:, ["subject", "rule", "source"]]
+    parts: list[Any] = [Text("\nWhat made each patient's status", "bold"), _wrapped(audit, "rule")] if len(audit) else []
     if len(tables["completions"]):
         title = "What each would do, by how the pending outcomes come out (ways: in so many assignments to patients)"
         parts += [Text(), _folded(title, style="bold"), *_blocks(tables["completions"], 2)]
@@ -155,13 +253,11 @@ def next_dose(found: NextDose) -> Group:
     if len(found.paths):
         after = found.paths.attrs["after"] or "nobody"
         title = f"The next cohorts of {found.binding} after {after}, and their probability by scenario"
-        parts += [Text(), _folded(title, style="bold"), *_blocks(found.paths, 5)]
-    none = [Text(f"{_INDENT}none")]
-    parts += [Text("\nDeviations", "bold"), *([_wrapped(tables["findings"], "finding")] if len(tables["findings"]) else none)]
-    parts += [Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or none)]
-    parts.append(rules(json.loads(attrs["rules"])))
-    parts.append(assumed(json.loads(attrs["assumptions"]), attrs["without_effect"]))
-    return Group(*parts)
+        said = found.paths.loc[:, ["path", "ways", "next", "mtd", "not_reached", "reason"]]
+        chances = found.paths.drop(columns=list(said.columns[1:]))
+        said = said.rename(columns={"mtd": "MTD", "not_reached": "not\nreached"})
+        parts += [Text(), _folded(title, style="bold"), _wrapped(said, "reason"), *_blocks(chances, 1)]
+    return parts
 
 
 def _answer(found: NextDose) -> list[Text]:
@@ -176,17 +272,26 @@ def _answer(found: NextDose) -> list[Text]:
         lines.append(
             _indented(f"The next patient may start {when}{words}." if day else f"The next patient may not start yet; {words}.")
         )
+    others = [(name, one.words) for name, one in found.proposals.items() if one.words != found.proposal.words]
+    if others:
+        lines.append(_indented(f"Other designs differ: {'; '.join(f'{name}: {words}' for name, words in others)}."))
+    elif len(found.proposals) > 1:
+        lines.append(_indented(f"All {len(found.proposals)} designs would do this."))
+    left = len(found.findings) + len(found.deviations.get(found.binding, ()))
+    lines.append(
+        _indented(f"Deviations from the protocol and from {found.binding}: {left or 'none'}{', listed below' * bool(left)}.")
+    )
     if found.recorded:
         lines.append(_indented(f"Latest decision of the committee, {_decided(found.recorded[-1])}"))
     return lines
 
 
-def _designs(designs: pd.DataFrame) -> pd.DataFrame:
-    """The designs with what sets them apart in one column."""
-    marks = zip(designs["binding"], designs["differs"], strict=True)
-    shown = designs.drop(columns=["binding", "differs"])
-    shown.insert(1, "", ["binding" * bool(binds) + "differs" * bool(differs) for binds, differs in marks])
-    return shown
+def _designs(found: NextDose) -> pd.DataFrame:
+    """Designs that answer the same for the same reason in one row, the binding one's first."""
+    shown = found.designs.drop(columns=["differs"]).sort_values("binding", ascending=False, kind="stable")
+    shown["design"] = shown["design"].where(shown["binding"] == "", shown["design"] + " (binding)")
+    together = shown.groupby(["next", "admissible", "reason"], sort=False)["design"].agg(", ".join).reset_index()
+    return together.loc[:, ["design", "next", "admissible", "reason"]]
 
 
 def _decided(row: Recorded) -> str:
@@ -235,7 +340,7 @@ def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
         text = str(table[name].dtype) in ("object", "str")
         out.add_column("\n".join(_heading(name)), justify="left" if text else "right")
     for row in table.itertuples(index=False):
-        out.add_row(*(cell(value) for value in row))
+        out.add_row(*(textwrap.fill(cell(value), _FOLDED) for value in row))
     return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), out)
 
 

@@ -160,7 +160,9 @@ def test_conclusion_of_a_trial_that_is_over(protocol):
 
 def test_what_does_not_follow_a_design_is_said(protocol):
     found = dsf.analyze(protocol, "1TTT 1NNN").summary.attrs
-    assert json.loads(found["deviations"])["3+3"] == ["the design had stopped after cohort 1 (no_dose)"]
+    assert json.loads(found["deviations"])["3+3"] == [
+        "the design had stopped after cohort 1: the lowest dose has too many DLTs, so no dose is the MTD"
+    ]
     text = run("analyze", str(CONFIG), "--outcomes", "1NNNN 2NNN").stdout
     assert "every design: cohort 1 had 4 patients" in text
     assert json.loads(dsf.analyze(protocol, "1NNN 2NNN").summary.attrs["deviations"]) == {}

@@ -199,11 +199,15 @@ def test_decisions_in_words(settings, outcomes, says):
     [
         ({}, "1NNN 2NNN 3NNT", ()),
         ({"cohort_size": (1, 2), "max_n": 4}, "1N 2NN 3N", ()),
-        ({}, "1TTT 1NNN 1NNN", ("the design had stopped after cohort 1 (too_toxic)",)),
+        (
+            {},
+            "1TTT 1NNN 1NNN",
+            ("the design had stopped after cohort 1: the safety rule finds the lowest dose too toxic, so no dose is the MTD",),
+        ),
         ({}, "1NNN 3NNN", ("cohort 2 was at level 3, the design would have given level 2",)),
         ({}, "1N 1NN", ("cohort 1 had 1 patient, the design plans 3", *_LOWER_AND_SMALLER)),
         ({"max_n": 5}, "1NNN 2NNN", ("cohort 2 brought the trial to 6 patients, over max_n = 5",)),
-        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design had stopped after cohort 2 (max_n)",)),
+        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design had stopped after cohort 2: the largest sample is reached",)),
         ({"max_n_per_dose": 4}, "1NNT 1NNN", ("cohort 2 brought level 1 to 6 patients, over max_n_per_dose = 4",)),
     ],
 )

@@ -97,7 +97,8 @@ def test_paths_after_outcomes():
 
 
 def test_paths_say_where_the_outcomes_deviate():
-    words = "The outcomes so far deviate from the design: the design had stopped after cohort 1 (no_dose)."
+    stopped = "the design had stopped after cohort 1: the lowest dose has too many DLTs, so no dose is the MTD"
+    words = f"The outcomes so far deviate from the design: {stopped}."
     text = run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN").stdout
     assert words in " ".join(text.split())
     note = json.loads(run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN", "--json").stdout)["attrs"]["note"]

@@ -154,7 +154,7 @@ def test_an_infusion_off_its_schedule(infusions, tolerance, days):
 def test_an_infusion_off_its_schedule_in_words():
     assert words(patient("S", 1, 1, 30, 57, 85), name=DLC) == [
         "S had infusion 2 on 2024-01-30, day 30; planned is day 29",
-        "S had infusion 4 on 2024-03-25, and 3 are planned",
+        "S had infusion 4 on 2024-03-25, and the protocol plans 3",
     ]
 
 
@@ -173,6 +173,14 @@ def test_an_infusion_off_its_schedule_in_words():
 def test_a_partial_course(fields, as_of, days):
     made = found(patient("S", 1, 1, 29, **fields), patient("T", 2, 200), name=DLC, as_of=as_of)
     assert made == [("partial course", "S", [n]) for n in days]
+
+
+def test_amounts_that_differ_within_a_course():
+    people = (patient("B1", 1, 1, 29, 57, amounts=(1, 2, 1)), patient("B2", 1, 2, 30, 58), patient("B3", 1, 3, 31, amounts=(1, 1)))
+    assert found(*people, name=DLC)[0] == ("amounts within a course differ", "B1", [29])
+    assert words(*people, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 2 and the first at 1 10^6 cells/kg"
+    # The second infusion had not been given the day before.
+    assert found(*people, name=DLC, as_of=28) == []
 
 
 def test_a_partial_course_in_words():

@@ -144,7 +144,50 @@ def test_an_unknown_word_for_the_relation_stops(grade, start):
         evaluate(trial(patient("S", 1, 1, events=(event(start, grade, "may be", row=4),))), protocol())
     assert str(caught.value).startswith(
         "subject S (patients.csv row S), event of ae.csv row 4.related = 'may be': "
-        "is a word that neither dlt.related nor dlt.unrelated has (related, definite, "
+        "is a word that the config does not know: add it to one of its lists (dlt.related: related, definite, "
+    )
+
+
+def test_an_unknown_word_is_said_once():
+    """Not once for each of a thousand events; words that differ in case and hyphens are one."""
+    events = (
+        event(5, 1, "may be", row=4),
+        event(6, 1, "May-Be", row=5),
+        event(7, 3, "related", row=6),
+        event(8, 1, "so so", row=7),
+    )
+    with pytest.raises(dsf.InputError) as caught:
+        evaluate(trial(patient("S", 1, 1, events=events)), protocol())
+    first, second = str(caught.value).splitlines()[-2:]
+    assert ("row 4.related = 'may be'" in first, first.endswith("; 2 events have it")) == (True, True)
+    assert ("row 7.related = 'so so'" in second, "events have it" in second) == (True, False)
+
+
+# The pilot's own words are NONE, REMOTE, POSSIBLE and PROBABLE; the others are those of CDISC's and WHO-UMC's lists.
+WORDS = {
+    "dlt": ("POSSIBLE", "PROBABLE", "RELATED", "POSSIBLY RELATED", "Certain", "Likely", "Y", "Suspected", "Definitely related"),
+    "complete": ("NONE", "REMOTE", "NOT RELATED", "UNLIKELY RELATED", "Unlikely", "Doubtful", "N", "Not suspected"),
+    "pending": ("UNKNOWN", "Not assessable", "Conditional", "Unclassified", "Unassessable"),
+}
+
+
+@pytest.mark.parametrize(("kind", "word"), [(kind, word) for kind, words in WORDS.items() for word in words])
+def test_how_words_for_the_relation_are_read(kind, word):
+    assert status(patient("S", 1, 1, events=(event(5, related=word),)), 40).kind == kind
+
+
+def test_amounts_of_later_infusions_are_not_known():
+    data = trial(patient("S", 1, 1, 29, 57, amounts=(1, 2, 1)), last=60)
+    known = [evaluate(data, protocol("nct05948982"), day(when), replay=True).patients[0].amounts for when in (28, 29, 60)]
+    assert known == [(1,), (1, 2), (1, 2, 1)]
+
+
+def test_how_words_were_read_is_said():
+    events = tuple(event(5, 1, word, row=row) for row, word in enumerate(("REMOTE", "remote", "None", "possible", "unknown", None)))
+    notes = evaluate(trial(patient("S", 1, 1, events=events)), protocol()).notes
+    assert notes[-1] == (
+        "words for the relation (events with it) read: possible (1) as at least possibly related; none (1), remote (2) as not "
+        "related; unknown (1) as not assessed, so open"
     )
 
 

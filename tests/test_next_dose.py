@@ -1,16 +1,22 @@
 """What next with patients: trials replayed date by date against decisions made by hand, pending outcomes, the committee's file."""
 
+import contextlib
 import csv
+import io
 import json
 import random
+import subprocess
+import sys
 from datetime import date
 
+import filelock
 import pytest
 from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
+from dosefind import tables
 from dosefind.cli import main
 from dosefind.decisions import Recorded, read_decisions, record_decision
 from dosefind.evaluability import evaluate
@@ -303,9 +309,14 @@ def test_paths_two_cohorts_on():
     found = then(single_dose(), 40)
     assert found.paths.attrs["after"] == "1NNT 1NNN"
     assert list(found.paths["path"][:3]) == ["2NNN 3NNN", "2NNN 3NNT", "2NNN 3NTT"]
-    for name in found.paths.columns[5:]:
+    for name in found.paths.columns[6:]:
         # Rounding of ten products.
         assert found.paths[name].sum() == pytest.approx(1, abs=1e-12)
+    # The top dose tolerated: the MTD is not reached. Reasons are words.
+    shown = found.paths.set_index("path")[["mtd", "not_reached", "reason"]].T.to_dict("list")
+    assert shown["2NNN 3NNN"] == ["3", "yes", "the top dose is tolerated"]
+    assert shown["2NNN 3NTT"] == ["2", "", "a dose has too many DLTs, so the one below it is the MTD"]
+    assert shown["2NNN 3NNT"] == ["", "", "stay"]
 
 
 def test_which_design_binds():
@@ -415,7 +426,45 @@ def test_decisions_are_only_added(tmp_path):
     assert second.data_sha256 == "0" * 64
     with path.open(newline="") as file:
         assert [row[-1][:2] for row in csv.reader(file)][1:] == ["'=", "''"]
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".decisions.csv.lock", "decisions.csv"]
+
+
+RECORDING = """
+import sys
+from datetime import date
+from dosefind.decisions import Recorded, record_decision
+for number in range(int(sys.argv[3])):
+    one = Recorded(date(2024, 1, 1), "X", "", "", "3+3", "wait", "wait", "no", f"{sys.argv[2]}-{number}")
+    record_decision(sys.argv[1], one)
+"""
+
+
+def recording(path, name, times):
+    return subprocess.Popen([sys.executable, "-c", RECORDING, str(path), str(name), str(times)], cwd=ROOT)
+
+
+def test_of_decisions_recorded_at_once_none_is_lost(tmp_path):
+    path = tmp_path / "decisions.csv"
+    running = [recording(path, name, 20) for name in range(8)]
+    assert [one.wait(60) for one in running] == [0] * 8
+    reasons = [one.reason for one in read_decisions(path, "X")]
+    assert sorted(reasons) == sorted(f"{name}-{number}" for name in range(8) for number in range(20))
+    # What one process adds stays in its order.
+    assert all([r for r in reasons if r.startswith(f"{n}-")] == [f"{n}-{k}" for k in range(20)] for n in range(8))
+
+
+def test_a_lock_that_is_held_ends_in_a_message_and_one_left_behind_does_not_block(tmp_path, monkeypatch):
+    path, lock = tmp_path / "decisions.csv", tmp_path / ".decisions.csv.lock"
+    one = then(single_dose(), 33).record("wait", "so")
+    monkeypatch.setattr("dosefind.decisions._SECONDS", 0.1)
+    with filelock.FileLock(lock), pytest.raises(dsf.InputError, match=r"decisions\.csv: is being written by somebody else"):
+        record_decision(path, one)
+    assert not path.exists()
+    holder = "import filelock, os, sys; filelock.FileLock(sys.argv[1]).acquire(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", holder, str(lock)], check=False)
+    assert lock.exists()
+    record_decision(path, one)
+    assert read_decisions(path, "NCT05962762") == [one]
 
 
 @pytest.mark.parametrize("ending", [b"\r\n", b""])
@@ -441,6 +490,94 @@ def test_an_override_shows_from_then_on(tmp_path):
     # The data and what the designs make of them stay as they were.
     assert then(data, 120, decisions=path).proposals == then(data, 120).proposals
     assert then(data, 120, decisions=tmp_path / "none.csv").recorded == ()
+
+
+# A cohort that the committee opened against the design. Level 2 ends the escalation, 2 of 3; the protocol lets the committee treat
+# more at the MTD (row 3 of the open questions), which the 3+3 as it is here does not.
+
+
+def opened(*more, last=120):
+    dlts = (event(36), event(37, row=2))
+    second = [patient(f"L2-{n}", 2, 31 + n, events=dlts[n : n + 1]) for n in range(3)]
+    return trial(*clean(1, 1), *second, patient("M1", 1, 70), *more, last=last)
+
+
+def decided(tmp_path, *decisions):
+    """The decisions on file, as day and decision."""
+    path = tmp_path / "decisions.csv"
+    for when, decision in decisions:
+        record_decision(path, then(opened(), when).record(decision, "so"))
+    return path
+
+
+def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
+    rules, path = protocol(AS, "boin"), decided(tmp_path, (62, "level 1"))
+    assert then(opened(), 69, rules, decisions=path).proposal.words == "stop, MTD level 1"
+    without, found = then(opened(), 72, rules), then(opened(), 72, rules, decisions=path)
+    assert without.proposal.words == WAIT.format(day(98))  # 1 of 4 at level 1: two more; 0 of 4: the MTD
+    assert (found.proposal.words, found.start.day) == ("fill the cohort at level 1, 2 patients", day(72))
+    assert found.proposal.reason == (
+        f"cohort 3 has 1 of 3 patients who count; the committee decided on it on {day(62)} (level 1), by the design's rules alone: "
+        f"wait until {day(98)}"
+    )
+    # It overrode the design that binds; what another one would do is for comparison, and deviations stay deviations.
+    assert found.proposals["boin"] == without.proposals["boin"]
+    assert found.deviations == without.deviations
+    # 0 of 6 or 1 of 6 at level 1: MTD 1; 2 of 6: too many there too.
+    row = found.what_if.set_index("design").loc["3+3"]
+    assert [row[f"{n} DLT{'s' * (n != 1)}"] for n in range(3)] == ["stop, MTD 1", "stop, MTD 1 or stop, no MTD", "stop, no MTD"]
+    assert found.record("level 1", "so").override == "no"
+    # Full, it is decided on as any other.
+    full = opened(patient("M2", 1, 73), patient("M3", 1, 74))
+    assert then(full, 103, rules, decisions=path).proposal.words == "stop, MTD level 1"
+
+
+@pytest.mark.parametrize(
+    ("decisions", "when", "fills"),
+    [
+        ([(62, "level 1")], 72, True),
+        ([(70, "level 1")], 72, True),  # recorded when the cohort had begun
+        ([(62, "level 1")], 71, True),
+        ([(62, "level 2")], 72, False),  # another level
+        ([(62, "stop")], 72, False),
+        ([(30, "level 1"), (62, "MTD 1")], 72, False),
+        ([(62, "level 1"), (71, "stop")], 71, False),  # taken back
+        ([(62, "level 1"), (73, "stop")], 72, True),  # not yet
+        ([(62, "stop"), (65, "level 1")], 72, True),
+    ],
+)
+def test_which_decision_opens_a_cohort(tmp_path, decisions, when, fills):
+    found = then(opened(), when, decisions=decided(tmp_path, *decisions)).proposal
+    assert found.action == ("fill" if fills else "wait")
+
+
+def test_a_dlt_that_the_committee_did_not_know_of_ends_its_decision(tmp_path):
+    """A further DLT in its cohort, or a late one elsewhere: the design is asked again, until the committee decides again."""
+    data, path = opened(patient("M2", 1, 72, events=(event(75, row=9),))), decided(tmp_path, (62, "level 1"))
+    assert then(data, 74, decisions=path).proposal.words == "fill the cohort at level 1, 1 patient"
+    assert then(data, 75, decisions=path).proposal.words == WAIT.format(day(98))
+    record_decision(path, then(data, 75).record("level 1", "a known risk"))
+    assert then(data, 76, decisions=path).proposal.words == "fill the cohort at level 1, 1 patient"
+
+
+def test_the_committee_goes_on_with_a_cohort_that_the_design_would_leave(tmp_path):
+    """Level 2 was agreed; two DLTs in two end it, unless the committee decides on level 2 knowing of them."""
+    data, end = in_a_row("1NNN 2TT")
+    path = tmp_path / "decisions.csv"
+    record_decision(path, then(data, 44).record("level 2", "as planned"))
+    assert then(data, end, decisions=path).proposals == then(data, end).proposals
+    record_decision(path, then(data, 51).record("level 2", "both events were of the port"))
+    found = then(data, end, decisions=path).proposal
+    assert found.words == "fill the cohort at level 2, 1 patient"
+    assert found.reason.endswith("(level 2), by the design's rules alone: stop, MTD level 1")
+
+
+@pytest.mark.parametrize(("when", "action"), [(46, "escalate"), (47, "escalate"), (48, "fill"), (89, "fill")])
+def test_a_decision_on_the_cohort_before_opens_none(tmp_path, when, action):
+    """Cohort 2 is treated on days 45 to 47, the first patient of a third cohort at its level on day 89."""
+    data, end = in_a_row("1NNN 2NNN 2N")
+    record_decision(tmp_path / "decisions.csv", then(data, when).record("level 2", "so"))
+    assert then(data, end, decisions=tmp_path / "decisions.csv").proposal.action == action
 
 
 @pytest.mark.parametrize(
@@ -570,19 +707,96 @@ def test_next_prints_the_answer_first(folder):
     result = run(folder, "next", "--as-of", "2024-02-20", "--replay")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[:6] == [
+    assert lines[:20] == [
         "NCT05962762: data cut 2024-02-20.",
         "3+3 (binding): fill the cohort at level 1, 1 patient.",
         "    cohort 2 has 2 of 3 patients who count.",
         "    The next patient may start at once: nothing in the protocol makes anybody wait.",
-        "Dose levels, 10^6 cells/kg: 1 = 1, 2 = 3, 3 = 5.",
+        "    All 2 designs would do this.",
+        "    Deviations from the protocol and from 3+3: none.",
+        "",
+        "The doses so far",
+        "level  dose  treated  pending  counted  DLTs  at most",
+        "─" * 54,
+        "    1     1        6        2        3     1  86%",  # at 0.8647, P(at most 1 of 3) is 0.05
+        "    2     3        0        0        0     0  -",
+        "    3     5        0        0        0     0  -",
         "Outcomes known, a cohort each: 1NNT; pending: A4, A6.",
+        "Doses in 10^6 cells/kg. At most: one-sided 95% upper limit of the DLT rate, from those counted at the dose alone. The",
+        "posterior of the rates and of the MTD: dosefind analyze.",
+        "",
+        "What would follow by 3+3 from the next patients ('or': by the pending outcomes)",
+        "    0 DLTs: level 2 or stop, no MTD",
+        "    1 DLT: stop, no MTD",
     ]
     # Seven rows of patients and one of an event; A7's is of a day to come.
     assert "8 rows read: 7 of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
     assert max(map(len, lines)) <= 118
     other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
     assert other.splitlines()[1].startswith("boin (binding): ")
+    # What the other design would do in each case is a detail.
+    assert "Target DLT rate 0.25." not in result.stdout
+    details = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--details").stdout
+    assert details.splitlines()[:20] == lines[:20]
+    for words in ("Target DLT rate 0.25.", "What made each patient's status", "2NNT 2NTT", "designs.boin: "):
+        assert words in details
+
+
+def test_designs_that_answer_alike_share_a_row():
+    """After 1NNN 2NNT, the 3+3 and boin with its stay at 1 of 3 stay, each for its own reason; boin and boin-6 go down alike."""
+    found = then(*in_a_row("1NNN 2NNT"), protocol(AS, "boin", "boin-6", "boin-6-stay"))
+    lines = "\n".join(_printed(found))
+    assert "3+3 (binding)  stay at level 2" in lines
+    assert "boin-6, boin " in lines
+    assert "Other designs differ: boin-6: de-escalate to level 1, 3 patients; boin: de-escalate to level 1" in " ".join(
+        lines.split()
+    )
+
+
+def test_deviations_that_are_shown_are_those_that_are_counted():
+    """From the protocol and from the design that binds; those from others are details."""
+    found = then(*in_a_row("1NNN 2NNT 2NNN"), protocol(AS, "boin"))
+    assert list(found.deviations) == ["boin"]
+    assert "Deviations from the protocol and from 3+3: none." in "\n".join(_printed(found))
+    assert not any("rules of boin" in line for line in _printed(found))
+    assert any("rules of boin" in line for line in _printed(found, details=True))
+
+
+def test_of_many_notes_some_are_shown():
+    found = then(single_dose(), 33)
+    found.attrs["notes"] = json.dumps([f"note {number} of 20" for number in range(1, 21)])
+    shown = [line.strip() for line in _printed(found) if " of 20" in line or "more notes" in line]
+    assert shown == [*(f"note {number} of 20" for number in range(13, 21)), "and 12 more notes: --details"]
+    assert sum(" of 20" in line for line in _printed(found, details=True)) == 20
+
+
+def _printed(found, details=False):
+    with io.StringIO() as text, contextlib.redirect_stdout(text):
+        tables.show(tables.next_dose(found, details))
+        return text.getvalue().splitlines()
+
+
+def test_no_code_of_a_reason_is_printed_where_words_are_meant(folder):
+    """Names of reasons that are more than a word, in what is printed and in the files."""
+    built = dsf.config.build_designs(dsf.load_protocol(ROOT / "configs" / f"{AS}.toml"))
+    codes = {name for design in built.values() for name in design.reasons if "_" in name}
+    assert {"mtd_below", "dose_full", "too_toxic"} <= codes
+    for cut in ("2024-01-01", "2024-01-10", "2024-02-20", "2024-03-23"):
+        result = run(folder, "next", "--as-of", cut, "--replay", "--details", "--out", str(folder / f"out-{cut}"))
+        texts = [result.stdout, *(path.read_text() for path in (folder / f"out-{cut}").iterdir())]
+        assert not [code for code in codes for text in texts if code in text]
+    deviating = run(folder, "next", "--details", data=_with_a_cohort_too_many(folder)).stdout
+    assert "the design had stopped after cohort 1: the lowest dose has too many DLTs" in " ".join(deviating.split())
+
+
+def _with_a_cohort_too_many(folder):
+    rows = "".join(
+        f"B{n},{1 + (n > 3)},2024-0{1 + (n > 3)}-1{n},{'no' if n > 2 else 'yes'},{'' if n > 2 else '2024-01-20'}\n"
+        for n in range(1, 7)
+    )
+    (folder / "too_many.csv").write_text("subject,level,infusion_1,dlt,dlt_date\n" + rows)
+    (folder / "ae.csv").write_text("subject,term,grade,related,start\nB1,x,3,yes,2024-01-20\nB2,x,3,yes,2024-01-20\n")
+    return "too_many.csv"
 
 
 def test_rows_of_who_comes_later_are_listed_with_their_events(folder):
@@ -590,9 +804,18 @@ def test_rows_of_who_comes_later_are_listed_with_their_events(folder):
     assert "8 rows read: 1 of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
 
 
+@pytest.mark.parametrize("details", [(), ("--details",)])
 @pytest.mark.parametrize("width", ["80", "118"])
-def test_tables_fit_the_terminal(folder, width):
-    given_ = ["next", str(folder / "trial.toml"), "--data", str(folder / "patients.csv"), "--events", str(folder / "ae.csv")]
+def test_tables_fit_the_terminal(folder, width, details):
+    given_ = [
+        "next",
+        *details,
+        str(folder / "trial.toml"),
+        "--data",
+        str(folder / "patients.csv"),
+        "--events",
+        str(folder / "ae.csv"),
+    ]
     for cut in ("2024-01-03", "2024-02-20", "2024-03-30"):
         result = CliRunner(env={"COLUMNS": width}).invoke(main, [*given_, "--as-of", cut, "--replay"])
         assert result.exit_code == 0
@@ -603,7 +826,7 @@ def test_files_and_json_hold_the_same(folder):
     out = folder / "out"
     result = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--json", "--out", str(out))
     content = json.loads(result.stdout)
-    names = ("audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
+    names = ("doses", "audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
     assert sorted(one.name for one in out.iterdir()) == sorted(["next.json", *(f"next-{name}.csv" for name in (*names, "assumed"))])
     assert set(content) == {"attrs", *names}
     assert json.loads((out / "next.json").read_text()) == content
@@ -627,10 +850,10 @@ def test_recording_by_command(folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     cut = ("--as-of", "2024-03-23")
     said = run(folder, "record", *cut, "--decision", "level 1", "--reason", "grade 2 events")
-    path = folder / "decisions.csv"
+    path, lock = folder / "decisions.csv", folder / ".decisions.csv.lock"
     assert (said.exit_code, said.stdout) == (0, "")
     assert said.stderr.endswith("decisions.csv: level 1, against the recommendation (escalate to level 2, 3 patients)\n")
-    assert {one: one.read_bytes() for one in folder.iterdir() if one != path} == before
+    assert {one: one.read_bytes() for one in folder.iterdir() if one not in (path, lock)} == before
     text = " ".join(run(folder, "next", *cut).stdout.split())
     shown = "2024-03-23: level 1 (override: 3+3 recommended: escalate to level 2, 3 patients). grade 2 events"
     assert f"Latest decision of the committee, {shown}" in text

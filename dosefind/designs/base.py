@@ -227,6 +227,10 @@ class Design(Settings, ABC):
         """The sentence behind a reason's name."""
         return {**self.shared_reasons, **self.own_reasons}[reason]
 
+    def in_words(self, reason: str) -> str:
+        """A reason for a move by its name, which is a word; one for a stop by its sentence."""
+        return reason if reason in _MOVES else self.explain(reason)
+
     def code(self, reason: str) -> int:
         """The integer that stands for a reason in arrays."""
         return self.reasons.index(reason)
@@ -275,7 +279,7 @@ class Design(Settings, ABC):
             if dose < 0:
                 # The first cohort after the stop says it for those that follow.
                 reason = self.reasons[int(decision.reason[0])]
-                found += [] if stopped else [f"the design had stopped after cohort {done} ({reason})"]
+                found += [] if stopped else [f"the design had stopped after cohort {done}: {self.explain(reason)}"]
             else:
                 if dose != cohort.level - 1:
                     given = f"was at level {cohort.level}, the design would have given level {dose + 1}"
@@ -361,6 +365,7 @@ class Design(Settings, ABC):
 
 
 _SHARED_SETTINGS = inspect.cleandoc(Design.__doc__ or "").partition("----------\n")[2]
+_MOVES = ("start", "escalate", "stay", "de-escalate")
 _PLACES = {
     "any": "at any one dose",
     "chosen": "at the dose chosen for the next cohort",

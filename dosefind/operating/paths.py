@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import comb
 
 from .._check import InputError, Problem, whole
-from ..designs import Decision, Design
+from ..designs import Decision, Design, Selection
 from ..trial import COUNT, Cohort, States, choice_labels
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
     -------
     pandas.DataFrame
         One row a path: ``path`` in outcome notation (a cohort's DLTs listed last), ``ways`` in which its patients can be ordered,
-        the ``decision`` after it, the ``next`` level or "stop", the ``reason``, the ``mtd`` named where it stops, and the
-        probability under each truth.
+        the ``next`` level or "stop" after it, the ``reason`` in words, where it stops the ``mtd`` named and whether that is
+        ``not_reached`` ("yes": it is the top dose, from which the rule would have escalated), and the probability under each truth.
     """
     import pandas as pd
 
@@ -72,8 +72,8 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
     table = pd.concat(finished, ignore_index=True)
     note = (
         "A path is given with the DLTs of a cohort last; ways: orders in which its patients can have these outcomes; next, "
-        "reason: the decision after it; mtd: what is named where it stops; under each scenario the probability of the path, all "
-        "orders together."
+        "reason: the decision after it; mtd: what is named where it stops; not_reached: where that is the top dose or above; under "
+        "each scenario the probability of the path, all orders together."
     )
     shown = _with_probabilities(table, before, truths, names).drop(columns=["n", "y"])
     shown = shown.sort_values("path", key=lambda column: column.map(_order), ignore_index=True)
@@ -86,15 +86,16 @@ def _rows(design: Design, states: States, decision: Decision, text: list[str], w
 
     some = states.take(rows)
     names = choice_labels(states.n_doses)
-    choice = design.select(some).dose if len(rows) else np.zeros(0, int)
+    chosen = design.select(some) if len(rows) else Selection(np.zeros(0, int), np.zeros(0, bool))
     dose = decision.dose[rows]
     return pd.DataFrame(
         {
             "path": [text[r] for r in rows],
             "ways": ways[rows].astype(int),
             "next": [str(d + 1) if d >= 0 else "stop" for d in dose],
-            "reason": [design.reasons[r] for r in decision.reason[rows]],
-            "mtd": [names[c + 1] if d < 0 else "" for c, d in zip(choice, dose, strict=True)],
+            "reason": [design.in_words(design.reasons[r]) for r in decision.reason[rows]],
+            "mtd": [names[c + 1] if d < 0 else "" for c, d in zip(chosen.dose, dose, strict=True)],
+            "not_reached": ["yes" if beyond and d < 0 else "" for beyond, d in zip(chosen.not_reached, dose, strict=True)],
             "n": list(some.n),
             "y": list(some.y),
         }

@@ -2,14 +2,16 @@
 
 Outcomes that are not known yet are not guessed. A design is asked about every way in which they can come out; where it answers the
 same each time it decides now, and else it waits. A cohort that the design has begun and that is not full yet is filled up, unless
-the design would leave its dose downwards or stop whatever happened to those who fill it; then it decides on those who are there.
+the design would leave its dose downwards or stop whatever happened to those who fill it; then it decides on those who are there. A
+cohort that the committee has opened, or goes on with, against the binding design is filled as well once its decision is on file: it
+overrode what the design made of the data of that day, and holds until there is a DLT that it did not know of, or its next decision.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +26,7 @@ from ..evaluability import Completion, Evaluated, evaluate
 from ..operating.paths import paths_of
 from ..patients import Patients
 from ..protocol import Protocol
+from ..summaries import upper_limit
 from ..trial import Cohort, notation
 from .stamps import stamp
 from .steps import NextStep, next_step
@@ -143,6 +146,28 @@ class NextDose(Shown):
         return self.proposals[self.binding]
 
     @property
+    def doses(self) -> pd.DataFrame:
+        """A row a dose: how many were treated, are pending and are counted, their DLTs, and the one-sided 95% upper limit of the
+        DLT rate from those counted at this dose alone.
+        """
+        import pandas as pd
+
+        levels = range(1, len(self.amounts) + 1)
+        kinds = [[one.kind for one in self.evaluated.statuses if one.level == level] for level in levels]
+        dlts, counted = ([sum(here.count(kind) for kind in which) for here in kinds] for which in (("dlt",), ("dlt", "complete")))
+        return pd.DataFrame(
+            {
+                "level": levels,
+                "dose": self.amounts,
+                "treated": [len(here) for here in kinds],
+                "pending": [here.count("pending") for here in kinds],
+                "counted": counted,
+                "dlts": dlts,
+                "upper_limit": upper_limit(np.array(counted), np.array(dlts)),
+            }
+        )
+
+    @property
     def designs(self) -> pd.DataFrame:
         """A row a design: what it would do and why, and whether that differs from the binding one."""
         import pandas as pd
@@ -169,6 +194,7 @@ class NextDose(Shown):
         for name, texts in self.deviations.items():
             words += [{"rule": f"rules of {name}", "subjects": "", "finding": text} for text in texts]
         return {
+            "doses": self.doses,
             "audit": self.evaluated.audit(),
             "designs": self.designs,
             "what-if": self.what_if,
@@ -257,11 +283,12 @@ def next_dose(
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
     evaluated = evaluate(patients, protocol, as_of, replay=replay)
-    proposals = {name: _proposal(one, evaluated, protocol.n_doses) for name, one in designs.items()}
+    known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
+    opened = {binding: _opened_by(known, evaluated)}
+    proposals = {name: _proposal(one, evaluated, protocol.n_doses, opened.get(name)) for name, one in designs.items()}
     chosen = proposals[binding]
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
-    known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     outcomes = notation(evaluated.cohorts())
     attrs = {
         "as_of": evaluated.as_of.isoformat(),
@@ -297,13 +324,40 @@ def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | Non
     return one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
 
 
-def _proposal(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
+def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
+    """The committee's decision that makes the latest cohort the trial's: its last word since the last patient before that cohort
+    was treated, those of that day left out, if it names the cohort's level and no DLT came after it.
+    """
+    if not evaluated.members:
+        return None
+    latest, statuses = evaluated.members[-1], evaluated.statuses
+    first = evaluated[latest.subjects[0]].first
+    before = max((one.first for one in statuses if one.first < first), default=date.min)
+    last = next((one for one in reversed(known) if one.as_of > before), None)
+    if last is None or last.decision != f"level {latest.level}":
+        return None
+    unforeseen = any(one.kind == "dlt" and one.closed is not None and one.closed > last.as_of for one in statuses)
+    return None if unforeseen else last
+
+
+def _proposal(design: Design, evaluated: Evaluated, n_doses: int, opened: Recorded | None) -> Proposal:
+    """What the design would do, and in the place of anything else, to fill the cohort that the committee has opened."""
+    own = _by_its_rules(design, evaluated, n_doses)
+    missing = _missing(design, evaluated, n_doses) if opened else 0
+    if not opened or not missing or own.action == "fill":
+        return own
+    fill = _fill(evaluated, missing, own.completions)
+    decided = f"the committee decided on it on {opened.as_of} ({opened.decision})"
+    return replace(fill, reason=f"{fill.reason}; {decided}, by the design's rules alone: {own.words}")
+
+
+def _by_its_rules(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
     done = list(evaluated.completions())
     steps = [next_step(design, one.cohorts, n_doses) for one in done]
     missing = _missing(design, evaluated, n_doses) if _begun_by(design, evaluated, n_doses) else 0
     if not missing:
         return _settled(evaluated, done, steps)
-    level, there = evaluated.members[-1].level, len(_counted(evaluated))
+    level = evaluated.members[-1].level
     ends = [
         next_step(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses) for one in done for dlts in range(missing + 1)
     ]
@@ -313,8 +367,13 @@ def _proposal(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
             return _settled(evaluated, done, steps, further)
         if _agree(ends):
             return _settled(evaluated, done, [ends[0]] * len(done), further)
-    reason = f"cohort {evaluated.members[-1].cohort} has {there} of {there + missing} patients who count"
-    return Proposal("fill", level, missing, reason, (level,), None, False, None, tuple(zip(done, steps, strict=True)))
+    return _fill(evaluated, missing, tuple(zip(done, steps, strict=True)))
+
+
+def _fill(evaluated: Evaluated, missing: int, completions: tuple[tuple[Completion, NextStep], ...]) -> Proposal:
+    latest, there = evaluated.members[-1], len(_counted(evaluated))
+    reason = f"cohort {latest.cohort} has {there} of {there + missing} patients who count"
+    return Proposal("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
 
 
 def _settled(evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
