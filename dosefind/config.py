@@ -16,7 +16,7 @@ from typing import Any
 from ._check import MISSING, InputError, Problem, Settings, describe, one_of
 from .borrowing import Borrowing, OtherTrial
 from .designs import DESIGNS, Design
-from .models import CURVES, ONE_PARAMETER, Curve, Exchangeable, Exnex, Logistic2
+from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex, Logistic2
 from .models.elicitation import Indifference
 from .protocol import Protocol
 
@@ -250,9 +250,9 @@ def protocol_schema() -> dict[str, Any]:
     borrowing = Borrowing.model_json_schema()
     describe(borrowing, Borrowing)
     parts = borrowing.pop("$defs")
-    for part in (Exchangeable, Exnex, OtherTrial):
-        describe(parts[part.__name__], part)
     schema["$defs"] = parts | schema["$defs"]
+    for part in (Exchangeable, Exnex, OtherTrial, BivariateNormal):
+        describe(schema["$defs"][part.__name__], part)
     # An analysis asks what is pooled.
     borrowing["required"].append("pooled")
     schema["properties"]["borrowing"] = borrowing

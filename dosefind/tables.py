@@ -722,7 +722,8 @@ def _width() -> int:
 
 
 def _folded(text: str, first: str = "", rest: str = "", style: str = "") -> Text:
-    return Text(textwrap.fill(text, _width(), initial_indent=first, subsequent_indent=rest), style)
+    lines = textwrap.wrap(text, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    return Text("\n".join(lines), style)
 
 
 def _indented(text: str) -> Text:

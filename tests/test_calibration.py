@@ -410,7 +410,7 @@ def test_bad_input(model, layouts, more, said):
 @pytest.mark.parametrize("name", CASES)
 def test_stored_result_is_of_this_code(name):
     kept = stored(name)
-    remake = f"make it again with `python -m benchmarks.sbc --only {name}`"
+    remake = f"make it again with `python -m benchmarks sbc --only {name}`"
     assert kept is not None, f"no calibration of {name} is stored: {remake}"
     for key, value in CASES[name].described().items():
         if key != "versions":

@@ -12,7 +12,8 @@ def test_no_fault_is_stale():
     for fault in FAULTS:
         text = fault.planted((ROOT / "dosefind" / fault.file).read_text(encoding="utf-8"))
         # A module that cannot be read would fail every test, which shows nothing.
-        ast.parse(text)
+        if fault.file.endswith(".py"):
+            ast.parse(text)
         file, _, function = fault.node.partition("::")
         tests = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
         assert function.partition("[")[0] in {node.name for node in tests if isinstance(node, ast.FunctionDef)}, fault.test

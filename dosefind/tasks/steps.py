@@ -169,12 +169,12 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     Examples
     --------
     >>> from dosefind import load_protocol
-    >>> paths(load_protocol("configs/nct05962762.toml"), "3+3", cohorts=1)[["path", "next", "reason"]]
-       path  next    reason
-    0  1NNN     2  escalate
-    1  1NNT     1      stay
-    2  1NTT  stop   no_dose
-    3  1TTT  stop   no_dose
+    >>> paths(load_protocol("configs/nct05962762.toml"), "3+3", cohorts=1)[["path", "next", "mtd"]]
+       path  next   mtd
+    0  1NNN     2
+    1  1NNT     1
+    2  1NTT  stop  none
+    3  1TTT  stop  none
     """
     chosen = _named_design(protocol, design)
     done = parse_outcomes(outcomes)
