@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Completion", "Evaluated", "Members", "Status", "evaluate", "known_by"]
 
+# Names that a note gives.
+_NAMED = 12
+
 Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
 KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
 
@@ -310,19 +313,26 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
     whole_data = cut >= patients.last_date
     verdicts = [_verdict(one, protocol, cut, whole_data) for one in infused]
     numbers, derived = _cohort_numbers(infused, verdicts, protocol)
+    listed = (
+        *patients.listed,
+        *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in _rows(one)),
+    )
     return Evaluated(
         as_of=cut,
         as_of_assumed=as_of is None,
         statuses=tuple(_statuses(infused, verdicts, numbers, protocol, cut)),
         patients=tuple(infused),
         members=_members(infused, numbers),
-        listed=(
-            *patients.listed,
-            *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in _rows(one)),
-        ),
+        listed=listed,
         rows=patients.rows,
         later_dates=len(later),
-        notes=(*patients.notes, *derived, *_words_read(infused, protocol)),
+        notes=(
+            *_rows_left_out(listed),
+            *_taken_as_followed(infused, cut),
+            *patients.notes,
+            *derived,
+            *_words_read(infused, protocol),
+        ),
         sha256=patients.sha256,
     )
 
@@ -423,6 +433,26 @@ def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
     meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
     words = [f"{', '.join(said[meaning])} as {name}" for meaning, name in meanings if said[meaning]]
     return [f"words for the relation (events with it) read: {'; '.join(words)}"] if words else []
+
+
+def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
+    """Which rows make no patient, by their reason: one of them may be a patient whose infusion was forgotten."""
+    by_reason: dict[str, list[str]] = {}
+    for one in listed:
+        by_reason.setdefault(one.reason, []).append(one.source)
+    return [f"counted nowhere, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
+
+
+def _taken_as_followed(patients: Iterable[Patient], cut: date) -> list[str]:
+    """Of whom no last contact is given: that there is nothing to report after the last date is then assumed, not known."""
+    silent = [one.subject for one in patients if one.last_contact is None and one.discontinued is None and not one.dlt]
+    return [f"no last contact is given, so follow-up is assumed to have gone on to {cut}: {_some(silent)}"] if silent else []
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first so many names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:

@@ -1694,8 +1694,8 @@ FAULTS = (
     Fault(
         "how words were read is not said",
         EVALUABILITY,
-        "(*patients.notes, *derived, *_words_read(infused, protocol))",
-        "(*patients.notes, *derived)",
+        "            *_words_read(infused, protocol),\n",
+        "",
         "test_evaluability.py::test_how_words_were_read_is_said",
     ),
     Fault(
@@ -2410,6 +2410,13 @@ FAULTS = (
         'tables["findings"].loc[~tables["findings"]["rule"].isin(others)]',
         'tables["findings"]',
         "test_next_dose.py::test_deviations_that_are_shown_are_those_that_are_counted",
+    ),
+    Fault(
+        "who is taken as followed up goes unsaid",
+        "evaluability.py",
+        "if one.last_contact is None and one.discontinued is None and not one.dlt]",
+        "if False]",
+        "test_evaluability.py::test_what_is_left_out_or_assumed_is_named",
     ),
     Fault(
         "the notes that say most are left out",
