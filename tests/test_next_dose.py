@@ -512,6 +512,8 @@ def decided(tmp_path, *decisions):
 
 def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     rules, path = protocol(AS, "boin"), decided(tmp_path, (62, "level 1"))
+    # The 3+3 a second time, which does not bind: by itself it would not fill the cohort either.
+    rules = rules.model_copy(update={"designs": {**rules.designs, "another": rules.designs["3+3"]}})
     assert then(opened(), 69, rules, decisions=path).proposal.words == "stop, MTD level 1"
     without, found = then(opened(), 72, rules), then(opened(), 72, rules, decisions=path)
     assert without.proposal.words == WAIT.format(day(98))  # 1 of 4 at level 1: two more; 0 of 4: the MTD
@@ -522,6 +524,7 @@ def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     )
     # It overrode the design that binds; what another one would do is for comparison, and deviations stay deviations.
     assert found.proposals["boin"] == without.proposals["boin"]
+    assert found.proposals["another"] == without.proposals["another"]
     assert found.deviations == without.deviations
     # 0 of 6 or 1 of 6 at level 1: MTD 1; 2 of 6: too many there too.
     row = found.what_if.set_index("design").loc["3+3"]

@@ -93,7 +93,7 @@ def replayed(name, config, seed, days, change):
         assert answer(next_dose(rules, replace(data, patients=tuple(mixed)), cut, replay=True)) == now
 
 
-RANDOM = st.randoms(use_true_random=False)
+RANDOM = st.randoms(use_true_random=True)
 
 
 @pytest.mark.parametrize("name", ["crm-6", "blrm-6"])
