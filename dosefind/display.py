@@ -190,8 +190,7 @@ def _(one: Patients) -> list[Any]:
 def _(one: Evaluated) -> list[Any]:
     audit = one.audit()
     shown = audit.astype(object).where(audit.notna(), "")
-    notes = [*one.notes, *(f"{row.source}: {row.reason}" for row in one.listed[:_ROWS])]
-    return [tables.frame(shown.head(_ROWS), "Who counts"), *_more(len(audit)), Text(one.closing()), *_points(notes)]
+    return [tables.frame(shown.head(_ROWS), "Who counts"), *_more(len(audit)), Text(one.closing()), *_points(one.notes)]
 
 
 @content.register

@@ -158,7 +158,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
         _wrapped(_designs(found), "reason"),
         *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none)],
         *[Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or none)],
-        *(_details(found) if details else []),
+        *(_details(found, tables) if details else []),
     ]
     every, assumptions = json.loads(attrs["rules"]), json.loads(attrs["assumptions"])
     bearing = assumptions if details else [one for one in assumptions if _bears(one[0], found.binding)]
@@ -218,7 +218,7 @@ def _following(found: NextDose) -> list[Any]:
 
 def _who_counts(found: NextDose) -> Table:
     """A row a patient, with what made the status in few words."""
-    audit = found.tables["audit"].drop(columns=["source", "rule"])
+    audit = found.evaluated.audit().drop(columns=["source", "rule"])
     audit["status"] = audit["status"].replace("dlt", "DLT")
     people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
     audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
@@ -239,9 +239,8 @@ def _noted(status: Status, events: int) -> str:
     return "; ".join(filter(None, (told, grave)))
 
 
-def _details(found: NextDose) -> list[Any]:
+def _details(found: NextDose, tables: dict[str, pd.DataFrame]) -> list[Any]:
     """What a meeting looks up."""
-    tables = found.tables
     audit = tables["audit"].loc[:, ["subject", "rule", "source"]]
     parts: list[Any] = [Text("\nWhat made each patient's status", "bold"), _wrapped(audit, "rule")] if len(audit) else []
     if len(tables["completions"]):
