@@ -2280,8 +2280,8 @@ FAULTS = (
     Fault(
         "a choice above the true MTD looks like one below",
         PLOTS + "comparison.py",
-        'if level > (0 if mtd == "none" else int(mtd)):',
-        'if level > (9 if mtd == "none" else int(mtd)):',
+        'if level > (0 if mtd == "none" else int(mtd)) else',
+        'if level > (9 if mtd == "none" else int(mtd)) else',
         "test_plots.py::test_what_is_named_above_the_mtd_is_hatched",
     ),
     Fault(

@@ -67,6 +67,16 @@ def heights(ax):
     return [np.array([bar.get_height() for bar in bars]) for bars in ax.containers]
 
 
+def drawn_boxes(ax):
+    """Left, bottom, width, height and shape of each rectangle of the shapes of many, from the bottom up and from the left."""
+    found = []
+    for shape in ax.patches:
+        corners = shape.get_path().vertices.reshape(-1, 5, 2)
+        low, size = corners.min(axis=1), np.ptp(corners, axis=1)
+        found += [(*where, *how, shape) for where, how in zip(low, size, strict=True)]
+    return sorted(found, key=lambda box: (box[1], box[0]))
+
+
 def test_curve_shows_the_summary(found):
     ax = plots.curve(found)
     s = found.summary
@@ -150,7 +160,7 @@ def test_prior_against_posterior(found):
 
 def test_selection_and_allocation_show_the_comparison(oc):
     ax = plots.selection(oc)
-    widths = np.array([bar.get_width() for bars in ax.containers for bar in bars])
+    widths = np.array([width for _, _, width, _, _ in drawn_boxes(ax)])
     shares = oc.selected.transpose("scenario", "design", "choice").values.ravel()
     np.testing.assert_allclose(widths / widths.max(), shares / shares.max(), rtol=0, atol=1e-12)
     assert_says(ax, percents(oc.selected))
@@ -166,7 +176,7 @@ def test_selection_and_allocation_show_the_comparison(oc):
 def test_what_is_named_above_the_mtd_is_hatched(oc):
     """Red and hatched above the true MTD, and at every level where no dose is the MTD; the true MTD is blue."""
     ax = plots.selection(oc)
-    bars = iter([bar for bars in ax.containers for bar in bars])
+    bars = iter([shape for *_, shape in drawn_boxes(ax)])
     for mtd in oc.true_mtd.values:
         for _ in oc.design.values:
             looks = [
@@ -271,7 +281,10 @@ def test_decision_grid_is_the_boundary_table():
     table = dsf.BOIN(target=0.30).table(max_n=12)
     ax = plots.decisions(table, name="boin")
     seen = cells(ax)
-    assert len(seen) == sum(range(2, 14)) == len(ax.patches)
+    boxes = drawn_boxes(ax)
+    assert len(seen) == sum(range(2, 14)) == len(boxes)
+    shapes = {(round(left + 0.5), round(bottom + 0.5)): shape for left, bottom, _, _, shape in boxes}
+    assert len({(shapes[at], text) for at, text in seen.items()}) == len(set(seen.values())) == len(ax.patches)
     for column, row in enumerate(table.reset_index().itertuples()):
         for k in range(row.n_patients + 1):
             out = not pd.isna(row.eliminate_if_dlt_ge) and k >= row.eliminate_if_dlt_ge

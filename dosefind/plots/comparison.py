@@ -16,6 +16,7 @@ from .style import (
     SKY,
     TOO_TOXIC,
     amount,
+    boxes,
     describe,
     drawing,
     foot,
@@ -126,6 +127,7 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
     names = [shown(name, 20) for name in oc["design"].values]
     size = 7.5 if columns <= _BRIEF else 6.5
     true = oc["p_true"].values
+    shapes: dict[str, list[tuple[float, float, float, float]]] = {look: [] for look in (*_LOOKS, "dark")}
     for k, head in enumerate(heads):
         write(ax, k, -0.3, head, ha="left", va="bottom", size=size)
     for s, scenario in enumerate(oc["scenario"].values):
@@ -143,7 +145,13 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
             y = top + 1.6 + d
             write(ax, -0.04, y, names[d], ha="right", va="center", size=7.5)
             for k in range(columns):
-                _bar(ax, k, y, bars, (d, s, k), _look(k - first_level + 1, mtd), size)
+                at = (d, s, k)
+                shapes[_look(k - first_level + 1, mtd)].append((k, y - 0.36, _LONGEST * bars.length[at], 0.72))
+                if bars.dark is not None:
+                    shapes["dark"].append((k, y + 0.04, _LONGEST * bars.dark[at], 0.32))
+                _bar_end(ax, k, y, bars, at, size)
+    for look, corners in shapes.items():
+        boxes(ax, corners, **_LOOKS.get(look, _DARK))
     ax.set_xlim(0, columns)
     ax.set_ylim(scenarios * (designs + 1.7), -_HEADS)
     ax.set_axis_off()
@@ -151,12 +159,9 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
         foot(ax, -1, _simulated(oc))
 
 
-def _bar(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int], look: dict[str, Any], size: float) -> None:
-    length = _LONGEST * float(bars.length[at])
-    ax.barh(y, length, 0.72, x, **look)
-    if bars.dark is not None:
-        ax.barh(y + 0.2, _LONGEST * bars.dark[at], 0.32, x, facecolor=INK)
-    end = length
+def _bar_end(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int], size: float) -> None:
+    """The text beside a bar, and its standard error."""
+    end = length = _LONGEST * float(bars.length[at])
     if bars.error is not None:
         error = _LONGEST * float(bars.error[at])
         ax.plot([x + max(0.0, length - error), x + end + error], [y, y], color=INK, lw=0.8, marker="|", ms=3.5, mew=0.8)
@@ -164,25 +169,32 @@ def _bar(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int], lo
     write(ax, x + end + 0.015, y, bars.text(at), va="center", size=size, in_layout=False)
 
 
-def _look(level: int, mtd: str) -> dict[str, Any]:
+# How bars look: of the true MTD, above it, below it or of none; and the dark part of a bar.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "true": {"facecolor": BLUE, "lw": 0.0},
+    "above": TOO_TOXIC,
+    "below": {"facecolor": SKY, "lw": 0.0},
+}
+_DARK: dict[str, Any] = {"facecolor": INK, "lw": 0.0}
+
+
+def _look(level: int, mtd: str) -> str:
     """How the bar of a level (0: none) looks where the true MTD is ``mtd``."""
     if str(level) == mtd or (level == 0 and mtd == "none"):
-        return {"facecolor": BLUE}
-    if level > (0 if mtd == "none" else int(mtd)):
-        return TOO_TOXIC
-    return {"facecolor": SKY}
+        return "true"
+    return "above" if level > (0 if mtd == "none" else int(mtd)) else "below"
 
 
 def _handles() -> list[Any]:
     from matplotlib.patches import Patch
 
-    return [Patch(facecolor=BLUE), Patch(**TOO_TOXIC), Patch(facecolor=SKY)]
+    return [Patch(**look) for look in _LOOKS.values()]
 
 
 def _dlt_handle() -> Any:
     from matplotlib.patches import Patch
 
-    return Patch(facecolor=INK)
+    return Patch(**_DARK)
 
 
 def _height(oc: xr.Dataset) -> float:

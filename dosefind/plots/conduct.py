@@ -20,6 +20,7 @@ from .style import (
     RED,
     RULE,
     amount,
+    boxes,
     describe,
     drawing,
     key,
@@ -260,11 +261,13 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
     # Width and height of a cell in mm.
     wide, high = 135 / max(len(columns), 1), min(5.2, 120 / rows)
     with drawing(ax, max(60.0, 34 + high * rows)) as ax:
-        from matplotlib.patches import Patch, Rectangle
+        from matplotlib.patches import Patch
 
+        for act, (_, fill, _) in _ACTS.items():
+            corners = [(cell.column - 0.5, cell.dlts - 0.5, 1.0, 1.0) for cell in cells if cell.act == act]
+            boxes(ax, corners, facecolor=fill, edgecolor="white", lw=0.8)
         for cell in cells:
-            _, fill, ink = _ACTS[cell.act]
-            ax.add_patch(Rectangle((cell.column - 0.5, cell.dlts - 0.5), 1, 1, facecolor=fill, edgecolor="white", lw=0.8))
+            ink = _ACTS[cell.act][2]
             lines = cell.text.split("\n")
             size = min(7.5, 4.3 * wide / max(map(len, lines)), 2.1 * high / len(lines))
             if size >= 3.5:

@@ -90,7 +90,7 @@ def as_png(picture: Axes | Figure, dpi: int = 300) -> bytes:
     dpi
         Dots an inch.
     """
-    return _bytes(picture, "png", {"Software": None}, dpi=whole("dpi", dpi, 20, 1200))
+    return _bytes(picture, "png", {"Software": None}, whole("dpi", dpi, 20, 1200))
 
 
 def save(picture: Axes | Figure, path: str | Path) -> None:
@@ -129,9 +129,21 @@ def _pdf_words(picture: Axes | Figure) -> dict[str, Any]:
     }
 
 
-def _bytes(picture: Axes | Figure, kind: str, metadata: dict[str, Any], **options: Any) -> bytes:
+def _bytes(picture: Axes | Figure, kind: str, metadata: dict[str, Any], dpi: float = 100.0) -> bytes:
+    """The picture's figure as a file of a kind; the figure comes back as it was."""
+    from matplotlib.backend_bases import get_registered_canvas_class
+
     figure: Any = picture.get_figure(root=True)
+    canvas, own_dpi, face = figure.canvas, figure.dpi, figure.get_facecolor()
     buffer = io.BytesIO()
     with settings():
-        figure.savefig(buffer, format=kind, metadata=metadata, facecolor="white", **options)
+        try:
+            figure.set_facecolor("white")
+            figure.dpi = dpi
+            # By its canvas: Figure.savefig draws everything twice, in case it must be cut to what is on it.
+            getattr(get_registered_canvas_class(kind)(figure), f"print_{kind}")(buffer, metadata=metadata)
+        finally:
+            figure.set_canvas(canvas)
+            figure.dpi = own_dpi
+            figure.set_facecolor(face)
     return buffer.getvalue()

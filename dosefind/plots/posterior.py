@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["curve", "intervals", "mtd", "prior_posterior"]
 
 # About how many points of a band are worked out, which takes a hundredth to a tenth of a second each, and how many are drawn.
-_POINTS, _SMOOTH = 11, 101
+_POINTS, _SMOOTH = 7, 101
 # Least distance of neighbouring doses, as a share of the axis, that leaves room for what is written below them.
 _ROOM = 0.055
 

@@ -105,11 +105,9 @@ def drawing(ax: Axes | None, height: float = HEIGHT) -> Iterator[Axes]:
             figure = Figure(figsize=(WIDTH / INCH, height / INCH), layout="constrained")
             FigureCanvasAgg(figure)
             yield figure.add_subplot(axes_class=Picture)
-            # Laid out here, in two passes as the second corrects the first, and not again at every saving: the last bits of places
-            # would change, and with them the bytes.
+            # Laid out once, and not again at every saving: the last bits of places would change, and with them the bytes.
             engine: Any = figure.get_layout_engine()
-            for _ in range(2):
-                engine.execute(figure)
+            engine.execute(figure)
             figure.set_layout_engine("none")
         elif isinstance(ax, Axes):
             yield ax
@@ -214,6 +212,19 @@ def amount(value: float, words: str) -> str:
 def write(ax: Axes, x: float, y: float, text: str, **look: Any) -> None:
     """Text at data coordinates, never read as mathematics."""
     ax.text(x, y, text, parse_math=False, **look)
+
+
+def boxes(ax: Axes, corners: Sequence[tuple[float, float, float, float]], **look: Any) -> None:
+    """Rectangles that look alike, each by its left, bottom, width and height, as one shape: much faster than one by one."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    if len(corners):
+        left, bottom, width, height = np.transpose(corners)
+        x, y = (left, left + width), (bottom, bottom + height)
+        around = np.stack([np.column_stack([x[i], y[j]]) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))], axis=1)
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
+        ax.add_patch(PathPatch(Path(around.reshape(-1, 2), codes), **look))
 
 
 def title(ax: Axes, text: str, *, above: float = 6.0) -> None:
