@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import sys
@@ -315,6 +316,7 @@ _as_of = click.option(
     type=click.DateTime(["%Y-%m-%d"]),
     help="The data cut.  [default: the last date in the data, said as assumed]",
 )
+_replay = click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
 _binding = click.option("--design", metavar="NAME", help="The design that binds.  [default: the config's]")
 
 
@@ -338,7 +340,7 @@ def _next(
 @_patients
 @_events
 @_as_of
-@click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
+@_replay
 @_binding
 @click.option(
     "--details", is_flag=True, help="Print also what the files of --out hold besides: rules, paths, every design's cases."
@@ -374,6 +376,7 @@ def next_(
 @_patients
 @_events
 @_as_of
+@_replay
 @_binding
 @click.option("--decision", required=True, metavar="TEXT", help="'level 2', 'wait', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5'.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why it was decided so.")
@@ -382,6 +385,7 @@ def record(
     data: Path,
     events: Path | None,
     as_of: datetime | None,
+    replay: bool,
     design: str | None,
     decision: str,
     reason: str,
@@ -389,11 +393,11 @@ def record(
     """Add the committee's decision to decisions.csv beside the config, with what was recommended."""
     from .decisions import record_decision
 
-    found, path = _next(config, data, events, as_of, False, design)
+    found, path = _next(config, data, events, as_of, replay, design)
     recorded = found.record(decision, reason)
     record_decision(path, recorded)
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
-    _say(f"recorded in {path}: {decision}, {said}")
+    _say(f"recorded in {path}: {recorded.decision}, {said}")
 
 
 @main.command()
@@ -455,6 +459,24 @@ def synthesize(
     click.echo(made.as_json() if output.as_json else str(made).rstrip())
 
 
+def _uncollected(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that runs without the search for garbage in cycles: pictures make much that lives until the process ends, and
+    looking through it again and again takes a fifteenth of the time.
+    """
+
+    @wraps(command)
+    def run(*given: Any, **named: Any) -> None:
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            command(*given, **named)
+        finally:
+            if was_on:
+                gc.enable()
+
+    return run
+
+
 def _truth(text: str, protocol: Protocol) -> Any:
     """The name of a scenario, or the probabilities in the text."""
     try:
@@ -472,12 +494,13 @@ def _truth(text: str, protocol: Protocol) -> Any:
 )
 @_events
 @_as_of
-@click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
+@_replay
 @_binding
 @_curve
 @click.option("--format", "formats", default="html,pdf,docx", show_default=True, help="What to write, separated by commas.")
 @click.option("--force", is_flag=True, help="Overwrite.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the report.")
+@_uncollected
 def report(
     config: Path,
     data: Path | None,

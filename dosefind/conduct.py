@@ -17,7 +17,7 @@ from .evaluability import Evaluated, Members, Status
 from .patients import Patient
 from .protocol import Protocol
 
-__all__ = ["RULES", "Earliest", "Finding", "Start", "earliest", "findings"]
+__all__ = ["RULES", "Earliest", "Finding", "Start", "earliest", "findings", "in_turn"]
 
 
 class Finding(NamedTuple):
@@ -69,6 +69,15 @@ class _Trial(NamedTuple):
     def at(self, level: int) -> list[Status]:
         """Statuses at a level, in the order of the first infusion."""
         return [one for one in self.evaluated.statuses if one.level == level]
+
+    def amount(self, status: Status) -> float:
+        return next(patient.amount for patient, one in self.pairs if one.subject == status.subject)
+
+    def at_or_near(self, level: int) -> list[Status]:
+        """Statuses at a level, and at doses that the protocol does not have and of which it is the next one up, or the top one."""
+        amounts = self.protocol.doses.amounts
+        low, high = amounts[level - 2] if level > 1 else 0.0, amounts[level - 1] if level < len(amounts) else math.inf
+        return [one for patient, one in self.pairs if one.level == level or (one.level is None and low < patient.amount <= high)]
 
     def of(self, members: Members) -> list[Status]:
         return [self.evaluated[subject] for subject in members.subjects]
@@ -308,7 +317,8 @@ def _group_before(trial: _Trial, level: int, left: bool) -> list[Start]:
 
 def _windows(trial: _Trial, statuses: list[Status]) -> list[Start]:
     """The pending outcomes among these patients."""
-    return [_outcome(trial, status) for status in statuses if status.counts and status.closed is None]
+    # Nobody counts at a dose that the protocol does not have, and is waited for all the same.
+    return [_outcome(trial, status) for status in statuses if (status.counts or status.level is None) and status.closed is None]
 
 
 def _outcome(trial: _Trial, status: Status) -> Start:
@@ -328,13 +338,34 @@ def _is_full(trial: _Trial, members: Members) -> bool:
 
 
 def _gap(trial: _Trial, level: int) -> list[Start]:
-    stagger, group = trial.protocol.treatment.stagger, trial.at(level)
+    stagger, group = trial.protocol.treatment.stagger, trial.at_or_near(level)
     if stagger is None or not group or not _staggered(trial.protocol, level):
         return []
     waited_for = group[-1] if stagger.patients == "every" else group[0]
-    return [
-        Start(waited_for.first + timedelta(days=stagger.days), f"{_days(stagger.days)} after {waited_for.subject} at level {level}")
-    ]
+    where = f"level {level}" if waited_for.level else f"dose {trial.amount(waited_for):g}"
+    return [Start(waited_for.first + timedelta(days=stagger.days), f"{_days(stagger.days)} after {waited_for.subject} at {where}")]
+
+
+def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, start: Start) -> str:
+    """From when those after the next patient at a level may start, where the protocol staggers them; empty where it does not.
+
+    Parameters
+    ----------
+    evaluated, protocol, level
+        As for `earliest`.
+    size
+        How many patients there are to be, the next one included.
+    start
+        The start of the next patient.
+    """
+    stagger, begun = protocol.treatment.stagger, bool(_Trial(evaluated, protocol, None).at(level))
+    if stagger is None or size < 2 or not _staggered(protocol, level) or (stagger.patients != "every" and begun):
+        return ""
+    if stagger.patients != "every":
+        first = "" if start.day is None else f", not before {start.day + timedelta(days=stagger.days)}"
+        return f"the others {_days(stagger.days)} after the first{first}"
+    last = "" if start.day is None else f", the last of {size} not before {start.day + timedelta(days=(size - 1) * stagger.days)}"
+    return f"each further one {_days(stagger.days)} after the one before{last}"
 
 
 def _latest(trial: _Trial, waits: list[Start]) -> Start:
@@ -344,7 +375,7 @@ def _latest(trial: _Trial, waits: list[Start]) -> Start:
         return Start(None, f"no date can be named: {'; '.join(unknown)}")
     ahead = [wait for wait in waits if wait.day is not None and wait.day > trial.evaluated.as_of]
     if not ahead:
-        return Start(trial.evaluated.as_of, "at once: nothing in the protocol makes anybody wait")
+        return Start(trial.evaluated.as_of, "at once: nothing in the protocol makes this patient wait")
     day = max(wait.day for wait in ahead if wait.day is not None)
     return Start(day, "; ".join(wait.words for wait in ahead if wait.day == day))
 

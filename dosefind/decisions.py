@@ -108,15 +108,16 @@ def _recorded(row: list[str], number: int, path: Path) -> Recorded:
     return Recorded(day, *(cell[1:] if cell[:1] == "'" and _LIKE_A_FORMULA.match(cell) else cell for cell in row[1:]))
 
 
-def check_form(decision: str, amounts: Sequence[float]) -> None:
-    """Refuse a decision that is not of a known form, or does not fit the dose amounts of the protocol.
+def check_form(decision: str, amounts: Sequence[float]) -> str:
+    """A decision as it is put on file; refused if it is not of a known form, or does not fit the dose amounts of the protocol.
 
     Raises
     ------
     InputError
         If so.
     """
-    form = _FORMS.fullmatch(decision)
+    words = re.sub(r"\bmtd\b", "MTD", " ".join(decision.lower().split())).replace("MTD level ", "MTD ")
+    form = _FORMS.fullmatch(words)
     if form is None:
         raise InputError(Problem("decision", decision, _ALLOWED))
     if form["level"] and int(form["level"]) > len(amounts):
@@ -124,6 +125,7 @@ def check_form(decision: str, amounts: Sequence[float]) -> None:
     if form["dose"] and float(form["dose"]) in (0, *amounts):
         shown = ", ".join(f"{amount:g}" for amount in amounts)
         raise InputError(Problem("decision", decision, f"must add a dose above 0 that the protocol does not have: it has {shown}"))
+    return words
 
 
 def record_decision(path: Path | str, recorded: Recorded) -> None:

@@ -243,7 +243,7 @@ class Evaluated(Shown):
         cut = f"data cut {self.as_of}" + (", assumed: the last date in the data" if self.as_of_assumed else "")
         later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} left out" if self.later_dates else ""
         people = f"{len(self.statuses)} patient{'s' * (len(self.statuses) != 1)}"
-        return f"{self.rows} rows read: {self.rows - len(self.listed)} of {people}, {listed}; {cut}{later}."
+        return f"{self.rows} rows read: {self.rows - len(self.listed)} are those of {people}, {listed}; {cut}{later}."
 
 
 def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, *, replay: bool = False) -> Evaluated:
@@ -305,10 +305,11 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
     cut = patients.last_date if as_of is None else as_of
     later = _later_dates(patients.patients, cut)
     if later and not replay:
-        raise InputError(later)
+        hint = f"{later[-1].allowed}; to go back to that day, leaving out what came later, ask for a replay"
+        raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
     _check(patients, protocol)
 
-    known = [known_by(one, cut) for one in sorted(patients.patients, key=_order)]
+    known = [known_by(one, cut) for one in _followed(patients.patients)]
     infused = [one for one in known if one.infusions]
     whole_data = cut >= patients.last_date
     verdicts = [_verdict(one, protocol, cut, whole_data) for one in infused]
@@ -329,7 +330,7 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
         notes=(
             *patients.notes,
             *_rows_left_out(listed),
-            *_taken_as_followed(infused, cut),
+            *_followed_as_said(patients.patients, infused, cut),
             *derived,
             *_words_read(infused, protocol),
         ),
@@ -443,10 +444,31 @@ def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
     return [f"counted nowhere, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
 
 
-def _taken_as_followed(patients: Iterable[Patient], cut: date) -> list[str]:
-    """Of whom no last contact is given: that there is nothing to report after the last date is then assumed, not known."""
-    silent = [one.subject for one in patients if one.last_contact is None and one.discontinued is None and not one.dlt]
-    return [f"no last contact is given, so follow-up is assumed to have gone on to {cut}: {_some(silent)}"] if silent else []
+def _followed(patients: Sequence[Patient]) -> list[Patient]:
+    """Patients in the order of their first infusion. Where the data give a last contact of some, they are known to have followed
+    one without it no longer than to the last of that patient's own dates.
+    """
+    ordered = sorted(patients, key=_order)
+    if all(one.last_contact is None for one in patients):
+        return ordered
+    return [
+        one if one.last_contact else replace(one, last_contact=max((day for _, day in one.dates()), default=None))
+        for one in ordered
+    ]
+
+
+def _followed_as_said(patients: Iterable[Patient], infused: Iterable[Patient], cut: date) -> list[str]:
+    """Of whom no last contact is given: how far follow-up is then taken to have gone."""
+    without = {one.subject for one in patients if one.last_contact is None and one.discontinued is None and not one.dlt}
+    silent = [one for one in infused if one.subject in without]
+    if not silent:
+        return []
+    names = _some([one.subject for one in silent])
+    if silent[0].last_contact is None:
+        return [f"no last contact is given, so follow-up is assumed to have gone on to {cut}: {names}"]
+    return [
+        f"no last contact is given, as it is of others, so follow-up is taken to end with the last date of the patient: {names}"
+    ]
 
 
 def _some(names: Sequence[str]) -> str:

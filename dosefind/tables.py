@@ -152,12 +152,16 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
         *_doses_so_far(found),
         *_following(found),
         *([Text("\nWho counts", "bold"), _who_counts(found)] if found.evaluated.statuses else []),
+        *([_folded(_window_in_days(found.evaluated.statuses[0]))] if found.evaluated.statuses else []),
         _folded(attrs["closing"]),
         *_notes(json.loads(attrs["notes"]), details),
         Text("\nWhat each design would do", "bold"),
         _wrapped(_designs(found), "reason"),
         *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none)],
-        *[Text("\nDecisions of the committee", "bold"), *([_indented(_decided(row)) for row in found.recorded] or none)],
+        *[
+            Text("\nDecisions of the committee", "bold"),
+            *([_indented(_decided(row, found.followed(row))) for row in found.recorded] or none),
+        ],
         *(_details(found, tables) if details else []),
     ]
     every, assumptions = json.loads(attrs["rules"]), json.loads(attrs["assumptions"])
@@ -226,6 +230,14 @@ def _who_counts(found: NextDose) -> Table:
     return _wrapped(audit, "note")
 
 
+def _window_in_days(status: Status) -> str:
+    last = (status.end - status.first).days + 1
+    return (
+        f"The first infusion is on day 1 and the window ends with day {last}: a DLT that begins on that day counts, and who was "
+        "followed up to it without one is complete."
+    )
+
+
 def _noted(status: Status, events: int) -> str:
     """What is worth knowing of a patient's status; ``events`` of the patient were looked at and are no DLT, unless it is one."""
     if status.kind == "not evaluable" or status.unresolved:
@@ -234,8 +246,10 @@ def _noted(status: Status, events: int) -> str:
         return f"day {(status.closed - status.first).days + 1}"
     told = f"by {status.replaced_by}" if status.replaced_by else ""
     if status.kind == "pending":
-        told = f"{status.days_to_go} {'day' if status.days_to_go == 1 else 'days'} to go, {status.fraction:.0%} followed up"
-    grave = f"{events} grave {'event' if events == 1 else 'events'} ruled out" if events else ""
+        whole = (status.end - status.first).days
+        told, known = f"{status.days_to_go} of {whole} days to go", round(status.fraction * whole)
+        told += f", followed up for {known} only" if known < whole - status.days_to_go else ""
+    grave = f"{events} grave {'event is' if events == 1 else 'events are'} no DLT" if events else ""
     return "; ".join(filter(None, (told, grave)))
 
 
@@ -262,6 +276,7 @@ def _details(found: NextDose, tables: dict[str, pd.DataFrame]) -> list[Any]:
 def _answer(found: NextDose) -> list[Text]:
     """What the binding design would do, why and from when; and what the committee decided last."""
     lines = [
+        *(_folded(f"In no count, look at first: {alarm}.", style="bold") for alarm in found.alarms),
         _folded(f"{found.binding} (binding): {found.proposal.words}.", style="bold"),
         _indented(f"{found.proposal.reason}."),
     ]
@@ -275,13 +290,14 @@ def _answer(found: NextDose) -> list[Text]:
     if others:
         lines.append(_indented(f"Other designs differ: {'; '.join(f'{name}: {words}' for name, words in others)}."))
     elif len(found.proposals) > 1:
-        lines.append(_indented(f"All {len(found.proposals)} designs would do this."))
+        after = ", though not for the same outcomes: --details" if found.proposal.action == "wait" else ""
+        lines.append(_indented(f"All {len(found.proposals)} designs would {'wait' if after else 'do this'}{after}."))
     left = len(found.findings) + len(found.deviations.get(found.binding, ()))
     lines.append(
         _indented(f"Deviations from the protocol and from {found.binding}: {left or 'none'}{', listed below' * bool(left)}.")
     )
     if found.recorded:
-        lines.append(_indented(f"Latest decision of the committee, {_decided(found.recorded[-1])}"))
+        lines.append(_indented(f"Latest decision of the committee, {_decided(found.recorded[-1], '')}."))
     return lines
 
 
@@ -293,9 +309,9 @@ def _designs(found: NextDose) -> pd.DataFrame:
     return together.loc[:, ["design", "next", "admissible", "reason"]]
 
 
-def _decided(row: Recorded) -> str:
+def _decided(row: Recorded, after: str) -> str:
     against = f" (override: {row.binding} recommended: {row.recommendation})" if row.override == "yes" else ""
-    return f"{row.as_of}: {row.decision}{against}. {row.reason}"
+    return "; ".join(filter(None, (f"{row.as_of}: {row.decision}{against}", f"reason given: {row.reason.rstrip('.')}", after)))
 
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:

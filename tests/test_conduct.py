@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
-from dosefind.conduct import earliest, findings
+from dosefind.conduct import earliest, findings, in_turn
 from dosefind.evaluability import evaluate
 
 from .made_up import day, event, patient, protocol, single_dose, three_doses, trial
@@ -237,7 +237,7 @@ def starts(data, as_of, level, name=AS, **changed):
     return [(None if start.day is None else (start.day - day(1)).days + 1, start.words) for start in one]
 
 
-AT_ONCE = "at once: nothing in the protocol makes anybody wait"
+AT_ONCE = "at once: nothing in the protocol makes this patient wait"
 
 
 @pytest.mark.parametrize(
@@ -272,6 +272,31 @@ def test_at_the_high_dose_the_next_patient_waits_seven_days():
     sentinel = {"stagger": {"days": 7, "levels": "all", "patients": "first"}}
     assert starts(trial(*group(2, 1)), 1, 2, treatment=sentinel)[0] == (8, "7 days after S21 at level 2")
     assert starts(trial(*group(2, 1, 8)), 8, 2, treatment=sentinel)[0] == (8, AT_ONCE)
+
+
+def test_those_after_the_next_patient_start_in_turn():
+    def turn(data, level, size, **changed):
+        rules = protocol(**changed)
+        evaluated = evaluate(data, rules)
+        return in_turn(evaluated, rules, level, size, earliest(evaluated, rules, level).patient)
+
+    full = trial(*group(1, 1, 1, 1), *group(2, 29, 29, 29), last=57)
+    assert turn(full, 3, 3) == f"each further one 7 days after the one before, the last of 3 not before {day(71)}"
+    assert turn(full, 3, 1) == turn(full, 2, 3) == ""
+    sentinel = {"stagger": {"days": 7, "levels": "all", "patients": "first"}}
+    assert turn(full, 3, 3, treatment=sentinel) == f"the others 7 days after the first, not before {day(64)}"
+    assert turn(full, 2, 3, treatment=sentinel) == ""
+    unfilled = trial(*group(2, 1), last=1)
+    assert turn(unfilled, 3, 2) == "each further one 7 days after the one before"
+
+
+def test_a_dose_of_none_of_the_levels_is_waited_for():
+    """At the next level up, or the top one: 4 counts as 5 where somebody waits, 2 does not; and so do windows of the group."""
+    unknown = [patient(f"X{amount:g}", None, 60, amount=amount) for amount in (2, 4, 50)]
+    for one, where in zip(unknown, (None, "7 days after X4 at dose 4", "7 days after X50 at dose 50"), strict=True):
+        data = trial(*group(1, 1, 1, 1), *group(2, 30, 30, 30), one, last=61)
+        assert starts(data, 61, 3, treatment={"no_overlap": False})[0] == ((67, where) if where else (61, AT_ONCE))
+        assert starts(data, 61, 3)[0] == (88, f"the DLT window of {one.subject} ends")
 
 
 def test_where_groups_may_overlap_nobody_waits_for_another_dose():

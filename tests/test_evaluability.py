@@ -380,7 +380,7 @@ def test_cohorts_as_given():
 
 def test_what_is_left_out_or_assumed_is_named():
     """A row without an infusion may be a patient whose infusion was forgotten; nobody is silently taken as followed up."""
-    people = patient("P1", 1, 1), patient("P2", 1, 2, last_contact=9), patient("P3", 1, 3, dlt=True, dlt_date=5, events=None)
+    people = patient("P1", 1, 1), patient("P2", 1, 2), patient("P3", 1, 3, dlt=True, dlt_date=5, events=None)
     empty = [Listed(f"patients.csv row {row}", "no infusion") for row in range(4, 18)]
     data = trial(*people, listed=(*empty, Listed("dm.xpt row 1", "screen failure")))
     notes = evaluate(data, protocol(), day(20)).notes
@@ -388,8 +388,23 @@ def test_what_is_left_out_or_assumed_is_named():
     assert notes[:3] == (
         f"counted nowhere, no infusion: {named} and 2 more",
         "counted nowhere, screen failure: dm.xpt row 1",
-        f"no last contact is given, so follow-up is assumed to have gone on to {day(20)}: P1",
+        f"no last contact is given, so follow-up is assumed to have gone on to {day(20)}: P1, P2",
     )
+
+
+def test_an_empty_last_contact_beside_others_is_not_taken_as_followed_up():
+    """Where the data say of some how long they were followed, nobody else is known longer than to the own last date."""
+    silent, told = patient("P1", 1, 1, events=(event(20, grade=1, row=2),)), patient("P2", 1, 2, last_contact=40)
+    alone, beside = evaluate(trial(silent), protocol(), day(40)), evaluate(trial(silent, told), protocol(), day(40))
+    assert (alone["P1"].kind, beside["P1"].kind, beside["P2"].kind) == ("complete", "pending", "complete")
+    assert beside["P1"].unresolved
+    assert beside["P1"].fraction == (20 - 1) / 28
+    assert f"follow-up ends on {day(20)}, 20 days behind the data cut" in beside["P1"].rule
+    words = "no last contact is given, as it is of others, so follow-up is taken to end with the last date of the patient: P1"
+    assert words in beside.notes
+    # One who has just been infused is pending as with a last contact.
+    fresh = evaluate(trial(patient("P3", 1, 39), told), protocol(), day(40))
+    assert (fresh["P3"].kind, fresh["P3"].unresolved) == ("pending", False)
 
 
 def test_completions_by_hand():
@@ -475,11 +490,12 @@ def test_dates_after_the_data_cut_are_an_error_unless_replayed():
     assert str(caught.value).split("\n  ") == [
         "subject S (patients.csv row S), last_contact = '2024-01-30': lies after the data cut 2024-01-28",
         "subject S (patients.csv row S), start of the event of ae.csv row 2 = '2024-02-04': lies after the data cut 2024-01-28",
-        "subject T (patients.csv row T), discontinued = '2024-01-29': lies after the data cut 2024-01-28",
+        "subject T (patients.csv row T), discontinued = '2024-01-29': lies after the data cut 2024-01-28; to go back to that day, "
+        "leaving out what came later, ask for a replay",
     ]
     found = evaluate(data, protocol(), day(28), replay=True)
     assert found.later_dates == 3
-    assert found.closing() == "3 rows read: 3 of 2 patients, 0 listed; data cut 2024-01-28; 3 later dates left out."
+    assert found.closing() == "3 rows read: 3 are those of 2 patients, 0 listed; data cut 2024-01-28; 3 later dates left out."
     assert evaluate(data, protocol()).later_dates == 0
 
 
@@ -513,7 +529,7 @@ def test_rows_in_are_rows_out():
     assert found.rows == 4
     assert found.listed == (*listed, Listed("patients.csv row T", "no infusion by 2024-02-29"))
     assert found.closing() == (
-        "4 rows read: 2 of 1 patient, 2 listed (screen failure, no infusion by 2024-02-29); "
+        "4 rows read: 2 are those of 1 patient, 2 listed (screen failure, no infusion by 2024-02-29); "
         "data cut 2024-02-29, assumed: the last date in the data."
     )
     for rows in (3, 5):

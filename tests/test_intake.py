@@ -311,7 +311,9 @@ def trials(draw):
         row["reason"] = draw(st.sampled_from(["", "withdrew, in the end", '"quoted"', "=1+1"])) if day(0) else ""
         row["discontinued"] = day(30) if row["reason"] else ""
         people.append(row)
+    # A grave and related event of somebody who was given nothing is refused, which has a test of its own.
     starts = DAYS | st.just("") | st.just("2023-10")
+    given_nothing = {row["subject"] for row in people if not row["infusion_1"]}
     events = st.fixed_dictionaries(
         {
             "subject": st.sampled_from(subjects),
@@ -320,7 +322,7 @@ def trials(draw):
             "related": st.sampled_from(["", "yes"]),
             "start": starts,
         }
-    )
+    ).filter(lambda event: not (event["subject"] in given_nothing and event["grade"] == "3" and event["related"] == "yes"))
     return people, draw(st.lists(events, max_size=15))
 
 
@@ -572,6 +574,26 @@ def test_broken_events(text, said, tmp_path):
         refused(tmp_path, path, said, events=events)
 
 
+def test_a_grave_related_event_needs_an_infusion(tmp_path):
+    """Rather than listing the event of a patient whose infusion was forgotten; others of such a subject are listed."""
+    path = written(tmp_path, row(infusion_1="", dose="3"))
+    said = "events.csv row 3, subject A-2, related = 'related': is at least possibly related, of an event of grade 3: such an event"
+    refused(tmp_path, path, said, events=written(tmp_path, EVENTS, "events.csv"))
+    for harmless in (
+        EVENTS.replace("3,related", "3,not related"),
+        EVENTS.replace("3,related", "2,related"),
+        EVENTS.replace("3,r", ",r"),
+    ):
+        found = read_patients(path, AS, events=written(tmp_path, harmless, "events.csv"))
+        assert [one.source for one in found.listed] == ["patients.csv row 3", "events.csv row 3"]
+    people, events = made.trial(12)
+    tables = made.sdtm(people, events)
+    subject = tables["ae"][0]["USUBJID"]
+    tables["ae"][0] |= {"AETOXGR": "4", "AEREL": "RELATED"}
+    tables["ex"] = [one for one in tables["ex"] if one["USUBJID"] != subject]
+    refused(tmp_path, write_domains(tmp_path / "sdtm", tables, "csv"), "of an event of grade 4: such an event needs an infusion")
+
+
 def test_a_partial_date_of_an_event_is_noted_and_not_shown(tmp_path):
     events = written(tmp_path, EVENTS.replace("2024-03-10", "2024-03"), "events.csv")
     found = read_patients(written(tmp_path, HEADER + ROWS), AS, events=events)
@@ -598,6 +620,10 @@ def test_a_finding_shows_no_other_cell_of_the_patient(tmp_path):
     ("edit", "said"),
     [
         (lambda sheet: sheet.__setitem__("B3", "=1+2"), "sheet patients row 3, subject S-00002, dose = '=1+2': is a formula"),
+        (
+            lambda sheet: [sheet.__setitem__("C3", None), sheet.__setitem__("D3", None), sheet.__setitem__("B3", "=1+2")],
+            "sheet patients row 3, subject S-00002, dose = '=1+2': is a formula",
+        ),
         (lambda sheet: sheet.__setitem__("A3", "=A2"), "sheet patients row 3, subject = '=A2': is a formula"),
         (
             lambda sheet: (sheet.__setitem__("C3", 45359), setattr(sheet["C3"], "number_format", "General")),

@@ -235,7 +235,7 @@ def test_a_cohort_is_filled_by_the_design_that_began_it_only():
     """Seven at a dose of the 3+3: not filled to nine. A design that had gone down does not fill the cohort above."""
     found = then(*in_a_row("1NNN 1NNN 1N"))
     assert found.proposal.words == "escalate to level 2, 3 patients"
-    assert found.start.words == "at once: nothing in the protocol makes anybody wait"
+    assert found.start.words == "at once: nothing in the protocol makes this patient wait"
     assert [one.rule for one in found.findings] == ["too many patients on a dose"]
     boin = then(*in_a_row("1NNN 2NNT 2N"), protocol(AS, "boin")).proposals
     assert (boin["3+3"].words, boin["boin"].action) == ("fill the cohort at level 2, 2 patients", "stay")
@@ -272,7 +272,7 @@ def test_completions_by_hand():
         "3+3": ["level 1", "stop, no MTD", "stop, no MTD"],
         "boin": ["level 1", "level 1", "stop, no MTD"],
     }
-    assert found.proposal.reason == "it depends on the outcome of A1, A3: level 1 or stop, no MTD"
+    assert found.proposal.reason == "it depends on the outcome of A1, A3: level 1; or stop, no MTD"
     assert (found.proposal.level, found.proposal.size, found.start, len(found.paths)) == (None, 0, None, 0)
     assert list(found.what_if.get("design", [])) == ["boin"] * (found.proposals["boin"].level is not None)
     filling = then(single_dose(), 3, protocol(AS, "boin"))
@@ -299,10 +299,39 @@ def test_what_would_follow_by_hand():
     fill = then(single_dose(), 50).what_if
     assert fill.to_dict("records") == [
         {"design": "3+3", "next": "fill the cohort at level 1, 1 patient"}
-        | {"0 DLTs": "level 2 or stop, no MTD", "1 DLT": "stop, no MTD"}
+        | {"0 DLTs": "level 2; or stop, no MTD", "1 DLT": "stop, no MTD"}
     ]
     last = then(trial(*clean(1, 1), *clean(2, 31), last=61), 61).what_if.iloc[0]
-    assert (last["0 DLTs"], last["1 DLT"], last["2 DLTs"]) == ("stop, MTD 3 or above", "level 3", "stop, MTD 2")
+    assert (last["0 DLTs"], last["1 DLT"], last["2 DLTs"]) == ("stop, MTD level 3, not reached", "level 3", "stop, MTD level 2")
+
+
+def test_who_is_in_no_count_is_named_first(folder):
+    """50 for 5: a level is nobody's, but the patient is looked at first, and others wait as at the top dose."""
+    people = (*clean(1, 1), *clean(2, 31), patient("P50", None, 70, amount=50, events=(event(75),)))
+    found = then(trial(*people, last=75), 75)
+    (alarm,) = found.alarms
+    assert alarm.startswith("P50: dose 50 is none of the protocol's; otherwise dlt: adverse event of ae.csv row 1 (grade 3;")
+    assert found.proposal.words == "escalate to level 3, 3 patients"
+    assert found.start.day == day(77)
+    assert found.start.words.startswith("7 days after P50 at dose 50; each further one 7 days after the one before, the last of 3")
+    assert found.start.words.endswith(f"not before {day(91)}")
+    (folder / "patients.csv").write_text("subject,dose,infusion_1\nP1,1,2024-01-01\nP2,50,2024-01-03\n")
+    (folder / "ae.csv").write_text("subject,term,grade,related,start\n")
+    lines = run(folder, "next").stdout.splitlines()
+    assert lines[1].startswith("In no count, look at first: P2: dose 50 is none of the protocol's; otherwise pending:")
+
+
+def test_what_is_open_is_one_level_up_at_most():
+    """The 3+3 and BOIN skip no dose: after 0 of 3 at the first, the third is not open; a toxic dose is shut with all above."""
+    rules = protocol(AS, "boin")
+    for when, data, levels in (
+        (31, trial(*clean(1, 1), last=31), (1, 2)),
+        (61, trial(*clean(1, 1), *clean(2, 31), last=61), (1, 2, 3)),
+    ):
+        opened = {name: one.admissible for name, one in then(data, when, rules).proposals.items()}
+        assert opened == {"3+3": levels, "boin": levels}
+    data, when = in_a_row("1NNN 2TTT")
+    assert then(data, when, rules).proposals["boin"].admissible == (1,)
 
 
 def test_paths_two_cohorts_on():
@@ -528,7 +557,11 @@ def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     assert found.deviations == without.deviations
     # 0 of 6 or 1 of 6 at level 1: MTD 1; 2 of 6: too many there too.
     row = found.what_if.set_index("design").loc["3+3"]
-    assert [row[f"{n} DLT{'s' * (n != 1)}"] for n in range(3)] == ["stop, MTD 1", "stop, MTD 1 or stop, no MTD", "stop, no MTD"]
+    assert [row[f"{n} DLT{'s' * (n != 1)}"] for n in range(3)] == [
+        "stop, MTD level 1",
+        "stop, MTD level 1; or stop, no MTD",
+        "stop, no MTD",
+    ]
     assert found.record("level 1", "so").override == "no"
     # Full, it is decided on as any other.
     full = opened(patient("M2", 1, 73), patient("M3", 1, 74))
@@ -621,16 +654,20 @@ def test_rows_4_and_5_and_the_agreement_on_the_mtd(text, decision, override):
 
 @pytest.mark.parametrize(
     ("decision", "words"),
-    [
-        (form, "must be 'level 2', 'wait', 'stop'")
-        for form in ("", "level", "level 0", "Level 2", "level 2\n", "mtd 1", "add dose x")
-    ]
+    [(form, "must be 'level 2', 'wait', 'stop'") for form in ("", "level", "level 0", "level2", "level 2 now", "MTD", "add dose x")]
     + [("level 4", "must name one of the protocol's 3 levels"), ("MTD 12", "must name one of the protocol's 3 levels")]
     + [("add dose 3.0", "must add a dose above 0 that the protocol does not have: it has 1, 3, 5"), ("add dose 0", "above 0")],
 )
 def test_decisions_of_no_known_form(decision, words):
     with pytest.raises(dsf.InputError, match=words):
         then(single_dose(), 33).record(decision, "so")
+
+
+@pytest.mark.parametrize(
+    ("said", "filed"), [("Level 2", "level 2"), (" level  2\n", "level 2"), ("mtd level 1", "MTD 1"), ("MTD None", "MTD none")]
+)
+def test_decisions_are_filed_in_one_form(said, filed):
+    assert then(single_dose(), 33).record(said, "so").decision == filed
 
 
 @pytest.mark.parametrize("reason", ["", " \n", "x" * 2001, "a\x1b[2Jb", "\udcff"])
@@ -714,7 +751,7 @@ def test_next_prints_the_answer_first(folder):
         "NCT05962762: data cut 2024-02-20.",
         "3+3 (binding): fill the cohort at level 1, 1 patient.",
         "    cohort 2 has 2 of 3 patients who count.",
-        "    The next patient may start at once: nothing in the protocol makes anybody wait.",
+        "    The next patient may start at once: nothing in the protocol makes this patient wait.",
         "    All 2 designs would do this.",
         "    Deviations from the protocol and from 3+3: none.",
         "",
@@ -729,11 +766,11 @@ def test_next_prints_the_answer_first(folder):
         "posterior of the rates and of the MTD: dosefind analyze.",
         "",
         "What would follow by 3+3 from the next patients ('or': by the pending outcomes)",
-        "    0 DLTs: level 2 or stop, no MTD",
+        "    0 DLTs: level 2; or stop, no MTD",
         "    1 DLT: stop, no MTD",
     ]
     # Seven rows of patients and one of an event; A7's is of a day to come.
-    assert "8 rows read: 7 of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
+    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
     assert max(map(len, lines)) <= 118
     other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
     assert other.splitlines()[1].startswith("boin (binding): ")
@@ -804,7 +841,7 @@ def _with_a_cohort_too_many(folder):
 
 def test_rows_of_who_comes_later_are_listed_with_their_events(folder):
     text = run(folder, "next", "--as-of", "2024-01-01", "--replay").stdout
-    assert "8 rows read: 1 of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
+    assert "8 rows read: 1 are those of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
 
 
 @pytest.mark.parametrize("details", [(), ("--details",)])
@@ -858,11 +895,16 @@ def test_recording_by_command(folder):
     assert said.stderr.endswith("decisions.csv: level 1, against the recommendation (escalate to level 2, 3 patients)\n")
     assert {one: one.read_bytes() for one in folder.iterdir() if one not in (path, lock)} == before
     text = " ".join(run(folder, "next", *cut).stdout.split())
-    shown = "2024-03-23: level 1 (override: 3+3 recommended: escalate to level 2, 3 patients). grade 2 events"
+    shown = "2024-03-23: level 1 (override: 3+3 recommended: escalate to level 2, 3 patients); reason given: grade 2 events"
     assert f"Latest decision of the committee, {shown}" in text
     assert f"Decisions of the committee {shown}" in text
     assert "override" not in run(folder, "next", "--as-of", "2024-03-22", "--replay").stdout
-    agreed = run(folder, "record", *cut, "--decision", "level 2", "--reason", "as planned")
+    early = ("--as-of", "2024-02-20", "--decision", "wait", "--reason", "no")
+    too_early = run(folder, "record", *early)
+    assert (too_early.exit_code, "ask for a replay" in too_early.stderr) == (2, True)
+    replayed = run(folder, "record", "--replay", *early)
+    assert "lies before the last decision on file" in replayed.stderr
+    agreed = run(folder, "record", *cut, "--decision", "Level 2", "--reason", "as planned")
     assert agreed.stderr.endswith("level 2, as recommended\n")
 
 

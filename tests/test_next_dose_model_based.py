@@ -180,7 +180,7 @@ def test_a_decision_now_is_that_of_every_completion(name, people, after):
                 dsf.decide(design, [*done.cohorts, dsf.trial.Cohort(one.level, one.size, dlts)], n_doses=3) for done in completions
             ]
             said = {f"level {step.level}" if step.level else "stop" for step in after_next}
-            shown = row[f"{dlts} DLT{'s' * (dlts != 1)}"].split(" or ")
+            shown = row[f"{dlts} DLT{'s' * (dlts != 1)}"].split("; or ")
             assert said <= {words.split(",")[0] for words in shown}
 
 

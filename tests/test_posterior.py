@@ -7,7 +7,7 @@ from scipy.special import expit, gammaln, logit
 from scipy.stats import beta, multivariate_normal, norm
 
 from dosefind.models import BivariateNormal, Logistic, Logistic2, Power
-from dosefind.posterior.exact import ExactFit, ExactPosterior
+from dosefind.posterior.exact import FAR, ExactFit, ExactPosterior, root
 
 from . import peers
 
@@ -226,3 +226,17 @@ def test_one_dose_and_a_flat_likelihood_have_closed_forms():
     np.testing.assert_allclose(ours.below(0.33).value, beta.cdf(0.33, 10, 20), rtol=0, atol=2e-3)
     log_flat = gammaln(10) + gammaln(20) - gammaln(30) - np.log(10 * (2 * np.pi) ** 0.5)
     np.testing.assert_allclose(ours.log_evidence, log_flat, rtol=0, atol=1e-2)
+
+
+def test_roots_outside_the_values_first_looked_between():
+    """Where to look first is a hint: wrong on either side, on both or right, the roots are the same; and where there is none."""
+    wanted = np.array([-29.0, -1.0, 0.0, 2.5, 31.0])
+    plain = root(lambda x: expit(x / 4) - expit(wanted / 4), 5)
+    # By hand: each root is what is wanted, and the last lies beyond FAR. AT_ROOT is divided by the slope.
+    slope = expit(wanted / 4) * expit(-wanted / 4) / 4
+    np.testing.assert_allclose(plain[:4], wanted[:4], rtol=0, atol=1e-7 / slope[:4].min())
+    assert plain[4] == FAR
+    for low, high in ((-0.5, 0.5), (-30, -20), (20, 29), (-2, 3)):
+        near = np.full(5, float(low)), np.full(5, float(high))
+        found = root(lambda x: expit(x / 4) - expit(wanted / 4), 5, near)
+        np.testing.assert_allclose(found, plain, rtol=0, atol=2e-7 / slope[:4].min())

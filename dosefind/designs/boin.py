@@ -116,7 +116,9 @@ class BOIN(Design):
         wanted = np.clip(states.last + move, 0, states.n_doses - 1)
         # Elimination takes away a dose and all above, so what is left starts at the lowest.
         dose = np.minimum(wanted, admissible.sum(axis=1) - 1)
-        return dose, np.full(len(states), self.code("too_toxic")), admissible
+        # What is open now: no level is skipped on the way up.
+        open_ = admissible & (np.arange(states.n_doses) <= states.last[:, None] + 1)
+        return dose, np.full(len(states), self.code("too_toxic")), open_
 
     def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
         tried = (states.n > 0) & self._admissible(states)
@@ -150,7 +152,7 @@ class BOIN(Design):
             place = "for which the 1 of 3 rule says stay"
         if reason == "stay" and int(state.last[0]) == 0 and y > high * n + TIE:
             place += ", but there is no lower dose"
-        shut = np.flatnonzero(~decision.admissible[0])
+        shut = np.flatnonzero(~self._admissible(state)[0])
         gone = f"; level {shut[0] + 1} and above are eliminated" if len(shut) else ""
         return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
 

@@ -78,7 +78,8 @@ class ThreePlusThree(Design):
         settled &= (candidate == below_toxic) | (wanted >= states.n_doses)
         ends = np.where(is_top & ~toxic.any(axis=1), self.code("top_tolerated"), self.code("mtd_below"))
         reason = np.where(wanted < 0, self.code("no_dose"), ends)
-        return np.where((wanted < 0) | settled, -1, candidate), reason, admissible
+        open_ = admissible & (index <= highest_open[:, None])
+        return np.where((wanted < 0) | settled, -1, candidate), reason, open_
 
     def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
         tolerated, toxic, admissible = self._verdicts(states)

@@ -44,7 +44,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     for entry in draft.entries:
         _subject_level(found, entry, rows[entry.subject], draft.has_cohorts)
     if "adae" in tables:
-        adverse_events(found, draft, tables["adae"], _EVENTS, tables["adsl"].name, steps)
+        adverse_events(found, draft, tables["adae"], _EVENTS, tables["adsl"].name, steps, protocol.dlt)
     _dlts(found, draft, rows, tables["adsl"], tables.get("adae"))
     found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
     return draft

@@ -13,8 +13,9 @@ from datetime import date
 from itertools import pairwise
 from typing import NamedTuple
 
+from .._check import InputError
 from ..patients import AdverseEvent, Listed, Patient
-from ..protocol import Doses
+from ..protocol import DLT, Doses
 from .cells import Cell, Findings, Row, Table, partial_date
 
 __all__ = [
@@ -153,12 +154,14 @@ class EventColumns(NamedTuple):
     imputed: str | None = None
 
 
-def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventColumns, people: str, steps: Steps) -> None:
-    """Read a table of adverse events into the draft; ``people`` is the name of the table of patients."""
+def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventColumns, people: str, steps: Steps, dlt: DLT) -> None:
+    """Read a table of adverse events into the draft; ``people`` names the table of patients, ``dlt`` says what is grave."""
     draft.events = {entry.subject: [] for entry in draft.entries}
     for row in steps(table.rows):
         subject = draft.owner(found, row, people)
         if subject is None:
+            if draft.absent.get(row.subject) == NO_INFUSION:
+                _nothing_given(found, row, columns, dlt)
             continue
         cells = [row.cell(name) for name in columns.term]
         term = found.text(next((cell for cell in cells if cell.text), cells[0]), required=True)
@@ -167,6 +170,21 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
         draft.events.setdefault(subject, []).append(event)
     for events in draft.events.values():
         events.sort(key=lambda one: (one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""))
+
+
+def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> None:
+    """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing."""
+    grade = _GRADE.fullmatch(row.cell(*columns.grade).text)
+    least = dlt.least_grade_of(next((row.cell(name).text for name in columns.term if row.cell(name).text), ""))
+    related = row.cell(*columns.related)
+    try:
+        is_related = dlt.is_related(related.text)
+    except InputError:
+        is_related = None
+    if is_related and grade and least is not None and int(grade[1]) >= least:
+        found.refuse(
+            related, f"is at least possibly related, of an event of grade {grade[1]}: such an event needs an infusion before it"
+        )
 
 
 def _grade(found: Findings, cell: Cell) -> int | None:

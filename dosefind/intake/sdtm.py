@@ -36,7 +36,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     if "ae" in tables:
         if not tables["ae"].has("AETOXGR"):
             found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is no CTCAE grade)")
-        adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps)
+        adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
     found.notes.append(
         "SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events"
     )

@@ -77,6 +77,8 @@ def _own_ids(root: ElementTree.Element, own: str) -> None:
 
 def _references(key: str, value: str) -> list[str]:
     """The ids that an attribute refers to."""
+    if "#" not in value:
+        return []
     return [value[1:]] if key == f"{{{_LINK}}}href" and value.startswith("#") else re.findall(r"url\(#([^)]+)\)", value)
 
 

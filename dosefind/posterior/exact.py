@@ -22,6 +22,8 @@ REPORTED = 1e-9
 AT_NODES, AT_ROOT = 1e-3, 1e-7
 # Most halvings of the step for a quantile, corrections of it on each grid, and how far apart two chances give a slope.
 _FINEST, _CORRECTIONS, _APART = 4, 3, 1e-3
+# How many weights of the heaviest node a quantile among the nodes may be off.
+_NODES = 4
 # Logits and log doses beyond this are further than anything could be: a quantile of a rate below 1e-13 is given as that.
 FAR = 30.0
 
@@ -73,15 +75,17 @@ class ExactPosterior(Posterior):
         The curve's fit, which may be shared between data sets.
     n, y : (doses,) arrays
         Patients and DLTs.
+    tolerance
+        Largest error of its figures, those of quantiles aside.
     """
 
     engine: ClassVar[str] = "quadrature"
     samples: ClassVar[bool] = False
 
-    def __init__(self, fit: ExactFit, n: np.ndarray, y: np.ndarray) -> None:
+    def __init__(self, fit: ExactFit, n: np.ndarray, y: np.ndarray, tolerance: float = REPORTED) -> None:
         self.fit, self.curve = fit, fit.curve
         self.n, self.y = np.asarray(n), np.asarray(y)
-        values, error, log_evidence = fit.expect(self.n[None], self.y[None])
+        values, error, log_evidence = fit.expect(self.n[None], self.y[None], tolerance)
         self._values, self._error, self.log_evidence = values[0], error[0], float(log_evidence[0])
         self._nodes: dict[int, list[tuple[Nodes, np.ndarray]]] = {}
         self._quantile_error = 0.0
@@ -111,21 +115,35 @@ class ExactPosterior(Posterior):
         doses = self.curve.coordinates if at is None else at
         wanted = np.tile(np.asarray(probabilities), (len(doses), 1))
         each = np.repeat(doses, wanted.shape[1])
-        logits = self._solved(lambda nodes, logit: nodes.below(expit(logit), each), wanted.ravel())
+
+        def at_nodes(nodes: Nodes) -> np.ndarray:
+            log_p, log_q = nodes.curve.at(nodes.z, np.asarray(doses))
+            return log_p - log_q
+
+        logits = self._solved(lambda nodes, logit: nodes.below(expit(logit), each), wanted, at_nodes)
         return expit(logits).reshape(wanted.shape)
 
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
         # The MTD lies below a dose whose DLT probability is above the target.
-        at = self._solved(lambda nodes, at: 1 - nodes.below(target, at), np.asarray(probabilities))
+        at = self._solved(
+            lambda nodes, at: 1 - nodes.below(target, at),
+            np.asarray(probabilities)[None],
+            lambda nodes: np.asarray(self.curve.coordinate_of(target, tuple(nodes.parameters().T)))[:, None],
+        )
         return np.where(at <= -FAR, 0.0, np.where(at >= FAR, np.inf, self.curve.amount(at)))
 
-    def _solved(self, chance: Callable[[Nodes, np.ndarray], np.ndarray], wanted: np.ndarray) -> np.ndarray:
-        """Where rising chances reach what is wanted: on finer and finer grids, until halving the step changes nothing."""
+    def _solved(
+        self, chance: Callable[[Nodes, np.ndarray], np.ndarray], probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]
+    ) -> np.ndarray:
+        """Where rising chances reach ``probabilities`` (variables, each), in one row: on finer and finer grids, until halving the
+        step changes nothing. ``at_nodes`` has the variables whose quantiles these are, (nodes, variables).
+        """
+        wanted = probabilities.ravel()
 
         def missing(x: np.ndarray, more: int = 0) -> np.ndarray:
             return self._chance(lambda nodes: chance(nodes, x), more) - wanted
 
-        found = root(missing, len(wanted))
+        found = root(missing, len(wanted), self._near(probabilities, at_nodes))
         inside = np.abs(found) < FAR
         slope = np.maximum((missing(found + _APART) - missing(found - _APART)) / (2 * _APART), 1e-9)
         error = 0.0
@@ -139,6 +157,24 @@ class ExactPosterior(Posterior):
                 break
         self._quantile_error = max(self._quantile_error, error)
         return found
+
+    def _near(self, probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Values between which quantiles should lie, as the nodes are where the posterior is."""
+        parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._share, self._weighted(), strict=True)]
+        values, weight = np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+        order = np.argsort(values, axis=0)
+        risen = np.cumsum(weight[order], axis=0)
+        values = np.take_along_axis(values, order, axis=0)
+        # A node stands for its whole weight, half of it on each side.
+        margin = _NODES * weight.max()
+
+        def reached(chances: np.ndarray) -> np.ndarray:
+            place = [np.searchsorted(risen[:, k], chance) for k, chance in enumerate(chances)]
+            return np.concatenate([values[np.minimum(at, len(values) - 1), k] for k, at in enumerate(place)])
+
+        low = reached(np.maximum(probabilities - margin, probabilities / 2))
+        high = reached(np.minimum(probabilities + margin, (1 + probabilities) / 2))
+        return np.clip(low - _APART, -FAR, FAR), np.clip(high + _APART, -FAR, FAR)
 
     def draws(self, count: int) -> np.ndarray:
         """Deterministic draws: a component of the prior, the other coordinates and the first, each by its inverse distribution."""
@@ -173,10 +209,15 @@ class ExactPosterior(Posterior):
         return np.asarray(total)
 
 
-def root(function: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
-    """Roots of so many rising functions, by regula falsi in its Illinois form; -+FAR where there is no root between these."""
-    low, high = np.full(count, -FAR), np.full(count, FAR)
+def root(function: Callable[[np.ndarray], np.ndarray], count: int, near: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+    """Roots of so many rising functions, by regula falsi in its Illinois form; -+FAR where there is no root between these. They
+    are looked for between the values ``near`` first.
+    """
+    low, high = near or (np.full(count, -FAR), np.full(count, FAR))
     at_low, at_high = function(low), function(high)
+    if near is not None and ((at_low > 0) | (at_high < 0)).any():
+        low, high = np.where(at_low > 0, -FAR, low), np.where(at_high < 0, FAR, high)
+        at_low, at_high = function(low), function(high)
     left, right = at_low >= 0, at_high <= 0
     middle = (low + high) / 2
     for step in range(100):

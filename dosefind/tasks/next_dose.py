@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .._check import Shown, of_type, one_of
-from ..conduct import Finding, Start, earliest, findings
+from ..conduct import Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions
 from ..designs import Design
@@ -29,7 +29,7 @@ from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import Cohort, notation
 from .stamps import stamp
-from .steps import NextStep, next_step
+from .steps import NextStep, next_step, stop_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,8 +85,7 @@ class Proposal(Shown):
         """The action in a few words."""
         patients = f"{self.size} patient{'s' * (self.size != 1)}"
         if self.action == "stop":
-            named = "no MTD" if self.mtd == "none" else f"MTD level {self.mtd}"
-            return f"stop, {named}{', not reached (that level or above)' if self.not_reached else ''}"
+            return stop_words(self.mtd, self.not_reached)
         if self.action == "wait":
             return f"wait until {self.until}" if self.until else "wait"
         if self.action == "fill":
@@ -144,6 +143,11 @@ class NextDose(Shown):
     def proposal(self) -> Proposal:
         """What the binding design would do."""
         return self.proposals[self.binding]
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Who is in no count and is to be looked at before anything else: patients at a dose that the protocol does not have."""
+        return tuple(f"{one.subject}: {one.rule}" for one in self.evaluated.statuses if one.level is None)
 
     @property
     def doses(self) -> pd.DataFrame:
@@ -210,7 +214,7 @@ class NextDose(Shown):
         Parameters
         ----------
         decision
-            "level 2", "wait", "stop", "MTD 2", "MTD none" or "add dose 0.5", with a number of yours.
+            "level 2", "wait", "stop", "MTD 2", "MTD none" or "add dose 0.5", with a number of yours; large or small letters.
         reason
             Why it was decided so.
 
@@ -219,7 +223,7 @@ class NextDose(Shown):
         InputError
             If the decision is not of a known form, or its level or dose does not fit the protocol.
         """
-        check_form(decision, self.amounts)
+        decision = check_form(decision, self.amounts)
         one = self.proposal
         agreed = {f"level {one.level}"} if one.level else {"stop", f"MTD {one.mtd}"} if one.action == "stop" else {"wait"}
         return Recorded(
@@ -233,6 +237,19 @@ class NextDose(Shown):
             override="no" if decision in agreed else "yes",
             reason=reason,
         )
+
+    def followed(self, one: Recorded) -> str:
+        """What came of a decision of the committee on file, and whether it was made on other data of the same day."""
+        later = next((other.as_of for other in self.recorded[self.recorded.index(one) + 1 :]), date.max)
+        words = []
+        for members in self.evaluated.members:
+            begun = self.evaluated[members.subjects[0]].first
+            if one.as_of <= begun <= later and one.decision == f"level {members.level}":
+                words.append(f"cohort {members.cohort} at level {members.level} began on {begun}")
+                break
+        if one.as_of == self.evaluated.as_of and one.data_sha256 != self.evaluated.sha256:
+            words.append("made on other data of this day than those shown here")
+        return "; ".join(words)
 
     def __str__(self) -> str:
         return f"{self.binding} (binding): {self.proposal.words}: {self.proposal.reason}"
@@ -307,7 +324,7 @@ def next_dose(
         evaluated=evaluated,
         proposals=proposals,
         binding=binding,
-        start=earliest(evaluated, protocol, chosen.level, left=True).patient if chosen.level else None,
+        start=_start(evaluated, protocol, chosen) if chosen.level else None,
         findings=tuple(findings(evaluated, protocol, most)),
         deviations=_deviations(designs, evaluated, protocol.n_doses),
         recorded=tuple(known),
@@ -322,6 +339,13 @@ def next_dose(
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
     """Name of the design that binds: the one asked for, the protocol's, or the first."""
     return one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+
+
+def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal) -> Start:
+    """From when the next patient may start, and those who come with them."""
+    level = chosen.level or 0
+    start = earliest(evaluated, protocol, level, left=True).patient
+    return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
 
 
 def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
@@ -452,11 +476,12 @@ def _filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int
 def _short(step: NextStep) -> str:
     if step.level is not None:
         return f"level {step.level}"
-    return "stop, no MTD" if step.mtd == "none" else f"stop, MTD {step.mtd}{' or above' if step.not_reached else ''}"
+    return stop_words(step.mtd, step.not_reached).partition(" (")[0]
 
 
 def _either(steps: Sequence[NextStep]) -> str:
-    return " or ".join(dict.fromkeys(map(_short, steps)))
+    # A stop is several words, so that a bare "or" would not show where an answer ends.
+    return "; or ".join(dict.fromkeys(map(_short, steps)))
 
 
 def _what_if(designs: dict[str, Design], proposals: dict[str, Proposal], evaluated: Evaluated, n_doses: int) -> pd.DataFrame:

@@ -113,9 +113,13 @@ def _row(varied: str, value: str, case: _Case, protocol: Protocol, errors: bool)
     return row | ({f"se_{level}": float(p) for level, p in enumerate(over.error, start=1)} if errors else {})
 
 
+# Error of a row's figures, of which three digits are shown and two compared.
+_ENOUGH = 1e-6
+
+
 def _exact(curve: Curve, n: np.ndarray, y: np.ndarray, rates: tuple[float, ...]) -> Posterior:
     # Frozen settings have a hash, which pyright does not see.
-    return ExactPosterior(exact_fit(curve, rates), n, y)  # type: ignore[arg-type]
+    return ExactPosterior(exact_fit(curve, rates), n, y, _ENOUGH)  # type: ignore[arg-type]
 
 
 def _by_curve(

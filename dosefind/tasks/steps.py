@@ -18,7 +18,7 @@ from ..trial import Cohort, States, choice_labels, notation, parse_outcomes
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths", "without_dlts"]
+__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths", "stop_words", "without_dlts"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ class NextStep(Shown):
     def words(self) -> str:
         """The action in a few words."""
         if self.level is None:
-            named = "no MTD" if self.mtd == "none" else f"MTD level {self.mtd}"
-            return f"stop, {named}{', not reached (that level or above)' if self.not_reached else ''}"
+            return stop_words(self.mtd, self.not_reached)
         move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
         return f"{move}, {self.size} patient{'s' * (self.size != 1)}"
 
@@ -70,6 +69,12 @@ class NextStep(Shown):
         text = f"{self.words}: {self.reason}"
         text = f"{text} ({self.assumes})" if self.assumes else text
         return "\n".join([text, *(f"  deviation: {words}" for words in self.deviations)])
+
+
+def stop_words(mtd: str | None, not_reached: bool) -> str:
+    """That the trial stops, and what it names as MTD."""
+    named = "no MTD" if mtd == "none" else f"MTD level {mtd}"
+    return f"stop, {named}{', not reached (that level or above)' if not_reached else ''}"
 
 
 def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | None = None) -> NextStep:
