@@ -530,7 +530,7 @@ def _verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
         rows = (*(found.source or patient.source), *(event.source for event, _ in told))
         found = found._replace(rule=found.rule + "".join(words for _, words in told), source=rows)
     if patient.level is None:
-        rule = f"dose {patient.amount:g} is none of the protocol's; otherwise {found.kind}: {found.rule}"
+        rule = f"dose {patient.amount:g} is none of the protocol's; otherwise {found.kind.replace('dlt', 'DLT')}: {found.rule}"
         return found._replace(kind="not evaluable", rule=rule)
     return found
 

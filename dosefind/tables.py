@@ -290,7 +290,7 @@ def _answer(found: NextDose) -> list[Text]:
     if others:
         lines.append(_indented(f"Other designs differ: {'; '.join(f'{name}: {words}' for name, words in others)}."))
     elif len(found.proposals) > 1:
-        after = ", though not for the same outcomes: --details" if found.proposal.action == "wait" else ""
+        after = "; what each would then do: --details" if found.proposal.action == "wait" else ""
         lines.append(_indented(f"All {len(found.proposals)} designs would {'wait' if after else 'do this'}{after}."))
     left = len(found.findings) + len(found.deviations.get(found.binding, ()))
     lines.append(

@@ -343,7 +343,7 @@ def test_who_cannot_replace():
 def test_a_dose_that_the_protocol_does_not_have_is_not_counted():
     found = evaluate(trial(patient("S", None, 1, events=(event(5),)), patient("T", 1, 2)), protocol(), day(60))
     assert found["S"].kind == "not evaluable"
-    assert found["S"].rule.startswith("dose 2 is none of the protocol's; otherwise dlt: adverse event of ae.csv row 1")
+    assert found["S"].rule.startswith("dose 2 is none of the protocol's; otherwise DLT: adverse event of ae.csv row 1")
     assert (found["S"].cohort, found["T"].cohort) == (None, 1)
     assert found.cohorts() == [Cohort(1, 1, 0)]
 

@@ -308,7 +308,33 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
     record_decision(path, dsf.next_dose(protocol, patients, CUT).record("level 2", "=cmd|' /C calc'!A0 <b>looked at</b>"))
     tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
     shown = rows(tree, "Decisions of the committee on file")[1]
-    assert shown == ["2024-04-04", "wait until 2024-04-29", "level 2", "yes", "=cmd|' /C calc'!A0 <b>looked at</b>"]
+    assert shown == ["2024-04-04", "wait until 2024-04-29", "level 2", "yes", "=cmd|' /C calc'!A0 <b>looked at</b>", ""]
+
+
+def test_what_followed_a_decision_is_shown(tmp_path):
+    """The first cohort that began after it and before the next decision; and that other data of that day were decided on."""
+    protocol, patients, path = dsf.load_protocol(CONFIG), made_up.single_dose(), tmp_path / "decisions.csv"
+    for cut, decision in ((33, "level 2"), (60, "level 1"), (84, "level 2"), (95, "wait")):
+        at = dsf.next_dose(protocol, patients, made_up.day(cut), replay=True)
+        record_decision(path, at.record(decision, "so")._replace(data_sha256="1" * 64))
+    tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
+    assert [row[-1] for row in rows(tree, "Decisions of the committee on file")[1:]] == [
+        "cohort 2 at level 1 began on 2024-02-09, not as decided",
+        "",
+        "cohort 3 at level 2 began on 2024-03-30",
+        "made on other data of this day than those shown here",
+    ]
+
+
+def test_who_is_in_no_count_stands_at_the_top():
+    """With a mistyped dose, and no more of the patient than that."""
+    patients = made_up.trial(
+        made_up.patient("A1", 1, 1), made_up.patient("A2", None, 3, amount=50, events=(made_up.event(5, term="sepsis"),)), last=40
+    )
+    tree = read(dsf.report(dsf.load_protocol(CONFIG), patients).html())
+    page = said(next(one for one in tree.iter("section") if one.get("id") == "summary"))
+    assert "In no count, look at first A2: dose 50 is none of the protocol's; otherwise DLT" in page
+    assert not re.search(r"sepsis|\.csv|2024-01-05", page)
 
 
 # Texts of users.

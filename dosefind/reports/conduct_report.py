@@ -123,7 +123,9 @@ def _facts(trial: _Trial) -> Any:
 
 
 def _summary(trial: _Trial) -> Section:
-    blocks: list[Block] = [Answers((_next(trial), _safe(trial), _sure(trial))), _glance(trial)]
+    alarms, uncounted = tuple(text(data(one)) for one in trial.found.alarms), trial.say.plain("answers.uncounted")
+    blocks: list[Block] = [Note(uncounted, alarms, warning=True)] if alarms else []
+    blocks += [Answers((_next(trial), _safe(trial), _sure(trial))), _glance(trial)]
     if trial.analysis is not None:
         blocks += warnings(trial.case, trial.summary)
     return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=True)
@@ -141,7 +143,7 @@ def _next(trial: _Trial) -> Answer:
     if n == 1:
         because.append(say("answers.alone"))
     elif not others:
-        because.append(say("answers.agree", n=str(n)))
+        because.append(say("answers.agree_to_wait" if one.action == "wait" else "answers.agree", n=str(n)))
     else:
         which = _joined([say("answers.differs", design=data(name), next=other.words) for name, other in others])
         because.append(say("answers.differ", differing=str(len(others)), n=str(n), which=which))
@@ -279,7 +281,7 @@ def _patients(trial: _Trial) -> Section:
             for one in sorted(evaluated.statuses, key=lambda one: (one.cohort or 0, one.first, one.subject))
         )
         blocks += [
-            Table(say("patients.profile"), columns, rows, (say("patients.status", days=days),)),
+            Table(say("patients.profile"), columns, rows, (say("patients.status", last=days + 1),)),
             _counts(trial),
         ]
     else:
@@ -449,6 +451,7 @@ def _deviations(trial: _Trial) -> Section:
         blocks.append(frame(case, other, say("deviations.beside", binding=data(found.binding))))
     if trial.found.recorded:
         shown = found.tables["recorded"].filter(["as_of", "recommendation", "decision", "override", "reason"]).astype(str)
+        shown["followed"] = [found.followed(one) for one in found.recorded]
         blocks.append(frame(case, shown, say("deviations.recorded")))
     else:
         blocks.append(Paragraph(say("deviations.no_recorded")))

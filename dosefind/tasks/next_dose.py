@@ -147,7 +147,9 @@ class NextDose(Shown):
     @property
     def alarms(self) -> tuple[str, ...]:
         """Who is in no count and is to be looked at before anything else: patients at a dose that the protocol does not have."""
-        return tuple(f"{one.subject}: {one.rule}" for one in self.evaluated.statuses if one.level is None)
+        found = [one for one in self.evaluated.statuses if one.level is None]
+        # Without what happened to the patient, which a report does not show.
+        return tuple(f"{one.subject}: {one.rule.partition(': ')[0]}" for one in found)
 
     @property
     def doses(self) -> pd.DataFrame:
@@ -241,12 +243,13 @@ class NextDose(Shown):
     def followed(self, one: Recorded) -> str:
         """What came of a decision of the committee on file, and whether it was made on other data of the same day."""
         later = next((other.as_of for other in self.recorded[self.recorded.index(one) + 1 :]), date.max)
-        words = []
-        for members in self.evaluated.members:
-            begun = self.evaluated[members.subjects[0]].first
-            if one.as_of <= begun <= later and one.decision == f"level {members.level}":
-                words.append(f"cohort {members.cohort} at level {members.level} began on {begun}")
-                break
+        begun = [(members, self.evaluated[members.subjects[0]].first) for members in self.evaluated.members]
+        words = [
+            f"cohort {members.cohort} at level {members.level} began on {day}"
+            + ", not as decided" * (one.decision != f"level {members.level}")
+            for members, day in begun
+            if one.as_of <= day <= later
+        ][:1]
         if one.as_of == self.evaluated.as_of and one.data_sha256 != self.evaluated.sha256:
             words.append("made on other data of this day than those shown here")
         return "; ".join(words)
