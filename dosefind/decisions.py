@@ -178,7 +178,7 @@ def _add(path: Path, recorded: Recorded) -> None:
     elif not old.endswith(b"\n"):
         text.write("\n")
     lines.writerow([recorded.as_of.isoformat(), *map(_escaped, recorded[1:])])
-    write_whole(path.parent, {path.name: lambda to: to.write_bytes(old + text.getvalue().encode())})
+    write_whole(path.parent, {path.name: old + text.getvalue().encode()})
 
 
 def _escaped(cell: str) -> str:

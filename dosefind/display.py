@@ -253,14 +253,8 @@ def _one_design(one: Dataset) -> Group:
         row["patients in all"] = f"{values['patients'][s].sum():.1f}"
         row["DLTs in all"] = f"{values['dlts'][s].sum():.2f}"
         rows.append(row)
-    simulated = one.attrs["method"] == "simulated"
-    how = (
-        f"{one.attrs['n_trials']:,} trials, seed {one.attrs['seed']}; ± is one standard error"
-        if simulated
-        else "no Monte Carlo error"
-    )
     title = f"{one.attrs['design']}: probability (%) that each level is named as MTD"
-    note = f"Method: {one.attrs['method']}, {how}."
+    note = tables.method(one.attrs)
     return Group(tables.frame(pd.DataFrame(rows), title, note), *_more(len(values["scenario"])))
 
 

@@ -77,7 +77,7 @@ def refuse_to_overwrite(folder: Path, names: list[str], force: bool) -> None:
         raise InputError(f"has {', '.join(there)} already; --force overwrites", source=str(folder))
 
 
-def write_whole(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
+def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], object]]) -> None:
     """Write files into a folder, each appearing under its name only when all are complete.
 
     Parameters
@@ -85,16 +85,18 @@ def write_whole(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
     folder
         Made if it is not there.
     files
-        From file name, with a folder in front if it is to have one, to a function that writes to the path given to it.
+        From file name, with a folder in front if it is to have one, to what the file holds, or a function that writes to the path
+        given to it.
     """
     below = sorted({(folder / name).parent for name in files} - {folder})
     made = [path for path in (*below, folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-            for name, write in files.items():
-                (Path(scratch) / name).parent.mkdir(exist_ok=True)
-                write(Path(scratch) / name)
+            for name, content in files.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(content) if isinstance(content, bytes) else content(path)
             for path in below:
                 path.mkdir(exist_ok=True)
             for name in files:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -104,21 +104,23 @@ def show(content: Any) -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def method(attrs: Mapping[str, Any]) -> str:
+    """How operating characteristics were computed, and with what error."""
+    if attrs["method"] != "simulated":
+        return f"Method: {attrs['method']}, no Monte Carlo error."
+    trials = f"{attrs['n_trials']:,} trials a scenario, seed {attrs['seed']}"
+    return f"Method: {attrs['method']}, {trials}; \u00b1 is one standard error."
+
+
 def comparison(oc: xr.Dataset) -> Group:
     """A comparison of designs: two tables a scenario, targets, rules, definitions, assumptions."""
     values = {str(name): variable.values for name, variable in oc.variables.items()}
     unit = oc.dose_amount.attrs["units"]
     doses = ", ".join(f"{level} = {amount:g}" for level, amount in zip(values["dose"], values["dose_amount"], strict=True))
     simulated = oc.attrs["method"] == "simulated"
-    error = (
-        f"{oc.attrs['n_trials']:,} trials a scenario, seed {oc.attrs['seed']}; \u00b1 is one standard error"
-        if simulated
-        else "no Monte Carlo error"
-    )
-    made = f"Method: {oc.attrs['method']}, {error}."
     parts: list[Any] = [
         _folded(f"{oc.attrs['protocol']}: designs compared under {len(values['scenario'])} scenarios.", style="bold"),
-        _folded(made, style="bold"),
+        _folded(method(oc.attrs), style="bold"),
         _folded(f"Dose levels, {unit}: {doses}."),
         *([_folded("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
     ]
@@ -195,7 +197,7 @@ def _doses_so_far(found: NextDose) -> list[Any]:
     doses = found.doses
     limits = zip(doses["upper_limit"], doses["counted"], strict=True)
     shown = doses.assign(upper_limit=[f"{100 * limit:.0f}%" if n else "-" for limit, n in limits])
-    table = frame(shown.rename(columns={"dlts": "DLTs", "upper_limit": "at most"}), "").renderables[1]
+    table = _grid(shown.rename(columns={"dlts": "DLTs", "upper_limit": "at most"}))
     words = (
         f"Doses in {found.attrs['unit']}. At most: one-sided 95% upper limit of the DLT rate, from those counted at the dose alone."
         " The posterior of the rates and of the MTD: dosefind analyze."
@@ -322,7 +324,7 @@ def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
         if blocks[-1] and sum(widths[:first]) + sum(widths[at] for at in (*blocks[-1], place)) > _width():
             blocks.append([])
         blocks[-1].append(place)
-    return [part for block in blocks for part in list(frame(table.iloc[:, [*range(first), *block]], "").renderables[1:])]
+    return [_grid(table.iloc[:, [*range(first), *block]]) for block in blocks]
 
 
 def _wrapped(table: pd.DataFrame, words: str) -> Table:
@@ -350,13 +352,17 @@ def _heading(name: Any) -> list[str]:
 
 def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
     """A data frame as it is, under its title and note."""
+    return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), _grid(table))
+
+
+def _grid(table: pd.DataFrame) -> Table:
     out = _table()
     for name in table.columns:
         text = str(table[name].dtype) in ("object", "str")
         out.add_column("\n".join(_heading(name)), justify="left" if text else "right")
     for row in table.itertuples(index=False):
         out.add_row(*(textwrap.fill(cell(value), _FOLDED) for value in row))
-    return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), out)
+    return out
 
 
 def sensitivity(table: pd.DataFrame, title: str, note: str = "") -> Group:

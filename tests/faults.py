@@ -2610,8 +2610,8 @@ FAULTS = (
     Fault(
         "line ends of the file of decisions changed",
         DECISIONS,
-        "to.write_bytes(old + text",
-        'to.write_bytes(old.replace(b"\\r\\n", b"\\n") + text',
+        "{path.name: old + text",
+        '{path.name: old.replace(b"\\r\\n", b"\\n") + text',
         "test_next_dose.py::test_what_another_program_saved_is_kept",
     ),
     Fault(

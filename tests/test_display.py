@@ -156,7 +156,7 @@ def test_simulated_figures_show_their_errors(shown):
     html = "".join(display._blocks(display._tables_of(oc)))
     level = rows(html)[1][4]
     assert level == f"{100 * oc.selected.values[0, 2]:.1f} ±{100 * oc.selected_se.values[0, 2]:.1g}"
-    assert "50 trials, seed 1; ± is one standard error" in words(html)
+    assert "50 trials a scenario, seed 1; ± is one standard error" in words(html)
 
 
 def test_a_failed_calibration_says_so():

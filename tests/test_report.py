@@ -45,6 +45,21 @@ def rows(tree, caption):
     return [[said(cell) for cell in row] for row in found[0].iter("tr")]
 
 
+def in_two_processes(program):
+    """What a program prints, word by word, under two hash seeds and in two time zones."""
+    return [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "TZ": zone},
+        ).stdout.split()
+        for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
+    ]
+
+
 def percents(figures):
     return [f"{100 * p:.1f}" for p in figures.values]
 
@@ -458,19 +473,9 @@ for found in (dsf.report(protocol, made_up.single_dose(), test_report.CUT), dsf.
 
 
 def test_the_same_bytes_in_two_processes():
-    made = [
-        subprocess.run(
-            [sys.executable, "-c", BYTES],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "TZ": zone},
-        ).stdout
-        for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
-    ]
+    made = in_two_processes(BYTES)
     assert made[0] == made[1]
-    assert len(made[0].split()) == 2
+    assert len(made[0]) == 2
 
 
 def run(*given):

@@ -22,8 +22,7 @@ from dosefind.reports import content
 from dosefind.reports.content import Column, Document, Figure, Note, Run, Section, Table, text
 
 from . import made_up
-from .peers import ROOT
-from .test_report import CONFIG, CUT, HOSTILE, MISSING, harmless, read, rows, said, small
+from .test_report import CONFIG, CUT, HOSTILE, MISSING, harmless, in_two_processes, read, rows, said, small
 
 
 def plain(words):
@@ -232,17 +231,7 @@ for made in (found.pdf(), found.docx(), found.html().encode(), found.pdf()):
 
 
 def test_the_same_bytes_in_two_processes():
-    made = [
-        subprocess.run(
-            [sys.executable, "-c", BYTES],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "TZ": zone},
-        ).stdout.split()
-        for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
-    ]
+    made = in_two_processes(BYTES)
     assert made[0] == made[1]
     assert made[0][0] == made[0][3]
 

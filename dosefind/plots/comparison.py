@@ -150,8 +150,8 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
                 if bars.dark is not None:
                     shapes["dark"].append((k, y + 0.04, _LONGEST * bars.dark[at], 0.32))
                 _bar_end(ax, k, y, bars, at, size)
-    for look, corners in shapes.items():
-        boxes(ax, corners, **_LOOKS.get(look, _DARK))
+    for name, corners in shapes.items():
+        boxes(ax, corners, **_LOOKS.get(name, _DARK))
     ax.set_xlim(0, columns)
     ax.set_ylim(scenarios * (designs + 1.7), -_HEADS)
     ax.set_axis_off()

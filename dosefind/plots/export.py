@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -113,12 +112,7 @@ def save(picture: Axes | Figure, path: str | Path) -> None:
     }
     if path.suffix not in kinds:
         raise InputError(Problem("path", str(path), f"must end in {', '.join(kinds)}"))
-    content = kinds[path.suffix]()
-    write_whole(path.parent, {path.name: partial(_write, content)})
-
-
-def _write(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
+    write_whole(path.parent, {path.name: kinds[path.suffix]()})
 
 
 def _pdf_words(picture: Axes | Figure) -> dict[str, Any]:

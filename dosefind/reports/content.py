@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -51,6 +51,8 @@ FORMATS = {"html": ("jinja2", "jinja2"), "pdf": ("typst", "typst"), "docx": ("py
 _JOINERS = "\u200c\u200d"
 # Most rows and letters of a table that does not begin on one page and end on the next.
 _SHORT, _SHORT_LETTERS = 20, 2500
+# Tables of more columns are set in smaller type.
+_WIDE = 8
 # Letters of a word beyond which it is broken rather than its column widened.
 _LONGEST_WORD = 24
 # Letters of a cell that are kept in one line, and of a heading if there is room.
@@ -188,6 +190,11 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns")
+
+    @property
+    def small(self) -> bool:
+        """Whether it is set in smaller type, having many columns."""
+        return len(self.columns) > _WIDE
 
     @property
     def short(self) -> bool:
@@ -351,8 +358,7 @@ class Document:
         folder, names = Path(folder), can_write(formats)
         refuse_to_overwrite(folder, names, force)
         made = {name: getattr(self, one)() for name, one in zip(names, formats, strict=True)}
-        whole = {name: one.encode() if isinstance(one, str) else one for name, one in made.items()}
-        write_whole(folder, {name: partial(_write, one) for name, one in whole.items()})
+        write_whole(folder, {name: one.encode() if isinstance(one, str) else one for name, one in made.items()})
         return names
 
     def html(self) -> str:
@@ -402,10 +408,6 @@ def need(one: str) -> None:
         if error.name != module:
             raise
         raise InputError(f"a report needs {package}, which is not installed: pip install 'dosefind[report]'") from None
-
-
-def _write(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
 
 
 def _all(sections: Sequence[Section]) -> Iterable[Section]:

@@ -41,8 +41,8 @@ __all__ = ["as_docx"]
 
 # Of an A4 page with margins of 22 mm, and of the pictures on it.
 _WIDTH, _PICTURE = 166.0, 160.0
-# Tables of more columns are set in smaller type; letters of a line of each size.
-_WIDE, _LINE, _LINE_SMALL = 8, 84, 100
+# Letters of a line of a table, in normal and in small type.
+_LINE, _LINE_SMALL = 84, 100
 # Letters of a row that may break between pages.
 _WHOLE_ROW = 1000
 _DPI = 150
@@ -148,10 +148,8 @@ class _Writer:
 
     def table(self, one: Table) -> None:
         self.caption(one.caption, "table")
-        small = len(one.columns) > _WIDE
-        line = _LINE_SMALL if small else _LINE
+        line, style = (_LINE_SMALL, "Table Text Small") if one.small else (_LINE, "Table Text")
         made = self.grid([column.heading for column in one.columns], one.rows, [_WIDTH * w / line for w in one.widths(line)])
-        style = "Table Text Small" if small else "Table Text"
         *others, last = made._tbl.tr_lst
         for row in (*others, last):
             for column, cell in zip(one.columns, row.tc_lst, strict=True):

@@ -24,8 +24,8 @@ __all__ = ["as_pdf"]
 
 # Letters after which a word that is longer may break, and the least length of such a word.
 _PIECE, _LONG = 6, 24
-# Tables of more columns are set in smaller type; letters of a line of each size.
-_WIDE, _LINE, _LINE_SMALL = 8, 98, 114
+# Letters of a line of a table, in normal and in small type.
+_LINE, _LINE_SMALL = 98, 114
 
 
 def as_pdf(document: Document) -> bytes:
@@ -75,8 +75,8 @@ class _Plain:
         if isinstance(value, Figure):
             return {"is": "Figure", "svg": value.svg, "alt": self.shown(value.alt), "caption": self(value.caption)}
         if isinstance(value, Table):
-            small = len(value.columns) > _WIDE
-            look = {"small": small, "short": value.short, "widths": value.widths(_LINE_SMALL if small else _LINE)}
+            widths = value.widths(_LINE_SMALL if value.small else _LINE)
+            look = {"small": value.small, "short": value.short, "widths": widths}
             return {"is": "Table"} | look | {name: self(getattr(value, name)) for name in ("caption", "columns", "rows", "notes")}
         if is_dataclass(value):
             return {"is": type(value).__name__} | {field.name: self(getattr(value, field.name)) for field in fields(value)}

@@ -113,9 +113,7 @@ class Synthetic(Shown):
         texts = {"README.txt": str(self)}
         texts |= {f"{name}.csv": csv_text(table) for name, table in self.tables.items()}
         texts |= {f"sdtm-csv/{name}.csv": csv_text(table) for name, table in self.domains.items()}
-        files: dict[str, Callable[[Path], object]] = {
-            name: lambda path, text=text: path.write_bytes(text.encode()) for name, text in texts.items()
-        }
+        files: dict[str, bytes | Callable[[Path], object]] = {name: text.encode() for name, text in texts.items()}
         for name, table in self.domains.items():
             files[f"sdtm-xpt/{name}.xpt"] = partial(write_xpt, table, day=self.patients.last_date)
         write_whole(Path(folder), files)
