@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 from scipy.special import betaincc, ndtri
 
-from .._check import InputError
+from .._check import InputError, Problem
 from ..models import ONE_PARAMETER, OneParameterCurve
 from ..models.elicitation import Indifference
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["CRM"]
+
+# A curve's parameter of most likelihood is looked for between minus this and this.
+_SEARCHED = 10.0
 
 
 class CRM(ModelBased):
@@ -228,11 +231,20 @@ class CRM(ModelBased):
         xarray.Dataset
             ``estimate`` of the parameter, ``plug_in`` (dose), the curve there, and ``recommended``, the level nearest to the
             target.
+
+        Raises
+        ------
+        InputError
+            If the likelihood has no maximum for a parameter between -10 and 10: nobody or everybody had a DLT, or so many that
+            no curve of this form rises to them.
         """
         import xarray as xr
 
         state = self.state_after(parse_outcomes(outcomes), len(self.levels))
         estimate = self.curve.most_likely(state.n[0], state.y[0])
+        if abs(estimate) > _SEARCHED - 1e-6:
+            counts = f"{state.y.sum()} DLTs in {state.n.sum()} patients"
+            raise InputError(Problem("outcomes", counts, f"the likelihood has no maximum for a parameter up to {_SEARCHED:g}"))
         plug_in = self.curve.probabilities(estimate)[0]
         best = nearest(plug_in[None], self.target, np.ones((1, len(plug_in)), bool))[0]
         data = {"estimate": estimate, "plug_in": ("dose", plug_in), "recommended": best + 1}
