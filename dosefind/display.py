@@ -1,8 +1,8 @@
 """What a notebook shows of each result: the tables that the terminal prints, with a picture where there is one; and progress.
 
 `content` says what is shown of a kind of result, in the same pieces as `tables`; a further kind is one more function there, and
-`Shown` among the bases of its class. `html` makes HTML of the pieces, in which every text is escaped. Nothing here prints,
-samples or computes, and nothing comes here before something is shown.
+`Shown` among the bases of its class. `html` makes HTML of the pieces, in which every text is escaped. Nothing here prints or
+samples, and nothing comes here before something is shown.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .models import Curve, HierarchicalLogistic
 from .models.elicited import ElicitedPrior
 from .operating.lattice import Lattice
 from .patients import Patients
+from .posterior.base import Posterior
 from .protocol import Protocol
 from .results import Dataset
 from .tables import Aside
@@ -102,6 +103,24 @@ def _(found: NextDose) -> list[Any]:
 @content.register
 def _(found: Analysis) -> list[Any]:
     return [*_picture(plots.curve, found), tables.analysis(found.summary)]
+
+
+@content.register
+def _(one: Posterior) -> list[Any]:
+    import pandas as pd
+
+    (mean, sd), quantiles = one.moments(), one.quantiles((0.5, 0.025, 0.975))
+    rates = {"mean": mean.value, "sd": sd.value} | dict(zip(("median", "2.5%", "97.5%"), quantiles.T, strict=True))
+    if one.samples:
+        rates |= {"se of the mean": mean.error}
+    doses = pd.DataFrame({"level": np.arange(1, len(one.n) + 1), "patients": one.n, "DLTs": one.y} | rates)
+    of_curve = zip(one.curve.parameter_names, *(figure.value for figure in one.parameters()), strict=True)
+    points = [f"{name}: mean {mean:.4g}, sd {sd:.4g}" for name, mean, sd in of_curve]
+    points += [
+        f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}" for name, value in one.diagnostics().items()
+    ]
+    points += [f"Not to be trusted: {problem}" for problem in one.problems()]
+    return [tables.frame(doses, f"DLT rates by dose: {one.curve.title}, by {one.engine}"), *_points(points)]
 
 
 @content.register(Curve)

@@ -58,6 +58,7 @@ def shown(protocol, oc, patients):
         "evaluated": dsf.evaluate(patients, protocol),
         "next dose": found,
         "proposal": found.proposal,
+        "posterior": dsf.analyze(protocol, "1NNN 2NNT").posterior,
         "synthetic": dsf.synthesize(protocol, truth="middle is MTD", seed=8),
         "elicited": dsf.prior_from_quantiles({1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}, reference=3),
         "calibration": dsf.calibrate(dsf.Power(skeleton=(0.1, 0.3)), {"three each": (3, 3)}, n_sets=20),
@@ -144,6 +145,18 @@ def test_decisions_show_action_and_reason(shown):
     named = dsf.decide(dsf.BOIN(target=0.25, n_doses=3), "1NNN 3NNN")
     assert "cohort 2 was at level 3" in words(named._repr_html_())
     assert "level 2 is assumed to exist" in words(dsf.decide(dsf.BOIN(target=0.25), "1NNN")._repr_html_())
+
+
+def test_a_posterior_shows_rates_parameters_and_diagnostics(shown):
+    posterior = shown["posterior"]
+    html = posterior._repr_html_()
+    mean, sd = posterior.moments()
+    assert [(row[0], row[3], row[4]) for row in rows(html)[1:]] == [
+        (str(level + 1), f"{mean.value[level]:.3g}", f"{sd.value[level]:.3g}") for level in range(3)
+    ]
+    said = words(html)
+    assert f"log_alpha: mean {posterior.parameters()[0].value[0]:.4g}" in said
+    assert "largest_error" in said
 
 
 def test_rules_of_a_design_are_a_list(shown):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .._check import Shown
 from ..models import Curve
 
 __all__ = ["Figure", "Posterior"]
@@ -20,7 +21,7 @@ class Figure(NamedTuple):
     error: np.ndarray
 
 
-class Posterior(ABC):
+class Posterior(Shown, ABC):
     """The posterior of a dose-toxicity curve after one data set.
 
     Attributes
