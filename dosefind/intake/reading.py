@@ -82,11 +82,12 @@ def read_patients(
         Dose level from 1, or amount in the protocol's unit; at least one. An amount that is none of the protocol's is kept, with
         ``level`` none.
     ``infusion_1``, ``infusion_2``, ...
-        Days of the infusions; a row without any is listed.
+        Days of the infusions; a row without any is listed, and an error if it has a DLT or a grave related adverse event.
     ``cohort``
         Number from 1, in the order of dates. Where there is no such column, `evaluate` derives it, for it hangs on who counts.
     ``last_contact``
-        Last day on which the patient was known to be followed up.
+        Last day on which the patient was known to be followed up. Where it is empty for some, these are known to have been followed
+        to the last of their own dates; where it is empty for all, to the data cut, which is said.
     ``dlt``, ``dlt_date``
         ``yes`` or ``no``, or empty where it is not known; the day of the DLT.
     ``discontinued``, ``reason``
