@@ -73,11 +73,11 @@ class _Trial(NamedTuple):
     def amount(self, status: Status) -> float:
         return next(patient.amount for patient, one in self.pairs if one.subject == status.subject)
 
-    def at_or_near(self, level: int) -> list[Status]:
-        """Statuses at a level, and at doses that the protocol does not have and of which it is the next one up, or the top one."""
+    def near(self, level: int) -> list[Status]:
+        """Statuses at doses that the protocol does not have, and of which a level is the next one up, or the top one."""
         amounts = self.protocol.doses.amounts
         low, high = amounts[level - 2] if level > 1 else 0.0, amounts[level - 1] if level < len(amounts) else math.inf
-        return [one for patient, one in self.pairs if one.level == level or (one.level is None and low < patient.amount <= high)]
+        return [one for patient, one in self.pairs if one.level is None and low < patient.amount <= high]
 
     def of(self, members: Members) -> list[Status]:
         return [self.evaluated[subject] for subject in members.subjects]
@@ -301,14 +301,20 @@ def _next_at(trial: _Trial, level: int, left: bool) -> Start:
     """The next patient at a level, who may be the first of a group."""
     latest = trial.evaluated.members[-1:]
     waits = _full_cohort(trial, latest[0]) if latest and latest[0].level == level else _group_before(trial, level, left)
-    return _latest(trial, [*waits, *_gap(trial, level)])
+    return _latest(trial, [*waits, *_unknown_doses(trial), *_gap(trial, level)])
+
+
+def _unknown_doses(trial: _Trial) -> list[Start]:
+    """The windows of patients at a dose that the protocol does not have, which all wait for where groups may not overlap."""
+    there = [status for status in trial.evaluated.statuses if status.level is None]
+    return _windows(trial, there) if trial.protocol.treatment.no_overlap else []
 
 
 def _group_before(trial: _Trial, level: int, left: bool) -> list[Start]:
     """What a group waits for where groups may not overlap: the windows at other doses, and upwards a full cohort."""
     if not trial.protocol.treatment.no_overlap:
         return []
-    waits = _windows(trial, [status for status in trial.evaluated.statuses if status.level != level])
+    waits = _windows(trial, [status for status in trial.evaluated.statuses if status.level not in (level, None)])
     for one in trial.evaluated.members[-1:]:
         if level > one.level and not left and not _is_full(trial, one):
             waits.append(Start(None, f"cohort {one.cohort} at level {one.level} is not full"))
@@ -338,12 +344,14 @@ def _is_full(trial: _Trial, members: Members) -> bool:
 
 
 def _gap(trial: _Trial, level: int) -> list[Start]:
-    stagger, group = trial.protocol.treatment.stagger, trial.at_or_near(level)
-    if stagger is None or not group or not _staggered(trial.protocol, level):
+    """The stagger after patients at a level, and after those at a dose that the protocol does not have and nearest below it."""
+    stagger, group, near = trial.protocol.treatment.stagger, trial.at(level), trial.near(level)
+    if stagger is None or not _staggered(trial.protocol, level):
         return []
-    waited_for = group[-1] if stagger.patients == "every" else group[0]
-    where = f"level {level}" if waited_for.level else f"dose {trial.amount(waited_for):g}"
-    return [Start(waited_for.first + timedelta(days=stagger.days), f"{_days(stagger.days)} after {waited_for.subject} at {where}")]
+    waits = [(group[-1] if stagger.patients == "every" else group[0], f"level {level}")] if group else []
+    waits += [(near[-1], f"dose {trial.amount(near[-1]):g}")] if near else []
+    after = timedelta(days=stagger.days)
+    return [Start(one.first + after, f"{_days(stagger.days)} after {one.subject} at {where}") for one, where in waits]
 
 
 def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, start: Start) -> str:

@@ -64,6 +64,8 @@ class Status:
         Subject who takes this one's place.
     unresolved
         Pending for want of a piece of data, not of time.
+    otherwise
+        What would be the kind at one of the protocol's doses; ``None`` where it was one.
     """
 
     subject: str
@@ -79,6 +81,7 @@ class Status:
     source: tuple[str, ...]
     replaced_by: str | None = None
     unresolved: bool = False
+    otherwise: Kind | None = None
 
     @property
     def counts(self) -> bool:
@@ -309,8 +312,8 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
         raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
     _check(patients, protocol)
 
-    known = [known_by(one, cut) for one in _followed(patients.patients)]
-    infused = [one for one in known if one.infusions]
+    known = [known_by(one, cut) for one in sorted(patients.patients, key=_order)]
+    infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
     whole_data = cut >= patients.last_date
     verdicts = [_verdict(one, protocol, cut, whole_data) for one in infused]
     numbers, derived = _cohort_numbers(infused, verdicts, protocol)
@@ -330,7 +333,7 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
         notes=(
             *patients.notes,
             *_rows_left_out(listed),
-            *_followed_as_said(patients.patients, infused, cut),
+            *_followed_as_said(known, infused, verdicts, cut),
             *derived,
             *_words_read(infused, protocol),
         ),
@@ -444,31 +447,26 @@ def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
     return [f"counted nowhere, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
 
 
-def _followed(patients: Sequence[Patient]) -> list[Patient]:
-    """Patients in the order of their first infusion. Where the data give a last contact of some, they are known to have followed
-    one without it no longer than to the last of that patient's own dates.
+def _followed(infused: list[Patient], keeps_contacts: bool) -> list[Patient]:
+    """Patients as known by the data cut. Where the data have a last contact of somebody still followed up, one without it is known
+    to have been followed no longer than to the last of the own dates.
     """
-    ordered = sorted(patients, key=_order)
-    if all(one.last_contact is None for one in patients):
-        return ordered
-    return [
-        one if one.last_contact else replace(one, last_contact=max((day for _, day in one.dates()), default=None))
-        for one in ordered
-    ]
+    if not keeps_contacts or all(one.last_contact is None for one in infused if one.discontinued is None):
+        return infused
+    return [one if one.last_contact else replace(one, last_contact=max(day for _, day in one.dates())) for one in infused]
 
 
-def _followed_as_said(patients: Iterable[Patient], infused: Iterable[Patient], cut: date) -> list[str]:
+def _followed_as_said(known: Iterable[Patient], infused: Iterable[Patient], verdicts: Iterable[_Verdict], cut: date) -> list[str]:
     """Of whom no last contact is given: how far follow-up is then taken to have gone."""
-    without = {one.subject for one in patients if one.last_contact is None and one.discontinued is None and not one.dlt}
-    silent = [one for one in infused if one.subject in without]
+    without = {one.subject for one in known if one.last_contact is None and one.discontinued is None}
+    hang = ("complete", "pending")
+    silent = [one for one, found in zip(infused, verdicts, strict=True) if one.subject in without and found.kind in hang]
     if not silent:
         return []
     names = _some([one.subject for one in silent])
     if silent[0].last_contact is None:
         return [f"no last contact is given, so follow-up is assumed to have gone on to {cut}: {names}"]
-    return [
-        f"no last contact is given, as it is of others, so follow-up is taken to end with the last date of the patient: {names}"
-    ]
+    return [f"no last contact is given, as it is of others, so follow-up is taken to end with the patient's own last date: {names}"]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -506,6 +504,7 @@ class _Verdict(NamedTuple):
     closed: date | None = None
     source: tuple[str, ...] = ()
     unresolved: bool = False
+    otherwise: Kind | None = None
 
 
 def _window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
@@ -531,7 +530,7 @@ def _verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
         found = found._replace(rule=found.rule + "".join(words for _, words in told), source=rows)
     if patient.level is None:
         rule = f"dose {patient.amount:g} is none of the protocol's; otherwise {found.kind.replace('dlt', 'DLT')}: {found.rule}"
-        return found._replace(kind="not evaluable", rule=rule)
+        return found._replace(kind="not evaluable", rule=rule, otherwise=found.kind)
     return found
 
 
@@ -747,4 +746,5 @@ def _statuses(
             source=verdict.source or one.source,
             replaced_by=by,
             unresolved=verdict.unresolved,
+            otherwise=verdict.otherwise,
         )

@@ -120,6 +120,8 @@ class Patients(Shown):
         The last date in the data.
     sha256
         Hash of the files' bytes.
+    keeps_contacts
+        Whether the data are to have a last contact of every patient, as long as each is followed up.
     """
 
     patients: tuple[Patient, ...]
@@ -128,3 +130,4 @@ class Patients(Shown):
     notes: tuple[str, ...]
     last_date: date
     sha256: str
+    keeps_contacts: bool = False

@@ -162,7 +162,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
         *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none)],
         *[
             Text("\nDecisions of the committee", "bold"),
-            *([_indented(_decided(row, found.followed(row))) for row in found.recorded] or none),
+            *([_indented(_decided(*one)) for one in zip(found.recorded, found.followed, strict=True)] or none),
         ],
         *(_details(found, tables) if details else []),
     ]
@@ -250,7 +250,7 @@ def _noted(status: Status, events: int) -> str:
     if status.kind == "pending":
         whole = (status.end - status.first).days
         told, known = f"{status.days_to_go} of {whole} days to go", round(status.fraction * whole)
-        told += f", followed up for {known} only" if known < whole - status.days_to_go else ""
+        told += f", followed up for {known} {'day' if known == 1 else 'days'} only" if known < whole - status.days_to_go else ""
     grave = f"{events} grave {'event is' if events == 1 else 'events are'} no DLT" if events else ""
     return "; ".join(filter(None, (told, grave)))
 

@@ -1919,8 +1919,8 @@ FAULTS = (
     Fault(
         "the next patient may start before the stagger",
         CONDUCT,
-        "waited_for.first + timedelta(days=stagger.days)",
-        "waited_for.first + timedelta(days=stagger.days - 1)",
+        "Start(one.first + after,",
+        "Start(one.first + after - timedelta(days=1),",
         "test_conduct.py::test_at_the_high_dose_the_next_patient_waits_seven_days",
     ),
     Fault(
@@ -2414,8 +2414,8 @@ FAULTS = (
     Fault(
         "who is taken as followed up goes unsaid",
         "evaluability.py",
-        "if one.last_contact is None and one.discontinued is None and not one.dlt}",
-        "if False}",
+        "if one.subject in without and found.kind in hang]",
+        "if False]",
         "test_evaluability.py::test_what_is_left_out_or_assumed_is_named",
     ),
     Fault(
@@ -2428,8 +2428,8 @@ FAULTS = (
     Fault(
         "a grave related event without an infusion is only listed",
         "intake/entries.py",
-        "if is_related and grade and",
-        "if False and grade and",
+        "if is_related and grade is not None:",
+        "if False:",
         "test_intake.py::test_a_grave_related_event_needs_an_infusion",
     ),
     Fault(
@@ -2440,10 +2440,45 @@ FAULTS = (
         "test_intake.py::test_broken_workbooks",
     ),
     Fault(
+        "a cohort is filled whatever further DLTs there are",
+        NEXT,
+        "then = [step if gone else",
+        "then = [step if False else",
+        "test_next_dose.py::test_further_dlts_that_end_a_cohort_are_shown",
+    ),
+    Fault(
+        "a DLT at a dose of none of the levels does not keep anybody waiting",
+        NEXT,
+        'if one.otherwise == "dlt"]',
+        "if False]",
+        "test_next_dose.py::test_who_is_in_no_count_is_named_first",
+    ),
+    Fault(
+        "a patient at a dose of none of the levels hides the sentinel",
+        CONDUCT,
+        'else group[0], f"level {level}")] if group else []',
+        'else group[0], f"level {level}")] if group and not near else []',
+        "test_conduct.py::test_a_dose_of_none_of_the_levels_is_waited_for",
+    ),
+    Fault(
+        "who left shows that last contacts are kept",
+        EVALUABILITY,
+        "for one in infused if one.discontinued is None)",
+        "for one in infused)",
+        "test_evaluability.py::test_an_empty_last_contact_beside_others_is_not_taken_as_followed_up",
+    ),
+    Fault(
+        "a decision is held against the cohort of its own day",
+        NEXT,
+        "if one.as_of < day <= until)",
+        "if one.as_of <= day <= until)",
+        "test_report.py::test_what_followed_a_decision_is_shown",
+    ),
+    Fault(
         "nobody waits for a patient at a dose of none of the levels",
         CONDUCT,
-        "or (one.level is None and low < patient.amount <= high)",
-        "",
+        "if one.level is None and low < patient.amount <= high]",
+        "if False]",
         "test_conduct.py::test_a_dose_of_none_of_the_levels_is_waited_for",
     ),
     Fault(
@@ -2470,14 +2505,14 @@ FAULTS = (
     Fault(
         "BOIN shows doses two levels up as open",
         BOIN,
-        "open_ = admissible & (np.arange(states.n_doses) <= states.last[:, None] + 1)",
+        "open_ = admissible & (np.arange(states.n_doses) <= (states.last + (move > 0))[:, None])",
         "open_ = admissible",
         "test_next_dose.py::test_what_is_open_is_one_level_up_at_most",
     ),
     Fault(
         "a quantile outside the values first looked between is not found",
         EXACT,
-        "if near is not None and ((at_low > 0) | (at_high < 0)).any():",
+        "if near is not None and ((at_low >= 0) | (at_high <= 0)).any():",
         "if False:",
         "test_posterior.py::test_roots_outside_the_values_first_looked_between",
     ),
@@ -2512,15 +2547,15 @@ FAULTS = (
     Fault(
         "who fills a cohort that is left is waited for",
         NEXT,
-        "        if all(_below(step, level) for step in steps):",
-        "        if all(_below(step, level) for step in steps) and _agree(ends):",
+        "    if all(left):",
+        "    if all(left) and _agree([end for each in ends for end in each]):",
         "test_next_dose.py::test_nobody_else_is_treated_where_it_makes_no_difference",
     ),
     Fault(
         "a stop whatever the third outcome waits for it",
         NEXT,
-        "        if _agree(ends):",
-        "        if not ends:",
+        "and _agree(flat):",
+        "and not flat:",
         "test_next_dose.py::test_a_safety_rule_that_needs_three_patients_does_not_wait_for_the_third",
     ),
     Fault(

@@ -44,7 +44,7 @@ def trial(*patients, listed=(), last=None):
         if found is not None
     ]
     end = max(dates) if last is None else day(last)
-    return Patients(tuple(patients), tuple(listed), len(rows) + len(listed), (), end, "0" * 64)
+    return Patients(tuple(patients), tuple(listed), len(rows) + len(listed), (), end, "0" * 64, keeps_contacts=True)
 
 
 def single_dose():

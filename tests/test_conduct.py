@@ -297,6 +297,10 @@ def test_a_dose_of_none_of_the_levels_is_waited_for():
         data = trial(*group(1, 1, 1, 1), *group(2, 30, 30, 30), one, last=61)
         assert starts(data, 61, 3, treatment={"no_overlap": False})[0] == ((67, where) if where else (61, AT_ONCE))
         assert starts(data, 61, 3)[0] == (88, f"the DLT window of {one.subject} ends")
+    # A sentinel stays one, whoever else there was.
+    sentinel = {"stagger": {"days": 7, "levels": [3], "patients": "first"}, "no_overlap": False}
+    data = trial(*group(2, 1, 1, 1), patient("X4", None, 30, amount=4), patient("S31", 3, 60))
+    assert starts(data, 60, 3, treatment=sentinel)[0] == (67, "7 days after S31 at level 3")
 
 
 def test_where_groups_may_overlap_nobody_waits_for_another_dose():

@@ -1,6 +1,7 @@
 """Who counts: the window to the day, what a DLT is, who is not evaluable, replay date by date, and every row accounted for."""
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -400,8 +401,19 @@ def test_an_empty_last_contact_beside_others_is_not_taken_as_followed_up():
     assert beside["P1"].unresolved
     assert beside["P1"].fraction == (20 - 1) / 28
     assert f"follow-up ends on {day(20)}, 20 days behind the data cut" in beside["P1"].rule
-    words = "no last contact is given, as it is of others, so follow-up is taken to end with the last date of the patient: P1"
+    words = "no last contact is given, as it is of others, so follow-up is taken to end with the patient's own last date: P1"
     assert words in beside.notes
+    # The last contact of who left says nothing of how others were followed; nor does that of somebody treated after the cut.
+    left = patient("P4", 1, 3, last_contact=12, discontinued=12)
+    assert evaluate(trial(silent, left), protocol(), day(40))["P1"].kind == "complete"
+    late = patient("P5", 1, 50, last_contact=80)
+    assert evaluate(trial(silent, late), protocol(), day(40), replay=True)["P1"].kind == "complete"
+    # What happens after a cut does not show that somebody was followed up to it.
+    later = patient("P6", 1, 1, events=(event(60, grade=1, row=3),))
+    assert evaluate(trial(later, told), protocol(), day(40), replay=True)["P6"].kind == "pending"
+    # SDTM and the like give a last contact of who has ended the study only.
+    of_some = replace(trial(silent, told), keeps_contacts=False)
+    assert evaluate(of_some, protocol(), day(40))["P1"].kind == "complete"
     # One who has just been infused is pending as with a last contact.
     fresh = evaluate(trial(patient("P3", 1, 39), told), protocol(), day(40))
     assert (fresh["P3"].kind, fresh["P3"].unresolved) == ("pending", False)

@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 
 import filelock
@@ -307,18 +308,37 @@ def test_what_would_follow_by_hand():
 
 def test_who_is_in_no_count_is_named_first(folder):
     """50 for 5: a level is nobody's, but the patient is looked at first, and others wait as at the top dose."""
-    people = (*clean(1, 1), *clean(2, 31), patient("P50", None, 70, amount=50, events=(event(75),)))
-    found = then(trial(*people, last=75), 75)
+    first = patient("P50", None, 70, amount=50, events=(event(75),))
+    found = then(trial(*clean(1, 1), *clean(2, 31), first, last=75), 75)
     (alarm,) = found.alarms
     assert alarm == "P50: dose 50 is none of the protocol's; otherwise DLT"
     assert found.proposal.words == "escalate to level 3, 3 patients"
-    assert found.start.day == day(77)
-    assert found.start.words.startswith("7 days after P50 at dose 50; each further one 7 days after the one before, the last of 3")
-    assert found.start.words.endswith(f"not before {day(91)}")
+    judged = "a DLT of P50 at a dose that the protocol does not have is to be judged first, for no design counts it"
+    assert found.start == (None, f"no date can be named: {judged}")
+    pending = then(trial(*clean(1, 1), *clean(2, 31), replace(first, events=()), last=75), 75).start
+    assert pending.day == day(98)
+    assert pending.words == (
+        f"the DLT window of P50 ends; each further one 7 days after the one before, the last of 3 not before {day(112)}"
+    )
     (folder / "patients.csv").write_text("subject,dose,infusion_1\nP1,1,2024-01-01\nP2,50,2024-01-03\n")
     (folder / "ae.csv").write_text("subject,term,grade,related,start\n")
     lines = run(folder, "next").stdout.splitlines()
     assert lines[1] == "In no count, look at first: P2: dose 50 is none of the protocol's; otherwise pending."
+
+
+def test_further_dlts_that_end_a_cohort_are_shown():
+    """1 of 3 at level 1, two more pending, the sixth to come: with a further DLT there are 2 of 5, and nobody else would come."""
+    data = trial(
+        *(patient(f"A{n}", 1, n, events=(event(6),) if n == 1 else ()) for n in (1, 2, 3)),
+        patient("B1", 1, 41),
+        patient("B2", 1, 42),
+    )
+    found = then(data, 45)
+    assert found.proposal.words == "fill the cohort at level 1, 1 patient"
+    assert found.proposal.reason.endswith("; if further DLTs among those pending end that: stop, no MTD")
+    assert list(found.completions["3+3"]) == ["fill level 1", "stop, no MTD", "stop, no MTD"]
+    toxic = trial(*data.patients[:4], replace(data.patients[4], events=(event(44, row=9),)), last=45)
+    assert then(toxic, 45).proposal.words == "stop, no MTD"
 
 
 def test_what_is_open_is_one_level_up_at_most():
@@ -330,8 +350,9 @@ def test_what_is_open_is_one_level_up_at_most():
     ):
         opened = {name: one.admissible for name, one in then(data, when, rules).proposals.items()}
         assert opened == {"3+3": levels, "boin": levels}
-    data, when = in_a_row("1NNN 2TTT")
-    assert then(data, when, rules).proposals["boin"].admissible == (1,)
+    for text, levels in (("1NNN 2TTT", (1,)), ("1NNN 2TTN", (1, 2)), ("1NNN 2NNT 2NNT", (1, 2))):
+        data, when = in_a_row(text)
+        assert then(data, when, rules).proposals["boin"].admissible == levels
 
 
 def test_paths_two_cohorts_on():
@@ -548,7 +569,8 @@ def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     assert without.proposal.words == WAIT.format(day(98))  # 1 of 4 at level 1: two more; 0 of 4: the MTD
     assert (found.proposal.words, found.start.day) == ("fill the cohort at level 1, 2 patients", day(72))
     assert found.proposal.reason == (
-        f"cohort 3 has 1 of 3 patients who count; the committee decided on it on {day(62)} (level 1), by the design's rules alone: "
+        f"cohort 3 has 1 of 3 patients who count; if further DLTs among those pending end that: stop, MTD level 1; "
+        f"the committee decided on it on {day(62)} (level 1), by the design's rules alone: "
         f"wait until {day(98)}"
     )
     # It overrode the design that binds; what another one would do is for comparison, and deviations stay deviations.
@@ -750,7 +772,7 @@ def test_next_prints_the_answer_first(folder):
     assert lines[:20] == [
         "NCT05962762: data cut 2024-02-20.",
         "3+3 (binding): fill the cohort at level 1, 1 patient.",
-        "    cohort 2 has 2 of 3 patients who count.",
+        "    cohort 2 has 2 of 3 patients who count; if further DLTs among those pending end that: stop, no MTD.",
         "    The next patient may start at once: nothing in the protocol makes this patient wait.",
         "    All 2 designs would do this.",
         "    Deviations from the protocol and from 3+3: none.",

@@ -327,18 +327,26 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
 
 
 def test_what_followed_a_decision_is_shown(tmp_path):
-    """The first cohort that began after it and before the next decision; and that other data of that day were decided on."""
+    """The first cohort that began after it and by the next one, unless it was to wait or a cohort was filled; and other data."""
     protocol, patients, path = dsf.load_protocol(CONFIG), made_up.single_dose(), tmp_path / "decisions.csv"
-    for cut, decision in ((33, "level 2"), (60, "level 1"), (84, "level 2"), (95, "wait")):
+    decided = (33, "level 2"), (41, "level 1"), (60, "stop"), (90, "level 2"), (91, "wait"), (95, "wait")
+    for cut, decision in decided:
         at = dsf.next_dose(protocol, patients, made_up.day(cut), replay=True)
         record_decision(path, at.record(decision, "so")._replace(data_sha256="1" * 64))
     tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
     assert [row[-1] for row in rows(tree, "Decisions of the committee on file")[1:]] == [
         "cohort 2 at level 1 began on 2024-02-09, not as decided",
+        "",  # the cohort was filled
+        "cohort 3 at level 2 began on 2024-03-30, not as decided",
+        "",  # nobody began after that day
         "",
-        "cohort 3 at level 2 began on 2024-03-30",
         "made on other data of this day than those shown here",
     ]
+    patients = made_up.trial(*(made_up.patient(f"A{n}", 1, n) for n in (1, 2, 3)), made_up.patient("B1", 2, 40))
+    found = dsf.next_dose(protocol, patients, made_up.day(31), replay=True)
+    record_decision(tmp_path / "as.csv", found.record("level 2", "so"))
+    found = dsf.next_dose(protocol, patients, decisions=tmp_path / "as.csv")
+    assert found.followed == ("cohort 2 at level 2 began on 2024-02-09",)
 
 
 def test_who_is_in_no_count_stands_at_the_top():

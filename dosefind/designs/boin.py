@@ -116,8 +116,8 @@ class BOIN(Design):
         wanted = np.clip(states.last + move, 0, states.n_doses - 1)
         # Elimination takes away a dose and all above, so what is left starts at the lowest.
         dose = np.minimum(wanted, admissible.sum(axis=1) - 1)
-        # What is open now: no level is skipped on the way up.
-        open_ = admissible & (np.arange(states.n_doses) <= states.last[:, None] + 1)
+        # What is open now: the way up is so only after few DLTs, and skips no level.
+        open_ = admissible & (np.arange(states.n_doses) <= (states.last + (move > 0))[:, None])
         return dose, np.full(len(states), self.code("too_toxic")), open_
 
     def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:

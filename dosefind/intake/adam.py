@@ -38,7 +38,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         if tables["adsl"].has(status) and not tables["adsl"].has(day):
             found.column(tables["adsl"], day, f"missing: {status} says who left, and not when")
     found.stop()
-    draft = Draft(has_cohorts=tables["adsl"].has("COHORTN"))
+    adsl = tables["adsl"]
+    draft = Draft(has_cohorts=adsl.has("COHORTN"), keeps_contacts=adsl.has("LSTALVDT"))
     rows = subjects(found, draft, tables["adsl"], steps)
     treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter))
     for entry in draft.entries:

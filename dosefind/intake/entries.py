@@ -13,7 +13,7 @@ from datetime import date
 from itertools import pairwise
 from typing import NamedTuple
 
-from .._check import InputError
+from .._check import InputError, shown_key
 from ..patients import AdverseEvent, Listed, Patient
 from ..protocol import DLT, Doses
 from .cells import Cell, Findings, Row, Table, partial_date
@@ -88,6 +88,8 @@ class Draft:
         All subjects of the table of patients, those with a finding included.
     has_cohorts
         Whether the data give cohorts.
+    keeps_contacts
+        Whether they have a last contact of everybody, as long as somebody is followed up: not only of who has ended it.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -96,6 +98,7 @@ class Draft:
     absent: dict[str, str] = field(default_factory=dict)
     subjects: set[str] = field(default_factory=set)
     has_cohorts: bool = False
+    keeps_contacts: bool = False
 
     def leave_out(self, subject: str, row: Row, reason: str) -> None:
         """List the row of a subject who is no patient."""
@@ -160,11 +163,10 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
     for row in steps(table.rows):
         subject = draft.owner(found, row, people)
         if subject is None:
-            if draft.absent.get(row.subject) == NO_INFUSION:
+            if row.subject in draft.absent:
                 _nothing_given(found, row, columns, dlt)
             continue
-        cells = [row.cell(name) for name in columns.term]
-        term = found.text(next((cell for cell in cells if cell.text), cells[0]), required=True)
+        term = found.text(_term(row, columns), required=True)
         related = found.text(row.cell(*columns.related))
         event = AdverseEvent(term or "", _grade(found, row.cell(*columns.grade)), related, _start(found, row, columns), row.source)
         draft.events.setdefault(subject, []).append(event)
@@ -172,19 +174,29 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
         events.sort(key=lambda one: (one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""))
 
 
+def _term(row: Row, columns: EventColumns) -> Cell:
+    cells = [row.cell(name) for name in columns.term]
+    return next((cell for cell in cells if cell.text), cells[0])
+
+
 def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> None:
-    """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing."""
-    grade = _GRADE.fullmatch(row.cell(*columns.grade).text)
-    least = dlt.least_grade_of(next((row.cell(name).text for name in columns.term if row.cell(name).text), ""))
+    """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
+    leave the relation open, that is noted, for it is empty by nature where nothing was given.
+    """
+    least, grade = dlt.least_grade_of(_term(row, columns).text), _grade(found, row.cell(*columns.grade))
     related = row.cell(*columns.related)
     try:
-        is_related = dlt.is_related(related.text)
+        is_related = dlt.is_related(found.text(related))
     except InputError:
         is_related = None
-    if is_related and grade and least is not None and int(grade[1]) >= least:
-        found.refuse(
-            related, f"is at least possibly related, of an event of grade {grade[1]}: such an event needs an infusion before it"
-        )
+    if least is None or is_related is False or (grade is not None and grade < least):
+        return
+    event = f"an event of grade {grade}"
+    if is_related and grade is not None:
+        found.refuse(related, f"is at least possibly related, of {event}: such an event needs an infusion before it")
+    elif grade is not None:
+        place = f"{row.source}, subject {shown_key(row.subject)}"
+        found.notes.append(f"{place}: {event}, relation open, without an infusion: counted nowhere")
 
 
 def _grade(found: Findings, cell: Cell) -> int | None:

@@ -26,7 +26,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         unread = found.columns(events, [("subject",), ("term",)], _EVENTS)
         _not_used(found, events, unread, _EVENTS)
     found.stop()
-    draft = Draft(has_cohorts=people.has("cohort"))
+    draft = Draft(has_cohorts=people.has("cohort"), keeps_contacts=people.has("last_contact"))
     for subject, row in one_row_each(found, steps(people.rows)):
         draft.subjects.add(subject)
         if any(row.cell(column).text for column in infusions):

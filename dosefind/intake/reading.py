@@ -86,8 +86,9 @@ def read_patients(
     ``cohort``
         Number from 1, in the order of dates. Where there is no such column, `evaluate` derives it, for it hangs on who counts.
     ``last_contact``
-        Last day on which the patient was known to be followed up. Where it is empty for some, these are known to have been followed
-        to the last of their own dates; where it is empty for all, to the data cut, which is said.
+        Last day on which the patient was known to be followed up. Where it is empty for some who are still followed up,
+        they are known to have been followed to the last of their own dates; where it is empty for all of them, to the data cut,
+        which is said.
     ``dlt``, ``dlt_date``
         ``yes`` or ``no``, or empty where it is not known; the day of the DLT.
     ``discontinued``, ``reason``
@@ -137,6 +138,7 @@ def read_patients(
         notes=tuple(found.notes),
         last_date=max(day for patient in patients for _, day in patient.dates()),
         sha256=files.sha256,
+        keeps_contacts=draft.keeps_contacts,
     )
     _check_no_row_is_lost(result, files.tables.values())
     return result

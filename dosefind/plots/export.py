@@ -126,7 +126,7 @@ def _pdf_words(picture: Axes | Figure) -> dict[str, Any]:
 
 
 def _bytes(picture: Axes | Figure, kind: str, metadata: dict[str, Any], dpi: float = 100.0) -> bytes:
-    """The picture's figure as a file of a kind; the figure comes back as it was."""
+    """The picture's figure as a file of a kind; it keeps its own canvas, resolution and colour."""
     from matplotlib.backend_bases import get_registered_canvas_class
 
     figure: Any = picture.get_figure(root=True)

@@ -130,12 +130,12 @@ def _band(ax: Axes, found: Analysis, scale: DoseAxis) -> None:
     from scipy.interpolate import PchipInterpolator
 
     amounts = found.summary["dose_amount"].values
-    exact = scale.between(amounts, _POINTS)
-    at, rates_there = scale.at(exact), found.quantiles((0.025, 0.5, 0.975), exact).values
+    exact, place = DoseAxis("log", amounts).between(amounts, _POINTS), found.posterior.curve.coordinate
+    rates_there = found.quantiles((0.025, 0.5, 0.975), exact).values
     points = scale.between(amounts, _SMOOTH)
-    # Between the exact points a smooth line that rises wherever they do, on the scale on which rates are nearest to straight.
+    # Between the exact points a smooth line that rises wherever they do, on the scales on which a curve is nearest to straight.
     logits = logit(rates_there.clip(1e-12, 1 - 1e-12))
-    band = expit(PchipInterpolator(at, logits)(scale.at(points))).T
+    band = expit(PchipInterpolator(place(exact), logits)(place(points))).T
     tried = amounts[found.summary["n"].values > 0]
     known = points <= (tried.max() if len(tried) else 0.0)
     unknown = ~known | (points == points[known].max()) if known.any() else ~known

@@ -215,8 +215,8 @@ def root(function: Callable[[np.ndarray], np.ndarray], count: int, near: tuple[n
     """
     low, high = near or (np.full(count, -FAR), np.full(count, FAR))
     at_low, at_high = function(low), function(high)
-    if near is not None and ((at_low > 0) | (at_high < 0)).any():
-        low, high = np.where(at_low > 0, -FAR, low), np.where(at_high < 0, FAR, high)
+    if near is not None and ((at_low >= 0) | (at_high <= 0)).any():
+        low, high = np.where(at_low >= 0, -FAR, low), np.where(at_high <= 0, FAR, high)
         at_low, at_high = function(low), function(high)
     left, right = at_low >= 0, at_high <= 0
     middle = (low + high) / 2

@@ -451,7 +451,7 @@ def _deviations(trial: _Trial) -> Section:
         blocks.append(frame(case, other, say("deviations.beside", binding=data(found.binding))))
     if trial.found.recorded:
         shown = found.tables["recorded"].filter(["as_of", "recommendation", "decision", "override", "reason"]).astype(str)
-        shown["followed"] = [found.followed(one) for one in found.recorded]
+        shown["followed"] = found.followed
         blocks.append(frame(case, shown, say("deviations.recorded")))
     else:
         blocks.append(Paragraph(say("deviations.no_recorded")))

@@ -66,8 +66,8 @@ class Proposal(Shown):
     until
         Where it waits: the day by which the outcomes are known, ``None`` where no date can be named.
     completions
-        Every way in which the outcomes still to come can come out, and what the design would do then if nobody else came: the
-        same each time, unless it waits or fills.
+        Every way in which the outcomes still to come can come out, and what the design would do then: the same each time, unless
+        it waits, or fills a cohort that further DLTs would end.
     """
 
     action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait"]
@@ -240,19 +240,18 @@ class NextDose(Shown):
             reason=reason,
         )
 
-    def followed(self, one: Recorded) -> str:
-        """What came of a decision of the committee on file, and whether it was made on other data of the same day."""
-        later = next((other.as_of for other in self.recorded[self.recorded.index(one) + 1 :]), date.max)
-        begun = [(members, self.evaluated[members.subjects[0]].first) for members in self.evaluated.members]
-        words = [
-            f"cohort {members.cohort} at level {members.level} began on {day}"
-            + ", not as decided" * (one.decision != f"level {members.level}")
-            for members, day in begun
-            if one.as_of <= day <= later
-        ][:1]
-        if one.as_of == self.evaluated.as_of and one.data_sha256 != self.evaluated.sha256:
-            words.append("made on other data of this day than those shown here")
-        return "; ".join(words)
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """What came of each decision of the committee on file, by the next one, where that can be told; and whether the latest was
+        made on other data of the same day.
+        """
+        until = [*(one.as_of for one in self.recorded[1:]), date.max]
+        words = [_came_of(one, last, self.evaluated) for one, last in zip(self.recorded, until, strict=False)]
+        if self.recorded and not self.evaluated.later_dates:
+            last = self.recorded[-1]
+            if last.as_of == self.evaluated.as_of and last.data_sha256 != self.evaluated.sha256:
+                words[-1] = "made on other data of this day than those shown here"
+        return tuple(words)
 
     def __str__(self) -> str:
         return f"{self.binding} (binding): {self.proposal.words}: {self.proposal.reason}"
@@ -344,8 +343,25 @@ def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | Non
     return one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
 
 
+def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
+    """The first cohort that began after a decision and by a day, and whether that is as decided; nothing where patients went on to
+    fill a cohort at the level decided on, or it was decided to wait.
+    """
+    begun = ((members, evaluated[members.subjects[0]].first) for members in evaluated.members)
+    members, day = next(((members, day) for members, day in begun if one.as_of < day <= until), (None, until))
+    filled = any(f"level {other.level}" == one.decision and one.as_of < other.first < day for other in evaluated.statuses)
+    if members is None or filled or one.decision == "wait" or one.decision.startswith("add dose"):
+        return ""
+    as_decided = one.decision == f"level {members.level}"
+    return f"cohort {members.cohort} at level {members.level} began on {day}{'' if as_decided else ', not as decided'}"
+
+
 def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal) -> Start:
     """From when the next patient may start, and those who come with them."""
+    toxic = [one.subject for one in evaluated.statuses if one.otherwise == "dlt"]
+    if toxic:
+        who = f"a DLT of {', '.join(toxic)} at a dose that the protocol does not have"
+        return Start(None, f"no date can be named: {who} is to be judged first, for no design counts it")
     level = chosen.level or 0
     start = earliest(evaluated, protocol, level, left=True).patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
@@ -373,7 +389,9 @@ def _proposal(design: Design, evaluated: Evaluated, n_doses: int, opened: Record
     missing = _missing(design, evaluated, n_doses) if opened else 0
     if not opened or not missing or own.action == "fill":
         return own
-    fill = _fill(evaluated, missing, own.completions)
+    # Outcomes after which the design stops end what the committee has opened too.
+    ways = [(way, step if step.level is None else _to_fill(step, evaluated, missing)) for way, step in own.completions]
+    fill = _fill(evaluated, missing, tuple(ways))
     decided = f"the committee decided on it on {opened.as_of} ({opened.decision})"
     return replace(fill, reason=f"{fill.reason}; {decided}, by the design's rules alone: {own.words}")
 
@@ -385,21 +403,33 @@ def _by_its_rules(design: Design, evaluated: Evaluated, n_doses: int) -> Proposa
     if not missing:
         return _settled(evaluated, done, steps)
     level = evaluated.members[-1].level
+    # For each way in which the pending outcomes can come out, what follows each number of DLTs among those who are missing.
     ends = [
-        next_step(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses) for one in done for dlts in range(missing + 1)
+        [next_step(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses) for dlts in range(missing + 1)] for one in done
     ]
     further = f"no outcome of {missing} further patient{'s' * (missing != 1)} would keep the trial at level {level}"
-    if all(_below(end, level) for end in ends):
-        if all(_below(step, level) for step in steps):
-            return _settled(evaluated, done, steps, further)
-        if _agree(ends):
-            return _settled(evaluated, done, [ends[0]] * len(done), further)
-    return _fill(evaluated, missing, tuple(zip(done, steps, strict=True)))
+    left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
+    if all(left):
+        return _settled(evaluated, done, steps, further)
+    flat = [end for each in ends for end in each]
+    if all(_below(end, level) for end in flat) and _agree(flat):
+        return _settled(evaluated, done, [flat[0]] * len(done), further)
+    then = [step if gone else _to_fill(step, evaluated, missing) for step, gone in zip(steps, left, strict=True)]
+    return _fill(evaluated, missing, tuple(zip(done, then, strict=True)))
+
+
+def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
+    """The step of going on with the latest cohort, in the place of another."""
+    level = evaluated.members[-1].level
+    return replace(step, action="fill", level=level, size=missing, admissible=(level,), mtd=None, not_reached=False)
 
 
 def _fill(evaluated: Evaluated, missing: int, completions: tuple[tuple[Completion, NextStep], ...]) -> Proposal:
     latest, there = evaluated.members[-1], len(_counted(evaluated))
     reason = f"cohort {latest.cohort} has {there} of {there + missing} patients who count"
+    ended = [step for _, step in completions if step.action != "fill"]
+    if ended:
+        reason += f"; if further DLTs among those pending end that: {_either(ended)}"
     return Proposal("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
 
 
@@ -478,7 +508,7 @@ def _filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int
 
 def _short(step: NextStep) -> str:
     if step.level is not None:
-        return f"level {step.level}"
+        return f"{'fill ' * (step.action == 'fill')}level {step.level}"
     return stop_words(step.mtd, step.not_reached).partition(" (")[0]
 
 
@@ -526,8 +556,7 @@ def _completions(proposals: dict[str, Proposal], evaluated: Evaluated) -> pd.Dat
         further = ", ".join(f"{dlts} in cohort {cohort}" for cohort, dlts, who in of if who)
         row: dict[str, Any] = {"further DLTs": further, "ways": one.ways}
         for name, proposal in proposals.items():
-            filled = proposal.action == "fill"
-            row[name] = f"fill level {proposal.level}" if filled else _short(proposal.completions[number][1])
+            row[name] = _short(proposal.completions[number][1])
         rows.append(row)
     return pd.DataFrame(rows)
 

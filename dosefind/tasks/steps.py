@@ -28,7 +28,7 @@ class NextStep(Shown):
     Attributes
     ----------
     action
-        "start", "escalate", "stay", "de-escalate" or "stop".
+        "start", "escalate", "stay", "de-escalate" or "stop"; of patients one by one also "fill", to go on with the latest cohort.
     level
         Level of the next cohort, ``None`` to stop.
     size
@@ -47,7 +47,7 @@ class NextStep(Shown):
         Where the outcomes are not those of a trial that followed the design, in words; none if they are.
     """
 
-    action: Literal["start", "escalate", "stay", "de-escalate", "stop"]
+    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop"]
     level: int | None
     size: int
     reason: str

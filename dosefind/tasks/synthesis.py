@@ -338,7 +338,9 @@ class _Trial:
             found = next_dose(self.protocol, self.data(), day, replay=True)
             if found.proposal.action == "stop":
                 return found.proposal.words
-            opens = found.start.day if found.start else None
+            # Whoever made the trial up knows what became of patients at other doses: they keep nobody waiting for a judgement.
+            level = found.proposal.level
+            opens = None if level is None else earliest(found.evaluated, self.protocol, level, left=True).patient.day
             too_early = opens is None or opens > day
             if found.proposal.level is None or (too_early and not self.hurries(found, day)):
                 day = self.next_news(day, opens, found)
@@ -460,7 +462,7 @@ class _Trial:
             raise InputError(Problem("until", until.isoformat(), "nobody was treated by that day"))
         days = [day for one in patients for _, day in one.dates()]
         events = sum(len(one.events or ()) for one in patients)
-        return Patients(patients, (), len(patients) + events, (), max(days, default=date.min), "")
+        return Patients(patients, (), len(patients) + events, (), max(days, default=date.min), "", keeps_contacts=True)
 
 
 _RELATED = ("possible", "probable", "related")
