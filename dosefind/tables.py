@@ -267,7 +267,8 @@ def _details(found: NextDose, tables: dict[str, pd.DataFrame]) -> list[Any]:
         parts += [Text(), _folded(title, style="bold"), _wrapped(tables["what-if"], "next")]
     if len(found.paths):
         after = found.paths.attrs["after"] or "nobody"
-        title = f"The next cohorts of {found.binding} after {after}, and their probability by scenario"
+        supposed = " (supposing no DLT among those pending and those who fill the cohort)" if found.supposes else ""
+        title = f"The next cohorts of {found.binding} after {after}{supposed}, and their probability by scenario"
         said = found.paths.loc[:, ["path", "ways", "next", "mtd", "not_reached", "reason"]]
         chances = found.paths.drop(columns=list(said.columns[1:]))
         said = said.rename(columns={"mtd": "MTD", "not_reached": "not\nreached"})
@@ -278,7 +279,7 @@ def _details(found: NextDose, tables: dict[str, pd.DataFrame]) -> list[Any]:
 def _answer(found: NextDose) -> list[Text]:
     """What the binding design would do, why and from when; and what the committee decided last."""
     lines = [
-        *(_folded(f"In no count, look at first: {alarm}.", style="bold") for alarm in found.alarms),
+        *(_folded(f"Counted nowhere, to be settled first: {alarm}.", style="bold") for alarm in found.alarms),
         _folded(f"{found.binding} (binding): {found.proposal.words}.", style="bold"),
         _indented(f"{found.proposal.reason}."),
     ]
@@ -734,7 +735,7 @@ def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> A
         shown = "" if key.startswith(("scenarios", "designs")) else f" = {value}"
         lines.append(_indented(f"{key}{shown}: {why}"))
     if without_effect:
-        lines.append(_folded(f"Recorded, but no figure here depends on it: {without_effect}."))
+        lines.append(_folded(f"Given in the config, but no figure here depends on it: {without_effect}."))
     return Aside(*lines)
 
 

@@ -202,7 +202,7 @@ def test_a_prior_worth_more_than_the_patients_is_named(protocol):
     found = dsf.analyze(protocol, "1NNN 2NNN 3NNT", curve="logistic-2-tight").summary
     worth = found.prior_effective_n.values
     said = json.loads(found.attrs["warnings"])
-    assert [f"the prior is worth {w:.1f} there" in " ".join(said) for w in worth] == (worth >= 3).tolist()
+    assert [f"the prior is worth {w:.1f} patients there" in " ".join(said) for w in worth] == (worth >= 3).tolist()
     assert (worth >= 3).any()
 
 
@@ -332,3 +332,10 @@ def test_no_rp2d_from_draws_that_cannot_be_trusted():
     assert (found.level, found.undecided) == (None, True)
     assert "R-hat is 1.200" in found.reason
     assert recommended(np.array([3, 3]), sure, 0.25).level == 2
+
+
+def test_a_table_of_patients_is_named_as_one(tmp_path):
+    path = tmp_path / "patients.csv"
+    path.write_text("subject,level,infusion_1\nA-1,1,2024-03-05\n")
+    with pytest.raises(dsf.InputError, match=r"is a table of patients.*dosefind next reads it and prints the outcomes"):
+        read_counts(path, (1, 3, 5))

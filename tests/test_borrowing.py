@@ -204,7 +204,7 @@ def test_one_trial_in_the_limit(protocol):
 
 
 @pytest.mark.slow
-def test_with_and_without(protocol, capsys):
+def test_with_and_without(protocol, capsys, monkeypatch):
     """Both trials together: the other's harmless doses lower P(over), the table says what was borrowed and on what it hangs."""
     outcomes, borrow = "1NNN 2NNN 3NNT", {AS: "1NNN 2NNN 3NNN"}
     exnex = {"weight": 0.5, "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}}
@@ -239,6 +239,7 @@ def test_with_and_without(protocol, capsys):
     assert "the prior and the other trials' data are worth" in " ".join(json.loads(most.attrs["warnings"]))
     from dosefind import tables
 
+    monkeypatch.setenv("COLUMNS", "80")
     tables.show(tables.sensitivity(table, "Sensitivity"))
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
     tables.show(tables.analysis(found))

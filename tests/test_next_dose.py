@@ -323,7 +323,7 @@ def test_who_is_in_no_count_is_named_first(folder):
     (folder / "patients.csv").write_text("subject,dose,infusion_1\nP1,1,2024-01-01\nP2,50,2024-01-03\n")
     (folder / "ae.csv").write_text("subject,term,grade,related,start\n")
     lines = run(folder, "next").stdout.splitlines()
-    assert lines[1] == "In no count, look at first: P2: dose 50 is none of the protocol's; otherwise pending."
+    assert lines[1] == "Counted nowhere, to be settled first: P2: dose 50 is none of the protocol's; otherwise pending."
 
 
 def test_further_dlts_that_end_a_cohort_are_shown():

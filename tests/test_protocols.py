@@ -166,7 +166,7 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     stated = [a.key for a in protocol().assumptions() if a.key.split(".")[0] not in ("borrowing", "dlt", "evaluability")]
     # After what the protocol assumes, the defaults of each design and of each curve.
     made = [f"{place}.{name}" for place in ("designs", "curves") for name in getattr(protocol(), place)]
-    assert assumed.key.tolist() == [*stated, *made]
+    assert assumed.key.tolist() == [*stated, "binding", *made]
     assert assumed.set_index("key").value["target.rate"] == "0.25"
     assert "prior_sd" in assumed[assumed.key == "designs.crm"].why.iloc[-1]
     # Figures are numbers to whoever reads the file; the dose that is right stands beside them.

@@ -107,7 +107,9 @@ def test_first_page_answers_what_next_how_safe_how_sure(conduct, protocol):
     leads = [said(one.find("p")) for one in answers]
     assert leads[0].casefold() == f"{found.proposal.words}.".casefold()
     assert leads[1] == "1 DLT in 6 patients with a known outcome"
-    assert leads[2] == f"MTD most probably at level 3 or above: {100 * summary.mtd.values[-1]:.1f}%"
+    assert summary.mtd.values.argmax() == 3
+    assert summary.mtd.values[-1] < 0.5
+    assert leads[2] == f"Where the MTD lies is open: at level 3 or above with probability {100 * summary.mtd.values[-1]:.1f}%"
     assert found.proposal.reason in said(answers[0])
     assert "Pending: A8, A9 and A10" in said(answers[1])
     assert "No deviation from the protocol was found." in said(answers[1])
@@ -175,7 +177,9 @@ def test_posterior_and_predictions_are_those_of_the_analysis(conduct, protocol):
     assert [row[0:3:2] for row in rows(conduct, "What each design would do next")[1:]] == found.designs[
         ["design", "next"]
     ].values.tolist()
-    assert rows(conduct, "What each design would do, by how")[1][2:] == found.completions.iloc[0, 2:].tolist()
+    for row, (_, each) in zip(rows(conduct, "What 3+3 would do, and the designs")[1:], found.completions.iterrows(), strict=True):
+        differ = [f"{name}: {words}" for name, words in each.iloc[2:].items() if words != each["3+3"]]
+        assert row[2:] == [each["3+3"], "; ".join(differ)]
     beside = [(f"rules of {name}", text) for name, texts in found.deviations.items() for text in texts]
     assert [tuple(row) for row in rows(conduct, "Where designs that do not bind")[1:]] == beside
 
@@ -326,6 +330,35 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
     assert shown == ["2024-04-04", "wait until 2024-04-29", "level 2", "yes", "=cmd|' /C calc'!A0 <b>looked at</b>", ""]
 
 
+def test_what_is_assumed_of_who_counts_is_not_called_recorded(design, protocol):
+    """The definition of a DLT and what becomes of dropouts stand in no record; the report says so wherever it tells them."""
+    about = {row[0]: row[2] for row in rows(design, "What makes an adverse event a DLT")[1:]}
+    assert about
+    assert all(origin.startswith("assumed: ") for origin in about.values())
+    keys = {row[0] for row in rows(design, "Assumptions.")[1:]}
+    assumed_keys = {key for key, _, _ in json.loads(dsf.next_dose(protocol, made_up.single_dose(), CUT).attrs["assumptions"])}
+    assert {"dlt", "evaluability"} <= assumed_keys
+    assert keys == assumed_keys
+
+
+def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
+    """Where the trial goes on, what it will most likely name; where it stops, how safe the dose is that is named now."""
+    protocol = dsf.load_protocol(CONFIG)
+    found = dsf.report(
+        protocol,
+        made_up.trial(*(made_up.patient(f"A{n}", 1, n, events=(made_up.event(5),) if n == 1 else ()) for n in (1, 2, 3)), last=40),
+    )
+    page = said(read(found.html()))
+    assert "Of what 3+3 may name at the end, likeliest is no dose as MTD" in page
+    ended = made_up.trial(
+        *(made_up.patient(f"{level}-{n}", level, 40 * level + 7 * n) for level in (1, 2, 3) for n in (1, 2, 3)), last=250
+    )
+    page = said(read(dsf.report(protocol, ended).html()))
+    assert "At level 3, the RP2D now, the DLT rate is 33% or more" in page
+    assert "At level 3 alone, 0 DLTs in 3 patients cannot rule out a DLT rate of up to 63%" in page
+    assert "cannot rule out an average DLT rate of up to 28% (one-sided 95% limit; no limit for the top dose)" in page
+
+
 def test_what_followed_a_decision_is_shown(tmp_path):
     """The first cohort that began after it and by the next one, unless it was to wait or a cohort was filled; and other data."""
     protocol, patients, path = dsf.load_protocol(CONFIG), made_up.single_dose(), tmp_path / "decisions.csv"
@@ -356,7 +389,9 @@ def test_who_is_in_no_count_stands_at_the_top():
     )
     tree = read(dsf.report(dsf.load_protocol(CONFIG), patients).html())
     page = said(next(one for one in tree.iter("section") if one.get("id") == "summary"))
-    assert "In no count, look at first A2: dose 50 is none of the protocol's; otherwise DLT" in page
+    assert "Counted nowhere: settle this before anything is decided A2: dose 50 is none of the protocol's; otherwise DLT" in page
+    assert "1 patient more at a dose that the protocol does not have: 1 DLT, counted nowhere." in page
+    assert "When the next patient may start cannot be said: a DLT of A2" in page
     assert not re.search(r"sepsis|\.csv|2024-01-05", page)
 
 

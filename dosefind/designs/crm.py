@@ -271,6 +271,8 @@ class CRM(ModelBased):
                 f"Stop without an MTD when P(p_1 > {self.target:g}) > {self.safety_cutoff:g} {by}, once the lowest dose has "
                 f"{self.safety_min_n} patients."
             )
+        else:
+            rules.append("No rule stops the trial for toxicity: however many DLTs there are, the lowest dose stays open.")
         among = "among the doses given" if self.final == "tried" else "whether or not anybody received it"
         rules.append(f"The MTD is the dose whose estimated DLT rate is nearest to the target, {among}.")
         origin = "as set" if self.not_reached_below else "the target"

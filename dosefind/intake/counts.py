@@ -45,6 +45,9 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
         raise InputError(f"is empty: {_ALLOWED}", source=str(path))
     header = [cell.strip().lower() for cell in lines[0]]
     by = "level" if "level" in header else "dose"
+    if "subject" in header and "n" not in header:
+        hint = "dosefind next reads it and prints the outcomes, to be given as --outcomes"
+        raise InputError(f"is a table of patients, and counts are asked for here: {hint}", source=str(path))
     problems = [Problem(f"column {name}", MISSING, f"missing: {_ALLOWED}") for name in (by, "n", "dlts") if header.count(name) != 1]
     if not problems and len(lines) == 1:
         raise InputError("has a header and no rows", source=str(path))

@@ -49,6 +49,7 @@ from .pieces import (
 from .words import Words
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 __all__ = ["conduct_report"]
@@ -164,6 +165,10 @@ def _safe(trial: _Trial) -> Answer:
     n, y = sum(one.n for one in cohorts), sum(one.dlts for one in cohorts)
     seen = say("answers.seen", dlts=say("count.dlts", n=y), patients=say("count.patients", n=n)) if n else say("answers.nobody")
     because = []
+    unplaced = [one for one in found.evaluated.statuses if one.level is None]
+    if unplaced:
+        dlts = say("count.dlts", n=sum(one.otherwise == "dlt" for one in unplaced))
+        because.append(say("answers.unplaced", n=say("count.patients", n=len(unplaced)), dlts=dlts))
     waiting = [subject for subjects in found.evaluated.pending for subject in subjects]
     if waiting:
         because.append(say("answers.pending", who=data(listed(waiting))))
@@ -177,12 +182,20 @@ def _safe(trial: _Trial) -> Answer:
 def _over(trial: _Trial) -> list[Text]:
     """What the posterior says of the dose that would be next, and the data alone of all doses."""
     say, summary, level = trial.say, trial.summary, trial.found.proposal.level
-    words = []
+    words, high = [], percent(summary.attrs["interval"][1], 0)
+    key = "answers.over_next"
+    if level is None and summary.attrs["rp2d"] != "none":
+        level, key = int(summary.attrs["rp2d"]), "answers.over_named"
     if level is not None:
-        key = "answers.over_next" if int(summary["n"].values[level - 1]) else "answers.over_next_prior"
+        tried = bool(summary["n"].values[level - 1])
         over = f"{_share(summary, 'p_over', level - 1)}%"
-        words.append(say(key, level=level, high=percent(summary.attrs["interval"][1], 0), over=over))
-    if summary["n"].values.any():
+        words.append(say(key if tried else "answers.over_next_prior", level=level, high=high, over=over))
+        here = trial.found.doses.to_dict("records")[level - 1]
+        if tried:
+            dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
+            limit = percent(here["upper_limit"], 0)
+            words.append(say("answers.own", level=level, limit=limit, dlts=dlts, patients=patients))
+    if (summary["n"].values > 0).sum() > 1:
         words.append(say("answers.pooled", limit=percent(summary.attrs["pooled_upper_limit"], 0)))
     return words
 
@@ -226,13 +239,29 @@ def _sure(trial: _Trial) -> Answer:
     summary = trial.summary
     chances = summary["mtd"].values
     likeliest = int(chances.argmax())
-    answer = say("answers.mtd", where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
-    because = [_rp2d(trial, "answers.rp2d")]
+    if chances[likeliest] > 0.5:
+        answer = say("answers.mtd", where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
+    else:
+        # The likeliest of several parts, none of which has half of the probability, is no answer.
+        level = max(1, likeliest)
+        answer = say("answers.mtd_open", level=level, p=percent(float(chances[level:].sum())))
+    return Answer(question, answer, (_rp2d(trial, "answers.rp2d"), *_concluded(trial)))
+
+
+def _concluded(trial: _Trial) -> list[Text]:
+    """What the binding design will most probably name, where the trial goes on."""
+    say, summary = trial.say, trial.summary
+    if trial.found.proposal.action == "stop":
+        return []
     at = summary["design"].values.tolist().index(trial.found.binding)
-    top = float(summary["conclusion_not_reached"].values[at])
-    if top >= tables.LEAST_SHARE:
-        because.append(say("answers.reached", design=data(trial.found.binding), p=percent(top)))
-    return Answer(question, answer, tuple(because))
+    chances, top = summary["conclusion"].values[at], float(summary["conclusion_not_reached"].values[at])
+    place = int(chances.argmax())
+    named = say("answers.concluded_level", level=place) if place else say("answers.concluded_none")
+    share = f"{_share(summary, 'conclusion', (at, place))}%"
+    words = [say("answers.conclusion", design=data(trial.found.binding), named=named, p=share)]
+    if place == len(chances) - 1 and top >= tables.LEAST_SHARE:
+        words.append(say("answers.reached", p=percent(top)))
+    return words
 
 
 def _where(trial: _Trial, place: int) -> Text:
@@ -424,12 +453,13 @@ def _designs(trial: _Trial) -> Section:
     binding = data(found.binding)
     blocks: list[Block] = [frame(case, found.designs, say("designs.table", binding=binding))]
     if len(found.completions):
-        blocks.append(frame(case, found.completions, say("designs.completions")))
+        blocks.append(frame(case, _by_completion(trial), say("designs.completions", binding=binding)))
     if len(found.what_if):
         blocks.append(frame(case, found.what_if, say("designs.what_if")))
     if len(found.paths):
         after = found.paths.attrs["after"] or say.plain("designs.nobody")
-        caption = say("designs.paths", binding=binding, after=after)
+        supposed = say.plain("designs.supposed") if found.supposes else ""
+        caption = say("designs.paths", binding=binding, after=after, supposed=supposed)
         blocks.append(frame(case, case.with_reasons(found.paths), caption, shares=case.protocol.scenarios))
     inner = Section(
         "rules",
@@ -437,6 +467,18 @@ def _designs(trial: _Trial) -> Section:
         (Paragraph(say("method.rules_intro")), rules(case, json.loads(found.attrs["rules"]), say.plain("method.every"))),
     )
     return Section("designs", say("designs.title"), tuple(blocks), (inner,))
+
+
+def _by_completion(trial: _Trial) -> pd.DataFrame:
+    """A row a way in which the pending outcomes can come out: what the binding design would do, and which others would not."""
+    found = trial.found
+    shown = found.completions.loc[:, ["further DLTs", "ways", found.binding]]
+    others = [name for name in found.proposals if name != found.binding]
+    said = [
+        "; ".join(f"{name}: {row[name]}" for name in others if row[name] != row[found.binding])
+        for row in found.completions.to_dict("records")
+    ]
+    return shown.assign(**{trial.say.plain("designs.others"): said})
 
 
 def _deviations(trial: _Trial) -> Section:

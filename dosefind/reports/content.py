@@ -217,7 +217,9 @@ class Table:
             wanted.append(max(least[-1], 2 + min(longest, line)))
         more = sum(wanted) - sum(least)
         share = min(1.0, max(line - sum(least), 0) / more) if more else 0.0
-        return tuple(low + share * (high - low) for low, high in zip(least, wanted, strict=True))
+        # Where even words do not fit, all are narrower, so that no column lies beyond the page.
+        fits = min(1.0, line / sum(least))
+        return tuple(fits * (low + share * (high - low)) for low, high in zip(least, wanted, strict=True))
 
 
 def _letters(words: str) -> float:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from .. import tables
 from ..protocol import Protocol
 from ..tasks import Analysis, analyze, compare, decision_table, paths, sensitivity, without_dlts
-from ..tasks.stamps import plain
+from ..tasks.stamps import plain, stamp
 from .content import (
     Answer,
     Answers,
@@ -49,6 +49,8 @@ class _Plan(NamedTuple):
     binding: str
     zero: pd.DataFrame
     prior: Analysis | None
+    # What the results rest on, and what is assumed of the conduct of the trial, which the report tells too.
+    stamp: dict[str, Any]
 
     @property
     def say(self) -> Words:
@@ -73,12 +75,12 @@ def design_report(
     oc = compare(protocol, progress=progress)
     values = {str(name): variable.values for name, variable in oc.variables.items()}
     binding = protocol.binding or next(iter(protocol.designs))
-    plan = _Plan(Case(words, protocol), oc, values, binding, without_dlts(protocol), prior)
+    plan = _Plan(Case(words, protocol), oc, values, binding, without_dlts(protocol), prior, stamp(protocol, conducts=True))
     sections = [_summary(plan), _protocol(plan), _rules(plan), _tables(plan), _operating(plan), _sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(plan, prior))
     sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.case, protocol.utility is not None)]
-    sections.append(assumed(plan.case, oc.attrs))
+    sections.append(assumed(plan.case, plan.stamp))
     sections.append(_checklist(plan, sections))
     version = protocol.record.version_date.isoformat()
     return Document(
@@ -97,7 +99,7 @@ def design_report(
 
 def _summary(plan: _Plan) -> Section:
     say = plan.say
-    assumptions = say("short.assumed", n=len(json.loads(plan.oc.attrs["assumptions"])))
+    assumptions = say("short.assumed", n=len(json.loads(plan.stamp["assumptions"])))
     answers = Answers((_what(plan), _finds(plan), _costs(plan)))
     note = Note(say.plain("short.assumed_title"), (assumptions,))
     return Section("summary", say("short.title"), (answers, _glance(plan), note), own_page=True)
@@ -212,7 +214,7 @@ _PARTS = ("record", "doses", "treatment", "dlt", "evaluability", "limits", "targ
 def _part(plan: _Plan, part: str) -> Table:
     """A part of the protocol, setting by setting in the words of its own schema, with where each value comes from."""
     say = plan.say
-    why = {key: reason for key, _, reason in json.loads(plan.oc.attrs["assumptions"])}
+    why = {key: reason for key, _, reason in json.loads(plan.stamp["assumptions"])}
     rows = []
     for key, words, value in _described(getattr(plan.protocol, part), part):
         reason = next((why[table] for table in _prefixes(key) if table in why), None)
@@ -426,7 +428,7 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
         table = sensitivity(plan.protocol, outcomes, curve=curve)
         caption = say("sensitivity.table_zero", outcomes=outcomes, design=data(plan.binding))
         blocks.append(sensitivity_table(plan.case, table, caption))
-    return Section("sensitivity", say("sensitivity.title"), tuple(blocks))
+    return Section("sensitivity", say("sensitivity.title"), tuple(blocks or [Paragraph(say("sensitivity.none"))]))
 
 
 def _targets(plan: _Plan, values: dict[str, Any]) -> Table:

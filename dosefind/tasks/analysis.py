@@ -370,7 +370,7 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
     prior = "the prior and the other trials' data are" if borrows else "the prior is"
     for level in np.flatnonzero(worth >= n) + 1:
         patients = "nobody was" if n[level - 1] == 0 else f"{n[level - 1]} patient{'s were' if n[level - 1] != 1 else ' was'}"
-        words.append(f"At level {level}, {patients} treated; {prior} worth {worth[level - 1]:.1f} there.")
+        words.append(f"At level {level}, {patients} treated; {prior} worth {worth[level - 1]:.1f} patients there.")
     if result.attrs["rp2d"] != "none":
         level = int(result.attrs["rp2d"])
         alone = float(result["upper_limit"].values[level - 1])

@@ -241,6 +241,11 @@ class NextDose(Shown):
         )
 
     @property
+    def supposes(self) -> bool:
+        """Whether the paths suppose that somebody pending, or who fills the latest cohort, has no DLT."""
+        return self.proposal.action == "fill" or self.evaluated.n_pending > 0
+
+    @property
     def followed(self) -> tuple[str, ...]:
         """What came of each decision of the committee on file, by the next one, where that can be told; and whether the latest was
         made on other data of the same day.

@@ -62,6 +62,8 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
 def _assumed(protocol: Protocol, designs: Mapping[str, Design]) -> list[Assumption]:
     """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
     found = protocol.assumptions()
+    if protocol.binding is None and len(protocol.designs) > 1:
+        found.append(Assumption("binding", next(iter(protocol.designs)), "dosefind's default: the design that comes first binds"))
     for name, design in designs.items():
         unset = {key: value for key, value in design.in_force().items() if key not in design.model_fields_set}
         found.append(_by_default(f"designs.{name}", unset))
