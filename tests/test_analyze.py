@@ -10,6 +10,7 @@ from scipy.stats import beta
 
 import dosefind as dsf
 from dosefind.config import build_curves, build_designs
+from dosefind.intake import read_counts
 from dosefind.posterior.base import Figure
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.mcmc import DrawnPosterior
