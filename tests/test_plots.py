@@ -479,16 +479,18 @@ import sys
 sys.modules["matplotlib"] = None
 import dosefind as dsf
 plots = dsf.plots
-try:
-    plots.trial("1NNN")
-except dsf.InputError as error:
-    print(error)
+protocol = dsf.load_protocol("configs/nct05962762.toml")
+for picture in (lambda: plots.trial("1NNN"), lambda: plots.selection(dsf.compare(protocol))):
+    try:
+        picture()
+    except dsf.InputError as error:
+        print(error)
 """
 
 
 def test_without_matplotlib_one_line_says_what_to_install():
-    run = subprocess.run([sys.executable, "-c", MISSING], capture_output=True, text=True, check=True)
-    assert run.stdout == "pictures need matplotlib, which is not installed: pip install 'dosefind[plots]'\n"
+    run = subprocess.run([sys.executable, "-c", MISSING], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout == 2 * "pictures need matplotlib, which is not installed: pip install 'dosefind[plots]'\n"
 
 
 LAZY = """

@@ -191,6 +191,8 @@ def said(text: Any, limit: int = 80) -> str:
 @cache
 def glyphs() -> frozenset[int]:
     """Code points of the characters that the font of all pictures has."""
+    # Says in one line what is missing where there is no matplotlib.
+    settings()
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
