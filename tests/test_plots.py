@@ -18,6 +18,7 @@ import dosefind as dsf
 from dosefind.protocol import RP2D
 from dosefind.trial import Cohort, parse_outcomes
 
+from .peers import ROOT
 from .test_analyze import CONFIG
 
 plots = dsf.plots
