@@ -123,10 +123,10 @@ def test_first_page_answers_what_next_how_safe_how_sure(conduct, protocol):
     conclusion = 100 * summary.conclusion.sel(design="3+3").values
     for place, row in enumerate(by_dose):
         assert row[-2:] == [f"{100 * summary.mtd.values[place]:.1f}", f"{conclusion[place]:.1f}"]
-    assert [row[2:7] for row in by_dose[1:]] == [
-        ["7", "0", "6", "1", f"{100 * summary.p_over.values[0]:.1f}"],
-        ["3", "3", "0", "0", f"{100 * summary.p_over.values[1]:.1f}"],
-        ["0", "0", "0", "0", f"{100 * summary.p_over.values[2]:.1f}"],
+    assert [row[2:8] for row in by_dose[1:]] == [
+        ["7", "0", "6", "1", "1", f"{100 * summary.p_over.values[0]:.1f}"],
+        ["3", "3", "0", "0", "0", f"{100 * summary.p_over.values[1]:.1f}"],
+        ["0", "0", "0", "0", "0", f"{100 * summary.p_over.values[2]:.1f}"],
     ]
 
 

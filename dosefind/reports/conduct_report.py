@@ -129,6 +129,8 @@ def _summary(trial: _Trial) -> Section:
     blocks += [Answers((_next(trial), _safe(trial), _sure(trial))), _glance(trial)]
     if trial.analysis is not None:
         blocks += warnings(trial.case, trial.summary)
+    assumptions = trial.say("short.assumed", n=len(json.loads(trial.found.attrs["assumptions"])))
+    blocks.append(Note(trial.say.plain("short.assumed_title"), (assumptions,)))
     return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=True)
 
 
@@ -210,19 +212,20 @@ def _glance(trial: _Trial) -> Table:
     say, case, cohorts = trial.say, trial.case, trial.found.evaluated.cohorts()
     statuses = trial.found.evaluated.statuses
     columns = (case.column("level"), Column(say("patients.dose", unit=data(case.unit)), True))
-    columns += tuple(Column(say(f"patients.{key}"), True) for key in ("treated", "pending", "counted", "dlt"))
+    columns += tuple(Column(say(f"patients.{key}"), True) for key in ("treated", "pending", "counted", "dlt", "lost"))
     rows = []
     for level, dose in enumerate(case.protocol.doses.amounts, start=1):
         here = [one.kind for one in statuses if one.level == level]
         counts = (sum(getattr(one, name) for one in cohorts if one.level == level) for name in ("n", "dlts"))
-        rows.append([str(level), f"{dose:g}", str(len(here)), str(here.count("pending")), *map(str, counts)])
+        lost = here.count("not evaluable") + here.count("replaced")
+        rows.append([str(level), f"{dose:g}", str(len(here)), str(here.count("pending")), *map(str, counts), str(lost)])
     if trial.analysis is None:
         return Table(say("answers.glance"), columns, tuple(tuple(map(text, row)) for row in rows))
     summary, binding = trial.summary, trial.found.binding
     columns += (Column(say("answers.over"), True), Column(say("answers.mtd_here"), True))
     columns += (Column(say("answers.named", design=data(binding)), True),)
     design = summary["design"].values.tolist().index(binding)
-    rows.insert(0, [say.plain("answers.none"), *[""] * 5])
+    rows.insert(0, [say.plain("answers.none"), *[""] * 6])
     for place, row in enumerate(rows):
         row += ["" if place == 0 else _share(summary, "p_over", place - 1), _share(summary, "mtd", place)]
         row.append(_share(summary, "conclusion", (design, place)))

@@ -134,7 +134,12 @@ def sensitivity_table(case: Case, table: pd.DataFrame, caption: Text) -> Table:
     """What the answer hangs on besides the data."""
     over = [str(name) for name in table.columns if str(name).startswith("over_")]
     headings = {name: case.say("columns.over", level=name.removeprefix("over_")) for name in over}
-    return frame(case, table, caption, text(table.attrs["note"]), shares=["p_mtd", *over], headings=headings)
+    # The note names columns as the table of the library does.
+    heads = {"over_k": "P(over), level k", " mtd:": " MTD:"}
+    note = table.attrs["note"]
+    for name, shown in heads.items():
+        note = note.replace(name, shown)
+    return frame(case, table, caption, text(note), shares=["p_mtd", *over], headings=headings)
 
 
 def rules(case: Case, by_design: Mapping[str, Sequence[str]], every: str) -> Definitions:
