@@ -119,7 +119,7 @@ def comparison(oc: xr.Dataset) -> Group:
     doses = ", ".join(f"{level} = {amount:g}" for level, amount in zip(values["dose"], values["dose_amount"], strict=True))
     simulated = oc.attrs["method"] == "simulated"
     parts: list[Any] = [
-        _folded(f"{oc.attrs['protocol']}: designs compared under {len(values['scenario'])} scenarios.", style="bold"),
+        _folded(f"{oc.attrs['protocol']}: designs compared under {_count(len(values['scenario']), 'scenario')}.", style="bold"),
         _folded(method(oc.attrs), style="bold"),
         _folded(f"Dose levels, {unit}: {doses}."),
         *([_folded("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
@@ -737,6 +737,10 @@ def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> A
     if without_effect:
         lines.append(_folded(f"Given in the config, but no figure here depends on it: {without_effect}."))
     return Aside(*lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _width() -> int:
