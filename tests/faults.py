@@ -2486,7 +2486,7 @@ FAULTS = (
         CONDUCT,
         "amounts[level - 1] if level < len(amounts) else math.inf",
         "amounts[level - 1]",
-        "test_next_dose.py::test_who_is_in_no_count_is_named_first",
+        "test_conduct.py::test_a_dose_of_none_of_the_levels_is_waited_for",
     ),
     Fault(
         "the last of those who start in turn is a stagger too early",
