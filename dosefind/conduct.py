@@ -70,14 +70,11 @@ class _Trial(NamedTuple):
         """Statuses at a level, in the order of the first infusion."""
         return [one for one in self.evaluated.statuses if one.level == level]
 
-    def amount(self, status: Status) -> float:
-        return next(patient.amount for patient, one in self.pairs if one.subject == status.subject)
-
-    def near(self, level: int) -> list[Status]:
-        """Statuses at doses that the protocol does not have, and of which a level is the next one up, or the top one."""
+    def near(self, level: int) -> list[Patient]:
+        """Patients at doses that the protocol does not have, and of which a level is the next one up, or the top one."""
         amounts = self.protocol.doses.amounts
         low, high = amounts[level - 2] if level > 1 else 0.0, amounts[level - 1] if level < len(amounts) else math.inf
-        return [one for patient, one in self.pairs if one.level is None and low < patient.amount <= high]
+        return [one for one in self.evaluated.patients if one.level is None and low < one.amount <= high]
 
     def of(self, members: Members) -> list[Status]:
         return [self.evaluated[subject] for subject in members.subjects]
@@ -306,8 +303,7 @@ def _next_at(trial: _Trial, level: int, left: bool) -> Start:
 
 def _unknown_doses(trial: _Trial) -> list[Start]:
     """The windows of patients at a dose that the protocol does not have, which all wait for where groups may not overlap."""
-    there = [status for status in trial.evaluated.statuses if status.level is None]
-    return _windows(trial, there) if trial.protocol.treatment.no_overlap else []
+    return _windows(trial, trial.evaluated.unplaced) if trial.protocol.treatment.no_overlap else []
 
 
 def _group_before(trial: _Trial, level: int, left: bool) -> list[Start]:
@@ -348,10 +344,10 @@ def _gap(trial: _Trial, level: int) -> list[Start]:
     stagger, group, near = trial.protocol.treatment.stagger, trial.at(level), trial.near(level)
     if stagger is None or not _staggered(trial.protocol, level):
         return []
-    waits = [(group[-1] if stagger.patients == "every" else group[0], f"level {level}")] if group else []
-    waits += [(near[-1], f"dose {trial.amount(near[-1]):g}")] if near else []
-    after = timedelta(days=stagger.days)
-    return [Start(one.first + after, f"{_days(stagger.days)} after {one.subject} at {where}") for one, where in waits]
+    first = group[-1:] if stagger.patients == "every" else group[:1]
+    waits = [(one.first, f"{one.subject} at level {level}") for one in first]
+    waits += [(one.infusions[0], f"{one.subject} at dose {one.amount:g}") for one in near[-1:]]
+    return [Start(day + timedelta(days=stagger.days), f"{_days(stagger.days)} after {who}") for day, who in waits]
 
 
 def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, start: Start) -> str:

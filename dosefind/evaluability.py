@@ -163,6 +163,11 @@ class Evaluated(Shown):
         return {status.subject: status for status in self.statuses}
 
     @property
+    def unplaced(self) -> list[Status]:
+        """Patients at a dose that the protocol does not have."""
+        return [one for one in self.statuses if one.level is None]
+
+    @property
     def n_pending(self) -> int:
         """How many outcomes of counted patients are still to come."""
         return sum(map(len, self.pending))

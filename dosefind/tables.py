@@ -153,8 +153,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
         Text("\nThe doses so far", "bold"),
         *_doses_so_far(found),
         *_following(found),
-        *([Text("\nWho counts", "bold"), _who_counts(found)] if found.evaluated.statuses else []),
-        *([_folded(_window_in_days(found.evaluated.statuses[0]))] if found.evaluated.statuses else []),
+        *(_who_counts(found) if found.evaluated.statuses else []),
         _folded(attrs["closing"]),
         *_notes(json.loads(attrs["notes"]), details),
         Text("\nWhat each design would do", "bold"),
@@ -222,22 +221,20 @@ def _following(found: NextDose) -> list[Any]:
     return [Text(), _folded(title, style="bold"), *map(Text, cases)]
 
 
-def _who_counts(found: NextDose) -> Table:
-    """A row a patient, with what made the status in few words."""
+def _who_counts(found: NextDose) -> list[Any]:
+    """A row a patient, with what made the status in few words, and what days the window has."""
     audit = found.evaluated.audit().drop(columns=["source", "rule"])
     audit["status"] = audit["status"].replace("dlt", "DLT")
     people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
     audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
     audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
-    return _wrapped(audit, "note")
-
-
-def _window_in_days(status: Status) -> str:
-    last = (status.end - status.first).days + 1
-    return (
+    any_one = found.evaluated.statuses[0]
+    last = (any_one.end - any_one.first).days + 1
+    words = (
         f"The first infusion is on day 1 and the window ends with day {last}: a DLT that begins on that day counts, and who was "
         "followed up to it without one is complete."
     )
+    return [Text("\nWho counts", "bold"), _wrapped(audit, "note"), _folded(words)]
 
 
 def _noted(status: Status, events: int) -> str:

@@ -1919,8 +1919,8 @@ FAULTS = (
     Fault(
         "the next patient may start before the stagger",
         CONDUCT,
-        "Start(one.first + after,",
-        "Start(one.first + after - timedelta(days=1),",
+        "Start(day + timedelta(days=stagger.days),",
+        "Start(day + timedelta(days=stagger.days - 1),",
         "test_conduct.py::test_at_the_high_dose_the_next_patient_waits_seven_days",
     ),
     Fault(
@@ -2428,15 +2428,15 @@ FAULTS = (
     Fault(
         "a grave related event without an infusion is only listed",
         "intake/entries.py",
-        "if is_related and grade is not None:",
-        "if False:",
+        "    if is_related:\n        found.refuse(related,",
+        "    if False:\n        found.refuse(related,",
         "test_intake.py::test_a_grave_related_event_needs_an_infusion",
     ),
     Fault(
         "a formula in the row of who was not infused is not seen",
         "intake/plain.py",
-        "if isinstance(row.cell(column).text, Formula):",
-        "if False:",
+        "            for column in _OPTIONAL:",
+        "            for column in ():",
         "test_intake.py::test_broken_workbooks",
     ),
     Fault(
@@ -2456,8 +2456,8 @@ FAULTS = (
     Fault(
         "a patient at a dose of none of the levels hides the sentinel",
         CONDUCT,
-        'else group[0], f"level {level}")] if group else []',
-        'else group[0], f"level {level}")] if group and not near else []',
+        "else group[:1]",
+        "else group[:1] if not near else []",
         "test_conduct.py::test_a_dose_of_none_of_the_levels_is_waited_for",
     ),
     Fault(
@@ -2477,7 +2477,7 @@ FAULTS = (
     Fault(
         "nobody waits for a patient at a dose of none of the levels",
         CONDUCT,
-        "if one.level is None and low < patient.amount <= high]",
+        "if one.level is None and low < one.amount <= high]",
         "if False]",
         "test_conduct.py::test_a_dose_of_none_of_the_levels_is_waited_for",
     ),

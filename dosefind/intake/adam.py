@@ -40,13 +40,13 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     found.stop()
     adsl = tables["adsl"]
     draft = Draft(has_cohorts=adsl.has("COHORTN"), keeps_contacts=adsl.has("LSTALVDT"))
-    rows = subjects(found, draft, tables["adsl"], steps)
+    rows = subjects(found, draft, adsl, steps)
     treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter))
     for entry in draft.entries:
         _subject_level(found, entry, rows[entry.subject], draft.has_cohorts)
     if "adae" in tables:
-        adverse_events(found, draft, tables["adae"], _EVENTS, tables["adsl"].name, steps, protocol.dlt)
-    _dlts(found, draft, rows, tables["adsl"], tables.get("adae"))
+        adverse_events(found, draft, tables["adae"], _EVENTS, adsl.name, steps, protocol.dlt)
+    _dlts(found, draft, rows, adsl, tables.get("adae"))
     found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
     return draft
 

@@ -189,12 +189,12 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
         is_related = dlt.is_related(found.text(related))
     except InputError:
         is_related = None
-    if least is None or is_related is False or (grade is not None and grade < least):
+    if grade is None or least is None or grade < least or is_related is False:
         return
     event = f"an event of grade {grade}"
-    if is_related and grade is not None:
+    if is_related:
         found.refuse(related, f"is at least possibly related, of {event}: such an event needs an infusion before it")
-    elif grade is not None:
+    else:
         place = f"{row.source}, subject {shown_key(row.subject)}"
         found.notes.append(f"{place}: {event}, relation open, without an infusion: counted nowhere")
 

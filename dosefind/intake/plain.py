@@ -7,7 +7,7 @@ import re
 
 from .._check import shown_key
 from ..protocol import Protocol
-from .cells import Findings, Formula, Row, Table
+from .cells import Findings, Row, Table
 from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each
 
 __all__ = ["read"]
@@ -35,9 +35,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         else:
             if found.yes(row.cell("dlt")) or row.cell("dlt_date").text:
                 found.refuse(row.cell("dlt"), "a DLT needs an infusion before it")
-            for column in (*_OPTIONAL, *infusions):
-                if isinstance(row.cell(column).text, Formula):
-                    found.text(row.cell(column))
+            for column in _OPTIONAL:
+                found.text(row.cell(column))
             draft.leave_out(subject, row, NO_INFUSION)
     if events is not None:
         columns = EventColumns(("term",), ("grade",), ("related",), ("start",))

@@ -64,7 +64,7 @@ def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     with drawing(ax, _height(oc)) as ax:
         _matrix(ax, oc, bars, heads, 1)
         title(ax, f"{shown(oc.attrs['protocol'], 24)}: named as MTD, % of trials{_rates_are_true(len(heads))}", above=20)
-        key(ax, _handles(), ["the true MTD", "above it", "below it, or none"])
+        key(ax, _handles("true", "above", "below"), ["the true MTD", "above it", "below it, or none"])
     return describe(
         ax,
         f"What each design names as MTD, {said(oc.attrs['protocol'])}",
@@ -102,7 +102,7 @@ def allocation(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
         _matrix(ax, oc, bars, heads, 0)
         what = f"mean number of patients{'' if brief else ' (of DLTs)'}{_rates_are_true(len(heads))}"
         title(ax, f"{shown(oc.attrs['protocol'], 24)}: {what}", above=20)
-        key(ax, [*_handles(), _dlt_handle()], ["at the true MTD", "above it", "below it", "of these with a DLT"])
+        key(ax, _handles(*_LOOKS), ["at the true MTD", "above it", "below it", "of these with a DLT"])
     doses = oc["dose"].values
 
     def words(d: int, s: int) -> str:
@@ -127,7 +127,7 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
     names = [shown(name, 20) for name in oc["design"].values]
     size = 7.5 if columns <= _BRIEF else 6.5
     true = oc["p_true"].values
-    shapes: dict[str, list[tuple[float, float, float, float]]] = {look: [] for look in (*_LOOKS, "dark")}
+    shapes: dict[str, list[tuple[float, float, float, float]]] = {look: [] for look in _LOOKS}
     for k, head in enumerate(heads):
         write(ax, k, -0.3, head, ha="left", va="bottom", size=size)
     for s, scenario in enumerate(oc["scenario"].values):
@@ -151,7 +151,7 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level
                     shapes["dark"].append((k, y + 0.04, _LONGEST * bars.dark[at], 0.32))
                 _bar_end(ax, k, y, bars, at, size)
     for name, corners in shapes.items():
-        boxes(ax, corners, **_LOOKS.get(name, _DARK))
+        boxes(ax, corners, **_LOOKS[name])
     ax.set_xlim(0, columns)
     ax.set_ylim(scenarios * (designs + 1.7), -_HEADS)
     ax.set_axis_off()
@@ -169,13 +169,13 @@ def _bar_end(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int]
     write(ax, x + end + 0.015, y, bars.text(at), va="center", size=size, in_layout=False)
 
 
-# How bars look: of the true MTD, above it, below it or of none; and the dark part of a bar.
+# How bars look: of the true MTD, above it, below it or of none; and the dark part of a bar, which is drawn last.
 _LOOKS: dict[str, dict[str, Any]] = {
     "true": {"facecolor": BLUE, "lw": 0.0},
     "above": TOO_TOXIC,
     "below": {"facecolor": SKY, "lw": 0.0},
+    "dark": {"facecolor": INK, "lw": 0.0},
 }
-_DARK: dict[str, Any] = {"facecolor": INK, "lw": 0.0}
 
 
 def _look(level: int, mtd: str) -> str:
@@ -185,16 +185,10 @@ def _look(level: int, mtd: str) -> str:
     return "above" if level > (0 if mtd == "none" else int(mtd)) else "below"
 
 
-def _handles() -> list[Any]:
+def _handles(*looks: str) -> list[Any]:
     from matplotlib.patches import Patch
 
-    return [Patch(**look) for look in _LOOKS.values()]
-
-
-def _dlt_handle() -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(**_DARK)
+    return [Patch(**_LOOKS[look]) for look in looks]
 
 
 def _height(oc: xr.Dataset) -> float:

@@ -167,7 +167,7 @@ def _safe(trial: _Trial) -> Answer:
     n, y = sum(one.n for one in cohorts), sum(one.dlts for one in cohorts)
     seen = say("answers.seen", dlts=say("count.dlts", n=y), patients=say("count.patients", n=n)) if n else say("answers.nobody")
     because = []
-    unplaced = [one for one in found.evaluated.statuses if one.level is None]
+    unplaced = found.evaluated.unplaced
     if unplaced:
         dlts = say("count.dlts", n=sum(one.otherwise == "dlt" for one in unplaced))
         because.append(say("answers.unplaced", n=say("count.patients", n=len(unplaced)), dlts=dlts))
@@ -192,8 +192,8 @@ def _over(trial: _Trial) -> list[Text]:
         tried = bool(summary["n"].values[level - 1])
         over = f"{_share(summary, 'p_over', level - 1)}%"
         words.append(say(key if tried else "answers.over_next_prior", level=level, high=high, over=over))
-        here = trial.found.doses.to_dict("records")[level - 1]
         if tried:
+            here = trial.found.doses.to_dict("records")[level - 1]
             dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
             limit = percent(here["upper_limit"], 0)
             words.append(say("answers.own", level=level, limit=limit, dlts=dlts, patients=patients))

@@ -147,9 +147,8 @@ class NextDose(Shown):
     @property
     def alarms(self) -> tuple[str, ...]:
         """Who is in no count and is to be looked at before anything else: patients at a dose that the protocol does not have."""
-        found = [one for one in self.evaluated.statuses if one.level is None]
         # Without what happened to the patient, which a report does not show.
-        return tuple(f"{one.subject}: {one.rule.partition(': ')[0]}" for one in found)
+        return tuple(f"{one.subject}: {one.rule.partition(': ')[0]}" for one in self.evaluated.unplaced)
 
     @property
     def doses(self) -> pd.DataFrame:
@@ -363,7 +362,7 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
 
 def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal) -> Start:
     """From when the next patient may start, and those who come with them."""
-    toxic = [one.subject for one in evaluated.statuses if one.otherwise == "dlt"]
+    toxic = [one.subject for one in evaluated.unplaced if one.otherwise == "dlt"]
     if toxic:
         who = f"a DLT of {', '.join(toxic)} at a dose that the protocol does not have"
         return Start(None, f"no date can be named: {who} is to be judged first, for no design counts it")
