@@ -17,7 +17,7 @@ from .evaluability import Evaluated, Members, Status
 from .patients import Patient
 from .protocol import Protocol
 
-__all__ = ["RULES", "Earliest", "Finding", "Start", "earliest", "findings", "in_turn"]
+__all__ = ["RULES", "SETTINGS", "Earliest", "Finding", "Start", "earliest", "findings", "in_turn"]
 
 
 class Finding(NamedTuple):
@@ -265,6 +265,17 @@ RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _partial_course,
     _replacements,
 )
+
+SETTINGS = {
+    "two dose groups at once": "treatment.no_overlap",
+    "group started before the last window closed": "treatment.no_overlap",
+    "patients too close together": "treatment.stagger",
+    "too many patients on a dose": "limits.group",
+    "too many patients": "limits.max_n",
+    "infusion off its schedule": "treatment.infusion_tolerance_days",
+    "partial course": "treatment.infusion_days",
+}
+"""The protocol's setting that makes a rule of conduct, by the rule's name, where one does."""
 
 
 def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool = False) -> Earliest:

@@ -158,7 +158,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
         *_notes(json.loads(attrs["notes"]), details),
         Text("\nWhat each design would do", "bold"),
         _wrapped(_designs(found), "reason"),
-        *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none)],
+        *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none), *_assumed_rules(found)],
         *[
             Text("\nDecisions of the committee", "bold"),
             *([_indented(_decided(*one)) for one in zip(found.recorded, found.followed, strict=True)] or none),
@@ -307,6 +307,12 @@ def _designs(found: NextDose) -> pd.DataFrame:
     shown["design"] = shown["design"].where(shown["binding"] == "", shown["design"] + " (binding)")
     together = shown.groupby(["next", "admissible", "reason"], sort=False)["design"].agg(", ".join).reset_index()
     return together.loc[:, ["design", "next", "admissible", "reason"]]
+
+
+def _assumed_rules(found: NextDose) -> list[Text]:
+    """Which of the rules that were left are none of the record's."""
+    rules = ", ".join(f"{rule} ({setting})" for rule, setting in found.assumed_rules.items())
+    return [_folded(f"Assumed, as the record does not state it: {rules}.")] if rules else []
 
 
 def _decided(row: Recorded, after: str) -> str:

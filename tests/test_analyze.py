@@ -60,10 +60,10 @@ def test_the_error_of_an_effective_size_holds():
 @pytest.mark.parametrize(
     ("p_over", "n", "level", "words"),
     [
-        ((0.01, 0.1, 0.24), (3, 3, 3), 3, "the highest dose tried whose P(over), 0.240, is below 0.25"),
-        ((0.01, 0.1, 0.25), (3, 3, 3), 2, "the highest dose tried whose P(over), 0.100, is below 0.25; at level 3 it is 0.250"),
-        ((0.01, 0.1, 0.24), (3, 3, 0), 2, "the highest dose tried whose P(over), 0.100, is below 0.25"),
-        ((0.3, 0.4, 0.5), (3, 0, 0), None, "P(over) is 0.25 or more at every dose tried"),
+        ((0.01, 0.1, 0.24), (3, 3, 3), 3, "the highest dose tried whose P(over), 24.0%, is below 25%"),
+        ((0.01, 0.1, 0.25), (3, 3, 3), 2, "the highest dose tried whose P(over), 10.0%, is below 25%; at level 3 it is 25.0%"),
+        ((0.01, 0.1, 0.24), (3, 3, 0), 2, "the highest dose tried whose P(over), 10.0%, is below 25%"),
+        ((0.3, 0.4, 0.5), (3, 0, 0), None, "P(over) is 25% or more at every dose tried"),
         ((0.1, 0.2, 0.3), (0, 0, 0), None, "nobody has been treated"),
     ],
 )
@@ -126,7 +126,7 @@ def test_conclusion_against_a_recursion(protocol, outcomes):
 def test_a_sampled_probability_is_said_with_its_error():
     over = Figure(np.array([0.0, 0.3]), np.array([0.0007, 0.012]))
     text = recommended(np.array([3, 3]), over, 0.25).reason
-    assert "P(over), 0.000 \u00b10.0007, is below 0.25; at level 2 it is 0.300 \u00b10.01" in text
+    assert "P(over), 0.0% \u00b10.07, is below 25%; at level 2 it is 30.0% \u00b11" in text
 
 
 def test_what_was_known_before_is_doubted_where_its_draws_are_bad(protocol):

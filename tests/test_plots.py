@@ -247,6 +247,20 @@ def test_trial_from_a_table():
     assert_says(ax, ["Cohort 1, level 1: 1 without a DLT, 1 with a DLT and 1 pending (DLT: A-1).", "1 not evaluable, replaced"])
 
 
+def test_a_patient_at_a_dose_of_none_of_the_levels(protocol):
+    """Has a place of its own on the dose axis, and none among the cohorts."""
+    missing = pd.array([1, None, 1], "Int64")
+    table = pd.DataFrame(
+        {"subject": ["A", "B", "C"], "cohort": missing, "level": missing, "status": ["complete", "dlt", "pending"]}
+    )
+    ax = plots.trial(table, protocol=protocol)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["another dose", "1 (level 1)", "3 (level 2)", "5 (level 3)"]
+    assert [one.get_offsets()[:, 1].tolist() for one in ax.collections] == [[1], [0], [1]]
+    assert [one.get_text() for one in ax.texts if "cohort" in one.get_text()] == ["cohort 1"]
+    assert_says(ax, ["Cohort 1, level 1", "At a dose that the protocol does not have: 1 with a DLT (DLT: B)."])
+    assert "another dose" not in [label.get_text() for label in plots.trial("1N", protocol=protocol).get_yticklabels()]
+
+
 @pytest.mark.parametrize(
     ("outcomes", "message"),
     [
@@ -300,7 +314,7 @@ def test_decision_grid_of_a_climb(protocol):
     ax = plots.decisions(dsf.decision_table(protocol, "3+3"))
     seen = cells(ax)
     assert [seen[0, k] for k in range(4)] == ["E 2", "S 1", "× –", "× –"]
-    assert [seen[5, k] for k in (1, 2, 3, 4)] == ["× 3", "× 2", "× 2", "× 2"]
+    assert [seen[5, k] for k in (1, 2, 3, 4)] == ["× 3+", "× 2", "× 2", "× 2"]
     assert_says(ax, ["At level 2, of 3 patients, 0 DLTs: escalate to level 3; 1 DLT: stay; 2 and 3 DLTs: stop, MTD level 1."])
 
 

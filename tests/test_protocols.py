@@ -218,7 +218,7 @@ def test_decision_tables():
     pairs = {(row.level, row.n, row.dlts): row.next for row in table.itertuples()}
     assert [pairs[1, 3, t] for t in range(4)] == ["2", "1", *["stop: no MTD (no_dose)"] * 2]
     assert [pairs[2, 6, t] for t in (1, 2)] == ["3", "stop: MTD 1 (mtd_below)"]
-    assert pairs[3, 3, 0] == "stop: MTD 3 (top_tolerated)"
+    assert pairs[3, 3, 0] == "stop: MTD 3, not reached (top_tolerated)"
     assert "comes back" not in table.attrs["note"]
     assert (1, 9, 0) not in pairs
     boin = dsf.decision_table(trial, "boin").set_index("n_patients")

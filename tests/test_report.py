@@ -64,6 +64,21 @@ def percents(figures):
     return [f"{100 * p:.1f}" for p in figures.values]
 
 
+def assert_same_decisions(shown, table):
+    """Each number of DLTs lies in one row, which says what the library's table does; reasons apart, which stand there as words."""
+    if "next" not in table:
+        assert len(shown) == len(table)
+        return
+    found = []
+    for level, n, dlts, then in shown:
+        low, _, high = dlts.partition(" to ")
+        found += [(int(level), int(n), k, re.sub(r" \([^)]*\)", "", then)) for k in range(int(low), int(high or low) + 1)]
+    numbers = re.compile(r"(?<!MTD )\b\d+")
+    rows = table.assign(next=[numbers.sub(r"level \g<0>", re.sub(r" \(\w+\)", "", words)) for words in table["next"]])
+    assert found == list(rows.itertuples(index=False, name=None))
+    assert len(shown) < len(table)
+
+
 def sections(tree):
     return [one.get("id") for one in tree.iter("section")]
 
@@ -238,13 +253,41 @@ def test_every_section_is_there(conduct, design, protocol):
         r"\b(?:no_dose|mtd_below|top_tolerated|too_toxic|max_n|dose_full)\b(?!\s*=)", everything.replace("limits.max_n", "")
     )
     for number, name in enumerate(protocol.designs, start=1):
-        assert len(rows(design, f"Decision table of {name}.")) == 1 + len(dsf.decision_table(protocol, name))
+        assert_same_decisions(rows(design, f"Decision table of {name}.")[1:], dsf.decision_table(protocol, name))
         assert f"decisions-{number}" in sections(design)
     binding = [row for row in rows(design, "The trial without a DLT")[1:] if row[0] == "3+3"]
     assert binding[0][1:5] == ["1NNN 2NNN 3NNN", "9", "3", "yes: that level or above"]
     settings = {row[0]: row[1:] for row in rows(design, "Sizes") + rows(design, "Target, and what")}
     assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no largest sample"]
     assert settings["Fewest and most patients of a dose group, as the protocol says them"] == ["3, 6", "record"]
+
+
+def test_rules_told_by_those_of_another_design_are_its_rules(design, protocol):
+    """With what is added and left out, every design has the sentences that it says of itself, and no others."""
+    section = next(one for one in design.iter("section") if one.get("id") == "rules")
+    told = {said(one.find("dt")): [said(each) for each in one.iter("dd")] for one in section.iter("div")}
+    shared = told.pop("Every design")
+    assert list(told) == list(protocol.designs)
+    by_another = {}
+    for name, lines in told.items():
+        if (kin := re.fullmatch(r"As (.+), except:", lines[0])) is not None:
+            by_another[name] = kin[1]
+            added = [one.removeprefix("added: ") for one in lines[1:] if one.startswith("added: ")]
+            dropped = [one.removeprefix("left out: ") for one in lines[1:] if one.startswith("left out: ")]
+            assert len(added) + len(dropped) == len(lines) - 1
+            assert set(dropped) <= set(told[kin[1]])
+            told[name] = [one for one in told[kin[1]] if one not in dropped] + added
+    assert by_another == {"crm": "crm-6", "boin-6-stay": "boin-6", "boin": "boin-6", "blrm": "blrm-6"}
+    for name, sentences in json.loads(dsf.compare(protocol).attrs["rules"]).items():
+        assert sorted(told[name] + shared) == sorted(sentences)
+
+
+def test_limits_are_those_of_the_report(conduct, design):
+    """What only a trial with patients or only a planned one is limited by is not said of the other."""
+    about = [said(next(one for one in tree.iter("section") if one.get("id") == "limits")) for tree in (conduct, design)]
+    for sentence, where in (("nobody has judged them again", 0), ("hold under the scenarios", 1)):
+        assert [sentence in one for one in about] == [where == 0, where == 1]
+    assert all("every interval is wide" in one for one in about)
 
 
 def test_the_date_is_that_of_the_data_or_of_the_version(protocol):
@@ -317,6 +360,21 @@ def test_deviations_of_conduct_and_of_the_binding_design_are_counted():
     assert f"Deviations from the protocol: {left}." in said(tree)
     shown = rows(tree, "Where the protocol")[1:]
     assert [row[2] for row in shown] == [*(one.words for one in found.findings), *found.deviations["3+3"]]
+    assert "does not state, assumed in the config" not in said(tree)
+
+
+def test_a_deviation_from_an_assumed_rule_says_so():
+    """Of the two protocols only one states the stagger; the other's config assumes it."""
+    people = [made_up.patient(f"P{k}", 3, k) for k in (1, 2)]
+    texts = {}
+    for name in ("nct05962762", "nct05948982"):
+        protocol = dsf.load_protocol(ROOT / "configs" / f"{name}.toml")
+        trial = made_up.trial(*(dataclasses.replace(one, amount=protocol.doses.amounts[2]) for one in people), last=60)
+        found = dsf.next_dose(protocol, trial)
+        assert "patients too close together" in [one.rule for one in found.findings]
+        texts[name] = (said(read(dsf.report(protocol, trial).html())), found._repr_html_())
+    words = "patients too close together (treatment.stagger)"
+    assert [[words in one for one in both] for both in texts.values()] == [[False, False], [True, True]]
 
 
 def test_overrides_of_the_committee_are_shown(tmp_path):
@@ -328,6 +386,10 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
     tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
     shown = rows(tree, "Decisions of the committee on file")[1]
     assert shown == ["2024-04-04", "wait until 2024-04-29", "level 2", "yes", "=cmd|' /C calc'!A0 <b>looked at</b>", ""]
+    first = (
+        "Last decision on file: level 2, at the data cut of 2024-04-04; an override, for 3+3 recommended: wait until 2024-04-29."
+    )
+    assert first in said(tree)
 
 
 def test_what_is_assumed_of_who_counts_is_not_called_recorded(design, protocol):

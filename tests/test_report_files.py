@@ -9,6 +9,7 @@ import sys
 import unicodedata
 import warnings
 import zipfile
+from itertools import pairwise
 
 import docx
 import pypdf
@@ -19,7 +20,7 @@ import dosefind as dsf
 from dosefind.cli import main
 from dosefind.provenance import save_tables
 from dosefind.reports import content
-from dosefind.reports.content import Column, Document, Figure, Note, Run, Section, Table, text
+from dosefind.reports.content import Column, Document, Figure, Note, Paragraph, Run, Section, Table, text
 
 from . import made_up
 from .test_report import CONFIG, CUT, HOSTILE, MISSING, harmless, in_two_processes, read, rows, said, small
@@ -181,6 +182,20 @@ def test_the_pdf_is_tagged_and_has_title_language_date_and_bookmarks(conduct, co
     }
     assert fonts
     assert all(re.search("LibertinusSerif|DejaVuSans", font) for font in fonts)
+
+
+def test_what_introduces_a_table_or_picture_is_on_its_page():
+    report = dsf.report(dsf.load_protocol(CONFIG))
+    made = [squeezed(page) for page in pages(report.pdf())]
+    introduced = [
+        (squeezed(plain(one.text)), squeezed(plain(following.caption)))
+        for section in every(report)
+        for one, following in pairwise(section.blocks)
+        if isinstance(one, Paragraph) and isinstance(following, (Table, Figure))
+    ]
+    assert len(introduced) > 5
+    for words, caption in introduced:
+        assert any(words[-60:] in page and caption[:40] in page[page.index(words[-60:]) :] for page in made), words
 
 
 def test_pictures_bring_their_alternative_text(conduct, conduct_pdf, conduct_word):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,10 @@ _STATUS: dict[str, tuple[str, dict[str, Any]]] = {
 _SENTENCE = {"complete": "without a DLT", "dlt": "with a DLT"}
 
 
+# Level and cohort of who was given a dose that the protocol does not have.
+_ELSEWHERE = 0
+
+
 class _Patient(NamedTuple):
     subject: str
     cohort: int
@@ -71,7 +75,8 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
     outcomes
         Outcome notation such as ``"1NNN 2NTP"``, in which P stands for a patient who is still pending; cohorts, whose DLTs are
         drawn last as their order is not known; or a table with a row a patient in the order of treatment and the columns
-        ``subject``, ``cohort``, ``level`` and ``status`` (complete, dlt, pending, not evaluable, replaced).
+        ``subject``, ``cohort``, ``level`` and ``status`` (complete, dlt, pending, not evaluable, replaced), level and cohort
+        missing where the dose is none of the protocol's.
     ax
         Axes to draw on; new ones by default.
     protocol
@@ -98,7 +103,8 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
         of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     levels = max([1, *(one.level for one in treated)]) if protocol is None else protocol.n_doses
     for one in treated:
-        whole(f"level of patient {said(one.subject)}", one.level, 1, levels)
+        if one.level != _ELSEWHERE:
+            whole(f"level of patient {said(one.subject)}", one.level, 1, levels)
     x = np.arange(1, len(treated) + 1)
     size = float(np.clip(5200 / max(len(treated), 1), 16, 70))
     with drawing(ax, 34 + 9 * max(levels, 2)) as ax:
@@ -119,7 +125,7 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
         upright = max(map(len, labels), default=0) * len(labels) > 75
         ticks(ax, "x", x[::every], labels, rotation=90 if upright else 0)
         ax.set_xlabel("subject" if named else "patient, in the order of treatment")
-        _level_axis(ax, levels, protocol)
+        _level_axis(ax, levels, protocol, any(one.level == _ELSEWHERE for one in treated))
         ax.set_xlim(0.3, max(len(treated), 1) + 0.7)
         name = "" if protocol is None else f"{shown(protocol.record.id, 24)}: "
         title(ax, f"{name}the trial as it went", above=20 if treated else 6)
@@ -136,12 +142,13 @@ def _count(treated: Sequence[_Patient], status: str) -> int:
 
 def _cohorts(ax: Axes, treated: Sequence[_Patient]) -> None:
     """Bands behind the cohorts, every other one shaded, with their numbers."""
-    numbers = [one.cohort for one in treated]
+    # Who has no cohort stands in the one that was being filled.
+    numbers = list(accumulate((one.cohort for one in treated), lambda before, here: here or before))
     starts = [i for i in range(len(treated)) if i == 0 or numbers[i] != numbers[i - 1]]
     for band, (start, end) in enumerate(pairwise([*starts, len(treated)] if starts else ())):
         if band % 2:
             ax.axvspan(start + 0.5, end + 0.5, facecolor="#F2F2F2", edgecolor="none", zorder=0)
-        words = f"cohort {numbers[start]}" if band == 0 and end - start > 1 else str(numbers[start])
+        words = f"cohort {numbers[start]}" if band == 0 and end - start > 1 else str(numbers[start] or "\u2013")
         ax.annotate(
             words,
             ((start + end + 1) / 2, 1),
@@ -155,13 +162,13 @@ def _cohorts(ax: Axes, treated: Sequence[_Patient]) -> None:
         )
 
 
-def _level_axis(ax: Axes, levels: int, protocol: Protocol | None) -> None:
+def _level_axis(ax: Axes, levels: int, protocol: Protocol | None, elsewhere: bool) -> None:
     at = np.arange(1, levels + 1)
     words = [f"level {level}" for level in at]
     if protocol is not None:
         words = [f"{dose:g} ({level})" for dose, level in zip(protocol.doses.amounts, words, strict=True)]
-    ticks(ax, "y", at, words)
-    ax.set_ylim(0.5, levels + 0.85)
+    ticks(ax, "y", np.arange(0, levels + 1) if elsewhere else at, ["another dose", *words] if elsewhere else words)
+    ax.set_ylim(0.5 - elsewhere, levels + 0.85)
     ax.set_ylabel("dose" if protocol is None else f"dose, {unit(shown(protocol.doses.unit, 24))}")
 
 
@@ -171,8 +178,9 @@ def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, na
         groups.setdefault((one.cohort, one.level), []).append(one)
     found = []
     for (cohort, level), group in groups.items():
+        where = f"Cohort {cohort}, level {level}" if level != _ELSEWHERE else "At a dose that the protocol does not have"
         doses = None if protocol is None else protocol.doses
-        dose = "" if doses is None else f" ({amount(doses.amounts[level - 1], said(doses.unit))})"
+        dose = "" if doses is None or level == _ELSEWHERE else f" ({amount(doses.amounts[level - 1], said(doses.unit))})"
         parts = [
             f"{_count(group, status)} {_SENTENCE.get(status, words)}"
             for status, (words, _) in _STATUS.items()
@@ -180,12 +188,14 @@ def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, na
         ]
         toxic = [said(one.subject) for one in group if one.status == "dlt"] if named else []
         who = f" (DLT: {', '.join(toxic)})" if toxic else ""
-        found.append(f"Cohort {cohort}, level {level}{dose}: {listed(parts)}{who}.")
+        found.append(f"{where}{dose}: {listed(parts)}{who}.")
     return found
 
 
 def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
     """Patients in the order of treatment, and whether their subjects are named."""
+    import pandas as pd
+
     if isinstance(outcomes, str):
         return _from_notation(outcomes), False
     if isinstance(outcomes, Sequence) and all(isinstance(one, Cohort) for one in outcomes):
@@ -199,7 +209,10 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
     rows = []
     for number, row in enumerate(records, start=1):
         where = f"outcomes.row {number}"
-        level, cohort = whole(f"{where}.level", row["level"], 1, 30), whole(f"{where}.cohort", row["cohort"], 1)
+        if pd.isna(row["level"]):
+            level = cohort = _ELSEWHERE
+        else:
+            level, cohort = whole(f"{where}.level", row["level"], 1, 30), whole(f"{where}.cohort", row["cohort"], 1)
         rows.append(_Patient(str(row["subject"]), cohort, level, one_of(f"{where}.status", row["status"], _STATUS)))
     return rows, True
 
@@ -235,7 +248,7 @@ _ACTS: dict[str, tuple[str, str, str]] = {
     "S": ("S: stay", "#ECECEC", INK),
     "D": ("D: de-escalate", ORANGE, INK),
     "DU": ("DU: de-escalate, dose eliminated", RED, "white"),
-    "stop": ("\u00d7: stop, with the MTD (\u2013 none)", "#4D4D4D", "white"),
+    "stop": ("\u00d7: stop, with the MTD (\u2013 none, + not reached)", "#4D4D4D", "white"),
     "or": ("depends on the order", "white", INK),
 }
 
@@ -350,8 +363,9 @@ def _act(words: str, level: int) -> tuple[str, str]:
     if words.isdigit():
         act = "E" if int(words) > level else "D" if int(words) < level else "S"
         return act, f"{act} {words}"
-    named = re.match(r"stop: MTD (\d+)", words)
-    return "stop", f"\u00d7 {named[1] if named else '\u2013'}"
+    named = re.match(r"stop: MTD (\d+)(, not reached)?", words)
+    mtd = named[1] + "+" * bool(named[2]) if named else "\u2013"
+    return "stop", f"\u00d7 {mtd}"
 
 
 def _grid_sentences(cells: Sequence[_Cell], columns: Sequence[str], headings: Sequence[tuple[int, str]]) -> list[str]:

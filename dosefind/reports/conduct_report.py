@@ -99,7 +99,7 @@ def conduct_report(
                 (sensitivity_table(trial.case, varied, words("sensitivity.table")),),
             )
         )
-    sections += [_designs(trial), _deviations(trial), _method(trial), limits(trial.case, protocol.utility is not None)]
+    sections += [_designs(trial), _deviations(trial), _method(trial), limits(trial.case, "conduct")]
     sections += [assumed(trial.case, found.attrs), _signatures(trial)]
     cut = found.attrs["as_of"]
     return Document(
@@ -116,7 +116,7 @@ def conduct_report(
 def _facts(trial: _Trial) -> Any:
     attrs, say = trial.found.attrs, trial.say
     cut = say("facts.cut_assumed", cut=attrs["as_of"]) if attrs["as_of_assumed"] else text(attrs["as_of"])
-    more = (("cut", cut), ("binding", text(data(trial.found.binding))), ("data_hash", text(attrs["data_sha256"])))
+    more = (("cut", cut), ("binding", text(data(trial.found.binding))), ("data_hash", trial.case.hash(attrs["data_sha256"])))
     return facts(trial.case, attrs, *more)
 
 
@@ -152,7 +152,9 @@ def _next(trial: _Trial) -> Answer:
         because.append(say("answers.differ", differing=str(len(others)), n=str(n), which=which))
     if found.recorded:
         last = found.recorded[-1]
-        because.append(say("answers.last_decision", decision=data(last.decision), day=str(last.as_of)))
+        key = "answers.last_override" if last.override == "yes" else "answers.last_decision"
+        said = {"decision": data(last.decision), "recommendation": data(last.recommendation), "design": data(last.binding)}
+        because.append(say(key, day=str(last.as_of), **said))
     return Answer(say.plain("answers.next"), say.sentence(one.words), tuple(because))
 
 
@@ -285,12 +287,13 @@ def _rp2d(trial: _Trial, key: str) -> Text:
 
 
 def _went(trial: _Trial) -> list[Block]:
-    """The trial as it went, in a picture; patients at a dose that the protocol does not have are in the table only."""
+    """The trial as it went, in a picture; who is at a dose that the protocol does not have is shown with what would count."""
     from ..plots import trial as picture
 
-    audit = trial.found.evaluated.audit().dropna(subset=["level"]).astype({"cohort": int, "level": int})
-    if not len(audit):
+    evaluated = trial.found.evaluated
+    if not evaluated.statuses:
         return []
+    audit = evaluated.audit().assign(status=[one.otherwise or one.kind for one in evaluated.statuses])
     return [Figure(picture(audit, protocol=trial.case.protocol), trial.say("patients.went"))]
 
 
@@ -398,9 +401,11 @@ def _mtd(trial: _Trial) -> Section:
     now = [tables.share(values, "mtd", place) for place in range(len(labels))]
     rows = tuple((say(f"mtd.{key}"), *map(text, cells)) for key, cells in (("before", before), ("now", now)))
     on_scale = tables.mtd_amount(values, summary["dose_amount"].attrs["units"])
-    caption = say("mtd.table", target=percent(summary.attrs["target"], 0))
+    rates = {"target": percent(summary.attrs["target"], 0)}
+    caption = say("mtd.table", **rates)
     blocks: list[Block] = [Figure(mtd(trial.analysis), say("mtd.picture"))]
-    blocks.append(Table(caption, columns, rows, (text(data(on_scale)),) if on_scale else ()))
+    notes = (text(data(on_scale)),) if on_scale else ()
+    blocks.append(Table(caption, columns, rows, (*notes, say("mtd.two_meanings", **rates))))
     blocks.append(Paragraph(_rp2d(trial, "mtd.rp2d")))
     if summary.attrs["undecided"] and not json.loads(summary.attrs["problems"]):
         blocks.append(Note(say.plain("answers.bear"), (say("mtd.undecided"),)))
@@ -491,7 +496,8 @@ def _deviations(trial: _Trial) -> Section:
     left, other = every.loc[~beside], every.loc[beside, ["rule", "finding"]]
     blocks: list[Block] = [Paragraph(say("deviations.none"))]
     if len(left):
-        blocks = [frame(case, left, say("deviations.table"))]
+        rules = ", ".join(f"{rule} ({setting})" for rule, setting in found.assumed_rules.items())
+        blocks = [frame(case, left, say("deviations.table"), *([say("deviations.assumed", rules=rules)] if rules else []))]
     if len(other):
         blocks.append(frame(case, other, say("deviations.beside", binding=data(found.binding))))
     if trial.found.recorded:

@@ -79,7 +79,7 @@ def design_report(
     sections = [_summary(plan), _protocol(plan), _rules(plan), _tables(plan), _operating(plan), _sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(plan, prior))
-    sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.case, protocol.utility is not None)]
+    sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.case, "planned")]
     sections.append(assumed(plan.case, plan.stamp))
     sections.append(_checklist(plan, sections))
     version = protocol.record.version_date.isoformat()
@@ -273,13 +273,26 @@ def _tables(plan: _Plan) -> Section:
     say, inner = plan.say, []
     for number, name in enumerate(plan.protocol.designs, start=1):
         table = decision_table(plan.protocol, name)
-        shown = plan.case.with_reasons(table)
+        shown = _in_ranges(plan, plan.case.with_reasons(table))
         blocks: tuple[Block, ...] = (
             Figure(decisions(table, name=name), say("decisions.picture", design=data(name))),
             frame(plan.case, shown, say("decisions.table", design=data(name)), text(table.attrs["note"])),
         )
         inner.append(Section(f"decisions-{number}", text(data(name)), blocks))
     return Section("decisions", say("decisions.title"), (Paragraph(say("decisions.intro")),), tuple(inner))
+
+
+def _in_ranges(plan: _Plan, table: pd.DataFrame) -> pd.DataFrame:
+    """A decision table with one row for numbers of DLTs in a row that lead to the same."""
+    if "next" not in table:
+        return table
+    same = ["level", "n", "next"]
+    begins = (table[same] != table[same].shift()).any(axis=1) | (table["dlts"] != table["dlts"].shift() + 1)
+    groups = table.groupby(begins.cumsum())
+    shown = groups.first()
+    ends = zip(shown["dlts"], groups["dlts"].last(), strict=True)
+    shown["dlts"] = [str(low) if low == high else plan.say.plain("decisions.range", low=low, high=high) for low, high in ends]
+    return shown
 
 
 # What the designs do.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .. import tables
 from ..plots.style import amount, unit
@@ -41,6 +41,10 @@ class Case(NamedTuple):
         """Unit of the doses, its powers raised."""
         return unit(self.protocol.doses.unit)
 
+    def hash(self, digits: str) -> Text:
+        """The beginning of a hash, which the section on how everything was computed gives as a whole."""
+        return self.say("facts.hash", digits=digits[:12])
+
     def column(self, name: str, numeric: bool = False) -> Column:
         """Column of a task's table; one that the catalogue does not name has its own name as heading."""
         return Column(text(self.say.table("columns").get(name, None) or data(name)), numeric)
@@ -50,13 +54,18 @@ class Case(NamedTuple):
         return self.say.table("reasons").get(name, name.replace("_", " "))
 
     def with_reasons(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A design's decisions with their reasons in words: of paths, or in brackets in the entries of a decision table."""
+        """A design's decisions with levels and reasons in words: of paths, or the entries of a decision table."""
         shown = table.copy()
         if "reason" in table:
             shown["reason"] = [self.reason(name) for name in table["reason"]]
         elif "next" in table:
-            shown["next"] = [re.sub(r"\((\w+)\)", lambda found: f"({self.reason(found[1])})", words) for words in table["next"]]
+            shown["next"] = [self._entry(words) for words in table["next"]]
         return shown
+
+    def _entry(self, words: str) -> str:
+        """An entry of a decision table: "2" as the level that it is, and a reason by its name in brackets in words."""
+        named = re.sub(r"\((\w+)\)", lambda found: f"({self.reason(found[1])})", words)
+        return re.sub(r"(?:^|(?<= or ))\d+", lambda found: self.say.plain("oc.level", level=found[0]), named)
 
     def columns(self, *keys: str, numeric_from: int = 1) -> tuple[Column, ...]:
         """Columns by keys of the catalogue, those from a place on numeric."""
@@ -99,7 +108,7 @@ def facts(case: Case, stamp: Mapping[str, Any], *more: tuple[str, Text]) -> Defi
         ("version", text(record.version_date.isoformat())),
         *more,
         ("config", text(data(stamp["config"]))),
-        ("config_hash", text(stamp["config_sha256"])),
+        ("config_hash", case.hash(stamp["config_sha256"])),
         ("software", text(software)),
     ]
     return Definitions(tuple((case.say(f"facts.{key}"), (words,)) for key, words in said if words != (Run(""),)))
@@ -143,13 +152,33 @@ def sensitivity_table(case: Case, table: pd.DataFrame, caption: Text) -> Table:
 
 
 def rules(case: Case, by_design: Mapping[str, Sequence[str]], every: str) -> Definitions:
-    """What designs or curves say of themselves; what all say, once."""
+    """What designs or curves say of themselves; what all say, once, and one like another by what sets it apart."""
     shared = [one for one in next(iter(by_design.values())) if all(one in said for said in by_design.values())]
     shared = shared if len(by_design) > 1 else []
-    items: list[tuple[Text, tuple[Text, ...]]] = [
-        (text(data(name)), tuple(text(one) for one in said if one not in shared)) for name, said in by_design.items()
-    ]
+    whole: dict[str, list[str]] = {}
+    items: list[tuple[Text, tuple[Text, ...]]] = []
+    for name, said in by_design.items():
+        own = [one for one in said if one not in shared]
+        like = _like(case, own, whole)
+        if not like:
+            whole[name] = own
+        items.append((text(data(name)), like or tuple(map(text, own))))
     return Definitions((*items, *([(text(every), tuple(map(text, shared)))] if shared else [])))
+
+
+# Most sentences by which a design is told from another rather than as a whole.
+_APART = 2
+
+
+def _like(case: Case, own: Sequence[str], told: Mapping[str, Sequence[str]]) -> tuple[Text, ...]:
+    """The rules of a design by those of the most like one of those told; none where no one has most of them."""
+    for name, others in sorted(told.items(), key=lambda item: len({*own} ^ {*item[1]})):
+        added, dropped = [one for one in own if one not in others], [one for one in others if one not in own]
+        if len(added) + len(dropped) > min(_APART, len(own) - 1):
+            return ()
+        lines = [case.say("rules.added", rule=one) for one in added] + [case.say("rules.dropped", rule=one) for one in dropped]
+        return (case.say("rules.kin" if lines else "rules.same", design=data(name)), *lines)
+    return ()
 
 
 def definitions(headings: Mapping[str, str], result: xr.Dataset) -> Definitions:
@@ -191,10 +220,15 @@ def method(case: Case, stamp: Mapping[str, Any], first: Sequence[Text], summary:
     return Section("method", say("method.title"), (Bullets(tuple(lines)),), tuple(inner))
 
 
-def limits(case: Case, utility: bool) -> Section:
-    """What the analysis cannot say."""
-    keys = [key for key in case.say.table("limits") if key != "title" and not (key == "efficacy" and utility)]
-    return Section("limits", case.say("limits.title"), (Bullets(tuple(case.say(f"limits.{key}") for key in keys)),))
+def limits(case: Case, own: Literal["planned", "conduct"]) -> Section:
+    """What the analysis cannot say: of a trial as planned or one with patients, and of both."""
+    items = [case.say(f"limits.{own}.{key}") for key in case.say.table(f"limits.{own}")]
+    items += [
+        case.say(f"limits.both.{key}")
+        for key in case.say.table("limits.both")
+        if not (key == "efficacy" and case.protocol.utility is not None)
+    ]
+    return Section("limits", case.say("limits.title"), (Bullets(tuple(items)),))
 
 
 def warnings(case: Case, summary: xr.Dataset) -> list[Note]:

@@ -376,11 +376,11 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
         alone = float(result["upper_limit"].values[level - 1])
         if alone >= high:
             words.append(
-                f"P(over) at level {level}, {over[level - 1]:.3f}, rests on the curve: the level's own patients alone allow DLT "
-                f"rates up to {alone:.2f} (one-sided 95% limit), above {high:g}."
+                f"P(over) at level {level}, {over[level - 1]:.1%}, rests on the curve: the level's own patients alone allow DLT "
+                f"rates up to {alone:.0%} (one-sided 95% limit), above {100 * high:g}%."
             )
     for level in np.flatnonzero((n > 0) & (np.abs(over - limit) < _NEAR)) + 1:
-        words.append(f"P(over) at level {level}, {over[level - 1]:.3f}, is near the RP2D's limit of {limit:g}.")
+        words.append(f"P(over) at level {level}, {over[level - 1]:.1%}, is near the RP2D's limit of {100 * limit:g}%.")
     if others:
         words.append(f"The RP2D, {result.attrs['rp2d']}, hangs on the curve and its prior: {', '.join(others)}.")
     return words

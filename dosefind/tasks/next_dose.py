@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .._check import Shown, of_type, one_of
-from ..conduct import Finding, Start, earliest, findings, in_turn
+from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions
 from ..designs import Design
@@ -149,6 +149,12 @@ class NextDose(Shown):
         """Who is in no count and is to be looked at before anything else: patients at a dose that the protocol does not have."""
         # Without what happened to the patient, which a report does not show.
         return tuple(f"{one.subject}: {one.rule.partition(': ')[0]}" for one in self.evaluated.unplaced)
+
+    @property
+    def assumed_rules(self) -> dict[str, str]:
+        """Rules of the findings that no record states, each with the setting that is assumed."""
+        assumed = {key for key, _, _ in json.loads(self.attrs["assumptions"])}
+        return {one.rule: SETTINGS[one.rule] for one in self.findings if SETTINGS.get(one.rule) in assumed}
 
     @property
     def doses(self) -> pd.DataFrame:

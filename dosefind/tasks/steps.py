@@ -305,12 +305,14 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
 
 
 def _next_words(design: Design, state: States) -> str:
-    """Level of a single state's next cohort; where it stops, the MTD named and the reason's name."""
+    """Level of a single state's next cohort; where it stops, the MTD named, whether it was reached, and the reason's name."""
     decision = design.decide(state)
     if decision.dose[0] >= 0:
         return str(decision.dose[0] + 1)
-    named = int(design.select(state).dose[0]) + 1
-    return f"stop: {f'MTD {named}' if named else 'no MTD'} ({design.reasons[int(decision.reason[0])]})"
+    selection = design.select(state)
+    named = int(selection.dose[0]) + 1
+    words = f"MTD {named}{', not reached' * bool(selection.not_reached[0])}" if named else "no MTD"
+    return f"stop: {words} ({design.reasons[int(decision.reason[0])]})"
 
 
 def _clean_climb(design: Design, level: int, n_doses: int) -> list[Cohort] | None:
