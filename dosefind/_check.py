@@ -156,6 +156,9 @@ def found_problems(error: ValidationError, model: type[BaseModel]) -> list[Probl
         # Of a list whose entries were refused, pydantic adds that it has too few.
         if item["type"] == "too_short" and any(_within(other["loc"], item["loc"]) for other in items):
             continue
+        # Nor is a default wrong that hangs on a setting that is.
+        if item["type"] == "default_factory_not_called":
+            continue
         place, branch, owner = _place(model, item["loc"])
         # Where a setting may be one thing or another, pydantic reports on each: keep what is said of the one that was meant.
         found.setdefault(place[:branch], []).append((place, item, owner))

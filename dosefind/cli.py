@@ -107,6 +107,19 @@ def _borrowed(given: tuple[str, ...], protocol: Protocol) -> dict[str, Any] | No
     return found or None
 
 
+class _Day(click.DateTime):
+    """A day in ISO form, with an example where it is none."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a day such as 2024-03-14.", param, ctx)
+
+
 @dataclass(frozen=True)
 class _Output:
     """Where a command's result goes, and what makes it: the options that every command has."""
@@ -176,8 +189,9 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     metavar="GIB",
     help="Most memory of an exact walk.",
 )
+@click.option("--brief", is_flag=True, help="The figures only: without rules, definitions and what is assumed.")
 @_common
-def compare(config: Path, method: Any, trials: int | None, memory_limit: float, output: _Output) -> None:
+def compare(config: Path, method: Any, trials: int | None, memory_limit: float, brief: bool, output: _Output) -> None:
     """Operating characteristics of the config's designs under its scenarios."""
     from . import provenance, tasks
     from .config import load_protocol
@@ -199,7 +213,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
         return
     from . import tables
 
-    tables.show(tables.comparison(result))
+    tables.show(tables.comparison(result, brief))
 
 
 @main.command()
@@ -313,7 +327,8 @@ _patients = click.option(
 _events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events beside --data, as .csv or .xlsx.")
 _as_of = click.option(
     "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=_Day(),
+    metavar="YYYY-MM-DD",
     help="The data cut.  [default: the last date in the data, said as assumed]",
 )
 _replay = click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
@@ -406,9 +421,9 @@ def record(
     "--truth", required=True, metavar="TEXT", help="One of the config's scenarios, or a DLT probability a dose: 0.05,0.15,0.3."
 )
 @click.option(
-    "--start", type=click.DateTime(["%Y-%m-%d"]), help="Day on which the trial opens.  [default: the protocol's version date]"
+    "--start", type=_Day(), metavar="YYYY-MM-DD", help="Day on which the trial opens.  [default: the protocol's version date]"
 )
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Stop on this day, with outcomes pending.  [default: the end]")
+@click.option("--until", type=_Day(), metavar="YYYY-MM-DD", help="Stop on this day, with outcomes pending.  [default: the end]")
 @click.option("--dropout", type=float, default=0.1, show_default=True, help="Probability of leaving before the DLT window ends.")
 @click.option("--deviate", type=float, default=0.1, show_default=True, help="Probability of a deviation, for each kind of it.")
 @click.option(

@@ -287,7 +287,10 @@ class Target(Settings):
     mtd_margin: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
         default=0.10, description="there is no true MTD where the lowest dose exceeds the target by more than this"
     )
-    overdose_limit: Rate = Field(default=0.33, description="a dose with a true DLT rate above this is an overdose")
+    overdose_limit: Rate = Field(
+        default_factory=lambda given: given.get("interval", (0.0, 0.5))[1],
+        description="a dose with a true DLT rate above this is an overdose; the upper end of the interval if not given",
+    )
     sensitivity: tuple[Rate, ...] = Field(default=(), description="other target DLT rates to compare the designs at")
 
     @model_validator(mode="after")

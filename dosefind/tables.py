@@ -112,8 +112,8 @@ def method(attrs: Mapping[str, Any]) -> str:
     return f"Method: {attrs['method']}, {trials}; \u00b1 is one standard error."
 
 
-def comparison(oc: xr.Dataset) -> Group:
-    """A comparison of designs: two tables a scenario, targets, rules, definitions, assumptions."""
+def comparison(oc: xr.Dataset, brief: bool = False) -> Group:
+    """A comparison of designs: two tables a scenario, targets; and, unless ``brief``, rules, definitions and assumptions."""
     values = {str(name): variable.values for name, variable in oc.variables.items()}
     unit = oc.dose_amount.attrs["units"]
     doses = ", ".join(f"{level} = {amount:g}" for level, amount in zip(values["dose"], values["dose_amount"], strict=True))
@@ -128,10 +128,15 @@ def comparison(oc: xr.Dataset) -> Group:
         parts += _scenario(values, scenario)
     if "target" in oc.dims:
         parts.append(_by_target(values, oc.target.attrs["definition"]))
+    assumptions = json.loads(oc.attrs["assumptions"])
+    if brief:
+        more = "--brief leaves out which, the rules of the designs, and what each figure means."
+        words = f"These figures rest on {_count(len(assumptions), 'setting')} that no record states. {more}"
+        return Group(*parts, Text(), _folded(words))
     parts.append(rules(json.loads(oc.attrs["rules"])))
     parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))
     parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
-    parts.append(assumed(json.loads(oc.attrs["assumptions"]), oc.attrs["without_effect"]))
+    parts.append(assumed(assumptions, oc.attrs["without_effect"]))
     return Group(*parts)
 
 

@@ -49,6 +49,22 @@ def test_compare_shows_figures_definitions_and_assumptions():
     assert max(map(len, text.splitlines())) <= 118
 
 
+def test_a_brief_comparison_has_the_figures_and_says_what_it_leaves_out():
+    brief, whole = run("compare", CONFIG, "--brief").stdout, run("compare", CONFIG).stdout
+    figures, _, rest = brief.partition("\n\nThese figures rest on ")
+    assert whole.startswith(figures)
+    assert "MTD for that target is named" in figures
+    listed = whole[whole.index("Assumed, because no record states it") :]
+    assert int(rest.split()[0]) == len(re.findall(r"^    \S", listed, re.MULTILINE))
+    assert len(brief) < 0.6 * len(whole)
+
+
+def test_a_day_that_cannot_be_read_is_shown_one_that_can():
+    done = run("next", CONFIG, "--data", CONFIG, "--as-of", "14.3.2024")
+    assert done.exit_code == 2
+    assert "'14.3.2024' is not a day such as 2024-03-14" in done.stderr
+
+
 def test_simulation_shows_its_error():
     text = run("compare", CONFIG, "--method", "simulate", "--trials", "200", "--seed", "7").stdout
     assert "200 trials a scenario, seed 7" in text

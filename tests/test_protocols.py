@@ -53,6 +53,21 @@ def test_shipped_protocols(name, amounts):
         assert not {"treatment.dlt_window_days", "treatment.stagger", "doses.amounts"} & stated
 
 
+def test_an_overdose_lies_above_the_interval_unless_said_otherwise():
+    table = protocol().model_dump(exclude_unset=True) | {"assumed": {}}
+    assert protocol().target.overdose_limit == 0.33
+    table["target"] |= {"interval": (0.2, 0.3), "sensitivity": ()}
+    assert dsf.Protocol.read(table).target.overdose_limit == 0.3
+    table["target"]["overdose_limit"] = 0.4
+    assert dsf.Protocol.read(table).target.overdose_limit == 0.4
+    # An interval that is wrong is one problem, not two.
+    del table["target"]["overdose_limit"]
+    table["target"]["interval"] = (0.2, "a third")
+    with pytest.raises(dsf.InputError) as error:
+        dsf.Protocol.read(table)
+    assert str(error.value) == "target.interval[2] = 'a third': must be a number"
+
+
 def test_capped_and_uncapped_designs_stand_side_by_side():
     designs = build_designs(protocol())
     assert {name: design.max_n_per_dose for name, design in designs.items()} == {
