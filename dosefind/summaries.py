@@ -26,7 +26,7 @@ __all__ = [
     "DEFINITIONS",
     "Recommendation",
     "UtilityFigures",
-    "conclusion",
+    "conclusions",
     "effective_n",
     "mtd_labels",
     "name_rp2d",
@@ -335,8 +335,8 @@ def _by_dose(posterior: Posterior, interval: tuple[float, float]) -> dict[str, F
     return {"mean": mean, "sd": sd, "p_under": low, "p_target": inside, "p_over": Figure(1 - high.value, high.error)}
 
 
-def conclusion(design: Design, state: States, now: Posterior) -> Figure:
-    """What a design will name as MTD at the end of the trial, given the data now.
+def conclusions(designs: Sequence[Design], states: Sequence[States], now: Posterior) -> list[Figure]:
+    """What each design will name as MTD at the end of the trial, given the data now.
 
     Every way in which the trial can go on is walked. Given the curve, a state that it can end in has a probability that the
     lattice knows; its expectation is (ways) x (evidence of its data) / (evidence of the data now) where the engine knows the
@@ -344,29 +344,42 @@ def conclusion(design: Design, state: States, now: Posterior) -> Figure:
 
     Parameters
     ----------
-    design
-        The design.
-    state
-        The trial now, a batch of one.
+    designs
+        The designs.
+    states
+        The trial now as each design has it, batches of one.
     now
         The posterior now.
 
     Returns
     -------
-    Figure
-        Probability of none, of each level, and of the top level with the MTD not reached, ``(choices + 1,)``.
+    list of Figure
+        Of each design the probability of none, of each level, and of the top level with the MTD not reached, ``(choices + 1,)``.
     """
     doses = now.curve.n_doses
-    walked = Lattice(design, doses, walk(design, doses, begin=state))
-    named = np.column_stack([np.eye(doses + 1)[walked.trials.choice + 1], walked.trials.not_reached])
+    walks = [Lattice(design, doses, walk(design, doses, begin=state)) for design, state in zip(designs, states, strict=True)]
     if not isinstance(now, ExactPosterior):
-        return _mean_over_draws(walked, named, state, now)
-    log_evidence = now.fit.expect(walked.ends.n, walked.ends.y, _ENDS)[2]
-    weight = walked.ends.ways * np.exp(log_evidence - now.log_evidence)
+        return [_mean_over_draws(one, _named(one), state, now) for one, state in zip(walks, states, strict=True)]
+    # Designs end in the same states again and again: the evidence of each is worked out once.
+    ends, where = np.unique(np.concatenate([np.hstack([one.ends.n, one.ends.y]) for one in walks]), axis=0, return_inverse=True)
+    log_evidence = now.fit.expect(ends[:, :doses], ends[:, doses:], _ENDS)[2][where.ravel()]
+    places = np.cumsum([len(one.ends.n) for one in walks])[:-1]
+    return [_weighted(one, each - now.log_evidence) for one, each in zip(walks, np.split(log_evidence, places), strict=True)]
+
+
+def _named(walked: Lattice) -> np.ndarray:
+    """Which of none, each level, and the top one not reached each state that a trial ends in names, ``(ends, choices + 1)``."""
+    return np.column_stack([np.eye(walked.n_doses + 1)[walked.trials.choice + 1], walked.trials.not_reached])
+
+
+def _weighted(walked: Lattice, log_evidence: np.ndarray) -> Figure:
+    """What is named, each end by its ways and its evidence relative to that of the data now."""
+    weight = walked.ends.ways * np.exp(log_evidence)
     amiss = abs(weight.sum() - 1)
     if amiss > 1e-3:
         raise ArithmeticError(f"the ways to end the trial have a probability of {weight.sum():.6f}, not 1")
-    return Figure(weight @ named / weight.sum(), np.full(doses + 2, amiss))
+    named = _named(walked)
+    return Figure(weight @ named / weight.sum(), np.full(named.shape[1], amiss))
 
 
 def _mean_over_draws(walked: Lattice, named: np.ndarray, state: States, now: Posterior) -> Figure:

@@ -988,8 +988,8 @@ FAULTS = (
     Fault(
         "conclusion with each state's probability given the data dropped",
         SUMMARIES,
-        "walked.ends.ways * np.exp(log_evidence - now.log_evidence)",
-        "np.exp(log_evidence - now.log_evidence)",
+        "walked.ends.ways * np.exp(log_evidence)",
+        "np.exp(log_evidence)",
         "test_analyze.py::test_conclusion_of_a_trial_that_is_over",
     ),
     Fault(

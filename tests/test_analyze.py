@@ -14,7 +14,7 @@ from dosefind.intake import read_counts
 from dosefind.posterior.base import Figure
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.mcmc import DrawnPosterior
-from dosefind.summaries import conclusion, effective_n, recommended, upper_limit
+from dosefind.summaries import conclusions, effective_n, recommended, upper_limit
 from dosefind.tasks.analysis import _doubts
 from dosefind.trial import Cohort, parse_outcomes
 
@@ -145,7 +145,8 @@ def test_error_of_a_conclusion_goes_by_the_draws_taken(protocol):
     theta = ExactPosterior(ExactFit(curve), n, y).draws(40_000).reshape(4, 10_000, 2)
     state = design.state_after(parse_outcomes("1NNN 2NNT"), 3)
     many, few = (
-        conclusion(design, state, DrawnPosterior(curve, n, y, one, 0, {})) for one in (theta, theta[:, np.arange(1000) * 10])
+        conclusions([design], [state], DrawnPosterior(curve, n, y, one, 0, {}))[0]
+        for one in (theta, theta[:, np.arange(1000) * 10])
     )
     np.testing.assert_array_equal(many.value, few.value)
     assert DrawnPosterior(curve, n, y, theta, 0, {}).diagnostics()["ess_bulk"] > 20_000

@@ -19,7 +19,7 @@ from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
 from ..provenance import sampler_versions
-from ..summaries import DEFINITIONS, QUANTILES, conclusion, name_rp2d, probabilities, recommended, summary, upper_limit
+from ..summaries import DEFINITIONS, QUANTILES, conclusions, name_rp2d, probabilities, recommended, summary, upper_limit
 from ..trial import Cohort, States, choice_labels, notation
 from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
@@ -306,7 +306,7 @@ def p_over(posterior: Posterior, high: float) -> Figure:
 
 def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], now: Posterior) -> dict[str, Any]:
     """What each design will name in the end."""
-    ends = [conclusion(design, states[name], now) for name, design in designs.items()]
+    ends = conclusions(list(designs.values()), [states[name] for name in designs], now)
     found: dict[str, Any] = {}
     for suffix, figures in (("", [figure.value for figure in ends]), ("_se", [figure.error for figure in ends])):
         if not suffix or now.samples:
