@@ -68,6 +68,8 @@ class Line:
 
 
 SHAPES = ("o", "s", "^")
+# Where powers of ten alone would be too few ticks of a logarithmic axis: below which reach which multiples of them there are.
+_TICKS = ((30, (1.0, 2.0, 3.0, 5.0)), (1000, (1.0, 3.0)))
 
 
 def figure_of(width: float, height: float) -> Figure:
@@ -131,6 +133,8 @@ def _places(each: Sequence[Line]) -> tuple[list[tuple[float, Line]], dict[str, f
 
 
 def _panel(ax: Axes, panel: Panel, places: Sequence[tuple[float, Line]]) -> None:
+    from matplotlib.ticker import LogLocator
+
     ax.set_title(panel.title, parse_math=False)
     ax.set_xlabel(textwrap.fill(panel.below, 38), size=7, color=style.FAINT, loc="left")
     ax.spines["left"].set_visible(False)
@@ -149,6 +153,8 @@ def _panel(ax: Axes, panel: Panel, places: Sequence[tuple[float, Line]]) -> None
         # Room for the numbers beside the furthest points.
         room = max(high / low, 10.0) ** 0.3
         ax.set_xlim(low / room, high * room)
+        subs = next((subs for least, subs in _TICKS if high / low * room**2 < least), (1.0,))
+        ax.xaxis.set_major_locator(LogLocator(subs=subs))
     else:
         low = min(low, 0.0)
         ax.set_xlim(low - (0.25 if low < 0 else 0) * (high - low), high + (0.3 * (high - low) or 1.0))

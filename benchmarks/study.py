@@ -126,6 +126,10 @@ class Study:
         console = Console(width=None if sys.stdout.isatty() else self.width, markup=False, highlight=False)
         progress = Console(stderr=True, markup=False, highlight=False)
         rows: list[Row] = []
+        if len(self.files) == 1:
+            progress.print(
+                "there will be no picture, as matplotlib is not installed: pip install 'dosefind[plots]'", soft_wrap=True
+            )
         start, load, yardstick = time.perf_counter(), load_average(), Yardstick()
         yardstick.read()
         try:
@@ -144,8 +148,7 @@ class Study:
             console.print(f"{'reached' if goal['reached'] else 'MISSED'}  {goal['text']}")
         console.print(f"{circumstances(content)}; {content['seconds']:.0f} s in all")
         self.save(options.out, content)
-        without = "" if len(self.files) > 1 else "; no picture, as matplotlib is not installed"
-        console.print(f"saved {', '.join(self.files)} in {options.out}{without}", soft_wrap=True)
+        console.print(f"saved {', '.join(self.files)} in {options.out}", soft_wrap=True)
         return int(self.failed(rows))
 
     def content(

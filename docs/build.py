@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = ["build", "main"]
@@ -51,6 +52,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m docs.build", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=HERE / "_build", help="folder for the site [docs/_build]")
     out = parser.parse_args().out.resolve()
+    if missing := [name for name in ("sphinx", "myst_nb", "nbclient") if find_spec(name) is None]:
+        print(f"the site needs {', '.join(missing)}, not installed here: pip install -e '.[docs]'", file=sys.stderr)
+        return 2
     status = build(out)
     if status == 0:
         print(f"open {out / 'html' / 'index.html'}")

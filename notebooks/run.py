@@ -13,6 +13,7 @@ import argparse
 import re
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,13 @@ def run(page: Path) -> Any:
     notebook = read(page)
     # Notebooks are opened in their own folder. Whatever a cell warns of comes to standard error.
     client = NotebookClient(
-        notebook, timeout=LONGEST, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}, record_timing=False
+        notebook,
+        timeout=LONGEST,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(HERE)}},
+        record_timing=False,
+        # The kernel itself says what it has to say from errors on: that its connection on this machine is open is no news.
+        extra_arguments=["--IPKernelApp.log_level=40"],
     )
     client.execute()
     for number, cell in enumerate(notebook.cells):
@@ -79,6 +86,9 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder for the notebooks with their outputs")
     parser.add_argument("page", nargs="*", type=int, help="numbers of the pages to run; all by default")
     given = parser.parse_args(words)
+    if missing := [name for name in ("jupytext", "nbclient", "ipykernel", "matplotlib") if find_spec(name) is None]:
+        print(f"notebooks need {', '.join(missing)}, not installed here: pip install -e '.[notebooks]'", file=sys.stderr)
+        return 2
     given.out.mkdir(parents=True, exist_ok=True)
     for page in PAGES:
         if given.page and int(page.name[0]) not in given.page:

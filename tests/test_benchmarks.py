@@ -139,7 +139,15 @@ def test_the_exit_status_of_a_failure(tmp_path, plain):
 def test_without_matplotlib(tmp_path, capsys, plain):
     assert made(tmp_path).main(["--out", str(tmp_path / "out")]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.json"]
-    assert "no picture, as matplotlib is not installed" in capsys.readouterr().out
+    assert "there will be no picture, as matplotlib is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.11, 0.19), (2.0, 9.0), (0.001, 500.0)])
+def test_a_logarithmic_axis_has_numbers_to_read_it_by(low, high):
+    each = [Line("", "one", {"seconds": low}), Line("", "two", {"seconds": high})]
+    ax = lines("How long?", "", each, [Panel("Seconds", "log", "seconds", log=True)])
+    left, right = ax.get_xlim()
+    assert sum(left <= tick <= right for tick in ax.get_xticks()) >= 3
 
 
 def test_a_picture_says_its_numbers():
