@@ -120,14 +120,14 @@ def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[
     safe = tried[p_over.value[tried] < limit]
     undecided = bool(np.any(np.abs(p_over.value[tried] - limit) <= 3 * p_over.error[tried]))
     if not len(tried):
-        return Recommendation(None, "nobody has been treated", undecided)
+        return Recommendation(None, "nobody has a known outcome", undecided)
     if not len(safe):
-        return Recommendation(None, f"P(over) is {100 * limit:g}% or more at every dose tried", undecided)
+        return Recommendation(None, f"P(over) is {100 * limit:g}% or more at every dose with a known outcome", undecided)
     level = int(safe[-1]) + 1
     # A numerical error is far below what is shown.
     errors = [f" \u00b1{100 * error:.1g}" if error > _SHOWN else "" for error in p_over.error]
     over = [f"{100 * value:.1f}%{error}" for value, error in zip(p_over.value, errors, strict=True)]
-    text = f"the highest dose tried whose P(over), {over[level - 1]}, is below {100 * limit:g}%"
+    text = f"the highest dose with a known outcome whose P(over), {over[level - 1]}, is below {100 * limit:g}%"
     above = tried[tried >= level]
     if len(above):
         text += f"; at level {above[0] + 1} it is {over[above[0]]}"
@@ -222,7 +222,8 @@ def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility
     others = among[among != level - 1]
     close = np.abs(worth.mean[others] - worth.mean[level - 1]) <= 3 * np.hypot(worth.error[others], worth.error[level - 1])
     shown = ", ".join(f"{worth.mean[d]:.1f} at level {d + 1}" for d in among)
-    text = f"of the doses tried whose P(over) is below {100 * limit:g}%, the one of the largest expected utility ({shown})"
+    among_those = f"of the doses with a known outcome whose P(over) is below {100 * limit:g}%"
+    text = f"{among_those}, the one of the largest expected utility ({shown})"
     return Recommendation(level, text, by_toxicity.undecided or bool(close.any()))
 
 

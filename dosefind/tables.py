@@ -131,7 +131,7 @@ def comparison(oc: xr.Dataset, brief: bool = False) -> Group:
     assumptions = json.loads(oc.attrs["assumptions"])
     if brief:
         more = "--brief leaves out which, the rules of the designs, and what each figure means."
-        words = f"These figures rest on {_count(len(assumptions), 'setting')} that no record states. {more}"
+        words = f"These figures rest on {_count(len({key for key, _, _ in assumptions}), 'setting')} that no record states. {more}"
         return Group(*parts, Text(), _folded(words))
     parts.append(rules(json.loads(oc.attrs["rules"])))
     parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))

@@ -60,11 +60,16 @@ def test_the_error_of_an_effective_size_holds():
 @pytest.mark.parametrize(
     ("p_over", "n", "level", "words"),
     [
-        ((0.01, 0.1, 0.24), (3, 3, 3), 3, "the highest dose tried whose P(over), 24.0%, is below 25%"),
-        ((0.01, 0.1, 0.25), (3, 3, 3), 2, "the highest dose tried whose P(over), 10.0%, is below 25%; at level 3 it is 25.0%"),
-        ((0.01, 0.1, 0.24), (3, 3, 0), 2, "the highest dose tried whose P(over), 10.0%, is below 25%"),
-        ((0.3, 0.4, 0.5), (3, 0, 0), None, "P(over) is 25% or more at every dose tried"),
-        ((0.1, 0.2, 0.3), (0, 0, 0), None, "nobody has been treated"),
+        ((0.01, 0.1, 0.24), (3, 3, 3), 3, "the highest dose with a known outcome whose P(over), 24.0%, is below 25%"),
+        (
+            (0.01, 0.1, 0.25),
+            (3, 3, 3),
+            2,
+            "the highest dose with a known outcome whose P(over), 10.0%, is below 25%; at level 3 it is 25.0%",
+        ),
+        ((0.01, 0.1, 0.24), (3, 3, 0), 2, "the highest dose with a known outcome whose P(over), 10.0%, is below 25%"),
+        ((0.3, 0.4, 0.5), (3, 0, 0), None, "P(over) is 25% or more at every dose with a known outcome"),
+        ((0.1, 0.2, 0.3), (0, 0, 0), None, "nobody has a known outcome"),
     ],
 )
 def test_rp2d_by_the_toxicity_rule(p_over, n, level, words):
@@ -193,11 +198,11 @@ def test_no_dlt_at_all(protocol, outcomes):
     assert np.all(found.p_over < found.prior_p_over)
     assert np.all(np.diff(found["mean"]) > 0)
     said = " ".join(json.loads(found.attrs["warnings"]))
-    assert f"No DLT has been seen in {found.n.sum().item()} patients: the data alone give no MTD" in said
+    assert f"No DLT has been seen among the {found.n.sum().item()} known outcomes: the data alone give no MTD" in said
     assert "own patients alone allow DLT rates up to" in said
     treated = {cohort.level for cohort in parse_outcomes(outcomes)}
     for level in (1, 2, 3):
-        assert (f"At level {level}, nobody was treated" in said) == (level not in treated)
+        assert (f"At level {level}, nobody has a known outcome" in said) == (level not in treated)
 
 
 def test_a_prior_worth_more_than_the_patients_is_named(protocol):
@@ -267,7 +272,7 @@ def test_tree_is_what_arviz_reads(protocol, tmp_path):
 def test_command_prints_and_saves(tmp_path):
     words = ("analyze", str(CONFIG), "--outcomes", "1NNN 2NNN 3NNT")
     text = run(*words, "--out", str(tmp_path / "out")).stdout
-    for said in ("Level 3: the highest dose tried", "MTD: dose with a DLT rate of 0.25", "blrm", "limit", "Assumed"):
+    for said in ("Level 3: the highest dose with a known outcome", "MTD: dose with a DLT rate of 0.25", "blrm", "limit", "Assumed"):
         assert said in text
     names = {"analyze.csv", "analyze.json", "analyze.nc", "analyze-assumed.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names

@@ -124,7 +124,7 @@ def test_first_page_answers_what_next_how_safe_how_sure(conduct, protocol):
     assert leads[1] == "1 DLT in 6 patients with a known outcome"
     assert summary.mtd.values.argmax() == 3
     assert summary.mtd.values[-1] < 0.5
-    assert leads[2] == f"Where the MTD lies is open: at level 3 or above with probability {100 * summary.mtd.values[-1]:.1f}%"
+    assert leads[2] == f"Where the MTD lies is open: likeliest at level 3 or above, {100 * summary.mtd.values[-1]:.1f}%"
     assert found.proposal.reason in said(answers[0])
     assert "Pending: A8, A9 and A10" in said(answers[1])
     assert "No deviation from the protocol was found." in said(answers[1])
@@ -216,7 +216,7 @@ def test_operating_characteristics_are_those_of_the_comparison(design, protocol)
         at = oc.sel(scenario=row[0])
         best = at.correct.to_series()
         assert row[3] == f"{100 * best['3+3']:.1f}"
-        assert row[4] == f"{100 * best.max():.1f} ({best.idxmax()})"
+        assert row[4] == f"{100 * best.max():.1f} ({best.idxmax()}, {float(at.mean_n.sel(design=best.idxmax())):.1f})"
     lead = next(said(one) for one in design.iter("p") if said(one).startswith("3+3 names"))
     own = oc.correct.sel(design="3+3").values
     assert lead == f"3+3 names the true MTD in {100 * own.min():.0f}% to {100 * own.max():.0f}% of trials"
@@ -270,13 +270,13 @@ def test_rules_told_by_those_of_another_design_are_its_rules(design, protocol):
     assert list(told) == list(protocol.designs)
     by_another = {}
     for name, lines in told.items():
-        if (kin := re.fullmatch(r"As (.+), except:", lines[0])) is not None:
-            by_another[name] = kin[1]
-            added = [one.removeprefix("added: ") for one in lines[1:] if one.startswith("added: ")]
-            dropped = [one.removeprefix("left out: ") for one in lines[1:] if one.startswith("left out: ")]
-            assert len(added) + len(dropped) == len(lines) - 1
-            assert set(dropped) <= set(told[kin[1]])
-            told[name] = [one for one in told[kin[1]] if one not in dropped] + added
+        if lines[0].startswith("As "):
+            apart = [re.fullmatch(r"As (.+), but (with this|without its) rule: \u201c(.+)\u201d", one).groups() for one in lines]
+            (by_another[name],) = {kin for kin, _, _ in apart}
+            dropped = [rule for _, how, rule in apart if how == "without its"]
+            assert set(dropped) <= set(told[by_another[name]])
+            added = [rule for _, how, rule in apart if how == "with this"]
+            told[name] = [one for one in told[by_another[name]] if one not in dropped] + added
     assert by_another == {"crm": "crm-6", "boin-6-stay": "boin-6", "boin": "boin-6", "blrm": "blrm-6"}
     for name, sentences in json.loads(dsf.compare(protocol).attrs["rules"]).items():
         assert sorted(told[name] + shared) == sorted(sentences)
@@ -389,7 +389,14 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
     record_decision(path, dsf.next_dose(protocol, patients, CUT).record("level 2", "=cmd|' /C calc'!A0 <b>looked at</b>"))
     tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
     shown = rows(tree, "Decisions of the committee on file")[1]
-    assert shown == ["2024-04-04", "wait until 2024-04-29", "level 2", "yes", "=cmd|' /C calc'!A0 <b>looked at</b>", ""]
+    assert shown == [
+        "2024-04-04",
+        "wait until 2024-04-29",
+        "level 2",
+        "yes",
+        "=cmd|' /C calc'!A0 <b>looked at</b>",
+        "nobody was treated since",
+    ]
     first = (
         "Last decision on file: level 2, at the data cut of 2024-04-04; an override, for 3+3 recommended: wait until 2024-04-29."
     )
@@ -426,7 +433,7 @@ def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
 
 
 def test_what_followed_a_decision_is_shown(tmp_path):
-    """The first cohort that began after it and by the next one, unless it was to wait or a cohort was filled; and other data."""
+    """Who was treated after it and by the next one, first of all who was not treated as decided; and other data."""
     protocol, patients, path = dsf.load_protocol(CONFIG), made_up.single_dose(), tmp_path / "decisions.csv"
     decided = (33, "level 2"), (41, "level 1"), (60, "stop"), (90, "level 2"), (91, "wait"), (95, "wait")
     for cut, decision in decided:
@@ -434,18 +441,19 @@ def test_what_followed_a_decision_is_shown(tmp_path):
         record_decision(path, at.record(decision, "so")._replace(data_sha256="1" * 64))
     tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
     assert [row[-1] for row in rows(tree, "Decisions of the committee on file")[1:]] == [
-        "cohort 2 at level 1 began on 2024-02-09, not as decided",
-        "",  # the cohort was filled
-        "cohort 3 at level 2 began on 2024-03-30, not as decided",
-        "",  # nobody began after that day
-        "",
+        "A4 was treated at level 1 on 2024-02-09, not as decided",
+        "A6 was treated at level 1 on 2024-02-11",
+        "A8 was treated at level 2 on 2024-03-30, not as decided",
+        "A9 was treated at level 2 on 2024-03-31",
+        # To wait says nothing of the level in the end.
+        "A10 was treated at level 2 on 2024-04-01",
         "made on other data of this day than those shown here",
     ]
     patients = made_up.trial(*(made_up.patient(f"A{n}", 1, n) for n in (1, 2, 3)), made_up.patient("B1", 2, 40))
     found = dsf.next_dose(protocol, patients, made_up.day(31), replay=True)
     record_decision(tmp_path / "as.csv", found.record("level 2", "so"))
     found = dsf.next_dose(protocol, patients, decisions=tmp_path / "as.csv")
-    assert found.followed == ("cohort 2 at level 2 began on 2024-02-09",)
+    assert found.followed == ("B1 was treated at level 2 on 2024-02-09",)
 
 
 def test_who_is_in_no_count_stands_at_the_top():
@@ -457,6 +465,9 @@ def test_who_is_in_no_count_stands_at_the_top():
     page = said(next(one for one in tree.iter("section") if one.get("id") == "summary"))
     assert "Counted nowhere: settle this before anything is decided A2: dose 50 is none of the protocol's; otherwise DLT" in page
     assert "1 patient more at a dose that the protocol does not have: 1 DLT, counted nowhere." in page
+    assert "First settle what is counted nowhere. By the counts alone: " in page
+    assert ["A2", "", "not in the protocol", "50", "DLT; counted nowhere"] in rows(tree, "DLT profile")
+    assert rows(tree, "Patients by dose.")[-2][:4] == ["not in the protocol", "", "1", "1"]
     assert "When the next patient may start cannot be said: a DLT of A2" in page
     assert not re.search(r"sepsis|\.csv|2024-01-05", page)
 

@@ -239,6 +239,7 @@ class BOIN(Design):
             "highest of those estimated below the target, else the lowest.",
             f"Isotonic estimates are (DLTs + {_PRIOR:g}) / (patients + {2 * _PRIOR:g}), pooled where they fall with the dose, "
             "each weighted by the inverse of its variance.",
+            "It counts as not reached when the top dose is named and its own DLT rate would escalate.",
         ]
         return rules
 

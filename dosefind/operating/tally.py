@@ -41,7 +41,7 @@ FIGURES = {
 DEFINITIONS = {
     "selected": "probability that the design names this dose, or none, as MTD at the end",
     "not_reached": "probability that the top dose is named and the design's rule would have escalated from it (the CRM: its "
-    "estimate there lies below the rate given among its rules; plain rules never say so)",
+    "estimate there lies below the rate given among its rules; a design made by design_from_rule never says so)",
     "patients": "expected number of patients treated at the dose",
     "dlts": "expected number of DLTs at the dose",
     "treated_from": "expected number of patients treated at the dose or above",

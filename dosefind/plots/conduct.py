@@ -168,6 +168,9 @@ def _level_axis(ax: Axes, levels: int, protocol: Protocol | None, elsewhere: boo
     if protocol is not None:
         words = [f"{dose:g} ({level})" for dose, level in zip(protocol.doses.amounts, words, strict=True)]
     ticks(ax, "y", np.arange(0, levels + 1) if elsewhere else at, ["another dose", *words] if elsewhere else words)
+    if elsewhere:
+        # Its place says nothing of how high the dose was.
+        ax.axhline(0.5, color=FAINT, lw=0.8, ls=":", zorder=1)
     ax.set_ylim(0.5 - elsewhere, levels + 0.85)
     ax.set_ylabel("dose" if protocol is None else f"dose, {unit(shown(protocol.doses.unit, 24))}")
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import tables
-from ..evaluability import KINDS
+from ..evaluability import KINDS, Status
 from ..patients import Patients
 from ..plots.style import listed
 from ..protocol import Protocol
 from ..tasks import Analysis, NextDose, analyze, next_dose, sensitivity
+from ..tasks.stamps import n_assumed
 from .content import (
     Answer,
     Answers,
@@ -100,7 +102,8 @@ def conduct_report(
             )
         )
     sections += [_designs(trial), _deviations(trial), _method(trial), limits(trial.case, "conduct")]
-    sections += [assumed(trial.case, found.attrs), _signatures(trial)]
+    # A page to sign is one page.
+    sections += [replace(assumed(trial.case, found.attrs), own_page=True), _signatures(trial)]
     cut = found.attrs["as_of"]
     return Document(
         title=words("conduct.title", protocol=data(protocol.record.id)),
@@ -129,7 +132,7 @@ def _summary(trial: _Trial) -> Section:
     blocks += [Answers((_next(trial), _safe(trial), _sure(trial))), _glance(trial)]
     if trial.analysis is not None:
         blocks += warnings(trial.case, trial.summary)
-    assumptions = trial.say("short.assumed", n=len(json.loads(trial.found.attrs["assumptions"])))
+    assumptions = trial.say("short.assumed", n=n_assumed(trial.found.attrs))
     blocks.append(Note(trial.say.plain("short.assumed_title"), (assumptions,)))
     return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=True)
 
@@ -155,7 +158,11 @@ def _next(trial: _Trial) -> Answer:
         key = "answers.last_override" if last.override == "yes" else "answers.last_decision"
         said = {"decision": data(last.decision), "recommendation": data(last.recommendation), "design": data(last.binding)}
         because.append(say(key, day=str(last.as_of), **said))
-    return Answer(say.plain("answers.next"), say.sentence(one.words), tuple(because))
+        before = sum(one.override == "yes" for one in found.recorded[:-1])
+        if before:
+            because.append(say("answers.overrides", n=before, all=len(found.recorded)))
+    answer = say("answers.settle_first", words=one.words) if found.alarms else say.sentence(one.words)
+    return Answer(say.plain("answers.next"), answer, tuple(because))
 
 
 def _joined(parts: Sequence[Text], between: str = "; ") -> Text:
@@ -199,6 +206,12 @@ def _over(trial: _Trial) -> list[Text]:
             dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
             limit = percent(here["upper_limit"], 0)
             words.append(say("answers.own", level=level, limit=limit, dlts=dlts, patients=patients))
+    here = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level not in (None, level)]
+    if here:
+        highest = max(here)
+        over = f"{_share(summary, 'p_over', highest - 1)}%"
+        pending = say("count.patients", n=here.count(highest))
+        words.append(say("answers.over_pending", level=highest, high=high, over=over, patients=pending))
     if (summary["n"].values > 0).sum() > 1:
         words.append(say("answers.pooled", limit=percent(summary.attrs["pooled_upper_limit"], 0)))
     return words
@@ -248,8 +261,7 @@ def _sure(trial: _Trial) -> Answer:
         answer = say("answers.mtd", where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
     else:
         # The likeliest of several parts, none of which has half of the probability, is no answer.
-        level = max(1, likeliest)
-        answer = say("answers.mtd_open", level=level, p=percent(float(chances[level:].sum())))
+        answer = say("answers.mtd_open", where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
     return Answer(question, answer, (_rp2d(trial, "answers.rp2d"), *_concluded(trial)))
 
 
@@ -311,7 +323,7 @@ def _patients(trial: _Trial) -> Section:
                 text("" if one.cohort is None else str(one.cohort)),
                 text(str(one.level)) if one.level is not None else say("common.unknown_level"),
                 text(f"{given[one.subject]:g}"),
-                say(f"status.{one.kind.replace(' ', '_')}"),
+                _status(trial, one),
             )
             for one in sorted(evaluated.statuses, key=lambda one: (one.cohort or 0, one.first, one.subject))
         )
@@ -323,6 +335,12 @@ def _patients(trial: _Trial) -> Section:
         blocks.append(Paragraph(say("patients.nobody")))
     notes = [say.sentence(evaluated.closing()), *(say.sentence(note) for note in evaluated.notes)]
     return Section("patients", say("patients.title"), (*blocks, Bullets(tuple(notes))))
+
+
+def _status(trial: _Trial, one: Status) -> Text:
+    """A patient's status; of who is in no count, what it would be."""
+    said = trial.say(f"status.{(one.otherwise or one.kind).replace(' ', '_')}")
+    return said if one.otherwise is None else trial.say("patients.uncounted", status=said)
 
 
 def _counts(trial: _Trial) -> Table:
@@ -340,12 +358,12 @@ def _counts(trial: _Trial) -> Table:
         levels.append(None)
     rows = []
     for level in levels:
-        here = [one.kind for one in statuses if one.level == level]
+        here = [one.otherwise or one.kind for one in statuses if one.level == level]
         cells = [str(len(here)), *(str(here.count(kind)) for kind in kinds)]
         dose = "" if level is None else f"{case.protocol.doses.amounts[level - 1]:g}"
         name = say("common.unknown_level") if level is None else text(str(level))
         rows.append((name, text(dose), *map(text, cells)))
-    everybody = [one.kind for one in statuses]
+    everybody = [one.otherwise or one.kind for one in statuses]
     cells = ["", str(len(everybody)), *(str(everybody.count(kind)) for kind in kinds)]
     rows.append((say("patients.all"), *map(text, cells)))
     return Table(say("patients.counts"), columns, tuple(rows))
@@ -449,7 +467,9 @@ def _conclusion(trial: _Trial) -> Section:
     for d, name in enumerate(values["design"]):
         cells = [tables.share(values, "conclusion", (d, place)) for place in range(len(labels))]
         rows.append((text(data(name)), *map(text, (*cells, tables.share(values, "conclusion_not_reached", d)))))
-    table = Table(say("conclusion.table"), columns, tuple(rows))
+    stopped = [name for name, words in trial.found.deviations.items() if any("had stopped" in one for one in words)]
+    notes = (say("conclusion.stopped", designs=data(", ".join(stopped))),) if stopped else ()
+    table = Table(say("conclusion.table"), columns, tuple(rows), notes)
     return Section("conclusion", say("conclusion.title"), (Paragraph(say("conclusion.intro")), table))
 
 
@@ -459,16 +479,21 @@ def _conclusion(trial: _Trial) -> Section:
 def _designs(trial: _Trial) -> Section:
     say, case, found = trial.say, trial.case, trial.found
     binding = data(found.binding)
-    blocks: list[Block] = [frame(case, found.designs, say("designs.table", binding=binding))]
+    shown = found.designs if any(found.designs["admissible"]) else found.designs.drop(columns="admissible")
+    blocks: list[Block] = [frame(case, shown, say("designs.table", binding=binding))]
     if len(found.completions):
         blocks.append(frame(case, _by_completion(trial), say("designs.completions", binding=binding)))
     if len(found.what_if):
-        blocks.append(frame(case, found.what_if, say("designs.what_if")))
-    if len(found.paths):
+        either = any("; or " in str(cell) for row in found.what_if.to_dict("records") for cell in row.values())
+        blocks.append(frame(case, found.what_if, say("designs.what_if"), *([say("designs.either")] if either else [])))
+    # Of a trial that no cohort follows there is no path, only what is supposed of those pending.
+    if len(found.paths) and any(found.paths["path"]):
         after = found.paths.attrs["after"] or say.plain("designs.nobody")
         supposed = say.plain("designs.supposed") if found.supposes else ""
         caption = say("designs.paths", binding=binding, after=after, supposed=supposed)
-        blocks.append(frame(case, case.with_reasons(found.paths), caption, shares=case.protocol.scenarios))
+        rates = "; ".join(f"{name}: {', '.join(percent(p, 0) for p in true)}" for name, true in case.protocol.scenarios.items())
+        note = say("designs.scenarios", rates=data(rates))
+        blocks.append(frame(case, case.with_reasons(found.paths), caption, note, shares=case.protocol.scenarios))
     inner = Section(
         "rules",
         say("method.rules"),
@@ -518,7 +543,7 @@ def _method(trial: _Trial) -> Section:
     section = method(trial.case, trial.found.attrs, first, None if analysis is None else analysis.summary)
     if analysis is None:
         return section
-    said = definitions(tables.ANALYSED, analysis.summary)
+    said = definitions(tables.ANALYSED | say.table("analysed"), analysis.summary)
     inner = Section("definitions", say("method.definitions"), (said,))
     return Section(section.id, section.title, section.blocks, (*section.sections, inner))
 

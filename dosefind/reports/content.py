@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -300,6 +301,12 @@ class Section:
     blocks: tuple[Block, ...]
     sections: tuple[Section, ...] = ()
     own_page: bool = False
+
+    @property
+    def leads(self) -> tuple[bool, ...]:
+        """Of each block whether it introduces the next one, a table or a picture, with which it stays on one page in print."""
+        pairs = zip_longest(self.blocks, self.blocks[1:])
+        return tuple(isinstance(one, Paragraph) and isinstance(following, (Table, Figure)) for one, following in pairs)
 
 
 @dataclass(frozen=True)

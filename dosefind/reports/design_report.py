@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from .. import tables
 from ..protocol import Protocol
 from ..tasks import Analysis, analyze, compare, decision_table, paths, sensitivity, without_dlts
-from ..tasks.stamps import plain, stamp
+from ..tasks.stamps import n_assumed, plain, stamp
 from .content import (
     Answer,
     Answers,
@@ -99,7 +99,7 @@ def design_report(
 
 def _summary(plan: _Plan) -> Section:
     say = plan.say
-    assumptions = say("short.assumed", n=len(json.loads(plan.stamp["assumptions"])))
+    assumptions = say("short.assumed", n=n_assumed(plan.stamp))
     answers = Answers((_what(plan), _finds(plan), _costs(plan)))
     note = Note(say.plain("short.assumed_title"), (assumptions,))
     return Section("summary", say("short.title"), (answers, _glance(plan), note), own_page=True)
@@ -163,7 +163,10 @@ def _costs(plan: _Plan) -> Answer:
 def _glance(plan: _Plan) -> Table:
     """The binding design under each scenario, a row a scenario."""
     say, oc, own = plan.say, plan.oc, plan.oc.sel(design=plan.binding)
-    correct, names = oc["correct"].transpose("design", "scenario").values, oc["design"].values
+    (correct, mean_n), names = (
+        (oc[name].transpose("design", "scenario").values for name in ("correct", "mean_n")),
+        oc["design"].values,
+    )
     keys = ("rates", "correct_head", "best", "reference", "mean_n", "over", "days")
     heads = {key: Column(say(f"short.{key}"), True) for key in keys}
     dlts = Column(text(tables.COMPARED["dlts"]), True)
@@ -181,7 +184,7 @@ def _glance(plan: _Plan) -> Table:
                 text(", ".join(f"{100 * p:.3g}" for p in plan.values["p_true"][s])),
                 text(str(plan.values["true_mtd"][s])),
                 text(f"{100 * own['correct'].values[s]:.1f}"),
-                say("short.best_is", p=f"{100 * correct[best, s]:.1f}", name=data(names[best])),
+                say("short.best_is", p=f"{100 * correct[best, s]:.1f}", name=data(names[best]), n=f"{mean_n[best, s]:.1f}"),
                 text(f"{100 * plan.values['reference_correct'][s]:.1f}"),
                 text(f"{own['mean_n'].values[s]:.1f}"),
                 text(f"{own['dlts'].sum('dose').values[s]:.1f}"),
@@ -189,7 +192,7 @@ def _glance(plan: _Plan) -> Table:
                 text(f"{own['days'].values[s]:.0f}"),
             )
         )
-    return Table(say("short.glance"), columns, tuple(rows))
+    return Table(say("short.glance"), columns, tuple(rows), (say("short.glance_note"),))
 
 
 # What the trial is.

@@ -13,10 +13,11 @@ from typing import Any
 
 from docx import Document as new_document
 from docx.document import Document as Word
+from docx.enum.section import WD_SECTION
 from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import nsdecls, qn
-from docx.shared import Mm, Pt, RGBColor
+from docx.shared import Emu, Mm, Pt, RGBColor
 from docx.table import Table as WordTable
 from docx.text.paragraph import Paragraph as WordParagraph
 
@@ -40,7 +41,7 @@ from .content import (
 __all__ = ["as_docx"]
 
 # Of an A4 page with margins of 22 mm, and of the pictures on it.
-_WIDTH, _PICTURE = 166.0, 160.0
+_WIDTH, _PICTURE, _TALLEST = 166.0, 160.0, 210.0
 # Letters of a line of a table, in normal and in small type.
 _LINE, _LINE_SMALL = 84, 100
 # Letters of a row that may break between pages.
@@ -62,7 +63,9 @@ def as_docx(document: Document) -> bytes:
     word.add_paragraph(style="Title").add_run(_plain(document.title))
     word.add_paragraph(style="Subtitle").add_run(_plain(document.subtitle))
     writer = _Writer(word, document.labels)
+    _columns(word, 2)
     writer.definitions(document.facts, "Fact")
+    _columns(word, 1)
     for one in document.sections:
         writer.section(one, 1)
     word.add_paragraph(document.labels["footer"], style="Small")
@@ -82,8 +85,11 @@ class _Writer:
         if self.new_page:
             heading.paragraph_format.page_break_before = True
         self.new_page = False
-        for each in one.blocks:
-            self.block(each)
+        for each, leads in zip(one.blocks, one.leads, strict=True):
+            if leads and isinstance(each, Paragraph):
+                self.paragraph(each.text).paragraph_format.keep_with_next = True
+            else:
+                self.block(each)
         for inner in one.sections:
             self.section(inner, level + 1)
         self.new_page = one.own_page
@@ -187,6 +193,9 @@ class _Writer:
 
         paragraph = self.word.add_paragraph(style="Figure")
         made = paragraph.add_run().add_picture(io.BytesIO(as_png(one.picture, _DPI)), width=Mm(_PICTURE))
+        # A tall picture leaves room for the heading of its section.
+        scale = min(1.0, Mm(_TALLEST) / made.height)
+        made.width, made.height = Emu(int(scale * made.width)), Emu(int(scale * made.height))
         about = made._inline.docPr
         about.set("descr", one.alt)
         about.set("name", f"{self.labels['figure']} {self.numbers['figure'] + 1}")
@@ -265,13 +274,20 @@ def _page(word: Word, document: Document) -> None:
     _field(paragraph, "NUMPAGES", "1")
 
 
+def _columns(word: Word, number: int) -> None:
+    """From here on the page has so many columns."""
+    part: Any = word.add_section(WD_SECTION.CONTINUOUS)._sectPr
+    columns = part.find(qn("w:cols"))
+    columns.set(qn("w:num"), str(number))
+
+
 # Styles: the base that each changes, size, and what else.
 _OWN: dict[str, tuple[str, float, dict[str, Any]]] = {
     "Small": ("Normal", 8.5, {"colour": _FAINT}),
     "Definition": ("Normal", 10.0, {"hanging": 42.0}),
-    "Fact": ("Definition", 8.5, {"hanging": 32.0, "after": 1.0}),
-    "Question": ("Normal", 9.5, {"colour": _FAINT, "bold": True, "before": 8.0, "next": True}),
-    "Answer": ("Normal", 13.0, {"bold": True, "next": True}),
+    "Fact": ("Definition", 8.0, {"hanging": 27.0, "after": 0.0}),
+    "Question": ("Normal", 9.5, {"colour": _FAINT, "bold": True, "before": 4.0, "after": 1.0, "next": True}),
+    "Answer": ("Normal", 12.0, {"bold": True, "after": 2.0, "next": True}),
     "Remark": ("Normal", 10.0, {"fill": "F4F6F8", "left": 3.0}),
     "Remark Title": ("Remark", 10.0, {"fill": "F4F6F8", "left": 3.0, "bold": True, "next": True}),
     "Warning": ("Normal", 10.0, {"fill": "FDF3EC", "left": 3.0}),
@@ -285,8 +301,8 @@ _BUILT_IN: dict[str, tuple[float, dict[str, Any]]] = {
     "Title": (20.0, {"bold": True, "after": 2.0}),
     "Subtitle": (12.0, {"colour": _FAINT}),
     "Caption": (9.0, {"colour": "000000", "bold": False, "before": 8.0, "after": 4.0}),
-    "List Bullet": (10.5, {"after": 3.0}),
-    "Heading 1": (14.0, {"colour": _BLUE, "bold": True, "before": 16.0, "after": 6.0}),
+    "List Bullet": (10.0, {"after": 2.0}),
+    "Heading 1": (14.0, {"colour": _BLUE, "bold": True, "before": 14.0, "after": 4.0}),
     "Heading 2": (12.0, {"colour": _BLUE, "bold": True, "before": 12.0, "after": 4.0}),
     "Heading 3": (10.5, {"colour": _BLUE, "bold": True, "before": 10.0, "after": 4.0}),
     "Heading 4": (10.5, {"colour": _BLUE, "bold": True, "before": 8.0, "after": 4.0}),

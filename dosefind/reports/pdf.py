@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..plots.style import glyphs
-from .content import Document, Figure, Run, Table, escaped
+from .content import Document, Figure, Run, Section, Table, escaped
 
 __all__ = ["as_pdf"]
 
@@ -79,7 +79,8 @@ class _Plain:
             look = {"small": value.small, "short": value.short, "widths": widths}
             return {"is": "Table"} | look | {name: self(getattr(value, name)) for name in ("caption", "columns", "rows", "notes")}
         if is_dataclass(value):
-            return {"is": type(value).__name__} | {field.name: self(getattr(value, field.name)) for field in fields(value)}
+            leads = {"leads": list(value.leads)} if isinstance(value, Section) else {}
+            return {"is": type(value).__name__} | leads | {field.name: self(getattr(value, field.name)) for field in fields(value)}
         if isinstance(value, dict):
             return {key: self(one) for key, one in value.items()}
         return [self(one) for one in value] if isinstance(value, tuple) else value

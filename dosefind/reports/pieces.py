@@ -176,8 +176,9 @@ def _like(case: Case, own: Sequence[str], told: Mapping[str, Sequence[str]]) -> 
         added, dropped = [one for one in own if one not in others], [one for one in others if one not in own]
         if len(added) + len(dropped) > min(_APART, len(own) - 1):
             return ()
-        lines = [case.say("rules.added", rule=one) for one in added] + [case.say("rules.dropped", rule=one) for one in dropped]
-        return (case.say("rules.kin" if lines else "rules.same", design=data(name)), *lines)
+        lines = [case.say("rules.added", design=data(name), rule=one) for one in added]
+        lines += [case.say("rules.dropped", design=data(name), rule=one) for one in dropped]
+        return tuple(lines) or (case.say("rules.same", design=data(name)),)
     return ()
 
 

@@ -360,7 +360,7 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
     borrows = "borrowed_n" in result
     words = []
     if not result["dlts"].any():
-        seen = f"in {n.sum()} patients" if n.any() else "and nobody treated"
+        seen = f"among the {n.sum()} known outcomes" if n.any() else "and no outcome is known"
         whose, what = (
             (" of this trial", "the curve, its prior and what is borrowed") if borrows else ("", "the curve and its prior")
         )
@@ -369,8 +369,9 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
         )
     prior = "the prior and the other trials' data are" if borrows else "the prior is"
     for level in np.flatnonzero(worth >= n) + 1:
-        patients = "nobody was" if n[level - 1] == 0 else f"{n[level - 1]} patient{'s were' if n[level - 1] != 1 else ' was'}"
-        words.append(f"At level {level}, {patients} treated; {prior} worth {worth[level - 1]:.1f} patients there.")
+        known = n[level - 1]
+        patients = f"{known} patient{'s have' if known != 1 else ' has'}" if known else "nobody has"
+        words.append(f"At level {level}, {patients} a known outcome; {prior} worth {worth[level - 1]:.1f} patients there.")
     if result.attrs["rp2d"] != "none":
         level = int(result.attrs["rp2d"])
         alone = float(result["upper_limit"].values[level - 1])

@@ -189,7 +189,7 @@ class NextDose(Shown):
                 "binding": "yes" if name == self.binding else "",
                 "next": one.words,
                 "differs": "" if one.words == self.proposal.words else "yes",
-                "admissible": ", ".join(map(str, one.admissible)),
+                "admissible": "none" if one.action == "stop" else ", ".join(map(str, one.admissible)),
                 "reason": one.reason,
             }
             for name, one in self.proposals.items()
@@ -354,16 +354,16 @@ def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | Non
 
 
 def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
-    """The first cohort that began after a decision and by a day, and whether that is as decided; nothing where patients went on to
-    fill a cohort at the level decided on, or it was decided to wait.
-    """
-    begun = ((members, evaluated[members.subjects[0]].first) for members in evaluated.members)
-    members, day = next(((members, day) for members, day in begun if one.as_of < day <= until), (None, until))
-    filled = any(f"level {other.level}" == one.decision and one.as_of < other.first < day for other in evaluated.statuses)
-    if members is None or filled or one.decision == "wait" or one.decision.startswith("add dose"):
-        return ""
-    as_decided = one.decision == f"level {members.level}"
-    return f"cohort {members.cohort} at level {members.level} began on {day}{'' if as_decided else ', not as decided'}"
+    """Who was treated after a decision and by a day: the first who was not treated as decided, or else the first of all."""
+    later = sorted((other for other in evaluated.statuses if one.as_of < other.first <= until), key=lambda other: other.first)
+    if not later:
+        return "nobody was treated since" if until == date.max else "nobody was treated before the next decision"
+    # To wait, or to add a dose, says nothing of the level at which somebody is treated in the end.
+    open_ = one.decision == "wait" or one.decision.startswith("add dose")
+    otherwise = [other for other in later if not open_ and one.decision != f"level {other.level}"]
+    first = (otherwise or later)[0]
+    where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
+    return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
 
 
 def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal) -> Start:

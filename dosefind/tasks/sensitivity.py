@@ -169,8 +169,8 @@ def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _C
 
 
 _RULES = {
-    "toxicity": "the highest dose tried whose",
-    "utility": "the dose of the largest expected utility, of those tried whose",
+    "toxicity": "the highest dose with a known outcome whose",
+    "utility": "the dose of the largest expected utility, of those with a known outcome whose",
 }
 
 

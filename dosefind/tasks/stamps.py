@@ -11,7 +11,7 @@ from ..designs import Design
 from ..protocol import Assumption, Protocol
 from ..provenance import versions
 
-__all__ = ["plain", "stamp"]
+__all__ = ["n_assumed", "plain", "stamp"]
 
 # What a protocol records for readers and for conduct, but no figure of a design depends on.
 _RECORDED_ONLY = (
@@ -73,6 +73,11 @@ def _assumed(protocol: Protocol, designs: Mapping[str, Design]) -> list[Assumpti
         if shown:
             found.append(_by_default(f"curves.{name}", shown))
     return found
+
+
+def n_assumed(stamped: Mapping[str, Any]) -> int:
+    """How many settings, or tables of settings, a result rests on that no record states."""
+    return len({key for key, _, _ in json.loads(stamped["assumptions"])})
 
 
 def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:

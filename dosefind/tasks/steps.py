@@ -220,9 +220,12 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
     table = own(max_n=chosen.max_n or protocol.limits.max_n)
+    full = chosen.max_n_per_dose
     table.attrs["note"] = (
-        "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above."
-    )
+        "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above. At the "
+        "lowest level de-escalating means staying, unless it is eliminated, which stops the trial; at the top level escalating "
+        "means staying."
+    ) + f" Where the move leads to a dose that has {full} patients, the trial stops." * (full is not None)
     return table.reset_index()
 
 
