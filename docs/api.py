@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "One function a question: protocol and data in, a labelled result out. The command line calls the same functions.",
         [
             *("load_protocol", "Protocol", "compare", "decision_table", "paths", "decide", "NextStep"),
-            *("analyze", "Analysis", "sensitivity", "report", "reports.Document", "InputError"),
+            *("analyze", "Analysis", "sensitivity", "compare_priors", "report", "reports.Document", "InputError"),
         ],
     ),
     "patients": (

@@ -36,6 +36,7 @@ _HOMES = {
     "analyze": "tasks",
     "calibrate": "calibration.sbc",
     "compare": "tasks",
+    "compare_priors": "tasks",
     "decide": "tasks",
     "decision_table": "tasks",
     "design_from_rule": "designs",

@@ -29,6 +29,7 @@ from .tasks import NextStep as NextStep
 from .tasks import Synthetic as Synthetic
 from .tasks import analyze as analyze
 from .tasks import compare as compare
+from .tasks import compare_priors as compare_priors
 from .tasks import decide as decide
 from .tasks import decision_table as decision_table
 from .tasks import next_dose as next_dose

@@ -493,6 +493,18 @@ def recording(path, name, times):
     return subprocess.Popen([sys.executable, "-c", RECORDING, str(path), str(name), str(times)], cwd=ROOT)
 
 
+def test_who_is_treated_otherwise_after_a_decision_is_named(tmp_path):
+    """Though somebody was treated as decided before; and nobody since is said too."""
+    protocol, path = dsf.load_protocol(ROOT / "configs" / "nct05962762.toml"), tmp_path / "decisions.csv"
+    people = [patient(f"A{n}", 1, n) for n in (1, 2, 3)] + [patient("B1", 2, 40), patient("B2", 1, 41)]
+    record_decision(path, next_dose(protocol, trial(*people), day(31), replay=True).record("level 2", "so"))
+    assert next_dose(protocol, trial(*people), decisions=path).followed == (
+        f"B2 was treated at level 1 on {day(41)}, not as decided",
+    )
+    assert next_dose(protocol, trial(*people[:4]), decisions=path).followed == (f"B1 was treated at level 2 on {day(40)}",)
+    assert next_dose(protocol, trial(*people), day(35), replay=True, decisions=path).followed == ("nobody was treated since",)
+
+
 def test_of_decisions_recorded_at_once_none_is_lost(tmp_path):
     path = tmp_path / "decisions.csv"
     running = [recording(path, name, 20) for name in range(8)]

@@ -227,6 +227,43 @@ def test_schema_describes_every_setting():
     assert (chance["minimum"], chance["maximum"]) == (0, 1)
 
 
+def without_curves():
+    """The shipped protocol as a table, without what is left of it here."""
+    left_out = {"assumed", "curves", "borrowing"}
+    return {key: value for key, value in protocol().model_dump(exclude_unset=True).items() if key not in left_out}
+
+
+NARROW, WIDE = {"mean": (-2.2, 0.0), "sd": (1.0, 0.5)}, {"mean": (-2.2, 0.0), "sd": (2.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "half", "whole"),
+    [
+        ("crm", "prior_sd", 0.5 * 1.34**0.5, 1.34**0.5),
+        ("blrm-6", "prior", NARROW, WIDE),
+        ("blrm-6", "prior", [NARROW, NARROW | {"mean": (-1.5, 0.0)}], [WIDE, WIDE | {"mean": (-1.5, 0.0)}]),
+    ],
+)
+def test_designs_with_tighter_priors_are_those_of_a_config_that_has_them(name, key, half, whole):
+    table = without_curves()
+    tight, loose = (
+        dsf.Protocol.read(table | {"designs": {name: table["designs"][name] | {key: value}}}) for value in (half, whole)
+    )
+    found = dsf.compare_priors(loose).set_index("scale").loc[0.5, list(loose.scenarios)].astype(float)
+    # Both are exact; the order of sums may differ.
+    np.testing.assert_allclose(found, dsf.compare(tight).correct.sel(design=name), rtol=0, atol=1e-12)
+
+
+def test_a_prior_with_which_a_design_cannot_start_and_designs_without_one():
+    """P(overdose) at level 1 is 0.09 under the prior and above 0.16 under one of twice the standard deviations."""
+    table = without_curves()
+    strict = dsf.Protocol.read(table | {"designs": {"blrm": table["designs"]["blrm"] | {"prior": WIDE, "ewoc": 0.16}}})
+    found = dsf.compare_priors(strict).set_index("scale").drop(columns="design")
+    assert found.loc[0.5].notna().all()
+    assert found.loc[2.0].isna().all()
+    assert len(dsf.compare_priors(dsf.Protocol.read(table | {"designs": {"3+3": {"kind": "3+3"}}}))) == 0
+
+
 def test_decision_tables():
     trial = protocol()
     table = dsf.decision_table(trial, "3+3")

@@ -222,6 +222,19 @@ def test_operating_characteristics_are_those_of_the_comparison(design, protocol)
     assert lead == f"3+3 names the true MTD in {100 * own.min():.0f}% to {100 * own.max():.0f}% of trials"
 
 
+def test_designs_with_other_priors_stand_in_the_design_report(design, protocol):
+    """Each beside the prior that the config has, with which the figures are those of the comparison."""
+    varied, oc = dsf.compare_priors(protocol), dsf.compare(protocol)
+    shown = rows(design, "Probability in percent that the true MTD is named, with the prior")[1:]
+    assert [row[:2] for row in shown] == [
+        [name, scale] for name in ("crm-6", "crm", "blrm-6", "blrm") for scale in ("0.5", "1", "2")
+    ]
+    for name, scale, *cells in shown:
+        row = varied[(varied["design"] == name) & (varied["scale"] == float(scale))]
+        figures = oc.correct.sel(design=name).values if scale == "1" else row[list(protocol.scenarios)].to_numpy()[0]
+        assert cells == [f"{100 * p:.1f}" for p in figures]
+
+
 def test_sample_sizes_are_percentiles_of_the_distribution(design, protocol):
     """Worked out from the exact distribution: the least size that so many of the trials do not exceed."""
     oc = dsf.compare(protocol)

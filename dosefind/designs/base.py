@@ -212,6 +212,10 @@ class Design(Settings, ABC):
         """The memory, ``(states, n_memory)`` small integers, that goes with the next dose; none by default."""
         return states.memory
 
+    def with_prior(self, scale: float) -> Self | None:
+        """The design with the standard deviations of its prior multiplied by ``scale``; none where it has no prior."""
+        return None
+
     @abstractmethod
     def sentences(self) -> list[str]:
         """The design's own rules as plain sentences."""

@@ -133,6 +133,11 @@ class BLRM(ModelBased):
         text = f"P(overdose) {', '.join(f'{p:.3f}' for p in over)}, below {self.ewoc:g} {where}"
         return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
 
+    def with_prior(self, scale: float) -> Self:
+        each = self.prior if isinstance(self.prior, tuple) else (self.prior,)
+        scaled = [one.model_copy(update={"sd": tuple(scale * sd for sd in one.sd)}) for one in each]
+        return self.with_settings(prior=tuple(scaled) if len(scaled) > 1 else scaled[0])
+
     def sentences(self) -> list[str]:
         low, high = self.interval
         best = (

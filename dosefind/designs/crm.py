@@ -250,6 +250,9 @@ class CRM(ModelBased):
         data = {"estimate": estimate, "plug_in": ("dose", plug_in), "recommended": best + 1}
         return xr.Dataset(data, {"dose": np.arange(1, len(plug_in) + 1)}, {"method": "maximum likelihood"})
 
+    def with_prior(self, scale: float) -> Self:
+        return self.with_settings(prior_sd=scale * self.prior_sd)
+
     def sentences(self) -> list[str]:
         levels = ", ".join(f"{p:.4g}" for p in self.levels)
         form = f"logistic (intercept {self.intercept:g})" if self.model == "logistic" else "power"

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from .. import tables
 from ..protocol import Protocol
-from ..tasks import Analysis, analyze, compare, decision_table, paths, sensitivity, without_dlts
+from ..tasks import Analysis, analyze, compare, compare_priors, decision_table, paths, sensitivity, without_dlts
 from ..tasks.stamps import n_assumed, plain, stamp
 from .content import (
     Answer,
@@ -439,6 +439,8 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
     blocks: list[Block] = []
     if "target" in plan.oc.dims:
         blocks.append(_targets(plan, values))
+    if len(varied := compare_priors(plan.protocol)):
+        blocks.append(_priors(plan, varied))
     if plan.prior is not None:
         outcomes = plan.outcomes_of_zero
         table = sensitivity(plan.protocol, outcomes, curve=curve)
@@ -460,6 +462,21 @@ def _targets(plan: _Plan, values: dict[str, Any]) -> Table:
             rows.append((shown, text(data(design)), *map(text, cells)))
     note = say("targets.definition", words=text(data(plan.oc["target"].attrs["definition"])))
     return Table(say("targets.table"), columns, tuple(rows), (note,))
+
+
+def _priors(plan: _Plan, varied: pd.DataFrame) -> Table:
+    """Designs with their priors as they are, tighter and wider."""
+    say, names = plan.say, plan.values["design"].tolist()
+    columns = (plan.case.column("design"), Column(say("priors.scale"), True))
+    columns += tuple(Column(text(data(name)), True) for name in plan.values["scenario"])
+    rows = []
+    for name, each in varied.groupby("design", sort=False):
+        given = {1.0: plan.values["correct"][names.index(name)]}
+        figures = given | {row[1]: np.array(row[2:]) for row in each.itertuples(index=False, name=None)}
+        for scale, chances in sorted(figures.items()):
+            cells = (say.plain("priors.no_start") if np.isnan(p) else f"{100 * p:.1f}" for p in chances)
+            rows.append((text(data(name)), text(f"{scale:g}"), *map(text, cells)))
+    return Table(say("priors.table"), columns, tuple(rows), (say("priors.note"),))
 
 
 def _method(plan: _Plan) -> Section:

@@ -6,6 +6,7 @@ The command line, notebooks and reports call these and nothing below them.
 from .analysis import Analysis, analyze
 from .comparison import compare
 from .next_dose import NextDose, Proposal, next_dose
+from .priors import compare_priors
 from .sensitivity import sensitivity
 from .stamps import stamp
 from .steps import NextStep, decide, decision_table, paths, without_dlts
@@ -21,6 +22,7 @@ __all__ = [
     "Synthetic",
     "analyze",
     "compare",
+    "compare_priors",
     "decide",
     "decision_table",
     "next_dose",

@@ -24,7 +24,7 @@ from .stamps import plain, stamp
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["compare"]
+__all__ = ["compare", "standards_of"]
 
 
 def compare(
@@ -71,9 +71,7 @@ def compare(
     one_of("method", method, ("exact", "simulate"))
     whole("n_trials", n_trials, 2)
     whole("seed", seed, 0)
-    target = protocol.target
-    standards = Standards(target.rate, target.interval, target.mtd_margin, target.overdose_limit)
-    truths = protocol.truths
+    target, standards, truths = protocol.target, standards_of(protocol), protocol.truths
     designs = build_designs(protocol)
     done, total = 0, len(designs) * (1 + len(target.sensitivity))
 
@@ -107,6 +105,12 @@ def compare(
     result["reason"].attrs["definition"] = json.dumps(sentences)
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
     return result.assign_attrs(made | stamp(protocol))
+
+
+def standards_of(protocol: Protocol) -> Standards:
+    """By what the protocol's scenarios are judged."""
+    target = protocol.target
+    return Standards(target.rate, target.interval, target.mtd_margin, target.overdose_limit)
 
 
 def _stacked(designs: Mapping[str, Design], figures: dict[str, tuple[Figures, Figures]]) -> tuple[Figures, Figures]:

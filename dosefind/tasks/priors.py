@@ -1,0 +1,67 @@
+"""How often designs name the true MTD with a prior that is tighter or wider than the protocol's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._check import InputError, of_type
+from ..config import build_designs
+from ..designs import Design
+from ..operating.lattice import lattice
+from ..operating.metrics import judged
+from ..protocol import Protocol
+from .comparison import standards_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["compare_priors"]
+
+# What the standard deviations of a prior are multiplied by.
+SCALES = (0.5, 2.0)
+
+
+def compare_priors(protocol: Protocol) -> pd.DataFrame:
+    """Probability that the true MTD is named, by each design that has a prior, with a tighter and a wider one.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a design and a ``scale`` of the prior's standard deviations; a column a scenario, exact. Missing where the design
+        cannot begin with such a prior: then no dose that it could start at is admissible. No rows where no design has a prior.
+
+    Examples
+    --------
+    >>> from dosefind import load_protocol
+    >>> table = compare_priors(load_protocol("configs/nct05962762.toml"))
+    >>> table.loc[table["design"] == "crm", ["scale", "middle is MTD"]].round(3).values.tolist()
+    [[0.5, 0.548], [2.0, 0.464]]
+    """
+    import pandas as pd
+
+    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    rows = [
+        {"design": name, "scale": scale} | dict(zip(protocol.scenarios, _correct(protocol, design, scale), strict=True))
+        for name, design in build_designs(protocol).items()
+        if design.with_prior(1.0) is not None
+        for scale in SCALES
+    ]
+    return pd.DataFrame(rows, columns=["design", "scale", *protocol.scenarios])
+
+
+def _correct(protocol: Protocol, design: Design, scale: float) -> np.ndarray:
+    """Probability under each scenario that the true MTD is named."""
+    truths, standards = protocol.truths, standards_of(protocol)
+    try:
+        varied = design.with_prior(scale)
+    except InputError:
+        return np.full(len(truths), np.nan)
+    assert varied is not None
+    return judged(lattice(varied).figures(truths, standards.overdose_limit)["selected"], truths, standards)["correct"]
