@@ -26,6 +26,9 @@ from .rules import TIE, at_least, highest
 
 __all__ = ["BLRM"]
 
+# Largest error of P(overdose) where it is said why a trial cannot start.
+_SAID = 1e-4
+
 
 class BLRM(ModelBased):
     """The Bayesian logistic regression model (BLRM) with escalation under overdose control (EWOC).
@@ -86,7 +89,7 @@ class BLRM(ModelBased):
         nobody = np.zeros((1, len(self.curve.doses)))
         if self.start > len(self.doses):
             raise ValueError(f"start = {self.start} is not among the {len(self.doses)} dose levels")
-        p_over = self._quadrature.expect(nobody, nobody)[0][0, self.start - 1]
+        p_over = float(self._quadrature.settle(nobody, nobody, self._may_start)[0, self.start - 1])
         if at_least(p_over, self.ewoc):
             raise ValueError(
                 f"start = {self.start} is not admissible before any data: P(overdose) is {p_over:.3f} under the prior, and ewoc "
@@ -175,6 +178,11 @@ class BLRM(ModelBased):
         values = self._quadrature.settle(n, y, self._decided)
         over = values[:, : (len(self.doses) + 1)]
         return over, values[:, (len(self.doses) + 1) :] if self.choose == "target" else over
+
+    def _may_start(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Whether P(overdose) where it starts is known well enough to be said, and to be on one side of the limit."""
+        p_over, error = values[:, self.start - 1], error[:, self.start - 1]
+        return (error < _SAID) & ((np.abs(p_over - self.ewoc) > error + TIE) | (error < FLOOR))
 
     def _decided(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Whether every comparison that hangs on these values comes out the same within their error."""
