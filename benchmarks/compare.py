@@ -98,7 +98,7 @@ class Change:
             return "equal"
         word = "better" if (self.new < self.old) == (self.better == "less") else "worse"
         if self.runs is None:
-            return f"{word}, measured once"
+            return f"{word}, or noise (measured once)"
         if self.chance is None:
             return f"{word}, too few runs ({len(self.runs[0])}, {len(self.runs[1])})"
         p = f"p = {self.chance:.2g}"

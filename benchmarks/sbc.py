@@ -118,7 +118,7 @@ def passes(run: dict[str, Any], level: float) -> bool:
 
 def record(name: str, case: Case, runs: list[dict[str, Any]], n_sets: int) -> dict[str, Any]:
     """The content of a case's file."""
-    command = f"python -m benchmarks.sbc --only {name}{'' if n_sets == SETS else f' --sets {n_sets}'}"
+    command = f"python -m benchmarks sbc --only {name}{'' if n_sets == SETS else f' --sets {n_sets}'}"
     said = {"case": name, "command": command, "n_sets": n_sets, "level": LEVEL}
     return said | case.described() | {"passed": any(run["passed"] for run in runs), "runs": runs}
 

@@ -296,6 +296,8 @@ class Target(Settings):
     @model_validator(mode="after")
     def _target_lies_inside(self) -> Self:
         low, high = self.interval
+        if not low < high:
+            raise ValueError(f"interval = [{low:g}, {high:g}) must have its lower end first")
         if not low <= self.rate < high:
             raise ValueError(f"interval = [{low:g}, {high:g}) must contain rate = {self.rate:g}")
         if len({self.rate, *self.sensitivity}) <= len(self.sensitivity):

@@ -57,7 +57,7 @@ CHOICE = [
 ]
 COST = [
     ("mean_n", "patients in all", False, 1),
-    ("above_mtd", "above MTD", False, 1),
+    ("above_mtd", "patients > MTD", False, 1),
     ("any_dlt", "any DLT, %", True, 1),
     ("over_60", ">60% over, %", True, 1),
     ("over_80", ">80% over, %", True, 1),

@@ -172,15 +172,18 @@ Markdown("\n".join(["| design | next | why |", "|:--|:--|:--|", *rows]))
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
 gain, error = average["better than 3+3 by"], average["± error of that"]
 Markdown(
-    f"""**CRM and BOIN would, by a few percentage points, for nearly twice the patients; BLRM would not, and overdoses fewest.** Averaged
+    f"""**CRM and BOIN would, by a few percentage points, for nearly twice the patients; BLRM would not.** Averaged
 over the prior, CRM names the right dose more often than the 3+3 by {gain["crm"]:.1f} ± {error["crm"]:.1f} percentage points, BOIN by
 {gain["boin"]:.1f} ± {error["boin"]:.1f}; BLRM differs by {gain["blrm"]:.1f} ± {error["blrm"]:.1f} (each ± one Monte Carlo error). They
 treat {average.loc["crm", "patients"]:.0f}, {average.loc["boin", "patients"]:.0f} and {average.loc["blrm", "patients"]:.0f} patients on
-average, the 3+3 {average.loc["3+3", "patients"]:.0f}. With at most six patients a dose the differences are {gain["crm-6"]:.1f} (CRM),
+average, the 3+3 {average.loc["3+3", "patients"]:.0f}; above the MTD they treat {average.loc["crm", "above the MTD"]:.1f},
+{average.loc["boin", "above the MTD"]:.1f} and {average.loc["blrm", "above the MTD"]:.1f}, the 3+3
+{average.loc["3+3", "above the MTD"]:.1f}. With at most six patients a dose the differences are {gain["crm-6"]:.1f} (CRM),
 {gain["boin-6"]:.1f} (BOIN) and {gain["blrm-6"]:.1f} (BLRM).
 
-If groups of six are fixed, the 3+3 is hard to beat on safety: the capped designs gain where a dose is right and lose where none is. If
+If groups of six are fixed, the capped CRM and BOIN gain where a dose is right and lose where none is; the capped BLRM does the
+reverse. If
 {protocol.limits.max_n} patients may be treated, use them: BOIN by a table on one page, CRM if the top dose is likely to be the MTD, BLRM
-if overdosing weighs more than precision. All of this is under scenarios and a prior that are assumed; with your own in the protocol's
+if an overdose weighs more than the right dose. All of this is under scenarios and a prior that are assumed; with your own in the protocol's
 file this page answers for them."""
 )

@@ -115,7 +115,8 @@ dsf.plots.mtd(alone[cuts[3]])
 # Borrowing is off unless it is asked for, and the protocol's file says on what understanding: DLT windows of 28 days and of 84 days are
 # taken as one and three windows of one hazard, doses count per infusion, and the two trials' curves are exchangeable with a moderate
 # spread. No record says any of it. The other trial's outcomes come with the call. Suppose it has treated three patients at each dose, and
-# seen no DLT; or, the other way, that it has seen DLTs early (the third and fourth cut).
+# seen no DLT; or, the other way, that it has seen three DLTs among its first six patients (worked out here for the third and fourth cut
+# of this trial).
 
 # %%
 friendly, hostile = "1NNN 2NNN 3NNN", "1NNT 2NTT"

@@ -120,7 +120,7 @@ the data: the MTD is above {amount[0]:.1f} × 10⁶ cells/kg with probability 97
 )
 
 # %% [markdown]
-# Asked after these patients, the designs stop and name level 3. Those that would have gone on had there been a higher dose say that the MTD is
+# At the end of a trial without a DLT the designs stop and name level 3: the 3+3 after three patients a dose, BOIN after six. Those that would have gone on had there been a higher dose say that the MTD is
 # *not reached*: the recommended dose is then the highest one tried, not the highest one tolerable.
 
 # %%
@@ -167,6 +167,6 @@ weak prior, that overdosing at the top dose is unlikely: P(over) {100 * s.p_over
 {100 * curves.max():.1f}% over the priors tried. With nine patients instead of eighteen it is {100 * nine.p_over[2]:.1f}%.
 
 **It does not say** what the MTD is. "3 or above" with {100 * top:.0f}% means that no dose tried is too toxic by the target's measure, not
-that level 3 is the MTD; any figure above 5 × 10⁶ cells/kg is the prior's. Nor does it exclude a rate of 25% at the top dose from that
+that level 3 is the MTD; how far above 5 × 10⁶ cells/kg it lies is the prior's to say. Nor does it exclude a rate of 25% at the top dose from that
 dose's own patients. Report the RP2D with both limits, and call the MTD not reached."""
 )

@@ -148,7 +148,7 @@ Markdown(
 )
 
 # %% [markdown]
-# The full runs take longer than a page should: every model and engine, two layouts each, under two seeds, 1,000 or 100 data sets
+# The full runs take longer than a page should: every model and engine, two layouts each, under two seeds, 1,000 data sets
 # a layout. They are stored, each with the command that makes it again. A test holds them to the code: it fails when the sources that a result depends on have changed since.
 
 # %%

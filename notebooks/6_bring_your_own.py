@@ -95,7 +95,8 @@ mine = I3Plus3(target=0.25, max_n=18, n_doses=3)
 mine
 
 # %% [markdown]
-# `DESIGNS["i3+3"]` is its place in the registry, so that a protocol's file can name it. It can be asked at once:
+# `DESIGNS["i3+3"]` is its place in the registry, so that a protocol's file can name it, in this process: a design
+# that the `dosefind` command is to know has its class and its line in the registry in dosefind's own folder. It can be asked at once:
 
 # %%
 dsf.decide(mine, "1NNN 2NNT")

@@ -291,7 +291,7 @@ CONFIGS = [
     ("rate in percent", "rate = 0.25", 'rate = "25%"', "target.rate = '25%': must be a number"),
     ("rate in quotation marks", "rate = 0.25", 'rate = "0.25"', "target.rate = '0.25': must be a number"),
     ("rate outside the interval", "rate = 0.25", "rate = 0.4", "target: interval = [0.16, 0.33) must contain rate = 0.4"),
-    ("interval reversed", INTERVAL, "[0.33, 0.16]", "target: interval = [0.33, 0.16) must contain rate = 0.25"),
+    ("interval reversed", INTERVAL, "[0.33, 0.16]", "target: interval = [0.33, 0.16) must have its lower end first"),
     ("interval of three", INTERVAL, "[0.16, 0.2, 0.3]", "target.interval = [0.16, 0.2, 0.3]: must have at most 2 entries"),
     ("sensitivity in percent", "[0.20, 0.30", "[20, 0.30", "target.sensitivity[1] = 20: must be less than 1"),
     (

@@ -311,7 +311,7 @@ def test_what_a_slower_machine_explains():
 def test_too_few_runs_and_none():
     assert change([1, 2, 3], [4, 5, 6]).verdict == "worse, too few runs (3, 3)"
     once = result([{"name": "a", "status": "done", "peak_mb": 2.0}]), result([{"name": "a", "status": "done", "peak_mb": 1}])
-    assert compare.changes(*once)[0].verdict == "better, measured once"
+    assert compare.changes(*once)[0].verdict == "better, or noise (measured once)"
     assert math.isnan(compare.Change("a", "seconds", "less", 0.0, 1.0, None).ratio)
 
 

@@ -493,6 +493,21 @@ def recording(path, name, times):
     return subprocess.Popen([sys.executable, "-c", RECORDING, str(path), str(name), str(times)], cwd=ROOT)
 
 
+def test_levels_in_the_column_of_doses_are_refused():
+    """Everybody would else be in no count, and the trial at its start."""
+    table = dsf.load_protocol(ROOT / "configs" / "nct05962762.toml").model_dump(exclude_unset=True) | {"assumed": {}}
+    table["doses"] = {"amounts": (25, 50, 100), "unit": "mg", "reference": {"amount": 50, "unit": "mg"}}
+    protocol = dsf.Protocol.read({key: value for key, value in table.items() if key != "borrowing"})
+    people = [patient(f"A{n}", None, n, amount=float(level)) for n, level in enumerate((1, 1, 2), start=1)]
+    with pytest.raises(
+        dsf.InputError, match=r"^dose = \[1.0, 2.0\]: none is among 25, 50, 100 mg: levels belong in the column level$"
+    ):
+        next_dose(protocol, trial(*people))
+    # One who may well have been given something else, and doses that are no levels, are only told.
+    assert len(next_dose(protocol, trial(people[0])).alarms) == 1
+    assert len(next_dose(protocol, trial(*(replace(one, amount=7.0) for one in people))).alarms) == 3
+
+
 def test_who_is_treated_otherwise_after_a_decision_is_named(tmp_path):
     """Though somebody was treated as decided before; and nobody since is said too."""
     protocol, path = dsf.load_protocol(ROOT / "configs" / "nct05962762.toml"), tmp_path / "decisions.csv"

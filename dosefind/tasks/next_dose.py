@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import Shown, of_type, one_of
+from .._check import InputError, Problem, Shown, of_type, one_of
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions
@@ -79,6 +79,9 @@ class Proposal(Shown):
     not_reached: bool
     until: date | None
     completions: tuple[tuple[Completion, NextStep], ...]
+
+    def __str__(self) -> str:
+        return f"{self.words}: {self.reason}"
 
     @property
     def words(self) -> str:
@@ -312,6 +315,7 @@ def next_dose(
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
     evaluated = evaluate(patients, protocol, as_of, replay=replay)
+    _refuse_levels_for_doses(evaluated, protocol)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     opened = {binding: _opened_by(known, evaluated)}
     proposals = {name: _proposal(one, evaluated, protocol.n_doses, opened.get(name)) for name, one in designs.items()}
@@ -351,6 +355,18 @@ def next_dose(
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
     """Name of the design that binds: the one asked for, the protocol's, or the first."""
     return one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+
+
+def _refuse_levels_for_doses(evaluated: Evaluated, protocol: Protocol) -> None:
+    """Refuse data in which nobody has a dose of the protocol and every dose given is the number of a level."""
+    given, levels = {one.amount for one in evaluated.patients}, range(1, protocol.n_doses + 1)
+    if len(evaluated.unplaced) == len(evaluated.statuses) >= _FEW and given <= set(levels):
+        doses = f"{', '.join(f'{one:g}' for one in protocol.doses.amounts)} {protocol.doses.unit}"
+        raise InputError(Problem("dose", sorted(given), f"none is among {doses}: levels belong in the column level"))
+
+
+# Patients of whom all may have been given a dose that the protocol does not have.
+_FEW = 3
 
 
 def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
