@@ -2813,6 +2813,13 @@ FAULTS = (
         "test_next_dose.py::test_who_is_treated_otherwise_after_a_decision_is_named",
     ),
     Fault(
+        "levels in the column of doses leave everybody uncounted",
+        NEXT,
+        "and given <= set(levels):",
+        "and given < set():",
+        "test_next_dose.py::test_levels_in_the_column_of_doses_are_refused",
+    ),
+    Fault(
         "reports: P(over) of the level below on the first page",
         "reports/conduct_report.py",
         '_share(summary, "p_over", place - 1)',
