@@ -2820,6 +2820,13 @@ FAULTS = (
         "test_next_dose.py::test_levels_in_the_column_of_doses_are_refused",
     ),
     Fault(
+        "reports: P(over) where patients are pending is that of the level below",
+        "reports/conduct_report.py",
+        "'p_over', highest - 1)",
+        "'p_over', highest - 2)",
+        "test_report.py::test_what_is_pending_and_which_designs_had_stopped_is_on_the_first_page",
+    ),
+    Fault(
         "reports: P(over) of the level below on the first page",
         "reports/conduct_report.py",
         '_share(summary, "p_over", place - 1)',

@@ -295,6 +295,24 @@ def test_rules_told_by_those_of_another_design_are_its_rules(design, protocol):
         assert sorted(told[name] + shared) == sorted(sentences)
 
 
+def test_what_is_pending_and_which_designs_had_stopped_is_on_the_first_page():
+    """The shipped trial under way: three patients pending at level 2, to which one of the designs would not have gone."""
+    protocol, folder = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml"), ROOT / "examples" / "nct05948982" / "midway"
+    patients = dsf.read_patients(folder / "patients.csv", protocol, events=folder / "events.csv")
+    tree = read(dsf.report(protocol, patients).html())
+    summary = dsf.analyze(protocol, dsf.next_dose(protocol, patients).evaluated.cohorts()).summary
+    page = said(next(one for one in tree.iter("section") if one.get("id") == "summary"))
+    over = f"{100 * float(summary.p_over[1]):.1f}%"
+    assert f"At level 2, where 3 patients are pending, the DLT rate is 33% or more with probability {over}." in page
+    assert "By the rules of these designs the trial had ended before: blrm-6." in page
+    assert "At level 2, nobody has a known outcome; the prior is worth" in page
+    conclusions = said(next(one for one in tree.iter("section") if one.get("id") == "conclusion"))
+    assert (
+        "these would have stopped, although patients were treated after that (see the section on deviations): blrm-6."
+        in conclusions
+    )
+
+
 def test_limits_are_those_of_the_report():
     """What only a trial with patients or only a planned one is limited by is not said of the other."""
     conduct, design = (

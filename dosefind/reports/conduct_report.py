@@ -153,6 +153,8 @@ def _next(trial: _Trial) -> Answer:
     else:
         which = _joined([say("answers.differs", design=data(name), next=other.words) for name, other in others])
         because.append(say("answers.differ", differing=str(len(others)), n=str(n), which=which))
+    if stopped := _had_stopped(found):
+        because.append(say("answers.had_stopped", designs=data(stopped)))
     if found.recorded:
         last = found.recorded[-1]
         key = "answers.last_override" if last.override == "yes" else "answers.last_decision"
@@ -163,6 +165,11 @@ def _next(trial: _Trial) -> Answer:
             because.append(say("answers.overrides", n=before, all=len(found.recorded)))
     answer = say("answers.settle_first", words=one.words) if found.alarms else say.sentence(one.words)
     return Answer(say.plain("answers.next"), answer, tuple(because))
+
+
+def _had_stopped(found: NextDose) -> str:
+    """Designs by whose rules the trial was over before the last of its patients were treated."""
+    return ", ".join(name for name, words in found.deviations.items() if any("had stopped" in one for one in words))
 
 
 def _joined(parts: Sequence[Text], between: str = "; ") -> Text:
@@ -467,8 +474,8 @@ def _conclusion(trial: _Trial) -> Section:
     for d, name in enumerate(values["design"]):
         cells = [tables.share(values, "conclusion", (d, place)) for place in range(len(labels))]
         rows.append((text(data(name)), *map(text, (*cells, tables.share(values, "conclusion_not_reached", d)))))
-    stopped = [name for name, words in trial.found.deviations.items() if any("had stopped" in one for one in words)]
-    notes = (say("conclusion.stopped", designs=data(", ".join(stopped))),) if stopped else ()
+    stopped = _had_stopped(trial.found)
+    notes = (say("conclusion.stopped", designs=data(stopped)),) if stopped else ()
     table = Table(say("conclusion.table"), columns, tuple(rows), notes)
     return Section("conclusion", say("conclusion.title"), (Paragraph(say("conclusion.intro")), table))
 
@@ -491,7 +498,7 @@ def _designs(trial: _Trial) -> Section:
         after = found.paths.attrs["after"] or say.plain("designs.nobody")
         supposed = say.plain("designs.supposed") if found.supposes else ""
         caption = say("designs.paths", binding=binding, after=after, supposed=supposed)
-        rates = "; ".join(f"{name}: {', '.join(percent(p, 0) for p in true)}" for name, true in case.protocol.scenarios.items())
+        rates = "; ".join(f"{name}: {', '.join(f'{100 * p:.3g}%' for p in true)}" for name, true in case.protocol.scenarios.items())
         note = say("designs.scenarios", rates=data(rates))
         blocks.append(frame(case, case.with_reasons(found.paths), caption, note, shares=case.protocol.scenarios))
     inner = Section(
