@@ -17,6 +17,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from .tasks.stamps import n_assumed
+
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
@@ -131,7 +133,7 @@ def comparison(oc: xr.Dataset, brief: bool = False) -> Group:
     assumptions = json.loads(oc.attrs["assumptions"])
     if brief:
         more = "--brief leaves out which, the rules of the designs, and what each figure means."
-        words = f"These figures rest on {_count(len({key for key, _, _ in assumptions}), 'setting')} that no record states. {more}"
+        words = f"These figures rest on {_count(n_assumed(oc.attrs), 'setting')} that no record states. {more}"
         return Group(*parts, Text(), _folded(words))
     parts.append(rules(json.loads(oc.attrs["rules"])))
     parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))
@@ -316,7 +318,7 @@ def _designs(found: NextDose) -> pd.DataFrame:
 
 def _assumed_rules(found: NextDose) -> list[Text]:
     """Which of the rules that were left are none of the record's."""
-    rules = ", ".join(f"{rule} ({setting})" for rule, setting in found.assumed_rules.items())
+    rules = ", ".join(found.assumed_rules)
     return [_folded(f"Assumed, as the record does not state it: {rules}.")] if rules else []
 
 

@@ -528,7 +528,7 @@ def _deviations(trial: _Trial) -> Section:
     left, other = every.loc[~beside], every.loc[beside, ["rule", "finding"]]
     blocks: list[Block] = [Paragraph(say("deviations.none"))]
     if len(left):
-        rules = ", ".join(f"{rule} ({setting})" for rule, setting in found.assumed_rules.items())
+        rules = ", ".join(found.assumed_rules)
         blocks = [frame(case, left, say("deviations.table"), *([say("deviations.assumed", rules=rules)] if rules else []))]
     if len(other):
         blocks.append(frame(case, other, say("deviations.beside", binding=data(found.binding))))

@@ -172,14 +172,15 @@ _APART = 2
 
 def _like(case: Case, own: Sequence[str], told: Mapping[str, Sequence[str]]) -> tuple[Text, ...]:
     """The rules of a design by those of the most like one of those told; none where no one has most of them."""
-    for name, others in sorted(told.items(), key=lambda item: len({*own} ^ {*item[1]})):
-        added, dropped = [one for one in own if one not in others], [one for one in others if one not in own]
-        if len(added) + len(dropped) > min(_APART, len(own) - 1):
-            return ()
-        lines = [case.say("rules.added", design=data(name), rule=one) for one in added]
-        lines += [case.say("rules.dropped", design=data(name), rule=one) for one in dropped]
-        return tuple(lines) or (case.say("rules.same", design=data(name)),)
-    return ()
+    if not told:
+        return ()
+    name, others = min(told.items(), key=lambda item: len({*own} ^ {*item[1]}))
+    added, dropped = [one for one in own if one not in others], [one for one in others if one not in own]
+    if len(added) + len(dropped) > min(_APART, len(own) - 1):
+        return ()
+    lines = [case.say("rules.added", design=data(name), rule=one) for one in added]
+    lines += [case.say("rules.dropped", design=data(name), rule=one) for one in dropped]
+    return tuple(lines) or (case.say("rules.same", design=data(name)),)
 
 
 def definitions(headings: Mapping[str, str], result: xr.Dataset) -> Definitions:

@@ -154,10 +154,11 @@ class NextDose(Shown):
         return tuple(f"{one.subject}: {one.rule.partition(': ')[0]}" for one in self.evaluated.unplaced)
 
     @property
-    def assumed_rules(self) -> dict[str, str]:
-        """Rules of the findings that no record states, each with the setting that is assumed."""
+    def assumed_rules(self) -> tuple[str, ...]:
+        """Rules of the findings that no record states, each with the setting that is assumed in brackets."""
         assumed = {key for key, _, _ in json.loads(self.attrs["assumptions"])}
-        return {one.rule: SETTINGS[one.rule] for one in self.findings if SETTINGS.get(one.rule) in assumed}
+        rules = {one.rule: SETTINGS[one.rule] for one in self.findings if SETTINGS.get(one.rule) in assumed}
+        return tuple(f"{rule} ({setting})" for rule, setting in rules.items())
 
     @property
     def doses(self) -> pd.DataFrame:
