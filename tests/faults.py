@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import json
 import os
 import queue
 import re
@@ -38,6 +39,29 @@ import dosefind
 
 def test_the_copied_package_is_imported():
     assert Path(dosefind.__file__).resolve().parents[1] == Path(__file__).resolve().parents[1]
+"""
+# Reads once what tests import of other packages, and has each run of pytest in a process forked from there: reading them anew
+# takes longer than most of the tests. A line of its input is one run, a line of its output that run's exit status.
+SERVER = """import gc
+import json
+import os
+import signal
+import sys
+
+import arviz, dask.array, docx, html5lib, hypothesis, jinja2, matplotlib.pyplot, numpy, pandas, pymc, pytest  # noqa
+import pydantic.fields, pydantic.types, rich.console, scipy.optimize, scipy.stats, xarray  # noqa
+
+gc.freeze()
+for line in sys.stdin:
+    arguments, output, seconds = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(seconds)
+        to, nothing = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), os.open(os.devnull, os.O_RDONLY)
+        for number, target in enumerate((nothing, to, to)):
+            os.dup2(target, number)
+        sys.exit(pytest.main(arguments))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -3207,56 +3231,75 @@ FAULTS = (
 )
 
 
-def copy_of_the_repository(folder: Path) -> Path:
-    """Copy what the tests need, and the test that it is the copy that is imported.
+class Copy:
+    """A copy of what the tests need, and a process that runs pytest in it; a context manager, which removes both."""
 
-    Bytecode of the package is held against the hash of its source whenever it is read: a file changed within the same second at
-    the same size would else go unnoticed.
-    """
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "_build", ".*"))
-        elif source.exists():
-            shutil.copy2(source, folder / name)
-    (folder / PROBE).write_text(PROBE_TEXT)
-    compileall.compile_dir(folder / "dosefind", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
-    return folder
-
-
-def run_tests(copy: Path, nodes: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Exit status and output of pytest in a copy; a status of -1 where it ran out of time."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    env |= {
-        "PYTHONPATH": str(copy),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *nodes]
-    try:
-        done = subprocess.run(
-            command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="dosefind-faults-")
+        self.root = Path(self._folder.name).resolve() / "copy"
+        self._output = self.root.parent / "output.txt"
+        self._fill()
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        env |= {
+            "PYTHONPATH": str(self.root),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            # No thread of pyarrow's allocator: a process is forked safely where there is but one.
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",
+        }
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", SERVER], cwd=self.root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-    except subprocess.TimeoutExpired as error:
-        return -1, f"no end after {error.timeout:g} seconds"
-    return done.returncode, done.stdout
 
+    def _fill(self) -> None:
+        """Copy the repository, and add the test that it is the copy that is imported.
 
-def plant(fault: Fault, copy: Path) -> Outcome:
-    """Put the fault into a copy, run its test, and take it out again."""
-    path = copy / "dosefind" / fault.file
-    text = path.read_text(encoding="utf-8")
-    started = time.perf_counter()
-    path.write_text(fault.planted(text), encoding="utf-8")
-    try:
-        status, output = run_tests(copy, [fault.node], SECONDS)
-    finally:
-        path.write_text(text, encoding="utf-8")
-    last = output.strip().splitlines()[-1] if output.strip() else "no output"
-    # Status 1 also stands for an error in a fixture; a module that cannot be imported has status 2.
-    caught = status == 1 and re.search(r"\b1 failed\b", last) is not None and "error" not in last
-    return Outcome(fault, caught, time.perf_counter() - started, f"status {status}: {last}")
+        Bytecode of the package is held against the hash of its source whenever it is read: a file changed within the same second
+        at the same size would else go unnoticed.
+        """
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, self.root / name, ignore=shutil.ignore_patterns("__pycache__", "_build", ".*"))
+            elif source.exists():
+                shutil.copy2(source, self.root / name)
+        (self.root / PROBE).write_text(PROBE_TEXT)
+        compileall.compile_dir(self.root / "dosefind", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+
+    def __enter__(self) -> Copy:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._server:
+            self._server.terminate()
+        self._folder.cleanup()
+
+    def run_tests(self, nodes: Sequence[str], seconds: int) -> tuple[int, str]:
+        """Exit status of pytest, or minus the number of the signal that ended it (after the seconds, SIGALRM), and its output."""
+        options = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={self.root.parent / 'temporary'}"]
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        print(json.dumps([[*options, *nodes], str(self._output), seconds]), file=self._server.stdin, flush=True)
+        status = self._server.stdout.readline()
+        if not status:
+            raise RuntimeError("the process that runs pytest has ended")
+        return int(status), self._output.read_text(encoding="utf-8", errors="replace")
+
+    def plant(self, fault: Fault) -> Outcome:
+        """Put the fault in, run its test, and take it out again."""
+        path = self.root / "dosefind" / fault.file
+        text = path.read_text(encoding="utf-8")
+        started = time.perf_counter()
+        path.write_text(fault.planted(text), encoding="utf-8")
+        try:
+            status, output = self.run_tests([fault.node], SECONDS)
+        finally:
+            path.write_text(text, encoding="utf-8")
+        last = output.strip().splitlines()[-1] if output.strip() else "no output"
+        # Status 1 also stands for an error in a fixture; a module that cannot be imported has status 2.
+        caught = status == 1 and re.search(r"\b1 failed\b", last) is not None and "error" not in last
+        return Outcome(fault, caught, time.perf_counter() - started, f"status {status}: {last}")
 
 
 def run(faults: Sequence[Fault], say: Callable[[str], None] = print) -> tuple[int, int]:
@@ -3272,23 +3315,22 @@ def run(faults: Sequence[Fault], say: Callable[[str], None] = print) -> tuple[in
     for fault in faults:
         fault.planted((ROOT / "dosefind" / fault.file).read_text(encoding="utf-8"))
     with ExitStack() as stack:
-        folders = [stack.enter_context(tempfile.TemporaryDirectory(prefix="dosefind-faults-")) for _ in range(WORKERS)]
-        copies = [copy_of_the_repository(Path(folder).resolve()) for folder in folders]
+        copies = [stack.enter_context(Copy()) for _ in range(WORKERS)]
         pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
         nodes = list(dict.fromkeys(fault.node for fault in faults))
         shares = [[PROBE, *nodes[worker::WORKERS]] for worker in range(WORKERS)]
-        for status, output in pool.map(run_tests, copies, shares, [5 * SECONDS] * WORKERS):
+        for status, output in pool.map(Copy.run_tests, copies, shares, [5 * SECONDS] * WORKERS):
             if status != 0:
-                raise RuntimeError(f"a named test does not pass without a fault:\n{output}")
+                raise RuntimeError(f"a named test does not pass without a fault (status {status}):\n{output}")
         say(f"{len(nodes)} named tests pass without a fault")
-        free: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
         for copy in copies:
             free.put(copy)
 
         def one(fault: Fault) -> Outcome:
             copy = free.get()
             try:
-                return plant(fault, copy)
+                return copy.plant(fault)
             finally:
                 free.put(copy)
 
