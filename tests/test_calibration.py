@@ -104,7 +104,12 @@ def test_ties_are_placed_at_random():
 # Every model and engine
 
 
-@pytest.mark.parametrize("name", BY_QUADRATURE)
+def case(name, *others):
+    """A set of arguments; a mixture's integrals take several seconds."""
+    return pytest.param(name, *others, marks=[pytest.mark.slow] if "mixture" in name else [])
+
+
+@pytest.mark.parametrize("name", [case(name) for name in BY_QUADRATURE])
 def test_quadrature_is_calibrated(name):
     found = calibrated(name)
     assert found.passed.all(), found.excess.to_pandas()
@@ -180,7 +185,7 @@ class IgnoringTrials(ByHierarchicalNuts):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [*((name, Swapped) for name in BY_QUADRATURE), ("power-quadrature", Flatter), ("logistic-2-quadrature", Flatter)],
+    [*(case(name, Swapped) for name in BY_QUADRATURE), ("power-quadrature", Flatter), ("logistic-2-quadrature", Flatter)],
 )
 def test_a_wrong_likelihood_fails(name, kind):
     found = calibrate(CASES[name].model, MANY, engine=kind, n_sets=40)
@@ -282,6 +287,7 @@ def mortal(tmp_path):
     return Job(Dying, POWER, None, label, CRM(skeleton=(0.1, 0.2, 0.3), target=0.25, max_n=18, n_doses=3), 3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given:UserWarning")
 def test_processes_give_the_same_bits_although_one_dies(tmp_path):
     job = mortal(tmp_path)

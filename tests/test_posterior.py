@@ -184,7 +184,7 @@ def test_draws_have_the_posterior_s_moments(name, n, y):
         ((2.0, 1.0), 0.9, (30, 30, 30), (1, 5, 12)),
         ((2.0, 1.0), 0.0, (3, 3, 3), (0, 0, 1)),
         ((2.0, 1.0), 0.0, (300, 300, 300), (15, 36, 75)),
-        ((2.0, 1.0), 0.0, (300, 300, 300), (300, 150, 0)),
+        pytest.param((2.0, 1.0), 0.0, (300, 300, 300), (300, 150, 0), marks=pytest.mark.slow),
     ],
 )
 def test_narrow_posteriors_and_deep_quantiles(sd, correlation, n, y):

@@ -151,6 +151,7 @@ def test_comparison_holds_together():
     np.testing.assert_allclose(oc.selected_by_target.sel(design="boin", target=0.30), other.selected, rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_simulated_comparison_is_near_the_exact_one():
     trial = protocol()
     exact, simulated = dsf.compare(trial), dsf.compare(trial, method="simulate", n_trials=4000, seed=2)
@@ -241,7 +242,13 @@ NARROW, WIDE = {"mean": (-2.2, 0.0), "sd": (1.0, 0.5)}, {"mean": (-2.2, 0.0), "s
     [
         ("crm", "prior_sd", 0.5 * 1.34**0.5, 1.34**0.5),
         ("blrm-6", "prior", NARROW, WIDE),
-        ("blrm-6", "prior", [NARROW, NARROW | {"mean": (-1.5, 0.0)}], [WIDE, WIDE | {"mean": (-1.5, 0.0)}]),
+        pytest.param(
+            "blrm-6",
+            "prior",
+            [NARROW, NARROW | {"mean": (-1.5, 0.0)}],
+            [WIDE, WIDE | {"mean": (-1.5, 0.0)}],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_designs_with_tighter_priors_are_those_of_a_config_that_has_them(name, key, half, whole):

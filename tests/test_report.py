@@ -623,6 +623,7 @@ for found in (dsf.report(protocol, made_up.single_dose(), test_report.CUT), dsf.
 """
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_two_processes():
     made = in_two_processes(BYTES)
     assert made[0] == made[1]

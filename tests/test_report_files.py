@@ -184,6 +184,7 @@ def test_the_pdf_is_tagged_and_has_title_language_date_and_bookmarks(conduct, co
     assert all(re.search("LibertinusSerif|DejaVuSans", font) for font in fonts)
 
 
+@pytest.mark.slow
 def test_what_introduces_a_table_or_picture_is_on_its_page():
     report = dsf.report(dsf.load_protocol(CONFIG))
     made = [squeezed(page) for page in pages(report.pdf())]
@@ -253,6 +254,7 @@ for made in (found.pdf(), found.docx(), found.html().encode(), found.pdf()):
 """
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_two_processes():
     made = in_two_processes(BYTES)
     assert made[0] == made[1]
