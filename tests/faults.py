@@ -1,7 +1,7 @@
 """Faults that the tests must notice: each is planted alone in a copy of the package, and its named test must then fail.
 
 ``python -m tests.faults`` plants all of them, ``python -m tests.faults NAME ...`` some, ``--list`` names them; run from the
-root of the repository. Before any fault, the named tests must pass on the copies as they are.
+root of the repository, on a system that can fork. Before any fault, the named tests must pass on the copies as they are.
 """
 
 from __future__ import annotations
