@@ -77,9 +77,9 @@ No file stands behind these: the second computation is part of the test."""
 _LEAD = """# How each result was validated
 
 This page was measured when the site was built: the functions of the test suite that compare a result with a reference were run,
-and each comparison was noted. *Worst difference* is the largest absolute difference that was seen between a number of
-dosefind and the reference's; *allowed* is the tolerance of the test. Sources and reasons stand below, under the number of the
-result. Everything here is also run, and has to pass, whenever the test suite runs.
+and each comparison was noted. *Worst difference* is the largest difference that was seen between a number of dosefind and the
+reference's, absolute, or as a share where the tolerance says "of the value"; *allowed* is the tolerance of the test. Sources and
+reasons stand below, under the number of the result. Everything here is also run, and has to pass, whenever the test suite runs.
 
 A tolerance comes from how the reference was rounded, from the error that its authors state, or from the error of the computation
 that it is compared with.

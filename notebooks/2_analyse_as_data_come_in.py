@@ -21,6 +21,7 @@
 # and 40%): they show how the analysis goes, and nothing about the product.
 
 # %%
+import json
 from datetime import date
 
 import pandas as pd
@@ -55,7 +56,9 @@ dsf.next_dose(protocol, patients, as_of=cuts[2], replay=True).proposal
 # And at the last cut, the 3+3 and the designs that it is compared with:
 
 # %%
-dsf.next_dose(protocol, patients, as_of=cuts[3], replay=True).designs[["design", "binding", "next"]].set_index("design")
+answers = dsf.next_dose(protocol, patients, as_of=cuts[3], replay=True).designs.set_index("design")[["binding", "next"]]
+with pd.option_context("display.max_colwidth", None):
+    display(answers)  # noqa: F821 (of IPython)
 
 # %% [markdown]
 # ## What the data say, cut by cut
@@ -114,17 +117,31 @@ dsf.plots.mtd(alone[cuts[3]])
 #
 # Borrowing is off unless it is asked for, and the protocol's file says on what understanding: DLT windows of 28 days and of 84 days are
 # taken as one and three windows of one hazard, doses count per infusion, and the two trials' curves are exchangeable with a moderate
-# spread. No record says any of it. The other trial's outcomes come with the call. Suppose it has treated three patients at each dose, and
-# seen no DLT; or, the other way, that it has seen three DLTs among its first six patients (worked out here for the third and fourth cut
-# of this trial).
+# spread. No record says any of it. And it is another model than the one above: its prior speaks of one window of 28 days at the reference dose
+# of both trials, so it is a more cautious prior of the 84 days, before anything is borrowed. First, therefore, this model with no data of the
+# other trial:
+
+# %%
+nothing = {cut: dsf.analyze(protocol, one.cohorts(), borrow={"NCT05962762": ""}, draws=2000) for cut, one in known.items()}
+course(nothing, error=True)
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+Markdown("\n".join(f"> - {words}" for words in json.loads(nothing[cuts[3]].summary.attrs["warnings"]) if "window" in words))
+
+# %% [markdown]
+# The other trial's outcomes come with the call. Suppose it has treated three patients at each dose, and seen no DLT; or, the other way, that
+# it has seen three DLTs among its first six patients (worked out here for the third and fourth cut of this trial). What they change is to be
+# read against the table above.
 
 # %%
 friendly, hostile = "1NNN 2NNN 3NNN", "1NNT 2NTT"
-with_friendly = {cut: dsf.analyze(protocol, one.cohorts(), borrow={"NCT05962762": friendly}) for cut, one in known.items()}
+with_friendly = {
+    cut: dsf.analyze(protocol, one.cohorts(), borrow={"NCT05962762": friendly}, draws=2000) for cut, one in known.items()
+}
 course(with_friendly, error=True)
 
 # %%
-with_hostile = {cut: dsf.analyze(protocol, known[cut].cohorts(), borrow={"NCT05962762": hostile}) for cut in cuts[2:]}
+with_hostile = {cut: dsf.analyze(protocol, known[cut].cohorts(), borrow={"NCT05962762": hostile}, draws=2000) for cut in cuts[2:]}
 course(with_hostile, error=True)
 
 # %% [markdown]
@@ -138,7 +155,7 @@ Markdown(
 )
 
 # %% [markdown]
-# What the other trial's data are worth, in patients at each dose of this trial, before its own data:
+# What the other trial's data are worth, in patients at each dose of this trial, before its own data (± one Monte Carlo standard error):
 
 # %%
 pd.DataFrame(
@@ -146,7 +163,8 @@ pd.DataFrame(
         "outcomes of the other trial": [friendly, hostile],
         **{
             f"level {level}": [
-                float(one[cuts[2]].summary.borrowed_n.sel(dose=level).round(1)) for one in (with_friendly, with_hostile)
+                f"{float(at.borrowed_n):.1f} ± {float(at.borrowed_n_se):.1f}"
+                for at in (one[cuts[2]].summary.sel(dose=level) for one in (with_friendly, with_hostile))
             ]
             for level in (1, 2, 3)
         },
@@ -164,13 +182,14 @@ def over(by_cut, cut, level):
 
 
 Markdown(
-    f"""**After the DLT at the highest dose (third cut), its P(over) is {over(alone, cuts[2], 3)} from this trial's data alone,
-{over(with_friendly, cuts[2], 3)} if nine patients of NCT05962762 had no DLT, and {over(with_hostile, cuts[2], 3)} if three of six had
-one.** The RP2D would be {alone[cuts[2]].summary.attrs["rp2d"]}, {with_friendly[cuts[2]].summary.attrs["rp2d"]} and
-{with_hostile[cuts[2]].summary.attrs["rp2d"]}. At the end, with twelve patients of its own, {over(alone, cuts[3], 3)},
-{over(with_friendly, cuts[3], 3)} and {over(with_hostile, cuts[3], 3)}.
+    f"""**After the DLT at the highest dose (third cut), its P(over) is {over(alone, cuts[2], 3)} from this trial's data alone. In the model
+that can borrow it is {over(nothing, cuts[2], 3)} before anything is borrowed, {over(with_friendly, cuts[2], 3)} if nine patients of
+NCT05962762 had no DLT, and {over(with_hostile, cuts[2], 3)} if three of six had one.** The RP2D would be
+{alone[cuts[2]].summary.attrs["rp2d"]}, {nothing[cuts[2]].summary.attrs["rp2d"]}, {with_friendly[cuts[2]].summary.attrs["rp2d"]} and
+{with_hostile[cuts[2]].summary.attrs["rp2d"]}. At the end, with twelve patients of its own, P(over) is {over(alone, cuts[3], 3)},
+{over(nothing, cuts[3], 3)}, {over(with_friendly, cuts[3], 3)} and {over(with_hostile, cuts[3], 3)}.
 
-Borrowing moves the answer most where the trial has fewest patients of its own, and it does so by what is assumed of windows and doses.
+The step from the first figure to the second is the other prior, not the other trial. Borrowing moves the answer most where the trial has fewest patients of its own, and it does so by what is assumed of windows and doses.
 `dsf.sensitivity(protocol, outcomes, borrow=...)` varies these assumptions one at a time; a committee should see both analyses, the one
 without borrowing first."""
 )

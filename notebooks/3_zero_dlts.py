@@ -16,14 +16,15 @@
 #
 # Six patients at each of three doses, eighteen in all, and not one DLT. **What does 0/6 at each dose say, and what does it not say?**
 #
-# The protocol is NCT05962762 (1, 3, 5 × 10⁶ cells/kg). The outcome is supposed, not observed; it is also the one that many first trials
-# of cells report.
+# The protocol is NCT05962762 (1, 3, 5 × 10⁶ cells/kg). The outcome is supposed, not observed: groups of six fixed beforehand, as many first
+# trials of cells report them. The designs of the protocol's file would not treat six at each dose without a DLT; what they would do comes below.
 
 # %%
 import json
 
 import pandas as pd
 from IPython.display import Markdown
+from scipy.stats import beta
 
 import dosefind as dsf
 
@@ -84,7 +85,8 @@ The difference is the curve and its prior. dosefind says so itself, in the warni
 # %% [markdown]
 # ## How much of that is the prior?
 #
-# One assumption is changed at a time: another curve, a tighter or wider prior, another median, another reference dose. P(over) in
+# One assumption is changed at a time: another curve, a tighter or wider prior, another median of the rate or
+# of the slope, another reference dose. P(over) in
 # percent:
 
 # %%
@@ -96,9 +98,43 @@ shown.assign(**(100 * shown[over]).round(2)).drop(columns=["mtd", "p_mtd"])
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
 curves = shown["over_3"]
 Markdown(
-    f"""P(over) at the top dose lies between {100 * curves.min():.2f}% and {100 * curves.max():.2f}% in all of them: that the top dose is not
-grossly toxic does not hang on the prior's details. Note that the *wider* prior gives a *smaller* P(over). A vague prior on the parameters is
-no absence of an opinion about the rates: it puts much of its mass near 0% and near 100%, and zero DLTs leave the part near 0%."""
+    f"""P(over) at the top dose lies between {100 * curves.min():.2f}% and {100 * curves.max():.2f}% in these. Note that the *wider* prior gives
+a *smaller* P(over). A vague prior on the parameters is no absence of an opinion about the rates: it puts much of its mass near 0% and near 100%,
+and zero DLTs leave the part near 0%.
+
+The table changes one thing at a time. Two priors of another kind: one fitted to two cautious statements (the minimally informative prior of the
+notebook on priors: a rate above 40% at the lowest dose has probability 5%, one below 10% at the highest too), and one that expects toxicity to
+set in steeply at a low dose. And the top dose by its own six patients, with a uniform prior and no curve:"""
+)
+
+# %%
+minimal = dsf.minimally_informative_prior(protocol.doses.amounts, reference=3, lowest=(0.4, 0.05), highest=(0.1, 0.05))
+steep = dsf.BivariateNormal(mean=(-1.1, 1.0), sd=(1.0, 0.5))
+kinds = {"minimally informative": minimal.prior, "steep": steep}
+under = {
+    name: dsf.analyze(
+        protocol.model_copy(update={"curves": {name: {"kind": "logistic-2", "prior": prior.model_dump(exclude_defaults=True)}}}),
+        outcomes,
+    ).summary
+    for name, prior in kinds.items()
+}
+others = pd.DataFrame(
+    {
+        name: {
+            "over_3": 100 * float(one.p_over[2]),
+            "before the data": 100 * float(one.prior_p_over[2]),
+            "3 or above": 100 * float(one.mtd[-1]),
+        }
+        for name, one in under.items()
+    }
+).T
+others.loc["no curve, uniform prior"] = [100 * beta.sf(0.33, 1, 7), 67.0, float("nan")]
+others.round(1)
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+Markdown(
+    f"""From {100 * curves.min():.1f}% to {others["over_3"].max():.0f}%: the data lower P(over) under every one of these priors, and by how much
+is the prior's to say. With a prior that was steep to begin with, a committee would be reassured much less."""
 )
 
 # %% [markdown]
@@ -112,20 +148,23 @@ dsf.plots.mtd(found)
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
 amount = s.mtd_amount.sel(quantile=[0.025, 0.5]).values
 prior_top, top = float(s.prior_mtd[-1]), float(s.mtd[-1])
+lower = {name: float(one.mtd_amount.sel(quantile=0.025)) for name, one in under.items()}
 Markdown(
     f"""The posterior puts {100 * top:.1f}% on "3 or above" (before the data: {100 * prior_top:.0f}%). That is a statement about where the MTD
 is *not*: not among the lower doses. Where it is, the data cannot know. On the dose scale the median is {amount[1]:.0f} × 10⁶ cells/kg,
-{amount[1] / 5:.0f} times the highest dose: a number made by the prior's slope; no one should read it as an estimate. Only its lower end has to do with
-the data: the MTD is above {amount[0]:.1f} × 10⁶ cells/kg with probability 97.5%, given the curve."""
+{amount[1] / 5:.0f} times the highest dose: a number made by the prior's slope; no one should read it as an estimate. The lower end has more to do
+with the data, but is the prior's too: the MTD is above {amount[0]:.1f} × 10⁶ cells/kg with probability 97.5% under this prior, above
+{lower["minimally informative"]:.1f} under the minimally informative one and {lower["steep"]:.1f} under the steep one."""
 )
 
 # %% [markdown]
-# At the end of a trial without a DLT the designs stop and name level 3: the 3+3 after three patients a dose, BOIN after six. Those that would have gone on had there been a higher dose say that the MTD is
-# *not reached*: the recommended dose is then the highest one tried, not the highest one tolerable.
+# The designs go up after three patients without a DLT, so none of them treats six at each dose. At the end of a trial without a DLT they stop and
+# name level 3: the 3+3 after three patients a dose, BOIN after three, three and all the others at the top. Those that would have gone on had there
+# been a higher dose say that the MTD is *not reached*: the recommended dose is then the highest one tried, not the highest one tolerable.
 
 # %%
 full = {"3+3": dsf.ThreePlusThree(), "BOIN": dsf.BOIN(target=0.25, max_n=18, n_doses=3)}
-steps = {"3+3": "1NNN 2NNN 3NNN", "BOIN": outcomes}
+steps = {"3+3": "1NNN 2NNN 3NNN", "BOIN": "1NNN 2NNN 3NNN 3NNN 3NNN 3NNN"}
 rows = [f"| {name} | `{steps[name]}` | {dsf.decide(design, steps[name], n_doses=3).words} |" for name, design in full.items()]
 Markdown("\n".join(["| design | after | answer |", "|:--|:--|:--|", *rows]))
 
@@ -142,18 +181,26 @@ pd.concat({name: (100 * one[parts].drop_vars("dose_amount").to_pandas()).round(1
 # %% [markdown]
 # ## How often would this come up?
 #
-# The probability of seeing no DLT at all in eighteen patients, six a dose, under each of the protocol's scenarios:
+# The probability of a trial without any DLT, in percent, under each of the protocol's scenarios: with six patients at each dose, and with the
+# designs, which stop or go on by their own rules:
 
 # %%
 rates = pd.DataFrame(protocol.truths, index=list(protocol.scenarios), columns=["level 1", "level 2", "level 3"])
-rates.assign(**{"no DLT in 18, %": (100 * ((1 - rates) ** 6).prod(axis=1)).round(2)})
+oc = dsf.compare(protocol).sel(design=["3+3", "boin-6", "boin"])
+by_design = (100 * (1 - oc.any_dlt)).to_pandas().T
+none = (100 * ((1 - rates) ** 6).prod(axis=1)).to_frame("six a dose").join(by_design)
+rates.join(none.round(1))
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
-none = ((1 - rates) ** 6).prod(axis=1)
+six, rule = none["six a dose"], none["3+3"]
 Markdown(
-    f"""Zero DLTs is what one expects where the product is harmless ({100 * none["none toxic"]:.0f}% of trials), common where rates are low
-({100 * none["low"]:.0f}%), and rare where the top dose is the MTD ({100 * none["top is MTD"]:.1f}%). This is where the evidence against an
-MTD among the three doses comes from: it is in all eighteen patients, provided that toxicity rises with the dose."""
+    f"""With six patients a dose, zero DLTs is what one expects where the product is harmless ({six["none toxic"]:.0f}% of trials), common where
+rates are low ({six["low"]:.0f}%), and rare where the top dose is the MTD ({six["top is MTD"]:.1f}%). With the protocol's 3+3 it is not rare even
+there: {rule["top is MTD"]:.0f}%, and {rule["middle is MTD"]:.0f}% where the middle dose is the MTD and the top one too toxic.
+
+Not all patients speak of the top dose. That toxicity rises with the dose carries what was seen at a high dose down to the lower ones, not up:
+rates of 1%, 2% and 27% rise too, and give no DLT in six a dose with probability {100 * 0.99**6 * 0.98**6 * 0.73**6:.0f}%. Against 25% at the top
+dose speak its own six patients; the rest comes from the curve's form and its prior."""
 )
 
 # %% [markdown]
@@ -164,9 +211,9 @@ Markdown(
     f"""**0/6 at each dose says** that the top dose's DLT rate is at most {100 * s.upper_limit[2]:.0f}% (95% one-sided, from its own patients),
 that the average over the doses is at most {100 * s.attrs["pooled_upper_limit"]:.0f}%, and, given a curve that rises with the dose and a
 weak prior, that overdosing at the top dose is unlikely: P(over) {100 * s.p_over[2]:.1f}%, from {100 * curves.min():.1f}% to
-{100 * curves.max():.1f}% over the priors tried. With nine patients instead of eighteen it is {100 * nine.p_over[2]:.1f}%.
+{others["over_3"].max():.0f}% over the priors tried. With nine patients instead of eighteen it is {100 * nine.p_over[2]:.1f}%.
 
-**It does not say** what the MTD is. "3 or above" with {100 * top:.0f}% means that no dose tried is too toxic by the target's measure, not
-that level 3 is the MTD; how far above 5 × 10⁶ cells/kg it lies is the prior's to say. Nor does it exclude a rate of 25% at the top dose from that
+**It does not say** what the MTD is. "3 or above" has {100 * top:.0f}% ({others["3 or above"].min():.0f}% under the steep prior): under such a
+curve and prior no dose tried is likely to be above the target. It is not said that level 3 is the MTD; how far above 5 × 10⁶ cells/kg it lies is the prior's to say. Nor does it exclude a rate of 25% at the top dose from that
 dose's own patients. Report the RP2D with both limits, and call the MTD not reached."""
 )

@@ -110,7 +110,7 @@ dsf.decide(mine, "1NNN 2NNT")
 # ## A curve: one hazard for all
 #
 # Let the cumulative hazard of a DLT over the window be that of a skeleton times exp(-b), so that p = 1 - exp(-H exp(-b)) with
-# H = -log(1 - skeleton). With it, a window of twice the length is a shift of b by log 2. A curve with one parameter is a scale u(p), falling
+# H = -log(1 - skeleton). With it, a window of twice the length is a shift of b by -log 2. A curve with one parameter is a scale u(p), falling
 # in p, on which b is a shift, and its way back: log p and log(1 - p), without loss of digits.
 
 
@@ -264,7 +264,8 @@ Markdown(
     f"""**Some thirty lines for the design, ten for the curve, and one each to register them.** The i3+3 is compared exactly (it names the MTD in
 {p.sel(design="i3+3", scenario="middle is MTD"):.1f}% of trials where that is the middle dose, BOIN in
 {p.sel(design="boin", scenario="middle is MTD"):.1f}%), its simulation agrees with the walk to {worst:.1f} Monte Carlo errors, and the curve
-is calibrated ({int(found.passed.sum())} of {found.passed.size} quantities within their bands) and sampled as well as integrated.
+is integrated and sampled; its calibration shows no departure ({int(found.passed.sum())} of {found.passed.size} quantities within their bands),
+which checks the engine on this curve, not that the curve's equation is the one meant.
 
 To add one to dosefind itself, put the class in a file of its own and its name in the registry, with a test that runs the shared contract:
 `CONTRIBUTING.md` says how."""

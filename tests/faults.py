@@ -3222,6 +3222,13 @@ FAULTS = (
         "test_display.py::test_long_tables_end",
     ),
     Fault(
+        "sensitivity: the slope is varied by the spread of the slope",
+        "tasks/sensitivity.py",
+        'update={"mean": (one.mean[0], one.mean[1] + shift)}',
+        'update={"mean": (one.mean[0], one.mean[1] + shift * one.sd[0])}',
+        "test_elicited.py::test_sensitivity_varies_one_thing_at_a_time",
+    ),
+    Fault(
         "display: dir shows what is not public",
         "__init__.py",
         "return sorted({*__all__, *(",

@@ -135,8 +135,8 @@ def test_sensitivity_varies_one_thing_at_a_time():
     assert first.mtd == base.mtd_level.values[base.mtd.values.argmax()]
     counts = table.varied.value_counts().to_dict()
     assert counts == {
-        "as analysed": 1, "curve": 2, "target": 3, "prior sd": 2, "mean log alpha": 2, "reference dose": 2, "overdose from": 2,
-        "RP2D limit": 2,
+        "as analysed": 1, "curve": 2, "target": 3, "prior sd": 2, "mean log alpha": 2, "mean log beta": 2, "reference dose": 2,
+        "overdose from": 2, "RP2D limit": 2,
     }  # fmt: skip
     for name in build_curves(protocol):
         row = table[(table.varied == "curve") & (table.value == name)]
@@ -149,6 +149,12 @@ def test_sensitivity_varies_one_thing_at_a_time():
     low, high = table[table.varied == "mean log alpha"][over].astype(float).values
     assert np.all(low < base.p_over)
     assert np.all(base.p_over < high)
+    # Another slope is that of a protocol which has it.
+    for row in table[table.varied == "mean log beta"].itertuples():
+        prior = {"mean": (-2.2, float(row.value)), "sd": (2.0, 1.0)}
+        own = protocol.model_copy(update={"curves": {"own": {"kind": "logistic-2", "prior": prior}}})
+        other = dsf.analyze(own, outcomes).summary
+        np.testing.assert_allclose([getattr(row, name) for name in over], other.p_over, rtol=0, atol=1e-9)
 
 
 def test_sensitivity_says_what_moves_the_rp2d():

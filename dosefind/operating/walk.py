@@ -4,7 +4,7 @@ From each state (n, y, next dose) every outcome of the next cohort is made, the 
 unmerged children (a rule may look at the latest cohort), and states that share counts, next dose and the design's memory are
 merged. A trial that ends keeps its counts, its reason, the number of distinct paths, and the number of weighted ways that
 lead to it, the sum over paths of the product of binomial coefficients, which does not depend on the truth. The path algebra
-is that of Norris (2020), medRxiv 2020.12.22.20248677 (R package precautionary); merging makes it cheap.
+is that of Norris (2020), arXiv:2012.05301 (R package precautionary); merging makes it cheap.
 """
 
 from __future__ import annotations

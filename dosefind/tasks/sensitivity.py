@@ -12,7 +12,7 @@ import numpy as np
 from .._check import InputError, Problem
 from ..borrowing import Borrowing
 from ..config import build_designs
-from ..models import Curve
+from ..models import Curve, Logistic2
 from ..posterior.base import Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
@@ -129,8 +129,16 @@ def _by_curve(
     for name, other in curves.items():
         if name != chosen:
             yield "curve", name, replace(base, posterior=partial(_exact, other, n, y))
-    for varied, value, other in curves[chosen].variants():
+    for varied, value, other in (*curves[chosen].variants(), *_slopes(curves[chosen])):
         yield varied, value, replace(base, posterior=partial(_exact, other, n, y))
+
+
+def _slopes(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
+    """The curve with another median slope a priori, on which doses that have seen no DLT hang most."""
+    if isinstance(curve, Logistic2):
+        for shift in (-1.0, 1.0):
+            priors = tuple(one.model_copy(update={"mean": (one.mean[0], one.mean[1] + shift)}) for one in curve.priors)
+            yield "mean log beta", f"{shift:+g}", curve.model_copy(update={"prior": priors})
 
 
 def _by_borrowing(
