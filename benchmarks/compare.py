@@ -199,18 +199,21 @@ def show(console: Console, old: Mapping[str, Any], new: Mapping[str, Any]) -> No
     slower = slowness(old, new)
     text = f"The yardstick, a fixed piece of work, took {slower['seconds']:.3g} times as long"
     console.print(f"{text} in the new one, and {slower['cpu_seconds']:.3g} times of the processor's time.", soft_wrap=True)
+    console.print("Put right: the ratio that would be left if all that takes time were as much slower or faster.", soft_wrap=True)
     console.print()
     if not found:
         console.print("The two files have no figure in common.")
         return
     console.print(f"{new['study']}: {new.get('question', '')}", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("row", "figure", "old", "new", "ratio", ""):
-        table.add_column(heading, justify="right" if heading in ("old", "new", "ratio") else "left", overflow="fold")
+    numbers = ("old", "new", "ratio", "put right")
+    for heading in ("row", "figure", *numbers, ""):
+        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
     row = None
-    for one in found:
-        ratio = "from 0" if math.isnan(one.ratio) else f"{one.ratio:.3g}"
-        table.add_row(one.row if one.row != row else "", one.figure, f"{one.old:.4g}", f"{one.new:.4g}", ratio, one.verdict)
+    # What has changed comes first.
+    for one in sorted(found, key=lambda one: not one.exceeds):
+        ratios = ["from 0"] * 2 if math.isnan(one.ratio) else [f"{one.ratio:.3g}", f"{one.ratio / one.machine:.3g}"]
+        table.add_row(one.row if one.row != row else "", one.figure, f"{one.old:.4g}", f"{one.new:.4g}", *ratios, one.verdict)
         row = one.row
     console.print(table)
     for line in closing(found):
@@ -221,11 +224,14 @@ def closing(found: Sequence[Change]) -> list[str]:
     """What the table amounts to."""
     tested, moved = [one for one in found if one.chance is not None], [one for one in found if one.exceeds]
     worse = sum("WORSE" in one.verdict for one in moved)
-    lines = [
+    return [
         f"{len(moved)} of {len(tested)} ratios with enough runs exceed the noise: {worse} worse, {len(moved) - worse} better. "
-        f"Where nothing has changed, chance alone calls at most {LEVEL:.0%} of them so: about {LEVEL * len(tested):.1f} here."
+        f"If the machine had been equally fast throughout, chance alone would call at most {LEVEL:.0%} of them so: about "
+        f"{LEVEL * len(tested):.1f} here. It hardly ever is: two results of the same code differ in more of them, up to a third of "
+        "those of the shortest runs. Believe what repeats: make both results again, and compare those.",
+        "Seconds and so many a second are the same runs. `python -m benchmarks compare --help` states the rule, and what it does "
+        "not see.",
     ]
-    return [*lines, "`python -m benchmarks compare --help` states the rule, and what it does not see."]
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from rich.table import Table
 from benchmarks.measure import ChildFailed, in_child
 from benchmarks.picture import Line, Panel, lines
 from benchmarks.study import Study, circumstances
+from dosefind import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,6 +114,12 @@ def shell(name: str, kind: str, formats: str) -> float:
         return time.perf_counter() - start
 
 
+def check(options: argparse.Namespace) -> None:
+    missing = [name for name in ("jinja2", "matplotlib", "docx", "typst") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"reports need {', '.join(missing)}, not installed here: pip install 'dosefind[report]'")
+
+
 def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:
     for name in list(EXAMPLES)[: 1 if options.quick else None]:
         for kind in ("design", "conduct"):
@@ -178,6 +186,7 @@ STUDY = Study(
     draw=draw,
     goals=goals,
     figures=dict.fromkeys((*STAGES, "to_html", "to_all"), "less"),
+    check=check,
     width=160,
 )
 

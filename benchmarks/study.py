@@ -65,7 +65,7 @@ class Study:
     options, check
         Adds further arguments; raises `InputError` if they are of no use, and fills in what follows from others.
     failed
-        Whether the exit status is 1.
+        Whether the exit status is 1; unless said otherwise, where nothing was measured.
     renewed
         Whether files of an earlier run may be replaced without ``--force``, as all in them is kept elsewhere.
     kept
@@ -84,7 +84,7 @@ class Study:
     goals: Callable[[list[Row]], list[dict[str, Any]]] = lambda rows: []
     options: Callable[[argparse.ArgumentParser], object] = lambda parser: None
     check: Callable[[argparse.Namespace], object] = lambda options: None
-    failed: Callable[[list[Row]], bool] = lambda rows: False
+    failed: Callable[[list[Row]], bool] = lambda rows: not any(row["status"] == "done" for row in rows)
     renewed: bool = False
     kept: str = "nothing is saved"
     width: int = 120

@@ -111,6 +111,10 @@ class Settings(Shown, BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def __dir__(self) -> list[str]:
+        """What completes with Tab: settings and what they answer, without pydantic's own methods."""
+        return sorted({name for name in super().__dir__() if not name.startswith("__")} - {*dir(BaseModel)})
+
     @classmethod
     def read(cls, table: dict[str, Any]) -> Any:
         """Build from a plain table; raise `InputError` that lists every problem found."""

@@ -32,7 +32,7 @@ from .operating.lattice import Lattice
 from .patients import Patients
 from .posterior.base import Posterior
 from .protocol import Protocol
-from .results import Dataset
+from .results import Dataset, restored
 from .tables import Aside
 from .tasks import Analysis, NextDose, NextStep, Synthetic
 from .tasks.next_dose import Proposal
@@ -239,26 +239,37 @@ def _(one: ElicitedPrior) -> list[Any]:
 @content.register
 def _(one: Dataset) -> list[Any]:
     """Our tables where all that they show is there, then xarray's view."""
-    whole = xr.Dataset._repr_html_(one)
-    own = _tables_of(one)
+    # Our attributes are long texts, of use to programs.
+    with xr.set_options(display_expand_attrs=False):
+        whole = xr.Dataset._repr_html_(one)
+    own = _tables_of(restored(one)) if all(one.sizes.values()) else []
     if not own:
         return [_Made(whole)]
     view: list[Any] = [Text("As xarray shows it: every figure by its name", "bold"), _Made(whole)]
     return [*own, Aside(*view)]
 
 
-def _tables_of(one: Dataset) -> list[Any]:
-    names = {str(name) for name in one.variables}
-    if names >= _COMPARED and {"design", "scenario", "choice"} <= set(one.dims):
-        return [tables.comparison(one)]
-    if names >= _OF_ONE_DESIGN and one["selected"].dims == ("scenario", "choice"):
-        return [_one_design(one)]
+def _tables_of(one: xr.Dataset) -> list[Any]:
+    names, made = {str(name) for name in one.variables}, set(one.attrs)
+    if names >= _COMPARED and {"protocol", "rules"} <= made and {"units"} <= set(one["dose_amount"].attrs):
+        return (
+            [tables.comparison(one)]
+            if {"design", "scenario", "n_patients", "reason"} <= set(one.dims) and _every_level(one)
+            else []
+        )
+    if names >= _OF_ONE_DESIGN and "design" in made and one["selected"].dims == ("scenario", "choice"):
+        return [_one_design(one)] if _every_level(one) else []
     if names >= _CALIBRATED and one["excess"].dims == ("layout", "quantity"):
         return [_calibration(one)]
     return []
 
 
-def _one_design(one: Dataset) -> Group:
+def _every_level(one: xr.Dataset) -> bool:
+    """No dose and no choice has been left out: the tables tell them apart by their places."""
+    return {"choice", "dose"} <= set(one.dims) and one.sizes["choice"] == one.sizes["dose"] + 1
+
+
+def _one_design(one: xr.Dataset) -> Group:
     """Operating characteristics of one design: a row a scenario."""
     import pandas as pd
 
@@ -277,7 +288,7 @@ def _one_design(one: Dataset) -> Group:
     return Group(tables.frame(pd.DataFrame(rows), title, note), *_more(len(values["scenario"])))
 
 
-def _calibration(one: Dataset) -> Group:
+def _calibration(one: xr.Dataset) -> Group:
     import pandas as pd
 
     rows = [

@@ -410,6 +410,12 @@ class Protocol(Settings):
     _file: str = PrivateAttr("")
     _sha256: str = PrivateAttr("")
 
+    def __repr__(self) -> str:
+        doses = ", ".join(f"{amount:g}" for amount in self.doses.amounts)
+        return f"Protocol {self.record.id}: {doses} {self.doses.unit}; {len(self.designs)} designs, {len(self.scenarios)} scenarios"
+
+    __str__ = __repr__
+
     @property
     def n_doses(self) -> int:
         return len(self.doses.amounts)

@@ -201,8 +201,26 @@ def test_operating_from_walk_to_picture(tmp_path, capsys):
     peer = {"part": "peers", "package": "BOIN", "design": "boin", "trials": 1000, "worst_difference_in_standard_errors": 1.5}
     said = alt_text(operating.draw(content | {"rows": [done | peer, row]}))
     assert "Exact and R, BOIN boin, 1,000 trials: Seconds, exact 0.0100, Simulated and exact 1.50." in said
+    capsys.readouterr()
     with pytest.raises(SystemExit, match="2"):
         operating.STUDY.arguments(["--only", "3+4", "--out", str(tmp_path / "new")])
+    assert "the rows are 3+3/3/10x3, " in " ".join(capsys.readouterr().err.split())
+    # A row is found by the name that it is printed under.
+    options = operating.STUDY.arguments(["--only", "fits/power/48", "--out", str(tmp_path / "new")])
+    assert [name for name, _, _ in operating.jobs(options) if operating.wanted(name, options)] == ["fits/power"]
+
+
+def test_a_study_that_measured_nothing_has_failed(tmp_path, capsys):
+    study = dataclasses.replace(made(tmp_path), rows=lambda options, progress: [{"name": "a", "status": "not installed"}])
+    assert study.main(["--out", str(tmp_path / "out")]) == 1
+
+
+def test_a_study_of_reports_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    report = import_module("benchmarks.report")
+    monkeypatch.setattr(report, "find_spec", lambda name: None if name == "docx" else name)
+    with pytest.raises(SystemExit, match="2"):
+        report.STUDY.main(["--out", str(tmp_path)])
+    assert "reports need docx, not installed here: pip install 'dosefind[report]'" in capsys.readouterr().err
 
 
 def test_goals_of_fits():
@@ -338,7 +356,7 @@ def test_a_comparison_as_it_is_printed(tmp_path, capsys):
     assert "same machine, versions and settings" in said
     assert "[bold] a" in said
     assert "1 of 2 ratios with enough runs exceed the noise: 1 worse, 0 better." in said
-    assert "calls at most 1% of them so: about 0.0 here" in said
+    assert "would call at most 1% of them so: about 0.0 here" in said
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,70 @@ def test_a_part_that_still_has_all_figures_is_shown_as_tables(oc):
     assert rows(part._repr_html_())[0] == ["named as MTD, %", "3+3", "boin", "ref."]
 
 
+def shown_tables(one):
+    """The tables alone: xarray's own view has ids that differ each time."""
+    return one._repr_html_().partition("xr-wrap")[0].partition("<style>")[0]
+
+
+@pytest.mark.parametrize("dims", [("scenario", "design", ...), ("dose", "choice", ..., "scenario"), (..., "design")])
+def test_the_order_of_dimensions_does_not_change_what_is_shown(oc, dims):
+    turned = oc.sel(design=["3+3", "boin", "crm"]).transpose(*dims)
+    assert "<table" in shown_tables(oc)
+    assert shown_tables(turned) == shown_tables(oc.sel(design=["3+3", "boin", "crm"]))
+    drawn = [dsf.plots.alt_text(dsf.plots.allocation(one)) for one in (turned, oc.sel(design=["3+3", "boin", "crm"]))]
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("labels", [{"design": "boin"}, {"scenario": "low"}, {"design": "crm", "scenario": "all toxic"}])
+def test_one_label_is_shown_as_a_list_of_one(oc, labels):
+    part, listed = oc.sel(labels), oc.sel({name: [label] for name, label in labels.items()})
+    assert "<table" in shown_tables(part)
+    assert shown_tables(part) == shown_tables(listed)
+    assert dsf.plots.alt_text(dsf.plots.selection(part)) == dsf.plots.alt_text(dsf.plots.selection(listed))
+
+
+def test_one_scenario_of_a_design_and_one_layout_of_a_calibration_are_shown(shown):
+    for one, name in ((shown["walked"], "scenario"), (shown["calibration"], "layout")):
+        label = one[name].values[0]
+        assert "<table" in shown_tables(one.sel({name: label}))
+        assert shown_tables(one.sel({name: label})) == shown_tables(one.sel({name: [label]}))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda oc: oc.sel(dose=2),
+        lambda oc: oc.sel(dose=[1, 2]),
+        lambda oc: oc.sel(choice="none"),
+        lambda oc: oc.isel(reason=0),
+        lambda oc: oc.isel(n_patients=0),
+        lambda oc: oc.sel(design=[]),
+        lambda oc: oc.drop_attrs(),
+        lambda oc: oc.mean("scenario"),
+        lambda oc: oc.drop_vars("p_true"),
+    ],
+)
+def test_what_the_tables_cannot_show_is_shown_as_xarray_shows_it(oc, part):
+    made = part(oc)._repr_html_()
+    assert "xr-wrap" in made
+    assert "<summary>Designs" not in made
+    assert "ref." not in made.partition("xr-wrap")[0]
+
+
+def test_what_is_printed_of_a_result_is_short(protocol, shown, patients):
+    assert str(protocol) == "Protocol NCT05962762: 1, 3, 5 10^6 cells/kg; 8 designs, 6 scenarios"
+    made = dsf.report(protocol.model_copy(update={"designs": {"3+3": protocol.designs["3+3"]}}))
+    assert repr(made).startswith("NCT05962762: design report: ")
+    for one in (protocol, made, shown["synthetic"], shown["analysis"], shown["lattice"]):
+        assert len(repr(one)) < 200
+
+
+def test_tab_completes_what_is_of_use(protocol):
+    assert {"target", "boundaries", "table", "with_settings"} <= {*dir(dsf.BOIN(target=0.25))}
+    assert {"designs", "scenarios", "truths"} <= {*dir(protocol)}
+    assert not {"model_dump", "construct", "parse_obj", "copy"} & {*dir(dsf.BOIN(target=0.25)), *dir(protocol)}
+
+
 # Nothing is loaded or printed unasked
 
 

@@ -1,5 +1,6 @@
 """Designs made of a plain function, and a design that remembers something."""
 
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -49,6 +50,49 @@ class OneWayDown(Design):
 
     def sentences(self):
         return ["Two steps down end the trial."]
+
+
+class Wrong(OneWayDown):
+    """Says what no design may say."""
+
+    says: str
+    value: float
+
+    def propose(self, states):
+        dose, reason, admissible = super().propose(states)
+        stops = dose < 0
+        if self.says == "propose":
+            dose = np.where(stops, self.value, dose).astype(type(self.value) if self.value % 1 else int)
+        if self.says == "reason":
+            reason = np.full(len(states), int(self.value))
+        return dose, reason, admissible
+
+    def conclude(self, states):
+        named, escalates = super().conclude(states)
+        return (named + np.asarray(self.value).astype(int), escalates) if self.says == "conclude" else (named, escalates)
+
+
+@pytest.mark.parametrize(
+    ("says", "value", "words"),
+    [
+        # The levels from 1, as a plain function gives them.
+        ("conclude", 1, "conclude must give indices of doses, 0 to 2, or -1 for none, not 3"),
+        ("conclude", -2, "conclude must give indices of doses, 0 to 2, or -1 for none, not -3"),
+        ("propose", -2, "propose must give indices of doses, 0 to 2, or -1 for none, not -2"),
+        ("propose", 3, "propose must give indices of doses, 0 to 2, or -1 for none, not 3"),
+        ("propose", 0.5, "propose must give indices of doses, 0 to 2, or -1 for none, not float64"),
+        ("reason", 99, "propose must give reasons as code() has them"),
+    ],
+)
+def test_answers_that_are_no_dose_and_no_reason_are_errors(says, value, words):
+    """Else the trials would end nowhere, and probabilities would not sum to one."""
+    design = Wrong(cohort_size=1, max_n=8, says=says, value=value)
+    for run in (
+        lambda: dsf.lattice(design, n_doses=3).under([[0.1, 0.2, 0.3]]),
+        lambda: dsf.simulate(design, [[0.3, 0.4, 0.5]], n_trials=200),
+    ):
+        with pytest.raises(dsf.InputError, match=re.escape(f"One way down: {words}")):
+            run()
 
 
 def test_a_design_that_remembers_keeps_the_contract():

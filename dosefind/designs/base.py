@@ -249,10 +249,13 @@ class Design(Settings, ABC):
         dose, reason, admissible, *margin = self.propose(states)
         empty = states.cohorts == 0
         dose = np.where(empty, self.start - 1, dose)
+        self._check_doses("propose", dose, states.n_doses)
         admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
         moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
         moving = np.where(empty, self.code("start"), moves[np.sign(dose - states.last) + 1])
         reason = np.where(dose >= 0, moving, reason)
+        if len(reason) and not (reason.min() >= 0 and reason.max() < len(self.reasons)):
+            raise InputError(f"{self.title}: propose must give reasons as code() has them, 0 to {len(self.reasons) - 1}")
         # A trial at its planned end did not stop early for toxicity; but a design that ends by itself may end just there.
         ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
         for name, stops in [*self._stops(states, dose), ("max_n", planned_end & ~ends_by_itself)]:
@@ -310,7 +313,16 @@ class Design(Settings, ABC):
     def select(self, states: States) -> Selection:
         """The dose that each state names as MTD; a pure function of its counts."""
         dose, escalates, *margin = self.conclude(states)
+        self._check_doses("conclude", dose, states.n_doses)
         return Selection(dose, (dose == states.n_doses - 1) & escalates, *margin)
+
+    def _check_doses(self, what: str, dose: np.ndarray, n_doses: int) -> None:
+        """What a rule answers are indices of doses, or none; else its trials would end nowhere, and nothing would say so."""
+        whole_numbers = dose.dtype.kind in "iu"
+        if whole_numbers and (len(dose) == 0 or (dose.min() >= NO_DOSE and dose.max() < n_doses)):
+            return
+        wrong = next(one for one in dose.tolist() if one not in range(NO_DOSE, n_doses)) if whole_numbers else dose.dtype
+        raise InputError(f"{self.title}: {what} must give indices of doses, 0 to {n_doses - 1}, or {NO_DOSE} for none, not {wrong}")
 
     def rules(self) -> list[str]:
         """All rules of the design as plain sentences, in the order in which they apply."""

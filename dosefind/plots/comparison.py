@@ -209,9 +209,11 @@ def _rates_are_true(columns: int) -> str:
 def _comparison(oc: Any, *names: str) -> xr.Dataset:
     import xarray as xr
 
+    from ..results import restored
+
     if not isinstance(oc, xr.Dataset) or any(name not in oc for name in (*names, "p_true", "true_mtd", "dose_amount")):
         raise InputError(Problem("comparison", type(oc).__name__, "must be what dosefind.compare returned"))
-    return oc
+    return restored(oc)
 
 
 def _errors(oc: xr.Dataset, name: str, dim: str) -> np.ndarray | None:

@@ -391,6 +391,9 @@ class Document:
 
         return as_docx(self)
 
+    def __repr__(self) -> str:
+        return f"{''.join(run.text for run in self.title)}: {len(self.sections)} sections; html(), pdf(), docx(), save(folder)"
+
     def _repr_html_(self) -> str:
         need("html")
         from .html import in_frame

@@ -119,6 +119,9 @@ class Synthetic(Shown):
         write_whole(Path(folder), files)
         return list(files)
 
+    def __repr__(self) -> str:
+        return f"Synthetic trial under {self.protocol.record.id}: {len(self.patients.patients)} patients who do not exist"
+
     def __str__(self) -> str:
         """What the trial is, in words: the text of ``README.txt``."""
         about = self.about
