@@ -180,6 +180,8 @@ class States(Shown):
     def counts(cls, n: np.ndarray, y: np.ndarray) -> States:
         """States of which only the counts are known, as a final choice needs them."""
         n, y = np.atleast_2d(np.asarray(n, COUNT)), np.atleast_2d(np.asarray(y, COUNT))
+        if n.shape != y.shape:
+            raise InputError(Problem("y", y.squeeze().tolist(), f"must hold a count for each of n = {n.squeeze().tolist()}"))
         nothing = np.zeros(len(n), COUNT)
         return cls(n, y, nothing + NO_DOSE, nothing, nothing, nothing, np.zeros((len(n), 0), COUNT))
 

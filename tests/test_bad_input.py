@@ -572,6 +572,7 @@ def stay_for_ever(trial):
     return trial.level
 
 
+NO_DESIGN = "must be a Design: such as BOIN(target=0.25); design_from_rule makes one of a plain function"
 CALLS = [
     # Outcomes.
     (lambda: decide(THREE_PLUS_THREE, "1NNX", n_doses=3), f"outcomes = '1NNX': {OUTCOME}"),
@@ -605,6 +606,10 @@ CALLS = [
     (lambda: BOIN(target=0.3, p_saf=0.4), "p_saf = 0.4 must be below target = 0.3"),
     (lambda: BOIN(target=0.3, cohort_size=[3, 0]), "cohort_size[2] = 0: must be greater than or equal to 1"),
     (lambda: BOIN(target=0.3, max_n=True), "max_n = True: must be a whole number"),
+    (lambda: BOIN(target=0.3).estimates([3, 6, 6], [0, 1]), "y = [0, 1]: must hold a count for each of n = [3, 6, 6]"),
+    (lambda: lattice(sorted, n_doses=3), f"design = {sorted}: {NO_DESIGN}"),
+    (lambda: simulate(BOIN, [0.1, 0.2]), f"design = {BOIN}: {NO_DESIGN}"),
+    (lambda: decide("boin", "1NNN"), f"design = 'boin': {NO_DESIGN}"),
     (lambda: BOIN(target=0.3).table(max_n=0), "max_n = 0: must be a whole number, at least 1"),
     (lambda: CRM(skeleton=(0.2, 0.2), target=0.25), "skeleton = (0.2, 0.2): must hold one probability a dose, strictly increasing"),
     (lambda: CRM(skeleton=np.array([0.1, np.nan]), target=0.25), "skeleton[2] = nan: must be a finite number"),

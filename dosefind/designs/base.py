@@ -20,7 +20,10 @@ from pydantic import Field, ValidationError, model_validator
 from .._check import InputError, Problem, Settings, found_problems, whole
 from ..trial import COUNT, NO_DOSE, Cohort, States
 
-__all__ = ["Decision", "Design", "Flag", "Probability", "Selection"]
+__all__ = ["A_DESIGN", "Decision", "Design", "Flag", "Probability", "Selection"]
+
+# Where a design comes from, for errors.
+A_DESIGN = "such as BOIN(target=0.25); design_from_rule makes one of a plain function"
 
 Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1000, strict=True)]

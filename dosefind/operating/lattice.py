@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem, Shown, curve_values, probability, whole
+from .._check import InputError, Problem, Shown, curve_values, of_type, probability, whole
 from ..designs import Design, Selection
+from ..designs.base import A_DESIGN
 from ..designs.rules import above
 from ..trial import States, choice_labels
 from .tally import DEFINITIONS, FIGURES, Days, EndedTrials, Figures
@@ -191,6 +192,7 @@ def lattice(
     >>> lattice(BOIN(target=0.30), n_doses=5, cohort_size=3, max_n=30)
     Lattice of BOIN: 5 doses, 13,145 states walked, 6,564 ends, 282,586 paths
     """
+    of_type("design", design, Design, A_DESIGN)
     changes = {
         "n_doses": n_doses,
         "cohort_size": tuple(cohort_size) if isinstance(cohort_size, Sequence) else cohort_size,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem, probability, whole
+from .._check import InputError, Problem, of_type, probability, whole
 from ..designs import Design
+from ..designs.base import A_DESIGN
 from ..trial import COUNT, States
 from .lattice import OVERDOSE_LIMIT, labelled, named_truths, safe_doses
 from .tally import Days, EndedTrials, Figures
@@ -132,6 +133,7 @@ def simulate(
     >>> bool(abs(oc.selected[0, 3] - 0.3915) < 4 * oc.selected_se[0, 3])
     True
     """
+    of_type("design", design, Design, A_DESIGN)
     names, rows = named_truths(truths, n_doses or design.known_doses)
     whole("n_trials", n_trials, 2)
     whole("seed", seed, 0)

@@ -11,6 +11,7 @@ import numpy as np
 from .._check import Shown, of_type, one_of, whole
 from ..config import build_designs
 from ..designs import Design
+from ..designs.base import A_DESIGN
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..trial import Cohort, States, choice_labels, notation, parse_outcomes
@@ -107,7 +108,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     >>> print(decide(BOIN(target=0.30), "1NNN 2NNT", n_doses=3))
     stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 between 0.236 and 0.359
     """
-    of_type("design", design, Design, "such as BOIN(target=0.25)")
+    of_type("design", design, Design, A_DESIGN)
     cohorts = cohorts_of(outcomes)
     known = n_doses if n_doses is not None else design.known_doses
     highest = max((c.level for c in cohorts), default=design.start)
