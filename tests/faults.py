@@ -3223,7 +3223,7 @@ FAULTS = (
     ),
     Fault(
         "sensitivity: the slope is varied by the spread of the slope",
-        "tasks/sensitivity.py",
+        "tasks/analysis.py",
         'update={"mean": (one.mean[0], one.mean[1] + shift)}',
         'update={"mean": (one.mean[0], one.mean[1] + shift * one.sd[0])}',
         "test_elicited.py::test_sensitivity_varies_one_thing_at_a_time",

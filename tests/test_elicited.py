@@ -1,5 +1,7 @@
 """Priors from what a clinician can say: round trips, closed forms, refusals; and what the answer hangs on."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -168,6 +170,18 @@ def test_sensitivity_says_what_moves_the_rp2d():
     by = {(row.varied, row.value): row for row in table.itertuples()}
     assert by["RP2D limit", "0.15"].rp2d < by["RP2D limit", "0.35"].rp2d or by["RP2D limit", "0.15"].rp2d == table.rp2d[0]
     assert by["overdose from", "0.28"].over_3 > table.over_3[0] > by["overdose from", "0.38"].over_3
+
+
+@pytest.mark.parametrize("outcomes", ["1NNN 2NNN 3NNT", "1NNT"])
+def test_an_analysis_warns_of_what_sensitivity_shows(outcomes):
+    protocol = dsf.load_protocol(CONFIG)
+    table = dsf.sensitivity(protocol, outcomes)
+    priors = table[table.varied.isin(["prior sd", "mean log alpha", "mean log beta", "reference dose"])]
+    moved = [f"with {row.varied} {row.value} it is {row.rp2d}" for row in priors.itertuples() if row.rp2d != table.rp2d[0]]
+    assert any("mean log beta" in words for words in moved)
+    warnings = json.loads(dsf.analyze(protocol, outcomes).summary.attrs["warnings"])
+    (said,) = (words for words in warnings if "hangs on the curve and its prior" in words)
+    assert [words for words in said.rstrip(".").split(": ", 1)[1].split(", ") if words.startswith("with ")] == moved
 
 
 def test_sensitivity_of_a_one_parameter_curve():

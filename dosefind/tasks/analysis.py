@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from .._check import MISSING, InputError, Problem, Shown, number, of_type, one_of, probability, whole
 from ..config import build_curves, build_designs
 from ..designs import Design
-from ..models import Curve
+from ..models import Curve, Logistic2
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
 from ..posterior.mixture import MixedQuadrature
@@ -28,7 +28,7 @@ from .steps import cohorts_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Analysis", "analyze", "chosen_curve", "p_over"]
+__all__ = ["Analysis", "analyze", "chosen_curve", "other_priors", "p_over"]
 
 
 @dataclass(frozen=True)
@@ -402,10 +402,22 @@ def _by_other_curves(result: xr.Dataset, how: str) -> list[str]:
     return [f"{how}the curve {str(name)!r} names {level}" for name, level in by_curve if level != result.attrs["rp2d"]]
 
 
+def other_priors(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
+    """Curves that differ in one assumption on the prior: what is varied, its value, the curve.
+
+    Of two parameters the median of the slope too, on which doses that have seen no DLT hang most.
+    """
+    yield from curve.variants()
+    if isinstance(curve, Logistic2):
+        for shift in (-1.0, 1.0):
+            priors = tuple(one.model_copy(update={"mean": (one.mean[0], one.mean[1] + shift)}) for one in curve.priors)
+            yield "mean log beta", f"{shift:+g}", curve.model_copy(update={"prior": priors})
+
+
 def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> list[str]:
     """Changes of the curve's prior that give another RP2D, and that, in words."""
     high = protocol.target.interval[1]
-    cases = {"": curve} | {f"{varied} {value}": other for varied, value, other in curve.variants()}
+    cases = {"": curve} | {f"{varied} {value}": other for varied, value, other in other_priors(curve)}
     named = {}
     for words, one in cases.items():
         if protocol.rp2d.rule != "toxicity":

@@ -12,13 +12,13 @@ import numpy as np
 from .._check import InputError, Problem
 from ..borrowing import Borrowing
 from ..config import build_designs
-from ..models import Curve, Logistic2
+from ..models import Curve
 from ..posterior.base import Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
 from ..trial import Cohort, notation
-from .analysis import chosen_curve, p_over
+from .analysis import chosen_curve, other_priors, p_over
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
@@ -129,16 +129,8 @@ def _by_curve(
     for name, other in curves.items():
         if name != chosen:
             yield "curve", name, replace(base, posterior=partial(_exact, other, n, y))
-    for varied, value, other in (*curves[chosen].variants(), *_slopes(curves[chosen])):
+    for varied, value, other in other_priors(curves[chosen]):
         yield varied, value, replace(base, posterior=partial(_exact, other, n, y))
-
-
-def _slopes(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
-    """The curve with another median slope a priori, on which doses that have seen no DLT hang most."""
-    if isinstance(curve, Logistic2):
-        for shift in (-1.0, 1.0):
-            priors = tuple(one.model_copy(update={"mean": (one.mean[0], one.mean[1] + shift)}) for one in curve.priors)
-            yield "mean log beta", f"{shift:+g}", curve.model_copy(update={"prior": priors})
 
 
 def _by_borrowing(
