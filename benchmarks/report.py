@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from rich.table import Table
 from benchmarks.measure import ChildFailed, in_child
 from benchmarks.picture import Line, Panel, lines
 from benchmarks.study import Study, circumstances
-from dosefind import InputError
+from dosefind.reports.content import FORMATS, can_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,9 +114,7 @@ def shell(name: str, kind: str, formats: str) -> float:
 
 
 def check(options: argparse.Namespace) -> None:
-    missing = [name for name in ("jinja2", "matplotlib", "docx", "typst") if find_spec(name) is None]
-    if missing:
-        raise InputError(f"reports need {', '.join(missing)}, not installed here: pip install 'dosefind[report]'")
+    can_write(tuple(FORMATS))
 
 
 def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:

@@ -106,10 +106,9 @@ def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None 
 
 
 def _unknown_dose(trial: _Trial) -> Iterator[Finding]:
-    doses = ", ".join(f"{amount:g}" for amount in trial.protocol.doses.amounts)
     for patient, status in trial.pairs:
         if status.level is None:
-            words = f"{patient.subject} was given {patient.amount:g}, and the protocol has {doses} {trial.protocol.doses.unit}"
+            words = f"{patient.subject} was given {patient.amount:g}, and the protocol has {trial.protocol.doses.words}"
             yield Finding("dose not in the protocol", (patient.subject,), (status.first,), words)
 
 

@@ -44,9 +44,11 @@ __all__ = ["content", "html", "progress"]
 # Rows of a table beyond which no more are shown.
 _ROWS = 60
 _POINT = "    "
-# Variables without which a dataset is not shown as the tables of a comparison, of one design, or of a calibration.
+# Variables, dimensions and attributes without which a dataset is not shown as the tables of a comparison, of one design, or of a
+# calibration.
 _COMPARED = {"selected", "patients", "dlts", "stopped", "true_mtd", "highest_mtd", "reference_selected", "sample_size", "p_true"}
-_COMPARED |= {name for name, *_ in (*tables.CHOICE, *tables.COST)}
+_COMPARED |= {"dose_amount"} | {name for name, *_ in (*tables.CHOICE, *tables.COST)}
+_DIMENSIONS, _SAID = {"design", "scenario", "n_patients", "reason"}, {"protocol", "rules"}
 _OF_ONE_DESIGN = {"selected", "patients", "dlts", "not_reached", "any_dlt", "p_true"}
 _CALIBRATED = {"ecdf", "excess", "passed", "lower", "upper"}
 
@@ -143,7 +145,7 @@ def _(one: Protocol) -> list[Any]:
 
     doses, target, limits = one.doses, one.target, one.limits
     rows = {
-        "doses": f"{', '.join(f'{amount:g}' for amount in doses.amounts)} {doses.unit}",
+        "doses": doses.words,
         "infusions on day": plain(one.treatment.infusion_days),
         "DLT window": one.timing_words(),
         "target DLT rate": f"{target.rate:g}, interval {target.interval[0]:g} to {target.interval[1]:g}",
@@ -250,15 +252,17 @@ def _(one: Dataset) -> list[Any]:
 
 
 def _tables_of(one: xr.Dataset) -> list[Any]:
-    names, made = {str(name) for name in one.variables}, set(one.attrs)
-    if names >= _COMPARED and {"protocol", "rules"} <= made and {"units"} <= set(one["dose_amount"].attrs):
-        return (
-            [tables.comparison(one)]
-            if {"design", "scenario", "n_patients", "reason"} <= set(one.dims) and _every_level(one)
-            else []
-        )
-    if names >= _OF_ONE_DESIGN and "design" in made and one["selected"].dims == ("scenario", "choice"):
-        return [_one_design(one)] if _every_level(one) else []
+    names, whole = {str(name) for name in one.variables}, _every_level(one)
+    if (
+        whole
+        and names >= _COMPARED
+        and set(one.dims) >= _DIMENSIONS
+        and set(one.attrs) >= _SAID
+        and "units" in one["dose_amount"].attrs
+    ):
+        return [tables.comparison(one)]
+    if whole and names >= _OF_ONE_DESIGN and "design" in one.attrs and one["selected"].dims == ("scenario", "choice"):
+        return [_one_design(one)]
     if names >= _CALIBRATED and one["excess"].dims == ("layout", "quantity"):
         return [_calibration(one)]
     return []

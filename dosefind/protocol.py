@@ -78,6 +78,11 @@ class Doses(Settings):
     unit: Name = Field(description="unit of the doses, such as '10^6 cells/kg'")
     reference: ReferenceDose | None = Field(default=None, description="reference dose of dose-toxicity curves")
 
+    @property
+    def words(self) -> str:
+        """All amounts, with their unit."""
+        return f"{', '.join(f'{amount:g}' for amount in self.amounts)} {self.unit}"
+
     @field_validator("amounts")
     @classmethod
     def _amounts_increase(cls, amounts: tuple[float, ...]) -> tuple[float, ...]:
@@ -411,8 +416,7 @@ class Protocol(Settings):
     _sha256: str = PrivateAttr("")
 
     def __repr__(self) -> str:
-        doses = ", ".join(f"{amount:g}" for amount in self.doses.amounts)
-        return f"Protocol {self.record.id}: {doses} {self.doses.unit}; {len(self.designs)} designs, {len(self.scenarios)} scenarios"
+        return f"Protocol {self.record.id}: {self.doses.words}; {len(self.designs)} designs, {len(self.scenarios)} scenarios"
 
     __str__ = __repr__
 

@@ -217,10 +217,10 @@ def test_a_study_that_measured_nothing_has_failed(tmp_path, capsys):
 
 def test_a_study_of_reports_says_what_is_missing(tmp_path, monkeypatch, capsys):
     report = import_module("benchmarks.report")
-    monkeypatch.setattr(report, "find_spec", lambda name: None if name == "docx" else name)
+    monkeypatch.setitem(sys.modules, "docx", None)
     with pytest.raises(SystemExit, match="2"):
         report.STUDY.main(["--out", str(tmp_path)])
-    assert "reports need docx, not installed here: pip install 'dosefind[report]'" in capsys.readouterr().err
+    assert "a report needs python-docx, which is not installed: pip install 'dosefind[report]'" in capsys.readouterr().err
 
 
 def test_goals_of_fits():

@@ -288,6 +288,8 @@ def test_one_scenario_of_a_design_and_one_layout_of_a_calibration_are_shown(show
         lambda oc: oc.drop_attrs(),
         lambda oc: oc.mean("scenario"),
         lambda oc: oc.drop_vars("p_true"),
+        lambda oc: oc.drop_vars("dose_amount"),
+        lambda oc: oc.assign_coords(dose_amount=("dose", [1.0, 3.0, 5.0])),
     ],
 )
 def test_what_the_tables_cannot_show_is_shown_as_xarray_shows_it(oc, part):

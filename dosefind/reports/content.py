@@ -39,6 +39,7 @@ __all__ = [
     "Space",
     "Table",
     "Text",
+    "as_string",
     "can_write",
     "data",
     "escaped",
@@ -90,6 +91,11 @@ def text(words: str | Run | Text) -> Text:
     if isinstance(words, str):
         return (Run(words),)
     return (words,) if isinstance(words, Run) else words
+
+
+def as_string(words: Text) -> str:
+    """What it says, without its kinds."""
+    return "".join(run.text for run in words)
 
 
 def data(words: object) -> Run:
@@ -210,7 +216,7 @@ class Table:
         """
         least, wanted = [], []
         for one, *cells in zip(self.columns, *self.rows, strict=True):
-            heading, *said = ("".join(run.text for run in cell) for cell in (one.heading, *cells))
+            heading, *said = map(as_string, (one.heading, *cells))
             # A short cell is like a word.
             words = [*heading.split(), *(word for each in said for word in ([each] if len(each) <= _HEADING else each.split()))]
             least.append(2 + min(max(map(_letters, words), default=0), _LONGEST_WORD))
@@ -392,7 +398,7 @@ class Document:
         return as_docx(self)
 
     def __repr__(self) -> str:
-        return f"{''.join(run.text for run in self.title)}: {len(self.sections)} sections; html(), pdf(), docx(), save(folder)"
+        return f"{as_string(self.title)}: {len(self.sections)} sections; html(), pdf(), docx(), save(folder)"
 
     def _repr_html_(self) -> str:
         need("html")

@@ -27,6 +27,7 @@ from .content import (
     Section,
     Table,
     Text,
+    as_string,
     data,
     text,
 )
@@ -485,7 +486,7 @@ def _method(plan: _Plan) -> Section:
 
 def _checklist(plan: _Plan, sections: Sequence[Section]) -> Section:
     """Which topics of the reporting guidelines are answered where; of the sections that there are."""
-    say, titles = plan.say, {one.id: f"{number} {''.join(run.text for run in one.title)}" for number, one in enumerate(sections, 1)}
+    say, titles = plan.say, {one.id: f"{number} {as_string(one.title)}" for number, one in enumerate(sections, 1)}
     rows = []
     for item in say.items("checklist"):
         found = [titles[one] for one in item["sections"] if one in titles]

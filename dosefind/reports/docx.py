@@ -35,6 +35,7 @@ from .content import (
     Space,
     Table,
     Text,
+    as_string,
     text,
 )
 
@@ -57,11 +58,11 @@ def as_docx(document: Document) -> bytes:
     _page(word, document)
     day = datetime.fromisoformat(document.date)
     about: Any = word.core_properties
-    about.title = f"{_plain(document.title)}: {_plain(document.subtitle)}"
+    about.title = f"{as_string(document.title)}: {as_string(document.subtitle)}"
     about.language, about.author, about.last_modified_by, about.comments = document.language, "", "", ""
     about.created = about.modified = day
-    word.add_paragraph(style="Title").add_run(_plain(document.title))
-    word.add_paragraph(style="Subtitle").add_run(_plain(document.subtitle))
+    word.add_paragraph(style="Title").add_run(as_string(document.title))
+    word.add_paragraph(style="Subtitle").add_run(as_string(document.subtitle))
     writer = _Writer(word, document.labels)
     _columns(word, 2)
     writer.definitions(document.facts, "Fact")
@@ -224,10 +225,6 @@ def _fill(paragraph: WordParagraph, words: Text, bold: bool = False) -> WordPara
     return paragraph
 
 
-def _plain(words: Text) -> str:
-    return "".join(run.text for run in words)
-
-
 def _twips(mm: float) -> int:
     return round(mm * 1440 / 25.4)
 
@@ -268,7 +265,7 @@ def _page(word: Word, document: Document) -> None:
     paragraph: Any = page.footer.paragraphs[0]
     paragraph.style = word.styles["Small"]
     paragraph.paragraph_format.tab_stops.add_tab_stop(Mm(_WIDTH), WD_ALIGN_PARAGRAPH.RIGHT)
-    paragraph.add_run(f"{_plain(document.title)} \u00b7 {_plain(document.subtitle)}\t")
+    paragraph.add_run(f"{as_string(document.title)} \u00b7 {as_string(document.subtitle)}\t")
     _field(paragraph, "PAGE", "1")
     paragraph.add_run(" / ")
     _field(paragraph, "NUMPAGES", "1")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .._check import one_of
-from .content import Run, Text
+from .content import Run, Text, as_string
 
 __all__ = ["Words", "languages"]
 
@@ -56,7 +56,7 @@ class Words:
 
     def plain(self, key: str, /, **values: Any) -> str:
         """A phrase with its places filled, as one string."""
-        return "".join(run.text for run in self(key, **values))
+        return as_string(self(key, **values))
 
     def sentence(self, words: str) -> Text:
         """What an object says of itself as a whole sentence: its first letter raised, a full stop at its end."""
