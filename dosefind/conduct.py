@@ -7,17 +7,30 @@ findings; a further rule is one more. The protocol's window rule for groups (no 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from itertools import combinations, pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ._check import whole
-from .evaluability import Evaluated, Members, Status
+from .evaluability import UNTREATED, Evaluated, Members, Status
 from .patients import Patient
-from .protocol import Protocol
+from .protocol import Protocol, Treatment
 
-__all__ = ["RULES", "SETTINGS", "Earliest", "Finding", "Start", "earliest", "findings", "in_turn"]
+__all__ = [
+    "RULES",
+    "SETTINGS",
+    "Earliest",
+    "Finding",
+    "Slot",
+    "Start",
+    "Wait",
+    "earliest",
+    "findings",
+    "in_turn",
+    "slots_of",
+    "waits",
+]
 
 
 class Finding(NamedTuple):
@@ -70,11 +83,10 @@ class _Trial(NamedTuple):
         """Statuses at a level, in the order of the first infusion."""
         return [one for one in self.evaluated.statuses if one.level == level]
 
-    def near(self, level: int) -> list[Patient]:
-        """Patients at doses that the protocol does not have, and of which a level is the next one up, or the top one."""
-        amounts = self.protocol.doses.amounts
-        low, high = amounts[level - 2] if level > 1 else 0.0, amounts[level - 1] if level < len(amounts) else math.inf
-        return [one for one in self.evaluated.patients if one.level is None and low < one.amount <= high]
+    @property
+    def groups(self) -> list[Members]:
+        """Cohorts and the groups beside the escalation, in the order of their first infusion."""
+        return sorted(self.evaluated.groups, key=lambda one: self.evaluated[one.subjects[0]].first)
 
     def of(self, members: Members) -> list[Status]:
         return [self.evaluated[subject] for subject in members.subjects]
@@ -107,7 +119,7 @@ def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None 
 
 def _unknown_dose(trial: _Trial) -> Iterator[Finding]:
     for patient, status in trial.pairs:
-        if status.level is None:
+        if status.level is None and status.part not in UNTREATED:
             words = f"{patient.subject} was given {patient.amount:g}, and the protocol has {trial.protocol.doses.words}"
             yield Finding("dose not in the protocol", (patient.subject,), (status.first,), words)
 
@@ -125,7 +137,7 @@ def _two_doses_in_a_cohort(trial: _Trial) -> Iterator[Finding]:
 def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
     if not trial.protocol.treatment.no_overlap:
         return
-    for one, other in combinations(trial.evaluated.members, 2):
+    for one, other in combinations(trial.groups, 2):
         if one.level == other.level:
             continue
         late = [status for status in trial.of(one) if status.first >= trial.of(other)[0].first]
@@ -141,7 +153,7 @@ def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
 def _group_too_early(trial: _Trial) -> Iterator[Finding]:
     if not trial.protocol.treatment.no_overlap:
         return
-    members = trial.evaluated.members
+    members = trial.groups
     for before, one in pairwise(members):
         start = trial.of(one)[0]
         earlier = [status for group in members[: members.index(one)] if group.level != one.level for status in trial.of(group)]
@@ -177,12 +189,12 @@ def _stagger(trial: _Trial) -> Iterator[Finding]:
 def _too_many(trial: _Trial) -> Iterator[Finding]:
     most = trial.max_per_dose
     for level in range(1, trial.protocol.n_doses + 1):
-        counted = [status for status in trial.at(level) if status.counts]
+        counted = [status for status in trial.at(level) if status.counts and status.part == "escalation"]
         if most is not None and len(counted) > most:
             beyond = counted[most:]
             words = f"{len(counted)} patients count at level {level}, and at most {most} are allowed: {_names(beyond)} came after"
             yield Finding("too many patients on a dose", _subjects(beyond), _firsts(beyond), words)
-    counted = [status for status in trial.evaluated.statuses if status.counts]
+    counted = [status for status in trial.evaluated.statuses if status.counts and status.part == "escalation"]
     beyond = counted[trial.protocol.limits.max_n :]
     if beyond:
         words = f"{len(counted)} patients count, and limits.max_n is {trial.protocol.limits.max_n}: {_names(beyond)} came after"
@@ -304,60 +316,142 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool
     return Earliest(_next_at(trial, level, left), top if level == protocol.n_doses else _next_at(trial, level + 1, left))
 
 
+class Slot(NamedTuple):
+    """A treated patient as the rules on starts see one.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    level
+        Dose level from 1; ``None`` at a dose that is not in the protocol.
+    start
+        Day of the first infusion.
+    end
+        Last day of the DLT window.
+    closed
+        Whether the outcome is known, or nobody waits for it.
+    dated
+        Whether the outcome will be known at the end of the window; False where data are missing or an adjudication is due.
+    near
+        Level whose staggering interval counts from this patient: the own one, or the next one up from a dose that is not in the
+        protocol.
+    """
+
+    subject: str
+    level: int | None
+    start: date
+    end: date
+    closed: bool
+    dated: bool
+    near: int
+
+
+class Wait(NamedTuple):
+    """One reason why a patient may not start yet.
+
+    Attributes
+    ----------
+    rule
+        "window" (an outcome at another dose or of the cohort before), or "stagger".
+    subject
+        Whom it waits for.
+    day
+        From which day on it no longer does; ``None`` where no date can be given.
+    """
+
+    rule: Literal["window", "stagger"]
+    subject: str
+    day: date | None
+
+
+def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: Treatment) -> list[Wait]:
+    """Return what the next patient at a level waits for; a pure function of starts, closing dates and the level.
+
+    Parameters
+    ----------
+    slots
+        Patients treated so far, in the order of their first infusion.
+    level
+        Dose level from 1.
+    joins
+        Subjects of the cohort that the patient joins; nobody of it is waited for.
+    treatment
+        The protocol's rules: sequential dose groups, staggering interval.
+
+    Returns
+    -------
+    list of Wait
+        A cohort waits for the outcomes of earlier patients at its level; with sequential dose groups also for those at every
+        other dose, above and below.
+    """
+    found = []
+    for slot in slots:
+        if slot.closed or slot.subject in joins:
+            continue
+        if slot.level == level or treatment.no_overlap:
+            found.append(Wait("window", slot.subject, slot.end if slot.dated else None))
+    stagger = treatment.stagger
+    if stagger is not None and (stagger.levels == "all" or level in stagger.levels):
+        own, near = ([one for one in slots if one.near == level and (one.level == level) is here] for here in (True, False))
+        for slot in [*(own[-1:] if stagger.patients == "every" else own[:1]), *near[-1:]]:
+            found.append(Wait("stagger", slot.subject, slot.start + timedelta(days=stagger.days)))
+    return found
+
+
+def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
+    """Return the patients who were given the product, as the rules on starts see them."""
+    amounts = protocol.doses.amounts
+    found = []
+    for patient, status in zip(evaluated.patients, evaluated.statuses, strict=True):
+        if status.part in UNTREATED:
+            continue
+        above = next((level for level, amount in enumerate(amounts, start=1) if patient.amount <= amount), len(amounts))
+        found.append(
+            Slot(
+                subject=status.subject,
+                level=status.level,
+                start=status.first,
+                end=status.end,
+                closed=status.closed is not None,
+                dated=not status.unresolved,
+                near=status.level or above,
+            )
+        )
+    return found
+
+
 def _next_at(trial: _Trial, level: int, left: bool) -> Start:
     """The next patient at a level, who may be the first of a group."""
     latest = trial.evaluated.members[-1:]
-    waits = _full_cohort(trial, latest[0]) if latest and latest[0].level == level else _group_before(trial, level, left)
-    return _latest(trial, [*waits, *_unknown_doses(trial), *_gap(trial, level)])
+    joins = latest[0].subjects if latest and latest[0].level == level and not _is_full(trial, latest[0]) else ()
+    slots, treatment = slots_of(trial.evaluated, trial.protocol), trial.protocol.treatment
+    starts = [_said(trial, wait, level, slots) for wait in waits(slots, level, joins, treatment)]
+    if treatment.no_overlap and not left:
+        starts += [
+            Start(None, f"cohort {one.cohort} at level {one.level} is not full")
+            for one in latest
+            if level > one.level and not _is_full(trial, one)
+        ]
+    return _latest(trial, starts)
 
 
-def _unknown_doses(trial: _Trial) -> list[Start]:
-    """The windows of patients at a dose that the protocol does not have, which all wait for where groups may not overlap."""
-    return _windows(trial, trial.evaluated.unplaced) if trial.protocol.treatment.no_overlap else []
-
-
-def _group_before(trial: _Trial, level: int, left: bool) -> list[Start]:
-    """What a group waits for where groups may not overlap: the windows at other doses, and upwards a full cohort."""
-    if not trial.protocol.treatment.no_overlap:
-        return []
-    waits = _windows(trial, [status for status in trial.evaluated.statuses if status.level not in (level, None)])
-    for one in trial.evaluated.members[-1:]:
-        if level > one.level and not left and not _is_full(trial, one):
-            waits.append(Start(None, f"cohort {one.cohort} at level {one.level} is not full"))
-    return waits
-
-
-def _windows(trial: _Trial, statuses: list[Status]) -> list[Start]:
-    """The pending outcomes among these patients."""
-    # Nobody counts at a dose that the protocol does not have, and is waited for all the same.
-    return [_outcome(trial, status) for status in statuses if (status.counts or status.level is None) and status.closed is None]
-
-
-def _outcome(trial: _Trial, status: Status) -> Start:
-    if status.unresolved:
+def _said(trial: _Trial, wait: Wait, level: int, slots: Sequence[Slot]) -> Start:
+    """A reason to wait in words."""
+    status = trial.evaluated[wait.subject]
+    if wait.rule == "stagger":
+        days = trial.protocol.treatment.stagger.days if trial.protocol.treatment.stagger else 0
+        dose = next(f"{one.amount:g}" for one in trial.evaluated.patients if one.subject == wait.subject)
+        where = f"at level {level}" if status.level == level else f"at dose {dose}"
+        return Start(wait.day, f"{_days(days)} after {wait.subject} {where}")
+    if wait.day is None:
         return Start(None, f"the outcome of {status.subject} is not known: {status.rule}")
-    return Start(status.end, f"the DLT window of {status.subject} ends")
-
-
-def _full_cohort(trial: _Trial, members: Members) -> list[Start]:
-    """What the next patient at the dose of the latest cohort waits for, if that cohort is full: its pending outcomes."""
-    return _windows(trial, trial.of(members)) if _is_full(trial, members) else []
+    return Start(wait.day, f"the DLT window of {status.subject} ends")
 
 
 def _is_full(trial: _Trial, members: Members) -> bool:
     counted = sum(status.counts for status in trial.of(members))
     return counted >= trial.protocol.limits.size_of_cohort(members.cohort)
-
-
-def _gap(trial: _Trial, level: int) -> list[Start]:
-    """The stagger after patients at a level, and after those at a dose that the protocol does not have and nearest below it."""
-    stagger, group, near = trial.protocol.treatment.stagger, trial.at(level), trial.near(level)
-    if stagger is None or not _staggered(trial.protocol, level):
-        return []
-    first = group[-1:] if stagger.patients == "every" else group[:1]
-    waits = [(one.first, f"{one.subject} at level {level}") for one in first]
-    waits += [(one.infusions[0], f"{one.subject} at dose {one.amount:g}") for one in near[-1:]]
-    return [Start(day + timedelta(days=stagger.days), f"{_days(stagger.days)} after {who}") for day, who in waits]
 
 
 def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, start: Start) -> str:

@@ -5,11 +5,65 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from ._check import Shown
 
-__all__ = ["AdverseEvent", "Listed", "Patient", "Patients"]
+__all__ = ["PARTS", "Adjudicated", "AdverseEvent", "Listed", "Part", "Patient", "Patients"]
+
+Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
+"""A part of a trial; only the escalation drives the next dose."""
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+Conclusion = Literal["DLT", "not a DLT", "not evaluable"]
+
+
+class Adjudicated(NamedTuple):
+    """One adjudication: of a serious event, or, without event, term and grade, of the DLT assessment of a patient.
+
+    Attributes
+    ----------
+    as_of
+        Data cutoff that it was made on.
+    adjudicated_on
+        Day of the adjudication.
+    protocol
+        Identifier of the protocol.
+    data_sha256
+        Hash of the data.
+    subject
+        The identifier that the user gave.
+    event_date
+        Onset of the event, or day of the death; ``None`` where it has none.
+    term
+        Term of the event; may be empty.
+    grade
+        Its grade; ``None`` where it has none.
+    conclusion
+        "DLT", "not a DLT" or "not evaluable".
+    adjudicated_by
+        By whom, as given.
+    reason
+        Why.
+    """
+
+    as_of: date
+    adjudicated_on: date
+    protocol: str
+    data_sha256: str
+    subject: str
+    event_date: date | None
+    term: str
+    grade: int | None
+    conclusion: Conclusion
+    adjudicated_by: str
+    reason: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is about the DLT assessment of the patient as a whole, and not about an event."""
+        return self.event_date is None and not self.term and self.grade is None
 
 
 class AdverseEvent(NamedTuple):
@@ -27,6 +81,12 @@ class AdverseEvent(NamedTuple):
         Day on which it began; ``None`` where the data give no full date.
     source
         The row that it was read from, such as ``ae.csv row 7``.
+    serious
+        Whether the data call it serious; ``None`` where they do not say.
+    outcome
+        Outcome as in the data.
+    organ_class
+        System organ class as in the data.
     """
 
     term: str
@@ -34,6 +94,9 @@ class AdverseEvent(NamedTuple):
     related: str | None
     start: date | None
     source: str
+    serious: bool | None = None
+    outcome: str | None = None
+    organ_class: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +133,10 @@ class Patient:
         The rows that this was read from.
     amounts
         Amount of each infusion, where they are not all ``amount``, which then is that of the first; empty where they are.
+    part
+        Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
+    died
+        Day of death; ``None`` where the data have none.
     """
 
     subject: str
@@ -86,11 +153,13 @@ class Patient:
     events: tuple[AdverseEvent, ...] | None = None
     source: tuple[str, ...] = ()
     amounts: tuple[float, ...] = ()
+    part: Part | None = None
+    died: date | None = None
 
     def dates(self) -> Iterator[tuple[str, date]]:
         """Every date that there is, with its place."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
-        places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued")]
+        places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died")]
         places += [(f"start of the event of {event.source}", event.start) for event in self.events or ()]
         return ((place, day) for place, day in places if day is not None)
 

@@ -25,6 +25,8 @@ __all__ = [
     "Doses",
     "Evaluability",
     "Limits",
+    "Part",
+    "PartRule",
     "Protocol",
     "Record",
     "Stagger",
@@ -42,6 +44,7 @@ Number = Annotated[float, Field(strict=True)]
 Chance = Annotated[float, Field(strict=True, json_schema_extra={"minimum": 0, "maximum": 1})]
 Level = Annotated[int, Field(ge=1, strict=True)]
 Key = Annotated[str, Field(pattern=KEY)]
+Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
 Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
 
 
@@ -244,6 +247,11 @@ class Evaluability(Settings):
     dropout: Incomplete = Field(default="not-evaluable", description="left before the window ended")
     progression: Incomplete = Field(default="not-evaluable", description="left for progression or rescue before the window ended")
     partial_course: Incomplete = Field(default="not-evaluable", description="followed up, but not given every planned infusion")
+    pooled_parts: tuple[Literal["backfill", "expansion"], ...] = Field(
+        default=("backfill", "expansion"),
+        description="parts outside the escalation with the same dose, schedule, DLT window and population: models, BOIN's counts "
+        "and MTD estimates use their patients",
+    )
     progression_words: tuple[Name, ...] = Field(
         default=("progression", "progressive disease", "rescue", "other treatment", "biologic", "biologics"),
         description="a reason for leaving that has one of these words in it is progression or rescue; compared in lower case",
@@ -263,6 +271,33 @@ class Evaluability(Settings):
         """Whether a reason for leaving is progression or rescue treatment."""
         said = f" {' '.join(re.findall(r'\w+', plain_words(reason or '')))} "
         return any(f" {plain_words(word)} " in said for word in self.progression_words)
+
+
+class PartRule(Settings):
+    """Patients of one part of the trial, by cohort, by level or by the day of their first infusion; all that is given must hold."""
+
+    part: Part = Field(description="part of the trial")
+    cohorts: tuple[Level, ...] = Field(default=(), description="numbers of the cohorts, where the data give them")
+    levels: tuple[Level, ...] = Field(default=(), description="dose levels (from 1)")
+    since: datetime.date | None = Field(default=None, description="first infusion on this day or later")
+    until: datetime.date | None = Field(default=None, description="first infusion on this day or before")
+
+    @model_validator(mode="after")
+    def _says_whom(self) -> Self:
+        if not (self.cohorts or self.levels or self.since or self.until):
+            raise ValueError("must say which patients: cohorts, levels, since or until")
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"since = {self.since} must not be after until = {self.until}")
+        return self
+
+    def matches(self, cohort: int | None, level: int | None, first: datetime.date | None) -> bool:
+        """Return whether a patient belongs to this part."""
+        return (
+            (not self.cohorts or cohort in self.cohorts)
+            and (not self.levels or level in self.levels)
+            and (self.since is None or (first is not None and first >= self.since))
+            and (self.until is None or (first is not None and first <= self.until))
+        )
 
 
 class Limits(Settings):
@@ -368,6 +403,8 @@ class Protocol(Settings):
         What makes an adverse event a DLT.
     evaluability
         Who counts, of those who did not complete the DLT window.
+    parts
+        Which patients belong to a part of the trial outside the escalation, where the data do not say it.
     limits
         Cohorts, groups, largest sample.
     target
@@ -401,6 +438,7 @@ class Protocol(Settings):
     treatment: Treatment
     dlt: DLT = Field(default_factory=DLT)
     evaluability: Evaluability = Field(default_factory=Evaluability)
+    parts: tuple[PartRule, ...] = ()
     limits: Limits
     target: Target
     scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1)]

@@ -12,7 +12,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, Never, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Never, Self
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from .._check import InputError, Problem, Settings, found_problems, whole
 from ..trial import COUNT, NO_DOSE, Cohort, States
 
-__all__ = ["A_DESIGN", "Decision", "Design", "Flag", "Probability", "Selection"]
+__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Selection"]
 
 # Where a design comes from, for errors.
 A_DESIGN = "such as BOIN(target=0.25); design_from_rule makes one of a plain function"
@@ -28,6 +28,30 @@ A_DESIGN = "such as BOIN(target=0.25); design_from_rule makes one of a plain fun
 Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1000, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+
+
+class Beside(NamedTuple):
+    """Counts beside the escalation (backfill, expansion), each a ``(doses,)`` integer array.
+
+    Attributes
+    ----------
+    n, y
+        Patients and DLTs at each dose.
+    """
+
+    n: np.ndarray
+    y: np.ndarray
+
+    @classmethod
+    def of(cls, counts: Sequence[Cohort], n_doses: int) -> Beside | None:
+        """Return the counts by dose; ``None`` where there are none."""
+        if not counts:
+            return None
+        n, y = np.zeros(n_doses, COUNT), np.zeros(n_doses, COUNT)
+        for level, patients, dlts in counts:
+            n[level - 1] += patients
+            y[level - 1] += dlts
+        return cls(n, y)
 
 
 @dataclass(frozen=True)
@@ -105,6 +129,8 @@ class Design(Settings, ABC):
     tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
     # Whether the largest group on a dose that a protocol states is one of its own rules.
     bound_by_group: ClassVar[bool] = False
+    # Whether counts beside the escalation are added to those of the escalation; where not, they can only close a dose.
+    pools_parts: ClassVar[bool] = True
     shared_reasons: ClassVar[dict[str, str]] = {
         "start": "first cohort",
         "escalate": "escalate",
@@ -211,6 +237,14 @@ class Design(Settings, ABC):
         Counts only.
         """
 
+    def with_beside(self, states: States, beside: Beside) -> States:
+        """Return the states as the rules read them with counts beside the escalation: added, at no other current dose."""
+        return replace(states, n=states.n + beside.n, y=states.y + beside.y, groups=None)
+
+    def propose_beside(self, states: States, beside: Beside) -> tuple[np.ndarray, ...]:
+        """Return what `propose` does, of states that `with_beside` has made; a design with a rule for backfill has its own."""
+        return self.propose(states)
+
     def remember(self, states: States, dose: np.ndarray) -> np.ndarray:
         """The memory, ``(states, n_memory)`` small integers, that goes with the next dose; none by default."""
         return states.memory
@@ -242,14 +276,18 @@ class Design(Settings, ABC):
         """The integer that stands for a reason in arrays."""
         return self.reasons.index(reason)
 
-    def decide(self, states: States) -> Decision:
-        """Next dose or stop of each state, with the limits that all designs share."""
+    def decide(self, states: States, beside: Beside | None = None) -> Decision:
+        """Return the next dose or stop of each state, with the limits that all designs share.
+
+        Sizes and limits are those of the escalation; only the design's own rules read counts beside it.
+        """
         planned_end = np.zeros(len(states), bool) if self.max_n is None else states.total >= self.max_n
         if planned_end.all() and not self.own_reasons:
             nothing = np.full(len(states), NO_DOSE)
             reason = np.full(len(states), self.code("max_n"))
             return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))
-        dose, reason, admissible, *margin = self.propose(states)
+        proposed = self.propose(states) if beside is None else self.propose_beside(self.with_beside(states, beside), beside)
+        dose, reason, admissible, *margin = proposed
         empty = states.cohorts == 0
         dose = np.where(empty, self.start - 1, dose)
         self._check_doses("propose", dose, states.n_doses)
@@ -309,9 +347,9 @@ class Design(Settings, ABC):
         size = int(self.size_within_limits(state, level)[0])
         return [f"had {cohort.n} patient{'s' * (cohort.n != 1)}, the design plans {size}"] if cohort.n != size else []
 
-    def because(self, state: States) -> str:
-        """Why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""
-        return self.explain(self.reasons[int(self.decide(state).reason[0])])
+    def because(self, state: States, beside: Beside | None = None) -> str:
+        """Return why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""
+        return self.explain(self.reasons[int(self.decide(state, beside).reason[0])])
 
     def select(self, states: States) -> Selection:
         """The dose that each state names as MTD; a pure function of its counts."""

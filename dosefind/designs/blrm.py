@@ -20,7 +20,7 @@ from ..models.base import Positive
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
 from ..trial import States
-from .base import Probability
+from .base import Beside, Probability
 from .model_based import ModelBased
 from .rules import TIE, at_least, highest
 
@@ -126,10 +126,12 @@ class BLRM(ModelBased):
         beyond = safe[:, -1] & ((merit[:, -1] > merit[:, top] + TIE) | (self.choose == "highest"))
         return best, beyond, self._margin(over)
 
-    def because(self, state: States) -> str:
-        reason = self.reasons[int(self.decide(state).reason[0])]
+    def because(self, state: States, beside: Beside | None = None) -> str:
+        reason = self.reasons[int(self.decide(state, beside).reason[0])]
         if reason in ("start", "max_n"):
             return self.explain(reason)
+        if beside is not None:
+            state = self.with_beside(state, beside)
         over = self._evaluate(state.n, state.y)[0][0, :-1]
         up_to = int(highest(~at_least(over, self.ewoc)[None])[0]) + 1
         where = f"up to level {up_to}" if up_to else "at no level"

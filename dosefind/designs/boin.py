@@ -17,7 +17,7 @@ from scipy.special import betaincc, betaincinv
 from .._check import InputError, Problem, whole
 from ..isotonic import pool
 from ..trial import States
-from .base import Design, Flag, Probability
+from .base import Beside, Design, Flag, Probability
 from .rules import TIE, above, highest
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = ["BOIN"]
 _MIN_ELIMINATION = 3
 # The rates deemed too low and too toxic, as multiples of the target, where they are not given.
 _TOO_LOW, _TOO_TOXIC = 0.6, 1.4
+_MOVES = {"escalate": 1, "stay": 0, "de-escalate": -1}
 # Beta(0.05, 0.05) prior of the final estimates, and the credible level of their interval.
 _PRIOR, _TAIL = 0.05, 0.025
 
@@ -109,9 +110,24 @@ class BOIN(Design):
         return float(escalation), float(deescalation)
 
     def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        escalate_le, deescalate_ge, _, _ = self._limits(states.n)
-        n, y = states.here(states.n), states.here(states.y)
-        move = (y <= escalate_le[n]).astype(int) - (y >= deescalate_ge[n])
+        return self._moved(states, self._moves(states.here(states.n), states.here(states.y)))
+
+    def propose_beside(self, states: States, beside: Beside) -> tuple[np.ndarray, ...]:
+        """Return the moves by the rule for conflicts between backfilled doses and the current one.
+
+        A backfilled dose below the current one that would itself not be escalated from conflicts with escalating; one that would
+        be de-escalated from, with any move. From the highest conflicting dose up to the current one the data are then pooled.
+        Zhao et al. (2024), Clin Cancer Res 30:673-679, doi:10.1158/1078-0432.CCR-23-2585.
+        """
+        moves = self._moves(states.n, states.y)
+        return self._moved(states, np.array([_with_backfill(self, states, moves, beside.n, row) for row in range(len(states))]))
+
+    def _moves(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return +1, 0 or -1 for each pair of counts, as if they were those of the current dose."""
+        escalate_le, deescalate_ge, _, _ = self._limits(n)
+        return (y <= escalate_le[n]).astype(int) - (y >= deescalate_ge[n])
+
+    def _moved(self, states: States, move: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         admissible = self._admissible(states)
         wanted = np.clip(states.last + move, 0, states.n_doses - 1)
         # Elimination takes away a dose and all above, so what is left starts at the lowest.
@@ -133,9 +149,11 @@ class BOIN(Design):
         top_n, top_y = states.n[:, -1], states.y[:, -1]
         return np.where(tried.any(axis=1), dose, -1), top_y <= self._limits(states.n)[0][top_n]
 
-    def because(self, state: States) -> str:
-        decision = self.decide(state)
+    def because(self, state: States, beside: Beside | None = None) -> str:
+        decision = self.decide(state, beside)
         reason = self.reasons[int(decision.reason[0])]
+        if beside is not None:
+            state = self.with_beside(state, beside)
         n, y = int(state.here(state.n)[0]), int(state.here(state.y)[0])
         if n == 0 or reason == "max_n":
             return self.explain(reason)
@@ -154,6 +172,10 @@ class BOIN(Design):
             place += ", but there is no lower dose"
         shut = np.flatnonzero(~self._admissible(state)[0])
         gone = f"; level {shut[0] + 1} and above are eliminated" if len(shut) else ""
+        if beside is not None and reason in _MOVES:
+            own = int(self._moves(state.here(state.n), state.here(state.y))[0])
+            if _MOVES[reason] != own and int(state.last[0]) > 0:
+                place += ", in conflict with the data of a backfilled dose below, so the doses from there on are pooled"
         return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
@@ -291,3 +313,21 @@ class BOIN(Design):
         judged = (patients >= _MIN_ELIMINATION) & (dlts <= patients)
         toxic = judged & above(betaincc(dlts + 1.0, np.maximum(patients - dlts, 0) + 1.0, self.target), cutoff)
         return np.where(toxic.any(axis=1), np.argmax(toxic, axis=1), n + 1)
+
+
+def _with_backfill(design: BOIN, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> int:
+    """Return how many levels one state moves, conflicts with backfilled doses below the current one settled by pooling."""
+    last = max(int(states.last[row]), 0)
+    own = int(moves[row, last])
+    conflicts = [dose for dose in range(last) if backfilled[dose] > 0 and (moves[row, dose] < 0 or (moves[row, dose] < own))]
+    if not conflicts:
+        return own
+    lowest = max(conflicts)
+    n, y = np.cumsum(states.n[row, lowest : last + 1]), np.cumsum(states.y[row, lowest : last + 1])
+    low, high = design.boundaries
+    if y[-1] <= low * n[-1] + TIE:
+        return 1
+    if y[-1] <= high * n[-1] + TIE:
+        return 0
+    kept = np.flatnonzero(y <= high * n + TIE)
+    return (lowest + int(kept[-1]) if len(kept) else lowest - 1) - last

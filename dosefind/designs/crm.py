@@ -21,7 +21,7 @@ from ..models import ONE_PARAMETER, OneParameterCurve
 from ..models.elicitation import Indifference
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
-from .base import Probability
+from .base import Beside, Probability
 from .model_based import ModelBased
 from .rules import TIE, above, nearest
 
@@ -166,10 +166,13 @@ class CRM(ModelBased):
                 best[rows] = self._nearest_tried(states.n[rows], states.y[rows], tried[rows])
         return np.where(too_toxic, -1, best), beyond_top
 
-    def because(self, state: States) -> str:
-        reason = self.reasons[int(self.decide(state).reason[0])]
+    def because(self, state: States, beside: Beside | None = None) -> str:
+        decision = self.decide(state, beside)
+        reason = self.reasons[int(decision.reason[0])]
         if reason in ("start", "max_n"):
             return self.explain(reason)
+        if beside is not None:
+            state = self.with_beside(state, beside)
         values, _, _ = self._moments.expect(state.n, state.y)
         rates = values[0, 2:] if self.recommend == "mean" else self.curve.probabilities(values[0, 0])[0]
         shown = ", ".join(f"{p:.3f}" for p in rates)
@@ -177,7 +180,7 @@ class CRM(ModelBased):
         text = f"estimated DLT rates {shown}, nearest to {self.target:g} at level {best}"
         if reason not in ("escalate", "stay", "de-escalate"):
             return f"{text}: {self.explain(reason)}"
-        return text if int(self.decide(state).dose[0]) + 1 == best else f"{text}, held back by the rules on skipping and coherence"
+        return text if int(decision.dose[0]) + 1 == best else f"{text}, held back by the rules on skipping and coherence"
 
     def fit(self, outcomes: str) -> xr.Dataset:
         """Posterior of the curve after the given outcomes.

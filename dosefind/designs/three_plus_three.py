@@ -7,13 +7,14 @@ variants as in Korn et al. (1994), Statistics in Medicine 13:1799-1806, doi:10.1
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import model_validator
 
 from ..trial import States
-from .base import Design, Flag
+from .base import Beside, Design, Flag
 from .rules import highest
 
 __all__ = ["ThreePlusThree"]
@@ -43,6 +44,7 @@ class ThreePlusThree(Design):
     title: ClassVar[str] = "3+3"
     source: ClassVar[str] = "Storer (1989), doi:10.2307/2531693"
     bound_by_group: ClassVar[bool] = True
+    pools_parts: ClassVar[bool] = False
     own_reasons: ClassVar[dict[str, str]] = {
         "no_dose": "the lowest dose has too many DLTs, so no dose is the MTD",
         "mtd_below": "a dose has too many DLTs, so the one below it is the MTD",
@@ -99,10 +101,21 @@ class ThreePlusThree(Design):
         """Fill the group up to three, or to six."""
         return 3 - states.at(states.n, dose) % 3
 
-    def because(self, state: States) -> str:
-        reason = self.reasons[int(self.decide(state).reason[0])]
+    def with_beside(self, states: States, beside: Beside) -> States:
+        """Return the states with a dose closed where its pooled rate meets the stopping rate, two or more DLTs and one in three.
+
+        Patients beside the escalation never dilute: elsewhere the escalation's own counts stay.
+        """
+        n, y = states.n + beside.n, states.y + beside.y
+        closed = (beside.n > 0) & (y >= 2) & (3 * y >= n) & ((n >= 6) | (not self.expand_after_two))
+        return replace(states, n=np.where(closed, n, states.n), y=np.where(closed, y, states.y), groups=None)
+
+    def because(self, state: States, beside: Beside | None = None) -> str:
+        reason = self.reasons[int(self.decide(state, beside).reason[0])]
         if reason in ("start", "max_n"):
             return self.explain(reason)
+        if beside is not None:
+            state = self.with_beside(state, beside)
         toxic = np.flatnonzero(self._verdicts(state)[1][0])
         shown = {"no_dose": toxic[:1], "mtd_below": toxic[:1], "top_tolerated": [state.n_doses - 1]}.get(reason, state.last[:1])
         dose = int(shown[0])

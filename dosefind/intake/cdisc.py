@@ -12,13 +12,15 @@ from .._check import shown_key
 from ..patients import Listed
 from ..protocol import Protocol
 from .cells import Findings, Row, Table
-from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each
+from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each, part_of
 
 __all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "leave", "treated"]
 
 IDENTIFIER = ("USUBJID", "SUBJID")
 SCREEN_FAILURE = "screen failure"
 _ARMS = ("ARMCD", "ACTARMCD", "ARM", "ACTARM", "ARMNRS")
+_PLACEBO = re.compile(r"\b(placebo|pbo|vehicle|sham)\b", re.IGNORECASE)
+_ZERO = re.compile(r"0+(\.0*)?")
 _FAILED = re.compile(r"scrnfail|screen failure", re.IGNORECASE)
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹×", "0123456789x")
 
@@ -65,8 +67,10 @@ def exposures(
         if why is not None:
             draft.listed.append(Listed(row.source, why))
             continue
-        treatments.add(row.cell("EXTRT").text)
-        infusion = _infusion(found, row, columns, protocol)
+        placebo = _is_placebo(row, columns)
+        if not placebo:
+            treatments.add(row.cell("EXTRT").text)
+        infusion = _infusion(found, row, columns, protocol, placebo)
         if infusion is not None and subject is not None:
             longer += row.cell(*columns.end).text[:10] > infusion.day.day.isoformat()
             given.setdefault(subject, []).append(infusion)
@@ -83,13 +87,21 @@ def exposures(
 def _no_dose(row: Row, columns: ExposureColumns) -> str | None:
     if row.cell("EXOCCUR").text.upper() == "N":
         return "not used: an infusion that was not given"
-    return "not used: a dose of 0" if re.fullmatch(r"0+(\.0*)?", row.cell(*columns.dose).text) else None
+    zero = _ZERO.fullmatch(row.cell(*columns.dose).text) and not _is_placebo(row, columns)
+    return "not used: a dose of 0" if zero else None
 
 
-def _infusion(found: Findings, row: Row, columns: ExposureColumns, protocol: Protocol) -> Infusion | None:
-    given = dose(found, row.cell(*columns.dose), protocol.doses)
+def _is_placebo(row: Row, columns: ExposureColumns) -> bool:
+    """Return whether a row is an administration of placebo: its treatment says so, and its dose is 0 or empty."""
+    amount = row.cell(*columns.dose).text
+    names = (row.cell(name).text for name in ("EXTRT", "TRTA", "TRT01A"))
+    return (not amount or _ZERO.fullmatch(amount) is not None) and any(map(_PLACEBO.search, names))
+
+
+def _infusion(found: Findings, row: Row, columns: ExposureColumns, protocol: Protocol, placebo: bool) -> Infusion | None:
+    given = (None, 0.0) if placebo else dose(found, row.cell(*columns.dose), protocol.doses)
     unit = row.cell(*columns.unit)
-    if _plain_unit(unit.text) != _plain_unit(protocol.doses.unit):
+    if not placebo and _plain_unit(unit.text) != _plain_unit(protocol.doses.unit):
         found.refuse(unit, f"must be the unit of the protocol, {protocol.doses.unit!r}: nothing is converted")
     cell = row.cell(*columns.day)
     if columns.imputed is not None and row.cell(columns.imputed).text:
@@ -119,6 +131,9 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
         differ = not all(math.isclose(amount, first.amount, rel_tol=1e-9) for amount in amounts)
         if differ:
             found.notes.append(f"subject {shown_key(subject)}: the infusions differ in dose; the level is that of the first")
+        part = part_of(found, row.cell("PART"))
+        if first.level is None and first.amount == 0 and part is None:
+            part = "placebo"
         draft.entries.append(
             Entry(
                 subject=subject,
@@ -127,8 +142,20 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
                 infusions=[infusion.day for infusion in infusions],
                 rows=[row, *(infusion.row for infusion in infusions)],
                 amounts=amounts if differ else (),
+                part=part,
+                died=_died(found, row, infusions[-1].day),
             )
         )
+
+
+def _died(found: Findings, row: Row, last: Dated) -> Dated | None:
+    """Return the day of death from the table of subjects; by the last infusion where a flag says so without a day."""
+    day = latest(found, row, ("DTHDTC", "DTHDT"))
+    if day is None and found.yes(row.cell("DTHFL")):
+        subject = shown_key(row.subject)
+        found.notes.append(f"subject {subject}: DTHFL says died, without a full date: the death is shown at the last infusion")
+        return Dated(last.day, row.cell("DTHFL"))
+    return day
 
 
 def subjects(found: Findings, draft: Draft, table: Table, steps: Steps) -> dict[str, Row]:

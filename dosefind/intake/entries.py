@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .._check import InputError, shown_key
-from ..patients import AdverseEvent, Listed, Patient
-from ..protocol import DLT, Doses
+from ..patients import PARTS, AdverseEvent, Listed, Part, Patient
+from ..protocol import DLT, Doses, plain_words
 from .cells import Cell, Findings, Row, Table, partial_date
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
     "Steps",
     "adverse_events",
     "dose",
+    "is_death",
     "one_row_each",
+    "part_of",
     "to_patient",
 ]
 
@@ -35,6 +37,15 @@ NO_INFUSION = "no infusion"
 # A dose off by this factor is one in another unit: cells in place of 10^6 cells.
 _MILLION = 1e6
 _GRADE = re.compile(r"(?:grade )?([1-5])", re.IGNORECASE | re.ASCII)
+_DEATH = re.compile(r"\b(death|died|dead|deceased|fatal)\b", re.IGNORECASE)
+_FATAL = 5
+_PARTS: dict[str, Part] = {plain_words(part): part for part in PARTS} | {
+    "dose escalation": "escalation",
+    "back fill": "backfill",
+    "dose expansion": "expansion",
+    "runin": "run-in",
+    "lead in": "run-in",
+}
 
 Steps = Callable[[list[Row]], Iterator[Row]]
 
@@ -63,6 +74,8 @@ class Entry:
     discontinued: Dated | None = None
     reason: str | None = None
     replaces: Cell | None = None
+    part: Part | None = None
+    died: Dated | None = None
 
     @property
     def first(self) -> date:
@@ -147,6 +160,22 @@ def dose(found: Findings, cell: Cell, doses: Doses) -> tuple[int | None, float] 
     return None, amount
 
 
+def part_of(found: Findings, cell: Cell) -> Part | None:
+    """Return the part of the trial that a cell names; ``None`` if it is empty or names none, which is a finding."""
+    text = found.text(cell)
+    if text is None:
+        return None
+    part = _PARTS.get(plain_words(text))
+    if part is None:
+        found.refuse(cell, f"must be a part of the trial: {', '.join(PARTS)}")
+    return part
+
+
+def is_death(reason: str | None) -> bool:
+    """Return whether a reason for leaving, or the outcome of an event, is death."""
+    return _DEATH.search(reason or "") is not None
+
+
 class EventColumns(NamedTuple):
     """Columns of a table of adverse events; where there are several, the first that the table has, of terms the first with text."""
 
@@ -155,6 +184,9 @@ class EventColumns(NamedTuple):
     related: tuple[str, ...]
     start: tuple[str, ...]
     imputed: str | None = None
+    serious: tuple[str, ...] = ("AESER",)
+    outcome: tuple[str, ...] = ("AEOUT",)
+    organ_class: tuple[str, ...] = ("AESOC", "AEBODSYS")
 
 
 def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventColumns, people: str, steps: Steps, dlt: DLT) -> None:
@@ -168,7 +200,16 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
             continue
         term = found.text(_term(row, columns), required=True)
         related = found.text(row.cell(*columns.related))
-        event = AdverseEvent(term or "", _grade(found, row.cell(*columns.grade)), related, _start(found, row, columns), row.source)
+        event = AdverseEvent(
+            term=term or "",
+            grade=_grade(found, row.cell(*columns.grade)),
+            related=related,
+            start=_start(found, row, columns),
+            source=row.source,
+            serious=found.yes(row.cell(*columns.serious)),
+            outcome=found.text(row.cell(*columns.outcome)),
+            organ_class=found.text(row.cell(*columns.organ_class)),
+        )
         draft.events.setdefault(subject, []).append(event)
     for events in draft.events.values():
         events.sort(key=lambda one: (one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""))
@@ -231,6 +272,9 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         found.refuse(entry.dlt_date.cell, "a DLT must not be before the first infusion")
     if entry.dlt_date and entry.last_contact and entry.dlt_date.day > entry.last_contact.day:
         found.refuse(entry.dlt_date.cell, "a DLT must not be after the last contact")
+    if entry.died and entry.died.day < last:
+        found.refuse(entry.died.cell, "the day of death must not be before the last infusion")
+    own = () if events is None else tuple(events.get(entry.subject, ()))
     return Patient(
         subject=entry.subject,
         level=entry.level,
@@ -244,6 +288,24 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         discontinued=entry.discontinued.day if entry.discontinued else None,
         reason=entry.reason,
         replaces=entry.replaces.text if entry.replaces else None,
-        events=None if events is None else tuple(events.get(entry.subject, ())),
+        events=None if events is None else own,
         source=tuple(row.source for row in entry.rows),
+        part=entry.part,
+        died=_died(entry, own),
     )
+
+
+def _died(entry: Entry, events: tuple[AdverseEvent, ...]) -> date | None:
+    """Return the day of death: as given, or the day on which the patient left by death, or the onset of a fatal event.
+
+    A fatal event without an onset is taken to have come by the last date of the patient, so that no death is lost.
+    """
+    if entry.died is not None:
+        return entry.died.day
+    if is_death(entry.reason) and entry.discontinued is not None:
+        return entry.discontinued.day
+    fatal = [event for event in events if event.grade == _FATAL or is_death(event.outcome)]
+    onsets = [event.start for event in fatal if event.start is not None]
+    if fatal and not onsets:
+        return max([dated.day for dated in (entry.last_contact, entry.discontinued) if dated], default=entry.infusions[-1].day)
+    return max(onsets, default=None)

@@ -8,12 +8,14 @@ import re
 from .._check import shown_key
 from ..protocol import Protocol
 from .cells import Findings, Row, Table
-from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each
+from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
 
 __all__ = ["read"]
 
-_OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces")
-_EVENTS = ("grade", "related", "start")
+_OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part", "died")
+_EVENTS = ("grade", "related", "start", "serious", "outcome", "organ_class")
+# Parts of a trial whose patients are not given a dose of the product.
+_UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
 _COHORTS = 10_000
 
@@ -39,7 +41,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
                 found.text(row.cell(column))
             draft.leave_out(subject, row, NO_INFUSION)
     if events is not None:
-        columns = EventColumns(("term",), ("grade",), ("related",), ("start",))
+        columns = EventColumns(("term",), ("grade",), ("related",), ("start",), None, ("serious",), ("outcome",), ("organ_class",))
         adverse_events(found, draft, events, columns, people.name, steps, protocol.dlt)
     return draft
 
@@ -74,12 +76,14 @@ def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[
 
 def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protocol: Protocol, has_cohorts: bool) -> Entry | None:
     """The facts of a patient who had an infusion; ``None`` if the dose or the infusions cannot be read."""
-    given = _dose(found, row, protocol)
+    part = part_of(found, row.cell("part"))
+    given = (None, 0.0) if part in _UNTREATED and _no_dose(row) else _dose(found, row, protocol)
     days = _infusions(found, row, infusions)
     cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
     if has_cohorts and not row.cell("cohort").text:
         found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
-    last_contact, discontinued, dlt_date = (_dated(found, row, name) for name in ("last_contact", "discontinued", "dlt_date"))
+    dated = ("last_contact", "discontinued", "dlt_date", "died")
+    last_contact, discontinued, dlt_date, died = (_dated(found, row, name) for name in dated)
     dlt = found.yes(row.cell("dlt"))
     if dlt and not row.cell("dlt_date").text:
         found.refuse(row.cell("dlt"), "needs dlt_date: without its day a DLT cannot be held against the window")
@@ -104,7 +108,14 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
         discontinued=discontinued,
         reason=reason,
         replaces=replaces,
+        part=part,
+        died=died,
     )
+
+
+def _no_dose(row: Row) -> bool:
+    """Return whether a row has no dose of the product: no level, and no amount or 0."""
+    return not row.cell("level").text and re.fullmatch(r"(0+(\.0*)?)?", row.cell("dose").text) is not None
 
 
 def _dose(found: Findings, row: Row, protocol: Protocol) -> tuple[int | None, float] | None:

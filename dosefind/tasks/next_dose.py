@@ -1,19 +1,16 @@
-"""What next in a trial with patients: what each design would do, which one binds, and what would follow.
+"""What next in a trial with patients: what each design would do, which one is the primary design, and what would follow.
 
-Outcomes that are not known yet are not guessed. A design is asked about every way in which they can come out; where it answers the
-same each time it decides now, and else it waits. A cohort that the design has begun and that is not full yet is filled up, unless
-the design would leave its dose downwards or stop whatever happened to those who fill it; then it decides on those who are there. A
-cohort that the committee has opened, or goes on with, against the binding design is filled as well once its decision is on file: it
-overrode what the design made of the data of that day, and holds until there is a DLT that it did not know of, or its next decision.
+`proposals` works out what a design would do; here that is held against what the trial itself forbids: serious events that wait for
+adjudication, pause rules, and the rules on who may start when.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,14 +19,14 @@ from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions
 from ..designs import Design
-from ..evaluability import Completion, Evaluated, evaluate
+from ..evaluability import Evaluated, SeriousEvent, Status, evaluate
 from ..operating.paths import paths_of
-from ..patients import Patients
+from ..patients import Adjudicated, Patients
 from ..protocol import Protocol
 from ..summaries import upper_limit
-from ..trial import Cohort, notation
+from ..trial import notation
+from .proposals import Asked, Proposal, either, filled, propose_next, short, still_needed, strays, with_next, without_further
 from .stamps import stamp
-from .steps import NextStep, next_step, stop_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,60 +37,6 @@ __all__ = ["NextDose", "Proposal", "next_dose"]
 
 # Cohorts that the paths look ahead, and the most DLTs of the next cohort that are shown.
 _AHEAD = 2
-
-
-@dataclass(frozen=True)
-class Proposal(Shown):
-    """What one design would do at the data cut.
-
-    Attributes
-    ----------
-    action
-        "start", "escalate", "stay", "de-escalate" or "stop"; "fill" where the latest cohort is to be completed first; "wait" where
-        outcomes still to come make a difference.
-    level
-        Level of the next patients; ``None`` to stop or wait.
-    size
-        How many patients; 0 to stop or wait.
-    reason
-        Why, in words.
-    admissible
-        Levels that the design's rules leave open; none to wait.
-    mtd
-        Where it stops: "none" or the level named as MTD.
-    not_reached
-        Where it stops: whether the top dose is named and the rule would have escalated from it.
-    until
-        Where it waits: the day by which the outcomes are known, ``None`` where no date can be named.
-    completions
-        Every way in which the outcomes still to come can come out, and what the design would do then: the same each time, unless
-        it waits, or fills a cohort that further DLTs would end.
-    """
-
-    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait"]
-    level: int | None
-    size: int
-    reason: str
-    admissible: tuple[int, ...]
-    mtd: str | None
-    not_reached: bool
-    until: date | None
-    completions: tuple[tuple[Completion, NextStep], ...]
-
-    def __str__(self) -> str:
-        return f"{self.words}: {self.reason}"
-
-    @property
-    def words(self) -> str:
-        """The action in a few words."""
-        patients = f"{self.size} patient{'s' * (self.size != 1)}"
-        if self.action == "stop":
-            return stop_words(self.mtd, self.not_reached)
-        if self.action == "wait":
-            return f"wait until {self.until}" if self.until else "wait"
-        if self.action == "fill":
-            return f"fill the cohort at level {self.level}, {patients}"
-        return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
 
 
 @dataclass(frozen=True)
@@ -113,6 +56,8 @@ class NextDose(Shown):
         stops or waits.
     findings
         Deviations from the protocol.
+    holds
+        Serious events that hold escalation and enrolment until they are adjudicated.
     deviations
         Where the doses and sizes of the cohorts are not those that a design would have given, by its name.
     recorded
@@ -134,6 +79,7 @@ class NextDose(Shown):
     binding: str
     start: Start | None
     findings: tuple[Finding, ...]
+    holds: tuple[SeriousEvent, ...]
     deviations: dict[str, tuple[str, ...]]
     recorded: tuple[Recorded, ...]
     what_if: pd.DataFrame
@@ -146,6 +92,23 @@ class NextDose(Shown):
     def proposal(self) -> Proposal:
         """What the binding design would do."""
         return self.proposals[self.binding]
+
+    @property
+    def words(self) -> str:
+        """What the primary design would do, and from when if not at once."""
+        held = "; enrolment on hold for adjudication" if self.holds and self.proposal.action not in ("hold", "stop") else ""
+        start = "" if self.start is None or held else _not_before(self.start, self.evaluated)
+        return f"{self.proposal.words}{held}{start}"
+
+    @property
+    def serious(self) -> tuple[SeriousEvent, ...]:
+        """Deaths, related serious events and related events of grade 4 or worse, adjudicated or not."""
+        return self.evaluated.serious
+
+    @property
+    def overdue(self) -> list[Status]:
+        """Patients whose window ended before the data cutoff without a DLT assessment, the longest overdue first."""
+        return self.evaluated.overdue
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -168,13 +131,14 @@ class NextDose(Shown):
         import pandas as pd
 
         levels = range(1, len(self.amounts) + 1)
-        kinds = [[one.kind for one in self.evaluated.statuses if one.level == level] for level in levels]
+        treated = [[one for one in self.evaluated.statuses if one.level == level] for level in levels]
+        kinds = [[one.kind for one in here if one.pooled] for here in treated]
         dlts, counted = ([sum(here.count(kind) for kind in which) for here in kinds] for which in (("dlt",), ("dlt", "complete")))
         return pd.DataFrame(
             {
                 "level": levels,
                 "dose": self.amounts,
-                "treated": [len(here) for here in kinds],
+                "treated": [len(here) for here in treated],
                 "pending": [here.count("pending") for here in kinds],
                 "counted": counted,
                 "dlts": dlts,
@@ -236,14 +200,16 @@ class NextDose(Shown):
         """
         decision = check_form(decision, self.amounts)
         one = self.proposal
-        agreed = {f"level {one.level}"} if one.level else {"stop", f"MTD {one.mtd}"} if one.action == "stop" else {"wait"}
+        agreed = {f"level {one.level}"} if one.level and not self.holds else {"wait"}
+        if one.action == "stop":
+            agreed = {"stop", f"MTD {one.mtd}"}
         return Recorded(
             as_of=self.evaluated.as_of,
             protocol=self.attrs["protocol"],
             data_sha256=self.evaluated.sha256,
             config_sha256=self.attrs["config_sha256"],
             binding=self.binding,
-            recommendation=one.words,
+            recommendation=self.words,
             decision=decision,
             override="no" if decision in agreed else "yes",
             reason=reason,
@@ -268,7 +234,7 @@ class NextDose(Shown):
         return tuple(words)
 
     def __str__(self) -> str:
-        return f"{self.binding} (binding): {self.proposal.words}: {self.proposal.reason}"
+        return f"{self.binding} (binding): {self.words}: {self.proposal.reason}"
 
 
 def next_dose(
@@ -279,8 +245,9 @@ def next_dose(
     replay: bool = False,
     design: str | None = None,
     decisions: Path | str | None = None,
+    adjudications: Sequence[Adjudicated] = (),
 ) -> NextDose:
-    """What each design would do next in a trial, which one binds, and what would follow from each outcome.
+    """Return what each design would do next in a trial, which one is the primary design, and what would follow from each outcome.
 
     Parameters
     ----------
@@ -294,6 +261,8 @@ def next_dose(
         The design that binds, in place of the protocol's.
     decisions
         File of the committee's decisions, if there is one.
+    adjudications
+        Adjudications on file.
 
     Returns
     -------
@@ -315,12 +284,17 @@ def next_dose(
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
-    evaluated = evaluate(patients, protocol, as_of, replay=replay)
+    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=adjudications)
     _refuse_levels_for_doses(evaluated, protocol)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     opened = {binding: _opened_by(known, evaluated)}
-    proposals = {name: _proposal(one, evaluated, protocol.n_doses, opened.get(name)) for name, one in designs.items()}
+    asked = {name: Asked(one, protocol.n_doses) for name, one in designs.items()}
+    aside = strays(asked[binding], evaluated, known)
+    holds = tuple(one for one in evaluated.serious if one.holds)
+    by_rule = {name: propose_next(one, evaluated, aside, opened.get(name)) for name, one in asked.items()}
+    proposals = {name: _held(one, holds) for name, one in by_rule.items()}
     chosen = proposals[binding]
+    read = {name: evaluated if not one.set_aside else evaluated.setting_aside(aside) for name, one in proposals.items()}
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
     outcomes = notation(evaluated.cohorts())
@@ -333,23 +307,54 @@ def next_dose(
         "doses": ", ".join(f"{level} = {amount:g}" for level, amount in enumerate(protocol.doses.amounts, start=1)),
         "unit": protocol.doses.unit,
         "binding": binding,
-        "next": chosen.words,
+        "next": "",
         "closing": evaluated.closing(),
         "notes": json.dumps(evaluated.notes),
     }
-    return NextDose(
+    found = NextDose(
         evaluated=evaluated,
         proposals=proposals,
         binding=binding,
-        start=_start(evaluated, protocol, chosen) if chosen.level else None,
+        start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
         findings=tuple(findings(evaluated, protocol, most)),
-        deviations=_deviations(designs, evaluated, protocol.n_doses),
+        holds=holds,
+        deviations=_deviations(asked, evaluated),
         recorded=tuple(known),
-        what_if=_what_if(designs, proposals, evaluated, protocol.n_doses),
-        completions=_completions(proposals, evaluated),
-        paths=_paths(designs[binding], chosen, evaluated, protocol),
+        what_if=_what_if(asked, proposals, read),
+        completions=_completions(proposals, read, evaluated),
+        paths=_paths(designs[binding], chosen, read[binding], protocol),
         amounts=protocol.doses.amounts,
         attrs=attrs | stamp(protocol, conducts=True),
+    )
+    found.attrs["next"] = found.words
+    return found
+
+
+def _not_before(start: Start, evaluated: Evaluated) -> str:
+    """From when the next patient may start, where that is not at once."""
+    if start.day is None:
+        return ", start date open"
+    return "" if start.day <= evaluated.as_of else f", not before {start.day}"
+
+
+def _held(proposal: Proposal, holds: tuple[SeriousEvent, ...]) -> Proposal:
+    """Hold escalation and enrolment until the serious events are adjudicated; a stop or a de-escalation is said at once."""
+    if not holds or proposal.action in ("stop", "de-escalate"):
+        return proposal
+    events = "; ".join(event.words for event in holds)
+    return Proposal(
+        action="hold",
+        level=None,
+        size=0,
+        reason=f"{events}; without that, the design would: {proposal.words}",
+        admissible=(),
+        mtd=None,
+        not_reached=False,
+        until=None,
+        completions=proposal.completions,
+        set_aside=proposal.set_aside,
+        other_reading=proposal.other_reading,
+        held=proposal,
     )
 
 
@@ -383,8 +388,10 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
 
 
-def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal) -> Start:
+def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: tuple[SeriousEvent, ...]) -> Start:
     """From when the next patient may start, and those who come with them."""
+    if holds:
+        return Start(None, f"no date can be named: {'; '.join(event.words for event in holds)} waits for adjudication")
     toxic = [one.subject for one in evaluated.unplaced if one.otherwise == "dlt"]
     if toxic:
         who = f"a DLT of {', '.join(toxic)} at a dose that the protocol does not have"
@@ -410,141 +417,7 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     return None if unforeseen else last
 
 
-def _proposal(design: Design, evaluated: Evaluated, n_doses: int, opened: Recorded | None) -> Proposal:
-    """What the design would do, and in the place of anything else, to fill the cohort that the committee has opened."""
-    own = _by_its_rules(design, evaluated, n_doses)
-    missing = _missing(design, evaluated, n_doses) if opened else 0
-    if not opened or not missing or own.action == "fill":
-        return own
-    # Outcomes after which the design stops end what the committee has opened too.
-    ways = [(way, step if step.level is None else _to_fill(step, evaluated, missing)) for way, step in own.completions]
-    fill = _fill(evaluated, missing, tuple(ways))
-    decided = f"the committee decided on it on {opened.as_of} ({opened.decision})"
-    return replace(fill, reason=f"{fill.reason}; {decided}, by the design's rules alone: {own.words}")
-
-
-def _by_its_rules(design: Design, evaluated: Evaluated, n_doses: int) -> Proposal:
-    done = list(evaluated.completions())
-    steps = [next_step(design, one.cohorts, n_doses) for one in done]
-    missing = _missing(design, evaluated, n_doses) if _begun_by(design, evaluated, n_doses) else 0
-    if not missing:
-        return _settled(evaluated, done, steps)
-    level = evaluated.members[-1].level
-    # For each way in which the pending outcomes can come out, what follows each number of DLTs among those who are missing.
-    ends = [
-        [next_step(design, _filled(one.cohorts, evaluated, missing, dlts), n_doses) for dlts in range(missing + 1)] for one in done
-    ]
-    further = f"no outcome of {missing} further patient{'s' * (missing != 1)} would keep the trial at level {level}"
-    left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
-    if all(left):
-        return _settled(evaluated, done, steps, further)
-    flat = [end for each in ends for end in each]
-    if all(_below(end, level) for end in flat) and _agree(flat):
-        return _settled(evaluated, done, [flat[0]] * len(done), further)
-    then = [step if gone else _to_fill(step, evaluated, missing) for step, gone in zip(steps, left, strict=True)]
-    return _fill(evaluated, missing, tuple(zip(done, then, strict=True)))
-
-
-def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
-    """The step of going on with the latest cohort, in the place of another."""
-    level = evaluated.members[-1].level
-    return replace(step, action="fill", level=level, size=missing, admissible=(level,), mtd=None, not_reached=False)
-
-
-def _fill(evaluated: Evaluated, missing: int, completions: tuple[tuple[Completion, NextStep], ...]) -> Proposal:
-    latest, there = evaluated.members[-1], len(_counted(evaluated))
-    reason = f"cohort {latest.cohort} has {there} of {there + missing} patients who count"
-    ended = [step for _, step in completions if step.action != "fill"]
-    if ended:
-        reason += f"; if further DLTs among those pending end that: {_either(ended)}"
-    return Proposal("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
-
-
-def _settled(evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
-    """What a design does where nobody is missing, or where nobody else is to come for the reason given."""
-    completions, first = tuple(zip(done, steps, strict=True)), steps[0]
-    if not _agree(steps):
-        return _waiting(evaluated, completions, further)
-    reason = f"{first.reason}; {further}" if further else first.reason
-    if len(steps) > 1:
-        reason = f"whatever the outcomes still to come are; without a further DLT: {reason}"
-    return Proposal(
-        first.action, first.level, first.size, reason, first.admissible, first.mtd, first.not_reached, None, completions
-    )
-
-
-def _agree(steps: list[NextStep]) -> bool:
-    return len({(one.action, one.level, one.size, one.mtd, one.not_reached) for one in steps}) == 1
-
-
-def _below(step: NextStep, level: int) -> bool:
-    return step.level is None or step.level < level
-
-
-def _waiting(evaluated: Evaluated, completions: tuple[tuple[Completion, NextStep], ...], further: str) -> Proposal:
-    pending = [evaluated[subject] for subjects in evaluated.pending for subject in subjects]
-    unknown = [one.subject for one in pending if one.unresolved]
-    names = ", ".join(one.subject for one in pending)
-    said = f"it depends on the outcome of {names}: {_either([step for _, step in completions])}"
-    if further:
-        said += f"; {further}"
-    if unknown:
-        said += f"; no date can be named while data of {', '.join(unknown)} are wanting"
-    until = None if unknown else max(one.end for one in pending)
-    return Proposal("wait", None, 0, said, (), None, False, until, completions)
-
-
-def _counted(evaluated: Evaluated) -> list[str]:
-    """Patients of the latest cohort who count, now or once their outcome is known."""
-    return [subject for subject in evaluated.members[-1].subjects if evaluated[subject].counts]
-
-
-def _without_further(evaluated: Evaluated) -> list[Cohort]:
-    """Cohorts if nobody pending has a DLT."""
-    return next(evaluated.completions()).cohorts
-
-
-def _begun_by(design: Design, evaluated: Evaluated, n_doses: int) -> bool:
-    """Whether the design would have begun the latest cohort at its level; what it would not have begun it does not fill."""
-    if not evaluated.members:
-        return False
-    counted = len(_counted(evaluated)) > 0
-    before = [one.cohorts[:-1] if counted else one.cohorts for one in evaluated.completions()]
-    return any(next_step(design, cohorts, n_doses).level == evaluated.members[-1].level for cohorts in before)
-
-
-def _missing(design: Design, evaluated: Evaluated, n_doses: int) -> int:
-    """How many patients the latest cohort wants to be full, within the design's limits."""
-    if not evaluated.members:
-        return 0
-    counted = len(_counted(evaluated))
-    cohorts = _without_further(evaluated)
-    before = design.state_after(cohorts[:-1] if counted else cohorts, n_doses)
-    level = np.full(1, evaluated.members[-1].level - 1)
-    return max(0, int(design.size_within_limits(before, level)[0]) - counted)
-
-
-def _filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int) -> list[Cohort]:
-    """Cohorts once the latest one is full, with so many DLTs among those who come in."""
-    level = evaluated.members[-1].level
-    if not _counted(evaluated):
-        return [*cohorts, Cohort(level, missing, dlts)]
-    last = cohorts[-1]
-    return [*cohorts[:-1], Cohort(level, last.n + missing, last.dlts + dlts)]
-
-
-def _short(step: NextStep) -> str:
-    if step.level is not None:
-        return f"{'fill ' * (step.action == 'fill')}level {step.level}"
-    return stop_words(step.mtd, step.not_reached).partition(" (")[0]
-
-
-def _either(steps: Sequence[NextStep]) -> str:
-    # A stop is several words, so that a bare "or" would not show where an answer ends.
-    return "; or ".join(dict.fromkeys(map(_short, steps)))
-
-
-def _what_if(designs: dict[str, Design], proposals: dict[str, Proposal], evaluated: Evaluated, n_doses: int) -> pd.DataFrame:
+def _what_if(asked: dict[str, Asked], proposals: dict[str, Proposal], read: dict[str, Evaluated]) -> pd.DataFrame:
     """What each design would do after each number of DLTs among the patients that it would have next; "or" where that depends on
     outcomes still to come.
     """
@@ -556,59 +429,59 @@ def _what_if(designs: dict[str, Design], proposals: dict[str, Proposal], evaluat
             continue
         row: dict[str, Any] = {"design": name, "next": one.words}
         for dlts in range(one.size + 1):
-            after = [_with_next(one, done.cohorts, evaluated, dlts) for done in evaluated.completions()]
-            row[f"{dlts} DLT{'s' * (dlts != 1)}"] = _either([next_step(designs[name], cohorts, n_doses) for cohorts in after])
+            ways = read[name].completions()
+            after = [asked[name].step(with_next(one, way.cohorts, read[name], dlts), way.others) for way in ways]
+            row[f"{dlts} DLT{'s' * (dlts != 1)}"] = either(after)
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 
 
-def _with_next(one: Proposal, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:
-    """Cohorts with the next patients as a design would have them, and so many DLTs among these."""
-    if one.action == "fill":
-        return _filled(cohorts, evaluated, one.size, dlts)
-    return [*cohorts, Cohort(one.level or 0, one.size, dlts)]
-
-
-def _completions(proposals: dict[str, Proposal], evaluated: Evaluated) -> pd.DataFrame:
+def _completions(proposals: dict[str, Proposal], read: dict[str, Evaluated], evaluated: Evaluated) -> pd.DataFrame:
     """What each design would do, for each way in which the pending outcomes can come out."""
     import pandas as pd
 
     done = list(evaluated.completions())
     if len(done) == 1:
         return pd.DataFrame()
-    cohorts = [one.cohort for one in evaluated.members]
+    # A reading that sets cohorts aside has the same outcomes in another order.
+    by_design = {name: {_by_group(read[name], way.dlts): step for way, step in one.completions} for name, one in proposals.items()}
     rows = []
-    for number, one in enumerate(done):
-        of = zip(cohorts, one.dlts, evaluated.pending, strict=True)
-        further = ", ".join(f"{dlts} in cohort {cohort}" for cohort, dlts, who in of if who)
+    for one in done:
+        of = zip(evaluated.groups, one.dlts, evaluated.open, strict=True)
+        further = ", ".join(f"{dlts} in {group.name}" for group, dlts, who in of if who)
         row: dict[str, Any] = {"further DLTs": further, "ways": one.ways}
-        for name, proposal in proposals.items():
-            row[name] = _short(proposal.completions[number][1])
+        for name in proposals:
+            row[name] = short(by_design[name][_by_group(evaluated, one.dlts)])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
+def _by_group(evaluated: Evaluated, dlts: Sequence[int]) -> frozenset[tuple[tuple[str, ...], int]]:
+    """DLTs by the patients of their group, in whatever order groups stand."""
+    return frozenset(zip((group.subjects for group in evaluated.groups), dlts, strict=True))
+
+
 def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
-    """The binding design's next cohorts, the latest one first filled up where it is not full."""
+    """The primary design's next cohorts, the current one first completed where it is not; without counts beside the escalation."""
     import pandas as pd
 
-    if chosen.level is None:
+    if chosen.level is None or evaluated.others:
         return pd.DataFrame()
-    cohorts = _without_further(evaluated)
+    cohorts = without_further(evaluated).cohorts
     if chosen.action == "fill":
-        cohorts = _filled(cohorts, evaluated, chosen.size, 0)
+        cohorts = filled(cohorts, evaluated, chosen.size, 0)
     table = paths_of(design, cohorts, protocol.n_doses, _AHEAD, protocol.truths, list(protocol.scenarios))
     table.attrs["after"] = notation(cohorts)
     return table
 
 
-def _deviations(designs: dict[str, Design], evaluated: Evaluated, n_doses: int) -> dict[str, tuple[str, ...]]:
-    """Where cohorts are not those of a trial that followed the design; the latest one may still be under way."""
-    cohorts = _without_further(evaluated)
+def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tuple[str, ...]]:
+    """Where cohorts are not those of a trial that followed the design; the current one may still be under way."""
+    cohorts = without_further(evaluated).cohorts
     found = {}
-    for name, design in designs.items():
-        under_way = _missing(design, evaluated, n_doses)
-        words = design.deviations(_filled(cohorts, evaluated, under_way, 0) if under_way else cohorts, n_doses)
+    for name, one in asked.items():
+        under_way = still_needed(one, evaluated)
+        words = one.design.deviations(filled(cohorts, evaluated, under_way, 0) if under_way else cohorts, one.n_doses)
         if words:
             found[name] = words
     return found

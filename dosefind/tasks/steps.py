@@ -11,7 +11,7 @@ import numpy as np
 from .._check import Shown, of_type, one_of, whole
 from ..config import build_designs
 from ..designs import Design
-from ..designs.base import A_DESIGN
+from ..designs.base import A_DESIGN, Beside
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..trial import Cohort, States, choice_labels, notation, parse_outcomes
@@ -122,15 +122,33 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     )
 
 
-def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> NextStep:
-    """What the design does next after these cohorts, wherever they deviate from it."""
-    state = design.state_after(cohorts, n_doses)
-    decision = design.decide(state)
+def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: Sequence[Cohort] = ()) -> NextStep:
+    """Return what the design does next after these cohorts, wherever they deviate from it.
+
+    Parameters
+    ----------
+    design
+        The design.
+    cohorts
+        Cohorts of the escalation, in their order.
+    n_doses
+        Number of dose levels.
+    others
+        Counts beside the escalation, by level; they never move the current dose.
+
+    Returns
+    -------
+    NextStep
+    """
+    state, beside = design.state_after(cohorts, n_doses), Beside.of(others, n_doses)
+    decision = design.decide(state, beside)
     level = int(decision.dose[0]) + 1
     name = design.reasons[int(decision.reason[0])]
     stops = level == 0
-    selection = design.select(state) if stops else None
-    reason = design.because(state)
+    seen = state if beside is None else design.with_beside(state, beside)
+    selection = design.select(seen) if stops else None
+    # A design of the user's own may know nothing of counts beside the escalation.
+    reason = design.because(state) if beside is None else design.because(state, beside)
     if selection is not None and selection.dose[0] < 0 and name in ("max_n", "dose_full", "n_at_dose"):
         reason += "; no dose qualifies as MTD"
     return NextStep(

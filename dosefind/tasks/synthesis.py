@@ -21,10 +21,10 @@ import numpy as np
 from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, of_type, one_of, whole
 from ..conduct import earliest
 from ..config import build_designs
-from ..evaluability import Evaluated, evaluate, known_by
+from ..evaluability import Evaluated, SeriousEvent, evaluate, known_by
 from ..intake.files import Hashes
 from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_tables, sdtm_domains, write_xpt
-from ..patients import AdverseEvent, Patient, Patients
+from ..patients import Adjudicated, AdverseEvent, Patient, Patients
 from ..protocol import DLT, Protocol
 from ..provenance import refuse_to_overwrite, versions, write_whole
 from ..trial import notation
@@ -76,12 +76,15 @@ class Synthetic(Shown):
     about
         What it was made of and came to: protocol and config with its hash, truth, seed, rates, days, counts, how it ended,
         versions.
+    adjudications
+        Adjudications of its serious events, which follow the protocol's definition of a DLT.
     """
 
     patients: Patients
     deviations: tuple[Deviation, ...]
     protocol: Protocol = field(repr=False)
     about: dict[str, Any] = field(repr=False)
+    adjudications: tuple[Adjudicated, ...] = ()
 
     @property
     def tables(self) -> dict[str, Written]:
@@ -263,7 +266,8 @@ def synthesize(
         "ended": ended,
         "versions": versions(),
     }
-    return Synthetic(patients, tuple(one for one in trial.deviations if one.subject in subjects), protocol, told)
+    adjudications = tuple(one for one in trial.adjudications if until is None or one.as_of <= until)
+    return Synthetic(patients, tuple(one for one in trial.deviations if one.subject in subjects), protocol, told, adjudications)
 
 
 _DAYS = "a number of days from 0 to 3650"
@@ -326,6 +330,7 @@ class _Trial:
         self.protocol, self.rates, self.seed, self.dropout, self.deviate, self.gap = protocol, rates, seed, dropout, deviate, gap
         self.patients: list[Patient] = []
         self.deviations: list[Deviation] = []
+        self.adjudications: list[Adjudicated] = []
         treatment = protocol.treatment.model_copy(update={"stagger": None})
         self.without_stagger = protocol.model_copy(update={"treatment": treatment})
         self.arrive()
@@ -338,7 +343,7 @@ class _Trial:
         """Let patients enter until the design stops or the day comes; return how it ended."""
         day += self.wait()
         while until is None or day <= until:
-            found = next_dose(self.protocol, self.data(), day, replay=True)
+            found = self.next(day)
             if found.proposal.action == "stop":
                 return found.proposal.words
             # Whoever made the trial up knows what became of patients at other doses: they keep nobody waiting for a judgement.
@@ -351,6 +356,15 @@ class _Trial:
             self.enter(day, found, hurried=too_early)
             day += self.wait()
         return f"under way on {until}"
+
+    def next(self, day: date) -> NextDose:
+        """What next on a day, every serious event adjudicated on its first day: as the protocol defines a DLT."""
+        data = self.data()
+        found = next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
+        if not found.holds:
+            return found
+        self.adjudications += [_adjudicated(event, found, day) for event in found.holds]
+        return next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
 
     def wait(self) -> timedelta:
         """Days until the next patient could enter."""
@@ -487,6 +501,23 @@ def _harmless_event(numbers: Sequence[float], dlt: DLT, day: date, last: int) ->
         return None
     relation = _word(numbers[1] * 2 % 1, _UNRELATED if unrelated else _RELATED, dlt.unrelated if unrelated else dlt.related)
     return AdverseEvent(term, 1 + int(numbers[2] * most), relation, day + timedelta(days=int(numbers[3] * (last + 1))), "")
+
+
+def _adjudicated(event: SeriousEvent, found: NextDose, day: date) -> Adjudicated:
+    """The adjudication of a synthetic event, which follows the protocol's definition."""
+    return Adjudicated(
+        as_of=day,
+        adjudicated_on=day,
+        protocol=found.attrs["protocol"],
+        data_sha256=found.evaluated.sha256,
+        subject=event.subject,
+        event_date=event.day,
+        term="" if event.event is None else event.event.term,
+        grade=None if event.event is None else event.event.grade,
+        conclusion="DLT" if found.evaluated[event.subject].kind == "dlt" else "not a DLT",
+        adjudicated_by="synthetic",
+        reason="as the protocol defines a DLT",
+    )
 
 
 def _in_order(event: AdverseEvent) -> tuple[date, str, int, str]:

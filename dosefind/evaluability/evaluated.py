@@ -1,0 +1,400 @@
+"""The patients of a trial at a data cutoff, each with a status, and the counts that designs read.
+
+Patients of the escalation form cohorts (``members``), which drive the next dose. Patients of other parts whose data are pooled
+(backfill, expansion) stand beside them (``others``): designs read their counts by dose, and they never move the current dose or
+fill a cohort. Outcomes that are not known yet are enumerated by `Evaluated.completions`, never guessed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from .._check import InputError, Problem, Shown, whole
+from ..patients import Adjudicated, Listed, Part, Patient
+from ..trial import Cohort
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .serious import SeriousEvent
+
+__all__ = ["KINDS", "OUTSIDE", "UNTREATED", "Completion", "DesignCounts", "Evaluated", "Kind", "Members", "Status"]
+
+Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
+KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
+
+UNTREATED: tuple[Part, ...] = ("placebo", "control")
+"""Parts whose patients are not given the product: they have no dose level, and no design counts them."""
+
+OUTSIDE = "outside the escalation"
+"""Part of `Members` that a reading of the trial sets aside."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a patient stands at the data cutoff.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    cohort
+        Number of the cohort, from 1; ``None`` at a dose that is not in the protocol and outside the escalation, unless the data
+        give one.
+    level
+        Dose level from 1; ``None`` where the protocol does not have the dose, and for patients who are not given the product.
+    kind
+        "dlt", "complete" (without a DLT), "pending", "not evaluable" or "replaced".
+    rule
+        What made it so, in words.
+    first, end
+        First and last day of the DLT window.
+    closed
+        Day from which nobody waits for this patient: that of the DLT, of leaving, or the end of the window; ``None`` before.
+    days_to_go
+        Days from the data cutoff to the end of the window; 0 unless pending.
+    fraction
+        Part of the window through which the patient is known to have been followed up.
+    source
+        The rows that made the status.
+    replaced_by
+        Subject who takes this one's place.
+    unresolved
+        Pending for want of a piece of data, not of time.
+    otherwise
+        What would be the kind at one of the protocol's doses; ``None`` where it was one.
+    part
+        Part of the trial.
+    pooled
+        Whether designs and models read this patient's outcome: the escalation, and the parts of ``evaluability.pooled_parts``.
+    held
+        Whether a serious event of this patient waits for adjudication, so that the outcome can still become a DLT.
+    overdue
+        Whether the window ended before the data cutoff and no DLT assessment has come.
+    assessed
+        Whether a DLT assessment is recorded (the DLT column, or an adjudication); else last contact and adverse events stand in
+        for it.
+    derived
+        Kind by the protocol's definition alone, where an adjudication made it another; ``None`` where it did not.
+    adjudication
+        The adjudication that made the kind; ``None`` where none did.
+    """
+
+    subject: str
+    cohort: int | None
+    level: int | None
+    kind: Kind
+    rule: str
+    first: date
+    end: date
+    closed: date | None
+    days_to_go: int
+    fraction: float
+    source: tuple[str, ...]
+    replaced_by: str | None = None
+    unresolved: bool = False
+    otherwise: Kind | None = None
+    part: Part = "escalation"
+    pooled: bool = True
+    held: bool = False
+    overdue: bool = False
+    assessed: bool = False
+    derived: Kind | None = None
+    adjudication: Adjudicated | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether designs count this patient, now or once the outcome is known."""
+        return self.pooled and self.kind in ("dlt", "complete", "pending")
+
+    @property
+    def open(self) -> bool:
+        """Whether this patient can still become one with a DLT."""
+        return self.pooled and (self.kind == "pending" or (self.held and self.kind == "complete"))
+
+
+class Members(NamedTuple):
+    """Patients of a cohort at one dose level (from 1), in the order of their first infusion.
+
+    Attributes
+    ----------
+    cohort
+        Number of the cohort; 0 for patients outside the escalation.
+    level
+        Dose level from 1.
+    subjects
+        Who they are.
+    part
+        Part of the trial, or `OUTSIDE`.
+    """
+
+    cohort: int
+    level: int
+    subjects: tuple[str, ...]
+    part: str = "escalation"
+
+    @property
+    def name(self) -> str:
+        """The group in words."""
+        return f"cohort {self.cohort}" if self.part == "escalation" else f"{self.part} at level {self.level}"
+
+
+class Completion(NamedTuple):
+    """One way in which the outcomes still to come can come out.
+
+    Attributes
+    ----------
+    dlts
+        Further DLTs in each group: the cohorts of ``members``, then the groups of ``others``.
+    cohorts
+        Cohorts of the escalation that designs then read.
+    ways
+        How many assignments of outcomes to patients give these counts.
+    others
+        Counts by level beside the escalation; a level that has none is left out.
+    """
+
+    dlts: tuple[int, ...]
+    cohorts: list[Cohort]
+    ways: int
+    others: tuple[Cohort, ...] = ()
+
+
+class Pools(Protocol):
+    """What `Evaluated.for_design` asks of a design."""
+
+    @property
+    def pools_parts(self) -> bool:
+        """Whether counts beside the escalation are added to those of the escalation."""
+        ...
+
+
+class DesignCounts(NamedTuple):
+    """The same patients as one design counts them, outcomes still to come left out.
+
+    Attributes
+    ----------
+    cohorts
+        Cohorts of the escalation.
+    others
+        Patients beside the escalation that the design adds to its counts, by level.
+    closing
+        Patients beside the escalation that the design does not add, but that can close a dose, by level.
+    left_out
+        Treated patients in no count, with the reason (the part of the trial, or the kind of the status).
+    """
+
+    cohorts: list[Cohort]
+    others: tuple[Cohort, ...]
+    closing: tuple[Cohort, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Evaluated(Shown):
+    """The patients of a trial at a data cutoff, each with a status.
+
+    Attributes
+    ----------
+    as_of
+        The data cutoff.
+    as_of_assumed
+        Whether it was not given, and is the last date in the data.
+    statuses
+        One per patient infused by the data cutoff, in the order of the first infusion, then of the subject.
+    patients
+        What was known of them by then, in the same order.
+    members
+        Cohorts of the escalation with their patients, in the order of their first infusion. A cohort treated at two levels is
+        listed at each.
+    listed
+        Rows that make no patient, with the reason.
+    rows
+        Rows read: those of ``patients``, and those listed.
+    later_dates
+        Dates in the data after the data cutoff, left out; 0 unless a trial is replayed.
+    notes
+        What was derived and how, to be printed.
+    sha256
+        Hash of the data's bytes.
+    others
+        Groups of other parts whose data are pooled, by part and level.
+    serious
+        Deaths, related serious events and related events of grade 4 or worse, at any time after the first infusion.
+    """
+
+    as_of: date
+    as_of_assumed: bool
+    statuses: tuple[Status, ...]
+    patients: tuple[Patient, ...]
+    members: tuple[Members, ...]
+    listed: tuple[Listed, ...]
+    rows: int
+    later_dates: int
+    notes: tuple[str, ...]
+    sha256: str
+    others: tuple[Members, ...] = ()
+    serious: tuple[SeriousEvent, ...] = ()
+
+    def __getitem__(self, subject: str) -> Status:
+        """Status of a patient."""
+        return self._by_subject[subject]
+
+    @cached_property
+    def _by_subject(self) -> dict[str, Status]:
+        return {status.subject: status for status in self.statuses}
+
+    @property
+    def unplaced(self) -> list[Status]:
+        """Patients who were given a dose that is not in the protocol."""
+        return [status for status in self.statuses if status.level is None and status.part not in UNTREATED]
+
+    @property
+    def overdue(self) -> list[Status]:
+        """Patients whose window ended before the data cutoff without a DLT assessment, the longest overdue first."""
+        return sorted((status for status in self.statuses if status.overdue), key=lambda status: (status.end, status.subject))
+
+    @property
+    def groups(self) -> tuple[Members, ...]:
+        """Cohorts of the escalation, then the groups beside it."""
+        return (*self.members, *self.others)
+
+    @property
+    def n_pending(self) -> int:
+        """How many outcomes of counted patients are still to come."""
+        return sum(map(len, self.pending))
+
+    @cached_property
+    def pending(self) -> tuple[tuple[str, ...], ...]:
+        """Pending patients of each group, in the order of ``groups``."""
+        return tuple(tuple(s for s in one.subjects if self[s].kind == "pending") for one in self.groups)
+
+    @cached_property
+    def open(self) -> tuple[tuple[str, ...], ...]:
+        """Patients of each group who can still become one with a DLT: pending, or held for adjudication."""
+        return tuple(tuple(s for s in one.subjects if self[s].open) for one in self.groups)
+
+    def setting_aside(self, places: Collection[int]) -> Evaluated:
+        """Return the same trial with the cohorts at these places of ``members`` read as outside the escalation."""
+        aside = tuple(one._replace(part=OUTSIDE) for place, one in enumerate(self.members) if place in places)
+        kept = tuple(one for place, one in enumerate(self.members) if place not in places)
+        return replace(self, members=kept, others=(*self.others, *aside))
+
+    def cohorts(self, pending: Sequence[int] | None = None) -> list[Cohort]:
+        """Return what designs read of the escalation: patients that count and their DLTs, cohort by cohort.
+
+        Parameters
+        ----------
+        pending
+            DLTs among the pending patients of each cohort, in the order of ``members``; ``None`` leaves pending patients out.
+
+        Returns
+        -------
+        list of Cohort
+            Without cohorts in which nobody counts.
+
+        Raises
+        ------
+        InputError
+            If ``pending`` is not one number per cohort, each at most its pending patients.
+        """
+        found = []
+        if pending is not None:
+            if len(pending) != len(self.members):
+                raise InputError(Problem("pending", list(pending), f"must be {len(self.members)} numbers, one per cohort"))
+            for place, dlts in enumerate(pending):
+                whole(f"pending[{place + 1}]", dlts, 0, len(self.pending[place]))
+        for place, one in enumerate(self.members):
+            n, dlts = self._known(one)
+            if pending is not None:
+                n, dlts = n + len(self.pending[place]), dlts + pending[place]
+            if n:
+                found.append(Cohort(one.level, n, dlts))
+        return found
+
+    def beside(self) -> tuple[Cohort, ...]:
+        """Return known counts beside the escalation, one `Cohort` per level that has any."""
+        return _by_level((one.level, *self._known(one)) for one in self.others)
+
+    def for_design(self, design: Pools) -> DesignCounts:
+        """Return the counts of these patients as a design reads them; see `DesignCounts`."""
+        left_out = tuple(
+            (status.subject, status.part if not status.pooled else status.kind)
+            for status in self.statuses
+            if not status.counts or status.kind == "pending"
+        )
+        others = self.beside()
+        return DesignCounts(self.cohorts(), others if design.pools_parts else (), () if design.pools_parts else others, left_out)
+
+    def _known(self, one: Members) -> tuple[int, int]:
+        """Patients of a group whose outcome is known, and their DLTs."""
+        kinds = [self[subject].kind for subject in one.subjects]
+        return kinds.count("dlt") + kinds.count("complete"), kinds.count("dlt")
+
+    def completions(self) -> Iterator[Completion]:
+        """Enumerate the ways in which outcomes can still come out, as designs tell them apart: by the DLTs of each group.
+
+        Yields
+        ------
+        Completion
+            The first is that without a further DLT. The ways of all add up to 2 to the power of the number of open outcomes.
+        """
+        groups, open_ = self.groups, [len(subjects) for subjects in self.open]
+        # Somebody held has a known outcome too, which can become another.
+        known = [self._known(one) for one in groups]
+        sure = [n + len(self.pending[place]) for place, (n, _) in enumerate(known)]
+        for further in product(*(range(n + 1) for n in open_)):
+            ways = math.prod(math.comb(n, t) for n, t in zip(open_, further, strict=True))
+            counts = [(one.level, sure[place], known[place][1] + further[place]) for place, one in enumerate(groups)]
+            cohorts = [Cohort(*count) for count in counts[: len(self.members)] if count[1]]
+            yield Completion(further, cohorts, ways, _by_level(counts[len(self.members) :]))
+
+    def audit(self) -> pd.DataFrame:
+        """Return one row per patient: what was made of it, by which rule and from which rows.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns subject, cohort, level, status, first_infusion, window_ends, rule, source; dates in ISO form; and, where
+            patients outside the escalation are among them, part.
+        """
+        import pandas as pd
+
+        table = pd.DataFrame(
+            {
+                "subject": [s.subject for s in self.statuses],
+                "cohort": pd.array([s.cohort for s in self.statuses], dtype="Int64"),
+                "level": pd.array([s.level for s in self.statuses], dtype="Int64"),
+                "status": [s.kind for s in self.statuses],
+                "first_infusion": [s.first.isoformat() for s in self.statuses],
+                "window_ends": [s.end.isoformat() for s in self.statuses],
+                "rule": [s.rule for s in self.statuses],
+                "source": ["; ".join(s.source) for s in self.statuses],
+            }
+        )
+        parts = [s.part for s in self.statuses]
+        return table if set(parts) <= {"escalation"} else table.assign(part=parts)
+
+    def closing(self) -> str:
+        """Return rows in and out, and the data cutoff, in words."""
+        reasons = ", ".join(dict.fromkeys(one.reason for one in self.listed))
+        listed = f"{len(self.listed)} listed" + (f" ({reasons})" if reasons else "")
+        cut = f"data cut {self.as_of}" + (", assumed: the last date in the data" if self.as_of_assumed else "")
+        later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} left out" if self.later_dates else ""
+        people = f"{len(self.statuses)} patient{'s' * (len(self.statuses) != 1)}"
+        return f"{self.rows} rows read: {self.rows - len(self.listed)} are those of {people}, {listed}; {cut}{later}."
+
+
+def _by_level(counts: Collection[tuple[int, int, int]] | Iterator[tuple[int, int, int]]) -> tuple[Cohort, ...]:
+    """Return (level, patients, DLTs) added up by level, levels without anybody left out."""
+    total: dict[int, tuple[int, int]] = {}
+    for level, n, dlts in counts:
+        before = total.get(level, (0, 0))
+        total[level] = before[0] + n, before[1] + dlts
+    return tuple(Cohort(level, n, dlts) for level, (n, dlts) in sorted(total.items()) if n)

@@ -1,0 +1,318 @@
+"""`evaluate`: what was known by the data cutoff, what must hold before anybody is judged, and the notes on what was derived.
+
+Nothing here reads a clock; what "today" is comes in as the data cutoff.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from .._check import InputError, Problem, calendar_day, of_type, shown_key
+from ..patients import Adjudicated, AdverseEvent, Listed, Patient, Patients
+from ..protocol import Protocol, plain_words
+from .cohorts import cohort_numbers, members, others, statuses
+from .evaluated import Evaluated, Status
+from .serious import SeriousEvent, part_of_patient, serious_events
+from .verdict import Case, Verdict, told_event, toxicities, verdict
+from .window import window
+
+__all__ = ["evaluate", "known_by"]
+
+# Names that a note gives.
+_NAMED = 12
+
+
+def evaluate(
+    patients: Patients,
+    protocol: Protocol,
+    as_of: date | None = None,
+    *,
+    replay: bool = False,
+    adjudications: Sequence[Adjudicated] = (),
+) -> Evaluated:
+    """Judge each patient at a data cutoff: evaluable for DLT or not, with which outcome, and which serious events wait.
+
+    Parameters
+    ----------
+    patients
+        What the data say.
+    protocol
+        The protocol: its DLT window, its definition of a DLT, and what becomes of patients who do not complete the window.
+    as_of
+        The data cut. Without it, the last date in the data, which the result says.
+    replay
+        Go back to ``as_of``: what the data say of later days is left out as not yet known. Otherwise a date after ``as_of`` is an
+        error. An event without a date is always known of.
+    adjudications
+        Adjudications on file; those made on a later data cutoff are left out.
+
+    Returns
+    -------
+    Evaluated
+
+    Raises
+    ------
+    InputError
+        If a date lies after the data cut, a word for the relation of an event is unknown, a DLT column contradicts the adverse
+        events or the DLT window, or rows are lost or counted twice.
+
+    Examples
+    --------
+    >>> from dosefind import Protocol
+    >>> protocol = Protocol.read(
+    ...     {
+    ...         "record": dict(id="X", title="X", population="X", product="X", version_date=date(2024, 1, 1)),
+    ...         "doses": {"amounts": [1, 3], "unit": "mg"},
+    ...         "treatment": {"infusion_days": [1], "dlt_window_days": 28, "no_overlap": True},
+    ...         "limits": {"cohort_size": 3, "max_n": 12},
+    ...         "target": {"rate": 0.25, "interval": [0.16, 0.33]},
+    ...         "scenarios": {"low": [0.1, 0.2]},
+    ...         "designs": {"3+3": {"kind": "3+3"}},
+    ...     }
+    ... )
+    >>> day = date(2024, 3, 1)
+    >>> patient = Patient("P1", level=1, amount=1, infusions=(day,), dlt=False, source=("patients.csv row 2",))
+    >>> data = Patients((patient,), (), rows=1, notes=(), last_date=day, sha256="")
+    >>> now = evaluate(data, protocol, as_of=date(2024, 3, 15))
+    >>> now["P1"].kind, now["P1"].days_to_go, now["P1"].fraction
+    ('pending', 14, 0.5)
+    >>> now.cohorts(), [one.cohorts for one in now.completions()]
+    ([], [[Cohort(level=1, n=1, dlts=0)], [Cohort(level=1, n=1, dlts=1)]])
+    >>> evaluate(data, protocol, as_of=date(2024, 3, 29)).cohorts()
+    [Cohort(level=1, n=1, dlts=0)]
+    """
+    of_type("patients", patients, Patients, "what the data's tables are read into")
+    of_type("protocol", protocol, Protocol, "what load_protocol reads")
+    if as_of is not None:
+        calendar_day("as_of", as_of)
+    if replay and as_of is None:
+        raise InputError("replay = True needs as_of, the day to go back to")
+    cut = patients.last_date if as_of is None else as_of
+    later = _later_dates(patients.patients, cut)
+    if later and not replay:
+        hint = f"{later[-1].allowed}; to go back to that day, leaving out what came later, ask for a replay"
+        raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
+    _check(patients, protocol)
+
+    known = [known_by(one, cut) for one in sorted(patients.patients, key=_order)]
+    infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
+    whole_data = cut >= patients.last_date
+    said = _in_force(adjudications, patients, cut)
+    serious = serious_events(infused, protocol, said)
+    parts = [part_of_patient(one, protocol) for one in infused]
+    verdicts = [
+        verdict(one, protocol, cut, whole_data, _case(one, serious, said), part) for one, part in zip(infused, parts, strict=True)
+    ]
+    numbers, derived = cohort_numbers(infused, verdicts, parts, protocol)
+    found = tuple(statuses(infused, verdicts, numbers, parts, protocol, cut))
+    listed = (
+        *patients.listed,
+        *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in _rows(one)),
+    )
+    return Evaluated(
+        as_of=cut,
+        as_of_assumed=as_of is None,
+        statuses=found,
+        patients=tuple(infused),
+        members=members(infused, numbers, parts),
+        listed=listed,
+        rows=patients.rows,
+        later_dates=len(later),
+        notes=(
+            *patients.notes,
+            *_rows_left_out(listed),
+            *_followed_as_said(known, infused, verdicts, cut),
+            *derived,
+            *_not_assessed(found),
+            *_words_read(infused, protocol),
+        ),
+        sha256=patients.sha256,
+        others=others(infused, parts, protocol),
+        serious=serious,
+    )
+
+
+def _in_force(adjudications: Sequence[Adjudicated], patients: Patients, cut: date) -> tuple[Adjudicated, ...]:
+    """Return the latest adjudication of each event and patient by a data cutoff, whose subject must be among the patients."""
+    known = {one.subject for one in patients.patients}
+    latest: dict[tuple[Any, ...], Adjudicated] = {}
+    for one in adjudications:
+        if one.as_of > cut:
+            continue
+        if one.subject not in known:
+            raise InputError(Problem("adjudications", one.subject, "must name a patient of the data"))
+        key = (one.subject, one.event_date, plain_words(one.term), one.grade)
+        latest.pop(key, None)
+        latest[key] = one
+    return tuple(latest.values())
+
+
+def _case(patient: Patient, serious: Iterable[SeriousEvent], said: Iterable[Adjudicated]) -> Case:
+    """Return the serious events and adjudications of a patient."""
+    own = tuple(one for one in said if one.subject == patient.subject)
+    return Case(tuple(one for one in serious if one.subject == patient.subject), own)
+
+
+def _not_assessed(found: Iterable[Status]) -> list[str]:
+    """Note the patients without a DLT whose last contact stands in for the DLT assessment that is not recorded."""
+    names = [one.subject for one in found if one.kind == "complete" and not one.assessed]
+    return [f"no DLT assessment is recorded, so adverse events and last contact stand in for it: {_some(names)}"] if names else []
+
+
+def _order(patient: Patient) -> tuple[date, str]:
+    return patient.infusions[0] if patient.infusions else date.max, patient.subject
+
+
+# What was known by the data cut.
+
+
+def _place(patient: Patient, field: str) -> str:
+    return f"subject {shown_key(patient.subject)} ({', '.join(patient.source) or 'no source'}), {field}"
+
+
+def _later_dates(patients: Iterable[Patient], cut: date) -> list[Problem]:
+    allowed = f"lies after the data cut {cut}"
+    return [
+        Problem(_place(one, field), found.isoformat(), allowed) for one in patients for field, found in one.dates() if found > cut
+    ]
+
+
+def _not_yet(patients: Iterable[Patient], cut: date) -> list[Patient]:
+    """Who had no infusion by a day, with all rows of theirs, those of later events too."""
+    return [one for one in sorted(patients, key=_order) if all(day > cut for day in one.infusions)]
+
+
+def known_by(patient: Patient, cut: date) -> Patient:
+    """What was known of a patient by a day. Days without a date stay: they cannot be shown to be later."""
+    left = patient.discontinued is not None and patient.discontinued <= cut
+    # That there was a DLT is known from its day on; that there was none, for all days up to the cut.
+    told = patient.dlt is not True or patient.dlt_date is None or patient.dlt_date <= cut
+    return replace(
+        patient,
+        infusions=tuple(day for day in patient.infusions if day <= cut),
+        amounts=patient.amounts[: sum(day <= cut for day in patient.infusions)],
+        last_contact=None if patient.last_contact is None else min(patient.last_contact, cut),
+        dlt=patient.dlt if told else False,
+        dlt_date=patient.dlt_date if told else None,
+        discontinued=patient.discontinued if left else None,
+        reason=patient.reason if left else None,
+        died=patient.died if patient.died is not None and patient.died <= cut else None,
+        events=None if patient.events is None else tuple(e for e in patient.events if e.start is None or e.start <= cut),
+    )
+
+
+# What must hold before anybody is judged.
+
+
+def _rows(patient: Patient) -> list[str]:
+    return list(dict.fromkeys((*patient.source, *(event.source for event in patient.events or ()))))
+
+
+def _check(patients: Patients, protocol: Protocol) -> None:
+    unknown = [problem for word in _relations(patients.patients).values() for problem in _unknown_word(word, protocol)]
+    if unknown:
+        raise InputError(unknown)
+    problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
+    subjects = Counter(one.subject for one in patients.patients)
+    problems += [Problem("subject", s, "must be that of one patient only") for s, times in sorted(subjects.items()) if times > 1]
+    given = [one.subject for one in patients.patients if one.cohort is not None]
+    if given and len(given) < len(patients.patients):
+        without = next(one for one in patients.patients if one.cohort is None)
+        problems.append(Problem(_place(without, "cohort"), None, "must be given for every patient or for none"))
+    if problems:
+        raise InputError(problems)
+    counted = {row for one in patients.patients for row in _rows(one)}
+    found = len(counted) + len(patients.listed)
+    if found != patients.rows or counted & {one.source for one in patients.listed}:
+        allowed = f"must be those of patients, {len(counted)}, and those listed, {len(patients.listed)}, each row in one of them"
+        raise InputError(Problem("rows", patients.rows, allowed))
+
+
+def _relations(patients: Iterable[Patient]) -> dict[str, list[tuple[Patient, AdverseEvent]]]:
+    """Events by their word for the relation, in lower case; none of those without a word."""
+    found: dict[str, list[tuple[Patient, AdverseEvent]]] = {}
+    for one in patients:
+        for event in one.events or ():
+            if event.related is not None:
+                found.setdefault(plain_words(event.related), []).append((one, event))
+    return found
+
+
+def _unknown_word(events: list[tuple[Patient, AdverseEvent]], protocol: Protocol) -> Iterator[Problem]:
+    """One finding for all events with a word that the protocol does not know, at the first of them."""
+    patient, event = events[0]
+    try:
+        protocol.dlt.is_related(event.related)
+    except InputError as error:
+        (problem,) = error.within(_place(patient, f"event of {event.source}"))
+        yield replace(problem, allowed=problem.allowed + f"; {len(events)} events have it" * (len(events) > 1))
+
+
+def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
+    """How each word for a relation was read."""
+    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for word, events in sorted(_relations(patients).items()):
+        said[protocol.dlt.is_related(word)].append(f"{shown_key(word)} ({len(events)})")
+    meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
+    words = [f"{', '.join(said[meaning])} as {name}" for meaning, name in meanings if said[meaning]]
+    return [f"words for the relation (events with it) read: {'; '.join(words)}"] if words else []
+
+
+def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
+    """Which rows make no patient, by their reason: one of them may be a patient whose infusion was forgotten."""
+    by_reason: dict[str, list[str]] = {}
+    for one in listed:
+        by_reason.setdefault(one.reason, []).append(one.source)
+    return [f"counted nowhere, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
+
+
+def _followed(infused: list[Patient], keeps_contacts: bool) -> list[Patient]:
+    """Patients as known by the data cut. Where the data have a last contact of somebody still followed up, one without it is known
+    to have been followed no longer than to the last of the own dates.
+    """
+    if not keeps_contacts or all(one.last_contact is None for one in infused if one.discontinued is None):
+        return infused
+    return [one if one.last_contact else replace(one, last_contact=max(day for _, day in one.dates())) for one in infused]
+
+
+def _followed_as_said(known: Iterable[Patient], infused: Iterable[Patient], verdicts: Iterable[Verdict], cut: date) -> list[str]:
+    """Of whom no last contact is given: how far follow-up is then taken to have gone."""
+    without = {one.subject for one in known if one.last_contact is None and one.discontinued is None}
+    hang = ("complete", "pending")
+    silent = [one for one, found in zip(infused, verdicts, strict=True) if one.subject in without and found.kind in hang]
+    if not silent:
+        return []
+    names = _some([one.subject for one in silent])
+    if silent[0].last_contact is None:
+        return [f"no last contact is given, so follow-up is assumed to have gone on to {cut}: {names}"]
+    return [f"no last contact is given, as it is of others, so follow-up is taken to end with the patient's own last date: {names}"]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first so many names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
+    """A DLT column against the window and the adverse events."""
+    if patient.dlt is not True and patient.dlt_date is not None:
+        yield Problem(_place(patient, "dlt_date"), patient.dlt_date.isoformat(), f"must not be given where dlt = {patient.dlt}")
+    if patient.dlt is None or not patient.infusions:
+        return
+    first, end = window(patient, protocol)
+    if patient.dlt and patient.dlt_date is not None and not first <= patient.dlt_date <= end:
+        allowed = f"lies outside the DLT window, {first} to {end}"
+        yield Problem(_place(patient, "dlt_date"), patient.dlt_date.isoformat(), allowed)
+    if patient.events is None:
+        return
+    made, open_ = toxicities(patient, protocol)
+    if made and not patient.dlt:
+        yield Problem(_place(patient, "dlt"), False, f"contradicts the adverse events: {told_event(made[0], first)} is a DLT")
+    if patient.dlt and not made and not open_:
+        allowed = f"contradicts the adverse events: none between {first} and {end} is a DLT by the definition under dlt"
+        yield Problem(_place(patient, "dlt"), True, allowed)

@@ -1,0 +1,174 @@
+"""Serious events: every death, related serious event and related event of grade 4 or worse, whatever the DLT window says.
+
+They hold escalation and enrolment until an adjudication is on file. An event whose relationship is not assessed is taken for
+related here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from ..patients import Adjudicated, AdverseEvent, Part, Patient
+from ..protocol import Protocol, plain_words
+from .evaluated import UNTREATED
+from .window import rules_of, window
+
+__all__ = ["DEATH", "RELATED_SERIOUS", "RELATED_SEVERE", "SeriousEvent", "adjudication_of", "part_of_patient", "serious_events"]
+
+DEATH = "death"
+RELATED_SERIOUS = "related serious event"
+RELATED_SEVERE = "related event of grade 4 or worse"
+_SEVERE, _FATAL = 4, 5
+
+
+@dataclass(frozen=True)
+class SeriousEvent:
+    """A death, or an event that can weigh as much.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    level
+        Dose level from 1; ``None`` at a dose that is not in the protocol.
+    part
+        Part of the trial.
+    kinds
+        Which of `DEATH`, `RELATED_SERIOUS` and `RELATED_SEVERE` it is.
+    day
+        Day of the death or onset; ``None`` where the data give none.
+    study_day
+        The same counted from the first infusion, which is day 1.
+    in_window
+        Whether it came in the DLT window; ``None`` where its day is not known.
+    event
+        The adverse event; ``None`` for a death that no adverse event tells of.
+    adjudication
+        The adjudication on file; ``None`` while there is none.
+    open_items
+        What the data leave open and was taken against safety: "relationship", "grade".
+    """
+
+    subject: str
+    level: int | None
+    part: Part
+    kinds: tuple[str, ...]
+    day: date | None
+    study_day: int | None
+    in_window: bool | None
+    event: AdverseEvent | None
+    adjudication: Adjudicated | None
+    open_items: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds escalation and enrolment: not adjudicated, in a patient who was given the product."""
+        return self.adjudication is None and self.part not in UNTREATED
+
+    @property
+    def words(self) -> str:
+        """The event in a few words: what, who, when; no term."""
+        grade = "" if self.event is None or self.event.grade is None or DEATH in self.kinds else f", grade {self.event.grade}"
+        when = "on a day not known" if self.study_day is None else f"on day {self.study_day}"
+        window = {True: ", in the DLT window", False: ", after the DLT window", None: ""}[self.in_window]
+        left = f" ({' and '.join(self.open_items)} not given)" if self.open_items else ""
+        return f"{self.kinds[0]} of {self.subject}{grade} {when}{window}{left}"
+
+
+def part_of_patient(patient: Patient, protocol: Protocol) -> Part:
+    """Return the part of the trial that a patient belongs to: as the data say, or by the first matching rule of the protocol."""
+    if patient.part is not None:
+        return patient.part
+    first = patient.infusions[0] if patient.infusions else None
+    return next((rule.part for rule in protocol.parts if rule.matches(patient.cohort, patient.level, first)), "escalation")
+
+
+def serious_events(
+    patients: Iterable[Patient], protocol: Protocol, adjudications: tuple[Adjudicated, ...]
+) -> tuple[SeriousEvent, ...]:
+    """Return the serious events of treated patients, in the order of their day; those without a day come first.
+
+    Parameters
+    ----------
+    patients
+        Treated patients, as known by the data cutoff.
+    protocol
+        The protocol, for the words of relationship and the DLT window.
+    adjudications
+        Adjudications in force.
+    """
+    found = [event for patient in patients for event in _of_patient(patient, protocol, adjudications)]
+    return tuple(sorted(found, key=lambda one: (one.day is not None, one.day or date.min, one.subject)))
+
+
+def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjudicated, ...]) -> Iterator[SeriousEvent]:
+    own = tuple(one for one in adjudications if one.subject == patient.subject)
+    fatal = False
+    for event in patient.events or ():
+        kinds, left = _kinds(event, patient, protocol)
+        if kinds:
+            died = patient.died if DEATH in kinds else None
+            fatal |= DEATH in kinds
+            said = adjudication_of(own, event) or _of_death(own, died)
+            yield _made(patient, protocol, kinds, died or event.start, event, said, left)
+    if patient.died is not None and not fatal:
+        yield _made(patient, protocol, (DEATH,), patient.died, None, _of_death(own, patient.died), ())
+
+
+def _of_death(adjudications: Iterable[Adjudicated], died: date | None) -> Adjudicated | None:
+    """Return the latest adjudication of a death, by its day."""
+    found = [one for one in adjudications if died is not None and one.event_date == died and one.grade in (None, _FATAL)]
+    return found[-1] if found else None
+
+
+def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which kinds of serious event this is, and what was left open."""
+    if event.start is not None and event.start < patient.infusions[0] and event.grade != _FATAL:
+        return (), ()
+    fatal = event.grade == _FATAL or "fatal" in plain_words(event.outcome or "").split()
+    related = rules_of(patient, protocol).dlt.is_related(event.related)
+    kinds = [DEATH] if fatal else []
+    if related is not False:
+        if event.serious:
+            kinds.append(RELATED_SERIOUS)
+        if (event.grade or 0) >= _SEVERE:
+            kinds.append(RELATED_SEVERE)
+    left = ("relationship",) * (related is None) + ("grade",) * (event.grade is None)
+    return tuple(kinds), left if kinds else ()
+
+
+def _made(
+    patient: Patient,
+    protocol: Protocol,
+    kinds: tuple[str, ...],
+    day: date | None,
+    event: AdverseEvent | None,
+    adjudication: Adjudicated | None,
+    left: tuple[str, ...],
+) -> SeriousEvent:
+    first, end = window(patient, protocol)
+    return SeriousEvent(
+        subject=patient.subject,
+        level=patient.level,
+        part=part_of_patient(patient, protocol),
+        kinds=kinds,
+        day=day,
+        study_day=None if day is None else (day - first).days + 1,
+        in_window=None if day is None else first <= day <= end,
+        event=event,
+        adjudication=adjudication,
+        open_items=left,
+    )
+
+
+def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent) -> Adjudicated | None:
+    """Return the latest adjudication of an event: of its onset and its term, at a grade that has not become worse since."""
+    found = None
+    for one in adjudications:
+        same = one.event_date == event.start and (not one.term or plain_words(one.term) == plain_words(event.term))
+        named = one.event_date is not None or one.term
+        if named and same and (one.grade is None or event.grade is None or event.grade <= one.grade):
+            found = one
+    return found

@@ -1,0 +1,21 @@
+"""The DLT window of a patient, by the version of the protocol in force at the first infusion."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from ..patients import Patient
+from ..protocol import Protocol
+
+__all__ = ["rules_of", "window"]
+
+
+def rules_of(patient: Patient, protocol: Protocol) -> Protocol:
+    """Return the version of the protocol by which a patient is judged: the one in force at the first infusion."""
+    return protocol
+
+
+def window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
+    """Return the first and last day of the DLT window."""
+    first = patient.infusions[0]
+    return first, first + timedelta(days=rules_of(patient, protocol).treatment.dlt_window_days)

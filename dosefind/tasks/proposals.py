@@ -1,0 +1,378 @@
+"""What one design would do at a data cutoff: decide now, complete the current cohort, wait, stop.
+
+Outcomes that are not known yet are not guessed. A design is asked about every way in which they can come out. Outcomes of earlier
+cohorts and beside the escalation must make no difference; those within the current cohort do not keep it from being completed,
+unless the design would leave its dose downwards or stop whatever happened to the patients who complete it. So what is not known can
+delay escalation and enrolment, and never a stop or a de-escalation on which all ways agree.
+
+A cohort that the primary design would not have started where it was treated, and that no decision of the committee explains, can be
+read as part of the escalation or as outside it. Both readings are worked out, and the more cautious one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+
+from .._check import Shown
+from ..decisions import Recorded
+from ..designs import Design
+from ..evaluability import Completion, Evaluated
+from ..trial import Cohort
+from .steps import NextStep, next_step, stop_words
+
+__all__ = [
+    "Asked",
+    "Proposal",
+    "either",
+    "filled",
+    "more_cautious",
+    "propose_next",
+    "short",
+    "still_needed",
+    "strays",
+    "with_next",
+    "without_further",
+]
+
+Ways = tuple[tuple[Completion, NextStep], ...]
+
+
+@dataclass(frozen=True)
+class Proposal(Shown):
+    """What one design would do at the data cutoff.
+
+    Attributes
+    ----------
+    action
+        "start", "escalate", "stay", "de-escalate" or "stop"; "fill" where the current cohort is to be completed first; "wait" where
+        outcomes still to come make a difference; "hold" where a serious event or a pause rule holds escalation and enrolment.
+    level
+        Level of the next patients; ``None`` to stop, wait or hold.
+    size
+        How many patients; 0 to stop, wait or hold.
+    reason
+        Why, in words.
+    admissible
+        Levels that the design's rules leave open; none to wait or hold.
+    mtd
+        Where it stops: "none" or the level selected as MTD.
+    not_reached
+        Where it stops: whether the top dose is selected and the rule would have escalated from it.
+    until
+        Where it waits: the day by which the outcomes are known, ``None`` where no date can be given.
+    completions
+        Every way in which the outcomes still to come can come out, and what the design would do then: the same each time, unless
+        it waits or holds, or completes a cohort that further DLTs would end.
+    set_aside
+        Subjects whose cohorts this proposal reads as outside the escalation.
+    other_reading
+        What the other reading of unplanned cohorts gives; ``None`` where there are none.
+    held
+        Where it holds: what the design would do without that.
+    """
+
+    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait", "hold"]
+    level: int | None
+    size: int
+    reason: str
+    admissible: tuple[int, ...]
+    mtd: str | None
+    not_reached: bool
+    until: date | None
+    completions: Ways
+    set_aside: tuple[str, ...] = ()
+    other_reading: Proposal | None = None
+    held: Proposal | None = None
+
+    def __str__(self) -> str:
+        return f"{self.words}: {self.reason}"
+
+    @property
+    def enrols(self) -> bool:
+        """Whether it treats further patients at a dose that is not lower than the current one."""
+        return self.action in ("start", "fill", "escalate", "stay")
+
+    @property
+    def words(self) -> str:
+        """The action in a few words."""
+        patients = f"{self.size} patient{'s' * (self.size != 1)}"
+        if self.action == "stop":
+            return stop_words(self.mtd, self.not_reached)
+        if self.action == "wait":
+            return f"wait until {self.until}" if self.until else "wait"
+        if self.action == "hold":
+            return "hold enrolment for adjudication"
+        if self.action == "fill":
+            return f"fill the cohort at level {self.level}, {patients}"
+        return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
+
+
+class Asked:
+    """A design and the number of doses, each question about the same counts worked out once."""
+
+    def __init__(self, design: Design, n_doses: int) -> None:
+        self.design, self.n_doses = design, n_doses
+        self._known: dict[Any, NextStep] = {}
+
+    def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
+        """Return what the design does next after these counts."""
+        key = (tuple(cohorts), tuple(others))
+        if key not in self._known:
+            self._known[key] = next_step(self.design, cohorts, self.n_doses, others)
+        return self._known[key]
+
+    def after(self, done: Completion) -> NextStep:
+        """Return what the design does next after one way in which outcomes come out."""
+        return self.step(done.cohorts, done.others)
+
+
+def propose_next(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: Recorded | None) -> Proposal:
+    """Return what a design would do, by the more cautious reading of unplanned cohorts.
+
+    Parameters
+    ----------
+    asked
+        The design.
+    evaluated
+        The patients at the data cutoff.
+    aside
+        Places, in ``evaluated.members``, of cohorts that the primary design would not have started; see `strays`.
+    opened
+        The decision of the committee that makes the current cohort the trial's, for the primary design.
+
+    Returns
+    -------
+    Proposal
+    """
+    inside = _proposal(asked, evaluated, opened)
+    if not aside:
+        return inside
+    subjects = tuple(subject for place in aside for subject in evaluated.members[place].subjects)
+    outside = replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
+    taken = more_cautious(inside, outside)
+    return replace(taken, other_reading=outside if taken is inside else inside)
+
+
+def more_cautious(one: Proposal, other: Proposal) -> Proposal:
+    """Return the more cautious of two proposals, the first where they are equally so.
+
+    Of two answers that are known, the one at the lower dose is taken, a stop counting as its MTD and coming first at the same dose.
+    To wait is more cautious than to enrol; a stop or a de-escalation is given now unless the outcomes could lead further down.
+    """
+    if one.action == "wait" and other.action == "wait":
+        return min((one, other), key=_lowest)
+    if "wait" in (one.action, other.action):
+        waiting, now = (one, other) if one.action == "wait" else (other, one)
+        return now if not now.enrols and _lowest(now) <= _lowest(waiting) else waiting
+    return min((one, other), key=lambda proposal: (_lowest(proposal), proposal.action != "stop"))
+
+
+def _lowest(proposal: Proposal) -> int:
+    """The lowest dose that a proposal can lead to."""
+    if proposal.action == "wait":
+        return min(_rank(step.level, step.mtd) for _, step in proposal.completions)
+    return _rank(proposal.level, proposal.mtd)
+
+
+def _rank(level: int | None, mtd: str | None) -> int:
+    """The dose of an answer, a stop counting as its MTD."""
+    return level if level is not None else 0 if mtd in (None, "none") else int(mtd)
+
+
+def strays(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> tuple[int, ...]:
+    """Return the places of cohorts that a design would not have started at their level, whatever comes of the cohorts before.
+
+    Parameters
+    ----------
+    asked
+        The primary design.
+    evaluated
+        The patients at the data cutoff.
+    known
+        Decisions of the committee: a cohort that follows one for its level is not unplanned.
+    """
+    kept: list[int] = []
+    for place, one in enumerate(evaluated.members):
+        if not any(evaluated[subject].counts for subject in one.subjects):
+            kept.append(place)
+            continue
+        before = replace(evaluated, members=tuple(evaluated.members[at] for at in kept))
+        planned = any(asked.after(done).level == one.level for done in before.completions())
+        if planned or _decided(one.level, evaluated[one.subjects[0]].first, known):
+            kept.append(place)
+    return tuple(place for place in range(len(evaluated.members)) if place not in kept)
+
+
+def _decided(level: int, first: date, known: Sequence[Recorded]) -> bool:
+    """Whether the committee's last decision by a day was for this level."""
+    last = next((one for one in reversed(known) if one.as_of <= first), None)
+    return last is not None and last.decision == f"level {level}"
+
+
+def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Proposal:
+    """What the design would do, or, in the place of that, to complete the cohort that the committee has opened."""
+    own = _by_its_rules(asked, evaluated)
+    missing = still_needed(asked, evaluated) if opened else 0
+    if not opened or not missing or own.action == "fill":
+        return own
+    # Outcomes after which the design stops end what the committee has opened too.
+    ways = [(way, step if step.level is None else _to_fill(step, evaluated, missing)) for way, step in own.completions]
+    fill = _fill(evaluated, missing, tuple(ways))
+    decided = f"the committee decided on it on {opened.as_of} ({opened.decision})"
+    return replace(fill, reason=f"{fill.reason}; {decided}, by the design's rules alone: {own.words}")
+
+
+def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Proposal:
+    done = list(evaluated.completions())
+    missing = still_needed(asked, evaluated)
+    if not missing:
+        return _settled(evaluated, done, [asked.after(one) for one in done])
+    # The outcomes of other groups are all to agree; within the current cohort, they only end it where each of them does.
+    current, level = len(evaluated.members) - 1, evaluated.members[-1].level
+    parts: dict[tuple[int, ...], list[Completion]] = {}
+    for one in done:
+        parts.setdefault((*one.dlts[:current], *one.dlts[current + 1 :]), []).append(one)
+    answers = [_within(asked, evaluated, part, missing) for part in parts.values()]
+    by_way = {
+        way.dlts: step
+        for part, (_, steps) in zip(parts.values(), answers, strict=True)
+        for way, step in zip(part, steps, strict=True)
+    }
+    steps = [by_way[one.dlts] for one in done]
+    fills = [fill for fill, _ in answers]
+    further = f"no outcome of {missing} further patient{'s' * (missing != 1)} would keep the trial at level {level}"
+    if all(fills):
+        return _fill(evaluated, missing, tuple(zip(done, steps, strict=True)))
+    if not any(fills):
+        return _settled(evaluated, done, steps, further if _begun(asked, evaluated, done[0]) else "")
+    return _waiting(evaluated, tuple(zip(done, steps, strict=True)), "", beside=evaluated.members[-1].subjects)
+
+
+def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing: int) -> tuple[bool, list[NextStep]]:
+    """Whether the current cohort is completed, and the step after each of some ways that differ in its outcomes alone."""
+    steps = [asked.after(one) for one in part]
+    if not _begun(asked, evaluated, part[0]):
+        return False, steps
+    level = evaluated.members[-1].level
+    # For each way, what follows each number of DLTs among the patients who are missing.
+    ends = [[asked.step(filled(one.cohorts, evaluated, missing, dlts), one.others) for dlts in range(missing + 1)] for one in part]
+    left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
+    if all(left):
+        return False, steps
+    flat = [end for each in ends for end in each]
+    if all(_below(end, level) for end in flat) and _agree(flat):
+        return False, [flat[0]] * len(part)
+    return True, [step if gone else _to_fill(step, evaluated, missing) for step, gone in zip(steps, left, strict=True)]
+
+
+def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
+    """The step of completing the current cohort, in the place of another."""
+    level = evaluated.members[-1].level
+    return replace(step, action="fill", level=level, size=missing, admissible=(level,), mtd=None, not_reached=False)
+
+
+def _fill(evaluated: Evaluated, missing: int, completions: Ways) -> Proposal:
+    latest, there = evaluated.members[-1], len(_counted(evaluated))
+    reason = f"cohort {latest.cohort} has {there} of {there + missing} patients who count"
+    ended = [step for _, step in completions if step.action != "fill"]
+    if ended:
+        reason += f"; if further DLTs among those pending end that: {either(ended)}"
+    return Proposal("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
+
+
+def _settled(evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
+    """What a design does where nobody is missing, or where nobody else is to come for the reason given."""
+    completions, first = tuple(zip(done, steps, strict=True)), steps[0]
+    if not _agree(steps):
+        return _waiting(evaluated, completions, further)
+    reason = f"{first.reason}; {further}" if further else first.reason
+    if len(steps) > 1:
+        reason = f"whatever the outcomes still to come are; without a further DLT: {reason}"
+    return Proposal(
+        first.action, first.level, first.size, reason, first.admissible, first.mtd, first.not_reached, None, completions
+    )
+
+
+def _agree(steps: list[NextStep]) -> bool:
+    return len({(one.action, one.level, one.size, one.mtd, one.not_reached) for one in steps}) == 1
+
+
+def _below(step: NextStep, level: int) -> bool:
+    return step.level is None or step.level < level
+
+
+def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Proposal:
+    """Wait for the outcomes still to come, those ``beside`` left out."""
+    pending = [evaluated[subject] for subjects in evaluated.open for subject in subjects if subject not in set(beside)]
+    unknown = [one.subject for one in pending if one.unresolved or one.held]
+    names = ", ".join(one.subject for one in pending)
+    said = f"it depends on the outcome of {names}: {either([step for _, step in completions])}"
+    if further:
+        said += f"; {further}"
+    if unknown:
+        said += f"; no date can be named while data of {', '.join(unknown)} are wanting"
+    until = None if unknown else max(one.end for one in pending)
+    return Proposal("wait", None, 0, said, (), None, False, until, completions)
+
+
+def _counted(evaluated: Evaluated) -> list[str]:
+    """Patients of the current cohort who count, now or once their outcome is known."""
+    return [subject for subject in evaluated.members[-1].subjects if evaluated[subject].counts]
+
+
+def without_further(evaluated: Evaluated) -> Completion:
+    """Return the counts if nobody who is pending has a DLT."""
+    return next(evaluated.completions())
+
+
+def _begun(asked: Asked, evaluated: Evaluated, done: Completion) -> bool:
+    """Whether the design would have begun the current cohort at its level, after these outcomes of the others; what it would not
+    have begun it does not complete.
+    """
+    before = done.cohorts[:-1] if _counted(evaluated) else done.cohorts
+    return asked.step(before, done.others).level == evaluated.members[-1].level
+
+
+def still_needed(asked: Asked, evaluated: Evaluated) -> int:
+    """Return how many patients the current cohort needs to be complete, within the design's limits."""
+    if not evaluated.members:
+        return 0
+    counted = len(_counted(evaluated))
+    cohorts = without_further(evaluated).cohorts
+    before = asked.design.state_after(cohorts[:-1] if counted else cohorts, asked.n_doses)
+    level = np.full(1, evaluated.members[-1].level - 1)
+    return max(0, int(asked.design.size_within_limits(before, level)[0]) - counted)
+
+
+def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int) -> list[Cohort]:
+    """Return the cohorts once the current one is complete, with so many DLTs among the patients who come in."""
+    level = evaluated.members[-1].level
+    if not _counted(evaluated):
+        return [*cohorts, Cohort(level, missing, dlts)]
+    last = cohorts[-1]
+    return [*cohorts[:-1], Cohort(level, last.n + missing, last.dlts + dlts)]
+
+
+def with_next(proposal: Proposal, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:
+    """Return the cohorts with the next patients as a design would have them, and so many DLTs among these."""
+    if proposal.action == "fill":
+        return filled(cohorts, evaluated, proposal.size, dlts)
+    return [*cohorts, Cohort(proposal.level or 0, proposal.size, dlts)]
+
+
+def short(step: NextStep) -> str:
+    """Return a step in two or three words."""
+    if step.level is not None:
+        return f"{'fill ' * (step.action == 'fill')}level {step.level}"
+    return stop_words(step.mtd, step.not_reached).partition(" (")[0]
+
+
+def either(steps: Sequence[NextStep]) -> str:
+    """Return what different outcomes would lead to, each answer once."""
+    # A stop is several words, so that a bare "or" would not show where an answer ends.
+    return "; or ".join(dict.fromkeys(map(short, steps)))
