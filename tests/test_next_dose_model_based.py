@@ -12,6 +12,7 @@ import dosefind as dsf
 from dosefind.evaluability import evaluate
 from dosefind.patients import Patients
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.steps import next_step
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT
@@ -162,10 +163,10 @@ def test_a_decision_now_is_that_of_every_completion(name, people, after):
     rules = RULES[name, "nct05962762"]
     patients, end = made(people)
     found = next_dose(rules, trial(*patients, last=200), day(end + after), replay=True)
-    completions = list(found.evaluated.completions())
+    completions = list(found.evaluated_for(name).completions())
     assume(len(completions) <= MOST)
     design = dsf.config.build_designs(rules)[name]
-    steps = [dsf.decide(design, done.cohorts, n_doses=3) for done in completions]
+    steps = [next_step(design, done.cohorts, 3, done.others) for done in completions]
     one = found.proposal
     if one.action == "wait":
         assert len({(step.level, step.size, step.mtd, step.not_reached) for step in steps}) > 1
@@ -177,7 +178,8 @@ def test_a_decision_now_is_that_of_every_completion(name, people, after):
         row = found.what_if.iloc[0]
         for dlts in range(one.size + 1):
             after_next = [
-                dsf.decide(design, [*done.cohorts, dsf.trial.Cohort(one.level, one.size, dlts)], n_doses=3) for done in completions
+                next_step(design, [*done.cohorts, dsf.trial.Cohort(one.level, one.size, dlts)], 3, done.others)
+                for done in completions
             ]
             said = {f"level {step.level}" if step.level else "stop" for step in after_next}
             shown = row[f"{dlts} DLT{'s' * (dlts != 1)}"].split("; or ")

@@ -100,6 +100,12 @@ class NextDose(Shown):
         start = "" if self.start is None or held else _not_before(self.start, self.evaluated)
         return f"{self.proposal.words}{held}{start}"
 
+    def evaluated_for(self, design: str) -> Evaluated:
+        """Return the patients as the proposal of a design reads them: unplanned cohorts inside or outside the escalation."""
+        aside = set(self.proposals[design].set_aside)
+        places = [place for place, one in enumerate(self.evaluated.members) if aside & set(one.subjects)]
+        return self.evaluated.setting_aside(places) if places else self.evaluated
+
     @property
     def serious(self) -> tuple[SeriousEvent, ...]:
         """Deaths, related serious events and related events of grade 4 or worse, adjudicated or not."""

@@ -152,7 +152,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opene
     inside = _proposal(asked, evaluated, opened)
     if not aside:
         return inside
-    subjects = tuple(subject for place in aside for subject in evaluated.members[place].subjects)
+    subjects = tuple(one for place in aside for one in evaluated.members[place].subjects if evaluated[one].counts)
     outside = replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
     taken = more_cautious(inside, outside)
     return replace(taken, other_reading=outside if taken is inside else inside)
