@@ -292,7 +292,7 @@ def ranges(boundary: ArrayLike) -> tuple[Range, ...]:
     return tuple(found)
 
 
-def crossed(pause: Pause, counts_by_level: Mapping[int | None, Counts], max_n: int) -> tuple[Trigger, ...]:
+def crossed(pause: Pause, counts_by_level: Mapping[int, Counts] | Mapping[int | None, Counts], max_n: int) -> tuple[Trigger, ...]:
     """Return the pause rules that have fired, given the counts so far.
 
     Parameters
@@ -321,14 +321,15 @@ def crossed(pause: Pause, counts_by_level: Mapping[int | None, Counts], max_n: i
     >>> crossed(Pause(related_serious=2), {1: counts, 2: counts}, 18)
     (Trigger(kind='related-serious', level=None, events=2, n=6, limit=2),)
     """
-    whole_trial = sum(counts_by_level.values(), start=Counts(0))
+    by_level: dict[int | None, Counts] = {**counts_by_level}
+    whole_trial = sum(by_level.values(), start=Counts(0))
     found = []
     if pause.any_death and whole_trial.deaths:
         found.append(Trigger("death", None, whole_trial.deaths, whole_trial.treated, 1))
-    levels = sorted(level for level in counts_by_level if level is not None)
+    levels = sorted(level for level in by_level if level is not None)
     counted: dict[int | None, Counts] = {None: whole_trial}
     if pause.by == "dose":
-        counted = {level: counts_by_level[level] for level in levels}
+        counted = {level: by_level[level] for level in levels}
     if pause.related_serious is not None:
         found += [
             Trigger("related-serious", level, counts.related_serious, counts.treated, pause.related_serious)
