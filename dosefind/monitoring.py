@@ -321,7 +321,7 @@ def crossed(pause: Pause, counts_by_level: Mapping[int, Counts] | Mapping[int | 
     >>> crossed(Pause(related_serious=2), {1: counts, 2: counts}, 18)
     (Trigger(kind='related-serious', level=None, events=2, n=6, limit=2),)
     """
-    by_level: dict[int | None, Counts] = {**counts_by_level}
+    by_level: dict[int | None, Counts] = dict(counts_by_level.items())
     whole_trial = sum(by_level.values(), start=Counts(0))
     found = []
     if pause.any_death and whole_trial.deaths:
