@@ -56,7 +56,7 @@ def _rows(schema: dict[str, Any], table: dict[str, Any], prefix: str = "") -> It
         default = "" if "default" not in value or value["default"] is None else f"`{_toml(value['default'])}`"
         says = _sentence(value.get("description") or _resolved(schema, value).get("description", ""))
         yield f"| {f'**{name}**' if bold else name} | {_cell(_kind(schema, value))} | {_cell(default)} | {_cell(says)} |"
-        inner = _object(schema, value)
+        inner = _by_kind(schema, value) or _object(schema, value)
         if inner is not None:
             # The entries of such a table have names of the user's own.
             own = "NAME." if "patternProperties" in _resolved(schema, value) else ""
@@ -84,6 +84,26 @@ def _object(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any] | N
             return one
     more = _entries(found)
     return None if more is None else _object(schema, more)
+
+
+def _by_kind(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any] | None:
+    """Return one table with the keys of every kind of table that a value may be, ``None`` where there are no kinds."""
+    options = [_resolved(schema, option) for option in _resolved(schema, value).get("oneOf", [])]
+    kinds = [option for option in options if "const" in option.get("properties", {}).get("kind", {})]
+    if len(kinds) < 2:
+        return None
+    merged: dict[str, Any] = {"kind": {"enum": [option["properties"]["kind"]["const"] for option in kinds]}}
+    for option in kinds:
+        own = option["properties"]["kind"]["const"]
+        for key, setting in option["properties"].items():
+            if key == "kind":
+                continue
+            shared = all(key in other["properties"] for other in kinds)
+            words = setting.get("description", "")
+            merged.setdefault(key, setting if shared else {**setting, "description": f'with kind = "{own}": {words}'})
+    required = set.intersection(*(set(option.get("required", [])) for option in kinds))
+    merged["kind"]["description"] = "kind of table"
+    return {"properties": merged, "required": ["kind", *required]}
 
 
 def _entries(value: dict[str, Any]) -> dict[str, Any] | None:

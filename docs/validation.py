@@ -54,6 +54,8 @@ TITLES = {
     "test_posterior.test_peer_two_parameter_posteriors": "Two-parameter logistic curve: posterior and evidence",
     "test_posterior.test_published_two_parameter_trial": "Two-parameter logistic curve: a published trial",
     "test_posterior.test_published_uniform_prior": "One-parameter logistic curve with a uniform prior: a published posterior",
+    "test_monitoring.test_peer_beta_binomial": "Pause rules: Bayesian beta-binomial boundary and its crossing probabilities",
+    "test_monitoring.test_peer_pocock": "Pause rules: Pocock boundary and its crossing probabilities",
     "test_analyze.test_the_published_sepsis_trial": "Upper limits without a curve: a published trial without DLTs",
 }
 # Tests without a reference file that compute a thing a second way.
@@ -68,6 +70,7 @@ SECOND_WAYS = {
     "test_operating.test_reference_against_every_multinomial_outcome": "The non-parametric reference against every outcome",
     "test_three_plus_three.test_plain_rule_of_the_protocol_agrees": "3+3 against a plain rule of ten lines",
     "test_boin.test_plain_rule_agrees": "BOIN against a plain rule of ten lines",
+    "test_monitoring.test_crossing_against_every_sequence_of_outcomes": "Probability of a pause against every sequence of outcomes",
 }
 
 _TWO_WAYS = """## The same thing computed two ways

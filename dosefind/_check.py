@@ -191,6 +191,13 @@ def _problems(place: tuple[int | str, ...], item: Any, owner: type[BaseModel] | 
         return [Problem(where, item["input"], _unknown_key(str(place[-1]), owner))]
     if item["type"] == "missing":
         return [Problem(where, MISSING, "required, but missing")]
+    if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        # The key that says which kind of table it is.
+        context = item["ctx"]
+        key, tags = context["discriminator"].strip("'"), context.get("expected_tags") or _tags(owner, str(place[-1]))
+        found = context.get("tag", MISSING)
+        asked = "required, but missing: one of" if found is MISSING else "must be one of"
+        return [Problem(f"{where}.{key}", found, f"{asked} {tags}")]
     # A check of the whole table has no value of its own to show.
     return [Problem(where, item["input"] if place and not isinstance(item["input"], dict) else MISSING, _words(item))]
 
@@ -244,12 +251,24 @@ def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[tuple
         if union:
             # This part names one of the kinds, in pydantic's way.
             branch = len(place)
-            current = next((option for option in options if getattr(option, "__name__", None) == part), None)
+            current = next((option for option in options if part in (getattr(option, "__name__", None), *_kinds_of(option))), None)
         elif part != "[key]":
             place.append(part)
             fields = getattr(current, "model_fields", {})
             owner, current = (current if fields else None), (fields[part].annotation if part in fields else None)
     return tuple(place), branch, owner
+
+
+def _kinds_of(option: Any) -> tuple[str, ...]:
+    """Return the values of the key ``kind`` by which pydantic tells a settings class from others, if it has one."""
+    fields = getattr(option, "model_fields", {})
+    return get_args(fields["kind"].annotation) if "kind" in fields else ()
+
+
+def _tags(owner: type[BaseModel] | None, key: str) -> str:
+    """Return the kinds of table that a setting may be, as a message lists them."""
+    options = get_args(owner.model_fields[key].annotation) if owner is not None else ()
+    return ", ".join(repr(kind) for option in options for kind in _kinds_of(option))
 
 
 def _unknown_key(key: str, model: type[BaseModel] | None) -> str:

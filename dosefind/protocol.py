@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
+from scipy.special import betainc
 
 from ._check import KEY, NAME, InputError, Problem, Settings, curve_values, reach, shown_key
 
@@ -22,11 +23,14 @@ __all__ = [
     "DLT",
     "RP2D",
     "Assumption",
+    "BetaBinomialBoundary",
     "Doses",
     "Evaluability",
     "Limits",
     "Part",
     "PartRule",
+    "Pause",
+    "PocockBoundary",
     "Protocol",
     "Record",
     "Stagger",
@@ -388,6 +392,132 @@ class Utility(Settings):
         return self
 
 
+_MAX_N = "number of patients for which the boundary is made; limits.max_n, or by dose the maximum of limits.group, if not given"
+Patients = Annotated[int, Field(ge=1, le=1000, strict=True)]
+Positive = Annotated[float, Field(gt=0, le=10_000, strict=True)]
+
+
+def _percent(rate: float) -> str:
+    """Return a probability in percent with one decimal, or with the digits that the setting needs."""
+    shown = f"{100 * rate:.1f}"
+    return f"{shown if abs(float(shown) - 100 * rate) < 1e-9 else f'{100 * rate:.9g}'}%"
+
+
+class BetaBinomialBoundary(Settings):
+    """Bayesian boundary: pause when P(event rate > ``rate`` | data) exceeds ``cutoff`` under a Beta(``a``, ``b``) prior.
+
+    References
+    ----------
+    Geller, Follmann, Leifer and Carter (2003), in: Advances in Clinical Trial Biostatistics, ISBN 9781135524388.
+    """
+
+    kind: Literal["beta-binomial"] = Field(description="Bayesian boundary under a beta prior")
+    rate: Rate = Field(description="highest acceptable probability of an event per patient")
+    cutoff: Rate = Field(default=0.95, description="enrolment pauses when P(event rate > rate | data) is above this")
+    a: Positive = Field(default=1.0, description="first parameter of the beta prior of the event rate")
+    b: Positive = Field(default=1.0, description="second parameter of the beta prior of the event rate")
+    least_n: Patients = Field(default=3, description="minimum number of treated patients at which the boundary applies")
+    max_n: Patients | None = Field(default=None, description=_MAX_N)
+
+    def sentence(self, max_n: int) -> str:
+        """Return the rule as a plain sentence; it is the same for any ``max_n``."""
+        patients = f"{self.least_n} treated patient{'s' * (self.least_n != 1)}"
+        return (
+            f"Enrolment pauses when P(event rate > {_percent(self.rate)} | data) exceeds {_percent(self.cutoff)} under a "
+            f"Beta({self.a:g}, {self.b:g}) prior, from {patients} on."
+        )
+
+    @model_validator(mode="after")
+    def _needs_an_event(self) -> Self:
+        prior = float(betainc(self.b, self.a, 1 - self.rate))
+        if prior > self.cutoff:
+            allowed = f"must be at least P(event rate > {self.rate:g}) under the prior, {prior:.4g}: no event would be needed"
+            raise InputError(Problem("cutoff", self.cutoff, allowed))
+        return self
+
+
+class PocockBoundary(Settings):
+    """Pocock boundary: pause when a one-sided binomial test of ``rate`` is significant at a constant nominal level.
+
+    The level is the highest at which the exact probability of a pause among ``max_n`` patients at true event rate ``rate`` is at
+    most ``alpha``.
+
+    References
+    ----------
+    Ivanova, Qaqish and Schell (2005), Biometrics 61:540-545, doi:10.1111/j.1541-0420.2005.00311.x.
+    """
+
+    kind: Literal["pocock"] = Field(description="frequentist boundary with a constant nominal level")
+    rate: Rate = Field(description="acceptable probability of an event per patient")
+    alpha: Rate = Field(default=0.05, description="maximum probability of a pause among max_n patients at this event rate")
+    max_n: Patients | None = Field(default=None, description=_MAX_N)
+
+    def sentence(self, max_n: int) -> str:
+        """Return the rule as a plain sentence, made for ``max_n`` patients."""
+        return (
+            "Enrolment pauses at a Pocock boundary: a constant nominal level, chosen so that the probability of a pause among "
+            f"{max_n} patients is at most {_percent(self.alpha)} at an event rate of {_percent(self.rate)}."
+        )
+
+
+class Pause(Settings):
+    """Rules by which enrolment pauses because of serious events.
+
+    Deaths count over the whole trial. ``related_serious`` and ``boundary`` count treated patients, each patient once, over the
+    whole trial or per dose level (``by``). An event of the boundary is, by ``event``:
+
+    - "serious": a related serious event, a related event of grade 4 or worse, or death;
+    - "dlt": a DLT.
+    """
+
+    any_death: Annotated[bool, Field(strict=True)] = Field(
+        default=True, description="whether any death pauses enrolment until it is adjudicated"
+    )
+    related_serious: Patients | None = Field(
+        default=None,
+        description="enrolment pauses when this many patients have had a related serious event; no rule if not given",
+    )
+    boundary: BetaBinomialBoundary | PocockBoundary | None = Field(
+        default=None,
+        discriminator="kind",
+        description="boundary on the number of patients with an event among the treated patients; none if not given",
+    )
+    event: Literal["serious", "dlt"] = Field(
+        default="serious",
+        description="event of the boundary: a related serious event, related event of grade 4 or worse, or death; or a DLT",
+    )
+    by: Literal["trial", "dose"] = Field(
+        default="trial",
+        description="count of related_serious and boundary: all treated patients together, or each dose level on its own",
+    )
+
+    @property
+    def counts_patients(self) -> bool:
+        """Whether a rule counts patients with events, besides the rule on deaths."""
+        return self.related_serious is not None or self.boundary is not None
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings without effect, as no rule uses them."""
+        return (*(("event",) if self.boundary is None else ()), *(() if self.counts_patients else ("by",)))
+
+    def sentences(self, max_n: int) -> list[str]:
+        """Return all rules as plain sentences; ``max_n`` is the number of patients for which the boundary is made."""
+        found = []
+        if self.any_death:
+            found.append("Any death pauses enrolment until it is adjudicated.")
+        if self.related_serious is not None:
+            patients = "1 patient has" if self.related_serious == 1 else f"{self.related_serious} patients have"
+            found.append(f"Enrolment pauses when {patients} had a related serious event.")
+        if self.boundary is not None:
+            event = "a related serious event, a related event of grade 4 or worse, or death" if self.event == "serious" else "a DLT"
+            found += [self.boundary.sentence(max_n), f"An event of the boundary is {event}; each patient counts once."]
+        if self.counts_patients:
+            trial = self.by == "trial"
+            found.append("All treated patients are counted together." if trial else "Each dose level is counted on its own.")
+        return found or ["No pause rule is in force."]
+
+
 class Protocol(Settings):
     """A trial protocol.
 
@@ -407,6 +537,8 @@ class Protocol(Settings):
         Which patients belong to a part of the trial outside the escalation, where the data do not say it.
     limits
         Cohorts, groups, largest sample.
+    pause
+        When enrolment pauses because of serious events.
     target
         Target DLT rate and what choices are judged by.
     scenarios
@@ -440,6 +572,7 @@ class Protocol(Settings):
     evaluability: Evaluability = Field(default_factory=Evaluability)
     parts: tuple[PartRule, ...] = ()
     limits: Limits
+    pause: Pause = Field(default_factory=Pause)
     target: Target
     scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
@@ -477,11 +610,24 @@ class Protocol(Settings):
         """Scenarios as rows, ``(scenarios, doses)``."""
         return np.array(list(self.scenarios.values()))
 
+    @property
+    def pause_max_n(self) -> int:
+        """Number of patients for which the pause boundary is made: its own setting, or the maximum per dose level or trial."""
+        boundary, group = self.pause.boundary, self.limits.group
+        if boundary is not None and boundary.max_n is not None:
+            return boundary.max_n
+        return group[1] if self.pause.by == "dose" and group is not None else self.limits.max_n
+
+    def pause_rules(self) -> list[str]:
+        """Return the pause rules as plain sentences."""
+        return self.pause.sentences(self.pause_max_n)
+
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         for name, truth in self.scenarios.items():
             curve_values(f"scenarios.{name}", [truth], self.n_doses)
         self._check_levels()
+        self._check_pause()
         self._check_assumed()
         if self.utility is not None:
             efficacy = list(self.utility.efficacy)
@@ -510,6 +656,14 @@ class Protocol(Settings):
                 )
             )
 
+    def _check_pause(self) -> None:
+        pause, boundary, allowed = self.pause, self.pause.boundary, f"must be at most the maximum of {self.pause_max_n} patients"
+        if isinstance(boundary, BetaBinomialBoundary) and boundary.least_n > self.pause_max_n:
+            raise InputError(Problem("pause.boundary.least_n", boundary.least_n, allowed))
+        if pause.related_serious is not None and pause.related_serious > self.limits.max_n:
+            allowed = f"must be at most limits.max_n = {self.limits.max_n}"
+            raise InputError(Problem("pause.related_serious", pause.related_serious, allowed))
+
     def _check_assumed(self) -> None:
         # What a table of borrowing lacks is said first, by who reads it.
         self.check_assumed([key for key in self.assumed if not self.borrowing or not key.startswith("borrowing.")])
@@ -527,8 +681,11 @@ class Protocol(Settings):
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
         # The value of a whole table that is marked shows the defaults in it.
         tables = tuple(f"{key}." for key in self.assumed)
+        unused = {f"pause.{name}" for name in self.pause.unused}
         return marked + [
-            Assumption(key, value, "dosefind's default") for key, value in _defaults(self) if not key.startswith(tables)
+            Assumption(key, value, "dosefind's default")
+            for key, value in _defaults(self)
+            if not key.startswith(tables) and key not in unused
         ]
 
     def timing_words(self) -> str:

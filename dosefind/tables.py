@@ -175,6 +175,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
     every, assumptions = json.loads(attrs["rules"]), json.loads(attrs["assumptions"])
     bearing = assumptions if details else [one for one in assumptions if _bears(one[0], found.binding)]
     parts.append(rules(every if details else {found.binding: every[found.binding]}))
+    parts.append(Aside(Text("\nPause rules", "bold"), *map(_indented, json.loads(attrs["pause"]))))
     parts.append(assumed(bearing, attrs["without_effect"] if details else ""))
     if not details:
         left = f"the {len(assumptions) - len(bearing)} other assumptions" if len(bearing) < len(assumptions) else "more"
@@ -195,7 +196,8 @@ def _notes(notes: list[str], details: bool) -> list[Text]:
 
 def _bears(key: str, binding: str) -> bool:
     """Whether the binding design's answer hangs on what is assumed under a key."""
-    return key.split(".")[0] in ("dlt", "evaluability", "treatment", "limits") or key in (f"designs.{binding}", "target.rate")
+    tables = ("dlt", "evaluability", "treatment", "limits", "pause")
+    return key.split(".")[0] in tables or key in (f"designs.{binding}", "target.rate")
 
 
 def _doses_so_far(found: NextDose) -> list[Any]:

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import dosefind as dsf
+from dosefind import monitoring
 from dosefind.cli import main
 from dosefind.decisions import record_decision
 from dosefind.evaluability import KINDS
@@ -251,7 +252,19 @@ def test_every_section_is_there(conduct, design, protocol):
         sections(conduct)
     )
     assert {"method", "limits", "assumed", "signatures"} <= set(sections(conduct))
-    asked = {"summary", "protocol", "rules", "decisions", "operating", "sample-size", "paths", "prior", "no-dlt", "sensitivity"}
+    asked = {
+        "summary",
+        "protocol",
+        "rules",
+        "pause",
+        "decisions",
+        "operating",
+        "sample-size",
+        "paths",
+        "prior",
+        "no-dlt",
+        "sensitivity",
+    }
     assert {*asked, "method", "limits", "assumed", "checklist"} <= set(sections(design))
     everything = said(design)
     for sentences in json.loads(dsf.compare(protocol).attrs["rules"]).values():
@@ -273,6 +286,65 @@ def test_every_section_is_there(conduct, design, protocol):
     settings = {row[0]: row[1:] for row in rows(design, "Sizes") + rows(design, "Target, and what")}
     assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no largest sample"]
     assert settings["Fewest and most patients of a dose group, as the protocol says them"] == ["3, 6", "record"]
+
+
+def pause_report(**pause):
+    """Design report of a protocol with one small design and these pause rules."""
+    table = made_up.protocol(pause=pause, target={"sensitivity": ()}).model_dump(exclude_unset=True)
+    table |= {"designs": {"3+3": {"kind": "3+3"}}, "curves": {}, "scenarios": {"low": (0.02, 0.05, 0.10)}}
+    protocol = dsf.Protocol.read(table)
+    tree = read(dsf.report(protocol).html())
+    return protocol, tree, next(section for section in tree.iter("section") if section.get("id") == "pause")
+
+
+@pytest.mark.parametrize("by", ["trial", "dose"])
+def test_pause_boundary_and_its_crossing_probabilities(by):
+    rule = {"kind": "pocock", "rate": 0.22, "alpha": 0.1}
+    protocol, tree, section = pause_report(boundary=rule, by=by, event="dlt")
+    assert all(sentence in said(section) for sentence in protocol.pause_rules())
+    limits = monitoring.boundary(protocol.pause.boundary, protocol.pause_max_n)
+    assert len(limits) - 1 == {"trial": 18, "dose": 6}[by]
+    shown = {}
+    for treated, events in rows(tree, "Boundary: patients with an event")[1:]:
+        low, _, high = treated.partition(" to ")
+        for n in range(int(low), int(high or low) + 1):
+            shown[n] = n + 1 if events == "no pause" else int(events.removesuffix(" or more"))
+    assert [shown[n] for n in range(1, len(limits))] == limits[1:].tolist()
+    crossing = [[float(cell) for cell in row] for row in rows(tree, "Boundary: probability of a pause")[1:]]
+    rates = [row[0] / 100 for row in crossing]
+    assert {0.05, 0.22, 0.5} <= set(rates)
+    found = monitoring.crossing(limits, rates)
+    for row, probability, patients, events in zip(crossing, *found[1:], strict=True):
+        # Half a unit of the digit shown.
+        assert row[1:] == pytest.approx([100 * probability, patients, events], abs=0.05 + 1e-9)
+    assert "the probability per patient of a DLT" in said(section)
+    assert "no Monte Carlo error" in said(section)
+    settings = {row[0]: row[1:] for row in rows(tree, "Pause rules.")}
+    assert settings["Acceptable probability of an event per patient"] == ["0.22", "record"]
+    assert settings["Whether any death pauses enrolment until it is adjudicated"] == ["yes", "assumed: dosefind's default"]
+
+
+def test_pause_by_number_of_patients_with_a_related_serious_event():
+    _, tree, section = pause_report(related_serious=2)
+    assert len(list(section.iter("table"))) == 1
+    shown = {float(row[0]): float(row[1]) for row in rows(tree, "Number of patients with a related serious event")[1:]}
+    # P(at least 2 of 18) at 20%, by hand: 1 - 0.8^18 - 18 * 0.2 * 0.8^17.
+    assert shown[20] == pytest.approx(100 * (1 - 0.8**18 - 18 * 0.2 * 0.8**17), abs=0.05)
+
+
+def test_pause_boundary_that_is_never_reached_says_so():
+    _, _, section = pause_report(boundary={"kind": "pocock", "rate": 0.5, "alpha": 0.001, "max_n": 5})
+    assert not list(section.iter("table"))
+    assert "never pauses the trial" in said(section)
+
+
+def test_pause_for_death_alone_is_one_sentence(design, protocol):
+    section = next(section for section in design.iter("section") if section.get("id") == "pause")
+    (sentence,) = protocol.pause_rules()
+    assert [said(paragraph) for paragraph in section.iter("p")] == [sentence]
+    assert not list(section.iter("table"))
+    # A setting without effect is not shown as if a record stated it.
+    assert [row[0] for row in rows(design, "Pause rules.")[1:]] == ["Whether any death pauses enrolment until it is adjudicated"]
 
 
 def test_rules_told_by_those_of_another_design_are_its_rules(design, protocol):

@@ -31,6 +31,7 @@ from .content import (
     data,
     text,
 )
+from .pause_rules import pause_section
 from .pieces import Case, assumed, definitions, dose_table, facts, frame, limits, method, percent, rules, sensitivity_table
 from .words import Words
 
@@ -77,7 +78,8 @@ def design_report(
     values = {str(name): variable.values for name, variable in oc.variables.items()}
     binding = protocol.binding or next(iter(protocol.designs))
     plan = _Plan(Case(words, protocol), oc, values, binding, without_dlts(protocol), prior, stamp(protocol, conducts=True))
-    sections = [_summary(plan), _protocol(plan), _rules(plan), _tables(plan), _operating(plan), _sizes(plan), _paths(plan)]
+    sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(plan.case), _tables(plan), _operating(plan)]
+    sections += [_sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(plan, prior))
     sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.case, "planned")]
@@ -212,15 +214,18 @@ def _protocol(plan: _Plan) -> Section:
 
 
 # Parts of a protocol that are described: designs, curves and scenarios have sections of their own.
-_PARTS = ("record", "doses", "treatment", "dlt", "evaluability", "limits", "target", "rp2d", "utility")
+_PARTS = ("record", "doses", "treatment", "dlt", "evaluability", "limits", "pause", "target", "rp2d", "utility")
 
 
 def _part(plan: _Plan, part: str) -> Table:
     """A part of the protocol, setting by setting in the words of its own schema, with where each value comes from."""
     say = plan.say
     why = {key: reason for key, _, reason in json.loads(plan.stamp["assumptions"])}
-    rows = []
+    pause, rows = plan.protocol.pause, []
+    idle = {f"pause.{name}" for name in pause.unused if name not in pause.model_fields_set}
     for key, words, value in _described(getattr(plan.protocol, part), part):
+        if key in idle:
+            continue
         reason = next((why[table] for table in _prefixes(key) if table in why), None)
         origin = say("protocol.record") if reason is None else say("protocol.assumed", why=data(reason))
         rows.append((text(f"{words[:1].upper()}{words[1:]}"), text(data(value)), origin))

@@ -16,7 +16,7 @@ __all__ = ["n_assumed", "plain", "stamp"]
 # What a protocol records for readers and for conduct, but no figure of a design depends on.
 _RECORDED_ONLY = (
     *("treatment.infusion_days", "treatment.window", "treatment.infusion_tolerance_days", "treatment.no_overlap"),
-    *("dlt", "evaluability", "limits.group", "doses.reference"),
+    *("dlt", "evaluability", "limits.group", "doses.reference", "pause"),
 )
 
 
@@ -38,7 +38,7 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
-    borrowing, of a result that ``borrows`` nothing, and of who counts, of one that does not ``conduct`` a trial.
+    borrowing, of a result that ``borrows`` nothing, and of who counts and of pauses, of one that does not ``conduct`` a trial.
     """
     built = {name: made for name, made in build_designs(protocol).items() if design in (None, name)}
     assumed = [a for a in _assumed(protocol, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
@@ -46,8 +46,9 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
     if protocol.borrowing and not borrows:
         unused.append("borrowing")
     # What is assumed of whole tables that have no effect here would only bury the rest.
-    idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts}
+    idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0])]
+    conduct = {"pause": json.dumps(protocol.pause_rules())} if conducts else {}
     return {
         "protocol": protocol.record.id,
         "config": protocol.file,
@@ -56,6 +57,7 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
         "without_effect": ", ".join(unused),
         "assumptions": json.dumps([[a.key, plain(a.value), a.why] for a in assumed]),
         "rules": json.dumps({name: made.rules() for name, made in built.items()}),
+        **conduct,
     }
 
 
