@@ -25,6 +25,7 @@ from ..patients import Adjudicated, Patients
 from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import notation
+from .holds import Holds, holds_of
 from .proposals import Asked, Proposal, either, filled, propose_next, short, still_needed, strays, with_next, without_further
 from .stamps import stamp
 
@@ -57,7 +58,7 @@ class NextDose(Shown):
     findings
         Deviations from the protocol.
     holds
-        Serious events that hold escalation and enrolment until they are adjudicated.
+        Serious events and pause rules that hold escalation and enrolment.
     deviations
         Where the doses and sizes of the cohorts are not those that a design would have given, by its name.
     recorded
@@ -79,7 +80,7 @@ class NextDose(Shown):
     binding: str
     start: Start | None
     findings: tuple[Finding, ...]
-    holds: tuple[SeriousEvent, ...]
+    holds: Holds
     deviations: dict[str, tuple[str, ...]]
     recorded: tuple[Recorded, ...]
     what_if: pd.DataFrame
@@ -96,7 +97,7 @@ class NextDose(Shown):
     @property
     def words(self) -> str:
         """What the primary design would do, and from when if not at once."""
-        held = "; enrolment on hold for adjudication" if self.holds and self.proposal.action not in ("hold", "stop") else ""
+        held = "; enrolment on hold" if self.holds and self.proposal.action not in ("hold", "stop") else ""
         start = "" if self.start is None or held else _not_before(self.start, self.evaluated)
         return f"{self.proposal.words}{held}{start}"
 
@@ -296,7 +297,7 @@ def next_dose(
     opened = {binding: _opened_by(known, evaluated)}
     asked = {name: Asked(one, protocol.n_doses) for name, one in designs.items()}
     aside = strays(asked[binding], evaluated, known)
-    holds = tuple(one for one in evaluated.serious if one.holds)
+    holds = holds_of(evaluated, protocol, known)
     by_rule = {name: propose_next(one, evaluated, aside, opened.get(name)) for name, one in asked.items()}
     proposals = {name: _held(one, holds) for name, one in by_rule.items()}
     chosen = proposals[binding]
@@ -343,16 +344,15 @@ def _not_before(start: Start, evaluated: Evaluated) -> str:
     return "" if start.day <= evaluated.as_of else f", not before {start.day}"
 
 
-def _held(proposal: Proposal, holds: tuple[SeriousEvent, ...]) -> Proposal:
-    """Hold escalation and enrolment until the serious events are adjudicated; a stop or a de-escalation is said at once."""
+def _held(proposal: Proposal, holds: Holds) -> Proposal:
+    """Hold escalation and enrolment; a stop or a de-escalation is stated at once."""
     if not holds or proposal.action in ("stop", "de-escalate"):
         return proposal
-    events = "; ".join(event.words for event in holds)
     return Proposal(
         action="hold",
         level=None,
         size=0,
-        reason=f"{events}; without that, the design would: {proposal.words}",
+        reason=f"{holds.words}; without that, the design would: {proposal.words}",
         admissible=(),
         mtd=None,
         not_reached=False,
@@ -394,10 +394,10 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
 
 
-def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: tuple[SeriousEvent, ...]) -> Start:
+def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: Holds) -> Start:
     """From when the next patient may start, and those who come with them."""
     if holds:
-        return Start(None, f"no date can be named: {'; '.join(event.words for event in holds)} waits for adjudication")
+        return Start(None, f"no date can be named: enrolment is on hold: {holds.words}")
     toxic = [one.subject for one in evaluated.unplaced if one.otherwise == "dlt"]
     if toxic:
         who = f"a DLT of {', '.join(toxic)} at a dose that the protocol does not have"

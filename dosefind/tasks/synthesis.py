@@ -361,9 +361,9 @@ class _Trial:
         """What next on a day, every serious event adjudicated on its first day: as the protocol defines a DLT."""
         data = self.data()
         found = next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
-        if not found.holds:
+        if not found.holds.events:
             return found
-        self.adjudications += [_adjudicated(event, found, day) for event in found.holds]
+        self.adjudications += [_adjudicated(event, found, day) for event in found.holds.events]
         return next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
 
     def wait(self) -> timedelta:
