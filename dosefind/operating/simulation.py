@@ -90,7 +90,7 @@ def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials
         states = replace(states, memory=decision.memory).follow(rest, dose, size, dlts)
         if len(going) and states.cohorts.max() > MOST_COHORTS:
             raise InputError(Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample"))
-    selection = design.select(States.counts(n, y).grouped())
+    selection = design.select(States.of_checked(n, y).grouped())
     return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, visits)
 
 
