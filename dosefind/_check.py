@@ -30,6 +30,7 @@ __all__ = [
     "Problem",
     "Settings",
     "Shown",
+    "broadcast_counts",
     "calendar_day",
     "count",
     "counts",
@@ -381,6 +382,23 @@ def counts(n: Any, y: Any, n_doses: int | None = None, *, batch: bool = False) -
         most = np.atleast_2d(n)[int(total.argmax())]
         raise InputError(Problem("n", most.tolist(), f"must be at most {MOST_COUNTED} patients in total, but is {total.max()}"))
     return n, y
+
+
+def broadcast_counts(n: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return patients ``n`` and DLTs ``y`` of any number of groups, of shapes that broadcast, as int64 arrays; see `counts`."""
+    found = {name: _counted(values) for name, values in (("n", n), ("y", y))}
+    for name, values in (("n", n), ("y", y)):
+        if found[name] is None:
+            shown = values.tolist() if hasattr(values, "tolist") else values
+            raise InputError(Problem(name, shown, f"must be whole numbers from 0 to {MOST_COUNTED}"))
+    patients, dlts = (np.asarray(found[name]) for name in ("n", "y"))
+    try:
+        over = dlts > patients
+    except ValueError:
+        raise InputError(Problem("y", dlts.tolist(), f"must hold a count for each of n = {_shorten(patients.tolist())}")) from None
+    if over.any():
+        raise InputError(Problem("y", dlts.tolist(), f"must be at most n = {_shorten(patients.tolist())}"))
+    return patients, dlts
 
 
 def _whole_numbers(name: str, values: Any, n_doses: int | None, batch: bool) -> np.ndarray:

@@ -9,6 +9,7 @@ from dosefind import InputError, States, plots
 from dosefind._check import MOST_COUNTED, counts
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.mcmc import CompiledFit, Drawn, DrawnPosterior, NutsFit, NutsPosterior, NutsSettings
+from dosefind.summaries import upper_limit
 from dosefind.trial import COUNT, Cohort, check_cohorts
 
 from .peers import ROOT
@@ -264,3 +265,32 @@ def test_a_subclass_of_its_own_is_checked_too():
     refused(Mine, [3, 3, 3], [0, 4, 0], "y")
     refused(Mine, N, [0, 1], "y")
     assert Mine(N, Y).n.tolist() == N
+
+
+TAKE_N_DOSES = {
+    "state_after": lambda n_doses: BOIN.state_after([], n_doses),
+    "simulate": lambda n_doses: dsf.simulate(BOIN, [[0.1, 0.2, 0.3]], n_doses=n_doses, n_trials=10),
+    "lattice": lambda n_doses: dsf.lattice(BOIN, n_doses=n_doses, max_n=6),
+    "decide": lambda n_doses: dsf.decide(BOIN, "1NNN", n_doses=n_doses),
+}
+
+
+@pytest.mark.parametrize("bad", [-1, 0, 1.5, float("nan"), "3", True, 3 + 0j, np.ma.masked, pd.NA, [3], 31])
+@pytest.mark.parametrize("call", TAKE_N_DOSES)
+def test_number_of_doses_is_checked(call, bad):
+    with pytest.raises(InputError) as caught:
+        TAKE_N_DOSES[call](bad)
+    assert caught.value.problems[0].where == "n_doses"
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, float("nan"), 2**40, "3", None, True, 3 + 0j, np.ma.masked, pd.NA, [[3], [3, 3]]])
+def test_upper_limit_refuses_bad_counts(bad):
+    refused(upper_limit, bad, 0, "n")
+    refused(upper_limit, 3, bad, "y")
+
+
+def test_upper_limit_broadcasts():
+    assert upper_limit(3, 0) == upper_limit(3.0, [0])[0]
+    assert upper_limit(np.array([3, 6]), 0).shape == (2,)
+    refused(upper_limit, [3, 6], [1, 1, 1], "y")
+    refused(upper_limit, [3, 6], 4, "y")

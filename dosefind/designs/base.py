@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Never, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from .._check import InputError, Problem, Settings, found_problems, of_type
+from .._check import InputError, Problem, Settings, found_problems, of_type, whole
 from ..trial import COUNT, NO_DOSE, Cohort, States, check_cohorts
 
 __all__ = ["A_DESIGN", "Decision", "Design", "Flag", "Probability", "Selection"]
@@ -269,7 +269,7 @@ class Design(Settings, ABC):
 
     def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
         """The state of one trial after the given cohorts, with what the design remembers of them."""
-        state = States.before_first(n_doses, (0,) * self.n_memory)
+        state = States.before_first(whole("n_doses", n_doses, 1, 30), (0,) * self.n_memory)
         for cohort in check_cohorts(cohorts, n_doses):
             dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
             memory = self.decide(state).memory if self.n_memory else state.memory

@@ -134,7 +134,8 @@ def simulate(
     True
     """
     of_type("design", design, Design, A_DESIGN)
-    names, rows = named_truths(truths, n_doses or design.known_doses)
+    doses = design.known_doses if n_doses is None else whole("n_doses", n_doses, 1, 30)
+    names, rows = named_truths(truths, doses)
     whole("n_trials", n_trials, 2)
     whole("seed", seed, 0)
     probability("overdose_limit", overdose_limit)
