@@ -83,20 +83,32 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
     protocol
         The protocol.
     target
-        A target in place of the protocol's, for designs whose own table does not fix one.
+        A target in place of the protocol's, for designs whose own table does not fix one. The half-width of an indifference
+        interval is then in proportion to the target. The target interval stays: a design that chooses by it has a prior that was
+        stated together with it.
 
     Raises
     ------
     InputError
         If a design's table names no known kind, or its settings are wrong or contradict each other.
     """
+    rate = protocol.target.rate if target is None else target
+    tables = {name: _at_target(table, rate / protocol.target.rate) for name, table in protocol.designs.items()}
     trial = {
-        **_of_the_trial(protocol, protocol.target.rate if target is None else target),
+        **_of_the_trial(protocol, rate),
         "max_n": protocol.limits.max_n,
         "cohort_size": protocol.limits.cohort_size,
         "start": protocol.limits.start_level,
     }
-    return _build("designs", protocol.designs, DESIGNS, trial)
+    return _build("designs", tables, DESIGNS, trial)
+
+
+def _at_target(table: dict[str, Any], ratio: float) -> dict[str, Any]:
+    """A design's table where the target is ``ratio`` times the protocol's: a skeleton's half-width in proportion."""
+    skeleton = table.get("skeleton")
+    if ratio == 1 or "target" in table or not isinstance(skeleton, dict) or not isinstance(skeleton.get("halfwidth"), float):
+        return table
+    return {**table, "skeleton": {**skeleton, "halfwidth": round(skeleton["halfwidth"] * ratio, 12)}}
 
 
 def build_curves(protocol: Protocol) -> dict[str, Curve]:
@@ -198,6 +210,7 @@ def _build[T: Settings](
 
 def _build_for_other_target(protocol: Protocol, rate: float) -> None:
     try:
+        protocol.target.at(rate)
         build_designs(protocol, rate)
     except InputError as error:
         problems = [

@@ -335,7 +335,9 @@ class Target(Settings):
         default_factory=lambda given: given.get("interval", (0.0, 0.5))[1],
         description="a dose with a true DLT rate above this is an overdose; the upper end of the interval if not given",
     )
-    sensitivity: tuple[Rate, ...] = Field(default=(), description="other target DLT rates to compare the designs at")
+    sensitivity: tuple[Rate, ...] = Field(
+        default=(), description="other target DLT rates to compare the designs at, margin and overdose limit in proportion"
+    )
 
     @model_validator(mode="after")
     def _target_lies_inside(self) -> Self:
@@ -347,6 +349,31 @@ class Target(Settings):
         if len({self.rate, *self.sensitivity}) <= len(self.sensitivity):
             raise InputError(Problem("sensitivity", list(self.sensitivity), f"must be rates other than {self.rate:g}, each once"))
         return self
+
+    def at(self, rate: float) -> Target:
+        """Return these standards for another target DLT rate, with the other standards in proportion.
+
+        A target of 0.10 lies outside an interval that was made for a target of 0.25, and with an absolute margin a dose twice as
+        toxic as the target would still count as the MTD. So the interval, the margin and the overdose limit are multiplied by the
+        ratio of the targets, as BOIN multiplies the target by 0.6 and 1.4 (doi:10.1111/rssc.12089).
+
+        Parameters
+        ----------
+        rate
+            The other target.
+
+        Raises
+        ------
+        InputError
+            If a rate would not stay below 1.
+        """
+        low, high, limit, margin = (
+            round(value * rate / self.rate, 12) for value in (*self.interval, self.overdose_limit, self.mtd_margin)
+        )
+        try:
+            return Target.read({"rate": rate, "interval": (low, high), "overdose_limit": limit, "mtd_margin": margin})
+        except InputError as error:
+            raise InputError(error.within("target")) from None
 
 
 class RP2D(Settings):

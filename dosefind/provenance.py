@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import tempfile
@@ -111,16 +112,28 @@ def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], objec
 
 
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
-    """A result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows."""
+    """A result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows.
+
+    A missing figure is null.
+    """
     import pandas as pd
 
     if isinstance(result, pd.DataFrame):
         rows = json.loads(str(result.to_json(orient="records", double_precision=15)))
         content = {"attrs": {key: _decoded(value) for key, value in (stamp or {}).items()}, "rows": rows}
     else:
-        content = result.to_dict()
+        content = _with_null(result.to_dict())
         content["attrs"] = {key: _decoded(value) for key, value in content["attrs"].items()}
     return json.dumps(content, indent=1, allow_nan=False, default=str)
+
+
+def _with_null(value: Any) -> Any:
+    """Nested tables and lists with null in place of a missing figure, for which JSON has no other word."""
+    if isinstance(value, dict):
+        return {key: _with_null(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_null(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None) -> list[str]:

@@ -713,7 +713,8 @@ def _by_target(values: dict[str, Any], definition: str) -> Group:
     for t, target in enumerate(values["target"]):
         table.add_row(f"{target:g}", "true MTD", *map(str, values["true_mtd_by_target"][t]), style="dim")
         for d, design in enumerate(values["design"]):
-            table.add_row("", str(design), *(f"{100 * p:.1f}" for p in values["correct_by_target"][t, d]))
+            chances = values["correct_by_target"][t, d]
+            table.add_row("", str(design), *("-" if np.isnan(p) else f"{100 * p:.1f}" for p in chances))
     title = "\nOther targets: probability (%) that the MTD for that target is named"
     return Group(Text(title, "bold"), _folded(f"Target: {definition}."), table)
 

@@ -1980,15 +1980,15 @@ FAULTS = (
     Fault(
         "other targets: designs made for the protocol's own",
         "tasks/comparison.py",
-        "designs = build_designs(protocol, rate)",
-        "designs = build_designs(protocol)",
+        "_applicable(build_designs(protocol, rate), rate)",
+        "_applicable(build_designs(protocol), rate)",
         "test_protocols.py::test_comparison_holds_together",
     ),
     Fault(
         "other targets: judged by the protocol's own",
         "tasks/comparison.py",
-        "Standards(rate, standards.interval",
-        "Standards(standards.target, standards.interval",
+        "_standards(protocol.target.at(rate))",
+        "_standards(protocol.target)",
         "test_protocols.py::test_other_targets_are_judged_by_their_own_mtd",
     ),
     Fault(
