@@ -418,6 +418,62 @@ def record(
 
 @main.command()
 @_config
+@_patients
+@_events
+@_as_of
+@_replay
+@click.option("--subject", required=True, metavar="ID", help="Identifier of the patient.")
+@click.option(
+    "--event",
+    metavar="DATE_OR_NUMBER",
+    help="Start date of the adverse event, its number among the patient's events, 'death', or 'none' for the DLT assessment as a "
+    "whole.  [default: the only event of grade 3 or worse, or serious and related]",
+)
+@click.option(
+    "--conclusion", required=True, type=click.Choice(["DLT", "not a DLT", "not evaluable"]), help="Conclusion of the adjudication."
+)
+@click.option("--by", required=True, metavar="TEXT", help="Person or committee that adjudicated.")
+@click.option("--on", required=True, type=_Day(), metavar="YYYY-MM-DD", help="Date of the meeting or adjudication.")
+@click.option("--reason", required=True, metavar="TEXT", help="Reason for the conclusion.")
+def adjudicate(
+    config: Path,
+    data: Path,
+    events: Path | None,
+    as_of: datetime | None,
+    replay: bool,
+    subject: str,
+    event: str | None,
+    conclusion: Any,
+    by: str,
+    on: datetime,
+    reason: str,
+) -> None:
+    """Add the adjudication of an adverse event, or of a DLT assessment, to adjudications.csv beside the config."""
+    from ._check import InputError, Problem
+    from .adjudications import Adjudicated, event_to_adjudicate, record_adjudication
+    from .config import load_protocol
+    from .evaluability import evaluate
+    from .intake import read_patients
+
+    protocol = load_protocol(config)
+    cut = None if as_of is None else as_of.date()
+    evaluated = evaluate(read_patients(data, protocol, events=events, progress=_progress("rows")), protocol, cut, replay=replay)
+    patient = next((one for one in evaluated.patients if one.subject == subject), None)
+    if patient is None:
+        raise InputError(Problem("subject", subject, f"must be a patient with an infusion by {evaluated.as_of}"))
+    key = event_to_adjudicate(patient, protocol.dlt, event)
+    adjudicated = Adjudicated(
+        evaluated.as_of, on.date(), protocol.record.id, evaluated.sha256, subject, *key, conclusion, by, reason
+    )
+    path = config.parent / "adjudications.csv"
+    record_adjudication(path, adjudicated)
+    about = "DLT assessment" if adjudicated.of_assessment else f"event of {key.date or 'no start date'}"
+    grade = "" if key.grade is None else f", grade {key.grade}"
+    _say(f"recorded in {path}: {subject}, {about}{grade}: {conclusion}")
+
+
+@main.command()
+@_config
 @click.option(
     "--truth", required=True, metavar="TEXT", help="One of the config's scenarios, or a DLT probability a dose: 0.05,0.15,0.3."
 )

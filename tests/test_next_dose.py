@@ -533,7 +533,7 @@ def test_of_decisions_recorded_at_once_none_is_lost(tmp_path):
 def test_a_lock_that_is_held_ends_in_a_message_and_one_left_behind_does_not_block(tmp_path, monkeypatch):
     path, lock = tmp_path / "decisions.csv", tmp_path / ".decisions.csv.lock"
     one = then(single_dose(), 33).record("wait", "so")
-    monkeypatch.setattr("dosefind.decisions._SECONDS", 0.1)
+    monkeypatch.setattr("dosefind.provenance._SECONDS", 0.1)
     with filelock.FileLock(lock), pytest.raises(dsf.InputError, match=r"decisions\.csv: is being written by somebody else"):
         record_decision(path, one)
     assert not path.exists()
