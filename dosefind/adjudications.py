@@ -154,7 +154,7 @@ def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
         before = read_adjudications(path, adjudicated.protocol)
         _FILE.refuse_before(path, before[-1].as_of if before else None, adjudicated.as_of)
 
-    _FILE.add(path, [_cell(value) for value in adjudicated], check)
+    _FILE.add(path, adjudicated, check)
 
 
 def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudicated]:
@@ -267,10 +267,6 @@ def _told(number: int, event: AdverseEvent, patient: Patient) -> str:
     if event.start is not None:
         day = f"{event.start}, day {(event.start - patient.infusions[0]).days + 1}" if patient.infusions else str(event.start)
     return f"{number} ({day}; {grade}; {shown_key(event.term)})"
-
-
-def _cell(value: date | int | str | None) -> str:
-    return "" if value is None else value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _adjudicated(row: Sequence[str], number: int, path: Path) -> Adjudicated:

@@ -394,8 +394,16 @@ def next_(
 @_as_of
 @_replay
 @_binding
-@click.option("--decision", required=True, metavar="TEXT", help="'level 2', 'wait', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5'.")
+@click.option(
+    "--decision",
+    required=True,
+    metavar="TEXT",
+    help="'level 2', 'wait', 'stop', 'resume' (after a safety pause), 'MTD 2', 'MTD none' or 'add dose 0.5'.",
+)
 @click.option("--reason", required=True, metavar="TEXT", help="Why it was decided so.")
+@click.option("--meeting", type=_Day(), metavar="YYYY-MM-DD", help="Date of the meeting.  [default: none is recorded]")
+@click.option("--attendees", default="", metavar="TEXT", help="Who attended.")
+@click.option("--conditions", default="", metavar="TEXT", help="Conditions of the decision.")
 def record(
     config: Path,
     data: Path,
@@ -405,12 +413,16 @@ def record(
     design: str | None,
     decision: str,
     reason: str,
+    meeting: datetime | None,
+    attendees: str,
+    conditions: str,
 ) -> None:
     """Add the committee's decision to decisions.csv beside the config, with what was recommended."""
     from .decisions import record_decision
 
     found, path = _next(config, data, events, as_of, replay, design)
-    recorded = found.record(decision, reason)
+    met = None if meeting is None else meeting.date()
+    recorded = found.record(decision, reason, meeting=met, attendees=attendees, conditions=conditions)
     record_decision(path, recorded)
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
     _say(f"recorded in {path}: {recorded.decision}, {said}")

@@ -10,15 +10,15 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ._check import InputError, Problem
+from ._check import InputError, Problem, calendar_day
 from .provenance import AddedTo, check_text
 
 __all__ = ["Recorded", "check_form", "read_decisions", "record_decision"]
 
-_ALLOWED = "must be 'level 2', 'wait', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
-_FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
+_ALLOWED = "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
+_FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|resume|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
 
 
 class Recorded(NamedTuple):
@@ -27,21 +27,31 @@ class Recorded(NamedTuple):
     Attributes
     ----------
     as_of
-        The data cut that it was made on.
+        Data cutoff date of the data on which it was made.
     protocol
         Identifier of the protocol.
     data_sha256, config_sha256
         Hashes of the data and of the config.
     binding
-        The design that binds.
+        The primary design.
     recommendation
         What that design recommended.
     decision
-        What was decided: "level 2", "wait", "stop", "MTD 2", "MTD none" or "add dose 0.5".
+        What was decided: "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none" or "add dose 0.5".
     override
         "yes" where that is not the recommendation.
     reason
-        Why, in the committee's words.
+        The reason, in the committee's words.
+    meeting
+        Date of the meeting; ``None`` where none was given.
+    attendees
+        Who attended, as given.
+    protocol_version
+        Date of the protocol version in force at the data cutoff date; ``None`` in rows of earlier versions of dosefind.
+    software_version
+        Version of dosefind that made the recommendation.
+    conditions
+        Conditions of the decision, in the committee's words.
     """
 
     as_of: date
@@ -53,9 +63,15 @@ class Recorded(NamedTuple):
     decision: str
     override: str
     reason: str
+    meeting: date | None = None
+    attendees: str = ""
+    protocol_version: date | None = None
+    software_version: str = ""
+    conditions: str = ""
 
 
-_FILE = AddedTo("decision", Recorded._fields)
+# Before the meeting, the versions and the conditions were recorded, the file ended with the reason.
+_FILE = AddedTo("decision", Recorded._fields, earlier=(Recorded._fields.index("reason") + 1,))
 
 
 def read_decisions(path: Path | str, protocol: str) -> list[Recorded]:
@@ -72,11 +88,14 @@ def read_decisions(path: Path | str, protocol: str) -> list[Recorded]:
 
 
 def _recorded(row: list[str], number: int, path: Path) -> Recorded:
-    return Recorded(_FILE.day(path, number, "as_of", row[0]), *row[1:])
+    cells: dict[str, Any] = dict(zip(Recorded._fields, row, strict=True))
+    for column in ("as_of", "meeting", "protocol_version"):
+        cells[column] = _FILE.day(path, number, column, cells[column]) if cells[column] or column == "as_of" else None
+    return Recorded(**cells)
 
 
 def check_form(decision: str, amounts: Sequence[float]) -> str:
-    """A decision as it is put on file; refused if it is not of a known form, or does not fit the dose amounts of the protocol.
+    """Return a decision as it is put on file; refuse an unknown form, and a level or dose that does not fit the protocol's doses.
 
     Raises
     ------
@@ -108,16 +127,21 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     Raises
     ------
     InputError
-        If the decision is not of a known form, no reason is given, it is dated before the last one, or the file cannot be
-        written.
+        If the decision is not of a known form, no reason is given, a text is too long, it is dated before the last one, or the file
+        cannot be written.
     """
     path = Path(path)
     if not _FORMS.fullmatch(recorded.decision):
         raise InputError(Problem("decision", recorded.decision, _ALLOWED))
     check_text("reason", recorded.reason, purpose="why it was decided so")
+    for name in ("attendees", "conditions", "software_version"):
+        check_text(name, getattr(recorded, name), required=False)
+    for name in ("meeting", "protocol_version"):
+        if getattr(recorded, name) is not None:
+            calendar_day(name, getattr(recorded, name))
 
     def check() -> None:
         before = read_decisions(path, recorded.protocol)
         _FILE.refuse_before(path, before[-1].as_of if before else None, recorded.as_of)
 
-    _FILE.add(path, [recorded.as_of.isoformat(), *recorded[1:]], check)
+    _FILE.add(path, recorded, check)

@@ -129,7 +129,10 @@ def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None =
     import pandas as pd
 
     if isinstance(result, pd.DataFrame):
-        rows = json.loads(str(result.to_json(orient="records", double_precision=15)))
+        # pandas would write a date as milliseconds.
+        dated = [name for name in result.columns if any(isinstance(cell, date) for cell in result[name])]
+        texts = {name: result[name].map(_iso) for name in dated}
+        rows = json.loads(str(result.assign(**texts).to_json(orient="records", double_precision=15)))
         content = {"attrs": {key: _decoded(value) for key, value in (stamp or {}).items()}, "rows": rows}
     else:
         content = result.to_dict()
@@ -213,8 +216,11 @@ def _tidy(result: xr.Dataset) -> pd.DataFrame:
 
 
 def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> None:
-    """CSV whose every row says where it comes from, and whose text no spreadsheet takes for a formula."""
-    stamped = table.assign(**{key: stamp[key] for key in _STAMPED if key in stamp})
+    """Write a CSV whose every row says where it comes from, and whose text no spreadsheet takes for a formula.
+
+    A column of the table itself stays as it is: a decision on file has a data cutoff date of its own.
+    """
+    stamped = table.assign(**{key: stamp[key] for key in _STAMPED if key in stamp and key not in table})
     text = stamped.select_dtypes(["object", "string"]).columns
     stamped[text] = stamped[text].map(harmless)
     stamped.columns = [harmless(column) for column in stamped.columns]
@@ -232,6 +238,10 @@ def _write_assumed(stamp: Mapping[str, Any], path: Path) -> None:
 def harmless(cell: Any) -> Any:
     """A cell of a table that no spreadsheet takes for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def _iso(cell: Any) -> Any:
+    return cell.isoformat() if isinstance(cell, date) else cell
 
 
 def _for_netcdf(table: pd.DataFrame) -> xr.Dataset:
@@ -291,7 +301,7 @@ class AddedTo:
         except ValueError:
             raise InputError(Problem(f"row {row}.{column}", cell, "must be a date such as 2024-03-14"), source=str(path)) from None
 
-    def add(self, path: Path, cells: Sequence[str], check: Callable[[], None]) -> None:
+    def add(self, path: Path, cells: Sequence[date | int | str | None], check: Callable[[], None]) -> None:
         """Add a row to the file, which is made if it is not there.
 
         Parameters
@@ -299,7 +309,7 @@ class AddedTo:
         path
             The file.
         cells
-            One cell per column.
+            One value per column; ``None`` is an empty cell, a date is written in ISO form.
         check
             Called while the lock is held, before anything is written; raises if the row must not be added to the file.
 
@@ -349,7 +359,7 @@ class AddedTo:
                 raise InputError(f"row {number} has {len(row)} cells: must have {width}", source=str(path))
         return rows
 
-    def _add(self, path: Path, cells: Sequence[str]) -> None:
+    def _add(self, path: Path, cells: Sequence[date | int | str | None]) -> None:
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         old, rows = _content(path), self._raw(path)
@@ -359,7 +369,7 @@ class AddedTo:
             old = self._widened(old, rows)
         elif not old.endswith(b"\n"):
             text.write("\n")
-        lines.writerow(map(_escaped, cells))
+        lines.writerow(["" if cell is None else _escaped(str(cell)) for cell in cells])
         write_whole(path.parent, {path.name: old + text.getvalue().encode()})
 
     def _widened(self, old: bytes, rows: list[list[str]]) -> bytes:

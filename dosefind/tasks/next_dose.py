@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .. import __version__
 from .._check import InputError, Problem, Shown, of_type, one_of
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
@@ -219,15 +220,24 @@ class NextDose(Shown):
             "recorded": pd.DataFrame([one._asdict() for one in self.recorded], columns=list(Recorded._fields)),
         }
 
-    def record(self, decision: str, reason: str) -> Recorded:
-        """The committee's decision on this, to be put on file by `dosefind.decisions.record_decision`.
+    def record(
+        self, decision: str, reason: str, *, meeting: date | None = None, attendees: str = "", conditions: str = ""
+    ) -> Recorded:
+        """Make the committee's decision on this, to be put on file by `dosefind.decisions.record_decision`.
 
         Parameters
         ----------
         decision
-            "level 2", "wait", "stop", "MTD 2", "MTD none" or "add dose 0.5", with a number of yours; large or small letters.
+            "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none" or "add dose 0.5", with a number of
+            yours; large or small letters.
         reason
             Why it was decided so.
+        meeting
+            Date of the meeting.
+        attendees
+            Who attended.
+        conditions
+            Conditions of the decision.
 
         Raises
         ------
@@ -237,6 +247,8 @@ class NextDose(Shown):
         decision = check_form(decision, self.amounts)
         one = self.proposal
         agreed = {f"level {one.level}"} if one.level else {"stop", f"MTD {one.mtd}"} if one.action == "stop" else {"wait"}
+        # To resume ends a pause; it contradicts no recommendation but to stop.
+        agreed |= set() if one.action == "stop" else {"resume"}
         return Recorded(
             as_of=self.evaluated.as_of,
             protocol=self.attrs["protocol"],
@@ -247,6 +259,11 @@ class NextDose(Shown):
             decision=decision,
             override="no" if decision in agreed else "yes",
             reason=reason,
+            meeting=meeting,
+            attendees=attendees,
+            protocol_version=date.fromisoformat(self.attrs["protocol_version"]),
+            software_version=__version__,
+            conditions=conditions,
         )
 
     @property
@@ -375,8 +392,8 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     later = sorted((other for other in evaluated.statuses if one.as_of < other.first <= until), key=lambda other: other.first)
     if not later:
         return "nobody was treated since" if until == date.max else "nobody was treated before the next decision"
-    # To wait, or to add a dose, says nothing of the level at which somebody is treated in the end.
-    open_ = one.decision == "wait" or one.decision.startswith("add dose")
+    # To wait, to resume, or to add a dose, says nothing of the level at which somebody is treated in the end.
+    open_ = one.decision in ("wait", "resume") or one.decision.startswith("add dose")
     otherwise = [other for other in later if not open_ and one.decision != f"level {other.level}"]
     first = (otherwise or later)[0]
     where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
@@ -403,7 +420,8 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     latest, statuses = evaluated.members[-1], evaluated.statuses
     first = evaluated[latest.subjects[0]].first
     before = max((one.first for one in statuses if one.first < first), default=date.min)
-    last = next((one for one in reversed(known) if one.as_of > before), None)
+    # To resume after a pause leaves the decision before it as it was.
+    last = next((one for one in reversed(known) if one.as_of > before and one.decision != "resume"), None)
     if last is None or last.decision != f"level {latest.level}":
         return None
     unforeseen = any(one.kind == "dlt" and one.closed is not None and one.closed > last.as_of for one in statuses)

@@ -50,6 +50,7 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0])]
     return {
         "protocol": protocol.record.id,
+        "protocol_version": protocol.record.version_date.isoformat(),
         "config": protocol.file,
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),
