@@ -473,7 +473,7 @@ def adjudicate(
     patient = next((one for one in evaluated.patients if one.subject == subject), None)
     if patient is None:
         raise InputError(Problem("subject", subject, f"must be a patient with an infusion by {evaluated.as_of}"))
-    key = event_to_adjudicate(patient, protocol.dlt, event)
+    key = event_to_adjudicate(patient, protocol.in_force(patient.infusions[0]).dlt, event)
     adjudicated = Adjudicated(
         evaluated.as_of, on.date(), protocol.record.id, evaluated.sha256, subject, *key, conclusion, by, reason
     )
@@ -689,6 +689,8 @@ def _tabulate(
 
     shown = tables.sensitivity if stem == "sensitivity" else tables.frame
     tables.show(shown(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
+    for line in tables.version(stamp):
+        tables.show(line)
     if design is not None:
         tables.show(tables.rules(json.loads(stamp["rules"])))
     tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))

@@ -262,7 +262,9 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
     patients
         What the data say.
     protocol
-        The protocol: its DLT window, its definition of a DLT, and what becomes of patients who do not complete the window.
+        The protocol: its DLT window, its definition of a DLT, and what becomes of patients who do not complete the window. For each
+        patient these are those of the version in force on the day of the first infusion; the dose levels are those of the version
+        in force at the data cut.
     as_of
         The data cut. Without it, the last date in the data, which the result says.
     replay
@@ -317,7 +319,7 @@ def evaluate(patients: Patients, protocol: Protocol, as_of: date | None = None, 
         raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
     _check(patients, protocol)
 
-    known = [known_by(one, cut) for one in sorted(patients.patients, key=_order)]
+    known = [_placed(known_by(one, cut), protocol, cut) for one in sorted(patients.patients, key=_order)]
     infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
     whole_data = cut >= patients.last_date
     verdicts = [_verdict(one, protocol, cut, whole_data) for one in infused]
@@ -387,6 +389,32 @@ def known_by(patient: Patient, cut: date) -> Patient:
     )
 
 
+# Amendments.
+
+
+def _rules_of(patient: Patient, protocol: Protocol) -> Protocol:
+    """Return the version of the protocol that a patient is judged by: the one in force on the day of the first infusion."""
+    return protocol.in_force(patient.infusions[0]) if patient.infusions else protocol
+
+
+def _by_rules(patients: Iterable[Patient], protocol: Protocol) -> list[tuple[Protocol, list[Patient]]]:
+    """Group patients by the version of the protocol that they are judged by."""
+    groups: dict[date, tuple[Protocol, list[Patient]]] = {}
+    for patient in patients:
+        rules = _rules_of(patient, protocol)
+        groups.setdefault(rules.record.version_date, (rules, []))[1].append(patient)
+    return list(groups.values())
+
+
+def _placed(patient: Patient, protocol: Protocol, cut: date) -> Patient:
+    """Return the patient with the level of the dose in the version in force at the data cut; the data have the latest one's."""
+    amounts = protocol.in_force(cut).doses.amounts
+    if amounts == protocol.versions[-1][1].doses.amounts:
+        return patient
+    same = (level for level, amount in enumerate(amounts, start=1) if math.isclose(amount, patient.amount, rel_tol=1e-9))
+    return replace(patient, level=next(same, None))
+
+
 # What must hold before anybody is judged.
 
 
@@ -395,7 +423,12 @@ def _rows(patient: Patient) -> list[str]:
 
 
 def _check(patients: Patients, protocol: Protocol) -> None:
-    unknown = [problem for word in _relations(patients.patients).values() for problem in _unknown_word(word, protocol)]
+    unknown = [
+        problem
+        for rules, people in _by_rules(patients.patients, protocol)
+        for word in _relations(people).values()
+        for problem in _unknown_word(word, rules)
+    ]
     if unknown:
         raise InputError(unknown)
     problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
@@ -436,11 +469,13 @@ def _unknown_word(events: list[tuple[Patient, AdverseEvent]], protocol: Protocol
 
 def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
     """How each word for a relation was read."""
-    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
-    for word, events in sorted(_relations(patients).items()):
-        said[protocol.dlt.is_related(word)].append(f"{shown_key(word)} ({len(events)})")
+    said: dict[bool | None, Counter[str]] = {True: Counter(), False: Counter(), None: Counter()}
+    for rules, people in _by_rules(patients, protocol):
+        for word, events in _relations(people).items():
+            said[rules.dlt.is_related(word)][word] += len(events)
     meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
-    words = [f"{', '.join(said[meaning])} as {name}" for meaning, name in meanings if said[meaning]]
+    listed = {meaning: ", ".join(f"{shown_key(word)} ({n})" for word, n in sorted(said[meaning].items())) for meaning in said}
+    words = [f"{listed[meaning]} as {name}" for meaning, name in meanings if said[meaning]]
     return [f"words for the relation (events with it) read: {'; '.join(words)}"] if words else []
 
 
@@ -482,6 +517,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
     """A DLT column against the window and the adverse events."""
+    protocol = _rules_of(patient, protocol)
     if patient.dlt is not True and patient.dlt_date is not None:
         yield Problem(_place(patient, "dlt_date"), patient.dlt_date.isoformat(), f"must not be given where dlt = {patient.dlt}")
     if patient.dlt is None or not patient.infusions:
@@ -515,11 +551,12 @@ class _Verdict(NamedTuple):
 def _window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
     """First and last day of the DLT window."""
     first = patient.infusions[0]
-    return first, first + timedelta(days=protocol.treatment.dlt_window_days)
+    return first, first + timedelta(days=_rules_of(patient, protocol).treatment.dlt_window_days)
 
 
 def _verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> _Verdict:
     """What is known of a patient's outcome by the data cut, the cohort and replacements aside."""
+    protocol = _rules_of(patient, protocol)
     found = (
         _with_dlt(patient, protocol, cut, whole_data)
         or _unclear_event(patient, protocol)
@@ -705,7 +742,7 @@ def _joins(
         members = by_number[number - 1]
         lost = [v.kind == "not evaluable" and v.closed is not None and v.closed <= day for _, v in members]
         latest = max(_window(one, protocol)[1] for one, _ in members)
-        if lost.count(False) < protocol.limits.size_of_cohort(number) and (number == last or day < latest):
+        if lost.count(False) < _rules_of(patient, protocol).limits.size_of_cohort(number) and (number == last or day < latest):
             return number
     return last + 1
 

@@ -106,6 +106,13 @@ def show(content: Any) -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def version(attrs: Mapping[str, Any]) -> list[Text]:
+    """Which version of the protocol a result is of, where the config has amendments."""
+    if not attrs.get("amended_on"):
+        return []
+    return [_folded(f"Protocol version of {attrs['protocol_version']}. The config has amendments of {attrs['amended_on']}.")]
+
+
 def method(attrs: Mapping[str, Any]) -> str:
     """How operating characteristics were computed, and with what error."""
     if attrs["method"] != "simulated":
@@ -123,6 +130,7 @@ def comparison(oc: xr.Dataset, brief: bool = False) -> Group:
     parts: list[Any] = [
         _folded(f"{oc.attrs['protocol']}: designs compared under {_count(len(values['scenario']), 'scenario')}.", style="bold"),
         _folded(method(oc.attrs), style="bold"),
+        *version(oc.attrs),
         _folded(f"Dose levels, {unit}: {doses}."),
         *([_folded("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
     ]
@@ -156,6 +164,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
     left = tables["findings"] if details else tables["findings"].loc[~tables["findings"]["rule"].isin(others)]
     parts: list[Any] = [
         _folded(f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}.", style="bold"),
+        *version(attrs),
         *_answer(found),
         Text("\nThe doses so far", "bold"),
         *_doses_so_far(found),
@@ -464,6 +473,7 @@ def analysis(found: xr.Dataset) -> Group:
     warnings = [_indented(text) for text in json.loads(attrs["warnings"])]
     parts: list[Any] = [
         _folded(title, style="bold"),
+        *version(attrs),
         Text(f"DLT rates in percent; doses in {unit}."),
         _doses(values, attrs),
         Text("\nBefore and after this trial's own data" if borrowing else "\nPrior and posterior", "bold"),

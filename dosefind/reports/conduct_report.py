@@ -87,6 +87,7 @@ def conduct_report(
 ) -> Document:
     """The conduct report; parameters as of `dosefind.report`."""
     found = next_dose(protocol, patients, as_of, replay=replay, design=design, decisions=decisions)
+    protocol = protocol.in_force(found.evaluated.as_of)
     cohorts = found.evaluated.cohorts()
     analysis = analyze(protocol, cohorts, curve=curve) if protocol.curves or curve is not None else None
     trial = _Trial(Case(words, protocol), found, analysis)

@@ -302,7 +302,8 @@ def next_dose(
     Parameters
     ----------
     protocol
-        The protocol, from `load_protocol`.
+        The protocol, from `load_protocol`. With amendments, the designs, doses and limits are those of the version in force at the
+        data cut.
     patients
         What the data say, from `read_patients`.
     as_of, replay
@@ -330,9 +331,11 @@ def next_dose(
     'fill the cohort at level 1, 1 patient'
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    evaluated = evaluate(patients, protocol, as_of, replay=replay)
+    # From here on, the version in force at the data cutoff date; each patient was judged by the one of the first infusion.
+    protocol = protocol.in_force(evaluated.as_of)
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
-    evaluated = evaluate(patients, protocol, as_of, replay=replay)
     _refuse_levels_for_doses(evaluated, protocol)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     opened = {binding: _opened_by(known, evaluated)}

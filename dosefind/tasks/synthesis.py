@@ -222,7 +222,6 @@ def synthesize(
     (9, 'SYN-0001', '1NNN 2NNN 3NNN')
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    name, rates = _truth(protocol, truth)
     whole("seed", seed, 0)
     _rate("dropout", dropout)
     _rate("deviate", deviate)
@@ -233,6 +232,9 @@ def synthesize(
     first = protocol.record.version_date if start is None else calendar_day("start", start)
     if until is not None and calendar_day("until", until) < first:
         raise InputError(Problem("until", until.isoformat(), f"lies before the start of the trial, {first}"))
+    # One version of the protocol for the whole trial: the one in force when it opens.
+    protocol = protocol.in_force(first).without_amendments()
+    name, rates = _truth(protocol, truth)
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
 
