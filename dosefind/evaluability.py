@@ -550,8 +550,8 @@ class _Verdict(NamedTuple):
 
 def _window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
     """First and last day of the DLT window."""
-    first = patient.infusions[0]
-    return first, first + timedelta(days=_rules_of(patient, protocol).treatment.dlt_window_days)
+    first, protocol = patient.infusions[0], _rules_of(patient, protocol)
+    return first, first + timedelta(days=protocol.treatment.dlt_window_days)
 
 
 def _verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> _Verdict:

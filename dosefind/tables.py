@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from .decisions import Recorded
-    from .evaluability import Status
+    from .evaluability import Evaluated, Status
     from .tasks import NextDose
 
 __all__ = ["Aside", "analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show", "unfolded"]
@@ -244,13 +244,16 @@ def _who_counts(found: NextDose) -> list[Any]:
     people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
     audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
     audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
-    any_one = found.evaluated.statuses[0]
-    last = (any_one.end - any_one.first).days + 1
     words = (
-        f"The first infusion is on day 1 and the window ends with day {last}: a DLT that begins on that day counts, and who was "
+        f"The first infusion is on day 1 and the window ends with day {last_days(found.evaluated)}: a DLT that begins on that day counts, and who was "
         "followed up to it without one is complete."
     )
     return [Text("\nWho counts", "bold"), _wrapped(audit, "note"), _folded(words)]
+
+
+def last_days(evaluated: Evaluated) -> str:
+    """Return the last day of the DLT window; several where an amendment has changed it, in the order of the patients."""
+    return " or ".join(dict.fromkeys(str((status.end - status.first).days + 1) for status in evaluated.statuses))
 
 
 def _noted(status: Status, events: int) -> str:

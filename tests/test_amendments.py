@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import dosefind as dsf
+from dosefind import tables
 from dosefind.cli import main
 from dosefind.config import build_designs, protocol_schema
 from dosefind.decisions import read_decisions, record_decision
@@ -270,6 +271,12 @@ def test_synthetic_trial_has_the_version_in_force_when_it_opens(tmp_path):
         made = dsf.synthesize(protocol, "low", seed=2, start=start, dropout=0, deviate=0)
         statuses = evaluate(made.patients, made.protocol).statuses
         assert {(one.end - one.first).days for one in statuses} == {days}
+
+
+def test_last_days_of_windows_before_and_after_an_amendment(tmp_path):
+    people = [patient("A1", 1, after(-10)), patient("A2", 1, after(0)), patient("A3", 1, after(5))]
+    assert tables.last_days(evaluate(trial(*people, last=after(60)), load(tmp_path, WINDOW))) == "29 or 43"
+    assert tables.last_days(evaluate(trial(*people, last=after(60)), load(tmp_path))) == "29"
 
 
 def test_report_is_of_the_version_in_force(tmp_path):

@@ -319,7 +319,6 @@ def _went(trial: _Trial) -> list[Block]:
 
 def _patients(trial: _Trial) -> Section:
     say, case, evaluated = trial.say, trial.case, trial.found.evaluated
-    days = case.protocol.treatment.dlt_window_days
     blocks = _went(trial)
     if evaluated.statuses:
         columns = (case.column("subject"), *(case.column(name, True) for name in ("cohort", "level")))
@@ -336,7 +335,7 @@ def _patients(trial: _Trial) -> Section:
             for one in sorted(evaluated.statuses, key=lambda one: (one.cohort or 0, one.first, one.subject))
         )
         blocks += [
-            Table(say("patients.profile"), columns, rows, (say("patients.status", last=days + 1),)),
+            Table(say("patients.profile"), columns, rows, (say("patients.status", last=tables.last_days(evaluated)),)),
             _counts(trial),
         ]
     else:
