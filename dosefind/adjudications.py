@@ -123,6 +123,17 @@ def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
     InputError
         If the file cannot be read or a cell is not what `record_adjudication` writes; the message names the file, row, column,
         value and what is allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import date
+    >>> given = (date(2024, 3, 1), date(2024, 3, 4), "X", "", "P1", date(2024, 2, 3), "fever", 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "adjudications.csv"
+    ...     record_adjudication(path, Adjudicated(*given, "not a DLT", "safety board", "infection"))
+    ...     [one.conclusion for one in read_adjudications(path, "X")]
+    ['not a DLT']
     """
     path = Path(path)
     found = [_adjudicated(row, number, path) for number, row in enumerate(_FILE.rows(path), 2)]
@@ -144,6 +155,17 @@ def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
     InputError
         If a field is not allowed, the data cutoff date lies before that of the last adjudication for this protocol, or the file is
         damaged or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import date
+    >>> given = (date(2024, 3, 1), date(2024, 3, 4), "X", "", "P1", date(2024, 2, 3), "fever", 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "adjudications.csv"
+    ...     record_adjudication(path, Adjudicated(*given, "not a DLT", "safety board", "infection"))
+    ...     [one.conclusion for one in read_adjudications(path, "X")]
+    ['not a DLT']
     """
     path = Path(path)
     problems = list(_problems(adjudicated))

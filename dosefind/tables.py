@@ -245,8 +245,8 @@ def _who_counts(found: NextDose) -> list[Any]:
     audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
     audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
     words = (
-        f"The first infusion is on day 1 and the window ends with day {last_days(found.evaluated)}: a DLT that begins on that day counts, and who was "
-        "followed up to it without one is complete."
+        f"The first infusion is on day 1 and the window ends with day {last_days(found.evaluated)}: a DLT that begins on that day "
+        "counts, and who was followed up to it without one is complete."
     )
     return [Text("\nWho counts", "bold"), _wrapped(audit, "note"), _folded(words)]
 
@@ -336,7 +336,9 @@ def _assumed_rules(found: NextDose) -> list[Text]:
 
 def _decided(row: Recorded, after: str) -> str:
     against = f" (override: {row.binding} recommended: {row.recommendation})" if row.override == "yes" else ""
-    return "; ".join(filter(None, (f"{row.as_of}: {row.decision}{against}", f"reason given: {row.reason.rstrip('.')}", after)))
+    conditions = f"conditions: {row.conditions.rstrip('.')}" if row.conditions else ""
+    reason = f"reason given: {row.reason.rstrip('.')}"
+    return "; ".join(filter(None, (f"{row.as_of}: {row.decision}{against}", reason, conditions, after)))
 
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
