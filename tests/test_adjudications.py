@@ -9,6 +9,7 @@ from click.testing import CliRunner
 import dosefind as dsf
 from dosefind.adjudications import Adjudicated, EventKey, event_to_adjudicate, in_force, read_adjudications, record_adjudication
 from dosefind.cli import main
+from dosefind.patients import AdverseEvent
 from dosefind.protocol import DLT
 
 from .made_up import day, event, patient
@@ -163,6 +164,20 @@ def test_event_to_adjudicate():
         assert event_to_adjudicate(one, DLT(), asked) == EventKey(day(4), "rash", 2)
     assert event_to_adjudicate(one, DLT(), "none") == EventKey()
     assert event_to_adjudicate(patient("A1", 1, 1, events=(mild, event(9, grade=5))), DLT(), "death").grade == 5
+
+
+class Serious(AdverseEvent):
+    serious = True
+
+
+def test_serious_event_and_death_without_an_event_of_grade_5():
+    dead, mild = patient("A1", 1, 1, events=(event(4, grade=2),)), event(6, grade=2, term="rash")
+    object.__setattr__(dead, "died", day(9))
+    assert event_to_adjudicate(dead, DLT(), "death") == EventKey(day(9), "death", 5)
+    serious = patient("A1", 1, 1, events=(event(4, grade=2), Serious(*mild)))
+    assert event_to_adjudicate(serious, DLT()) == EventKey(day(6), "rash", 2)
+    unrelated = patient("A1", 1, 1, events=(event(4), Serious(*mild._replace(related="no"))))
+    assert event_to_adjudicate(unrelated, DLT()) == EventKey(day(4), "fever", 3)
 
 
 @pytest.mark.parametrize(

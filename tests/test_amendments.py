@@ -265,6 +265,12 @@ def test_results_say_their_version(tmp_path):
         assert f"Protocol version of {version}" in found.stdout
 
 
+def test_notebook_shows_the_version_and_the_amendments(tmp_path):
+    shown = [version._repr_html_() for _, version in load(tmp_path, WINDOW).versions]
+    assert all("2024-05-01" in html for html in shown)
+    assert "amendments" not in load(tmp_path)._repr_html_()
+
+
 def test_synthetic_trial_has_the_version_in_force_when_it_opens(tmp_path):
     protocol = load(tmp_path, WINDOW)
     for start, days in ((date(2024, 4, 1), 28), (date(2024, 5, 1), 42)):
