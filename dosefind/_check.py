@@ -259,6 +259,9 @@ def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[tuple
             # This part names one of the kinds, in pydantic's way.
             branch = len(place)
             current = next((option for option in options if part in (getattr(option, "__name__", None), *_kinds_of(option))), None)
+        elif isinstance(part, int):
+            place.append(part)
+            owner, current = None, next(iter(get_args(current)), None)
         elif part != "[key]":
             place.append(part)
             fields = getattr(current, "model_fields", {})
