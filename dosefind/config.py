@@ -293,7 +293,8 @@ def _describe_amendments(schema: dict[str, Any]) -> None:
     for name in Amendment.model_fields:
         if tables[name].get("type") == "object" and name != "assumed":
             tables[name]["allOf"] = [_as_amended(schema["properties"][name])]
-    schema["$defs"] |= {f"Amended{name}": _as_amended(definition) for name, definition in defs.items()}
+    # Rules on parts have days of their own, and no amendment changes them.
+    schema["$defs"] |= {f"Amended{name}": _as_amended(definition) for name, definition in defs.items() if name != "PartRule"}
 
 
 def _as_amended(schema: Any) -> Any:
