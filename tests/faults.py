@@ -1949,6 +1949,20 @@ FAULTS = (
         "test_conduct.py::test_who_may_start_in_the_single_dose_trial",
     ),
     Fault(
+        "a cohort does not wait for the one before at its dose",
+        CONDUCT,
+        "if slot.level == level or treatment.no_overlap:",
+        "if treatment.no_overlap:",
+        "test_conduct.py::test_where_groups_may_overlap_a_cohort_waits_for_the_one_before_at_its_dose",
+    ),
+    Fault(
+        "patients who are not given the product are waited for",
+        CONDUCT,
+        "if status.part in UNTREATED:\n            continue",
+        "if False:\n            continue",
+        "test_conduct.py::test_nobody_waits_for_patients_who_are_not_given_the_product",
+    ),
+    Fault(
         "the next patient may start before the stagger",
         CONDUCT,
         "slot.start + timedelta(days=stagger.days)",
