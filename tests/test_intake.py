@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dosefind import InputError, evaluate, load_protocol, read_patients
+from dosefind.intake.writing import csv_text, plain_tables
 from dosefind.protocol import Doses
 
 from . import patient_files as made
@@ -811,3 +812,61 @@ def test_a_domain_in_two_files(tmp_path):
     write_csv(folder / "DM.csv", tables["dm"])
     refused(tmp_path, folder, "has DM.csv and dm.xpt, of which one must go")
     refused(tmp_path, folder, "is a folder: its adverse events are in AE or ADAE", events=written(tmp_path, EVENTS, "events.csv"))
+
+
+# Deaths, from whichever table has them.
+
+SUBJECTS = "USUBJID,RFPENDTC,DTHFL,DTHDTC,ARMCD\nS1,2024-06-01,,,DL1\nS2,{contact},{flag},{died},DL1\n"
+GIVEN = "USUBJID,EXTRT,EXDOSE,EXDOSU,EXSTDTC\nS1,UCMSC,1,10^6 cells/kg,2024-03-01\nS2,UCMSC,1,10^6 cells/kg,2024-03-02\n"
+EVENT = "USUBJID,AEDECOD,AETOXGR,AEREL,AESTDTC,AESER,AEOUT\nS2,Sepsis,{grade},not related,{start},{serious},{outcome}\n"
+LEFT = "USUBJID,DSDECOD,DSCAT,DSSTDTC\nS2,{reason},DISPOSITION EVENT,2024-03-14\n"
+
+
+@pytest.mark.parametrize(
+    ("dm", "ae", "ds", "died"),
+    [
+        ({"died": "2024-03-14"}, {}, None, "2024-03-14"),
+        ({"flag": "Y"}, {}, None, "2024-03-20"),  # the last contact
+        ({"flag": "Y", "died": "2024-03"}, {}, None, "2024-03-20"),
+        ({"flag": "N"}, {}, None, None),
+        ({}, {"grade": "5"}, None, "2024-03-10"),
+        ({}, {"outcome": "FATAL", "serious": "Y"}, None, "2024-03-10"),
+        ({}, {"outcome": "NOT RECOVERED/NOT RESOLVED"}, None, None),
+        ({}, {"grade": "5", "start": "2024-03"}, None, "2024-03-20"),
+        ({}, {}, "DEATH", "2024-03-14"),
+        ({}, {}, "Died of another cause", "2024-03-14"),
+        ({}, {}, "WITHDRAWAL BY SUBJECT", None),
+    ],
+)
+def test_a_death_is_read_from_whichever_domain_has_it(tmp_path, dm, ae, ds, died):
+    (tmp_path / "dm.csv").write_text(SUBJECTS.format(**{"contact": "2024-03-20", "flag": "", "died": "", **dm}))
+    (tmp_path / "ex.csv").write_text(GIVEN)
+    event = {"grade": "2", "start": "2024-03-10", "serious": "N", "outcome": "", **ae}
+    (tmp_path / "ae.csv").write_text(EVENT.format(**event))
+    if ds is not None:
+        (tmp_path / "ds.csv").write_text(LEFT.format(reason=ds))
+    first, second = read_patients(tmp_path, AS).patients
+    assert first.died is None
+    assert second.died == (None if died is None else date.fromisoformat(died))
+
+
+def test_parts_seriousness_and_outcomes_come_back_as_written(tmp_path):
+    people = "subject,level,dose,infusion_1,part,died\nP1,1,,2024-03-01,,\nP2,1,,2024-03-02,Back-fill,2024-05-01\n"
+    (tmp_path / "patients.csv").write_text(people + "P3,,0,2024-03-03,placebo,\nP4,,,2024-03-04,control,\n")
+    (tmp_path / "events.csv").write_text(
+        "subject,term,grade,related,start,serious,outcome,organ_class\nP2,Sepsis,5,related,2024-04-30,yes,fatal,Infections\n"
+    )
+    found = read_patients(tmp_path / "patients.csv", AS, events=tmp_path / "events.csv")
+    assert [patient.part for patient in found.patients] == [None, "backfill", "placebo", "control"]
+    (event,) = found.patients[1].events
+    assert (event.serious, event.outcome, event.organ_class) == (True, "fatal", "Infections")
+    for name, table in plain_tables(found).items():
+        (tmp_path / f"{name}.csv").write_text(csv_text(table))
+    again = read_patients(tmp_path / "patients.csv", AS, events=tmp_path / "events.csv")
+    assert again.patients == found.patients
+
+
+def test_an_unknown_part_is_refused_with_what_is_allowed(tmp_path):
+    (tmp_path / "patients.csv").write_text("subject,level,infusion_1,part\nP1,1,2024-03-01,cohort B\n")
+    with pytest.raises(InputError, match=r"row 2, subject 'P1', part = 'cohort B': must be a part of the trial: escalation"):
+        read_patients(tmp_path / "patients.csv", AS)

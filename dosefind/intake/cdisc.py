@@ -11,7 +11,7 @@ from typing import NamedTuple
 from .._check import shown_key
 from ..patients import Listed
 from ..protocol import Protocol
-from .cells import Findings, Row, Table
+from .cells import Findings, Row, Table, partial_date
 from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each, part_of
 
 __all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "leave", "treated"]
@@ -148,13 +148,20 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
         )
 
 
+_CONTACTS = ("RFPENDTC", "LSTALVDT", "EOSDT")
+
+
 def _died(found: Findings, row: Row, last: Dated) -> Dated | None:
-    """Return the day of death from the table of subjects; by the last infusion where a flag says so without a day."""
-    day = latest(found, row, ("DTHDTC", "DTHDT"))
-    if day is None and found.yes(row.cell("DTHFL")):
-        subject = shown_key(row.subject)
-        found.notes.append(f"subject {subject}: DTHFL says died, without a full date: the death is shown at the last infusion")
-        return Dated(last.day, row.cell("DTHFL"))
+    """Return the day of death from the table of subjects; where there is a death without a full date, the last day known."""
+    cells = [row.cell(column) for column in ("DTHDTC", "DTHDT")]
+    partial = [cell for cell in cells if cell.text and partial_date(cell.text)]
+    day = latest(found, row, tuple(cell.column for cell in cells if cell not in partial))
+    if day is None and (partial or found.yes(row.cell("DTHFL"))):
+        cell = partial[0] if partial else row.cell("DTHFL")
+        contact = latest(found, row, tuple(name for name in _CONTACTS if not partial_date(row.cell(name).text)))
+        known = max(one.day for one in (last, contact) if one is not None)
+        found.notes.append(f"subject {shown_key(row.subject)}: died, without a full date: shown on the last day known, {known}")
+        return Dated(known, cell)
     return day
 
 

@@ -30,7 +30,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     given = exposures(found, draft, tables["ex"], _EXPOSURE, protocol, steps, lambda row: None)
     treated(found, draft, rows, given)
     for entry in draft.entries:
-        entry.last_contact = latest(found, rows[entry.subject], ("RFPENDTC", "DTHDTC"))
+        contact = latest(found, rows[entry.subject], ("RFPENDTC",))
+        entry.last_contact = max((one for one in (contact, entry.died) if one), key=lambda one: one.day, default=None)
     if "ds" in tables:
         _disposition(found, draft, tables["ds"], steps)
     if "ae" in tables:
