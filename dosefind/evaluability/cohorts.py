@@ -20,7 +20,7 @@ def cohort_numbers(
     """Return the number of each patient's cohort, as given or derived, and a note if derived; patients outside the escalation
     join none.
     """
-    if not patients or patients[0].cohort is not None:
+    if not patients or any(one.cohort is not None for one in patients):
         return {one.subject: one.cohort for one in patients}, []
     numbers: dict[str, int | None] = {}
     by_number: list[list[tuple[Patient, Verdict]]] = []

@@ -245,9 +245,10 @@ def _check(patients: Patients, protocol: Protocol) -> None:
     problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
     subjects = Counter(one.subject for one in patients.patients)
     problems += [Problem("subject", s, "must be that of one patient only") for s, times in sorted(subjects.items()) if times > 1]
-    given = [one.subject for one in patients.patients if one.cohort is not None]
-    if given and len(given) < len(patients.patients):
-        without = next(one for one in patients.patients if one.cohort is None)
+    escalation = [one for one in patients.patients if part_of_patient(one, protocol) == "escalation"]
+    given = [one.subject for one in escalation if one.cohort is not None]
+    if given and len(given) < len(escalation):
+        without = next(one for one in escalation if one.cohort is None)
         problems.append(Problem(_place(without, "cohort"), None, "must be given for every patient or for none"))
     if problems:
         raise InputError(problems)

@@ -80,7 +80,7 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
     given = (None, 0.0) if part in _UNTREATED and _no_dose(row) else _dose(found, row, protocol)
     days = _infusions(found, row, infusions)
     cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
-    if has_cohorts and not row.cell("cohort").text:
+    if has_cohorts and not row.cell("cohort").text and part in (None, "escalation"):
         found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
     dated = ("last_contact", "discontinued", "dlt_date", "died")
     last_contact, discontinued, dlt_date, died = (_dated(found, row, name) for name in dated)

@@ -45,10 +45,10 @@ def plain_tables(patients: Patients) -> dict[str, Written]:
     """
     most = max((len(one.infusions) for one in patients.patients), default=1)
     infusions = [f"infusion_{number}" for number in range(1, most + 1)]
-    head = ("subject", "cohort", "level", "dose", *infusions)
-    columns = (*head, "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces")
     people = [_person(one, infusions) for one in patients.patients]
-    columns = (*columns, *_filled(people, ("part", "died")))
+    head = ("subject", *_filled(people, ("cohort",)), "level", "dose", *infusions)
+    tail = ("last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", *_filled(people, ("part", "died")))
+    columns = (*head, *tail)
     tables = {"patients": Written(columns, (), people)}
     if all(one.events is not None for one in patients.patients):
         events = [{"subject": one.subject, **_event(event)} for one in patients.patients for event in one.events or ()]
