@@ -1,6 +1,7 @@
 """Who counts: the window to the day, what a DLT is, who is not evaluable, replay date by date, and every row accounted for."""
 
 import random
+import typing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 import dosefind as dsf
 from dosefind.evaluability import KINDS, evaluate
-from dosefind.patients import Listed
+from dosefind.patients import PARTS, Listed
 from dosefind.trial import Cohort
 
 from .made_up import day, event, patient, protocol, single_dose, three_doses, trial
@@ -435,7 +436,7 @@ def test_completions_by_hand():
         with pytest.raises(dsf.InputError, match=said):
             found.cohorts(pending)
     none = evaluate(single_dose(), protocol(), day(83), replay=True)
-    assert [tuple(c) for c in none.completions()] == [((0, 0), [Cohort(1, 3, 1), Cohort(1, 3, 0)], 1)]
+    assert [tuple(c) for c in none.completions()] == [((0, 0), [Cohort(1, 3, 1), Cohort(1, 3, 0)], 1, ())]
 
 
 # Replay.
@@ -686,3 +687,7 @@ def test_time_settles_outcomes(diary, choice):
     waiting = {subject for subject, kind in kinds(evaluate(data, rules)).items() if kind == "pending"}
     deaths = {f"D{n}" for n, entry in enumerate(diary, start=1) if any(one[1] == 5 and one[0] <= 28 for one in entry[4])}
     assert waiting <= deaths
+
+
+def test_the_parts_of_a_trial_are_named_once():
+    assert typing.get_args(dsf.protocol.Part) == PARTS

@@ -427,7 +427,7 @@ def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: rand
         assert one.size <= 3
         if one.action == "wait":
             assert found.evaluated.n_pending
-            assert len({(step.level, step.size, step.mtd, step.not_reached) for step in each}) > 1
+            assert len({(step.level, step.size, step.mtd, step.not_reached) for _, step in one.completions}) > 1
         elif one.action == "fill":
             assert one.level == read.members[-1].level
         elif "no outcome of" not in one.reason:

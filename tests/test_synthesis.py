@@ -110,7 +110,8 @@ def test_every_patient_enters_where_the_design_would_have_them(obedient):
     for rules, made in obedient[4:10]:
         for place, one in enumerate(made.patients.patients):
             if place:
-                found = dsf.next_dose(rules, before(made, place), one.infusions[0], replay=True)
+                said = made.adjudications
+                found = dsf.next_dose(rules, before(made, place), one.infusions[0], replay=True, adjudications=said)
                 assert found.proposal.level == one.level
                 assert found.start.day <= one.infusions[0]
 

@@ -286,6 +286,10 @@ class Evaluated(Shown):
         kept = tuple(one for place, one in enumerate(self.members) if place not in places)
         return replace(self, members=kept, others=(*self.others, *aside))
 
+    def as_counted(self) -> Evaluated:
+        """Return the same trial with the outcomes as they are counted now, whatever adjudications still to come will say."""
+        return replace(self, statuses=tuple(replace(status, held=False) for status in self.statuses))
+
     def cohorts(self, pending: Sequence[int] | None = None) -> list[Cohort]:
         """Return what designs read of the escalation: patients that count and their DLTs, cohort by cohort.
 

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from .._check import InputError, Problem, calendar_day, of_type, shown_key
-from ..patients import Adjudicated, AdverseEvent, Listed, Patient, Patients
+from ..patients import Adjudicated, AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, members, others, statuses
 from .evaluated import Evaluated, Status
@@ -103,7 +103,7 @@ def evaluate(
     whole_data = cut >= patients.last_date
     said = _in_force(adjudications, patients, cut)
     serious = serious_events(infused, protocol, said)
-    parts = [part_of_patient(one, protocol) for one in infused]
+    parts: list[Part] = [part_of_patient(one, protocol) for one in infused]
     verdicts = [
         verdict(one, protocol, cut, whole_data, _case(one, serious, said), part) for one, part in zip(infused, parts, strict=True)
     ]

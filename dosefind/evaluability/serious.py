@@ -82,7 +82,10 @@ def part_of_patient(patient: Patient, protocol: Protocol) -> Part:
     if patient.part is not None:
         return patient.part
     first = patient.infusions[0] if patient.infusions else None
-    return next((rule.part for rule in protocol.parts if rule.matches(patient.cohort, patient.level, first)), "escalation")
+    for rule in protocol.parts:
+        if rule.matches(patient.cohort, patient.level, first):
+            return rule.part
+    return "escalation"
 
 
 def serious_events(

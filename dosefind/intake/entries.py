@@ -39,13 +39,14 @@ _MILLION = 1e6
 _GRADE = re.compile(r"(?:grade )?([1-5])", re.IGNORECASE | re.ASCII)
 _DEATH = re.compile(r"\b(death|died|dead|deceased|fatal)\b", re.IGNORECASE)
 _FATAL = 5
-_PARTS: dict[str, Part] = {plain_words(part): part for part in PARTS} | {
+_OTHER_WORDS: dict[str, Part] = {
     "dose escalation": "escalation",
     "back fill": "backfill",
     "dose expansion": "expansion",
     "runin": "run-in",
     "lead in": "run-in",
 }
+_PARTS: dict[str, Part] = {**{plain_words(part): part for part in PARTS}, **_OTHER_WORDS}
 
 Steps = Callable[[list[Row]], Iterator[Row]]
 

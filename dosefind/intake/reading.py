@@ -95,13 +95,19 @@ def read_patients(
         Day on which the patient left treatment or follow-up, and why.
     ``replaces``
         Subject whom this one replaces.
+    ``part``
+        Part of the trial: escalation (which an empty cell says too), backfill, expansion, run-in, placebo or control. Patients on
+        placebo and control need neither ``level`` nor ``dose``.
+    ``died``
+        Day of death. A reason for leaving that says death, or an event of grade 5 or with a fatal outcome, says it as well.
 
-    The table of adverse events, a row each: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the data;
-    ``start``, of which a partial date is left out with a note.
+    The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
+    data; ``start``, of which a partial date is left out with a note; ``serious`` (yes or no), ``outcome``, ``organ_class``.
 
-    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; ARMCD, ARM and ACTARM for screen
-    failures), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD or AETERM, AETOXGR, AEREL, AESTDTC), DS (DSCAT, DSDECOD,
-    DSSTDTC: disposition events other than COMPLETED, the first of which counts).
+    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC and DTHFL for deaths; ARMCD,
+    ARM and ACTARM for screen failures), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR; a placebo has dose 0), AE (AEDECOD or AETERM,
+    AETOXGR, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS), DS (DSCAT, DSDECOD, DSSTDTC: disposition events other than
+    COMPLETED, the first of which counts).
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
     EOTDT and DCTREAS; COHORTN), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or EXDOSU, PARAMCD), ADAE (ASTDT unless ASTDTF says

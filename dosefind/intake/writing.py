@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._check import InputError
-from ..patients import Patient, Patients
+from ..patients import AdverseEvent, Patient, Patients
 from ..protocol import Protocol
 from ..provenance import harmless
 
@@ -48,15 +48,30 @@ def plain_tables(patients: Patients) -> dict[str, Written]:
     head = ("subject", "cohort", "level", "dose", *infusions)
     columns = (*head, "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces")
     people = [_person(one, infusions) for one in patients.patients]
+    columns = (*columns, *_filled(people, ("part", "died")))
     tables = {"patients": Written(columns, (), people)}
     if all(one.events is not None for one in patients.patients):
-        events = [
-            {"subject": one.subject, "term": event.term, "grade": event.grade, "related": event.related, "start": event.start}
-            for one in patients.patients
-            for event in one.events or ()
-        ]
-        tables["events"] = Written(("subject", "term", "grade", "related", "start"), (), events)
+        events = [{"subject": one.subject, **_event(event)} for one in patients.patients for event in one.events or ()]
+        more = _filled(events, ("serious", "outcome", "organ_class"))
+        tables["events"] = Written(("subject", "term", "grade", "related", "start", *more), (), events)
     return tables
+
+
+def _filled(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
+    """Columns in which any row has something."""
+    return [name for name in columns if any(row[name] is not None for row in rows)]
+
+
+def _event(event: AdverseEvent) -> dict[str, Any]:
+    return {
+        "term": event.term,
+        "grade": event.grade,
+        "related": event.related,
+        "start": event.start,
+        "serious": None if event.serious is None else "yes" if event.serious else "no",
+        "outcome": event.outcome,
+        "organ_class": event.organ_class,
+    }
 
 
 def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
@@ -72,6 +87,8 @@ def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
         "discontinued": one.discontinued,
         "reason": one.reason,
         "replaces": one.replaces,
+        "part": one.part,
+        "died": one.died,
     }
 
 
@@ -93,10 +110,12 @@ def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str
         By the name of the domain in lower case.
     """
     every = patients.patients
+    people = [_demographics(one, protocol) for one in every]
+    events = [row for one in every for row in _events(one)]
     return {
-        "dm": _domain("DM", study, (_demographics(one, protocol) for one in every), _DM),
+        "dm": _domain("DM", study, people, (*_DM, *_filled(people, ("DTHDTC",)))),
         "ex": _domain("EX", study, (row for one in every for row in _exposure(one, protocol)), _EX, ("EXSEQ", "EXDOSE", "EXSTDY")),
-        "ae": _domain("AE", study, (row for one in every for row in _events(one)), _AE, ("AESEQ", "AESTDY")),
+        "ae": _domain("AE", study, events, (*_AE, *_filled(events, ("AESER", "AEOUT", "AESOC"))), ("AESEQ", "AESTDY")),
         "ds": _domain("DS", study, (row for one in every for row in _disposition(one, protocol)), _DS, ("DSSEQ", "DSSTDY")),
     }
 
@@ -131,6 +150,7 @@ def _demographics(one: Patient, protocol: Protocol) -> dict[str, Any]:
         "ACTARMCD": code,
         "ACTARM": arm,
         "ARMNRS": none,
+        "DTHDTC": one.died,
     }
 
 
@@ -161,6 +181,9 @@ def _events(one: Patient) -> Iterable[dict[str, Any]]:
             "AEREL": event.related,
             "AESTDTC": event.start,
             "AESTDY": day,
+            "AESER": None if event.serious is None else "Y" if event.serious else "N",
+            "AEOUT": event.outcome,
+            "AESOC": event.organ_class,
         }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from .._check import MISSING, InputError, Problem, Shown, number, of_type, one_of, probability, whole
 from ..config import build_curves, build_designs
 from ..designs import Design
+from ..designs.base import Beside
 from ..models import Curve, Logistic2
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
@@ -28,7 +29,7 @@ from .steps import cohorts_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Analysis", "analyze", "chosen_curve", "other_priors", "p_over"]
+__all__ = ["Analysis", "analyze", "chosen_curve", "other_priors", "p_over", "with_others"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ def analyze(
     protocol: Protocol,
     outcomes: str | Sequence[Cohort] = "",
     *,
+    others: Sequence[Cohort] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     engine: Literal["quadrature", "nuts"] | None = None,
@@ -161,6 +163,9 @@ def analyze(
         The protocol, from `load_protocol`.
     outcomes
         Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
+    others
+        Counts beside the escalation (backfill, expansion), as `Evaluated.beside` has them: the posterior uses them, and what each
+        design will conclude is predicted with them, while its further decisions are those of the escalation alone.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -205,7 +210,7 @@ def analyze(
     # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
     states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
     state = next(iter(states.values()))
-    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    n, y, beside = with_others(state, others)
     by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
     found, said = None, {}
@@ -214,11 +219,11 @@ def analyze(
         now, before = found.own
     elif samples:
         now, before = _sampled(curves[chosen], n, y, draws, seed, say or _silent)
-    result = _figures(protocol, now, before, by_curve).assign(_conclusions(designs, states, now))
+    result = _figures(protocol, now, before, by_curve).assign(_conclusions(designs, states, now, beside))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
-    others = _by_other_curves(result, "without borrowing " if found else "")
+    differing = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
-        others += _moved_by_prior(protocol, curves[chosen], n, y)
+        differing += _moved_by_prior(protocol, curves[chosen], n, y)
     else:
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, words in KNOWN_BEFORE.items():
@@ -229,9 +234,10 @@ def analyze(
         "curve_used": "hierarchical" if found else chosen,
         "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
         "outcomes": notation(cohorts),
+        "beside": ", ".join(f"{one.dlts} of {one.n} at level {one.level}" for one in others),
         "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps([*_warnings(result, protocol, others), *_doubts(before, found), *said.get("warnings", [])]),
+        "warnings": json.dumps([*_warnings(result, protocol, differing), *_doubts(before, found), *said.get("warnings", [])]),
     }
     return Analysis(result.assign_attrs(made | stamp(protocol, borrows=found is not None)), now, before)
 
@@ -304,9 +310,20 @@ def p_over(posterior: Posterior, high: float) -> Figure:
     return Figure(1 - below.value, below.error)
 
 
-def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], now: Posterior) -> dict[str, Any]:
-    """What each design will name in the end."""
-    ends = conclusions(list(designs.values()), [states[name] for name in designs], now)
+def with_others(state: States, others: Sequence[Cohort]) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    """Return patients and DLTs at each dose, those beside the escalation included, and the latter alone where there are any."""
+    n, y, beside = state.n[0].astype(int), state.y[0].astype(int), Beside.of(others, state.n_doses)
+    return (n, y, None) if beside is None else (n + beside.n, y + beside.y, (beside.n, beside.y))
+
+
+def _conclusions(
+    designs: Mapping[str, Design],
+    states: Mapping[str, States],
+    now: Posterior,
+    beside: tuple[np.ndarray, np.ndarray] | None,
+) -> dict[str, Any]:
+    """What each design will select in the end."""
+    ends = conclusions(list(designs.values()), [states[name] for name in designs], now, beside)
     found: dict[str, Any] = {}
     for suffix, figures in (("", [figure.value for figure in ends]), ("_se", [figure.error for figure in ends])):
         if not suffix or now.samples:

@@ -298,8 +298,11 @@ def next_dose(
     asked = {name: Asked(one, protocol.n_doses) for name, one in designs.items()}
     aside = strays(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
-    by_rule = {name: propose_next(one, evaluated, aside, opened.get(name)) for name, one in asked.items()}
-    proposals = {name: _held(one, holds) for name, one in by_rule.items()}
+    proposals = {name: propose_next(one, evaluated, aside, opened.get(name)) for name, one in asked.items()}
+    if holds:
+        counted = evaluated.as_counted()
+        own = {name: propose_next(one, counted, aside, opened.get(name)) for name, one in asked.items()}
+        proposals = {name: _held(one, own[name], holds) for name, one in proposals.items()}
     chosen = proposals[binding]
     read = {name: evaluated if not one.set_aside else evaluated.setting_aside(aside) for name, one in proposals.items()}
     # None stands for the protocol's largest group.
@@ -344,15 +347,15 @@ def _not_before(start: Start, evaluated: Evaluated) -> str:
     return "" if start.day <= evaluated.as_of else f", not before {start.day}"
 
 
-def _held(proposal: Proposal, holds: Holds) -> Proposal:
-    """Hold escalation and enrolment; a stop or a de-escalation is stated at once."""
+def _held(proposal: Proposal, own: Proposal, holds: Holds) -> Proposal:
+    """Hold escalation and enrolment; a stop or a de-escalation is stated at once. ``own`` is what the design would do without."""
     if not holds or proposal.action in ("stop", "de-escalate"):
         return proposal
     return Proposal(
         action="hold",
         level=None,
         size=0,
-        reason=f"{holds.words}; without that, the design would: {proposal.words}",
+        reason=f"{holds.words}; by the outcomes as counted now, the design would: {own.words}",
         admissible=(),
         mtd=None,
         not_reached=False,
@@ -360,7 +363,7 @@ def _held(proposal: Proposal, holds: Holds) -> Proposal:
         completions=proposal.completions,
         set_aside=proposal.set_aside,
         other_reading=proposal.other_reading,
-        held=proposal,
+        held=own,
     )
 
 

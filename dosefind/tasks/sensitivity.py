@@ -18,7 +18,7 @@ from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
 from ..trial import Cohort, notation
-from .analysis import chosen_curve, other_priors, p_over
+from .analysis import chosen_curve, other_priors, p_over, with_others
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def sensitivity(
     protocol: Protocol,
     outcomes: str | Sequence[Cohort] = "",
     *,
+    others: Sequence[Cohort] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     draws: int = 1000,
@@ -43,7 +44,7 @@ def sensitivity(
 
     Parameters
     ----------
-    protocol, outcomes, curve, borrow
+    protocol, outcomes, others, curve, borrow
         As for `analyze`.
     draws, seed, say
         As for `analyze`, where something is borrowed.
@@ -74,7 +75,7 @@ def sensitivity(
         raise InputError(Problem("curve", curve, "contradicts borrow: what is borrowed has a curve of its own"))
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
-    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    n, y, _ = with_others(state, others)
     base = _Case(partial(_exact, curves[chosen], n, y), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, n, y)]
