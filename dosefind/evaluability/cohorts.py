@@ -7,7 +7,7 @@ from datetime import date
 
 from ..patients import Part, Patient
 from ..protocol import Protocol
-from .evaluated import Members, Status
+from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
 from .window import window
 
@@ -118,7 +118,11 @@ def statuses(
             part=part,
             pooled=part in pooled,
             held=verdict.held,
-            overdue=(verdict.otherwise or verdict.kind) == "pending" and verdict.unresolved and not verdict.held and end < cut,
+            overdue=part not in UNTREATED
+            and (verdict.otherwise or verdict.kind) == "pending"
+            and verdict.unresolved
+            and not verdict.held
+            and end < cut,
             assessed=one.dlt is not None or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,

@@ -22,7 +22,7 @@ import numpy as np
 from .._check import Shown
 from ..decisions import Recorded
 from ..designs import Design
-from ..evaluability import Completion, Evaluated
+from ..evaluability import Completion, Evaluated, Status
 from ..trial import Cohort
 from .steps import NextStep, next_step, stop_words
 
@@ -232,10 +232,33 @@ _MOST_READINGS = 16
 
 
 def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int]) -> bool:
-    """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside."""
-    kept = tuple(cohort for at, cohort in enumerate(evaluated.members[:place]) if at not in aside)
-    before = replace(evaluated, members=kept)
-    return any(asked.after(done).level == evaluated.members[place].level for done in before.completions())
+    """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
+
+    Outcomes beside the escalation matter as far as they were known on that day. No cohort is started above one that the design
+    began and that had fewer evaluable patients than planned by then.
+    """
+    cohort = evaluated.members[place]
+    first = evaluated[cohort.subjects[0]].first
+    before = replace(
+        evaluated,
+        members=tuple(one for at, one in enumerate(evaluated.members[:place]) if at not in aside),
+        others=tuple(
+            one._replace(subjects=tuple(subject for subject in one.subjects if _closed_by(evaluated[subject], first)))
+            for one in evaluated.others
+        ),
+    )
+    started = [done for done in before.completions() if asked.after(done).level == cohort.level]
+    if not started or not before.members or cohort.level <= before.members[-1].level:
+        return bool(started)
+    statuses = [evaluated[subject] for subject in before.members[-1].subjects]
+    there = sum(one.first <= first and not (_closed_by(one, first) and not one.counts) for one in statuses)
+    complete = there >= still_needed(asked, before) + len(_counted(before))
+    return complete or not all(_begun(asked, before, done) for done in started)
+
+
+def _closed_by(status: Status, day: date) -> bool:
+    """Return whether the outcome of a patient was known by a day, or nobody waited for it."""
+    return status.closed is not None and status.closed <= day
 
 
 def _decided(level: int, first: date, known: Sequence[Recorded]) -> bool:
