@@ -32,7 +32,8 @@ def write(source: Path) -> None:
 
 def _section(schema: dict[str, Any], name: str, table: dict[str, Any]) -> Iterator[str]:
     required = " Required." if name in schema.get("required", []) else ""
-    yield f"\n## `{name}`\n\n{_sentence(table.get('description', ''))}{required}\n"
+    several = " Each is a table `[[" + name + "]]`." if table.get("type") == "array" else ""
+    yield f"\n## `{name}`\n\n{_sentence(table.get('description', ''))}{required}{several}\n"
     patterns = table.get("patternProperties")
     if patterns and "oneOf" in next(iter(patterns.values())):
         for one in next(iter(patterns.values()))["oneOf"]:
@@ -40,7 +41,8 @@ def _section(schema: dict[str, Any], name: str, table: dict[str, Any]) -> Iterat
             yield f'\n### `[{name}.NAME]` with `kind = "{kind}"`\n\n{_sentence(one.get("description", "").partition(chr(10))[0])}\n'
             yield from _rows(schema, one)
         return
-    found = _object(schema, table)
+    # A list of tables has the keys of each.
+    found = _object(schema, table.get("items", {}) if table.get("type") == "array" else table)
     if found is None:
         yield f"A {_kind(schema, table)}.\n"
         return

@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Adjudicated": "adjudications",
     "Analysis": "tasks",
     "BLRM": "designs",
     "BOIN": "designs",
@@ -50,7 +51,9 @@ _HOMES = {
     "plots": "plots",
     "prior_from_quantiles": "models.elicited",
     "progress": "display",
+    "read_adjudications": "adjudications",
     "read_patients": "intake",
+    "record_adjudication": "adjudications",
     "report": "reports",
     "sensitivity": "tasks",
     "simulate": "operating.simulation",

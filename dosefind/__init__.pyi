@@ -1,5 +1,8 @@
 from . import plots as plots
 from ._check import InputError as InputError
+from .adjudications import Adjudicated as Adjudicated
+from .adjudications import read_adjudications as read_adjudications
+from .adjudications import record_adjudication as record_adjudication
 from .calibration.sbc import calibrate as calibrate
 from .config import load_protocol as load_protocol
 from .designs import BLRM as BLRM

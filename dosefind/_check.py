@@ -23,13 +23,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 __all__ = [
     "KEY",
     "MISSING",
+    "MOST_COUNTED",
     "NAME",
     "Checked",
     "InputError",
     "Problem",
     "Settings",
     "Shown",
+    "broadcast_counts",
     "calendar_day",
+    "count",
     "counts",
     "curve_values",
     "describe",
@@ -49,6 +52,10 @@ MISSING: Any = object()
 # Text that a terminal or a file shows: no control characters.
 NAME = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
 KEY = r"^[A-Za-z0-9+_-]{1,40}$"
+
+# Most patients of one trial. Counts are 16-bit integers (`trial.COUNT`): the rest up to 32,767 is room for the cohorts that a
+# design may still add, at most 1,000 patients (`designs.base`), so that no sum of counts wraps.
+MOST_COUNTED = 30_000
 
 # A reference dose this many times below the lowest or above the highest dose is not one of these doses.
 _REACH = 2.0
@@ -252,6 +259,9 @@ def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[tuple
             # This part names one of the kinds, in pydantic's way.
             branch = len(place)
             current = next((option for option in options if part in (getattr(option, "__name__", None), *_kinds_of(option))), None)
+        elif isinstance(part, int):
+            place.append(part)
+            owner, current = None, next(iter(get_args(current)), None)
         elif part != "[key]":
             place.append(part)
             fields = getattr(current, "model_fields", {})
@@ -337,8 +347,40 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     return value
 
 
-def counts(n: Any, y: Any, n_doses: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return patients ``n`` and DLTs ``y`` of one data set as integer arrays ``(doses,)``.
+def count(name: str, value: Any, low: int, high: int) -> int:
+    """Return ``value`` as an int if it is a count from ``low`` to ``high``; see `counts` for what is read as a count."""
+    found = _as_count(value)
+    if found is None or not low <= found <= high:
+        raise InputError(Problem(name, value, f"must be a whole number from {low} to {high}"))
+    return found
+
+
+def counts(n: Any, y: Any, n_doses: int | None = None, *, batch: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return patients ``n`` and DLTs ``y`` at each dose as integer arrays.
+
+    Whole numbers from 0 to `MOST_COUNTED` are accepted, in lists, arrays and Series. So are floats that are exactly whole, such
+    as 3.0, because a table with a missing cell elsewhere stores its counts so. Booleans, text, complex numbers, missing and
+    masked entries are refused.
+
+    Parameters
+    ----------
+    n, y : (doses,) arrays
+        Patients and DLTs at each dose; with ``batch`` also ``(trials, doses)``.
+    n_doses
+        Number of doses, if it is known.
+    batch
+        Whether several trials are accepted.
+
+    Returns
+    -------
+    pair of int64 arrays
+        ``n`` and ``y``, of the shape that was given.
+
+    Raises
+    ------
+    InputError
+        If an entry is not a count, the shapes differ, a dose has more DLTs than patients, or a trial has more than
+        `MOST_COUNTED` patients in total.
 
     Examples
     --------
@@ -346,22 +388,84 @@ def counts(n: Any, y: Any, n_doses: int) -> tuple[np.ndarray, np.ndarray]:
     Traceback (most recent call last):
     dosefind._check.InputError: y = [0, 4]: must be at most the patients of the dose: level 2 has 3
     """
-    n, y = _whole_numbers("n", n, n_doses), _whole_numbers("y", y, n_doses)
-    if np.any(y > n):
-        at = int(np.argmax(y > n))
-        raise InputError(Problem("y", y.tolist(), f"must be at most the patients of the dose: level {at + 1} has {n[at]}"))
+    n, y = (_whole_numbers(name, values, n_doses, batch) for name, values in (("n", n), ("y", y)))
+    if n.shape != y.shape:
+        raise InputError(Problem("y", y.tolist(), f"must hold a count for each of n = {_shorten(n.tolist())}"))
+    over = np.atleast_2d(y > n)
+    if over.any():
+        row = int(over.any(axis=1).argmax())
+        patients, dlts = np.atleast_2d(n)[row], np.atleast_2d(y)[row]
+        level = int(over[row].argmax())
+        allowed = f"must be at most the patients of the dose: level {level + 1} has {patients[level]}"
+        raise InputError(Problem("y", dlts.tolist(), allowed))
+    # Dose by dose: a sum along a short axis is many times slower.
+    total = np.atleast_1d(sum(n.T, np.zeros(n.shape[:-1], np.int64)))
+    if total.max(initial=0) > MOST_COUNTED:
+        most = np.atleast_2d(n)[int(total.argmax())]
+        raise InputError(Problem("n", most.tolist(), f"must be at most {MOST_COUNTED} patients in total, but is {total.max()}"))
     return n, y
 
 
-def _whole_numbers(name: str, values: Any, n_doses: int) -> np.ndarray:
+def broadcast_counts(n: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return patients ``n`` and DLTs ``y`` of any number of groups, of shapes that broadcast, as int64 arrays; see `counts`."""
+    found = {name: _counted(values) for name, values in (("n", n), ("y", y))}
+    for name, values in (("n", n), ("y", y)):
+        if found[name] is None:
+            shown = values.tolist() if hasattr(values, "tolist") else values
+            raise InputError(Problem(name, shown, f"must be whole numbers from 0 to {MOST_COUNTED}"))
+    patients, dlts = (np.asarray(found[name]) for name in ("n", "y"))
     try:
-        array = np.asarray(values)
+        over = dlts > patients
     except ValueError:
-        array = np.empty(0)
-    if array.shape != (n_doses,) or array.dtype.kind not in "iu" or np.any(array < 0):
-        shown = array.tolist() if array.size else values
-        raise InputError(Problem(name, shown, f"must be {n_doses} whole numbers of at least 0, one a dose"))
-    return array.astype(np.int64)
+        raise InputError(Problem("y", dlts.tolist(), f"must hold a count for each of n = {_shorten(patients.tolist())}")) from None
+    if over.any():
+        raise InputError(Problem("y", dlts.tolist(), f"must be at most n = {_shorten(patients.tolist())}"))
+    return patients, dlts
+
+
+def _whole_numbers(name: str, values: Any, n_doses: int | None, batch: bool) -> np.ndarray:
+    array = _counted(values)
+    shaped = array is not None and array.ndim in ((1, 2) if batch else (1,)) and array.shape[-1] == (n_doses or array.shape[-1])
+    if array is None or not shaped or array.shape[-1] == 0:
+        how_many = "whole numbers" if n_doses is None else f"{n_doses} whole numbers"
+        per_trial = "; several trials as rows of equal length" if batch else ""
+        allowed = f"must be {how_many} from 0 to {MOST_COUNTED}, one per dose{per_trial}"
+        # Shown as a list, which takes one line.
+        shown = array if array is not None else values
+        raise InputError(Problem(name, shown.tolist() if hasattr(shown, "tolist") else shown, allowed))
+    return array
+
+
+def _counted(values: Any) -> np.ndarray | None:
+    """The entries as int64, ``None`` where one of them is not a count."""
+    if _is_masked(values):
+        return None
+    numeric = getattr(getattr(values, "dtype", None), "kind", "O") in "iuf"
+    try:
+        # A list is read entry by entry: NumPy takes True beside 3 for 1, and a masked entry for what lies under the mask.
+        array = np.asarray(values) if numeric else np.array(values, dtype=object)
+    except (TypeError, ValueError):
+        return None
+    if array.dtype.kind in "iuf":
+        sound = (array >= 0) & (array <= MOST_COUNTED)
+        if array.dtype.kind == "f":
+            sound &= array == np.floor(array)
+        return array.astype(np.int64) if sound.all() else None
+    entries = [_as_count(entry) for entry in array.flat]
+    if any(entry is None or not 0 <= entry <= MOST_COUNTED for entry in entries):
+        return None
+    return np.array(entries, np.int64).reshape(array.shape)
+
+
+def _is_masked(values: Any) -> bool:
+    return bool(np.ma.is_masked(values)) or (isinstance(values, (list, tuple)) and any(map(_is_masked, values)))
+
+
+def _as_count(value: Any) -> int | None:
+    """A whole number, as an int; ``None`` if it is not one."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64)):
+        return int(value)
+    return int(value) if isinstance(value, (float, np.floating)) and value.is_integer() else None
 
 
 def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarray:

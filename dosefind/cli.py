@@ -346,9 +346,10 @@ def _next(
 
     protocol = load_protocol(config)
     patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
-    decisions = config.parent / "decisions.csv"
+    decisions, adjudications = config.parent / "decisions.csv", config.parent / "adjudications.csv"
     cut = None if as_of is None else as_of.date()
-    return tasks.next_dose(protocol, patients, cut, replay=replay, design=design, decisions=decisions), decisions
+    found = tasks.next_dose(protocol, patients, cut, replay=replay, design=design, decisions=decisions, adjudications=adjudications)
+    return found, decisions
 
 
 @main.command("next")
@@ -394,8 +395,16 @@ def next_(
 @_as_of
 @_replay
 @_binding
-@click.option("--decision", required=True, metavar="TEXT", help="'level 2', 'wait', 'stop', 'MTD 2', 'MTD none' or 'add dose 0.5'.")
+@click.option(
+    "--decision",
+    required=True,
+    metavar="TEXT",
+    help="'level 2', 'wait', 'stop', 'resume' (after a safety pause), 'MTD 2', 'MTD none' or 'add dose 0.5'.",
+)
 @click.option("--reason", required=True, metavar="TEXT", help="Why it was decided so.")
+@click.option("--meeting", type=_Day(), metavar="YYYY-MM-DD", help="Date of the meeting.  [default: none is recorded]")
+@click.option("--attendees", default="", metavar="TEXT", help="Who attended.")
+@click.option("--conditions", default="", metavar="TEXT", help="Conditions of the decision.")
 def record(
     config: Path,
     data: Path,
@@ -405,15 +414,75 @@ def record(
     design: str | None,
     decision: str,
     reason: str,
+    meeting: datetime | None,
+    attendees: str,
+    conditions: str,
 ) -> None:
     """Add the committee's decision to decisions.csv beside the config, with what was recommended."""
     from .decisions import record_decision
 
     found, path = _next(config, data, events, as_of, replay, design)
-    recorded = found.record(decision, reason)
+    met = None if meeting is None else meeting.date()
+    recorded = found.record(decision, reason, meeting=met, attendees=attendees, conditions=conditions)
     record_decision(path, recorded)
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
     _say(f"recorded in {path}: {recorded.decision}, {said}")
+
+
+@main.command()
+@_config
+@_patients
+@_events
+@_as_of
+@_replay
+@click.option("--subject", required=True, metavar="ID", help="Identifier of the patient.")
+@click.option(
+    "--event",
+    metavar="DATE_OR_NUMBER",
+    help="Start date of the adverse event, its number among the patient's events, 'death', or 'none' for the DLT assessment as a "
+    "whole.  [default: the only event of grade 3 or worse, or serious and related]",
+)
+@click.option(
+    "--conclusion", required=True, type=click.Choice(["DLT", "not a DLT", "not evaluable"]), help="Conclusion of the adjudication."
+)
+@click.option("--by", required=True, metavar="TEXT", help="Person or committee that adjudicated.")
+@click.option("--on", required=True, type=_Day(), metavar="YYYY-MM-DD", help="Date of the meeting or adjudication.")
+@click.option("--reason", required=True, metavar="TEXT", help="Reason for the conclusion.")
+def adjudicate(
+    config: Path,
+    data: Path,
+    events: Path | None,
+    as_of: datetime | None,
+    replay: bool,
+    subject: str,
+    event: str | None,
+    conclusion: Any,
+    by: str,
+    on: datetime,
+    reason: str,
+) -> None:
+    """Add the adjudication of an adverse event, or of a DLT assessment, to adjudications.csv beside the config."""
+    from ._check import InputError, Problem
+    from .adjudications import Adjudicated, event_to_adjudicate, record_adjudication
+    from .config import load_protocol
+    from .evaluability import evaluate
+    from .intake import read_patients
+
+    protocol = load_protocol(config)
+    cut = None if as_of is None else as_of.date()
+    evaluated = evaluate(read_patients(data, protocol, events=events, progress=_progress("rows")), protocol, cut, replay=replay)
+    patient = next((one for one in evaluated.patients if one.subject == subject), None)
+    if patient is None:
+        raise InputError(Problem("subject", subject, f"must be a patient with an infusion by {evaluated.as_of}"))
+    key = event_to_adjudicate(patient, protocol.in_force(patient.infusions[0]).dlt, event)
+    adjudicated = Adjudicated(
+        evaluated.as_of, on.date(), protocol.record.id, evaluated.sha256, subject, *key, conclusion, by, reason
+    )
+    path = config.parent / "adjudications.csv"
+    record_adjudication(path, adjudicated)
+    about = "DLT assessment" if adjudicated.of_assessment else f"event of {key.date or 'no start date'}"
+    grade = "" if key.grade is None else f", grade {key.grade}"
+    _say(f"recorded in {path}: {subject}, {about}{grade}: {conclusion}")
 
 
 @main.command()
@@ -555,8 +624,15 @@ def report(
         found = reports.report(protocol, curve=curve, progress=_progress("designs"))
     else:
         patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
-        cut, decisions = None if as_of is None else as_of.date(), config.parent / "decisions.csv"
-        found = reports.report(protocol, patients, cut, replay=replay, design=design, curve=curve, decisions=decisions)
+        cut = None if as_of is None else as_of.date()
+        found = reports.report(
+            *(protocol, patients, cut),
+            replay=replay,
+            design=design,
+            curve=curve,
+            decisions=config.parent / "decisions.csv",
+            adjudications=config.parent / "adjudications.csv",
+        )
     with warnings.catch_warnings(record=True) as caught:
         # Always: a character that no font has is to be seen by whoever makes the report.
         warnings.simplefilter("always")
@@ -621,6 +697,8 @@ def _tabulate(
 
     shown = tables.sensitivity if stem == "sensitivity" else tables.frame
     tables.show(shown(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
+    for line in tables.version(stamp):
+        tables.show(line)
     if design is not None:
         tables.show(tables.rules(json.loads(stamp["rules"])))
     tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))

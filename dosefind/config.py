@@ -18,7 +18,7 @@ from .borrowing import Borrowing, OtherTrial
 from .designs import DESIGNS, Design
 from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex, Logistic2
 from .models.elicitation import Indifference
-from .protocol import Protocol
+from .protocol import Amendment, Protocol, in_amendment
 
 __all__ = ["build_borrowing", "build_curves", "build_designs", "load_protocol", "protocol_schema"]
 
@@ -34,12 +34,13 @@ def load_protocol(path: str | Path) -> Protocol:
     Returns
     -------
     Protocol
+        The original version; `Protocol.in_force` gives the version in force on a day, `Protocol.versions` all of them.
 
     Raises
     ------
     InputError
-        If the file cannot be read or anything in it is wrong; the message names the file and every key at fault, its value and what
-        is allowed.
+        If the file cannot be read or anything in it or in an amended version is wrong; the message names the file and every key at
+        fault, its value and what is allowed.
 
     Examples
     --------
@@ -63,16 +64,27 @@ def load_protocol(path: str | Path) -> Protocol:
         raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
     try:
         protocol = Protocol.read(table)
-        # Curves first: a design that takes a curve's prior would be named in its place.
-        build_curves(protocol)
-        build_designs(protocol)
-        build_borrowing(protocol)
-        for rate in protocol.target.sensitivity:
-            _build_for_other_target(protocol, rate)
+        _build_all(protocol)
+        for number, (amendment, (_, version)) in enumerate(zip(protocol.amendment, protocol.versions[1:], strict=True), start=1):
+            try:
+                _build_all(version)
+            except InputError as error:
+                raise in_amendment(number, amendment, error) from None
     except InputError as error:
         raise InputError(error.problems or str(error), source=str(path)) from None
-    protocol._file, protocol._sha256 = path.name, hashlib.sha256(content).hexdigest()
+    for _, version in protocol.versions:
+        version._file, version._sha256 = path.name, hashlib.sha256(content).hexdigest()
     return protocol
+
+
+def _build_all(protocol: Protocol) -> None:
+    """Build everything that a protocol names, so that whatever is wrong is an `InputError` now."""
+    # Curves first: a design that takes a curve's prior would be named in its place.
+    build_curves(protocol)
+    build_designs(protocol)
+    build_borrowing(protocol)
+    for rate in protocol.target.sensitivity:
+        _build_for_other_target(protocol, rate)
 
 
 def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, Design]:
@@ -83,20 +95,32 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
     protocol
         The protocol.
     target
-        A target in place of the protocol's, for designs whose own table does not fix one.
+        A target in place of the protocol's, for designs whose own table does not fix one. The half-width of an indifference
+        interval is then in proportion to the target. The target interval stays: a design that chooses by it has a prior that was
+        stated together with it.
 
     Raises
     ------
     InputError
         If a design's table names no known kind, or its settings are wrong or contradict each other.
     """
+    rate = protocol.target.rate if target is None else target
+    tables = {name: _at_target(table, rate / protocol.target.rate) for name, table in protocol.designs.items()}
     trial = {
-        **_of_the_trial(protocol, protocol.target.rate if target is None else target),
+        **_of_the_trial(protocol, rate),
         "max_n": protocol.limits.max_n,
         "cohort_size": protocol.limits.cohort_size,
         "start": protocol.limits.start_level,
     }
-    return _build("designs", protocol.designs, DESIGNS, trial)
+    return _build("designs", tables, DESIGNS, trial)
+
+
+def _at_target(table: dict[str, Any], ratio: float) -> dict[str, Any]:
+    """A design's table where the target is ``ratio`` times the protocol's: a skeleton's half-width in proportion."""
+    skeleton = table.get("skeleton")
+    if ratio == 1 or "target" in table or not isinstance(skeleton, dict) or not isinstance(skeleton.get("halfwidth"), float):
+        return table
+    return {**table, "skeleton": {**skeleton, "halfwidth": round(skeleton["halfwidth"] * ratio, 12)}}
 
 
 def build_curves(protocol: Protocol) -> dict[str, Curve]:
@@ -198,6 +222,7 @@ def _build[T: Settings](
 
 def _build_for_other_target(protocol: Protocol, rate: float) -> None:
     try:
+        protocol.target.at(rate)
         build_designs(protocol, rate)
     except InputError as error:
         problems = [
@@ -256,4 +281,32 @@ def protocol_schema() -> dict[str, Any]:
     # An analysis asks what is pooled.
     borrowing["required"].append("pooled")
     schema["properties"]["borrowing"] = borrowing
+    _describe_amendments(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _describe_amendments(schema: dict[str, Any]) -> None:
+    """Give the tables of an amendment the keys of the tables that they change, none of them required."""
+    describe(schema["$defs"]["Amendment"], Amendment)
+    defs = {name: definition for name, definition in schema["$defs"].items() if name != "Amendment"}
+    tables = schema["$defs"]["Amendment"]["properties"]
+    for name in Amendment.model_fields:
+        if tables[name].get("type") == "object" and name != "assumed":
+            tables[name]["allOf"] = [_as_amended(schema["properties"][name])]
+    # Rules on parts have days of their own, and no amendment changes them.
+    schema["$defs"] |= {f"Amended{name}": _as_amended(definition) for name, definition in defs.items() if name != "PartRule"}
+
+
+def _as_amended(schema: Any) -> Any:
+    """Return the schema of a table of which any keys may be left out."""
+    if isinstance(schema, list):
+        return [_as_amended(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _as_amended(part) for key, part in schema.items() if not (key == "required" and isinstance(part, list))}
+    if "$ref" in found:
+        found["$ref"] = found["$ref"].replace("#/$defs/", "#/$defs/Amended")
+    # Without its kind, a table of settings may fit several kinds.
+    if "oneOf" in found:
+        found["anyOf"] = found.pop("oneOf")
+    return found

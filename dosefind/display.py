@@ -154,6 +154,8 @@ def _(one: Protocol) -> list[Any]:
         "curves": ", ".join(one.curves) or "none",
         "RP2D": f"the rule {one.rp2d.rule!r}, P(over) below {one.rp2d.limit:g}",
     }
+    if one.amended_on:
+        rows = {"version": str(one.record.version_date), "amendments": ", ".join(map(str, one.amended_on)), **rows}
     truths = pd.DataFrame(one.truths, columns=[f"level {level}" for level in range(1, one.n_doses + 1)])
     truths.insert(0, "scenario", list(one.scenarios))
     assumed = [(key, plain(value), why) for key, value, why in one.assumptions()]

@@ -9,61 +9,11 @@ from typing import Literal, NamedTuple, get_args
 
 from ._check import Shown
 
-__all__ = ["PARTS", "Adjudicated", "AdverseEvent", "Listed", "Part", "Patient", "Patients"]
+__all__ = ["PARTS", "AdverseEvent", "Listed", "Part", "Patient", "Patients"]
 
 Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
 """A part of a trial; only the escalation drives the next dose."""
 PARTS: tuple[Part, ...] = get_args(Part)
-
-
-Conclusion = Literal["DLT", "not a DLT", "not evaluable"]
-
-
-class Adjudicated(NamedTuple):
-    """One adjudication: of a serious event, or, without event, term and grade, of the DLT assessment of a patient.
-
-    Attributes
-    ----------
-    as_of
-        Data cutoff that it was made on.
-    adjudicated_on
-        Day of the adjudication.
-    protocol
-        Identifier of the protocol.
-    data_sha256
-        Hash of the data.
-    subject
-        The identifier that the user gave.
-    event_date
-        Onset of the event, or day of the death; ``None`` where it has none.
-    term
-        Term of the event; may be empty.
-    grade
-        Its grade; ``None`` where it has none.
-    conclusion
-        "DLT", "not a DLT" or "not evaluable".
-    adjudicated_by
-        By whom, as given.
-    reason
-        Why.
-    """
-
-    as_of: date
-    adjudicated_on: date
-    protocol: str
-    data_sha256: str
-    subject: str
-    event_date: date | None
-    term: str
-    grade: int | None
-    conclusion: Conclusion
-    adjudicated_by: str
-    reason: str
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is about the DLT assessment of the patient as a whole, and not about an event."""
-        return self.event_date is None and not self.term and self.grade is None
 
 
 class AdverseEvent(NamedTuple):

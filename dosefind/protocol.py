@@ -2,13 +2,14 @@
 
 Every key that no record states is named in the table ``assumed`` with the reason for its value; a key that a config leaves out
 takes dosefind's default, which counts as assumed too. Tables of designs are kept raw: each design class is its own settings schema.
+Amendments change keys from a date on; every version of the protocol is a `Protocol` of its own, checked as a whole.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -17,11 +18,12 @@ import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 from scipy.special import betainc
 
-from ._check import KEY, NAME, InputError, Problem, Settings, curve_values, reach, shown_key
+from ._check import KEY, NAME, InputError, Problem, Settings, calendar_day, curve_values, reach, shown_key
 
 __all__ = [
     "DLT",
     "RP2D",
+    "Amendment",
     "Assumption",
     "BetaBinomialBoundary",
     "Doses",
@@ -37,6 +39,7 @@ __all__ = [
     "Target",
     "Treatment",
     "Utility",
+    "in_amendment",
     "plain_words",
 ]
 
@@ -335,7 +338,9 @@ class Target(Settings):
         default_factory=lambda given: given.get("interval", (0.0, 0.5))[1],
         description="a dose with a true DLT rate above this is an overdose; the upper end of the interval if not given",
     )
-    sensitivity: tuple[Rate, ...] = Field(default=(), description="other target DLT rates to compare the designs at")
+    sensitivity: tuple[Rate, ...] = Field(
+        default=(), description="other target DLT rates to compare the designs at, margin and overdose limit in proportion"
+    )
 
     @model_validator(mode="after")
     def _target_lies_inside(self) -> Self:
@@ -347,6 +352,31 @@ class Target(Settings):
         if len({self.rate, *self.sensitivity}) <= len(self.sensitivity):
             raise InputError(Problem("sensitivity", list(self.sensitivity), f"must be rates other than {self.rate:g}, each once"))
         return self
+
+    def at(self, rate: float) -> Target:
+        """Return these standards for another target DLT rate, with the other standards in proportion.
+
+        A target of 0.10 lies outside an interval that was made for a target of 0.25, and with an absolute margin a dose twice as
+        toxic as the target would still count as the MTD. So the interval, the margin and the overdose limit are multiplied by the
+        ratio of the targets, as BOIN multiplies the target by 0.6 and 1.4 (doi:10.1111/rssc.12089).
+
+        Parameters
+        ----------
+        rate
+            The other target.
+
+        Raises
+        ------
+        InputError
+            If a rate would not stay below 1.
+        """
+        low, high, limit, margin = (
+            round(value * rate / self.rate, 12) for value in (*self.interval, self.overdose_limit, self.mtd_margin)
+        )
+        try:
+            return Target.read({"rate": rate, "interval": (low, high), "overdose_limit": limit, "mtd_margin": margin})
+        except InputError as error:
+            raise InputError(error.within("target")) from None
 
 
 class RP2D(Settings):
@@ -518,6 +548,63 @@ class Pause(Settings):
         return found or ["No pause rule is in force."]
 
 
+def _changes(table: str, but: str = "") -> Any:
+    return Field(default_factory=dict, description=f"keys of the table {table} that change{but}")
+
+
+class Amendment(Settings):
+    """Keys of the config that change from a date on. A list replaces the whole list before it."""
+
+    date: datetime.date = Field(description="date from which the amended protocol is in force, ISO form")
+    version: Name | None = Field(default=None, description="name of the amended version, such as '2.0'")
+    why: Name | None = Field(default=None, description="reason for the amendment")
+    record: dict[str, Any] = _changes("record", "; id and version_date cannot change")
+    doses: dict[str, Any] = _changes("doses", "; levels may only be added, and the unit cannot change")
+    treatment: dict[str, Any] = _changes("treatment")
+    dlt: dict[str, Any] = _changes("dlt")
+    evaluability: dict[str, Any] = _changes("evaluability")
+    limits: dict[str, Any] = _changes("limits")
+    target: dict[str, Any] = _changes("target")
+    scenarios: dict[str, Any] = _changes("scenarios")
+    designs: dict[str, Any] = _changes("designs")
+    binding: Key | None = Field(default=None, description="name of the design that binds from then on")
+    curves: dict[str, Any] = _changes("curves")
+    borrowing: dict[str, Any] = _changes("borrowing")
+    rp2d: dict[str, Any] = _changes("rp2d")
+    pause: dict[str, Any] = _changes("pause")
+    utility: dict[str, Any] = _changes("utility")
+    assumed: dict[str, Name] = Field(
+        default_factory=dict, description="changed keys whose values the amendment does not state, each with the reason"
+    )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The changed keys as tables within tables, without ``assumed``."""
+        of_itself = ("date", "version", "why", "assumed")
+        given = {name: getattr(self, name) for name in type(self).model_fields if name not in of_itself}
+        return {name: value for name, value in given.items() if value}
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.changes:
+            raise ValueError("must change at least one key of the config")
+        fixed = (("record", "id"), ("record", "version_date"), ("doses", "unit"))
+        problems = [
+            Problem(f"{table}.{key}", getattr(self, table)[key], "cannot be amended")
+            for table, key in fixed
+            if key in getattr(self, table)
+        ]
+        if problems:
+            raise InputError(problems)
+        return self
+
+
+def in_amendment(number: int, amendment: Amendment, error: InputError) -> InputError:
+    """Return an error found in an amended protocol as one that names the amendment (from 1) besides the key."""
+    found = error.within(f"amendment[{number}]")
+    return InputError([Problem(p.where, p.value, f"{p.allowed} (protocol as amended on {amendment.date})") for p in found])
+
+
 class Protocol(Settings):
     """A trial protocol.
 
@@ -557,6 +644,8 @@ class Protocol(Settings):
         What outcomes are worth, and how likely a response is.
     assumed
         Keys whose values no record states, with the reason.
+    amendment
+        Amendments in the order of their dates, each with the keys that it changes.
 
     Examples
     --------
@@ -582,9 +671,12 @@ class Protocol(Settings):
     rp2d: RP2D = Field(default_factory=RP2D)
     utility: Utility | None = None
     assumed: dict[str, Name] = Field(default_factory=dict)
+    amendment: tuple[Amendment, ...] = ()
 
     _file: str = PrivateAttr("")
     _sha256: str = PrivateAttr("")
+    _amended: tuple[Protocol, ...] = PrivateAttr(())
+    _amended_on: tuple[datetime.date, ...] = PrivateAttr(())
 
     def __repr__(self) -> str:
         return f"Protocol {self.record.id}: {self.doses.words}; {len(self.designs)} designs, {len(self.scenarios)} scenarios"
@@ -604,6 +696,50 @@ class Protocol(Settings):
     def sha256(self) -> str:
         """Hash of that file's bytes."""
         return self._sha256
+
+    @property
+    def versions(self) -> tuple[tuple[datetime.date, Protocol], ...]:
+        """Every version of the protocol with its date: this one, and one per amendment."""
+        return tuple((version.record.version_date, version) for version in (self, *self._amended))
+
+    @property
+    def amended_on(self) -> tuple[datetime.date, ...]:
+        """Dates of all amendments in the config, also for a version that an amendment made."""
+        return self._amended_on
+
+    def in_force(self, day: datetime.date) -> Protocol:
+        """Return the protocol as amended by a day.
+
+        Parameters
+        ----------
+        day
+            A date. An amendment is in force on its own date and after it.
+
+        Returns
+        -------
+        Protocol
+            This protocol itself where there are no amendments by then, as for a version that an amendment made.
+
+        Examples
+        --------
+        >>> from datetime import date
+        >>> from dosefind import load_protocol
+        >>> protocol = load_protocol("configs/nct05962762.toml")
+        >>> amendment = {"date": date(2024, 5, 1), "treatment": {"dlt_window_days": 42}}
+        >>> protocol = Protocol.read(protocol.model_dump(exclude_unset=True) | {"amendment": [amendment]})
+        >>> [protocol.in_force(day).treatment.dlt_window_days for day in (date(2024, 4, 30), date(2024, 5, 1))]
+        [28, 42]
+        """
+        calendar_day("day", day)
+        return next((version for version in reversed(self._amended) if version.record.version_date <= day), self)
+
+    def without_amendments(self) -> Protocol:
+        """Return this version of the protocol as if it were never amended."""
+        if not self.amendment:
+            return self
+        copy = self.model_copy(update={"amendment": ()})
+        copy._amended, copy._amended_on = (), ()
+        return copy
 
     @property
     def truths(self) -> np.ndarray:
@@ -638,7 +774,26 @@ class Protocol(Settings):
             raise InputError(Problem("rp2d.rule", self.rp2d.rule, "needs the table utility: efficacy by dose, and worths"))
         if self.binding is not None and self.binding not in self.designs:
             raise InputError(Problem("binding", self.binding, f"must be one of the designs: {', '.join(self.designs)}"))
+        self._check_amendments()
         return self
+
+    def _check_amendments(self) -> None:
+        """Make every amended version, each from the one before, and check it as a whole."""
+        versions = [self]
+        dates = tuple(amendment.date for amendment in self.amendment)
+        for number, amendment in enumerate(self.amendment, start=1):
+            before = versions[-1]
+            if amendment.date <= before.record.version_date:
+                allowed = f"must lie after {before.record.version_date}, the date of the version before"
+                raise InputError(Problem(f"amendment[{number}].date", amendment.date.isoformat(), allowed))
+            try:
+                version = type(self).read(_amended(before, amendment))
+                _check_levels_stay(before.doses, version.doses)
+            except InputError as error:
+                raise in_amendment(number, amendment, error) from None
+            version._amended_on = dates
+            versions.append(version)
+        self._amended, self._amended_on = tuple(versions[1:]), dates
 
     def _check_levels(self) -> None:
         allowed = f"must be among the levels 1 to {self.n_doses}"
@@ -685,7 +840,7 @@ class Protocol(Settings):
         return marked + [
             Assumption(key, value, "dosefind's default")
             for key, value in _defaults(self)
-            if not key.startswith(tables) and key not in unused
+            if not key.startswith(tables) and key not in unused and key not in self.assumed
         ]
 
     def timing_words(self) -> str:
@@ -725,6 +880,56 @@ class Protocol(Settings):
         # Each patient of a cohort waits for the one before; or only those of a dose's first cohort wait, once, for its first.
         gaps = n - cohorts if stagger.patients == "every" else first_of_several
         return days + (gaps * staggered).sum(axis=1) * stagger.days
+
+
+def _check_levels_stay(before: Doses, after: Doses) -> None:
+    missing = [amount for amount in before.amounts if amount not in after.amounts]
+    if missing:
+        gone = ", ".join(f"{amount:g}" for amount in missing)
+        allowed = f"dose levels may only be added: must have all amounts of the version before, {before.words}; {gone} is missing"
+        raise InputError(Problem("doses.amounts", list(after.amounts), allowed))
+
+
+def _amended(before: Protocol, amendment: Amendment) -> dict[str, Any]:
+    """Return the tables of an amended version: the version before with the changed keys, and its own date."""
+    changes = _merged(amendment.changes, {"record": {"version_date": amendment.date}})
+    table = before.model_dump(exclude_unset=True, exclude={"amendment", "assumed"})
+    changed = list(_keys(changes))
+    still = {key: why for marked, why in before.assumed.items() for key in _not_among(before, marked, changed)}
+    return {**_merged(table, changes), "assumed": still | amendment.assumed}
+
+
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested tables with some keys changed; whatever is not a table is replaced as a whole."""
+    merged = dict(table)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(table.get(key), Mapping)
+        merged[key] = _merged(table[key], value) if both else value
+    return merged
+
+
+def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of all values within nested tables."""
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _not_among(settings: Protocol, key: str, changed: Iterable[str]) -> list[str]:
+    """Return a key, or the keys within it, without those that are changed."""
+    if any(key == other or key.startswith(f"{other}.") for other in changed):
+        return []
+    if not any(other.startswith(f"{key}.") for other in changed):
+        return [key]
+    value = _lookup(settings, key)
+    inner = list(type(value).model_fields) if isinstance(value, BaseModel) else list(value) if isinstance(value, dict) else []
+    # A name with a point in it cannot be marked: the whole table stays marked, which shows more as assumed rather than less.
+    if any("." in name for name in inner):
+        return [key]
+    given = [name for name in inner if _lookup(value, name) not in (None, (), {})]
+    return [found for name in given for found in _not_among(settings, f"{key}.{name}", changed)]
 
 
 _ABSENT = object()

@@ -1,13 +1,19 @@
-"""Where results come from, and files that are written whole or not at all."""
+"""Where results come from, files that are written whole or not at all, and CSV files that are only added to."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
+import math
 import os
 import platform
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib import metadata
 from importlib.metadata import PackageNotFoundError
@@ -15,14 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from ._check import InputError
+from ._check import InputError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 __all__ = [
+    "AddedTo",
     "as_json",
+    "check_text",
     "file_names",
     "harmless",
     "refuse_to_overwrite",
@@ -40,6 +48,13 @@ __all__ = [
 _STAMPED = ("config", "config_sha256", "data_sha256", "as_of", "outcomes", "curve_used", "rp2d", "method", "seed", "versions")
 _SAMPLING = ("pymc", "pytensor", "nutpie", "arviz")
 _PACKAGES = ("numpy", "scipy", "xarray", "pandas")
+# Longest text that a person gives for a record.
+_LONGEST = 2000
+# Seconds for which another process may hold the lock of a file that is added to.
+_SECONDS = 20
+# Text that a spreadsheet would take for a formula gets an apostrophe before it; so does text that looks as if it had one already.
+_LIKE_A_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_MARK = b"\xef\xbb\xbf"
 
 
 @cache
@@ -111,16 +126,31 @@ def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], objec
 
 
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
-    """A result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows."""
+    """A result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows.
+
+    A missing figure is null.
+    """
     import pandas as pd
 
     if isinstance(result, pd.DataFrame):
-        rows = json.loads(str(result.to_json(orient="records", double_precision=15)))
+        # pandas would write a date as milliseconds.
+        dated = [name for name in result.columns if any(isinstance(cell, date) for cell in result[name])]
+        texts = {name: result[name].map(_iso) for name in dated}
+        rows = json.loads(str(result.assign(**texts).to_json(orient="records", double_precision=15)))
         content = {"attrs": {key: _decoded(value) for key, value in (stamp or {}).items()}, "rows": rows}
     else:
-        content = result.to_dict()
+        content = _with_null(result.to_dict())
         content["attrs"] = {key: _decoded(value) for key, value in content["attrs"].items()}
     return json.dumps(content, indent=1, allow_nan=False, default=str)
+
+
+def _with_null(value: Any) -> Any:
+    """Nested tables and lists with null in place of a missing figure, for which JSON has no other word."""
+    if isinstance(value, dict):
+        return {key: _with_null(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_null(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None) -> list[str]:
@@ -199,8 +229,11 @@ def _tidy(result: xr.Dataset) -> pd.DataFrame:
 
 
 def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> None:
-    """CSV whose every row says where it comes from, and whose text no spreadsheet takes for a formula."""
-    stamped = table.assign(**{key: stamp[key] for key in _STAMPED if key in stamp})
+    """Write a CSV whose every row says where it comes from, and whose text no spreadsheet takes for a formula.
+
+    A column of the table itself stays as it is: a decision on file has a data cutoff date of its own.
+    """
+    stamped = table.assign(**{key: stamp[key] for key in _STAMPED if key in stamp and key not in table})
     text = stamped.select_dtypes(["object", "string"]).columns
     stamped[text] = stamped[text].map(harmless)
     stamped.columns = [harmless(column) for column in stamped.columns]
@@ -220,6 +253,10 @@ def harmless(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
+def _iso(cell: Any) -> Any:
+    return cell.isoformat() if isinstance(cell, date) else cell
+
+
 def _for_netcdf(table: pd.DataFrame) -> xr.Dataset:
     plain = table.astype({name: "float64" for name in table.columns if str(table[name].dtype) == "Int64"})
     return plain.reset_index(drop=True).rename_axis("row").to_xarray()
@@ -230,3 +267,156 @@ def _decoded(value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) and value[:1] in "[{" else value
     except json.JSONDecodeError:
         return value
+
+
+@dataclass(frozen=True)
+class AddedTo:
+    """A CSV file with a header, to which rows are only ever added.
+
+    A process that adds a row holds a lock, an empty hidden file beside the CSV, so that of two rows added at once neither is lost.
+    The system releases the lock of a process that has ended.
+
+    Attributes
+    ----------
+    noun
+        What a row is, in messages: "decision".
+    columns
+        Names of the columns.
+    earlier
+        Numbers of columns that earlier versions wrote, the first of ``columns``. Such a file is read, and gets the other columns,
+        empty, when a row is added.
+    """
+
+    noun: str
+    columns: tuple[str, ...]
+    earlier: tuple[int, ...] = ()
+
+    def rows(self, path: Path) -> list[list[str]]:
+        """Return the rows without the header, one cell per column; none where there is no such file.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read, or is not a CSV file with these columns.
+        """
+        return [[*map(_unescaped, row), *[""] * (len(self.columns) - len(row))] for row in self._raw(path)[1:]]
+
+    def day(self, path: Path, row: int, column: str, cell: str) -> date:
+        """Return the date in a cell; ``row`` is the row's number in the file, the header being row 1.
+
+        Raises
+        ------
+        InputError
+            If it is not a date in ISO form.
+        """
+        try:
+            return date.fromisoformat(cell)
+        except ValueError:
+            raise InputError(Problem(f"row {row}.{column}", cell, "must be a date such as 2024-03-14"), source=str(path)) from None
+
+    def add(self, path: Path, cells: Sequence[date | int | str | None], check: Callable[[], None]) -> None:
+        """Add a row to the file, which is made if it is not there.
+
+        Parameters
+        ----------
+        path
+            The file.
+        cells
+            One value per column; ``None`` is an empty cell, a date is written in ISO form.
+        check
+            Called while the lock is held, before anything is written; raises if the row must not be added to the file.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged or cannot be written, or another process holds the lock for too long.
+        """
+        import filelock
+
+        lock = path.with_name(f".{path.name}.lock")
+        try:
+            with filelock.FileLock(lock, timeout=_SECONDS):
+                check()
+                self._add(path, cells)
+        except filelock.Timeout:
+            raise InputError(
+                f"is being written by somebody else for more than {_SECONDS} seconds: try again", source=str(path)
+            ) from None
+        except OSError as error:
+            raise InputError(error.strerror or "cannot be written", source=str(lock)) from None
+
+    def refuse_before(self, path: Path, last: date | None, as_of: date) -> None:
+        """Raise `InputError` if a row's data cutoff date lies before that of the last row."""
+        if last is not None and last > as_of:
+            allowed = f"lies before the last {self.noun} on file, of {last}: {self.noun}s are only added"
+            raise InputError(Problem("as_of", as_of.isoformat(), allowed), source=str(path))
+
+    def _raw(self, path: Path) -> list[list[str]]:
+        """Return the rows with the header, each cell as it is in the file."""
+        try:
+            # A spreadsheet program that has saved the file may have put a mark before it.
+            text = _content(path).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError("is not UTF-8 text", source=str(path)) from None
+        if not text:
+            return []
+        try:
+            rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        except csv.Error as error:
+            raise InputError(f"is damaged: {error}", source=str(path)) from None
+        width = next((n for n in (len(self.columns), *self.earlier) if tuple(rows[0]) == self.columns[:n]), None)
+        if width is None:
+            raise InputError(f"must begin with the columns {', '.join(self.columns)}", source=str(path))
+        for number, row in enumerate(rows[1:], 2):
+            if len(row) != width:
+                raise InputError(f"row {number} has {len(row)} cells: must have {width}", source=str(path))
+        return rows
+
+    def _add(self, path: Path, cells: Sequence[date | int | str | None]) -> None:
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        old, rows = _content(path), self._raw(path)
+        if not rows:
+            lines.writerow(self.columns)
+        elif len(rows[0]) < len(self.columns):
+            old = self._widened(old, rows)
+        elif not old.endswith(b"\n"):
+            text.write("\n")
+        lines.writerow(["" if cell is None else _escaped(str(cell)) for cell in cells])
+        write_whole(path.parent, {path.name: old + text.getvalue().encode()})
+
+    def _widened(self, old: bytes, rows: list[list[str]]) -> bytes:
+        """Return the file of an earlier version with the columns it lacks, empty; mark, line ends and cells stay as they were."""
+        text = io.StringIO()
+        ending = "\r\n" if old.partition(b"\n")[0].endswith(b"\r") else "\n"
+        lines = csv.writer(text, lineterminator=ending)
+        lines.writerow(self.columns)
+        lines.writerows([*row, *[""] * (len(self.columns) - len(row))] for row in rows[1:])
+        return (_MARK if old.startswith(_MARK) else b"") + text.getvalue().encode()
+
+
+def check_text(name: str, text: object, longest: int = _LONGEST, *, required: bool = True, purpose: str = "") -> str:
+    """Return text that a person gave for a record; raise `InputError` if it is too long, has control characters or is missing."""
+    least = 1 if required else 0
+    if isinstance(text, str) and len(text) <= longest and text.replace("\n", "").isprintable() and (text.strip() or not required):
+        return text
+    allowed = f"must be text of {least} to {longest} characters without control characters" + (f": {purpose}" if purpose else "")
+    raise InputError(Problem(name, text, allowed))
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file; none if it is not there."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", source=str(path)) from None
+
+
+def _escaped(cell: str) -> str:
+    return f"'{cell}" if _LIKE_A_FORMULA.match(cell) else cell
+
+
+def _unescaped(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and _LIKE_A_FORMULA.match(cell) else cell

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import betaincinv
 
+from ._check import broadcast_counts
 from .designs import Design
 from .models import Curve
 from .operating.lattice import Lattice
@@ -238,11 +239,22 @@ def effective_n(mean: Figure, sd: Figure) -> Figure:
     return Figure(m * (1 - m) / s**2 - 1, np.hypot(per_mean * mean.error, per_sd * sd.error))
 
 
-def upper_limit(n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """One-sided 95% upper limit of a rate from its own counts (Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404); 1 without
-    patients.
+def upper_limit(n: Any, y: Any) -> np.ndarray:
+    """Return the one-sided 95% upper limit of a rate from its own counts (Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404).
+
+    It is 1 without patients.
+
+    Parameters
+    ----------
+    n, y
+        Patients and DLTs, of shapes that broadcast: whole numbers, also as floats that are exactly whole, such as 3.0.
+
+    Raises
+    ------
+    InputError
+        If an entry is not a count, or there are more DLTs than patients.
     """
-    n, y = np.asarray(n, float), np.asarray(y, float)
+    n, y = (part.astype(float) for part in broadcast_counts(n, y))
     return np.where(y < n, betaincinv(y + 1, np.maximum(n - y, 1e-9), CONFIDENCE), 1.0)
 
 

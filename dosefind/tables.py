@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from .decisions import Recorded
-    from .evaluability import Status
+    from .evaluability import Evaluated, Status
     from .tasks import NextDose
 
 __all__ = ["Aside", "analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show", "unfolded"]
@@ -106,6 +106,13 @@ def show(content: Any) -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def version(attrs: Mapping[str, Any]) -> list[Text]:
+    """Which version of the protocol a result is of, where the config has amendments."""
+    if not attrs.get("amended_on"):
+        return []
+    return [_folded(f"Protocol version of {attrs['protocol_version']}. The config has amendments of {attrs['amended_on']}.")]
+
+
 def method(attrs: Mapping[str, Any]) -> str:
     """How operating characteristics were computed, and with what error."""
     if attrs["method"] != "simulated":
@@ -123,6 +130,7 @@ def comparison(oc: xr.Dataset, brief: bool = False) -> Group:
     parts: list[Any] = [
         _folded(f"{oc.attrs['protocol']}: designs compared under {_count(len(values['scenario']), 'scenario')}.", style="bold"),
         _folded(method(oc.attrs), style="bold"),
+        *version(oc.attrs),
         _folded(f"Dose levels, {unit}: {doses}."),
         *([_folded("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
     ]
@@ -156,6 +164,7 @@ def next_dose(found: NextDose, details: bool = False) -> Group:
     left = tables["findings"] if details else tables["findings"].loc[~tables["findings"]["rule"].isin(others)]
     parts: list[Any] = [
         _folded(f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}.", style="bold"),
+        *version(attrs),
         *_answer(found),
         Text("\nThe doses so far", "bold"),
         *_doses_so_far(found),
@@ -237,13 +246,16 @@ def _who_counts(found: NextDose) -> list[Any]:
     people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
     audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
     audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
-    any_one = found.evaluated.statuses[0]
-    last = (any_one.end - any_one.first).days + 1
     words = (
-        f"The first infusion is on day 1 and the window ends with day {last}: a DLT that begins on that day counts, and who was "
-        "followed up to it without one is complete."
+        f"The first infusion is on day 1 and the window ends with day {last_days(found.evaluated)}: a DLT that begins on that day "
+        "counts, and who was followed up to it without one is complete."
     )
     return [Text("\nWho counts", "bold"), _wrapped(audit, "note"), _folded(words)]
+
+
+def last_days(evaluated: Evaluated) -> str:
+    """Return the last day of the DLT window; several where an amendment has changed it, in the order of the patients."""
+    return " or ".join(dict.fromkeys(str((status.end - status.first).days + 1) for status in evaluated.statuses))
 
 
 def _noted(status: Status, events: int) -> str:
@@ -326,7 +338,9 @@ def _assumed_rules(found: NextDose) -> list[Text]:
 
 def _decided(row: Recorded, after: str) -> str:
     against = f" (override: {row.binding} recommended: {row.recommendation})" if row.override == "yes" else ""
-    return "; ".join(filter(None, (f"{row.as_of}: {row.decision}{against}", f"reason given: {row.reason.rstrip('.')}", after)))
+    conditions = f"conditions: {row.conditions.rstrip('.')}" if row.conditions else ""
+    reason = f"reason given: {row.reason.rstrip('.')}"
+    return "; ".join(filter(None, (f"{row.as_of}: {row.decision}{against}", reason, conditions, after)))
 
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
@@ -466,6 +480,7 @@ def analysis(found: xr.Dataset) -> Group:
     warnings = [_indented(text) for text in json.loads(attrs["warnings"])]
     parts: list[Any] = [
         _folded(title, style="bold"),
+        *version(attrs),
         Text(f"DLT rates in percent; doses in {unit}."),
         _doses(values, attrs),
         Text("\nBefore and after this trial's own data" if borrowing else "\nPrior and posterior", "bold"),
@@ -713,7 +728,8 @@ def _by_target(values: dict[str, Any], definition: str) -> Group:
     for t, target in enumerate(values["target"]):
         table.add_row(f"{target:g}", "true MTD", *map(str, values["true_mtd_by_target"][t]), style="dim")
         for d, design in enumerate(values["design"]):
-            table.add_row("", str(design), *(f"{100 * p:.1f}" for p in values["correct_by_target"][t, d]))
+            chances = values["correct_by_target"][t, d]
+            table.add_row("", str(design), *("-" if np.isnan(p) else f"{100 * p:.1f}" for p in chances))
     title = "\nOther targets: probability (%) that the MTD for that target is named"
     return Group(Text(title, "bold"), _folded(f"Target: {definition}."), table)
 

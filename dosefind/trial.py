@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._check import InputError, Problem, Shown
+from ._check import MOST_COUNTED, InputError, Problem, Shown, count, counts, whole
 
 __all__ = [
     "COUNT",
@@ -24,6 +24,7 @@ __all__ = [
     "Cohort",
     "States",
     "by_dose",
+    "check_cohorts",
     "choice_labels",
     "count_key",
     "notation",
@@ -83,6 +84,33 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
 def notation(cohorts: Sequence[Cohort]) -> str:
     """Cohorts in the outcome notation, each one's DLTs last."""
     return " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts)
+
+
+def check_cohorts(cohorts: Sequence[Cohort], n_doses: int | None = None, place: str = "") -> list[Cohort]:
+    """Return the cohorts with their counts as plain integers.
+
+    Parameters
+    ----------
+    cohorts
+        The cohorts; whole floats are read as counts, as in `States.counts`.
+    n_doses
+        Number of dose levels, if it is known.
+    place
+        Beginning of the name of each entry in an error.
+
+    Raises
+    ------
+    InputError
+        If a level does not exist, a cohort does not have 1 to 1,000 patients, it has more DLTs than patients, or all cohorts
+        together have more patients than a trial can have.
+    """
+    checked = []
+    for number, cohort in enumerate(cohorts, start=1):
+        level = whole(f"{place}level of cohort {number}", cohort.level, 1, n_doses)
+        n = count(f"{place}n of cohort {number}", cohort.n, 1, 1000)
+        checked.append(Cohort(level, n, count(f"{place}dlts of cohort {number}", cohort.dlts, 0, n)))
+    count(f"{place}patients in total", sum(cohort.n for cohort in checked), 0, MOST_COUNTED)
+    return checked
 
 
 def choice_labels(n_doses: int) -> list[str]:
@@ -164,8 +192,8 @@ class States(Shown):
         for dose in range(self.n_doses):
             key += count_key(np.full(1, dose), self.n[:, dose], self.y[:, dose])
         _, first, group = np.unique(key, return_index=True, return_inverse=True)
-        for counts in (self.n, self.y):
-            if not np.array_equal(by_dose(counts, first[group]), counts):
+        for values in (self.n, self.y):
+            if not np.array_equal(by_dose(values, first[group]), values):
                 raise ArithmeticError(SHARED_KEY)
         return replace(self, groups=(first, group))
 
@@ -177,13 +205,45 @@ class States(Shown):
         return cls(zero, zero, none, nothing, nothing, nothing, np.array([memory], COUNT).reshape(1, len(memory)))
 
     @classmethod
-    def counts(cls, n: np.ndarray, y: np.ndarray) -> States:
-        """States of which only the counts are known, as a final choice needs them."""
-        n, y = np.atleast_2d(np.asarray(n, COUNT)), np.atleast_2d(np.asarray(y, COUNT))
-        if n.shape != y.shape:
-            raise InputError(Problem("y", y.squeeze().tolist(), f"must hold a count for each of n = {n.squeeze().tolist()}"))
+    def counts(cls, n: Any, y: Any) -> States:
+        """States of which only the counts are known, as a final choice needs them.
+
+        Parameters
+        ----------
+        n, y : (doses,) or (states, doses) arrays
+            Patients and DLTs at each dose: whole numbers, also as floats that are exactly whole, such as 3.0.
+
+        Raises
+        ------
+        InputError
+            If an entry is not a count, the shapes differ, a dose has more DLTs than patients, or a trial has more patients in
+            total than a trial can have.
+        """
+        return cls.of_checked(*(np.atleast_2d(part.astype(COUNT)) for part in counts(n, y, batch=True)))
+
+    @classmethod
+    def of_checked(cls, n: np.ndarray, y: np.ndarray) -> States:
+        """The same of counts that a computation made, ``(states, doses)`` of type ``COUNT``, without a check."""
         nothing = np.zeros(len(n), COUNT)
         return cls(n, y, nothing + NO_DOSE, nothing, nothing, nothing, np.zeros((len(n), 0), COUNT))
+
+    def check(self) -> None:
+        """Raise unless the counts are those of trials.
+
+        Raises
+        ------
+        InputError
+            If they are not integer arrays ``(states, doses)``, or not counts.
+        """
+        for name, values in (("n", self.n), ("y", self.y)):
+            if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.ndim != 2:
+                shown = values.tolist() if isinstance(values, np.ndarray) else values
+                allowed = "must be an integer array (states, doses), as States.counts makes"
+                raise InputError(Problem(f"states.{name}", shown, allowed))
+        try:
+            counts(self.n, self.y, batch=True)
+        except InputError as error:
+            raise InputError(error.within("states")) from None
 
     def follow(self, rows: np.ndarray | slice, dose: np.ndarray, size: np.ndarray, dlts: np.ndarray) -> States:
         """The given rows one cohort later, each with its own dose index, size and number of DLTs, ``(rows,)``."""

@@ -195,14 +195,16 @@ pd.DataFrame(rows).T.round(1)
 named = {name: one.summary.attrs["rp2d"] for name, one in answers.items()}
 base = table["rp2d"].iloc[0]
 moved = table[table["rp2d"] != base]
-tried = table[table["varied"] != "target"]
-near = tried[(tried["varied"] != "RP2D limit") & (tried["varied"] != "overdose from") & ((tried["over_2"] - 0.25).abs() < 0.01)]
+# Changes of the prior and the curve; the others change what is counted as too toxic.
+assumed = table[~table["varied"].isin(["target", "RP2D limit", "overdose from"])]
+near = assumed[(assumed["over_2"] - 0.25).abs() < 0.01]
+which = "; ".join(f"{row.varied} {row.value} gives {row.rp2d}" for row in moved.itertuples()) or "none"
 Markdown(
     f"""**A prior is made from quantiles of DLT rates at two doses, checked by what it predicts for the first cohorts, and weighed in
 patients.** Here the clinician's prior is worth up to {worth["clinician"].max():.0f} patients at a dose, the shipped one
 {worth["shipped"].max():.0f}. After `{outcomes}` the three priors name RP2D {named["clinician"]} (clinician), {named["minimal"]} (minimal) and
-{named["shipped"]} (shipped); of the {len(tried) - 1} changes around the shipped prior that can move the RP2D (the target cannot) {len(moved)} move
-it away from level {base}{"".join(f", and {row.varied} {row.value} nearly does: P(over) at level 2 is {100 * row.over_2:.1f}%, the limit 25%" for row in near.itertuples())}.
+{named["shipped"]} (shipped). Of the {len(table) - 1} changes around the shipped prior, {len(moved)} move the RP2D away from level
+{base} ({which}){"".join(f", and {row.varied} {row.value} nearly does: P(over) at level 2 is {100 * row.over_2:.1f}%, the limit 25%" for row in near.itertuples())}.
 
 If a change that nobody could object to moves the answer, the answer is not in the data yet, and the report should say so."""
 )

@@ -150,6 +150,7 @@ EVALUABILITY = "evaluability.py"
 CONDUCT = "conduct.py"
 NEXT = "tasks/next_dose.py"
 DECISIONS = "decisions.py"
+PROVENANCE = "provenance.py"
 SYNTHESIS = "tasks/synthesis.py"
 
 BORROWING = "borrowing.py"
@@ -1740,14 +1741,14 @@ FAULTS = (
     ),
     Fault(
         "two who record a decision at once",
-        DECISIONS,
+        PROVENANCE,
         "with filelock.FileLock(lock, timeout=_SECONDS):",
         "if True:",
         "test_next_dose.py::test_of_decisions_recorded_at_once_none_is_lost",
     ),
     Fault(
         "a lock is left behind",
-        DECISIONS,
+        PROVENANCE,
         "filelock.FileLock(lock, timeout=_SECONDS)",
         "filelock.SoftFileLock(lock, timeout=_SECONDS)",
         "test_next_dose.py::test_a_lock_that_is_held_ends_in_a_message_and_one_left_behind_does_not_block",
@@ -1980,15 +1981,15 @@ FAULTS = (
     Fault(
         "other targets: designs made for the protocol's own",
         "tasks/comparison.py",
-        "designs = build_designs(protocol, rate)",
-        "designs = build_designs(protocol)",
+        "_applicable(build_designs(protocol, rate), rate)",
+        "_applicable(build_designs(protocol), rate)",
         "test_protocols.py::test_comparison_holds_together",
     ),
     Fault(
         "other targets: judged by the protocol's own",
         "tasks/comparison.py",
-        "Standards(rate, standards.interval",
-        "Standards(standards.target, standards.interval",
+        "_standards(protocol.target.at(rate))",
+        "_standards(protocol.target)",
         "test_protocols.py::test_other_targets_are_judged_by_their_own_mtd",
     ),
     Fault(
@@ -2242,14 +2243,14 @@ FAULTS = (
     # Files
     Fault(
         "formulas in CSV not escaped",
-        "provenance.py",
+        PROVENANCE,
         'return f"\'{cell}" if isinstance',
         "return cell if isinstance",
         "test_protocols.py::test_formulas_in_names_are_text_in_csv",
     ),
     Fault(
         "overwriting not refused",
-        "provenance.py",
+        PROVENANCE,
         "if there and not force:",
         "if False:",
         "test_cli.py::test_json_and_files[words1-keys1]",
@@ -2663,35 +2664,35 @@ FAULTS = (
     ),
     Fault(
         "a formula in the reason",
-        DECISIONS,
+        PROVENANCE,
         'return f"\'{cell}" if _LIKE_A_FORMULA.match(cell) else cell',
         "return cell",
         "test_next_dose.py::test_decisions_are_only_added",
     ),
     Fault(
         "line ends of the file of decisions changed",
-        DECISIONS,
+        PROVENANCE,
         "{path.name: old + text",
         '{path.name: old.replace(b"\\r\\n", b"\\n") + text',
         "test_next_dose.py::test_what_another_program_saved_is_kept",
     ),
     Fault(
         "a row of decisions run together with the last",
-        DECISIONS,
+        PROVENANCE,
         '    elif not old.endswith(b"\\n"):',
         "    elif not old:",
         "test_next_dose.py::test_what_another_program_saved_is_kept",
     ),
     Fault(
         "a decision dated before the last one",
-        DECISIONS,
-        "before[-1].as_of > recorded.as_of",
-        "not before[-1].as_of",
+        PROVENANCE,
+        "last > as_of",
+        "not as_of",
         "test_next_dose.py::test_nothing_is_recorded_before_what_is_on_file",
     ),
     Fault(
         "a cut file of decisions taken as whole",
-        DECISIONS,
+        PROVENANCE,
         ", strict=True))",
         ", strict=False))",
         "test_next_dose.py::test_a_damaged_file_is_left_alone",

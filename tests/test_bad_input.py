@@ -293,14 +293,21 @@ CONFIGS = [
     ("rate outside the interval", "rate = 0.25", "rate = 0.4", "target: interval = [0.16, 0.33) must contain rate = 0.4"),
     ("interval reversed", INTERVAL, "[0.33, 0.16]", "target: interval = [0.33, 0.16) must have its lower end first"),
     ("interval of three", INTERVAL, "[0.16, 0.2, 0.3]", "target.interval = [0.16, 0.2, 0.3]: must have at most 2 entries"),
-    ("sensitivity in percent", "[0.20, 0.30", "[20, 0.30", "target.sensitivity[1] = 20: must be less than 1"),
+    ("sensitivity in percent", "[0.10, 0.15", "[10, 0.15", "target.sensitivity[1] = 10: must be less than 1"),
+    (
+        "other target whose interval leaves 1",
+        "[0.10, 0.15",
+        "[0.80, 0.15",
+        "target.interval[2] = 1.056: must be less than 1 (at the target 0.8 of target.sensitivity)\n"
+        "  target.overdose_limit = 1.056: must be less than 1 (at the target 0.8 of target.sensitivity)",
+    ),
     (
         "other target that a design cannot have",
-        "[0.20, 0.30",
-        "[0.04, 0.30",
-        "designs.crm-6.skeleton.halfwidth = 0.05: must be above 0 and keep target -+ halfwidth inside (0, 1) (at the target 0.04 "
-        "of target.sensitivity)\n  designs.crm.skeleton.halfwidth = 0.05: must be above 0 and keep target -+ halfwidth inside "
-        "(0, 1) (at the target 0.04 of target.sensitivity)",
+        "[0.10, 0.15",
+        "[0.72, 0.15",
+        "designs.boin-6: p_tox = 1.008 must lie between target = 0.72 and 1 (at the target 0.72 of target.sensitivity)\n"
+        "  designs.boin-6-stay: p_tox = 1.008 must lie between target = 0.72 and 1 (at the target 0.72 of target.sensitivity)\n"
+        "  designs.boin: p_tox = 1.008 must lie between target = 0.72 and 1 (at the target 0.72 of target.sensitivity)",
     ),
     # Scenarios.
     ("probability above 1", LOW, "[0.02, 0.05, 1.1]", "scenarios.low = [0.02, 0.05, 1.1]: must be probabilities in [0, 1]"),

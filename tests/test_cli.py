@@ -133,10 +133,11 @@ def test_help_and_version():
         assert "--seed" in text
 
 
-def test_as_a_process_in_a_pipe():
+@pytest.mark.parametrize("module", ["dosefind", "dosefind.cli"])
+def test_as_a_process_in_a_pipe(module):
     env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
     process = subprocess.run(
-        [sys.executable, "-m", "dosefind.cli", "table", CONFIG, "--design", "boin"],
+        [sys.executable, "-m", module, "table", CONFIG, "--design", "boin"],
         env=env,
         capture_output=True,
         text=True,
@@ -144,6 +145,13 @@ def test_as_a_process_in_a_pipe():
     )
     assert process.stderr == ""
     assert "escalate_if_dlt_le" in process.stdout
+
+
+def test_python_m_dosefind_shows_its_own_usage_and_exit_status():
+    command = [sys.executable, "-m", "dosefind", "compare"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == run("compare").exit_code == 2
+    assert process.stderr.startswith("Usage: python -m dosefind compare ")
 
 
 def in_a_terminal(*words, **env):

@@ -137,7 +137,7 @@ def test_sensitivity_varies_one_thing_at_a_time():
     assert first.mtd == base.mtd_level.values[base.mtd.values.argmax()]
     counts = table.varied.value_counts().to_dict()
     assert counts == {
-        "as analysed": 1, "curve": 2, "target": 3, "prior sd": 2, "mean log alpha": 2, "mean log beta": 2, "reference dose": 2,
+        "as analysed": 1, "curve": 2, "target": 4, "prior sd": 2, "mean log alpha": 2, "mean log beta": 2, "reference dose": 2,
         "overdose from": 2, "RP2D limit": 2,
     }  # fmt: skip
     for name in build_curves(protocol):
@@ -145,9 +145,15 @@ def test_sensitivity_varies_one_thing_at_a_time():
         if len(row):
             other = dsf.analyze(protocol, outcomes, curve=name).summary
             np.testing.assert_allclose(row[over].astype(float).values[0], other.p_over, rtol=0, atol=1e-9)
-    # Another target moves the MTD, not the overdoses; a higher prior mean makes every dose more toxic.
+    # Another target moves the rate from which a dose overdoses in proportion.
     targets = table[table.varied == "target"]
-    np.testing.assert_allclose(targets[over].astype(float), np.tile(base.p_over, (3, 1)), rtol=0, atol=1e-9)
+    for row, rate in zip(targets.itertuples(), protocol.target.sensitivity, strict=True):
+        standards = protocol.target.at(rate)
+        other = dsf.analyze(protocol.model_copy(update={"target": standards}), outcomes).summary
+        np.testing.assert_allclose([getattr(row, name) for name in over], other.p_over, rtol=0, atol=1e-6)
+        assert (row.value, row.rp2d) == (f"{rate:g} with overdose from {standards.interval[1]:.3g}", other.attrs["rp2d"])
+    assert targets.over_1.is_monotonic_decreasing
+    # A higher prior mean makes every dose more toxic.
     low, high = table[table.varied == "mean log alpha"][over].astype(float).values
     assert np.all(low < base.p_over)
     assert np.all(base.p_over < high)

@@ -479,7 +479,7 @@ def test_decisions_are_only_added(tmp_path):
     assert second.recommendation == "escalate to level 2, 3 patients"
     assert second.data_sha256 == "0" * 64
     with path.open(newline="") as file:
-        assert [row[-1][:2] for row in csv.reader(file)][1:] == ["'=", "''"]
+        assert [row["reason"][:2] for row in csv.DictReader(file)] == ["'=", "''"]
     assert sorted(one.name for one in tmp_path.iterdir()) == [".decisions.csv.lock", "decisions.csv"]
 
 
@@ -537,7 +537,7 @@ def test_of_decisions_recorded_at_once_none_is_lost(tmp_path):
 def test_a_lock_that_is_held_ends_in_a_message_and_one_left_behind_does_not_block(tmp_path, monkeypatch):
     path, lock = tmp_path / "decisions.csv", tmp_path / ".decisions.csv.lock"
     one = then(single_dose(), 33).record("wait", "so")
-    monkeypatch.setattr("dosefind.decisions._SECONDS", 0.1)
+    monkeypatch.setattr("dosefind.provenance._SECONDS", 0.1)
     with filelock.FileLock(lock), pytest.raises(dsf.InputError, match=r"decisions\.csv: is being written by somebody else"):
         record_decision(path, one)
     assert not path.exists()
@@ -749,9 +749,9 @@ HEADER = ",".join(Recorded._fields)
     ("content", "words"),
     [
         (b"a,b\n1,2\n", "must begin with the columns as_of, protocol"),
-        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 9"),
-        (HEADER.encode() + b"\n1/2/2024" + b",x" * 8 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
-        (HEADER.encode() + b"\n2024-01-01" + b",x" * 7 + b',"cut\n', "is damaged"),
+        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 14"),
+        (HEADER.encode() + b"\n1/2/2024" + b",x" * 13 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
+        (HEADER.encode() + b"\n2024-01-01" + b",x" * 12 + b',"cut\n', "is damaged"),
         (HEADER.encode() + b"\n\xff\xfe", "is not UTF-8 text"),
     ],
 )
@@ -761,6 +761,76 @@ def test_a_damaged_file_is_left_alone(tmp_path, content, words):
     with pytest.raises(dsf.InputError, match=words):
         record_decision(path, then(single_dose(), 33).record("stop", "so"))
     assert path.read_bytes() == content
+
+
+EARLIER = ("as_of", "protocol", "data_sha256", "config_sha256", "binding", "recommendation", "decision", "override", "reason")
+EARLIER_CELLS = (
+    ("2024-01-01", "NCT05962762", "a" * 64, "b" * 64, "3+3", "wait", "level 1", "yes", '\'=1+1\nsecond line, "quoted"'),
+    ("2024-01-02", "OTHER", "", "", "3+3", "wait", "wait", "no", "''=as it was"),
+)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, ending):
+    """No cell of the earlier rows changes, whatever their line ends; the columns they lack are empty."""
+    path = tmp_path / "decisions.csv"
+    text = io.StringIO()
+    csv.writer(text, lineterminator=ending).writerows((EARLIER, *EARLIER_CELLS))
+    path.write_bytes(mark + text.getvalue().encode())
+    (old,) = read_decisions(path, "NCT05962762")
+    assert old == Recorded(date(2024, 1, 1), *EARLIER_CELLS[0][1:8], '=1+1\nsecond line, "quoted"')
+    assert old[9:] == (None, "", None, "", "")
+    new = then(single_dose(), 33).record("wait", "so", attendees="A. Roe, B. Doe", meeting=day(35))
+    record_decision(path, new)
+    assert read_decisions(path, "NCT05962762") == [old, new]
+    content = path.read_bytes()
+    assert content.startswith(mark + ",".join(EARLIER).encode())
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    assert tuple(rows[0]) == Recorded._fields
+    assert [tuple(row) for row in rows[1:3]] == [(*cells, "", "", "", "", "") for cells in EARLIER_CELLS]
+    # Added to once more, the file stays as it is.
+    record_decision(path, new)
+    assert path.read_bytes().startswith(content)
+
+
+def test_record_keeps_meeting_versions_and_conditions(tmp_path):
+    path, details = tmp_path / "decisions.csv", {"meeting": day(35), "attendees": "=A. Roe", "conditions": "liver tests weekly"}
+    record_decision(path, then(single_dose(), 33).record("wait", "so", **details))
+    record_decision(path, then(single_dose(), 33).record("wait", "so"))
+    full, bare = read_decisions(path, "NCT05962762")
+    assert (full.meeting, full.attendees, full.conditions) == (day(35), "=A. Roe", "liver tests weekly")
+    assert (bare.meeting, bare.attendees, bare.conditions) == (None, "", "")
+    for one in (full, bare):
+        assert (one.as_of, one.protocol_version, one.software_version) == (day(33), date(2023, 8, 30), dsf.__version__)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("meeting", "2024-02-04"), ("attendees", "a\x1b[2J"), ("conditions", "x" * 2001), ("attendees", None)]
+)
+def test_wrong_detail_of_a_meeting_is_not_recorded(tmp_path, field, value):
+    with pytest.raises(dsf.InputError) as error:
+        record_decision(tmp_path / "decisions.csv", then(single_dose(), 33).record("wait", "so", **{field: value}))
+    assert [problem.where for problem in error.value.problems] == [field]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_leaves_the_decision_before_it_in_force(tmp_path):
+    """To resume contradicts only a recommendation to stop, and says nothing of the dose."""
+    path, data = tmp_path / "decisions.csv", in_a_row("1NNN 2NTT 1NNN")[0]
+    assert then(single_dose(), 33).record("Resume", "so").decision == "resume"
+    assert then(single_dose(), 33).record("resume", "so").override == "no"
+    stopped = then(*in_a_row("1TTT"))
+    assert (stopped.proposal.action, stopped.record("resume", "so").override) == ("stop", "yes")
+    # The committee goes on at level 2 against the design, pauses and resumes: the cohort is still completed.
+    data = trial(*(patient(f"P{n}", 1, n) for n in (1, 2, 3)), patient("P4", 1, 45))
+    for when, decision in ((40, "level 1"), (46, "resume")):
+        record_decision(path, then(data, when).record(decision, "so"))
+        proposal = then(data, 46, decisions=path).proposal
+        assert (proposal.action, proposal.level, proposal.size) == ("fill", 1, 2)
+    assert then(data, 46).proposal.action != "fill"
+    (followed, _) = then(data, 46, decisions=path).followed
+    assert "not as decided" not in followed
 
 
 # The commands.
@@ -939,6 +1009,18 @@ def test_files_and_json_hold_the_same(folder):
     again = run(folder, "next", "--out", str(out))
     assert (again.exit_code, again.stdout) == (2, "")
     assert "--force overwrites" in again.stderr
+
+
+def test_decisions_keep_their_own_dates_in_files_and_json(folder):
+    """The stamp of a result, with another data cutoff date, does not take their place."""
+    meeting = ("--meeting", "2024-02-22", "--attendees", "A. Roe", "--conditions", "liver tests")
+    run(folder, "record", "--as-of", "2024-02-20", "--replay", "--decision", "wait", "--reason", "so", *meeting)
+    shown = json.loads(run(folder, "next", "--as-of", "2024-03-23", "--json", "--out", str(folder / "out")).stdout)["recorded"]
+    with (folder / "out" / "next-recorded.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    for found in (row, *shown):
+        assert (found["as_of"], found["meeting"], found["protocol_version"]) == ("2024-02-20", "2024-02-22", "2023-08-30")
+        assert (found["attendees"], found["conditions"]) == ("A. Roe", "liver tests")
 
 
 def test_recording_by_command(folder):

@@ -140,7 +140,9 @@ def test_comparison_holds_together():
     np.testing.assert_allclose(oc.mean_n, oc.patients.sum("dose"), rtol=0, atol=1e-11)
     np.testing.assert_allclose(oc.reference_selected.sum("choice"), 1, rtol=0, atol=1e-12)
     for name in oc.data_vars:
-        assert np.all(pd.notna(oc[name].values)), name
+        # Those of other targets are missing where a design does not look for a dose of that target.
+        shown = oc[name].sel(target=[0.20, 0.30]) if name.endswith("_by_target") else oc[name]
+        assert np.all(pd.notna(shown.values)), name
         if name not in ("selected_by_target", "correct_by_target"):
             assert oc[name].attrs["definition"], name
     # The same figures one design at a time, and the design's own target where it is asked for another.
@@ -173,6 +175,9 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     content = json.loads((tmp_path / "one" / "compare.json").read_text())
     assert content["attrs"]["config_sha256"] == protocol().sha256
     assert content["data_vars"]["selected"]["data"] == oc.selected.values.tolist()
+    # A missing figure is null.
+    first = content["data_vars"]["correct_by_target"]["data"][0]
+    assert [None in chances for chances in first] == oc.correct_by_target[0].isnull().any("scenario").values.tolist()
     rows = pd.read_csv(tmp_path / "one" / "compare.csv", dtype=str, keep_default_na=False)
     selected = rows[rows.figure == "selected"].value.astype(float).to_numpy()
     np.testing.assert_array_equal(selected, oc.selected.values.ravel())
@@ -190,7 +195,7 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     figures = pd.read_csv(tmp_path / "one" / "compare.csv")
     assert figures.value.dtype == float
     assert (figures[figures.scenario == "middle is MTD"].true_mtd.iloc[0], set(figures.seed)) == ("2", {1})
-    other = figures[(figures.figure == "correct_by_target") & (figures.scenario == "low is MTD") & (figures.target == 0.33)]
+    other = figures[(figures.figure == "correct_by_target") & (figures.scenario == "top is MTD") & (figures.target == 0.15)]
     assert set(other.true_mtd) == {"2"}
 
 
@@ -362,8 +367,9 @@ def test_hash_is_that_of_the_file():
 
 def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
     assert dsf.compare(protocol()).target.definition == (
-        "DLT rate for which each design is made anew; 3+3 has no target; blrm-6 chooses by the target interval, which stays; "
-        "blrm chooses by the target interval, which stays"
+        "DLT rate for which each design is made anew, with the margin of the MTD and half-widths in proportion; 3+3 has no "
+        "target; blrm-6 chooses by the target interval, which stays (- at targets outside it); blrm chooses by the target "
+        "interval, which stays (- at targets outside it)"
     )
     table = protocol().model_dump() | {"assumed": {}}
     table["designs"] = {
@@ -373,14 +379,60 @@ def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
         "crm-i": {"kind": "crm", "skeleton": {"halfwidth": 0.05, "mtd_level": 2}},
     }
     oc = dsf.compare(dsf.Protocol.read(table))
-    words = "own keeps its own target = 0.3, p_tox = 0.4; crm keeps its own skeleton = 0.1, 0.25, 0.4"
-    assert oc.target.definition == f"DLT rate for which each design is made anew; {words}"
+    assert oc.target.definition.split("; ")[1:] == [
+        "own keeps its own target = 0.3, p_tox = 0.4",
+        "crm keeps its own skeleton = 0.1, 0.25, 0.4",
+    ]
     own = oc.selected_by_target.sel(design="own")
-    np.testing.assert_array_equal(own.sel(target=0.2), own.sel(target=0.33))
+    np.testing.assert_array_equal(own.sel(target=0.1), own.sel(target=0.3))
+
+
+@pytest.mark.parametrize("name", ["nct05962762", "nct05948982"])
+def test_shipped_protocols_vary_the_target_below_oncology(name):
+    trial = dsf.load_protocol(peers.ROOT / "configs" / f"{name}.toml")
+    assert trial.target.sensitivity == (0.10, 0.15, 0.20, 0.30)
+    for rate in trial.target.sensitivity:
+        assert trial.target.at(rate).interval[0] <= rate < trial.target.at(rate).interval[1]
+    oc = dsf.compare(trial)
+    # No design is stuck at the first dose: where none is toxic, each selects the top one at each target.
+    assert oc.selected_by_target.sel(scenario="none toxic", choice="3").min() > 0.85
+    # A design that chooses by the interval of the target 0.25 does not look for a dose of 0.10 or 0.15.
+    missing = oc.correct_by_target.isnull().all("scenario").to_pandas()
+    blrm = missing.columns.str.startswith("blrm")
+    assert missing.loc[[0.10, 0.15], blrm].to_numpy().all()
+    assert not missing.loc[[0.20, 0.30]].to_numpy().any()
+    assert not missing.loc[:, ~blrm].to_numpy().any()
+
+
+def test_standards_of_another_target_are_in_proportion():
+    target = protocol().target
+    other = target.at(0.10)
+    assert (other.rate, other.interval, other.overdose_limit, other.mtd_margin) == (0.10, (0.064, 0.132), 0.132, 0.04)
+    assert other.sensitivity == ()
+    assert target.at(0.25) == target.model_copy(update={"sensitivity": ()})
+    with pytest.raises(dsf.InputError) as caught:
+        target.at(0.80)
+    assert [problem.where for problem in caught.value.problems] == ["target.interval[2]", "target.overdose_limit"]
+
+
+def test_halfwidth_of_another_target_is_in_proportion():
+    trial = protocol()
+    now, other = build_designs(trial), build_designs(trial, 0.10)
+    # Half-width 0.05 at 0.25 is 0.02 at 0.10.
+    expected = dsf.skeleton(0.02, target=0.10, mtd_level=2, n_doses=3)
+    np.testing.assert_allclose(other["crm"].levels, expected, rtol=0, atol=1e-12)
+    assert other["blrm"].interval == now["blrm"].interval
+    assert build_designs(trial, 0.25) == now
 
 
 def test_other_targets_are_judged_by_their_own_mtd():
     oc = dsf.compare(protocol())
-    # Of .25, .40, .55 the nearest to .33 is the second, to .25 the first.
-    at = {"target": 0.33, "scenario": "low is MTD"}
-    np.testing.assert_allclose(oc.correct_by_target.sel(at), oc.selected_by_target.sel(at).sel(choice="2"), rtol=0, atol=1e-15)
+    mtd = oc.true_mtd_by_target.to_series()
+    # Of .05, .15, .27 the nearest to .15 is the second, to .30 the third.
+    assert [mtd[rate, "top is MTD"] for rate in (0.15, 0.30)] == ["2", "3"]
+    # A lowest rate of .25 is further above .15 than .06, and not further above .20 than .08.
+    assert [mtd[rate, "low is MTD"] for rate in (0.15, 0.20)] == ["none", "1"]
+    for (rate, scenario), choice in mtd.items():
+        at = {"target": rate, "scenario": scenario}
+        found, expected = oc.correct_by_target.sel(at), oc.selected_by_target.sel(at).sel(choice=choice)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)

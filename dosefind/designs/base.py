@@ -17,8 +17,8 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Never, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from .._check import InputError, Problem, Settings, found_problems, whole
-from ..trial import COUNT, NO_DOSE, Cohort, States
+from .._check import InputError, Problem, Settings, found_problems, of_type, whole
+from ..trial import COUNT, NO_DOSE, Cohort, States, check_cohorts
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Selection"]
 
@@ -281,6 +281,7 @@ class Design(Settings, ABC):
 
         Sizes and limits are those of the escalation; only the design's own rules read counts beside it.
         """
+        of_type("states", states, States, "state_after(cohorts, n_doses) makes one of a trial's cohorts")
         planned_end = np.zeros(len(states), bool) if self.max_n is None else states.total >= self.max_n
         if planned_end.all() and not self.own_reasons:
             nothing = np.full(len(states), NO_DOSE)
@@ -306,11 +307,8 @@ class Design(Settings, ABC):
 
     def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
         """The state of one trial after the given cohorts, with what the design remembers of them."""
-        state = States.before_first(n_doses, (0,) * self.n_memory)
-        for number, cohort in enumerate(cohorts, start=1):
-            whole(f"level of cohort {number}", cohort.level, 1, n_doses)
-            whole(f"n of cohort {number}", cohort.n, 1, 1000)
-            whole(f"dlts of cohort {number}", cohort.dlts, 0, cohort.n)
+        state = States.before_first(whole("n_doses", n_doses, 1, 30), (0,) * self.n_memory)
+        for cohort in check_cohorts(cohorts, n_doses):
             dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
             memory = self.decide(state).memory if self.n_memory else state.memory
             state = replace(state, memory=memory).follow(slice(None), dose, size, dlts)
@@ -319,6 +317,7 @@ class Design(Settings, ABC):
     def deviations(self, cohorts: Sequence[Cohort], n_doses: int) -> tuple[str, ...]:
         """Where these cohorts are not those of a trial that followed the design, in words; it can be decided all the same."""
         found: list[str] = []
+        cohorts = check_cohorts(cohorts, n_doses)
         stopped = False
         for done, cohort in enumerate(cohorts):
             state = self.state_after(cohorts[:done], n_doses)
@@ -352,7 +351,15 @@ class Design(Settings, ABC):
         return self.explain(self.reasons[int(self.decide(state, beside).reason[0])])
 
     def select(self, states: States) -> Selection:
-        """The dose that each state names as MTD; a pure function of its counts."""
+        """Select the MTD of each state; a pure function of its counts.
+
+        Raises
+        ------
+        InputError
+            If ``states`` is not `States`, or its counts are not those of trials.
+        """
+        of_type("states", states, States, "States.counts(n, y) makes one of patients and DLTs at each dose")
+        states.check()
         dose, escalates, *margin = self.conclude(states)
         self._check_doses("conclude", dose, states.n_doses)
         return Selection(dose, (dose == states.n_doses - 1) & escalates, *margin)

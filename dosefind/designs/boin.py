@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.special import betaincc, betaincinv
 
-from .._check import InputError, Problem, whole
+from .._check import counts, whole
 from ..isotonic import pool
 from ..trial import States
 from .base import Beside, Design, Flag, Probability
@@ -210,19 +210,22 @@ class BOIN(Design):
         Parameters
         ----------
         n, y : (doses,) arrays
-            Patients and DLTs at each dose.
+            Patients and DLTs at each dose of one trial: whole numbers, also as floats that are exactly whole, such as 3.0.
 
         Returns
         -------
         pandas.DataFrame
             One row a level: patients, DLTs, isotonic estimate, 95% credible interval and P(p > target), the latter three
             isotonic too; missing where nobody was treated.
+
+        Raises
+        ------
+        InputError
+            If an entry is not a count, the lengths differ, or a dose has more DLTs than patients.
         """
         import pandas as pd
 
-        states = States.counts(n, y)
-        if np.any((states.y < 0) | (states.y > states.n)):
-            raise InputError(Problem("y", np.asarray(y).tolist(), f"must be from 0 to n = {np.asarray(n).tolist()} at each dose"))
+        states = States.counts(*counts(n, y))
         a, b = states.y + _PRIOR, states.n - states.y + _PRIOR
         tried = states.n > 0
         # An untried dose has no estimate of its own; the pooling leaves it out.
@@ -309,10 +312,14 @@ class BOIN(Design):
 
     def _fewest_dlts_above(self, cutoff: float, n: np.ndarray) -> np.ndarray:
         """Fewest DLTs among n patients with P(p > target) > cutoff under Beta(1, 1); n + 1 if there are none."""
-        patients, dlts = np.meshgrid(n, n, indexing="ij")
-        judged = (patients >= _MIN_ELIMINATION) & (dlts <= patients)
-        toxic = judged & above(betaincc(dlts + 1.0, np.maximum(patients - dlts, 0) + 1.0, self.target), cutoff)
-        return np.where(toxic.any(axis=1), np.argmax(toxic, axis=1), n + 1)
+        # The probability rises with the DLTs, so halving finds the fewest without a table of all pairs.
+        patients, fewest, none = n, np.zeros_like(n), n + 1
+        most = none
+        while np.any(fewest < most):
+            dlts = (fewest + most) // 2
+            toxic = above(betaincc(dlts + 1.0, np.maximum(patients - dlts, 0) + 1.0, self.target), cutoff)
+            fewest, most = np.where(toxic, fewest, np.minimum(dlts + 1, none)), np.where(toxic, dlts, most)
+        return np.where(patients >= _MIN_ELIMINATION, fewest, none)
 
 
 def _with_backfill(design: BOIN, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> int:

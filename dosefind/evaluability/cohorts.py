@@ -9,7 +9,7 @@ from ..patients import Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
-from .window import window
+from .window import rules_of, window
 
 __all__ = ["cohort_numbers", "members", "others", "statuses"]
 
@@ -53,7 +53,7 @@ def _joins(
         members = by_number[number - 1]
         lost = [v.kind == "not evaluable" and v.closed is not None and v.closed <= day for _, v in members]
         latest = max(window(one, protocol)[1] for one, _ in members)
-        if lost.count(False) < protocol.limits.size_of_cohort(number) and (number == last or day < latest):
+        if lost.count(False) < rules_of(patient, protocol).limits.size_of_cohort(number) and (number == last or day < latest):
             return number
     return last + 1
 

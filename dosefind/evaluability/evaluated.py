@@ -16,7 +16,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from .._check import InputError, Problem, Shown, whole
-from ..patients import Adjudicated, Listed, Part, Patient
+from ..adjudications import Adjudicated
+from ..patients import Listed, Part, Patient
 from ..trial import Cohort
 
 if TYPE_CHECKING:

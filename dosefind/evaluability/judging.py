@@ -5,20 +5,21 @@ Nothing here reads a clock; what "today" is comes in as the data cutoff.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any
 
 from .._check import InputError, Problem, calendar_day, of_type, shown_key
-from ..patients import Adjudicated, AdverseEvent, Listed, Part, Patient, Patients
+from ..adjudications import Adjudicated, in_force
+from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, members, others, statuses
 from .evaluated import Evaluated, Status
 from .serious import SeriousEvent, part_of_patient, serious_events
 from .verdict import Case, Verdict, told_event, toxicities, verdict
-from .window import window
+from .window import rules_of, window
 
 __all__ = ["evaluate", "known_by"]
 
@@ -41,7 +42,9 @@ def evaluate(
     patients
         What the data say.
     protocol
-        The protocol: its DLT window, its definition of a DLT, and what becomes of patients who do not complete the window.
+        The protocol: its DLT window, its definition of a DLT, and what becomes of patients who do not complete the window. For each
+        patient these are those of the version in force on the day of the first infusion; the dose levels are those of the version
+        in force at the data cutoff.
     as_of
         The data cut. Without it, the last date in the data, which the result says.
     replay
@@ -98,10 +101,10 @@ def evaluate(
         raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
     _check(patients, protocol)
 
-    known = [known_by(one, cut) for one in sorted(patients.patients, key=_order)]
+    known = [_placed(known_by(one, cut), protocol, cut) for one in sorted(patients.patients, key=_order)]
     infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
     whole_data = cut >= patients.last_date
-    said = _in_force(adjudications, patients, cut)
+    said = _known_subjects(in_force(adjudications, cut), patients)
     serious = serious_events(infused, protocol, said)
     parts: list[Part] = [part_of_patient(one, protocol) for one in infused]
     verdicts = [
@@ -136,19 +139,16 @@ def evaluate(
     )
 
 
-def _in_force(adjudications: Sequence[Adjudicated], patients: Patients, cut: date) -> tuple[Adjudicated, ...]:
-    """Return the latest adjudication of each event and patient by a data cutoff, whose subject must be among the patients."""
-    known = {one.subject for one in patients.patients}
-    latest: dict[tuple[Any, ...], Adjudicated] = {}
-    for one in adjudications:
-        if one.as_of > cut:
-            continue
-        if one.subject not in known:
-            raise InputError(Problem("adjudications", one.subject, "must name a patient of the data"))
-        key = (one.subject, one.event_date, plain_words(one.term), one.grade)
-        latest.pop(key, None)
-        latest[key] = one
-    return tuple(latest.values())
+def _known_subjects(adjudications: Iterable[Adjudicated], patients: Patients) -> tuple[Adjudicated, ...]:
+    """Return the adjudications, each of which must be of a patient of the data."""
+    subjects = {one.subject for one in patients.patients}
+    found = tuple(adjudications)
+    unknown = [
+        Problem("adjudications", one.subject, "must name a patient of the data") for one in found if one.subject not in subjects
+    ]
+    if unknown:
+        raise InputError(unknown)
+    return found
 
 
 def _case(patient: Patient, serious: Iterable[SeriousEvent], said: Iterable[Adjudicated]) -> Case:
@@ -205,6 +205,27 @@ def known_by(patient: Patient, cut: date) -> Patient:
     )
 
 
+# Amendments.
+
+
+def _by_rules(patients: Iterable[Patient], protocol: Protocol) -> list[tuple[Protocol, list[Patient]]]:
+    """Group patients by the version of the protocol that they are judged by."""
+    groups: dict[date, tuple[Protocol, list[Patient]]] = {}
+    for patient in patients:
+        rules = rules_of(patient, protocol)
+        groups.setdefault(rules.record.version_date, (rules, []))[1].append(patient)
+    return list(groups.values())
+
+
+def _placed(patient: Patient, protocol: Protocol, cut: date) -> Patient:
+    """Return the patient with the level of the dose in the version in force at the data cut; the data have the latest one's."""
+    amounts = protocol.in_force(cut).doses.amounts
+    if amounts == protocol.versions[-1][1].doses.amounts:
+        return patient
+    same = (level for level, amount in enumerate(amounts, start=1) if math.isclose(amount, patient.amount, rel_tol=1e-9))
+    return replace(patient, level=next(same, None))
+
+
 # What must hold before anybody is judged.
 
 
@@ -213,7 +234,12 @@ def _rows(patient: Patient) -> list[str]:
 
 
 def _check(patients: Patients, protocol: Protocol) -> None:
-    unknown = [problem for word in _relations(patients.patients).values() for problem in _unknown_word(word, protocol)]
+    unknown = [
+        problem
+        for rules, people in _by_rules(patients.patients, protocol)
+        for word in _relations(people).values()
+        for problem in _unknown_word(word, rules)
+    ]
     if unknown:
         raise InputError(unknown)
     problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
@@ -254,11 +280,13 @@ def _unknown_word(events: list[tuple[Patient, AdverseEvent]], protocol: Protocol
 
 def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
     """How each word for a relation was read."""
-    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
-    for word, events in sorted(_relations(patients).items()):
-        said[protocol.dlt.is_related(word)].append(f"{shown_key(word)} ({len(events)})")
+    said: dict[bool | None, Counter[str]] = {True: Counter(), False: Counter(), None: Counter()}
+    for rules, people in _by_rules(patients, protocol):
+        for word, events in _relations(people).items():
+            said[rules.dlt.is_related(word)][word] += len(events)
     meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
-    words = [f"{', '.join(said[meaning])} as {name}" for meaning, name in meanings if said[meaning]]
+    listed = {meaning: ", ".join(f"{shown_key(word)} ({n})" for word, n in sorted(said[meaning].items())) for meaning in said}
+    words = [f"{listed[meaning]} as {name}" for meaning, name in meanings if said[meaning]]
     return [f"words for the relation (events with it) read: {'; '.join(words)}"] if words else []
 
 
@@ -300,6 +328,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
     """A DLT column against the window and the adverse events."""
+    protocol = rules_of(patient, protocol)
     if patient.dlt is not True and patient.dlt_date is not None:
         yield Problem(_place(patient, "dlt_date"), patient.dlt_date.isoformat(), f"must not be given where dlt = {patient.dlt}")
     if patient.dlt is None or not patient.infusions:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from ..patients import Adjudicated, AdverseEvent, Part, Patient
+from ..adjudications import Adjudicated
+from ..patients import AdverseEvent, Part, Patient
 from ..protocol import Protocol, plain_words
 from .evaluated import UNTREATED
 from .window import rules_of, window

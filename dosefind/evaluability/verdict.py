@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Literal, NamedTuple
 
-from ..patients import Adjudicated, AdverseEvent, Part, Patient
+from ..adjudications import Adjudicated
+from ..patients import AdverseEvent, Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Kind
 from .serious import DEATH, SeriousEvent, adjudication_of
@@ -101,7 +102,7 @@ def _without(patient: Patient, adjudications: tuple[Adjudicated, ...]) -> Patien
     cleared = [event for event in patient.events or () if adjudication_of(adjudications, event) is not None]
     left = None if patient.events is None else tuple(event for event in patient.events if event not in cleared)
     days = {event.start for event in cleared} | {one.event_date for one in adjudications}
-    assessed = any(one.whole for one in adjudications)
+    assessed = any(one.of_assessment for one in adjudications)
     same_dlt = assessed or (patient.dlt is True and patient.dlt_date in days)
     return replace(patient, events=left, dlt=False if same_dlt else patient.dlt, dlt_date=None if same_dlt else patient.dlt_date)
 

@@ -12,7 +12,7 @@ __all__ = ["rules_of", "window"]
 
 def rules_of(patient: Patient, protocol: Protocol) -> Protocol:
     """Return the version of the protocol by which a patient is judged: the one in force at the first infusion."""
-    return protocol
+    return protocol.in_force(patient.infusions[0]) if patient.infusions else protocol
 
 
 def window(patient: Patient, protocol: Protocol) -> tuple[date, date]:

@@ -53,7 +53,8 @@ def read_patients(
         events in the sheet ``events``), or a folder with CDISC domains as .xpt or .csv. Columns and domains are found whatever
         their case and order. The columns are described below.
     protocol
-        The protocol, for its doses with their unit.
+        The protocol, for its doses with their unit. With amendments, the doses are those of the latest version, which has all
+        levels of the versions before.
     events
         A table of adverse events beside ``data``, as .csv or .xlsx.
     progress
@@ -80,7 +81,8 @@ def read_patients(
         Identifier, required; nothing else of a patient is ever shown.
     ``level`` or ``dose``
         Dose level from 1, or amount in the protocol's unit; at least one. An amount that is none of the protocol's is kept, with
-        ``level`` none.
+        ``level`` none. Levels are numbered as in the latest version of the protocol; where an amendment changes the numbers of
+        levels before it, ``dose`` is required.
     ``infusion_1``, ``infusion_2``, ...
         Days of the infusions; a row without any is listed, and an error if it has a DLT or a grave related adverse event.
     ``cohort``
@@ -131,7 +133,10 @@ def read_patients(
     path = Path(data)
     layout, files = _open(path, None if events is None else Path(events))
     found = Findings(path, notes=list(files.notes))
-    draft = layout.read(files.tables, protocol, found, _steps(files.tables.values(), progress))
+    latest = protocol.versions[-1][1]
+    if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
+        _refuse_levels_alone(found, files.tables["patients"])
+    draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
     cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
     found.stop()
@@ -148,6 +153,14 @@ def read_patients(
     )
     _check_no_row_is_lost(result, files.tables.values())
     return result
+
+
+def _refuse_levels_alone(found: Findings, table: Table) -> None:
+    """Refuse rows with a level and no dose, where the number may be that of an earlier version of the protocol."""
+    for row in table.rows:
+        level = row.cell("level")
+        if level.text and not row.cell("dose").text:
+            found.refuse(level, "needs the column dose beside it: an amendment of the protocol changes the numbers of the levels")
 
 
 def _open(path: Path, events: Path | None) -> tuple[Layout, Found]:

@@ -55,7 +55,7 @@ class Lattice(Shown):
     def selections(self) -> list[Selection]:
         """The final choices of the ended states, so many at a time."""
         n, y = self.ends.n, self.ends.y
-        return [self.design.select(States.counts(n[i : i + 2**16], y[i : i + 2**16])) for i in range(0, len(n), 2**16)]
+        return [self.design.select(States.of_checked(n[i : i + 2**16], y[i : i + 2**16])) for i in range(0, len(n), 2**16)]
 
     @cached_property
     def trials(self) -> EndedTrials:

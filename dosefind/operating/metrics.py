@@ -94,7 +94,7 @@ def definitions(standards: Standards) -> dict[str, str]:
         "p_true": "true DLT rate of the dose in this scenario",
         "true_mtd": f"dose whose true DLT rate is nearest to {t:g}, the lower on ties; none if the lowest dose has a rate above "
         f"{too_far}",
-        "true_mtd_by_target": "the same for another target",
+        "true_mtd_by_target": "the same for another target, with the margin above it in proportion",
         "highest_mtd": f"highest dose whose true DLT rate is at most {t:g}, else none",
         "correct": "probability that the true MTD is named",
         "correct_highest": "probability that the alternative true MTD is named",
@@ -106,7 +106,8 @@ def definitions(standards: Standards) -> dict[str, str]:
         "over_60": DEFINITIONS["over_60"].replace("overdose_limit", f"{limit:g}"),
         "over_80": DEFINITIONS["over_80"].replace("overdose_limit", f"{limit:g}"),
         "selected_by_target": "selected, each design made anew for another target as far as its own table leaves that open",
-        "correct_by_target": "probability that the true MTD for that target is named",
+        "correct_by_target": "probability that the true MTD for that target is named; missing where a design chooses by an "
+        "interval that does not contain the target",
         "reference_selected": "choice with every patient's outcome known at every dose, at the same largest sample: the dose whose "
         f"share of DLTs is nearest to {t:g}; of two shares as far below it as above, such as 4 and 5 in 18 from 0.25, the "
         "lower; of doses with equal counts the highest where their share is below the target, else the lowest; none if the lowest "

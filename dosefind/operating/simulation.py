@@ -90,7 +90,7 @@ def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials
         states = replace(states, memory=decision.memory).follow(rest, dose, size, dlts)
         if len(going) and states.cohorts.max() > MOST_COHORTS:
             raise InputError(Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample"))
-    selection = design.select(States.counts(n, y).grouped())
+    selection = design.select(States.of_checked(n, y).grouped())
     return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, visits)
 
 
@@ -134,7 +134,8 @@ def simulate(
     True
     """
     of_type("design", design, Design, A_DESIGN)
-    names, rows = named_truths(truths, n_doses or design.known_doses)
+    doses = design.known_doses if n_doses is None else whole("n_doses", n_doses, 1, 30)
+    names, rows = named_truths(truths, doses)
     whole("n_trials", n_trials, 2)
     whole("seed", seed, 0)
     probability("overdose_limit", overdose_limit)

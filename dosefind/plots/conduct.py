@@ -11,7 +11,7 @@ import numpy as np
 
 from .._check import InputError, Problem, of_type, one_of, whole
 from ..protocol import Protocol
-from ..trial import Cohort
+from ..trial import Cohort, check_cohorts, notation
 from .style import (
     BLUE,
     FAINT,
@@ -202,8 +202,7 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
     if isinstance(outcomes, str):
         return _from_notation(outcomes), False
     if isinstance(outcomes, Sequence) and all(isinstance(one, Cohort) for one in outcomes):
-        notation = (f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in outcomes)
-        return _from_notation(" ".join(notation)), False
+        return _from_notation(notation(check_cohorts(outcomes))), False
     records = _records(outcomes)
     names: Any = getattr(outcomes, "columns", ())
     if records is None or any(name not in names for name in _Patient._fields):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .._check import Shown
+from .._check import Shown, counts
 from ..models import Curve
 
 __all__ = ["Figure", "Posterior"]
@@ -23,6 +25,9 @@ class Figure(NamedTuple):
 
 class Posterior(Shown, ABC):
     """The posterior of a dose-toxicity curve after one data set.
+
+    Every engine takes the patients and DLTs as ``n`` and ``y``, and these are checked here for all of them, before the engine
+    sees them: counts that no trial can have are an `InputError`.
 
     Attributes
     ----------
@@ -39,6 +44,11 @@ class Posterior(Shown, ABC):
     curve: Curve
     n: np.ndarray
     y: np.ndarray
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _with_checked_counts(cls.__init__)
 
     @abstractmethod
     def moments(self) -> tuple[Figure, Figure]:
@@ -85,3 +95,19 @@ class Posterior(Shown, ABC):
         edges = np.concatenate([[1.0], below.value, [0.0]])
         error = np.concatenate([[0.0], below.error, [0.0]])
         return Figure(edges[:-1] - edges[1:], np.hypot(error[:-1], error[1:]))
+
+
+def _with_checked_counts(init: Callable[..., None]) -> Callable[..., None]:
+    """The constructor of an engine, which gets ``n`` and ``y`` as checked integer arrays."""
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def checked(*given: Any, **named: Any) -> None:
+        bound = signature.bind(*given, **named)
+        values = bound.arguments
+        if "n" in values and "y" in values:
+            curve = values.get("curve", getattr(values.get("fit"), "curve", None))
+            values["n"], values["y"] = counts(values["n"], values["y"], getattr(curve, "n_doses", None))
+        init(*bound.args, **bound.kwargs)
+
+    return checked

@@ -30,6 +30,7 @@ def report(
     design: str | None = None,
     curve: str | None = None,
     decisions: Path | str | None = None,
+    adjudications: Path | str | None = None,
     language: str = "en",
     progress: Callable[[int, int], None] | None = None,
 ) -> Document:
@@ -41,8 +42,8 @@ def report(
         The protocol, from `load_protocol`.
     patients
         What the data say, from `read_patients`: the conduct report. Without it, the design report.
-    as_of, replay, design, decisions
-        Data cut, whether to go back to it, the design that binds and the file of the committee's decisions; as for
+    as_of, replay, design, decisions, adjudications
+        Data cutoff, whether to go back to it, the primary design and the files of decisions and adjudications; as for
         `dosefind.next_dose`, and with ``patients`` only.
     curve
         Name of one of the protocol's curves; the first by default.
@@ -72,7 +73,7 @@ def report(
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     words = Words(language)
     if patients is None:
-        given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions}
+        given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions, "adjudications": adjudications}
         for name, value in given.items():
             if value is not None:
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
@@ -81,4 +82,11 @@ def report(
         return design_report(protocol, words, curve=curve, progress=progress)
     from .conduct_report import conduct_report
 
-    return conduct_report(protocol, patients, as_of, words, replay=replay, design=design, curve=curve, decisions=decisions)
+    return conduct_report(
+        *(protocol, patients, as_of, words),
+        replay=replay,
+        design=design,
+        curve=curve,
+        decisions=decisions,
+        adjudications=adjudications or (),
+    )

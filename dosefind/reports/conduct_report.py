@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import tables
+from ..adjudications import Adjudicated
 from ..evaluability import KINDS, Status
 from ..patients import Patients
 from ..plots.style import listed
@@ -84,15 +85,18 @@ def conduct_report(
     design: str | None = None,
     curve: str | None = None,
     decisions: Path | str | None = None,
+    adjudications: Path | str | Sequence[Adjudicated] = (),
 ) -> Document:
     """The conduct report; parameters as of `dosefind.report`."""
-    found = next_dose(protocol, patients, as_of, replay=replay, design=design, decisions=decisions)
+    found = next_dose(protocol, patients, as_of, replay=replay, design=design, decisions=decisions, adjudications=adjudications)
+    others = found.evaluated.beside()
+    protocol = protocol.in_force(found.evaluated.as_of)
     cohorts = found.evaluated.cohorts()
-    analysis = analyze(protocol, cohorts, curve=curve) if protocol.curves or curve is not None else None
+    analysis = analyze(protocol, cohorts, others=others, curve=curve) if protocol.curves or curve is not None else None
     trial = _Trial(Case(words, protocol), found, analysis)
     sections = [_summary(trial), _patients(trial)]
     if analysis is not None:
-        varied = sensitivity(protocol, cohorts, curve=curve)
+        varied = sensitivity(protocol, cohorts, others=others, curve=curve)
         sections += [_rates(trial), _mtd(trial), _conclusion(trial)]
         sections.append(
             Section(
@@ -318,7 +322,6 @@ def _went(trial: _Trial) -> list[Block]:
 
 def _patients(trial: _Trial) -> Section:
     say, case, evaluated = trial.say, trial.case, trial.found.evaluated
-    days = case.protocol.treatment.dlt_window_days
     blocks = _went(trial)
     if evaluated.statuses:
         columns = (case.column("subject"), *(case.column(name, True) for name in ("cohort", "level")))
@@ -335,7 +338,7 @@ def _patients(trial: _Trial) -> Section:
             for one in sorted(evaluated.statuses, key=lambda one: (one.cohort or 0, one.first, one.subject))
         )
         blocks += [
-            Table(say("patients.profile"), columns, rows, (say("patients.status", last=days + 1),)),
+            Table(say("patients.profile"), columns, rows, (say("patients.status", last=tables.last_days(evaluated)),)),
             _counts(trial),
         ]
     else:

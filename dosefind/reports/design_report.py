@@ -464,7 +464,7 @@ def _targets(plan: _Plan, values: dict[str, Any]) -> Table:
         shown = text(percent(target, 0))
         rows.append((shown, say("targets.true_mtd"), *(text(str(one)) for one in values["true_mtd_by_target"][t])))
         for d, design in enumerate(values["design"]):
-            cells = (f"{100 * p:.1f}" for p in values["correct_by_target"][t, d])
+            cells = ("-" if np.isnan(p) else f"{100 * p:.1f}" for p in values["correct_by_target"][t, d])
             rows.append((shown, text(data(design)), *map(text, cells)))
     note = say("targets.definition", words=text(data(plan.oc["target"].attrs["definition"])))
     return Table(say("targets.table"), columns, tuple(rows), (note,))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._check import MISSING, InputError, Problem, one_of, whole
+from .._check import MISSING, InputError, Problem, one_of
 from ..borrowing import Borrowing
 from ..config import build_borrowing
 from ..posterior.base import Posterior
@@ -107,10 +107,9 @@ def borrow_from(borrowing: Borrowing, others: Mapping[str, str | Sequence[Cohort
     for name, trial in trials.items():
         if name not in others:
             raise InputError(Problem(f"borrow.{name}", MISSING, "no outcomes of this trial; '' where nobody has been treated"))
-        cohorts = cohorts_of(others[name])
+        cohorts = cohorts_of(others[name], len(trial.doses), f"borrow.{name}: ")
         n, y = [0] * len(trial.doses), [0] * len(trial.doses)
-        for number, cohort in enumerate(cohorts, start=1):
-            whole(f"borrow.{name}: level of cohort {number}", cohort.level, 1, len(n))
+        for cohort in cohorts:
             n[cohort.level - 1] += cohort.n
             y[cohort.level - 1] += cohort.dlts
         counted[name], words[name] = (n, y), notation(cohorts)

@@ -17,7 +17,7 @@ from ..operating.reference import reference_selection
 from ..operating.simulation import simulated_figures
 from ..operating.tally import FIGURES, Figures
 from ..operating.walk import DEFAULT_MEMORY
-from ..protocol import Protocol
+from ..protocol import Protocol, Target
 from ..trial import choice_labels
 from .stamps import plain, stamp
 
@@ -73,7 +73,8 @@ def compare(
     whole("seed", seed, 0)
     target, standards, truths = protocol.target, standards_of(protocol), protocol.truths
     designs = build_designs(protocol)
-    done, total = 0, len(designs) * (1 + len(target.sensitivity))
+    others = {rate: _applicable(build_designs(protocol, rate), rate) for rate in target.sensitivity}
+    done, total = 0, len(designs) + sum(map(len, others.values()))
 
     def figures_of(design: Design) -> tuple[Figures, Figures]:
         nonlocal done
@@ -94,7 +95,7 @@ def compare(
         errors |= {name: np.sqrt(np.maximum(p * (1 - p), 0) / n_trials) for name, p in chances.items()}
         errors["above_mtd"] = above_mtd(errors["treated_from"], truths, standards)
     result = _dataset(protocol, designs, values, errors, standards)
-    result = result.assign(_reference(protocol, standards)).assign(_other_targets(protocol, standards, figures_of))
+    result = result.assign(_reference(protocol, standards)).assign(_other_targets(protocol, list(designs), others, figures_of))
     for name, text in definitions(standards).items():
         if name in result:
             result[name].attrs["definition"] = text
@@ -108,8 +109,11 @@ def compare(
 
 
 def standards_of(protocol: Protocol) -> Standards:
-    """By what the protocol's scenarios are judged."""
-    target = protocol.target
+    """Return the standards by which the protocol's scenarios are judged."""
+    return _standards(protocol.target)
+
+
+def _standards(target: Target) -> Standards:
     return Standards(target.rate, target.interval, target.mtd_margin, target.overdose_limit)
 
 
@@ -188,21 +192,30 @@ def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:
     }
 
 
-def _other_targets(protocol: Protocol, standards: Standards, figures_of: Any) -> dict[str, Any]:
+def _applicable(designs: dict[str, Design], rate: float) -> dict[str, Design]:
+    """The designs that look for a dose of this target: not those that choose by an interval which does not contain it."""
+    intervals = {name: getattr(design, "interval", (0.0, 1.0)) for name, design in designs.items()}
+    return {name: design for name, design in designs.items() if intervals[name][0] <= rate < intervals[name][1]}
+
+
+def _other_targets(
+    protocol: Protocol, names: list[str], others: Mapping[float, Mapping[str, Design]], figures_of: Any
+) -> dict[str, Any]:
     """Choices of the designs made for each of the protocol's other targets, and how often they are right for that target."""
-    rates = protocol.target.sensitivity
-    if not rates:
+    if not others:
         return {}
+    truths, labels = protocol.truths, np.array(choice_labels(protocol.n_doses))
+    missing = np.full((len(truths), len(labels)), np.nan)
     selected, correct, mtd = [], [], []
-    for rate in rates:
-        designs = build_designs(protocol, rate)
-        chosen = np.stack([figures_of(design)[0]["selected"] for design in designs.values()])
-        other = Standards(rate, standards.interval, standards.margin, standards.overdose_limit)
+    for rate, designs in others.items():
+        made = {name: figures_of(design)[0]["selected"] for name, design in designs.items()}
+        chosen = np.stack([made.get(name, missing) for name in names])
+        standards = _standards(protocol.target.at(rate))
         selected.append(chosen)
-        mtd.append(np.array(choice_labels(protocol.n_doses))[other.true_mtd(protocol.truths) + 1])
-        correct.append(judged(chosen, protocol.truths, other)["correct"])
+        mtd.append(labels[standards.true_mtd(truths) + 1])
+        correct.append(judged(chosen, truths, standards)["correct"])
     return {
-        "target": ("target", list(rates)),
+        "target": ("target", list(others)),
         "true_mtd_by_target": (("target", "scenario"), np.array(mtd)),
         "selected_by_target": (("target", "design", "scenario", "choice"), np.array(selected)),
         "correct_by_target": (("target", "design", "scenario"), np.array(correct)),
@@ -219,7 +232,8 @@ def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
         if "target" not in type(design).model_fields:
             kept.append(f"{name} has no target")
         elif "interval" in type(design).model_fields:
-            kept.append(f"{name} chooses by the target interval, which stays")
+            kept.append(f"{name} chooses by the target interval, which stays (- at targets outside it)")
         elif fixed:
             kept.append(f"{name} keeps its own {plain(fixed)}")
-    return "; ".join(["DLT rate for which each design is made anew", *kept])
+    made = "DLT rate for which each design is made anew, with the margin of the MTD and half-widths in proportion"
+    return "; ".join([made, *kept])

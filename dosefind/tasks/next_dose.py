@@ -10,18 +10,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import __version__
 from .._check import InputError, Problem, Shown, of_type, one_of
+from ..adjudications import Adjudicated, read_adjudications
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions
 from ..designs import Design
 from ..evaluability import Evaluated, SeriousEvent, Status, evaluate
 from ..operating.paths import paths_of
-from ..patients import Adjudicated, Patients
+from ..patients import Patients
 from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import notation
@@ -30,8 +33,6 @@ from .proposals import Asked, Proposal, either, filled, propose_next, readings_o
 from .stamps import stamp
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
 __all__ = ["NextDose", "Proposal", "next_dose"]
@@ -188,15 +189,24 @@ class NextDose(Shown):
             "recorded": pd.DataFrame([one._asdict() for one in self.recorded], columns=list(Recorded._fields)),
         }
 
-    def record(self, decision: str, reason: str) -> Recorded:
-        """The committee's decision on this, to be put on file by `dosefind.decisions.record_decision`.
+    def record(
+        self, decision: str, reason: str, *, meeting: date | None = None, attendees: str = "", conditions: str = ""
+    ) -> Recorded:
+        """Make the committee's decision on this, to be put on file by `dosefind.decisions.record_decision`.
 
         Parameters
         ----------
         decision
-            "level 2", "wait", "stop", "MTD 2", "MTD none" or "add dose 0.5", with a number of yours; large or small letters.
+            "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none" or "add dose 0.5", with a number of
+            yours; large or small letters.
         reason
             Why it was decided so.
+        meeting
+            Date of the meeting.
+        attendees
+            Who attended.
+        conditions
+            Conditions of the decision.
 
         Raises
         ------
@@ -206,8 +216,8 @@ class NextDose(Shown):
         decision = check_form(decision, self.amounts)
         one = self.proposal
         agreed = {f"level {one.level}"} if one.level and not self.holds else {"wait"}
-        if one.action == "stop":
-            agreed = {"stop", f"MTD {one.mtd}"}
+        # To resume ends a pause; it contradicts no recommendation but to stop.
+        agreed = {"stop", f"MTD {one.mtd}"} if one.action == "stop" else agreed | {"resume"}
         return Recorded(
             as_of=self.evaluated.as_of,
             protocol=self.attrs["protocol"],
@@ -218,6 +228,11 @@ class NextDose(Shown):
             decision=decision,
             override="no" if decision in agreed else "yes",
             reason=reason,
+            meeting=meeting,
+            attendees=attendees,
+            protocol_version=date.fromisoformat(self.attrs["protocol_version"]),
+            software_version=__version__,
+            conditions=conditions,
         )
 
     @property
@@ -250,14 +265,15 @@ def next_dose(
     replay: bool = False,
     design: str | None = None,
     decisions: Path | str | None = None,
-    adjudications: Sequence[Adjudicated] = (),
+    adjudications: Path | str | Sequence[Adjudicated] = (),
 ) -> NextDose:
     """Return what each design would do next in a trial, which one is the primary design, and what would follow from each outcome.
 
     Parameters
     ----------
     protocol
-        The protocol, from `load_protocol`.
+        The protocol, from `load_protocol`. With amendments, the designs, doses and limits are those of the version in force at the
+        data cut.
     patients
         What the data say, from `read_patients`.
     as_of, replay
@@ -267,7 +283,7 @@ def next_dose(
     decisions
         File of the committee's decisions, if there is one.
     adjudications
-        Adjudications on file.
+        File of adjudications, if there is one, or the adjudications themselves.
 
     Returns
     -------
@@ -287,9 +303,12 @@ def next_dose(
     'fill the cohort at level 1, 1 patient'
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    said = read_adjudications(adjudications, protocol.record.id) if isinstance(adjudications, str | Path) else adjudications
+    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said)
+    # From here on, the version in force at the data cutoff date; each patient was judged by the one of the first infusion.
+    protocol = protocol.in_force(evaluated.as_of)
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
-    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=adjudications)
     _refuse_levels_for_doses(evaluated, protocol)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     opened = {binding: _opened_by(known, evaluated)}
@@ -394,8 +413,8 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     later = sorted((other for other in evaluated.statuses if one.as_of < other.first <= until), key=lambda other: other.first)
     if not later:
         return "nobody was treated since" if until == date.max else "nobody was treated before the next decision"
-    # To wait, or to add a dose, says nothing of the level at which somebody is treated in the end.
-    open_ = one.decision == "wait" or one.decision.startswith("add dose")
+    # To wait, to resume, or to add a dose, says nothing of the level at which somebody is treated in the end.
+    open_ = one.decision in ("wait", "resume") or one.decision.startswith("add dose")
     otherwise = [other for other in later if not open_ and one.decision != f"level {other.level}"]
     first = (otherwise or later)[0]
     where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
@@ -424,7 +443,8 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     latest, statuses = evaluated.members[-1], evaluated.statuses
     first = evaluated[latest.subjects[0]].first
     before = max((one.first for one in statuses if one.first < first), default=date.min)
-    last = next((one for one in reversed(known) if one.as_of > before), None)
+    # To resume after a pause leaves the decision before it as it was.
+    last = next((one for one in reversed(known) if one.as_of > before and one.decision != "resume"), None)
     if last is None or last.decision != f"level {latest.level}":
         return None
     unforeseen = any(one.kind == "dlt" and one.closed is not None and one.closed > last.as_of for one in statuses)

@@ -54,10 +54,11 @@ def sensitivity(
     pandas.DataFrame
         What is ``varied`` (the curve, the prior's standard deviations and means, the skeleton, the reference dose; where
         something is borrowed whether it is, the mean and the spread of the trials, the weight of their being exchangeable, the
-        reference dose, the dose scale and what is pooled; the target, the rate from which a dose overdoses, the limit of the
-        RP2D) and its ``value``; the ``rp2d``, "not to be trusted" where the draws are not; the most probable ``mtd`` and its
-        probability ``p_mtd``; and P(over) at each level, ``over_1``, ..., with Monte Carlo standard errors ``se_1``, ... where
-        something is borrowed. ``attrs["note"]`` says what is counted as over, and which changes move the RP2D.
+        reference dose, the dose scale and what is pooled; the target with the rate from which a dose overdoses in proportion
+        (`Target.at`), that rate alone, the limit of the RP2D) and its ``value``; the ``rp2d``, "not to be trusted" where the
+        draws are not; the most probable ``mtd`` and its probability ``p_mtd``; and P(over) at each level, ``over_1``, ..., with
+        Monte Carlo standard errors ``se_1``, ... where something is borrowed. ``attrs["note"]`` says what is counted as over,
+        and which changes move the RP2D.
 
     Examples
     --------
@@ -162,7 +163,8 @@ def _by_borrowing(
 def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _Case]]:
     """Other targets and limits."""
     for rate in protocol.target.sensitivity:
-        yield "target", f"{rate:g}", replace(base, target=rate)
+        high = protocol.target.at(rate).interval[1]
+        yield "target", f"{rate:g} with overdose from {high:.3g}", replace(base, target=rate, high=high)
     for name, value, key, step in (("overdose from", base.high, "high", 0.05), ("RP2D limit", base.limit, "limit", 0.10)):
         for varied in (round(value - step, 6), round(value + step, 6)):
             if 0.05 <= varied <= 0.95:

@@ -45,12 +45,16 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
     unused = [] if conducts else _without_effect(protocol)
     if protocol.borrowing and not borrows:
         unused.append("borrowing")
+    if protocol.amendment and not conducts:
+        unused.append("amendment")
     # What is assumed of whole tables that have no effect here would only bury the rest.
     idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0])]
     conduct = {"pause": json.dumps(protocol.pause_rules())} if conducts else {}
     return {
         "protocol": protocol.record.id,
+        "protocol_version": protocol.record.version_date.isoformat(),
+        "amended_on": ", ".join(day.isoformat() for day in protocol.amended_on),
         "config": protocol.file,
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),

@@ -14,7 +14,7 @@ from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
 from ..operating.paths import paths_of
 from ..protocol import Protocol
-from ..trial import Cohort, States, choice_labels, notation, parse_outcomes
+from ..trial import Cohort, States, check_cohorts, choice_labels, notation, parse_outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,8 +112,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     cohorts = cohorts_of(outcomes)
     known = n_doses if n_doses is not None else design.known_doses
     highest = max((c.level for c in cohorts), default=design.start)
-    levels = known if known is not None else highest + 1
-    whole("n_doses", levels, 1, 30)
+    levels = whole("n_doses", known if known is not None else highest + 1, 1, 30)
     design = design.with_settings(n_doses=levels)
     return replace(
         next_step(design, cohorts, levels),
@@ -162,12 +161,12 @@ def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: S
     )
 
 
-def cohorts_of(outcomes: str | Sequence[Cohort]) -> list[Cohort]:
-    """Cohorts of outcomes that may be in the notation."""
+def cohorts_of(outcomes: str | Sequence[Cohort], n_doses: int | None = None, place: str = "") -> list[Cohort]:
+    """Cohorts of outcomes that may be in the notation, checked as by `check_cohorts`."""
     if isinstance(outcomes, Sequence) and not isinstance(outcomes, str) and all(isinstance(c, Cohort) for c in outcomes):
-        return list(outcomes)
+        return check_cohorts(outcomes, n_doses, place)
     # What is neither is refused there.
-    return parse_outcomes(cast(str, outcomes))
+    return check_cohorts(parse_outcomes(cast(str, outcomes)), n_doses, place)
 
 
 def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, of_type, one_of, whole
+from ..adjudications import Adjudicated
 from ..conduct import earliest
 from ..config import build_designs
 from ..evaluability import Evaluated, SeriousEvent, evaluate, known_by
 from ..intake.files import Hashes
 from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_tables, sdtm_domains, write_xpt
-from ..patients import Adjudicated, AdverseEvent, Patient, Patients
+from ..patients import AdverseEvent, Patient, Patients
 from ..protocol import DLT, Protocol
 from ..provenance import refuse_to_overwrite, versions, write_whole
 from ..trial import notation
@@ -225,7 +226,6 @@ def synthesize(
     (9, 'SYN-0001', '1NNN 2NNN 3NNN')
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    name, rates = _truth(protocol, truth)
     whole("seed", seed, 0)
     _rate("dropout", dropout)
     _rate("deviate", deviate)
@@ -236,6 +236,9 @@ def synthesize(
     first = protocol.record.version_date if start is None else calendar_day("start", start)
     if until is not None and calendar_day("until", until) < first:
         raise InputError(Problem("until", until.isoformat(), f"lies before the start of the trial, {first}"))
+    # One version of the protocol for the whole trial: the one in force when it opens.
+    protocol = protocol.in_force(first).without_amendments()
+    name, rates = _truth(protocol, truth)
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
 

@@ -1,0 +1,325 @@
+"""Adjudications on file: conclusions of a committee or physician on whether an event is a DLT or a patient is evaluable.
+
+The file is only ever added to. A later adjudication of the same event replaces the earlier one in effect (`in_force`), and both
+stay in the file. An event is identified by its subject, start date, term and grade, so an event whose grade changes in later data
+has to be adjudicated again. How the file is read and added to is in `dosefind.provenance.AddedTo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from ._check import InputError, Problem, calendar_day, one_of, shown_key, whole
+from .patients import AdverseEvent, Patient
+from .protocol import DLT, plain_words
+from .provenance import AddedTo, check_text
+
+__all__ = ["Adjudicated", "EventKey", "event_to_adjudicate", "in_force", "read_adjudications", "record_adjudication"]
+
+Conclusion = Literal["DLT", "not a DLT", "not evaluable"]
+_CONCLUSIONS: tuple[str, ...] = get_args(Conclusion)
+_NAME = 200
+
+
+class EventKey(NamedTuple):
+    """What identifies an adverse event of a patient; three empty fields stand for the patient's DLT assessment as a whole.
+
+    Attributes
+    ----------
+    date
+        Start date; ``None`` where the data have none.
+    term
+        Term as in the data.
+    grade
+        CTCAE grade; ``None`` where the data have none.
+    """
+
+    date: date | None = None
+    term: str = ""
+    grade: int | None = None
+
+
+class Adjudicated(NamedTuple):
+    """One adjudication.
+
+    Attributes
+    ----------
+    as_of
+        Data cutoff date of the data on which it was made.
+    adjudicated_on
+        Date of the meeting or of the adjudication.
+    protocol
+        Identifier of the protocol.
+    data_sha256
+        Hash of the data.
+    subject
+        Identifier of the patient.
+    event_date, term, grade
+        The adverse event: start date, term and CTCAE grade, as far as the data have them. All three are empty (``None``, "",
+        ``None``) in an adjudication of the patient's DLT assessment as a whole.
+    conclusion
+        "DLT", "not a DLT" or "not evaluable".
+    adjudicated_by
+        Name of the person or committee, as given.
+    reason
+        The reason, in their words.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> one = Adjudicated(
+    ...     *(date(2024, 3, 1), date(2024, 3, 4), "X", "", "P1", date(2024, 2, 3), "fever", 3),
+    ...     *("not a DLT", "safety board", "infection"),
+    ... )
+    >>> one.event
+    EventKey(date=datetime.date(2024, 2, 3), term='fever', grade=3)
+    """
+
+    as_of: date
+    adjudicated_on: date
+    protocol: str
+    data_sha256: str
+    subject: str
+    event_date: date | None
+    term: str
+    grade: int | None
+    conclusion: Conclusion
+    adjudicated_by: str
+    reason: str
+
+    @property
+    def event(self) -> EventKey:
+        """The adverse event; its fields are all empty for the DLT assessment as a whole."""
+        return EventKey(self.event_date, self.term, self.grade)
+
+    @property
+    def of_assessment(self) -> bool:
+        """Whether this concerns the patient's DLT assessment as a whole."""
+        return self.event == EventKey()
+
+
+_FILE = AddedTo("adjudication", Adjudicated._fields)
+
+
+def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
+    """Read the adjudications for a protocol, in the order in which they were recorded; none where there is no such file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    protocol_id
+        Identifier of the protocol. Adjudications for other protocols are checked and left out.
+
+    Returns
+    -------
+    list of Adjudicated
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or a cell is not what `record_adjudication` writes; the message names the file, row, column,
+        value and what is allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import date
+    >>> given = (date(2024, 3, 1), date(2024, 3, 4), "X", "", "P1", date(2024, 2, 3), "fever", 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "adjudications.csv"
+    ...     record_adjudication(path, Adjudicated(*given, "not a DLT", "safety board", "infection"))
+    ...     [one.conclusion for one in read_adjudications(path, "X")]
+    ['not a DLT']
+    """
+    path = Path(path)
+    found = [_adjudicated(row, number, path) for number, row in enumerate(_FILE.rows(path), 2)]
+    return [adjudicated for adjudicated in found if adjudicated.protocol == protocol_id]
+
+
+def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
+    """Add an adjudication to the file, which is made if it is not there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    adjudicated
+        The adjudication.
+
+    Raises
+    ------
+    InputError
+        If a field is not allowed, the data cutoff date lies before that of the last adjudication for this protocol, or the file is
+        damaged or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import date
+    >>> given = (date(2024, 3, 1), date(2024, 3, 4), "X", "", "P1", date(2024, 2, 3), "fever", 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "adjudications.csv"
+    ...     record_adjudication(path, Adjudicated(*given, "not a DLT", "safety board", "infection"))
+    ...     [one.conclusion for one in read_adjudications(path, "X")]
+    ['not a DLT']
+    """
+    path = Path(path)
+    problems = list(_problems(adjudicated))
+    if problems:
+        raise InputError(problems)
+
+    def check() -> None:
+        before = read_adjudications(path, adjudicated.protocol)
+        _FILE.refuse_before(path, before[-1].as_of if before else None, adjudicated.as_of)
+
+    _FILE.add(path, adjudicated, check)
+
+
+def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudicated]:
+    """Select the latest adjudication of each event and of each DLT assessment, as known at a data cutoff date.
+
+    Parameters
+    ----------
+    adjudications
+        In the order in which they were recorded, as `read_adjudications` returns them.
+    as_of
+        The data cutoff date. Adjudications made on a later one are left out.
+
+    Returns
+    -------
+    list of Adjudicated
+        At most one per subject and event, in the order of the file.
+    """
+    calendar_day("as_of", as_of)
+    latest: dict[tuple[str, date | None, str, int | None], Adjudicated] = {}
+    for adjudicated in adjudications:
+        if adjudicated.as_of <= as_of:
+            key = (adjudicated.subject, adjudicated.event_date, plain_words(adjudicated.term), adjudicated.grade)
+            latest.pop(key, None)
+            latest[key] = adjudicated
+    return list(latest.values())
+
+
+def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) -> EventKey:
+    """Find the adverse event of a patient that an adjudication is about.
+
+    Parameters
+    ----------
+    patient
+        The patient, as known at the data cutoff date.
+    dlt
+        The protocol's definition of a DLT, for the words for the relationship to treatment.
+    event
+        Start date in ISO form; or number of the event among the patient's events, from 1; or "death"; or "none" for the patient's
+        DLT assessment as a whole. Without it, the only event of grade 3 or worse, or serious and related.
+
+    Returns
+    -------
+    EventKey
+
+    Raises
+    ------
+    InputError
+        If no event or more than one event fits; the message lists the candidates.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from dosefind.patients import AdverseEvent, Patient
+    >>> fever = AdverseEvent("fever", 3, "related", date(2024, 2, 3), "ae.csv row 2")
+    >>> event_to_adjudicate(Patient("P1", 1, 1.0, (date(2024, 2, 1),), events=(fever,)), DLT()).grade
+    3
+    """
+    if event == "none":
+        return EventKey()
+    if event == "death":
+        return _death(patient)
+    numbered = list(enumerate(patient.events or (), start=1))
+    if event is None:
+        fitting = [(number, one) for number, one in numbered if _needs_adjudication(one, dlt)]
+        wanted = "of grade 3 or worse, or serious and related"
+    elif event.isascii() and event.isdigit():
+        fitting, wanted = [(number, one) for number, one in numbered if number == int(event)], "with this number"
+    else:
+        try:
+            start = date.fromisoformat(event)
+        except ValueError:
+            allowed = "must be a start date such as 2024-03-14, the number of an event, 'death' or 'none'"
+            raise InputError(Problem("event", event, allowed)) from None
+        fitting, wanted = [(number, one) for number, one in numbered if one.start == start], "that began on this date"
+    keys = [EventKey(one.start, one.term, one.grade) for _, one in fitting]
+    if len(set(keys)) == 1 and keys[0] != EventKey():
+        return keys[0]
+    found = f"has {len(fitting)} events {wanted}" if fitting else f"has no event {wanted}"
+    candidates = [_told(number, one, patient) for number, one in fitting or numbered]
+    listed = f"; choose an event by its number: {'; '.join(candidates)}" if candidates else "; no event to choose from"
+    raise InputError(f"subject {shown_key(patient.subject)} {found}{listed}")
+
+
+def _death(patient: Patient) -> EventKey:
+    """Identify a death: the adverse event of grade 5, or else the date of death."""
+    fatal = [EventKey(one.start, one.term, one.grade) for one in patient.events or () if one.grade == 5]
+    if fatal:
+        return fatal[0]
+    died = patient.died
+    if died is None:
+        raise InputError(f"subject {shown_key(patient.subject)} has no date of death and no event of grade 5")
+    return EventKey(died, "death", 5)
+
+
+def _needs_adjudication(event: AdverseEvent, dlt: DLT) -> bool:
+    if event.grade is not None and event.grade >= 3:
+        return True
+    return event.serious is True and dlt.is_related(event.related) is True
+
+
+def _told(number: int, event: AdverseEvent, patient: Patient) -> str:
+    """Describe a candidate: number, day, grade and term, and nothing else of the patient."""
+    grade = "grade not given" if event.grade is None else f"grade {event.grade}"
+    day = "no start date"
+    if event.start is not None:
+        day = f"{event.start}, day {(event.start - patient.infusions[0]).days + 1}" if patient.infusions else str(event.start)
+    return f"{number} ({day}; {grade}; {shown_key(event.term)})"
+
+
+def _adjudicated(row: Sequence[str], number: int, path: Path) -> Adjudicated:
+    cells = dict(zip(Adjudicated._fields, row, strict=True))
+    days = {name: _FILE.day(path, number, name, cells[name]) for name in ("as_of", "adjudicated_on")}
+    event_date = _FILE.day(path, number, "event_date", cells["event_date"]) if cells["event_date"] else None
+    grade = int(cells["grade"]) if cells["grade"] in ("1", "2", "3", "4", "5") else cells["grade"] or None
+    given: dict[str, Any] = {**cells, **days, "event_date": event_date, "grade": grade}
+    adjudicated = Adjudicated(**given)
+    problems = [problem.within(f"row {number}") for problem in _problems(adjudicated)]
+    if problems:
+        raise InputError(problems, source=str(path))
+    return adjudicated
+
+
+def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
+    """Check every field, read or to be written."""
+    checks = [
+        lambda: calendar_day("as_of", adjudicated.as_of),
+        lambda: calendar_day("adjudicated_on", adjudicated.adjudicated_on),
+        lambda: check_text("protocol", adjudicated.protocol, _NAME),
+        lambda: check_text("data_sha256", adjudicated.data_sha256, _NAME, required=False),
+        lambda: check_text("subject", adjudicated.subject, _NAME),
+        lambda: None if adjudicated.event_date is None else calendar_day("event_date", adjudicated.event_date),
+        lambda: check_text("term", adjudicated.term, required=False),
+        lambda: None if adjudicated.grade is None else whole("grade", adjudicated.grade, 1, 5),
+        lambda: one_of("conclusion", adjudicated.conclusion, _CONCLUSIONS),
+        lambda: check_text("adjudicated_by", adjudicated.adjudicated_by, _NAME),
+        lambda: check_text("reason", adjudicated.reason, purpose="why it was concluded so"),
+    ]
+    found: list[Problem] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            found += error.problems
+    yield from found
+    if not found and adjudicated.event_date is not None and adjudicated.event_date > adjudicated.as_of:
+        yield Problem("event_date", adjudicated.event_date.isoformat(), f"lies after the data cutoff date {adjudicated.as_of}")
