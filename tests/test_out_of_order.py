@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 import dosefind as dsf
-from dosefind.patients import Adjudicated
+from dosefind.adjudications import Adjudicated
 from dosefind.tasks.next_dose import next_dose
 
 from .made_up import day, event, patient, trial

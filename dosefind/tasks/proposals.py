@@ -235,7 +235,7 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
 
     Outcomes beside the escalation matter as far as they were known on that day. No cohort is started above one that the design
-    began and that had fewer evaluable patients than planned by then.
+    began and that has fewer evaluable patients than planned.
     """
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
@@ -250,10 +250,7 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     started = [done for done in before.completions() if asked.after(done).level == cohort.level]
     if not started or not before.members or cohort.level <= before.members[-1].level:
         return bool(started)
-    statuses = [evaluated[subject] for subject in before.members[-1].subjects]
-    there = sum(one.first <= first and not (_closed_by(one, first) and not one.counts) for one in statuses)
-    complete = there >= still_needed(asked, before) + len(_counted(before))
-    return complete or not all(_begun(asked, before, done) for done in started)
+    return not still_needed(asked, before) or not all(_begun(asked, before, done) for done in started)
 
 
 def _closed_by(status: Status, day: date) -> bool:
