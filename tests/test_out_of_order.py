@@ -1,4 +1,4 @@
-"""What comes next in trials that do not go by the book, each answer worked out by hand.
+"""What comes next in trials that do not go by the book, each answer worked out by hand; faults at the end.
 
 Three levels, a DLT window of 28 days, cohorts of three. A patient first treated on day 1 is followed to day 29. A DLT begins on the
 sixth day. BOIN at a target of 0.25 escalates at a rate of at most 0.197 and de-escalates above 0.298 (0 of 3 up, 1 of 3 down,
@@ -6,17 +6,19 @@ sixth day. BOIN at a target of 0.25 escalates at a rate of at most 0.197 and de-
 """
 
 from datetime import date
-from functools import cache
+from functools import cache, partial
 
 import pytest
 
 import dosefind as dsf
 from dosefind.adjudications import Adjudicated
+from dosefind.designs.base import Design
 from dosefind.tasks.next_dose import next_dose
 
 from .made_up import day, event, patient, trial
 from .patient_files import write_csv
 from .peers import ROOT
+from .planted import check_caught
 
 DESIGNS = {"3+3": {"kind": "3+3"}, "boin": {"kind": "boin"}, "crm": {"kind": "crm", "skeleton": [0.12, 0.25, 0.40]}}
 CLIMB = (("1NNN", 1), ("2NNN", 40), ("3NNN", 80))
@@ -129,6 +131,15 @@ EXTRA = {
 }
 
 
+def test_full_cohort_is_waited_for():
+    # 2 of 3 and 0 of 2 with one pending to day 70: 2 of 6 or 3 of 6, and BOIN treats three more at the lowest level in either case.
+    # They are another cohort, so they wait for the last outcome of this one, whether or not dose groups may overlap.
+    for no_overlap in (True, False):
+        found = after((("1TTN", 1), ("1NNN", 40)), 69, "boin", no_overlap)
+        assert answer(found.proposal) == ("stay", 1, 3)
+        assert number_of(found.start.day) == 70
+
+
 @pytest.mark.parametrize("name", EXTRA)
 def test_patient_beyond_the_cohort(name):
     design, groups, cut, expected = EXTRA[name]
@@ -136,7 +147,7 @@ def test_patient_beyond_the_cohort(name):
 
 
 # Backfill under BOIN, by the rule for conflicts of Zhao et al. (2024), doi:10.1158/1078-0432.CCR-23-2585. A backfilled dose whose
-# own data say "stay" conflicts with escalating, one that says "de-escalate" with any move; from the highest one the data are pooled.
+# own data say "stay" conflicts with escalating, one that says "de-escalate" with any move; data are pooled from the highest one up.
 
 TWO = CLIMB[:2]
 BACKFILL = {
@@ -393,6 +404,20 @@ def test_death_in_adsl_alone(death, kind, tmp_path):
     assert answer(found.proposal) == ("hold", None)
 
 
+# Outcomes that are overdue.
+
+
+def test_overdue_outcome_is_listed():
+    # The windows end on days 29 to 31; of the second and third patient nothing is known after days 20 and 25.
+    people = [patient("A1", 1, 1), patient("A2", 1, 2, last_contact=20), patient("A3", 1, 3, last_contact=25)]
+    people[0] = patient("A1", 1, 1, last_contact=60)
+    found = next_dose(protocol("3+3"), trial(*people, last=60), day(60))
+    assert [one.subject for one in found.overdue] == ["A2", "A3"]
+    assert answer(found.proposal) == ("wait", None)
+    # On the last day of a window its outcome is not overdue yet.
+    assert [one.subject for one in next_dose(protocol("3+3"), trial(*people, last=60), day(30), replay=True).overdue] == []
+
+
 # Patients on placebo or control.
 
 UNTREATED = {
@@ -460,3 +485,101 @@ def test_part_in_the_data_comes_before_a_rule():
     people = [*group(1, "1NNN", 1), *group(2, "1T", 40, "escalation")]
     found = next_dose(protocol("3+3", parts=parts), trial(*people, last=200), day(80), replay=True)
     assert (found.evaluated["G2-1"].part, answer(found.proposal)) == ("escalation", ("stay", 1, 2))
+
+
+# Faults: what is replaced, by what, and the test that must fail.
+
+
+def _without(keep):
+    """Waits of the slots alone that a rule keeps."""
+    return lambda real: lambda slots, level, joins, treatment: real([s for s in slots if keep(s, level)], level, joins, treatment)
+
+
+def _no_further_dlt(real):
+    """Outcomes of cohorts before the current one are taken to come out without a DLT."""
+
+    def completions(self):
+        current = len(self.members) - 1
+        return (way for way in real(self) if not any(way.dlts[:current]))
+
+    return completions
+
+
+FAULTS = {
+    "only lower levels are waited for": (
+        "dosefind.conduct:waits",
+        _without(lambda slot, level: slot.level is not None and slot.level <= level),
+        partial(test_early_patient_at_a_higher_level, "3+3, pending, one DLT below", True),
+    ),
+    "a full cohort is not waited for": (
+        "dosefind.conduct:waits",
+        _without(lambda slot, level: slot.level != level),
+        test_full_cohort_is_waited_for,
+    ),
+    "patients of the cohort that is completed are waited for": (
+        "dosefind.conduct:waits",
+        lambda real: lambda slots, level, joins, treatment: real(slots, level, (), treatment),
+        partial(test_early_patient_at_a_higher_level, "3+3, pending, the lower ones clean", True),
+    ),
+    "pending outcomes of earlier cohorts are ignored": (
+        "dosefind.evaluability.evaluated:Evaluated.completions",
+        _no_further_dlt,
+        partial(test_early_patient_at_a_higher_level, "3+3, pending", True),
+    ),
+    "a backfill patient joins a cohort": (
+        "dosefind.evaluability.judging:part_of_patient",
+        lambda _: lambda *_: "escalation",
+        partial(test_backfill_under_boin, "many, clean"),
+    ),
+    "the bolder reading is taken": (
+        "dosefind.tasks.proposals:more_cautious",
+        lambda real: lambda one, other: other if real(one, other) is one else one,
+        partial(test_unmarked_patient_whom_nobody_planned, "BOIN, below, clean"),
+    ),
+    "two readings are tried and no more": (
+        "dosefind.tasks.next_dose:readings_of",
+        lambda real: lambda *given: real(*given)[:2],
+        partial(test_unmarked_patient_whom_nobody_planned, "3+3, extra with a DLT, then level 2"),
+    ),
+    "later backfill makes earlier cohorts unplanned": (
+        "dosefind.tasks.proposals:_closed_by",
+        lambda _: lambda *_: True,
+        partial(test_backfill_under_boin, "down, pooled stay"),
+    ),
+    "a death in the window counts as complete": (
+        "dosefind.evaluability.judging:_case",
+        lambda real: lambda patient, _, said: real(patient, (), said),
+        partial(test_serious_event_holds_enrolment, "death, not related, in the window"),
+    ),
+    "a placebo event holds": (
+        "dosefind.evaluability.serious:SeriousEvent.holds",
+        lambda _: property(lambda self: self.adjudication is None),
+        partial(test_placebo_and_control_change_nothing, "related grade 4 in the window", "placebo"),
+    ),
+    "the pooled rate closes no dose": (
+        "dosefind.designs.three_plus_three:ThreePlusThree.with_beside",
+        lambda _: lambda self, states, beside: states,
+        partial(test_expansion_beside_the_3_plus_3, "2 in 3: pooled 2 of 6"),
+    ),
+    "expansion dilutes the 3+3": (
+        "dosefind.designs.three_plus_three:ThreePlusThree.with_beside",
+        lambda _: Design.with_beside,
+        partial(test_expansion_beside_the_3_plus_3, "never in the place of the second three"),
+    ),
+    "the conflict rule is off": (
+        "dosefind.designs.boin:BOIN.propose_beside",
+        lambda _: lambda self, states, beside: self.propose(states),
+        partial(test_backfill_under_boin, "down, pooled stay"),
+    ),
+    "an overdue outcome is not listed": (
+        "dosefind.evaluability.evaluated:Evaluated.overdue",
+        lambda _: property(lambda self: []),
+        test_overdue_outcome_is_listed,
+    ),
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_caught(name):
+    check_caught(*FAULTS[name])
