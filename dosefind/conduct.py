@@ -74,6 +74,8 @@ class _Trial(NamedTuple):
     evaluated: Evaluated
     protocol: Protocol
     max_per_dose: int | None
+    # With its amendments, by which what was done on a day is judged.
+    amended: Protocol
 
     @property
     def pairs(self) -> list[tuple[Patient, Status]]:
@@ -82,6 +84,10 @@ class _Trial(NamedTuple):
     def at(self, level: int) -> list[Status]:
         """Statuses at a level, in the order of the first infusion."""
         return [one for one in self.evaluated.statuses if one.level == level]
+
+    def rules(self, day: date) -> Treatment:
+        """Rules on treatment in force on a day."""
+        return self.amended.in_force(day).treatment
 
     @property
     def groups(self) -> list[Members]:
@@ -100,7 +106,7 @@ def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None 
     evaluated
         Patients with their status at the data cut.
     protocol
-        The protocol.
+        The protocol; what was done on a day is judged by the version in force then, sizes by the one in force at the data cutoff.
     max_per_dose
         Most patients that the binding design allows on a dose; the most of ``limits.group`` if not given.
 
@@ -110,10 +116,12 @@ def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None 
         None is an error: each is to be reported.
     """
     if max_per_dose is None:
-        max_per_dose = None if protocol.limits.group is None else protocol.limits.group[1]
+        group = protocol.in_force(evaluated.as_of).limits.group
+        max_per_dose = None if group is None else group[1]
     else:
         whole("max_per_dose", max_per_dose, 1)
-    trial = _Trial(evaluated, protocol, max_per_dose)
+    now = protocol.in_force(evaluated.as_of)
+    trial = _Trial(evaluated, now, max_per_dose, protocol)
     return [found for rule in RULES for found in rule(trial)]
 
 
@@ -135,14 +143,12 @@ def _two_doses_in_a_cohort(trial: _Trial) -> Iterator[Finding]:
 
 
 def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
-    if not trial.protocol.treatment.no_overlap:
-        return
     for one, other in combinations(trial.groups, 2):
         if one.level == other.level:
             continue
-        late = [status for status in trial.of(one) if status.first >= trial.of(other)[0].first]
+        begun = trial.of(other)[0]
+        late = [status for status in trial.of(one) if status.first >= begun.first and trial.rules(status.first).no_overlap]
         if late:
-            begun = trial.of(other)[0]
             words = (
                 f"{_names(late)} {_were(late)} first treated at level {one.level} when level {other.level} "
                 f"had begun with {begun.subject} on {begun.first}"
@@ -151,11 +157,11 @@ def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
 
 
 def _group_too_early(trial: _Trial) -> Iterator[Finding]:
-    if not trial.protocol.treatment.no_overlap:
-        return
     members = trial.groups
     for before, one in pairwise(members):
         start = trial.of(one)[0]
+        if not trial.rules(start.first).no_overlap:
+            continue
         earlier = [status for group in members[: members.index(one)] if group.level != one.level for status in trial.of(group)]
         waiting = [status for status in earlier if status.first <= start.first < _closes(status)]
         if before.level != one.level and waiting:
@@ -169,12 +175,12 @@ def _group_too_early(trial: _Trial) -> Iterator[Finding]:
 
 
 def _stagger(trial: _Trial) -> Iterator[Finding]:
-    stagger = trial.protocol.treatment.stagger
     for level in range(1, trial.protocol.n_doses + 1):
         group = trial.at(level)
-        if stagger is None or not _staggered(trial.protocol, level):
-            continue
         for before, one in pairwise(group):
+            stagger = trial.rules(one.first).stagger
+            if stagger is None or not _staggered(trial.rules(one.first), level):
+                continue
             waited_for = before if stagger.patients == "every" else group[0]
             gap = (one.first - waited_for.first).days
             if gap < stagger.days:
@@ -202,8 +208,8 @@ def _too_many(trial: _Trial) -> Iterator[Finding]:
 
 
 def _off_schedule(trial: _Trial) -> Iterator[Finding]:
-    treatment = trial.protocol.treatment
     for patient, status in trial.pairs:
+        treatment = trial.rules(status.first)
         for number, day in enumerate(patient.infusions, start=1):
             at = (day - status.first).days + 1
             if number > len(treatment.infusion_days):
@@ -227,8 +233,8 @@ def _amounts_differ(trial: _Trial) -> Iterator[Finding]:
 
 
 def _partial_course(trial: _Trial) -> Iterator[Finding]:
-    treatment = trial.protocol.treatment
     for patient, status in trial.pairs:
+        treatment = trial.rules(status.first)
         given = len(patient.infusions)
         if given >= len(treatment.infusion_days):
             continue
@@ -311,7 +317,7 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool
         Neither before the data cut.
     """
     whole("level", level, 1, protocol.n_doses)
-    trial = _Trial(evaluated, protocol, None)
+    trial = _Trial(evaluated, protocol, None, protocol)
     top = Start(None, f"there is no level above level {level}")
     return Earliest(_next_at(trial, level, left), top if level == protocol.n_doses else _next_at(trial, level + 1, left))
 
@@ -466,8 +472,8 @@ def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, sta
     start
         The start of the next patient.
     """
-    stagger, begun = protocol.treatment.stagger, bool(_Trial(evaluated, protocol, None).at(level))
-    if stagger is None or size < 2 or not _staggered(protocol, level) or (stagger.patients != "every" and begun):
+    stagger, begun = protocol.treatment.stagger, bool(_Trial(evaluated, protocol, None, protocol).at(level))
+    if stagger is None or size < 2 or not _staggered(protocol.treatment, level) or (stagger.patients != "every" and begun):
         return ""
     if stagger.patients != "every":
         first = "" if start.day is None else f", not before {start.day + timedelta(days=stagger.days)}"
@@ -488,8 +494,8 @@ def _latest(trial: _Trial, waits: list[Start]) -> Start:
     return Start(day, "; ".join(wait.words for wait in ahead if wait.day == day))
 
 
-def _staggered(protocol: Protocol, level: int) -> bool:
-    stagger = protocol.treatment.stagger
+def _staggered(treatment: Treatment, level: int) -> bool:
+    stagger = treatment.stagger
     return stagger is not None and (stagger.levels == "all" or level in stagger.levels)
 
 

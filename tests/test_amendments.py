@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import dosefind as dsf
 from dosefind import tables
 from dosefind.cli import main
+from dosefind.conduct import findings
 from dosefind.config import build_designs, protocol_schema
 from dosefind.decisions import read_decisions, record_decision
 from dosefind.evaluability import evaluate
@@ -152,6 +153,17 @@ def test_every_table_can_be_amended_and_the_schema_knows_its_keys():
     for name in schema["$defs"]:
         assert f'"#/$defs/{name}"' in text, name
     assert {ref.partition('"')[0] for ref in text.split('"#/$defs/')[1:]} == set(schema["$defs"])
+
+
+def test_a_start_is_judged_by_the_rules_of_its_day(tmp_path):
+    """Sequential dose groups are given up by an amendment: who started before it, while another group was open, deviated."""
+    protocol = load(tmp_path, "[[amendment]]\ndate = 2024-05-01\ntreatment.no_overlap = false\n")
+    rules = {}
+    for start in (-20, 40):
+        people = trial(patient("A1", 1, after(start)), patient("B1", 2, after(start + 5)))
+        found = evaluate(people, protocol, day(after(start + 60)))
+        rules[start] = [finding.rule for finding in findings(found, protocol)]
+    assert rules == {-20: ["group started before the last window closed"], 40: []}
 
 
 def test_each_patient_has_the_window_of_the_first_infusion(tmp_path):

@@ -189,7 +189,7 @@ def _events(one: Patient) -> Iterable[dict[str, Any]]:
 
 def _disposition(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
     """The day on which the patient left, or was followed to the end of the DLT window; no row before either."""
-    end = one.infusions[0] + timedelta(days=protocol.treatment.dlt_window_days)
+    end = one.infusions[0] + timedelta(days=protocol.in_force(one.infusions[0]).treatment.dlt_window_days)
     words, day = one.reason, one.discontinued
     if day is None and one.last_contact is not None and one.last_contact >= end:
         words, day = _COMPLETED, one.last_contact

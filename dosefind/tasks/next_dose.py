@@ -306,7 +306,7 @@ def next_dose(
     said = read_adjudications(adjudications, protocol.record.id) if isinstance(adjudications, str | Path) else adjudications
     evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said)
     # From here on, the version in force at the data cutoff date; each patient was judged by the one of the first infusion.
-    protocol = protocol.in_force(evaluated.as_of)
+    amended, protocol = protocol, protocol.in_force(evaluated.as_of)
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
     _refuse_levels_for_doses(evaluated, protocol)
@@ -343,7 +343,7 @@ def next_dose(
         proposals=proposals,
         binding=binding,
         start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
-        findings=tuple(findings(evaluated, protocol, most)),
+        findings=tuple(findings(evaluated, amended, most)),
         holds=holds,
         deviations=_deviations(asked, evaluated),
         recorded=tuple(known),
