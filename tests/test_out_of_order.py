@@ -245,6 +245,12 @@ STRAY = {
         *("3+3", (BELOW, ("1T", 40), ("2NNN", 80)), 120),
         *(("stay", 1, 2), ("escalate", 3, 3), 120),
     ),
+    # 1 of 2 at level 3 leads down to level 2. Level 2 was begun after 2 of 6 at level 1, which the design does not: outside the
+    # escalation both, level 1 goes on.
+    "BOIN, two levels": (
+        *("boin", (("1NNT", 1), ("1NNT", 32), ("2N", 63), ("3NT", 92)), 122),
+        *(("stay", 1, 3), ("de-escalate", 2, 3), 122),
+    ),
     # Level 3 was begun after one of the three patients planned at level 2.
     "BOIN, above a cohort of one": ("boin", (BELOW, ("2N", 40), ("3N", 45)), 80, ("fill", 2, 2), ("fill", 3, 2), 80),
 }
@@ -532,8 +538,8 @@ FAULTS = {
         partial(test_backfill_under_boin, "many, clean"),
     ),
     "the bolder reading is taken": (
-        "dosefind.tasks.proposals:more_cautious",
-        lambda real: lambda one, other: other if real(one, other) is one else one,
+        "dosefind.tasks.proposals:most_cautious",
+        lambda real: lambda proposals: next((one for one in proposals if one is not real(proposals)), proposals[0]),
         partial(test_unmarked_patient_whom_nobody_planned, "BOIN, below, clean"),
     ),
     "two readings are tried and no more": (

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +30,7 @@ __all__ = [
     "Proposal",
     "either",
     "filled",
-    "more_cautious",
+    "most_cautious",
     "propose_next",
     "readings_of",
     "short",
@@ -152,7 +151,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     Proposal
     """
     proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings]
-    taken = reduce(more_cautious, proposals)
+    taken = most_cautious(proposals)
     if len(proposals) == 1:
         return taken
     # The other reading shown is that with every cohort, or, where it is the one taken, that without any unplanned cohort.
@@ -167,18 +166,17 @@ def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: R
     return replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
 
 
-def more_cautious(one: Proposal, other: Proposal) -> Proposal:
-    """Return the more cautious of two proposals, the first where they are equally so.
+def most_cautious(proposals: Sequence[Proposal]) -> Proposal:
+    """Return the most cautious of some proposals, the first where several are equally so.
 
-    Of two answers that are known, the one at the lower dose is taken, a stop counting as its MTD and coming first at the same dose.
-    To wait is more cautious than to enrol; a stop or a de-escalation is given now unless the outcomes could lead further down.
+    A stop or a de-escalation is given now if none of the others could lead further down. Otherwise to wait is more cautious than to
+    enrol. Of answers that are known, the one at the lowest dose is taken, a stop counting as its MTD and coming first at the same
+    dose.
     """
-    if one.action == "wait" and other.action == "wait":
-        return min((one, other), key=_lowest)
-    if "wait" in (one.action, other.action):
-        waiting, now = (one, other) if one.action == "wait" else (other, one)
-        return now if not now.enrols and _lowest(now) <= _lowest(waiting) else waiting
-    return min((one, other), key=lambda proposal: (_lowest(proposal), proposal.action != "stop"))
+    lowest = min(map(_lowest, proposals))
+    down = [one for one in proposals if one.action != "wait" and not one.enrols and _lowest(one) == lowest]
+    waiting = [one for one in proposals if one.action == "wait"]
+    return min(down or waiting or proposals, key=lambda one: (_lowest(one), one.action != "stop"))
 
 
 def _lowest(proposal: Proposal) -> int:
@@ -234,8 +232,8 @@ _MOST_READINGS = 16
 def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int]) -> bool:
     """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
 
-    Outcomes beside the escalation matter as far as they were known on that day. No cohort is started above one that the design
-    began and that has fewer evaluable patients than planned.
+    Outcomes beside the escalation matter as far as they were known on that day. While a cohort has fewer evaluable patients than
+    planned, further patients at its level complete it, and no cohort is started above it if the design began it.
     """
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
@@ -247,8 +245,11 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
             for one in evaluated.others
         ),
     )
+    level = before.members[-1].level if before.members else 0
+    if cohort.level == level and still_needed(asked, before):
+        return True
     started = [done for done in before.completions() if asked.after(done).level == cohort.level]
-    if not started or not before.members or cohort.level <= before.members[-1].level:
+    if not started or cohort.level <= level:
         return bool(started)
     return not still_needed(asked, before) or not all(_begun(asked, before, done) for done in started)
 
