@@ -81,7 +81,7 @@ EARLY = {
     # 0 of 3 at level 1 is known: level 2 is the design's own, two are missing there, and nobody waits for its pending patient.
     "3+3, pending, the lower ones clean": ("3+3", (BELOW, ("2N", 14)), 33, ("fill", 2, 2), 33),
     "BOIN, pending, the lower ones clean": ("boin", (BELOW, ("2N", 14)), 33, ("fill", 2, 2), 33),
-    # 1 of 1 at level 2: with two more it is 1, 2 or 3 of 3, and each of them de-escalates. 3+3: 1 of 3 stays, so two more are treated.
+    # 1 of 1 at level 2: two more make it 1, 2 or 3 of 3, and each of these de-escalates. In the 3+3, 1 of 3 stays.
     "BOIN, with a DLT, the lower ones clean": ("boin", (BELOW, ("2T", 14)), 40, ("de-escalate", 1, 3), 40),
     "3+3, with a DLT, the lower ones clean": ("3+3", (BELOW, ("2T", 14)), 40, ("fill", 2, 2), 40),
     # 1 of 3 at level 1: three more there, whatever comes of the early patient, who is followed to day 62.
@@ -447,6 +447,18 @@ def test_placebo_and_control_change_nothing(name, part):
         assert not found.holds
         assert found.start.day == day(60)
         assert found.overdue == []
+
+
+def test_placebo_patient_does_not_begin_a_level():
+    # Staggering interval after the first patient of a level: one on placebo, assigned to level 2, is not the first patient there.
+    table = protocol("3+3").model_dump(exclude_unset=True) | {"assumed": {}}
+    table["treatment"] |= {"stagger": {"days": 7, "patients": "first"}}
+    rules = dsf.Protocol.read(table)
+    people = group(1, "1NNN", 1)
+    placebo = patient("Z1", 2, 32, part="placebo")
+    starts = [next_dose(rules, trial(*people, *more, last=40), day(40)).start for more in ((), (placebo,))]
+    assert starts[0] == starts[1]
+    assert starts[0].day == day(40)
 
 
 def test_run_in_death_holds_and_counts_nowhere():

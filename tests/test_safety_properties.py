@@ -114,29 +114,29 @@ class Person(NamedTuple):
 def made(people, cut):
     """The data as they stand on the day of the data cutoff."""
     found = []
-    for row, one in enumerate(people, start=1):
-        if one.start > cut:
+    for row, person in enumerate(people, start=1):
+        if person.start > cut:
             continue
-        known = one.at <= cut
+        known = person.at <= cut
         grade, related = {
             "dlt": (3, "related"),
             "unclear": (None, "related"),
             "serious": (4, "related"),
             "unrelated": (5, "not related"),
-        }.get(one.outcome, (None, None))
-        events = (made_up.event(one.at, grade, related, row=row),) if related and known else ()
-        fields = {"discontinued": one.at} if one.outcome == "left" and known else {}
-        if one.outcome == "died" and known:
-            fields["died"] = day(one.at)
+        }.get(person.outcome, (None, None))
+        events = (made_up.event(person.at, grade, related, row=row),) if related and known else ()
+        fields = {"discontinued": person.at} if person.outcome == "left" and known else {}
+        if person.outcome == "died" and known:
+            fields["died"] = day(person.at)
         found.append(
             patient(
-                one.subject,
-                one.level,
-                one.start,
-                amount=(1, 3, 5)[one.level - 1] if one.level else 2.5,
+                person.subject,
+                person.level,
+                person.start,
+                amount=(1, 3, 5)[person.level - 1] if person.level else 2.5,
                 events=events,
-                part=one.part,
-                replaces=one.replaces,
+                part=person.part,
+                replaces=person.replaces,
                 source=(f"row {row}",),
                 **fields,
             )
@@ -189,7 +189,7 @@ def trials(draw, outcomes=MILD, parts=PARTS, unlisted=False):
         put(draw(st.sampled_from(doses)), draw(st.integers(1, last + 20)), draw(st.sampled_from(parts)))
     late = st.integers(last + WINDOW, last + WINDOW + 20)
     cut = draw(late if calm else st.one_of(late, st.integers(last, last + WINDOW), st.integers(1, last)))
-    left = [one for one in people if one.outcome == "left" and one.level]
+    left = [person for person in people if person.outcome == "left" and person.level]
     if left and draw(st.booleans()):
         gone = left[0]
         people.append(Person("R01", gone.level, gone.at + draw(st.integers(0, 9)), *draw(some), None, gone.subject))
@@ -206,35 +206,36 @@ def rules(designs=tuple(DESIGNS), overlaps=(True, False)):
 def broken(people, cut, protocol, level, start, joins):
     """Rules of conduct that a patient who starts at a level on a day would break, by the words of the protocol alone."""
     day_of = (start - day(1)).days + 1
-    given = [one for one in people if one.start <= cut and one.part not in ("placebo", "control")]
-    known = {one.subject: one.outcome for one in given if one.at <= cut}
+    given = [person for person in people if person.start <= cut and person.part not in ("placebo", "control")]
+    known = {person.subject: person.outcome for person in given if person.at <= cut}
     found = []
-    for one in given:
-        outcome = known.get(one.subject, "none")
-        in_window = one.after <= WINDOW
+    for person in given:
+        outcome = known.get(person.subject, "none")
+        in_window = person.after <= WINDOW
         if outcome in ("died", "serious", "unrelated"):
-            found.append(f"{one.subject}: {outcome}, and nobody has adjudicated it")
+            found.append(f"{person.subject}: {outcome}, and nobody has adjudicated it")
         # From the first day of the window to its last the patient is followed; a DLT, or leaving before the last day, ends that.
-        over = day_of >= one.start + WINDOW
-        ended = (outcome in ("dlt", "serious") and in_window) or (outcome == "left" and one.after < WINDOW)
+        over = day_of >= person.start + WINDOW
+        ended = (outcome in ("dlt", "serious") and in_window) or (outcome == "left" and person.after < WINDOW)
         unknown = outcome == "unclear" and in_window
         if (over or ended) and not unknown:
             continue
-        if protocol.treatment.no_overlap and one.level != level:
-            found.append(f"{one.subject} at another dose is still followed")
-        if one.level == level and one.subject not in joins:
-            found.append(f"{one.subject} of an earlier cohort at the level is still followed")
+        if protocol.treatment.no_overlap and person.level != level:
+            found.append(f"{person.subject} at another dose is still followed")
+        if person.level == level and person.subject not in joins:
+            found.append(f"{person.subject} of an earlier cohort at the level is still followed")
     stagger = protocol.treatment.stagger
     if stagger is not None and (stagger.levels == "all" or level in stagger.levels):
-        here = sorted(one.start for one in given if one.level == level)
+        here = sorted(person.start for person in given if person.level == level)
         before = here[-1:] if stagger.patients == "every" else here[:1]
-        found += [f"{stagger.days} days after day {one} are not over" for one in before if day_of < one + stagger.days]
+        found += [f"{stagger.days} days after day {start} are not over" for start in before if day_of < start + stagger.days]
     return found
 
 
 @shared(20)
 @given(trials(GRAVE, unlisted=True), rules())
 def test_no_recommended_start_breaks_a_rule_of_conduct(drawn, protocol):
+    """A day named for the next patient breaks none of the rules as `broken` reads them, without the code of `dosefind.conduct`."""
     people, cut = drawn
     found = asked(people, cut, protocol)
     level = found.proposal.level
@@ -268,7 +269,7 @@ def readings(found, protocol):
     (design,) = build_designs(protocol).values()
     members = found.evaluated.members
     asides = readings_of(Asked(design, protocol.n_doses), found.evaluated, ())
-    return {frozenset(one for place in aside for one in members[place].subjects) - {"X"} for aside in asides}
+    return {frozenset(subject for place in aside for subject in members[place].subjects) - {"X"} for aside in asides}
 
 
 def enrols_or_stops(found):
@@ -290,6 +291,18 @@ def with_one_more(draw):
 @shared(25)
 @given(with_one_more(), rules(WITHOUT_EXPANSION))
 def test_a_further_patient_pending_or_with_a_dlt_never_makes_the_answer_bolder(drawn, protocol):
+    """An answer that is given now leads to no higher dose than the answer without the patient did.
+
+    Limits, each with its counterexample (a cohort in outcome notation):
+
+    - A stop counts as its MTD. 3+3, 1NNN 2NTT: stop, MTD level 1. With a further 1T: two more at level 1, which has 1 of 4.
+    - A wait counts as the doses that its outcomes can lead to. BOIN, 1NNN and a fourth patient pending there: wait, level 1 or 2.
+      With a fifth who has a DLT, 1 of 5 or 2 of 5: three more at level 1 now.
+    - The added patient can make a cohort planned that was not, and its other reading is gone. BOIN, 1NNN, 1NNN on days 32 to 34,
+      and 2N: the second cohort at level 1 is unplanned. With 2T on day 9 the design goes back to level 1, so it is planned.
+    - The 3+3 that treats six in any case (``expand_after_two``) is left out: two DLTs in five, with the cohort under way, end it as
+      soon as no further patient can change that; in cohorts that are complete it treats the sixth, to the letter of its rule.
+    """
     people, cut, added = drawn
     before, after = asked(people, cut, protocol), asked([*people, added], cut, protocol)
     event(f"{before.proposal.action} to {after.proposal.action}")
@@ -302,19 +315,24 @@ def test_a_further_patient_pending_or_with_a_dlt_never_makes_the_answer_bolder(d
         assert higher <= high
     # A patient before others can move them to other cohorts, whose outcomes are waited for or not.
     same = after.proposal.level is not None and after.proposal.level == before.proposal.level
-    if same and added.start > max(one.start for one in people):
+    if same and added.start > max(person.start for person in people):
         assert (after.start.day or date.max) >= (before.start.day or date.max)
 
 
 @shared(15)
 @given(trials(), rules(), st.data())
 def test_one_more_dlt_never_raises_the_dose(drawn, protocol, data):
+    """A complete patient who had a DLT instead leads to no higher dose, a stop counting as its MTD.
+
+    For the 3+3, BOIN and one-parameter CRM; see below for two-parameter models. Where it waits now nobody is enrolled; where it
+    waited, an answer given now is among the doses that its outcomes could lead to.
+    """
     people, cut = drawn
     before = asked(people, cut, protocol)
-    pooled = {one.subject for one in before.evaluated.statuses if one.counts and one.kind == "complete"}
+    pooled = {status.subject for status in before.evaluated.statuses if status.counts and status.kind == "complete"}
     assume(pooled)
     chosen = data.draw(st.sampled_from(sorted(pooled)))
-    toxic = [one._replace(outcome="dlt", after=5) if one.subject == chosen else one for one in people]
+    toxic = [person._replace(outcome="dlt", after=5) if person.subject == chosen else person for person in people]
     after = asked(toxic, cut, protocol)
     event(f"{before.proposal.action} to {after.proposal.action}")
     if enrols_or_stops(after):
@@ -322,7 +340,7 @@ def test_one_more_dlt_never_raises_the_dose(drawn, protocol, data):
 
 
 def one_more_dlt(count, seed):
-    """How many of so many random states of a BLRM have one DLT more that raises the dose, a stop counting as its MTD; and examples."""
+    """Random states of a BLRM, before and after one DLT more, where that DLT raises the dose; a stop counts as its MTD."""
     (design,) = build_designs(_rules("blrm", False, 0)).values()
     draw, asked_of = random.Random(seed), Asked(design, 3)
     raised = []
@@ -346,7 +364,7 @@ def one_more_dlt(count, seed):
 
 
 def test_one_more_dlt_can_raise_the_dose_of_a_two_parameter_model():
-    """A DLT at a low dose makes a two-parameter curve flatter, so that a higher dose can look less toxic: that is no defect."""
+    """A DLT at a low dose flattens a two-parameter curve, so that a higher dose can look less toxic: it is not clamped."""
     (design,) = build_designs(_rules("blrm", False, 0)).values()
     before, after = (dsf.decide(design, f"{first} 2NNN 2NNN 3NT", n_doses=3).level for first in ("1NNN", "1NNT"))
     assert (before, after) == (2, 3)
@@ -377,8 +395,8 @@ def test_placebo_control_and_run_in_change_no_proposal(drawn, protocol, events, 
         assert after.proposals == before.proposals
         assert (after.start, after.holds) == (before.start, before.holds)
         return
-    assert {name: one.held or one for name, one in after.proposals.items()} == before.proposals
-    held = any(one.outcome in ("died", "serious", "unrelated") and one.start <= cut and one.at <= cut for one in added)
+    assert {name: proposal.held or proposal for name, proposal in after.proposals.items()} == before.proposals
+    held = any(person.outcome in ("died", "serious", "unrelated") and person.start <= cut and person.at <= cut for person in added)
     assert bool(after.holds) == held
 
 
@@ -409,18 +427,32 @@ def test_clean_backfill_and_expansion_patients_drive_nothing(drawn, protocol, da
 
 
 def essence(found):
-    one = found.proposal
-    return one.action, one.level, one.size, one.mtd, one.not_reached, one.until, None if found.start is None else found.start.day
+    proposal = found.proposal
+    return (
+        proposal.action,
+        proposal.level,
+        proposal.size,
+        proposal.mtd,
+        proposal.not_reached,
+        proposal.until,
+        None if found.start is None else found.start.day,
+    )
 
 
 @shared(10)
 @given(trials(GRAVE), rules(), st.randoms(use_true_random=False))
 def test_order_of_rows_and_names_change_nothing(drawn, protocol, shuffle: random.Random):
+    """Rows come in any order, and names change while those of patients first treated on the same day keep their order.
+
+    Limit: where the data give no cohorts and the cohort is full with one of two patients of the same day, the first by name joins
+    it. 3+3, level 1: two patients on day 1 (one left on day 2), one on day 2, two on day 3 (one left on day 4) and one on day 4 who
+    replaces the latter. On day 4 the answer is to wait until day 31 or day 32.
+    """
     people, cut = drawn
-    days = sorted({one.start for one in people})
+    days = sorted({person.start for person in people})
     shuffle.shuffle(days)
-    new = {one.subject: f"Q{days.index(one.start):02}-{one.subject}" for one in people}
-    renamed = [one._replace(subject=new[one.subject], replaces=new.get(one.replaces)) for one in people]
+    new = {person.subject: f"Q{days.index(person.start):02}-{person.subject}" for person in people}
+    renamed = [person._replace(subject=new[person.subject], replaces=new.get(person.replaces)) for person in people]
     shuffle.shuffle(renamed)
     assert essence(asked(renamed, cut, protocol)) == essence(asked(people, cut, protocol))
 
@@ -429,7 +461,7 @@ def test_order_of_rows_and_names_change_nothing(drawn, protocol, shuffle: random
 @given(trials(GRAVE), rules())
 def test_replay_equals_the_data_of_the_day(drawn, protocol):
     people, cut = drawn
-    later = made(people, max(one.at for one in people) + 60)
+    later = made(people, max(person.at for person in people) + 60)
     now = asked(people, cut, protocol)
     back = next_dose(protocol, replace(later), day(cut), replay=True)
     assert back.proposals == now.proposals

@@ -103,7 +103,7 @@ def statuses(
         yield Status(
             subject=one.subject,
             cohort=numbers[one.subject],
-            level=one.level,
+            level=None if part in UNTREATED else one.level,
             kind=verdict.kind if by is None else "replaced",
             rule=verdict.rule if by is None else f"replaced by {by}: {verdict.rule}",
             first=first,

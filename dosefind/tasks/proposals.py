@@ -159,10 +159,11 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
 
 
 def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: Recorded | None) -> Proposal:
-    """What a design would do by one reading of the trial."""
+    """Return what a design would do by a single reading of the trial."""
     if not aside:
         return _proposal(asked, evaluated, opened)
-    subjects = tuple(one for place in aside for one in evaluated.members[place].subjects if evaluated[one].counts)
+    treated = (subject for place in aside for subject in evaluated.members[place].subjects)
+    subjects = tuple(subject for subject in treated if evaluated[subject].counts)
     return replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
 
 
@@ -174,9 +175,9 @@ def most_cautious(proposals: Sequence[Proposal]) -> Proposal:
     dose.
     """
     lowest = min(map(_lowest, proposals))
-    down = [one for one in proposals if one.action != "wait" and not one.enrols and _lowest(one) == lowest]
-    waiting = [one for one in proposals if one.action == "wait"]
-    return min(down or waiting or proposals, key=lambda one: (_lowest(one), one.action != "stop"))
+    waiting = [proposal for proposal in proposals if proposal.action == "wait"]
+    down = [proposal for proposal in proposals if proposal.action != "wait" and not proposal.enrols and _lowest(proposal) == lowest]
+    return min(down or waiting or proposals, key=lambda proposal: (_lowest(proposal), proposal.action != "stop"))
 
 
 def _lowest(proposal: Proposal) -> int:
@@ -239,10 +240,10 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     first = evaluated[cohort.subjects[0]].first
     before = replace(
         evaluated,
-        members=tuple(one for at, one in enumerate(evaluated.members[:place]) if at not in aside),
+        members=tuple(members for at, members in enumerate(evaluated.members[:place]) if at not in aside),
         others=tuple(
-            one._replace(subjects=tuple(subject for subject in one.subjects if _closed_by(evaluated[subject], first)))
-            for one in evaluated.others
+            group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(evaluated[subject], first)))
+            for group in evaluated.others
         ),
     )
     level = before.members[-1].level if before.members else 0
