@@ -308,6 +308,16 @@ def test_where_groups_may_overlap_nobody_waits_for_another_dose():
     assert starts(trial(*group(1, 1)), 1, 2, treatment={"no_overlap": False})[0] == (1, AT_ONCE)
 
 
+def test_where_groups_may_overlap_a_cohort_waits_for_the_one_before_at_its_dose():
+    full = trial(*group(1, 1, 1, 2), last=2)
+    assert starts(full, 2, 1, treatment={"no_overlap": False}) == [(30, "the DLT window of S13 ends"), (2, AT_ONCE)]
+
+
+def test_nobody_waits_for_patients_who_are_not_given_the_product():
+    control = patient("C1", None, 2, amount=0, part="placebo")
+    assert starts(trial(*group(1, 1, 1, 1), control), 29, 2)[0] == (29, AT_ONCE)
+
+
 def test_down_nobody_waits_for_a_full_cohort():
     toxic = trial(*group(2, 1, 1, events=(event(5),)), last=5)
     assert starts(toxic, 5, 1)[0] == (5, AT_ONCE)

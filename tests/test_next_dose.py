@@ -640,6 +640,8 @@ def test_which_decision_opens_a_cohort(tmp_path, decisions, when, fills):
     found = then(opened(), when, decisions=decided(tmp_path, *decisions)).proposal
     assert (found.action == "fill") is fills
     assert found.action in ("fill", "stop", "wait")
+    # Where nothing opened the cohort, it is not filled in the reading that has it in the escalation either.
+    assert fills or found.other_reading is None or found.other_reading.action != "fill"
 
 
 def test_a_dlt_that_the_committee_did_not_know_of_ends_its_decision(tmp_path):
@@ -657,6 +659,10 @@ def test_the_committee_goes_on_with_a_cohort_that_the_design_would_leave(tmp_pat
     path = tmp_path / "decisions.csv"
     record_decision(path, then(data, 44).record("level 2", "as planned"))
     assert then(data, end, decisions=path).proposals == then(data, end).proposals
+    # A decision for the other level, made knowing of the DLTs, does not open this one.
+    elsewhere = tmp_path / "elsewhere.csv"
+    record_decision(elsewhere, then(data, 51).record("level 1", "back"))
+    assert then(data, end, decisions=elsewhere).proposal.words == "stop, MTD level 1"
     record_decision(path, then(data, 51).record("level 2", "both events were of the port"))
     found = then(data, end, decisions=path).proposal
     assert found.words == "fill the cohort at level 2, 1 patient"
