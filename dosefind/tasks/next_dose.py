@@ -430,7 +430,7 @@ def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: Ho
         who = f"a DLT of {', '.join(toxic)} at a dose that the protocol does not have"
         return Start(None, f"no date can be named: {who} is to be judged first, for no design counts it")
     level = chosen.level or 0
-    start = earliest(evaluated, protocol, level, left=True).patient
+    start = earliest(evaluated, protocol, level, left=chosen.action != "fill").patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
 
 
