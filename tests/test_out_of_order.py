@@ -141,8 +141,8 @@ def test_full_cohort_is_waited_for():
 
 
 def test_patients_of_a_new_cohort_join_no_other():
-    # 0 of 3, then two patients whom nobody planned, one pending to day 69: 1 of 5 or 2 of 5, and BOIN treats three more at level 1. They
-    # are a cohort of their own, although the two are fewer than three.
+    # 0 of 3, then two patients whom nobody planned, one pending to day 69: 1 of 5 or 2 of 5, and BOIN treats three more at level 1.
+    # They are a cohort of their own, although the two are fewer than three.
     found = after((BELOW, ("1TN", 40)), 60, "boin")
     assert answer(found.proposal) == ("stay", 1, 3)
     assert number_of(found.start.day) == 69
