@@ -154,6 +154,25 @@ def test_patient_beyond_the_cohort(name):
     assert answer(after(groups, cut, design).proposal) == expected
 
 
+# What a further DLT can do all the same: limits of the property in tests/test_safety_properties.py. Groups without and with it, day
+# of the data cutoff, and the answers.
+LIMITS = {
+    "treats at the MTD": ("3+3", (("1NNN", 1), ("2NTT", 40)), ("1T", 1), 110, ("stop", "1"), ("de-escalate", 1, 2)),
+    "ends a wait": ("boin", (("1NNN", 1), ("1N", 20)), ("1T", 25), 40, ("wait", 48), ("stay", 1, 3)),
+    "makes a cohort planned": (
+        *("boin", (("1NNN", 1), ("1NNN", 32), ("2N", 36)), ("2T", 9), 63),
+        *(("fill", 2, 2), ("escalate", 2, 3)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_what_a_further_dlt_can_do(name):
+    design, groups, more, cut, before, then = LIMITS[name]
+    assert answer(after(groups, cut, design, no_overlap=False).proposal) == before
+    assert answer(after((*groups, more), cut, design, no_overlap=False).proposal) == then
+
+
 # Backfill under BOIN, by the rule for conflicts of Zhao et al. (2024), doi:10.1158/1078-0432.CCR-23-2585. A backfilled dose whose
 # own data say "stay" conflicts with escalating, one that says "de-escalate" with any move; data are pooled from the highest one up.
 

@@ -293,13 +293,14 @@ def with_one_more(draw):
 def test_a_further_patient_pending_or_with_a_dlt_never_makes_the_answer_bolder(drawn, protocol):
     """An answer that is given now leads to no higher dose than the answer without the patient did.
 
-    Limits, each with its counterexample (a cohort in outcome notation):
+    Limits, each with its counterexample (cohorts in outcome notation; `tests.test_out_of_order` holds them):
 
-    - A stop counts as its MTD. 3+3, 1NNN 2NTT: stop, MTD level 1. With a further 1T: two more at level 1, which has 1 of 4.
+    - A stop counts as its MTD. 3+3, 1NNN 2NTT: stop, MTD level 1. With 1T on day 1: two more at level 1, which has 1 of 4.
     - A wait counts as the doses that its outcomes can lead to. BOIN, 1NNN and a fourth patient pending there: wait, level 1 or 2.
       With a fifth who has a DLT, 1 of 5 or 2 of 5: three more at level 1 now.
-    - The added patient can make a cohort planned that was not, and its other reading is gone. BOIN, 1NNN, 1NNN on days 32 to 34,
-      and 2N: the second cohort at level 1 is unplanned. With 2T on day 9 the design goes back to level 1, so it is planned.
+    - The added patient can make a cohort planned that was not, and its other reading is gone. BOIN, 1NNN, 1NNN on days 32 to 34 and
+      2N on day 36, which is pending: complete the cohort at level 2, unless a DLT of 2N leads back to level 1. With 2T on day 9 the
+      design goes back to level 1, so the second cohort there is planned, and 0 of 6 escalates to level 2.
     - The 3+3 that treats six in any case (``expand_after_two``) is left out: two DLTs in five, with the cohort under way, end it as
       soon as no further patient can change that; in cohorts that are complete it treats the sixth, to the letter of its rule.
     """
