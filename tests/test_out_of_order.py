@@ -20,7 +20,12 @@ from .patient_files import write_csv
 from .peers import ROOT
 from .planted import check_caught
 
-DESIGNS = {"3+3": {"kind": "3+3"}, "boin": {"kind": "boin"}, "crm": {"kind": "crm", "skeleton": [0.12, 0.25, 0.40]}}
+DESIGNS = {
+    "3+3": {"kind": "3+3"},
+    "3+3-expand": {"kind": "3+3", "expand_after_two": True},
+    "boin": {"kind": "boin"},
+    "crm": {"kind": "crm", "skeleton": [0.12, 0.25, 0.40]},
+}
 CLIMB = (("1NNN", 1), ("2NNN", 40), ("3NNN", 80))
 
 
@@ -241,6 +246,12 @@ EXPANSION = {
 def test_expansion_beside_the_3_plus_3(name):
     groups, expected = EXPANSION[name]
     assert answer(after(groups, 200, "3+3", no_overlap=False).proposal) == expected
+
+
+def test_clean_backfill_closes_no_group_of_six():
+    # Six are treated in any case: 2 of 3 asks for three more at level 1, whom three clean backfill patients do not stand in for.
+    groups = (("1NTT", 1), ("1NNN", 40, "backfill"))
+    assert answer(after(groups, 80, "3+3-expand", no_overlap=False).proposal) == ("stay", 1, 3)
 
 
 def test_pending_expansion_that_can_close_the_mtd():
