@@ -309,7 +309,7 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool
     level
         Dose level from 1.
     left
-        Whether the latest cohort is left as it is, so that a group above does not wait until it is full.
+        Whether the latest cohort is left as it is: nobody joins it, and a group above does not wait until it is full.
 
     Returns
     -------
@@ -430,7 +430,8 @@ def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
 def _next_at(trial: _Trial, level: int, left: bool) -> Start:
     """The next patient at a level, who may be the first of a group."""
     latest = trial.evaluated.members[-1:]
-    joins = latest[0].subjects if latest and latest[0].level == level and not _is_full(trial, latest[0]) else ()
+    joined = [cohort for cohort in latest if cohort.level == level and not left and not _is_full(trial, cohort)]
+    joins = joined[0].subjects if joined else ()
     slots, treatment = slots_of(trial.evaluated, trial.protocol), trial.protocol.treatment
     starts = [_said(trial, wait, level, slots) for wait in waits(slots, level, joins, treatment)]
     if treatment.no_overlap and not left:

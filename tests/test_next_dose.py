@@ -411,6 +411,8 @@ def drawn(people):
 @settings(deadline=None, max_examples=30)
 @given(PEOPLE, st.integers(-5, 45), st.randoms(use_true_random=False))
 def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: random.Random):
+    # Three patients at the dose 2, which the protocol does not have, would be taken for levels in the column of doses.
+    assume(any(level for level, *_ in people))
     data, latest = drawn(people)
     cut, rules = max(0, latest + after), protocol(AS, "boin")
     # A table of more ways than anybody reads takes its time.

@@ -104,10 +104,10 @@ class ThreePlusThree(Design):
     def with_beside(self, states: States, beside: Beside) -> States:
         """Return the states with a dose closed where its pooled rate meets the stopping rate, two or more DLTs and one in three.
 
-        Patients beside the escalation never dilute: elsewhere the escalation's own counts stay.
+        Patients beside the escalation never dilute, and without a DLT they close nothing: the escalation's own counts stay.
         """
         n, y = states.n + beside.n, states.y + beside.y
-        closed = (beside.n > 0) & (y >= 2) & (3 * y >= n) & ((n >= 6) | (not self.expand_after_two))
+        closed = (beside.y > 0) & (y >= 2) & (3 * y >= n) & ((n >= 6) | (not self.expand_after_two))
         return replace(states, n=np.where(closed, n, states.n), y=np.where(closed, y, states.y), groups=None)
 
     def because(self, state: States, beside: Beside | None = None) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 
 from ..patients import Part, Patient
 from ..protocol import Protocol
-from .evaluated import Members, Status
+from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
 from .window import rules_of, window
 
@@ -103,7 +103,7 @@ def statuses(
         yield Status(
             subject=one.subject,
             cohort=numbers[one.subject],
-            level=one.level,
+            level=None if part in UNTREATED else one.level,
             kind=verdict.kind if by is None else "replaced",
             rule=verdict.rule if by is None else f"replaced by {by}: {verdict.rule}",
             first=first,
@@ -118,7 +118,11 @@ def statuses(
             part=part,
             pooled=part in pooled,
             held=verdict.held,
-            overdue=(verdict.otherwise or verdict.kind) == "pending" and verdict.unresolved and not verdict.held and end < cut,
+            overdue=part not in UNTREATED
+            and (verdict.otherwise or verdict.kind) == "pending"
+            and verdict.unresolved
+            and not verdict.held
+            and end < cut,
             assessed=one.dlt is not None or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,

@@ -29,7 +29,7 @@ from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import notation
 from .holds import Holds, holds_of
-from .proposals import Asked, Proposal, either, filled, propose_next, short, still_needed, strays, with_next, without_further
+from .proposals import Asked, Proposal, either, filled, propose_next, readings_of, short, still_needed, with_next, without_further
 from .stamps import stamp
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ class NextDose(Shown):
 
     def evaluated_for(self, design: str) -> Evaluated:
         """Return the patients as the proposal of a design reads them: unplanned cohorts inside or outside the escalation."""
-        aside = set(self.proposals[design].set_aside)
-        places = [place for place, one in enumerate(self.evaluated.members) if aside & set(one.subjects)]
-        return self.evaluated.setting_aside(places) if places else self.evaluated
+        return _read_as(self.proposals[design], self.evaluated)
 
     @property
     def serious(self) -> tuple[SeriousEvent, ...]:
@@ -315,15 +313,15 @@ def next_dose(
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     opened = {binding: _opened_by(known, evaluated)}
     asked = {name: Asked(one, protocol.n_doses) for name, one in designs.items()}
-    aside = strays(asked[binding], evaluated, known)
+    readings = readings_of(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
-    proposals = {name: propose_next(one, evaluated, aside, opened.get(name)) for name, one in asked.items()}
+    proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
     if holds:
         counted = evaluated.as_counted()
-        own = {name: propose_next(one, counted, aside, opened.get(name)) for name, one in asked.items()}
+        own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
         proposals = {name: _held(one, own[name], holds) for name, one in proposals.items()}
     chosen = proposals[binding]
-    read = {name: evaluated if not one.set_aside else evaluated.setting_aside(aside) for name, one in proposals.items()}
+    read = {name: _read_as(one, evaluated) for name, one in proposals.items()}
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
     outcomes = notation(evaluated.cohorts())
@@ -357,6 +355,13 @@ def next_dose(
     )
     found.attrs["next"] = found.words
     return found
+
+
+def _read_as(proposal: Proposal, evaluated: Evaluated) -> Evaluated:
+    """Return the patients with the cohorts set aside that a proposal reads as outside the escalation."""
+    aside = set(proposal.set_aside)
+    places = [place for place, cohort in enumerate(evaluated.members) if aside & set(cohort.subjects)]
+    return evaluated.setting_aside(places) if places else evaluated
 
 
 def _not_before(start: Start, evaluated: Evaluated) -> str:
@@ -425,7 +430,7 @@ def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: Ho
         who = f"a DLT of {', '.join(toxic)} at a dose that the protocol does not have"
         return Start(None, f"no date can be named: {who} is to be judged first, for no design counts it")
     level = chosen.level or 0
-    start = earliest(evaluated, protocol, level, left=True).patient
+    start = earliest(evaluated, protocol, level, left=chosen.action != "fill").patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
 
 

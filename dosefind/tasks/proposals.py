@@ -6,7 +6,7 @@ unless the design would leave its dose downwards or stop whatever happened to th
 delay escalation and enrolment, and never a stop or a de-escalation on which all ways agree.
 
 A cohort that the primary design would not have started where it was treated, and that no decision of the committee explains, can be
-read as part of the escalation or as outside it. Both readings are worked out, and the more cautious one is taken.
+read as part of the escalation or as outside it. All readings are worked out, and the most cautious one is taken.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from .._check import Shown
 from ..decisions import Recorded
 from ..designs import Design
-from ..evaluability import Completion, Evaluated
+from ..evaluability import Completion, Evaluated, Status
 from ..trial import Cohort
 from .steps import NextStep, next_step, stop_words
 
@@ -30,11 +30,11 @@ __all__ = [
     "Proposal",
     "either",
     "filled",
-    "more_cautious",
+    "most_cautious",
     "propose_next",
+    "readings_of",
     "short",
     "still_needed",
-    "strays",
     "with_next",
     "without_further",
 ]
@@ -71,7 +71,8 @@ class Proposal(Shown):
     set_aside
         Subjects whose cohorts this proposal reads as outside the escalation.
     other_reading
-        What the other reading of unplanned cohorts gives; ``None`` where there are none.
+        What another reading of unplanned cohorts gives: that with all of them, or, where that is taken, that with none of them;
+        ``None`` where there are none.
     held
         Where it holds: what the design would do without that.
     """
@@ -131,8 +132,8 @@ class Asked:
         return self.step(done.cohorts, done.others)
 
 
-def propose_next(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: Recorded | None) -> Proposal:
-    """Return what a design would do, by the more cautious reading of unplanned cohorts.
+def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence[int]], opened: Recorded | None) -> Proposal:
+    """Return what a design would do, by the most cautious reading of unplanned cohorts.
 
     Parameters
     ----------
@@ -140,8 +141,8 @@ def propose_next(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opene
         The design.
     evaluated
         The patients at the data cutoff.
-    aside
-        Places, in ``evaluated.members``, of cohorts that the primary design would not have started; see `strays`.
+    readings
+        Readings of the trial, from `readings_of`.
     opened
         The decision of the committee that makes the current cohort the trial's, for the primary design.
 
@@ -149,27 +150,34 @@ def propose_next(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opene
     -------
     Proposal
     """
-    inside = _proposal(asked, evaluated, opened)
+    proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings]
+    taken = most_cautious(proposals)
+    if len(proposals) == 1:
+        return taken
+    # The other reading shown is that with every cohort, or, where it is the one taken, that without any unplanned cohort.
+    return replace(taken, other_reading=proposals[1] if taken is proposals[0] else proposals[0])
+
+
+def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: Recorded | None) -> Proposal:
+    """Return what a design would do by a single reading of the trial."""
     if not aside:
-        return inside
-    subjects = tuple(one for place in aside for one in evaluated.members[place].subjects if evaluated[one].counts)
-    outside = replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
-    taken = more_cautious(inside, outside)
-    return replace(taken, other_reading=outside if taken is inside else inside)
+        return _proposal(asked, evaluated, opened)
+    treated = (subject for place in aside for subject in evaluated.members[place].subjects)
+    subjects = tuple(subject for subject in treated if evaluated[subject].counts)
+    return replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
 
 
-def more_cautious(one: Proposal, other: Proposal) -> Proposal:
-    """Return the more cautious of two proposals, the first where they are equally so.
+def most_cautious(proposals: Sequence[Proposal]) -> Proposal:
+    """Return the most cautious of some proposals, the first where several are equally so.
 
-    Of two answers that are known, the one at the lower dose is taken, a stop counting as its MTD and coming first at the same dose.
-    To wait is more cautious than to enrol; a stop or a de-escalation is given now unless the outcomes could lead further down.
+    A stop or a de-escalation is given now if none of the others could lead further down. Otherwise to wait is more cautious than to
+    enrol. Of answers that are known, the one at the lowest dose is taken, a stop counting as its MTD and coming first at the same
+    dose.
     """
-    if one.action == "wait" and other.action == "wait":
-        return min((one, other), key=_lowest)
-    if "wait" in (one.action, other.action):
-        waiting, now = (one, other) if one.action == "wait" else (other, one)
-        return now if not now.enrols and _lowest(now) <= _lowest(waiting) else waiting
-    return min((one, other), key=lambda proposal: (_lowest(proposal), proposal.action != "stop"))
+    lowest = min(map(_lowest, proposals))
+    waiting = [proposal for proposal in proposals if proposal.action == "wait"]
+    down = [proposal for proposal in proposals if proposal.action != "wait" and not proposal.enrols and _lowest(proposal) == lowest]
+    return min(down or waiting or proposals, key=lambda proposal: (_lowest(proposal), proposal.action != "stop"))
 
 
 def _lowest(proposal: Proposal) -> int:
@@ -184,8 +192,11 @@ def _rank(level: int | None, mtd: str | None) -> int:
     return level if level is not None else 0 if mtd in (None, "none") else int(mtd)
 
 
-def strays(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> tuple[int, ...]:
-    """Return the places of cohorts that a design would not have started at their level, whatever comes of the cohorts before.
+def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> tuple[tuple[int, ...], ...]:
+    """Return the readings of a trial: for each, the places in ``evaluated.members`` of the cohorts set aside.
+
+    A cohort that a design would not have started at its level, whatever comes of the cohorts before, is unplanned. Each unplanned
+    cohort is read as part of the escalation or as outside it, and which later cohorts are unplanned depends on that.
 
     Parameters
     ----------
@@ -195,17 +206,58 @@ def strays(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> tup
         The patients at the data cutoff.
     known
         Decisions of the committee: a cohort that follows one for its level is not unplanned.
+
+    Returns
+    -------
+    tuple of tuple of int
+        The first sets nothing aside, the second every unplanned cohort; one reading where no cohort is unplanned.
     """
-    kept: list[int] = []
-    for place, one in enumerate(evaluated.members):
-        if not any(evaluated[subject].counts for subject in one.subjects):
-            kept.append(place)
+    found: list[tuple[int, ...]] = [()]
+    without: tuple[int, ...] = ()
+    for place, cohort in enumerate(evaluated.members):
+        if not any(evaluated[subject].counts for subject in cohort.subjects):
             continue
-        before = replace(evaluated, members=tuple(evaluated.members[at] for at in kept))
-        planned = any(asked.after(done).level == one.level for done in before.completions())
-        if planned or _decided(one.level, evaluated[one.subjects[0]].first, known):
-            kept.append(place)
-    return tuple(place for place in range(len(evaluated.members)) if place not in kept)
+        if _decided(cohort.level, evaluated[cohort.subjects[0]].first, known):
+            continue
+        unplanned = [aside for aside in found if not _planned(asked, evaluated, place, aside)]
+        if without in unplanned:
+            without = (*without, place)
+        found = list(dict.fromkeys(((), without, *found, *((*aside, place) for aside in unplanned))))[:_MOST_READINGS]
+    return tuple(found)
+
+
+# Four unplanned cohorts have up to sixteen readings; of a trial with more, those that set the earlier cohorts aside are tried.
+_MOST_READINGS = 16
+
+
+def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int]) -> bool:
+    """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
+
+    Outcomes beside the escalation matter as far as they were known on that day. While a cohort has fewer evaluable patients than
+    planned, further patients at its level complete it, and no cohort is started above it if the design began it.
+    """
+    cohort = evaluated.members[place]
+    first = evaluated[cohort.subjects[0]].first
+    before = replace(
+        evaluated,
+        members=tuple(members for at, members in enumerate(evaluated.members[:place]) if at not in aside),
+        others=tuple(
+            group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(evaluated[subject], first)))
+            for group in evaluated.others
+        ),
+    )
+    level = before.members[-1].level if before.members else 0
+    if cohort.level == level and still_needed(asked, before):
+        return True
+    started = [done for done in before.completions() if asked.after(done).level == cohort.level]
+    if not started or cohort.level <= level:
+        return bool(started)
+    return not still_needed(asked, before) or not all(_begun(asked, before, done) for done in started)
+
+
+def _closed_by(status: Status, day: date) -> bool:
+    """Return whether the outcome of a patient was known by a day, or nobody waited for it."""
+    return status.closed is not None and status.closed <= day
 
 
 def _decided(level: int, first: date, known: Sequence[Recorded]) -> bool:

@@ -351,7 +351,8 @@ class _Trial:
                 return found.proposal.words
             # Whoever made the trial up knows what became of patients at other doses: they keep nobody waiting for a judgement.
             level = found.proposal.level
-            opens = None if level is None else earliest(found.evaluated, self.protocol, level, left=True).patient.day
+            left = found.proposal.action != "fill"
+            opens = None if level is None else earliest(found.evaluated, self.protocol, level, left=left).patient.day
             too_early = opens is None or opens > day
             if found.proposal.level is None or (too_early and not self.hurries(found, day)):
                 day = self.next_news(day, opens, found)
