@@ -298,6 +298,10 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Proposal:
     steps = [by_way[one.dlts] for one in done]
     fills = [fill for fill, _ in answers]
     further = f"no outcome of {missing} further patient{'s' * (missing != 1)} would keep the trial at level {level}"
+    # To complete the cohort, and to stay with as many patients, are the same for these.
+    if any(fills) and len({(step.level, step.size) for step in steps}) == 1:
+        steps = [_to_fill(step, evaluated, missing) for step in steps]
+        fills = [True] * len(fills)
     if all(fills):
         return _fill(evaluated, missing, tuple(zip(done, steps, strict=True)))
     if not any(fills):
