@@ -636,7 +636,19 @@ def _progress(what: str) -> Callable[[int, int], None] | None:
 
 
 # The tables of `next`, each a file.
-_NEXT = ("doses", "audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
+_NEXT = (
+    "doses",
+    "serious",
+    "safety",
+    "safety-terms",
+    "audit",
+    "designs",
+    "what-if",
+    "completions",
+    "paths",
+    "findings",
+    "recorded",
+)
 
 
 def _say(words: str) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "PocockBoundary",
     "Protocol",
     "Record",
+    "Report",
     "Stagger",
     "Target",
     "Treatment",
@@ -518,6 +519,19 @@ class Pause(Settings):
         return found or ["No pause rule is in force."]
 
 
+class Report(Settings):
+    """What reports show of patients. These settings change no result, so a default is not listed among the assumptions."""
+
+    terms: Annotated[bool, Field(strict=True)] = Field(
+        default=True, description="whether reports show terms of adverse events and reasons for leaving, as in the data"
+    )
+    blinded: Annotated[bool, Field(strict=True)] | None = Field(
+        default=None,
+        description="whether reports hide who was given placebo or control, and do not split tables by assignment; "
+        "yes where there are such patients, if not given",
+    )
+
+
 class Protocol(Settings):
     """A trial protocol.
 
@@ -555,6 +569,8 @@ class Protocol(Settings):
         How the RP2D is named.
     utility
         What outcomes are worth, and how likely a response is.
+    report
+        What reports show of patients.
     assumed
         Keys whose values no record states, with the reason.
 
@@ -581,6 +597,7 @@ class Protocol(Settings):
     borrowing: dict[str, Any] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)
     utility: Utility | None = None
+    report: Report = Field(default_factory=Report)
     assumed: dict[str, Name] = Field(default_factory=dict)
 
     _file: str = PrivateAttr("")
@@ -685,7 +702,7 @@ class Protocol(Settings):
         return marked + [
             Assumption(key, value, "dosefind's default")
             for key, value in _defaults(self)
-            if not key.startswith(tables) and key not in unused
+            if not key.startswith((*tables, "report.")) and key not in unused
         ]
 
     def timing_words(self) -> str:

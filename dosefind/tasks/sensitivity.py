@@ -18,7 +18,7 @@ from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
 from ..trial import Cohort, notation
-from .analysis import chosen_curve, other_priors, p_over
+from .analysis import chosen_curve, other_priors, p_over, pooled_counts
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ def sensitivity(
     draws: int = 1000,
     seed: int = 1,
     say: Callable[[str], None] = lambda words: None,
+    others: Sequence[Cohort] = (),
 ) -> pd.DataFrame:
     """What the answer hangs on besides the data: one row a change, everything else as in `analyze`.
 
     Parameters
     ----------
-    protocol, outcomes, curve, borrow
+    protocol, outcomes, curve, borrow, others
         As for `analyze`.
     draws, seed, say
         As for `analyze`, where something is borrowed.
@@ -74,7 +75,7 @@ def sensitivity(
         raise InputError(Problem("curve", curve, "contradicts borrow: what is borrowed has a curve of its own"))
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
-    n, y = state.n[0].astype(int), state.y[0].astype(int)
+    n, y = pooled_counts(state, others)
     base = _Case(partial(_exact, curves[chosen], n, y), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, n, y)]
@@ -186,7 +187,7 @@ def _note(table: pd.DataFrame, base: _Case, curve: str, outcomes: str, labels: l
     )
     return (
         f"After {outcomes or 'no data'}. over_k: probability that the DLT rate at level k is {base.high:g} or more;{errors} "
-        f"RP2D: {rule} over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
+        f"rp2d: {rule} over_k is below {base.limit:g}, as support for the RP2D, which the committee decides; mtd: the most probable of {', '.join(labels)} at "
         f"the target {base.target:g}; each unless varied. A reference dose is varied with the prior's numbers kept. "
-        f"The RP2D, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
+        f"That dose, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
     )
