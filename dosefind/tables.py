@@ -236,7 +236,8 @@ def _who_counts(found: NextDose) -> list[Any]:
     audit["status"] = audit["status"].replace("dlt", "DLT")
     people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
     audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
-    audit = audit.rename(columns={"first_infusion": "first\ninfusion", "window_ends": "window\nends"})
+    audit = audit.drop(columns="part", errors="ignore")
+    audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
     any_one = found.evaluated.statuses[0]
     last = (any_one.end - any_one.first).days + 1
     words = (
@@ -247,7 +248,16 @@ def _who_counts(found: NextDose) -> list[Any]:
 
 
 def _noted(status: Status, events: int) -> str:
-    """What is worth knowing of a patient's status; ``events`` of the patient were looked at and are no DLT, unless it is one."""
+    """Return a note on a patient: the part of the trial, and what explains the status.
+
+    ``events`` is the number of events of DLT grade that do not meet the definition, unless the patient has a DLT.
+    """
+    part = "" if status.part == "escalation" or status.rule.startswith(status.part) else status.part
+    return "; ".join(filter(None, (part, _explained(status, events))))
+
+
+def _explained(status: Status, events: int) -> str:
+    """Return what explains the status of a patient in few words."""
     if status.kind == "not evaluable" or status.unresolved:
         return status.rule
     if status.kind == "dlt" and status.closed is not None:
@@ -562,7 +572,9 @@ def _headings(names: Sequence[str], taken: int) -> list[str]:
 
 
 def analysis(found: xr.Dataset) -> Group:
-    """A posterior: doses, prior beside posterior, MTD, support for an RP2D, what the trial will conclude, warnings, curves, assumptions."""
+    """Return a posterior as tables: doses, prior beside posterior, MTD, support for an RP2D, predicted conclusion, warnings,
+    curves, assumptions.
+    """
     attrs = found.attrs
     values = {str(name): variable.values for name, variable in found.variables.items()}
     after = attrs["outcomes"] or "no data yet: this is the prior"
@@ -647,11 +659,10 @@ def _undecided(attrs: dict[str, Any]) -> list[Text]:
     if not attrs["undecided"] or json.loads(attrs["problems"]):
         return []
     if attrs["method"] == "exact":
-        return [
-            _indented("Undecided: a probability lies within three numerical errors of the limit, or a utility of another dose's.")
-        ]
-    words = "Undecided: a probability lies within three of its errors of the limit, or a utility of another dose's; more draws (--draws)"
-    return [_indented(f"{words} would decide.")]
+        words = "Undecided: a probability lies within three numerical errors of the limit"
+        return [_indented(f"{words}, or a utility within three of another dose's.")]
+    words = "Undecided: a probability lies within three of its errors of the limit, or a utility within three of another dose's"
+    return [_indented(f"{words}; more draws (--draws) would decide.")]
 
 
 def share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1, before: str = " ") -> str:

@@ -8,12 +8,12 @@ report because that is the name of the function.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
 from .._check import InputError, Problem, of_type
-from ..patients import Patients
+from ..patients import Adjudicated, Patients
 from ..protocol import Protocol
 from .content import Document
 from .words import Words
@@ -30,10 +30,11 @@ def report(
     design: str | None = None,
     curve: str | None = None,
     decisions: Path | str | None = None,
+    adjudications: Sequence[Adjudicated] = (),
     language: str = "en",
     progress: Callable[[int, int], None] | None = None,
 ) -> Document:
-    """The report that a committee reads.
+    """Return the report that a committee reads.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def report(
     as_of, replay, design, decisions
         Data cut, whether to go back to it, the design that binds and the file of the committee's decisions; as for
         `dosefind.next_dose`, and with ``patients`` only.
+    adjudications
+        Adjudications on file, with ``patients`` only.
     curve
         Name of one of the protocol's curves; the first by default.
     language
@@ -72,7 +75,13 @@ def report(
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     words = Words(language)
     if patients is None:
-        given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions}
+        given = {
+            "as_of": as_of,
+            "replay": replay or None,
+            "design": design,
+            "decisions": decisions,
+            "adjudications": adjudications or None,
+        }
         for name, value in given.items():
             if value is not None:
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
@@ -81,4 +90,5 @@ def report(
         return design_report(protocol, words, curve=curve, progress=progress)
     from .conduct_report import conduct_report
 
-    return conduct_report(protocol, patients, as_of, words, replay=replay, design=design, curve=curve, decisions=decisions)
+    given = {"replay": replay, "design": design, "curve": curve, "decisions": decisions, "adjudications": adjudications}
+    return conduct_report(protocol, patients, as_of, words, **given)

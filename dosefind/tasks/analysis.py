@@ -180,8 +180,8 @@ def analyze(
         hierarchical model. Nothing is borrowed without it.
     engine
         "quadrature": exact, the default. "nuts": sampled by PyMC, four chains, every figure with its Monte Carlo standard error
-        (``<name>_se``); with diagnostics, and no dose for an RP2D where these fail; the default where something is borrowed, which is
-        always sampled. The comparison of curves is by quadrature all the same.
+        (``<name>_se``); with diagnostics, and no dose for an RP2D where these fail; the default where something is borrowed,
+        which is always sampled. The comparison of curves is by quadrature all the same.
     draws, seed
         Draws of each chain and seed, for "nuts".
     say
@@ -197,9 +197,10 @@ def analyze(
         Its ``summary`` has figures over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
         above the target interval, the same a priori, what the prior is worth), the posterior of the MTD (``mtd_level``) and, for
         curves on a dose scale, quantiles of the MTD as a dose; the dose that meets the rule for an RP2D (attribute ``rp2d``) with
-        its reason; what each design will conclude (``conclusion``), unless ``others`` are given; that dose and P(overdose) by each of the protocol's curves, without borrowing; what the other trials' data
-        are worth (``borrowed_n``) where something is borrowed, their data then being part of what is known a priori; attributes
-        as those of `compare`. Each variable's ``definition`` says what it is, and ``warnings`` (JSON) where the prior decides.
+        its reason; what each design will conclude (``conclusion``), unless ``others`` are given; that dose and P(overdose) by each
+        of the protocol's curves, without borrowing; what the other trials' data are worth (``borrowed_n``) where something is
+        borrowed, their data then being part of what is known a priori; attributes as those of `compare`. Each variable has its
+        ``definition``; ``warnings`` (JSON) say where the prior decides.
 
     Raises
     ------
@@ -233,9 +234,9 @@ def analyze(
     if not others:
         result = result.assign(_conclusions(designs, states, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
-    others = _by_other_curves(result, "without borrowing " if found else "")
+    differing = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
-        others += _moved_by_prior(protocol, curves[chosen], n, y)
+        differing += _moved_by_prior(protocol, curves[chosen], n, y)
     else:
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, words in KNOWN_BEFORE.items():
@@ -249,7 +250,7 @@ def analyze(
         "others": notation(others),
         "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps([*_warnings(result, protocol, others), *_doubts(before, found), *said.get("warnings", [])]),
+        "warnings": json.dumps([*_warnings(result, protocol, differing), *_doubts(before, found), *said.get("warnings", [])]),
     }
     return Analysis(result.assign_attrs(made | stamp(protocol, borrows=found is not None)), now, before)
 
@@ -384,7 +385,7 @@ def _level(label: str) -> str:
 
 
 def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> list[str]:
-    """In words: what the data do not show, where the prior is worth as much as the patients, decisions that depend on small differences.
+    """Return in words what the data do not show, where the prior is worth as much as the patients, and what depends on little.
 
     ``others`` tells the other assumptions under which another dose meets the rule for the RP2D.
     """
@@ -417,7 +418,8 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
         words.append(f"P(overdose) at level {level}, {over[level - 1]:.1%}, is near the limit of {100 * limit:g}%.")
     if others:
         words.append(
-            f"The dose that meets the limit ({_level(result.attrs['rp2d'])}) depends on the curve and its prior: {', '.join(others)}."
+            f"The dose that meets the limit ({_level(result.attrs['rp2d'])}) depends on the curve and its prior: "
+            f"{', '.join(others)}."
         )
     return words
 
