@@ -59,7 +59,7 @@ DEFINITIONS = {
     "p_over": "probability that the DLT rate is the upper end of the target interval or more",
     "prior_mean": "prior mean of the DLT rate",
     "prior_p_over": "the same probability of overdosing before any data",
-    "prior_effective_n": "patients that the prior is worth at the dose: those of the beta prior with its mean and variance",
+    "prior_effective_n": "prior effective sample size (ESS) at the dose: that of the beta prior with the same mean and variance",
     "upper_limit": f"one-sided {CONFIDENCE:.0%} upper limit of the DLT rate from the dose's own patients alone, as if "
     "their number had been fixed beforehand",
     "mtd": "posterior probability that the MTD lies there: below the lowest level, at a level, at the top level or above",

@@ -337,7 +337,9 @@ def _answer(found: NextDose) -> list[Text]:
         lines.append(_indented(f"Without the hold, {found.binding} would: {proposal.held.words} ({proposal.held.reason})."))
     else:
         lines.append(_indented(f"{_raised(proposal.reason)}."))
-    if found.start is not None and proposal.held is None:
+    if found.holds and proposal.held is None:
+        lines.append(_indented(_on_hold(found)))
+    elif found.start is not None and proposal.held is None:
         day, words = found.start
         when = "" if day is None or day == found.evaluated.as_of else f"from {day}: "
         lines.append(
@@ -416,6 +418,8 @@ def _how_sure(found: NextDose) -> list[Text]:
         )
     elif now.ended:
         answer = "the escalation has ended; no dose is selected as MTD"
+    elif found.proposal.action == "stop":
+        answer = "the design stops, but not every outcome and adjudication is known"
     else:
         answer = "the escalation has not ended"
     lines = [_folded(f"How sure: {answer}.", style="bold")]
@@ -622,7 +626,7 @@ ANALYSED = {
     "p_over": "over",
     "prior_p_over": "over before",
     "prior_mean": "mean before",
-    "prior_effective_n": "prior is worth",
+    "prior_effective_n": "prior ESS",
     "upper_limit": "limit alone",
     "mtd": "MTD",
     "utility": "expected utility",
@@ -701,7 +705,7 @@ def _prior_beside(values: dict[str, Any]) -> Table:
         "over\nnow",
         "mean\nbefore",
         "mean\nnow",
-        "prior is\nworth",
+        "prior\nESS",
         "treated",
         "limit\nalone",
     )

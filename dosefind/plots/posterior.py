@@ -299,8 +299,8 @@ def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
         ]
         case.head(ax, "DLT rate before and now", 20)
         key(ax, handles, [case.before, "now (mark: median; thick: 50%, thin: 95% interval)"])
-        rows = {"patients": [str(n) for n in case.values["n"]], "prior is worth": worth}
-        patients_worth = "What the prior is worth is said in patients."
+        rows = {"patients": [str(n) for n in case.values["n"]], "prior ESS": worth}
+        patients_worth = "Prior ESS: effective sample size of the prior, in patients."
         case.foot(ax, dose_rows(ax, at, case.amounts, case.unit, rows), patients_worth)
     by_dose = [
         f"at {case.dose(d)} it is {_median(both[1][d])} now and {_median(both[0][d])} {case.before}, where the prior is worth "

@@ -161,10 +161,11 @@ def _facts(trial: _Trial) -> Any:
 
 def _summary(trial: _Trial) -> Section:
     blocks: list[Block] = [*_leading(trial), Answers((_next(trial), _safe(trial), _sure(trial))), _glance(trial)]
-    if trial.analysis is not None:
-        blocks += warnings(trial.case, trial.summary)
-    assumptions = trial.say("short.assumed", n=n_assumed(trial.found.attrs))
-    blocks.append(Note(trial.say.plain("short.assumed_title"), (assumptions,)))
+    assumptions = trial.say("answers.assumed", n=n_assumed(trial.found.attrs))
+    cautions = [] if trial.analysis is None else warnings(trial.case, trial.summary)
+    # In one note, so that the first page is one page.
+    last = cautions.pop() if cautions else Note(trial.say.plain("answers.bear"), ())
+    blocks += [*cautions, replace(last, items=(*last.items, assumptions))]
     return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=True)
 
 
@@ -200,13 +201,16 @@ def _serious(trial: _Trial, event: SeriousEvent) -> Text:
     if said is not None:
         state = say("leading.adjudicated", day=str(said.adjudicated_on), conclusion=said.conclusion, by=data(said.adjudicated_by))
     level = say("leading.level", level=group) if group.isdigit() else text("")
-    return say("leading.event", words=data(event.words), level=level, state=state)
+    words = f"{event.words[:1].upper()}{event.words[1:]}"
+    return say("leading.event", words=data(words), level=level, state=state)
 
 
 def _next(trial: _Trial) -> Answer:
     say, found, one = trial.say, trial.found, trial.found.proposal
-    because = _held(trial) if one.held else [say("answers.by_binding", design=data(found.binding), words=say.stopped(one.reason))]
-    if found.start is not None and not one.held:
+    because = [] if one.held else [say("answers.by_binding", design=data(found.binding), words=say.stopped(one.reason))]
+    if found.holds:
+        because += _held(trial)
+    elif found.start is not None:
         if found.start.day is None:
             because.append(say("answers.no_start", words=found.start.words.removeprefix("no date can be named: ")))
         else:
@@ -233,11 +237,12 @@ def _held(trial: _Trial) -> list[Text]:
     """What must come before enrolment goes on, and what the design would do without the hold."""
     say, found = trial.say, trial.found
     held = found.proposal.held
-    assert held is not None
     until = [say("answers.until_adjudicated", n=len(found.holds.events))] if found.holds.events else []
     until += [say("answers.until_resumed")] if found.holds.pauses else []
-    without = say("answers.without_hold", design=data(found.binding), words=held.words, reason=say.stopped(held.reason))
-    return [say("answers.on_hold", until=_joined(until, say.plain("answers.and"))), without]
+    words = [say("answers.on_hold", until=_joined(until, say.plain("answers.and")))]
+    if held is not None:
+        words.append(say("answers.without_hold", design=data(found.binding), words=held.words, reason=held.reason))
+    return words
 
 
 def _readings(trial: _Trial) -> list[Text]:
@@ -337,8 +342,6 @@ def _over(trial: _Trial) -> list[Text]:
         over = f"{_share(summary, 'p_over', highest - 1)}%"
         pending = say("count.patients", n=here.count(highest))
         words.append(say("answers.over_pending", level=highest, over=over, patients=pending))
-    if (summary["n"].values > 0).sum() > 1:
-        words.append(say("answers.pooled", limit=percent(summary.attrs["pooled_upper_limit"], 0)))
     return words
 
 
@@ -404,6 +407,8 @@ def _standing(trial: _Trial) -> list[Text]:
         words.append(say("standing.mad", level=now.maximum_administered, dose=trial.case.dose(now.maximum_administered)))
     elif now.ended:
         words.append(say("standing.no_mtd", design=design))
+    elif trial.found.proposal.action == "stop":
+        words.append(say("standing.not_yet"))
     if now.recorded is not None:
         words.append(say("standing.recorded", decision=data(now.recorded.decision), day=str(now.recorded.as_of)))
     elif now.ended:
@@ -552,6 +557,7 @@ def _safety(trial: _Trial) -> Section:
             say("safety.table"),
             (heading, *(Column(say(f"safety.{key}"), True) for key in counts)),
             tuple((_row_words(trial, row["level"]), *(_count_cell(row[key]) for key in counts)) for row in table),
+            (say("safety.not_told"),) if found["safety"].isna().any(axis=None) else (),
         ),
     ]
     if any(patient.events is not None for patient in trial.found.evaluated.patients):
@@ -569,9 +575,14 @@ def _row_words(trial: _Trial, level: str) -> Text:
     return trial.say("patients.all") if level == "all" else _group_words(trial, level)
 
 
+def _level_words(trial: _Trial, level: str) -> Text:
+    """Dose group at the head of a column."""
+    return trial.say("oc.level", level=level) if level.isdigit() else _row_words(trial, level)
+
+
 def _count_cell(value: Any) -> Text:
     """A count; a dash where the data do not tell it."""
-    return text("\u2013" if str(value) == "<NA>" else str(value))
+    return text("\u2013" if value is None or str(value) == "<NA>" else str(value))
 
 
 def _terms(trial: _Trial, terms: pd.DataFrame, levels: Iterable[str]) -> Table:
@@ -579,7 +590,7 @@ def _terms(trial: _Trial, terms: pd.DataFrame, levels: Iterable[str]) -> Table:
     say = trial.say
     classes = any(terms["organ_class"])
     columns = (Column(say("safety.class")),) if classes else ()
-    columns += (Column(say("safety.term")), *(Column(_row_words(trial, level), True) for level in levels))
+    columns += (Column(say("safety.term")), *(Column(_level_words(trial, level), True) for level in levels))
     columns += (Column(say("safety.worst_head"), True),)
     rows = []
     for (organ_class, term), own in terms.groupby(["organ_class", "term"], sort=False):
@@ -689,8 +700,10 @@ def _rates(trial: _Trial) -> Section:
     made = {"curve": data(attrs["curve_used"]), "engine": tables.engine(attrs)}
     intro = say("posterior.made", outcomes=attrs["outcomes"], **made) if attrs["outcomes"] else say("posterior.made_prior", **made)
     intro += say("posterior.others", others=attrs["others"]) if attrs["others"] else ()
+    pooled = say("posterior.pooled", limit=percent(attrs["pooled_upper_limit"], 0))
     blocks: tuple[Block, ...] = (
         Paragraph(intro),
+        *([Paragraph(pooled)] if (summary["n"].values > 0).sum() > 1 else []),
         Figure(curve(trial.analysis), say("posterior.curve")),
         dose_table(case, summary, say("posterior.doses")),
         Figure(intervals(trial.analysis), say("posterior.intervals")),

@@ -195,12 +195,12 @@ def analyze(
     -------
     Analysis
         Its ``summary`` has figures over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
-        above the target interval, the same a priori, what the prior is worth), the posterior of the MTD (``mtd_level``) and, for
-        curves on a dose scale, quantiles of the MTD as a dose; the dose that meets the rule for an RP2D (attribute ``rp2d``) with
-        its reason; what each design will conclude (``conclusion``), unless ``others`` are given; that dose and P(overdose) by each
-        of the protocol's curves, without borrowing; what the other trials' data are worth (``borrowed_n``) where something is
-        borrowed, their data then being part of what is known a priori; attributes as those of `compare`. Each variable has its
-        ``definition``; ``warnings`` (JSON) say where the prior decides.
+        above the target interval, the same a priori, the prior effective sample size), the posterior of the MTD (``mtd_level``)
+        and, for curves on a dose scale, quantiles of the MTD as a dose; the dose that meets the rule for an RP2D (attribute
+        ``rp2d``) with its reason; what each design will conclude (``conclusion``), unless ``others`` are given; that dose and
+        P(overdose) by each of the protocol's curves, without borrowing; what the other trials' data are worth (``borrowed_n``)
+        where something is borrowed, their data then being part of what is known a priori; attributes as those of `compare`. Each
+        variable has its ``definition``; ``warnings`` (JSON) say where the prior decides.
 
     Raises
     ------
@@ -385,7 +385,7 @@ def _level(label: str) -> str:
 
 
 def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> list[str]:
-    """Return in words what the data do not show, where the prior is worth as much as the patients, and what depends on little.
+    """Return in words what the data do not show, where the prior ESS is as large as the data, and what depends on little.
 
     ``others`` tells the other assumptions under which another dose meets the rule for the RP2D.
     """
@@ -401,11 +401,11 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
         words.append(
             f"No DLT has been seen {seen}{whose}: the data alone give no MTD, and how toxicity rises beyond them is {what}."
         )
-    prior = "the prior and the other trials' data are" if borrows else "the prior is"
+    prior = "of the prior and the other trials' data" if borrows else "of the prior"
     for level in np.flatnonzero(worth >= n) + 1:
         known = n[level - 1]
         patients = f"{known} patient{'s have' if known != 1 else ' has'}" if known else "nobody has"
-        words.append(f"At level {level}, {patients} a known outcome; {prior} worth {worth[level - 1]:.1f} patients there.")
+        words.append(f"At level {level}, {patients} a known outcome; the effective sample size {prior} is {worth[level - 1]:.1f}.")
     if result.attrs["rp2d"] != "none":
         level = int(result.attrs["rp2d"])
         alone = float(result["upper_limit"].values[level - 1])
