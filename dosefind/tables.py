@@ -310,8 +310,8 @@ def _first(found: NextDose) -> list[Text]:
     return lines
 
 
-# Serious events in the first lines, unless more wait for adjudication.
-_EVENTS = 5
+# Serious events in the first lines, unless more wait for adjudication, and names of patients in a sentence.
+_EVENTS = _NAMED = 5
 
 
 def _event(found: NextDose, event: SeriousEvent) -> str:
@@ -376,7 +376,9 @@ def _both_readings(found: NextDose) -> list[Text]:
     both = readings(found.proposal)
     if both is None:
         return []
-    who = f"{', '.join(both.subjects)}: treated where {found.binding} had not planned it"
+    more = len(both.subjects) - _NAMED
+    names = ", ".join(both.subjects[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    who = f"{names}: treated where {found.binding} had not planned it"
     if both.agree:
         return [_indented(f"{who}; read as part of the escalation or as outside it, the next step is the same.")]
     words = f"read as part of the escalation: {both.inside.words}; read as outside it: {both.outside.words}"
@@ -394,13 +396,13 @@ def _part(count: PartCount) -> str:
 
 def _how_safe(found: NextDose) -> list[Text]:
     """DLTs so far, and the upper limit of the DLT rate at the dose in question."""
-    doses = found.doses
-    n, dlts = int(doses["counted"].sum()), int(doses["dlts"].sum())
+    doses = found.doses.to_dict("records")
+    n, dlts = (sum(row[name] for row in doses) for name in ("counted", "dlts"))
     seen = f"{_count(dlts, 'DLT')} in {_count(n, 'patient')} with a known outcome" if n else "no outcome is known yet"
     lines = [_folded(f"How safe: {seen}.", style="bold")]
     question = dose_in_question(found)
     if question is not None:
-        row = doses.to_dict("records")[question.level - 1]
+        row = doses[question.level - 1]
         own = f"{_count(row['dlts'], 'DLT')} in {_count(row['counted'], 'patient')}; these alone allow a DLT rate of up to "
         own += f"{100 * row['upper_limit']:.0f}% (one-sided 95% limit)" if row["counted"] else ""
         lines.append(_indented(f"At level {question.level}: {own if row['counted'] else 'no outcome is known'}."))

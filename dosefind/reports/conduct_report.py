@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import tables
 from ..evaluability import (
@@ -166,7 +166,30 @@ def _summary(trial: _Trial) -> Section:
     # In one note, so that the first page is one page.
     last = cautions.pop() if cautions else Note(trial.say.plain("answers.bear"), ())
     blocks += [*cautions, replace(last, items=(*last.items, assumptions))]
-    return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=True)
+    return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=_on_one_page(blocks))
+
+
+# Lines of notes, and of the longest answer beside them, for which the first page surely has room; letters per line of each.
+_ROOM, _NOTE_LINE, _ANSWER_LINE, _LEAD_LINE = 38, 95, 36, 24
+
+
+def _on_one_page(blocks: Iterable[Block]) -> bool:
+    """Whether the summary surely fits on one page, so that it can end its page without leaving the next one almost empty."""
+
+    def lines(words: Text, letters: int) -> int:
+        return -(-sum(len(run.text) for run in words) // letters)
+
+    notes, answers = 0.0, 0
+    for block in blocks:
+        if isinstance(block, Note):
+            notes += 1.5 + sum(lines(item, _NOTE_LINE) for item in block.items)
+        if isinstance(block, Answers):
+            tall = [
+                sum(lines(item, _ANSWER_LINE) for item in one.because) + 2 * lines(one.answer, _LEAD_LINE) for one in block.items
+            ]
+            answers = max(tall)
+    # Lines of answers are set in smaller type.
+    return notes + 0.8 * answers <= _ROOM
 
 
 # Serious events on the first page, unless more wait for adjudication.
@@ -250,11 +273,17 @@ def _readings(trial: _Trial) -> list[Text]:
     say, both = trial.say, readings(trial.found.proposal)
     if both is None:
         return []
-    who = {"who": data(listed(both.subjects)), "design": data(trial.found.binding)}
+    who = {"who": data(_some(both.subjects)), "design": data(trial.found.binding)}
     if both.agree:
         return [say("answers.same_reading", **who)]
     key = "answers.taken_inside" if both.taken == "inside" else "answers.taken_outside"
     return [say("answers.readings", inside=both.inside.words, outside=both.outside.words, taken=say(key), **who)]
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - _FIRST_PAGE
+    return listed(names) if more <= 0 else f"{', '.join(names[:_FIRST_PAGE])} and {more} more"
 
 
 def _parts(trial: _Trial) -> list[Text]:
@@ -293,7 +322,8 @@ def _joined(parts: Sequence[Text], between: str = "; ") -> Text:
 
 def _safe(trial: _Trial) -> Answer:
     say, found = trial.say, trial.found
-    n, y = int(found.doses["counted"].sum()), int(found.doses["dlts"].sum())
+    doses = found.doses.to_dict("records")
+    n, y = (sum(row[name] for row in doses) for name in ("counted", "dlts"))
     seen = say("answers.seen", dlts=say("count.dlts", n=y), patients=say("count.patients", n=n)) if n else say("answers.nobody")
     because = []
     unplaced = found.evaluated.unplaced
@@ -593,7 +623,8 @@ def _terms(trial: _Trial, terms: pd.DataFrame, levels: Iterable[str]) -> Table:
     columns += (Column(say("safety.term")), *(Column(_level_words(trial, level), True) for level in levels))
     columns += (Column(say("safety.worst_head"), True),)
     rows = []
-    for (organ_class, term), own in terms.groupby(["organ_class", "term"], sort=False):
+    for key, own in terms.groupby(["organ_class", "term"], sort=False):
+        organ_class, term = cast(tuple[str, str], key)
         at = own.set_index("level")
         cells = [f"{at.loc[level, 'patients']} ({at.loc[level, 'events']})" if level in at.index else "0" for level in levels]
         head = [text(data(organ_class or "\u2013"))] if classes else []
@@ -614,7 +645,7 @@ def _went(trial: _Trial) -> list[Block]:
     if not treated or (trial.blinded and len(treated) < len(statuses)):
         return []
     audit = trial.found.evaluated.audit().assign(status=[one.otherwise or one.kind for one in statuses])
-    shown = audit[audit["subject"].isin([status.subject for status in treated])]
+    shown = audit.loc[audit["subject"].isin([status.subject for status in treated])]
     return [Figure(picture(shown, protocol=trial.case.protocol), trial.say("patients.went"))]
 
 
