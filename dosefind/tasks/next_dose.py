@@ -182,12 +182,10 @@ class NextDose(Shown):
         words = [{"rule": one.rule, "subjects": ", ".join(one.subjects), "finding": one.words} for one in self.findings]
         for name, texts in self.deviations.items():
             words += [{"rule": f"rules of {name}", "subjects": "", "finding": text} for text in texts]
-        safety = safety_set(self.evaluated)
         return {
             "doses": self.doses,
             "serious": pd.DataFrame([_serious_row(event) for event in self.serious], columns=_SERIOUS),
-            "safety": safety["safety"],
-            "safety-terms": safety["terms"],
+            "safety": safety_set(self.evaluated)["safety"],
             "audit": self.evaluated.audit(),
             "designs": self.designs,
             "what-if": self.what_if,
@@ -373,8 +371,9 @@ def _held(proposal: Proposal, holds: Holds) -> Proposal:
     )
 
 
+# Neither the term nor the outcome, which are texts of the data.
 _SERIOUS = [
-    *("subject", "part", "level", "kinds", "day", "study_day", "in_window", "term", "grade", "related", "outcome"),
+    *("subject", "part", "level", "kinds", "day", "study_day", "in_window", "grade", "related"),
     *("holds", "adjudicated_on", "adjudicated_by", "conclusion"),
 ]
 
@@ -383,7 +382,7 @@ def _serious_row(event: SeriousEvent) -> dict[str, Any]:
     """Return a serious event as a row of its table."""
     told, said = event.event, event.adjudication
     found = {name: getattr(event, name) for name in ("subject", "part", "level", "day", "study_day", "in_window", "holds")}
-    found |= {name: getattr(told, name, None) for name in ("term", "grade", "related", "outcome")}
+    found |= {name: getattr(told, name, None) for name in ("grade", "related")}
     found |= {name: getattr(said, name, None) for name in ("adjudicated_on", "adjudicated_by", "conclusion")}
     return found | {"kinds": ", ".join(event.kinds)}
 
