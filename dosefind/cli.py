@@ -640,7 +640,6 @@ _NEXT = (
     "doses",
     "serious",
     "safety",
-    "safety-terms",
     "audit",
     "designs",
     "what-if",

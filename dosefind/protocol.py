@@ -697,12 +697,13 @@ class Protocol(Settings):
         """Everything that no record states: the keys marked so, then the defaults that the file leaves in place."""
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
         # The value of a whole table that is marked shows the defaults in it.
-        tables = tuple(f"{key}." for key in self.assumed)
+        # What reports show changes no result.
+        tables = (*(f"{key}." for key in self.assumed), "report.")
         unused = {f"pause.{name}" for name in self.pause.unused}
         return marked + [
             Assumption(key, value, "dosefind's default")
             for key, value in _defaults(self)
-            if not key.startswith((*tables, "report.")) and key not in unused
+            if not key.startswith(tables) and key not in unused
         ]
 
     def timing_words(self) -> str:

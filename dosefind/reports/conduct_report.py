@@ -579,7 +579,8 @@ def _safety(trial: _Trial) -> Section:
     say, found = trial.say, safety_set(trial.found.evaluated, trial.blinded)
     table = found["safety"].to_dict("records")
     counts = ("treated", "ae_patients", "ae_events", "grade3_patients", "grade3_events", "sae_patients", "sae_events", "deaths")
-    worst = ("none", "1", "2", "3", "4", "5", "unknown")
+    grades = [f"worst_{grade}" for grade in range(1, 6)]
+    worst = ("worst_none", *grades, "worst_unknown")
     heading = Column(say("safety.level"))
     blocks: list[Block] = [
         Paragraph(say("safety.intro")),
@@ -591,8 +592,9 @@ def _safety(trial: _Trial) -> Section:
         ),
     ]
     if any(patient.events is not None for patient in trial.found.evaluated.patients):
-        columns = (heading, *(Column(say(f"safety.worst_{key}") if not key.isdigit() else text(key), True) for key in worst))
-        rows = tuple((_row_words(trial, row["level"]), *(_count_cell(row[f"worst_{key}"]) for key in worst)) for row in table)
+        shown = [text(key[-1]) if key in grades else say(f"safety.{key}") for key in worst]
+        columns = (heading, *(Column(words, True) for words in shown))
+        rows = tuple((_row_words(trial, row["level"]), *(_count_cell(row[key]) for key in worst)) for row in table)
         blocks.append(Table(say("safety.worst"), columns, rows))
     terms = found["terms"]
     if len(terms) and trial.case.protocol.report.terms:
