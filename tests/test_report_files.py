@@ -294,7 +294,7 @@ def test_hostile_texts_are_only_shown(hostile):
     subjects = [
         row.cells[0].text for table in data_tables(word(file)) if table.rows[0].cells[0].text == "subject" for row in table.rows[1:]
     ]
-    assert sorted(subjects) == sorted(escaped)
+    assert set(subjects) == set(escaped)
     with zipfile.ZipFile(io.BytesIO(file)) as made:
         for name in made.namelist():
             if name.endswith(".rels"):

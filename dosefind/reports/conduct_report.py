@@ -93,6 +93,11 @@ class _Trial(NamedTuple):
     groups: dict[str, str]
 
     @property
+    def hides(self) -> bool:
+        """Whether there are patients whose assignment a blinded report must not show."""
+        return self.blinded and any(status.part in UNTREATED for status in self.found.evaluated.statuses)
+
+    @property
     def say(self) -> Words:
         return self.case.say
 
@@ -204,7 +209,8 @@ def _leading(trial: _Trial) -> list[Block]:
         shown = events[: max(waiting, _FIRST_PAGE)]
         items = [_serious(trial, event) for event in shown]
         items += [say("leading.more", n=len(events) - len(shown))] if len(events) > len(shown) else []
-        blocks.append(Note(say.plain("leading.serious", n=len(events), waiting=waiting), tuple(items), warning=bool(waiting)))
+        title = say.plain("leading.serious_blinded" if trial.hides else "leading.serious", n=len(events), waiting=waiting)
+        blocks.append(Note(title, tuple(items), warning=bool(waiting)))
     if found.holds.pauses:
         items = tuple(say.sentence(trigger_words(one)) for one in found.holds.pauses)
         blocks.append(Note(say.plain("leading.pauses"), items, warning=True))
@@ -221,7 +227,9 @@ def _serious(trial: _Trial, event: SeriousEvent) -> Text:
     """A serious event with its dose group and its adjudication; no term."""
     say, said, group = trial.say, event.adjudication, trial.groups[event.subject]
     state = say("leading.waits" if event_state(trial.found, event) == "waits" else "leading.open")
-    if said is not None:
+    if trial.hides:
+        state = say("leading.state_blinded")
+    elif said is not None:
         state = say("leading.adjudicated", day=str(said.adjudicated_on), conclusion=said.conclusion, by=data(said.adjudicated_by))
     level = say("leading.level", level=group) if group.isdigit() else text("")
     words = f"{event.words[:1].upper()}{event.words[1:]}"
@@ -499,9 +507,11 @@ def _event_table(trial: _Trial) -> Block:
     terms = trial.case.protocol.report.terms
     keys = ["level", "day", *(["term"] if terms else []), "grade", "relationship", "serious", "outcome", "derived", "adjudicated"]
     numeric = {"level", "day", "grade"}
-    columns = (trial.case.column("subject"), *(Column(say(f"events.{key}"), key in numeric) for key in keys))
-    rows = tuple((text(data(one.subject)), *_event_cells(trial, one, terms)) for one in events)
-    return Table(say("events.table"), columns, rows, (say("events.note"),))
+    # Beside the counts of the designs, a conclusion would tell who was not given the product.
+    last = len(keys) - (2 if trial.hides else 0)
+    columns = (trial.case.column("subject"), *(Column(say(f"events.{key}"), key in numeric) for key in keys[:last]))
+    rows = tuple((text(data(one.subject)), *_event_cells(trial, one, terms)[:last]) for one in events)
+    return Table(say("events.table"), columns, rows, (say("events.note_blinded" if trial.hides else "events.note"),))
 
 
 _DERIVED = {"DLT": "events.is_dlt", "not a DLT": "events.no_dlt", "open": "events.open"}
@@ -567,7 +577,8 @@ def _pending(trial: _Trial) -> list[Block]:
     rows = []
     for status in waiting:
         contact = contacts[status.subject]
-        state = say("events.overdue") if status.overdue else say("events.waits") if status.held else text("")
+        held = status.held and not trial.hides
+        state = say("events.overdue") if status.overdue else say("events.waits") if held else text("")
         cells = (str(status.end), "" if contact is None else str(contact), str(status.days_to_go))
         group = _group_words(trial, trial.groups[status.subject])
         rows.append((text(data(status.subject)), group, *map(text, cells), state))
@@ -644,7 +655,7 @@ def _went(trial: _Trial) -> list[Block]:
     statuses = trial.found.evaluated.statuses
     treated = [status for status in statuses if status.part not in UNTREATED]
     # The picture has each patient at the dose given, so that a blinded one would show who is missing.
-    if not treated or (trial.blinded and len(treated) < len(statuses)):
+    if not treated or trial.hides:
         return []
     audit = trial.found.evaluated.audit().assign(status=[one.otherwise or one.kind for one in statuses])
     shown = audit.loc[audit["subject"].isin([status.subject for status in treated])]
@@ -662,12 +673,12 @@ def _patients(trial: _Trial) -> Section:
         rows = tuple(
             (
                 text(data(one.subject)),
-                text("" if one.cohort is None else str(one.cohort)),
+                text("" if one.cohort is None or trial.groups[one.subject] == HIDDEN else str(one.cohort)),
                 _group_words(trial, trial.groups[one.subject]),
                 text(given[one.subject]),
                 _status(trial, one),
             )
-            for one in sorted(evaluated.statuses, key=lambda one: (one.cohort or 0, one.first, one.subject))
+            for one in sorted(evaluated.statuses, key=lambda one: (0 if trial.hides else one.cohort or 0, one.first, one.subject))
         )
         blocks += [
             Table(say("patients.profile"), columns, rows, (say("patients.status", last=days + 1),)),
@@ -675,7 +686,7 @@ def _patients(trial: _Trial) -> Section:
         ]
     else:
         blocks.append(Paragraph(say("patients.nobody")))
-    notes = [say.sentence(evaluated.closing()), *(say.sentence(note) for note in evaluated.notes)]
+    notes = [say.sentence(evaluated.closing()), *(say.sentence(note) for note in evaluated.notes if not trial.hides)]
     return Section("patients", say("patients.title"), (*blocks, Bullets(tuple(notes))))
 
 
@@ -691,6 +702,8 @@ def _status(trial: _Trial, one: Status) -> Text:
     """Status of a patient, including patients excluded from the counts, and the part of the trial."""
     say = trial.say
     said = say(f"status.{(one.otherwise or one.kind).replace(' ', '_')}")
+    if trial.hides and (one.otherwise or one.kind) in _KNOWN:
+        return say("patients.counted")
     if one.part in UNTREATED:
         return said if trial.blinded else say("patients.part", status=said, part=one.part)
     if one.otherwise is not None:
@@ -698,25 +711,31 @@ def _status(trial: _Trial, one: Status) -> Text:
     return said if one.part == "escalation" else say("patients.part", status=said, part=one.part)
 
 
+# Kinds of status of a known outcome, which a blinded report does not tell apart.
+_KNOWN = ("dlt", "complete")
+
+
 def _counts(trial: _Trial) -> Table:
     """Patients of each dose group by status."""
     say, case, statuses = trial.say, trial.case, trial.found.evaluated.statuses
-    kinds = {kind: kind.replace(" ", "_") for kind in KINDS}
+    kinds: dict[str, tuple[str, ...]] = {kind.replace(" ", "_"): (kind,) for kind in KINDS}
+    if trial.hides:
+        kinds = {"counted": _KNOWN} | {key: kind for key, kind in kinds.items() if key not in _KNOWN}
     columns = (
         case.column("level"),
         Column(say("patients.dose", unit=data(case.unit)), True),
         Column(say("patients.treated"), True),
-        *(Column(say(f"patients.{key}"), True) for key in kinds.values()),
+        *(Column(say(f"patients.{key}"), True) for key in kinds),
     )
     amounts = {str(level): f"{dose:g}" for level, dose in enumerate(case.protocol.doses.amounts, start=1)}
     groups = [*amounts, *sorted({*trial.groups.values()} - {*amounts, HIDDEN})] if HIDDEN not in trial.groups.values() else []
     rows = []
     for group in groups:
         here = [one.otherwise or one.kind for one in statuses if trial.groups[one.subject] == group]
-        cells = [str(len(here)), *(str(here.count(kind)) for kind in kinds)]
+        cells = [str(len(here)), *(str(sum(map(here.count, kind))) for kind in kinds.values())]
         rows.append((_group_words(trial, group), text(amounts.get(group, "")), *map(text, cells)))
     everybody = [one.otherwise or one.kind for one in statuses]
-    cells = ["", str(len(everybody)), *(str(everybody.count(kind)) for kind in kinds)]
+    cells = ["", str(len(everybody)), *(str(sum(map(everybody.count, kind))) for kind in kinds.values())]
     rows.append((say("patients.all"), *map(text, cells)))
     return Table(say("patients.counts"), columns, tuple(rows))
 
