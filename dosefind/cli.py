@@ -714,7 +714,18 @@ def _progress(what: str) -> Callable[[int, int], None] | None:
 
 
 # The tables of `next`, each a file.
-_NEXT = ("doses", "audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
+_NEXT = (
+    "doses",
+    "serious",
+    "safety",
+    "audit",
+    "designs",
+    "what-if",
+    "completions",
+    "paths",
+    "findings",
+    "recorded",
+)
 
 
 def _say(words: str) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "PocockBoundary",
     "Protocol",
     "Record",
+    "Report",
     "Stagger",
     "Target",
     "Treatment",
@@ -573,6 +574,7 @@ class Amendment(Settings):
     rp2d: dict[str, Any] = _changes("rp2d")
     pause: dict[str, Any] = _changes("pause")
     utility: dict[str, Any] = _changes("utility")
+    report: dict[str, Any] = _changes("report")
     assumed: dict[str, Name] = Field(
         default_factory=dict, description="changed keys whose values the amendment does not state, each with the reason"
     )
@@ -603,6 +605,19 @@ def in_amendment(number: int, amendment: Amendment, error: InputError) -> InputE
     """Return an error found in an amended protocol as one that names the amendment (from 1) besides the key."""
     found = error.within(f"amendment[{number}]")
     return InputError([Problem(p.where, p.value, f"{p.allowed} (protocol as amended on {amendment.date})") for p in found])
+
+
+class Report(Settings):
+    """What reports show of patients. These settings change no result, so a default is not listed among the assumptions."""
+
+    terms: Annotated[bool, Field(strict=True)] = Field(
+        default=True, description="whether reports show terms of adverse events and reasons for leaving, as in the data"
+    )
+    blinded: Annotated[bool, Field(strict=True)] | None = Field(
+        default=None,
+        description="whether reports hide who was given placebo or control, and do not split tables by assignment; "
+        "yes where there are such patients, if not given",
+    )
 
 
 class Protocol(Settings):
@@ -642,6 +657,8 @@ class Protocol(Settings):
         How the RP2D is named.
     utility
         What outcomes are worth, and how likely a response is.
+    report
+        What reports show of patients.
     assumed
         Keys whose values no record states, with the reason.
     amendment
@@ -670,6 +687,7 @@ class Protocol(Settings):
     borrowing: dict[str, Any] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)
     utility: Utility | None = None
+    report: Report = Field(default_factory=Report)
     assumed: dict[str, Name] = Field(default_factory=dict)
     amendment: tuple[Amendment, ...] = ()
 
@@ -835,7 +853,8 @@ class Protocol(Settings):
         """Everything that no record states: the keys marked so, then the defaults that the file leaves in place."""
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
         # The value of a whole table that is marked shows the defaults in it.
-        tables = tuple(f"{key}." for key in self.assumed)
+        # What reports show changes no result.
+        tables = (*(f"{key}." for key in self.assumed), "report.")
         unused = {f"pause.{name}" for name in self.pause.unused}
         return marked + [
             Assumption(key, value, "dosefind's default")

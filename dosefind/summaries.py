@@ -1,9 +1,12 @@
-"""What a posterior says of each dose, of the MTD and of the RP2D, and what the trial itself will conclude."""
+"""What a posterior says of each dose and of the MTD, the support for an RP2D, and what the trial itself will conclude.
+
+Nothing here declares an RP2D: that is the decision of the committee. `name_rp2d` applies the rule that a protocol states for it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +37,7 @@ __all__ = [
     "probabilities",
     "recommended",
     "summary",
+    "support_words",
     "upper_limit",
     "utilities",
 ]
@@ -56,7 +60,7 @@ DEFINITIONS = {
     "p_over": "probability that the DLT rate is the upper end of the target interval or more",
     "prior_mean": "prior mean of the DLT rate",
     "prior_p_over": "the same probability of overdosing before any data",
-    "prior_effective_n": "patients that the prior is worth at the dose: those of the beta prior with its mean and variance",
+    "prior_effective_n": "prior effective sample size (ESS) at the dose: that of the beta prior with the same mean and variance",
     "upper_limit": f"one-sided {CONFIDENCE:.0%} upper limit of the DLT rate from the dose's own patients alone, as if "
     "their number had been fixed beforehand",
     "mtd": "posterior probability that the MTD lies there: below the lowest level, at a level, at the top level or above",
@@ -75,7 +79,7 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The recommended phase 2 dose and why.
+    """The dose that meets the rule for an RP2D now, and why: support for the decision of the committee.
 
     Attributes
     ----------
@@ -97,12 +101,26 @@ class Recommendation:
         return "none" if self.level is None else str(self.level)
 
 
+def support_words(attrs: Mapping[str, Any]) -> str:
+    """Return the dose that meets the rule for an RP2D in words, without a reason, from the attributes of a summary.
+
+    It is called by what it is; the RP2D is decided by the committee.
+    """
+    utility = attrs.get("rp2d_rule") == "utility"
+    dose = (
+        "tried dose with the largest expected utility that meets the limit"
+        if utility
+        else "highest tried dose that meets the limit"
+    )
+    return f"{dose[:1].upper()}{dose[1:]} now: {'none' if attrs['rp2d'] == 'none' else f'level {attrs["rp2d"]}'}"
+
+
 # The least error that is said of a probability.
 _SHOWN = 1e-6
 
 
 def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[str] = ()) -> Recommendation:
-    """The RP2D by the toxicity rule: the highest tried dose whose P(over) is below the limit.
+    """Return the highest tried dose whose P(overdose) is below the limit: the support for an RP2D by toxicity.
 
     Parameters
     ----------
@@ -116,19 +134,19 @@ def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[
         What speaks against trusting the probabilities: no dose is named while there is any.
     """
     if problems:
-        return Recommendation(None, f"none can be named, as the draws cannot be trusted: {'; '.join(problems)}", True)
+        return Recommendation(None, f"no dose is shown, as the draws cannot be trusted: {'; '.join(problems)}", True)
     tried = np.flatnonzero(n > 0)
     safe = tried[p_over.value[tried] < limit]
     undecided = bool(np.any(np.abs(p_over.value[tried] - limit) <= 3 * p_over.error[tried]))
     if not len(tried):
         return Recommendation(None, "nobody has a known outcome", undecided)
     if not len(safe):
-        return Recommendation(None, f"P(over) is {100 * limit:g}% or more at every dose with a known outcome", undecided)
+        return Recommendation(None, f"P(overdose) is {100 * limit:g}% or more at every dose with a known outcome", undecided)
     level = int(safe[-1]) + 1
     # A numerical error is far below what is shown.
     errors = [f" \u00b1{100 * error:.1g}" if error > _SHOWN else "" for error in p_over.error]
     over = [f"{100 * value:.1f}%{error}" for value, error in zip(p_over.value, errors, strict=True)]
-    text = f"the highest dose with a known outcome whose P(over), {over[level - 1]}, is below {100 * limit:g}%"
+    text = f"the highest dose with a known outcome whose P(overdose), {over[level - 1]}, is below {100 * limit:g}%"
     above = tried[tried >= level]
     if len(above):
         text += f"; at level {above[0] + 1} it is {over[above[0]]}"
@@ -199,8 +217,8 @@ def _beta(rng: np.random.Generator, mean: np.ndarray, size: float, draws: int) -
 
 
 def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility | None) -> Recommendation:
-    """The RP2D by the protocol's rule: by toxicity as `recommended`, or, of the tried doses whose P(over) is below the limit, the
-    one of the largest expected utility, the lower on ties.
+    """Return the dose that meets the protocol's rule: by toxicity as `recommended`, or, of the tried doses whose P(overdose) is
+    below the limit, the one with the largest expected utility, the lower on ties.
 
     Parameters
     ----------
@@ -223,8 +241,8 @@ def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility
     others = among[among != level - 1]
     close = np.abs(worth.mean[others] - worth.mean[level - 1]) <= 3 * np.hypot(worth.error[others], worth.error[level - 1])
     shown = ", ".join(f"{worth.mean[d]:.1f} at level {d + 1}" for d in among)
-    among_those = f"of the doses with a known outcome whose P(over) is below {100 * limit:g}%"
-    text = f"{among_those}, the one of the largest expected utility ({shown})"
+    among_those = f"of the doses with a known outcome whose P(overdose) is below {100 * limit:g}%"
+    text = f"{among_those}, the one with the largest expected utility ({shown})"
     return Recommendation(level, text, by_toxicity.undecided or bool(close.any()))
 
 
@@ -274,14 +292,14 @@ def summary(
     unit: str,
     utility: Utility | None = None,
 ) -> xr.Dataset:
-    """Everything about doses, MTD and RP2D.
+    """Return everything about doses, MTD and the dose that meets the rule for an RP2D.
 
     Parameters
     ----------
     now, before
         Posterior and prior of one curve, from one engine.
     target, interval, rule
-        Target DLT rate, target interval, and by what the RP2D is named.
+        Target DLT rate, target interval, and the rule for the RP2D.
     amounts, unit
         The doses.
     utility
@@ -292,7 +310,7 @@ def summary(
     xarray.Dataset
         Figures over ``dose``, the posterior of the MTD over ``mtd_level``, quantiles of the MTD on the dose scale over
         ``quantile``, moments over ``parameter``; where the engine samples, ``<name>_se`` is a Monte Carlo standard error.
-        Attributes: RP2D, its reason, engine, diagnostics.
+        Attributes: the dose that meets the rule (``rp2d``), its reason, engine, diagnostics.
     """
     import xarray as xr
 

@@ -17,14 +17,17 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from .summaries import support_words
+from .tasks.holds import trigger_words
 from .tasks.stamps import n_assumed
+from .tasks.standing import PartCount, dose_in_question, event_state, leading_events, part_counts, readings, standing
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from .decisions import Recorded
-    from .evaluability import Evaluated, Status
+    from .evaluability import Evaluated, SeriousEvent, Status
     from .tasks import NextDose
 
 __all__ = ["Aside", "analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show", "unfolded"]
@@ -151,28 +154,28 @@ def comparison(oc: xr.Dataset, brief: bool = False) -> Group:
 
 
 def next_dose(found: NextDose, details: bool = False) -> Group:
-    """What next: the answer, how safe the doses were so far, what would follow, who counts, designs, deviations, decisions.
+    """Return what leads, the next step, doses, what would follow, patients, designs, deviations and decisions as tables.
 
-    What a meeting needs comes first; ``details`` adds every patient's rule and rows, what every other design would do in each case,
-    the paths of the next cohorts, the rules of the other designs and everything that is assumed.
+    ``details`` adds each patient's rule and rows, the next step of every other design in each case, the paths of the next cohorts,
+    the rules of the other designs and all assumptions.
     """
     attrs, tables = found.attrs, found.tables
     assumed_cut = " (assumed: the last date in the data)" if attrs["as_of_assumed"] else ""
     none = [Text(f"{_INDENT}none")]
-    # Only the design that binds can be deviated from.
+    # Deviations are from the primary design only.
     others = [f"rules of {name}" for name in found.proposals if name != found.binding]
     left = tables["findings"] if details else tables["findings"].loc[~tables["findings"]["rule"].isin(others)]
     parts: list[Any] = [
-        _folded(f"{attrs['protocol']}: data cut {attrs['as_of']}{assumed_cut}.", style="bold"),
+        _folded(f"{attrs['protocol']}: data cutoff {attrs['as_of']}{assumed_cut}.", style="bold"),
         *version(attrs),
         *_answer(found),
-        Text("\nThe doses so far", "bold"),
+        Text("\nPatients and DLTs by dose", "bold"),
         *_doses_so_far(found),
         *_following(found),
         *(_who_counts(found) if found.evaluated.statuses else []),
         _folded(attrs["closing"]),
         *_notes(json.loads(attrs["notes"]), details),
-        Text("\nWhat each design would do", "bold"),
+        Text("\nNext step by design", "bold"),
         _wrapped(_designs(found), "reason"),
         *[Text("\nDeviations", "bold"), *([_wrapped(left, "finding")] if len(left) else none), *_assumed_rules(found)],
         *[
@@ -204,53 +207,51 @@ def _notes(notes: list[str], details: bool) -> list[Text]:
 
 
 def _bears(key: str, binding: str) -> bool:
-    """Whether the binding design's answer hangs on what is assumed under a key."""
+    """Return whether the next step by the primary design depends on the assumption under a key."""
     tables = ("dlt", "evaluability", "treatment", "limits", "pause")
     return key.split(".")[0] in tables or key in (f"designs.{binding}", "target.rate")
 
 
 def _doses_so_far(found: NextDose) -> list[Any]:
-    """Patients and DLTs by dose, with what they alone allow the DLT rate to be."""
+    """Return patients and DLTs by dose, with the upper limit of the DLT rate from these alone."""
     doses = found.doses
     limits = zip(doses["upper_limit"], doses["counted"], strict=True)
     shown = doses.assign(upper_limit=[f"{100 * limit:.0f}%" if n else "-" for limit, n in limits])
-    table = _grid(shown.rename(columns={"dlts": "DLTs", "upper_limit": "at most"}))
+    table = _grid(shown.rename(columns={"counted": "outcome known", "dlts": "DLTs", "upper_limit": "upper limit"}))
     words = (
-        f"Doses in {found.attrs['unit']}. At most: one-sided 95% upper limit of the DLT rate, from those counted at the dose alone."
-        " The posterior of the rates and of the MTD: dosefind analyze."
+        f"Doses in {found.attrs['unit']}. Upper limit: one-sided 95% limit of the DLT rate, from the patients at that dose alone."
     )
     pending = f"; pending: {found.attrs['pending']}" if found.attrs["pending"] else ""
-    return [table, _folded(f"Outcomes known, a cohort each: {found.attrs['outcomes'] or 'none yet'}{pending}."), _folded(words)]
+    return [table, _folded(f"Known outcomes by cohort: {found.attrs['outcomes'] or 'none yet'}{pending}."), _folded(words)]
 
 
 def _following(found: NextDose) -> list[Any]:
-    """What would follow by the binding design: from the pending outcomes where it waits, else from the next patients."""
+    """Return the next steps by the primary design: by pending outcomes where it waits, else by outcomes of the next patients."""
     name = found.binding
     if found.proposal.action == "wait":
-        title = f"What {name} would do, by how the pending outcomes come out (ways: in so many assignments to patients)"
+        title = f"Next step by {name}, by the pending outcomes (ways: number of assignments of outcomes to patients)"
         return [Text(), _folded(title, style="bold"), _wrapped(found.completions.loc[:, ["further DLTs", "ways", name]], name)]
     if found.proposal.level is None:
         return []
     row = found.what_if.set_index("design").loc[name].drop("next")
     cases = [f"{_INDENT}{dlts}: {words}" for dlts, words in row.items() if words]
-    title = f"What would follow by {name} from the next patients" + " ('or': by the pending outcomes)" * bool(
-        found.attrs["pending"]
-    )
+    title = f"Next step by {name} after the next patients" + " ('or': depends on pending outcomes)" * bool(found.attrs["pending"])
     return [Text(), _folded(title, style="bold"), *map(Text, cases)]
 
 
 def _who_counts(found: NextDose) -> list[Any]:
-    """A row a patient, with what made the status in few words, and what days the window has."""
+    """Return one row per patient, with the reason for the status in a few words, and the days of the window."""
     audit = found.evaluated.audit().drop(columns=["source", "rule"])
     audit["status"] = audit["status"].replace("dlt", "DLT")
     people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
     audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
+    audit = audit.drop(columns="part", errors="ignore")
     audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
     words = (
-        f"The first infusion is on day 1 and the window ends with day {last_days(found.evaluated)}: a DLT that begins on that day "
-        "counts, and who was followed up to it without one is complete."
+        f"The first infusion is on day 1 and the DLT window ends with day {last_days(found.evaluated)}: a DLT that begins on that "
+        "day counts, and a patient who was followed up to it without one is complete."
     )
-    return [Text("\nWho counts", "bold"), _wrapped(audit, "note"), _folded(words)]
+    return [Text("\nEvaluability for DLT", "bold"), _wrapped(audit, "note"), _folded(words)]
 
 
 def last_days(evaluated: Evaluated) -> str:
@@ -259,7 +260,16 @@ def last_days(evaluated: Evaluated) -> str:
 
 
 def _noted(status: Status, events: int) -> str:
-    """What is worth knowing of a patient's status; ``events`` of the patient were looked at and are no DLT, unless it is one."""
+    """Return a note on a patient: the part of the trial, and what explains the status.
+
+    ``events`` is the number of events of DLT grade that do not meet the definition, unless the patient has a DLT.
+    """
+    part = "" if status.part == "escalation" or status.rule.startswith(status.part) else status.part
+    return "; ".join(filter(None, (part, _explained(status, events))))
+
+
+def _explained(status: Status, events: int) -> str:
+    """Return what explains the status of a patient in few words."""
     if status.kind == "not evaluable" or status.unresolved:
         return status.rule
     if status.kind == "dlt" and status.closed is not None:
@@ -269,19 +279,19 @@ def _noted(status: Status, events: int) -> str:
         whole = (status.end - status.first).days
         told, known = f"{status.days_to_go} of {whole} days to go", round(status.fraction * whole)
         told += f", followed up for {known} {'day' if known == 1 else 'days'} only" if known < whole - status.days_to_go else ""
-    grave = f"{events} grave {'event is' if events == 1 else 'events are'} no DLT" if events else ""
+    grave = f"{_count(events, 'event')} of DLT grade not meeting the definition" if events else ""
     return "; ".join(filter(None, (told, grave)))
 
 
 def _details(found: NextDose, tables: dict[str, pd.DataFrame]) -> list[Any]:
     """What a meeting looks up."""
     audit = tables["audit"].loc[:, ["subject", "rule", "source"]]
-    parts: list[Any] = [Text("\nWhat made each patient's status", "bold"), _wrapped(audit, "rule")] if len(audit) else []
+    parts: list[Any] = [Text("\nReason for each status", "bold"), _wrapped(audit, "rule")] if len(audit) else []
     if len(tables["completions"]):
-        title = "What each would do, by how the pending outcomes come out (ways: in so many assignments to patients)"
+        title = "Next step by design, by the pending outcomes (ways: number of assignments of outcomes to patients)"
         parts += [Text(), _folded(title, style="bold"), *_blocks(tables["completions"], 2)]
     if len(tables["what-if"]):
-        title = "What would follow from the DLTs among the next patients ('or': by the pending outcomes)"
+        title = "Next step by design after the next patients ('or': depends on pending outcomes)"
         parts += [Text(), _folded(title, style="bold"), _wrapped(tables["what-if"], "next")]
     if len(found.paths):
         after = found.paths.attrs["after"] or "nobody"
@@ -294,38 +304,151 @@ def _details(found: NextDose, tables: dict[str, pd.DataFrame]) -> list[Any]:
     return parts
 
 
+def _first(found: NextDose) -> list[Text]:
+    """What leads: serious events, pause rules that have fired, overdue outcomes, patients at a dose not in the protocol."""
+    lines: list[Text] = []
+    if events := leading_events(found):
+        waiting = [event for event in events if event_state(found, event) == "waits"]
+        shown = events[: max(len(waiting), _EVENTS)]
+        lines.append(_folded(f"Serious events: {len(events)}, waiting for adjudication: {len(waiting)}.", style="bold"))
+        lines += [_indented(f"{_event(found, event)}.") for event in shown]
+        if more := len(events) - len(shown):
+            lines.append(_indented(f"and {more} more: the table serious of --out."))
+    lines += [_folded(f"{_raised(trigger_words(pause))}.", style="bold") for pause in found.holds.pauses]
+    if overdue := found.overdue:
+        names = ", ".join(f"{status.subject} since {status.end}" for status in overdue)
+        lines.append(_folded(f"{_count(len(overdue), 'outcome')} overdue: {names}.", style="bold"))
+    lines += [_folded(f"Dose not in the protocol, counted by no design: {alarm}.", style="bold") for alarm in found.alarms]
+    return lines
+
+
+# Serious events in the first lines, unless more wait for adjudication, and names of patients in a sentence.
+_EVENTS = _NAMED = 5
+
+
+def _event(found: NextDose, event: SeriousEvent) -> str:
+    """A serious event with its level and its adjudication."""
+    level = "" if event.level is None else f" (level {event.level})"
+    said = event.adjudication
+    state = {"waits": "waits for adjudication", "open": "no adjudication on file"}.get(event_state(found, event), "")
+    if said is not None:
+        state = f"adjudicated on {said.adjudicated_on}: {said.conclusion}"
+    return f"{_raised(event.words)}{level}: {state}"
+
+
+def _raised(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
 def _answer(found: NextDose) -> list[Text]:
-    """What the binding design would do, why and from when; and what the committee decided last."""
-    lines = [
-        *(_folded(f"Counted nowhere, to be settled first: {alarm}.", style="bold") for alarm in found.alarms),
-        _folded(f"{found.binding} (binding): {found.proposal.words}.", style="bold"),
-        _indented(f"{found.proposal.reason}."),
-    ]
-    if found.start is not None:
+    """What next, how safe and how sure, after what leads."""
+    proposal = found.proposal
+    lines = [*_first(found), _folded(f"What next: {found.words} ({found.binding}, primary design).", style="bold")]
+    if proposal.held is not None:
+        lines.append(_indented(_on_hold(found)))
+        lines.append(_indented(f"Without the hold, {found.binding} would: {proposal.held.words} ({proposal.held.reason})."))
+    else:
+        lines.append(_indented(f"{_raised(proposal.reason)}."))
+    if found.holds and proposal.held is None:
+        lines.append(_indented(_on_hold(found)))
+    elif found.start is not None and proposal.held is None:
         day, words = found.start
         when = "" if day is None or day == found.evaluated.as_of else f"from {day}: "
         lines.append(
             _indented(f"The next patient may start {when}{words}." if day else f"The next patient may not start yet; {words}.")
         )
-    others = [(name, one.words) for name, one in found.proposals.items() if one.words != found.proposal.words]
+    lines += _both_readings(found)
+    lines += [_indented(f"{_part(count)}.") for count in part_counts(found)]
+    others = [(name, one.words) for name, one in found.proposals.items() if one.words != proposal.words]
     if others:
         lines.append(_indented(f"Other designs differ: {'; '.join(f'{name}: {words}' for name, words in others)}."))
     elif len(found.proposals) > 1:
-        after = "; what each would then do: --details" if found.proposal.action == "wait" else ""
-        lines.append(_indented(f"All {len(found.proposals)} designs would {'wait' if after else 'do this'}{after}."))
+        after = "; next steps by outcome: --details" if proposal.action == "wait" else ""
+        same = {"wait": "would wait", "hold": "are on hold"}.get(proposal.action, "agree")
+        lines.append(_indented(f"All {len(found.proposals)} designs {same}{after}."))
     left = len(found.findings) + len(found.deviations.get(found.binding, ()))
     lines.append(
         _indented(f"Deviations from the protocol and from {found.binding}: {left or 'none'}{', listed below' * bool(left)}.")
     )
     if found.recorded:
         lines.append(_indented(f"Latest decision of the committee, {_decided(found.recorded[-1], '')}."))
+    return [*lines, *_how_safe(found), *_how_sure(found)]
+
+
+def _on_hold(found: NextDose) -> str:
+    """What must come before enrolment goes on."""
+    waiting = len(found.holds.events)
+    until = [f"{_count(waiting, 'serious event')} {'is' if waiting == 1 else 'are'} adjudicated"] if waiting else []
+    until += ["the committee has decided to resume after the pause rule"] if found.holds.pauses else []
+    return f"On hold until {' and '.join(until)}."
+
+
+def _both_readings(found: NextDose) -> list[Text]:
+    """Both readings of unplanned cohorts, and which is taken."""
+    both = readings(found.proposal)
+    if both is None:
+        return []
+    more = len(both.subjects) - _NAMED
+    names = ", ".join(both.subjects[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    who = f"{names}: treated where {found.binding} had not planned it"
+    if both.agree:
+        return [_indented(f"{who}; read as part of the escalation or as outside it, the next step is the same.")]
+    words = f"read as part of the escalation: {both.inside.words}; read as outside it: {both.outside.words}"
+    taken = "inside" if both.taken == "inside" else "outside"
+    return [_indented(f"{who}; {words}. The more cautious reading is taken: {taken} the escalation.")]
+
+
+def _part(count: PartCount) -> str:
+    """A part of the trial outside the escalation, with what each design counts of it."""
+    counted = [f"counted by {', '.join(count.added_by)}"] if count.added_by else []
+    counted += [f"not added by {', '.join(count.not_added_by)}"] if count.not_added_by else []
+    patients = f"{_count(count.n, 'patient')} at level {count.level}, {_count(count.dlts, 'DLT')}"
+    return f"{_raised(count.part)}: {patients}; {', '.join(counted)}"
+
+
+def _how_safe(found: NextDose) -> list[Text]:
+    """DLTs so far, and the upper limit of the DLT rate at the dose in question."""
+    doses = found.doses.to_dict("records")
+    n, dlts = (sum(row[name] for row in doses) for name in ("counted", "dlts"))
+    seen = f"{_count(dlts, 'DLT')} in {_count(n, 'patient')} with a known outcome" if n else "no outcome is known yet"
+    lines = [_folded(f"How safe: {seen}.", style="bold")]
+    question = dose_in_question(found)
+    if question is not None:
+        row = doses[question.level - 1]
+        own = f"{_count(row['dlts'], 'DLT')} in {_count(row['counted'], 'patient')}; these alone allow a DLT rate of up to "
+        own += f"{100 * row['upper_limit']:.0f}% (one-sided 95% limit)" if row["counted"] else ""
+        lines.append(_indented(f"At level {question.level}: {own if row['counted'] else 'no outcome is known'}."))
+    return lines
+
+
+def _how_sure(found: NextDose) -> list[Text]:
+    """The MTD once the escalation has ended, what the committee recorded, and where the posterior is."""
+    now = standing(found)
+    if now.mtd is not None:
+        answer = f"the escalation has ended; MTD by {found.binding}: level {now.mtd}"
+    elif now.maximum_administered is not None:
+        answer = (
+            f"the escalation has ended without reaching an MTD; maximum administered dose (MAD): level {now.maximum_administered}"
+        )
+    elif now.ended:
+        answer = "the escalation has ended; no dose is selected as MTD"
+    elif found.proposal.action == "stop":
+        answer = "the design stops, but not every outcome and adjudication is known"
+    else:
+        answer = "the escalation has not ended"
+    lines = [_folded(f"How sure: {answer}.", style="bold")]
+    if now.recorded is not None:
+        lines.append(_indented(f"Recorded by the committee on {now.recorded.as_of}: {now.recorded.decision}."))
+    elif now.ended:
+        lines.append(_indented("The RP2D is decided by the committee; no decision on it is on file."))
+    lines.append(_indented("Posterior of DLT rates and MTD, P(overdose) by curve: dosefind analyze, dosefind report."))
     return lines
 
 
 def _designs(found: NextDose) -> pd.DataFrame:
-    """Designs that answer the same for the same reason in one row, the binding one's first."""
+    """Return designs with the same next step and reason in one row, that of the primary design first."""
     shown = found.designs.drop(columns=["differs"]).sort_values("binding", ascending=False, kind="stable")
-    shown["design"] = shown["design"].where(shown["binding"] == "", shown["design"] + " (binding)")
+    shown["design"] = shown["design"].where(shown["binding"] == "", shown["design"] + " (primary)")
     together = shown.groupby(["next", "admissible", "reason"], sort=False)["design"].agg(", ".join).reset_index()
     return together.loc[:, ["design", "next", "admissible", "reason"]]
 
@@ -469,7 +592,9 @@ def _headings(names: Sequence[str], taken: int) -> list[str]:
 
 
 def analysis(found: xr.Dataset) -> Group:
-    """A posterior: doses, prior beside posterior, MTD, RP2D, what the trial will conclude, warnings, curves, assumptions."""
+    """Return a posterior as tables: doses, prior beside posterior, MTD, support for an RP2D, predicted conclusion, warnings,
+    curves, assumptions.
+    """
     attrs = found.attrs
     values = {str(name): variable.values for name, variable in found.variables.items()}
     after = attrs["outcomes"] or "no data yet: this is the prior"
@@ -489,17 +614,16 @@ def analysis(found: xr.Dataset) -> Group:
         Text(f"\nMTD: dose with a DLT rate of {attrs['target']:g}, probability (%)", "bold"),
         _mtd(values),
         *_mtd_amount(values, unit),
-        Text("\nRP2D", "bold"),
-        _indented(f"{_level(attrs['rp2d'])}: {attrs['rp2d_reason']}."),
+        Text("\nSupport for the RP2D", "bold"),
+        _indented(f"{support_words(attrs)} ({attrs['rp2d_reason']})."),
+        _indented("The RP2D itself is decided by the committee."),
         *_undecided(attrs),
         *(_utility(values, json.loads(attrs["utility_rules"])) if "utility" in values else []),
         _by_curve(values, "by curve, nothing\nborrowed" if borrowing else "by curve"),
         *(_borrowing(borrowing, values) if borrowing else []),
-        *([Text("\nTo bear in mind", "bold"), *warnings] if warnings else []),
-        "",
-        _folded("What the trial will name as MTD at its planned end, given the data now: probability (%)", style="bold"),
-        _conclusion(values),
-        *_deviations(json.loads(attrs["deviations"]), len(values["design"])),
+        *([Text("\nCautions", "bold"), *warnings] if warnings else []),
+        *_predicted(values),
+        *_deviations(json.loads(attrs["deviations"]), len(json.loads(attrs["rules"]))),
         rules(json.loads(attrs["curve_rules"]), "Curves compared, without borrowing" if borrowing else "Curves"),
     ]
     texts = {str(name): variable.attrs.get("definition", "") for name, variable in found.variables.items()}
@@ -518,7 +642,7 @@ ANALYSED = {
     "p_over": "over",
     "prior_p_over": "over before",
     "prior_mean": "mean before",
-    "prior_effective_n": "prior is worth",
+    "prior_effective_n": "prior ESS",
     "upper_limit": "limit alone",
     "mtd": "MTD",
     "utility": "expected utility",
@@ -551,17 +675,14 @@ def _deviations(by_design: dict[str, list[str]], designs: int) -> list[Text]:
 
 
 def _undecided(attrs: dict[str, Any]) -> list[Text]:
-    """What keeps the RP2D from being decided."""
+    """Note that the probabilities do not decide which dose meets the limit."""
     if not attrs["undecided"] or json.loads(attrs["problems"]):
         return []
     if attrs["method"] == "exact":
-        return [_indented("Undecided: what it hangs on lies within three numerical errors of the limit, or of another dose's.")]
-    words = "Undecided: what it hangs on lies within three of its errors of the limit, or of another dose's; more draws (--draws)"
-    return [_indented(f"{words} would decide.")]
-
-
-def _level(label: str) -> str:
-    return "None" if label == "none" else f"Level {label}"
+        words = "Undecided: a probability lies within three numerical errors of the limit"
+        return [_indented(f"{words}, or a utility within three of another dose's.")]
+    words = "Undecided: a probability lies within three of its errors of the limit, or a utility within three of another dose's"
+    return [_indented(f"{words}; more draws (--draws) would decide.")]
 
 
 def share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1, before: str = " ") -> str:
@@ -600,7 +721,7 @@ def _prior_beside(values: dict[str, Any]) -> Table:
         "over\nnow",
         "mean\nbefore",
         "mean\nnow",
-        "prior is\nworth",
+        "prior\nESS",
         "treated",
         "limit\nalone",
     )
@@ -690,12 +811,20 @@ def _borrowing(borrowing: dict[str, Any], values: dict[str, Any]) -> list[Any]:
 def _by_curve(values: dict[str, Any], heading: str) -> Table:
     table = _table()
     table.add_column(heading)
-    table.add_column("RP2D", justify="right")
+    table.add_column("meets\nlimit", justify="right")
     for level in values["dose"]:
         table.add_column(f"over,\nlevel {level}", justify="right")
     for c, name in enumerate(values["curve"]):
         table.add_row(str(name), str(values["rp2d_by_curve"][c]), *(f"{100 * p:.1f}" for p in values["p_over_by_curve"][c]))
     return table
+
+
+def _predicted(values: dict[str, Any]) -> list[Any]:
+    """The predicted conclusion, where there is one."""
+    if "conclusion" not in values:
+        return []
+    title = "Predicted conclusion: MTD selected at the planned end, given the data now: probability (%)"
+    return ["", _folded(title, style="bold"), _conclusion(values)]
 
 
 def _conclusion(values: dict[str, Any]) -> Table:

@@ -60,15 +60,15 @@ def test_the_error_of_an_effective_size_holds():
 @pytest.mark.parametrize(
     ("p_over", "n", "level", "words"),
     [
-        ((0.01, 0.1, 0.24), (3, 3, 3), 3, "the highest dose with a known outcome whose P(over), 24.0%, is below 25%"),
+        ((0.01, 0.1, 0.24), (3, 3, 3), 3, "the highest dose with a known outcome whose P(overdose), 24.0%, is below 25%"),
         (
             (0.01, 0.1, 0.25),
             (3, 3, 3),
             2,
-            "the highest dose with a known outcome whose P(over), 10.0%, is below 25%; at level 3 it is 25.0%",
+            "the highest dose with a known outcome whose P(overdose), 10.0%, is below 25%; at level 3 it is 25.0%",
         ),
-        ((0.01, 0.1, 0.24), (3, 3, 0), 2, "the highest dose with a known outcome whose P(over), 10.0%, is below 25%"),
-        ((0.3, 0.4, 0.5), (3, 0, 0), None, "P(over) is 25% or more at every dose with a known outcome"),
+        ((0.01, 0.1, 0.24), (3, 3, 0), 2, "the highest dose with a known outcome whose P(overdose), 10.0%, is below 25%"),
+        ((0.3, 0.4, 0.5), (3, 0, 0), None, "P(overdose) is 25% or more at every dose with a known outcome"),
         ((0.1, 0.2, 0.3), (0, 0, 0), None, "nobody has a known outcome"),
     ],
 )
@@ -131,7 +131,7 @@ def test_conclusion_against_a_recursion(protocol, outcomes):
 def test_a_sampled_probability_is_said_with_its_error():
     over = Figure(np.array([0.0, 0.3]), np.array([0.0007, 0.012]))
     text = recommended(np.array([3, 3]), over, 0.25).reason
-    assert "P(over), 0.0% \u00b10.07, is below 25%; at level 2 it is 30.0% \u00b11" in text
+    assert "P(overdose), 0.0% \u00b10.07, is below 25%; at level 2 it is 30.0% \u00b11" in text
 
 
 def test_what_was_known_before_is_doubted_where_its_draws_are_bad(protocol):
@@ -199,7 +199,7 @@ def test_no_dlt_at_all(protocol, outcomes):
     assert np.all(np.diff(found["mean"]) > 0)
     said = " ".join(json.loads(found.attrs["warnings"]))
     assert f"No DLT has been seen among the {found.n.sum().item()} known outcomes: the data alone give no MTD" in said
-    assert "own patients alone allow DLT rates up to" in said
+    assert "alone allow DLT rates up to" in said
     treated = {cohort.level for cohort in parse_outcomes(outcomes)}
     for level in (1, 2, 3):
         assert (f"At level {level}, nobody has a known outcome" in said) == (level not in treated)
@@ -209,7 +209,7 @@ def test_a_prior_worth_more_than_the_patients_is_named(protocol):
     found = dsf.analyze(protocol, "1NNN 2NNN 3NNT", curve="logistic-2-tight").summary
     worth = found.prior_effective_n.values
     said = json.loads(found.attrs["warnings"])
-    assert [f"the prior is worth {w:.1f} patients there" in " ".join(said) for w in worth] == (worth >= 3).tolist()
+    assert [f"the effective sample size of the prior is {w:.1f}." in " ".join(said) for w in worth] == (worth >= 3).tolist()
     assert (worth >= 3).any()
 
 
@@ -272,7 +272,13 @@ def test_tree_is_what_arviz_reads(protocol, tmp_path):
 def test_command_prints_and_saves(tmp_path):
     words = ("analyze", str(CONFIG), "--outcomes", "1NNN 2NNN 3NNT")
     text = run(*words, "--out", str(tmp_path / "out")).stdout
-    for said in ("Level 3: the highest dose with a known outcome", "MTD: dose with a DLT rate of 0.25", "blrm", "limit", "Assumed"):
+    for said in (
+        "meets the limit now: level 3 (",
+        "MTD: dose with a DLT rate of 0.25",
+        "blrm",
+        "limit",
+        "Assumed",
+    ):
         assert said in text
     names = {"analyze.csv", "analyze.json", "analyze.nc", "analyze-assumed.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
@@ -362,4 +368,4 @@ def test_counts_beside_the_escalation_enter_the_posterior_and_not_the_walk():
     alone = dsf.analyze(rules, "1NNN 2NNT").summary
     three = found["design"].values.tolist().index("3+3")
     assert (found["conclusion"].values[three] > 0).tolist() == (alone["conclusion"].values[three] > 0).tolist()
-    assert found.attrs["beside"] == "0 of 4 at level 1, 1 of 6 at level 2"
+    assert found.attrs["others"] == "1NNNN 2NNNNNT"

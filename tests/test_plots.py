@@ -91,7 +91,7 @@ def test_curve_shows_the_summary(found):
     squares = next(c for c in ax.collections if len(c.get_offsets()) == 3)
     np.testing.assert_array_equal(squares.get_offsets(), np.transpose([s.dose_amount, s.dlts / s.n]))
     assert_says(ax, percents([s["median"], s.lower, s.upper]))
-    assert_says(ax, ["1 DLT in 3 patients", "level 3 (5 × 10^6 cells/kg)", "25%", "16% to 33%", "The RP2D is level 3."])
+    assert_says(ax, ["1 DLT in 3 patients", "level 3 (5 × 10^6 cells/kg)", "25%", "16% to 33%", "meets the limit now: level 3."])
     assert {"0/3", "1/3", "target 25%", "10⁶ cells/kg"} <= set(texts(ax))
 
 

@@ -112,7 +112,7 @@ def test_figures_of_the_pdf_and_the_word_file_are_those_of_the_library(conduct_p
         assert [*row[3:6], *row[7:]] == figures
         interval = f"{100 * float(at.lower):.1f} to {100 * float(at.upper):.1f}"
         assert squeezed("".join([*figures[:3], interval, *figures[3:]])) in in_pdf
-    lead = squeezed(f"Where the MTD lies is open: likeliest at level 3 or above, {100 * summary.mtd.values[-1]:.1f}%")
+    lead = squeezed(f"The place of the MTD is open: most likely at level 3 or above, {100 * summary.mtd.values[-1]:.1f}%")
     assert lead in in_pdf
     assert lead in squeezed(" ".join(one.text for one in word(conduct_word).paragraphs))
 
@@ -294,7 +294,7 @@ def test_hostile_texts_are_only_shown(hostile):
     subjects = [
         row.cells[0].text for table in data_tables(word(file)) if table.rows[0].cells[0].text == "subject" for row in table.rows[1:]
     ]
-    assert sorted(subjects) == sorted(escaped)
+    assert set(subjects) == set(escaped)
     with zipfile.ZipFile(io.BytesIO(file)) as made:
         for name in made.namelist():
             if name.endswith(".rels"):

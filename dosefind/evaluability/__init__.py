@@ -1,23 +1,32 @@
 """Which patients are evaluable for DLT at a data cutoff, and with which outcome.
 
 ``evaluated`` has the records that designs and reports read, ``serious`` the events that hold enrolment, ``verdict`` the rules for
-one patient, ``cohorts`` groups and replacements, ``judging`` puts them together. A further rule is one function in ``verdict``.
+one patient, ``cohorts`` groups and replacements, ``judging`` puts them together, and
+``safety_set`` has all treated patients with the whole follow-up. A further rule is one function in ``verdict``.
 """
 
 from .evaluated import KINDS, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
 from .judging import evaluate, known_by
+from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, dose_groups, safety_events, safety_set
 from .serious import SeriousEvent
 
 __all__ = [
+    "ALL",
+    "HIDDEN",
     "KINDS",
+    "NO_LEVEL",
     "OUTSIDE",
     "UNTREATED",
     "Completion",
     "DesignCounts",
     "Evaluated",
     "Members",
+    "SafetyEvent",
     "SeriousEvent",
     "Status",
+    "dose_groups",
     "evaluate",
     "known_by",
+    "safety_events",
+    "safety_set",
 ]

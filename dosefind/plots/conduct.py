@@ -76,7 +76,7 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
         Outcome notation such as ``"1NNN 2NTP"``, in which P stands for a patient who is still pending; cohorts, whose DLTs are
         drawn last as their order is not known; or a table with a row a patient in the order of treatment and the columns
         ``subject``, ``cohort``, ``level`` and ``status`` (complete, dlt, pending, not evaluable, replaced), level and cohort
-        missing where the dose is none of the protocol's.
+        missing where the dose is not in the protocol, and the cohort alone missing outside the escalation.
     ax
         Axes to draw on; new ones by default.
     protocol
@@ -142,7 +142,7 @@ def _count(treated: Sequence[_Patient], status: str) -> int:
 
 def _cohorts(ax: Axes, treated: Sequence[_Patient]) -> None:
     """Bands behind the cohorts, every other one shaded, with their numbers."""
-    # Who has no cohort stands in the one that was being filled.
+    # Patients without a cohort stand in the one that was current.
     numbers = list(accumulate((one.cohort for one in treated), lambda before, here: here or before))
     starts = [i for i in range(len(treated)) if i == 0 or numbers[i] != numbers[i - 1]]
     for band, (start, end) in enumerate(pairwise([*starts, len(treated)] if starts else ())):
@@ -181,7 +181,8 @@ def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, na
         groups.setdefault((one.cohort, one.level), []).append(one)
     found = []
     for (cohort, level), group in groups.items():
-        where = f"Cohort {cohort}, level {level}" if level != _ELSEWHERE else "At a dose that the protocol does not have"
+        where = f"Cohort {cohort}, level {level}" if cohort != _ELSEWHERE else f"Outside the escalation, level {level}"
+        where = where if level != _ELSEWHERE else "At a dose that the protocol does not have"
         doses = None if protocol is None else protocol.doses
         dose = "" if doses is None or level == _ELSEWHERE else f" ({amount(doses.amounts[level - 1], said(doses.unit))})"
         parts = [
@@ -214,7 +215,8 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
         if pd.isna(row["level"]):
             level = cohort = _ELSEWHERE
         else:
-            level, cohort = whole(f"{where}.level", row["level"], 1, 30), whole(f"{where}.cohort", row["cohort"], 1)
+            level = whole(f"{where}.level", row["level"], 1, 30)
+            cohort = _ELSEWHERE if pd.isna(row["cohort"]) else whole(f"{where}.cohort", row["cohort"], 1)
         rows.append(_Patient(str(row["subject"]), cohort, level, one_of(f"{where}.status", row["status"], _STATUS)))
     return rows, True
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from .._check import of_type
+from ..summaries import support_words
 from ..tasks import Analysis
 from .style import (
     BLUE,
@@ -109,7 +110,7 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
         _curve_key(ax, bool(tried.any()))
         rows = {"DLTs / patients": [f"{a}/{b}" if b else "\u2013" for a, b in zip(y, n, strict=True)]}
         marks = ["\u25b2" if case.rp2d == str(level) else "" for level in range(1, len(n) + 1)]
-        rows |= {"RP2D": marks} if any(marks) else {}
+        rows |= {"meets limit": marks} if any(marks) else {}
         case.foot(ax, dose_rows(ax, scale.at(case.amounts), case.amounts, case.unit, rows), scale.words, case.no_rp2d)
     by_dose = [
         f"{percent(middle[d])} ({percent(low[d])} to {percent(high[d])}) at {case.dose(d)}, where {_seen(n[d], y[d])}"
@@ -120,7 +121,7 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
         f"DLT rate by dose, {case.state}",
         f"The posterior median of the DLT rate, with its 95% interval, is {listed(by_dose)}.",
         case.target_words,
-        f"The RP2D is level {case.rp2d}." if case.rp2d != "none" else "There is no RP2D.",
+        f"{support_words(case.attrs)}.",
         case.trust,
     )
 
@@ -200,7 +201,7 @@ def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
             base = base + chance
         for colour, width, style in (("white", 2.4, "-"), (INK, 1.0, (0, (4, 2)))):
             ax.axhline(case.limit, color=colour, lw=width, ls=style)
-        beside(ax, {f"RP2D: over\nbelow {100 * case.limit:g}%": case.limit})
+        beside(ax, {f"limit: over\nbelow {100 * case.limit:g}%": case.limit})
         case.head(ax, "where the DLT rate lies", 20)
         key(ax, handles, list(said_of.values()))
         rows = {f"{name}, %": [case.share(f"p_{name}", d) for d in range(len(at))] for name in ("under", "target", "over")}
@@ -298,8 +299,8 @@ def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
         ]
         case.head(ax, "DLT rate before and now", 20)
         key(ax, handles, [case.before, "now (mark: median; thick: 50%, thin: 95% interval)"])
-        rows = {"patients": [str(n) for n in case.values["n"]], "prior is worth": worth}
-        patients_worth = "What the prior is worth is said in patients."
+        rows = {"patients": [str(n) for n in case.values["n"]], "prior ESS": worth}
+        patients_worth = "Prior ESS: effective sample size of the prior, in patients."
         case.foot(ax, dose_rows(ax, at, case.amounts, case.unit, rows), patients_worth)
     by_dose = [
         f"at {case.dose(d)} it is {_median(both[1][d])} now and {_median(both[0][d])} {case.before}, where the prior is worth "
@@ -401,8 +402,7 @@ class _Case(NamedTuple):
 
     @property
     def rp2d_words(self) -> str:
-        named = f"The RP2D is level {self.rp2d}" if self.rp2d != "none" else "There is no RP2D"
-        return f"{named}: {self.attrs['rp2d_reason']}."
+        return f"{support_words(self.attrs)} ({self.attrs['rp2d_reason']})."
 
     @property
     def no_rp2d(self) -> str:

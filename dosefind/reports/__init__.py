@@ -34,7 +34,7 @@ def report(
     language: str = "en",
     progress: Callable[[int, int], None] | None = None,
 ) -> Document:
-    """The report that a committee reads.
+    """Return the report that a committee reads.
 
     Parameters
     ----------

@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import tables
 from ..adjudications import Adjudicated
-from ..evaluability import KINDS, Status
+from ..evaluability import (
+    HIDDEN,
+    KINDS,
+    NO_LEVEL,
+    UNTREATED,
+    SafetyEvent,
+    SeriousEvent,
+    Status,
+    dose_groups,
+    safety_events,
+    safety_set,
+)
 from ..patients import Patients
 from ..plots.style import listed
 from ..protocol import Protocol
+from ..summaries import support_words
 from ..tasks import Analysis, NextDose, analyze, next_dose, sensitivity
+from ..tasks.holds import trigger_words
 from ..tasks.stamps import n_assumed
+from ..tasks.standing import (
+    contradiction,
+    dose_in_question,
+    event_state,
+    leading_events,
+    overdose_range,
+    part_counts,
+    readings,
+    standing,
+)
 from .content import (
     Answer,
     Answers,
@@ -59,11 +82,21 @@ __all__ = ["conduct_report"]
 
 
 class _Trial(NamedTuple):
-    """A trial at its data cut: what next, and the posterior where the protocol has a curve."""
+    """A trial at its data cutoff: the next step, and the posterior where the protocol has a curve.
+
+    ``blinded`` tells whether nothing may show who was not given the product; ``groups`` has the dose group of each patient.
+    """
 
     case: Case
     found: NextDose
     analysis: Analysis | None
+    blinded: bool
+    groups: dict[str, str]
+
+    @property
+    def hides(self) -> bool:
+        """Whether there are patients whose assignment a blinded report must not show."""
+        return self.blinded and any(status.part in UNTREATED for status in self.found.evaluated.statuses)
 
     @property
     def say(self) -> Words:
@@ -87,16 +120,18 @@ def conduct_report(
     decisions: Path | str | None = None,
     adjudications: Path | str | Sequence[Adjudicated] = (),
 ) -> Document:
-    """The conduct report; parameters as of `dosefind.report`."""
+    """Return the conduct report; parameters as of `dosefind.report`."""
     found = next_dose(protocol, patients, as_of, replay=replay, design=design, decisions=decisions, adjudications=adjudications)
-    others = found.evaluated.beside()
     protocol = protocol.in_force(found.evaluated.as_of)
-    cohorts = found.evaluated.cohorts()
-    analysis = analyze(protocol, cohorts, others=others, curve=curve) if protocol.curves or curve is not None else None
-    trial = _Trial(Case(words, protocol), found, analysis)
-    sections = [_summary(trial), _patients(trial)]
+    evaluated = found.evaluated
+    cohorts, others = evaluated.cohorts(), evaluated.beside()
+    analysis = analyze(protocol, cohorts, curve=curve, others=others) if protocol.curves or curve is not None else None
+    there = any(status.part in UNTREATED for status in evaluated.statuses)
+    blinded = there if protocol.report.blinded is None else protocol.report.blinded
+    trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded))
+    sections = [_summary(trial), _events(trial), _safety(trial), _patients(trial)]
     if analysis is not None:
-        varied = sensitivity(protocol, cohorts, others=others, curve=curve)
+        varied = sensitivity(protocol, cohorts, curve=curve, others=others)
         sections += [_rates(trial), _mtd(trial), _conclusion(trial)]
         sections.append(
             Section(
@@ -127,48 +162,161 @@ def _facts(trial: _Trial) -> Any:
     return facts(trial.case, attrs, *more)
 
 
-# The first page: what next, how safe, how sure.
+# The first page: what leads, then what next, how safe, how sure.
 
 
 def _summary(trial: _Trial) -> Section:
-    alarms, uncounted = tuple(text(data(one)) for one in trial.found.alarms), trial.say.plain("answers.uncounted")
-    blocks: list[Block] = [Note(uncounted, alarms, warning=True)] if alarms else []
-    blocks += [Answers((_next(trial), _safe(trial), _sure(trial))), _glance(trial)]
-    if trial.analysis is not None:
-        blocks += warnings(trial.case, trial.summary)
-    assumptions = trial.say("short.assumed", n=n_assumed(trial.found.attrs))
-    blocks.append(Note(trial.say.plain("short.assumed_title"), (assumptions,)))
-    return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=True)
+    blocks: list[Block] = [*_leading(trial), Answers((_next(trial), _safe(trial), _sure(trial))), _glance(trial)]
+    assumptions = trial.say("answers.assumed", n=n_assumed(trial.found.attrs))
+    cautions = [] if trial.analysis is None else warnings(trial.case, trial.summary)
+    # In one note, so that the first page is one page.
+    last = cautions.pop() if cautions else Note(trial.say.plain("answers.bear"), ())
+    blocks += [*cautions, replace(last, items=(*last.items, assumptions))]
+    return Section("summary", trial.say("answers.title"), tuple(blocks), own_page=_on_one_page(blocks))
+
+
+# Lines of notes, and of the longest answer beside them, for which the first page surely has room; letters per line of each.
+_ROOM, _NOTE_LINE, _ANSWER_LINE, _LEAD_LINE = 38, 95, 36, 24
+
+
+def _on_one_page(blocks: Iterable[Block]) -> bool:
+    """Whether the summary surely fits on one page, so that it can end its page without leaving the next one almost empty."""
+
+    def lines(words: Text, letters: int) -> int:
+        return -(-sum(len(run.text) for run in words) // letters)
+
+    notes, answers = 0.0, 0
+    for block in blocks:
+        if isinstance(block, Note):
+            notes += 1.5 + sum(lines(item, _NOTE_LINE) for item in block.items)
+        if isinstance(block, Answers):
+            tall = [
+                sum(lines(item, _ANSWER_LINE) for item in one.because) + 2 * lines(one.answer, _LEAD_LINE) for one in block.items
+            ]
+            answers = max(tall)
+    # Lines of answers are set in smaller type.
+    return notes + 0.8 * answers <= _ROOM
+
+
+# Serious events on the first page, unless more wait for adjudication.
+_FIRST_PAGE = 5
+
+
+def _leading(trial: _Trial) -> list[Block]:
+    """Serious events, pause rules that have fired, overdue outcomes, patients at a dose that is not in the protocol."""
+    say, found, blocks = trial.say, trial.found, []
+    events, waiting = leading_events(found), len([one for one in found.serious if event_state(found, one) == "waits"])
+    if events:
+        shown = events[: max(waiting, _FIRST_PAGE)]
+        items = [_serious(trial, event) for event in shown]
+        items += [say("leading.more", n=len(events) - len(shown))] if len(events) > len(shown) else []
+        title = say.plain("leading.serious_blinded" if trial.hides else "leading.serious", n=len(events), waiting=waiting)
+        blocks.append(Note(title, tuple(items), warning=bool(waiting)))
+    if found.holds.pauses:
+        items = tuple(say.sentence(trigger_words(one)) for one in found.holds.pauses)
+        blocks.append(Note(say.plain("leading.pauses"), items, warning=True))
+    if overdue := found.overdue:
+        since = [say("leading.since", subject=data(status.subject), day=str(status.end)) for status in overdue]
+        blocks.append(Note(say.plain("leading.overdue", n=len(overdue)), (_joined(since, ", "),), warning=True))
+    if found.alarms:
+        alarms = tuple(text(data(alarm)) for alarm in found.alarms)
+        blocks.append(Note(say.plain("answers.uncounted"), alarms, warning=True))
+    return blocks
+
+
+def _serious(trial: _Trial, event: SeriousEvent) -> Text:
+    """A serious event with its dose group and its adjudication; no term."""
+    say, said, group = trial.say, event.adjudication, trial.groups[event.subject]
+    state = say("leading.waits" if event_state(trial.found, event) == "waits" else "leading.open")
+    if trial.hides:
+        state = say("leading.state_blinded")
+    elif said is not None:
+        state = say("leading.adjudicated", day=str(said.adjudicated_on), conclusion=said.conclusion, by=data(said.adjudicated_by))
+    level = say("leading.level", level=group) if group.isdigit() else text("")
+    words = f"{event.words[:1].upper()}{event.words[1:]}"
+    return say("leading.event", words=data(words), level=level, state=state)
 
 
 def _next(trial: _Trial) -> Answer:
     say, found, one = trial.say, trial.found, trial.found.proposal
-    because = [say("answers.by_binding", design=data(found.binding), words=say.stopped(one.reason))]
-    if found.start is not None and found.start.day is None:
-        because.append(say("answers.no_start", words=found.start.words.removeprefix("no date can be named: ")))
+    because = [] if one.held else [say("answers.by_binding", design=data(found.binding), words=say.stopped(one.reason))]
+    if found.holds:
+        because += _held(trial)
     elif found.start is not None:
-        because.append(say("answers.start", day=str(found.start.day), words=found.start.words))
+        if found.start.day is None:
+            because.append(say("answers.no_start", words=found.start.words.removeprefix("no date can be named: ")))
+        else:
+            because.append(say("answers.start", day=str(found.start.day), words=found.start.words))
+    because += [*_readings(trial), *_parts(trial)]
     others = [(name, other) for name, other in found.proposals.items() if other.words != one.words]
     n = len(found.proposals)
     if n == 1:
         because.append(say("answers.alone"))
     elif not others:
-        because.append(say("answers.agree_to_wait" if one.action == "wait" else "answers.agree", n=str(n)))
+        key = {"wait": "answers.agree_to_wait", "hold": "answers.all_held"}.get(one.action, "answers.agree")
+        because.append(say(key, n=str(n)))
     else:
         which = _joined([say("answers.differs", design=data(name), next=other.words) for name, other in others])
         because.append(say("answers.differ", differing=str(len(others)), n=str(n), which=which))
     if stopped := _had_stopped(found):
         because.append(say("answers.had_stopped", designs=data(stopped)))
-    if found.recorded:
-        last = found.recorded[-1]
-        key = "answers.last_override" if last.override == "yes" else "answers.last_decision"
-        said = {"decision": data(last.decision), "recommendation": data(last.recommendation), "design": data(last.binding)}
-        because.append(say(key, day=str(last.as_of), **said))
-        before = sum(one.override == "yes" for one in found.recorded[:-1])
-        if before:
-            because.append(say("answers.overrides", n=before, all=len(found.recorded)))
-    answer = say("answers.settle_first", words=one.words) if found.alarms else say.sentence(one.words)
+    because += _last_decision(trial)
+    answer = say("answers.settle_first", words=found.words) if found.alarms else say.sentence(found.words)
     return Answer(say.plain("answers.next"), answer, tuple(because))
+
+
+def _held(trial: _Trial) -> list[Text]:
+    """What must come before enrolment goes on, and what the design would do without the hold."""
+    say, found = trial.say, trial.found
+    held = found.proposal.held
+    until = [say("answers.until_adjudicated", n=len(found.holds.events))] if found.holds.events else []
+    until += [say("answers.until_resumed")] if found.holds.pauses else []
+    words = [say("answers.on_hold", until=_joined(until, say.plain("answers.and")))]
+    if held is not None:
+        words.append(say("answers.without_hold", design=data(found.binding), words=held.words, reason=held.reason))
+    return words
+
+
+def _readings(trial: _Trial) -> list[Text]:
+    """Both readings of cohorts that the primary design had not planned, and which is taken."""
+    say, both = trial.say, readings(trial.found.proposal)
+    if both is None:
+        return []
+    who = {"who": data(_some(both.subjects)), "design": data(trial.found.binding)}
+    if both.agree:
+        return [say("answers.same_reading", **who)]
+    key = "answers.taken_inside" if both.taken == "inside" else "answers.taken_outside"
+    return [say("answers.readings", inside=both.inside.words, outside=both.outside.words, taken=say(key), **who)]
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - _FIRST_PAGE
+    return listed(names) if more <= 0 else f"{', '.join(names[:_FIRST_PAGE])} and {more} more"
+
+
+def _parts(trial: _Trial) -> list[Text]:
+    """What each design counts of the parts outside the escalation."""
+    say, found = trial.say, []
+    for count in part_counts(trial.found):
+        by = [say("answers.added", designs=data(", ".join(count.added_by)))] if count.added_by else []
+        by += [say("answers.not_added", designs=data(", ".join(count.not_added_by)))] if count.not_added_by else []
+        values = {"patients": say("count.patients", n=count.n), "dlts": say("count.dlts", n=count.dlts), "level": count.level}
+        found.append(say("answers.part", part=count.part.capitalize(), by=_joined(by, ", "), **values))
+    return found
+
+
+def _last_decision(trial: _Trial) -> list[Text]:
+    """The latest decision of the committee, and how many before it differ from the recommendation."""
+    say, recorded = trial.say, trial.found.recorded
+    if not recorded:
+        return []
+    last = recorded[-1]
+    key = "answers.last_override" if last.override == "yes" else "answers.last_decision"
+    said = {"decision": data(last.decision), "recommendation": data(last.recommendation), "design": data(last.binding)}
+    before = sum(one.override == "yes" for one in recorded[:-1])
+    more = [say("answers.overrides", n=before, all=len(recorded))] if before else []
+    return [say(key, day=str(last.as_of), **said), *more]
 
 
 def _had_stopped(found: NextDose) -> str:
@@ -183,8 +331,8 @@ def _joined(parts: Sequence[Text], between: str = "; ") -> Text:
 
 def _safe(trial: _Trial) -> Answer:
     say, found = trial.say, trial.found
-    cohorts = found.evaluated.cohorts()
-    n, y = sum(one.n for one in cohorts), sum(one.dlts for one in cohorts)
+    doses = found.doses.to_dict("records")
+    n, y = (sum(row[name] for row in doses) for name in ("counted", "dlts"))
     seen = say("answers.seen", dlts=say("count.dlts", n=y), patients=say("count.patients", n=n)) if n else say("answers.nobody")
     because = []
     unplaced = found.evaluated.unplaced
@@ -201,30 +349,38 @@ def _safe(trial: _Trial) -> Answer:
     return Answer(say.plain("answers.safe"), seen, tuple(because))
 
 
+_WHERE = {
+    "next": "answers.where_next",
+    "without hold": "answers.where_without_hold",
+    "MTD": "answers.where_mtd",
+    "current": "answers.where_current",
+}
+
+
 def _over(trial: _Trial) -> list[Text]:
-    """What the posterior says of the dose that would be next, and the data alone of all doses."""
-    say, summary, level = trial.say, trial.summary, trial.found.proposal.level
-    words, high = [], percent(summary.attrs["interval"][1], 0)
-    key = "answers.over_next"
-    if level is None and summary.attrs["rp2d"] != "none":
-        level, key = int(summary.attrs["rp2d"]), "answers.over_named"
-    if level is not None:
-        tried = bool(summary["n"].values[level - 1])
-        over = f"{_share(summary, 'p_over', level - 1)}%"
-        words.append(say(key if tried else "answers.over_next_prior", level=level, high=high, over=over))
-        if tried:
-            here = trial.found.doses.to_dict("records")[level - 1]
+    """P(overdose) at the dose in question with its range over the curves, and the limits from the data alone."""
+    say, summary, question, words = trial.say, trial.summary, dose_in_question(trial.found), []
+    high = percent(summary.attrs["interval"][1], 0)
+    level = None if question is None else question.level
+    if question is not None and level is not None:
+        found = overdose_range(summary, level)
+        where = say(_WHERE[question.why])
+        words.append(say("answers.over", level=level, where=where, high=high, p=f"{_share(summary, 'p_over', level - 1)}%"))
+        if len(summary["curve"]) > 1:
+            ends = {"low": percent(found.low), "low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
+            words.append(say("answers.over_range", high=percent(found.high), **ends))
+        here = trial.found.doses.to_dict("records")[level - 1]
+        if here["counted"]:
             dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
-            limit = percent(here["upper_limit"], 0)
-            words.append(say("answers.own", level=level, limit=limit, dlts=dlts, patients=patients))
+            words.append(say("answers.own", level=level, limit=percent(here["upper_limit"], 0), dlts=dlts, patients=patients))
+        else:
+            words.append(say("answers.over_prior", level=level))
     here = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level not in (None, level)]
     if here:
         highest = max(here)
         over = f"{_share(summary, 'p_over', highest - 1)}%"
         pending = say("count.patients", n=here.count(highest))
-        words.append(say("answers.over_pending", level=highest, high=high, over=over, patients=pending))
-    if (summary["n"].values > 0).sum() > 1:
-        words.append(say("answers.pooled", limit=percent(summary.attrs["pooled_upper_limit"], 0)))
+        words.append(say("answers.over_pending", level=highest, over=over, patients=pending))
     return words
 
 
@@ -235,51 +391,82 @@ def _share(summary: xr.Dataset, name: str, at: Any) -> str:
 
 def _glance(trial: _Trial) -> Table:
     """Data and posterior by dose, the row of no dose first."""
-    say, case, cohorts = trial.say, trial.case, trial.found.evaluated.cohorts()
-    statuses = trial.found.evaluated.statuses
+    say, case, statuses = trial.say, trial.case, trial.found.evaluated.statuses
     columns = (case.column("level"), Column(say("patients.dose", unit=data(case.unit)), True))
     columns += tuple(Column(say(f"patients.{key}"), True) for key in ("treated", "pending", "counted", "dlt", "lost"))
     rows = []
-    for level, dose in enumerate(case.protocol.doses.amounts, start=1):
-        here = [one.kind for one in statuses if one.level == level]
-        counts = (sum(getattr(one, name) for one in cohorts if one.level == level) for name in ("n", "dlts"))
-        lost = here.count("not evaluable") + here.count("replaced")
-        rows.append([str(level), f"{dose:g}", str(len(here)), str(here.count("pending")), *map(str, counts), str(lost)])
+    for row in trial.found.doses.to_dict("records"):
+        lost = sum(one.level == row["level"] and one.kind in ("not evaluable", "replaced") for one in statuses)
+        counts = (row[name] for name in ("treated", "pending", "counted", "dlts"))
+        rows.append([str(row["level"]), f"{row['dose']:g}", *map(str, counts), str(lost)])
     if trial.analysis is None:
         return Table(say("answers.glance"), columns, tuple(tuple(map(text, row)) for row in rows))
     summary, binding = trial.summary, trial.found.binding
-    columns += (Column(say("answers.over"), True), Column(say("answers.mtd_here"), True))
-    columns += (Column(say("answers.named", design=data(binding)), True),)
-    design = summary["design"].values.tolist().index(binding)
+    predicted = "conclusion" in summary
+    columns += (Column(say("answers.over_head"), True), Column(say("answers.mtd_here"), True))
+    columns += (Column(say("answers.selects", design=data(binding)), True),) if predicted else ()
     rows.insert(0, [say.plain("answers.none"), *[""] * 6])
     for place, row in enumerate(rows):
         row += ["" if place == 0 else _share(summary, "p_over", place - 1), _share(summary, "mtd", place)]
-        row.append(_share(summary, "conclusion", (design, place)))
+        if predicted:
+            design = summary["design"].values.tolist().index(binding)
+            row.append(_share(summary, "conclusion", (design, place)))
     rates = {"high": percent(summary.attrs["interval"][1], 0), "target": percent(summary.attrs["target"], 0)}
-    note = say("answers.glance_note", curve=data(summary.attrs["curve_used"]), **rates)
-    return Table(say("answers.glance"), columns, tuple(tuple(map(text, row)) for row in rows), (note,))
+    notes = [say("answers.glance_note", curve=data(summary.attrs["curve_used"]), **rates)]
+    notes += [say("answers.glance_selects", design=data(binding))] if predicted else []
+    return Table(say("answers.glance"), columns, tuple(tuple(map(text, row)) for row in rows), tuple(notes))
 
 
 def _sure(trial: _Trial) -> Answer:
     say = trial.say
     question = say.plain("answers.sure")
     if trial.analysis is None:
-        return Answer(question, say("answers.no_curve"), (say("answers.no_curve_why"),))
+        return Answer(question, say("answers.no_curve"), (*_standing(trial), say("answers.no_curve_why")))
     summary = trial.summary
     chances = summary["mtd"].values
     likeliest = int(chances.argmax())
-    if chances[likeliest] > 0.5:
-        answer = say("answers.mtd", where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
-    else:
-        # The likeliest of several parts, none of which has half of the probability, is no answer.
-        answer = say("answers.mtd_open", where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
-    return Answer(question, answer, (_rp2d(trial, "answers.rp2d"), *_concluded(trial)))
+    # The most likely of several places, none of which has half of the probability, is no answer.
+    key = "answers.mtd" if chances[likeliest] > 0.5 else "answers.mtd_open"
+    answer = say(key, where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
+    against = []
+    if (found := contradiction(trial.found, summary)) is not None:
+        next_ = (trial.found.proposal.held or trial.found.proposal).words
+        place = {"where": _where(trial, found.place), "p": percent(found.p)}
+        against = [say("answers.contradicts", design=data(trial.found.binding), words=next_, **place)]
+    return Answer(question, answer, (*against, *_standing(trial), *_concluded(trial)))
+
+
+def _standing(trial: _Trial) -> list[Text]:
+    """The MTD or the maximum administered dose once the escalation has ended, the decision of the committee, and its support."""
+    say, now, design = trial.say, standing(trial.found), data(trial.found.binding)
+    words = []
+    if now.mtd is not None:
+        words.append(say("standing.mtd", design=design, level=now.mtd, dose=trial.case.dose(now.mtd)))
+    elif now.maximum_administered is not None:
+        words.append(say("standing.mad", level=now.maximum_administered, dose=trial.case.dose(now.maximum_administered)))
+    elif now.ended:
+        words.append(say("standing.no_mtd", design=design))
+    elif trial.found.proposal.action == "stop":
+        words.append(say("standing.not_yet"))
+    if now.recorded is not None:
+        words.append(say("standing.recorded", decision=data(now.recorded.decision), day=str(now.recorded.as_of)))
+    elif now.ended:
+        words.append(say("standing.not_recorded"))
+    if trial.analysis is not None:
+        words.append(_support(trial))
+    return words
+
+
+def _support(trial: _Trial) -> Text:
+    """The dose that meets the rule for an RP2D, with the reason."""
+    attrs = trial.summary.attrs
+    return trial.say("standing.support", dose=support_words(attrs), reason=trial.say.sentence(attrs["rp2d_reason"]))
 
 
 def _concluded(trial: _Trial) -> list[Text]:
     """What the binding design will most probably name, where the trial goes on."""
     say, summary = trial.say, trial.summary
-    if trial.found.proposal.action == "stop":
+    if trial.found.proposal.action == "stop" or "conclusion" not in summary:
         return []
     at = summary["design"].values.tolist().index(trial.found.binding)
     chances, top = summary["conclusion"].values[at], float(summary["conclusion_not_reached"].values[at])
@@ -300,24 +487,180 @@ def _where(trial: _Trial, place: int) -> Text:
     return trial.say("where.above" if place == last else "where.at", level=place)
 
 
-def _rp2d(trial: _Trial, key: str) -> Text:
-    say, attrs = trial.say, trial.summary.attrs
-    named = say("answers.rp2d_none") if attrs["rp2d"] == "none" else say("answers.rp2d_level", level=attrs["rp2d"])
-    return say(key, rp2d=named, reason=say.sentence(attrs["rp2d_reason"]))
+# The second page: events, and patients without a known outcome.
 
 
-# Who counts.
+def _events(trial: _Trial) -> Section:
+    """Every DLT, serious event and event of grade 3 or worse; patients who are not evaluable; patients who are pending."""
+    say = trial.say
+    blocks: list[Block] = [_event_table(trial), *_lost(trial), *_pending(trial)]
+    if trial.blinded:
+        blocks.append(Note(say.plain("events.blinded_title"), (say("events.blinded"),)))
+    return Section("events", say("events.title"), tuple(blocks))
+
+
+def _event_table(trial: _Trial) -> Block:
+    say, evaluated = trial.say, trial.found.evaluated
+    events = safety_events(evaluated, trial.case.protocol, trial.blinded)
+    if not events:
+        known = any(patient.events is not None for patient in evaluated.patients)
+        return Paragraph(say("events.none" if known else "events.unknown"))
+    terms = trial.case.protocol.report.terms
+    keys = ["level", "day", *(["term"] if terms else []), "grade", "relationship", "serious", "outcome", "derived", "adjudicated"]
+    numeric = {"level", "day", "grade"}
+    # Beside the counts of the designs, a conclusion would tell who was not given the product.
+    last = len(keys) - (2 if trial.hides else 0)
+    columns = (trial.case.column("subject"), *(Column(say(f"events.{key}"), key in numeric) for key in keys[:last]))
+    rows = tuple((text(data(one.subject)), *_event_cells(trial, one, terms)[:last]) for one in events)
+    return Table(say("events.table"), columns, rows, (say("events.note_blinded" if trial.hides else "events.note"),))
+
+
+_DERIVED = {"DLT": "events.is_dlt", "not a DLT": "events.no_dlt", "open": "events.open"}
+
+
+def _event_cells(trial: _Trial, one: SafetyEvent, terms: bool) -> list[Text]:
+    """Cells of an event after that of the patient."""
+    say, event = trial.say, one.event
+    unknown = say("events.not_given")
+    what = text(data(event.term)) if event else say("events.death" if one.death else "events.dlt_column")
+    serious = None if event is None else event.serious
+    yes = serious is True or one.death
+    cells = [_group_words(trial, one.group), text("" if one.study_day is None else str(one.study_day))]
+    cells += [what] if terms else []
+    cells.append(text("") if event is None else unknown if event.grade is None else text(str(event.grade)))
+    cells.append(text("") if event is None else unknown if event.related is None else text(data(event.related)))
+    cells.append(say("events.yes") if yes else say("events.no") if serious is False else text(""))
+    cells.append(say("events.fatal") if one.death else text(data(event.outcome)) if event and event.outcome else text(""))
+    cells.append(say(_DERIVED[one.derived]))
+    cells.append(text(one.adjudicated) if one.adjudicated else say("events.waits") if one.waits else text(""))
+    return cells
+
+
+def _group_words(trial: _Trial, group: str) -> Text:
+    """A dose group as a cell."""
+    if group == NO_LEVEL:
+        return trial.say("common.unknown_level")
+    return trial.say("events.hidden") if group == HIDDEN else text(group)
+
+
+def _lost(trial: _Trial) -> list[Block]:
+    """Patients who are not evaluable for DLT, with the reason."""
+    say, evaluated = trial.say, trial.found.evaluated
+    reasons = {patient.subject: patient.reason for patient in evaluated.patients}
+    lost = [
+        status
+        for status in evaluated.statuses
+        if status.kind in ("not evaluable", "replaced") and not (trial.blinded and status.part in UNTREATED)
+    ]
+    if not lost:
+        return []
+    terms = trial.case.protocol.report.terms and any(reasons[status.subject] for status in lost)
+    columns = (trial.case.column("subject"), Column(say("events.level"), True), Column(say("events.why")))
+    columns += (Column(say("events.left")),) if terms else ()
+    rows = []
+    for status in lost:
+        # Without the events that were looked at, which the table above has, and without the key of the setting.
+        rule = status.rule.partition("; adverse event")[0].partition(" (evaluability.")[0]
+        row = (text(data(status.subject)), _group_words(trial, trial.groups[status.subject]), text(data(rule)))
+        rows.append((*row, text(data(reasons[status.subject] or ""))) if terms else row)
+    return [Table(say("events.lost"), columns, tuple(rows))]
+
+
+def _pending(trial: _Trial) -> list[Block]:
+    """Patients without a known outcome: end of the window and last contact."""
+    say, evaluated = trial.say, trial.found.evaluated
+    contacts = {patient.subject: patient.last_contact for patient in evaluated.patients}
+    waiting = [status for status in evaluated.statuses if (status.otherwise or status.kind) == "pending"]
+    if not waiting:
+        return []
+    keys = ("window_ends", "last_contact", "to_go", "state")
+    columns = (trial.case.column("subject"), Column(say("events.level"), True), *(Column(say(f"events.{key}")) for key in keys))
+    rows = []
+    for status in waiting:
+        contact = contacts[status.subject]
+        held = status.held and not trial.hides
+        state = say("events.overdue") if status.overdue else say("events.waits") if held else text("")
+        cells = (str(status.end), "" if contact is None else str(contact), str(status.days_to_go))
+        group = _group_words(trial, trial.groups[status.subject])
+        rows.append((text(data(status.subject)), group, *map(text, cells), state))
+    return [Table(say("events.pending"), columns, tuple(rows))]
+
+
+def _safety(trial: _Trial) -> Section:
+    """The safety set: adverse events by dose, worst grades, and terms where they are shown."""
+    say, found = trial.say, safety_set(trial.found.evaluated, trial.blinded)
+    table = found["safety"].to_dict("records")
+    counts = ("treated", "ae_patients", "ae_events", "grade3_patients", "grade3_events", "sae_patients", "sae_events", "deaths")
+    grades = [f"worst_{grade}" for grade in range(1, 6)]
+    worst = ("worst_none", *grades, "worst_unknown")
+    heading = Column(say("safety.level"))
+    blocks: list[Block] = [
+        Paragraph(say("safety.intro")),
+        Table(
+            say("safety.table"),
+            (heading, *(Column(say(f"safety.{key}"), True) for key in counts)),
+            tuple((_row_words(trial, row["level"]), *(_count_cell(row[key]) for key in counts)) for row in table),
+            (say("safety.not_told"),) if found["safety"].isna().any(axis=None) else (),
+        ),
+    ]
+    if any(patient.events is not None for patient in trial.found.evaluated.patients):
+        shown = [text(key[-1]) if key in grades else say(f"safety.{key}") for key in worst]
+        columns = (heading, *(Column(words, True) for words in shown))
+        rows = tuple((_row_words(trial, row["level"]), *(_count_cell(row[key]) for key in worst)) for row in table)
+        blocks.append(Table(say("safety.worst"), columns, rows))
+    terms = found["terms"]
+    if len(terms) and trial.case.protocol.report.terms:
+        blocks.append(_terms(trial, terms, [str(row["level"]) for row in table]))
+    return Section("safety", say("safety.title"), tuple(blocks))
+
+
+def _row_words(trial: _Trial, level: str) -> Text:
+    """Dose group at the head of a row."""
+    return trial.say("patients.all") if level == "all" else _group_words(trial, level)
+
+
+def _level_words(trial: _Trial, level: str) -> Text:
+    """Dose group at the head of a column."""
+    return trial.say("oc.level", level=level) if level.isdigit() else _row_words(trial, level)
+
+
+def _count_cell(value: Any) -> Text:
+    """A count; a dash where the data do not tell it."""
+    return text("\u2013" if value is None or str(value) == "<NA>" else str(value))
+
+
+def _terms(trial: _Trial, terms: pd.DataFrame, levels: Iterable[str]) -> Table:
+    """Patients (events) by system organ class, term and dose group."""
+    say = trial.say
+    classes = any(terms["organ_class"])
+    columns = (Column(say("safety.class")),) if classes else ()
+    columns += (Column(say("safety.term")), *(Column(_level_words(trial, level), True) for level in levels))
+    columns += (Column(say("safety.worst_head"), True),)
+    rows = []
+    for key, own in terms.groupby(["organ_class", "term"], sort=False):
+        organ_class, term = cast(tuple[str, str], key)
+        at = own.set_index("level")
+        cells = [f"{at.loc[level, 'patients']} ({at.loc[level, 'events']})" if level in at.index else "0" for level in levels]
+        head = [text(data(organ_class or "\u2013"))] if classes else []
+        rows.append((*head, text(data(term)), *map(text, cells), _count_cell(at.loc["all", "worst_grade"])))
+    return Table(say("safety.terms"), columns, tuple(rows))
+
+
+# Who is evaluable.
 
 
 def _went(trial: _Trial) -> list[Block]:
-    """The trial as it went, in a picture; who is at a dose that the protocol does not have is shown with what would count."""
+    """The trial as it went, in a picture, of patients who were given the product."""
     from ..plots import trial as picture
 
-    evaluated = trial.found.evaluated
-    if not evaluated.statuses:
+    statuses = trial.found.evaluated.statuses
+    treated = [status for status in statuses if status.part not in UNTREATED]
+    # The picture has each patient at the dose given, so that a blinded one would show who is missing.
+    if not treated or trial.hides:
         return []
-    audit = evaluated.audit().assign(status=[one.otherwise or one.kind for one in evaluated.statuses])
-    return [Figure(picture(audit, protocol=trial.case.protocol), trial.say("patients.went"))]
+    audit = trial.found.evaluated.audit().assign(status=[one.otherwise or one.kind for one in statuses])
+    shown = audit.loc[audit["subject"].isin([status.subject for status in treated])]
+    return [Figure(picture(shown, protocol=trial.case.protocol), trial.say("patients.went"))]
 
 
 def _patients(trial: _Trial) -> Section:
@@ -326,16 +669,16 @@ def _patients(trial: _Trial) -> Section:
     if evaluated.statuses:
         columns = (case.column("subject"), *(case.column(name, True) for name in ("cohort", "level")))
         columns += (Column(say("patients.dose", unit=data(case.unit)), True), case.column("status"))
-        given = {one.subject: one.amount for one in evaluated.patients}
+        given = {one.subject: _dose_given(trial, one.subject, one.amount) for one in evaluated.patients}
         rows = tuple(
             (
                 text(data(one.subject)),
-                text("" if one.cohort is None else str(one.cohort)),
-                text(str(one.level)) if one.level is not None else say("common.unknown_level"),
-                text(f"{given[one.subject]:g}"),
+                text("" if one.cohort is None or trial.groups[one.subject] == HIDDEN else str(one.cohort)),
+                _group_words(trial, trial.groups[one.subject]),
+                text(given[one.subject]),
                 _status(trial, one),
             )
-            for one in sorted(evaluated.statuses, key=lambda one: (one.cohort or 0, one.first, one.subject))
+            for one in sorted(evaluated.statuses, key=lambda one: (0 if trial.hides else one.cohort or 0, one.first, one.subject))
         )
         blocks += [
             Table(say("patients.profile"), columns, rows, (say("patients.status", last=tables.last_days(evaluated)),)),
@@ -343,38 +686,56 @@ def _patients(trial: _Trial) -> Section:
         ]
     else:
         blocks.append(Paragraph(say("patients.nobody")))
-    notes = [say.sentence(evaluated.closing()), *(say.sentence(note) for note in evaluated.notes)]
+    notes = [say.sentence(evaluated.closing()), *(say.sentence(note) for note in evaluated.notes if not trial.hides)]
     return Section("patients", say("patients.title"), (*blocks, Bullets(tuple(notes))))
 
 
+def _dose_given(trial: _Trial, subject: str, amount: float) -> str:
+    """The dose given, or that of the dose group where the report is blinded."""
+    group = trial.groups[subject]
+    if not trial.blinded or group == NO_LEVEL:
+        return f"{amount:g}"
+    return f"{trial.case.protocol.doses.amounts[int(group) - 1]:g}" if group.isdigit() else ""
+
+
 def _status(trial: _Trial, one: Status) -> Text:
-    """A patient's status; of who is in no count, what it would be."""
-    said = trial.say(f"status.{(one.otherwise or one.kind).replace(' ', '_')}")
-    return said if one.otherwise is None else trial.say("patients.uncounted", status=said)
+    """Status of a patient, including patients excluded from the counts, and the part of the trial."""
+    say = trial.say
+    said = say(f"status.{(one.otherwise or one.kind).replace(' ', '_')}")
+    if trial.hides and (one.otherwise or one.kind) in _KNOWN:
+        return say("patients.counted")
+    if one.part in UNTREATED:
+        return said if trial.blinded else say("patients.part", status=said, part=one.part)
+    if one.otherwise is not None:
+        return say("patients.uncounted", status=said)
+    return said if one.part == "escalation" else say("patients.part", status=said, part=one.part)
+
+
+# Kinds of status of a known outcome, which a blinded report does not tell apart.
+_KNOWN = ("dlt", "complete")
 
 
 def _counts(trial: _Trial) -> Table:
-    """Patients of each dose by status; those at a dose that the protocol does not have on a row of their own."""
+    """Patients of each dose group by status."""
     say, case, statuses = trial.say, trial.case, trial.found.evaluated.statuses
-    kinds = {kind: kind.replace(" ", "_") for kind in KINDS}
+    kinds: dict[str, tuple[str, ...]] = {kind.replace(" ", "_"): (kind,) for kind in KINDS}
+    if trial.hides:
+        kinds = {"counted": _KNOWN} | {key: kind for key, kind in kinds.items() if key not in _KNOWN}
     columns = (
         case.column("level"),
         Column(say("patients.dose", unit=data(case.unit)), True),
         Column(say("patients.treated"), True),
-        *(Column(say(f"patients.{key}"), True) for key in kinds.values()),
+        *(Column(say(f"patients.{key}"), True) for key in kinds),
     )
-    levels: list[int | None] = list(range(1, case.protocol.n_doses + 1))
-    if any(one.level is None for one in statuses):
-        levels.append(None)
+    amounts = {str(level): f"{dose:g}" for level, dose in enumerate(case.protocol.doses.amounts, start=1)}
+    groups = [*amounts, *sorted({*trial.groups.values()} - {*amounts, HIDDEN})] if HIDDEN not in trial.groups.values() else []
     rows = []
-    for level in levels:
-        here = [one.otherwise or one.kind for one in statuses if one.level == level]
-        cells = [str(len(here)), *(str(here.count(kind)) for kind in kinds)]
-        dose = "" if level is None else f"{case.protocol.doses.amounts[level - 1]:g}"
-        name = say("common.unknown_level") if level is None else text(str(level))
-        rows.append((name, text(dose), *map(text, cells)))
+    for group in groups:
+        here = [one.otherwise or one.kind for one in statuses if trial.groups[one.subject] == group]
+        cells = [str(len(here)), *(str(sum(map(here.count, kind))) for kind in kinds.values())]
+        rows.append((_group_words(trial, group), text(amounts.get(group, "")), *map(text, cells)))
     everybody = [one.otherwise or one.kind for one in statuses]
-    cells = ["", str(len(everybody)), *(str(everybody.count(kind)) for kind in kinds)]
+    cells = ["", str(len(everybody)), *(str(sum(map(everybody.count, kind))) for kind in kinds.values())]
     rows.append((say("patients.all"), *map(text, cells)))
     return Table(say("patients.counts"), columns, tuple(rows))
 
@@ -390,8 +751,11 @@ def _rates(trial: _Trial) -> Section:
     attrs = summary.attrs
     made = {"curve": data(attrs["curve_used"]), "engine": tables.engine(attrs)}
     intro = say("posterior.made", outcomes=attrs["outcomes"], **made) if attrs["outcomes"] else say("posterior.made_prior", **made)
+    intro += say("posterior.others", others=attrs["others"]) if attrs["others"] else ()
+    pooled = say("posterior.pooled", limit=percent(attrs["pooled_upper_limit"], 0))
     blocks: tuple[Block, ...] = (
         Paragraph(intro),
+        *([Paragraph(pooled)] if (summary["n"].values > 0).sum() > 1 else []),
         Figure(curve(trial.analysis), say("posterior.curve")),
         dose_table(case, summary, say("posterior.doses")),
         Figure(intervals(trial.analysis), say("posterior.intervals")),
@@ -434,7 +798,7 @@ def _mtd(trial: _Trial) -> Section:
     blocks: list[Block] = [Figure(mtd(trial.analysis), say("mtd.picture"))]
     notes = (text(data(on_scale)),) if on_scale else ()
     blocks.append(Table(caption, columns, rows, (*notes, say("mtd.two_meanings", **rates))))
-    blocks.append(Paragraph(_rp2d(trial, "mtd.rp2d")))
+    blocks += [Paragraph(line) for line in _standing(trial)]
     if summary.attrs["undecided"] and not json.loads(summary.attrs["problems"]):
         blocks.append(Note(say.plain("answers.bear"), (say("mtd.undecided"),)))
     if "utility" in values:
@@ -470,6 +834,8 @@ def _by_curve(trial: _Trial, values: dict[str, Any]) -> Table:
 def _conclusion(trial: _Trial) -> Section:
     say = trial.say
     values = {str(name): variable.values for name, variable in trial.summary.variables.items()}
+    if "conclusion" not in values:
+        return Section("conclusion", say("conclusion.title"), (Paragraph(say("conclusion.others")),))
     labels = [text(label) if label == "none" else say("oc.level", level=label) for label in values["choice"]]
     columns = (trial.case.column("design"), *(Column(label, True) for label in labels))
     columns += (Column(say("conclusion.not_reached"), True),)

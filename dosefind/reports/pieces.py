@@ -144,7 +144,7 @@ def sensitivity_table(case: Case, table: pd.DataFrame, caption: Text) -> Table:
     over = [str(name) for name in table.columns if str(name).startswith("over_")]
     headings = {name: case.say("columns.over", level=name.removeprefix("over_")) for name in over}
     # The note names columns as the table of the library does.
-    heads = {"over_k": "P(over), level k", " mtd:": " MTD:"}
+    heads = {"over_k": "P(overdose), level k", "rp2d:": "Dose within the limit:", " mtd:": " MTD:"}
     note = table.attrs["note"]
     for name, shown in heads.items():
         note = note.replace(name, shown)

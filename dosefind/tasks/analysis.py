@@ -1,4 +1,4 @@
-"""The posterior of a trial: DLT rates, MTD and RP2D, what it will conclude, and how much of it is the prior."""
+"""The posterior of a trial: DLT rates, MTD, support for an RP2D, what it will conclude, and how much of it is the prior."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
 from ..provenance import sampler_versions
-from ..summaries import DEFINITIONS, QUANTILES, conclusions, name_rp2d, probabilities, recommended, summary, upper_limit
+from ..summaries import (
+    DEFINITIONS,
+    QUANTILES,
+    conclusions,
+    name_rp2d,
+    probabilities,
+    recommended,
+    summary,
+    support_words,
+    upper_limit,
+)
 from ..trial import Cohort, States, choice_labels, notation
 from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
@@ -133,7 +143,8 @@ class Analysis(Shown):
 
     def __repr__(self) -> str:
         made = self.summary.attrs
-        return f"Analysis of {made['protocol']} after {made['outcomes'] or 'no data'}: RP2D {made['rp2d']}, {made['rp2d_reason']}"
+        after = made["outcomes"] or "no data"
+        return f"Analysis of {made['protocol']} after {after}: {support_words(made)} ({made['rp2d_reason']})"
 
 
 def _amount(value: Any) -> float:
@@ -155,7 +166,7 @@ def analyze(
     seed: int = 1,
     say: Callable[[str], None] | None = None,
 ) -> Analysis:
-    """Posterior of the dose-toxicity curve, of the MTD and of the RP2D, given the data so far.
+    """Return the posterior of the dose-toxicity curve and of the MTD, and the support for an RP2D, given the data so far.
 
     Parameters
     ----------
@@ -173,8 +184,8 @@ def analyze(
         hierarchical model. Nothing is borrowed without it.
     engine
         "quadrature": exact, the default. "nuts": sampled by PyMC, four chains, every figure with its Monte Carlo standard error
-        (``<name>_se``); with diagnostics, and no RP2D where these fail; the default where something is borrowed, which is
-        always sampled. The comparison of curves is by quadrature all the same.
+        (``<name>_se``); with diagnostics, and no dose for an RP2D where these fail; the default where something is borrowed,
+        which is always sampled. The comparison of curves is by quadrature all the same.
     draws, seed
         Draws of each chain and seed, for "nuts".
     say
@@ -184,11 +195,12 @@ def analyze(
     -------
     Analysis
         Its ``summary`` has figures over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
-        above the target interval, the same a priori, what the prior is worth), the posterior of the MTD (``mtd_level``) and, for
-        curves on a dose scale, quantiles of the MTD as a dose; the RP2D with its reason; what each design will conclude
-        (``conclusion``); the RP2D and P(over) by each of the protocol's curves, without borrowing; what the other trials' data
-        are worth (``borrowed_n``) where something is borrowed, their data then being part of what is known a priori; attributes
-        as those of `compare`. Each variable's ``definition`` says what it is, and ``warnings`` (JSON) where the prior decides.
+        above the target interval, the same a priori, the prior effective sample size), the posterior of the MTD (``mtd_level``)
+        and, for curves on a dose scale, quantiles of the MTD as a dose; the dose that meets the rule for an RP2D (attribute
+        ``rp2d``) with its reason; what each design will conclude (``conclusion``); that dose and
+        P(overdose) by each of the protocol's curves, without borrowing; what the other trials' data are worth (``borrowed_n``)
+        where something is borrowed, their data then being part of what is known a priori; attributes as those of `compare`. Each
+        variable has its ``definition``; ``warnings`` (JSON) say where the prior decides.
 
     Raises
     ------
@@ -234,7 +246,7 @@ def analyze(
         "curve_used": "hierarchical" if found else chosen,
         "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
         "outcomes": notation(cohorts),
-        "beside": ", ".join(f"{one.dlts} of {one.n} at level {one.level}" for one in others),
+        "others": notation(others),
         "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
         "warnings": json.dumps([*_warnings(result, protocol, differing), *_doubts(before, found), *said.get("warnings", [])]),
@@ -252,7 +264,7 @@ def _engine(engine: str | None, curve: str | None, borrow: Any) -> str:
 
 
 def _figures(protocol: Protocol, now: Posterior, before: Posterior, by_curve: Mapping[str, ExactPosterior]) -> xr.Dataset:
-    """Everything about doses, MTD and RP2D, and the standard by which."""
+    """Return everything about doses, MTD and the dose that meets the rule for an RP2D, with what they are judged by."""
     target, utility = protocol.target, protocol.utility
     result = summary(
         now,
@@ -265,6 +277,7 @@ def _figures(protocol: Protocol, now: Posterior, before: Posterior, by_curve: Ma
         utility=utility,
     )
     made: dict[str, Any] = {"target": target.rate, "interval": list(target.interval), "rp2d_limit": protocol.rp2d.limit}
+    made["rp2d_rule"] = protocol.rp2d.rule
     if utility is not None:
         made["utility_rules"] = json.dumps(utility.sentences())
     if now.samples:
@@ -293,14 +306,14 @@ def _borrowed(
 
 
 def _under_each_curve(protocol: Protocol, by_curve: Mapping[str, ExactPosterior]) -> dict[str, Any]:
-    """P(over) and RP2D by each of the protocol's curves."""
+    """Return P(overdose), and the dose that meets the rule for an RP2D, by each of the protocol's curves."""
     figures = [p_over(one, protocol.target.interval[1]) for one in by_curve.values()]
     named = zip(by_curve.values(), figures, strict=True)
     rp2d = [name_rp2d(one, figure, protocol.rp2d, protocol.utility).label for one, figure in named]
     values = np.array([figure.value for figure in figures])
     return {
         "p_over_by_curve": (("curve", "dose"), values, {"definition": f"{DEFINITIONS['p_over']}, by quadrature"}),
-        "rp2d_by_curve": ("curve", rp2d, {"definition": "RP2D by the same rule under each curve"}),
+        "rp2d_by_curve": ("curve", rp2d, {"definition": "dose that meets the same rule under each curve"}),
     }
 
 
@@ -367,10 +380,15 @@ def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -
     return ExactPosterior(fit, n, y)
 
 
-def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> list[str]:
-    """In words: what the data do not show, where the prior is worth as much as the patients, decisions that hang by little.
+def _level(label: str) -> str:
+    """Return a dose that meets the rule, or that none does."""
+    return "none" if label == "none" else f"level {label}"
 
-    ``others`` says by which other assumptions the RP2D is another.
+
+def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> list[str]:
+    """Return in words what the data do not show, where the prior ESS is as large as the data, and what depends on little.
+
+    ``others`` tells the other assumptions under which another dose meets the rule for the RP2D.
     """
     n, limit, high = result["n"].values, protocol.rp2d.limit, protocol.target.interval[1]
     over, worth = result["p_over"].values, result["prior_effective_n"].values
@@ -384,28 +402,31 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
         words.append(
             f"No DLT has been seen {seen}{whose}: the data alone give no MTD, and how toxicity rises beyond them is {what}."
         )
-    prior = "the prior and the other trials' data are" if borrows else "the prior is"
+    prior = "of the prior and the other trials' data" if borrows else "of the prior"
     for level in np.flatnonzero(worth >= n) + 1:
         known = n[level - 1]
         patients = f"{known} patient{'s have' if known != 1 else ' has'}" if known else "nobody has"
-        words.append(f"At level {level}, {patients} a known outcome; {prior} worth {worth[level - 1]:.1f} patients there.")
+        words.append(f"At level {level}, {patients} a known outcome; the effective sample size {prior} is {worth[level - 1]:.1f}.")
     if result.attrs["rp2d"] != "none":
         level = int(result.attrs["rp2d"])
         alone = float(result["upper_limit"].values[level - 1])
         if alone >= high:
             words.append(
-                f"P(over) at level {level}, {over[level - 1]:.1%}, rests on the curve: the level's own patients alone allow DLT "
-                f"rates up to {alone:.0%} (one-sided 95% limit), above {100 * high:g}%."
+                f"P(overdose) at level {level}, {over[level - 1]:.1%}, depends on the curve: the patients at that level alone "
+                f"allow DLT rates up to {alone:.0%} (one-sided 95% limit), above {100 * high:g}%."
             )
     for level in np.flatnonzero((n > 0) & (np.abs(over - limit) < _NEAR)) + 1:
-        words.append(f"P(over) at level {level}, {over[level - 1]:.1%}, is near the RP2D's limit of {100 * limit:g}%.")
+        words.append(f"P(overdose) at level {level}, {over[level - 1]:.1%}, is near the limit of {100 * limit:g}%.")
     if others:
-        words.append(f"The RP2D, {result.attrs['rp2d']}, hangs on the curve and its prior: {', '.join(others)}.")
+        words.append(
+            f"The dose that meets the limit ({_level(result.attrs['rp2d'])}) depends on the curve and its prior: "
+            f"{', '.join(others)}."
+        )
     return words
 
 
 def _doubts(before: Posterior, found: Borrowed | None) -> list[str]:
-    """In words: draws of what was known before that cannot be trusted; those of the posterior keep the RP2D from being named."""
+    """In words: draws of what was known before that cannot be trusted; with those of the posterior no dose is shown."""
     cases = {"before this trial's data" if found else "of the prior": before}
     if found:
         cases["before any data"] = found.nothing.trials[found.nothing.model.names[0]]
@@ -414,9 +435,9 @@ def _doubts(before: Posterior, found: Borrowed | None) -> list[str]:
 
 
 def _by_other_curves(result: xr.Dataset, how: str) -> list[str]:
-    """Which curves name another RP2D than the one named."""
+    """Return the curves by which another dose meets the rule."""
     by_curve = zip(result["curve"].values, result["rp2d_by_curve"].values, strict=True)
-    return [f"{how}the curve {str(name)!r} names {level}" for name, level in by_curve if level != result.attrs["rp2d"]]
+    return [f"{how}by the curve {str(name)!r} it is {_level(level)}" for name, level in by_curve if level != result.attrs["rp2d"]]
 
 
 def other_priors(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
@@ -432,7 +453,7 @@ def other_priors(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
 
 
 def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> list[str]:
-    """Changes of the curve's prior that give another RP2D, and that, in words."""
+    """Return the changes of the prior of the curve by which another dose meets the rule, with that dose, in words."""
     high = protocol.target.interval[1]
     cases = {"": curve} | {f"{varied} {value}": other for varied, value, other in other_priors(curve)}
     named = {}
@@ -441,14 +462,14 @@ def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarr
             found = _posterior(protocol, one, n, y)
             named[words] = name_rp2d(found, p_over(found, high), protocol.rp2d, protocol.utility).label
             continue
-        # Only P(over) is wanted, and only roughly.
+        # Only P(overdose) is wanted, and only roughly.
         quadrature = MixedQuadrature(one, lambda nodes: 1 - nodes.below(high))
         over, error, _ = quadrature.expect(n[None], y[None], _ROUGHLY, ROUGH_WIDTH)
         named[words] = recommended(n, Figure(over[0], error[0]), protocol.rp2d.limit).label
-    return [f"with {words} it is {level}" for words, level in named.items() if level != named[""]]
+    return [f"with {words} it is {_level(level)}" for words, level in named.items() if level != named[""]]
 
 
-# Error asked of P(over) where only the RP2D is wanted.
+# Error asked of P(overdose) where only the dose that meets the rule is wanted.
 _ROUGHLY = 1e-3
 
 

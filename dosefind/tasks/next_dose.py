@@ -22,7 +22,7 @@ from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions
 from ..designs import Design
-from ..evaluability import Evaluated, SeriousEvent, Status, evaluate
+from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, evaluate, safety_set
 from ..operating.paths import paths_of
 from ..patients import Patients
 from ..protocol import Protocol
@@ -60,6 +60,8 @@ class NextDose(Shown):
         Deviations from the protocol.
     holds
         Serious events and pause rules that hold escalation and enrolment.
+    counts
+        Known outcomes as each design counts them, by its name.
     deviations
         Where the doses and sizes of the cohorts are not those that a design would have given, by its name.
     recorded
@@ -82,6 +84,7 @@ class NextDose(Shown):
     start: Start | None
     findings: tuple[Finding, ...]
     holds: Holds
+    counts: dict[str, DesignCounts]
     deviations: dict[str, tuple[str, ...]]
     recorded: tuple[Recorded, ...]
     what_if: pd.DataFrame
@@ -180,6 +183,8 @@ class NextDose(Shown):
             words += [{"rule": f"rules of {name}", "subjects": "", "finding": text} for text in texts]
         return {
             "doses": self.doses,
+            "serious": pd.DataFrame([_serious_row(event) for event in self.serious], columns=_SERIOUS),
+            "safety": safety_set(self.evaluated)["safety"],
             "audit": self.evaluated.audit(),
             "designs": self.designs,
             "what-if": self.what_if,
@@ -345,6 +350,8 @@ def next_dose(
         start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
         findings=tuple(findings(evaluated, amended, most)),
         holds=holds,
+        # A class variable is as good as the property that is asked for, which pyright does not see.
+        counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
         deviations=_deviations(asked, evaluated),
         recorded=tuple(known),
         what_if=_what_if(asked, proposals, read),
@@ -389,6 +396,22 @@ def _held(proposal: Proposal, own: Proposal, holds: Holds) -> Proposal:
         other_reading=proposal.other_reading,
         held=own,
     )
+
+
+# Neither the term nor the outcome, which are texts of the data.
+_SERIOUS = [
+    *("subject", "part", "level", "kinds", "day", "study_day", "in_window", "grade", "related"),
+    *("holds", "adjudicated_on", "adjudicated_by", "conclusion"),
+]
+
+
+def _serious_row(event: SeriousEvent) -> dict[str, Any]:
+    """Return a serious event as a row of its table."""
+    told, said = event.event, event.adjudication
+    found = {name: getattr(event, name) for name in ("subject", "part", "level", "day", "study_day", "in_window", "holds")}
+    found |= {name: getattr(told, name, None) for name in ("grade", "related")}
+    found |= {name: getattr(said, name, None) for name in ("adjudicated_on", "adjudicated_by", "conclusion")}
+    return found | {"kinds": ", ".join(event.kinds)}
 
 
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:

@@ -189,7 +189,8 @@ def _note(table: pd.DataFrame, base: _Case, curve: str, outcomes: str, labels: l
     )
     return (
         f"After {outcomes or 'no data'}. over_k: probability that the DLT rate at level k is {base.high:g} or more;{errors} "
-        f"RP2D: {rule} over_k is below {base.limit:g}; mtd: the most probable of {', '.join(labels)} at "
-        f"the target {base.target:g}; each unless varied. A reference dose is varied with the prior's numbers kept. "
-        f"The RP2D, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
+        f"rp2d: {rule} over_k is below {base.limit:g}, as support for the RP2D, which the committee decides; mtd: the most "
+        f"probable of {', '.join(labels)} at the target {base.target:g}; each unless varied. A reference dose is varied with the "
+        "prior's numbers kept. "
+        f"That dose, {first} as analysed, is changed by: {', '.join(flips) or 'none of these'}."
     )

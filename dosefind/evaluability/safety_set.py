@@ -1,0 +1,268 @@
+"""The safety set: all treated patients and their whole follow-up, and the events that a reader of a report must see one by one.
+
+Patients of every part of the trial belong to it, and patients who are not evaluable for DLT. Adverse events that began before the
+first infusion do not, unless they were fatal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from ..adjudications import Conclusion
+from ..patients import AdverseEvent, Part, Patient
+from ..protocol import Protocol, plain_words
+from .evaluated import UNTREATED, Evaluated, Status
+from .serious import DEATH, SeriousEvent, adjudication_of
+from .verdict import toxicities
+from .window import rules_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ALL", "HIDDEN", "NO_LEVEL", "SafetyEvent", "dose_groups", "safety_events", "safety_set"]
+
+ALL = "all"
+"""Label of the row of all patients."""
+NO_LEVEL = "not in the protocol"
+"""Dose group of patients who were given a dose that is not in the protocol."""
+HIDDEN = ""
+"""Dose group of all patients where a dose group would tell who was not given the product."""
+
+_SEVERE, _FATAL = 3, 5
+_GRADES = (1, 2, 3, 4, 5)
+
+
+class SafetyEvent(NamedTuple):
+    """A DLT, a serious event or an event of grade 3 or worse.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    group
+        Dose group, as of `dose_groups`.
+    part
+        Part of the trial.
+    day
+        Onset, or day of the death; ``None`` where the data give none.
+    study_day
+        The same counted from the first infusion, which is day 1.
+    event
+        The adverse event; ``None`` for a DLT or a death that no adverse event tells of.
+    kinds
+        Kinds of the serious event that it is, as of `SeriousEvent`; empty if it is none.
+    derived
+        Conclusion by the protocol's definition, or by the DLT column where there is no event: "open" where the data leave it open.
+    adjudicated
+        Conclusion of the adjudication on file; ``None`` where there is none.
+    waits
+        Whether it waits for adjudication.
+    """
+
+    subject: str
+    group: str
+    part: Part
+    day: date | None
+    study_day: int | None
+    event: AdverseEvent | None
+    kinds: tuple[str, ...]
+    derived: Literal["DLT", "not a DLT", "open"]
+    adjudicated: Conclusion | None
+    waits: bool
+
+    @property
+    def death(self) -> bool:
+        """Whether it is a death."""
+        return DEATH in self.kinds
+
+
+def dose_groups(evaluated: Evaluated, blinded: bool = False) -> dict[str, str]:
+    """Return the dose group of each treated patient: the level, `NO_LEVEL`, or the part of a patient who is not given the product.
+
+    Parameters
+    ----------
+    evaluated
+        The patients.
+    blinded
+        Whether a group must not tell who was given the product. Patients on placebo or control then have the level of their
+        cohort; where the data do not give it, all groups are `HIDDEN`.
+    """
+    groups = {status.subject: _group(status) for status in evaluated.statuses}
+    untreated = [status for status in evaluated.statuses if status.part in UNTREATED]
+    if not blinded or not untreated:
+        return groups
+    levels: dict[int, set[str]] = {}
+    for status in evaluated.statuses:
+        if status.cohort is not None and status.part not in UNTREATED:
+            levels.setdefault(status.cohort, set()).add(groups[status.subject])
+    for status in untreated:
+        of_cohort = levels.get(status.cohort, set()) if status.cohort is not None else set()
+        if len(of_cohort) != 1:
+            return dict.fromkeys(groups, HIDDEN)
+        groups[status.subject] = next(iter(of_cohort))
+    return groups
+
+
+def _group(status: Status) -> str:
+    if status.part in UNTREATED:
+        return status.part
+    return NO_LEVEL if status.level is None else str(status.level)
+
+
+def safety_events(evaluated: Evaluated, protocol: Protocol, blinded: bool = False) -> tuple[SafetyEvent, ...]:
+    """Return every DLT, every serious event and every event of grade 3 or worse, by patient and day.
+
+    Parameters
+    ----------
+    evaluated
+        The patients.
+    protocol
+        The protocol, for its definition of a DLT.
+    blinded
+        As for `dose_groups`.
+    """
+    groups, found = dose_groups(evaluated, blinded), []
+    for patient in evaluated.patients:
+        found += _of_patient(patient, evaluated, protocol, groups[patient.subject])
+    return tuple(found)
+
+
+def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, group: str) -> list[SafetyEvent]:
+    status, first = evaluated[patient.subject], patient.infusions[0]
+    own = [one for one in evaluated.serious if one.subject == patient.subject]
+    dlts, open_ = toxicities(patient, rules_of(patient, protocol))
+    said = () if status.adjudication is None else (status.adjudication,)
+
+    def made(day: date | None, event: AdverseEvent | None, serious: SeriousEvent | None, derived: Any) -> SafetyEvent:
+        adjudication = serious.adjudication if serious else adjudication_of(said, event) if event else None
+        if adjudication is None and derived == "DLT" and status.adjudication is not None and status.adjudication.of_assessment:
+            adjudication = status.adjudication
+        return SafetyEvent(
+            subject=patient.subject,
+            group=group,
+            part=status.part,
+            day=day,
+            study_day=None if day is None else (day - first).days + 1,
+            event=event,
+            kinds=serious.kinds if serious else (),
+            derived=derived,
+            adjudicated=None if adjudication is None else adjudication.conclusion,
+            waits=serious is not None and serious.holds,
+        )
+
+    found = []
+    for event in _emergent(patient):
+        serious = next((one for one in own if one.event == event), None)
+        derived = "DLT" if event in dlts else "open" if event in open_ else "not a DLT"
+        if derived != "not a DLT" or (event.grade or 0) >= _SEVERE or event.serious or serious:
+            day = serious.day if serious and DEATH in serious.kinds else event.start
+            found.append(made(day, event, serious, derived))
+    found += [made(one.day, None, one, "not a DLT") for one in own if one.event is None]
+    if patient.dlt and not dlts:
+        found.append(made(patient.dlt_date, None, None, "DLT"))
+    return sorted(found, key=lambda one: (one.day is not None, one.day or date.min))
+
+
+def _emergent(patient: Patient) -> list[AdverseEvent]:
+    """Adverse events since the first infusion; those without an onset are taken for such."""
+    first = patient.infusions[0]
+    return [one for one in patient.events or () if one.start is None or one.start >= first or one.grade == _FATAL]
+
+
+def safety_set(evaluated: Evaluated, blinded: bool = False) -> dict[str, pd.DataFrame]:
+    """Return the tables of the safety set: all treated patients and the whole follow-up.
+
+    Parameters
+    ----------
+    evaluated
+        The patients.
+    blinded
+        As for `dose_groups`.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        ``safety``: one row per dose group (``level``), then all patients; treated patients, patients with at least one event and
+        number of events of each kind (``ae``, ``grade3``: grade 3 or worse, ``sae``: serious), patients who died, and patients by
+        their worst grade (``worst_none``, ``worst_1`` to ``worst_5``, ``worst_unknown``: events without a grade only). What the
+        data do not tell is missing: adverse events where there is no table of them, serious ones where it does not say which.
+        ``terms``: one row per system organ class, preferred term and dose group; patients, events and worst grade. Class and
+        term are compared in lower case.
+    """
+    import pandas as pd
+
+    groups = dose_groups(evaluated, blinded)
+    by_group = _by_group(evaluated, groups)
+    known = any(patient.events is not None for patient in evaluated.patients)
+    told = known and any(event.serious is not None for patient in evaluated.patients for event in patient.events or ())
+    died = {one.subject for one in evaluated.serious if DEATH in one.kinds}
+    rows = [{"level": name, **_counted(patients, died, known, told)} for name, patients in by_group.items()]
+    table = pd.DataFrame(rows, columns=["level", *_COLUMNS])
+    numbers = dict.fromkeys(_COLUMNS, "Int64")
+    terms = pd.DataFrame(list(_terms(by_group)), columns=["organ_class", "term", "level", "patients", "events", "worst_grade"])
+    return {"safety": table.astype(numbers), "terms": terms.astype({"worst_grade": "Int64"})}
+
+
+_WORST = ("worst_none", *(f"worst_{grade}" for grade in _GRADES), "worst_unknown")
+_EVENTS = ("ae_patients", "ae_events", "grade3_patients", "grade3_events", "sae_patients", "sae_events")
+_COLUMNS = ("treated", *_EVENTS, "deaths", *_WORST)
+
+
+def _by_group(evaluated: Evaluated, groups: Mapping[str, str]) -> dict[str, list[Patient]]:
+    """Patients of each dose group, lowest level first, and of all."""
+    names = sorted(set(groups.values()) - {HIDDEN}, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+    found = {name: [one for one in evaluated.patients if groups[one.subject] == name] for name in names}
+    return {**found, ALL: list(evaluated.patients)}
+
+
+def _counted(patients: Iterable[Patient], died: set[str], known: bool, told: bool) -> dict[str, int | None]:
+    """Counts of one dose group."""
+    own = {one.subject: _emergent(one) for one in patients}
+    kinds = {
+        "ae": own,
+        "grade3": {subject: [one for one in events if (one.grade or 0) >= _SEVERE] for subject, events in own.items()},
+        "sae": {subject: [one for one in events if one.serious or one.grade == _FATAL] for subject, events in own.items()},
+    }
+    found: dict[str, int | None] = {"treated": len(own)}
+    for kind, events in kinds.items():
+        there = told if kind == "sae" else known
+        found[f"{kind}_patients"] = sum(map(bool, events.values())) if there else None
+        found[f"{kind}_events"] = sum(map(len, events.values())) if there else None
+    found["deaths"] = len(died & set(own))
+    worst = [_worst(events) for events in own.values()]
+    return found | {name: worst.count(name) if known else None for name in _WORST}
+
+
+def _worst(events: list[AdverseEvent]) -> str:
+    if not events:
+        return "worst_none"
+    grades = [one.grade for one in events if one.grade is not None]
+    return f"worst_{max(grades)}" if grades else "worst_unknown"
+
+
+def _terms(by_group: Mapping[str, Iterable[Patient]]) -> Iterator[dict[str, Any]]:
+    """Rows of the table by system organ class and term: by class in its spelling, then by term."""
+    spelled: dict[tuple[str, str], tuple[str, str]] = {}
+    found: dict[tuple[str, str], dict[str, list[tuple[str, AdverseEvent]]]] = {}
+    for group, patients in by_group.items():
+        for patient in patients:
+            for event in _emergent(patient):
+                key = (plain_words(event.organ_class or ""), plain_words(event.term))
+                spelled.setdefault(key, (event.organ_class or "", event.term))
+                found.setdefault(key, {}).setdefault(group, []).append((patient.subject, event))
+    for key in sorted(found):
+        organ_class, term = spelled[key]
+        for group in by_group:
+            there = found[key].get(group, [])
+            if there:
+                grades = [event.grade for _, event in there if event.grade is not None]
+                yield {
+                    "organ_class": organ_class,
+                    "term": term,
+                    "level": group,
+                    "patients": len({subject for subject, _ in there}),
+                    "events": len(there),
+                    "worst_grade": max(grades, default=None),
+                }

@@ -1,0 +1,268 @@
+"""Where a trial stands for those who decide: readings, counts of other parts, MTD or maximum administered dose, and what the
+posterior says of the dose in question and of the recommendation.
+
+All of these are facts read off a `NextDose`, and off the summary of an `Analysis` where there is one; reports and terminal put them
+into words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from ..decisions import Recorded
+from ..evaluability import SeriousEvent
+from .next_dose import NextDose
+from .proposals import Proposal
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "Contradiction",
+    "DoseInQuestion",
+    "OverdoseRange",
+    "PartCount",
+    "Readings",
+    "Standing",
+    "contradiction",
+    "dose_in_question",
+    "event_state",
+    "leading_events",
+    "overdose_range",
+    "part_counts",
+    "readings",
+    "standing",
+]
+
+
+class Readings(NamedTuple):
+    """The two readings of cohorts that the primary design would not have started.
+
+    Attributes
+    ----------
+    subjects
+        Patients of these cohorts.
+    inside, outside
+        What the design would do if they are read as part of the escalation, and as outside it.
+    taken
+        Which is taken: the more cautious one.
+    """
+
+    subjects: tuple[str, ...]
+    inside: Proposal
+    outside: Proposal
+    taken: Literal["inside", "outside"]
+
+    @property
+    def agree(self) -> bool:
+        """Whether both give the same next step."""
+        return self.inside.words == self.outside.words
+
+
+def readings(proposal: Proposal) -> Readings | None:
+    """Return both readings of a proposal; ``None`` where there is one only."""
+    taken, other = proposal.held or proposal, proposal.other_reading
+    if other is None:
+        return None
+    if taken.set_aside:
+        return Readings(taken.set_aside, other, taken, "outside")
+    return Readings(other.set_aside, taken, other, "inside")
+
+
+class PartCount(NamedTuple):
+    """Known outcomes of a part outside the escalation at one level, and the designs that count them.
+
+    Attributes
+    ----------
+    part
+        Part of the trial.
+    level
+        Dose level from 1.
+    n, dlts
+        Patients with a known outcome, and patients with a DLT.
+    added_by, not_added_by
+        Designs, by name, that add them to the counts of the escalation, and that do not.
+    """
+
+    part: str
+    level: int
+    n: int
+    dlts: int
+    added_by: tuple[str, ...]
+    not_added_by: tuple[str, ...]
+
+
+def part_counts(found: NextDose) -> tuple[PartCount, ...]:
+    """Return the known outcomes of pooled patients outside the escalation, with the designs that count them."""
+    added = tuple(name for name, counts in found.counts.items() if counts.others)
+    left = tuple(name for name in found.counts if name not in added)
+    rows = []
+    for group in found.evaluated.others:
+        kinds = [found.evaluated[subject].kind for subject in group.subjects]
+        dlts = kinds.count("dlt")
+        if n := dlts + kinds.count("complete"):
+            rows.append(PartCount(group.part, group.level, n, dlts, added, left))
+    return tuple(rows)
+
+
+class Standing(NamedTuple):
+    """What can be said of the MTD.
+
+    Attributes
+    ----------
+    ended
+        Whether the escalation has ended by the primary design and nothing is open: no outcome, no hold.
+    mtd
+        MTD by the primary design, where it has ended with one that was reached.
+    maximum_administered
+        Level of the maximum administered dose, where it has ended and the MTD was not reached.
+    recorded
+        Latest decision of the committee on the MTD or the RP2D.
+    """
+
+    ended: bool
+    mtd: int | None
+    maximum_administered: int | None
+    recorded: Recorded | None
+
+
+def standing(found: NextDose) -> Standing:
+    """Return whether the escalation has ended, with which MTD or maximum administered dose, and what the committee recorded."""
+    recorded = next((one for one in reversed(found.recorded) if one.decision.upper().startswith(("MTD", "RP2D"))), None)
+    proposal, evaluated = found.proposal, found.evaluated
+    open_ = evaluated.n_pending or any(evaluated.open) or found.holds or evaluated.unplaced
+    if proposal.action != "stop" or open_:
+        return Standing(False, None, None, recorded)
+    level = None if proposal.mtd in (None, "none") else int(proposal.mtd)
+    if not proposal.not_reached:
+        return Standing(True, level, None, recorded)
+    given = [status.level for status in evaluated.statuses if status.level is not None]
+    return Standing(True, None, max(given, default=level), recorded)
+
+
+class DoseInQuestion(NamedTuple):
+    """The dose that P(overdose) is wanted of.
+
+    Attributes
+    ----------
+    level
+        Dose level from 1.
+    why
+        "next": of the next patients; "without hold": of the next patients, but for a hold; "MTD": selected; "current": where the
+        latest patients of the escalation are.
+    """
+
+    level: int
+    why: Literal["next", "without hold", "MTD", "current"]
+
+
+def dose_in_question(found: NextDose) -> DoseInQuestion | None:
+    """Return the dose in question; ``None`` before the first patient, where none would come next."""
+    proposal = found.proposal.held or found.proposal
+    if proposal.level is not None:
+        return DoseInQuestion(proposal.level, "without hold" if found.proposal.held else "next")
+    if proposal.action == "stop" and proposal.mtd not in (None, "none"):
+        return DoseInQuestion(int(proposal.mtd), "MTD")
+    members = found.evaluated.members
+    return DoseInQuestion(members[-1].level, "current") if members else None
+
+
+class OverdoseRange(NamedTuple):
+    """P(overdose) of a dose by the curve used, and its range over the curves of the config.
+
+    Attributes
+    ----------
+    level
+        Dose level from 1.
+    p
+        P(overdose) by the curve used.
+    low, low_curve, high, high_curve
+        Lowest and highest P(overdose) by any curve of the config, each by quadrature, and the name of that curve.
+    """
+
+    level: int
+    p: float
+    low: float
+    low_curve: str
+    high: float
+    high_curve: str
+
+
+def overdose_range(summary: xr.Dataset, level: int) -> OverdoseRange:
+    """Return P(overdose) of a dose with its range over the curves of the config.
+
+    Parameters
+    ----------
+    summary
+        Summary of an `Analysis`.
+    level
+        Dose level from 1.
+    """
+    by_curve = summary["p_over_by_curve"].values[:, level - 1]
+    names = [str(name) for name in summary["curve"].values]
+    low, high = int(np.argmin(by_curve)), int(np.argmax(by_curve))
+    p = float(summary["p_over"].values[level - 1])
+    return OverdoseRange(level, p, float(by_curve[low]), names[low], float(by_curve[high]), names[high])
+
+
+class Contradiction(NamedTuple):
+    """A recommendation that contradicts the most likely place of the MTD.
+
+    Attributes
+    ----------
+    action
+        What is recommended: as of `Proposal`.
+    level
+        Level recommended for the next patients, or selected as MTD; 0 where no dose is selected.
+    place
+        Most likely place of the MTD: 0 below the lowest level, a level, or the top level for that level or above.
+    p
+        Posterior probability of that place.
+    """
+
+    action: str
+    level: int
+    place: int
+    p: float
+
+
+def contradiction(found: NextDose, summary: xr.Dataset) -> Contradiction | None:
+    """Return in what way the recommendation contradicts the most likely place of the MTD; ``None`` where it does not.
+
+    Next patients contradict it above the most likely MTD, and below it after a de-escalation; a stop does where the MTD that the
+    design selects is another. A stop that selects the top dose as not reached agrees with "the top level or above".
+
+    Parameters
+    ----------
+    found
+        What comes next.
+    summary
+        Summary of an `Analysis` of the same data.
+    """
+    proposal = found.proposal.held or found.proposal
+    chances = summary["mtd"].values
+    place = int(chances.argmax())
+    if proposal.action == "stop":
+        level = 0 if proposal.mtd in (None, "none") else int(proposal.mtd)
+        against = level != place
+    elif proposal.level is None:
+        return None
+    else:
+        level = proposal.level
+        against = level > place or (proposal.action == "de-escalate" and level < place)
+    return Contradiction(proposal.action, level, place, float(chances[place])) if against else None
+
+
+def event_state(found: NextDose, event: SeriousEvent) -> Literal["waits", "adjudicated", "open"]:
+    """Return whether a serious event holds the trial until it is adjudicated ("waits"), is adjudicated, or neither ("open")."""
+    if event.adjudication is not None:
+        return "adjudicated"
+    return "waits" if event in found.holds.events else "open"
+
+
+def leading_events(found: NextDose) -> tuple[SeriousEvent, ...]:
+    """Return the serious events as they lead terminal and report: those that wait first, then those without adjudication."""
+    order = ("waits", "open", "adjudicated")
+    return tuple(sorted(found.serious, key=lambda event: order.index(event_state(found, event))))

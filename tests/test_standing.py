@@ -1,0 +1,181 @@
+"""Where a trial stands: readings, counts of other parts, MTD or maximum administered dose, and the posterior beside it."""
+
+import dataclasses
+from datetime import date
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import dosefind as dsf
+from dosefind.decisions import Recorded
+from dosefind.tasks.standing import (
+    contradiction,
+    dose_in_question,
+    event_state,
+    leading_events,
+    overdose_range,
+    part_counts,
+    readings,
+    standing,
+)
+
+from .made_up import event, patient, protocol, trial
+from .peers import ROOT
+
+EXAMPLES = ROOT / "examples" / "synthetic"
+SHIPPED = {"serious-after-window", "early-above-pending", "overdue-and-death"}
+CUT = {"overdue-and-death": date(2024, 4, 12)}
+
+
+def rules(name):
+    return dsf.load_protocol(ROOT / "configs" / "nct05962762.toml" if name in SHIPPED else EXAMPLES / "protocol.toml")
+
+
+def example(name, design=None):
+    protocol_, folder = rules(name), EXAMPLES / name
+    patients = dsf.read_patients(folder / "patients.csv", protocol_, events=folder / "events.csv")
+    return dsf.next_dose(protocol_, patients, CUT.get(name), design=design)
+
+
+def test_serious_events_after_the_window_hold():
+    found = example("serious-after-window")
+    assert [(one.subject, event_state(found, one)) for one in leading_events(found)] == [("SYN-04", "waits"), ("SYN-05", "waits")]
+    assert found.proposal.action == "hold"
+    assert standing(found) == (False, None, None, None)
+    assert dose_in_question(found) == (2, "current")
+
+
+def test_nobody_is_added_above_pending_patients():
+    found = example("early-above-pending")
+    assert found.proposal.action == "wait"
+    assert found.proposal.level is None
+
+
+def test_overdue_outcomes_and_a_death_in_the_window():
+    found = example("overdue-and-death")
+    assert [one.subject for one in found.overdue] == ["SYN-04", "SYN-05"]
+    assert [one.subject for one in found.holds.events] == ["SYN-06"]
+
+
+def test_backfill_is_counted_by_the_designs_that_pool():
+    found = example("backfill")
+    assert part_counts(found) == (
+        ("backfill", 1, 2, 0, ("boin", "crm", "blrm"), ("3+3",)),
+        ("backfill", 2, 2, 0, ("boin", "crm", "blrm"), ("3+3",)),
+    )
+    assert found.proposal.level == 2
+
+
+def test_few_dlts_in_the_expansion_leave_the_mtd():
+    found = example("expansion-few-dlts", "3+3")
+    assert standing(found) == (True, 2, None, None)
+    assert dose_in_question(found) == (2, "MTD")
+    assert [(one.part, one.n, one.dlts) for one in part_counts(found)] == [("expansion", 12, 1)]
+
+
+def test_many_dlts_in_the_expansion_close_the_dose():
+    found = example("expansion-many-dlts", "3+3")
+    # Six at the MTD: three more at level 1, once enrolment is no longer on hold.
+    assert (found.proposal.action, found.proposal.level) == ("de-escalate", 1)
+    assert [one.kind for one in found.holds.pauses] == ["related-serious"]
+    # Serious events are open, so that no dose is stated as the MTD yet.
+    assert not standing(found).ended
+
+
+@pytest.mark.parametrize("name", sorted(one.name for one in EXAMPLES.iterdir() if one.is_dir()))
+def test_examples_give_a_report(name):
+    protocol_, folder = rules(name), EXAMPLES / name
+    patients = dsf.read_patients(folder / "patients.csv", protocol_, events=folder / "events.csv")
+    assert all(one.subject.startswith("SYN-") for one in patients.patients)
+    document = dsf.report(protocol_, patients, CUT.get(name))
+    assert [one.id for one in document.sections][:3] == ["summary", "events", "safety"]
+
+
+# By hand.
+
+
+def ended(top_dlts):
+    """Three patients per level, with so many DLTs at the top."""
+    people = [
+        patient(
+            f"{level}-{n}",
+            level,
+            40 * level + 7 * n,
+            events=(event(40 * level + 7 * n + 3),) if level == 3 and n <= top_dlts else (),
+        )
+        for level in (1, 2, 3)
+        for n in (1, 2, 3)
+    ]
+    return dsf.next_dose(protocol(), trial(*people, last=250))
+
+
+def test_maximum_administered_dose_where_the_mtd_was_not_reached():
+    assert standing(ended(0)) == (True, None, 3, None)
+    assert standing(ended(2)) == (True, 2, None, None)
+
+
+def test_decision_of_the_committee_on_the_mtd_stands_beside():
+    decided = [
+        Recorded(date(2024, 9, n), "NCT05962762", "", "", "3+3", "stop, MTD level 2", decision, "no", "so")
+        for n, decision in ((1, "MTD 2"), (2, "wait"))
+    ]
+    found = dataclasses.replace(ended(2), recorded=tuple(decided))
+    assert standing(found).recorded.decision == "MTD 2"
+
+
+def posterior(mtd, over=((0.1, 0.2, 0.3), (0.2, 0.1, 0.3))):
+    return xr.Dataset(
+        {
+            "mtd": ("mtd_level", np.array(mtd)),
+            "p_over": ("dose", np.array(over[0])),
+            "p_over_by_curve": (("curve", "dose"), np.array(over)),
+        },
+        {"curve": ["a", "b"]},
+    )
+
+
+def proposing(action, level=None, mtd=None):
+    proposal = SimpleNamespace(action=action, level=level, mtd=mtd, held=None)
+    return SimpleNamespace(proposal=proposal)
+
+
+@pytest.mark.parametrize(
+    ("found", "place", "against"),
+    [
+        (proposing("escalate", 3), 1, True),
+        (proposing("escalate", 3), 2, True),
+        (proposing("escalate", 3), 3, False),
+        (proposing("stay", 1), 3, False),
+        (proposing("de-escalate", 1), 2, True),
+        (proposing("de-escalate", 1), 1, False),
+        (proposing("stop", mtd="1"), 3, True),
+        (proposing("stop", mtd="3"), 3, False),
+        (proposing("stop", mtd="none"), 0, False),
+        (proposing("stop", mtd="none"), 1, True),
+        (proposing("wait"), 0, False),
+    ],
+)
+def test_contradiction_of_the_most_likely_mtd(found, place, against):
+    chances = np.full(4, 0.2)
+    chances[place] = 0.4
+    said = contradiction(found, posterior(chances))
+    assert (said is not None) == against
+    if said is not None:
+        assert (said.place, said.p) == (place, 0.4)
+
+
+def test_overdose_range_names_the_curves():
+    assert overdose_range(posterior([1, 0, 0, 0]), 1) == (1, 0.1, 0.1, "a", 0.2, "b")
+    assert overdose_range(posterior([1, 0, 0, 0]), 2) == (2, 0.2, 0.1, "b", 0.2, "a")
+
+
+def test_both_readings_with_the_subjects_and_the_one_taken():
+    people = [*(patient(f"A{n}", 1, n) for n in (1, 2, 3)), *(patient(f"C{n}", 3, 40 + 7 * n) for n in (1, 2, 3))]
+    found = dsf.next_dose(protocol(), trial(*people, last=120))
+    both = readings(found.proposal)
+    assert both.subjects == ("C1", "C2", "C3")
+    assert {"inside": both.inside, "outside": both.outside}[both.taken] is found.proposal or not both.agree
+    assert (both.inside.words == both.outside.words) == both.agree
+    assert readings(ended(0).proposal) is None
