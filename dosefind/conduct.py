@@ -395,7 +395,8 @@ def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: 
     for slot in slots:
         if slot.closed or slot.subject in joins:
             continue
-        if slot.level == level or treatment.no_overlap:
+        # A dose that is not in the protocol is waited for like the next level up.
+        if level in (slot.level, slot.near if slot.level is None else None) or treatment.no_overlap:
             found.append(Wait("window", slot.subject, slot.end if slot.dated else None))
     stagger = treatment.stagger
     if stagger is not None and (stagger.levels == "all" or level in stagger.levels):

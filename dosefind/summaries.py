@@ -366,9 +366,7 @@ def _by_dose(posterior: Posterior, interval: tuple[float, float]) -> dict[str, F
     return {"mean": mean, "sd": sd, "p_under": low, "p_target": inside, "p_over": Figure(1 - high.value, high.error)}
 
 
-def conclusions(
-    designs: Sequence[Design], states: Sequence[States], now: Posterior, beside: tuple[np.ndarray, np.ndarray] | None = None
-) -> list[Figure]:
+def conclusions(designs: Sequence[Design], states: Sequence[States], now: Posterior) -> list[Figure]:
     """Return what each design will select as MTD at the end of the trial, given the data now.
 
     Every way in which the trial can go on is walked. Given the curve, a state that it can end in has a probability that the
@@ -383,9 +381,6 @@ def conclusions(
         The trial now as each design has it, batches of one.
     now
         The posterior now.
-    beside
-        Patients and DLTs beside the escalation, ``(doses,)`` each, that the posterior knows and the states do not: the designs'
-        further decisions do not use them.
 
     Returns
     -------
@@ -398,8 +393,7 @@ def conclusions(
         return [_mean_over_draws(one, _named(one), state, now) for one, state in zip(walks, states, strict=True)]
     # Designs end in the same states again and again: the evidence of each is worked out once.
     ends, where = np.unique(np.concatenate([np.hstack([one.ends.n, one.ends.y]) for one in walks]), axis=0, return_inverse=True)
-    more_n, more_y = (0, 0) if beside is None else beside
-    log_evidence = now.fit.expect(ends[:, :doses] + more_n, ends[:, doses:] + more_y, _ENDS)[2][where.ravel()]
+    log_evidence = now.fit.expect(ends[:, :doses], ends[:, doses:], _ENDS)[2][where.ravel()]
     places = np.cumsum([len(one.ends.n) for one in walks])[:-1]
     return [_weighted(one, each - now.log_evidence) for one, each in zip(walks, np.split(log_evidence, places), strict=True)]
 

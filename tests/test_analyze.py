@@ -354,18 +354,13 @@ def test_a_table_of_patients_is_named_as_one(tmp_path):
         read_counts(path, (1, 3, 5))
 
 
-def test_counts_beside_the_escalation_enter_the_posterior_and_not_the_walk():
-    """With nobody left to treat, the conclusion is the design's own, and the posterior is that of all counts together."""
+def test_counts_beside_the_escalation_enter_the_posterior():
     rules = dsf.load_protocol(CONFIG)
-    beside = (Cohort(1, 4, 0), Cohort(2, 6, 1))
-    found = dsf.analyze(rules, "1NNN 2NNT", others=beside).summary
+    found = dsf.analyze(rules, "1NNN 2NNT", others=(Cohort(1, 4, 0), Cohort(2, 6, 1))).summary
     together = dsf.analyze(rules, "1NNNNNNN 2NNNNNNNTT").summary
     for name in ("mean", "p_over", "mtd", "p_over_by_curve"):
         np.testing.assert_array_equal(found[name].values, together[name].values)
     assert found["n"].values.tolist() == [7, 9, 0]
-    assert found["conclusion"].values.sum(axis=1) == pytest.approx(1, abs=1e-9)
-    # The 3+3 has one of three at level 2: three more are treated there, and it ends as the escalation's own counts say.
-    alone = dsf.analyze(rules, "1NNN 2NNT").summary
-    three = found["design"].values.tolist().index("3+3")
-    assert (found["conclusion"].values[three] > 0).tolist() == (alone["conclusion"].values[three] > 0).tolist()
     assert found.attrs["others"] == "1NNNN 2NNNNNT"
+    # What the design will conclude depends on patients whom its walk does not know.
+    assert "conclusion" not in found

@@ -291,12 +291,13 @@ def test_those_after_the_next_patient_start_in_turn():
 
 
 def test_a_dose_of_none_of_the_levels_is_waited_for():
-    """At the next level up, or the top one: 4 counts as 5 where somebody waits, 2 does not; and so do windows of the group."""
+    """At the next level up, or the top one: 4 and 50 count as 5, 2 does not; and all do where dose groups are sequential."""
     unknown = [patient(f"X{amount:g}", None, 60, amount=amount) for amount in (2, 4, 50)]
-    for one, where in zip(unknown, (None, "7 days after X4 at dose 4", "7 days after X50 at dose 50"), strict=True):
+    for one, near in zip(unknown, (False, True, True), strict=True):
         data = trial(*group(1, 1, 1, 1), *group(2, 30, 30, 30), one, last=61)
-        assert starts(data, 61, 3, treatment={"no_overlap": False})[0] == ((67, where) if where else (61, AT_ONCE))
-        assert starts(data, 61, 3)[0] == (88, f"the DLT window of {one.subject} ends")
+        window = (88, f"the DLT window of {one.subject} ends")
+        assert starts(data, 61, 3, treatment={"no_overlap": False})[0] == (window if near else (61, AT_ONCE))
+        assert starts(data, 61, 3)[0] == window
     # A sentinel stays one, whoever else there was.
     sentinel = {"stagger": {"days": 7, "levels": [3], "patients": "first"}, "no_overlap": False}
     data = trial(*group(2, 1, 1, 1), patient("X4", None, 30, amount=4), patient("S31", 3, 60))

@@ -44,7 +44,7 @@ def test_serious_events_after_the_window_hold():
     assert [(one.subject, event_state(found, one)) for one in leading_events(found)] == [("SYN-04", "waits"), ("SYN-05", "waits")]
     assert found.proposal.action == "hold"
     assert standing(found) == (False, None, None, None)
-    assert dose_in_question(found) == (2, "current")
+    assert dose_in_question(found) == (3, "without hold")
 
 
 def test_nobody_is_added_above_pending_patients():

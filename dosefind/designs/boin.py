@@ -29,7 +29,6 @@ __all__ = ["BOIN"]
 _MIN_ELIMINATION = 3
 # The rates deemed too low and too toxic, as multiples of the target, where they are not given.
 _TOO_LOW, _TOO_TOXIC = 0.6, 1.4
-_MOVES = {"escalate": 1, "stay": 0, "de-escalate": -1}
 # Beta(0.05, 0.05) prior of the final estimates, and the credible level of their interval.
 _PRIOR, _TAIL = 0.05, 0.025
 
@@ -115,12 +114,21 @@ class BOIN(Design):
     def propose_beside(self, states: States, beside: Beside) -> tuple[np.ndarray, ...]:
         """Return the moves by the rule for conflicts between backfilled doses and the current one.
 
-        A backfilled dose below the current one that would itself not be escalated from conflicts with escalating; one that would
-        be de-escalated from, with any move. From the highest conflicting dose up to the current one the data are then pooled.
-        Zhao et al. (2024), Clin Cancer Res 30:673-679, doi:10.1158/1078-0432.CCR-23-2585.
+        A backfilled dose below the current one that would itself not be escalated from is in conflict: from there up to the
+        current dose the data are pooled. Zhao et al. (2024), Clin Cancer Res 30:673-679, doi:10.1158/1078-0432.CCR-23-2585, with
+        two differences, so that one more DLT never raises the dose: the move is never above that of the current dose's own data,
+        and of several doses in conflict the one that leads furthest down decides.
         """
         moves = self._moves(states.n, states.y)
-        return self._moved(states, np.array([_with_backfill(self, states, moves, beside.n, row) for row in range(len(states))]))
+        return self._moved(states, np.array([_with_backfill(self, states, moves, beside.n, row)[0] for row in range(len(states))]))
+
+    def _conflict(self, state: States, beside: Beside) -> tuple[int, tuple[int, int]] | None:
+        """Return the backfilled level that is in conflict with the current dose, with patients and DLTs pooled from there on."""
+        lowest = _with_backfill(self, state, self._moves(state.n, state.y), beside.n, 0)[1]
+        if lowest is None:
+            return None
+        pooled = slice(lowest, int(state.last[0]) + 1)
+        return lowest + 1, (int(state.n[0, pooled].sum()), int(state.y[0, pooled].sum()))
 
     def _moves(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return +1, 0 or -1 for each pair of counts, as if they were those of the current dose."""
@@ -172,10 +180,10 @@ class BOIN(Design):
             place += ", but there is no lower dose"
         shut = np.flatnonzero(~self._admissible(state)[0])
         gone = f"; level {shut[0] + 1} and above are eliminated" if len(shut) else ""
-        if beside is not None and reason in _MOVES:
-            own = int(self._moves(state.here(state.n), state.here(state.y))[0])
-            if _MOVES[reason] != own and int(state.last[0]) > 0:
-                place += ", in conflict with the data of a backfilled dose below, so the doses from there on are pooled"
+        pooled = None if beside is None else self._conflict(state, beside)
+        if pooled is not None:
+            lowest, (patients, dlts) = pooled
+            place += f"; level {lowest}, backfilled, is in conflict: {dlts} DLTs in {patients} patients from there on"
         return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
@@ -322,19 +330,18 @@ class BOIN(Design):
         return np.where(patients >= _MIN_ELIMINATION, fewest, none)
 
 
-def _with_backfill(design: BOIN, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> int:
-    """Return how many levels one state moves, conflicts with backfilled doses below the current one settled by pooling."""
+def _with_backfill(design: BOIN, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> tuple[int, int | None]:
+    """Return how many levels one state moves, and the dose index from which data were pooled to settle a conflict."""
     last = max(int(states.last[row]), 0)
-    own = int(moves[row, last])
-    conflicts = [dose for dose in range(last) if backfilled[dose] > 0 and (moves[row, dose] < 0 or (moves[row, dose] < own))]
-    if not conflicts:
-        return own
-    lowest = max(conflicts)
-    n, y = np.cumsum(states.n[row, lowest : last + 1]), np.cumsum(states.y[row, lowest : last + 1])
+    found: tuple[int, int | None] = (int(moves[row, last]), None)
     low, high = design.boundaries
-    if y[-1] <= low * n[-1] + TIE:
-        return 1
-    if y[-1] <= high * n[-1] + TIE:
-        return 0
-    kept = np.flatnonzero(y <= high * n + TIE)
-    return (lowest + int(kept[-1]) if len(kept) else lowest - 1) - last
+    for lowest in range(last):
+        if backfilled[lowest] == 0 or moves[row, lowest] > 0:
+            continue
+        n, y = np.cumsum(states.n[row, lowest : last + 1]), np.cumsum(states.y[row, lowest : last + 1])
+        kept = np.flatnonzero(y <= high * n + TIE)
+        down = (lowest + int(kept[-1]) if len(kept) else lowest - 1) - last
+        move = 1 if y[-1] <= low * n[-1] + TIE else 0 if y[-1] <= high * n[-1] + TIE else down
+        if move < found[0]:
+            found = move, lowest
+    return found

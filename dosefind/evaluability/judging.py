@@ -131,6 +131,7 @@ def evaluate(
             *_followed_as_said(known, infused, verdicts, cut),
             *derived,
             *_not_assessed(found),
+            *_dlts_in_no_count(found),
             *_words_read(infused, protocol),
         ),
         sha256=patients.sha256,
@@ -155,6 +156,12 @@ def _case(patient: Patient, serious: Iterable[SeriousEvent], said: Iterable[Adju
     """Return the serious events and adjudications of a patient."""
     own = tuple(one for one in said if one.subject == patient.subject)
     return Case(tuple(one for one in serious if one.subject == patient.subject), own)
+
+
+def _dlts_in_no_count(found: Iterable[Status]) -> list[str]:
+    """Note the DLTs of treated patients whom no design counts."""
+    names = [f"{one.subject} ({one.part})" for one in found if one.kind == "dlt" and not one.pooled]
+    return [f"DLTs that no design counts: {_some(names)}"] if names else []
 
 
 def _not_assessed(found: Iterable[Status]) -> list[str]:

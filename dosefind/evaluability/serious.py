@@ -50,6 +50,9 @@ class SeriousEvent:
         The adjudication on file; ``None`` while there is none.
     open_items
         What the data leave open and was taken against safety: "relationship", "grade".
+    pauses
+        Whether the protocol's pause rules hold enrolment for such an event; False for an unrelated death with
+        ``pause.any_death = false``.
     """
 
     subject: str
@@ -62,11 +65,12 @@ class SeriousEvent:
     event: AdverseEvent | None
     adjudication: Adjudicated | None
     open_items: tuple[str, ...] = ()
+    pauses: bool = True
 
     @property
     def holds(self) -> bool:
         """Whether it holds escalation and enrolment: not adjudicated, in a patient who was given the product."""
-        return self.adjudication is None and self.part not in UNTREATED
+        return self.pauses and self.adjudication is None and self.part not in UNTREATED
 
     @property
     def words(self) -> str:
@@ -115,30 +119,48 @@ def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjud
         if kinds:
             died = patient.died if DEATH in kinds else None
             fatal |= DEATH in kinds
-            said = adjudication_of(own, event) or _of_death(own, died)
+            said = adjudication_of(own, event)
+            # What was concluded of the event before the death says nothing of the death.
+            if died is not None and (said is None or said.as_of < died):
+                said = _of_death(own, died) if _only_fatal(patient, event) else None
             yield _made(patient, protocol, kinds, died or event.start, event, said, left)
     if patient.died is not None and not fatal:
         yield _made(patient, protocol, (DEATH,), patient.died, None, _of_death(own, patient.died), ())
 
 
 def _of_death(adjudications: Iterable[Adjudicated], died: date | None) -> Adjudicated | None:
-    """Return the latest adjudication of a death, by its day."""
-    found = [one for one in adjudications if died is not None and one.event_date == died and one.grade in (None, _FATAL)]
+    """Return the latest adjudication of a death, by its day and as a death."""
+    found = [one for one in adjudications if died is not None and one.event_date == died and plain_words(one.term) == DEATH]
     return found[-1] if found else None
+
+
+def _is_fatal(event: AdverseEvent) -> bool:
+    return event.grade == _FATAL or "fatal" in plain_words(event.outcome or "").split()
+
+
+def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
+    """Return whether no other event of the patient is fatal, so that the death is that of this event."""
+    return not any(_is_fatal(other) for other in patient.events or () if other is not event)
 
 
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which kinds of serious event this is, and what was left open."""
     if event.start is not None and event.start < patient.infusions[0] and event.grade != _FATAL:
         return (), ()
-    fatal = event.grade == _FATAL or "fatal" in plain_words(event.outcome or "").split()
+    fatal = _is_fatal(event)
     related = rules_of(patient, protocol).dlt.is_related(event.related)
     kinds = [DEATH] if fatal else []
     if related is not False:
-        if event.serious:
-            kinds.append(RELATED_SERIOUS)
-        if (event.grade or 0) >= _SEVERE:
+        severe = (event.grade or 0) >= _SEVERE
+        # In the window, an event without a grade keeps the outcome open by itself.
+        first, end = window(patient, protocol)
+        inside = event.start is not None and first <= event.start <= end
+        ungraded = event.grade is None and event.serious is None and not fatal and not inside
+        if severe or ungraded:
             kinds.append(RELATED_SEVERE)
+        # A death is serious by definition, and so is what threatens life, where the data do not say.
+        if event.serious or fatal or (event.serious is None and severe):
+            kinds.append(RELATED_SERIOUS)
     left = ("relationship",) * (related is None) + ("grade",) * (event.grade is None)
     return tuple(kinds), left if kinds else ()
 
@@ -164,6 +186,7 @@ def _made(
         event=event,
         adjudication=adjudication,
         open_items=left,
+        pauses=rules_of(patient, protocol).pause.any_death or kinds != (DEATH,),
     )
 
 
@@ -171,8 +194,8 @@ def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent) -
     """Return the latest adjudication of an event: of its onset and its term, at a grade that has not become worse since."""
     found = None
     for one in adjudications:
-        same = one.event_date == event.start and (not one.term or plain_words(one.term) == plain_words(event.term))
-        named = one.event_date is not None or one.term
-        if named and same and (one.grade is None or event.grade is None or event.grade <= one.grade):
+        same = not one.of_assessment and one.event_date == event.start and plain_words(one.term) == plain_words(event.term)
+        graded = one.grade == event.grade or (one.grade is not None and event.grade is not None and event.grade <= one.grade)
+        if same and graded:
             found = one
     return found

@@ -82,16 +82,18 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     if not case.adjudications:
         return derived
     by = {one.conclusion: one for one in case.adjudications}
+    end = window(patient, protocol)[1]
+    rest = _derived(_without(patient, case.adjudications), protocol, cut, whole_data)
     if (said := by.get("DLT")) is not None:
-        _, end = window(patient, protocol)
         made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", said.event_date or min(end, cut), patient.source)
-    elif (said := by.get("not evaluable")) is not None:
-        closed = min(window(patient, protocol)[1], said.as_of)
+    elif (said := by.get("not evaluable")) is not None and rest.kind != "dlt":
+        closed = min(end, said.as_of)
         made = Verdict("not evaluable", f"adjudicated not evaluable on {said.adjudicated_on}", closed, patient.source)
     else:
         said = case.adjudications[-1]
-        made = _derived(_without(patient, case.adjudications), protocol, cut, whole_data)
-        made = made._replace(rule=f"{made.rule}; adjudicated not a DLT on {said.adjudicated_on}")
+        assessed = any(one.of_assessment and one.conclusion == "not a DLT" and one.as_of >= end for one in case.adjudications)
+        made = Verdict("complete", "no DLT by the end of the window", end) if assessed and rest.kind == "pending" else rest
+        made = made._replace(rule=f"{made.rule}; adjudicated {said.conclusion} on {said.adjudicated_on}")
     changed = made.kind != derived.kind
     words = f"; by the protocol's definition alone: {derived.kind.replace('dlt', 'DLT')}" if changed else ""
     return made._replace(rule=made.rule + words, derived=derived.kind if changed else None, adjudication=said)
@@ -102,7 +104,8 @@ def _without(patient: Patient, adjudications: tuple[Adjudicated, ...]) -> Patien
     cleared = [event for event in patient.events or () if adjudication_of(adjudications, event) is not None]
     left = None if patient.events is None else tuple(event for event in patient.events if event not in cleared)
     days = {event.start for event in cleared} | {one.event_date for one in adjudications}
-    assessed = any(one.of_assessment for one in adjudications)
+    # An assessment says nothing of a DLT that came after its data cutoff.
+    assessed = any(one.of_assessment and (patient.dlt_date is None or patient.dlt_date <= one.as_of) for one in adjudications)
     same_dlt = assessed or (patient.dlt is True and patient.dlt_date in days)
     return replace(patient, events=left, dlt=False if same_dlt else patient.dlt, dlt_date=None if same_dlt else patient.dlt_date)
 

@@ -175,8 +175,8 @@ def analyze(
     outcomes
         Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
     others
-        Counts beside the escalation (backfill, expansion), as `Evaluated.beside` has them: the posterior uses them, and what each
-        design will conclude is predicted with them, while its further decisions are those of the escalation alone.
+        Counts beside the escalation (backfill, expansion), as `Evaluated.beside` has them: the posterior uses them. What each
+        design will conclude is then not predicted.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -222,7 +222,7 @@ def analyze(
     # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
     states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
     state = next(iter(states.values()))
-    n, y, beside = with_others(state, others)
+    n, y = with_others(state, others)
     by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
     found, said = None, {}
@@ -231,7 +231,9 @@ def analyze(
         now, before = found.own
     elif samples:
         now, before = _sampled(curves[chosen], n, y, draws, seed, say or _silent)
-    result = _figures(protocol, now, before, by_curve).assign(_conclusions(designs, states, now, beside))
+    result = _figures(protocol, now, before, by_curve)
+    if not others:
+        result = result.assign(_conclusions(designs, states, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     differing = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
@@ -323,20 +325,15 @@ def p_over(posterior: Posterior, high: float) -> Figure:
     return Figure(1 - below.value, below.error)
 
 
-def with_others(state: States, others: Sequence[Cohort]) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-    """Return patients and DLTs at each dose, those beside the escalation included, and the latter alone where there are any."""
+def with_others(state: States, others: Sequence[Cohort]) -> tuple[np.ndarray, np.ndarray]:
+    """Return patients and DLTs at each dose, those beside the escalation included."""
     n, y, beside = state.n[0].astype(int), state.y[0].astype(int), Beside.of(others, state.n_doses)
-    return (n, y, None) if beside is None else (n + beside.n, y + beside.y, (beside.n, beside.y))
+    return (n, y) if beside is None else (n + beside.n, y + beside.y)
 
 
-def _conclusions(
-    designs: Mapping[str, Design],
-    states: Mapping[str, States],
-    now: Posterior,
-    beside: tuple[np.ndarray, np.ndarray] | None,
-) -> dict[str, Any]:
+def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], now: Posterior) -> dict[str, Any]:
     """What each design will select in the end."""
-    ends = conclusions(list(designs.values()), [states[name] for name in designs], now, beside)
+    ends = conclusions(list(designs.values()), [states[name] for name in designs], now)
     found: dict[str, Any] = {}
     for suffix, figures in (("", [figure.value for figure in ends]), ("_se", [figure.error for figure in ends])):
         if not suffix or now.samples:

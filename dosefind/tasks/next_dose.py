@@ -7,7 +7,7 @@ adjudication, pause rules, and the rules on who may start when.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -317,7 +317,7 @@ def next_dose(
     _refuse_levels_for_doses(evaluated, protocol)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     opened = {binding: _opened_by(known, evaluated)}
-    asked = {name: Asked(one, protocol.n_doses) for name, one in designs.items()}
+    asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
     readings = readings_of(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
@@ -362,6 +362,23 @@ def next_dose(
     )
     found.attrs["next"] = found.words
     return found
+
+
+def _versions(name: str, amended: Protocol) -> Callable[[date], Asked | None] | None:
+    """Return the design of this name by the day, where there are amendments; ``None`` on a day with other dose levels."""
+    if not amended.amendment:
+        return None
+    known: dict[date, Asked | None] = {}
+
+    def on(day: date) -> Asked | None:
+        rules = amended.in_force(day)
+        version = rules.record.version_date
+        if version not in known:
+            same = rules.doses.amounts == amended.versions[-1][1].doses.amounts and name in rules.designs
+            known[version] = Asked(build_designs(rules)[name], rules.n_doses) if same else None
+        return known[version]
+
+    return on
 
 
 def _read_as(proposal: Proposal, evaluated: Evaluated) -> Evaluated:

@@ -11,7 +11,7 @@ read as part of the escalation or as outside it. All readings are worked out, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
@@ -116,9 +116,13 @@ class Proposal(Shown):
 class Asked:
     """A design and the number of doses, each question about the same counts worked out once."""
 
-    def __init__(self, design: Design, n_doses: int) -> None:
-        self.design, self.n_doses = design, n_doses
+    def __init__(self, design: Design, n_doses: int, on: Callable[[date], Asked | None] | None = None) -> None:
+        self.design, self.n_doses, self._on = design, n_doses, on
         self._known: dict[Any, NextStep] = {}
+
+    def on(self, day: date) -> Asked:
+        """Return the design by the version of the protocol in force on a day."""
+        return (self._on(day) if self._on is not None else None) or self
 
     def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
         """Return what the design does next after these counts."""
@@ -234,10 +238,12 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
 
     Outcomes beside the escalation matter as far as they were known on that day. While a cohort has fewer evaluable patients than
-    planned, further patients at its level complete it, and no cohort is started above it if the design began it.
+    planned, further patients at its level complete it. A cohort above such a one is planned once it is complete itself, or the
+    trial has gone on from it: nobody is then sent back to complete a lower cohort.
     """
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
+    asked = asked.on(first)
     before = replace(
         evaluated,
         members=tuple(members for at, members in enumerate(evaluated.members[:place]) if at not in aside),
@@ -247,12 +253,19 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
         ),
     )
     level = before.members[-1].level if before.members else 0
-    if cohort.level == level and still_needed(asked, before):
+    missing = still_needed(asked, before)
+    if cohort.level == level and missing:
         return True
-    started = [done for done in before.completions() if asked.after(done).level == cohort.level]
-    if not started or cohort.level <= level:
+    ways = list(before.completions())
+    started = [done for done in ways if asked.after(done).level == cohort.level]
+    if not missing or cohort.level <= level or (started and not all(_begun(asked, before, done) for done in started)):
         return bool(started)
-    return not still_needed(asked, before) or not all(_begun(asked, before, done) for done in started)
+    # A cohort that is short of patients, and in which nobody had a DLT, would have led there if it had been complete.
+    clean = [done for done in ways if not (_counted(before) and done.cohorts[-1].dlts)]
+    as_planned = any(asked.step(filled(done.cohorts, before, missing, 0), done.others).level == cohort.level for done in clean)
+    here = replace(before, members=(*before.members, cohort))
+    went_on = any(later.level >= cohort.level for later in evaluated.members[place + 1 :])
+    return (bool(started) or as_planned) and (went_on or not still_needed(asked, here))
 
 
 def _closed_by(status: Status, day: date) -> bool:
@@ -261,8 +274,9 @@ def _closed_by(status: Status, day: date) -> bool:
 
 
 def _decided(level: int, first: date, known: Sequence[Recorded]) -> bool:
-    """Whether the committee's last decision by a day was for this level."""
-    last = next((one for one in reversed(known) if one.as_of <= first), None)
+    """Whether the committee's last decision on a dose by a day was for this level."""
+    about_dose = (one for one in reversed(known) if one.as_of <= first and one.decision.startswith(("level", "MTD", "stop")))
+    last = next(about_dose, None)
     return last is not None and last.decision == f"level {level}"
 
 
@@ -391,7 +405,8 @@ def _begun(asked: Asked, evaluated: Evaluated, done: Completion) -> bool:
     have begun it does not complete.
     """
     before = done.cohorts[:-1] if _counted(evaluated) else done.cohorts
-    return asked.step(before, done.others).level == evaluated.members[-1].level
+    then = asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
+    return then.step(before, done.others).level == evaluated.members[-1].level
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:
@@ -399,6 +414,8 @@ def still_needed(asked: Asked, evaluated: Evaluated) -> int:
     if not evaluated.members:
         return 0
     counted = len(_counted(evaluated))
+    # The size is that of the version in force when the cohort was begun.
+    asked = asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
     cohorts = without_further(evaluated).cohorts
     before = asked.design.state_after(cohorts[:-1] if counted else cohorts, asked.n_doses)
     level = np.full(1, evaluated.members[-1].level - 1)

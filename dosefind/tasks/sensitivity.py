@@ -76,7 +76,7 @@ def sensitivity(
         raise InputError(Problem("curve", curve, "contradicts borrow: what is borrowed has a curve of its own"))
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
-    n, y, _ = with_others(state, others)
+    n, y = with_others(state, others)
     base = _Case(partial(_exact, curves[chosen], n, y), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, n, y)]

@@ -1,0 +1,149 @@
+"""Cases that a statistician's reading and an attack brought up: short cohorts, amendments of size, conflicts, adjudications."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import dosefind as dsf
+from dosefind.adjudications import Adjudicated
+from dosefind.designs.base import Beside
+from dosefind.evaluability import evaluate
+from dosefind.tasks.next_dose import next_dose
+from dosefind.trial import COUNT, parse_outcomes
+
+from .made_up import day, event, patient, protocol, trial
+from .peers import ROOT
+
+CONFIG = ROOT / "configs" / "nct05962762.toml"
+
+
+def rules(*more, **changed):
+    """The shipped protocol with the 3+3, BOIN and CRM."""
+    table = dsf.load_protocol(CONFIG).model_dump(exclude_unset=True)
+    table["designs"] = {name: table["designs"][name] for name in ("3+3", "boin", "crm")}
+    table.pop("borrowing", None)
+    return dsf.Protocol.read(table | {"curves": {}, "assumed": {}} | changed)
+
+
+def cohorts(text, gap=40, part=None, first=1):
+    """Patients of cohorts in the outcome notation, L for one who left on day 10 without a DLT."""
+    patients = []
+    for token in text.split():
+        for place, outcome in enumerate(token[1:]):
+            start, subject = first + place, f"{part or 'P'}{len(patients) + 1}"
+            fields = {"discontinued": start + 9, "reason": "withdrew"} if outcome == "L" else {}
+            events = (event(start + 3, row=1000 * first + place),) if outcome == "T" else ()
+            patients.append(patient(subject, int(token[0]), start, events=events, part=part, **fields))
+        first += gap
+    return patients
+
+
+def answers(people, protocol_=None):
+    found = next_dose(protocol_ or rules(), trial(*people, last=400))
+    return {name: (one.action, one.level if one.level else one.mtd) for name, one in found.proposals.items()}
+
+
+# By hand. 3+3: 0 DLTs at the top is tolerated; 2 of 3 toxic. BOIN at 0.25: 0 of 3 up, at the top stay; 2 of 3 down.
+SHORT = {
+    "1NNL 2NNN 3NNN": {"3+3": ("stop", "3"), "boin": ("stay", 3), "crm": ("stay", 3)},
+    "1NNL 2NNN 3TTN": {"3+3": ("stop", "2"), "boin": ("de-escalate", 2), "crm": ("de-escalate", 2)},
+    "1NNN 2NNL 3NNN": {"3+3": ("stop", "3"), "boin": ("stay", 3), "crm": ("stay", 3)},
+    # One patient above a cohort that is short is no cohort yet: the one below is completed first.
+    "1NNL 2N": {"3+3": ("fill", 1), "boin": ("fill", 1), "crm": ("fill", 1)},
+    # The current cohort is short itself.
+    "1NNN 2NNN 3NNL": {"3+3": ("fill", 3), "boin": ("fill", 3), "crm": ("fill", 3)},
+}
+
+
+@pytest.mark.parametrize("text", SHORT)
+def test_a_dropout_who_was_not_replaced_sends_nobody_back(text):
+    assert answers(cohorts(text)) == SHORT[text]
+
+
+def test_an_amendment_of_the_cohort_size_leaves_past_cohorts_as_they_were():
+    amended = rules(amendment=[{"date": day(200), "limits": {"cohort_size": 4}}], designs={"boin": {"kind": "boin"}})
+    assert answers(cohorts("1NNN 2NNN 3NNN"), amended)["boin"] == ("stay", 3)
+    assert answers(cohorts("1NNN 2NNN 3NNN", first=201), amended)["boin"][0] == "fill"
+
+
+def test_a_conflict_with_a_backfilled_dose_never_raises_the_dose():
+    """2 of 3 at the current dose goes down, whatever the pooled rate; two doses in conflict: the lower answer."""
+    design = dsf.BOIN(target=0.25)
+
+    def level(text, n, y):
+        beside = Beside(*(np.array(counts, COUNT) for counts in (n, y)))
+        return int(design.decide(design.state_after(parse_outcomes(text), 4), beside).dose[0]) + 1
+
+    clean = "1NNN 2NNN 2NNN 2NNN 2NNN"
+    assert level(f"{clean} 3NTT", (3, 0, 0, 0), (2, 0, 0, 0)) == 2
+    for own in range(4):
+        for below in range(4):
+            text = f"{clean} 3{'N' * (3 - own)}{'T' * own}"
+            here = level(text, (3, 3, 0, 0), (below, 1, 0, 0))
+            for more in (level(text, (3, 3, 0, 0), (min(below + 1, 3), 1, 0, 0)), level(text, (3, 3, 0, 0), (below, 2, 0, 0))):
+                assert more <= here
+
+
+def said(subject, when, term, grade, conclusion, as_of):
+    start = None if when is None else day(when)
+    return Adjudicated(day(as_of), day(as_of), "NCT05962762", "", subject, start, term, grade, conclusion, "board", "because")
+
+
+def status(one, *adjudications, until=120):
+    return evaluate(trial(one, last=until), protocol(), adjudications=adjudications)
+
+
+def test_an_adjudication_of_one_event_leaves_the_others():
+    dlt, other = event(5, row=1, term="hepatitis"), event(40, grade=4, row=2, term="embolism")
+    one = patient("A", 1, 1, events=(dlt, other))
+    for conclusion in ("not a DLT", "not evaluable"):
+        found = status(one, said("A", 40, "embolism", 4, conclusion, 60))
+        assert found["A"].kind == "dlt"
+        assert not any(event.holds for event in found.serious)
+    same_day = replace(one, events=(event(40, grade=4, row=1, term="rash"), event(40, grade=4, row=2, term="embolism")))
+    found = status(same_day, said("A", 40, "rash", 4, "not a DLT", 60))
+    assert {one.event.term: one.holds for one in found.serious} == {"embolism": True, "rash": False}
+
+
+def test_an_adjudication_before_the_death_does_not_settle_it():
+    fatal = event(40, grade=4, row=1, term="embolism")._replace(outcome="fatal")
+    one = patient("A", 1, 1, events=(fatal,), died=day(58))
+    before, after = (said("A", 40, "embolism", 4, "not a DLT", as_of) for as_of in (45, 60))
+    assert [event.holds for event in status(one, before).serious] == [True]
+    assert [event.holds for event in status(one, after).serious] == [False]
+    assert [event.holds for event in status(one, said("A", 58, "death", 5, "not a DLT", 60)).serious] == [False]
+    assert [event.holds for event in status(one, said("A", 58, "rash", None, "not a DLT", 60)).serious] == [True]
+
+
+def test_a_worse_or_newly_graded_event_is_adjudicated_again():
+    one = patient("A", 1, 1, events=(event(40, grade=4, row=1, term="embolism"),))
+    for grade, holds in ((4, False), (3, True), (None, True), (5, False)):
+        assert [event.holds for event in status(one, said("A", 40, "embolism", grade, "not a DLT", 60)).serious] == [holds]
+
+
+def test_an_assessment_says_nothing_of_what_came_after_it():
+    one = patient("A", 1, 1, events=None, dlt=True, dlt_date=20)
+    assert status(one, said("A", None, "", None, "not a DLT", 10))["A"].kind == "dlt"
+    assert status(one, said("A", None, "", None, "not a DLT", 40))["A"].kind == "complete"
+    overdue = patient("B", 1, 1, events=None, last_contact=10)
+    assert status(overdue).overdue
+    assert status(overdue, said("B", None, "", None, "not a DLT", 40))["B"].kind == "complete"
+    assert status(overdue, said("B", None, "", None, "not evaluable", 40))["B"].kind == "not evaluable"
+
+
+def test_a_death_is_serious_and_so_is_what_threatens_life():
+    """Where the data do not say whether an event is serious."""
+    kinds = {}
+    for grade, related in ((5, "related"), (4, "related"), (5, "not related"), (3, "related")):
+        found = status(patient("A", 1, 1, events=(event(40, grade=grade, related=related),)))
+        kinds[grade, related] = {kind for one in found.serious for kind in one.kinds}
+    assert "related serious event" in kinds[5, "related"] & kinds[4, "related"]
+    assert kinds[5, "not related"] == {"death"}
+    assert kinds[3, "related"] == set()
+
+
+def test_deaths_hold_unless_the_protocol_says_otherwise():
+    one = patient("A", 1, 1, died=day(60))
+    assert [event.holds for event in evaluate(trial(one, last=120), protocol()).serious] == [True]
+    assert [event.holds for event in evaluate(trial(one, last=120), protocol(pause={"any_death": False})).serious] == [False]
