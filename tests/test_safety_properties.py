@@ -66,7 +66,7 @@ def _fast():
     module = importlib.import_module("dosefind.tasks.next_dose")
     real, known = module.Asked, {}
 
-    def asked(design, n_doses):
+    def asked(design, n_doses, on=None):
         key = (type(design), design.model_dump_json(), n_doses)
         return known.setdefault(key, real(design, n_doses))
 
