@@ -6,8 +6,9 @@ from then on. How the file is read and added to is in `dosefind.provenance.Added
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +16,12 @@ from typing import Any, NamedTuple
 from ._check import InputError, Problem, calendar_day
 from .provenance import AddedTo, check_text
 
-__all__ = ["Recorded", "check_form", "read_decisions", "record_decision"]
+__all__ = ["Recorded", "check_form", "read_decisions", "record_decision", "released_subjects", "released_text"]
 
 _ALLOWED = "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
 _FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|resume|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
+_PAUSE = re.compile(r"(related-serious|boundary)(@(?P<level>[1-9][0-9]?))?")
+_RELEASED = 'must be subjects per pause rule in JSON form, such as {"related-serious": ["A2", "A5"], "boundary@2": ["B1"]}'
 
 
 class Recorded(NamedTuple):
@@ -52,6 +55,9 @@ class Recorded(NamedTuple):
         Version of dosefind that made the recommendation.
     conditions
         Conditions of the decision, in the committee's words.
+    released
+        With "resume", the pauses that were in force and the subjects with an event of each at the data cutoff date, as
+        `released_text` writes them. Empty with other decisions, and in rows of earlier versions of dosefind.
     """
 
     as_of: date
@@ -68,10 +74,11 @@ class Recorded(NamedTuple):
     protocol_version: date | None = None
     software_version: str = ""
     conditions: str = ""
+    released: str = ""
 
 
-# Before the meeting, the versions and the conditions were recorded, the file ended with the reason.
-_FILE = AddedTo("decision", Recorded._fields, earlier=(Recorded._fields.index("reason") + 1,))
+# Files of earlier versions ended with the reason, then with the conditions.
+_FILE = AddedTo("decision", Recorded._fields, earlier=tuple(Recorded._fields.index(last) + 1 for last in ("conditions", "reason")))
 
 
 def read_decisions(path: Path | str, protocol: str) -> list[Recorded]:
@@ -91,7 +98,50 @@ def _recorded(row: list[str], number: int, path: Path) -> Recorded:
     cells: dict[str, Any] = dict(zip(Recorded._fields, row, strict=True))
     for column in ("as_of", "meeting", "protocol_version"):
         cells[column] = _FILE.day(path, number, column, cells[column]) if cells[column] or column == "as_of" else None
+    try:
+        released_subjects(cells["released"])
+    except InputError:
+        raise InputError(Problem(f"row {number}.released", cells["released"], _RELEASED), source=str(path)) from None
     return Recorded(**cells)
+
+
+def released_text(subjects: Mapping[tuple[str, int | None], Sequence[str]]) -> str:
+    """Return the released pauses as they are put on file.
+
+    Parameters
+    ----------
+    subjects
+        Subjects with an event of the pause rule, by kind of the rule and dose level (``None`` for the whole trial).
+
+    Examples
+    --------
+    >>> released_text({("related-serious", None): ["A2", "A5"], ("boundary", 2): ["B1"]})
+    '{"related-serious": ["A2", "A5"], "boundary@2": ["B1"]}'
+    """
+    return json.dumps({kind + ("" if level is None else f"@{level}"): list(names) for (kind, level), names in subjects.items()})
+
+
+def released_subjects(text: str) -> dict[tuple[str, int | None], frozenset[str]]:
+    """Return what `released_text` put on file: subjects by kind of the pause rule and dose level; nothing for an empty text.
+
+    Raises
+    ------
+    InputError
+        If the text is not of that form.
+    """
+    try:
+        content = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(Problem("released", text, _RELEASED))
+    found = {}
+    for key, names in content.items():
+        rule = _PAUSE.fullmatch(key)
+        if rule is None or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(Problem("released", text, _RELEASED))
+        found[rule[1], int(rule["level"]) if rule["level"] else None] = frozenset(names)
+    return found
 
 
 def check_form(decision: str, amounts: Sequence[float]) -> str:
@@ -127,12 +177,13 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     Raises
     ------
     InputError
-        If the decision is not of a known form, no reason is given, a text is too long, it is dated before the last one, or the file
-        cannot be written.
+        If the decision or ``released`` is not of a known form, no reason is given, a text is too long, it is dated before the last
+        one, or the file cannot be written.
     """
     path = Path(path)
     if not _FORMS.fullmatch(recorded.decision):
         raise InputError(Problem("decision", recorded.decision, _ALLOWED))
+    released_subjects(recorded.released)
     check_text("reason", recorded.reason, purpose="why it was decided so")
     for name in ("attendees", "conditions", "software_version"):
         check_text(name, getattr(recorded, name), required=False)

@@ -7,7 +7,7 @@ among n treated patients, at which enrolment pauses, and n + 1 where no number d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -19,13 +19,16 @@ from scipy.special import betainc
 from ._check import InputError, Problem, whole
 from .protocol import BetaBinomialBoundary, Pause, PocockBoundary
 
-__all__ = ["TIE", "Counts", "Crossing", "Range", "Trigger", "boundary", "crossed", "crossing", "nominal_level", "ranges"]
+__all__ = ["TIE", "Counts", "Crossing", "Range", "Trigger", "boundary", "crossed", "crossing", "fired", "nominal_level", "ranges"]
 
 TIE = 1e-10
 """Probabilities within this distance count as equal, as in the rules of the designs: an equal probability does not pause."""
 
 # Tail probabilities of the binomial distribution that differ by this share are one value: `betainc` is accurate to 1e-14 or so.
 _SAME = 1e-11
+
+# Pause rules in the order in which they are listed.
+_KINDS = ("death", "related-serious", "boundary")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Trigger:
         Treated patients counted.
     limit
         Smallest number of events at which the rule fires among ``n`` patients.
+    event
+        Event of the boundary, as in `Pause.event`; ``None`` for the other rules.
     """
 
     kind: Literal["death", "related-serious", "boundary"]
@@ -92,6 +97,13 @@ class Trigger:
     events: int
     n: int
     limit: int
+    event: Literal["serious", "dlt"] | None = None
+
+    def events_in(self, counts: Counts) -> int:
+        """Return the number of patients with an event of this rule, among those of ``counts``."""
+        if self.kind == "boundary":
+            return _boundary_events(counts, self.event)
+        return counts.deaths if self.kind == "death" else counts.related_serious
 
 
 class Crossing(NamedTuple):
@@ -293,7 +305,7 @@ def ranges(boundary: ArrayLike) -> tuple[Range, ...]:
 
 
 def crossed(pause: Pause, counts_by_level: Mapping[int, Counts] | Mapping[int | None, Counts], max_n: int) -> tuple[Trigger, ...]:
-    """Return the pause rules that have fired, given the counts so far.
+    """Return the pause rules whose limit is reached by the given counts.
 
     Parameters
     ----------
@@ -313,36 +325,88 @@ def crossed(pause: Pause, counts_by_level: Mapping[int, Counts] | Mapping[int | 
 
     Notes
     -----
-    Only the counts given are judged. A boundary that was reached earlier, with fewer patients, may not be reached now.
+    Only the counts given are judged. A boundary that was reached with fewer patients may not be reached now; `fired` judges it
+    after each patient.
 
     Examples
     --------
     >>> counts = Counts(3, related_serious=1, serious=1)
     >>> crossed(Pause(related_serious=2), {1: counts, 2: counts}, 18)
-    (Trigger(kind='related-serious', level=None, events=2, n=6, limit=2),)
+    (Trigger(kind='related-serious', level=None, events=2, n=6, limit=2, event=None),)
     """
     by_level: dict[int | None, Counts] = dict(counts_by_level.items())
+    return tuple(_crossed(pause, by_level, _pause_limits(pause, max_n, sum(counts.treated for counts in by_level.values()))))
+
+
+def fired(pause: Pause, patients: Iterable[tuple[int | None, Counts]], max_n: int) -> tuple[Trigger, ...]:
+    """Return the pause rules that have fired, judged after each patient.
+
+    After every patient the rules are judged by the events among the patients treated so far. A rule whose limit is reached after
+    any patient has fired, however many patients are treated later. The probability that the boundary of the whole trial fires is
+    therefore that of `crossing`.
+
+    Parameters
+    ----------
+    pause
+        The protocol's pause rules.
+    patients
+        Dose level and counts of each treated patient, in the order of the first infusion; ``None`` as a level as in `crossed`.
+    max_n
+        Number of patients for which the boundary is made: `Protocol.pause_max_n`.
+
+    Returns
+    -------
+    tuple of Trigger
+        In the order of `crossed`. Each has the counts of the largest number of patients at which its limit is reached.
+
+    Examples
+    --------
+    >>> rule = PocockBoundary(kind="pocock", rate=0.2)
+    >>> event, none = (1, Counts(1, serious=1)), (1, Counts(1))
+    >>> patients = [event, event, event, *[none] * 20]
+    >>> [(trigger.events, trigger.n, trigger.limit) for trigger in fired(Pause(boundary=rule), patients, 6)]
+    [(3, 4, 3)]
+    """
+    patients = list(patients)
+    limits = _pause_limits(pause, max_n, sum(counts.treated for _, counts in patients))
+    by_level: dict[int | None, Counts] = {}
+    found: dict[tuple[str, int | None], Trigger] = {}
+    for level, counts in patients:
+        by_level[level] = by_level.get(level, Counts(0)) + counts
+        found.update({(trigger.kind, trigger.level): trigger for trigger in _crossed(pause, by_level, limits)})
+    return tuple(sorted(found.values(), key=lambda trigger: (_KINDS.index(trigger.kind), trigger.level or 0)))
+
+
+def _pause_limits(pause: Pause, max_n: int, treated: int) -> np.ndarray | None:
+    """Return the limits of the boundary up to the number of treated patients; ``None`` without a boundary."""
+    return None if pause.boundary is None else boundary(pause.boundary, max_n, max(1, treated))
+
+
+def _crossed(pause: Pause, by_level: Mapping[int | None, Counts], limits: np.ndarray | None) -> list[Trigger]:
+    """Return the pause rules whose limit is reached; ``limits`` are those of the boundary."""
     whole_trial = sum(by_level.values(), start=Counts(0))
     found = []
     if pause.any_death and whole_trial.deaths:
         found.append(Trigger("death", None, whole_trial.deaths, whole_trial.treated, 1))
-    levels = sorted(level for level in by_level if level is not None)
     counted: dict[int | None, Counts] = {None: whole_trial}
     if pause.by == "dose":
-        counted = {level: by_level[level] for level in levels}
+        counted = {level: by_level[level] for level in sorted(level for level in by_level if level is not None)}
     if pause.related_serious is not None:
         found += [
             Trigger("related-serious", level, counts.related_serious, counts.treated, pause.related_serious)
             for level, counts in counted.items()
             if counts.related_serious >= pause.related_serious
         ]
-    if pause.boundary is not None:
-        limits = boundary(pause.boundary, max_n, max([1, *(counts.treated for counts in counted.values())]))
+    if limits is not None:
         for level, counts in counted.items():
-            events, limit = counts.serious if pause.event == "serious" else counts.dlts, int(limits[counts.treated])
+            events, limit = _boundary_events(counts, pause.event), int(limits[counts.treated])
             if events >= limit:
-                found.append(Trigger("boundary", level, events, counts.treated, limit))
-    return tuple(found)
+                found.append(Trigger("boundary", level, events, counts.treated, limit, pause.event))
+    return found
+
+
+def _boundary_events(counts: Counts, event: Literal["serious", "dlt"] | None) -> int:
+    return counts.dlts if event == "dlt" else counts.serious
 
 
 def _limits(boundary: ArrayLike) -> np.ndarray:

@@ -267,13 +267,13 @@ def test_boundary_counts_its_event(event, counts, fires):
     # Beta(1, 1) after 2 events in 3 patients: P(rate > 0.2) = 0.973; after 1: 0.819.
     found = crossed(Pause(boundary=beta_binomial(), event=event), {1: counts}, 18)
     events = counts.serious if event == "serious" else counts.dlts
-    assert found == ((Trigger("boundary", None, events, 3, 2),) if fires else ())
+    assert found == ((Trigger("boundary", None, events, 3, 2, event),) if fires else ())
 
 
 def test_boundary_by_dose():
     counts = {1: Counts(6, serious=1), 2: Counts(3, serious=2), None: Counts(1, deaths=1, serious=1)}
     pause = Pause(boundary=beta_binomial(), by="dose")
-    assert crossed(pause, counts, 6) == (Trigger("death", None, 1, 10, 1), Trigger("boundary", 2, 2, 3, 2))
+    assert crossed(pause, counts, 6) == (Trigger("death", None, 1, 10, 1), Trigger("boundary", 2, 2, 3, 2, "serious"))
     # Over the trial: 4 of 10, where the limit is 5.
     assert crossed(Pause(boundary=beta_binomial(), any_death=False), counts, 18) == ()
 

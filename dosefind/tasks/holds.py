@@ -1,22 +1,30 @@
 """What holds escalation and enrolment: serious events that wait for adjudication, and pause rules that have fired.
 
 A serious event is released by its adjudication. A pause rule on a number of patients is released by a decision of the committee to
-resume, until a further patient has such an event.
+resume, until a patient whose event the committee did not know has such an event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from ..decisions import Recorded
+from ..decisions import Recorded, released_subjects, released_text
 from ..evaluability import UNTREATED, Evaluated, SeriousEvent
-from ..evaluability.serious import DEATH, RELATED_SERIOUS
-from ..monitoring import Counts, Trigger, crossed
+from ..evaluability.serious import DEATH, RELATED_SERIOUS, RELATED_SEVERE
+from ..monitoring import Counts, Trigger, fired
 from ..protocol import Protocol
 
-__all__ = ["Holds", "holds_of", "safety_counts", "trigger_words"]
+__all__ = ["Holds", "PatientCounts", "holds_of", "released_by", "safety_counts", "subjects_of", "trigger_words"]
+
+# Events in words, by kind of the rule and, for a boundary, by `Pause.event`.
+_EVENTS = {
+    "death": "a death",
+    "related-serious": "a related serious event",
+    "serious": "a related serious event, related event of grade 4 or worse, or death",
+    "dlt": "a DLT",
+}
 
 
 class Holds(NamedTuple):
@@ -53,25 +61,89 @@ def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]
         The protocol, with its pause rules.
     known
         Decisions of the committee by then.
+
+    Notes
+    -----
+    A pause is released if every subject with an event of its rule is in the field ``released`` of a decision to resume: an event
+    that was not known to the committee pauses again, whatever its onset. Where that field is empty (rows of earlier versions of
+    dosefind), the latest such decision releases a pause while no more patients have an event than had one by onset at the data
+    cutoff date of the decision; an event without a date is then taken for known.
     """
     any_death = protocol.pause.any_death
     events = tuple(event for event in evaluated.serious if event.holds and (any_death or event.kinds != (DEATH,)))
     if not protocol.pause.counts_patients:
         return Holds(events, ())
-    now = _fired(evaluated, protocol, evaluated.as_of)
-    resumed = max((one.as_of for one in known if one.decision == "resume"), default=None)
-    before = {} if resumed is None else {(one.kind, one.level): one.events for one in _fired(evaluated, protocol, resumed)}
-    return Holds(events, tuple(one for one in now if one.events > before.get((one.kind, one.level), -1)))
+    pauses = _fired(evaluated, protocol)
+    resumed = [decision for decision in known if decision.decision == "resume"]
+    listed: dict[tuple[str, int | None], frozenset[str]] = {}
+    for decision in resumed:
+        for rule, subjects in released_subjects(decision.released).items():
+            listed[rule] = listed.get(rule, frozenset()) | subjects
+    by = max((decision.as_of for decision in resumed if not decision.released), default=None)
+    earlier = [] if by is None else _fired(evaluated, protocol, by)
+    before = {_rule(pause): len(subjects_of(pause, evaluated, by)) for pause in earlier}
+
+    def released(pause: Trigger) -> bool:
+        subjects = subjects_of(pause, evaluated)
+        return listed.get(_rule(pause), frozenset()).issuperset(subjects) or len(subjects) <= before.get(_rule(pause), -1)
+
+    return Holds(events, tuple(pause for pause in pauses if not released(pause)))
 
 
-def _fired(evaluated: Evaluated, protocol: Protocol, by: date) -> list[Trigger]:
-    """Pause rules on a number of patients that have fired by the events up to a day."""
-    counts = safety_counts(evaluated, by)
-    return [one for one in crossed(protocol.pause, counts, protocol.pause_max_n) if one.kind != "death"]
+def _rule(pause: Trigger) -> tuple[str, int | None]:
+    return pause.kind, pause.level
 
 
-def safety_counts(evaluated: Evaluated, by: date | None = None) -> dict[int | None, Counts]:
-    """Return treated patients and patients with events by dose level, those of every part who were given the product.
+def _fired(evaluated: Evaluated, protocol: Protocol, by: date | None = None) -> list[Trigger]:
+    """Return the pause rules on a number of patients that have fired by the events up to a day, judged after each patient."""
+    patients = [(patient.level, patient.counts) for patient in safety_counts(evaluated, by)]
+    return [pause for pause in fired(protocol.pause, patients, protocol.pause_max_n) if pause.kind != "death"]
+
+
+def subjects_of(pause: Trigger, evaluated: Evaluated, by: date | None = None) -> tuple[str, ...]:
+    """Return the subjects with an event of a pause rule, in the order of the first infusion.
+
+    Parameters
+    ----------
+    pause
+        The pause rule; all treated patients that it counts are looked at, also those treated after it fired.
+    evaluated
+        The patients.
+    by
+        Events up to this day only; those without a day are always included.
+    """
+    patients = safety_counts(evaluated, by)
+    counted = [patient for patient in patients if pause.level in (None, patient.level)]
+    return tuple(patient.subject for patient in counted if pause.events_in(patient.counts))
+
+
+def released_by(holds: Holds, evaluated: Evaluated) -> str:
+    """Return what a decision to resume releases, for `Recorded.released`: the pauses and the subjects with an event of each."""
+    return released_text({_rule(pause): subjects_of(pause, evaluated) for pause in holds.pauses})
+
+
+class PatientCounts(NamedTuple):
+    """Counts of one treated patient.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    level
+        Dose level from 1; ``None`` at a dose that is not in the protocol.
+    counts
+        The patient's events.
+    """
+
+    subject: str
+    level: int | None
+    counts: Counts
+
+
+def safety_counts(evaluated: Evaluated, by: date | None = None) -> tuple[PatientCounts, ...]:
+    """Return the counts of each patient treated with the product, of every part, in the order of the first infusion.
+
+    A death whose adverse event is related, or of open relationship, counts as a related serious event.
 
     Parameters
     ----------
@@ -80,19 +152,29 @@ def safety_counts(evaluated: Evaluated, by: date | None = None) -> dict[int | No
     by
         Events up to this day only; those without a day are always counted.
     """
-    found: dict[int | None, Counts] = {}
+    events: dict[str, list[SeriousEvent]] = {}
+    for event in evaluated.serious:
+        if _known(event.day, by):
+            events.setdefault(event.subject, []).append(event)
+    found = []
     for status in evaluated.statuses:
-        if status.part in UNTREATED:
-            continue
-        kinds = _kinds(event for event in evaluated.serious if event.subject == status.subject and _known(event.day, by))
-        dlt = status.kind == "dlt" and _known(status.closed, by)
-        one = Counts(1, int(DEATH in kinds), int(RELATED_SERIOUS in kinds), int(bool(kinds)), int(dlt))
-        found[status.level] = found[status.level] + one if status.level in found else one
-    return found
+        if status.part not in UNTREATED:
+            own = events.get(status.subject, [])
+            counts = Counts(
+                treated=1,
+                deaths=int(any(DEATH in event.kinds for event in own)),
+                related_serious=int(any(map(_related_serious, own))),
+                serious=int(any(event.kinds for event in own)),
+                dlts=int(status.kind == "dlt" and _known(status.closed, by)),
+            )
+            found.append(PatientCounts(status.subject, status.level, counts))
+    return tuple(found)
 
 
-def _kinds(events: Iterable[SeriousEvent]) -> set[str]:
-    return {kind for event in events for kind in event.kinds}
+def _related_serious(event: SeriousEvent) -> bool:
+    """Whether it is a related serious event, a death of a related cause or of open relationship included."""
+    related_death = DEATH in event.kinds and (RELATED_SEVERE in event.kinds or "relationship" in event.open_items)
+    return RELATED_SERIOUS in event.kinds or related_death
 
 
 def _known(day: date | None, by: date | None) -> bool:
@@ -102,6 +184,8 @@ def _known(day: date | None, by: date | None) -> bool:
 def trigger_words(trigger: Trigger) -> str:
     """Return a pause rule that has fired in words."""
     where = "in the trial" if trigger.level is None else f"at level {trigger.level}"
-    what = {"related-serious": "a related serious event", "death": "died"}.get(trigger.kind, "an event of the pause boundary")
-    patients = f"{trigger.events} of {trigger.n} treated patients {where}"
-    return f"pause rule: {patients} had {what}, and enrolment pauses at {trigger.limit}"
+    # A boundary may have been reached with fewer patients than are treated now.
+    of = f"the first {trigger.n}" if trigger.kind == "boundary" else f"{trigger.n}"
+    event = _EVENTS[trigger.event or "serious"] if trigger.kind == "boundary" else _EVENTS[trigger.kind]
+    patients = f"{trigger.events} of {of} treated patients {where}"
+    return f"pause rule: {patients} had {event}, and enrolment pauses at {trigger.limit}"

@@ -28,7 +28,7 @@ from ..patients import Patients
 from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import notation
-from .holds import Holds, holds_of
+from .holds import Holds, holds_of, released_by
 from .proposals import Asked, Proposal, either, filled, propose_next, readings_of, short, still_needed, with_next, without_further
 from .stamps import stamp
 
@@ -238,6 +238,7 @@ class NextDose(Shown):
             protocol_version=date.fromisoformat(self.attrs["protocol_version"]),
             software_version=__version__,
             conditions=conditions,
+            released=released_by(self.holds, self.evaluated) if decision == "resume" else "",
         )
 
     @property
