@@ -380,6 +380,8 @@ def _on_hold(found: NextDose) -> str:
     waiting = len(found.holds.events)
     until = [f"{_count(waiting, 'serious event')} {'is' if waiting == 1 else 'are'} adjudicated"] if waiting else []
     until += ["the committee has decided to resume after the pause rule"] if found.holds.pauses else []
+    outside = ", ".join(status.subject for status in found.holds.unplaced)
+    until += [f"the DLT of {outside} at a dose that is not in the protocol is adjudicated"] if outside else []
     return f"On hold until {' and '.join(until)}."
 
 

@@ -1944,15 +1944,15 @@ FAULTS = (
     Fault(
         "the next group does not wait for pending outcomes",
         CONDUCT,
-        "if slot.level == level or treatment.no_overlap:",
-        "if slot.level == level:",
+        "if slot.level is None else None) or treatment.no_overlap:",
+        "if slot.level is None else None):",
         "test_conduct.py::test_who_may_start_in_the_single_dose_trial",
     ),
     Fault(
         "a cohort does not wait for the one before at its dose",
         CONDUCT,
-        "if slot.level == level or treatment.no_overlap:",
-        "if treatment.no_overlap:",
+        "if level in (slot.level, slot.near if",
+        "if level in (None, slot.near if",
         "test_conduct.py::test_where_groups_may_overlap_a_cohort_waits_for_the_one_before_at_its_dose",
     ),
     Fault(
@@ -2494,9 +2494,9 @@ FAULTS = (
     ),
     Fault(
         "a DLT at a dose of none of the levels does not keep anybody waiting",
-        NEXT,
-        'if one.otherwise == "dlt"]',
-        "if False]",
+        "tasks/holds.py",
+        'if one.otherwise == "dlt" and one.adjudication is None)',
+        "if False)",
         "test_next_dose.py::test_who_is_in_no_count_is_named_first",
     ),
     Fault(

@@ -109,7 +109,9 @@ def test_fired_by_dose_counts_each_level_on_its_own():
         (5, "possibly related", None, "fatal", {DEATH, RELATED_SEVERE}, 1),
         (5, None, None, "fatal", {DEATH, RELATED_SEVERE}, 1),
         (5, "unrelated", True, "fatal", {DEATH}, 0),
-        (4, "possibly related", None, None, {RELATED_SEVERE}, 0),
+        # What threatens life is serious where the data do not say; not where they say that it is not.
+        (4, "possibly related", None, None, {RELATED_SEVERE, RELATED_SERIOUS}, 1),
+        (4, "possibly related", False, None, {RELATED_SEVERE}, 0),
         (2, "possibly related", True, None, {RELATED_SERIOUS}, 1),
     ],
 )

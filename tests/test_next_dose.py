@@ -313,9 +313,9 @@ def test_who_is_in_no_count_is_named_first(folder):
     found = then(trial(*clean(1, 1), *clean(2, 31), first, last=75), 75)
     (alarm,) = found.alarms
     assert alarm == "P50: dose 50 is none of the protocol's; otherwise DLT"
-    assert found.proposal.words == "escalate to level 3, 3 patients"
-    judged = "a DLT of P50 at a dose that the protocol does not have is to be judged first, for no design counts it"
-    assert found.start == (None, f"no date can be named: {judged}")
+    assert [status.subject for status in found.holds.unplaced] == ["P50"]
+    assert (found.proposal.action, found.start) == ("hold", None)
+    assert found.proposal.held.words == "escalate to level 3, 3 patients"
     pending = then(trial(*clean(1, 1), *clean(2, 31), replace(first, events=()), last=75), 75).start
     assert pending.day == day(98)
     assert pending.words == (

@@ -261,7 +261,8 @@ def _next(trial: _Trial) -> Answer:
     if stopped := _had_stopped(found):
         because.append(say("answers.had_stopped", designs=data(stopped)))
     because += _last_decision(trial)
-    answer = say("answers.settle_first", words=found.words) if found.alarms else say.sentence(found.words)
+    settles = found.alarms and not found.holds
+    answer = say("answers.settle_first", words=found.words) if settles else say.sentence(found.words)
     return Answer(say.plain("answers.next"), answer, tuple(because))
 
 
@@ -271,6 +272,8 @@ def _held(trial: _Trial) -> list[Text]:
     held = found.proposal.held
     until = [say("answers.until_adjudicated", n=len(found.holds.events))] if found.holds.events else []
     until += [say("answers.until_resumed")] if found.holds.pauses else []
+    who = data(listed([status.subject for status in found.holds.unplaced]))
+    until += [say("answers.until_settled", who=who)] if found.holds.unplaced else []
     words = [say("answers.on_hold", until=_joined(until, say.plain("answers.and")))]
     if held is not None:
         words.append(say("answers.without_hold", design=data(found.binding), words=held.words, reason=held.reason))

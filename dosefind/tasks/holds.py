@@ -1,4 +1,4 @@
-"""What holds escalation and enrolment: serious events that wait for adjudication, and pause rules that have fired.
+"""What holds escalation and enrolment: serious events that wait for adjudication, pause rules that have fired, DLTs in no count.
 
 A serious event is released by its adjudication. A pause rule on a number of patients is released by a decision of the committee to
 resume, until a patient whose event the committee did not know has such an event.
@@ -11,7 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from ..decisions import Recorded, released_subjects, released_text
-from ..evaluability import UNTREATED, Evaluated, SeriousEvent
+from ..evaluability import UNTREATED, Evaluated, SeriousEvent, Status
 from ..evaluability.serious import DEATH, RELATED_SERIOUS, RELATED_SEVERE
 from ..monitoring import Counts, Trigger, fired
 from ..protocol import Protocol
@@ -36,18 +36,22 @@ class Holds(NamedTuple):
         Serious events that are not adjudicated, in the order of their day.
     pauses
         Pause rules that have fired and were not released.
+    unplaced
+        Patients with a DLT at a dose that is not in the protocol, which no design counts.
     """
 
     events: tuple[SeriousEvent, ...]
     pauses: tuple[Trigger, ...]
+    unplaced: tuple[Status, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.pauses)
+        return bool(self.events or self.pauses or self.unplaced)
 
     @property
     def words(self) -> str:
         """All of them in words."""
-        return "; ".join([*(event.words for event in self.events), *map(trigger_words, self.pauses)])
+        outside = [f"DLT of {status.subject} at a dose that is not in the protocol" for status in self.unplaced]
+        return "; ".join([*(event.words for event in self.events), *map(trigger_words, self.pauses), *outside])
 
 
 def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]) -> Holds:
@@ -69,10 +73,10 @@ def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]
     dosefind), the latest such decision releases a pause while no more patients have an event than had one by onset at the data
     cutoff date of the decision; an event without a date is then taken for known.
     """
-    any_death = protocol.pause.any_death
-    events = tuple(event for event in evaluated.serious if event.holds and (any_death or event.kinds != (DEATH,)))
+    events = tuple(event for event in evaluated.serious if event.holds)
+    unplaced = tuple(one for one in evaluated.unplaced if one.otherwise == "dlt" and one.adjudication is None)
     if not protocol.pause.counts_patients:
-        return Holds(events, ())
+        return Holds(events, (), unplaced)
     pauses = _fired(evaluated, protocol)
     resumed = [decision for decision in known if decision.decision == "resume"]
     listed: dict[tuple[str, int | None], frozenset[str]] = {}
@@ -87,7 +91,7 @@ def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]
         subjects = subjects_of(pause, evaluated)
         return listed.get(_rule(pause), frozenset()).issuperset(subjects) or len(subjects) <= before.get(_rule(pause), -1)
 
-    return Holds(events, tuple(pause for pause in pauses if not released(pause)))
+    return Holds(events, tuple(pause for pause in pauses if not released(pause)), unplaced)
 
 
 def _rule(pause: Trigger) -> tuple[str, int | None]:

@@ -466,10 +466,6 @@ def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: Ho
     """From when the next patient may start, and those who come with them."""
     if holds:
         return Start(None, f"no date can be named: enrolment is on hold: {holds.words}")
-    toxic = [one.subject for one in evaluated.unplaced if one.otherwise == "dlt"]
-    if toxic:
-        who = f"a DLT of {', '.join(toxic)} at a dose that the protocol does not have"
-        return Start(None, f"no date can be named: {who} is to be judged first, for no design counts it")
     level = chosen.level or 0
     start = earliest(evaluated, protocol, level, left=chosen.action != "fill").patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
