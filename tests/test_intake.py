@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dosefind import InputError, evaluate, load_protocol, read_patients
+from dosefind.evaluability.serious import serious_events
 from dosefind.intake.writing import csv_text, plain_tables
 from dosefind.protocol import Doses
 
@@ -1055,3 +1056,18 @@ def test_an_actual_arm_of_the_product_outranks_a_planned_arm_of_placebo(tmp_path
 def test_an_empty_dose_is_not_placebo_where_the_treatment_may_be_the_product(tmp_path, treatment):
     with pytest.raises(InputError, match="subject S2, EXDOSE = '': must be a number above 0"):
         trial_of(tmp_path, ex=GIVEN.replace("UCMSC", treatment).replace(f"S2,{treatment},1", f"S2,{treatment},"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "kinds"),
+    [
+        ("Sepsis,,NOT RELATED,2024-02-27,Y,FATAL", ("death",)),  # fatal, and began before the first infusion
+        ("Sepsis,3,NOT RELATED,2024-05-14,Y,Died", ("death",)),
+        ("Sepsis,3,NOT RELATED,2024-05-14,Y,NOT FATAL", None),
+    ],
+)
+def test_a_fatal_outcome_in_other_words_is_one_serious_event(tmp_path, cells, kinds):
+    found, _ = trial_of(tmp_path, ae=f"USUBJID,AEDECOD,AETOXGR,AEREL,AESTDTC,AESER,AEOUT\nS2,{cells}\n")
+    events = serious_events(found.patients, AS, ())
+    assert [event.kinds for event in events] == ([] if kinds is None else [kinds])
+    assert all(event.event is not None for event in events)
