@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dosefind import InputError, evaluate, load_protocol, read_patients
+from dosefind.evaluability.serious import serious_events
 from dosefind.intake.writing import csv_text, plain_tables
 from dosefind.protocol import Doses
 
@@ -836,6 +837,20 @@ LEFT = "USUBJID,DSDECOD,DSCAT,DSSTDTC\nS2,{reason},DISPOSITION EVENT,2024-03-14\
         ({}, {}, "DEATH", "2024-03-14"),
         ({}, {}, "Died of another cause", "2024-03-14"),
         ({}, {}, "WITHDRAWAL BY SUBJECT", None),
+        ({}, {}, "passed away", "2024-03-14"),
+        ({}, {}, "DEATH_PD", "2024-03-14"),
+        ({}, {}, "SUICIDE ATTEMPT", None),
+        ({}, {"outcome": "DEATH_DUE_TO_AE"}, None, "2024-03-10"),
+        ({}, {"outcome": "Exitus letalis"}, None, "2024-03-10"),
+        ({}, {"outcome": "EXPIRED"}, None, "2024-03-10"),
+        ({}, {"outcome": "NON-FATAL; RESOLVED"}, None, None),
+        ({}, {"outcome": "not fatal"}, None, None),
+        ({}, {"outcome": "nonfatal"}, None, None),
+        ({}, {"outcome": "NOT RECOVERED - DIED"}, None, "2024-03-10"),
+        # An onset before the first infusion is not the day of death.
+        ({}, {"outcome": "FATAL", "start": "2024-02-27"}, None, "2024-03-20"),
+        ({"died": "2024-03-15"}, {"outcome": "FATAL", "start": "2024-02-27"}, None, "2024-03-15"),
+        ({"flag": "Y"}, {}, "DEATH", "2024-03-14"),
     ],
 )
 def test_a_death_is_read_from_whichever_domain_has_it(tmp_path, dm, ae, ds, died):
@@ -870,3 +885,189 @@ def test_an_unknown_part_is_refused_with_what_is_allowed(tmp_path):
     (tmp_path / "patients.csv").write_text("subject,level,infusion_1,part\nP1,1,2024-03-01,cohort B\n")
     with pytest.raises(InputError, match=r"row 2, subject P1, part = 'cohort B': must be a part of the trial: escalation"):
         read_patients(tmp_path / "patients.csv", AS)
+
+
+DM = "USUBJID,RFPENDTC,ARM{more}\nS1,2024-06-01,DL1{none}\nS2,2024-06-02,{arm}{own}\n"
+
+
+def trial_of(folder, **tables):
+    """Read a trial of two patients, of whom S2 is returned; ``tables`` replace or add domains."""
+    domains = {"dm": DM.format(more="", none="", arm="DL1", own=""), "ex": GIVEN, **tables}
+    for name, text in domains.items():
+        (folder / f"{name}.csv").write_text(text)
+    found = read_patients(folder, AS)
+    assert Counter(sources(found)).total() == found.rows
+    return found, next(patient for patient in found.patients if patient.subject == "S2")
+
+
+@pytest.mark.parametrize(
+    ("rows", "died", "left"),
+    [
+        (["ADVERSE EVENT,,DISPOSITION EVENT,2024-03-20", "DEATH,,DISPOSITION EVENT,2024-03-25"], "2024-03-25", "2024-03-20"),
+        (["ADVERSE EVENT,,DISPOSITION EVENT,2024-03-20", "DEATH,,DISPOSITION EVENT,2024-03-20"], "2024-03-20", "2024-03-20"),
+        (["COMPLETED,,DISPOSITION EVENT,2024-03-20", "DEATH,,DISPOSITION EVENT,2024-05-25"], "2024-05-25", "2024-05-25"),
+        (["DEATH,,OTHER EVENT,2024-03-20"], "2024-03-20", None),
+        (["DEATH,,,2024-03-20"], "2024-03-20", None),
+        (["DEATH,,,2024-03"], "2024-06-02", None),
+        (["OTHER,PATIENT DIED AT HOME,DISPOSITION EVENT,2024-04-20"], "2024-04-20", "2024-04-20"),
+        (["OTHER,MOVED AWAY,OTHER EVENT,2024-04-20"], None, None),
+    ],
+)
+def test_a_death_in_any_row_of_ds(tmp_path, rows, died, left):
+    ds = "USUBJID,DSDECOD,DSTERM,DSCAT,DSSTDTC\n" + "".join(f"S2,{row}\n" for row in rows)
+    _, patient = trial_of(tmp_path, ds=ds)
+    assert (patient.died and str(patient.died), patient.discontinued and str(patient.discontinued)) == (died, left)
+
+
+@pytest.mark.parametrize(("day", "died"), [("2024-04-20", "2024-04-20"), ("2024-04", "2024-06-02"), ("", "2024-06-02")])
+def test_a_subject_in_dd_has_died(tmp_path, day, died):
+    _, patient = trial_of(tmp_path, dd=f"USUBJID,DDTESTCD,DDORRES,DDDTC\nS2,PRCDTH,SEPSIS,{day}\n")
+    assert str(patient.died) == died
+
+
+EVENT_DATES = "AEREL,AESTDTC"
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "died", "serious"),
+    [
+        ("AEDECOD,AETOXGR,AESDTH", "Sepsis,4,Y", True, True),
+        ("AEDECOD,AETOXGR,AESDTH", "Sepsis,4,N", False, None),
+        ("AEDECOD,AETOXGR,AESDTH", "Sepsis,4,U", False, None),
+        ("AEDECOD,AETOXGRN", "Sepsis,5", True, None),
+        ("AEDECOD,AETOXGR,AETOXGRN", "Sepsis,,5", True, None),
+        ("AEDECOD,AESEV", "Sepsis,FATAL", True, True),
+        ("AEDECOD,AESEV", "Sepsis,LIFE THREATENING", False, True),
+        ("AEDECOD,AETOXGR,AESEV", "Sepsis,2,LIFE-THREATENING", False, None),
+        ("AEDECOD,AESEV", "Sepsis,SEVERE", False, None),
+        ("AEDECOD,AETOXGR", "Death,", True, True),
+        ("AEDECOD,AETOXGR", "Sudden death,4", True, True),
+        ("AEDECOD,AETOXGR", "Cell death,4", False, None),
+        *((f"AEDECOD,AETOXGR,AESER,{flag}", "Sepsis,3,,Y", False, True) for flag in ("AESLIFE", "AESHOSP", "AESDISAB")),
+        *((f"AEDECOD,AETOXGR,AESER,{flag}", "Sepsis,3,N,Y", False, True) for flag in ("AESCONG", "AESMIE")),
+    ],
+)
+def test_fatal_and_serious_events_by_flags_severity_and_term(tmp_path, columns, cells, died, serious):
+    _, patient = trial_of(tmp_path, ae=f"USUBJID,{columns},{EVENT_DATES}\nS2,{cells},NOT RELATED,2024-05-14\n")
+    assert patient.died == (date(2024, 5, 14) if died else None)
+    assert patient.events[0].serious is serious
+
+
+ADSL = "USUBJID,LSTALVDT,{columns}\nS1,2024-06-01{none}\nS2,2024-06-02,{cells}\n"
+BOTH = "EOTSTT,EOTDT,DCTREAS,EOSSTT,EOSDT,DCSREAS"
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "died"),
+    [
+        (BOTH, "DISCONTINUED,2024-03-15,ADVERSE EVENT,DISCONTINUED,2024-03-25,DEATH", "2024-03-25"),
+        ("EOSSTT,EOSDT,DCSREAS", "DIED,2024-04-25,", "2024-04-25"),
+        ("EOSSTT,EOSDT,DCSREAS", "COMPLETED,2024-04-25,Death", "2024-04-25"),
+        ("EOTSTT,EOTDT,DCTREAS", "COMPLETED,2024-04-25,Death", "2024-04-25"),
+        ("DTHCAUS", "SEPSIS", "2024-06-02"),
+        ("DTHCAUS", "N/A", None),
+        ("DTHADY", "33", "2024-06-02"),
+        ("DTHFL", "Y", "2024-06-02"),
+    ],
+)
+def test_deaths_of_adsl(tmp_path, columns, cells, died):
+    (tmp_path / "adsl.csv").write_text(ADSL.format(columns=columns, cells=cells, none="," * (columns.count(",") + 1)))
+    (tmp_path / "adex.csv").write_text(GIVEN)
+    _, patient = read_patients(tmp_path, AS).patients
+    assert (patient.died and str(patient.died)) == died
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "grade", "related", "noted"),
+    [
+        ("ATOXGR,AETOXGR,AREL", ",4,RELATED", 4, "RELATED", 0),
+        ("ATOXGR,AETOXGR,AREL", "3,5,RELATED", 5, "RELATED", 1),
+        ("ATOXGR,ATOXGRN,AREL", "Grade 4,4.0,RELATED", 4, "RELATED", 0),
+        ("ATOXGR,AREL,AEREL", "4,NOT RELATED,RELATED", 4, "RELATED", 1),
+        ("ATOXGR,AREL,AEREL", "4,,RELATED", 4, "RELATED", 0),
+        ("ATOXGR,AREL,AEREL", "4,PROBABLE,RELATED", 4, "PROBABLE", 0),
+        ("ATOXGR,AREL,AEREL", "4,NOT RELATED,UNKNOWN", 4, "UNKNOWN", 1),
+    ],
+)
+def test_the_worse_of_two_grades_and_of_two_relationships(tmp_path, columns, cells, grade, related, noted):
+    (tmp_path / "adsl.csv").write_text("USUBJID,LSTALVDT\nS1,2024-06-01\nS2,2024-06-02\n")
+    (tmp_path / "adex.csv").write_text(GIVEN)
+    (tmp_path / "adae.csv").write_text(f"USUBJID,AEDECOD,ASTDT,{columns}\nS2,Sepsis,2024-05-05,{cells}\n")
+    found = read_patients(tmp_path, AS)
+    (event,) = found.patients[1].events
+    assert (event.grade, event.related) == (grade, related)
+    assert sum("adae.csv row 2" in note for note in found.notes) == noted
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "died"),
+    [
+        ("death_date", "2024-05-01", "2024-05-01"),
+        ("dod", "2024-05-01", "2024-05-01"),
+        ("date_of_death", "2024-05-01", "2024-05-01"),
+        ("death", "2024-05-01", "2024-05-01"),
+        ("death", "yes", "2024-06-01"),
+        ("death", "no", None),
+        ("death,death_date", "yes,2024-05-01", "2024-05-01"),
+    ],
+)
+def test_columns_of_death_and_seriousness(tmp_path, columns, cells, died):
+    table = f"subject,level,infusion_1,last_contact,{columns}\nP1,1,2024-03-01,2024-06-01,{cells}\n"
+    for name in ("sae", "seriousness"):
+        events = written(tmp_path, f"subject,term,grade,{name}\nP1,Rash,3,yes\n", "events.csv")
+        (patient,) = read_patients(written(tmp_path, table), AS, events=events).patients
+        assert (patient.died and str(patient.died)) == died
+        assert patient.events[0].serious is True
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"), [("death,death_date", "no,2024-05-01"), ("died,dod", "2024-05-01,2024-05-02"), ("died,death", "yes,no")]
+)
+def test_columns_of_death_that_contradict_each_other(tmp_path, columns, cells):
+    refused(tmp_path, written(tmp_path, f"subject,level,infusion_1,{columns}\nP1,1,2024-03-01,{cells}\n"), "contradicts d")
+
+
+SECOND = "S2,UCMSC,1,"
+
+
+@pytest.mark.parametrize(
+    ("row", "arm"), [("S2,Placebo,0,", "DL1"), ("S2,PLACEBO,,", "DL1"), ("S2,placebo,1,", "DL1"), (SECOND, "Placebo")]
+)
+def test_a_subject_with_placebo_alone(tmp_path, row, arm):
+    found, patient = trial_of(tmp_path, ex=GIVEN.replace(SECOND, row), dm=DM.format(more="", none="", arm=arm, own=""))
+    assert (patient.part, patient.level, patient.amount) == ("placebo", None, 0)
+    assert sum("nominal dose" in note for note in found.notes) == (",1," in row)
+
+
+@pytest.mark.parametrize("arm", ["DL1", "Placebo"])
+def test_placebo_before_the_product_is_no_infusion(tmp_path, arm):
+    ex = GIVEN + "S2,PLACEBO,0,10^6 cells/kg,2024-02-24\n"
+    found, patient = trial_of(tmp_path, ex=ex, dm=DM.format(more="", none="", arm=arm, own=""))
+    assert (patient.part, patient.level, patient.infusions) == (None, 1, (date(2024, 3, 2),))
+    assert [listed.source for listed in found.listed] == ["ex.csv row 4"]
+
+
+def test_an_actual_arm_of_the_product_outranks_a_planned_arm_of_placebo(tmp_path):
+    _, patient = trial_of(tmp_path, dm=DM.format(more=",ACTARM", none=",DL1", arm="Placebo", own=",DL1"))
+    assert (patient.part, patient.level) == (None, 1)
+
+
+@pytest.mark.parametrize("treatment", ["UCMSC in vehicle", "UCMSC OR PLACEBO"])
+def test_an_empty_dose_is_not_placebo_where_the_treatment_may_be_the_product(tmp_path, treatment):
+    with pytest.raises(InputError, match="subject S2, EXDOSE = '': must be a number above 0"):
+        trial_of(tmp_path, ex=GIVEN.replace("UCMSC", treatment).replace(f"S2,{treatment},1", f"S2,{treatment},"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "kinds"),
+    [
+        ("Sepsis,,NOT RELATED,2024-02-27,Y,FATAL", ("death",)),  # fatal, and began before the first infusion
+        ("Sepsis,3,NOT RELATED,2024-05-14,Y,Died", ("death",)),
+        ("Sepsis,3,NOT RELATED,2024-05-14,Y,NOT FATAL", None),
+    ],
+)
+def test_a_fatal_outcome_in_other_words_is_one_serious_event(tmp_path, cells, kinds):
+    found, _ = trial_of(tmp_path, ae=f"USUBJID,AEDECOD,AETOXGR,AEREL,AESTDTC,AESER,AEOUT\nS2,{cells}\n")
+    events = serious_events(found.patients, AS, ())
+    assert [event.kinds for event in events] == ([] if kinds is None else [kinds])
+    assert all(event.event is not None for event in events)

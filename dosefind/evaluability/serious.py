@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ..adjudications import Adjudicated
+from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import Protocol, plain_words
 from .evaluated import UNTREATED
@@ -135,7 +136,7 @@ def _of_death(adjudications: Iterable[Adjudicated], died: date | None) -> Adjudi
 
 
 def _is_fatal(event: AdverseEvent) -> bool:
-    return event.grade == _FATAL or "fatal" in plain_words(event.outcome or "").split()
+    return event.grade == _FATAL or is_death(event.outcome)
 
 
 def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
@@ -145,9 +146,9 @@ def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
 
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which kinds of serious event this is, and what was left open."""
-    if event.start is not None and event.start < patient.infusions[0] and event.grade != _FATAL:
-        return (), ()
     fatal = _is_fatal(event)
+    if event.start is not None and event.start < patient.infusions[0] and not fatal:
+        return (), ()
     related = rules_of(patient, protocol).dlt.is_related(event.related)
     kinds = [DEATH] if fatal else []
     if related is not False:

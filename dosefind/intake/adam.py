@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from ..protocol import Protocol
-from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, subjects, treated
+from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
 from .cells import Findings, Row, Table
-from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events
+from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death
 
 __all__ = ["read"]
 
@@ -18,7 +18,13 @@ _EXPOSURE = ExposureColumns(
     end=("AENDT", "EXENDTC"),
     imputed="ASTDTF",
 )
-_EVENTS = EventColumns(("AEDECOD", "AETERM"), ("ATOXGR", "AETOXGR"), ("AREL", "AEREL"), ("ASTDT", "AESTDTC"), "ASTDTF")
+_EVENTS = EventColumns(
+    ("AEDECOD", "AETERM"),
+    ("ATOXGR", "ATOXGRN", "AETOXGR", "AETOXGRN"),
+    ("AREL", "AEREL"),
+    ("ASTDT", "AESTDTC"),
+    "ASTDTF",
+)
 _COLUMNS = {
     "adsl": [IDENTIFIER],
     "adex": [IDENTIFIER, _EXPOSURE.day, _EXPOSURE.dose, _EXPOSURE.unit],
@@ -41,7 +47,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     adsl = tables["adsl"]
     draft = Draft(has_cohorts=adsl.has("COHORTN"), keeps_contacts=adsl.has("LSTALVDT"))
     rows = subjects(found, draft, adsl, steps)
-    treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter))
+    treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter, rows))
     for entry in draft.entries:
         _subject_level(found, entry, rows[entry.subject], draft.has_cohorts)
     if "adae" in tables:
@@ -59,10 +65,16 @@ def _another_parameter(row: Row) -> str | None:
 def _subject_level(found: Findings, entry: Entry, row: Row, has_cohorts: bool) -> None:
     entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"))
     for status, day, reason in _LEAVING:
-        if row.cell(status).text.upper() == "DISCONTINUED":
-            if not row.cell(day).text:
-                found.refuse(row.cell(day), "must be the day on which the patient left")
-            leave(entry, latest(found, row, (day,)), found.text(row.cell(reason)))
+        died = next((cell for cell in map(row.cell, (reason, status)) if is_death(cell.text)), None)
+        left = row.cell(status).text.upper() == "DISCONTINUED"
+        if not left and died is None:
+            continue
+        if left and not row.cell(day).text:
+            found.refuse(row.cell(day), "must be the day on which the patient left")
+        left_on = latest(found, row, (day,))
+        leave(entry, left_on, found.text(row.cell(reason)) if died is None else died.text)
+        if died is not None:
+            record_death(entry, left_on, died)
     if has_cohorts:
         number = found.whole(row.cell("COHORTN"), 1, _COHORTS)
         if number is not None:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .._check import shown_key
 from ..patients import Listed
-from ..protocol import Protocol
-from .cells import Findings, Row, Table, partial_date
+from ..protocol import Protocol, plain_words
+from .cells import Cell, Findings, Row, Table, partial_date
 from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each, part_of
 
-__all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "leave", "treated"]
+__all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "leave", "record_death", "treated"]
 
 IDENTIFIER = ("USUBJID", "SUBJID")
 SCREEN_FAILURE = "screen failure"
 _ARMS = ("ARMCD", "ACTARMCD", "ARM", "ACTARM", "ARMNRS")
-_PLACEBO = re.compile(r"\b(placebo|pbo|vehicle|sham)\b", re.IGNORECASE)
+_TREATMENTS = ("EXTRT", "TRTA", "TRT01A")
+# The arm of a subject: of these columns the first that the table has, so that a planned arm never replaces an actual one.
+_ARM_NAMES = ("ACTARM", "TRT01A", "ARM")
+_PLACEBO = re.compile(r"\b(placebo|pbo|sham)\b|^vehicle\b", re.IGNORECASE)
+_ONLY_PLACEBO = re.compile(r"placebo|pbo|vehicle|sham", re.IGNORECASE)
 _ZERO = re.compile(r"0+(\.0*)?")
 _FAILED = re.compile(r"scrnfail|screen failure", re.IGNORECASE)
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹×", "0123456789x")
@@ -32,6 +36,7 @@ class Infusion(NamedTuple):
     level: int | None
     amount: float
     row: Row
+    placebo: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,21 +58,30 @@ def exposures(
     protocol: Protocol,
     steps: Steps,
     not_used: Callable[[Row], str | None],
+    subject_rows: Mapping[str, Row],
 ) -> dict[str, list[Infusion]]:
-    """Infusions of each subject in the order of their days; ``not_used`` says why a row is none, and such rows are listed."""
+    """Infusions of each subject in the order of their days; ``not_used`` says why a row is none, and such rows are listed.
+
+    The rows of the table of subjects, ``subject_rows``, give the arms, which are read where no exposure of the subject names
+    placebo by itself. A subject who received the product has only the infusions of the product; those of placebo are listed.
+    """
     given: dict[str, list[Infusion]] = {}
     treatments: set[str] = set()
-    longer = 0
+    longer = nominal = 0
+    own_placebo = {row.subject for row in table.rows if _is_placebo(row, columns, by_arm=False)}
+    arms = {subject for subject, row in subject_rows.items() if _arm_is_placebo(row)} - own_placebo
     for row in steps(table.rows):
         subject = found.subject(row)
         if subject is not None and subject not in draft.subjects:
             found.refuse(row.subject_cell, "is no subject of the table of subjects")
             continue
-        why = not_used(row) or _no_dose(row, columns)
+        placebo = _is_placebo(row, columns, by_arm=subject in arms)
+        why = not_used(row) or _no_dose(row, columns, placebo)
         if why is not None:
             draft.listed.append(Listed(row.source, why))
             continue
-        placebo = _is_placebo(row, columns)
+        amount = row.cell(*columns.dose).text
+        nominal += placebo and amount != "" and _ZERO.fullmatch(amount) is None
         if not placebo:
             treatments.add(row.cell("EXTRT").text)
         infusion = _infusion(found, row, columns, protocol, placebo)
@@ -79,23 +93,47 @@ def exposures(
         found.column(table, "EXTRT", f"must name one treatment, the product, and names {names}: keep the rows of the product")
     if longer:
         found.notes.append(f"{table.name}: {longer:,} rows last longer than a day; each is read as one infusion, on its first day")
-    for infusions in given.values():
-        infusions.sort(key=lambda infusion: infusion.day.day)
-    return given
+    if nominal:
+        # No subject is named: the notes are part of reports that must not reveal who received placebo.
+        found.notes.append(f"{table.name}: rows of placebo with a nominal dose above 0, read as placebo: {nominal:,}")
+    return {subject: _of_product(draft, sorted(rows, key=lambda infusion: infusion.day.day)) for subject, rows in given.items()}
 
 
-def _no_dose(row: Row, columns: ExposureColumns) -> str | None:
+def _of_product(draft: Draft, infusions: list[Infusion]) -> list[Infusion]:
+    """Return the infusions of the product and list those of placebo; all of them if there are only those of placebo."""
+    product = [infusion for infusion in infusions if not infusion.placebo]
+    if not product:
+        return infusions
+    why = "not used: placebo of a subject who received the product"
+    draft.listed += [Listed(infusion.row.source, why) for infusion in infusions if infusion.placebo]
+    return product
+
+
+def _no_dose(row: Row, columns: ExposureColumns, placebo: bool) -> str | None:
     if row.cell("EXOCCUR").text.upper() == "N":
         return "not used: an infusion that was not given"
-    zero = _ZERO.fullmatch(row.cell(*columns.dose).text) and not _is_placebo(row, columns)
+    zero = _ZERO.fullmatch(row.cell(*columns.dose).text) and not placebo
     return "not used: a dose of 0" if zero else None
 
 
-def _is_placebo(row: Row, columns: ExposureColumns) -> bool:
-    """Return whether a row is an administration of placebo: its treatment says so, and its dose is 0 or empty."""
+def _is_placebo(row: Row, columns: ExposureColumns, by_arm: bool) -> bool:
+    """Return whether a row is an administration of placebo.
+
+    An empty dose is one only if the treatment is placebo and nothing else; a dose of 0 if the treatment mentions placebo or the
+    arm is placebo (``by_arm``); a dose above 0 if the treatment or the arm is placebo and nothing else.
+    """
     amount = row.cell(*columns.dose).text
-    names = (row.cell(name).text for name in ("EXTRT", "TRTA", "TRT01A"))
-    return (not amount or _ZERO.fullmatch(amount) is not None) and any(map(_PLACEBO.search, names))
+    names = [cell.text for cell in map(row.cell, _TREATMENTS) if cell.text]
+    if not amount:
+        return bool(names) and _ONLY_PLACEBO.fullmatch(names[0]) is not None
+    if _ZERO.fullmatch(amount):
+        return by_arm or any(map(_PLACEBO.search, names))
+    return by_arm or any(map(_ONLY_PLACEBO.fullmatch, names))
+
+
+def _arm_is_placebo(row: Row) -> bool:
+    """Return whether the arm of a subject, the actual one if the table has it, is placebo and nothing else."""
+    return _ONLY_PLACEBO.fullmatch(row.cell(*_ARM_NAMES).text) is not None
 
 
 def _infusion(found: Findings, row: Row, columns: ExposureColumns, protocol: Protocol, placebo: bool) -> Infusion | None:
@@ -107,7 +145,7 @@ def _infusion(found: Findings, row: Row, columns: ExposureColumns, protocol: Pro
     if columns.imputed is not None and row.cell(columns.imputed).text:
         found.refuse(row.cell(columns.imputed), f"says that {cell.column} is imputed, and an infusion needs its own date")
     day = found.day(cell, required=True)
-    return None if given is None or day is None else Infusion(Dated(day, cell), *given, row)
+    return None if given is None or day is None else Infusion(Dated(day, cell), *given, row, placebo)
 
 
 def _plain_unit(unit: str) -> str:
@@ -131,8 +169,9 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
         differ = not all(math.isclose(amount, first.amount, rel_tol=1e-9) for amount in amounts)
         if differ:
             found.notes.append(f"subject {shown_key(subject)}: the infusions differ in dose; the level is that of the first")
+        dates, signs = [row.cell(name) for name in _DATES_OF_DEATH], _signs_of_death(found, row)
         part = part_of(found, row.cell("PART"))
-        if first.level is None and first.amount == 0 and part is None:
+        if first.placebo and part is None:
             part = "placebo"
         draft.entries.append(
             Entry(
@@ -143,26 +182,29 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
                 rows=[row, *(infusion.row for infusion in infusions)],
                 amounts=amounts if differ else (),
                 part=part,
-                died=_died(found, row, infusions[-1].day),
+                died=latest(found, row, tuple(cell.column for cell in dates if not partial_date(cell.text))),
+                dead=next((cell for cell in (*dates, *signs) if cell.text), None),
             )
         )
 
 
-_CONTACTS = ("RFPENDTC", "LSTALVDT", "EOSDT")
+_DATES_OF_DEATH = ("DTHDTC", "DTHDT")
+_NO_CAUSE = frozenset({"n/a", "na", "not applicable", "none", "no", "n", "-", "alive"})
 
 
-def _died(found: Findings, row: Row, last: Dated) -> Dated | None:
-    """Return the day of death from the table of subjects; where there is a death without a full date, the last day known."""
-    cells = [row.cell(column) for column in ("DTHDTC", "DTHDT")]
-    partial = [cell for cell in cells if cell.text and partial_date(cell.text)]
-    day = latest(found, row, tuple(cell.column for cell in cells if cell not in partial))
-    if day is None and (partial or found.yes(row.cell("DTHFL"))):
-        cell = partial[0] if partial else row.cell("DTHFL")
-        contact = latest(found, row, tuple(name for name in _CONTACTS if not partial_date(row.cell(name).text)))
-        known = max(one.day for one in (last, contact) if one is not None)
-        found.notes.append(f"subject {shown_key(row.subject)}: died, without a full date: shown on the last day known, {known}")
-        return Dated(known, cell)
-    return day
+def _signs_of_death(found: Findings, row: Row) -> list[Cell]:
+    """Return the cells of the table of subjects that report a death without its date."""
+    signs = [row.cell("DTHFL")] if found.yes(row.cell("DTHFL")) else []
+    signs += [row.cell(name) for name in ("DTHCAUS", "DTHADY") if plain_words(row.cell(name).text) not in (*_NO_CAUSE, "")]
+    return signs
+
+
+def record_death(entry: Entry, day: Dated | None, cell: Cell) -> None:
+    """Record a death by its day, or by the cell that reports it where there is no full date."""
+    if day is not None:
+        entry.deaths.append(day)
+    else:
+        entry.dead = entry.dead or cell
 
 
 def subjects(found: Findings, draft: Draft, table: Table, steps: Steps) -> dict[str, Row]:
@@ -180,7 +222,7 @@ def latest(found: Findings, row: Row, columns: tuple[str, ...]) -> Dated | None:
 
 
 def leave(entry: Entry, day: Dated | None, reason: str | None) -> None:
-    """Let the patient leave on that day, unless the patient left before."""
+    """Record that the patient left on that day, unless the patient had left before."""
     now = entry.discontinued
     if day is not None and (now is None or (day.day, reason or "") < (now.day, entry.reason or "")):
         entry.discontinued, entry.reason = day, reason

@@ -36,8 +36,23 @@ __all__ = [
 NO_INFUSION = "no infusion"
 # A dose off by this factor is one in another unit: cells in place of 10^6 cells.
 _MILLION = 1e6
-_GRADE = re.compile(r"(?:grade )?([1-5])", re.IGNORECASE | re.ASCII)
-_DEATH = re.compile(r"\b(death|died|dead|deceased|fatal)\b", re.IGNORECASE)
+_GRADE = re.compile(r"(?:grade )?([1-5])(?:\.0*)?", re.IGNORECASE | re.ASCII)
+# Hyphens inside a word, underscores and blanks are read as one blank; a dash between blanks is kept.
+_SPACES = re.compile(r"(?<=\w)[-\u2010-\u2013](?=\w)|[_\s]+")
+_DEATH = re.compile(
+    r"\b(fatal|fatale|fatality|fatalities|deaths?|died|dead|deceased?|exitus|lethal|letalis|expired|mortality"
+    r"|passed away|suicide|grade 5)\b"
+)
+# Wording that contains one of these words and reports no death.
+_NO_DEATH = re.compile(
+    r"\b(not|non|never|near|nearly) (yet )?(fatal|lethal|dead|deceased|expired)\b"
+    r"|\bno (deaths?|fatality|fatalities|mortality)\b|\bnot (due to |a )?death\b|\bnear death\b"
+    r"|\bsuicide attempt\b|\battempted suicide\b|\b(consent|product|drug|kit|medication|insurance|visa) (has |had )?expired\b"
+)
+_DEATH_TERM = re.compile(
+    r"death( nos)?|died|(sudden|cardiac|sudden cardiac|brain|accidental|unexplained) death|sudden unexplained death( .*)?"
+    r"|death of unknown cause|completed suicide"
+)
 _FATAL = 5
 _OTHER_WORDS: dict[str, Part] = {
     "dose escalation": "escalation",
@@ -60,7 +75,11 @@ class Dated(NamedTuple):
 
 @dataclass
 class Entry:
-    """What the tables say of one patient; the cells are those that a finding would name."""
+    """What the tables say of one patient; the cells are those that a finding would name.
+
+    Three facts report a death, in the order in which they give its day: ``died``, the date of death; ``deaths``, the days of
+    records of leaving by death; ``dead``, a cell that reports the death without a day.
+    """
 
     subject: str
     level: int | None
@@ -77,6 +96,8 @@ class Entry:
     replaces: Cell | None = None
     part: Part | None = None
     died: Dated | None = None
+    deaths: list[Dated] = field(default_factory=list)
+    dead: Cell | None = None
 
     @property
     def first(self) -> date:
@@ -172,13 +193,19 @@ def part_of(found: Findings, cell: Cell) -> Part | None:
     return part
 
 
-def is_death(reason: str | None) -> bool:
-    """Return whether a reason for leaving, or the outcome of an event, is death."""
-    return _DEATH.search(reason or "") is not None
+def is_death(text: str | None) -> bool:
+    """Return whether a reason for leaving, the outcome of an event or its severity reports a death."""
+    plain = " ".join(_SPACES.sub(" ", text or "").casefold().split())
+    return _DEATH.search(_NO_DEATH.sub(" ", plain)) is not None
 
 
 class EventColumns(NamedTuple):
-    """Columns of a table of adverse events; where there are several, the first that the table has, of terms the first with text."""
+    """Columns of a table of adverse events.
+
+    Where there are several, of terms and outcomes the first with text is read, of starts the first column in the table, of
+    grades and of relationships to treatment all of them, and the worse is taken where they differ. ``criteria`` are flags that
+    make an event serious, ``death`` flags a fatal event, and ``severity`` is read where there is no grade.
+    """
 
     term: tuple[str, ...]
     grade: tuple[str, ...]
@@ -188,6 +215,9 @@ class EventColumns(NamedTuple):
     serious: tuple[str, ...] = ("AESER",)
     outcome: tuple[str, ...] = ("AEOUT",)
     organ_class: tuple[str, ...] = ("AESOC", "AEBODSYS")
+    criteria: tuple[str, ...] = ("AESLIFE", "AESHOSP", "AESDISAB", "AESCONG", "AESMIE")
+    death: tuple[str, ...] = ("AESDTH",)
+    severity: tuple[str, ...] = ("AESEV", "ASEV")
 
 
 def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventColumns, people: str, steps: Steps, dlt: DLT) -> None:
@@ -200,20 +230,89 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
                 _nothing_given(found, row, columns, dlt)
             continue
         term = found.text(_term(row, columns), required=True)
-        related = found.text(row.cell(*columns.related))
+        grade = _grade(found, row, columns)
+        fatal, outcome = _outcome(found, row, columns)
         event = AdverseEvent(
             term=term or "",
-            grade=_grade(found, row.cell(*columns.grade)),
-            related=related,
+            grade=grade,
+            related=_related(found, row, columns, dlt),
             start=_start(found, row, columns),
             source=row.source,
-            serious=found.yes(row.cell(*columns.serious)),
-            outcome=found.text(row.cell(*columns.outcome)),
+            serious=_serious(found, row, columns, fatal, grade),
+            outcome=outcome,
             organ_class=found.text(row.cell(*columns.organ_class)),
         )
         draft.events.setdefault(subject, []).append(event)
     for events in draft.events.values():
         events.sort(key=lambda one: (one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""))
+
+
+def _place(row: Row) -> str:
+    """Return a row as notes name it."""
+    return f"{row.source}, subject {shown_key(row.subject)}"
+
+
+def _filled(row: Row, columns: tuple[str, ...]) -> list[Cell]:
+    """Return the cells of these columns that are not empty."""
+    return [cell for cell in map(row.cell, columns) if cell.text]
+
+
+def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, str | None]:
+    """Return whether a flag, the severity or the term reports a fatal event, and the outcome.
+
+    The outcome of such an event is "fatal" unless its own words report a death; a note names the cell that was followed.
+    """
+    outcomes = _filled(row, columns.outcome)
+    outcome = found.text(outcomes[0]) if outcomes else None
+    signs = [cell for cell in map(row.cell, columns.death) if _flagged(found, cell)]
+    signs += [cell for cell in map(row.cell, columns.severity) if is_death(cell.text)]
+    term = _term(row, columns)
+    signs += [term] if _DEATH_TERM.fullmatch(plain_words(term.text)) else []
+    if signs and not is_death(outcome):
+        was = "no outcome is given" if outcome is None else f"the outcome is {shown_key(outcome[:80])}"
+        found.notes.append(f"{_place(row)}: read as fatal because of {signs[0].column}, although {was}")
+        return True, "fatal"
+    return bool(signs), outcome
+
+
+def _flagged(found: Findings, cell: Cell) -> bool:
+    """Return whether a flag is set; unknown and not applicable are read as empty."""
+    return plain_words(cell.text) not in ("u", "un", "unk", "unknown", "na", "n/a") and bool(found.yes(cell))
+
+
+def _serious(found: Findings, row: Row, columns: EventColumns, fatal: bool, grade: int | None) -> bool | None:
+    """Return whether an event is serious: by its flag, by any criterion of seriousness, or by its severity if it has no grade."""
+    flags = [found.yes(cell) for cell in map(row.cell, columns.serious)]
+    criteria = [cell for cell in map(row.cell, columns.criteria) if _flagged(found, cell)]
+    if grade is None:
+        criteria += [cell for cell in map(row.cell, columns.severity) if plain_words(cell.text) == "life threatening"]
+    if True in flags or fatal or criteria:
+        if False in flags:
+            because = criteria[0].column if criteria else "a fatal outcome" if fatal else "another column"
+            found.notes.append(f"{_place(row)}: read as serious because of {because}, although flagged as not serious")
+        return True
+    return False if False in flags else None
+
+
+def _related(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> str | None:
+    """Return the relationship to treatment; of columns that differ in meaning the one that is closer to related, with a note."""
+    words = [word for cell in _filled(row, columns.related) if (word := found.text(cell)) is not None]
+    if not words:
+        return found.text(row.cell(*columns.related))
+    ranks = [_rank_of_relationship(dlt, word) for word in words]
+    chosen = words[ranks.index(max(ranks))]
+    if min(ranks) < max(ranks):
+        given = " and ".join(shown_key(word[:80]) for word in words)
+        found.notes.append(f"{_place(row)}: the relationship to treatment is given as {given}; read as {shown_key(chosen[:80])}")
+    return chosen
+
+
+def _rank_of_relationship(dlt: DLT, word: str) -> int:
+    """Rank a word: 0 not related, 1 open, 2 unknown to the protocol, 3 related."""
+    try:
+        return {False: 0, None: 1, True: 3}[dlt.is_related(word)]
+    except InputError:
+        return 2
 
 
 def _term(row: Row, columns: EventColumns) -> Cell:
@@ -225,8 +324,10 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
     """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
     leave the relation open, that is noted, for it is empty by nature where nothing was given.
     """
-    least, grade = dlt.least_grade_of(_term(row, columns).text), _grade(found, row.cell(*columns.grade))
-    related = row.cell(*columns.related)
+    least, grade = dlt.least_grade_of(_term(row, columns).text), _grade(found, row, columns)
+    related = max(
+        _filled(row, columns.related), key=lambda cell: _rank_of_relationship(dlt, cell.text), default=row.cell(*columns.related)
+    )
     try:
         is_related = dlt.is_related(found.text(related))
     except InputError:
@@ -237,16 +338,23 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
     if is_related:
         found.refuse(related, f"is at least possibly related, of {event}: such an event needs an infusion before it")
     else:
-        place = f"{row.source}, subject {shown_key(row.subject)}"
-        found.notes.append(f"{place}: {event}, relation open, without an infusion: counted nowhere")
+        found.notes.append(f"{_place(row)}: {event}, relation open, without an infusion: counted nowhere")
 
 
-def _grade(found: Findings, cell: Cell) -> int | None:
-    text = found.text(cell)
-    grade = _GRADE.fullmatch(text) if text is not None else None
-    if text is not None and grade is None:
-        found.refuse(cell, "must be a CTCAE grade from 1 to 5, or empty where it is not known")
-    return int(grade[1]) if grade else None
+def _grade(found: Findings, row: Row, columns: EventColumns) -> int | None:
+    """Return the grade of an event; of columns that differ the worse, with a note."""
+    grades = {}
+    for cell in map(row.cell, columns.grade):
+        text = found.text(cell)
+        grade = _GRADE.fullmatch(text) if text is not None else None
+        if grade is not None:
+            grades[cell.column] = int(grade[1])
+        elif text is not None:
+            found.refuse(cell, "must be a CTCAE grade from 1 to 5, or empty where it is not known")
+    if len(set(grades.values())) > 1:
+        given = " and ".join(f"{column} is {grade}" for column, grade in grades.items())
+        found.notes.append(f"{_place(row)}: {given}; the worse grade is read")
+    return max(grades.values(), default=None)
 
 
 def _start(found: Findings, row: Row, columns: EventColumns) -> date | None:
@@ -273,8 +381,9 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         found.refuse(entry.dlt_date.cell, "a DLT must not be before the first infusion")
     if entry.dlt_date and entry.last_contact and entry.dlt_date.day > entry.last_contact.day:
         found.refuse(entry.dlt_date.cell, "a DLT must not be after the last contact")
-    if entry.died and entry.died.day < last:
-        found.refuse(entry.died.cell, "the day of death must not be before the last infusion")
+    for death in [entry.died] if entry.died else entry.deaths:
+        if death.day < last:
+            found.refuse(death.cell, "the day of death must not be before the last infusion")
     own = () if events is None else tuple(events.get(entry.subject, ()))
     return Patient(
         subject=entry.subject,
@@ -292,21 +401,31 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         events=None if events is None else own,
         source=tuple(row.source for row in entry.rows),
         part=entry.part,
-        died=_died(entry, own),
+        died=_died(found, entry, own),
     )
 
 
-def _died(entry: Entry, events: tuple[AdverseEvent, ...]) -> date | None:
-    """Return the day of death: as given, or the day on which the patient left by death, or the onset of a fatal event.
+def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> date | None:
+    """Return the day of death: the recorded date, the day of leaving by death, the last day known, or the onset of a fatal event.
 
-    A fatal event without an onset is taken to have come by the last date of the patient, so that no death is lost.
+    A fatal event that began before the first infusion, or at an unknown time, gives no day of death: the last day known is
+    taken, so that no death is lost.
     """
-    if entry.died is not None:
-        return entry.died.day
+    leaving = [death.day for death in entry.deaths]
     if is_death(entry.reason) and entry.discontinued is not None:
-        return entry.discontinued.day
+        leaving.append(entry.discontinued.day)
     fatal = [event for event in events if event.grade == _FATAL or is_death(event.outcome)]
     onsets = [event.start for event in fatal if event.start is not None]
-    if fatal and not onsets:
-        return max([dated.day for dated in (entry.last_contact, entry.discontinued) if dated], default=entry.infusions[-1].day)
-    return max(onsets, default=None)
+    last_infusion = max(infusion.day for infusion in entry.infusions)
+    if entry.died is not None:
+        return entry.died.day
+    if leaving:
+        return max(leaving)
+    if entry.dead is None and not fatal:
+        return None
+    if entry.dead is None and onsets and max(onsets) >= entry.first:
+        return max(*onsets, last_infusion)
+    dated = [one.day for one in (entry.last_contact, entry.discontinued, entry.dlt_date) if one]
+    known = max([last_infusion, *dated, *(event.start for event in events if event.start is not None)])
+    found.notes.append(f"subject {shown_key(entry.subject)}: died, without a full date: shown on the last day known, {known}")
+    return known

@@ -7,13 +7,17 @@ import re
 
 from .._check import shown_key
 from ..protocol import Protocol
-from .cells import Findings, Row, Table
+from .cells import Cell, Findings, Row, Table
 from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
 
 __all__ = ["read"]
 
-_OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part", "died")
-_EVENTS = ("grade", "related", "start", "serious", "outcome", "organ_class")
+_OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part")
+_FLAGS = ("yes", "y", "1", "true", "no", "n", "0", "false")
+# Columns of the day of death, any of which may be a flag instead; and of seriousness.
+_DIED = ("died", "death", "death_date", "date_of_death", "dod")
+_SERIOUS = ("serious", "sae", "seriousness")
+_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class")
 # Parts of a trial whose patients are not given a dose of the product.
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
@@ -37,11 +41,11 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         else:
             if found.yes(row.cell("dlt")) or row.cell("dlt_date").text:
                 found.refuse(row.cell("dlt"), "a DLT needs an infusion before it")
-            for column in _OPTIONAL:
+            for column in (*_OPTIONAL, *_DIED):
                 found.text(row.cell(column))
             draft.leave_out(subject, row, NO_INFUSION)
     if events is not None:
-        columns = EventColumns(("term",), ("grade",), ("related",), ("start",), None, ("serious",), ("outcome",), ("organ_class",))
+        columns = EventColumns(("term",), ("grade",), ("related",), ("start",), None, _SERIOUS, ("outcome",), ("organ_class",))
         adverse_events(found, draft, events, columns, people.name, steps, protocol.dlt)
     return draft
 
@@ -51,7 +55,7 @@ def _columns(found: Findings, table: Table) -> list[str]:
     infusions = sorted(
         (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
     )
-    optional = [*_OPTIONAL, *infusions]
+    optional = [*_OPTIONAL, *_DIED, *infusions]
     unread = found.columns(table, [("subject",), ("level", "dose"), ("infusion_1",)], optional)
     wanted = [f"infusion_{number}" for number in range(1, len(infusions) + 1)]
     if infusions and infusions != wanted:
@@ -82,8 +86,8 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
     cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
     if has_cohorts and not row.cell("cohort").text and part in (None, "escalation"):
         found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
-    dated = ("last_contact", "discontinued", "dlt_date", "died")
-    last_contact, discontinued, dlt_date, died = (_dated(found, row, name) for name in dated)
+    last_contact, discontinued, dlt_date = (_dated(found, row, name) for name in ("last_contact", "discontinued", "dlt_date"))
+    died, dead = _death(found, row)
     dlt = found.yes(row.cell("dlt"))
     if dlt and not row.cell("dlt_date").text:
         found.refuse(row.cell("dlt"), "needs dlt_date: without its day a DLT cannot be held against the window")
@@ -110,7 +114,26 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
         replaces=replaces,
         part=part,
         died=died,
+        dead=dead,
     )
+
+
+def _death(found: Findings, row: Row) -> tuple[Dated | None, Cell | None]:
+    """Return the day of death, and the cell that reports a death; the columns must not contradict each other."""
+    days, flags = [], []
+    for cell in map(row.cell, _DIED):
+        if cell.text.casefold() in _FLAGS:
+            flags.append((cell, found.yes(cell)))
+        elif (day := found.day(cell)) is not None:
+            days.append(Dated(day, cell))
+    for other in days[1:]:
+        if other.day != days[0].day:
+            found.refuse(other.cell, f"contradicts {days[0].cell.column}, which is {days[0].day}")
+    yes = next((cell for cell, flag in flags if flag), None)
+    for cell, flag in flags:
+        if not flag and (days or yes is not None):
+            found.refuse(cell, f"contradicts {days[0].cell.column if days or yes is None else yes.column}")
+    return (days[0] if days else None), (days[0].cell if days else yes)
 
 
 def _no_dose(row: Row) -> bool:

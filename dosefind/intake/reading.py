@@ -31,7 +31,7 @@ class Layout(NamedTuple):
 
 
 # Layouts of a folder; the domains of each are its own.
-LAYOUTS = {"SDTM": Layout(("dm", "ex"), ("ae", "ds"), sdtm.read), "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read)}
+LAYOUTS = {"SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd"), sdtm.read), "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read)}
 
 
 def read_patients(
@@ -101,20 +101,30 @@ def read_patients(
         Part of the trial: escalation (which an empty cell says too), backfill, expansion, run-in, placebo or control. Patients on
         placebo and control need neither ``level`` nor ``dose``.
     ``died``
-        Day of death. A reason for leaving that says death, or an event of grade 5 or with a fatal outcome, says it as well.
+        Day of death, or ``yes`` where it is not known; also named ``death``, ``death_date``, ``date_of_death`` or ``dod``. A reason
+        for leaving that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a day
+        is shown on the last day known, with a note.
 
     The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
-    data; ``start``, of which a partial date is left out with a note; ``serious`` (yes or no), ``outcome``, ``organ_class``.
+    data; ``start``, of which a partial date is left out with a note; ``serious`` (yes or no; also named ``sae`` or
+    ``seriousness``), ``outcome``, ``organ_class``.
 
-    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC and DTHFL for deaths; ARMCD,
-    ARM and ACTARM for screen failures), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR; a placebo has dose 0), AE (AEDECOD or AETERM,
-    AETOXGR, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS), DS (DSCAT, DSDECOD, DSSTDTC: disposition events other than
-    COMPLETED, the first of which counts).
+    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
+    for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
+    or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
+    AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade), DS (DSCAT, DSDECOD, DSSTDTC: disposition events
+    other than COMPLETED, the first of which counts; a death in any row, by DSDECOD or DSTERM), DD (each subject in it has died;
+    DDDTC).
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
-    EOTDT and DCTREAS; COHORTN), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or EXDOSU, PARAMCD), ADAE (ASTDT unless ASTDTF says
-    that it is imputed, AEDECOD or AETERM, ATOXGR or AETOXGR, AREL or AEREL). A DLT is taken from DLTFL (or CRIT1FL where CRIT1
-    speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
+    EOTDT and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE,
+    ADOSEU or EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT unless ASTDTF says that it is imputed, AEDECOD or AETERM; ATOXGR, ATOXGRN,
+    AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
+    from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
+
+    Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
+    placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
+    as well has only the infusions of the product, and those of placebo are listed.
 
     The unit of a dose must be the protocol's: nothing is converted. In a domain as CSV a cell that is a point is empty.
 
