@@ -361,8 +361,14 @@ def next_dose(
         amounts=protocol.doses.amounts,
         attrs=attrs | stamp(protocol, conducts=True),
     )
-    found.attrs["next"] = found.words
+    found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
+
+
+def _meanwhile(proposal: Proposal) -> str:
+    """What a design on hold would do by the outcomes as counted now; an escalation on hold is not repeated here."""
+    own = proposal.held
+    return f"; by the outcomes as counted now: {own.words}" if own is not None and own.action in ("start", "fill", "stay") else ""
 
 
 def _versions(name: str, amended: Protocol) -> Callable[[date], Asked | None] | None:

@@ -107,7 +107,7 @@ class Proposal(Shown):
         if self.action == "wait":
             return f"wait until {self.until}" if self.until else "wait"
         if self.action == "hold":
-            return "hold escalation and enrolment"
+            return "wait: escalation and enrolment on hold"
         if self.action == "fill":
             return f"fill the cohort at level {self.level}, {patients}"
         return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
