@@ -272,8 +272,9 @@ def _held(trial: _Trial) -> list[Text]:
     held = found.proposal.held
     until = [say("answers.until_adjudicated", n=len(found.holds.events))] if found.holds.events else []
     until += [say("answers.until_resumed")] if found.holds.pauses else []
-    who = data(listed([status.subject for status in found.holds.unplaced]))
-    until += [say("answers.until_settled", who=who)] if found.holds.unplaced else []
+    if found.holds.unplaced:
+        who = data(listed([status.subject for status in found.holds.unplaced]))
+        until.append(say("answers.until_settled", who=who))
     words = [say("answers.on_hold", until=_joined(until, say.plain("answers.and")))]
     if held is not None:
         words.append(say("answers.without_hold", design=data(found.binding), words=held.words, reason=held.reason))
