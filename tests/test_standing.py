@@ -30,7 +30,9 @@ CUT = {"overdue-and-death": date(2024, 4, 12)}
 
 
 def rules(name):
-    return dsf.load_protocol(ROOT / "configs" / "nct05962762.toml" if name in SHIPPED else EXAMPLES / "protocol.toml")
+    own = EXAMPLES / name / "protocol.toml"
+    made = own if own.exists() else EXAMPLES / "protocol.toml"
+    return dsf.load_protocol(ROOT / "configs" / "nct05962762.toml" if name in SHIPPED else made)
 
 
 def example(name, design=None):
@@ -82,6 +84,14 @@ def test_many_dlts_in_the_expansion_close_the_dose():
     assert [one.kind for one in found.holds.pauses] == ["related-serious"]
     # Serious events are open, so that no dose is stated as the MTD yet.
     assert not standing(found).ended
+
+
+def test_an_amended_window_holds_for_patients_treated_after_it():
+    """Both had a related grade 3 event on day 35: of a window of 28 days for the first, of 42 for the other."""
+    found = example("amendment")
+    assert [found.evaluated[subject].kind for subject in ("SYN-02", "SYN-05")] == ["complete", "dlt"]
+    assert [(found.evaluated[subject].end - found.evaluated[subject].first).days for subject in ("SYN-01", "SYN-04")] == [28, 42]
+    assert (found.proposal.action, found.proposal.level) == ("de-escalate", 1)
 
 
 @pytest.mark.parametrize("name", sorted(one.name for one in EXAMPLES.iterdir() if one.is_dir()))
