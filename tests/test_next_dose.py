@@ -428,6 +428,8 @@ def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: rand
         each = [next_step(built[name], done.cohorts, 3, done.others) for done in read.completions()]
         assert (one.level is None) == (one.size == 0)
         assert one.size <= 3
+        # A DLT at a dose that is not in the protocol holds every design.
+        one = one.held or one
         if one.action == "wait":
             assert found.evaluated.n_pending
             assert len({(step.level, step.size, step.mtd, step.not_reached) for _, step in one.completions}) > 1

@@ -74,7 +74,7 @@ def test_rule(protocol, posterior):
     assert name_rp2d(posterior, over, lenient, steep).level == 3
     found = name_rp2d(posterior, over, lenient, flat)
     assert found.level == 2
-    assert "the one of the largest expected utility" in found.reason
+    assert "largest expected utility" in found.reason
     assert name_rp2d(posterior, over, RP2D(limit=0.6), flat).level == 3
     assert name_rp2d(posterior, over, RP2D(limit=1e-9, rule="utility"), flat).level is None
     assert isinstance(utilities(posterior, flat), UtilityFigures)
