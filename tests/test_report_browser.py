@@ -115,7 +115,7 @@ def test_first_page_in_print(browser, files, tmp_path):
     """What next, how safe, how sure: on one page, with nothing else on it."""
     from pypdf import PdfReader
 
-    for name, second in (("conduct", "2 Patients"), ("design", "2 The protocol in short")):
+    for name, second in (("conduct", "2 Events"), ("design", "2 The protocol in short")):
         page, _ = opened(browser, files[name], 1280)
         page.pdf(path=tmp_path / f"{name}.pdf", prefer_css_page_size=True)
         page.context.close()
