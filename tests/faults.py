@@ -2416,13 +2416,6 @@ FAULTS = (
         "test_next_dose_model_based.py::test_a_decision_now_is_that_of_every_completion",
     ),
     Fault(
-        "events to come are known",
-        JUDGING,
-        "if e.start is None or e.start <= cut",
-        "if True",
-        "test_next_dose_model_based.py::test_nothing_that_was_not_known_is_used",
-    ),
-    Fault(
         "pending patients stand in the upper limit",
         NEXT,
         'for which in (("dlt",), ("dlt", "complete"))',
@@ -2868,7 +2861,7 @@ FAULTS = (
         "reports/conduct_report.py",
         "'p_over', highest - 1)",
         "'p_over', highest - 2)",
-        "test_report.py::test_what_is_pending_and_which_designs_had_stopped_is_on_the_first_page",
+        "test_standing.py::test_the_report_gives_p_overdose_where_patients_are_pending",
     ),
     Fault(
         "reports: P(over) of the level below on the first page",

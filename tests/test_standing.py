@@ -189,3 +189,14 @@ def test_both_readings_with_the_subjects_and_the_one_taken():
     assert {"inside": both.inside, "outside": both.outside}[both.taken] is found.proposal or not both.agree
     assert (both.inside.words == both.outside.words) == both.agree
     assert readings(ended(0).proposal) is None
+
+
+def test_the_report_gives_p_overdose_where_patients_are_pending():
+    """Three are pending at level 1, below the dose in question."""
+    name = "early-above-pending"
+    patients = dsf.read_patients(EXAMPLES / name / "patients.csv", rules(name), events=EXAMPLES / name / "events.csv")
+    summary = dsf.analyze(rules(name), example(name).evaluated.cohorts()).summary
+    page = dsf.report(rules(name), patients).html()
+    over = [f"{100 * float(value):.1f}%" for value in summary["p_over"].values]
+    assert over[0] not in over[1:]
+    assert f"At level 1, where 3 patients are pending, P(overdose) is {over[0]}." in page
