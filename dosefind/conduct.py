@@ -399,7 +399,7 @@ def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: 
         if level in (slot.level, slot.near if slot.level is None else None) or treatment.no_overlap:
             found.append(Wait("window", slot.subject, slot.end if slot.dated else None))
     stagger = treatment.stagger
-    if stagger is not None and (stagger.levels == "all" or level in stagger.levels):
+    if stagger is not None and _staggered(treatment, level):
         own, near = ([one for one in slots if one.near == level and (one.level == level) is here] for here in (True, False))
         for slot in [*(own[-1:] if stagger.patients == "every" else own[:1]), *near[-1:]]:
             found.append(Wait("stagger", slot.subject, slot.start + timedelta(days=stagger.days)))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..decisions import Recorded, released_subjects, released_text
 from ..evaluability import UNTREATED, Evaluated, SeriousEvent, Status
-from ..evaluability.serious import DEATH, RELATED_SERIOUS, RELATED_SEVERE
+from ..evaluability.serious import DEATH, RELATED_SERIOUS
 from ..monitoring import Counts, Trigger, fired
 from ..protocol import Protocol
 
@@ -167,18 +167,12 @@ def safety_counts(evaluated: Evaluated, by: date | None = None) -> tuple[Patient
             counts = Counts(
                 treated=1,
                 deaths=int(any(DEATH in event.kinds for event in own)),
-                related_serious=int(any(map(_related_serious, own))),
+                related_serious=int(any(RELATED_SERIOUS in event.kinds for event in own)),
                 serious=int(any(event.kinds for event in own)),
                 dlts=int(status.kind == "dlt" and _known(status.closed, by)),
             )
             found.append(PatientCounts(status.subject, status.level, counts))
     return tuple(found)
-
-
-def _related_serious(event: SeriousEvent) -> bool:
-    """Whether it is a related serious event, a death of a related cause or of open relationship included."""
-    related_death = DEATH in event.kinds and (RELATED_SEVERE in event.kinds or "relationship" in event.open_items)
-    return RELATED_SERIOUS in event.kinds or related_death
 
 
 def _known(day: date | None, by: date | None) -> bool:
