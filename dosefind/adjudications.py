@@ -1,8 +1,9 @@
 """Adjudications on file: conclusions of a committee or physician on whether an event is a DLT or a patient is evaluable.
 
 The file is only ever added to. A later adjudication of the same event replaces the earlier one in effect (`in_force`), and both
-stay in the file. An event is identified by its subject, start date, term and grade, so an event whose grade changes in later data
-has to be adjudicated again. How the file is read and added to is in `dosefind.provenance.AddedTo`.
+stay in the file; the conclusion "retracted" takes back the adjudications of an event. An event is identified by its subject, start
+date and term, and one that is worse in later data (grade, relationship, seriousness) has to be adjudicated again. How the file is
+read and added to is in `dosefind.provenance.AddedTo`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,23 @@ from .patients import AdverseEvent, Patient
 from .protocol import DLT, plain_words
 from .provenance import AddedTo, check_text
 
-__all__ = ["Adjudicated", "EventKey", "event_to_adjudicate", "in_force", "read_adjudications", "record_adjudication"]
+__all__ = [
+    "RELATIONSHIPS",
+    "Adjudicated",
+    "EventKey",
+    "as_known",
+    "event_to_adjudicate",
+    "in_force",
+    "read_adjudications",
+    "record_adjudication",
+    "worst_known",
+]
 
-Conclusion = Literal["DLT", "not a DLT", "not evaluable"]
+Conclusion = Literal["DLT", "not a DLT", "not evaluable", "retracted"]
+Relationship = Literal["unrelated", "open", "related"]
+Flag = Literal["yes", "no", ""]
+# From what weighs least to what weighs most.
+RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 _CONCLUSIONS: tuple[str, ...] = get_args(Conclusion)
 _NAME = 200
 
@@ -61,11 +76,16 @@ class Adjudicated(NamedTuple):
         The adverse event: start date, term and CTCAE grade, as far as the data have them. All three are empty (``None``, "",
         ``None``) in an adjudication of the patient's DLT assessment as a whole.
     conclusion
-        "DLT", "not a DLT" or "not evaluable".
+        "DLT", "not a DLT" or "not evaluable"; or "retracted", which takes back the adjudications of the event before it.
     adjudicated_by
         Name of the person or committee, as given.
     reason
         The reason, in their words.
+    relationship
+        What the word for the relationship to treatment said: "related", "unrelated" or "open"; empty in rows of earlier versions of
+        dosefind and where no adverse event is adjudicated.
+    serious
+        Whether the event was flagged as serious: "yes" or "no"; empty where the data did not say, and as `relationship` is.
 
     Examples
     --------
@@ -89,6 +109,8 @@ class Adjudicated(NamedTuple):
     conclusion: Conclusion
     adjudicated_by: str
     reason: str
+    relationship: Relationship | Literal[""] = ""
+    serious: Flag = ""
 
     @property
     def event(self) -> EventKey:
@@ -101,7 +123,15 @@ class Adjudicated(NamedTuple):
         return self.event == EventKey()
 
 
-_FILE = AddedTo("adjudication", Adjudicated._fields)
+# Files of earlier versions ended with the reason.
+_FILE = AddedTo("adjudication", Adjudicated._fields, earlier=(Adjudicated._fields.index("reason") + 1,))
+
+
+def as_known(event: AdverseEvent, dlt: DLT) -> tuple[Relationship, Flag]:
+    """Return relationship and seriousness of an event as an adjudication records them."""
+    relationship: dict[bool | None, Relationship] = {False: "unrelated", None: "open", True: "related"}
+    serious: dict[bool | None, Flag] = {False: "no", None: "", True: "yes"}
+    return relationship[dlt.is_related(event.related)], serious[event.serious]
 
 
 def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
@@ -180,7 +210,7 @@ def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
 
 
 def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudicated]:
-    """Select the latest adjudication of each event and of each DLT assessment, as known at a data cutoff date.
+    """Select the latest adjudication of each event and of each DLT assessment that was not retracted, at a data cutoff date.
 
     Parameters
     ----------
@@ -199,9 +229,26 @@ def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudica
     for adjudicated in adjudications:
         if adjudicated.as_of <= as_of:
             key = (adjudicated.subject, adjudicated.event_date, plain_words(adjudicated.term), adjudicated.grade)
+            if adjudicated.conclusion == "retracted":
+                latest = {one: said for one, said in latest.items() if one[:3] != key[:3]}
+                continue
             latest.pop(key, None)
             latest[key] = adjudicated
     return list(latest.values())
+
+
+def worst_known(patient: Patient, key: EventKey, dlt: DLT) -> tuple[Relationship | Literal[""], Flag]:
+    """Return the worst relationship and seriousness that the data have of an event, as an adjudication records them; both are empty
+    where no adverse event is adjudicated.
+    """
+    events = (one for one in patient.events or () if EventKey(one.start, one.term, one.grade) == key)
+    known = [as_known(one, dlt) for one in events]
+    if not known:
+        return "", ""
+    relationships, serious = {one for one, _ in known}, {one for _, one in known}
+    worst: Relationship = next(one for one in reversed(RELATIONSHIPS) if one in relationships)
+    flag: Flag = "yes" if "yes" in serious else "" if "" in serious else "no"
+    return worst, flag
 
 
 def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) -> EventKey:
@@ -313,6 +360,8 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
         lambda: one_of("conclusion", adjudicated.conclusion, _CONCLUSIONS),
         lambda: check_text("adjudicated_by", adjudicated.adjudicated_by, _NAME),
         lambda: check_text("reason", adjudicated.reason, purpose="why it was concluded so"),
+        lambda: one_of("relationship", adjudicated.relationship, (*RELATIONSHIPS, "")),
+        lambda: one_of("serious", adjudicated.serious, ("yes", "no", "")),
     ]
     found: list[Problem] = []
     for check in checks:

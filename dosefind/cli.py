@@ -443,7 +443,10 @@ def record(
     "whole.  [default: the only event of grade 3 or worse, or serious and related]",
 )
 @click.option(
-    "--conclusion", required=True, type=click.Choice(["DLT", "not a DLT", "not evaluable"]), help="Conclusion of the adjudication."
+    "--conclusion",
+    required=True,
+    type=click.Choice(["DLT", "not a DLT", "not evaluable", "retracted"]),
+    help="Conclusion of the adjudication; 'retracted' takes back the earlier ones of the event.",
 )
 @click.option("--by", required=True, metavar="TEXT", help="Person or committee that adjudicated.")
 @click.option("--on", required=True, type=_Day(), metavar="YYYY-MM-DD", help="Date of the meeting or adjudication.")
@@ -463,7 +466,7 @@ def adjudicate(
 ) -> None:
     """Add the adjudication of an adverse event, or of a DLT assessment, to adjudications.csv beside the config."""
     from ._check import InputError, Problem
-    from .adjudications import Adjudicated, event_to_adjudicate, record_adjudication
+    from .adjudications import Adjudicated, event_to_adjudicate, record_adjudication, worst_known
     from .config import load_protocol
     from .evaluability import evaluate
     from .intake import read_patients
@@ -474,9 +477,23 @@ def adjudicate(
     patient = next((one for one in evaluated.patients if one.subject == subject), None)
     if patient is None:
         raise InputError(Problem("subject", subject, f"must be a patient with an infusion by {evaluated.as_of}"))
-    key = event_to_adjudicate(patient, protocol.in_force(patient.infusions[0]).dlt, event)
+    dlt = protocol.in_force(patient.infusions[0]).dlt
+    key = event_to_adjudicate(patient, dlt, event)
+    relationship, serious = worst_known(patient, key, dlt)
     adjudicated = Adjudicated(
-        evaluated.as_of, on.date(), protocol.record.id, evaluated.sha256, subject, *key, conclusion, by, reason
+        as_of=evaluated.as_of,
+        adjudicated_on=on.date(),
+        protocol=protocol.record.id,
+        data_sha256=evaluated.sha256,
+        subject=subject,
+        event_date=key.date,
+        term=key.term,
+        grade=key.grade,
+        conclusion=conclusion,
+        adjudicated_by=by,
+        reason=reason,
+        relationship=relationship,
+        serious=serious,
     )
     path = config.parent / "adjudications.csv"
     record_adjudication(path, adjudicated)

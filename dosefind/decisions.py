@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 from ._check import InputError, Problem, calendar_day
 from .provenance import AddedTo, check_text
 
-__all__ = ["Recorded", "check_form", "read_decisions", "record_decision", "released_subjects", "released_text"]
+__all__ = ["Recorded", "check_form", "read_decisions", "record_decision", "released_subjects", "released_text", "renumbered"]
 
 _ALLOWED = "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
 _FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|resume|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
 _PAUSE = re.compile(r"(related-serious|boundary)(@(?P<level>[1-9][0-9]?))?")
+_WITH_DLT = 'must be a JSON list of subjects, such as ["A2", "A5"]'
 _RELEASED = 'must be subjects per pause rule in JSON form, such as {"related-serious": ["A2", "A5"], "boundary@2": ["B1"]}'
 
 
@@ -58,6 +59,8 @@ class Recorded(NamedTuple):
     released
         With "resume", the pauses that were in force and the subjects with an event of each at the data cutoff date, as
         `released_text` writes them. Empty with other decisions, and in rows of earlier versions of dosefind.
+    with_dlt
+        Subjects with a DLT in the data on which it was made, as a JSON list; empty in rows of earlier versions of dosefind.
     """
 
     as_of: date
@@ -75,10 +78,17 @@ class Recorded(NamedTuple):
     software_version: str = ""
     conditions: str = ""
     released: str = ""
+    with_dlt: str = ""
+
+    @property
+    def known_dlts(self) -> frozenset[str] | None:
+        """Subjects with a DLT in the data on which the decision was made; ``None`` where the file does not say."""
+        return frozenset(json.loads(self.with_dlt)) if self.with_dlt else None
 
 
-# Files of earlier versions ended with the reason, then with the conditions.
-_FILE = AddedTo("decision", Recorded._fields, earlier=tuple(Recorded._fields.index(last) + 1 for last in ("conditions", "reason")))
+# Files of earlier versions ended with the reason, then with the conditions, then with what was released.
+_LAST = ("released", "conditions", "reason")
+_FILE = AddedTo("decision", Recorded._fields, earlier=tuple(Recorded._fields.index(last) + 1 for last in _LAST))
 
 
 def read_decisions(path: Path | str, protocol: str) -> list[Recorded]:
@@ -102,7 +112,49 @@ def _recorded(row: list[str], number: int, path: Path) -> Recorded:
         released_subjects(cells["released"])
     except InputError:
         raise InputError(Problem(f"row {number}.released", cells["released"], _RELEASED), source=str(path)) from None
+    if cells["with_dlt"] and not _are_subjects(cells["with_dlt"]):
+        raise InputError(Problem(f"row {number}.with_dlt", cells["with_dlt"], _WITH_DLT), source=str(path))
     return Recorded(**cells)
+
+
+def _are_subjects(text: str) -> bool:
+    """Return whether a text is a JSON list of subjects."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, list) and all(isinstance(name, str) for name in content)
+
+
+def renumbered(one: Recorded, then: Sequence[float], now: Sequence[float]) -> Recorded:
+    """Return a decision with the level numbers of another version of the protocol, which has all doses of the version before.
+
+    Parameters
+    ----------
+    one
+        The decision.
+    then, now
+        Dose amounts of the version on which it was made, and of the other version, lowest first.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> one = Recorded(date(2024, 3, 1), "X", "", "", "3+3", "level 2, 3 patients", "level 2", "no", "as recommended")
+    >>> renumbered(one, (1, 3), (1, 2, 3)).decision
+    'level 3'
+    """
+    if tuple(then) == tuple(now):
+        return one
+
+    def number(level: int) -> int:
+        return tuple(now).index(then[level - 1]) + 1 if 1 <= level <= len(then) else level
+
+    form = _FORMS.fullmatch(one.decision)
+    decision = one.decision
+    if form is not None and form["level"]:
+        decision = f"{decision.split()[0]} {number(int(form['level']))}"
+    released = {(kind, level and number(level)): sorted(who) for (kind, level), who in released_subjects(one.released).items()}
+    return one._replace(decision=decision, released=released_text(released) if released else one.released)
 
 
 def released_text(subjects: Mapping[tuple[str, int | None], Sequence[str]]) -> str:
@@ -184,6 +236,8 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     if not _FORMS.fullmatch(recorded.decision):
         raise InputError(Problem("decision", recorded.decision, _ALLOWED))
     released_subjects(recorded.released)
+    if recorded.with_dlt and not _are_subjects(recorded.with_dlt):
+        raise InputError(Problem("with_dlt", recorded.with_dlt, _WITH_DLT))
     check_text("reason", recorded.reason, purpose="why it was decided so")
     for name in ("attendees", "conditions", "software_version"):
         check_text(name, getattr(recorded, name), required=False)

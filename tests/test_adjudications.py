@@ -7,7 +7,15 @@ import pytest
 from click.testing import CliRunner
 
 import dosefind as dsf
-from dosefind.adjudications import Adjudicated, EventKey, event_to_adjudicate, in_force, read_adjudications, record_adjudication
+from dosefind.adjudications import (
+    RELATIONSHIPS,
+    Adjudicated,
+    EventKey,
+    event_to_adjudicate,
+    in_force,
+    read_adjudications,
+    record_adjudication,
+)
 from dosefind.cli import main
 from dosefind.patients import AdverseEvent
 from dosefind.protocol import DLT
@@ -229,9 +237,11 @@ def test_command_records_beside_config(folder):
     patients = dsf.read_patients(folder / "patients.csv", dsf.load_protocol(folder / "trial.toml"), events=folder / "ae.csv")
     assert first == Adjudicated(
         *(date(2024, 2, 1), date(2024, 2, 3), "NCT05962762", patients.sha256, "A2", date(2024, 1, 12), "fever", 3),
-        *("not a DLT", "Dr. Vogt", "an infection"),
+        *("not a DLT", "Dr. Vogt", "an infection", first.relationship, ""),
     )
+    assert first.relationship in RELATIONSHIPS
     assert second.of_assessment
+    assert (second.relationship, second.serious) == ("", "")
     assert "MARKER" not in (folder / "adjudications.csv").read_text() + found.stderr
 
 

@@ -758,8 +758,8 @@ HEADER = ",".join(Recorded._fields)
     ("content", "words"),
     [
         (b"a,b\n1,2\n", "must begin with the columns as_of, protocol"),
-        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 15"),
-        (HEADER.encode() + b"\n1/2/2024" + b",x" * 14 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
+        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 16"),
+        (HEADER.encode() + b"\n1/2/2024" + b",x" * 15 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
         (HEADER.encode() + b"\n2024-01-01" + b",x" * 13 + b',"cut\n', "is damaged"),
         (HEADER.encode() + b"\n\xff\xfe", "is not UTF-8 text"),
     ],
@@ -789,7 +789,8 @@ def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, endi
     path.write_bytes(mark + text.getvalue().encode())
     (old,) = read_decisions(path, "NCT05962762")
     assert old == Recorded(date(2024, 1, 1), *EARLIER_CELLS[0][1:8], '=1+1\nsecond line, "quoted"')
-    assert old[9:] == (None, "", None, "", "", "")
+    assert old[9:] == (None, "", None, "", "", "", "")
+    assert old.known_dlts is None
     new = then(single_dose(), 33).record("wait", "so", attendees="A. Roe, B. Doe", meeting=day(35))
     record_decision(path, new)
     assert read_decisions(path, "NCT05962762") == [old, new]
@@ -797,7 +798,7 @@ def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, endi
     assert content.startswith(mark + ",".join(EARLIER).encode())
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     assert tuple(rows[0]) == Recorded._fields
-    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 6) for cells in EARLIER_CELLS]
+    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 7) for cells in EARLIER_CELLS]
     # Added to once more, the file stays as it is.
     record_decision(path, new)
     assert path.read_bytes().startswith(content)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
-from dosefind.adjudications import Adjudicated
+from dosefind.adjudications import Adjudicated, EventKey, worst_known
+from dosefind.decisions import Recorded, read_decisions, record_decision, released_subjects, released_text, renumbered
 from dosefind.designs.base import Beside
 from dosefind.evaluability import evaluate
 from dosefind.tasks.next_dose import next_dose
@@ -147,3 +148,96 @@ def test_deaths_hold_unless_the_protocol_says_otherwise():
     one = patient("A", 1, 1, died=day(60))
     assert [event.holds for event in evaluate(trial(one, last=120), protocol()).serious] == [True]
     assert [event.holds for event in evaluate(trial(one, last=120), protocol(pause={"any_death": False})).serious] == [False]
+
+
+# Events, reports and numbers that change after a decision or an adjudication.
+
+
+@pytest.mark.parametrize(
+    ("then", "later", "again"),
+    [
+        (("unlikely", None), ("possibly related", None), True),
+        (("unlikely", None), (None, None), True),
+        ((None, None), ("related", None), True),
+        (("related", None), ("unlikely", None), False),
+        (("related", False), ("related", True), True),
+        (("related", None), ("related", True), True),
+        (("related", True), ("related", True), False),
+        (("related", True), ("unlikely", False), False),
+    ],
+)
+def test_an_event_that_has_become_worse_is_adjudicated_again(then, later, again):
+    dlt = protocol().dlt
+    first, second = (event(40, 4, related, "embolism")._replace(serious=serious) for related, serious in (then, later))
+    known = worst_known(patient("A", 1, 1, events=(first,)), EventKey(day(40), "embolism", 4), dlt)
+    on_file = said("A", 40, "embolism", 4, "not a DLT", 60)._replace(relationship=known[0], serious=known[1])
+    holds = [one.holds for one in status(patient("A", 1, 1, events=(second,)), on_file).serious]
+    assert any(holds) is again
+
+
+def test_an_upgrade_in_the_window_is_a_dlt_again():
+    unrelated = event(10, 3, "unlikely", "fever")
+    on_file = said("A", 10, "fever", 3, "not a DLT", 30)._replace(relationship="unrelated")
+    one = patient("A", 1, 1, events=(unrelated,))
+    assert status(one, on_file)["A"].kind == "complete"
+    assert status(replace(one, events=(unrelated._replace(related="related"),)), on_file)["A"].kind == "dlt"
+
+
+def test_a_retraction_takes_back_the_adjudications_of_an_event():
+    one = patient("A", 1, 1, events=(event(10, 4, term="fever"), event(40, 4, term="embolism", row=2)))
+    on_file = [said("A", 10, "fever", 4, "not a DLT", 50), said("A", 40, "embolism", 4, "not a DLT", 50)]
+    retracted = said("A", 10, "fever", 4, "retracted", 60)
+    assert status(one, *on_file)["A"].kind == "complete"
+    found = status(one, *on_file, retracted)
+    assert found["A"].kind == "dlt"
+    assert {event.event.term: event.holds for event in found.serious} == {"fever": True, "embolism": False}
+    again = said("A", 10, "fever", 4, "DLT", 61)
+    assert not any(event.holds for event in status(one, *on_file, retracted, again).serious)
+
+
+def test_a_dlt_reported_after_a_decision_reopens_it(tmp_path):
+    """After 1 of 3 the committee opens level 2 on day 60; a DLT of day 10 that is reported later was not known to it."""
+    rules_, path = protocol(), tmp_path / "decisions.csv"
+    first = [patient("A1", 1, 1, events=(event(5, row=1),)), patient("A2", 1, 8), patient("A3", 1, 15)]
+    record_decision(path, next_dose(rules_, trial(*first, last=60), day(60)).record("level 2", "three more are not needed"))
+    (decision,) = read_decisions(path, "NCT05962762")
+    assert decision.known_dlts == {"A1"}
+    more = [*first, patient("B1", 2, 61), patient("B2", 2, 62)]
+    late = [first[0], replace(first[1], events=(event(10, row=2),)), *more[2:]]
+
+    def decided(people, file=path):
+        return "decided on it" in next_dose(rules_, trial(*people, last=120), day(120), decisions=file).proposal.reason
+
+    assert decided(more)
+    assert not decided(late)
+    # An earlier version did not record which DLTs were known: the onset has to do.
+    old = tmp_path / "old.csv"
+    record_decision(old, decision._replace(with_dlt=""))
+    assert read_decisions(old, "NCT05962762")[0].known_dlts is None
+    assert decided(late, old)
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"A": 1}', "A1", '["A1"'])
+def test_subjects_with_a_dlt_are_a_list_of_subjects(tmp_path, text):
+    one = next_dose(protocol(), trial(patient("A1", 1, 1), last=40)).record("wait", "so")._replace(with_dlt=text)
+    with pytest.raises(dsf.InputError) as error:
+        record_decision(tmp_path / "decisions.csv", one)
+    assert error.value.problems[0].where == "with_dlt"
+
+
+@pytest.mark.parametrize(
+    ("decision", "then", "now", "renumbered_"),
+    [
+        ("level 2", (1, 3), (1, 2, 3), "level 3"),
+        ("MTD 1", (1, 3), (0.5, 1, 3), "MTD 2"),
+        ("level 2", (1, 3), (1, 3, 5), "level 2"),
+        ("MTD none", (1, 3), (0.5, 1, 3), "MTD none"),
+        ("add dose 2", (1, 3), (1, 2, 3), "add dose 2"),
+    ],
+)
+def test_decisions_have_the_numbers_of_the_present_version(decision, then, now, renumbered_):
+    released = released_text({("boundary", 2): ["A1"], ("related-serious", None): ["A2"]})
+    one = Recorded(day(30), "X", "", "", "3+3", "", decision, "no", "so", released=released)
+    found = renumbered(one, then, now)
+    assert found.decision == renumbered_
+    assert released_subjects(found.released) == {("boundary", now.index(then[1]) + 1): {"A1"}, ("related-serious", None): {"A2"}}

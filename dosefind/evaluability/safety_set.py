@@ -132,11 +132,12 @@ def safety_events(evaluated: Evaluated, protocol: Protocol, blinded: bool = Fals
 def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, group: str) -> list[SafetyEvent]:
     status, first = evaluated[patient.subject], patient.infusions[0]
     own = [one for one in evaluated.serious if one.subject == patient.subject]
-    dlts, open_ = toxicities(patient, rules_of(patient, protocol))
+    rules = rules_of(patient, protocol)
+    dlts, open_ = toxicities(patient, rules)
     said = () if status.adjudication is None else (status.adjudication,)
 
     def made(day: date | None, event: AdverseEvent | None, serious: SeriousEvent | None, derived: Any) -> SafetyEvent:
-        adjudication = serious.adjudication if serious else adjudication_of(said, event) if event else None
+        adjudication = serious.adjudication if serious else adjudication_of(said, event, rules.dlt) if event else None
         if adjudication is None and derived == "DLT" and status.adjudication is not None and status.adjudication.of_assessment:
             adjudication = status.adjudication
         return SafetyEvent(

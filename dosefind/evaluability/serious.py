@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from ..adjudications import Adjudicated
+from ..adjudications import RELATIONSHIPS, Adjudicated, as_known
 from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
-from ..protocol import Protocol, plain_words
+from ..protocol import DLT, Protocol, plain_words
 from .evaluated import UNTREATED
 from .window import rules_of, window
 
@@ -120,7 +120,7 @@ def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjud
         if kinds:
             died = patient.died if DEATH in kinds else None
             fatal |= DEATH in kinds
-            said = adjudication_of(own, event)
+            said = adjudication_of(own, event, rules_of(patient, protocol).dlt)
             # What was concluded of the event before the death says nothing of the death.
             if died is not None and (said is None or said.as_of < died):
                 said = _of_death(own, died) if _only_fatal(patient, event) else None
@@ -191,12 +191,22 @@ def _made(
     )
 
 
-def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent) -> Adjudicated | None:
-    """Return the latest adjudication of an event: of its onset and its term, at a grade that has not become worse since."""
+def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent, dlt: DLT) -> Adjudicated | None:
+    """Return the latest adjudication of an event: of its onset and its term, and of nothing that has become worse since."""
     found = None
     for one in adjudications:
         same = not one.of_assessment and one.event_date == event.start and plain_words(one.term) == plain_words(event.term)
-        graded = one.grade == event.grade or (one.grade is not None and event.grade is not None and event.grade <= one.grade)
-        if same and graded:
+        if same and _covers(one, event, dlt):
             found = one
     return found
+
+
+def _covers(one: Adjudicated, event: AdverseEvent, dlt: DLT) -> bool:
+    """Return whether the event is no worse than it was when it was adjudicated, in grade, relationship and seriousness."""
+    if one.grade != event.grade and (one.grade is None or event.grade is None or event.grade > one.grade):
+        return False
+    if not one.relationship:
+        # A row of an earlier version, which says neither.
+        return True
+    relationship, serious = as_known(event, dlt)
+    return RELATIONSHIPS.index(relationship) <= RELATIONSHIPS.index(one.relationship) and (serious != "yes" or one.serious == "yes")

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from ..adjudications import Adjudicated
 from ..patients import AdverseEvent, Part, Patient
-from ..protocol import Protocol
+from ..protocol import DLT, Protocol
 from .evaluated import UNTREATED, Kind
 from .serious import DEATH, SeriousEvent, adjudication_of
 from .window import rules_of, window
@@ -83,7 +83,7 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
         return derived
     by = {one.conclusion: one for one in case.adjudications}
     end = window(patient, protocol)[1]
-    rest = _derived(_without(patient, case.adjudications), protocol, cut, whole_data)
+    rest = _derived(_without(patient, case.adjudications, protocol.dlt), protocol, cut, whole_data)
     if (said := by.get("DLT")) is not None:
         made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", said.event_date or min(end, cut), patient.source)
     elif (said := by.get("not evaluable")) is not None and rest.kind != "dlt":
@@ -99,9 +99,9 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     return made._replace(rule=made.rule + words, derived=derived.kind if changed else None, adjudication=said)
 
 
-def _without(patient: Patient, adjudications: tuple[Adjudicated, ...]) -> Patient:
+def _without(patient: Patient, adjudications: tuple[Adjudicated, ...], dlt: DLT) -> Patient:
     """Return the patient without the events, and without the DLT, that were adjudicated not to be one."""
-    cleared = [event for event in patient.events or () if adjudication_of(adjudications, event) is not None]
+    cleared = [event for event in patient.events or () if adjudication_of(adjudications, event, dlt) is not None]
     left = None if patient.events is None else tuple(event for event in patient.events if event not in cleared)
     days = {event.start for event in cleared} | {one.event_date for one in adjudications}
     # An assessment says nothing of a DLT that came after its data cutoff.

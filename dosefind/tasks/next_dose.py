@@ -20,7 +20,7 @@ from .._check import InputError, Problem, Shown, of_type, one_of
 from ..adjudications import Adjudicated, read_adjudications
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
-from ..decisions import Recorded, check_form, read_decisions
+from ..decisions import Recorded, check_form, read_decisions, renumbered
 from ..designs import Design
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, evaluate, safety_set
 from ..operating.paths import paths_of
@@ -66,6 +66,8 @@ class NextDose(Shown):
         Where the doses and sizes of the cohorts are not those that a design would have given, by its name.
     recorded
         Decisions of the committee so far.
+    decided
+        The same with the level numbers of the protocol version in force at the data cutoff date.
     what_if : pandas.DataFrame
         A row a design: what would follow from each number of DLTs among the next patients.
     completions : pandas.DataFrame
@@ -87,6 +89,7 @@ class NextDose(Shown):
     counts: dict[str, DesignCounts]
     deviations: dict[str, tuple[str, ...]]
     recorded: tuple[Recorded, ...]
+    decided: tuple[Recorded, ...]
     what_if: pd.DataFrame
     completions: pd.DataFrame
     paths: pd.DataFrame
@@ -239,6 +242,7 @@ class NextDose(Shown):
             software_version=__version__,
             conditions=conditions,
             released=released_by(self.holds, self.evaluated) if decision == "resume" else "",
+            with_dlt=json.dumps([status.subject for status in self.evaluated.statuses if status.kind == "dlt"]),
         )
 
     @property
@@ -252,7 +256,10 @@ class NextDose(Shown):
         made on other data of the same day.
         """
         until = [*(one.as_of for one in self.recorded[1:]), date.max]
-        words = [_came_of(one, last, self.evaluated) for one, last in zip(self.recorded, until, strict=False)]
+        words = [_came_of(one, last, self.evaluated) for one, last in zip(self.decided, until, strict=False)]
+        numbers = zip(self.recorded, self.decided, strict=True)
+        changed = [f"now {now.decision}: " if now.decision != before.decision else "" for before, now in numbers]
+        words = [number + word for number, word in zip(changed, words, strict=True)]
         if self.recorded and not self.evaluated.later_dates:
             last = self.recorded[-1]
             if last.as_of == self.evaluated.as_of and last.data_sha256 != self.evaluated.sha256:
@@ -316,7 +323,8 @@ def next_dose(
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
     _refuse_levels_for_doses(evaluated, protocol)
-    known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
+    on_file = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
+    known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     opened = {binding: _opened_by(known, evaluated)}
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
     readings = readings_of(asked[binding], evaluated, known)
@@ -354,7 +362,8 @@ def next_dose(
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
         deviations=_deviations(asked, evaluated),
-        recorded=tuple(known),
+        recorded=tuple(on_file),
+        decided=tuple(known),
         what_if=_what_if(asked, proposals, read),
         completions=_completions(proposals, read, evaluated),
         paths=_paths(designs[binding], chosen, read[binding], protocol),
@@ -479,7 +488,7 @@ def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: Ho
 
 def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     """The committee's decision that makes the latest cohort the trial's: its last word since the last patient before that cohort
-    was treated, those of that day left out, if it names the cohort's level and no DLT came after it.
+    was treated, those of that day left out, if it names the cohort's level and no DLT became known after it.
     """
     if not evaluated.members:
         return None
@@ -490,7 +499,10 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     last = next((one for one in reversed(known) if one.as_of > before and one.decision != "resume"), None)
     if last is None or last.decision != f"level {latest.level}":
         return None
-    unforeseen = any(one.kind == "dlt" and one.closed is not None and one.closed > last.as_of for one in statuses)
+    # An earlier version of the file does not say which DLTs were known: those that had begun by its data cutoff.
+    since = [one for one in statuses if one.kind == "dlt" and one.closed is not None and one.closed > last.as_of]
+    with_dlt = {one.subject for one in statuses if one.kind == "dlt"}
+    unforeseen = since or (last.known_dlts is not None and with_dlt - last.known_dlts)
     return None if unforeseen else last
 
 
