@@ -157,7 +157,8 @@ def asked(people, cut, rules):
 # Random trials.
 
 MILD = ("none", "none", "none", "none", "dlt", "left")
-GRAVE = (*MILD * 6, "unclear", "died", "serious", "unrelated")
+HOLDING = ("died", "serious", "unrelated")
+GRAVE = (*MILD * 6, "unclear", *HOLDING)
 PARTS = (None, None, None, "escalation", "backfill", "expansion", "run-in", "placebo", "control")
 
 
@@ -397,7 +398,9 @@ def test_placebo_control_and_run_in_change_no_proposal(drawn, protocol, events, 
         assert (after.start, after.holds) == (before.start, before.holds)
         return
     assert {name: proposal.held or proposal for name, proposal in after.proposals.items()} == before.proposals
-    held = any(person.outcome in ("died", "serious", "unrelated") and person.start <= cut and person.at <= cut for person in added)
+    # An event without a grade holds after the window; in it, it keeps the outcome open.
+    grave = [one for one in added if one.outcome in HOLDING or (one.outcome == "unclear" and one.after > WINDOW)]
+    held = any(one.start <= cut and one.at <= cut for one in grave)
     assert bool(after.holds) == held
 
 
