@@ -9,7 +9,7 @@ read and added to is in `dosefind.provenance.AddedTo`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -22,21 +22,22 @@ __all__ = [
     "RELATIONSHIPS",
     "Adjudicated",
     "EventKey",
-    "as_known",
     "event_to_adjudicate",
     "in_force",
     "read_adjudications",
     "record_adjudication",
-    "worst_known",
 ]
 
 Conclusion = Literal["DLT", "not a DLT", "not evaluable", "retracted"]
 Relationship = Literal["unrelated", "open", "related"]
 Flag = Literal["yes", "no", ""]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
 # From what weighs least to what weighs most.
 RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 _CONCLUSIONS: tuple[str, ...] = get_args(Conclusion)
 _NAME = 200
+# An adjudication is dated at most this long after the data cutoff date of the data that it was made on.
+_LATEST = timedelta(days=366)
 
 
 class EventKey(NamedTuple):
@@ -86,6 +87,12 @@ class Adjudicated(NamedTuple):
         dosefind and where no adverse event is adjudicated.
     serious
         Whether the event was flagged as serious: "yes" or "no"; empty where the data did not say, and as `relationship` is.
+    fatal
+        Whether the event was fatal by its grade or outcome: "yes" or "no"; empty as `relationship` is.
+    dlt_column
+        What the DLT column of the data said of the patient: "yes", "no", or empty.
+    alike
+        How many events of this start date and term the patient had; ``None`` as `relationship` is empty.
 
     Examples
     --------
@@ -111,6 +118,9 @@ class Adjudicated(NamedTuple):
     reason: str
     relationship: Relationship | Literal[""] = ""
     serious: Flag = ""
+    fatal: Flag = ""
+    dlt_column: Flag = ""
+    alike: int | None = None
 
     @property
     def event(self) -> EventKey:
@@ -125,13 +135,6 @@ class Adjudicated(NamedTuple):
 
 # Files of earlier versions ended with the reason.
 _FILE = AddedTo("adjudication", Adjudicated._fields, earlier=(Adjudicated._fields.index("reason") + 1,))
-
-
-def as_known(event: AdverseEvent, dlt: DLT) -> tuple[Relationship, Flag]:
-    """Return relationship and seriousness of an event as an adjudication records them."""
-    relationship: dict[bool | None, Relationship] = {False: "unrelated", None: "open", True: "related"}
-    serious: dict[bool | None, Flag] = {False: "no", None: "", True: "yes"}
-    return relationship[dlt.is_related(event.related)], serious[event.serious]
 
 
 def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
@@ -167,6 +170,7 @@ def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
     """
     path = Path(path)
     found = [_adjudicated(row, number, path) for number, row in enumerate(_FILE.rows(path), 2)]
+    _FILE.check_order(path, [(one.protocol, one.as_of) for one in found])
     return [adjudicated for adjudicated in found if adjudicated.protocol == protocol_id]
 
 
@@ -237,20 +241,6 @@ def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudica
     return list(latest.values())
 
 
-def worst_known(patient: Patient, key: EventKey, dlt: DLT) -> tuple[Relationship | Literal[""], Flag]:
-    """Return the worst relationship and seriousness that the data have of an event, as an adjudication records them; both are empty
-    where no adverse event is adjudicated.
-    """
-    events = (one for one in patient.events or () if EventKey(one.start, one.term, one.grade) == key)
-    known = [as_known(one, dlt) for one in events]
-    if not known:
-        return "", ""
-    relationships, serious = {one for one, _ in known}, {one for _, one in known}
-    worst: Relationship = next(one for one in reversed(RELATIONSHIPS) if one in relationships)
-    flag: Flag = "yes" if "yes" in serious else "" if "" in serious else "no"
-    return worst, flag
-
-
 def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) -> EventKey:
     """Find the adverse event of a patient that an adjudication is about.
 
@@ -289,7 +279,7 @@ def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) ->
     if event is None:
         fitting = [(number, one) for number, one in numbered if _needs_adjudication(one, dlt)]
         wanted = "of grade 3 or worse, or serious and related"
-    elif event.isascii() and event.isdigit():
+    elif event.isascii() and event.isdigit() and len(event) < 10:
         fitting, wanted = [(number, one) for number, one in numbered if number == int(event)], "with this number"
     else:
         try:
@@ -338,7 +328,8 @@ def _adjudicated(row: Sequence[str], number: int, path: Path) -> Adjudicated:
     days = {name: _FILE.day(path, number, name, cells[name]) for name in ("as_of", "adjudicated_on")}
     event_date = _FILE.day(path, number, "event_date", cells["event_date"]) if cells["event_date"] else None
     grade = int(cells["grade"]) if cells["grade"] in ("1", "2", "3", "4", "5") else cells["grade"] or None
-    given: dict[str, Any] = {**cells, **days, "event_date": event_date, "grade": grade}
+    alike = int(cells["alike"]) if cells["alike"].isascii() and cells["alike"].isdigit() else cells["alike"] or None
+    given: dict[str, Any] = {**cells, **days, "event_date": event_date, "grade": grade, "alike": alike}
     adjudicated = Adjudicated(**given)
     problems = [problem.within(f"row {number}") for problem in _problems(adjudicated)]
     if problems:
@@ -361,7 +352,10 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
         lambda: check_text("adjudicated_by", adjudicated.adjudicated_by, _NAME),
         lambda: check_text("reason", adjudicated.reason, purpose="why it was concluded so"),
         lambda: one_of("relationship", adjudicated.relationship, (*RELATIONSHIPS, "")),
-        lambda: one_of("serious", adjudicated.serious, ("yes", "no", "")),
+        lambda: one_of("serious", adjudicated.serious, FLAGS),
+        lambda: one_of("fatal", adjudicated.fatal, FLAGS),
+        lambda: one_of("dlt_column", adjudicated.dlt_column, FLAGS),
+        lambda: None if adjudicated.alike is None else whole("alike", adjudicated.alike, 1, 10**6),
     ]
     found: list[Problem] = []
     for check in checks:
@@ -370,5 +364,13 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
         except InputError as error:
             found += error.problems
     yield from found
-    if not found and adjudicated.event_date is not None and adjudicated.event_date > adjudicated.as_of:
+    if found:
+        return
+    if adjudicated.event_date is not None and adjudicated.event_date > adjudicated.as_of:
         yield Problem("event_date", adjudicated.event_date.isoformat(), f"lies after the data cutoff date {adjudicated.as_of}")
+        return
+    earliest, latest = adjudicated.event_date or date.min, adjudicated.as_of + _LATEST
+    if not earliest <= adjudicated.adjudicated_on <= latest:
+        since = "" if adjudicated.event_date is None else f"on or after the start of the event, {earliest}, and "
+        allowed = f"must be {since}at most a year after the data cutoff date {adjudicated.as_of}"
+        yield Problem("adjudicated_on", adjudicated.adjudicated_on.isoformat(), allowed)

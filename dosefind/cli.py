@@ -466,9 +466,10 @@ def adjudicate(
 ) -> None:
     """Add the adjudication of an adverse event, or of a DLT assessment, to adjudications.csv beside the config."""
     from ._check import InputError, Problem
-    from .adjudications import Adjudicated, event_to_adjudicate, record_adjudication, worst_known
+    from .adjudications import Adjudicated, event_to_adjudicate, record_adjudication
     from .config import load_protocol
     from .evaluability import evaluate
+    from .evaluability.serious import known_at
     from .intake import read_patients
 
     protocol = load_protocol(config)
@@ -479,7 +480,6 @@ def adjudicate(
         raise InputError(Problem("subject", subject, f"must be a patient with an infusion by {evaluated.as_of}"))
     dlt = protocol.in_force(patient.infusions[0]).dlt
     key = event_to_adjudicate(patient, dlt, event)
-    relationship, serious = worst_known(patient, key, dlt)
     adjudicated = Adjudicated(
         as_of=evaluated.as_of,
         adjudicated_on=on.date(),
@@ -492,8 +492,7 @@ def adjudicate(
         conclusion=conclusion,
         adjudicated_by=by,
         reason=reason,
-        relationship=relationship,
-        serious=serious,
+        **known_at(patient, key, dlt)._asdict(),
     )
     path = config.parent / "adjudications.csv"
     record_adjudication(path, adjudicated)

@@ -21,7 +21,7 @@ __all__ = ["Recorded", "check_form", "read_decisions", "record_decision", "relea
 _ALLOWED = "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
 _FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|resume|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
 _PAUSE = re.compile(r"(related-serious|boundary)(@(?P<level>[1-9][0-9]?))?")
-_WITH_DLT = 'must be a JSON list of subjects, such as ["A2", "A5"]'
+_SUBJECTS = 'must be a JSON list of subjects, such as ["A2", "A5"]'
 _RELEASED = 'must be subjects per pause rule in JSON form, such as {"related-serious": ["A2", "A5"], "boundary@2": ["B1"]}'
 
 
@@ -61,6 +61,8 @@ class Recorded(NamedTuple):
         `released_text` writes them. Empty with other decisions, and in rows of earlier versions of dosefind.
     with_dlt
         Subjects with a DLT in the data on which it was made, as a JSON list; empty in rows of earlier versions of dosefind.
+    still_open
+        Subjects whose outcome was still to come in those data, as a JSON list; empty likewise.
     """
 
     as_of: date
@@ -79,11 +81,17 @@ class Recorded(NamedTuple):
     conditions: str = ""
     released: str = ""
     with_dlt: str = ""
+    still_open: str = ""
 
     @property
-    def known_dlts(self) -> frozenset[str] | None:
-        """Subjects with a DLT in the data on which the decision was made; ``None`` where the file does not say."""
-        return frozenset(json.loads(self.with_dlt)) if self.with_dlt else None
+    def known_dlts(self) -> frozenset[str]:
+        """Subjects of whom a DLT was known when the decision was made: none where the file does not say."""
+        return frozenset(json.loads(self.with_dlt)) if self.with_dlt else frozenset()
+
+    @property
+    def known_open(self) -> frozenset[str]:
+        """Subjects of whom it was known that the outcome was still to come: none where the file does not say."""
+        return frozenset(json.loads(self.still_open)) if self.still_open else frozenset()
 
 
 # Files of earlier versions ended with the reason, then with the conditions, then with what was released.
@@ -101,6 +109,7 @@ def read_decisions(path: Path | str, protocol: str) -> list[Recorded]:
     """
     path = Path(path)
     recorded = [_recorded(row, number, path) for number, row in enumerate(_FILE.rows(path), 2)]
+    _FILE.check_order(path, [(one.protocol, one.as_of) for one in recorded])
     return [one for one in recorded if one.protocol == protocol]
 
 
@@ -112,8 +121,9 @@ def _recorded(row: list[str], number: int, path: Path) -> Recorded:
         released_subjects(cells["released"])
     except InputError:
         raise InputError(Problem(f"row {number}.released", cells["released"], _RELEASED), source=str(path)) from None
-    if cells["with_dlt"] and not _are_subjects(cells["with_dlt"]):
-        raise InputError(Problem(f"row {number}.with_dlt", cells["with_dlt"], _WITH_DLT), source=str(path))
+    for column in ("with_dlt", "still_open"):
+        if cells[column] and not _are_subjects(cells[column]):
+            raise InputError(Problem(f"row {number}.{column}", cells[column], _SUBJECTS), source=str(path))
     return Recorded(**cells)
 
 
@@ -236,8 +246,9 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     if not _FORMS.fullmatch(recorded.decision):
         raise InputError(Problem("decision", recorded.decision, _ALLOWED))
     released_subjects(recorded.released)
-    if recorded.with_dlt and not _are_subjects(recorded.with_dlt):
-        raise InputError(Problem("with_dlt", recorded.with_dlt, _WITH_DLT))
+    for column in ("with_dlt", "still_open"):
+        if (text := getattr(recorded, column)) and not _are_subjects(text):
+            raise InputError(Problem(column, text, _SUBJECTS))
     check_text("reason", recorded.reason, purpose="why it was decided so")
     for name in ("attendees", "conditions", "software_version"):
         check_text(name, getattr(recorded, name), required=False)

@@ -68,6 +68,11 @@ class Counts:
         if self.serious < least:
             raise InputError(Problem("serious", self.serious, f"must be at least {least}: it includes deaths and related_serious"))
 
+    @property
+    def all_events(self) -> int:
+        """Events of all kinds added up, which puts patients in an order and means nothing else."""
+        return self.deaths + self.related_serious + self.serious + self.dlts
+
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 

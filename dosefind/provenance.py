@@ -345,6 +345,17 @@ class AddedTo:
         except OSError as error:
             raise InputError(error.strerror or "cannot be written", source=str(lock)) from None
 
+    def check_order(self, path: Path, rows: Iterable[tuple[str, date]]) -> None:
+        """Raise `InputError` if a row, of which protocol and data cutoff date are given, is dated before an earlier one."""
+        last: dict[str, date] = {}
+        for number, (protocol, as_of) in enumerate(rows, 2):
+            if as_of < last.get(protocol, date.min):
+                allowed = (
+                    f"lies before {last[protocol]} in a row above it: {self.noun}s are only added, in the order of their dates"
+                )
+                raise InputError(Problem(f"row {number}.as_of", as_of.isoformat(), allowed), source=str(path))
+            last[protocol] = as_of
+
     def refuse_before(self, path: Path, last: date | None, as_of: date) -> None:
         """Raise `InputError` if a row's data cutoff date lies before that of the last row."""
         if last is not None and last > as_of:

@@ -237,11 +237,11 @@ def test_command_records_beside_config(folder):
     patients = dsf.read_patients(folder / "patients.csv", dsf.load_protocol(folder / "trial.toml"), events=folder / "ae.csv")
     assert first == Adjudicated(
         *(date(2024, 2, 1), date(2024, 2, 3), "NCT05962762", patients.sha256, "A2", date(2024, 1, 12), "fever", 3),
-        *("not a DLT", "Dr. Vogt", "an infection", first.relationship, ""),
+        *("not a DLT", "Dr. Vogt", "an infection", first.relationship, "", "no", "", 1),
     )
     assert first.relationship in RELATIONSHIPS
     assert second.of_assessment
-    assert (second.relationship, second.serious) == ("", "")
+    assert (second.relationship, second.serious, second.fatal) == ("", "", "")
     assert "MARKER" not in (folder / "adjudications.csv").read_text() + found.stderr
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
-from dosefind.adjudications import Adjudicated, EventKey, worst_known
+from dosefind.adjudications import Adjudicated, EventKey
 from dosefind.decisions import Recorded, read_decisions, record_decision, released_subjects, released_text, renumbered
 from dosefind.designs.base import Beside
 from dosefind.evaluability import evaluate
+from dosefind.evaluability.serious import known_at
 from dosefind.tasks.next_dose import next_dose
 from dosefind.trial import COUNT, parse_outcomes
 
@@ -110,7 +111,8 @@ def test_an_adjudication_of_one_event_leaves_the_others():
 def test_an_adjudication_before_the_death_does_not_settle_it():
     fatal = event(40, grade=4, row=1, term="embolism")._replace(outcome="fatal")
     one = patient("A", 1, 1, events=(fatal,), died=day(58))
-    before, after = (said("A", 40, "embolism", 4, "not a DLT", as_of) for as_of in (45, 60))
+    before, after = (said("A", 40, "embolism", 4, "not a DLT", as_of)._replace(fatal="yes") for as_of in (45, 60))
+    assert [event.holds for event in status(one, after._replace(fatal="")).serious] == [True]
     assert [event.holds for event in status(one, before).serious] == [True]
     assert [event.holds for event in status(one, after).serious] == [False]
     assert [event.holds for event in status(one, said("A", 58, "death", 5, "not a DLT", 60)).serious] == [False]
@@ -126,7 +128,10 @@ def test_a_worse_or_newly_graded_event_is_adjudicated_again():
 def test_an_assessment_says_nothing_of_what_came_after_it():
     one = patient("A", 1, 1, events=None, dlt=True, dlt_date=20)
     assert status(one, said("A", None, "", None, "not a DLT", 10))["A"].kind == "dlt"
-    assert status(one, said("A", None, "", None, "not a DLT", 40))["A"].kind == "complete"
+    assessed = said("A", None, "", None, "not a DLT", 40)
+    assert status(one, assessed._replace(dlt_column="yes"))["A"].kind == "complete"
+    # The DLT column said nothing yet, or was not recorded.
+    assert status(one, assessed)["A"].kind == "dlt"
     overdue = patient("B", 1, 1, events=None, last_contact=10)
     assert status(overdue).overdue
     assert status(overdue, said("B", None, "", None, "not a DLT", 40))["B"].kind == "complete"
@@ -169,8 +174,8 @@ def test_deaths_hold_unless_the_protocol_says_otherwise():
 def test_an_event_that_has_become_worse_is_adjudicated_again(then, later, again):
     dlt = protocol().dlt
     first, second = (event(40, 4, related, "embolism")._replace(serious=serious) for related, serious in (then, later))
-    known = worst_known(patient("A", 1, 1, events=(first,)), EventKey(day(40), "embolism", 4), dlt)
-    on_file = said("A", 40, "embolism", 4, "not a DLT", 60)._replace(relationship=known[0], serious=known[1])
+    known = known_at(patient("A", 1, 1, events=(first,)), EventKey(day(40), "embolism", 4), dlt)
+    on_file = said("A", 40, "embolism", 4, "not a DLT", 60)._replace(**known._asdict())
     holds = [one.holds for one in status(patient("A", 1, 1, events=(second,)), on_file).serious]
     assert any(holds) is again
 
@@ -210,11 +215,11 @@ def test_a_dlt_reported_after_a_decision_reopens_it(tmp_path):
 
     assert decided(more)
     assert not decided(late)
-    # An earlier version did not record which DLTs were known: the onset has to do.
+    # An earlier version did not record which DLTs were known: none is taken for known.
     old = tmp_path / "old.csv"
     record_decision(old, decision._replace(with_dlt=""))
-    assert read_decisions(old, "NCT05962762")[0].known_dlts is None
-    assert decided(late, old)
+    assert read_decisions(old, "NCT05962762")[0].known_dlts == frozenset()
+    assert not decided(late, old)
 
 
 @pytest.mark.parametrize("text", ["[1]", '{"A": 1}', "A1", '["A1"'])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["TIE", "above", "at_least", "highest", "nearest"]
+__all__ = ["TIE", "above", "at_least", "highest", "lowest", "nearest"]
 
 TIE = 1e-10
 
@@ -35,3 +35,8 @@ def highest(allowed: np.ndarray) -> np.ndarray:
     """Index of the last true value in each row, -1 where there is none."""
     doses = allowed.shape[1]
     return np.where(allowed.any(axis=1), doses - 1 - np.argmax(allowed[:, ::-1], axis=1), -1)
+
+
+def lowest(found: np.ndarray) -> np.ndarray:
+    """Index of the first true value in each row, the number of doses where there is none."""
+    return np.where(found.any(axis=1), np.argmax(found, axis=1), found.shape[1])

@@ -15,7 +15,7 @@ from pydantic import model_validator
 
 from ..trial import States
 from .base import Beside, Design, Flag
-from .rules import highest
+from .rules import highest, lowest
 
 __all__ = ["ThreePlusThree"]
 
@@ -63,9 +63,20 @@ class ThreePlusThree(Design):
         return self
 
     def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._proposed(states, np.full(len(states), states.n_doses))
+
+    def propose_beside(self, states: States, beside: Beside) -> tuple[np.ndarray, ...]:
+        """Return what `propose` does, with no escalation while a dose up to the current one has too high a pooled rate."""
+        return self._proposed(states, np.maximum(lowest(_too_high(states.n, states.y, beside)), states.last))
+
+    def _proposed(self, states: States, most: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Dose, reason and admissible doses, none of them above ``most`` or above a dose with more than one DLT in six."""
         tolerated, toxic, admissible = self._verdicts(states)
         index = np.arange(states.n_doses)
+        bound = np.minimum(most, lowest(~toxic & (6 * states.y > states.n)))
         below_toxic = highest(admissible)
+        bounded = bound < below_toxic
+        below_toxic = np.minimum(below_toxic, bound)
         # A dose already tolerated is not left behind because a lower one was given since.
         highest_open = np.maximum(
             np.where(states.here(tolerated), states.last + 1, states.last), highest(tolerated & admissible) + 1
@@ -78,6 +89,8 @@ class ThreePlusThree(Design):
         chosen = index == candidate[:, None]
         settled = (tolerated & chosen).any(axis=1) & (~needs_six | ((states.n * chosen).sum(axis=1) >= 6))
         settled &= (candidate == below_toxic) | (wanted >= states.n_doses)
+        # A dose that is not escalated from for its DLTs is first given to six.
+        settled &= ~bounded | ((states.n * chosen).sum(axis=1) >= 6)
         ends = np.where(is_top & ~toxic.any(axis=1), self.code("top_tolerated"), self.code("mtd_below"))
         reason = np.where(wanted < 0, self.code("no_dose"), ends)
         open_ = admissible & (index <= highest_open[:, None])
@@ -114,13 +127,21 @@ class ThreePlusThree(Design):
         reason = self.reasons[int(self.decide(state, beside).reason[0])]
         if reason in ("start", "max_n"):
             return self.explain(reason)
+        n, y = state.n[0], state.y[0]
         if beside is not None:
+            pooled = _too_high(n, y, beside)
+            n, y = np.where(pooled, n + beside.n, n), np.where(pooled, y + beside.y, y)
             state = self.with_beside(state, beside)
-        toxic = np.flatnonzero(self._verdicts(state)[1][0])
-        shown = {"no_dose": toxic[:1], "mtd_below": toxic[:1], "top_tolerated": [state.n_doses - 1]}.get(reason, state.last[:1])
+        toxic = self._verdicts(state)[1][0]
+        limiting = np.flatnonzero(toxic | (6 * y > n))[:1]
+        stopped = {"no_dose": limiting, "mtd_below": limiting, "top_tolerated": [state.n_doses - 1]}
+        # The dose for which the trial goes down may be another than the current one.
+        shown = stopped.get(reason, limiting if reason == "de-escalate" and limiting.size else state.last[:1])
         dose = int(shown[0])
-        n, y = int(state.n[0, dose]), int(state.y[0, dose])
-        text = f"{y} DLT{'s' * (y != 1)} in {n} patient{'s' * (n != 1)} at level {dose + 1}"
+        patients, dlts = int(n[dose]), int(y[dose])
+        text = f"{dlts} DLT{'s' * (dlts != 1)} in {patients} patient{'s' * (patients != 1)} at level {dose + 1}"
+        if reason == "mtd_below" and not toxic.any():
+            return f"{text}: more than one in six, so no dose above it is given"
         return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
 
     def sentences(self) -> list[str]:
@@ -141,6 +162,8 @@ class ThreePlusThree(Design):
             "1 DLT in three patients: three more at the same dose; still 1 in six: escalate.",
             f"2 or more DLTs in three patients: {two}.",
             "2 or more DLTs in six patients: the dose is too toxic and the escalation ends.",
+            "No dose is given above one at which more than one in six had a DLT; patients beside the escalation count if they bring"
+            " a dose to two or more.",
             f"The MTD is the dose below the one that is too toxic, {below}; if the lowest dose is too toxic there is no MTD.",
             f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
             *(
@@ -150,3 +173,9 @@ class ThreePlusThree(Design):
             ),
             *([f"If the largest sample ends the trial, the MTD is the highest dose tolerated so far{six}."] if self.max_n else []),
         ]
+
+
+def _too_high(n: np.ndarray, y: np.ndarray, beside: Beside) -> np.ndarray:
+    """Return at which doses patients beside the escalation bring it to two or more DLTs, and to more than one in six."""
+    n, y = n + beside.n, y + beside.y
+    return (beside.y > 0) & (y >= 2) & (6 * y > n)

@@ -11,7 +11,16 @@ from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
 from .window import rules_of, window
 
-__all__ = ["cohort_numbers", "members", "others", "statuses"]
+__all__ = ["cohort_numbers", "in_order", "members", "others", "statuses"]
+
+
+def in_order(patient: Patient, verdict: Verdict) -> tuple[date, int, int, str]:
+    """Return what puts patients in order: by the first infusion; of one day, the highest level first, and there DLTs first.
+
+    So no name decides which dose was given last or who belongs to a cohort.
+    """
+    kinds = ("dlt", "pending", "complete", "not evaluable", "replaced")
+    return patient.infusions[0], -(patient.level or 0), kinds.index(verdict.kind), patient.subject
 
 
 def cohort_numbers(
@@ -53,7 +62,9 @@ def _joins(
         members = by_number[number - 1]
         lost = [v.kind == "not evaluable" and v.closed is not None and v.closed <= day for _, v in members]
         latest = max(window(one, protocol)[1] for one, _ in members)
-        if lost.count(False) < rules_of(patient, protocol).limits.size_of_cohort(number) and (number == last or day < latest):
+        # Above the dose that was begun last, data of a cohort of its own are looked at, and none are hidden in an earlier one.
+        here = number == last or ((patient.level or 0) <= (by_number[-1][0][0].level or 0) and day < latest)
+        if lost.count(False) < rules_of(patient, protocol).limits.size_of_cohort(number) and here:
             return number
     return last + 1
 
@@ -121,9 +132,9 @@ def statuses(
             overdue=part not in UNTREATED
             and (verdict.otherwise or verdict.kind) == "pending"
             and verdict.unresolved
-            and not verdict.held
+            and one.died is None
             and end < cut,
-            assessed=one.dlt is not None or verdict.adjudication is not None,
+            assessed=one.dlt is True or (one.dlt is False and followed_to(one, cut) >= end) or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,
         )

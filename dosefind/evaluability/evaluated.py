@@ -115,6 +115,11 @@ class Status:
         return self.pooled and self.kind in ("dlt", "complete", "pending")
 
     @property
+    def has_dlt(self) -> bool:
+        """Whether there was a DLT, counted or not."""
+        return "dlt" in (self.kind, self.otherwise)
+
+    @property
     def open(self) -> bool:
         """Whether this patient can still become one with a DLT."""
         return self.pooled and (self.kind == "pending" or (self.held and self.kind == "complete"))
@@ -208,7 +213,8 @@ class Evaluated(Shown):
     as_of_assumed
         Whether it was not given, and is the last date in the data.
     statuses
-        One per patient infused by the data cutoff, in the order of the first infusion, then of the subject.
+        One per patient infused by the data cutoff, in the order of the first infusion; of one day from the highest level, those
+        with a DLT first, then by the subject.
     patients
         What was known of them by then, in the same order.
     members
@@ -286,6 +292,11 @@ class Evaluated(Shown):
         aside = tuple(one._replace(part=OUTSIDE) for place, one in enumerate(self.members) if place in places)
         kept = tuple(one for place, one in enumerate(self.members) if place not in places)
         return replace(self, members=kept, others=(*self.others, *aside))
+
+    def with_unknown(self, subjects: Collection[str]) -> Evaluated:
+        """Return the same trial with the outcomes of these patients still to come."""
+        statuses = (replace(one, kind="pending", held=False) if one.subject in subjects else one for one in self.statuses)
+        return replace(self, statuses=tuple(statuses))
 
     def as_counted(self) -> Evaluated:
         """Return the same trial with the outcomes as they are counted now, whatever adjudications still to come will say."""

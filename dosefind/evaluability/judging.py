@@ -15,7 +15,7 @@ from .._check import InputError, Problem, calendar_day, of_type, shown_key
 from ..adjudications import Adjudicated, in_force
 from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
-from .cohorts import cohort_numbers, members, others, statuses
+from .cohorts import cohort_numbers, in_order, members, others, statuses
 from .evaluated import Evaluated, Status
 from .serious import SeriousEvent, part_of_patient, serious_events
 from .verdict import Case, Verdict, told_event, toxicities, verdict
@@ -110,6 +110,9 @@ def evaluate(
     verdicts = [
         verdict(one, protocol, cut, whole_data, _case(one, serious, said), part) for one, part in zip(infused, parts, strict=True)
     ]
+    order = sorted(range(len(infused)), key=lambda place: in_order(infused[place], verdicts[place]))
+    infused, verdicts = [infused[place] for place in order], [verdicts[place] for place in order]
+    parts = [parts[place] for place in order]
     numbers, derived = cohort_numbers(infused, verdicts, parts, protocol)
     found = tuple(statuses(infused, verdicts, numbers, parts, protocol, cut))
     listed = (

@@ -137,7 +137,7 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
     said = () if status.adjudication is None else (status.adjudication,)
 
     def made(day: date | None, event: AdverseEvent | None, serious: SeriousEvent | None, derived: Any) -> SafetyEvent:
-        adjudication = serious.adjudication if serious else adjudication_of(said, event, rules.dlt) if event else None
+        adjudication = serious.adjudication if serious else adjudication_of(said, event, patient, rules.dlt) if event else None
         if adjudication is None and derived == "DLT" and status.adjudication is not None and status.adjudication.of_assessment:
             adjudication = status.adjudication
         return SafetyEvent(

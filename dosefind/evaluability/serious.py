@@ -6,18 +6,29 @@ related here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal, NamedTuple
 
-from ..adjudications import RELATIONSHIPS, Adjudicated, as_known
+from ..adjudications import RELATIONSHIPS, Adjudicated, EventKey, Flag, Relationship
 from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol, plain_words
 from .evaluated import UNTREATED
 from .window import rules_of, window
 
-__all__ = ["DEATH", "RELATED_SERIOUS", "RELATED_SEVERE", "SeriousEvent", "adjudication_of", "part_of_patient", "serious_events"]
+__all__ = [
+    "DEATH",
+    "RELATED_SERIOUS",
+    "RELATED_SEVERE",
+    "Known",
+    "SeriousEvent",
+    "adjudication_of",
+    "known_at",
+    "part_of_patient",
+    "serious_events",
+]
 
 DEATH = "death"
 RELATED_SERIOUS = "related serious event"
@@ -120,7 +131,7 @@ def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjud
         if kinds:
             died = patient.died if DEATH in kinds else None
             fatal |= DEATH in kinds
-            said = adjudication_of(own, event, rules_of(patient, protocol).dlt)
+            said = adjudication_of(own, event, patient, rules_of(patient, protocol).dlt)
             # What was concluded of the event before the death says nothing of the death.
             if died is not None and (said is None or said.as_of < died):
                 said = _of_death(own, died) if _only_fatal(patient, event) else None
@@ -187,26 +198,73 @@ def _made(
         event=event,
         adjudication=adjudication,
         open_items=left,
-        pauses=rules_of(patient, protocol).pause.any_death or kinds != (DEATH,),
+        pauses=kinds != (DEATH,) or protocol.in_force(day or date.max).pause.any_death,
     )
 
 
-def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent, dlt: DLT) -> Adjudicated | None:
-    """Return the latest adjudication of an event: of its onset and its term, and of nothing that has become worse since."""
+def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent, patient: Patient, dlt: DLT) -> Adjudicated | None:
+    """Return the latest adjudication of an event of a patient: of its onset and its term, with nothing worse or further since."""
+    alike = sum(_alike(event, other.start, other.term) for other in patient.events or ())
     found = None
     for one in adjudications:
-        same = not one.of_assessment and one.event_date == event.start and plain_words(one.term) == plain_words(event.term)
-        if same and _covers(one, event, dlt):
+        further = one.alike is not None and alike > one.alike
+        if not one.of_assessment and _alike(event, one.event_date, one.term) and not further and _covers(one, event, dlt):
             found = one
     return found
 
 
+def _alike(event: AdverseEvent, start: date | None, term: str) -> bool:
+    """Return whether an event has this start date and this term."""
+    return event.start == start and plain_words(event.term) == plain_words(term)
+
+
 def _covers(one: Adjudicated, event: AdverseEvent, dlt: DLT) -> bool:
-    """Return whether the event is no worse than it was when it was adjudicated, in grade, relationship and seriousness."""
+    """Return whether the event is no worse than when it was adjudicated, in grade, outcome, relationship and seriousness."""
     if one.grade != event.grade and (one.grade is None or event.grade is None or event.grade > one.grade):
         return False
-    if not one.relationship:
-        # A row of an earlier version, which says neither.
-        return True
-    relationship, serious = as_known(event, dlt)
-    return RELATIONSHIPS.index(relationship) <= RELATIONSHIPS.index(one.relationship) and (serious != "yes" or one.serious == "yes")
+    now = _known(event, dlt)
+    if now.fatal == "yes" and one.fatal != "yes" and one.grade != _FATAL:
+        return False
+    # A row of an earlier version says nothing of relationship and seriousness.
+    return not one.relationship or (
+        RELATIONSHIPS.index(now.relationship or "open") <= RELATIONSHIPS.index(one.relationship)
+        and (now.serious != "yes" or one.serious == "yes")
+    )
+
+
+class Known(NamedTuple):
+    """What an adjudication records of the data besides the key of the event; fields as of `Adjudicated`."""
+
+    relationship: Relationship | Literal[""] = ""
+    serious: Flag = ""
+    fatal: Flag = ""
+    dlt_column: Flag = ""
+    alike: int | None = None
+
+
+def _known(event: AdverseEvent, dlt: DLT) -> Known:
+    relationship: dict[bool | None, Relationship] = {False: "unrelated", None: "open", True: "related"}
+    return Known(relationship[dlt.is_related(event.related)], _FLAGS[event.serious], _FLAGS[_is_fatal(event)])
+
+
+_FLAGS: dict[bool | None, Flag] = {False: "no", None: "", True: "yes"}
+
+
+def known_at(patient: Patient, key: EventKey, dlt: DLT) -> Known:
+    """Return what the data say of what is to be adjudicated, the worst where several events have the same key."""
+    column = Known(dlt_column=_FLAGS[patient.dlt])
+    events = patient.events or ()
+    found = [_known(one, dlt) for one in events if EventKey(one.start, one.term, one.grade) == key]
+    if not found:
+        return column
+    relationships = {one.relationship for one in found}
+    return column._replace(
+        relationship=next(one for one in reversed(RELATIONSHIPS) if one in relationships),
+        serious=_worst([one.serious for one in found]),
+        fatal=_worst([one.fatal for one in found]),
+        alike=sum(_alike(one, key.date, key.term) for one in events),
+    )
+
+
+def _worst(flags: Collection[Flag]) -> Flag:
+    return "yes" if "yes" in flags else "" if "" in flags else "no"

@@ -92,7 +92,9 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     else:
         said = case.adjudications[-1]
         assessed = any(one.of_assessment and one.conclusion == "not a DLT" and one.as_of >= end for one in case.adjudications)
-        made = Verdict("complete", "no DLT by the end of the window", end) if assessed and rest.kind == "pending" else rest
+        # An assessment stands for follow-up that is not recorded; an event that can be a DLT is adjudicated by itself.
+        open_ = rest.kind == "pending" and _unclear_event(_without(patient, case.adjudications, protocol.dlt), protocol) is None
+        made = Verdict("complete", "no DLT by the end of the window", end) if assessed and open_ else rest
         made = made._replace(rule=f"{made.rule}; adjudicated {said.conclusion} on {said.adjudicated_on}")
     changed = made.kind != derived.kind
     words = f"; by the protocol's definition alone: {derived.kind.replace('dlt', 'DLT')}" if changed else ""
@@ -101,13 +103,20 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
 
 def _without(patient: Patient, adjudications: tuple[Adjudicated, ...], dlt: DLT) -> Patient:
     """Return the patient without the events, and without the DLT, that were adjudicated not to be one."""
-    cleared = [event for event in patient.events or () if adjudication_of(adjudications, event, dlt) is not None]
+    cleared = [event for event in patient.events or () if adjudication_of(adjudications, event, patient, dlt) is not None]
     left = None if patient.events is None else tuple(event for event in patient.events if event not in cleared)
-    days = {event.start for event in cleared} | {one.event_date for one in adjudications}
-    # An assessment says nothing of a DLT that came after its data cutoff.
-    assessed = any(one.of_assessment and (patient.dlt_date is None or patient.dlt_date <= one.as_of) for one in adjudications)
-    same_dlt = assessed or (patient.dlt is True and patient.dlt_date in days)
+    same_dlt = patient.dlt is True and any(_is_of_dlt_column(one, patient, dlt) for one in adjudications)
     return replace(patient, events=left, dlt=False if same_dlt else patient.dlt, dlt_date=None if same_dlt else patient.dlt_date)
+
+
+def _is_of_dlt_column(one: Adjudicated, patient: Patient, dlt: DLT) -> bool:
+    """Return whether an adjudication is about the DLT of the DLT column: that was known then, and is the one of that day."""
+    if one.dlt_column != "yes":
+        return False
+    if one.of_assessment:
+        return patient.dlt_date is None or patient.dlt_date <= one.as_of
+    least = dlt.least_grade_of(one.term)
+    return one.event_date == patient.dlt_date and (one.grade is None or (least is not None and one.grade >= least))
 
 
 def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Verdict:

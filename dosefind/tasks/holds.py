@@ -7,7 +7,6 @@ resume, until a patient whose event the committee did not know has such an event
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import NamedTuple
 
 from ..decisions import Recorded, released_subjects, released_text
@@ -37,7 +36,7 @@ class Holds(NamedTuple):
     pauses
         Pause rules that have fired and were not released.
     unplaced
-        Patients with a DLT at a dose that is not in the protocol, which no design counts.
+        Patients with a DLT that no design counts, as the dose is not in the protocol or the part of the trial is not pooled.
     """
 
     events: tuple[SeriousEvent, ...]
@@ -50,7 +49,11 @@ class Holds(NamedTuple):
     @property
     def words(self) -> str:
         """All of them in words."""
-        outside = [f"DLT of {status.subject} at a dose that is not in the protocol" for status in self.unplaced]
+        outside = [
+            f"DLT of {one.subject} {'at a dose that is not in the protocol' if one.level is None else f'in {one.part}'}, "
+            "which no design counts"
+            for one in self.unplaced
+        ]
         return "; ".join([*(event.words for event in self.events), *map(trigger_words, self.pauses), *outside])
 
 
@@ -69,12 +72,14 @@ def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]
     Notes
     -----
     A pause is released if every subject with an event of its rule is in the field ``released`` of a decision to resume: an event
-    that was not known to the committee pauses again, whatever its onset. Where that field is empty (rows of earlier versions of
-    dosefind), the latest such decision releases a pause while no more patients have an event than had one by onset at the data
-    cutoff date of the decision; an event without a date is then taken for known.
+    that was not known to the committee pauses again, whatever its onset. A DLT in no count is released by a decision to resume, or
+    on a level, that knew of it.
     """
     events = tuple(event for event in evaluated.serious if event.holds)
-    unplaced = tuple(one for one in evaluated.unplaced if one.otherwise == "dlt" and one.adjudication is None)
+    in_no_count = (one for one in evaluated.statuses if one.part not in UNTREATED and not (one.pooled and one.counts))
+    decided = [one.known_dlts or frozenset() for one in known if one.decision == "resume" or one.decision.startswith("level")]
+    seen = frozenset().union(*decided)
+    unplaced = tuple(one for one in in_no_count if one.has_dlt and one.subject not in seen)
     if not protocol.pause.counts_patients:
         return Holds(events, (), unplaced)
     pauses = _fired(evaluated, protocol)
@@ -83,41 +88,46 @@ def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]
     for decision in resumed:
         for rule, subjects in released_subjects(decision.released).items():
             listed[rule] = listed.get(rule, frozenset()) | subjects
-    by = max((decision.as_of for decision in resumed if not decision.released), default=None)
-    earlier = [] if by is None else _fired(evaluated, protocol, by)
-    before = {_rule(pause): len(subjects_of(pause, evaluated, by)) for pause in earlier}
 
     def released(pause: Trigger) -> bool:
-        subjects = subjects_of(pause, evaluated)
-        return listed.get(_rule(pause), frozenset()).issuperset(subjects) or len(subjects) <= before.get(_rule(pause), -1)
+        return listed.get(_rule(pause), frozenset()).issuperset(subjects_of(pause, evaluated))
 
     return Holds(events, tuple(pause for pause in pauses if not released(pause)), unplaced)
+
+
+def _level_of(patient: PatientCounts, evaluated: Evaluated, protocol: Protocol) -> int:
+    """Return the level of a patient; of one at a dose that is not in the protocol, the highest level with no larger dose."""
+    if patient.level is not None:
+        return patient.level
+    amount = next(one.amount for one in evaluated.patients if one.subject == patient.subject)
+    return max(1, sum(dose <= amount for dose in protocol.doses.amounts))
 
 
 def _rule(pause: Trigger) -> tuple[str, int | None]:
     return pause.kind, pause.level
 
 
-def _fired(evaluated: Evaluated, protocol: Protocol, by: date | None = None) -> list[Trigger]:
-    """Return the pause rules on a number of patients that have fired by the events up to a day, judged after each patient."""
-    patients = [(patient.level, patient.counts) for patient in safety_counts(evaluated, by)]
+def _fired(evaluated: Evaluated, protocol: Protocol) -> list[Trigger]:
+    """Return the pause rules on a number of patients that have fired, judged after each patient."""
+    # Of patients of one day, those with events are judged first, so that names decide nothing.
+    ordered = sorted(safety_counts(evaluated), key=lambda one: (evaluated[one.subject].first, -one.counts.all_events))
+    patients = [(_level_of(patient, evaluated, protocol), patient.counts) for patient in ordered]
     return [pause for pause in fired(protocol.pause, patients, protocol.pause_max_n) if pause.kind != "death"]
 
 
-def subjects_of(pause: Trigger, evaluated: Evaluated, by: date | None = None) -> tuple[str, ...]:
+def subjects_of(pause: Trigger, evaluated: Evaluated) -> tuple[str, ...]:
     """Return the subjects with an event of a pause rule, in the order of the first infusion.
 
     Parameters
     ----------
     pause
-        The pause rule; all treated patients that it counts are looked at, also those treated after it fired.
+        The pause rule; all treated patients that it counts are looked at, also those treated after it fired, and those at a dose
+        that is not in the protocol.
     evaluated
         The patients.
-    by
-        Events up to this day only; those without a day are always included.
     """
-    patients = safety_counts(evaluated, by)
-    counted = [patient for patient in patients if pause.level in (None, patient.level)]
+    patients = safety_counts(evaluated)
+    counted = [patient for patient in patients if pause.level in (None, patient.level) or patient.level is None]
     return tuple(patient.subject for patient in counted if pause.events_in(patient.counts))
 
 
@@ -144,7 +154,7 @@ class PatientCounts(NamedTuple):
     counts: Counts
 
 
-def safety_counts(evaluated: Evaluated, by: date | None = None) -> tuple[PatientCounts, ...]:
+def safety_counts(evaluated: Evaluated) -> tuple[PatientCounts, ...]:
     """Return the counts of each patient treated with the product, of every part, in the order of the first infusion.
 
     A death whose adverse event is related, or of open relationship, counts as a related serious event.
@@ -153,13 +163,10 @@ def safety_counts(evaluated: Evaluated, by: date | None = None) -> tuple[Patient
     ----------
     evaluated
         The patients.
-    by
-        Events up to this day only; those without a day are always counted.
     """
     events: dict[str, list[SeriousEvent]] = {}
     for event in evaluated.serious:
-        if _known(event.day, by):
-            events.setdefault(event.subject, []).append(event)
+        events.setdefault(event.subject, []).append(event)
     found = []
     for status in evaluated.statuses:
         if status.part not in UNTREATED:
@@ -169,14 +176,10 @@ def safety_counts(evaluated: Evaluated, by: date | None = None) -> tuple[Patient
                 deaths=int(any(DEATH in event.kinds for event in own)),
                 related_serious=int(any(RELATED_SERIOUS in event.kinds for event in own)),
                 serious=int(any(event.kinds for event in own)),
-                dlts=int(status.kind == "dlt" and _known(status.closed, by)),
+                dlts=int(status.has_dlt),
             )
             found.append(PatientCounts(status.subject, status.level, counts))
     return tuple(found)
-
-
-def _known(day: date | None, by: date | None) -> bool:
-    return by is None or day is None or day <= by
 
 
 def trigger_words(trigger: Trigger) -> str:

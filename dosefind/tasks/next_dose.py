@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,7 +242,8 @@ class NextDose(Shown):
             software_version=__version__,
             conditions=conditions,
             released=released_by(self.holds, self.evaluated) if decision == "resume" else "",
-            with_dlt=json.dumps([status.subject for status in self.evaluated.statuses if status.kind == "dlt"]),
+            with_dlt=json.dumps([status.subject for status in self.evaluated.statuses if status.has_dlt]),
+            still_open=json.dumps([status.subject for status in self.evaluated.statuses if status.open]),
         )
 
     @property
@@ -333,7 +334,10 @@ def next_dose(
     if holds:
         counted = evaluated.as_counted()
         own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
-        proposals = {name: _held(one, own[name], holds) for name, one in proposals.items()}
+        level = evaluated.members[-1].level if evaluated.members else 0
+        proposals = {name: _held(one, own[name], holds, level) for name, one in proposals.items()}
+    if (stopped := _stopped_by(known)) is not None:
+        proposals[binding] = _as_decided(proposals[binding], stopped)
     chosen = proposals[binding]
     read = {name: _read_as(one, evaluated) for name, one in proposals.items()}
     # None stands for the protocol's largest group.
@@ -411,9 +415,11 @@ def _not_before(start: Start, evaluated: Evaluated) -> str:
     return "" if start.day <= evaluated.as_of else f", not before {start.day}"
 
 
-def _held(proposal: Proposal, own: Proposal, holds: Holds) -> Proposal:
-    """Hold escalation and enrolment; a stop or a de-escalation is stated at once. ``own`` is what the design would do without."""
-    if not holds or proposal.action in ("stop", "de-escalate"):
+def _held(proposal: Proposal, own: Proposal, holds: Holds, level: int) -> Proposal:
+    """Hold escalation and enrolment; a de-escalation, or a stop with an MTD below the current dose ``level``, is stated at once.
+    ``own`` is what the design would do without the hold.
+    """
+    if not holds or proposal.goes_down(level):
         return proposal
     return Proposal(
         action="hold",
@@ -499,11 +505,27 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     last = next((one for one in reversed(known) if one.as_of > before and one.decision != "resume"), None)
     if last is None or last.decision != f"level {latest.level}":
         return None
-    # An earlier version of the file does not say which DLTs were known: those that had begun by its data cutoff.
-    since = [one for one in statuses if one.kind == "dlt" and one.closed is not None and one.closed > last.as_of]
-    with_dlt = {one.subject for one in statuses if one.kind == "dlt"}
-    unforeseen = since or (last.known_dlts is not None and with_dlt - last.known_dlts)
-    return None if unforeseen else last
+    with_dlt = {one.subject for one in statuses if one.has_dlt}
+    # Outcomes that the committee took for known, and that data since have made open again.
+    reopened = {one.subject for one in statuses if one.open and one.first <= last.as_of} - last.known_open
+    return None if with_dlt - last.known_dlts or reopened else last
+
+
+def _stopped_by(known: list[Recorded]) -> Recorded | None:
+    """The committee's decision to stop, or on the MTD, if no later one on a level or to resume is on file."""
+    last = next((one for one in reversed(known) if one.decision.startswith(("level", "MTD", "stop", "resume"))), None)
+    return last if last is not None and last.decision.startswith(("MTD", "stop")) else None
+
+
+def _as_decided(proposal: Proposal, last: Recorded) -> Proposal:
+    """Stop as the committee decided, unless the design stops by itself; the design's own answer is in the reason."""
+    if proposal.action == "stop":
+        return proposal
+    mtd = last.decision.split()[1] if last.decision.startswith("MTD") else None
+    reason = f"decided by the committee on {last.meeting or last.as_of} ({last.decision}); the design alone: {proposal.words}"
+    return replace(
+        proposal, action="stop", level=None, size=0, reason=reason, admissible=(), mtd=mtd, not_reached=False, until=None
+    )
 
 
 def _what_if(asked: dict[str, Asked], proposals: dict[str, Proposal], read: dict[str, Evaluated]) -> pd.DataFrame:

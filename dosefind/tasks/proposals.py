@@ -11,6 +11,7 @@ read as part of the escalation or as outside it. All readings are worked out, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,7 +22,7 @@ import numpy as np
 from .._check import Shown
 from ..decisions import Recorded
 from ..designs import Design
-from ..evaluability import Completion, Evaluated, Status
+from ..evaluability import Completion, Evaluated, Members, Status
 from ..trial import Cohort
 from .steps import NextStep, next_step, stop_words
 
@@ -99,6 +100,17 @@ class Proposal(Shown):
         return self.action in ("start", "fill", "escalate", "stay")
 
     @property
+    def closed_from(self) -> int | None:
+        """Lowest treated level that no outcome still to come opens again, with all above; ``None`` if there is none."""
+        treated = max((cohort.level for way, _ in self.completions for cohort in way.cohorts), default=0)
+        open_ = max((level for _, step in self.completions for level in (*step.admissible, _rank(step.level, step.mtd))), default=0)
+        return open_ + 1 if open_ < treated else None
+
+    def goes_down(self, level: int) -> bool:
+        """Whether it de-escalates, or stops with an MTD below the current dose ``level``."""
+        return self.action == "de-escalate" or (self.action == "stop" and _rank(None, self.mtd) < level)
+
+    @property
     def words(self) -> str:
         """The action in a few words."""
         patients = f"{self.size} patient{'s' * (self.size != 1)}"
@@ -155,7 +167,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     Proposal
     """
     proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings]
-    taken = most_cautious(proposals)
+    taken = most_cautious(proposals, evaluated.members[-1].level if evaluated.members else 0)
     if len(proposals) == 1:
         return taken
     # The other reading shown is that with every cohort, or, where it is the one taken, that without any unplanned cohort.
@@ -171,17 +183,20 @@ def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: R
     return replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
 
 
-def most_cautious(proposals: Sequence[Proposal]) -> Proposal:
+def most_cautious(proposals: Sequence[Proposal], level: int) -> Proposal:
     """Return the most cautious of some proposals, the first where several are equally so.
 
-    A stop or a de-escalation is given now if none of the others could lead further down. Otherwise to wait is more cautious than to
-    enrol. Of answers that are known, the one at the lowest dose is taken, a stop counting as its MTD and coming first at the same
-    dose.
+    A de-escalation, or a stop with an MTD below the current dose ``level``, is given now if none of the others could lead further
+    down. Otherwise to wait is more cautious than to enrol, or to name the current dose or a higher one as MTD. Of answers that are
+    known, the one at the lowest dose is taken, a stop counting as its MTD and coming first at the same dose.
     """
     lowest = min(map(_lowest, proposals))
     waiting = [proposal for proposal in proposals if proposal.action == "wait"]
-    down = [proposal for proposal in proposals if proposal.action != "wait" and not proposal.enrols and _lowest(proposal) == lowest]
-    return min(down or waiting or proposals, key=lambda proposal: (_lowest(proposal), proposal.action != "stop"))
+    down = [proposal for proposal in proposals if proposal.goes_down(level) and _lowest(proposal) == lowest]
+    # At one dose, to stay is more cautious than to de-escalate to it, for a hold applies to it.
+    order = ("stop", "fill", "stay")
+    known = (down or waiting) if waiting else proposals
+    return min(known, key=lambda one: (_lowest(one), order.index(one.action) if one.action in order else len(order)))
 
 
 def _lowest(proposal: Proposal) -> int:
@@ -189,6 +204,11 @@ def _lowest(proposal: Proposal) -> int:
     if proposal.action == "wait":
         return min(_rank(step.level, step.mtd) for _, step in proposal.completions)
     return _rank(proposal.level, proposal.mtd)
+
+
+def _order(answer: NextStep | Proposal) -> tuple[int, bool]:
+    """Return what puts answers in order from the most cautious to the boldest: the lowest dose first, a stop first at a dose."""
+    return _rank(answer.level, answer.mtd), answer.level is not None
 
 
 def _rank(level: int | None, mtd: str | None) -> int:
@@ -221,7 +241,7 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
     for place, cohort in enumerate(evaluated.members):
         if not any(evaluated[subject].counts for subject in cohort.subjects):
             continue
-        if _decided(cohort.level, evaluated[cohort.subjects[0]].first, known):
+        if _decided(evaluated, cohort, known):
             continue
         unplanned = [aside for aside in found if not _planned(asked, evaluated, place, aside)]
         if without in unplanned:
@@ -237,15 +257,15 @@ _MOST_READINGS = 16
 def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int]) -> bool:
     """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
 
-    Outcomes beside the escalation matter as far as they were known on that day. While a cohort has fewer evaluable patients than
-    planned, further patients at its level complete it. A cohort above such a one is planned once it is complete itself, or the
-    trial has gone on from it: nobody is then sent back to complete a lower cohort.
+    Outcomes matter as far as they were known on that day: one that came later could still come out either way. While a cohort has
+    fewer evaluable patients than planned, further patients at its level complete it. A cohort above such a one is planned once it
+    is complete itself, or the trial has gone on from it: nobody is then sent back to complete a lower cohort.
     """
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
     asked = asked.on(first)
     before = replace(
-        evaluated,
+        _as_known(evaluated, place, first),
         members=tuple(members for at, members in enumerate(evaluated.members[:place]) if at not in aside),
         others=tuple(
             group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(evaluated[subject], first)))
@@ -268,16 +288,37 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     return (bool(started) or as_planned) and (went_on or not still_needed(asked, here))
 
 
+def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
+    """Return the trial with the outcomes of cohorts before ``place`` that came after a day still to come."""
+    before = evaluated.members[:place]
+    later = {subject for one in before for subject in one.subjects if _came_after(evaluated[subject], day)}
+    ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
+    # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
+    return evaluated.with_unknown(later) if later and ways <= _MOST_WAYS else evaluated
+
+
+# Ways in which the outcomes of a day can come out, at most.
+_MOST_WAYS = 256
+
+
+def _came_after(status: Status, day: date) -> bool:
+    return status.closed is not None and status.closed > day
+
+
 def _closed_by(status: Status, day: date) -> bool:
     """Return whether the outcome of a patient was known by a day, or nobody waited for it."""
     return status.closed is not None and status.closed <= day
 
 
-def _decided(level: int, first: date, known: Sequence[Recorded]) -> bool:
-    """Whether the committee's last decision on a dose by a day was for this level."""
+def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -> bool:
+    """Whether the committee's last decision on a dose by the start of a cohort was for its level, and knew of all DLTs of then."""
+    first = evaluated[cohort.subjects[0]].first
     about_dose = (one for one in reversed(known) if one.as_of <= first and one.decision.startswith(("level", "MTD", "stop")))
     last = next(about_dose, None)
-    return last is not None and last.decision == f"level {level}"
+    if last is None or last.decision != f"level {cohort.level}":
+        return False
+    begun = {one.subject for one in evaluated.statuses if one.has_dlt and not _came_after(one, last.as_of)}
+    return begun <= last.known_dlts
 
 
 def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Proposal:
@@ -326,9 +367,11 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Proposal:
 def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing: int) -> tuple[bool, list[NextStep]]:
     """Whether the current cohort is completed, and the step after each of some ways that differ in its outcomes alone."""
     steps = [asked.after(one) for one in part]
-    if not _begun(asked, evaluated, part[0]):
-        return False, steps
     level = evaluated.members[-1].level
+    if not _begun(asked, evaluated, part[0]):
+        # Part of a cohort that the design would not have begun leads no higher than the cohorts before it do.
+        befores = [asked.step(one.cohorts[:-1] if _counted(evaluated) else one.cohorts, one.others) for one in part]
+        return False, [min(pair, key=_order) for pair in zip(steps, befores, strict=True)]
     # For each way, what follows each number of DLTs among the patients who are missing.
     ends = [[asked.step(filled(one.cohorts, evaluated, missing, dlts), one.others) for dlts in range(missing + 1)] for one in part]
     left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]

@@ -73,7 +73,9 @@ class NextStep(Shown):
 
 
 def stop_words(mtd: str | None, not_reached: bool) -> str:
-    """That the trial stops, and what it names as MTD."""
+    """That the trial stops, and what it names as MTD, if anything."""
+    if mtd is None:
+        return "stop"
     named = "no MTD" if mtd == "none" else f"MTD level {mtd}"
     return f"stop, {named}{', not reached (that level or above)' if not_reached else ''}"
 
