@@ -277,7 +277,7 @@ STRAY = {
     # With the fourth patient level 1 has 1 of 4 and needs two more; without, the three at level 2 are the trial's.
     "3+3, extra with a DLT, then level 2": (
         *("3+3", (BELOW, ("1T", 40), ("2NNN", 80)), 120),
-        *(("stay", 1, 2), ("escalate", 3, 3), 120),
+        *(("stay", 1, 2), ("de-escalate", 1, 2), 120),
     ),
     # 1 of 2 at level 3 leads down to level 2. Level 2 was begun after 2 of 6 at level 1, which the design does not: outside the
     # escalation both, level 1 goes on.

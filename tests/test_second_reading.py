@@ -1,4 +1,4 @@
-"""Cases that a second reading and attack brought up: what is known when, what is released by what, and names that decide nothing."""
+"""Cases that a second reading brought up: what is known when, what is released by what, and that names decide nothing."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -80,7 +80,8 @@ def proposed(text, n=(0, 0, 0, 0), y=(0, 0, 0, 0), **settings):
         # 5 of 16 and 2 of 7 at the current dose: fewer than one in three close nothing, and nobody goes above them.
         ("1NNN 2NNN", (0, 13, 0, 0), (0, 5, 0, 0), 2, "level 2"),
         ("1NNN 2NNN", (0, 4, 0, 0), (0, 2, 0, 0), 2, "level 2"),
-        ("1NNN 2NNN", (0, 97, 0, 0), (0, 33, 0, 0), 1, "33 DLTs in 100 patients at level 2"),
+        ("1NNN 2NNN", (0, 97, 0, 0), (0, 33, 0, 0), 2, "level 2"),
+        ("1NNN 2NNN", (0, 97, 0, 0), (0, 34, 0, 0), 0, "34 DLTs in 100 patients at level 2"),
         # The same at a dose below: the trial stays where it is, and ends there with six.
         ("1NNN 2NNN", (13, 0, 0, 0), (5, 0, 0, 0), 2, "level 2"),
         ("1NNN 2NNNNNN", (13, 0, 0, 0), (5, 0, 0, 0), 0, "more than one in six"),
@@ -101,12 +102,22 @@ def test_nobody_is_treated_above_more_than_one_dlt_in_six(text, n, y, level, sho
 
 @pytest.mark.parametrize("settings", [{}, {"six_at_mtd": True}, {"six_at_top": True}, {"expand_after_two": True}])
 def test_ordinary_trials_never_meet_the_bar(settings):
-    """On every path of the design itself, no dose below the current one has more than one DLT in six without being too toxic."""
+    """On every path of the design, no dose below the current one has more than one DLT in six without being too toxic."""
     design = dsf.ThreePlusThree(**settings)
-    lattice = dsf.lattice(design, n_doses=4)
-    states = [parse_outcomes(text) for text in ("1NNN", "1NNT 1NNN 2NNN", "1NNN 2NTT")]
-    assert states
-    assert lattice is not None
+    states, done = [design.state_after([], 4)], 0
+    while states:
+        state = states.pop()
+        decision = design.decide(state)
+        dose, size = int(decision.dose[0]), int(decision.size[0])
+        if dose < 0:
+            continue
+        done += 1
+        for dlts in range(size + 1):
+            after = state.follow(slice(None), *(np.full(1, value, COUNT) for value in (dose, size, dlts)))
+            n, y = after.n[0][:dose], after.y[0][:dose]
+            assert not ((6 * y > n) & ~((y >= 2) & (n >= (6 if design.expand_after_two else 3)))).any()
+            states.append(after)
+    assert done > 10
 
 
 def test_the_dose_that_closes_is_the_one_named():
@@ -228,18 +239,19 @@ def test_an_assessment_leaves_events_that_came_in_later():
     assert status(one, on_file)["A"].kind == "complete"
     for unclear in (event(15, grade=None), event(15, related=None), event(None)):
         assert status(replace(one, events=(unclear,)), on_file)["A"].kind == "pending"
-    assert status(replace(one, dlt=True, dlt_date=day(15)), on_file)["A"].kind == "dlt"
+    assert status(replace(one, dlt=True, dlt_date=day(15), events=None), on_file)["A"].kind == "dlt"
 
 
 def test_another_event_of_that_day_does_not_clear_the_dlt_column():
-    one = patient("A", 1, 1, dlt=True, dlt_date=20, events=(event(20, grade=2, term="headache"),))
+    both = (event(20, grade=2, term="headache"), event(20, grade=None, term="hepatitis", row=2))
+    one = patient("A", 1, 1, dlt=True, dlt_date=20, events=both)
     assert status(one, said(one, EventKey(day(20), "headache", 2)))["A"].kind == "dlt"
     same = replace(one, events=(event(20, grade=3, term="hepatitis"),))
     assert status(same, said(same, EventKey(day(20), "hepatitis", 3)))["A"].kind == "complete"
 
 
 def test_confirmed_dlts_at_a_dose_between_levels_hold():
-    x = patient("X1", None, 12, dlt=True, dlt_date=14)
+    x = patient("X1", None, 12, dlt=True, dlt_date=14, events=None)
     people = [*cohorts("1NNN"), x]
     for conclusion in ("DLT", "not a DLT"):
         found = next_dose(rules(), trial(*people, last=90), day(90), adjudications=[said(x, EventKey(), conclusion)])
@@ -274,13 +286,14 @@ def test_names_decide_nothing(design):
 
 
 def test_names_decide_no_pause():
-    pause = {"boundary": {"kind": "pocock", "rate": 0.2, "alpha": 0.1, "event": "dlt"}}
+    pause = {"event": "dlt", "boundary": {"kind": "pocock", "rate": 0.2, "alpha": 0.1}}
     fired = set()
-    for toxic in range(6, 8):
-        people = [
-            patient(f"P{n}", 1, 7 * min(n, 6), events=(event(7 * min(n, 6) + 1, row=n),) if n in (1, 2, toxic) else ())
-            for n in range(1, 8)
-        ]
+    for toxic in (6, 7):
+        people = []
+        for n in range(1, 8):
+            start = 7 * min(n, 6)
+            events = (event(start + 1, row=n),) if n in (1, 2, toxic) else ()
+            people.append(patient(f"P{n}", 1, start, events=events))
         fired.add(bool(next_dose(protocol(pause=pause), trial(*people, last=300), day(300)).holds.pauses))
     assert len(fired) == 1
 

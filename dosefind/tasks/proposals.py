@@ -206,11 +206,6 @@ def _lowest(proposal: Proposal) -> int:
     return _rank(proposal.level, proposal.mtd)
 
 
-def _order(answer: NextStep | Proposal) -> tuple[int, bool]:
-    """Return what puts answers in order from the most cautious to the boldest: the lowest dose first, a stop first at a dose."""
-    return _rank(answer.level, answer.mtd), answer.level is not None
-
-
 def _rank(level: int | None, mtd: str | None) -> int:
     """The dose of an answer, a stop counting as its MTD."""
     return level if level is not None else 0 if mtd in (None, "none") else int(mtd)
@@ -371,7 +366,7 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
     if not _begun(asked, evaluated, part[0]):
         # Part of a cohort that the design would not have begun leads no higher than the cohorts before it do.
         befores = [asked.step(one.cohorts[:-1] if _counted(evaluated) else one.cohorts, one.others) for one in part]
-        return False, [min(pair, key=_order) for pair in zip(steps, befores, strict=True)]
+        return False, [min(pair, key=lambda step: _rank(step.level, step.mtd)) for pair in zip(steps, befores, strict=True)]
     # For each way, what follows each number of DLTs among the patients who are missing.
     ends = [[asked.step(filled(one.cohorts, evaluated, missing, dlts), one.others) for dlts in range(missing + 1)] for one in part]
     left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
