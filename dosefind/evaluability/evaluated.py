@@ -293,6 +293,20 @@ class Evaluated(Shown):
         kept = tuple(one for place, one in enumerate(self.members) if place not in places)
         return replace(self, members=kept, others=(*self.others, *aside))
 
+    def with_outcomes(self, dlts: Sequence[int]) -> Evaluated:
+        """Return the same trial once all outcomes have come, with so many further DLTs in each group.
+
+        The first open patients of a group have the DLTs; designs do not tell patients of a group apart.
+        """
+        came: dict[str, Kind] = {}
+        for subjects, further in zip(self.open, dlts, strict=True):
+            came |= {subject: "dlt" if place < further else "complete" for place, subject in enumerate(subjects)}
+        known = (
+            replace(one, kind=came[one.subject], closed=one.end, held=False, unresolved=False) if one.subject in came else one
+            for one in self.statuses
+        )
+        return replace(self, statuses=tuple(known))
+
     def with_unknown(self, subjects: Collection[str]) -> Evaluated:
         """Return the same trial with the outcomes of these patients still to come."""
         statuses = (replace(one, kind="pending", held=False) if one.subject in subjects else one for one in self.statuses)

@@ -29,7 +29,20 @@ from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import notation
 from .holds import Holds, holds_of, released_by
-from .proposals import Asked, Proposal, either, filled, propose_next, readings_of, short, still_needed, with_next, without_further
+from .proposals import (
+    Asked,
+    Proposal,
+    as_read,
+    either,
+    filled,
+    in_the_end,
+    propose_next,
+    readings_of,
+    short,
+    still_needed,
+    with_next,
+    without_further,
+)
 from .stamps import stamp
 
 if TYPE_CHECKING:
@@ -110,7 +123,7 @@ class NextDose(Shown):
 
     def evaluated_for(self, design: str) -> Evaluated:
         """Return the patients as the proposal of a design reads them: unplanned cohorts inside or outside the escalation."""
-        return _read_as(self.proposals[design], self.evaluated)
+        return as_read(self.evaluated, self.proposals[design].set_aside)
 
     @property
     def serious(self) -> tuple[SeriousEvent, ...]:
@@ -331,6 +344,7 @@ def next_dose(
     readings = readings_of(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
+    proposals[binding] = in_the_end(asked[binding], evaluated, known, proposals[binding])
     if holds:
         counted = evaluated.as_counted()
         own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
@@ -339,7 +353,7 @@ def next_dose(
     if (stopped := _stopped_by(known)) is not None:
         proposals[binding] = _as_decided(proposals[binding], stopped)
     chosen = proposals[binding]
-    read = {name: _read_as(one, evaluated) for name, one in proposals.items()}
+    read = {name: as_read(evaluated, one.set_aside) for name, one in proposals.items()}
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
     outcomes = notation(evaluated.cohorts())
@@ -399,13 +413,6 @@ def _versions(name: str, amended: Protocol) -> Callable[[date], Asked | None] | 
         return known[version]
 
     return on
-
-
-def _read_as(proposal: Proposal, evaluated: Evaluated) -> Evaluated:
-    """Return the patients with the cohorts set aside that a proposal reads as outside the escalation."""
-    aside = set(proposal.set_aside)
-    places = [place for place, cohort in enumerate(evaluated.members) if aside & set(cohort.subjects)]
-    return evaluated.setting_aside(places) if places else evaluated
 
 
 def _not_before(start: Start, evaluated: Evaluated) -> str:

@@ -29,8 +29,10 @@ from .steps import NextStep, next_step, stop_words
 __all__ = [
     "Asked",
     "Proposal",
+    "as_read",
     "either",
     "filled",
+    "in_the_end",
     "most_cautious",
     "propose_next",
     "readings_of",
@@ -174,6 +176,42 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     return replace(taken, other_reading=proposals[1] if taken is proposals[0] else proposals[0])
 
 
+def in_the_end(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded], proposal: Proposal) -> Proposal:
+    """Return a proposal to wait with the answers that will be given once the outcomes have come.
+
+    Which cohorts are unplanned, and which reading is the most cautious, can depend on these outcomes.
+
+    Parameters
+    ----------
+    asked
+        The primary design.
+    evaluated
+        The patients at the data cutoff.
+    known
+        Decisions of the committee.
+    proposal
+        What the design proposes now; returned as it is unless it waits.
+    """
+    if proposal.action != "wait" or len(proposal.completions) > _MOST_WAYS:
+        return proposal
+    read = as_read(evaluated, proposal.set_aside)
+    answers: list[tuple[Completion, NextStep]] = []
+    for way, step in proposal.completions:
+        then = replace(evaluated, statuses=read.with_outcomes(way.dlts).statuses)
+        answer = propose_next(asked, then, readings_of(asked, then, known), None)
+        same = {name: getattr(answer, name) for name in ("action", "level", "size", "reason", "admissible", "mtd", "not_reached")}
+        answers.append((way, replace(step, **same)))
+    before, after = (either([step for _, step in ways]) for ways in (proposal.completions, answers))
+    return replace(proposal, completions=tuple(answers), reason=proposal.reason.replace(before, after))
+
+
+def as_read(evaluated: Evaluated, set_aside: Sequence[str]) -> Evaluated:
+    """Return the trial as read with the cohorts of these subjects outside the escalation."""
+    aside = set(set_aside)
+    places = [place for place, cohort in enumerate(evaluated.members) if aside & set(cohort.subjects)]
+    return evaluated.setting_aside(places) if places else evaluated
+
+
 def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: Recorded | None) -> Proposal:
     """Return what a design would do by a single reading of the trial."""
     if not aside:
@@ -236,7 +274,9 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
     for place, cohort in enumerate(evaluated.members):
         if not any(evaluated[subject].counts for subject in cohort.subjects):
             continue
-        if _decided(evaluated, cohort, known):
+        # Where a trial began is where its escalation began, unless it has come down from there.
+        began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
+        if began or _decided(evaluated, cohort, known):
             continue
         unplanned = [aside for aside in found if not _planned(asked, evaluated, place, aside)]
         if without in unplanned:
