@@ -193,7 +193,8 @@ CONFIGS = [
         "reference dose in another unit",
         REFERENCE,
         'reference = { amount = 3, unit = "cells/kg" }\n',
-        "doses.reference.unit = 'cells/kg': must be the unit of the doses, '10^6 cells/kg'",
+        "doses.reference.unit = 'cells/kg': must be the unit of the doses, '10^6 cells/kg': 1 'cells/kg' is 10^-6 "
+        "'10^6 cells/kg', and nothing is converted",
     ),
     ("reference dose without unit", REFERENCE, "reference = { amount = 3 }\n", "doses.reference.unit: required, but missing"),
     (
@@ -596,7 +597,7 @@ CALLS = [
         lambda: decide(THREE_PLUS_THREE, f"1{'N' * 70_000}", n_doses=3),
         "n of cohort 1 = 70000: must be a whole number from 1 to 1000",
     ),
-    (lambda: decide(THREE_PLUS_THREE, "1NNN", n_doses=0), "n_doses = 0: must be a whole number from 1 to 30"),
+    (lambda: decide(THREE_PLUS_THREE, "1NNN", n_doses=0), "n_doses = 0: must be a whole number from 1 to 99"),
     (lambda: CRM(skeleton=(0.1, 0.3), target=0.25).fit("3N"), "level of cohort 1 = 3: must be a whole number from 1 to 2"),
     # Settings of designs.
     (lambda: BOIN(0.3), "BOIN = 0.3: settings are given by name, such as BOIN(target=...)"),
@@ -638,7 +639,7 @@ CALLS = [
         lambda: lattice(design_from_rule(stay_for_ever, choose=lambda trial: 1), n_doses=3, memory_limit=2**20),
         f"max_n = None: Plain rule {ENDLESS}",
     ),
-    (lambda: lattice(THREE_PLUS_THREE, n_doses=31), "n_doses = 31: must be less than or equal to 30"),
+    (lambda: lattice(THREE_PLUS_THREE, n_doses=100), "n_doses = 100: must be less than or equal to 99"),
     (lambda: lattice(THREE_PLUS_THREE, n_doses=3, memory_limit=0), "memory_limit = 0: must be a whole number, at least 1"),
     # Truths.
     (lambda: walked().under([0.1, 0.2]), "truths = [0.1, 0.2]: must hold 3 probabilities, one a dose"),
