@@ -25,7 +25,7 @@ _TREATMENTS = ("EXTRT", "TRTA", "TRT01A")
 _ARM_NAMES = ("ACTARM", "TRT01A", "ARM")
 _PLACEBO = re.compile(r"\b(placebo|pbo|sham)\b|^vehicle\b", re.IGNORECASE)
 _ONLY_PLACEBO = re.compile(r"placebo|pbo|vehicle|sham", re.IGNORECASE)
-_ZERO = re.compile(r"0+(\.0*)?")
+_ZERO = re.compile(r"\+?(0+(\.0*)?|\.0+)([eE][+-]?\d+)?", re.ASCII)
 _FAILED = re.compile(r"scrnfail|screen failure", re.IGNORECASE)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 
-__all__ = ["match_level"]
+__all__ = ["match_level", "with_thousands"]
 
 # Relative difference of two floating-point numbers that are the same amount: 0.1 * 3 and 0.3.
 _SAME = 1e-9
@@ -53,8 +54,8 @@ def match_level(amount: str | float, amounts: Sequence[float]) -> int | None:
         shown = Decimal(text)
     except InvalidOperation:
         return None
-    # Decimal takes underscores and digits outside ASCII too, and exponents beyond those of a floating-point number.
-    if not text.isascii() or "_" in text or not 0 < float(shown) < math.inf:
+    # Decimal takes not-a-number, underscores and digits outside ASCII too, and exponents beyond those of a floating-point number.
+    if not text.isascii() or "_" in text or not shown.is_finite() or not 0 < float(shown) < math.inf:
         return None
     known = [Decimal(repr(float(dose))) for dose in amounts]
     same = [level for level, dose in enumerate(amounts, start=1) if math.isclose(float(shown), dose, rel_tol=_SAME)]
@@ -63,6 +64,20 @@ def match_level(amount: str | float, amounts: Sequence[float]) -> int | None:
     gap = min((high - low for low, high in pairwise(known)), default=Decimal("Infinity"))
     equal = [level for level, dose in enumerate(known, start=1) if _is_rounded(shown, dose, gap)]
     return equal[0] if len(equal) == 1 else None
+
+
+def with_thousands(text: str, amounts: Sequence[float]) -> float | None:
+    """Return the dose of the protocol that text says if its point stands between thousands, as in 1.000; ``None`` if it is none.
+
+    Examples
+    --------
+    >>> with_thousands("1.000", (500, 1000)), with_thousands("1.000", (0.5, 1)), with_thousands("1.0", (1, 1000))
+    (1000.0, None, None)
+    """
+    if re.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}", text) is None:
+        return None
+    level = match_level(text.replace(".", ""), amounts)
+    return None if level is None else float(amounts[level - 1])
 
 
 def _is_rounded(shown: Decimal, stated: Decimal, gap: Decimal) -> bool:

@@ -15,6 +15,7 @@ from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .entries import Draft, Steps, to_patient
 from .files import Found, domain_files, domains, patient_tables
+from .missing import empty_missing
 
 __all__ = ["LAYOUTS", "read_patients"]
 
@@ -142,8 +143,8 @@ def read_patients(
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
     layout, files = _open(path, None if events is None else Path(events))
-    found = Findings(path, notes=list(files.notes))
     latest = protocol.versions[-1][1]
+    found = Findings(path, notes=[*files.notes, *empty_missing(files.tables.values(), latest.dlt)])
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"])
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
