@@ -162,7 +162,10 @@ def number_of(text: str) -> float | None:
 def flag_of(text: str) -> bool | None:
     """Return yes or no; ``None`` if text says neither."""
     plain = text.casefold()
-    return True if plain in _YES or number_of(plain) == 1 else False if plain in _NO or number_of(plain) == 0 else None
+    if plain in _YES or plain in _NO:
+        return plain in _YES
+    number = number_of(plain)
+    return number == 1 if number in (0, 1) else None
 
 
 def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
@@ -313,8 +316,10 @@ class Findings:
     def yes(self, cell: Cell, or_unknown: bool = False) -> bool | None:
         """Yes or no; ``None`` if the cell is empty, or says that it is not known where that is allowed."""
         text = self.text(cell)
-        flag = flag_of(text or "")
-        if text is not None and flag is None and not (or_unknown and text.casefold() in _NOT_KNOWN):
+        if text is None:
+            return None
+        flag = flag_of(text)
+        if flag is None and not (or_unknown and text.casefold() in _NOT_KNOWN):
             self.refuse(cell, "must be yes or no (or y, n, true, false, 1, 0), or empty where it is not known")
         return flag
 

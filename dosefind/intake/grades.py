@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..protocol import plain_words
 
@@ -26,6 +27,7 @@ _ROMAN = re.compile(r"(?:grade )?(?:i{1,3}|iv|v)", re.IGNORECASE)
 _TWO = re.compile(r"(?:grade )?\d ?(?:-|/|\u2013|to|or|and) ?\d|(?:grade )?(?:[<>\u2265\u2264]=? ?\d|\d ?\+)", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)
 def grade_of(text: str) -> int | None:
     """Return the grade that a cell says, from 1 to 5; ``None`` if it says none, more than one, or words that contradict it.
 
