@@ -127,13 +127,14 @@ def read_patients(
     placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
     as well has only the infusions of the product, and those of placebo are listed.
 
-    Cells that spell a missing value are empty: NA, N/A, NaN, NaT, <NA>, NULL, None, #N/A, a dash, and SAS's point and .A to .Z; notes
-    count them, a point excepted. "None" stays a word in terms, outcomes and relationships to treatment. A subject that is spelled
-    so is refused. Numbers may be written as 3, 3.0, 3e0 or +3; separators of thousands are refused, as 1,000 may be 1000 or 1.
-    Grades may be written as 3, 3.0, Grade 3, G3, CTCAE 3 or 3 - Severe; flags as yes, y, true, t or 1, and no, n, false, f or 0.
+    Cells that spell a missing value are empty: NA, N/A, NaN, NaT, <NA>, NULL, None, #N/A, a dash, and SAS's point and .A to .Z.
+    Notes count them, a point excepted. "None" stays a word in terms, outcomes and relationships to treatment. A subject that is
+    spelled so is refused. Numbers may be written as 3, 3.0, 3e0 or +3; separators of thousands are refused, as 1,000 may be 1000
+    or 1. Grades may be written as 3, 3.0, Grade 3, G3, CTCAE 3 or 3 - Severe; flags as yes, y, true, t or 1, and no, n, false, f
+    or 0.
 
     An amount is a dose of the protocol if it equals it to the digits shown, of which there must be three or more
-    (`dosefind.intake.doses.match_level`). The unit of a dose must be the protocol's by its meaning (`dosefind.units`), as mcg is µg:
+    (`dosefind.intake.doses.match_level`). The unit of a dose must be the protocol's by its meaning (`dosefind.units`: mcg is µg):
     nothing is converted.
 
     Examples
