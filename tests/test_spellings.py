@@ -151,6 +151,13 @@ def test_a_separator_of_thousands_is_refused_with_its_readings(text, readings, t
     assert all(reading in problems[0].allowed for reading in readings)
 
 
+@pytest.mark.parametrize("text", ["3 mg", "3mg", "1.5 x", "3 (reduced)", "three", "~3", "<3", "3-5", "#REF!"])
+def test_a_dose_is_a_number_alone(text, tmp_path):
+    (problem,) = refused(lambda: person(tmp_path, dose=text))
+    assert problem.value == text
+    assert ("without anything behind it" in problem.allowed) == (text in ("3 mg", "3mg", "1.5 x"))
+
+
 @pytest.mark.parametrize("text", ["1,000", "1 000", "1'000", "1.5", "1,5", "one"])
 @pytest.mark.parametrize("column", ["level", "cohort"])
 def test_a_whole_number_with_a_separator_is_refused(text, column, tmp_path):

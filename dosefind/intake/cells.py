@@ -38,6 +38,7 @@ _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(T[\d:.+Z-]*| [\d:.]+)?", re.ASCII)
 _MONTH, _DATE = r"(0[1-9]|1[0-2])", r"(0[1-9]|[12]\d|3[01])"
 _PARTIAL = re.compile(rf"\d{{4}}|\d{{4}}-{_MONTH}|\d{{4}}---{_DATE}|--{_MONTH}-{_DATE}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER_AND_MORE = re.compile(r"[+-]?[\d.]+ ?[^\W\d]")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 # Digits in groups of three, parted by commas, apostrophes, blanks or points, and a fraction behind the other sign.
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?P<sign>[,'\u2019\s])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?")
@@ -184,7 +185,8 @@ def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
         return f"has points between thousands: write {plain}, if that is meant ({allowed})"
     if _DECIMAL_COMMA.fullmatch(text) and not whole:
         return f"has a decimal comma: write it with a point ({allowed})"
-    return f"must be {allowed}"
+    more = ", without anything behind it" if _NUMBER_AND_MORE.match(text) else ""
+    return f"must be {allowed}{more}"
 
 
 def partial_date(text: str) -> bool:
