@@ -24,6 +24,7 @@ __all__ = [
     "KEY",
     "MISSING",
     "MOST_COUNTED",
+    "MOST_DOSES",
     "NAME",
     "Checked",
     "InputError",
@@ -56,6 +57,9 @@ KEY = r"^[A-Za-z0-9+_-]{1,40}$"
 # Most patients of one trial. Counts are 16-bit integers (`trial.COUNT`): the rest up to 32,767 is room for the cohorts that a
 # design may still add, at most 1,000 patients (`designs.base`), so that no sum of counts wraps.
 MOST_COUNTED = 30_000
+
+# Most dose levels: outcome notation writes a level in two digits. Grids of doses as fine as that of crmPack's examples have 41.
+MOST_DOSES = 99
 
 # A reference dose this many times below the lowest or above the highest dose is not one of these doses.
 _REACH = 2.0

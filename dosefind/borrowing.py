@@ -15,6 +15,7 @@ from ._check import NAME, Checked, InputError, Problem, reach
 from .models.base import Amounts, Positive
 from .models.hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
 from .protocol import Days, Key, Protocol
+from .units import wrong_unit
 
 __all__ = ["Borrowing", "OtherTrial"]
 
@@ -99,8 +100,8 @@ class Borrowing(Checked):
         for name, trial in self.trials.items():
             if name == own:
                 raise InputError(Problem(f"trials.{name}", name, "is the protocol's own trial: name others"))
-            if trial.unit != protocol.doses.unit:
-                raise InputError(Problem(f"trials.{name}.unit", trial.unit, f"must be the protocol's, {protocol.doses.unit!r}"))
+            if (wrong := wrong_unit(trial.unit, protocol.doses.unit)) is not None:
+                raise InputError(Problem(f"trials.{name}.unit", trial.unit, wrong))
         return HierarchicalLogistic(
             pooled=self._words(protocol),
             trials=tuple(

@@ -18,7 +18,8 @@ import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 from scipy.special import betainc
 
-from ._check import KEY, NAME, InputError, Problem, Settings, calendar_day, curve_values, reach, shown_key
+from ._check import KEY, MOST_DOSES, NAME, InputError, Problem, Settings, calendar_day, curve_values, reach, shown_key
+from .units import wrong_unit
 
 __all__ = [
     "DLT",
@@ -85,7 +86,9 @@ class ReferenceDose(Settings):
 class Doses(Settings):
     """Dose levels, lowest first, in one unit."""
 
-    amounts: Annotated[tuple[Number, ...], Field(min_length=1, max_length=30)] = Field(description="dose of each level, increasing")
+    amounts: Annotated[tuple[Number, ...], Field(min_length=1, max_length=MOST_DOSES)] = Field(
+        description="dose of each level, increasing"
+    )
     unit: Name = Field(description="unit of the doses, such as '10^6 cells/kg'")
     reference: ReferenceDose | None = Field(default=None, description="reference dose of dose-toxicity curves")
 
@@ -105,8 +108,8 @@ class Doses(Settings):
     def _reference_is_within_reach(self) -> Self:
         if self.reference is None:
             return self
-        if self.reference.unit != self.unit:
-            raise InputError(Problem("reference.unit", self.reference.unit, f"must be the unit of the doses, {self.unit!r}"))
+        if (wrong := wrong_unit(self.reference.unit, self.unit, "the doses")) is not None:
+            raise InputError(Problem("reference.unit", self.reference.unit, wrong))
         low, high = reach(self.amounts)
         if not low <= self.reference.amount <= high:
             allowed = f"is out of reach of the doses: it must lie between {low:g} and {high:g} ({self.unit})"

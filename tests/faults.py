@@ -1097,7 +1097,7 @@ FAULTS = (
     Fault(
         "intake: the unit of a dose is not looked at",
         "intake/cdisc.py",
-        "if not placebo and _plain_unit(unit.text) != _plain_unit(protocol.doses.unit):",
+        "if not placebo and (wrong := wrong_unit(unit.text, protocol.doses.unit)) is not None:",
         "if False:",
         "test_intake.py::test_broken_sdtm",
     ),
@@ -1620,7 +1620,7 @@ FAULTS = (
     Fault(
         "unit of the reference dose unchecked",
         PROTOCOL,
-        "if self.reference.unit != self.unit:",
+        'if (wrong := wrong_unit(self.reference.unit, self.unit, "the doses")) is not None:',
         "if False:",
         "test_bad_input.py::test_broken_config[reference dose in another unit]",
     ),

@@ -129,7 +129,10 @@ def test_what_a_config_must_say_comes_before_why_it_is_assumed(tmp_path):
 @pytest.mark.parametrize(
     ("trial", "said"),
     [
-        ({"unit": "cells/kg"}, r"borrowing.trials.NCT05962762.unit = 'cells/kg': must be the protocol's, '10\^6 cells/kg'"),
+        (
+            {"unit": "cells/kg"},
+            r"borrowing.trials.NCT05962762.unit = 'cells/kg': must be the unit of the protocol, '10\^6 cells/kg'",
+        ),
         ({"doses": [3, 1]}, "doses = .*must hold one amount a dose, strictly increasing"),
         ({"dlt_window_days": 0}, "dlt_window_days = 0: must be greater than or equal to 1"),
         ({"infusions": None}, "infusions.*must be a whole number"),

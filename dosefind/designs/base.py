@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Never, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from .._check import InputError, Problem, Settings, found_problems, of_type, whole
+from .._check import MOST_DOSES, InputError, Problem, Settings, found_problems, of_type, whole
 from ..trial import COUNT, NO_DOSE, Cohort, States, check_cohorts
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Selection"]
@@ -155,7 +155,9 @@ class Design(Settings, ABC):
     stop_n_at: Literal["any", "chosen", "stay"] | Count = Field(
         default="any", description="any dose, the dose chosen for the next cohort, the dose where the rule would stay, or a level"
     )
-    n_doses: Annotated[int, Field(ge=1, le=30, strict=True)] | None = Field(default=None, description="number of dose levels")
+    n_doses: Annotated[int, Field(ge=1, le=MOST_DOSES, strict=True)] | None = Field(
+        default=None, description="number of dose levels"
+    )
 
     def __init__(self, *unnamed: Never, **settings: Any) -> None:
         if unnamed:
@@ -307,7 +309,7 @@ class Design(Settings, ABC):
 
     def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
         """The state of one trial after the given cohorts, with what the design remembers of them."""
-        state = States.before_first(whole("n_doses", n_doses, 1, 30), (0,) * self.n_memory)
+        state = States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * self.n_memory)
         for cohort in check_cohorts(cohorts, n_doses):
             dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
             memory = self.decide(state).memory if self.n_memory else state.memory

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from .._check import shown_key
 from ..patients import Listed
 from ..protocol import Protocol, plain_words
+from ..units import wrong_unit
 from .cells import Cell, Findings, Row, Table, partial_date
 from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each, part_of
 
@@ -24,9 +25,8 @@ _TREATMENTS = ("EXTRT", "TRTA", "TRT01A")
 _ARM_NAMES = ("ACTARM", "TRT01A", "ARM")
 _PLACEBO = re.compile(r"\b(placebo|pbo|sham)\b|^vehicle\b", re.IGNORECASE)
 _ONLY_PLACEBO = re.compile(r"placebo|pbo|vehicle|sham", re.IGNORECASE)
-_ZERO = re.compile(r"0+(\.0*)?")
+_ZERO = re.compile(r"\+?(0+(\.0*)?|\.0+)([eE][+-]?\d+)?", re.ASCII)
 _FAILED = re.compile(r"scrnfail|screen failure", re.IGNORECASE)
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹×", "0123456789x")
 
 
 class Infusion(NamedTuple):
@@ -139,19 +139,13 @@ def _arm_is_placebo(row: Row) -> bool:
 def _infusion(found: Findings, row: Row, columns: ExposureColumns, protocol: Protocol, placebo: bool) -> Infusion | None:
     given = (None, 0.0) if placebo else dose(found, row.cell(*columns.dose), protocol.doses)
     unit = row.cell(*columns.unit)
-    if not placebo and _plain_unit(unit.text) != _plain_unit(protocol.doses.unit):
-        found.refuse(unit, f"must be the unit of the protocol, {protocol.doses.unit!r}: nothing is converted")
+    if not placebo and (wrong := wrong_unit(unit.text, protocol.doses.unit)) is not None:
+        found.refuse(unit, wrong)
     cell = row.cell(*columns.day)
     if columns.imputed is not None and row.cell(columns.imputed).text:
         found.refuse(row.cell(columns.imputed), f"says that {cell.column} is imputed, and an infusion needs its own date")
     day = found.day(cell, required=True)
     return None if given is None or day is None else Infusion(Dated(day, cell), *given, row, placebo)
-
-
-def _plain_unit(unit: str) -> str:
-    """A unit without what is mere spelling: blanks, case, superscripts, the sign of multiplication."""
-    plain = re.sub(r"(?<=10)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", r"^\1", unit).translate(_SUPERSCRIPTS).replace("**", "^")
-    return re.sub(r"\s", "", plain).lower().removeprefix("x").removeprefix("*")
 
 
 def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str, list[Infusion]]) -> None:

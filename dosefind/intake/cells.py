@@ -13,7 +13,21 @@ from typing import NamedTuple
 
 from .._check import MISSING, NAME, InputError, Problem, shown_key
 
-__all__ = ["LONGEST", "Cell", "Findings", "Formula", "Row", "Table", "make_table", "partial_date"]
+__all__ = [
+    "LONGEST",
+    "Absent",
+    "Cell",
+    "Findings",
+    "Formula",
+    "Row",
+    "Table",
+    "bare",
+    "flag_of",
+    "make_table",
+    "number_of",
+    "partial_date",
+    "why_no_number",
+]
 
 # Characters of a cell; more than any term or reason has, and what a forgotten quote makes of the rest of a file.
 LONGEST = 10_000
@@ -24,7 +38,16 @@ _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(T[\d:.+Z-]*| [\d:.]+)?", re.ASCII)
 _MONTH, _DATE = r"(0[1-9]|1[0-2])", r"(0[1-9]|[12]\d|3[01])"
 _PARTIAL = re.compile(rf"\d{{4}}|\d{{4}}-{_MONTH}|\d{{4}}---{_DATE}|--{_MONTH}-{_DATE}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER_AND_MORE = re.compile(r"[+-]?[\d.]+ ?[^\W\d]")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+# Digits in groups of three, parted by commas, apostrophes, blanks or points, and a fraction behind the other sign.
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?P<sign>[,'\u2019\s])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?")
+_GROUPED_BY_POINTS = re.compile(r"[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})", re.ASCII)
+# Characters without a width that spreadsheets and web pages leave around text; `str.strip` keeps them.
+_NO_WIDTH = "\ufeff\u200b\u200c\u200d\u2060"
+_YES = frozenset({"yes", "y", "true", "t"})
+_NO = frozenset({"no", "n", "false", "f"})
+_NOT_KNOWN = frozenset({"u", "unk", "unknown", "not known"})
 _ISO = "must be a full date in ISO form, such as 2024-03-05"
 
 
@@ -32,6 +55,24 @@ class Formula(str):
     """The text of a cell that holds a formula, which is never evaluated."""
 
     __slots__ = ()
+
+
+class Absent(str):
+    """An empty cell that spells a missing value, such as NA.
+
+    Attributes
+    ----------
+    written
+        What stands in the file.
+    """
+
+    written: str
+
+    @classmethod
+    def written_as(cls, text: str) -> Absent:
+        absent = cls("")
+        absent.written = text
+        return absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +133,7 @@ def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Seq
     """
     rows, problems = [], []
     for number, line in lines:
-        cells = [cell if isinstance(cell, Formula) else cell.strip() for cell in line]
+        cells = [cell if isinstance(cell, Formula) else bare(cell) for cell in line]
         if not any(cells):
             continue
         for column, cell in zip(columns, cells, strict=True):
@@ -106,6 +147,46 @@ def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Seq
     if problems:
         raise InputError(_first(problems), source=name)
     return Table(name, tuple(columns), rows)
+
+
+def bare(text: str) -> str:
+    """Return text without the blanks around it, those without a width included."""
+    plain = text.strip()
+    return plain if plain.isascii() else plain.strip(_NO_WIDTH).strip()
+
+
+def number_of(text: str) -> float | None:
+    """Return the number that text says with a decimal point; ``None`` if it says none, or groups its digits."""
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def flag_of(text: str) -> bool | None:
+    """Return yes or no; ``None`` if text says neither."""
+    plain = text.casefold()
+    if plain in _YES or plain in _NO:
+        return plain in _YES
+    number = number_of(plain)
+    return number == 1 if number in (0, 1) else None
+
+
+def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
+    """Return why text is not a number such as ``allowed``; where it has separators of thousands, with the numbers it may be."""
+    grouped = _GROUPED.fullmatch(text)
+    if grouped is not None:
+        sign = grouped["sign"]
+        first, _, rest = text.partition(sign)
+        other = f"{first}.{rest}" if sign == "," and rest.isdigit() else None
+        meant = f"{text.replace(sign, '')}, with a separator of thousands"
+        if other is not None:
+            return f"may be {meant}, or {other}, with a decimal comma: write the one that is meant ({allowed})"
+        return f"may be {meant}, or {first} followed by something else: write it without the separator ({allowed})"
+    if _GROUPED_BY_POINTS.fullmatch(text):
+        plain = text.replace(".", "").replace(",", ".")
+        return f"has points between thousands: write {plain}, if that is meant ({allowed})"
+    if _DECIMAL_COMMA.fullmatch(text) and not whole:
+        return f"has a decimal comma: write it with a point ({allowed})"
+    more = ", without anything behind it" if _NUMBER_AND_MORE.match(text) else ""
+    return f"must be {allowed}{more}"
 
 
 def partial_date(text: str) -> bool:
@@ -131,7 +212,12 @@ class Findings:
 
     def refuse(self, cell: Cell, allowed: str) -> None:
         place = self.shown(cell.row.source) if cell.column in _SUBJECT else self.place(cell.row)
-        self.problems.append(Problem(f"{place}, {cell.column}", cell.text, allowed))
+        written = cell.text
+        if isinstance(cell.text, Absent):
+            written = cell.text.written
+            other = ", and an identifier must be written otherwise" if cell.column in _SUBJECT else ""
+            allowed += f" ({written} is read as a missing value{other})"
+        self.problems.append(Problem(f"{place}, {cell.column}", written, allowed))
 
     def shown(self, source: str) -> str:
         """A source without the name of the file that heads the message."""
@@ -212,33 +298,32 @@ class Findings:
         text = self.text(cell)
         if text is None and isinstance(cell.text, Formula):
             return None
-        value = float(text) if text is not None and _NUMBER.fullmatch(text) else math.nan
-        if _DECIMAL_COMMA.fullmatch(text or ""):
-            self.refuse(cell, f"has a decimal comma: write it with a point ({allowed})")
-        elif not 0 < value < math.inf:
-            self.refuse(cell, f"must be {allowed}")
-        else:
-            return value
-        return None
+        value = number_of(text or "")
+        if value is None or not 0 < value < math.inf:
+            self.refuse(cell, why_no_number(text or "", allowed))
+            return None
+        return value
 
     def whole(self, cell: Cell, low: int, high: int) -> int | None:
         """A whole number; ``None`` if the cell is empty."""
         text = self.text(cell)
         if text is None:
             return None
-        value = float(text) if _NUMBER.fullmatch(text) else math.nan
-        if not low <= value <= high or value != int(value):
-            self.refuse(cell, f"must be a whole number from {low} to {high}")
+        value = number_of(text)
+        if value is None or not low <= value <= high or value != int(value):
+            self.refuse(cell, why_no_number(text, f"a whole number from {low} to {high}", whole=True))
             return None
         return int(value)
 
-    def yes(self, cell: Cell) -> bool | None:
-        """Yes or no; ``None`` if the cell is empty."""
+    def yes(self, cell: Cell, or_unknown: bool = False) -> bool | None:
+        """Yes or no; ``None`` if the cell is empty, or says that it is not known where that is allowed."""
         text = self.text(cell)
-        said = {"yes": True, "y": True, "1": True, "true": True, "no": False, "n": False, "0": False, "false": False}
-        if text is not None and text.lower() not in said:
-            self.refuse(cell, "must be yes or no (or y, n, 1, 0), or empty where it is not known")
-        return said.get((text or "").lower())
+        if text is None:
+            return None
+        flag = flag_of(text)
+        if flag is None and not (or_unknown and text.casefold() in _NOT_KNOWN):
+            self.refuse(cell, "must be yes or no (or y, n, true, false, 1, 0), or empty where it is not known")
+        return flag
 
 
 def _why_no_day(text: str) -> str:

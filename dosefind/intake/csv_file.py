@@ -10,7 +10,7 @@ from pathlib import Path
 from .._check import MISSING, InputError, Problem
 from .cells import LONGEST, Table, make_table
 
-__all__ = ["read"]
+__all__ = ["read", "refuse_other_separators"]
 
 _SAVE = "save it as 'CSV UTF-8 (comma delimited)'"
 
@@ -36,7 +36,7 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
     if not numbered:
         raise InputError("is empty", source=str(path))
     header = numbered[0][1]
-    _refuse_other_separators(header, path)
+    refuse_other_separators(header, path)
     columns = [fold(cell.strip()) for cell in header]
     wrong = [
         Problem(f"row {number}", MISSING, f"has {len(line)} cells, and the header {len(columns)}{_comma(line, columns)}")
@@ -57,13 +57,14 @@ def _why(error: str) -> str:
 
 
 def _comma(line: list[str], columns: list[str]) -> str:
-    more = ": a comma inside a cell needs quotes, and a decimal comma must be a point"
+    more = ": a comma inside a cell needs quotes, a decimal comma must be a point, and thousands have no separator"
     return more if len(line) > len(columns) else ": the row may be cut off"
 
 
-def _refuse_other_separators(header: list[str], path: Path) -> None:
+def refuse_other_separators(header: list[str], path: Path) -> None:
+    """Raise if a header of one cell is one with another separator than commas."""
     if len(header) > 1:
         return
-    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
         if separator in header[0]:
             raise InputError(f"is separated by {name}: {_SAVE}, with decimal points", source=str(path))

@@ -17,6 +17,8 @@ from .._check import InputError, shown_key
 from ..patients import PARTS, AdverseEvent, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
 from .cells import Cell, Findings, Row, Table, partial_date
+from .doses import match_level, with_thousands
+from .grades import grade_of, why_no_grade
 
 __all__ = [
     "NO_INFUSION",
@@ -36,7 +38,6 @@ __all__ = [
 NO_INFUSION = "no infusion"
 # A dose off by this factor is one in another unit: cells in place of 10^6 cells.
 _MILLION = 1e6
-_GRADE = re.compile(r"(?:grade )?([1-5])(?:\.0*)?", re.IGNORECASE | re.ASCII)
 # Hyphens inside a word, underscores and blanks are read as one blank; a dash between blanks is kept.
 _SPACES = re.compile(r"(?<=\w)[-\u2010-\u2013](?=\w)|[_\s]+")
 _DEATH = re.compile(
@@ -171,9 +172,12 @@ def dose(found: Findings, cell: Cell, doses: Doses) -> tuple[int | None, float] 
     amount = found.number(cell, f"a number above 0, the amount in {doses.unit}")
     if amount is None:
         return None
-    for level, known in enumerate(doses.amounts, start=1):
-        if math.isclose(amount, known, rel_tol=1e-9):
-            return level, float(known)
+    level, grouped = match_level(cell.text, doses.amounts), with_thousands(cell.text, doses.amounts)
+    if grouped is not None:
+        found.refuse(cell, f"may be {amount:g}, or {grouped:g} with a point between thousands: write {amount:g} or {grouped:g}")
+        return None
+    if level is not None:
+        return level, float(doses.amounts[level - 1])
     for known in doses.amounts:
         for factor, words in ((_MILLION, "10^6 times"), (1 / _MILLION, "a millionth of")):
             if math.isclose(amount, known * factor, rel_tol=1e-9):
@@ -282,7 +286,7 @@ def _flagged(found: Findings, cell: Cell) -> bool:
 
 def _serious(found: Findings, row: Row, columns: EventColumns, fatal: bool, grade: int | None) -> bool | None:
     """Return whether an event is serious: by its flag, by any criterion of seriousness, or by its severity if it has no grade."""
-    flags = [found.yes(cell) for cell in map(row.cell, columns.serious)]
+    flags = [found.yes(cell, or_unknown=True) for cell in map(row.cell, columns.serious)]
     criteria = [cell for cell in map(row.cell, columns.criteria) if _flagged(found, cell)]
     if grade is None:
         criteria += [cell for cell in map(row.cell, columns.severity) if plain_words(cell.text) == "life threatening"]
@@ -346,11 +350,11 @@ def _grade(found: Findings, row: Row, columns: EventColumns) -> int | None:
     grades = {}
     for cell in map(row.cell, columns.grade):
         text = found.text(cell)
-        grade = _GRADE.fullmatch(text) if text is not None else None
+        grade = grade_of(text) if text is not None else None
         if grade is not None:
-            grades[cell.column] = int(grade[1])
+            grades[cell.column] = grade
         elif text is not None:
-            found.refuse(cell, "must be a CTCAE grade from 1 to 5, or empty where it is not known")
+            found.refuse(cell, why_no_grade(text))
     if len(set(grades.values())) > 1:
         given = " and ".join(f"{column} is {grade}" for column, grade in grades.items())
         found.notes.append(f"{_place(row)}: {given}; the worse grade is read")

@@ -64,7 +64,7 @@ def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) ->
             both = " and ".join(sorted(path.name for path in files[name]))
             raise InputError(f"has {both}, of which one must go", source=str(folder))
         for path in files.get(name, []):
-            tables[name] = _without_dots(READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0])
+            tables[name] = READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0]
     return Found(tables, [], hashes.together())
 
 
@@ -78,15 +78,6 @@ def domain_files(folder: Path) -> dict[str, list[Path]]:
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(folder)) from None
     return files
-
-
-def _without_dots(table: Table) -> Table:
-    """A table in which a missing number, which SAS writes as a point, is empty."""
-    for row in table.rows:
-        for column, text in row.cells.items():
-            if text == ".":
-                row.cells[column] = ""
-    return table
 
 
 class Hashes:

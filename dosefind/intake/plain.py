@@ -7,13 +7,12 @@ import re
 
 from .._check import shown_key
 from ..protocol import Protocol
-from .cells import Cell, Findings, Row, Table
+from .cells import Cell, Findings, Row, Table, flag_of, number_of
 from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
 
 __all__ = ["read"]
 
 _OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part")
-_FLAGS = ("yes", "y", "1", "true", "no", "n", "0", "false")
 # Columns of the day of death, any of which may be a flag instead; and of seriousness.
 _DIED = ("died", "death", "death_date", "date_of_death", "dod")
 _SERIOUS = ("serious", "sae", "seriousness")
@@ -88,7 +87,7 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
         found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
     last_contact, discontinued, dlt_date = (_dated(found, row, name) for name in ("last_contact", "discontinued", "dlt_date"))
     died, dead = _death(found, row)
-    dlt = found.yes(row.cell("dlt"))
+    dlt = found.yes(row.cell("dlt"), or_unknown=True)
     if dlt and not row.cell("dlt_date").text:
         found.refuse(row.cell("dlt"), "needs dlt_date: without its day a DLT cannot be held against the window")
     if not dlt and row.cell("dlt_date").text:
@@ -122,8 +121,8 @@ def _death(found: Findings, row: Row) -> tuple[Dated | None, Cell | None]:
     """Return the day of death, and the cell that reports a death; the columns must not contradict each other."""
     days, flags = [], []
     for cell in map(row.cell, _DIED):
-        if cell.text.casefold() in _FLAGS:
-            flags.append((cell, found.yes(cell)))
+        if (flag := flag_of(cell.text)) is not None:
+            flags.append((cell, flag))
         elif (day := found.day(cell)) is not None:
             days.append(Dated(day, cell))
     for other in days[1:]:
@@ -138,7 +137,7 @@ def _death(found: Findings, row: Row) -> tuple[Dated | None, Cell | None]:
 
 def _no_dose(row: Row) -> bool:
     """Return whether a row has no dose of the product: no level, and no amount or 0."""
-    return not row.cell("level").text and re.fullmatch(r"(0+(\.0*)?)?", row.cell("dose").text) is not None
+    return not row.cell("level").text and number_of(row.cell("dose").text or "0") == 0
 
 
 def _dose(found: Findings, row: Row, protocol: Protocol) -> tuple[int | None, float] | None:

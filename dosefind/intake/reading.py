@@ -15,6 +15,7 @@ from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .entries import Draft, Steps, to_patient
 from .files import Found, domain_files, domains, patient_tables
+from .missing import empty_missing
 
 __all__ = ["LAYOUTS", "read_patients"]
 
@@ -126,7 +127,15 @@ def read_patients(
     placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
     as well has only the infusions of the product, and those of placebo are listed.
 
-    The unit of a dose must be the protocol's: nothing is converted. In a domain as CSV a cell that is a point is empty.
+    Cells that spell a missing value are empty: NA, N/A, NaN, NaT, <NA>, NULL, None, #N/A, a dash, and SAS's point and .A to .Z.
+    Notes count them, a point excepted. "None" stays a word in terms, outcomes and relationships to treatment. A subject that is
+    spelled so is refused. Numbers may be written as 3, 3.0, 3e0 or +3; separators of thousands are refused, as 1,000 may be 1000
+    or 1. Grades may be written as 3, 3.0, Grade 3, G3, CTCAE 3 or 3 - Severe; flags as yes, y, true, t or 1, and no, n, false, f
+    or 0.
+
+    An amount is a dose of the protocol if it equals it to the digits shown, of which there must be three or more
+    (`dosefind.intake.doses.match_level`). The unit of a dose must be the protocol's by its meaning (`dosefind.units`: mcg is µg):
+    nothing is converted.
 
     Examples
     --------
@@ -142,8 +151,8 @@ def read_patients(
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
     layout, files = _open(path, None if events is None else Path(events))
-    found = Findings(path, notes=list(files.notes))
     latest = protocol.versions[-1][1]
+    found = Findings(path, notes=[*files.notes, *empty_missing(files.tables.values(), latest.dlt)])
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"])
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from .._check import InputError, Problem, Settings, curve_values, number, one_of, probability, whole
+from .._check import MOST_DOSES, InputError, Problem, Settings, curve_values, number, one_of, probability, whole
 from . import ONE_PARAMETER, OneParameterCurve
 
 __all__ = ["Indifference", "indifference_intervals", "skeleton"]
@@ -68,7 +68,7 @@ def skeleton(
     """
     target, halfwidth = probability("target", target), number("halfwidth", halfwidth, "a number")
     intercept = number("intercept", intercept, "a number")
-    whole("n_doses", n_doses, 1, 30)
+    whole("n_doses", n_doses, 1, MOST_DOSES)
     whole("mtd_level", mtd_level, 1, n_doses)
     ceiling = 1.0 if model == "power" else 1 / (1 + np.exp(-intercept))
     if not 0 < halfwidth < min(target, ceiling - target):

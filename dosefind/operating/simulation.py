@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem, of_type, probability, whole
+from .._check import MOST_DOSES, InputError, Problem, of_type, probability, whole
 from ..designs import Design
 from ..designs.base import A_DESIGN
 from ..trial import COUNT, States
@@ -134,7 +134,7 @@ def simulate(
     True
     """
     of_type("design", design, Design, A_DESIGN)
-    doses = design.known_doses if n_doses is None else whole("n_doses", n_doses, 1, 30)
+    doses = design.known_doses if n_doses is None else whole("n_doses", n_doses, 1, MOST_DOSES)
     names, rows = named_truths(truths, doses)
     whole("n_trials", n_trials, 2)
     whole("seed", seed, 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._check import InputError, Problem, of_type, one_of, whole
+from .._check import MOST_DOSES, InputError, Problem, of_type, one_of, whole
 from ..protocol import Protocol
 from ..trial import Cohort, check_cohorts, notation
 from .style import (
@@ -215,7 +215,7 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
         if pd.isna(row["level"]):
             level = cohort = _ELSEWHERE
         else:
-            level = whole(f"{where}.level", row["level"], 1, 30)
+            level = whole(f"{where}.level", row["level"], 1, MOST_DOSES)
             cohort = _ELSEWHERE if pd.isna(row["cohort"]) else whole(f"{where}.cohort", row["cohort"], 1)
         rows.append(_Patient(str(row["subject"]), cohort, level, one_of(f"{where}.status", row["status"], _STATUS)))
     return rows, True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from .._check import Shown, of_type, one_of, whole
+from .._check import MOST_DOSES, Shown, of_type, one_of, whole
 from ..config import build_designs
 from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
@@ -114,7 +114,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     cohorts = cohorts_of(outcomes)
     known = n_doses if n_doses is not None else design.known_doses
     highest = max((c.level for c in cohorts), default=design.start)
-    levels = whole("n_doses", known if known is not None else highest + 1, 1, 30)
+    levels = whole("n_doses", known if known is not None else highest + 1, 1, MOST_DOSES)
     design = design.with_settings(n_doses=levels)
     return replace(
         next_step(design, cohorts, levels),

@@ -1,0 +1,58 @@
+"""Read the spellings of a missing value that R, pandas, SAS and Excel write as empty cells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from .._check import shown_key
+from ..protocol import DLT, plain_words
+from .cells import Absent, Table
+
+__all__ = ["SPELLINGS", "empty_missing", "is_missing"]
+
+_NONE = frozenset({"None", "none", "NONE"})
+_SAS = frozenset({".", "._", *(f".{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")})
+_NAMES = ("NA", "N/A", "N.A.", "NaN", "NaT", "<NA>", "NULL", "#N/A", "#NA", "(null)", "<NULL>")
+# Missing values of R (NA, NaN, NULL), pandas (<NA>, NaN, NaT, None), SAS (., .A to .Z, ._), Excel (#N/A) and SQL (NULL), and the
+# dash of tables that people fill in. Words such as "unknown" are none of them: they are read where a column knows them.
+SPELLINGS = frozenset(
+    {spelling for name in _NAMES for spelling in (name, name.upper(), name.lower(), name.capitalize())}
+    | {"-", "--", "\u2013", "\u2014"}
+    | _SAS
+    | _NONE
+)
+_ABSENT = {spelling: Absent.written_as(spelling) for spelling in SPELLINGS}
+_RELATION = frozenset({"related", "AREL", "AEREL"})
+# Columns in which "none" is a word: not related, no outcome, no event. It is kept there as it is.
+_WORDS = frozenset({"term", "AETERM", "AEDECOD", "outcome", "AEOUT", "DSDECOD", "DSTERM", *_RELATION})
+
+
+def is_missing(text: str) -> bool:
+    """Return whether a cell of numbers, dates or flags has no value."""
+    return not text or text in SPELLINGS
+
+
+def empty_missing(tables: Iterable[Table], dlt: DLT) -> list[str]:
+    """Empty the cells that spell a missing value; return notes on the spellings, a single point of SAS excepted.
+
+    In columns of terms, outcomes and relationships "none" stays a word, and in those of relationships so does every spelling that
+    the protocol has among its own words.
+    """
+    own = {plain_words(word) for word in (*dlt.related, *dlt.unrelated, *dlt.not_assessed)}
+    words = {spelling: absent for spelling, absent in _ABSENT.items() if spelling not in _NONE}
+    relations = {spelling: absent for spelling, absent in words.items() if plain_words(spelling) not in own}
+    notes = []
+    for table in tables:
+        counted: Counter[str] = Counter()
+        read = {name: relations if name in _RELATION else words if name in _WORDS else _ABSENT for name in table.columns}
+        for row in table.rows:
+            for column, text in row.cells.items():
+                if text in read[column]:
+                    row.cells[column] = read[column][text]
+                    counted[text] += 1
+        counted.pop(".", None)
+        if counted:
+            said = ", ".join(f"{shown_key(spelling)} ({number:,})" for spelling, number in sorted(counted.items()))
+            notes.append(f"{table.name}: cells read as empty: {said}")
+    return notes
