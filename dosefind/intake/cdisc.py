@@ -14,7 +14,7 @@ from ..protocol import Protocol, plain_words
 from .cells import Cell, Findings, Row, Table, partial_date
 from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each, part_of
 
-__all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "leave", "record_death", "treated"]
+__all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "record_death", "treated"]
 
 IDENTIFIER = ("USUBJID", "SUBJID")
 SCREEN_FAILURE = "screen failure"
@@ -219,10 +219,3 @@ def latest(found: Findings, row: Row, columns: tuple[str, ...]) -> Dated | None:
     cells = [row.cell(column) for column in columns]
     days = [Dated(day, cell) for cell in cells if (day := found.day(cell)) is not None]
     return max(days, key=lambda dated: dated.day, default=None)
-
-
-def leave(entry: Entry, day: Dated | None, reason: str | None) -> None:
-    """Record that the patient left on that day, unless the patient had left before."""
-    now = entry.discontinued
-    if day is not None and (now is None or (day.day, reason or "") < (now.day, entry.reason or "")):
-        entry.discontinued, entry.reason = day, reason

@@ -31,7 +31,10 @@ class Layout(NamedTuple):
 
 
 # Layouts of a folder; the domains of each are its own.
-LAYOUTS = {"SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd"), sdtm.read), "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read)}
+LAYOUTS = {
+    "SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd", "suppdm"), sdtm.read),
+    "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read),
+}
 
 
 def read_patients(
