@@ -321,13 +321,13 @@ def _recorded_decisions(trial: _Trial) -> Iterator[Finding]:
         lost = status.kind in ("not evaluable", "replaced")
         if not status.recorded and status.kind == "dlt":
             rule, words = "recorded not evaluable, with a DLT", f"{decision}, and has a DLT: counted"
-        elif not status.recorded and lost and status.derived is not None:
-            rule = "recorded not evaluable, against the protocol's rules"
+        elif not status.recorded and lost and status.derived == "complete":
+            rule = "recorded not evaluable, evaluable per protocol"
             words = f"{decision}: not counted; per protocol: {status.derived}"
         elif status.recorded and lost:
-            rule, words = "recorded evaluable, against the protocol's rules", f"{decision}: not counted; {status.rule}"
+            rule, words = "recorded evaluable, not evaluable per protocol", f"{decision}: not counted; {status.rule}"
         elif status.recorded and status.derived == "not evaluable" and status.adjudication is None:
-            rule, words = "recorded evaluable, against the protocol's rules", f"{decision}: counted; {status.rule}"
+            rule, words = "recorded evaluable, not evaluable per protocol", f"{decision}: counted; {status.rule}"
         else:
             continue
         yield Finding(rule, (status.subject,), (status.first,), words)
@@ -355,7 +355,7 @@ SETTINGS = {
     "too many patients": "limits.max_n",
     "infusion off its schedule": "treatment.infusion_tolerance_days",
     "partial course": "treatment.infusion_days",
-    "recorded evaluable, against the protocol's rules": "evaluability.recorded",
+    "recorded evaluable, not evaluable per protocol": "evaluability.recorded",
 }
 """The protocol's setting that makes a rule of conduct, by the rule's name, where one does."""
 

@@ -277,9 +277,12 @@ def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict
     A DLT counts and an event that may be one stays open, whatever is recorded. A decision that the patient is evaluable is
     followed only by the setting, and never closes an open window.
     """
-    if patient.evaluable is None or found.kind == "dlt" or _may_have_dlt(patient, protocol):
+    if patient.evaluable is None:
         return found
     reason = recorded_reason(patient, protocol)
+    if found.kind == "dlt" or _may_have_dlt(patient, protocol):
+        why = "a DLT counts" if found.kind == "dlt" else "followed only if there is no DLT"
+        return found if patient.evaluable else found._replace(rule=f"{found.rule}; recorded not evaluable{reason}: {why}")
     if patient.evaluable is False:
         if found.kind == "not evaluable":
             return found._replace(rule=f"recorded not evaluable{reason}; {found.rule}")

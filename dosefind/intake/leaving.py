@@ -204,7 +204,7 @@ def left_by_events(found: Findings, draft: Draft, table: Table, start: tuple[str
         off = any(_OFF_STUDY.search(plain_words(row.cell(name).text)) for name in ("AEACN", "AEACNOTH"))
         if not (stopped or off):
             continue
-        day = None if partial_date(cell.text) else found.day(cell)
+        day = None if partial_date(cell.text) or row.cell("ASTDTF").text else found.day(cell)
         onset = None if day is None or day < entry.first else Dated(day, cell)
         if off:
             _off_study(found, entry, onset, row)
