@@ -532,7 +532,18 @@ DS = "USUBJID,DSDECOD,DSTERM,DSCAT,DSSCAT,EPOCH,DSSTDTC\n"
         # Treatment alone, while follow-up goes on.
         (["ADVERSE EVENT,,DISPOSITION EVENT,STUDY TREATMENT,,2024-03-14"], "2024-06-02", (None, "03-14", "06-02")),
         (["ADVERSE EVENT,,DISPOSITION EVENT,TREATMENT,,2024-03-14"], "2024-06-02", (None, "03-14", "06-02")),
-        (["ADVERSE EVENT,,DISPOSITION EVENT,,TREATMENT,2024-03-14"], "2024-06-02", (None, "03-14", "06-02")),
+        # The epoch may be that of the date: a later disposition must show that the patient stayed.
+        (["ADVERSE EVENT,,DISPOSITION EVENT,,TREATMENT,2024-03-14"], "2024-06-02", ("03-14", None, "06-02")),
+        (
+            ["ADVERSE EVENT,,DISPOSITION EVENT,,TREATMENT,2024-03-14", "COMPLETED,,DISPOSITION EVENT,,FOLLOW-UP,2024-05-01"],
+            "",
+            (None, "03-14", "05-01"),
+        ),
+        (
+            ["OTHER,,DISPOSITION EVENT,,FOLLOW-UP,2024-05-01", "ADVERSE EVENT,,DISPOSITION EVENT,,TREATMENT,2024-03-14"],
+            "2024-06-02",
+            ("05-01", "03-14", "06-02"),
+        ),
         (["WITHDRAWAL BY SUBJECT,,DISPOSITION EVENT,STUDY TREATMENT,,2024-03-14"], "2024-06-02", (None, "03-14", "06-02")),
         (["WITHDRAWAL BY SUBJECT,,DISPOSITION EVENT,,TREATMENT,2024-03-14"], "2024-06-02", ("03-14", None, "06-02")),
         (["LOST TO FOLLOW-UP,,DISPOSITION EVENT,STUDY TREATMENT,,2024-03-14"], "2024-06-02", ("03-14", None, "06-02")),
@@ -558,6 +569,7 @@ DS = "USUBJID,DSDECOD,DSTERM,DSCAT,DSSCAT,EPOCH,DSSTDTC\n"
         (["COMPLETED,,DISPOSITION EVENT,,,2024-05"], "", (None, None, None)),
         (["COMPLETED,,DISPOSITION EVENT,,SCREENING,2024-02-20"], "", (None, None, None)),
         (["COMPLETED,,DISPOSITION EVENT,STUDY TREATMENT,,2024-03-02"], "", (None, None, None)),
+        (["COMPLETED,,DISPOSITION EVENT,,TREATMENT,2024-05-01"], "", (None, None, "05-01")),
         (["COMPLETED,,DISPOSITION EVENT,STUDY TREATMENT,,2024-05-01"], "2024-04-01", (None, None, "05-01")),
         (["ONGOING,,DISPOSITION EVENT,,,"], "2024-04-01", (None, None, "04-01")),
     ],

@@ -83,10 +83,13 @@ class Disposition(NamedTuple):
         "left", "completed" or "ongoing".
     treatment
         Whether it is about treatment, and not about follow-up.
+    by_epoch
+        Whether it has no subcategory, so that at most its epoch says so, which may be that of its date.
     """
 
     state: State
     treatment: bool
+    by_epoch: bool
 
 
 def disposition(row: Row) -> Disposition | None:
@@ -107,7 +110,7 @@ def disposition(row: Row) -> Disposition | None:
     detail = plain_words(row.cell("DSSCAT").text)
     where = detail or plain_words(row.cell("EPOCH").text)
     of_treatment = _TREATMENT.search(where) is not None and not _FOLLOW_UP.search(where)
-    return Disposition(state, of_treatment and not lost and (not gone or bool(detail)))
+    return Disposition(state, of_treatment and not lost and (not gone or bool(detail)), by_epoch=not detail)
 
 
 def is_lost(text: str | None) -> bool:

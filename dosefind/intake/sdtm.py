@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from ..patients import Listed
 from ..protocol import Intake, Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, record_death, subjects, treated
@@ -58,6 +60,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
 def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> None:
     """Read days and reasons of leaving, of which the first day counts, and deaths, in whichever row and category they are."""
     entries = {entry.subject: entry for entry in draft.entries}
+    by_epoch: list[tuple[Entry, Dated, str | None]] = []
+    last_event: dict[str, date] = {}
     for row in steps(table.rows):
         subject = draft.owner(found, row, "the table of subjects")
         if subject is None:
@@ -79,12 +83,21 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         found_day = _full_date(found, row, "DSSTDTC") if not left else latest(found, row, ("DSSTDTC",))
         if died is not None:
             record_death(entry, found_day, died)
-        if event is not None and event.state != "left":
-            contact(entry, found_day, ends=event.state == "completed" and not event.treatment)
-        elif event is not None and event.treatment and died is None:
-            leave_treatment(entry, found_day, reason)
-        elif left:
+        if event is None or found_day is None:
+            continue
+        last_event[subject] = max(found_day.day, last_event.get(subject, found_day.day))
+        if not left:
+            contact(entry, found_day, ends=event.state == "completed" and (event.by_epoch or not event.treatment))
+        elif not event.treatment or died is not None:
             leave(entry, found_day, reason if is_death(reason) or died is None else died.text)
+        elif event.by_epoch:
+            by_epoch.append((entry, found_day, reason))
+        else:
+            leave_treatment(entry, found_day, reason)
+    for entry, day, reason in by_epoch:
+        # An epoch may be that of the date alone, so a later disposition must show that the patient stayed.
+        record = leave_treatment if last_event[entry.subject] > day.day else leave
+        record(entry, day, reason)
 
 
 def _named(found: Findings, draft: Draft, tables: dict[str, Table], rows: dict[str, Row], protocol: Protocol, steps: Steps) -> None:
