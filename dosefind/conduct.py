@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Literal, NamedTuple
 
 from ._check import whole
-from .evaluability import UNTREATED, Evaluated, Members, Status
+from .evaluability import UNTREATED, Evaluated, Members, Status, recorded_reason
 from .patients import Patient
-from .protocol import Protocol, Treatment
+from .protocol import Protocol, Stagger, Treatment
 
 __all__ = [
     "RULES",
@@ -68,6 +68,23 @@ class Earliest(NamedTuple):
     group: Start
 
 
+class _Group(NamedTuple):
+    """Patients treated together at one dose: its level, or its amount where the protocol does not have it."""
+
+    level: int | None
+    amount: float
+    statuses: tuple[Status, ...]
+
+    @property
+    def dose(self) -> str:
+        """Return the dose in words."""
+        return f"dose {self.amount:g}" if self.level is None else f"level {self.level}"
+
+    def same_dose(self, other: _Group) -> bool:
+        """Return whether another group has the same dose."""
+        return (self.level, self.amount) == (other.level, other.amount)
+
+
 class _Trial(NamedTuple):
     """What the rules read."""
 
@@ -90,9 +107,18 @@ class _Trial(NamedTuple):
         return self.amended.in_force(day).treatment
 
     @property
-    def groups(self) -> list[Members]:
-        """Cohorts and the groups beside the escalation, in the order of their first infusion."""
-        return sorted(self.evaluated.groups, key=lambda one: self.evaluated[one.subjects[0]].first)
+    def groups(self) -> list[_Group]:
+        """Return cohorts, groups beside the escalation and patients at doses outside both, in the order of their first infusion."""
+        of_members = [(one, self.of(one)) for one in self.evaluated.groups]
+        grouped = {subject for one in self.evaluated.groups for subject in one.subjects}
+        groups = [_Group(one.level, 0.0, tuple(statuses)) for one, statuses in of_members]
+        others: dict[tuple[int | None, float], list[Status]] = {}
+        for patient, status in self.pairs:
+            if status.subject not in grouped and status.part not in UNTREATED:
+                amount = 0.0 if status.level is not None else patient.amount
+                others.setdefault((status.level, amount), []).append(status)
+        groups += [_Group(level, amount, tuple(statuses)) for (level, amount), statuses in others.items()]
+        return sorted(groups, key=lambda group: group.statuses[0].first)
 
     def of(self, members: Members) -> list[Status]:
         return [self.evaluated[subject] for subject in members.subjects]
@@ -144,30 +170,30 @@ def _two_doses_in_a_cohort(trial: _Trial) -> Iterator[Finding]:
 
 def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
     for one, other in combinations(trial.groups, 2):
-        if one.level == other.level:
+        if one.same_dose(other):
             continue
-        begun = trial.of(other)[0]
-        late = [status for status in trial.of(one) if status.first >= begun.first and trial.rules(status.first).no_overlap]
+        begun = other.statuses[0]
+        late = [status for status in one.statuses if status.first >= begun.first and trial.rules(status.first).no_overlap]
         if late:
             words = (
-                f"{_names(late)} {_were(late)} first treated at level {one.level} when level {other.level} "
+                f"{_names(late)} {_were(late)} first treated at {one.dose} when {other.dose} "
                 f"had begun with {begun.subject} on {begun.first}"
             )
             yield Finding("two dose groups at once", (begun.subject, *_subjects(late)), (begun.first, *_firsts(late)), words)
 
 
 def _group_too_early(trial: _Trial) -> Iterator[Finding]:
-    members = trial.groups
-    for before, one in pairwise(members):
-        start = trial.of(one)[0]
-        if not trial.rules(start.first).no_overlap:
+    groups = trial.groups
+    for place, one in enumerate(groups[1:], start=1):
+        start = one.statuses[0]
+        if not trial.rules(start.first).no_overlap or groups[place - 1].same_dose(one):
             continue
-        earlier = [status for group in members[: members.index(one)] if group.level != one.level for status in trial.of(group)]
+        earlier = [status for group in groups[:place] if not group.same_dose(one) for status in group.statuses]
         waiting = [status for status in earlier if status.first <= start.first < _closes(status)]
-        if before.level != one.level and waiting:
+        if waiting:
             ends = ", ".join(f"{status.subject} on {status.end}" for status in waiting)
             words = (
-                f"level {one.level} began with {start.subject} on {start.first}, before the DLT windows of the group before "
+                f"{one.dose} began with {start.subject} on {start.first}, before the DLT windows of the group before "
                 f"were closed: {ends}"
             )
             dates = (start.first, *(status.end for status in waiting))
@@ -175,21 +201,33 @@ def _group_too_early(trial: _Trial) -> Iterator[Finding]:
 
 
 def _stagger(trial: _Trial) -> Iterator[Finding]:
+    """Report patients who started too early after another; a dose not in the protocol is staggered like the next level up."""
+    slots = slots_of(trial.evaluated, trial.protocol)
     for level in range(1, trial.protocol.n_doses + 1):
-        group = trial.at(level)
-        for before, one in pairwise(group):
-            stagger = trial.rules(one.first).stagger
-            if stagger is None or not _staggered(trial.rules(one.first), level):
+        group = [slot for slot in slots if slot.near == level]
+        for place, slot in enumerate(group):
+            rules = trial.rules(slot.start)
+            if rules.stagger is None or not _staggered(rules, level):
                 continue
-            waited_for = before if stagger.patients == "every" else group[0]
-            gap = (one.first - waited_for.first).days
-            if gap < stagger.days:
-                words = (
-                    f"{one.subject} was first treated at level {level} on {one.first}, {_days(gap)} after "
-                    f"{waited_for.subject} on {waited_for.first}: at least {_days(stagger.days)} are asked"
-                )
-                subjects, dates = (waited_for.subject, one.subject), (waited_for.first, one.first)
-                yield Finding("patients too close together", subjects, dates, words)
+            for before in _staggered_after(group[:place], level, rules.stagger):
+                gap = (slot.start - before.start).days
+                if gap < rules.stagger.days:
+                    where = f"level {level}" if slot.level == level else f"dose {slot.amount:g}"
+                    words = (
+                        f"{slot.subject} was first treated at {where} on {slot.start}, {_days(gap)} after "
+                        f"{before.subject} on {before.start}: at least {_days(rules.stagger.days)} are asked"
+                    )
+                    yield Finding("patients too close together", (before.subject, slot.subject), (before.start, slot.start), words)
+
+
+def _staggered_after(slots: Sequence[Slot], level: int, stagger: Stagger) -> list[Slot]:
+    """Return the patients, of those near a level, from whose start the staggering interval of the next one counts.
+
+    They are the last patient at the level, or the first one where only that one is waited for, and the last patient at a dose that
+    is not in the protocol.
+    """
+    own, near = ([slot for slot in slots if slot.near == level and (slot.level == level) is here] for here in (True, False))
+    return [*(own[-1:] if stagger.patients == "every" else own[:1]), *near[-1:]]
 
 
 def _too_many(trial: _Trial) -> Iterator[Finding]:
@@ -242,8 +280,11 @@ def _partial_course(trial: _Trial) -> Iterator[Finding]:
         if status.kind == "dlt" and status.closed is not None and status.closed <= due:
             continue  # no further infusion is expected after a DLT
         missed = due + timedelta(days=treatment.infusion_tolerance_days) < trial.evaluated.as_of
-        if missed or patient.discontinued is not None:
-            left = "" if patient.discontinued is None else f", and the patient left on {patient.discontinued}"
+        stopped = min((day for day in (patient.discontinued, patient.left_treatment) if day is not None), default=None)
+        if missed or stopped is not None:
+            left = (
+                "" if stopped is None else f", and the patient left {'treatment ' * (stopped != patient.discontinued)}on {stopped}"
+            )
             words = f"{patient.subject} had {given} of {len(treatment.infusion_days)} infusions; the next was due on {due}{left}"
             yield Finding("partial course", (patient.subject,), (due,), words)
 
@@ -270,6 +311,28 @@ def _replacements(trial: _Trial) -> Iterator[Finding]:
         yield Finding("replacement", tuple(dict.fromkeys((patient.subject, patient.replaces))), (status.first,), words)
 
 
+def _recorded_decisions(trial: _Trial) -> Iterator[Finding]:
+    """Report recorded decisions on evaluability that contradict the patient's status or the protocol's rules."""
+    for patient, status in trial.pairs:
+        if status.recorded is None or status.part in UNTREATED or status.level is None:
+            continue
+        reason = recorded_reason(patient, trial.protocol)
+        decision = f"{status.subject} is recorded {'evaluable' if status.recorded else 'not evaluable'}{reason}"
+        lost = status.kind in ("not evaluable", "replaced")
+        if not status.recorded and status.kind == "dlt":
+            rule, words = "recorded not evaluable, with a DLT", f"{decision}, and has a DLT: counted"
+        elif not status.recorded and lost and status.derived == "complete":
+            rule = "recorded not evaluable, evaluable per protocol"
+            words = f"{decision}: not counted; per protocol: {status.derived}"
+        elif status.recorded and lost:
+            rule, words = "recorded evaluable, not evaluable per protocol", f"{decision}: not counted; {status.rule}"
+        elif status.recorded and status.derived == "not evaluable" and status.adjudication is None:
+            rule, words = "recorded evaluable, not evaluable per protocol", f"{decision}: counted; {status.rule}"
+        else:
+            continue
+        yield Finding(rule, (status.subject,), (status.first,), words)
+
+
 RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _unknown_dose,
     _two_doses_in_a_cohort,
@@ -281,6 +344,7 @@ RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _amounts_differ,
     _partial_course,
     _replacements,
+    _recorded_decisions,
 )
 
 SETTINGS = {
@@ -291,6 +355,7 @@ SETTINGS = {
     "too many patients": "limits.max_n",
     "infusion off its schedule": "treatment.infusion_tolerance_days",
     "partial course": "treatment.infusion_days",
+    "recorded evaluable, not evaluable per protocol": "evaluability.recorded",
 }
 """The protocol's setting that makes a rule of conduct, by the rule's name, where one does."""
 
@@ -342,6 +407,8 @@ class Slot(NamedTuple):
     near
         Level whose staggering interval counts from this patient: the own one, or the next one up from a dose that is not in the
         protocol.
+    amount
+        Dose amount in the protocol's unit.
     """
 
     subject: str
@@ -351,6 +418,7 @@ class Slot(NamedTuple):
     closed: bool
     dated: bool
     near: int
+    amount: float = 0.0
 
 
 class Wait(NamedTuple):
@@ -400,8 +468,7 @@ def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: 
             found.append(Wait("window", slot.subject, slot.end if slot.dated else None))
     stagger = treatment.stagger
     if stagger is not None and _staggered(treatment, level):
-        own, near = ([one for one in slots if one.near == level and (one.level == level) is here] for here in (True, False))
-        for slot in [*(own[-1:] if stagger.patients == "every" else own[:1]), *near[-1:]]:
+        for slot in _staggered_after(slots, level, stagger):
             found.append(Wait("stagger", slot.subject, slot.start + timedelta(days=stagger.days)))
     return found
 
@@ -423,6 +490,7 @@ def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
                 closed=status.closed is not None,
                 dated=not status.unresolved,
                 near=status.level or above,
+                amount=patient.amount,
             )
         )
     return found

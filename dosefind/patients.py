@@ -87,6 +87,14 @@ class Patient:
         Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
     died
         Day of death; ``None`` where the data have none.
+    evaluable
+        Whether the data record the patient as evaluable for DLT; ``None`` where no decision is recorded.
+    evaluable_reason
+        Reason of that decision, as in the data.
+    left_treatment
+        Day on which the patient stopped treatment and stayed in follow-up.
+    left_treatment_reason
+        Reason for stopping treatment, as in the data.
     """
 
     subject: str
@@ -105,11 +113,15 @@ class Patient:
     amounts: tuple[float, ...] = ()
     part: Part | None = None
     died: date | None = None
+    evaluable: bool | None = None
+    evaluable_reason: str | None = None
+    left_treatment: date | None = None
+    left_treatment_reason: str | None = None
 
     def dates(self) -> Iterator[tuple[str, date]]:
         """Every date that there is, with its place."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
-        places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died")]
+        places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died", "left_treatment")]
         places += [(f"start of the event of {event.source}", event.start) for event in self.events or ()]
         return ((place, day) for place, day in places if day is not None)
 

@@ -29,6 +29,7 @@ __all__ = [
     "BetaBinomialBoundary",
     "Doses",
     "Evaluability",
+    "Intake",
     "Limits",
     "Part",
     "PartRule",
@@ -267,6 +268,21 @@ class Evaluability(Settings):
         default=("progression", "progressive disease", "rescue", "other treatment", "biologic", "biologics"),
         description="a reason for leaving that has one of these words in it is progression or rescue; compared in lower case",
     )
+    recorded: Literal["exclude", "follow"] = Field(
+        default="exclude",
+        description="which recorded decisions on evaluability are followed: 'exclude' follows those that a patient without a DLT "
+        "is not evaluable, 'follow' also those that a patient who did not complete the DLT window as planned is evaluable",
+    )
+    least_infusions: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+        default=None,
+        description="minimum number of infusions within the DLT window for a patient without a DLT to be evaluable; all planned "
+        "infusions if not given",
+    )
+    least_days: Days | None = Field(
+        default=None,
+        description="minimum number of days from the first infusion to the day of leaving for a patient without a DLT who left "
+        "alive to be evaluable; the whole DLT window if not given",
+    )
 
     @field_validator("dropout", "progression", "partial_course", mode="before")
     @classmethod
@@ -282,6 +298,27 @@ class Evaluability(Settings):
         """Whether a reason for leaving is progression or rescue treatment."""
         said = f" {' '.join(re.findall(r'\w+', plain_words(reason or '')))} "
         return any(f" {plain_words(word)} " in said for word in self.progression_words)
+
+
+class Intake(Settings):
+    """Names of the variables in CDISC data that hold what no standard variable holds: in ADSL or ADAE, in DM or SUPPDM."""
+
+    evaluable_flag: Name | None = Field(default=None, description="whether the patient is evaluable for DLT (yes or no)")
+    evaluable_reason: Name | None = Field(default=None, description="why the patient is not evaluable for DLT")
+    dlt_flag: Name | None = Field(default=None, description="whether the patient had a DLT (yes or no); ADaM: in ADSL or ADAE")
+    dlt_date: Name | None = Field(default=None, description="day of the DLT; ADaM: in ADSL")
+    cohort: Name | None = Field(default=None, description="number of the cohort")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        given = [name.casefold() for name in self.model_dump().values() if name is not None]
+        if len(set(given)) < len(given):
+            raise ValueError("must name a different variable for each key")
+        return self
+
+    def given(self) -> list[tuple[str, str]]:
+        """Return the keys that are given with the name of their variable in upper case."""
+        return [(key, name.upper()) for key, name in self.model_dump().items() if name is not None]
 
 
 class PartRule(Settings):
@@ -662,6 +699,8 @@ class Protocol(Settings):
         What outcomes are worth, and how likely a response is.
     report
         What reports show of patients.
+    intake
+        Names of variables in the data that no standard fixes.
     assumed
         Keys whose values no record states, with the reason.
     amendment
@@ -691,6 +730,7 @@ class Protocol(Settings):
     rp2d: RP2D = Field(default_factory=RP2D)
     utility: Utility | None = None
     report: Report = Field(default_factory=Report)
+    intake: Intake = Field(default_factory=Intake)
     assumed: dict[str, Name] = Field(default_factory=dict)
     amendment: tuple[Amendment, ...] = ()
 
@@ -785,6 +825,7 @@ class Protocol(Settings):
             curve_values(f"scenarios.{name}", [truth], self.n_doses)
         self._check_levels()
         self._check_pause()
+        self._check_least()
         self._check_assumed()
         if self.utility is not None:
             efficacy = list(self.utility.efficacy)
@@ -831,6 +872,16 @@ class Protocol(Settings):
                     f"must be [fewest, most] patients a dose, at most max_n = {self.limits.max_n}",
                 )
             )
+
+    def _check_least(self) -> None:
+        """Check that the minimum exposure and follow-up can be reached within the DLT window."""
+        infusions, days = self.evaluability.least_infusions, self.evaluability.least_days
+        if infusions is not None and infusions > self.treatment.planned_infusions:
+            allowed = f"must be at most the {self.treatment.planned_infusions} planned within the DLT window"
+            raise InputError(Problem("evaluability.least_infusions", infusions, allowed))
+        if days is not None and days > self.treatment.dlt_window_days:
+            allowed = f"must be at most treatment.dlt_window_days = {self.treatment.dlt_window_days}"
+            raise InputError(Problem("evaluability.least_days", days, allowed))
 
     def _check_pause(self) -> None:
         pause, boundary, allowed = self.pause, self.pause.boundary, f"must be at most the maximum of {self.pause_max_n} patients"

@@ -1075,9 +1075,9 @@ FAULTS = (
     ),
     Fault(
         "intake: the last of two disposition events counts",
-        "intake/cdisc.py",
-        'now is None or (day.day, reason or "") < (now.day, entry.reason or "")',
-        'now is None or (day.day, reason or "") > (now.day, entry.reason or "")',
+        "intake/leaving.py",
+        'now is None or (day.day, reason or "") < (now.day, now_reason or "")',
+        'now is None or (day.day, reason or "") > (now.day, now_reason or "")',
         "test_intake.py::test_the_first_of_several_disposition_events",
     ),
     Fault(
@@ -1888,22 +1888,22 @@ FAULTS = (
     Fault(
         "stagger a day too long",
         CONDUCT,
-        "if gap < stagger.days:",
-        "if gap <= stagger.days:",
+        "if gap < rules.stagger.days:",
+        "if gap <= rules.stagger.days:",
         "test_conduct.py::test_patients_too_close_together",
     ),
     Fault(
         "stagger a day too short",
         CONDUCT,
-        "if gap < stagger.days:",
-        "if gap < stagger.days - 1:",
+        "if gap < rules.stagger.days:",
+        "if gap < rules.stagger.days - 1:",
         "test_conduct.py::test_patients_too_close_together",
     ),
     Fault(
         "every patient waits for the first alone",
         CONDUCT,
-        'before if stagger.patients == "every" else group[0]',
-        "group[0]",
+        'own[-1:] if stagger.patients == "every" else own[:1]',
+        "own[:1]",
         "test_conduct.py::test_patients_too_close_together",
     ),
     Fault(
@@ -2248,8 +2248,8 @@ FAULTS = (
     Fault(
         "writing: no disposition of those who left",
         "intake/writing.py",
-        '    if day is not None:\n        yield {\n            "USUBJID": one.subject,\n            "DSSEQ"',
-        '    if words == _COMPLETED:\n        yield {\n            "USUBJID": one.subject,\n            "DSSEQ"',
+        "    if day is not None:\n        yield _left(one, words, day)\n",
+        "    if words == _COMPLETED:\n        yield _left(one, words, day)\n",
         "test_synthesis.py::test_every_file_reads_back_to_the_same_trial",
     ),
     Fault(
@@ -2474,7 +2474,7 @@ FAULTS = (
     Fault(
         "a formula in the row of who was not infused is not seen",
         "intake/plain.py",
-        "            for column in (*_OPTIONAL, *_DIED):",
+        "            for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT):",
         "            for column in ():",
         "test_intake.py::test_broken_workbooks",
     ),

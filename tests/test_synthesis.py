@@ -135,8 +135,10 @@ def test_what_deviates_is_what_is_found(kind, rules):
         found = dsf.next_dose(rules, made.patients)
         expected = {one.subject for one in made.deviations}
         assert {one.kind for one in made.deviations} <= {kind}
-        assert {one.rule for one in found.findings} <= {RULES[kind]}
-        assert {one.subjects[-1] for one in found.findings} == expected
+        # A patient at a dose that is not in the protocol is a dose group besides.
+        groups = {"two dose groups at once", "group started before the last window closed"} if kind == "dose" else set()
+        assert {one.rule for one in found.findings} <= {RULES[kind], *groups}
+        assert {one.subjects[-1] for one in found.findings if one.rule == RULES[kind]} == expected
         assert set(KINDS) == set(RULES)
         made_any += len(expected)
         for subject in expected if kind == "dose" else ():

@@ -9,6 +9,7 @@ from .evaluated import KINDS, OUTSIDE, UNTREATED, Completion, DesignCounts, Eval
 from .judging import evaluate, known_by
 from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, dose_groups, safety_events, safety_set
 from .serious import SeriousEvent
+from .verdict import recorded_reason
 
 __all__ = [
     "ALL",
@@ -27,6 +28,7 @@ __all__ = [
     "dose_groups",
     "evaluate",
     "known_by",
+    "recorded_reason",
     "safety_events",
     "safety_set",
 ]

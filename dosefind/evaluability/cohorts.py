@@ -137,4 +137,5 @@ def statuses(
             assessed=one.dlt is True or (one.dlt is False and followed_to(one, cut) >= end) or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,
+            recorded=one.evaluable,
         )

@@ -82,9 +82,13 @@ class Status:
         Whether a DLT assessment is recorded (the DLT column, or an adjudication); else last contact and adverse events stand in
         for it.
     derived
-        Kind by the protocol's definition alone, where an adjudication made it another; ``None`` where it did not.
+        Kind by the protocol's definition alone, where an adjudication or a recorded decision made it another; ``None`` where
+        neither did.
     adjudication
         The adjudication that made the kind; ``None`` where none did.
+    recorded
+        Whether the data record the patient as evaluable for DLT, as known by the data cutoff; ``None`` where no decision is
+        recorded.
     """
 
     subject: str
@@ -108,6 +112,7 @@ class Status:
     assessed: bool = False
     derived: Kind | None = None
     adjudication: Adjudicated | None = None
+    recorded: bool | None = None
 
     @property
     def counts(self) -> bool:

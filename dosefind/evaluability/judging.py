@@ -18,7 +18,7 @@ from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, in_order, members, others, statuses
 from .evaluated import Evaluated, Status
 from .serious import SeriousEvent, part_of_patient, serious_events
-from .verdict import Case, Verdict, told_event, toxicities, verdict
+from .verdict import Case, Verdict, decision_known_from, told_event, toxicities, verdict
 from .window import rules_of, window
 
 __all__ = ["evaluate", "known_by"]
@@ -101,9 +101,10 @@ def evaluate(
         raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
     _check(patients, protocol)
 
-    known = [_placed(known_by(one, cut), protocol, cut) for one in sorted(patients.patients, key=_order)]
-    infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
     whole_data = cut >= patients.last_date
+    ordered = [_decided(one, protocol, cut, whole_data) for one in sorted(patients.patients, key=_order)]
+    known = [_placed(known_by(one, cut), protocol, cut) for one in ordered]
+    infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
     said = _known_subjects(in_force(adjudications, cut), patients)
     serious = serious_events(infused, protocol, said)
     parts: list[Part] = [part_of_patient(one, protocol) for one in infused]
@@ -199,6 +200,7 @@ def _not_yet(patients: Iterable[Patient], cut: date) -> list[Patient]:
 def known_by(patient: Patient, cut: date) -> Patient:
     """What was known of a patient by a day. Days without a date stay: they cannot be shown to be later."""
     left = patient.discontinued is not None and patient.discontinued <= cut
+    stopped = patient.left_treatment is not None and patient.left_treatment <= cut
     # That there was a DLT is known from its day on; that there was none, for all days up to the cut.
     told = patient.dlt is not True or patient.dlt_date is None or patient.dlt_date <= cut
     return replace(
@@ -210,9 +212,18 @@ def known_by(patient: Patient, cut: date) -> Patient:
         dlt_date=patient.dlt_date if told else None,
         discontinued=patient.discontinued if left else None,
         reason=patient.reason if left else None,
+        left_treatment=patient.left_treatment if stopped else None,
+        left_treatment_reason=patient.left_treatment_reason if stopped else None,
         died=patient.died if patient.died is not None and patient.died <= cut else None,
         events=None if patient.events is None else tuple(e for e in patient.events if e.start is None or e.start <= cut),
     )
+
+
+def _decided(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Patient:
+    """Return the patient without a recorded decision on evaluability that was not known by the data cutoff."""
+    if patient.evaluable is None or whole_data or not patient.infusions or decision_known_from(patient, protocol) <= cut:
+        return patient
+    return replace(patient, evaluable=None, evaluable_reason=None)
 
 
 # Amendments.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Literal, NamedTuple
 
+from .._check import shown_key
 from ..adjudications import Adjudicated
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol
@@ -18,7 +19,7 @@ from .evaluated import UNTREATED, Kind
 from .serious import DEATH, SeriousEvent, adjudication_of
 from .window import rules_of, window
 
-__all__ = ["Case", "Verdict", "followed_to", "told_event", "toxicities", "verdict"]
+__all__ = ["Case", "Verdict", "decision_known_from", "followed_to", "recorded_reason", "told_event", "toxicities", "verdict"]
 
 
 class Verdict(NamedTuple):
@@ -98,7 +99,7 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
         made = made._replace(rule=f"{made.rule}; adjudicated {said.conclusion} on {said.adjudicated_on}")
     changed = made.kind != derived.kind
     words = f"; by the protocol's definition alone: {derived.kind.replace('dlt', 'DLT')}" if changed else ""
-    return made._replace(rule=made.rule + words, derived=derived.kind if changed else None, adjudication=said)
+    return made._replace(rule=made.rule + words, derived=derived.kind if changed else made.derived, adjudication=said)
 
 
 def _without(patient: Patient, adjudications: tuple[Adjudicated, ...], dlt: DLT) -> Patient:
@@ -130,6 +131,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
         or _part_of_the_course(patient, protocol)
         or Verdict("complete", f"no DLT by the end of the window{_basis(patient)}", window(patient, protocol)[1])
     )
+    found = _as_recorded(patient, protocol, cut, found)
     if found.kind != "dlt":
         told = [
             (event, f"; {told_event(event, patient.infusions[0])} is no DLT: {why}") for event, why in _ruled_out(patient, protocol)
@@ -223,14 +225,30 @@ def _said(patient: Patient) -> str:
 
 def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
     first, end = window(patient, protocol)
-    left = min((day for day in (patient.discontinued, patient.died) if day is not None), default=None)
+    left, reason = _leaving(patient, protocol)
     if left is None or left >= end:
         return None
-    progression = protocol.evaluability.is_progression(patient.reason)
+    progression = protocol.evaluability.is_progression(reason)
     died = left == patient.died
     words = "died" if died else "left for progression or rescue" if progression else "left"
     days = f"{words} on {left}, day {(left - first).days + 1}, before the window ended, with {_said(patient)}"
+    least = protocol.evaluability.least_days
+    if least is not None and not died and (left - first).days >= least and _said(patient) == "no DLT":
+        enough = f"{days}, after at least {least} days of follow-up (evaluability.least_days)"
+        return _part_of_the_course(patient, protocol) or Verdict("complete", enough, left)
     return _incomplete(protocol, "progression" if progression and not died else "dropout", days, left)
+
+
+def _leaving(patient: Patient, protocol: Protocol) -> tuple[date | None, str | None]:
+    """Return the day on which follow-up for DLT ended before its time, and the reason.
+
+    A patient who stopped treatment is still in follow-up, unless for progression or rescue, which the protocol treats as leaving.
+    """
+    left = [(patient.discontinued, patient.reason), (patient.died, patient.reason)]
+    if protocol.evaluability.is_progression(patient.left_treatment_reason):
+        left.append((patient.left_treatment, patient.left_treatment_reason))
+    dated = [(day, reason) for day, reason in left if day is not None]
+    return min(dated, key=lambda leaving: leaving[0]) if dated else (None, None)
 
 
 def _still_open(patient: Patient, protocol: Protocol, cut: date) -> Verdict | None:
@@ -255,9 +273,61 @@ def followed_to(patient: Patient, cut: date) -> date:
 def _part_of_the_course(patient: Patient, protocol: Protocol) -> Verdict | None:
     _, end = window(patient, protocol)
     given, planned = sum(day <= end for day in patient.infusions), protocol.treatment.planned_infusions
-    if given >= planned:
+    least = protocol.evaluability.least_infusions or planned
+    if given >= least:
         return None
-    return _incomplete(protocol, "partial_course", f"{given} of {planned} infusions in the window, with no DLT", end)
+    required = "" if least == planned else f", fewer than evaluability.least_infusions = {least}"
+    return _incomplete(protocol, "partial_course", f"{given} of {planned} infusions in the window{required}, with no DLT", end)
+
+
+def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict) -> Verdict:
+    """Return the verdict with the recorded decision on evaluability.
+
+    A DLT counts and an event that may be one stays open, whatever is recorded. A decision that the patient is evaluable is
+    followed only by the setting, and never closes an open window.
+    """
+    if patient.evaluable is None:
+        return found
+    reason = recorded_reason(patient, protocol)
+    if found.kind == "dlt" or _may_have_dlt(patient, protocol):
+        why = "a DLT counts" if found.kind == "dlt" else "followed only if there is no DLT"
+        return found if patient.evaluable else found._replace(rule=f"{found.rule}; recorded not evaluable{reason}: {why}")
+    if patient.evaluable is False:
+        if found.kind == "not evaluable":
+            return found._replace(rule=f"recorded not evaluable{reason}; {found.rule}")
+        rule = f"recorded not evaluable{reason}; per protocol: {found.kind}, {found.rule}"
+        closed = min(decision_known_from(patient, protocol), cut)
+        return Verdict("not evaluable", rule, closed, found.source or patient.source, derived=found.kind)
+    if found.kind != "not evaluable":
+        return found
+    if protocol.evaluability.recorded == "exclude" or _said(patient) != "no DLT":
+        return found._replace(rule=f"{found.rule}; recorded evaluable{reason}, not followed")
+    rule = f"recorded evaluable{reason} (evaluability.recorded = follow); per protocol: {found.kind}, {found.rule}"
+    end = window(patient, protocol)[1]
+    if cut < end:
+        return Verdict("pending", f"{rule}; the window ends on {end}", None, found.source, derived=found.kind)
+    return Verdict("complete", rule, end, found.source, derived=found.kind)
+
+
+def _may_have_dlt(patient: Patient, protocol: Protocol) -> bool:
+    """Return whether a DLT is reported, or an event that may be one."""
+    return patient.dlt is True or bool(toxicities(patient, protocol)[1])
+
+
+def recorded_reason(patient: Patient, protocol: Protocol) -> str:
+    """Return the reason of a recorded decision on evaluability in brackets; empty without one, or where reports show no reasons."""
+    reason = patient.evaluable_reason
+    return f" ({shown_key(reason[:80])})" if reason and protocol.report.terms else ""
+
+
+def decision_known_from(patient: Patient, protocol: Protocol) -> date:
+    """Return the day from which a recorded decision on evaluability is taken to be known, as the data do not date it.
+
+    It is the end of the DLT window, or the last day on which anything is known of the patient if that was before.
+    """
+    end = window(patient, protocol)[1]
+    last = [day for day in (patient.last_contact, patient.discontinued, patient.died) if day is not None]
+    return min(end, max(last, default=end))
 
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:

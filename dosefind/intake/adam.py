@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
-from ..protocol import Protocol
-from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
+from .._check import shown_key
+from ..protocol import Intake, Protocol, plain_words
+from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, record_death, subjects, treated
 from .cells import Findings, Row, Table
 from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death
+from .leaving import State, is_lost, leave, leave_treatment, leaves_follow_up, left_by_events, no_reason, settle, status
+from .recorded import EVALUABLE, REASONS, named_in, record_decision
 
 __all__ = ["read"]
 
@@ -34,25 +37,33 @@ _COLUMNS = {
 _LEAVING = (("EOTSTT", "EOTDT", "DCTREAS"), ("EOSSTT", "EOSDT", "DCSREAS"))
 _DLT = re.compile(r"\bDLTs?\b|dose[- ]limiting", re.IGNORECASE)
 _COHORTS = 10_000
+# The decision on evaluability and its reason: key of the config and usual names.
+_DECISION = (("evaluable_flag", EVALUABLE), ("evaluable_reason", REASONS))
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
     """What the data sets say; there is no variable for replacements."""
     for name, table in tables.items():
         found.columns(table, _COLUMNS[name])
-    for status, day, _ in _LEAVING:
-        if tables["adsl"].has(status) and not tables["adsl"].has(day):
-            found.column(tables["adsl"], day, f"missing: {status} says who left, and not when")
+    for word, day, _ in _LEAVING:
+        if tables["adsl"].has(word) and not tables["adsl"].has(day):
+            found.column(tables["adsl"], day, f"missing: {word} says who left, and not when")
+    adsl, intake = tables["adsl"], protocol.intake
+    cohort = (named_in(found, adsl, intake, "cohort", ()) or ["COHORTN"])[0]
+    flags, reasons = (named_in(found, adsl, intake, *fact) for fact in _DECISION)
     found.stop()
-    adsl = tables["adsl"]
-    draft = Draft(has_cohorts=adsl.has("COHORTN"), keeps_contacts=adsl.has("LSTALVDT"))
+    draft = Draft(has_cohorts=adsl.has(cohort), keeps_contacts=adsl.has("LSTALVDT"))
     rows = subjects(found, draft, adsl, steps)
     treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter, rows))
     for entry in draft.entries:
-        _subject_level(found, entry, rows[entry.subject], draft.has_cohorts)
+        row = rows[entry.subject]
+        _subject_level(found, entry, row, cohort if draft.has_cohorts else None)
+        record_decision(found, entry, *([cell for cell in map(row.cell, names) if cell.text] for names in (flags, reasons)))
+    settle(draft)
     if "adae" in tables:
         adverse_events(found, draft, tables["adae"], _EVENTS, adsl.name, steps, protocol.dlt)
-    _dlts(found, draft, rows, adsl, tables.get("adae"))
+        left_by_events(found, draft, tables["adae"], _EVENTS.start, protocol)
+    _dlts(found, draft, rows, adsl, tables.get("adae"), intake)
     found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
     return draft
 
@@ -62,29 +73,57 @@ def _another_parameter(row: Row) -> str | None:
     return "not used: another parameter than DOSE" if row.cell("PARAMCD").text not in ("", "DOSE") else None
 
 
-def _subject_level(found: Findings, entry: Entry, row: Row, has_cohorts: bool) -> None:
+def _subject_level(found: Findings, entry: Entry, row: Row, cohort: str | None) -> None:
     entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"))
-    for status, day, reason in _LEAVING:
-        died = next((cell for cell in map(row.cell, (reason, status)) if is_death(cell.text)), None)
-        left = row.cell(status).text.upper() == "DISCONTINUED"
-        if not left and died is None:
-            continue
-        if left and not row.cell(day).text:
-            found.refuse(row.cell(day), "must be the day on which the patient left")
-        left_on = latest(found, row, (day,))
-        leave(entry, left_on, found.text(row.cell(reason)) if died is None else died.text)
-        if died is not None:
-            record_death(entry, left_on, died)
-    if has_cohorts:
-        number = found.whole(row.cell("COHORTN"), 1, _COHORTS)
+    of_study = None
+    for variables in reversed(_LEAVING):
+        state = _leaving(found, entry, row, variables, of_study)
+        of_study = state if variables[0] == "EOSSTT" else of_study
+    if cohort is not None:
+        number = found.whole(row.cell(cohort), 1, _COHORTS)
         if number is not None:
-            entry.cohort = (number, row.cell("COHORTN"))
-        elif not row.cell("COHORTN").text:
-            found.refuse(row.cell("COHORTN"), "must not be empty: either every patient has a cohort, or the column is left out")
+            entry.cohort = (number, row.cell(cohort))
+        elif not row.cell(cohort).text:
+            found.refuse(row.cell(cohort), "must not be empty: either every patient has a cohort, or the column is left out")
 
 
-def _flag(found: Findings, table: Table) -> str | None:
-    """The variable that flags a DLT: DLTFL, or CRIT1FL where CRIT1 speaks of DLTs."""
+def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str, str], of_study: State | None) -> State | None:
+    """Record leaving the study or the treatment by its variables, and return the state; ``of_study`` is that of the study.
+
+    A reason or a day of leaving without a status is read as leaving, and so is a reason beside another status, with a note.
+    """
+    word, day, reason = map(row.cell, variables)
+    died = next((cell for cell in (reason, word) if is_death(cell.text)), None)
+    if died is not None:
+        left_on = latest(found, row, (day.column,))
+        if word.text and not is_death(word.text) and status(found, word) == "left" and not day.text:
+            found.refuse(day, "must be the day on which the patient left")
+        leave(entry, left_on, died.text)
+        record_death(entry, left_on, died)
+        return "left"
+    state, treatment = status(found, word), variables[0] == "EOTSTT"
+    gave = not no_reason(reason)
+    if state != "left" and not gave and not (state is None and not word.text and day.text and not treatment):
+        return state
+    if not day.text:
+        found.refuse(day, "must be the day on which the patient left")
+    if state != "left":
+        known = f"although {word.column} is {word.text}" if word.text else f"without {word.column}"
+        by = reason.column if gave else day.column
+        found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: read as leaving on {day.text} by {by}, {known}")
+    left_on = latest(found, row, (day.column,))
+    why = found.text(reason) if gave else word.text if state == "left" and plain_words(word.text) != "discontinued" else None
+    if treatment and not (leaves_follow_up(why) and (of_study in (None, "left") or is_lost(why))):
+        leave_treatment(entry, left_on, why)
+    else:
+        leave(entry, left_on, why)
+    return "left"
+
+
+def _flag(found: Findings, table: Table, named: str | None) -> str | None:
+    """Return the variable that flags a DLT: the one that the config names, DLTFL, or CRIT1FL where CRIT1 speaks of DLTs."""
+    if named is not None:
+        return named if table.has(named) else None
     if table.has("DLTFL"):
         return "DLTFL"
     if not table.has("CRIT1FL"):
@@ -95,10 +134,16 @@ def _flag(found: Findings, table: Table) -> str | None:
     return None
 
 
-def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae: Table | None) -> None:
+def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae: Table | None, intake: Intake) -> None:
     """DLTs by the flags of subjects, of events, or of both, which must agree."""
-    by_subject = _flag(found, adsl)
-    by_event = None if adae is None else _flag(found, adae)
+    names = dict(intake.given())
+    flag, date_of = names.get("dlt_flag"), names.get("dlt_date", "DLTDT")
+    by_subject = _flag(found, adsl, flag)
+    by_event = None if adae is None else _flag(found, adae, flag)
+    if flag is not None and by_subject is None and by_event is None:
+        found.column(adsl, flag, "missing here and in ADAE: the config names it (intake.dlt_flag)")
+    if "dlt_date" in names and not adsl.has(date_of):
+        found.column(adsl, date_of, "missing: the config names it (intake.dlt_date)")
     days = {} if adae is None or by_event is None else _flagged(found, draft, adae, by_event)
     for entry in draft.entries:
         row = rows[entry.subject]
@@ -109,9 +154,10 @@ def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae
         entry.dlt = flagged if by_event else said
         entry.dlt_date = days.get(entry.subject)
         if entry.dlt and entry.dlt_date is None and by_subject and not flagged:
-            entry.dlt_date = latest(found, row, ("DLTDT",))
-            if not row.cell("DLTDT").text:
-                found.refuse(row.cell(by_subject), "needs DLTDT, or the flag DLTFL of an adverse event: the day of the DLT")
+            entry.dlt_date = latest(found, row, (date_of,))
+            if not row.cell(date_of).text:
+                allowed = f"needs {date_of}, or the flag {by_subject} of an adverse event: the day of the DLT"
+                found.refuse(row.cell(by_subject), allowed)
 
 
 def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, Dated | None]:

@@ -15,7 +15,7 @@ from ..units import wrong_unit
 from .cells import Cell, Findings, Row, Table, partial_date
 from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each, part_of
 
-__all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "leave", "record_death", "treated"]
+__all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "record_death", "treated"]
 
 IDENTIFIER = ("USUBJID", "SUBJID")
 SCREEN_FAILURE = "screen failure"
@@ -25,6 +25,8 @@ _TREATMENTS = ("EXTRT", "TRTA", "TRT01A")
 _ARM_NAMES = ("ACTARM", "TRT01A", "ARM")
 _PLACEBO = re.compile(r"\b(placebo|pbo|sham)\b|^vehicle\b", re.IGNORECASE)
 _ONLY_PLACEBO = re.compile(r"placebo|pbo|vehicle|sham", re.IGNORECASE)
+# An arm or a treatment without the product, at a dose of 0.
+_CONTROL = re.compile(r"\b(control|saline|standard of care|untreated|observation)\b", re.IGNORECASE)
 _ZERO = re.compile(r"\+?(0+(\.0*)?|\.0+)([eE][+-]?\d+)?", re.ASCII)
 _FAILED = re.compile(r"scrnfail|screen failure", re.IGNORECASE)
 
@@ -68,6 +70,7 @@ def exposures(
     given: dict[str, list[Infusion]] = {}
     treatments: set[str] = set()
     longer = nominal = 0
+    controls = {subject for subject, row in subject_rows.items() if _without_product(row.cell(*_ARM_NAMES).text)}
     own_placebo = {row.subject for row in table.rows if _is_placebo(row, columns, by_arm=False)}
     arms = {subject for subject, row in subject_rows.items() if _arm_is_placebo(row)} - own_placebo
     for row in steps(table.rows):
@@ -75,7 +78,7 @@ def exposures(
         if subject is not None and subject not in draft.subjects:
             found.refuse(row.subject_cell, "is no subject of the table of subjects")
             continue
-        placebo = _is_placebo(row, columns, by_arm=subject in arms)
+        placebo = _is_placebo(row, columns, by_arm=subject in arms, control=subject in controls)
         why = not_used(row) or _no_dose(row, columns, placebo)
         if why is not None:
             draft.listed.append(Listed(row.source, why))
@@ -116,18 +119,23 @@ def _no_dose(row: Row, columns: ExposureColumns, placebo: bool) -> str | None:
     return "not used: a dose of 0" if zero else None
 
 
-def _is_placebo(row: Row, columns: ExposureColumns, by_arm: bool) -> bool:
-    """Return whether a row is an administration of placebo.
+def _without_product(name: str) -> bool:
+    """Return whether a treatment or an arm mentions placebo or a control."""
+    return _PLACEBO.search(name) is not None or _CONTROL.search(name) is not None
 
-    An empty dose is one only if the treatment is placebo and nothing else; a dose of 0 if the treatment mentions placebo or the
-    arm is placebo (``by_arm``); a dose above 0 if the treatment or the arm is placebo and nothing else.
+
+def _is_placebo(row: Row, columns: ExposureColumns, by_arm: bool, control: bool = False) -> bool:
+    """Return whether a row is an administration of placebo or control.
+
+    An empty dose is one only if the treatment is placebo and nothing else; a dose of 0 if the treatment or the arm (``control``)
+    mentions placebo or a control; a dose above 0 if the treatment or the arm (``by_arm``) is placebo and nothing else.
     """
     amount = row.cell(*columns.dose).text
     names = [cell.text for cell in map(row.cell, _TREATMENTS) if cell.text]
     if not amount:
         return bool(names) and _ONLY_PLACEBO.fullmatch(names[0]) is not None
     if _ZERO.fullmatch(amount):
-        return by_arm or any(map(_PLACEBO.search, names))
+        return by_arm or control or any(map(_without_product, names))
     return by_arm or any(map(_ONLY_PLACEBO.fullmatch, names))
 
 
@@ -166,7 +174,8 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
         dates, signs = [row.cell(name) for name in _DATES_OF_DEATH], _signs_of_death(found, row)
         part = part_of(found, row.cell("PART"))
         if first.placebo and part is None:
-            part = "placebo"
+            names = [row.cell(*_ARM_NAMES).text, *(first.row.cell(name).text for name in _TREATMENTS)]
+            part = "placebo" if any(map(_PLACEBO.search, names)) or not any(map(_CONTROL.search, names)) else "control"
         draft.entries.append(
             Entry(
                 subject=subject,
@@ -213,10 +222,3 @@ def latest(found: Findings, row: Row, columns: tuple[str, ...]) -> Dated | None:
     cells = [row.cell(column) for column in columns]
     days = [Dated(day, cell) for cell in cells if (day := found.day(cell)) is not None]
     return max(days, key=lambda dated: dated.day, default=None)
-
-
-def leave(entry: Entry, day: Dated | None, reason: str | None) -> None:
-    """Record that the patient left on that day, unless the patient had left before."""
-    now = entry.discontinued
-    if day is not None and (now is None or (day.day, reason or "") < (now.day, entry.reason or "")):
-        entry.discontinued, entry.reason = day, reason

@@ -79,7 +79,8 @@ class Entry:
     """What the tables say of one patient; the cells are those that a finding would name.
 
     Three facts report a death, in the order in which they give its day: ``died``, the date of death; ``deaths``, the days of
-    records of leaving by death; ``dead``, a cell that reports the death without a day.
+    records of leaving by death; ``dead``, a cell that reports the death without a day. ``contacts`` are days of other records on
+    which the patient was known to be followed up: they can only make a last contact later.
     """
 
     subject: str
@@ -99,6 +100,11 @@ class Entry:
     died: Dated | None = None
     deaths: list[Dated] = field(default_factory=list)
     dead: Cell | None = None
+    evaluable: bool | None = None
+    evaluable_reason: str | None = None
+    left_treatment: Dated | None = None
+    left_treatment_reason: str | None = None
+    contacts: list[Dated] = field(default_factory=list)
 
     @property
     def first(self) -> date:
@@ -379,6 +385,8 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
     last = max(infusion.day for infusion in entry.infusions)
     if entry.last_contact and entry.last_contact.day < last:
         found.refuse(entry.last_contact.cell, "must not be before the last infusion")
+    if entry.left_treatment and entry.left_treatment.day < entry.first:
+        found.refuse(entry.left_treatment.cell, "must not be before the first infusion")
     if entry.discontinued and entry.discontinued.day < entry.first:
         found.refuse(entry.discontinued.cell, "must not be before the first infusion")
     if entry.dlt_date and entry.dlt_date.day < entry.first:
@@ -406,6 +414,10 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         source=tuple(row.source for row in entry.rows),
         part=entry.part,
         died=_died(found, entry, own),
+        evaluable=entry.evaluable,
+        evaluable_reason=entry.evaluable_reason,
+        left_treatment=entry.left_treatment.day if entry.left_treatment else None,
+        left_treatment_reason=entry.left_treatment_reason,
     )
 
 

@@ -9,6 +9,8 @@ from .._check import shown_key
 from ..protocol import Protocol
 from .cells import Cell, Findings, Row, Table, flag_of, number_of
 from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
+from .leaving import settle
+from .recorded import record_decision
 
 __all__ = ["read"]
 
@@ -21,6 +23,9 @@ _EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class")
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
 _COHORTS = 10_000
+_EVALUABLE = ("evaluable", "dlt_evaluable", "evaluable_for_dlt")
+_REASONS = ("evaluable_reason", "reason_not_evaluable", "not_evaluable_reason")
+_LEFT_TREATMENT = ("left_treatment", "left_treatment_reason")
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
@@ -36,17 +41,42 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         draft.subjects.add(subject)
         if any(row.cell(column).text for column in infusions):
             entry = _entry(found, subject, row, infusions, protocol, draft.has_cohorts)
+            if entry is not None:
+                _evaluability(found, entry, row)
             draft.entries += [entry] if entry else []
         else:
             if found.yes(row.cell("dlt")) or row.cell("dlt_date").text:
                 found.refuse(row.cell("dlt"), "a DLT needs an infusion before it")
-            for column in (*_OPTIONAL, *_DIED):
+            for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT):
                 found.text(row.cell(column))
             draft.leave_out(subject, row, NO_INFUSION)
+    settle(draft)
+    zero = sum(entry.part == "placebo" and not entry.rows[0].cell("part").text for entry in draft.entries)
+    if zero:
+        # No subject is named: the notes are part of reports that must not reveal who received placebo.
+        found.notes.append(f"{people.name}: rows with a dose of 0 and no part of the trial, read as placebo: {zero:,}")
     if events is not None:
         columns = EventColumns(("term",), ("grade",), ("related",), ("start",), None, _SERIOUS, ("outcome",), ("organ_class",))
         adverse_events(found, draft, events, columns, people.name, steps, protocol.dlt)
     return draft
+
+
+def _evaluability(found: Findings, entry: Entry, row: Row) -> None:
+    """Record the decision on evaluability, and the day of leaving treatment.
+
+    The column ``reason`` is that of the decision where the patient did not leave.
+    """
+    reasons = [cell for cell in map(row.cell, _REASONS) if cell.text]
+    if not reasons and not row.cell("discontinued").text and row.cell("reason").text:
+        reasons = [row.cell("reason")]
+        entry.reason = None
+    record_decision(found, entry, [cell for cell in map(row.cell, _EVALUABLE) if cell.text], reasons)
+    entry.left_treatment, entry.left_treatment_reason = (
+        _dated(found, row, "left_treatment"),
+        found.text(row.cell(_LEFT_TREATMENT[1])),
+    )
+    if entry.left_treatment_reason and not row.cell("left_treatment").text:
+        found.refuse(row.cell("left_treatment"), "must be the day on which the patient left treatment, as there is a reason")
 
 
 def _columns(found: Findings, table: Table) -> list[str]:
@@ -54,14 +84,20 @@ def _columns(found: Findings, table: Table) -> list[str]:
     infusions = sorted(
         (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
     )
-    optional = [*_OPTIONAL, *_DIED, *infusions]
+    optional = [*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *infusions]
     unread = found.columns(table, [("subject",), ("level", "dose"), ("infusion_1",)], optional)
     wanted = [f"infusion_{number}" for number in range(1, len(infusions) + 1)]
     if infusions and infusions != wanted:
         found.column(table, infusions[-1], f"the columns before it must be there too: {', '.join(wanted)}")
     if table.has("dlt_date") and not table.has("dlt"):
         found.column(table, "dlt_date", "needs the column dlt beside it")
-    if table.has("reason") and not table.has("discontinued"):
+    decided = any(map(table.has, _EVALUABLE))
+    for name in _REASONS:
+        if table.has(name) and not decided:
+            found.column(table, name, "needs the column evaluable beside it")
+    if table.has("left_treatment_reason") and not table.has("left_treatment"):
+        found.column(table, "left_treatment_reason", "needs the column left_treatment beside it: the day of leaving treatment")
+    if table.has("reason") and not table.has("discontinued") and not decided:
         found.column(table, "reason", "needs the column discontinued beside it: the day on which the patient left")
     _not_used(found, table, unread, optional)
     return infusions
@@ -80,6 +116,8 @@ def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[
 def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protocol: Protocol, has_cohorts: bool) -> Entry | None:
     """The facts of a patient who had an infusion; ``None`` if the dose or the infusions cannot be read."""
     part = part_of(found, row.cell("part"))
+    if not row.cell("part").text and row.cell("dose").text and _no_dose(row):
+        part = "placebo"
     given = (None, 0.0) if part in _UNTREATED and _no_dose(row) else _dose(found, row, protocol)
     days = _infusions(found, row, infusions)
     cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
@@ -93,7 +131,7 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
     if not dlt and row.cell("dlt_date").text:
         found.refuse(row.cell("dlt_date"), "must be empty unless dlt is yes")
     reason = found.text(row.cell("reason"))
-    if reason and not row.cell("discontinued").text:
+    if reason and not row.cell("discontinued").text and not any(row.cell(name).text for name in _EVALUABLE):
         found.refuse(row.cell("discontinued"), "must be the day on which the patient left, as there is a reason")
     replaces = row.cell("replaces") if found.name(row.cell("replaces")) else None
     if given is None or not days:

@@ -32,7 +32,10 @@ class Layout(NamedTuple):
 
 
 # Layouts of a folder; the domains of each are its own.
-LAYOUTS = {"SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd"), sdtm.read), "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read)}
+LAYOUTS = {
+    "SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd", "suppdm"), sdtm.read),
+    "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read),
+}
 
 
 def read_patients(
@@ -96,11 +99,18 @@ def read_patients(
         ``yes`` or ``no``, or empty where it is not known; the day of the DLT.
     ``discontinued``, ``reason``
         Day on which the patient left treatment or follow-up, and why.
+    ``evaluable``, ``evaluable_reason``
+        Whether the patient is recorded as evaluable for DLT (yes or no), and why; also named ``dlt_evaluable`` or
+        ``evaluable_for_dlt``, and ``reason_not_evaluable`` or ``not_evaluable_reason``. Where the patient did not leave, ``reason``
+        is that of this decision.
+    ``left_treatment``, ``left_treatment_reason``
+        Day on which the patient stopped treatment and stayed in follow-up, and why. Without a later contact it is read as
+        ``discontinued``.
     ``replaces``
         Subject whom this one replaces.
     ``part``
         Part of the trial: escalation (which an empty cell says too), backfill, expansion, run-in, placebo or control. Patients on
-        placebo and control need neither ``level`` nor ``dose``.
+        placebo and control need neither ``level`` nor ``dose``. A dose of 0 where this is empty is read as placebo.
     ``died``
         Day of death, or ``yes`` where it is not known; also named ``death``, ``death_date``, ``date_of_death`` or ``dod``. A reason
         for leaving that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a day
@@ -114,18 +124,28 @@ def read_patients(
     for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
     or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
     AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade), DS (DSCAT, DSDECOD, DSSTDTC: disposition events
-    other than COMPLETED, the first of which counts; a death in any row, by DSDECOD or DSTERM), DD (each subject in it has died;
-    DDDTC).
+    other than COMPLETED, the first of which counts; in any category a patient lost to follow-up, consent withdrawn, or a death,
+    by DSDECOD or DSTERM; COMPLETED is a last contact), DD (each subject in it has died; DDDTC), SUPPDM (QNAM and QVAL). A row of
+    DS is about treatment alone by DSSCAT, unless it is about lost follow-up; by EPOCH, unless it is about consent or no later
+    disposition shows that the patient stayed. AEACN and AEACNOTH of AE say who stopped treatment or left the study because of an
+    event. RFENDTC can only make a last contact later.
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
     EOTDT and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE,
     ADOSEU or EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT unless ASTDTF says that it is imputed, AEDECOD or AETERM; ATOXGR, ATOXGRN,
     AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
-    from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
+    from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL. A reason (DCSREAS, DCTREAS) or a
+    day (EOSDT) without its status is read as leaving, with a note.
 
-    Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
-    placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
-    as well has only the infusions of the product, and those of placebo are listed.
+    The recorded decision on evaluability is in ADSL, in SUPPDM or in DM, under the name that the config gives
+    (``intake.evaluable_flag``, ``intake.evaluable_reason``) or under a usual one, such as DLTEVLFL, with a note. The config can
+    also name the variables of the DLT, its day and the cohort.
+
+    A patient who left treatment is followed up, where a later contact shows it; else the patient left follow-up on that day.
+
+    Placebo: a dose of 0 where EXTRT, TRTA, TRT01A or the arm mentions placebo (or a control, which is read as control); an empty
+    dose where the treatment is placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A
+    subject who received the product as well has only the infusions of the product, and those of placebo are listed.
 
     Cells that spell a missing value are empty: NA, N/A, NaN, NaT, <NA>, NULL, None, #N/A, a dash, and SAS's point and .A to .Z.
     Notes count them, a point excepted. "None" stays a word in terms, outcomes and relationships to treatment. A subject that is

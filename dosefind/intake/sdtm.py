@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from ..patients import Listed
-from ..protocol import Protocol
-from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
-from .cells import Findings, Row, Table, partial_date
-from .entries import Dated, Draft, EventColumns, Steps, adverse_events, is_death
+from ..protocol import Intake, Protocol
+from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, record_death, subjects, treated
+from .cells import Cell, Findings, Row, Table, partial_date
+from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death
+from .leaving import contact, disposition, leave, leave_treatment, left_by_events, settle
+from .recorded import EVALUABLE, REASONS, cells_of, names_of, record_decision, supplemental
 
 __all__ = ["read"]
 
 _EXPOSURE = ExposureColumns(day=("EXSTDTC",), dose=("EXDOSE",), unit=("EXDOSU",), end=("EXENDTC",))
 _EVENTS = EventColumns(("AEDECOD", "AETERM"), ("AETOXGR", "AETOXGRN"), ("AEREL",), ("AESTDTC",))
+_COHORTS = 10_000
 _COLUMNS = {
     "dm": [IDENTIFIER],
     "ex": [IDENTIFIER, ("EXSTDTC",), ("EXDOSE",), ("EXDOSU",)],
     "ae": [IDENTIFIER, ("AEDECOD", "AETERM"), ("AESTDTC",)],
     "ds": [IDENTIFIER, ("DSDECOD",), ("DSCAT",), ("DSSTDTC",)],
     "dd": [IDENTIFIER],
+    "suppdm": [IDENTIFIER, ("QNAM",), ("QVAL",)],
 }
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
-    """What the domains say; there is no variable for DLTs, cohorts or replacements."""
+    """Read the domains; no standard variable holds DLTs, cohorts, evaluability or replacements."""
     for name, table in tables.items():
         found.columns(table, _COLUMNS[name])
     found.stop()
@@ -31,16 +37,20 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     given = exposures(found, draft, tables["ex"], _EXPOSURE, protocol, steps, lambda row: None, rows)
     treated(found, draft, rows, given)
     for entry in draft.entries:
-        contact = latest(found, rows[entry.subject], ("RFPENDTC",))
-        entry.last_contact = max((one for one in (contact, entry.died) if one), key=lambda one: one.day, default=None)
+        ended = latest(found, rows[entry.subject], ("RFPENDTC",))
+        entry.last_contact = max((one for one in (ended, entry.died) if one), key=lambda one: one.day, default=None)
+        contact(entry, _full_date(found, rows[entry.subject], "RFENDTC"), ends=False)
     if "ds" in tables:
         _disposition(found, draft, tables["ds"], steps)
     if "dd" in tables:
         _death_details(found, draft, tables["dd"], steps)
+    settle(draft)
+    _named(found, draft, tables, rows, protocol, steps)
     if "ae" in tables:
         if not (tables["ae"].has("AETOXGR") or tables["ae"].has("AETOXGRN")):
             found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is no CTCAE grade)")
         adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
+        left_by_events(found, draft, tables["ae"], _EVENTS.start, protocol)
     found.notes.append(
         "SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events"
     )
@@ -50,28 +60,87 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
 def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> None:
     """Read days and reasons of leaving, of which the first day counts, and deaths, in whichever row and category they are."""
     entries = {entry.subject: entry for entry in draft.entries}
+    by_epoch: list[tuple[Entry, Dated, str | None]] = []
+    last_event: dict[str, date] = {}
     for row in steps(table.rows):
         subject = draft.owner(found, row, "the table of subjects")
         if subject is None:
             continue
         died = next((cell for cell in map(row.cell, ("DSDECOD", "DSTERM")) if is_death(cell.text)), None)
-        left = row.cell("DSCAT").text.upper() == "DISPOSITION EVENT"
-        if not left and died is None:
+        event = disposition(row)
+        if event is None and died is None:
             draft.listed.append(Listed(row.source, "not used: no disposition event"))
             continue
-        reason = found.text(row.cell("DSDECOD"), required=left)
+        reason = found.text(row.cell("DSDECOD"), required=event is not None)
+        left = event is not None and event.state == "left"
         entry = entries.get(subject)
         if entry is None or (reason is None and died is None):
             continue
         entry.rows.append(row)
         day = row.cell("DSSTDTC")
-        if left and not day.text and (reason or "").upper() != "COMPLETED":
+        if left and not day.text:
             found.refuse(day, "must be the day on which the patient left")
         found_day = _full_date(found, row, "DSSTDTC") if not left else latest(found, row, ("DSSTDTC",))
         if died is not None:
             record_death(entry, found_day, died)
-        if left and (reason or "").upper() != "COMPLETED":
+        if event is None or found_day is None:
+            continue
+        last_event[subject] = max(found_day.day, last_event.get(subject, found_day.day))
+        if not left:
+            contact(entry, found_day, ends=event.state == "completed" and (event.by_epoch or not event.treatment))
+        elif not event.treatment or died is not None:
             leave(entry, found_day, reason if is_death(reason) or died is None else died.text)
+        elif event.by_epoch:
+            by_epoch.append((entry, found_day, reason))
+        else:
+            leave_treatment(entry, found_day, reason)
+    for entry, day, reason in by_epoch:
+        # An epoch may be that of the date alone, so a later disposition must show that the patient stayed.
+        record = leave_treatment if last_event[entry.subject] > day.day else leave
+        record(entry, day, reason)
+
+
+def _named(found: Findings, draft: Draft, tables: dict[str, Table], rows: dict[str, Row], protocol: Protocol, steps: Steps) -> None:
+    """Read the variables that the config names, and decisions on evaluability, from SUPPDM or a further variable of DM."""
+    intake, keys, table = protocol.intake, ("dlt_flag", "dlt_date", "cohort"), tables.get("suppdm")
+    flags, reasons = names_of(intake, "evaluable_flag", EVALUABLE), names_of(intake, "evaluable_reason", REASONS)
+    names = {key: names_of(intake, key, ()) for key in keys}
+    wanted = (*flags, *reasons, *(name for key in keys for name in names[key]))
+    values = {} if table is None else supplemental(found, draft, table, wanted, steps)
+    used: set[str] = set()
+    for entry in draft.entries:
+        row = rows[entry.subject]
+        own = {name: row.cell(name) for name in wanted if row.cell(name).text} | values.get(entry.subject, {})
+        used |= set(own)
+        record_decision(found, entry, cells_of(own, flags), cells_of(own, reasons))
+        _dlt_and_cohort(found, entry, {key: next(iter(cells_of(own, names[key])), None) for key in keys}, intake)
+    draft.has_cohorts = intake.cohort is not None
+    for key, name in intake.given():
+        if name not in used and not tables["dm"].has(name):
+            found.column(tables["dm"], name, f"missing here and in SUPPDM: the config names it (intake.{key})")
+    usual = sorted(used - {name for _, name in intake.given()})
+    if usual:
+        found.notes.append(f"decisions on evaluability are read from variables with usual names: {', '.join(usual)}")
+
+
+def _dlt_and_cohort(found: Findings, entry: Entry, cells: dict[str, Cell | None], intake: Intake) -> None:
+    """Record the DLT and the cohort of a patient from the variables that the config names."""
+    flag, day, cohort = cells["dlt_flag"], cells["dlt_date"], cells["cohort"]
+    if flag is not None:
+        entry.dlt = found.yes(flag)
+        if entry.dlt and day is None:
+            found.refuse(flag, f"needs the day of the DLT, in the variable of intake.dlt_date ({intake.dlt_date or 'not given'})")
+    if day is not None and entry.dlt:
+        known = found.day(day)
+        entry.dlt_date = None if known is None else Dated(known, day)
+    elif day is not None:
+        found.refuse(day, "must be empty unless the DLT flag is yes")
+    if cohort is not None:
+        number = found.whole(cohort, 1, _COHORTS)
+        entry.cohort = None if number is None else (number, cohort)
+    elif intake.cohort is not None:
+        cell = entry.rows[0].cell(intake.cohort.upper())
+        found.refuse(cell, "must not be empty: every patient needs a cohort where intake.cohort names its variable")
 
 
 def _death_details(found: Findings, draft: Draft, table: Table, steps: Steps) -> None:

@@ -38,6 +38,9 @@ class Written(NamedTuple):
     rows: list[dict[str, Any]]
 
 
+_WHERE_FILLED = ("part", "died", "evaluable", "evaluable_reason", "left_treatment", "left_treatment_reason")
+
+
 def plain_tables(patients: Patients) -> dict[str, Written]:
     """The tables ``patients`` and ``events`` of dosefind's own layout.
 
@@ -47,7 +50,7 @@ def plain_tables(patients: Patients) -> dict[str, Written]:
     infusions = [f"infusion_{number}" for number in range(1, most + 1)]
     people = [_person(one, infusions) for one in patients.patients]
     head = ("subject", *_filled(people, ("cohort",)), "level", "dose", *infusions)
-    tail = ("last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", *_filled(people, ("part", "died")))
+    tail = ("last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", *_filled(people, _WHERE_FILLED))
     columns = (*head, *tail)
     tables = {"patients": Written(columns, (), people)}
     if all(one.events is not None for one in patients.patients):
@@ -89,6 +92,10 @@ def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
         "replaces": one.replaces,
         "part": one.part,
         "died": one.died,
+        "evaluable": None if one.evaluable is None else "yes" if one.evaluable else "no",
+        "evaluable_reason": one.evaluable_reason,
+        "left_treatment": one.left_treatment,
+        "left_treatment_reason": one.left_treatment_reason,
     }
 
 
@@ -112,17 +119,23 @@ def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str
     every = patients.patients
     people = [_demographics(one, protocol) for one in every]
     events = [row for one in every for row in _events(one)]
-    return {
+    left = [row for one in every for row in _disposition(one, protocol)]
+    decisions = [row for one in every for row in _decision(one)]
+    domains = {
         "dm": _domain("DM", study, people, (*_DM, *_filled(people, ("DTHDTC",)))),
         "ex": _domain("EX", study, (row for one in every for row in _exposure(one, protocol)), _EX, ("EXSEQ", "EXDOSE", "EXSTDY")),
         "ae": _domain("AE", study, events, (*_AE, *_filled(events, ("AESER", "AEOUT", "AESOC"))), ("AESEQ", "AESTDY")),
-        "ds": _domain("DS", study, (row for one in every for row in _disposition(one, protocol)), _DS, ("DSSEQ", "DSSTDY")),
+        "ds": _domain("DS", study, left, (*_DS, *_filled(left, ("DSSCAT",))), ("DSSEQ", "DSSTDY")),
     }
+    # Supplemental qualifiers have no variable DOMAIN.
+    supplement = [{"STUDYID": study, **row} for row in decisions]
+    return domains | ({"suppdm": Written(("STUDYID", *_SUPPDM), (), supplement)} if decisions else {})
 
 
 _DM = ("SUBJID", "RFSTDTC", "RFENDTC", "RFXSTDTC", "RFXENDTC", "RFPENDTC", "ARMCD", "ARM", "ACTARMCD", "ACTARM", "ARMNRS")
 _EX = ("EXSEQ", "EXTRT", "EXDOSE", "EXDOSU", "EXSTDTC", "EXENDTC", "EXSTDY")
 _AE = ("AESEQ", "AETERM", "AEDECOD", "AETOXGR", "AEREL", "AESTDTC", "AESTDY")
+_SUPPDM = ("RDOMAIN", "USUBJID", "IDVAR", "IDVARVAL", "QNAM", "QLABEL", "QVAL", "QORIG", "QEVAL")
 _DS = ("DSSEQ", "DSTERM", "DSDECOD", "DSCAT", "DSSTDTC", "DSSTDY")
 
 
@@ -187,22 +200,48 @@ def _events(one: Patient) -> Iterable[dict[str, Any]]:
         }
 
 
+def _decision(one: Patient) -> Iterable[dict[str, Any]]:
+    """Yield the recorded decision on evaluability and its reason as supplemental qualifiers of DM."""
+    flag = None if one.evaluable is None else "Y" if one.evaluable else "N"
+    qualifiers = (("DLTEVLFL", "Evaluable for DLT", flag), ("DLTEVLRS", "Reason of Evaluability for DLT", one.evaluable_reason))
+    for name, label, value in qualifiers:
+        if value is not None:
+            qualifier = {"QNAM": name, "QLABEL": label, "QVAL": value, "QORIG": "ASSIGNED"}
+            yield {"RDOMAIN": "DM", "USUBJID": one.subject, **qualifier}
+
+
 def _disposition(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
-    """The day on which the patient left, or was followed to the end of the DLT window; no row before either."""
+    """Yield the day on which the patient left treatment, and left or was followed to the end of the DLT window, if any."""
+    rows = [*_left_treatment(one), *_left_follow_up(one, protocol)]
+    yield from ({**row, "DSSEQ": number} for number, row in enumerate(rows, start=1))
+
+
+def _left_treatment(one: Patient) -> Iterable[dict[str, Any]]:
+    day, words = one.left_treatment, one.left_treatment_reason or "OTHER"
+    if day is not None:
+        yield {**_left(one, words, day), "DSSCAT": "STUDY TREATMENT"}
+
+
+def _left(one: Patient, words: str | None, day: date) -> dict[str, Any]:
+    """Return a row of disposition."""
+    return {
+        "USUBJID": one.subject,
+        "DSTERM": words,
+        "DSDECOD": words,
+        "DSCAT": "DISPOSITION EVENT",
+        "DSSCAT": None,
+        "DSSTDTC": day,
+        "DSSTDY": _study_day(one, day),
+    }
+
+
+def _left_follow_up(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
     end = one.infusions[0] + timedelta(days=protocol.in_force(one.infusions[0]).treatment.dlt_window_days)
     words, day = one.reason, one.discontinued
     if day is None and one.last_contact is not None and one.last_contact >= end:
         words, day = _COMPLETED, one.last_contact
     if day is not None:
-        yield {
-            "USUBJID": one.subject,
-            "DSSEQ": 1,
-            "DSTERM": words,
-            "DSDECOD": words,
-            "DSCAT": "DISPOSITION EVENT",
-            "DSSTDTC": day,
-            "DSSTDY": _study_day(one, day),
-        }
+        yield _left(one, words, day)
 
 
 def _amount(amount: float) -> str:

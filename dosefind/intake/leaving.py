@@ -1,0 +1,225 @@
+"""Leaving treatment, leaving follow-up and completing it, from the records of disposition, status and adverse events.
+
+A patient who stops treatment is still followed up, where a later contact shows it; else the day of leaving treatment is taken for
+that of leaving follow-up. A further word for a status is one more in `_STATUS`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from .._check import shown_key
+from ..protocol import Protocol, plain_words
+from .cells import Cell, Findings, Row, Table, partial_date
+from .entries import Dated, Draft, Entry
+
+__all__ = [
+    "Disposition",
+    "State",
+    "contact",
+    "disposition",
+    "is_lost",
+    "leave",
+    "leave_treatment",
+    "leaves_follow_up",
+    "left_by_events",
+    "no_reason",
+    "settle",
+    "status",
+]
+
+State = Literal["left", "completed", "ongoing"]
+_STATUS: dict[str, State] = {
+    **dict.fromkeys(("discontinued", "withdrawn", "withdrew", "terminated", "left", "dropped out", "drop out", "dropout"), "left"),
+    **dict.fromkeys(("completed", "complete", "completer", "finished"), "completed"),
+    **dict.fromkeys(("ongoing", "on going", "active", "enrolled", "continuing", "in follow up", "not started"), "ongoing"),
+}
+_OF_STUDY = re.compile(
+    r"^(early|prematurely|permanently) | (early|prematurely|permanently)$|( (from|of|in|on))?( the)?( study| trial| treatment)$"
+)
+_EARLY = re.compile(r"early (termination|discontinuation|withdrawal)|off (study|trial|treatment)|terminated|discontinued")
+_LOST = re.compile(r"\blost to follow up\b|\bltfu\b")
+_CONSENT = re.compile(
+    r"\b(withdr\w+|revok\w+|revocation)( of)?( the)?( informed)? consent\b|\bconsent (was |has been )?(withdrawn|revoked)\b"
+    r"|\bwithdrawal by (subject|patient|participant|parent guardian|parent)\b|\b(subject|patient) withdr\w+\b"
+)
+# Consent to a part of the trial that is not the follow-up for DLT.
+_OPTIONAL = re.compile(r"\b(optional|bio ?bank\w*|genetic\w*|genomic\w*|pharmacogen\w*|sub ?study|future research|sampl\w+)\b")
+_COMPLETED = re.compile(
+    r"(study |trial |treatment |follow up )?(completed|completion|complete)( (of )?(the )?(study|trial|treatment|follow up))?"
+)
+_UNDER_WAY = frozenset({"ongoing", "on going", "enrolled", "on study", "on treatment", "in follow up"})
+_TREATMENT = re.compile(r"(?<!post )(?<!pre )\b(treatment|drug|dosing|study product|investigational product|infusion)\b")
+_FOLLOW_UP = re.compile(r"\bfollow up\b")
+# Reasons for not completing, of which one without a category is read as a disposition event (CDISC codelist NCOMPLT).
+_REASONS = frozenset(
+    {
+        *("adverse event", "completed", "disease relapse", "failure to meet randomization criteria", "lack of efficacy"),
+        *("lost to follow up", "non compliance with study drug", "other", "physician decision", "pregnancy", "progressive disease"),
+        *("protocol deviation", "protocol violation", "recovery", "site terminated by sponsor", "study terminated by sponsor"),
+        *("technical problems", "withdrawal by parent/guardian", "withdrawal by subject"),
+    }
+)
+_NO_REASON = frozenset(
+    {"", "completed", "complete", "ongoing", "on going", "n/a", "na", "not applicable", "none", "study completed"}
+)
+_DRUG_STOPPED = re.compile(
+    r"\b(drug|product|treatment|dose|dosing|infusion) (permanently )?(withdrawn|discontinued|stopped)\b|^permanently discontinued$"
+)
+_OFF_STUDY = re.compile(
+    r"\b(withdr\w+|discontinu\w+|dropped out|removed|terminated)( early| permanently)?( from| of)?( the)? (study|trial)\b"
+    r"|\b(study|trial) (was )?(discontinu\w+|withdraw\w+)\b"
+)
+_ADVERSE_EVENT = "ADVERSE EVENT"
+
+
+class Disposition(NamedTuple):
+    """What a row of disposition says.
+
+    Attributes
+    ----------
+    state
+        "left", "completed" or "ongoing".
+    treatment
+        Whether it is about treatment, and not about follow-up.
+    by_epoch
+        Whether it has no subcategory, so that at most its epoch says so, which may be that of its date.
+    """
+
+    state: State
+    treatment: bool
+    by_epoch: bool
+
+
+def disposition(row: Row) -> Disposition | None:
+    """Return what a row of DS says of leaving or completing; ``None`` if it is no such row.
+
+    Losing a patient to follow-up and withdrawing consent is read in any category. A row is about treatment by its subcategory, or
+    by its epoch, unless it reports one of these two.
+    """
+    words = [row.cell(name).text for name in ("DSDECOD", "DSTERM")]
+    lost, gone = any(map(is_lost, words)), any(map(leaves_follow_up, words))
+    category, coded = plain_words(row.cell("DSCAT").text), plain_words(words[0])
+    if not ("disposition" in category or (not category and coded in _REASONS) or gone):
+        return None
+    if _COMPLETED.fullmatch(coded) and not gone:
+        state: State = "completed"
+    else:
+        state = "ongoing" if coded in _UNDER_WAY and not gone else "left"
+    detail = plain_words(row.cell("DSSCAT").text)
+    where = detail or plain_words(row.cell("EPOCH").text)
+    of_treatment = _TREATMENT.search(where) is not None and not _FOLLOW_UP.search(where)
+    return Disposition(state, of_treatment and not lost and (not gone or bool(detail)), by_epoch=not detail)
+
+
+def is_lost(text: str | None) -> bool:
+    """Return whether text reports that a patient was lost to follow-up."""
+    return _LOST.search(plain_words(text or "")) is not None
+
+
+def leaves_follow_up(text: str | None) -> bool:
+    """Return whether text reports leaving follow-up by its nature: lost to follow-up, or consent withdrawn."""
+    words = plain_words(text or "")
+    return is_lost(words) or (_CONSENT.search(words) is not None and _OPTIONAL.search(words) is None)
+
+
+def no_reason(cell: Cell) -> bool:
+    """Return whether a cell gives no reason for leaving."""
+    return plain_words(cell.text) in _NO_REASON
+
+
+def status(found: Findings, cell: Cell) -> State | None:
+    """Return the state that a variable of status gives (EOSSTT, EOTSTT); ``None`` if it is empty or unknown, which is a finding."""
+    text = found.text(cell)
+    if text is None:
+        return None
+    words = plain_words(text)
+    if _LOST.search(words) or _CONSENT.search(words) or _EARLY.search(words):
+        return "left"
+    if words in _UNDER_WAY:
+        return "ongoing"
+    state = _STATUS.get(words) or _STATUS.get(_OF_STUDY.sub("", words))
+    if state is None:
+        found.refuse(cell, "must be a status such as COMPLETED, ONGOING, DISCONTINUED, LOST TO FOLLOW-UP or WITHDRAWN, or empty")
+    return state
+
+
+def leave(entry: Entry, day: Dated | None, reason: str | None) -> None:
+    """Record that the patient left follow-up on that day, unless the patient had left before."""
+    if day is not None and _is_earlier(day, reason, entry.discontinued, entry.reason):
+        entry.discontinued, entry.reason = day, reason
+
+
+def leave_treatment(entry: Entry, day: Dated | None, reason: str | None) -> None:
+    """Record that the patient left treatment on that day, unless the patient had left it before."""
+    if day is not None and _is_earlier(day, reason, entry.left_treatment, entry.left_treatment_reason):
+        entry.left_treatment, entry.left_treatment_reason = day, reason
+
+
+def _is_earlier(day: Dated, reason: str | None, now: Dated | None, now_reason: str | None) -> bool:
+    """Return whether a day of leaving comes before the one recorded so far."""
+    return now is None or (day.day, reason or "") < (now.day, now_reason or "")
+
+
+def contact(entry: Entry, day: Dated | None, ends: bool) -> None:
+    """Record a day on which the patient was known to be followed up.
+
+    Where follow-up ends on that day (``ends``) it is the last contact if no later one is recorded; else it only makes a recorded
+    last contact later. Days before the first infusion say nothing.
+    """
+    if day is None or day.day < entry.first:
+        return
+    if ends and entry.last_contact is None:
+        entry.last_contact = day
+    else:
+        entry.contacts.append(day)
+
+
+def settle(draft: Draft) -> None:
+    """Make last contacts those of the latest record, and leaving treatment leaving follow-up where no later contact is recorded."""
+    for entry in draft.entries:
+        known = entry.last_contact
+        # A last contact before the last infusion is an error of the data, to be named as such.
+        if known is not None and known.day >= max(infusion.day for infusion in entry.infusions):
+            entry.last_contact = max([known, *entry.contacts], key=lambda dated: dated.day)
+        left, last = entry.left_treatment, entry.last_contact
+        if left is not None and (last is None or last.day <= left.day):
+            leave(entry, left, entry.left_treatment_reason)
+            entry.left_treatment, entry.left_treatment_reason = None, None
+
+
+def left_by_events(found: Findings, draft: Draft, table: Table, start: tuple[str, ...], protocol: Protocol) -> None:
+    """Read from adverse events who stopped treatment (AEACN) or left the study (AEACNOTH) because of one.
+
+    The day of stopping treatment is that of the onset. Leaving the study is dated by the last contact, or by the onset where that
+    is later or no last contact is recorded.
+    """
+    if not (table.has("AEACN") or table.has("AEACNOTH")):
+        return
+    entries = {entry.subject: entry for entry in draft.entries}
+    planned = len(protocol.treatment.infusion_days)
+    for row in table.rows:
+        entry = entries.get(row.subject)
+        if entry is None:
+            continue
+        cell, stopped = row.cell(*start), _DRUG_STOPPED.search(plain_words(row.cell("AEACN").text))
+        off = any(_OFF_STUDY.search(plain_words(row.cell(name).text)) for name in ("AEACN", "AEACNOTH"))
+        if not (stopped or off):
+            continue
+        day = None if partial_date(cell.text) or row.cell("ASTDTF").text else found.day(cell)
+        onset = None if day is None or day < entry.first else Dated(day, cell)
+        if off:
+            _off_study(found, entry, onset, row)
+        elif onset is not None and len(entry.infusions) < planned and entry.discontinued is None:
+            leave_treatment(entry, onset, _ADVERSE_EVENT)
+
+
+def _off_study(found: Findings, entry: Entry, onset: Dated | None, row: Row) -> None:
+    """Record that a patient left the study because of an event."""
+    days = [day for day in (onset, entry.last_contact) if day is not None]
+    last = max(days, key=lambda dated: dated.day, default=max(entry.infusions, key=lambda dated: dated.day))
+    if entry.discontinued is None or last.day < entry.discontinued.day:
+        words = f"left the study because of an adverse event ({row.source}), read as leaving on {last.day}"
+        found.notes.append(f"subject {shown_key(entry.subject)}: {words}")
+    leave(entry, last, _ADVERSE_EVENT)
