@@ -8,6 +8,7 @@ from datetime import date
 from typing import Literal, NamedTuple, get_args
 
 from ._check import Shown
+from .days import ANY_DAY, Days
 
 __all__ = ["PARTS", "AdverseEvent", "Listed", "Part", "Patient", "Patients"]
 
@@ -28,7 +29,7 @@ class AdverseEvent(NamedTuple):
     related
         Word for the relation to the treatment, as in the data; ``None`` where they give none. What a word says, the protocol says.
     start
-        Day on which it began; ``None`` where the data give no full date.
+        Day on which it began; ``None`` where more than one day is possible.
     source
         The row that it was read from, such as ``ae.csv row 7``.
     serious
@@ -37,6 +38,9 @@ class AdverseEvent(NamedTuple):
         Outcome as in the data.
     organ_class
         System organ class as in the data.
+    days
+        Days on which it can have begun, where they are more than one; ``None`` where ``start`` gives the day, or where nothing is
+        known of it (`possible` has the days of every event).
     """
 
     term: str
@@ -47,6 +51,14 @@ class AdverseEvent(NamedTuple):
     serious: bool | None = None
     outcome: str | None = None
     organ_class: str | None = None
+    days: Days | None = None
+
+    @property
+    def possible(self) -> Days:
+        """The days on which it can have begun."""
+        if self.start is not None:
+            return Days(self.start.isoformat(), self.start, self.start)
+        return ANY_DAY if self.days is None else self.days
 
 
 @dataclass(frozen=True)
