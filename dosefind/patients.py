@@ -60,6 +60,11 @@ class AdverseEvent(NamedTuple):
             return Days(self.start.isoformat(), self.start, self.start)
         return ANY_DAY if self.days is None else self.days
 
+    @property
+    def onset(self) -> date | str | None:
+        """The day on which it began, or its partial date as in the data; ``None`` where there is neither."""
+        return self.start or (self.days.text or None if self.days is not None else None)
+
 
 @dataclass(frozen=True)
 class Patient:
@@ -98,7 +103,9 @@ class Patient:
     part
         Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
     died
-        Day of death; ``None`` where the data have none.
+        Day of death, or the earliest day possible where its date is partial; ``None`` where the data report no death.
+    dlt_days
+        Days on which that DLT can have been, where ``dlt_date`` is not one day; ``None`` elsewhere.
     """
 
     subject: str
@@ -117,12 +124,17 @@ class Patient:
     amounts: tuple[float, ...] = ()
     part: Part | None = None
     died: date | None = None
+    dlt_days: Days | None = None
 
     def dates(self) -> Iterator[tuple[str, date]]:
-        """Every date that there is, with its place."""
+        """Every date that there is, with its place; of a partial date the earliest day possible, if there is one."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
         places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died")]
-        places += [(f"start of the event of {event.source}", event.start) for event in self.events or ()]
+        places += [("dlt_date", self.dlt_days.earliest)] if self.dlt_days else []
+        places += [
+            (f"start of the event of {event.source}", event.start or (event.days.earliest if event.days else None))
+            for event in self.events or ()
+        ]
         return ((place, day) for place, day in places if day is not None)
 
 

@@ -126,4 +126,5 @@ def statuses(
             assessed=one.dlt is not None or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,
+            settled_by=verdict.settled_by if verdict.kind == "pending" else (),
         )

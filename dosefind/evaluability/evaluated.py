@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from .._check import InputError, Problem, Shown, whole
 from ..adjudications import Adjudicated
+from ..days import Days
 from ..patients import Listed, Part, Patient
 from ..trial import Cohort
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .serious import SeriousEvent
 
-__all__ = ["KINDS", "OUTSIDE", "UNTREATED", "Completion", "DesignCounts", "Evaluated", "Kind", "Members", "Status"]
+__all__ = ["KINDS", "OUTSIDE", "UNTREATED", "Completion", "DesignCounts", "Evaluated", "Kind", "Members", "OpenDay", "Status"]
 
 Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
 KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
@@ -35,6 +36,28 @@ UNTREATED: tuple[Part, ...] = ("placebo", "control")
 
 OUTSIDE = "outside the escalation"
 """Part of `Members` that a reading of the trial sets aside."""
+
+
+class OpenDay(NamedTuple):
+    """The date of a possible DLT that can mean days inside and outside the DLT window: its day would settle the question.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    source
+        Row of the adverse event.
+    days
+        Days on which it can have begun.
+    first, end
+        First and last day of the DLT window.
+    """
+
+    subject: str
+    source: str
+    days: Days
+    first: date
+    end: date
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,8 @@ class Status:
         Kind by the protocol's definition alone, where an adjudication made it another; ``None`` where it did not.
     adjudication
         The adjudication that made the kind; ``None`` where none did.
+    settled_by
+        Dates whose day would settle whether there was a DLT; empty where no date is open.
     """
 
     subject: str
@@ -108,6 +133,7 @@ class Status:
     assessed: bool = False
     derived: Kind | None = None
     adjudication: Adjudicated | None = None
+    settled_by: tuple[OpenDay, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -228,6 +254,10 @@ class Evaluated(Shown):
         Groups of other parts whose data are pooled, by part and level.
     serious
         Deaths, related serious events and related events of grade 4 or worse, at any time after the first infusion.
+    final
+        Whether this is a final analysis, in which a possible DLT on a day that is not known counts as inside the DLT window.
+    counted_inside
+        Dates that the final analysis counted as inside; empty elsewhere.
     """
 
     as_of: date
@@ -242,6 +272,8 @@ class Evaluated(Shown):
     sha256: str
     others: tuple[Members, ...] = ()
     serious: tuple[SeriousEvent, ...] = ()
+    final: bool = False
+    counted_inside: tuple[OpenDay, ...] = ()
 
     def __getitem__(self, subject: str) -> Status:
         """Status of a patient."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from ..adjudications import Adjudicated
+from ..days import Days
 from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import Protocol, plain_words
 from .evaluated import UNTREATED
-from .window import rules_of, window
+from .window import in_window, is_before, rules_of, window
 
 __all__ = ["DEATH", "RELATED_SERIOUS", "RELATED_SEVERE", "SeriousEvent", "adjudication_of", "part_of_patient", "serious_events"]
 
@@ -44,7 +45,7 @@ class SeriousEvent:
     study_day
         The same counted from the first infusion, which is day 1.
     in_window
-        Whether it came in the DLT window; ``None`` where its day is not known.
+        Whether it came in the DLT window; ``None`` where its date can mean days inside and outside.
     event
         The adverse event; ``None`` for a death that no adverse event tells of.
     adjudication
@@ -54,6 +55,8 @@ class SeriousEvent:
     pauses
         Whether the protocol's pause rules hold enrolment for such an event; False for an unrelated death with
         ``pause.any_death = false``.
+    days
+        Days that are possible, where ``day`` is ``None`` and the data say anything of them.
     """
 
     subject: str
@@ -67,6 +70,7 @@ class SeriousEvent:
     adjudication: Adjudicated | None
     open_items: tuple[str, ...] = ()
     pauses: bool = True
+    days: Days | None = None
 
     @property
     def holds(self) -> bool:
@@ -77,7 +81,8 @@ class SeriousEvent:
     def words(self) -> str:
         """The event in a few words: what, who, when; no term."""
         grade = "" if self.event is None or self.event.grade is None or DEATH in self.kinds else f", grade {self.event.grade}"
-        when = "on a day not known" if self.study_day is None else f"on day {self.study_day}"
+        unknown = f"on a day not known ({self.days})" if self.days and self.days.text else "on a day not known"
+        when = unknown if self.study_day is None else f"on day {self.study_day}"
         window = {True: ", in the DLT window", False: ", after the DLT window", None: ""}[self.in_window]
         left = f" ({' and '.join(self.open_items)} not given)" if self.open_items else ""
         return f"{self.kinds[0]} of {self.subject}{grade} {when}{window}{left}"
@@ -147,7 +152,7 @@ def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which kinds of serious event this is, and what was left open."""
     fatal = _is_fatal(event)
-    if event.start is not None and event.start < patient.infusions[0] and not fatal:
+    if is_before(event, patient.infusions[0]) and not fatal:
         return (), ()
     related = rules_of(patient, protocol).dlt.is_related(event.related)
     kinds = [DEATH] if fatal else []
@@ -155,7 +160,7 @@ def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[t
         severe = (event.grade or 0) >= _SEVERE
         # In the window, an event without a grade keeps the outcome open by itself.
         first, end = window(patient, protocol)
-        inside = event.start is not None and first <= event.start <= end
+        inside = in_window(event, first, end) is True
         ungraded = event.grade is None and event.serious is None and not fatal and not inside
         if severe or ungraded:
             kinds.append(RELATED_SEVERE)
@@ -183,11 +188,12 @@ def _made(
         kinds=kinds,
         day=day,
         study_day=None if day is None else (day - first).days + 1,
-        in_window=None if day is None else first <= day <= end,
+        in_window=first <= day <= end if day is not None else None if event is None else in_window(event, first, end),
         event=event,
         adjudication=adjudication,
         open_items=left,
         pauses=rules_of(patient, protocol).pause.any_death or kinds != (DEATH,),
+        days=None if day is not None or event is None else event.days,
     )
 
 
@@ -195,7 +201,7 @@ def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent) -
     """Return the latest adjudication of an event: of its onset and its term, at a grade that has not become worse since."""
     found = None
     for one in adjudications:
-        same = not one.of_assessment and one.event_date == event.start and plain_words(one.term) == plain_words(event.term)
+        same = not one.of_assessment and one.event_date == event.onset and plain_words(one.term) == plain_words(event.term)
         graded = one.grade == event.grade or (one.grade is not None and event.grade is not None and event.grade <= one.grade)
         if same and graded:
             found = one

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
+from ..days import ANY_DAY
 from ..protocol import Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
-from .cells import Findings, Row, Table
-from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death
+from .cells import Findings, Row, Table, partial_date
+from .entries import Dated, Draft, Entry, EventColumns, Steps, Undated, adverse_events, is_death, one_or_more_days, start_of
 
 __all__ = ["read"]
 
@@ -63,7 +65,7 @@ def _another_parameter(row: Row) -> str | None:
 
 
 def _subject_level(found: Findings, entry: Entry, row: Row, has_cohorts: bool) -> None:
-    entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"))
+    entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"), entry.last)
     for status, day, reason in _LEAVING:
         died = next((cell for cell in map(row.cell, (reason, status)) if is_death(cell.text)), None)
         left = row.cell(status).text.upper() == "DISCONTINUED"
@@ -71,10 +73,10 @@ def _subject_level(found: Findings, entry: Entry, row: Row, has_cohorts: bool) -
             continue
         if left and not row.cell(day).text:
             found.refuse(row.cell(day), "must be the day on which the patient left")
-        left_on = latest(found, row, (day,))
-        leave(entry, left_on, found.text(row.cell(reason)) if died is None else died.text)
         if died is not None:
-            record_death(entry, left_on, died)
+            record_death(found, entry, row.cell(day), died)
+        if died is None or not partial_date(row.cell(day).text):
+            leave(entry, latest(found, row, (day,), entry.first), found.text(row.cell(reason)) if died is None else died.text)
     if has_cohorts:
         number = found.whole(row.cell("COHORTN"), 1, _COHORTS)
         if number is not None:
@@ -107,23 +109,30 @@ def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae
         if by_subject and by_event and said is not None and said != flagged:
             found.refuse(row.cell(by_subject), f"contradicts {by_event} of the adverse events")
         entry.dlt = flagged if by_event else said
-        entry.dlt_date = days.get(entry.subject)
-        if entry.dlt and entry.dlt_date is None and by_subject and not flagged:
-            entry.dlt_date = latest(found, row, ("DLTDT",))
+        entry.dlt_date, entry.dlt_days = days.get(entry.subject, (None, None))
+        if entry.dlt and by_subject and not flagged:
+            entry.dlt_date, entry.dlt_days = one_or_more_days(found, row.cell("DLTDT"))
             if not row.cell("DLTDT").text:
                 found.refuse(row.cell(by_subject), "needs DLTDT, or the flag DLTFL of an adverse event: the day of the DLT")
 
 
-def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, Dated | None]:
-    """First day of the flagged events of each patient."""
-    days: dict[str, Dated | None] = {}
+def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, tuple[Dated | None, Undated | None]]:
+    """Return the first day of the flagged events of each patient; of partial dates the one that can be the earliest."""
+    flagged: dict[str, list[tuple[Dated | None, Undated | None]]] = {}
     for row in adae.rows:
         if row.subject not in draft.subjects or row.subject in draft.absent or not found.yes(row.cell(flag)):
             continue
-        cell = row.cell(*_EVENTS.start)
-        if row.cell("ASTDTF").text or len(cell.text) < 10:
-            found.refuse(cell, "must be the full date of the DLT, not imputed")
-        day = latest(found, row, (cell.column,)) if len(cell.text) >= 10 else None
-        now = days.get(row.subject)
-        days[row.subject] = day if now is None or (day is not None and day.day < now.day) else now
-    return days
+        start, days, cell = start_of(found, row, _EVENTS)
+        if not cell.text:
+            found.refuse(cell, "must be the date of the DLT, or the parts of it that are known")
+        dated = None if start is None else Dated(start, cell)
+        undated = Undated(days or ANY_DAY, cell) if start is None else None
+        flagged.setdefault(row.subject, []).append((dated, undated))
+    return {subject: min(events, key=_earliest) for subject, events in flagged.items()}
+
+
+def _earliest(event: tuple[Dated | None, Undated | None]) -> tuple[bool, date]:
+    """Return what sorts DLTs: full dates come first, in order."""
+    dated, undated = event
+    days = undated.days.earliest if undated else None
+    return dated is None, dated.day if dated else days or date.min

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..patients import Listed
 from ..protocol import Protocol
-from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
+from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, partial_dates, record_death, subjects, treated
 from .cells import Findings, Row, Table, partial_date
 from .entries import Dated, Draft, EventColumns, Steps, adverse_events, is_death
 
@@ -31,7 +31,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     given = exposures(found, draft, tables["ex"], _EXPOSURE, protocol, steps, lambda row: None, rows)
     treated(found, draft, rows, given)
     for entry in draft.entries:
-        contact = latest(found, rows[entry.subject], ("RFPENDTC",))
+        contact = latest(found, rows[entry.subject], ("RFPENDTC",), entry.last)
         entry.last_contact = max((one for one in (contact, entry.died) if one), key=lambda one: one.day, default=None)
     if "ds" in tables:
         _disposition(found, draft, tables["ds"], steps)
@@ -67,9 +67,11 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         day = row.cell("DSSTDTC")
         if left and not day.text and (reason or "").upper() != "COMPLETED":
             found.refuse(day, "must be the day on which the patient left")
-        found_day = _full_date(found, row, "DSSTDTC") if not left else latest(found, row, ("DSSTDTC",))
         if died is not None:
-            record_death(entry, found_day, died)
+            record_death(found, entry, day, died)
+        # A partial date of leaving by death is recorded with the death, which has an earliest day of its own.
+        partial_death = died is not None and partial_date(day.text)
+        found_day = None if partial_death or not left else latest(found, row, ("DSSTDTC",), entry.first)
         if left and (reason or "").upper() != "COMPLETED":
             leave(entry, found_day, reason if is_death(reason) or died is None else died.text)
 
@@ -85,6 +87,7 @@ def _death_details(found: Findings, draft: Draft, table: Table, steps: Steps) ->
         entry.rows.append(row)
         entry.dead = entry.dead or row.subject_cell
         day = _full_date(found, row, "DDDTC")
+        entry.death_days += partial_dates(found, row.cell("DDDTC"))
         if day is not None:
             dates[entry.subject] = min(day, dates.get(entry.subject, day), key=lambda dated: dated.day)
     for entry in draft.entries:

@@ -158,7 +158,7 @@ def safety_counts(evaluated: Evaluated, by: date | None = None) -> tuple[Patient
     """
     events: dict[str, list[SeriousEvent]] = {}
     for event in evaluated.serious:
-        if _known(event.day, by):
+        if _known(event.day if event.days is None else event.days.latest, by):
             events.setdefault(event.subject, []).append(event)
     found = []
     for status in evaluated.statuses:

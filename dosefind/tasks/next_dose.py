@@ -272,6 +272,7 @@ def next_dose(
     design: str | None = None,
     decisions: Path | str | None = None,
     adjudications: Path | str | Sequence[Adjudicated] = (),
+    final: bool = False,
 ) -> NextDose:
     """Return what each design would do next in a trial, which one is the primary design, and what would follow from each outcome.
 
@@ -290,6 +291,8 @@ def next_dose(
         File of the committee's decisions, if there is one.
     adjudications
         File of adjudications, if there is one, or the adjudications themselves.
+    final
+        Whether this is the final analysis, as for `dosefind.evaluate`.
 
     Returns
     -------
@@ -310,7 +313,7 @@ def next_dose(
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     said = read_adjudications(adjudications, protocol.record.id) if isinstance(adjudications, str | Path) else adjudications
-    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said)
+    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said, final=final)
     # From here on, the version in force at the data cutoff date; each patient was judged by the one of the first infusion.
     amended, protocol = protocol, protocol.in_force(evaluated.as_of)
     designs = build_designs(protocol)
