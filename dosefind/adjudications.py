@@ -313,9 +313,11 @@ def _event_date(path: Path, number: int, text: str) -> date | str:
 def _check_event_date(given: date | str | None) -> None:
     if isinstance(given, str):
         try:
-            read_days(given)
+            partial = given != "" and read_days(given).certain is None
         except ValueError as error:
             raise InputError(Problem("event_date", given, str(error))) from None
+        if not partial:
+            raise InputError(Problem("event_date", given, "must be a date (datetime.date), or the text of a partial date"))
     elif given is not None:
         calendar_day("event_date", given)
 

@@ -1083,15 +1083,15 @@ FAULTS = (
     Fault(
         "intake: a partial date begins with its month",
         "intake/entries.py",
-        "        return None\n    return found.day(cell)",
-        '        return date.fromisoformat(f"{cell.text}-01") if len(cell.text) == 7 else None\n    return found.day(cell)',
-        "test_intake.py::test_a_partial_date_of_an_event_is_noted_and_not_shown",
+        "    return days.certain, None if days.certain else days, cell",
+        "    return days.earliest, None if days.certain else days, cell",
+        "test_intake.py::test_a_partial_date_of_an_event_is_noted",
     ),
     Fault(
         "intake: an imputed date of ADaM is taken as given",
         "intake/entries.py",
-        "    if imputed or partial_date(cell.text):",
-        "    if partial_date(cell.text):",
+        "    if flag:\n        collected",
+        "    if flag and not cell.text:\n        collected",
         "test_intake.py::test_the_same_trial_in_every_format",
     ),
     Fault(

@@ -112,9 +112,14 @@ def partial_date(text: str) -> bool:
     if text and _DAY.fullmatch(text):
         return False
     try:
-        return read_days(text).certain is None
+        return read_days(_unquoted(text)).certain is None
     except ValueError:
         return False
+
+
+def _unquoted(text: str) -> str:
+    """Return a date without the apostrophe that keeps a spreadsheet from taking a leading hyphen for a formula."""
+    return text[1:] if text.startswith("'-") else text
 
 
 @dataclass
@@ -219,7 +224,7 @@ class Findings:
         if text is not None and (full := _DAY.fullmatch(text)) is not None:
             text = full[1]
         try:
-            return read_days(text or "")
+            return read_days(_unquoted(text or ""))
         except ValueError as error:
             self.refuse(cell, f"{error}{_hint(text or '')}")
             return None

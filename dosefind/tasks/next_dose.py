@@ -438,7 +438,8 @@ def _serious_row(event: SeriousEvent) -> dict[str, Any]:
     found = {name: getattr(event, name) for name in ("subject", "part", "level", "day", "study_day", "in_window", "holds")}
     found |= {name: getattr(told, name, None) for name in ("grade", "related")}
     found |= {name: getattr(said, name, None) for name in ("adjudicated_on", "adjudicated_by", "conclusion")}
-    return found | {"kinds": ", ".join(event.kinds)}
+    day = event.day or (event.days.text or None if event.days else None)
+    return found | {"kinds": ", ".join(event.kinds), "day": day}
 
 
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
