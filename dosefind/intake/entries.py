@@ -294,12 +294,13 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
         )
         draft.events.setdefault(subject, []).append(event)
     for events in draft.events.values():
-        events.sort(
-            key=lambda one: (
-                *(one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""),
-                "" if one.days is None else one.days.text,
-            )
-        )
+        events.sort(key=_in_order)
+
+
+def _in_order(event: AdverseEvent) -> tuple[bool, date, str, int, str, str]:
+    """Return what sorts the events of a patient, whatever the order of their rows; those without a start come last."""
+    days = "" if event.days is None else event.days.text
+    return event.start is None, event.start or date.min, event.term, event.grade or 0, event.related or "", days
 
 
 def _place(row: Row) -> str:

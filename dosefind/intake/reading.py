@@ -44,7 +44,8 @@ def read_patients(
     r"""Read what a trial's tables say of each patient, without judging who counts.
 
     Dates are in ISO form (a time of day that follows is left out). A partial date, or an interval such as 2024-03-05/2024-03-20, is
-    the set of days that it can mean; an ambiguous date is never completed. Formulas are never evaluated. Text is kept as it is, and is data whatever it begins with.
+    the set of days that it can mean; an ambiguous date is never completed. Formulas are never evaluated. Text is kept as it is, and
+    is data whatever it begins with.
 
     Parameters
     ----------
@@ -84,7 +85,8 @@ def read_patients(
         ``level`` none. Levels are numbered as in the latest version of the protocol; where an amendment changes the numbers of
         levels before it, ``dose`` is required.
     ``infusion_1``, ``infusion_2``, ...
-        Days of the infusions, full dates; a row without any is listed, and an error if it has a DLT or a grave related adverse event.
+        Days of the infusions, as full dates; a row without any is listed, and an error if it has a DLT or a grave related adverse
+        event.
     ``cohort``
         Number from 1, in the order of dates. Where there is no such column, `evaluate` derives it, for it hangs on who counts.
     ``last_contact``
@@ -109,9 +111,8 @@ def read_patients(
     infusion, the first infusion, and the last day on which the patient is known to be alive, where the date can mean such a day.
 
     The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
-    data; ``start``, of which a partial date is kept as the days that it can mean, narrowed to those by the end of the event and by a
-    full date of death, with a note; ``serious`` (yes or no; also named ``sae`` or
-    ``seriousness``), ``outcome``, ``organ_class``.
+    data; ``start``, of which a partial date is kept as the days that it can mean, none of them after the end of the event or after
+    a full date of death, with a note; ``serious`` (yes or no; also named ``sae`` or ``seriousness``), ``outcome``, ``organ_class``.
 
     SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
     for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
@@ -120,11 +121,12 @@ def read_patients(
     other than COMPLETED, the first of which counts; a death in any row, by DSDECOD or DSTERM), DD (each subject in it has died;
     DDDTC).
 
-    ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
-    EOTDT and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE,
-    ADOSEU or EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT, of which ASTDTF = D leaves the month, M the year and others nothing, unless AESTDTC is there; AEDECOD or AETERM; ATOXGR, ATOXGRN,
-    AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
-    from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
+    ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with EOTDT
+    and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or
+    EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT, of which ASTDTF = D leaves the month, M the year and others nothing, unless AESTDTC is
+    there; AEDECOD or AETERM; ATOXGR, ATOXGRN, AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is
+    read; flags as in AE). A DLT is taken from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of
+    ADSL.
 
     Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
     placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
