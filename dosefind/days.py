@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 
 __all__ = ["ANY_DAY", "FORMS", "Days", "read_days"]
 
@@ -126,6 +127,7 @@ ANY_DAY = Days("")
 """No date at all: every day is possible."""
 
 
+@lru_cache(maxsize=10_000)
 def read_days(text: str) -> Days:
     """Read a date, a partial date or an interval as the set of days that it can mean.
 
