@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from ._check import InputError, Problem, calendar_day, one_of, shown_key, whole
+from .days import read_days
 from .patients import AdverseEvent, Patient
 from .protocol import DLT, plain_words
 from .provenance import AddedTo, check_text
@@ -46,14 +47,14 @@ class EventKey(NamedTuple):
     Attributes
     ----------
     date
-        Start date; ``None`` where the data have none.
+        Start date, or a partial date as in the data; ``None`` where the data have none.
     term
         Term as in the data.
     grade
         CTCAE grade; ``None`` where the data have none.
     """
 
-    date: date | None = None
+    date: date | str | None = None
     term: str = ""
     grade: int | None = None
 
@@ -74,8 +75,8 @@ class Adjudicated(NamedTuple):
     subject
         Identifier of the patient.
     event_date, term, grade
-        The adverse event: start date, term and CTCAE grade, as far as the data have them. All three are empty (``None``, "",
-        ``None``) in an adjudication of the patient's DLT assessment as a whole.
+        The adverse event: start date (a partial date as text), term and CTCAE grade, as far as the data have them. All three are
+        empty (``None``, "", ``None``) in an adjudication of the patient's DLT assessment as a whole.
     conclusion
         "DLT", "not a DLT" or "not evaluable"; or "retracted", which takes back the adjudications of the event before it.
     adjudicated_by
@@ -110,7 +111,7 @@ class Adjudicated(NamedTuple):
     protocol: str
     data_sha256: str
     subject: str
-    event_date: date | None
+    event_date: date | str | None
     term: str
     grade: int | None
     conclusion: Conclusion
@@ -229,7 +230,7 @@ def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudica
         At most one per subject and event, in the order of the file.
     """
     calendar_day("as_of", as_of)
-    latest: dict[tuple[str, date | None, str, int | None], Adjudicated] = {}
+    latest: dict[tuple[str, date | str | None, str, int | None], Adjudicated] = {}
     for adjudicated in adjudications:
         if adjudicated.as_of <= as_of:
             key = (adjudicated.subject, adjudicated.event_date, plain_words(adjudicated.term), adjudicated.grade)
@@ -251,8 +252,9 @@ def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) ->
     dlt
         The protocol's definition of a DLT, for the words for the relationship to treatment.
     event
-        Start date in ISO form; or number of the event among the patient's events, from 1; or "death"; or "none" for the patient's
-        DLT assessment as a whole. Without it, the only event of grade 3 or worse, or serious and related.
+        Start date in ISO form, or partial date as in the data; or number of the event among the patient's events, from 1; or
+        "death"; or "none" for the patient's DLT assessment as a whole. Without it, the only event of grade 3 or worse, or serious
+        and related.
 
     Returns
     -------
@@ -282,13 +284,14 @@ def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) ->
     elif event.isascii() and event.isdigit() and len(event) < 10:
         fitting, wanted = [(number, one) for number, one in numbered if number == int(event)], "with this number"
     else:
+        start: date | str = event
         try:
-            start = date.fromisoformat(event)
+            start = read_days(event).certain or event
         except ValueError:
             allowed = "must be a start date such as 2024-03-14, the number of an event, 'death' or 'none'"
             raise InputError(Problem("event", event, allowed)) from None
-        fitting, wanted = [(number, one) for number, one in numbered if one.start == start], "that began on this date"
-    keys = [EventKey(one.start, one.term, one.grade) for _, one in fitting]
+        fitting, wanted = [(number, one) for number, one in numbered if one.onset == start], "that began on this date"
+    keys = [EventKey(one.onset, one.term, one.grade) for _, one in fitting]
     if len(set(keys)) == 1 and keys[0] != EventKey():
         return keys[0]
     found = f"has {len(fitting)} events {wanted}" if fitting else f"has no event {wanted}"
@@ -299,7 +302,7 @@ def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) ->
 
 def _death(patient: Patient) -> EventKey:
     """Identify a death: the adverse event of grade 5, or else the date of death."""
-    fatal = [EventKey(one.start, one.term, one.grade) for one in patient.events or () if one.grade == 5]
+    fatal = [EventKey(one.onset, one.term, one.grade) for one in patient.events or () if one.grade == 5]
     if fatal:
         return fatal[0]
     died = patient.died
@@ -317,7 +320,7 @@ def _needs_adjudication(event: AdverseEvent, dlt: DLT) -> bool:
 def _told(number: int, event: AdverseEvent, patient: Patient) -> str:
     """Describe a candidate: number, day, grade and term, and nothing else of the patient."""
     grade = "grade not given" if event.grade is None else f"grade {event.grade}"
-    day = "no start date"
+    day = "no start date" if event.onset is None else str(event.onset)
     if event.start is not None:
         day = f"{event.start}, day {(event.start - patient.infusions[0]).days + 1}" if patient.infusions else str(event.start)
     return f"{number} ({day}; {grade}; {shown_key(event.term)})"
@@ -326,7 +329,7 @@ def _told(number: int, event: AdverseEvent, patient: Patient) -> str:
 def _adjudicated(row: Sequence[str], number: int, path: Path) -> Adjudicated:
     cells = dict(zip(Adjudicated._fields, row, strict=True))
     days = {name: _FILE.day(path, number, name, cells[name]) for name in ("as_of", "adjudicated_on")}
-    event_date = _FILE.day(path, number, "event_date", cells["event_date"]) if cells["event_date"] else None
+    event_date = _event_date(path, number, cells["event_date"]) if cells["event_date"] else None
     grade = int(cells["grade"]) if cells["grade"] in ("1", "2", "3", "4", "5") else cells["grade"] or None
     alike = int(cells["alike"]) if cells["alike"].isascii() and cells["alike"].isdigit() else cells["alike"] or None
     given: dict[str, Any] = {**cells, **days, "event_date": event_date, "grade": grade, "alike": alike}
@@ -337,6 +340,26 @@ def _adjudicated(row: Sequence[str], number: int, path: Path) -> Adjudicated:
     return adjudicated
 
 
+def _event_date(path: Path, number: int, text: str) -> date | str:
+    """Return the date of an event, or its partial date as it is in the file."""
+    try:
+        return text if read_days(text).certain is None else _FILE.day(path, number, "event_date", text)
+    except ValueError:
+        return _FILE.day(path, number, "event_date", text)
+
+
+def _check_event_date(given: date | str | None) -> None:
+    if isinstance(given, str):
+        try:
+            partial = given != "" and read_days(given).certain is None
+        except ValueError as error:
+            raise InputError(Problem("event_date", given, str(error))) from None
+        if not partial:
+            raise InputError(Problem("event_date", given, "must be a date (datetime.date), or the text of a partial date"))
+    elif given is not None:
+        calendar_day("event_date", given)
+
+
 def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
     """Check every field, read or to be written."""
     checks = [
@@ -345,7 +368,7 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
         lambda: check_text("protocol", adjudicated.protocol, _NAME),
         lambda: check_text("data_sha256", adjudicated.data_sha256, _NAME, required=False),
         lambda: check_text("subject", adjudicated.subject, _NAME),
-        lambda: None if adjudicated.event_date is None else calendar_day("event_date", adjudicated.event_date),
+        lambda: _check_event_date(adjudicated.event_date),
         lambda: check_text("term", adjudicated.term, required=False),
         lambda: None if adjudicated.grade is None else whole("grade", adjudicated.grade, 1, 5),
         lambda: one_of("conclusion", adjudicated.conclusion, _CONCLUSIONS),
@@ -366,11 +389,13 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
     yield from found
     if found:
         return
-    if adjudicated.event_date is not None and adjudicated.event_date > adjudicated.as_of:
-        yield Problem("event_date", adjudicated.event_date.isoformat(), f"lies after the data cutoff date {adjudicated.as_of}")
+    given = adjudicated.event_date
+    earliest = read_days(given).earliest if isinstance(given, str) else given
+    if earliest is not None and earliest > adjudicated.as_of:
+        yield Problem("event_date", str(given), f"lies after the data cutoff date {adjudicated.as_of}")
         return
-    earliest, latest = adjudicated.event_date or date.min, adjudicated.as_of + _LATEST
-    if not earliest <= adjudicated.adjudicated_on <= latest:
-        since = "" if adjudicated.event_date is None else f"on or after the start of the event, {earliest}, and "
+    latest = adjudicated.as_of + _LATEST
+    if not (earliest or date.min) <= adjudicated.adjudicated_on <= latest:
+        since = "" if earliest is None else f"on or after the start of the event, {earliest}, and "
         allowed = f"must be {since}at most a year after the data cutoff date {adjudicated.as_of}"
         yield Problem("adjudicated_on", adjudicated.adjudicated_on.isoformat(), allowed)

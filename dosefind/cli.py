@@ -333,11 +333,14 @@ _as_of = click.option(
     help="The data cut.  [default: the last date in the data, said as assumed]",
 )
 _replay = click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
+_final = click.option(
+    "--final", is_flag=True, help="Final analysis: a possible DLT on a day not known counts as inside the DLT window."
+)
 _binding = click.option("--design", metavar="NAME", help="The design that binds.  [default: the config's]")
 
 
 def _next(
-    config: Path, data: Path, events: Path | None, as_of: datetime | None, replay: bool, design: str | None
+    config: Path, data: Path, events: Path | None, as_of: datetime | None, replay: bool, design: str | None, final: bool = False
 ) -> tuple[NextDose, Path]:
     """What next, and the file of the committee's decisions beside the config."""
     from . import tasks
@@ -348,7 +351,14 @@ def _next(
     patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
     decisions, adjudications = config.parent / "decisions.csv", config.parent / "adjudications.csv"
     cut = None if as_of is None else as_of.date()
-    found = tasks.next_dose(protocol, patients, cut, replay=replay, design=design, decisions=decisions, adjudications=adjudications)
+    found = tasks.next_dose(
+        *(protocol, patients, cut),
+        replay=replay,
+        design=design,
+        decisions=decisions,
+        adjudications=adjudications,
+        final=final,
+    )
     return found, decisions
 
 
@@ -358,6 +368,7 @@ def _next(
 @_events
 @_as_of
 @_replay
+@_final
 @_binding
 @click.option(
     "--details", is_flag=True, help="Print also what the files of --out hold besides: rules, paths, every design's cases."
@@ -369,6 +380,7 @@ def next_(
     events: Path | None,
     as_of: datetime | None,
     replay: bool,
+    final: bool,
     design: str | None,
     details: bool,
     output: _Output,
@@ -377,7 +389,7 @@ def next_(
     from . import provenance
 
     output.claim_names(provenance.table_names("next", _NEXT))
-    found, _ = _next(config, data, events, as_of, replay, design)
+    found, _ = _next(config, data, events, as_of, replay, design, final)
     stamp = {**found.attrs, "seed": output.seed}
     output.save(lambda out: provenance.save_tables(found.tables, stamp, out, "next"))
     if output.as_json:
@@ -394,6 +406,7 @@ def next_(
 @_events
 @_as_of
 @_replay
+@_final
 @_binding
 @click.option(
     "--decision",
@@ -411,6 +424,7 @@ def record(
     events: Path | None,
     as_of: datetime | None,
     replay: bool,
+    final: bool,
     design: str | None,
     decision: str,
     reason: str,
@@ -421,7 +435,7 @@ def record(
     """Add the committee's decision to decisions.csv beside the config, with what was recommended."""
     from .decisions import record_decision
 
-    found, path = _next(config, data, events, as_of, replay, design)
+    found, path = _next(config, data, events, as_of, replay, design, final)
     met = None if meeting is None else meeting.date()
     recorded = found.record(decision, reason, meeting=met, attendees=attendees, conditions=conditions)
     record_decision(path, recorded)
@@ -600,6 +614,7 @@ def _truth(text: str, protocol: Protocol) -> Any:
 @_events
 @_as_of
 @_replay
+@_final
 @_binding
 @_curve
 @click.option("--format", "formats", default="html,pdf,docx", show_default=True, help="What to write, separated by commas.")
@@ -612,6 +627,7 @@ def report(
     events: Path | None,
     as_of: datetime | None,
     replay: bool,
+    final: bool,
     design: str | None,
     curve: str | None,
     formats: str,
@@ -631,7 +647,7 @@ def report(
 
     wanted = [one.strip() for one in formats.split(",")]
     provenance.refuse_to_overwrite(out, can_write(wanted), force)
-    options = {"--events": events, "--as-of": as_of, "--replay": replay or None, "--design": design}
+    options = {"--events": events, "--as-of": as_of, "--replay": replay or None, "--final": final or None, "--design": design}
     without = [option for option, value in options.items() if value is not None]
     if data is None and without:
         raise click.UsageError(f"{without[0]} has no effect on a design report: add --data, or leave it out.")
@@ -644,6 +660,7 @@ def report(
         found = reports.report(
             *(protocol, patients, cut),
             replay=replay,
+            final=final,
             design=design,
             curve=curve,
             decisions=config.parent / "decisions.csv",

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Literal, NamedTuple, get_args
 
 from ._check import Shown
+from .days import ANY_DAY, Days
 
 __all__ = ["PARTS", "AdverseEvent", "Listed", "Part", "Patient", "Patients"]
 
@@ -28,7 +29,7 @@ class AdverseEvent(NamedTuple):
     related
         Word for the relation to the treatment, as in the data; ``None`` where they give none. What a word says, the protocol says.
     start
-        Day on which it began; ``None`` where the data give no full date.
+        Day on which it began; ``None`` where more than one day is possible.
     source
         The row that it was read from, such as ``ae.csv row 7``.
     serious
@@ -37,6 +38,9 @@ class AdverseEvent(NamedTuple):
         Outcome as in the data.
     organ_class
         System organ class as in the data.
+    days
+        Days on which it can have begun, where they are more than one; ``None`` where ``start`` gives the day, or where nothing is
+        known of it (`possible` has the days of every event).
     """
 
     term: str
@@ -47,6 +51,19 @@ class AdverseEvent(NamedTuple):
     serious: bool | None = None
     outcome: str | None = None
     organ_class: str | None = None
+    days: Days | None = None
+
+    @property
+    def possible(self) -> Days:
+        """The days on which it can have begun."""
+        if self.start is not None:
+            return Days(self.start.isoformat(), self.start, self.start)
+        return ANY_DAY if self.days is None else self.days
+
+    @property
+    def onset(self) -> date | str | None:
+        """The day on which it began, or its partial date as in the data; ``None`` where there is neither."""
+        return self.start or (self.days.text or None if self.days is not None else None)
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,7 @@ class Patient:
     part
         Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
     died
-        Day of death; ``None`` where the data have none.
+        Day of death, or the earliest day possible where its date is partial; ``None`` where the data report no death.
     evaluable
         Whether the data record the patient as evaluable for DLT; ``None`` where no decision is recorded.
     evaluable_reason
@@ -95,6 +112,8 @@ class Patient:
         Day on which the patient stopped treatment and stayed in follow-up.
     left_treatment_reason
         Reason for stopping treatment, as in the data.
+    dlt_days
+        Days on which that DLT can have been, where ``dlt_date`` is not one day; ``None`` elsewhere.
     """
 
     subject: str
@@ -117,12 +136,17 @@ class Patient:
     evaluable_reason: str | None = None
     left_treatment: date | None = None
     left_treatment_reason: str | None = None
+    dlt_days: Days | None = None
 
     def dates(self) -> Iterator[tuple[str, date]]:
-        """Every date that there is, with its place."""
+        """Every date that there is, with its place; of a partial date the earliest day possible, if there is one."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
         places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died", "left_treatment")]
-        places += [(f"start of the event of {event.source}", event.start) for event in self.events or ()]
+        places += [("dlt_date", self.dlt_days.earliest)] if self.dlt_days else []
+        places += [
+            (f"start of the event of {event.source}", event.start or (event.days.earliest if event.days else None))
+            for event in self.events or ()
+        ]
         return ((place, day) for place, day in places if day is not None)
 
 

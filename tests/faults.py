@@ -1083,15 +1083,15 @@ FAULTS = (
     Fault(
         "intake: a partial date begins with its month",
         "intake/entries.py",
-        "        return None\n    return found.day(cell)",
-        '        return date.fromisoformat(f"{cell.text}-01") if len(cell.text) == 7 else None\n    return found.day(cell)',
-        "test_intake.py::test_a_partial_date_of_an_event_is_noted_and_not_shown",
+        "    return days.certain, None if days.certain else days, cell",
+        "    return days.earliest, None if days.certain else days, cell",
+        "test_intake.py::test_a_partial_date_of_an_event_is_noted",
     ),
     Fault(
         "intake: an imputed date of ADaM is taken as given",
         "intake/entries.py",
-        "    if imputed or partial_date(cell.text):",
-        "    if partial_date(cell.text):",
+        "    if flag:\n        collected",
+        "    if flag and not cell.text:\n        collected",
         "test_intake.py::test_the_same_trial_in_every_format",
     ),
     Fault(
@@ -1669,9 +1669,9 @@ FAULTS = (
     ),
     Fault(
         "an event before the first infusion counts",
-        VERDICT,
-        "not first <= event.start <= end",
-        "not event.start <= end",
+        "evaluability/window.py",
+        "return first <= event.start <= end if",
+        "return event.start <= end if",
         "test_evaluability.py::test_the_window_ends_on_its_last_day",
     ),
     Fault(
@@ -1698,8 +1698,8 @@ FAULTS = (
     Fault(
         "a relation not assessed is one",
         VERDICT,
-        "(event.grade, protocol.dlt.is_related(event.related), event.start)",
-        "(event.grade, event.related, event.start)",
+        "(event.grade, protocol.dlt.is_related(event.related), in_window(event, first, end))",
+        "(event.grade, event.related, in_window(event, first, end))",
         "test_evaluability.py::test_how_words_for_the_relation_are_read",
     ),
     Fault(
@@ -1831,14 +1831,14 @@ FAULTS = (
     Fault(
         "a replay knows later events",
         JUDGING,
-        "e.start is None or e.start <= cut)",
+        "_begun(e.start, e.days, cut))",
         "True)",
         "test_evaluability.py::test_the_single_dose_trial_date_by_date",
     ),
     Fault(
         "a replay knows later DLTs of the column",
         JUDGING,
-        "told = patient.dlt is not True or patient.dlt_date is None or patient.dlt_date <= cut",
+        "told = patient.dlt is not True or _begun(patient.dlt_date, patient.dlt_days, cut)",
         "told = True",
         "test_evaluability.py::test_a_dlt_column_is_replayed_by_its_date",
     ),

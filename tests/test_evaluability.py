@@ -134,6 +134,7 @@ def test_an_unclear_event_says_what_is_missing_and_where():
     found = status(patient("S", 1, 1, events=(event(None, grade=None, row=7),)), 40)
     assert found.rule == (
         "it is not known whether this is a DLT: adverse event of ae.csv row 7 (grade not given; possibly related; no start date)"
+        "; settled by whether it began from 2024-01-01 to 2024-01-29"
     )
     assert found.source == ("patients.csv row S", "ae.csv row 7")
     # A DLT that is known settles it.

@@ -299,7 +299,6 @@ def test_decision_in_the_plain_table(tmp_path, columns, cells, decision):
     [
         ("evaluable", "maybe", "evaluable = 'maybe'"),
         ("evaluable", "2", "evaluable = '2'"),
-        ("evaluable", "-", "evaluable = '-'"),
         ("evaluable_reason", "moved", "column evaluable_reason"),
         ("reason_not_evaluable", "moved", "column reason_not_evaluable"),
         ("reason", "moved", "column reason"),
@@ -346,7 +345,6 @@ def test_dose_of_zero_in_the_plain_table_is_placebo(tmp_path, columns, cells, pa
     [
         ("1,0,", "dose = '0'"),
         (",0,escalation", "dose = '0'"),
-        (",-0,", "dose = '-0'"),
         ("0,,", "level = '0'"),
         (",00x,", "dose = '00x'"),
     ],

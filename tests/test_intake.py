@@ -600,11 +600,12 @@ def test_a_grave_related_event_needs_an_infusion(tmp_path):
     refused(tmp_path, write_domains(tmp_path / "sdtm", tables, "csv"), "of an event of grade 4: such an event needs an infusion")
 
 
-def test_a_partial_date_of_an_event_is_noted_and_not_shown(tmp_path):
+def test_a_partial_date_of_an_event_is_noted(tmp_path):
     events = written(tmp_path, EVENTS.replace("2024-03-10", "2024-03"), "events.csv")
     found = read_patients(written(tmp_path, HEADER + ROWS), AS, events=events)
     assert found.patients[1].events[0].start is None
-    assert "events.csv row 3, subject A-2: start is no full date, so the event is kept without a start" in found.notes
+    assert str(found.patients[1].events[0].days) == "2024-03"
+    assert any(note.startswith("events.csv row 3, subject A-2: start is no full date (2024-03)") for note in found.notes)
 
 
 def test_everything_wrong_is_said_at_once(tmp_path):
@@ -722,15 +723,16 @@ BROKEN_SDTM = {
     "event of nobody": (first("ae", USUBJID="S-99999"), "USUBJID = 'S-99999': is no subject of "),
     "subject twice": (lambda t: t["dm"].append(t["dm"][0]), "stands in row "),
     "treated screen failure": (first("dm", ARMCD="SCRNFAIL"), "ARMCD = 'SCRNFAIL': contradicts the infusions of the subject"),
-    "partial last contact": (first("dm", RFPENDTC="2024"), f"RFPENDTC = '2024': {NO_DAY}"),
+    "last contact in a year too early": (first("dm", RFPENDTC="2022"), "RFPENDTC = '2022': is before 2023-"),
+    "last contact on no day": (first("dm", RFPENDTC="2023-13"), f"RFPENDTC = '2023-13': {NO_DAY}"),
     "last contact too early": (first("dm", RFPENDTC="2023-01-01"), "RFPENDTC = '2023-01-01': must not be before the last infusion"),
     "left on no day": (
         first("ds", DSCAT="DISPOSITION EVENT", DSDECOD="DEATH", DSSTDTC=""),
         "DSSTDTC = '': must be the day on which",
     ),
     "left in a month": (
-        first("ds", DSCAT="DISPOSITION EVENT", DSDECOD="DEATH", DSSTDTC="2023-11"),
-        f"DSSTDTC = '2023-11': {NO_DAY}",
+        first("ds", DSCAT="DISPOSITION EVENT", DSDECOD="DEATH", DSSTDTC="2022-11"),
+        "DSSTDTC = '2022-11': the day of death must not be before the last infusion",
     ),
     "no reason": (first("ds", DSCAT="DISPOSITION EVENT", DSDECOD=""), "DSDECOD = '': must not be empty"),
     "severity for grade": (first("ae", AETOXGR="MILD"), "AETOXGR = 'MILD': must be a CTCAE grade from 1 to 5"),
@@ -762,8 +764,8 @@ def flagged(**cells):
 
 
 BROKEN_ADAM = {
-    "DLT on an imputed day": (flagged(ASTDTF="D"), "': must be the full date of the DLT, not imputed"),
-    "DLT on no day": (flagged(ASTDT=""), "ASTDT = '': must be the full date of the DLT, not imputed"),
+    "DLT in an imputed month too early": (flagged(ASTDT="2022-01-01", ASTDTF="D"), "a DLT must not be before the first infusion"),
+    "DLT on no day": (flagged(ASTDT=""), "ASTDT = '': must be the date of the DLT, or the parts of it that are known"),
     "imputed infusion": (
         lambda t: [row.update(ASTDTF="D") for row in t["adex"]],
         "ASTDTF = 'D': says that ASTDT is imputed, and an infusion needs its own date",
@@ -912,7 +914,8 @@ def trial_of(folder, **tables):
         (["COMPLETED,,DISPOSITION EVENT,2024-03-20", "DEATH,,DISPOSITION EVENT,2024-05-25"], "2024-05-25", "2024-05-25"),
         (["DEATH,,OTHER EVENT,2024-03-20"], "2024-03-20", None),
         (["DEATH,,,2024-03-20"], "2024-03-20", None),
-        (["DEATH,,,2024-03"], "2024-06-02", None),
+        (["DEATH,,,2024-03"], "2024-03-02", None),
+        (["DEATH,,,2024-06"], "2024-06-02", None),
         (["OTHER,PATIENT DIED AT HOME,DISPOSITION EVENT,2024-04-20"], "2024-04-20", "2024-04-20"),
         (["OTHER,MOVED AWAY,OTHER EVENT,2024-04-20"], None, None),
     ],
@@ -923,7 +926,9 @@ def test_a_death_in_any_row_of_ds(tmp_path, rows, died, left):
     assert (patient.died and str(patient.died), patient.discontinued and str(patient.discontinued)) == (died, left)
 
 
-@pytest.mark.parametrize(("day", "died"), [("2024-04-20", "2024-04-20"), ("2024-04", "2024-06-02"), ("", "2024-06-02")])
+@pytest.mark.parametrize(
+    ("day", "died"), [("2024-04-20", "2024-04-20"), ("2024-04", "2024-04-01"), ("2024", "2024-06-02"), ("", "2024-06-02")]
+)
 def test_a_subject_in_dd_has_died(tmp_path, day, died):
     _, patient = trial_of(tmp_path, dd=f"USUBJID,DDTESTCD,DDORRES,DDDTC\nS2,PRCDTH,SEPSIS,{day}\n")
     assert str(patient.died) == died

@@ -138,4 +138,5 @@ def statuses(
             derived=verdict.derived,
             adjudication=verdict.adjudication,
             recorded=one.evaluable,
+            settled_by=verdict.settled_by if verdict.kind == "pending" else (),
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from .._check import InputError, Problem, Shown, whole
 from ..adjudications import Adjudicated
+from ..days import Days
 from ..patients import Listed, Part, Patient
 from ..trial import Cohort
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .serious import SeriousEvent
 
-__all__ = ["KINDS", "OUTSIDE", "UNTREATED", "Completion", "DesignCounts", "Evaluated", "Kind", "Members", "Status"]
+__all__ = ["KINDS", "OUTSIDE", "UNTREATED", "Completion", "DesignCounts", "Evaluated", "Kind", "Members", "OpenDay", "Status"]
 
 Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
 KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
@@ -35,6 +36,28 @@ UNTREATED: tuple[Part, ...] = ("placebo", "control")
 
 OUTSIDE = "outside the escalation"
 """Part of `Members` that a reading of the trial sets aside."""
+
+
+class OpenDay(NamedTuple):
+    """The date of a possible DLT that can mean days inside and outside the DLT window: its day would settle the question.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    source
+        Row of the adverse event.
+    days
+        Days on which it can have begun.
+    first, end
+        First and last day of the DLT window.
+    """
+
+    subject: str
+    source: str
+    days: Days
+    first: date
+    end: date
 
 
 @dataclass(frozen=True)
@@ -89,6 +112,8 @@ class Status:
     recorded
         Whether the data record the patient as evaluable for DLT, as known by the data cutoff; ``None`` where no decision is
         recorded.
+    settled_by
+        Dates whose day would settle whether there was a DLT; empty where no date is open.
     """
 
     subject: str
@@ -113,6 +138,7 @@ class Status:
     derived: Kind | None = None
     adjudication: Adjudicated | None = None
     recorded: bool | None = None
+    settled_by: tuple[OpenDay, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -239,6 +265,10 @@ class Evaluated(Shown):
         Groups of other parts whose data are pooled, by part and level.
     serious
         Deaths, related serious events and related events of grade 4 or worse, at any time after the first infusion.
+    final
+        Whether this is a final analysis, in which a possible DLT on a day that is not known counts as inside the DLT window.
+    counted_inside
+        Dates that the final analysis counted as inside; empty elsewhere.
     """
 
     as_of: date
@@ -253,6 +283,8 @@ class Evaluated(Shown):
     sha256: str
     others: tuple[Members, ...] = ()
     serious: tuple[SeriousEvent, ...] = ()
+    final: bool = False
+    counted_inside: tuple[OpenDay, ...] = ()
 
     def __getitem__(self, subject: str) -> Status:
         """Status of a patient."""

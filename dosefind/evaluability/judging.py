@@ -13,12 +13,13 @@ from datetime import date
 
 from .._check import InputError, Problem, calendar_day, of_type, shown_key
 from ..adjudications import Adjudicated, in_force
+from ..days import Days
 from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, in_order, members, others, statuses
-from .evaluated import Evaluated, Status
+from .evaluated import Evaluated, OpenDay, Status
 from .serious import SeriousEvent, part_of_patient, serious_events
-from .verdict import Case, Verdict, decision_known_from, told_event, toxicities, verdict
+from .verdict import Case, Verdict, counted_inside, decision_known_from, told_event, toxicities, verdict
 from .window import rules_of, window
 
 __all__ = ["evaluate", "known_by"]
@@ -34,6 +35,7 @@ def evaluate(
     *,
     replay: bool = False,
     adjudications: Sequence[Adjudicated] = (),
+    final: bool = False,
 ) -> Evaluated:
     """Judge each patient at a data cutoff: evaluable for DLT or not, with which outcome, and which serious events wait.
 
@@ -52,6 +54,9 @@ def evaluate(
         error. An event without a date is always known of.
     adjudications
         Adjudications on file; those made on a later data cutoff are left out.
+    final
+        Whether this is the final analysis: a possible DLT whose date can mean days inside and outside the DLT window then counts
+        as inside, with a note. Before it, such a date keeps the outcome open (`Status.settled_by`).
 
     Returns
     -------
@@ -104,13 +109,22 @@ def evaluate(
     whole_data = cut >= patients.last_date
     ordered = [_decided(one, protocol, cut, whole_data) for one in sorted(patients.patients, key=_order)]
     known = [_placed(known_by(one, cut), protocol, cut) for one in ordered]
+    if as_of is not None and not replay:
+        # What the data say at a stated cutoff had begun by then.
+        known = [replace(one, events=_begun_by(one.events, cut)) for one in known]
     infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
     said = _known_subjects(in_force(adjudications, cut), patients)
+    inside: list[OpenDay] = []
+    if final:
+        pairs = [counted_inside(one, protocol, _case(one, (), said).adjudications) for one in infused]
+        infused = [one for one, _ in pairs]
+        inside = [day for _, days in pairs for day in days]
     serious = serious_events(infused, protocol, said)
     parts: list[Part] = [part_of_patient(one, protocol) for one in infused]
     verdicts = [
         verdict(one, protocol, cut, whole_data, _case(one, serious, said), part) for one, part in zip(infused, parts, strict=True)
     ]
+    verdicts = [_final_words(found, inside) for found in verdicts]
     order = sorted(range(len(infused)), key=lambda place: in_order(infused[place], verdicts[place]))
     infused, verdicts = [infused[place] for place in order], [verdicts[place] for place in order]
     parts = [parts[place] for place in order]
@@ -137,11 +151,42 @@ def evaluate(
             *_not_assessed(found),
             *_dlts_in_no_count(found),
             *_words_read(infused, protocol),
+            *_open_days(found),
+            *_inside_at_the_end(inside),
         ),
         sha256=patients.sha256,
         others=others(infused, parts, protocol),
         serious=serious,
+        final=final,
+        counted_inside=tuple(inside),
     )
+
+
+def _begun_by(events: tuple[AdverseEvent, ...] | None, cut: date) -> tuple[AdverseEvent, ...] | None:
+    """Return events with the days that are possible by the data cutoff."""
+    if events is None or all(event.days is None for event in events):
+        return events
+    return tuple(event._replace(days=event.days.narrowed(not_after=cut)) if event.days else event for event in events)
+
+
+def _final_words(verdict: Verdict, inside: Iterable[OpenDay]) -> Verdict:
+    """Return the verdict with the assumption of a final analysis where its DLT hangs on it."""
+    if verdict.kind != "dlt" or not {day.source for day in inside} & set(verdict.source):
+        return verdict
+    return verdict._replace(rule=f"{verdict.rule}; counted as inside the DLT window in the final analysis")
+
+
+def _open_days(found: Iterable[Status]) -> list[str]:
+    """Note the possible DLTs whose day would settle the outcome."""
+    names = [f"{day.subject} ({day.source}, {day.days}; {day.first} to {day.end})" for one in found for day in one.settled_by]
+    rule = "possible DLTs on a day not known, open until it is known to be in the DLT window or not (a final analysis, --final, "
+    return [f"{rule}counts them as inside): {_some(names)}"] if names else []
+
+
+def _inside_at_the_end(inside: Iterable[OpenDay]) -> list[str]:
+    """Note the dates that a final analysis counted as inside the DLT window."""
+    names = [f"{one.subject} ({one.source}, {one.days})" for one in inside]
+    return [f"final analysis: events on a day that is not known, counted as inside the DLT window: {_some(names)}"] if names else []
 
 
 def _known_subjects(adjudications: Iterable[Adjudicated], patients: Patients) -> tuple[Adjudicated, ...]:
@@ -202,7 +247,7 @@ def known_by(patient: Patient, cut: date) -> Patient:
     left = patient.discontinued is not None and patient.discontinued <= cut
     stopped = patient.left_treatment is not None and patient.left_treatment <= cut
     # That there was a DLT is known from its day on; that there was none, for all days up to the cut.
-    told = patient.dlt is not True or patient.dlt_date is None or patient.dlt_date <= cut
+    told = patient.dlt is not True or _begun(patient.dlt_date, patient.dlt_days, cut)
     return replace(
         patient,
         infusions=tuple(day for day in patient.infusions if day <= cut),
@@ -215,7 +260,8 @@ def known_by(patient: Patient, cut: date) -> Patient:
         left_treatment=patient.left_treatment if stopped else None,
         left_treatment_reason=patient.left_treatment_reason if stopped else None,
         died=patient.died if patient.died is not None and patient.died <= cut else None,
-        events=None if patient.events is None else tuple(e for e in patient.events if e.start is None or e.start <= cut),
+        dlt_days=patient.dlt_days if told else None,
+        events=None if patient.events is None else tuple(e for e in patient.events if _begun(e.start, e.days, cut)),
     )
 
 
@@ -224,6 +270,12 @@ def _decided(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
     if patient.evaluable is None or whole_data or not patient.infusions or decision_known_from(patient, protocol) <= cut:
         return patient
     return replace(patient, evaluable=None, evaluable_reason=None)
+
+
+def _begun(day: date | None, days: Days | None, cut: date) -> bool:
+    """Return whether something can have begun by a day; what has no date can."""
+    earliest = day if day is not None else None if days is None else days.earliest
+    return earliest is None or earliest <= cut
 
 
 # Amendments.
@@ -351,14 +403,15 @@ def _some(names: Sequence[str]) -> str:
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
     """A DLT column against the window and the adverse events."""
     protocol = rules_of(patient, protocol)
-    if patient.dlt is not True and patient.dlt_date is not None:
-        yield Problem(_place(patient, "dlt_date"), patient.dlt_date.isoformat(), f"must not be given where dlt = {patient.dlt}")
+    given = patient.dlt_date.isoformat() if patient.dlt_date is not None else str(patient.dlt_days) if patient.dlt_days else None
+    if patient.dlt is not True and given is not None:
+        yield Problem(_place(patient, "dlt_date"), given, f"must not be given where dlt = {patient.dlt}")
     if patient.dlt is None or not patient.infusions:
         return
     first, end = window(patient, protocol)
-    if patient.dlt and patient.dlt_date is not None and not first <= patient.dlt_date <= end:
-        allowed = f"lies outside the DLT window, {first} to {end}"
-        yield Problem(_place(patient, "dlt_date"), patient.dlt_date.isoformat(), allowed)
+    outside = patient.dlt_date is not None and not first <= patient.dlt_date <= end
+    if patient.dlt and (outside or (patient.dlt_days is not None and not patient.dlt_days.meets(first, end))):
+        yield Problem(_place(patient, "dlt_date"), given, f"lies outside the DLT window, {first} to {end}")
     if patient.events is None:
         return
     made, open_ = toxicities(patient, protocol)

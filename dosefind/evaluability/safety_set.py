@@ -16,7 +16,7 @@ from ..protocol import Protocol, plain_words
 from .evaluated import UNTREATED, Evaluated, Status
 from .serious import DEATH, SeriousEvent, adjudication_of
 from .verdict import toxicities
-from .window import rules_of
+from .window import is_before, rules_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,9 +167,9 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
 
 
 def _emergent(patient: Patient) -> list[AdverseEvent]:
-    """Adverse events since the first infusion; those without an onset are taken for such."""
+    """Adverse events since the first infusion; those that can have begun since then are taken for such."""
     first = patient.infusions[0]
-    return [one for one in patient.events or () if one.start is None or one.start >= first or one.grade == _FATAL]
+    return [one for one in patient.events or () if not is_before(one, first) or one.grade == _FATAL]
 
 
 def safety_set(evaluated: Evaluated, blinded: bool = False) -> dict[str, pd.DataFrame]:

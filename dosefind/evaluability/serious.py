@@ -12,11 +12,12 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from ..adjudications import RELATIONSHIPS, Adjudicated, EventKey, Flag, Relationship
+from ..days import Days
 from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol, plain_words
 from .evaluated import UNTREATED
-from .window import rules_of, window
+from .window import in_window, is_before, rules_of, window
 
 __all__ = [
     "DEATH",
@@ -55,7 +56,7 @@ class SeriousEvent:
     study_day
         The same counted from the first infusion, which is day 1.
     in_window
-        Whether it came in the DLT window; ``None`` where its day is not known.
+        Whether it came in the DLT window; ``None`` where its date can mean days inside and outside.
     event
         The adverse event; ``None`` for a death that no adverse event tells of.
     adjudication
@@ -65,6 +66,8 @@ class SeriousEvent:
     pauses
         Whether the protocol's pause rules hold enrolment for such an event; False for an unrelated death with
         ``pause.any_death = false``.
+    days
+        Days that are possible, where ``day`` is ``None`` and the data say anything of them.
     """
 
     subject: str
@@ -78,6 +81,7 @@ class SeriousEvent:
     adjudication: Adjudicated | None
     open_items: tuple[str, ...] = ()
     pauses: bool = True
+    days: Days | None = None
 
     @property
     def holds(self) -> bool:
@@ -88,7 +92,8 @@ class SeriousEvent:
     def words(self) -> str:
         """The event in a few words: what, who, when; no term."""
         grade = "" if self.event is None or self.event.grade is None or DEATH in self.kinds else f", grade {self.event.grade}"
-        when = "on a day not known" if self.study_day is None else f"on day {self.study_day}"
+        unknown = f"on a day not known ({self.days})" if self.days and self.days.text else "on a day not known"
+        when = unknown if self.study_day is None else f"on day {self.study_day}"
         window = {True: ", in the DLT window", False: ", after the DLT window", None: ""}[self.in_window]
         left = f" ({' and '.join(self.open_items)} not given)" if self.open_items else ""
         return f"{self.kinds[0]} of {self.subject}{grade} {when}{window}{left}"
@@ -158,7 +163,7 @@ def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which kinds of serious event this is, and what was left open."""
     fatal = _is_fatal(event)
-    if event.start is not None and event.start < patient.infusions[0] and not fatal:
+    if is_before(event, patient.infusions[0]) and not fatal:
         return (), ()
     related = rules_of(patient, protocol).dlt.is_related(event.related)
     kinds = [DEATH] if fatal else []
@@ -166,7 +171,7 @@ def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[t
         severe = (event.grade or 0) >= _SEVERE
         # In the window, an event without a grade keeps the outcome open by itself.
         first, end = window(patient, protocol)
-        inside = event.start is not None and first <= event.start <= end
+        inside = in_window(event, first, end) is True
         ungraded = event.grade is None and event.serious is None and not fatal and not inside
         if severe or ungraded:
             kinds.append(RELATED_SEVERE)
@@ -194,17 +199,18 @@ def _made(
         kinds=kinds,
         day=day,
         study_day=None if day is None else (day - first).days + 1,
-        in_window=None if day is None else first <= day <= end,
+        in_window=first <= day <= end if day is not None else None if event is None else in_window(event, first, end),
         event=event,
         adjudication=adjudication,
         open_items=left,
         pauses=kinds != (DEATH,) or protocol.in_force(day or date.max).pause.any_death,
+        days=None if day is not None or event is None else event.days,
     )
 
 
 def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent, patient: Patient, dlt: DLT) -> Adjudicated | None:
     """Return the latest adjudication of an event of a patient: of its onset and its term, with nothing worse or further since."""
-    alike = sum(_alike(event, other.start, other.term) for other in patient.events or ())
+    alike = sum(_alike(event, other.onset, other.term) for other in patient.events or ())
     found = None
     for one in adjudications:
         further = one.alike is not None and alike > one.alike
@@ -213,9 +219,9 @@ def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent, p
     return found
 
 
-def _alike(event: AdverseEvent, start: date | None, term: str) -> bool:
-    """Return whether an event has this start date and this term."""
-    return event.start == start and plain_words(event.term) == plain_words(term)
+def _alike(event: AdverseEvent, onset: date | str | None, term: str) -> bool:
+    """Return whether an event has this start date, or this text of a partial one, and this term."""
+    return event.onset == onset and plain_words(event.term) == plain_words(term)
 
 
 def _covers(one: Adjudicated, event: AdverseEvent, dlt: DLT) -> bool:
@@ -254,7 +260,7 @@ def known_at(patient: Patient, key: EventKey, dlt: DLT) -> Known:
     """Return what the data say of what is to be adjudicated, the worst where several events have the same key."""
     column = Known(dlt_column=_FLAGS[patient.dlt])
     events = patient.events or ()
-    found = [_known(one, dlt) for one in events if EventKey(one.start, one.term, one.grade) == key]
+    found = [_known(one, dlt) for one in events if EventKey(one.onset, one.term, one.grade) == key]
     if not found:
         return column
     relationships = {one.relationship for one in found}

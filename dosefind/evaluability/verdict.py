@@ -13,13 +13,24 @@ from typing import Literal, NamedTuple
 
 from .._check import shown_key
 from ..adjudications import Adjudicated
+from ..days import Days, read_days
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol
-from .evaluated import UNTREATED, Kind
+from .evaluated import UNTREATED, Kind, OpenDay
 from .serious import DEATH, SeriousEvent, adjudication_of
-from .window import rules_of, window
+from .window import in_window, rules_of, window
 
-__all__ = ["Case", "Verdict", "decision_known_from", "followed_to", "recorded_reason", "told_event", "toxicities", "verdict"]
+__all__ = [
+    "Case",
+    "Verdict",
+    "counted_inside",
+    "decision_known_from",
+    "followed_to",
+    "recorded_reason",
+    "told_event",
+    "toxicities",
+    "verdict",
+]
 
 
 class Verdict(NamedTuple):
@@ -34,6 +45,7 @@ class Verdict(NamedTuple):
     held: bool = False
     derived: Kind | None = None
     adjudication: Adjudicated | None = None
+    settled_by: tuple[OpenDay, ...] = ()
 
 
 class Case(NamedTuple):
@@ -86,7 +98,7 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     end = window(patient, protocol)[1]
     rest = _derived(_without(patient, case.adjudications, protocol.dlt), protocol, cut, whole_data)
     if (said := by.get("DLT")) is not None:
-        made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", said.event_date or min(end, cut), patient.source)
+        made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", _day_of(said, end, cut), patient.source)
     elif (said := by.get("not evaluable")) is not None and rest.kind != "dlt":
         closed = min(end, said.as_of)
         made = Verdict("not evaluable", f"adjudicated not evaluable on {said.adjudicated_on}", closed, patient.source)
@@ -102,22 +114,32 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     return made._replace(rule=made.rule + words, derived=derived.kind if changed else made.derived, adjudication=said)
 
 
+def _day_of(said: Adjudicated, end: date, cut: date) -> date:
+    """Return the day of an adjudicated DLT: its date, or the latest day possible in the window."""
+    if isinstance(said.event_date, date):
+        return said.event_date
+    return min(end if said.event_date is None else _latest_day(read_days(said.event_date), end), cut)
+
+
 def _without(patient: Patient, adjudications: tuple[Adjudicated, ...], dlt: DLT) -> Patient:
     """Return the patient without the events, and without the DLT, that were adjudicated not to be one."""
     cleared = [event for event in patient.events or () if adjudication_of(adjudications, event, patient, dlt) is not None]
     left = None if patient.events is None else tuple(event for event in patient.events if event not in cleared)
-    same_dlt = patient.dlt is True and any(_is_of_dlt_column(one, patient, dlt) for one in adjudications)
-    return replace(patient, events=left, dlt=False if same_dlt else patient.dlt, dlt_date=None if same_dlt else patient.dlt_date)
+    if not (patient.dlt is True and any(_is_of_dlt_column(one, patient, dlt) for one in adjudications)):
+        return replace(patient, events=left)
+    return replace(patient, events=left, dlt=False, dlt_date=None, dlt_days=None)
 
 
 def _is_of_dlt_column(one: Adjudicated, patient: Patient, dlt: DLT) -> bool:
     """Return whether an adjudication is about the DLT of the DLT column: that was known then, and is the one of that day."""
     if one.dlt_column != "yes":
         return False
+    days = patient.dlt_days
     if one.of_assessment:
-        return patient.dlt_date is None or patient.dlt_date <= one.as_of
-    least = dlt.least_grade_of(one.term)
-    return one.event_date == patient.dlt_date and (one.grade is None or (least is not None and one.grade >= least))
+        possible = patient.dlt_date if days is None else days.latest or date.max
+        return possible is None or possible <= one.as_of
+    least, onset = dlt.least_grade_of(one.term), patient.dlt_date if days is None else days.text
+    return one.event_date == onset and (one.grade is None or (least is not None and one.grade >= least))
 
 
 def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Verdict:
@@ -153,15 +175,51 @@ def told_event(event: AdverseEvent, first: date) -> str:
     """An event in words, without its term: no more of a patient is shown than is needed."""
     grade = "grade not given" if event.grade is None else f"grade {event.grade}"
     related = "relation not given" if event.related is None else event.related
-    day = "no start date" if event.start is None else f"began {event.start}, day {(event.start - first).days + 1}"
+    if event.start is not None:
+        day = f"began {event.start}, day {(event.start - first).days + 1}"
+    else:
+        day = f"began {event.days}" if event.days and event.days.text else "no start date"
     return f"adverse event of {event.source} ({grade}; {related}; {day})"
 
 
 def toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent], list[AdverseEvent]]:
     """Events that are DLTs, the earliest first, and events that would be if what the data leave out were so."""
     could = [event for event in patient.events or () if _no_dlt_because(event, patient, protocol) is None]
-    made = [event for event in could if None not in (event.grade, protocol.dlt.is_related(event.related), event.start)]
-    return sorted(made, key=lambda e: (e.start or date.max, e.source)), [event for event in could if event not in made]
+    first, end = window(patient, protocol) if could else (date.min, date.max)
+    made = [
+        event for event in could if None not in (event.grade, protocol.dlt.is_related(event.related), in_window(event, first, end))
+    ]
+    return sorted(made, key=lambda e: (_latest_day(e.possible, end), e.source)), [event for event in could if event not in made]
+
+
+def _latest_day(days: Days, end: date) -> date:
+    """Return the latest day possible by ``end``: a DLT whose day is not known is taken to be known from then."""
+    return end if days.latest is None else min(days.latest, end)
+
+
+def counted_inside(
+    patient: Patient, protocol: Protocol, adjudications: tuple[Adjudicated, ...] = ()
+) -> tuple[Patient, tuple[OpenDay, ...]]:
+    """Return the patient with the open days of possible DLTs inside the window, and these days: the rule of a final analysis.
+
+    Events that were adjudicated stay as they are.
+    """
+    if not patient.infusions or not patient.events:
+        return patient, ()
+    protocol = rules_of(patient, protocol)
+    first, end = window(patient, protocol)
+    open_ = [event for event in toxicities(patient, protocol)[1] if in_window(event, first, end) is None]
+    moved = {event for event in open_ if adjudication_of(adjudications, event, patient, protocol.dlt) is None}
+    if not moved:
+        return patient, ()
+    events = tuple(e._replace(days=e.possible.narrowed(first, end)) if e in moved else e for e in patient.events)
+    return replace(patient, events=events), tuple(
+        _open_day(patient, event, first, end) for event in patient.events if event in moved
+    )
+
+
+def _open_day(patient: Patient, event: AdverseEvent, first: date, end: date) -> OpenDay:
+    return OpenDay(patient.subject, event.source, event.possible, first, end)
 
 
 def _no_dlt_because(event: AdverseEvent, patient: Patient, protocol: Protocol) -> str | None:
@@ -174,7 +232,7 @@ def _no_dlt_because(event: AdverseEvent, patient: Patient, protocol: Protocol) -
         return f"below grade {least}"
     if protocol.dlt.is_related(event.related) is False:
         return "not related"
-    if event.start is not None and not first <= event.start <= end:
+    if in_window(event, first, end) is False:
         return "outside the window"
     return None
 
@@ -195,10 +253,14 @@ def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool)
         if patient.dlt_date is None and not made and not whole_data and cut < end:
             rule = "the DLT column has a DLT without a date: whether it had come by the data cut is not known"
             return Verdict("pending", rule, None, patient.source, unresolved=True)
-        when = "without a date" if patient.dlt_date is None else f"on {patient.dlt_date}, day {(patient.dlt_date - first).days + 1}"
-        day = patient.dlt_date or (made[0].start if made else min(end, cut))
+        if patient.dlt_date is not None:
+            when = f"on {patient.dlt_date}, day {(patient.dlt_date - first).days + 1}"
+        else:
+            when = f"on {patient.dlt_days}" if patient.dlt_days else "without a date"
+        days = made[0].possible if made and patient.dlt_days is None else patient.dlt_days
+        day = patient.dlt_date or min(end if days is None else _latest_day(days, end), cut)
         return Verdict("dlt", "; ".join([f"DLT {when}, by the DLT column", *from_events]), day, (*patient.source, *rows))
-    return Verdict("dlt", from_events[0], made[0].start, (*patient.source, *rows)) if made else None
+    return Verdict("dlt", from_events[0], min(_latest_day(made[0].possible, end), cut), (*patient.source, *rows)) if made else None
 
 
 def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
@@ -206,9 +268,13 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     _, open_ = toxicities(patient, protocol)
     if not open_:
         return None
-    told = "; ".join(told_event(event, patient.infusions[0]) for event in open_)
+    first, end = window(patient, protocol)
+    told = "; ".join(told_event(event, first) for event in open_)
     rows = (*patient.source, *(event.source for event in open_))
-    return Verdict("pending", f"it is not known whether this is a DLT: {told}", None, rows, unresolved=True)
+    days = tuple(_open_day(patient, event, first, end) for event in open_ if in_window(event, first, end) is None)
+    settle = f"; settled by whether it began from {first} to {end}" if days else ""
+    rule = f"it is not known whether this is a DLT: {told}{settle}"
+    return Verdict("pending", rule, None, rows, unresolved=True, settled_by=days)
 
 
 def _no_word(patient: Patient) -> Verdict | None:

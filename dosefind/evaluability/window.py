@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from ..patients import Patient
+from ..patients import AdverseEvent, Patient
 from ..protocol import Protocol
 
-__all__ = ["rules_of", "window"]
+__all__ = ["in_window", "is_before", "rules_of", "window"]
 
 
 def rules_of(patient: Patient, protocol: Protocol) -> Protocol:
@@ -19,3 +19,14 @@ def window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
     """Return the first and last day of the DLT window."""
     first = patient.infusions[0]
     return first, first + timedelta(days=rules_of(patient, protocol).treatment.dlt_window_days)
+
+
+def in_window(event: AdverseEvent, first: date, end: date) -> bool | None:
+    """Return whether an event began in the DLT window; ``None`` where its date can mean days inside and outside."""
+    return first <= event.start <= end if event.start is not None else event.possible.within(first, end)
+
+
+def is_before(event: AdverseEvent, first: date) -> bool:
+    """Return whether an event began before a day, whichever of its days it is."""
+    last = event.start if event.start is not None or event.days is None else event.days.latest
+    return last is not None and last < first

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 from .._check import shown_key
+from ..days import ANY_DAY
 from ..protocol import Intake, Protocol, plain_words
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, record_death, subjects, treated
-from .cells import Findings, Row, Table
-from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death
+from .cells import Findings, Row, Table, partial_date
+from .entries import Dated, Draft, Entry, EventColumns, Steps, Undated, adverse_events, is_death, one_or_more_days, start_of
 from .leaving import State, is_lost, leave, leave_treatment, leaves_follow_up, left_by_events, no_reason, settle, status
 from .recorded import EVALUABLE, REASONS, named_in, record_decision
 
@@ -74,7 +76,7 @@ def _another_parameter(row: Row) -> str | None:
 
 
 def _subject_level(found: Findings, entry: Entry, row: Row, cohort: str | None) -> None:
-    entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"))
+    entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"), entry.last)
     of_study = None
     for variables in reversed(_LEAVING):
         state = _leaving(found, entry, row, variables, of_study)
@@ -95,11 +97,12 @@ def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str,
     word, day, reason = map(row.cell, variables)
     died = next((cell for cell in (reason, word) if is_death(cell.text)), None)
     if died is not None:
-        left_on = latest(found, row, (day.column,))
         if word.text and not is_death(word.text) and status(found, word) == "left" and not day.text:
             found.refuse(day, "must be the day on which the patient left")
-        leave(entry, left_on, died.text)
-        record_death(entry, left_on, died)
+        record_death(found, entry, day, died)
+        # A partial date is recorded with the death, which has an earliest day of its own.
+        if not partial_date(day.text):
+            leave(entry, latest(found, row, (day.column,)), died.text)
         return "left"
     state, treatment = status(found, word), variables[0] == "EOTSTT"
     gave = not no_reason(reason)
@@ -111,7 +114,7 @@ def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str,
         known = f"although {word.column} is {word.text}" if word.text else f"without {word.column}"
         by = reason.column if gave else day.column
         found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: read as leaving on {day.text} by {by}, {known}")
-    left_on = latest(found, row, (day.column,))
+    left_on = latest(found, row, (day.column,), entry.first)
     why = found.text(reason) if gave else word.text if state == "left" and plain_words(word.text) != "discontinued" else None
     if treatment and not (leaves_follow_up(why) and (of_study in (None, "left") or is_lost(why))):
         leave_treatment(entry, left_on, why)
@@ -152,24 +155,31 @@ def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae
         if by_subject and by_event and said is not None and said != flagged:
             found.refuse(row.cell(by_subject), f"contradicts {by_event} of the adverse events")
         entry.dlt = flagged if by_event else said
-        entry.dlt_date = days.get(entry.subject)
-        if entry.dlt and entry.dlt_date is None and by_subject and not flagged:
-            entry.dlt_date = latest(found, row, (date_of,))
+        entry.dlt_date, entry.dlt_days = days.get(entry.subject, (None, None))
+        if entry.dlt and by_subject and not flagged:
+            entry.dlt_date, entry.dlt_days = one_or_more_days(found, row.cell(date_of))
             if not row.cell(date_of).text:
                 allowed = f"needs {date_of}, or the flag {by_subject} of an adverse event: the day of the DLT"
                 found.refuse(row.cell(by_subject), allowed)
 
 
-def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, Dated | None]:
-    """First day of the flagged events of each patient."""
-    days: dict[str, Dated | None] = {}
+def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, tuple[Dated | None, Undated | None]]:
+    """Return the first day of the flagged events of each patient; of partial dates the one that can be the earliest."""
+    flagged: dict[str, list[tuple[Dated | None, Undated | None]]] = {}
     for row in adae.rows:
         if row.subject not in draft.subjects or row.subject in draft.absent or not found.yes(row.cell(flag)):
             continue
-        cell = row.cell(*_EVENTS.start)
-        if row.cell("ASTDTF").text or len(cell.text) < 10:
-            found.refuse(cell, "must be the full date of the DLT, not imputed")
-        day = latest(found, row, (cell.column,)) if len(cell.text) >= 10 else None
-        now = days.get(row.subject)
-        days[row.subject] = day if now is None or (day is not None and day.day < now.day) else now
-    return days
+        start, days, cell = start_of(found, row, _EVENTS)
+        if not cell.text:
+            found.refuse(cell, "must be the date of the DLT, or the parts of it that are known")
+        dated = None if start is None else Dated(start, cell)
+        undated = Undated(days or ANY_DAY, cell) if start is None else None
+        flagged.setdefault(row.subject, []).append((dated, undated))
+    return {subject: min(events, key=_earliest) for subject, events in flagged.items()}
+
+
+def _earliest(event: tuple[Dated | None, Undated | None]) -> tuple[bool, date]:
+    """Return what sorts DLTs: full dates come first, in order."""
+    dated, undated = event
+    days = undated.days.earliest if undated else None
+    return dated is None, dated.day if dated else days or date.min

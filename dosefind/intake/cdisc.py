@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 from .._check import shown_key
@@ -13,9 +14,19 @@ from ..patients import Listed
 from ..protocol import Protocol, plain_words
 from ..units import wrong_unit
 from .cells import Cell, Findings, Row, Table, partial_date
-from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, dose, one_row_each, part_of
+from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, Undated, dose, earliest_day, one_row_each, part_of
 
-__all__ = ["IDENTIFIER", "SCREEN_FAILURE", "ExposureColumns", "Infusion", "exposures", "latest", "record_death", "treated"]
+__all__ = [
+    "IDENTIFIER",
+    "SCREEN_FAILURE",
+    "ExposureColumns",
+    "Infusion",
+    "exposures",
+    "latest",
+    "partial_dates",
+    "record_death",
+    "treated",
+]
 
 IDENTIFIER = ("USUBJID", "SUBJID")
 SCREEN_FAILURE = "screen failure"
@@ -187,6 +198,7 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
                 part=part,
                 died=latest(found, row, tuple(cell.column for cell in dates if not partial_date(cell.text))),
                 dead=next((cell for cell in (*dates, *signs) if cell.text), None),
+                death_days=partial_dates(found, *dates),
             )
         )
 
@@ -202,12 +214,20 @@ def _signs_of_death(found: Findings, row: Row) -> list[Cell]:
     return signs
 
 
-def record_death(entry: Entry, day: Dated | None, cell: Cell) -> None:
-    """Record a death by its day, or by the cell that reports it where there is no full date."""
-    if day is not None:
-        entry.deaths.append(day)
+def partial_dates(found: Findings, *cells: Cell) -> list[Undated]:
+    """Return the days that the partial dates among some cells can mean."""
+    filled = [cell for cell in cells if cell.text and partial_date(cell.text)]
+    return [Undated(days, cell) for cell in filled if (days := found.possible(cell)) is not None]
+
+
+def record_death(found: Findings, entry: Entry, day: Cell, cell: Cell) -> None:
+    """Record a death by its day, or by the cell that reports it where there is no full date; a partial date is recorded beside."""
+    full = None if partial_date(day.text) else found.day(day)
+    if full is not None:
+        entry.deaths.append(Dated(full, day))
     else:
         entry.dead = entry.dead or cell
+        entry.death_days += partial_dates(found, day)
 
 
 def subjects(found: Findings, draft: Draft, table: Table, steps: Steps) -> dict[str, Row]:
@@ -217,8 +237,12 @@ def subjects(found: Findings, draft: Draft, table: Table, steps: Steps) -> dict[
     return rows
 
 
-def latest(found: Findings, row: Row, columns: tuple[str, ...]) -> Dated | None:
-    """The last of the days that some columns of a row say."""
+def latest(found: Findings, row: Row, columns: tuple[str, ...], not_before: date | None = None) -> Dated | None:
+    """Return the last of the days in some columns of a row; with ``not_before``, of partial dates the earliest from then."""
     cells = [row.cell(column) for column in columns]
-    days = [Dated(day, cell) for cell in cells if (day := found.day(cell)) is not None]
+    if not_before is not None:
+        found_days = (earliest_day(found, cell, not_before) for cell in cells)
+        days = [dated for dated in found_days if dated is not None]
+    else:
+        days = [Dated(day, cell) for cell in cells if (day := found.day(cell)) is not None]
     return max(days, key=lambda dated: dated.day, default=None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._check import MISSING, NAME, InputError, Problem, shown_key
+from ..days import Days, read_days
 
 __all__ = [
     "LONGEST",
@@ -35,8 +36,6 @@ LONGEST = 10_000
 _SHOWN = 20
 _SUBJECT = ("subject", "USUBJID", "SUBJID")
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(T[\d:.+Z-]*| [\d:.]+)?", re.ASCII)
-_MONTH, _DATE = r"(0[1-9]|1[0-2])", r"(0[1-9]|[12]\d|3[01])"
-_PARTIAL = re.compile(rf"\d{{4}}|\d{{4}}-{_MONTH}|\d{{4}}---{_DATE}|--{_MONTH}-{_DATE}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NUMBER_AND_MORE = re.compile(r"[+-]?[\d.]+ ?[^\W\d]")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
@@ -191,7 +190,17 @@ def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
 
 def partial_date(text: str) -> bool:
     """Whether a cell holds a date in ISO form of which the day, or more, is not known."""
-    return not text or _PARTIAL.fullmatch(text) is not None
+    if text and _DAY.fullmatch(text):
+        return False
+    try:
+        return read_days(_unquoted(text)).certain is None
+    except ValueError:
+        return False
+
+
+def _unquoted(text: str) -> str:
+    """Return a date without the apostrophe that keeps a spreadsheet from taking a leading hyphen for a formula."""
+    return text[1:] if text.startswith("'-") else text
 
 
 @dataclass
@@ -283,7 +292,7 @@ class Findings:
             return None
         found = _DAY.fullmatch(text)
         try:
-            day = date.fromisoformat(found[1]) if found else None
+            day = date.fromisoformat(found[1]) if found else read_days(text).certain
         except ValueError:
             day = None
         if day is None:
@@ -292,6 +301,19 @@ class Findings:
             self.refuse(cell, "must be a date from 1900 to 2199")
             day = None
         return day
+
+    def possible(self, cell: Cell) -> Days | None:
+        """Return the days that a date can mean, partial or not; ``None`` where it is none, which is a finding."""
+        text = self.text(cell)
+        if text is None and isinstance(cell.text, Formula):
+            return None
+        if text is not None and (full := _DAY.fullmatch(text)) is not None:
+            text = full[1]
+        try:
+            return read_days(_unquoted(text or ""))
+        except ValueError as error:
+            self.refuse(cell, f"{error}{_hint(text or '')}")
+            return None
 
     def number(self, cell: Cell, allowed: str) -> float | None:
         """A number above 0; ``allowed`` says of what."""
@@ -329,11 +351,16 @@ class Findings:
 def _why_no_day(text: str) -> str:
     if partial_date(text):
         return "a part of it is missing, and nothing is guessed"
+    return _hint(text).removeprefix(": ") or "it is none"
+
+
+def _hint(text: str) -> str:
+    """Return what may be wrong with a date, after a colon."""
     if re.fullmatch(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", text):
-        return "day and month can be taken for each other"
+        return ": day and month can be taken for each other"
     if _NUMBER.fullmatch(text):
-        return "it is a number; format the cell as a date"
-    return "it is none"
+        return ": it is a number; format the cell as a date"
+    return ""
 
 
 def _listed(columns: tuple[str, ...]) -> str:

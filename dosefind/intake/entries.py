@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .._check import InputError, shown_key
+from ..days import Days, read_days
 from ..patients import PARTS, AdverseEvent, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
 from .cells import Cell, Findings, Row, Table, partial_date
@@ -27,11 +28,15 @@ __all__ = [
     "Entry",
     "EventColumns",
     "Steps",
+    "Undated",
     "adverse_events",
     "dose",
+    "earliest_day",
     "is_death",
+    "one_or_more_days",
     "one_row_each",
     "part_of",
+    "start_of",
     "to_patient",
 ]
 
@@ -74,13 +79,20 @@ class Dated(NamedTuple):
     cell: Cell
 
 
+class Undated(NamedTuple):
+    """Days of which a date is one, and the cell that says so."""
+
+    days: Days
+    cell: Cell
+
+
 @dataclass
 class Entry:
     """What the tables say of one patient; the cells are those that a finding would name.
 
-    Three facts report a death, in the order in which they give its day: ``died``, the date of death; ``deaths``, the days of
-    records of leaving by death; ``dead``, a cell that reports the death without a day. ``contacts`` are days of other records on
-    which the patient was known to be followed up: they can only make a last contact later.
+    Four facts report a death, in the order in which they give its day: ``died``, the date of death; ``deaths``, the days of
+    records of leaving by death; ``death_days``, partial dates of it; ``dead``, a cell that reports the death without a day.
+    ``contacts`` are days of other records on which the patient was known to be followed up: they only make a last contact later.
     """
 
     subject: str
@@ -105,11 +117,18 @@ class Entry:
     left_treatment: Dated | None = None
     left_treatment_reason: str | None = None
     contacts: list[Dated] = field(default_factory=list)
+    death_days: list[Undated] = field(default_factory=list)
+    dlt_days: Undated | None = None
 
     @property
     def first(self) -> date:
         """Day of the first infusion."""
         return min(infusion.day for infusion in self.infusions)
+
+    @property
+    def last(self) -> date:
+        """Day of the last infusion."""
+        return max(infusion.day for infusion in self.infusions)
 
 
 @dataclass
@@ -192,6 +211,35 @@ def dose(found: Findings, cell: Cell, doses: Doses) -> tuple[int | None, float] 
     return None, amount
 
 
+def earliest_day(found: Findings, cell: Cell, not_before: date) -> Dated | None:
+    """Return the day in a cell, or the earliest day possible where its date is partial, with a note.
+
+    A partial date that is wholly before ``not_before`` is a finding; ``None`` where the cell is empty.
+    """
+    if not cell.text or not partial_date(cell.text):
+        day = found.day(cell)
+        return None if day is None else Dated(day, cell)
+    days = found.possible(cell)
+    if days is None:
+        return None
+    narrowed = days.narrowed(not_before=not_before)
+    if narrowed is None or narrowed.earliest is None:
+        found.refuse(cell, f"is before {not_before}, whichever of its days it is")
+        return None
+    found.notes.append(f"{_place(cell.row)}: {cell.column} is {cell.text}; the earliest day possible is taken, {narrowed.earliest}")
+    return Dated(narrowed.earliest, cell)
+
+
+def one_or_more_days(found: Findings, cell: Cell) -> tuple[Dated | None, Undated | None]:
+    """Return the day in a cell, or else the days that a partial date there can mean."""
+    days = found.possible(cell) if cell.text else None
+    if days is None:
+        return None, None
+    if days.certain is not None:
+        return Dated(days.certain, cell), None
+    return None, Undated(days, cell)
+
+
 def part_of(found: Findings, cell: Cell) -> Part | None:
     """Return the part of the trial that a cell names; ``None`` if it is empty or names none, which is a finding."""
     text = found.text(cell)
@@ -242,19 +290,27 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
         term = found.text(_term(row, columns), required=True)
         grade = _grade(found, row, columns)
         fatal, outcome = _outcome(found, row, columns)
+        start, days = _start(found, row, columns)
         event = AdverseEvent(
             term=term or "",
             grade=grade,
             related=_related(found, row, columns, dlt),
-            start=_start(found, row, columns),
+            start=start,
             source=row.source,
             serious=_serious(found, row, columns, fatal, grade),
             outcome=outcome,
             organ_class=found.text(row.cell(*columns.organ_class)),
+            days=days,
         )
         draft.events.setdefault(subject, []).append(event)
     for events in draft.events.values():
-        events.sort(key=lambda one: (one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""))
+        events.sort(key=_in_order)
+
+
+def _in_order(event: AdverseEvent) -> tuple[bool, date, str, int, str, str]:
+    """Return what sorts the events of a patient, whatever the order of their rows; those without a start come last."""
+    days = "" if event.days is None else event.days.text
+    return event.start is None, event.start or date.min, event.term, event.grade or 0, event.related or "", days
 
 
 def _place(row: Row) -> str:
@@ -367,14 +423,55 @@ def _grade(found: Findings, row: Row, columns: EventColumns) -> int | None:
     return max(grades.values(), default=None)
 
 
-def _start(found: Findings, row: Row, columns: EventColumns) -> date | None:
-    cell = row.cell(*columns.start)
-    imputed = columns.imputed is not None and row.cell(columns.imputed).text != ""
-    if imputed or partial_date(cell.text):
-        why = "an imputed date" if imputed else "no full date" if cell.text else "empty"
-        found.notes.append(f"{row.source}, subject {row.subject}: {cell.column} is {why}, so the event is kept without a start")
+def _start(found: Findings, row: Row, columns: EventColumns) -> tuple[date | None, Days | None]:
+    """Return the day on which an event began, or else the days on which it can have begun, with a note."""
+    start, days, cell = start_of(found, row, columns)
+    if start is None and days is not None:
+        imputed = columns.imputed is not None and cell.column == columns.start[0] and row.cell(columns.imputed).text
+        what = f"an imputed date (flag {imputed})" if imputed else f"no full date ({cell.text})" if cell.text else "empty"
+        found.notes.append(f"{_place(row)}: {cell.column} is {what}, so the event is kept with all days on which it can have begun")
+    return start, days if days is not None and (days.text or days.latest) else None
+
+
+def start_of(found: Findings, row: Row, columns: EventColumns) -> tuple[date | None, Days | None, Cell]:
+    """Return the day on which an event began, or else the days on which it can have begun, and the cell that says so.
+
+    An event began by the day on which it ended. The date as collected is read where the first column is empty or imputed.
+    """
+    cells = [row.cell(name) for name in columns.start if name in row.cells] or [row.cell(*columns.start)]
+    cell = next((cell for cell in cells if cell.text), cells[0])
+    flag = "" if columns.imputed is None or cell.column != columns.start[0] else row.cell(columns.imputed).text
+    if flag:
+        collected = next((other for other in cells if other.text and other is not cell), None)
+        days = _imputed(found, cell, flag) if collected is None else found.possible(collected)
+        cell = collected or cell
+    elif cell.text and not partial_date(cell.text):
+        return found.day(cell), None, cell
+    else:
+        days = found.possible(cell)
+    if days is None:
+        return None, None, cell
+    ended = _last_day(row, "AEENDTC", "end")
+    days = days.narrowed(not_after=ended) or days
+    return days.certain, None if days.certain else days, cell
+
+
+def _imputed(found: Findings, cell: Cell, flag: str) -> Days | None:
+    """Return the days that an imputed date leaves possible: D means that the day is imputed, M the month too, other flags all.
+
+    Flags of ADaM such as ASTDTF (ADaM Implementation Guide 1.3, section 3.1.3).
+    """
+    day = found.day(cell)
+    kept = {"D": 7, "M": 4}.get(flag.upper(), 0)
+    return None if day is None else read_days(day.isoformat()[:kept])
+
+
+def _last_day(row: Row, *columns: str) -> date | None:
+    """Return the last day that a date can mean; ``None`` where there is no such date or no such day."""
+    try:
+        return read_days(row.cell(*columns).text).latest
+    except ValueError:
         return None
-    return found.day(cell)
 
 
 def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[str, list[AdverseEvent]] | None) -> Patient:
@@ -382,7 +479,7 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
     for before, after in pairwise(entry.infusions):
         if after.day <= before.day:
             found.refuse(after.cell, "must be later than the infusion before it")
-    last = max(infusion.day for infusion in entry.infusions)
+    last = entry.last
     if entry.last_contact and entry.last_contact.day < last:
         found.refuse(entry.last_contact.cell, "must not be before the last infusion")
     if entry.left_treatment and entry.left_treatment.day < entry.first:
@@ -396,7 +493,11 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
     for death in [entry.died] if entry.died else entry.deaths:
         if death.day < last:
             found.refuse(death.cell, "the day of death must not be before the last infusion")
+    if entry.dlt_days and entry.dlt_days.days.narrowed(not_before=entry.first) is None:
+        found.refuse(entry.dlt_days.cell, "a DLT must not be before the first infusion")
     own = () if events is None else tuple(events.get(entry.subject, ()))
+    if entry.died is not None:
+        own = tuple(_begun_by(event, entry.died.day) for event in own)
     return Patient(
         subject=entry.subject,
         level=entry.level,
@@ -418,7 +519,16 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         evaluable_reason=entry.evaluable_reason,
         left_treatment=entry.left_treatment.day if entry.left_treatment else None,
         left_treatment_reason=entry.left_treatment_reason,
+        dlt_days=entry.dlt_days.days if entry.dlt_days else None,
     )
+
+
+def _begun_by(event: AdverseEvent, day: date) -> AdverseEvent:
+    """Return an event that began by a day; as it is if its date contradicts that."""
+    if event.start is not None:
+        return event
+    days = event.possible.narrowed(not_after=day)
+    return event if days is None else event._replace(start=days.certain, days=None if days.certain else days)
 
 
 def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> date | None:
@@ -432,16 +542,38 @@ def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> da
         leaving.append(entry.discontinued.day)
     fatal = [event for event in events if event.grade == _FATAL or is_death(event.outcome)]
     onsets = [event.start for event in fatal if event.start is not None]
-    last_infusion = max(infusion.day for infusion in entry.infusions)
+    last_infusion = entry.last
     if entry.died is not None:
         return entry.died.day
+    if entry.death_days:
+        # A day of leaving is that of the death only if the partial date of the death can mean it.
+        leaving = [day for day in leaving if any(day in days for days, _ in entry.death_days)]
     if leaving:
         return max(leaving)
-    if entry.dead is None and not fatal:
+    if entry.dead is None and not entry.death_days and not fatal:
         return None
-    if entry.dead is None and onsets and max(onsets) >= entry.first:
+    if entry.dead is None and not entry.death_days and onsets and max(onsets) >= entry.first:
         return max(*onsets, last_infusion)
     dated = [one.day for one in (entry.last_contact, entry.discontinued, entry.dlt_date) if one]
     known = max([last_infusion, *dated, *(event.start for event in events if event.start is not None)])
+    if entry.death_days:
+        return _earliest_death(found, entry, known)
     found.notes.append(f"subject {shown_key(entry.subject)}: died, without a full date: shown on the last day known, {known}")
     return known
+
+
+def _earliest_death(found: Findings, entry: Entry, known: date) -> date:
+    """Return the earliest day that a partial date of death leaves possible, after the last day known where that can be."""
+    earliest = []
+    for days, cell in entry.death_days:
+        narrowed = days.narrowed(not_before=known) or days.narrowed(not_before=entry.last)
+        if narrowed is None or narrowed.earliest is None:
+            found.refuse(cell, "the day of death must not be before the last infusion")
+        else:
+            earliest.append(narrowed.earliest)
+    died = min(earliest, default=known)
+    shown = ", ".join(dict.fromkeys(str(days) for days, _ in entry.death_days))
+    found.notes.append(
+        f"subject {shown_key(entry.subject)}: died on a partial date, {shown}: the earliest day possible is taken, {died}"
+    )
+    return died

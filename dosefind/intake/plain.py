@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import date
 
 from .._check import shown_key
 from ..protocol import Protocol
-from .cells import Cell, Findings, Row, Table, flag_of, number_of
-from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
+from .cdisc import partial_dates
+from .cells import Cell, Findings, Row, Table, flag_of, number_of, partial_date
+from .entries import (
+    NO_INFUSION,
+    Dated,
+    Draft,
+    Entry,
+    EventColumns,
+    Steps,
+    Undated,
+    adverse_events,
+    dose,
+    earliest_day,
+    one_or_more_days,
+    one_row_each,
+    part_of,
+)
 from .leaving import settle
 from .recorded import record_decision
 
@@ -71,10 +87,8 @@ def _evaluability(found: Findings, entry: Entry, row: Row) -> None:
         reasons = [row.cell("reason")]
         entry.reason = None
     record_decision(found, entry, [cell for cell in map(row.cell, _EVALUABLE) if cell.text], reasons)
-    entry.left_treatment, entry.left_treatment_reason = (
-        _dated(found, row, "left_treatment"),
-        found.text(row.cell(_LEFT_TREATMENT[1])),
-    )
+    entry.left_treatment = earliest_day(found, row.cell("left_treatment"), entry.first)
+    entry.left_treatment_reason = found.text(row.cell(_LEFT_TREATMENT[1]))
     if entry.left_treatment_reason and not row.cell("left_treatment").text:
         found.refuse(row.cell("left_treatment"), "must be the day on which the patient left treatment, as there is a reason")
 
@@ -123,8 +137,11 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
     cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
     if has_cohorts and not row.cell("cohort").text and part in (None, "escalation"):
         found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
-    last_contact, discontinued, dlt_date = (_dated(found, row, name) for name in ("last_contact", "discontinued", "dlt_date"))
-    died, dead = _death(found, row)
+    first, last = (min(dated.day for dated in days), max(dated.day for dated in days)) if days else (date.min, date.min)
+    last_contact = earliest_day(found, row.cell("last_contact"), last)
+    discontinued = earliest_day(found, row.cell("discontinued"), first)
+    dlt_date, dlt_days = one_or_more_days(found, row.cell("dlt_date"))
+    died, dead, death_days = _death(found, row)
     dlt = found.yes(row.cell("dlt"), or_unknown=True)
     if dlt and not row.cell("dlt_date").text:
         found.refuse(row.cell("dlt"), "needs dlt_date: without its day a DLT cannot be held against the window")
@@ -152,25 +169,32 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
         part=part,
         died=died,
         dead=dead,
+        death_days=death_days,
+        dlt_days=dlt_days,
     )
 
 
-def _death(found: Findings, row: Row) -> tuple[Dated | None, Cell | None]:
-    """Return the day of death, and the cell that reports a death; the columns must not contradict each other."""
-    days, flags = [], []
+def _death(found: Findings, row: Row) -> tuple[Dated | None, Cell | None, list[Undated]]:
+    """Return the day of death, the cell that reports a death, and partial dates; the columns must not contradict each other."""
+    days, flags, partial = [], [], []
     for cell in map(row.cell, _DIED):
         if (flag := flag_of(cell.text)) is not None:
             flags.append((cell, flag))
+        elif cell.text and partial_date(cell.text):
+            partial += partial_dates(found, cell)
         elif (day := found.day(cell)) is not None:
             days.append(Dated(day, cell))
     for other in days[1:]:
         if other.day != days[0].day:
             found.refuse(other.cell, f"contradicts {days[0].cell.column}, which is {days[0].day}")
-    yes = next((cell for cell, flag in flags if flag), None)
+    for possible, cell in partial:
+        if days and days[0].day not in possible:
+            found.refuse(cell, f"contradicts {days[0].cell.column}, which is {days[0].day}")
+    yes = next((cell for cell in [*(cell for _, cell in partial), *(cell for cell, flag in flags if flag)]), None)
     for cell, flag in flags:
         if not flag and (days or yes is not None):
             found.refuse(cell, f"contradicts {days[0].cell.column if days or yes is None else yes.column}")
-    return (days[0] if days else None), (days[0].cell if days else yes)
+    return (days[0] if days else None), (days[0].cell if days else yes), partial
 
 
 def _no_dose(row: Row) -> bool:
@@ -200,9 +224,3 @@ def _infusions(found: Findings, row: Row, columns: list[str]) -> list[Dated]:
             found.refuse(cell, "must not be empty where there is a later infusion")
     days = [(found.day(cell), cell) for cell in given]
     return [Dated(day, cell) for day, cell in days if day is not None]
-
-
-def _dated(found: Findings, row: Row, column: str) -> Dated | None:
-    cell = row.cell(column)
-    day = found.day(cell)
-    return None if day is None else Dated(day, cell)

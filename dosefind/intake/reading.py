@@ -47,8 +47,9 @@ def read_patients(
 ) -> Patients:
     r"""Read what a trial's tables say of each patient, without judging who counts.
 
-    Dates are in ISO form (a time of day that follows is left out); a partial or ambiguous date is never completed. Formulas are
-    never evaluated. Text is kept as it is, and is data whatever it begins with.
+    Dates are in ISO form (a time of day that follows is left out). A partial date, or an interval such as 2024-03-05/2024-03-20, is
+    the set of days that it can mean; an ambiguous date is never completed. Formulas are never evaluated. Text is kept as it is, and
+    is data whatever it begins with.
 
     Parameters
     ----------
@@ -88,7 +89,8 @@ def read_patients(
         ``level`` none. Levels are numbered as in the latest version of the protocol; where an amendment changes the numbers of
         levels before it, ``dose`` is required.
     ``infusion_1``, ``infusion_2``, ...
-        Days of the infusions; a row without any is listed, and an error if it has a DLT or a grave related adverse event.
+        Days of the infusions, as full dates; a row without any is listed, and an error if it has a DLT or a grave related adverse
+        event.
     ``cohort``
         Number from 1, in the order of dates. Where there is no such column, `evaluate` derives it, for it hangs on who counts.
     ``last_contact``
@@ -96,7 +98,7 @@ def read_patients(
         they are known to have been followed to the last of their own dates; where it is empty for all of them, to the data cut,
         which is said.
     ``dlt``, ``dlt_date``
-        ``yes`` or ``no``, or empty where it is not known; the day of the DLT.
+        ``yes`` or ``no``, or empty where it is not known; the day of the DLT, which can be a partial date.
     ``discontinued``, ``reason``
         Day on which the patient left treatment or follow-up, and why.
     ``evaluable``, ``evaluable_reason``
@@ -116,9 +118,12 @@ def read_patients(
         for leaving that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a day
         is shown on the last day known, with a note.
 
+    Of a partial date of the last contact, of leaving and of death the earliest day possible is taken, with a note: from the last
+    infusion, the first infusion, and the last day on which the patient is known to be alive, where the date can mean such a day.
+
     The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
-    data; ``start``, of which a partial date is left out with a note; ``serious`` (yes or no; also named ``sae`` or
-    ``seriousness``), ``outcome``, ``organ_class``.
+    data; ``start``, of which a partial date is kept as the days that it can mean, none of them after the end of the event or after
+    a full date of death, with a note; ``serious`` (yes or no; also named ``sae`` or ``seriousness``), ``outcome``, ``organ_class``.
 
     SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
     for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
@@ -130,12 +135,12 @@ def read_patients(
     disposition shows that the patient stayed. AEACN and AEACNOTH of AE say who stopped treatment or left the study because of an
     event. RFENDTC can only make a last contact later.
 
-    ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
-    EOTDT and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE,
-    ADOSEU or EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT unless ASTDTF says that it is imputed, AEDECOD or AETERM; ATOXGR, ATOXGRN,
-    AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
-    from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL. A reason (DCSREAS, DCTREAS) or a
-    day (EOSDT) without its status is read as leaving, with a note.
+    ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with EOTDT
+    and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or
+    EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT, of which ASTDTF = D leaves the month, M the year and others nothing, unless AESTDTC is
+    there; AEDECOD or AETERM; ATOXGR, ATOXGRN, AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is
+    read; flags as in AE). A DLT is taken from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of
+    ADSL. A reason (DCSREAS, DCTREAS) or a day (EOSDT) without its status is read as leaving, with a note.
 
     The recorded decision on evaluability is in ADSL, in SUPPDM or in DM, under the name that the config gives
     (``intake.evaluable_flag``, ``intake.evaluable_reason``) or under a usual one, such as DLTEVLFL, with a note. The config can

@@ -6,9 +6,9 @@ from datetime import date
 
 from ..patients import Listed
 from ..protocol import Intake, Protocol
-from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, record_death, subjects, treated
+from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, partial_dates, record_death, subjects, treated
 from .cells import Cell, Findings, Row, Table, partial_date
-from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death
+from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death, one_or_more_days
 from .leaving import contact, disposition, leave, leave_treatment, left_by_events, settle
 from .recorded import EVALUABLE, REASONS, cells_of, names_of, record_decision, supplemental
 
@@ -37,7 +37,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     given = exposures(found, draft, tables["ex"], _EXPOSURE, protocol, steps, lambda row: None, rows)
     treated(found, draft, rows, given)
     for entry in draft.entries:
-        ended = latest(found, rows[entry.subject], ("RFPENDTC",))
+        ended = latest(found, rows[entry.subject], ("RFPENDTC",), entry.last)
         entry.last_contact = max((one for one in (ended, entry.died) if one), key=lambda one: one.day, default=None)
         contact(entry, _full_date(found, rows[entry.subject], "RFENDTC"), ends=False)
     if "ds" in tables:
@@ -80,9 +80,9 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         day = row.cell("DSSTDTC")
         if left and not day.text:
             found.refuse(day, "must be the day on which the patient left")
-        found_day = _full_date(found, row, "DSSTDTC") if not left else latest(found, row, ("DSSTDTC",))
         if died is not None:
-            record_death(entry, found_day, died)
+            record_death(found, entry, day, died)
+        found_day = _day_of(found, entry, row, left, died is not None)
         if event is None or found_day is None:
             continue
         last_event[subject] = max(found_day.day, last_event.get(subject, found_day.day))
@@ -98,6 +98,16 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         # An epoch may be that of the date alone, so a later disposition must show that the patient stayed.
         record = leave_treatment if last_event[entry.subject] > day.day else leave
         record(entry, day, reason)
+
+
+def _day_of(found: Findings, entry: Entry, row: Row, left: bool, died: bool) -> Dated | None:
+    """Return the day of a disposition; of a partial date of leaving the earliest day possible.
+
+    A partial date of leaving by death is recorded with the death, which has an earliest day of its own.
+    """
+    if not left or (died and partial_date(row.cell("DSSTDTC").text)):
+        return _full_date(found, row, "DSSTDTC")
+    return latest(found, row, ("DSSTDTC",), entry.first)
 
 
 def _named(found: Findings, draft: Draft, tables: dict[str, Table], rows: dict[str, Row], protocol: Protocol, steps: Steps) -> None:
@@ -131,8 +141,7 @@ def _dlt_and_cohort(found: Findings, entry: Entry, cells: dict[str, Cell | None]
         if entry.dlt and day is None:
             found.refuse(flag, f"needs the day of the DLT, in the variable of intake.dlt_date ({intake.dlt_date or 'not given'})")
     if day is not None and entry.dlt:
-        known = found.day(day)
-        entry.dlt_date = None if known is None else Dated(known, day)
+        entry.dlt_date, entry.dlt_days = one_or_more_days(found, day)
     elif day is not None:
         found.refuse(day, "must be empty unless the DLT flag is yes")
     if cohort is not None:
@@ -154,6 +163,7 @@ def _death_details(found: Findings, draft: Draft, table: Table, steps: Steps) ->
         entry.rows.append(row)
         entry.dead = entry.dead or row.subject_cell
         day = _full_date(found, row, "DDDTC")
+        entry.death_days += partial_dates(found, row.cell("DDDTC"))
         if day is not None:
             dates[entry.subject] = min(day, dates.get(entry.subject, day), key=lambda dated: dated.day)
     for entry in draft.entries:

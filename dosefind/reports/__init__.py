@@ -31,6 +31,7 @@ def report(
     curve: str | None = None,
     decisions: Path | str | None = None,
     adjudications: Path | str | None = None,
+    final: bool = False,
     language: str = "en",
     progress: Callable[[int, int], None] | None = None,
 ) -> Document:
@@ -42,9 +43,9 @@ def report(
         The protocol, from `load_protocol`.
     patients
         What the data say, from `read_patients`: the conduct report. Without it, the design report.
-    as_of, replay, design, decisions, adjudications
-        Data cutoff, whether to go back to it, the primary design and the files of decisions and adjudications; as for
-        `dosefind.next_dose`, and with ``patients`` only.
+    as_of, replay, design, decisions, adjudications, final
+        Data cutoff, whether to go back to it, the primary design, the files of decisions and adjudications, and whether this is
+        the final analysis; as for `dosefind.next_dose`, and with ``patients`` only.
     curve
         Name of one of the protocol's curves; the first by default.
     language
@@ -74,6 +75,7 @@ def report(
     words = Words(language)
     if patients is None:
         given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions, "adjudications": adjudications}
+        given["final"] = final or None
         for name, value in given.items():
             if value is not None:
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
@@ -89,4 +91,5 @@ def report(
         curve=curve,
         decisions=decisions,
         adjudications=adjudications or (),
+        final=final,
     )

@@ -119,9 +119,17 @@ def conduct_report(
     curve: str | None = None,
     decisions: Path | str | None = None,
     adjudications: Path | str | Sequence[Adjudicated] = (),
+    final: bool = False,
 ) -> Document:
     """Return the conduct report; parameters as of `dosefind.report`."""
-    found = next_dose(protocol, patients, as_of, replay=replay, design=design, decisions=decisions, adjudications=adjudications)
+    found = next_dose(
+        *(protocol, patients, as_of),
+        replay=replay,
+        design=design,
+        decisions=decisions,
+        adjudications=adjudications,
+        final=final,
+    )
     protocol = protocol.in_force(found.evaluated.as_of)
     evaluated = found.evaluated
     cohorts, others = evaluated.cohorts(), evaluated.beside()
@@ -529,7 +537,7 @@ def _event_cells(trial: _Trial, one: SafetyEvent, terms: bool) -> list[Text]:
     what = text(data(event.term)) if event else say("events.death" if one.death else "events.dlt_column")
     serious = None if event is None else event.serious
     yes = serious is True or one.death
-    cells = [_group_words(trial, one.group), text("" if one.study_day is None else str(one.study_day))]
+    cells = [_group_words(trial, one.group), _event_day(one)]
     cells += [what] if terms else []
     cells.append(text("") if event is None else unknown if event.grade is None else text(str(event.grade)))
     cells.append(text("") if event is None else unknown if event.related is None else text(data(event.related)))
@@ -538,6 +546,13 @@ def _event_cells(trial: _Trial, one: SafetyEvent, terms: bool) -> list[Text]:
     cells.append(say(_DERIVED[one.derived]))
     cells.append(text(one.adjudicated) if one.adjudicated else say("events.waits") if one.waits else text(""))
     return cells
+
+
+def _event_day(one: SafetyEvent) -> Text:
+    """The study day of an event, or its partial date."""
+    if one.study_day is not None:
+        return text(str(one.study_day))
+    return text(data(one.event.days.text)) if one.event is not None and one.event.days and one.event.days.text else text("")
 
 
 def _group_words(trial: _Trial, group: str) -> Text:

@@ -293,6 +293,7 @@ def next_dose(
     design: str | None = None,
     decisions: Path | str | None = None,
     adjudications: Path | str | Sequence[Adjudicated] = (),
+    final: bool = False,
 ) -> NextDose:
     """Return what each design would do next in a trial, which one is the primary design, and what would follow from each outcome.
 
@@ -311,6 +312,8 @@ def next_dose(
         File of the committee's decisions, if there is one.
     adjudications
         File of adjudications, if there is one, or the adjudications themselves.
+    final
+        Whether this is the final analysis, as for `dosefind.evaluate`.
 
     Returns
     -------
@@ -331,7 +334,7 @@ def next_dose(
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     said = read_adjudications(adjudications, protocol.record.id) if isinstance(adjudications, str | Path) else adjudications
-    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said)
+    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said, final=final)
     # From here on, the version in force at the data cutoff date; each patient was judged by the one of the first infusion.
     amended, protocol = protocol, protocol.in_force(evaluated.as_of)
     designs = build_designs(protocol)
@@ -457,7 +460,8 @@ def _serious_row(event: SeriousEvent) -> dict[str, Any]:
     found = {name: getattr(event, name) for name in ("subject", "part", "level", "day", "study_day", "in_window", "holds")}
     found |= {name: getattr(told, name, None) for name in ("grade", "related")}
     found |= {name: getattr(said, name, None) for name in ("adjudicated_on", "adjudicated_by", "conclusion")}
-    return found | {"kinds": ", ".join(event.kinds)}
+    day = event.day or (event.days.text or None if event.days else None)
+    return found | {"kinds": ", ".join(event.kinds), "day": day}
 
 
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
