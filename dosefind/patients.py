@@ -24,7 +24,7 @@ class AdverseEvent(NamedTuple):
     term
         What it is called, as in the data.
     grade
-        CTCAE grade, 1 to 5; ``None`` where the data give none.
+        Worst CTCAE grade, 1 to 5; ``None`` where the data give none.
     related
         Word for the relation to the treatment, as in the data; ``None`` where they give none. What a word says, the protocol says.
     start
@@ -37,6 +37,22 @@ class AdverseEvent(NamedTuple):
         Outcome as in the data.
     organ_class
         System organ class as in the data.
+    initial_grade
+        CTCAE grade at its start; ``None`` where the data give none.
+    end
+        Day on which it ended; ``None`` where the data give no full date.
+    flagged_dlt
+        Whether the investigator flagged this event as a DLT; ``None`` where the data do not say.
+    severity
+        Severity as in the data, which is not a CTCAE grade.
+    worsened
+        Day from which it was worse than at its start; ``None`` where the data do not say.
+    ongoing
+        Whether the data state that it had not ended; ``None`` where they do not say.
+    emergent
+        Whether the data flag it as treatment-emergent; ``None`` where they do not say.
+    supplements
+        Rows of supplemental qualifiers that were read with it.
     """
 
     term: str
@@ -47,6 +63,33 @@ class AdverseEvent(NamedTuple):
     serious: bool | None = None
     outcome: str | None = None
     organ_class: str | None = None
+    initial_grade: int | None = None
+    end: date | None = None
+    flagged_dlt: bool | None = None
+    severity: str | None = None
+    worsened: date | None = None
+    ongoing: bool | None = None
+    emergent: bool | None = None
+    supplements: tuple[str, ...] = ()
+
+    def dates(self) -> Iterator[tuple[str, date | None]]:
+        """Yield the dates of the event, each with its place."""
+        yield f"start of the event of {self.source}", self.start
+        yield f"worsening of the event of {self.source}", self.worsened
+        yield f"end of the event of {self.source}", self.end
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every row that the event was read from."""
+        return (self.source, *self.supplements)
+
+    def known_by(self, cut: date) -> AdverseEvent:
+        """Return what was known of the event by a day: of an event that became worse later, the grade at its start."""
+        end = None if self.end is not None and self.end > cut else self.end
+        if self.worsened is None or self.worsened <= cut:
+            return self._replace(end=end)
+        flag = None if self.flagged_dlt else self.flagged_dlt
+        return self._replace(grade=self.initial_grade, worsened=None, end=end, flagged_dlt=flag)
 
 
 @dataclass(frozen=True)
@@ -110,8 +153,12 @@ class Patient:
         """Every date that there is, with its place."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
         places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died")]
-        places += [(f"start of the event of {event.source}", event.start) for event in self.events or ()]
+        places += [place for event in self.events or () for place in event.dates()]
         return ((place, day) for place, day in places if day is not None)
+
+    def rows(self) -> list[str]:
+        """Return every row that the patient and the adverse events were read from, each once."""
+        return list(dict.fromkeys((*self.source, *(row for event in self.events or () for row in event.sources))))
 
 
 class Listed(NamedTuple):

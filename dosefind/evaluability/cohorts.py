@@ -126,4 +126,5 @@ def statuses(
             assessed=one.dlt is not None or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,
+            questions=() if verdict.kind == "dlt" else verdict.questions,
         )

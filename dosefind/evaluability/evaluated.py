@@ -19,6 +19,7 @@ from .._check import InputError, Problem, Shown, whole
 from ..adjudications import Adjudicated
 from ..patients import Listed, Part, Patient
 from ..trial import Cohort
+from .events import Question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +86,8 @@ class Status:
         Kind by the protocol's definition alone, where an adjudication made it another; ``None`` where it did not.
     adjudication
         The adjudication that made the kind; ``None`` where none did.
+    questions
+        Questions about adverse events that must be settled before the outcome is known.
     """
 
     subject: str
@@ -108,6 +111,7 @@ class Status:
     assessed: bool = False
     derived: Kind | None = None
     adjudication: Adjudicated | None = None
+    questions: tuple[Question, ...] = ()
 
     @property
     def counts(self) -> bool:

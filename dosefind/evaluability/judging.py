@@ -114,7 +114,7 @@ def evaluate(
     found = tuple(statuses(infused, verdicts, numbers, parts, protocol, cut))
     listed = (
         *patients.listed,
-        *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in _rows(one)),
+        *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in one.rows()),
     )
     return Evaluated(
         as_of=cut,
@@ -208,7 +208,9 @@ def known_by(patient: Patient, cut: date) -> Patient:
         discontinued=patient.discontinued if left else None,
         reason=patient.reason if left else None,
         died=patient.died if patient.died is not None and patient.died <= cut else None,
-        events=None if patient.events is None else tuple(e for e in patient.events if e.start is None or e.start <= cut),
+        events=None
+        if patient.events is None
+        else tuple(event.known_by(cut) for event in patient.events if event.start is None or event.start <= cut),
     )
 
 
@@ -236,10 +238,6 @@ def _placed(patient: Patient, protocol: Protocol, cut: date) -> Patient:
 # What must hold before anybody is judged.
 
 
-def _rows(patient: Patient) -> list[str]:
-    return list(dict.fromkeys((*patient.source, *(event.source for event in patient.events or ()))))
-
-
 def _check(patients: Patients, protocol: Protocol) -> None:
     unknown = [
         problem
@@ -259,7 +257,7 @@ def _check(patients: Patients, protocol: Protocol) -> None:
         problems.append(Problem(_place(without, "cohort"), None, "must be given for every patient or for none"))
     if problems:
         raise InputError(problems)
-    counted = {row for one in patients.patients for row in _rows(one)}
+    counted = {row for one in patients.patients for row in one.rows()}
     found = len(counted) + len(patients.listed)
     if found != patients.rows or counted & {one.source for one in patients.listed}:
         allowed = f"must be those of patients, {len(counted)}, and those listed, {len(patients.listed)}, each row in one of them"

@@ -7,6 +7,7 @@ further rule is one more function in `_derived`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from typing import Literal, NamedTuple
@@ -15,6 +16,7 @@ from ..adjudications import Adjudicated
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Kind
+from .events import Judged, Question, judge
 from .serious import DEATH, SeriousEvent, adjudication_of
 from .window import rules_of, window
 
@@ -33,6 +35,7 @@ class Verdict(NamedTuple):
     held: bool = False
     derived: Kind | None = None
     adjudication: Adjudicated | None = None
+    questions: tuple[Question, ...] = ()
 
 
 class Case(NamedTuple):
@@ -85,7 +88,9 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     end = window(patient, protocol)[1]
     rest = _derived(_without(patient, case.adjudications), protocol, cut, whole_data)
     if (said := by.get("DLT")) is not None:
-        made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", said.event_date or min(end, cut), patient.source)
+        # An event that began before the first infusion and became worse on treatment is known by its onset.
+        day = max(said.event_date or min(end, cut), patient.infusions[0])
+        made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", day, patient.source)
     elif (said := by.get("not evaluable")) is not None and rest.kind != "dlt":
         closed = min(end, said.as_of)
         made = Verdict("not evaluable", f"adjudicated not evaluable on {said.adjudicated_on}", closed, patient.source)
@@ -141,53 +146,53 @@ def _basis(patient: Patient) -> str:
 def told_event(event: AdverseEvent, first: date) -> str:
     """An event in words, without its term: no more of a patient is shown than is needed."""
     grade = "grade not given" if event.grade is None else f"grade {event.grade}"
+    if event.initial_grade is not None and event.initial_grade != event.grade:
+        grade += f", {event.initial_grade} at its start"
+    if event.grade is None and event.severity is not None:
+        grade += f", severity {event.severity}"
     related = "relation not given" if event.related is None else event.related
     day = "no start date" if event.start is None else f"began {event.start}, day {(event.start - first).days + 1}"
+    if event.worsened is not None:
+        day += f", became worse {event.worsened}, day {(event.worsened - first).days + 1}"
     return f"adverse event of {event.source} ({grade}; {related}; {day})"
 
 
 def toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent], list[AdverseEvent]]:
-    """Events that are DLTs, the earliest first, and events that would be if what the data leave out were so."""
-    could = [event for event in patient.events or () if _no_dlt_because(event, patient, protocol) is None]
-    made = [event for event in could if None not in (event.grade, protocol.dlt.is_related(event.related), event.start)]
-    return sorted(made, key=lambda e: (e.start or date.max, e.source)), [event for event in could if event not in made]
-
-
-def _no_dlt_because(event: AdverseEvent, patient: Patient, protocol: Protocol) -> str | None:
-    """Why an event cannot be a DLT, whatever the data leave out; ``None`` if it can."""
-    first, end = window(patient, protocol)
-    least = protocol.dlt.least_grade_of(event.term)
-    if least is None:
-        return "a term left out"
-    if event.grade is not None and event.grade < least:
-        return f"below grade {least}"
-    if protocol.dlt.is_related(event.related) is False:
-        return "not related"
-    if event.start is not None and not first <= event.start <= end:
-        return "outside the window"
-    return None
+    """Return the events that are DLTs, the earliest first, and the events that would be if what is not known of them were so."""
+    judged = [(event, judge(event, patient, protocol)) for event in patient.events or ()]
+    made = [(found.day or date.max, event.source, event) for event, found in judged if found.conclusion == "DLT"]
+    open_ = [event for event, found in judged if found.conclusion == "open"]
+    return [event for _, _, event in sorted(made, key=lambda one: one[:2])], open_
 
 
 def _ruled_out(patient: Patient, protocol: Protocol) -> list[tuple[AdverseEvent, str]]:
     """Events that are grave enough for a DLT and are none, with the reason."""
     grave = [event for event in patient.events or () if event.grade is None or event.grade >= protocol.dlt.least_grade]
-    reasons = [(event, _no_dlt_because(event, patient, protocol)) for event in grave]
-    return [(event, why) for event, why in reasons if why is not None]
+    judged = [(event, judge(event, patient, protocol)) for event in grave]
+    return [(event, found.reason) for event, found in judged if found.conclusion == "not a DLT"]
 
 
 def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Verdict | None:
     first, end = window(patient, protocol)
     made, _ = toxicities(patient, protocol)
-    from_events = [f"{told_event(made[0], first)}, a DLT by the definition under dlt"] if made else []
-    rows = tuple(event.source for event in made[:1])
+    by = judge(made[0], patient, protocol) if made else None
+    from_events = [] if by is None else [f"{told_event(made[0], first)}, {_why_dlt(by)}"]
+    rows = tuple(row for event in made[:1] for row in event.sources)
     if patient.dlt:
         if patient.dlt_date is None and not made and not whole_data and cut < end:
             rule = "the DLT column has a DLT without a date: whether it had come by the data cut is not known"
             return Verdict("pending", rule, None, patient.source, unresolved=True)
         when = "without a date" if patient.dlt_date is None else f"on {patient.dlt_date}, day {(patient.dlt_date - first).days + 1}"
-        day = patient.dlt_date or (made[0].start if made else min(end, cut))
+        day = patient.dlt_date or (by.day if by else None) or min(end, cut)
         return Verdict("dlt", "; ".join([f"DLT {when}, by the DLT column", *from_events]), day, (*patient.source, *rows))
-    return Verdict("dlt", from_events[0], made[0].start, (*patient.source, *rows)) if made else None
+    return None if by is None else Verdict("dlt", from_events[0], by.day or min(end, cut), (*patient.source, *rows))
+
+
+def _why_dlt(found: Judged) -> str:
+    """Return what makes an event a DLT: the flag of the investigator, or the definition with what contradicts it."""
+    if found.reason.startswith("flagged"):
+        return found.reason
+    return f"a DLT by the definition under dlt{f', {found.reason}' if found.reason else ''}"
 
 
 def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
@@ -195,9 +200,17 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     _, open_ = toxicities(patient, protocol)
     if not open_:
         return None
-    told = "; ".join(told_event(event, patient.infusions[0]) for event in open_)
-    rows = (*patient.source, *(event.source for event in open_))
-    return Verdict("pending", f"it is not known whether this is a DLT: {told}", None, rows, unresolved=True)
+    judged = [(event, judge(event, patient, protocol).questions) for event in open_]
+    told = "; ".join(told_event(event, patient.infusions[0]) + _asked(questions) for event, questions in judged)
+    rows = (*patient.source, *(row for event in open_ for row in event.sources))
+    found = Verdict("pending", f"it is not known whether this is a DLT: {told}", None, rows, unresolved=True)
+    return found._replace(questions=tuple(question for _, questions in judged for question in questions))
+
+
+def _asked(questions: Iterable[Question]) -> str:
+    """Return the questions that the facts of an event do not show by themselves."""
+    words = [question.words for question in questions if question.asks in ("worsening", "flag")]
+    return f": {' '.join(words)}" if words else ""
 
 
 def _no_word(patient: Patient) -> Verdict | None:

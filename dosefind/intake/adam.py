@@ -24,6 +24,10 @@ _EVENTS = EventColumns(
     ("AREL", "AEREL"),
     ("ASTDT", "AESTDTC"),
     "ASTDTF",
+    initial=("AITOXGR", "AITOXGRN", "AEITOXGR", "AEITOXGRN"),
+    end=("AENDT", "AEENDTC"),
+    end_imputed="AENDTF",
+    flagged=("AEDLT", "AEDLTFL"),
 )
 _COLUMNS = {
     "adsl": [IDENTIFIER],
@@ -51,7 +55,9 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     for entry in draft.entries:
         _subject_level(found, entry, rows[entry.subject], draft.has_cohorts)
     if "adae" in tables:
-        adverse_events(found, draft, tables["adae"], _EVENTS, adsl.name, steps, protocol.dlt)
+        flag = _flag(found, tables["adae"])
+        columns = _EVENTS._replace(flagged=(*_EVENTS.flagged, flag)) if flag else _EVENTS
+        adverse_events(found, draft, tables["adae"], columns, adsl.name, steps, protocol.dlt)
     _dlts(found, draft, rows, adsl, tables.get("adae"))
     found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
     return draft
@@ -115,8 +121,9 @@ def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae
 
 
 def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, Dated | None]:
-    """First day of the flagged events of each patient."""
+    """First day of the flagged events of each patient; none for an event that began before the first infusion."""
     days: dict[str, Dated | None] = {}
+    first = {entry.subject: entry.first for entry in draft.entries}
     for row in adae.rows:
         if row.subject not in draft.subjects or row.subject in draft.absent or not found.yes(row.cell(flag)):
             continue
@@ -124,6 +131,8 @@ def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str,
         if row.cell("ASTDTF").text or len(cell.text) < 10:
             found.refuse(cell, "must be the full date of the DLT, not imputed")
         day = latest(found, row, (cell.column,)) if len(cell.text) >= 10 else None
+        if day is not None and row.subject in first and day.day < first[row.subject]:
+            day = None
         now = days.get(row.subject)
         days[row.subject] = day if now is None or (day is not None and day.day < now.day) else now
     return days

@@ -17,7 +17,25 @@ _FLAGS = ("yes", "y", "1", "true", "no", "n", "0", "false")
 # Columns of the day of death, any of which may be a flag instead; and of seriousness.
 _DIED = ("died", "death", "death_date", "date_of_death", "dod")
 _SERIOUS = ("serious", "sae", "seriousness")
-_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class")
+_COURSE = ("initial_grade", "end", "severity", "worsened", "dlt", "treatment_emergent", "event_id")
+_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class", *_COURSE)
+_EVENT_COLUMNS = EventColumns(
+    term=("term",),
+    grade=("grade",),
+    related=("related",),
+    start=("start",),
+    serious=_SERIOUS,
+    outcome=("outcome",),
+    organ_class=("organ_class",),
+    severity=("severity",),
+    initial=("initial_grade",),
+    end=("end",),
+    ongoing=(),
+    worsened=("worsened",),
+    flagged=("dlt",),
+    emergent=("treatment_emergent",),
+    links=("event_id",),
+)
 # Parts of a trial whose patients are not given a dose of the product.
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
@@ -45,8 +63,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
                 found.text(row.cell(column))
             draft.leave_out(subject, row, NO_INFUSION)
     if events is not None:
-        columns = EventColumns(("term",), ("grade",), ("related",), ("start",), None, _SERIOUS, ("outcome",), ("organ_class",))
-        adverse_events(found, draft, events, columns, people.name, steps, protocol.dlt)
+        adverse_events(found, draft, events, _EVENT_COLUMNS, people.name, steps, protocol.dlt)
     return draft
 
 

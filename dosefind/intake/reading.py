@@ -31,7 +31,10 @@ class Layout(NamedTuple):
 
 
 # Layouts of a folder; the domains of each are its own.
-LAYOUTS = {"SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd"), sdtm.read), "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read)}
+LAYOUTS = {
+    "SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd", "suppae"), sdtm.read),
+    "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read),
+}
 
 
 def read_patients(
@@ -212,7 +215,7 @@ def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None)
 def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
     """Every row is named once: by a patient, an adverse event, or the list."""
     named = [source for patient in result.patients for source in patient.source]
-    named += [event.source for patient in result.patients for event in patient.events or ()]
+    named += [row for patient in result.patients for event in patient.events or () for row in event.sources]
     named += [listed.source for listed in result.listed]
     if Counter(named) != Counter(row.source for table in tables for row in table.rows):
         raise AssertionError("a row was lost or counted twice; this is a defect of dosefind")

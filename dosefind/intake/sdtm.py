@@ -7,17 +7,20 @@ from ..protocol import Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
 from .cells import Findings, Row, Table, partial_date
 from .entries import Dated, Draft, EventColumns, Steps, adverse_events, is_death
+from .supplements import with_supplements
 
 __all__ = ["read"]
 
 _EXPOSURE = ExposureColumns(day=("EXSTDTC",), dose=("EXDOSE",), unit=("EXDOSU",), end=("EXENDTC",))
 _EVENTS = EventColumns(("AEDECOD", "AETERM"), ("AETOXGR", "AETOXGRN"), ("AEREL",), ("AESTDTC",))
+_SUPPLEMENTS = [IDENTIFIER, ("IDVAR",), ("IDVARVAL",), ("QNAM",), ("QVAL",)]
 _COLUMNS = {
     "dm": [IDENTIFIER],
     "ex": [IDENTIFIER, ("EXSTDTC",), ("EXDOSE",), ("EXDOSU",)],
     "ae": [IDENTIFIER, ("AEDECOD", "AETERM"), ("AESTDTC",)],
     "ds": [IDENTIFIER, ("DSDECOD",), ("DSCAT",), ("DSSTDTC",)],
     "dd": [IDENTIFIER],
+    "suppae": _SUPPLEMENTS,
 }
 
 
@@ -40,11 +43,24 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     if "ae" in tables:
         if not (tables["ae"].has("AETOXGR") or tables["ae"].has("AETOXGRN")):
             found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is no CTCAE grade)")
-        adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
+        _events(found, draft, tables, protocol, steps)
+    elif "suppae" in tables:
+        found.column(tables["suppae"], "IDVAR", "there is no AE whose records these could supplement")
+    flagged = any(event.flagged_dlt is not None for events in (draft.events or {}).values() for event in events)
+    by = ", and what the investigator flagged as DLTs" if flagged else ""
     found.notes.append(
-        "SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events"
+        f"SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events{by}"
     )
     return draft
+
+
+def _events(found: Findings, draft: Draft, tables: dict[str, Table], protocol: Protocol, steps: Steps) -> None:
+    """Read AE, with SUPPAE if it is there."""
+    if "suppae" not in tables:
+        adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
+        return
+    table, columns, rows = with_supplements(found, draft, tables["ae"], tables["suppae"], _EVENTS, steps)
+    adverse_events(found, draft, table, columns, tables["dm"].name, steps, protocol.dlt, rows)
 
 
 def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> None:
