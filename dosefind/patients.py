@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 from ._check import Shown
 
-__all__ = ["PARTS", "AdverseEvent", "Listed", "Part", "Patient", "Patients"]
+__all__ = ["PARTS", "AdverseEvent", "LabValue", "Listed", "Part", "Patient", "Patients"]
 
 Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
 """A part of a trial; only the escalation drives the next dose."""
@@ -53,6 +53,8 @@ class AdverseEvent(NamedTuple):
         Whether the data flag it as treatment-emergent; ``None`` where they do not say.
     supplements
         Rows of supplemental qualifiers that were read with it.
+    recorded_grade
+        Grade as recorded, where ``grade`` is that of liver tests by the baseline; else ``None``.
     """
 
     term: str
@@ -71,6 +73,7 @@ class AdverseEvent(NamedTuple):
     ongoing: bool | None = None
     emergent: bool | None = None
     supplements: tuple[str, ...] = ()
+    recorded_grade: int | None = None
 
     def dates(self) -> Iterator[tuple[str, date | None]]:
         """Yield the dates of the event, each with its place."""
@@ -90,6 +93,33 @@ class AdverseEvent(NamedTuple):
             return self._replace(end=end)
         flag = None if self.flagged_dlt else self.flagged_dlt
         return self._replace(grade=self.initial_grade, worsened=None, end=end, flagged_dlt=flag)
+
+
+class LabValue(NamedTuple):
+    """A liver test.
+
+    Attributes
+    ----------
+    test
+        "ALT", "AST", "ALP", "GGT" or "BILI" (total bilirubin).
+    value
+        The result.
+    uln
+        Upper limit of normal, in the same unit.
+    day
+        Day of the sample.
+    source
+        The row that it was read from.
+    baseline
+        Whether the data flag it as the baseline.
+    """
+
+    test: str
+    value: float
+    uln: float
+    day: date
+    source: str
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +160,8 @@ class Patient:
         Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
     died
         Day of death; ``None`` where the data have none.
+    labs
+        Liver tests, where the protocol grades them against the baseline; in the order of their days.
     """
 
     subject: str
@@ -148,17 +180,20 @@ class Patient:
     amounts: tuple[float, ...] = ()
     part: Part | None = None
     died: date | None = None
+    labs: tuple[LabValue, ...] = ()
 
     def dates(self) -> Iterator[tuple[str, date]]:
         """Every date that there is, with its place."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
         places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died")]
         places += [place for event in self.events or () for place in event.dates()]
+        places += [(f"liver test of {lab.source}", lab.day) for lab in self.labs]
         return ((place, day) for place, day in places if day is not None)
 
     def rows(self) -> list[str]:
-        """Return every row that the patient and the adverse events were read from, each once."""
-        return list(dict.fromkeys((*self.source, *(row for event in self.events or () for row in event.sources))))
+        """Return every row that the patient, the adverse events and the liver tests were read from, each once."""
+        events = (row for event in self.events or () for row in event.sources)
+        return list(dict.fromkeys((*self.source, *events, *(lab.source for lab in self.labs))))
 
 
 class Listed(NamedTuple):

@@ -221,6 +221,11 @@ class DLT(Settings):
         description="grade of an event that has a severity and no CTCAE grade, by the word for the severity, in lower case",
     )
 
+    liver_grading: Literal["as-recorded", "baseline"] = Field(
+        default="as-recorded",
+        description="grades of liver tests: as recorded, or by CTCAE v5.0 against the baseline where that was abnormal (reads LB)",
+    )
+
     @model_validator(mode="after")
     def _words_say_one_thing(self) -> Self:
         relation = (("related", "unrelated"), ("related", "not_assessed"), ("unrelated", "not_assessed"))

@@ -6,11 +6,13 @@ import pytest
 
 from dosefind import InputError, evaluate, load_protocol, read_patients
 from dosefind.evaluability.events import judge
+from dosefind.evaluability.liver import liver_grade
 from dosefind.evaluability.safety_set import safety_events, safety_set
 from dosefind.evaluability.serious import serious_events
 from dosefind.intake.writing import csv_text, plain_tables, sdtm_domains, write_xpt
 
 from .made_up import day, event, patient, protocol, trial
+from .patient_files import write_xlsx
 from .peers import ROOT
 
 AS = load_protocol(ROOT / "configs" / "nct05962762.toml")
@@ -455,6 +457,153 @@ def test_records_with_another_identifier_or_term_are_other_events(tmp_path, othe
     found = sdtm(tmp_path, ae + f"S2,E7,Rash,RELATED,4,2024-02-27\nS2,{other},RELATED,1,2024-02-27\n")
     assert [one.initial_grade for one in found.patients[1].events] == [None, None]
     assert told(found) == ("pending", ("worsening",))
+
+
+# Liver tests against the baseline. Common Terminology Criteria for Adverse Events v5.0, National Cancer Institute, 2017.
+
+
+@pytest.mark.parametrize(
+    ("test", "normal", "abnormal"),
+    [
+        # Values as multiples of the limit of normal, or of the baseline, at and just above each limit of a grade.
+        ("ALT", {1: 0, 1.01: 1, 3: 1, 3.01: 2, 5: 2, 5.01: 3, 20: 3, 20.01: 4}, {1.49: 0, 1.5: 1, 3: 1, 3.01: 2, 20.01: 4}),
+        ("AST", {1: 0, 1.01: 1, 3: 1, 3.01: 2, 5: 2, 5.01: 3, 20: 3, 20.01: 4}, {1.49: 0, 1.5: 1, 5: 2, 5.01: 3, 20: 3}),
+        ("ALP", {1: 0, 1.01: 1, 2.5: 1, 2.51: 2, 5: 2, 5.01: 3, 20.01: 4}, {1.99: 0, 2: 1, 2.5: 1, 2.51: 2, 5.01: 3}),
+        ("GGT", {1: 0, 1.01: 1, 2.5: 1, 2.51: 2, 5: 2, 5.01: 3, 20.01: 4}, {1.99: 0, 2: 1, 2.5: 1, 2.51: 2, 20.01: 4}),
+        ("BILI", {1: 0, 1.01: 1, 1.5: 1, 1.51: 2, 3: 2, 3.01: 3, 10.01: 4}, {1: 0, 1.01: 1, 1.5: 1, 1.51: 2, 3.01: 3, 10.01: 4}),
+    ],
+)
+def test_grades_of_liver_tests(test, normal, abnormal):
+    assert {times: liver_grade(test, 40 * times, 40) for times in normal} == normal
+    assert {times: liver_grade(test, 40 * times, 40, baseline=40) for times in normal} == normal
+    assert {times: liver_grade(test, 70 * times, 40, baseline=70) for times in abnormal} == abnormal
+
+
+def test_a_value_at_a_limit_is_not_above_it():
+    """0.1 * 3 is above 0.3 in double precision by one part in 10^16."""
+    assert liver_grade("ALT", 0.1 * 3, 0.1) == liver_grade("ALT", 0.3, 0.1) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (("LDH", 1, 1), "test"),
+        (("ALT", 0, 1), "value"),
+        (("ALT", 1, -1), "uln"),
+        (("ALT", 1, 1, float("nan")), "baseline"),
+        (("ALT", "9", 1), "value"),
+    ],
+)
+def test_what_is_no_liver_test_is_refused(call, named):
+    with pytest.raises(InputError) as error:
+        liver_grade(*call)
+    assert error.value.problems[0].where == named
+
+
+BY_BASELINE = protocol(dlt={"liver_grading": "baseline"})
+LB = "USUBJID,LBTESTCD,LBSTRESN,LBSTRESU,LBSTNRHI,LBDTC,LBBLFL\n"
+ALT = "USUBJID,AEDECOD,AEREL,AETOXGR,AESTDTC,AEENDTC\nS2,Alanine aminotransferase increased,RELATED,{cells}\n"
+
+
+def liver(path, lb, ae, rules=BY_BASELINE):
+    found = read_patients(folder_of(path, {"dm": DM, "ex": EX, "ae": ae, "lb": LB + lb}), rules)
+    rows = [row for one in found.patients for row in one.rows()] + [listed.source for listed in found.listed]
+    assert len(rows) == len(set(rows)) == found.rows
+    return found
+
+
+@pytest.mark.parametrize(
+    ("baseline", "value", "cells", "kind", "grade"),
+    [
+        ("100", "220", "3,2024-03-10,", "complete", 1),
+        ("100", "310", "3,2024-03-10,2024-03-30", "complete", 2),
+        ("100", "510", "3,2024-03-10,", "dlt", 3),
+        ("40", "220", "3,2024-03-10,", "dlt", 3),  # the baseline was normal
+        ("100", "150", "3,2024-03-10,", "dlt", 3),  # the value that was graded is not among the tests
+        ("100", "220", "3,2024-03-16,", "dlt", 3),  # no test since its start
+        ("100", "220", "2,2024-03-10,", "complete", 1),
+    ],
+)
+def test_the_grade_by_the_baseline_replaces_the_recorded_one(tmp_path, baseline, value, cells, kind, grade):
+    lb = f"S2,ALT,{baseline},U/L,40,2024-03-01,\nS2,ALT,{value},U/L,40,2024-03-15,\n"
+    found = evaluate(liver(tmp_path, lb, ALT.format(cells=cells)), BY_BASELINE)
+    assert found["S2"].kind == kind
+    (one,) = found.patients[1].events
+    assert one.grade == grade
+    recorded = int(cells[0])
+    assert one.recorded_grade == (None if grade == recorded else recorded)
+    if recorded == 3:
+        assert "ae.csv row 2" in found["S2"].source
+    # Without the setting LB is not read.
+    assert evaluate(read_patients(tmp_path, AS), AS).patients[1].events[0].grade == recorded
+
+
+@pytest.mark.parametrize(
+    ("lb", "asks"),
+    [
+        ("ALT,100,U/L,40,2024-03-01,\nS2,ALT,510,U/L,40,2024-03-15,", ("laboratory",)),
+        ("ALT,100,U/L,40,2024-03-01,\nS2,ALT,220,U/L,40,2024-03-15,", ()),
+        ("ALT,100,U/L,40,2024-03-01,\nS2,ALT,510,U/L,40,2024-04-15,", ()),
+        ("ALT,220,U/L,40,2024-03-15,", ("laboratory",)),  # no baseline
+        # A flagged baseline on the day of the infusion.
+        ("ALT,30,U/L,40,2024-03-01,\nS2,ALT,100,U/L,40,2024-03-02,Y\nS2,ALT,220,U/L,40,2024-03-15,", ()),
+        ("BILI,31,umol/L,10,2024-03-15,\nS2,ALP,501,U/L,100,2024-03-16,", ("laboratory", "laboratory")),
+        ("GLUC,900,mg/dL,100,2024-03-15,", ()),
+    ],
+)
+def test_a_liver_test_of_dlt_grade_without_an_event_is_open(tmp_path, lb, asks):
+    none = "USUBJID,AEDECOD,AEREL,AETOXGR,AESTDTC\nS2,Rash,RELATED,1,2024-03-10\n"
+    assert told(liver(tmp_path, f"S2,{lb}\n", none), BY_BASELINE) == ("pending" if asks else "complete", asks)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("ALT,,U/L,40,2024-03-15,", "without a numeric result"),
+        ("ALT,50,U/L,,2024-03-15,", "without an upper limit of normal"),
+        ("ALT,50,U/L,40,2024-03,", "without a full date"),
+        ("CREAT,50,umol/L,40,2024-03-15,", "not a liver test"),
+    ],
+)
+def test_a_laboratory_value_that_is_not_used_is_listed(tmp_path, row, reason):
+    (listed,) = liver(tmp_path, f"S2,{row}\n", ALT.format(cells="1,2024-03-10,")).listed
+    assert (listed.source, reason in listed.reason) == ("lb.csv row 2", True)
+
+
+@pytest.mark.parametrize(
+    ("row", "allowed"),
+    [
+        ("S2,ALT,high,U/L,40,2024-03-15,", "a number above 0, the result"),
+        ("S2,ALT,50,U/L,-1,2024-03-15,", "a number above 0, the upper limit of normal"),
+        ("S2,ALT,50,U/L,40,15.03.2024,", "must be a full date in ISO form"),
+        ("S2,ALT,50,U/L,40,2024-03-15,\nS2,ALT,1,ukat/L,0.7,2024-03-16,", "must be the unit of the other values"),
+        ("S9,ALT,50,U/L,40,2024-03-15,", "is no subject of"),
+    ],
+)
+def test_a_broken_laboratory_value_is_refused(tmp_path, row, allowed):
+    with pytest.raises(InputError, match=allowed):
+        liver(tmp_path, f"{row}\n", ALT.format(cells="1,2024-03-10,"))
+
+
+def test_liver_tests_of_a_workbook(tmp_path):
+    test = {"subject": "S2", "test": "ALT", "unit": "U/L", "uln": "40"}
+    book = {
+        "patients": [{"subject": "S2", "level": "1", "infusion_1": "2024-03-02", "last_contact": "2024-06-02"}],
+        "events": [{"subject": "S2", "term": "ALT increased", "grade": "3", "related": "related", "start": "2024-03-10"}],
+        "labs": [test | {"value": "100", "date": "2024-03-01"}, test | {"value": "220", "date": "2024-03-15"}],
+    }
+    path = write_xlsx(tmp_path / "trial.xlsx", book)
+    found = read_patients(path, BY_BASELINE)
+    assert (len(found.patients[0].labs), found.rows) == (2, 4)
+    assert status(found, BY_BASELINE).kind == "complete"
+    assert status(read_patients(path, AS)).kind == "dlt"
+
+
+def test_missing_liver_tests_are_noted(tmp_path):
+    folder = folder_of(tmp_path, {"dm": DM, "ex": EX, "ae": ALT.format(cells="3,2024-03-10,")})
+    found = read_patients(folder, BY_BASELINE)
+    assert any("liver tests are graded as recorded" in note for note in found.notes)
+    assert status(found, BY_BASELINE).kind == "dlt"
 
 
 # The way back.

@@ -15,8 +15,9 @@ from .window import window
 
 __all__ = ["Judged", "Question", "judge", "worse_on_treatment"]
 
-Asked = Literal["grade", "relationship", "start", "worsening", "flag"]
-"""What is not known of an event: worst grade, relationship, start, day of worsening, or why it was flagged as a DLT."""
+Asked = Literal["grade", "relationship", "start", "worsening", "flag", "laboratory"]
+"""What is not known of an event: worst grade, relationship, start, day of worsening, why it was flagged as a DLT; or whether a
+laboratory value that no event tells of is a DLT."""
 
 
 class Question(NamedTuple):
@@ -25,7 +26,7 @@ class Question(NamedTuple):
     Attributes
     ----------
     source
-        Row of the adverse event.
+        Row of the adverse event or laboratory value.
     asks
         What is not known.
     words

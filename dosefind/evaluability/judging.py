@@ -17,6 +17,7 @@ from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, members, others, statuses
 from .evaluated import Evaluated, Status
+from .liver import regraded
 from .serious import SeriousEvent, part_of_patient, serious_events
 from .verdict import Case, Verdict, told_event, toxicities, verdict
 from .window import rules_of, window
@@ -101,7 +102,7 @@ def evaluate(
         raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
     _check(patients, protocol)
 
-    known = [_placed(known_by(one, cut), protocol, cut) for one in sorted(patients.patients, key=_order)]
+    known = [regraded(_placed(known_by(one, cut), protocol, cut), protocol) for one in sorted(patients.patients, key=_order)]
     infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
     whole_data = cut >= patients.last_date
     said = _known_subjects(in_force(adjudications, cut), patients)
@@ -211,6 +212,7 @@ def known_by(patient: Patient, cut: date) -> Patient:
         events=None
         if patient.events is None
         else tuple(event.known_by(cut) for event in patient.events if event.start is None or event.start <= cut),
+        labs=tuple(lab for lab in patient.labs if lab.day <= cut),
     )
 
 
@@ -247,7 +249,7 @@ def _check(patients: Patients, protocol: Protocol) -> None:
     ]
     if unknown:
         raise InputError(unknown)
-    problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
+    problems = [problem for one in patients.patients for problem in _contradictions(regraded(one, protocol), protocol)]
     subjects = Counter(one.subject for one in patients.patients)
     problems += [Problem("subject", s, "must be that of one patient only") for s, times in sorted(subjects.items()) if times > 1]
     escalation = [one for one in patients.patients if part_of_patient(one, protocol) == "escalation"]

@@ -17,6 +17,7 @@ from ..patients import AdverseEvent, Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Kind
 from .events import Judged, Question, judge
+from .liver import values_without_event
 from .serious import DEATH, SeriousEvent, adjudication_of
 from .window import rules_of, window
 
@@ -112,7 +113,10 @@ def _without(patient: Patient, adjudications: tuple[Adjudicated, ...]) -> Patien
     # An assessment says nothing of a DLT that came after its data cutoff.
     assessed = any(one.of_assessment and (patient.dlt_date is None or patient.dlt_date <= one.as_of) for one in adjudications)
     same_dlt = assessed or (patient.dlt is True and patient.dlt_date in days)
-    return replace(patient, events=left, dlt=False if same_dlt else patient.dlt, dlt_date=None if same_dlt else patient.dlt_date)
+    labs = tuple(one for one in patient.labs if not any(said.of_assessment and one.day <= said.as_of for said in adjudications))
+    return replace(
+        patient, events=left, labs=labs, dlt=False if same_dlt else patient.dlt, dlt_date=None if same_dlt else patient.dlt_date
+    )
 
 
 def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Verdict:
@@ -120,6 +124,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
     found = (
         _with_dlt(patient, protocol, cut, whole_data)
         or _unclear_event(patient, protocol)
+        or _liver_test_without_event(patient, protocol)
         or _left_early(patient, protocol)
         or _still_open(patient, protocol, cut)
         or _no_word(patient)
@@ -148,6 +153,8 @@ def told_event(event: AdverseEvent, first: date) -> str:
     grade = "grade not given" if event.grade is None else f"grade {event.grade}"
     if event.initial_grade is not None and event.initial_grade != event.grade:
         grade += f", {event.initial_grade} at its start"
+    if event.recorded_grade is not None:
+        grade += f" by the baseline, {event.recorded_grade} as recorded"
     if event.grade is None and event.severity is not None:
         grade += f", severity {event.severity}"
     related = "relation not given" if event.related is None else event.related
@@ -167,7 +174,8 @@ def toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent]
 
 def _ruled_out(patient: Patient, protocol: Protocol) -> list[tuple[AdverseEvent, str]]:
     """Events that are grave enough for a DLT and are none, with the reason."""
-    grave = [event for event in patient.events or () if event.grade is None or event.grade >= protocol.dlt.least_grade]
+    least = protocol.dlt.least_grade
+    grave = [event for event in patient.events or () if event.grade is None or max(event.grade, event.recorded_grade or 0) >= least]
     judged = [(event, judge(event, patient, protocol)) for event in grave]
     return [(event, found.reason) for event, found in judged if found.conclusion == "not a DLT"]
 
@@ -205,6 +213,19 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     rows = (*patient.source, *(row for event in open_ for row in event.sources))
     found = Verdict("pending", f"it is not known whether this is a DLT: {told}", None, rows, unresolved=True)
     return found._replace(questions=tuple(question for _, questions in judged for question in questions))
+
+
+def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict | None:
+    """A liver test of DLT grade in the window of which no adverse event tells is never taken for "no DLT"."""
+    found = values_without_event(patient, protocol)
+    if not found:
+        return None
+    first = patient.infusions[0]
+    told = [f"{one.test} of {one.source} on {one.day}, day {(one.day - first).days + 1}" for one in found]
+    words = [f"{one} has a DLT grade and no adverse event: is it a DLT?" for one in told]
+    rows = (*patient.source, *(one.source for one in found))
+    questions = tuple(Question(one.source, "laboratory", word) for one, word in zip(found, words, strict=True))
+    return Verdict("pending", f"it is not known whether there was a DLT: {'; '.join(words)}", None, rows, True, questions=questions)
 
 
 def _asked(questions: Iterable[Question]) -> str:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .._check import InputError, shown_key
-from ..patients import PARTS, AdverseEvent, Listed, Part, Patient
+from ..patients import PARTS, AdverseEvent, LabValue, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
 from .cells import Cell, Findings, Row, Table, partial_date
 from .event_details import link_records, links_of, with_details, yes_or_unknown
@@ -101,6 +101,7 @@ class Entry:
     died: Dated | None = None
     deaths: list[Dated] = field(default_factory=list)
     dead: Cell | None = None
+    labs: list[LabValue] = field(default_factory=list)
 
     @property
     def first(self) -> date:
@@ -437,6 +438,7 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         source=tuple(row.source for row in entry.rows),
         part=entry.part,
         died=_died(found, entry, own),
+        labs=tuple(sorted(entry.labs, key=lambda lab: (lab.day, lab.test, lab.source))),
     )
 
 

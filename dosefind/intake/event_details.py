@@ -133,6 +133,8 @@ def link_records(
         if len(records) > 1:
             done = {event.source: _linked(event, records, dlt) for event in records if event.source not in changed}
             changed |= done
+            if all(event == done.get(event.source, event) for event in records):
+                continue
             rows = ", ".join(event.source for event in records)
             found.notes.append(f"subject {shown_key(subject)}: read as records of one event, by {column} {shown_key(name)}: {rows}")
     return [changed.get(event.source, event) for event in events]

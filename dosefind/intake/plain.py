@@ -9,6 +9,7 @@ from .._check import shown_key
 from ..protocol import Protocol
 from .cells import Cell, Findings, Row, Table
 from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
+from .labs import SHEET, read_labs
 
 __all__ = ["read"]
 
@@ -44,11 +45,14 @@ _COHORTS = 10_000
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
     """What the table of patients says, and that of adverse events if there is one."""
-    people, events = tables["patients"], tables.get("events")
+    people, events, labs = tables["patients"], tables.get("events"), tables.get("labs")
     infusions = _columns(found, people)
     if events is not None:
         unread = found.columns(events, [("subject",), ("term",)], _EVENTS)
         _not_used(found, events, unread, _EVENTS)
+    if labs is not None:
+        required = [("subject",), SHEET.test, (SHEET.value,), (SHEET.unit,), (SHEET.uln,), (SHEET.day,)]
+        _not_used(found, labs, found.columns(labs, required, SHEET.baseline), SHEET.baseline)
     found.stop()
     draft = Draft(has_cohorts=people.has("cohort"), keeps_contacts=people.has("last_contact"))
     for subject, row in one_row_each(found, steps(people.rows)):
@@ -64,6 +68,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
             draft.leave_out(subject, row, NO_INFUSION)
     if events is not None:
         adverse_events(found, draft, events, _EVENT_COLUMNS, people.name, steps, protocol.dlt)
+    if labs is not None:
+        read_labs(found, draft, labs, SHEET, people.name, steps)
     return draft
 
 

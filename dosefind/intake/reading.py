@@ -144,8 +144,11 @@ def read_patients(
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
-    layout, files = _open(path, None if events is None else Path(events))
+    with_labs = any(rules.dlt.liver_grading == "baseline" for _, rules in protocol.versions)
+    layout, files = _open(path, None if events is None else Path(events), with_labs)
     found = Findings(path, notes=list(files.notes))
+    if with_labs and not {"lb", "labs"} & set(files.tables):
+        found.notes.append("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded")
     latest = protocol.versions[-1][1]
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"])
@@ -176,9 +179,10 @@ def _refuse_levels_alone(found: Findings, table: Table) -> None:
             found.refuse(level, "needs the column dose beside it: an amendment of the protocol changes the numbers of the levels")
 
 
-def _open(path: Path, events: Path | None) -> tuple[Layout, Found]:
+def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Found]:
+    """Return the layout of the data and their tables; liver tests are read only where the protocol grades by them."""
     if not path.is_dir():
-        return Layout(("patients",), ("events",), plain.read), patient_tables(path, events)
+        return Layout(("patients",), ("events", "labs"), plain.read), patient_tables(path, events, with_labs)
     if events is not None:
         raise InputError("is a folder: its adverse events are in AE or ADAE, and a table beside it is not read", source=str(path))
     files = domain_files(path)
@@ -191,7 +195,7 @@ def _open(path: Path, events: Path | None) -> tuple[Layout, Found]:
     missing = [name.upper() for name in layout.required if name not in files]
     if missing:
         raise InputError(f"has no {' and no '.join(missing)} as .xpt or .csv ({wanted})", source=str(path))
-    names = [*layout.required, *layout.optional]
+    names = [*layout.required, *layout.optional, *(("lb",) if with_labs and there == ["SDTM"] else ())]
     found = domains(path, names, files)
     others = sorted(file.name for name, group in files.items() if name not in names for file in group)
     return layout, found._replace(notes=[f"files not used: {', '.join(others)}"] if others else [])
@@ -216,6 +220,7 @@ def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
     """Every row is named once: by a patient, an adverse event, or the list."""
     named = [source for patient in result.patients for source in patient.source]
     named += [row for patient in result.patients for event in patient.events or () for row in event.sources]
+    named += [lab.source for patient in result.patients for lab in patient.labs]
     named += [listed.source for listed in result.listed]
     if Counter(named) != Counter(row.source for table in tables for row in table.rows):
         raise AssertionError("a row was lost or counted twice; this is a defect of dosefind")

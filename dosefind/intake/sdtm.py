@@ -7,6 +7,7 @@ from ..protocol import Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
 from .cells import Findings, Row, Table, partial_date
 from .entries import Dated, Draft, EventColumns, Steps, adverse_events, is_death
+from .labs import LB, read_labs
 from .supplements import with_supplements
 
 __all__ = ["read"]
@@ -21,6 +22,7 @@ _COLUMNS = {
     "ds": [IDENTIFIER, ("DSDECOD",), ("DSCAT",), ("DSSTDTC",)],
     "dd": [IDENTIFIER],
     "suppae": _SUPPLEMENTS,
+    "lb": [IDENTIFIER, LB.test, (LB.value,), (LB.unit,), (LB.uln,), (LB.day,)],
 }
 
 
@@ -46,6 +48,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         _events(found, draft, tables, protocol, steps)
     elif "suppae" in tables:
         found.column(tables["suppae"], "IDVAR", "there is no AE whose records these could supplement")
+    if "lb" in tables:
+        read_labs(found, draft, tables["lb"], LB, tables["dm"].name, steps)
     flagged = any(event.flagged_dlt is not None for events in (draft.events or {}).values() for event in events)
     by = ", and what the investigator flagged as DLTs" if flagged else ""
     found.notes.append(
