@@ -110,19 +110,30 @@ def read_patients(
 
     The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
     data; ``start``, of which a partial date is left out with a note; ``serious`` (yes or no; also named ``sae`` or
-    ``seriousness``), ``outcome``, ``organ_class``.
+    ``seriousness``), ``outcome``, ``organ_class``; ``initial_grade``, 0 to 5, the grade at its start, where ``grade`` is the worst;
+    ``end``, a date or ``ongoing``; ``worsened``, the day from which it was worse than at its start; ``severity``, which is no grade
+    unless ``dlt.grade_by_severity`` makes it one; ``dlt``, whether the investigator flagged it as a DLT; ``treatment_emergent``;
+    ``event_id``, which several rows of one event share.
+
+    The sheet ``labs`` of a workbook, read with ``dlt.liver_grading = "baseline"``: ``subject``, ``test`` (ALT, AST, ALP, GGT or
+    BILI), ``value``, ``unit``, ``uln`` (upper limit of normal), ``date``; ``baseline`` (yes or no).
 
     SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
     for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
     or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
-    AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade), DS (DSCAT, DSDECOD, DSSTDTC: disposition events
+    AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade; AEITOXGR, AEENDTC, AEENRTPT, AEENRF; AEDLT or
+    AEDLTFL; AEGRPID, AELNKID or AESPID where several records of one term share it), SUPPAE (of events that it names by IDVAR and
+    IDVARVAL: flags of DLTs, initial and worst grade, AEREL1 and the like, AETRTEM, AEWORDTC; by QNAM, or by QLABEL where the value
+    fits), LB with ``dlt.liver_grading = "baseline"`` (LBTESTCD, LBSTRESN, LBSTRESU, LBSTNRHI, LBDTC, LBBLFL or LBLOBXFL),
+    DS (DSCAT, DSDECOD, DSSTDTC: disposition events
     other than COMPLETED, the first of which counts; a death in any row, by DSDECOD or DSTERM), DD (each subject in it has died;
     DDDTC).
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
     EOTDT and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE,
     ADOSEU or EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT unless ASTDTF says that it is imputed, AEDECOD or AETERM; ATOXGR, ATOXGRN,
-    AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
+    AETOXGR and AETOXGRN, the worst of which is read; AITOXGR and AEITOXGR, the least of which is read; AENDT unless AENDTF says
+    that it is imputed; TRTEMFL; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
     from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
 
     Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
