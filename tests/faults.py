@@ -148,6 +148,7 @@ CHANGES = "../benchmarks/compare.py"
 PEERS = "../benchmarks/peers.py"
 EVALUATED = "evaluability/evaluated.py"
 VERDICT = "evaluability/verdict.py"
+JUDGED = "evaluability/events.py"
 COHORTS = "evaluability/cohorts.py"
 JUDGING = "evaluability/judging.py"
 WINDOW = "evaluability/window.py"
@@ -1669,9 +1670,9 @@ FAULTS = (
     ),
     Fault(
         "an event before the first infusion counts",
-        VERDICT,
-        "not first <= event.start <= end",
-        "not event.start <= end",
+        JUDGED,
+        "event.end is not None and event.end < first:\n        return _Timing",
+        "False:\n        return _Timing",
         "test_evaluability.py::test_the_window_ends_on_its_last_day",
     ),
     Fault(
@@ -1690,16 +1691,16 @@ FAULTS = (
     ),
     Fault(
         "an unrelated event is a DLT",
-        VERDICT,
-        "if protocol.dlt.is_related(event.related) is False:",
-        "if False:",
+        JUDGED,
+        "dlt.is_related(event.related) is False",
+        "False",
         "test_evaluability.py::test_which_event_is_a_dlt",
     ),
     Fault(
         "a relation not assessed is one",
-        VERDICT,
-        "(event.grade, protocol.dlt.is_related(event.related), event.start)",
-        "(event.grade, event.related, event.start)",
+        JUDGED,
+        "if protocol.dlt.is_related(event.related) is None:",
+        "if event.related is None:",
         "test_evaluability.py::test_how_words_for_the_relation_are_read",
     ),
     Fault(
@@ -1760,7 +1761,7 @@ FAULTS = (
     ),
     Fault(
         "least grade of a DLT off by one",
-        VERDICT,
+        JUDGED,
         "event.grade < least",
         "event.grade <= least",
         "test_evaluability.py::test_which_event_is_a_dlt",
@@ -1831,7 +1832,7 @@ FAULTS = (
     Fault(
         "a replay knows later events",
         JUDGING,
-        "e.start is None or e.start <= cut)",
+        "event.start is None or event.start <= cut)",
         "True)",
         "test_evaluability.py::test_the_single_dose_trial_date_by_date",
     ),

@@ -233,6 +233,17 @@ class EventColumns(NamedTuple):
     emergent: tuple[str, ...] = ("TRTEMFL", "AETRTEM")
     links: tuple[str, ...] = ("AEGRPID", "AELNKID", "AESPID")
 
+    def there(self, table: Table) -> EventColumns:
+        """Return the columns that the table has; of fields whose cell findings name, the first where it has none."""
+        has = set(table.columns)
+        named = ("term", "related", "start", "organ_class", "end")
+        found: dict[str, tuple[str, ...]] = {}
+        for field_name, names in self._asdict().items():
+            if isinstance(names, tuple):
+                own = tuple(name for name in names if name in has)
+                found[field_name] = own or (names[:1] if field_name in named else ())
+        return self._replace(**found)
+
 
 def adverse_events(
     found: Findings,
@@ -250,6 +261,7 @@ def adverse_events(
     were read with an event, by its row.
     """
     draft.events = {entry.subject: [] for entry in draft.entries}
+    columns = columns.there(table)
     links: dict[str, tuple[tuple[str, str], ...]] = {}
     counts: Counter[str] = Counter()
     beside = supplements or {}
@@ -275,11 +287,13 @@ def adverse_events(
             initial_grade=_grade(found, row, columns.initial, initial=True),
             supplements=beside.get(row.source, ()),
         )
-        links[row.source] = links_of(row, columns.links)
+        if columns.links:
+            links[row.source] = links_of(row, columns.links)
         draft.events.setdefault(subject, []).append(with_details(found, row, columns, event, dlt, counts))
     found.notes += [f"{table.name}: {what}: {number:,}" for what, number in counts.items() if number]
     for subject, events in draft.events.items():
-        events[:] = link_records(found, subject, events, links, dlt)
+        if links:
+            events[:] = link_records(found, subject, events, links, dlt)
         events.sort(key=lambda one: (one.start is None, one.start or date.min, one.term, one.grade or 0, one.related or ""))
 
 

@@ -34,15 +34,21 @@ def with_details(
     severity = next((found.text(cell) for cell in map(row.cell, columns.severity) if cell.text), None)
     end, ongoing = _end(found, row, columns, event.start, counts)
     worsened = _worsened(found, row, columns, event.start, end)
-    event = event._replace(
-        grade=_worst(found, row, event, severity, dlt, counts),
-        severity=severity,
-        end=end,
-        ongoing=ongoing,
-        worsened=worsened,
-        flagged_dlt=_flag(found, row, columns.flagged),
-        emergent=_flag(found, row, columns.emergent),
-    )
+    grade = event.grade
+    if severity is not None or event.initial_grade is not None:
+        grade = _worst(found, row, event, severity, dlt, counts)
+    flagged, emergent = _flag(found, row, columns.flagged), _flag(found, row, columns.emergent)
+    details = (grade, severity, end, ongoing, worsened, flagged, emergent)
+    if details != (event.grade, None, None, None, None, None, None):
+        event = event._replace(
+            grade=grade,
+            severity=severity,
+            end=end,
+            ongoing=ongoing,
+            worsened=worsened,
+            flagged_dlt=flagged,
+            emergent=emergent,
+        )
     if event.severity is not None and event.grade is None:
         counts["events with a severity and no CTCAE grade, which stay open (dlt.grade_by_severity can give grades)"] += 1
     return event
@@ -71,6 +77,8 @@ def _end(
 ) -> tuple[date | None, bool | None]:
     """Return the day of the end, and whether the event is stated to be ongoing."""
     cell = row.cell(*columns.end)
+    if not cell.text and not columns.ongoing:
+        return None, None
     signs = [sign for sign in map(row.cell, columns.ongoing) if plain_words(sign.text) in _ONGOING]
     if plain_words(cell.text) in ("ongoing", "continuing"):
         return None, True
@@ -102,6 +110,8 @@ def _worsened(found: Findings, row: Row, columns: EventColumns, start: date | No
 
 def _flag(found: Findings, row: Row, columns: tuple[str, ...]) -> bool | None:
     """Return a flag that several columns can have; where they differ it is set, with a note."""
+    if not columns:
+        return None
     cells = [cell for cell in map(row.cell, columns) if cell.text]
     flags = [yes_or_unknown(found, cell) for cell in cells]
     if True in flags and False in flags:

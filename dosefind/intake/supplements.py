@@ -91,7 +91,8 @@ def with_supplements(
             own[column] = row.cell("QVAL").text
         rows[events[0].source] = (*rows.get(events[0].source, ()), row.source)
     merged = [replace(row, cells=row.cells | cells[row.source]) if row.source in cells else row for row in table.rows]
-    return Supplemented(replace(table, rows=merged), columns, rows)
+    names = tuple(dict.fromkeys(name for own in cells.values() for name in own))
+    return Supplemented(replace(table, columns=(*table.columns, *names), rows=merged), columns, rows)
 
 
 def _plain(text: str) -> str:
