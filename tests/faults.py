@@ -1671,9 +1671,9 @@ FAULTS = (
     Fault(
         "an event before the first infusion counts",
         JUDGED,
-        "event.end is not None and event.end < first:\n        return _Timing",
-        "False:\n        return _Timing",
-        "test_evaluability.py::test_the_window_ends_on_its_last_day",
+        "first <= event.start <= last",
+        "event.start <= last",
+        "test_events_as_collected.py::test_an_event_that_worsens_is_a_dlt_or_open_in_every_layout",
     ),
     Fault(
         "a replaced patient counts",
