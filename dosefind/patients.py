@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from ._check import Shown
 from .days import ANY_DAY, Days
 
-__all__ = ["PARTS", "AdverseEvent", "Listed", "Part", "Patient", "Patients"]
+__all__ = ["PARTS", "AdverseEvent", "LabValue", "Listed", "Part", "Patient", "Patients"]
 
 Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
 """A part of a trial; only the escalation drives the next dose."""
@@ -25,7 +25,7 @@ class AdverseEvent(NamedTuple):
     term
         What it is called, as in the data.
     grade
-        CTCAE grade, 1 to 5; ``None`` where the data give none.
+        Worst CTCAE grade, 1 to 5; ``None`` where the data give none.
     related
         Word for the relation to the treatment, as in the data; ``None`` where they give none. What a word says, the protocol says.
     start
@@ -41,6 +41,24 @@ class AdverseEvent(NamedTuple):
     days
         Days on which it can have begun, where they are more than one; ``None`` where ``start`` gives the day, or where nothing is
         known of it (`possible` has the days of every event).
+    initial_grade
+        CTCAE grade at its start; ``None`` where the data give none.
+    end
+        Day on which it ended; ``None`` where the data give no full date.
+    flagged_dlt
+        Whether the investigator flagged this event as a DLT; ``None`` where the data do not say.
+    severity
+        Severity as in the data, which is not a CTCAE grade.
+    worsened
+        Day from which it was worse than at its start; ``None`` where the data do not say.
+    ongoing
+        Whether the data state that it had not ended; ``None`` where they do not say.
+    emergent
+        Whether the data flag it as treatment-emergent; ``None`` where they do not say.
+    supplements
+        Rows of supplemental qualifiers that were read with it.
+    recorded_grade
+        Grade as recorded, where ``grade`` is that of liver tests by the baseline; else ``None``.
     """
 
     term: str
@@ -52,6 +70,15 @@ class AdverseEvent(NamedTuple):
     outcome: str | None = None
     organ_class: str | None = None
     days: Days | None = None
+    initial_grade: int | None = None
+    end: date | None = None
+    flagged_dlt: bool | None = None
+    severity: str | None = None
+    worsened: date | None = None
+    ongoing: bool | None = None
+    emergent: bool | None = None
+    supplements: tuple[str, ...] = ()
+    recorded_grade: int | None = None
 
     @property
     def possible(self) -> Days:
@@ -64,6 +91,52 @@ class AdverseEvent(NamedTuple):
     def onset(self) -> date | str | None:
         """The day on which it began, or its partial date as in the data; ``None`` where there is neither."""
         return self.start or (self.days.text or None if self.days is not None else None)
+
+    def dates(self) -> Iterator[tuple[str, date | None]]:
+        """Yield the dates of the event, each with its place."""
+        yield f"start of the event of {self.source}", self.start or (self.days.earliest if self.days else None)
+        yield f"worsening of the event of {self.source}", self.worsened
+        yield f"end of the event of {self.source}", self.end
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every row that the event was read from."""
+        return (self.source, *self.supplements)
+
+    def known_by(self, cut: date) -> AdverseEvent:
+        """Return what was known of the event by a day: of an event that became worse later, the grade at its start."""
+        end = None if self.end is not None and self.end > cut else self.end
+        if self.worsened is None or self.worsened <= cut:
+            return self._replace(end=end)
+        flag = None if self.flagged_dlt else self.flagged_dlt
+        return self._replace(grade=self.initial_grade, worsened=None, end=end, flagged_dlt=flag)
+
+
+class LabValue(NamedTuple):
+    """A liver test.
+
+    Attributes
+    ----------
+    test
+        "ALT", "AST", "ALP", "GGT" or "BILI" (total bilirubin).
+    value
+        The result.
+    uln
+        Upper limit of normal, in the same unit.
+    day
+        Day of the sample.
+    source
+        The row that it was read from.
+    baseline
+        Whether the data flag it as the baseline.
+    """
+
+    test: str
+    value: float
+    uln: float
+    day: date
+    source: str
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +187,8 @@ class Patient:
         Reason for stopping treatment, as in the data.
     dlt_days
         Days on which that DLT can have been, where ``dlt_date`` is not one day; ``None`` elsewhere.
+    labs
+        Liver tests, where the protocol grades them against the baseline; in the order of their days.
     """
 
     subject: str
@@ -137,17 +212,21 @@ class Patient:
     left_treatment: date | None = None
     left_treatment_reason: str | None = None
     dlt_days: Days | None = None
+    labs: tuple[LabValue, ...] = ()
 
     def dates(self) -> Iterator[tuple[str, date]]:
         """Every date that there is, with its place; of a partial date the earliest day possible, if there is one."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
         places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died", "left_treatment")]
         places += [("dlt_date", self.dlt_days.earliest)] if self.dlt_days else []
-        places += [
-            (f"start of the event of {event.source}", event.start or (event.days.earliest if event.days else None))
-            for event in self.events or ()
-        ]
+        places += [place for event in self.events or () for place in event.dates()]
+        places += [(f"liver test of {lab.source}", lab.day) for lab in self.labs]
         return ((place, day) for place, day in places if day is not None)
+
+    def rows(self) -> list[str]:
+        """Return every row that the patient, the adverse events and the liver tests were read from, each once."""
+        events = (row for event in self.events or () for row in event.sources)
+        return list(dict.fromkeys((*self.source, *events, *(lab.source for lab in self.labs))))
 
 
 class Listed(NamedTuple):

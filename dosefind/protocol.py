@@ -220,6 +220,15 @@ class DLT(Settings):
         ),
         description="words of the data that leave the relation open, as an empty cell does; compared in lower case",
     )
+    grade_by_severity: dict[Name, Grade] = Field(
+        default_factory=dict,
+        description="grade of an event that has a severity and no CTCAE grade, by the word for the severity, in lower case",
+    )
+
+    liver_grading: Literal["as-recorded", "baseline"] = Field(
+        default="as-recorded",
+        description="grades of liver tests: as recorded, or by CTCAE v5.0 against the baseline where that was abnormal (reads LB)",
+    )
 
     @model_validator(mode="after")
     def _words_say_one_thing(self) -> Self:
@@ -237,6 +246,10 @@ class DLT(Settings):
             return None
         own = {plain_words(name): grade for name, grade in self.least_grade_by_term.items()}
         return own.get(word, self.least_grade)
+
+    def grade_of_severity(self, severity: str | None) -> int | None:
+        """Return the grade that stands in for a severity where there is no CTCAE grade; ``None`` where no setting has the word."""
+        return {plain_words(word): grade for word, grade in self.grade_by_severity.items()}.get(plain_words(severity or ""))
 
     def is_related(self, text: str | None) -> bool | None:
         """Whether the data's word for the relation says at least possibly related; ``None`` where it leaves that open, as no word

@@ -148,6 +148,7 @@ CHANGES = "../benchmarks/compare.py"
 PEERS = "../benchmarks/peers.py"
 EVALUATED = "evaluability/evaluated.py"
 VERDICT = "evaluability/verdict.py"
+JUDGED = "evaluability/events.py"
 COHORTS = "evaluability/cohorts.py"
 JUDGING = "evaluability/judging.py"
 WINDOW = "evaluability/window.py"
@@ -1669,10 +1670,10 @@ FAULTS = (
     ),
     Fault(
         "an event before the first infusion counts",
-        "evaluability/window.py",
-        "return first <= event.start <= end if",
-        "return event.start <= end if",
-        "test_evaluability.py::test_the_window_ends_on_its_last_day",
+        JUDGED,
+        "first <= event.start <= last",
+        "event.start <= last",
+        "test_events_as_collected.py::test_an_event_that_worsens_is_a_dlt_or_open_in_every_layout",
     ),
     Fault(
         "a replaced patient counts",
@@ -1690,16 +1691,16 @@ FAULTS = (
     ),
     Fault(
         "an unrelated event is a DLT",
-        VERDICT,
-        "if protocol.dlt.is_related(event.related) is False:",
-        "if False:",
+        JUDGED,
+        "dlt.is_related(event.related) is False",
+        "False",
         "test_evaluability.py::test_which_event_is_a_dlt",
     ),
     Fault(
         "a relation not assessed is one",
-        VERDICT,
-        "(event.grade, protocol.dlt.is_related(event.related), in_window(event, first, end))",
-        "(event.grade, event.related, in_window(event, first, end))",
+        JUDGED,
+        "if protocol.dlt.is_related(event.related) is None:",
+        "if event.related is None:",
         "test_evaluability.py::test_how_words_for_the_relation_are_read",
     ),
     Fault(
@@ -1760,7 +1761,7 @@ FAULTS = (
     ),
     Fault(
         "least grade of a DLT off by one",
-        VERDICT,
+        JUDGED,
         "event.grade < least",
         "event.grade <= least",
         "test_evaluability.py::test_which_event_is_a_dlt",

@@ -35,7 +35,7 @@ def status(one, as_of, name=AS, **changed):
 def test_the_window_ends_on_its_last_day(name, course, last):
     """Day 29 of a 28-day window, day 85 of one of 84 days: it ends so many days after the first infusion, which is on day 1."""
     for start, kind in ((9, "complete"), (10, "dlt"), (last, "dlt"), (last + 1, "complete")):
-        one = status(patient("S", 1, *course, events=(event(start),)), last + 1, name)
+        one = status(patient("S", 1, *course, events=(event(start)._replace(end=day(start)),)), last + 1, name)
         assert (one.kind, one.first, one.end) == (kind, day(10), day(last))
     clean = patient("S", 1, *course)
     eve = status(clean, last - 1, name)

@@ -28,14 +28,14 @@ EVENTS = "subject,term,grade,related,start\nA-1,Fever,1,related,2024-03-02\nA-2,
 
 
 def bare(found):
-    """The patients without the rows that they come from, which no two formats share."""
-    blank = lambda events: None if events is None else tuple(event._replace(source="") for event in events)  # noqa: E731
+    """The patients without what no two formats share: the rows that they come from, and flags of single events."""
+    blank = lambda events: None if events is None else tuple(e._replace(source="", flagged_dlt=None) for e in events)  # noqa: E731
     return tuple(replace(patient, source=(), events=blank(patient.events)) for patient in found.patients)
 
 
 def sources(found):
     own = [source for patient in found.patients for source in patient.source]
-    events = [event.source for patient in found.patients for event in patient.events or ()]
+    events = [source for patient in found.patients for event in patient.events or () for source in event.sources]
     return own + events + [listed.source for listed in found.listed]
 
 

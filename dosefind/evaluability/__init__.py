@@ -1,11 +1,12 @@
 """Which patients are evaluable for DLT at a data cutoff, and with which outcome.
 
-``evaluated`` has the records that designs and reports read, ``serious`` the events that hold enrolment, ``verdict`` the rules for
-one patient, ``cohorts`` groups and replacements, ``judging`` puts them together, and
+``evaluated`` has the records that designs and reports read, ``events`` judges single adverse events, ``serious`` has the events
+that hold enrolment, ``verdict`` the rules for one patient, ``cohorts`` groups and replacements, ``judging`` puts them together, and
 ``safety_set`` has all treated patients with the whole follow-up. A further rule is one function in ``verdict``.
 """
 
 from .evaluated import KINDS, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
+from .events import Question
 from .judging import evaluate, known_by
 from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, dose_groups, safety_events, safety_set
 from .serious import SeriousEvent
@@ -22,6 +23,7 @@ __all__ = [
     "DesignCounts",
     "Evaluated",
     "Members",
+    "Question",
     "SafetyEvent",
     "SeriousEvent",
     "Status",

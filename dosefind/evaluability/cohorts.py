@@ -139,4 +139,5 @@ def statuses(
             adjudication=verdict.adjudication,
             recorded=one.evaluable,
             settled_by=verdict.settled_by if verdict.kind == "pending" else (),
+            questions=() if verdict.kind == "dlt" else verdict.questions,
         )

@@ -20,6 +20,7 @@ from ..adjudications import Adjudicated
 from ..days import Days
 from ..patients import Listed, Part, Patient
 from ..trial import Cohort
+from .events import Question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +115,8 @@ class Status:
         recorded.
     settled_by
         Dates whose day would settle whether there was a DLT; empty where no date is open.
+    questions
+        Questions about adverse events that must be settled before the outcome is known.
     """
 
     subject: str
@@ -139,6 +142,7 @@ class Status:
     adjudication: Adjudicated | None = None
     recorded: bool | None = None
     settled_by: tuple[OpenDay, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     @property
     def counts(self) -> bool:

@@ -18,6 +18,7 @@ from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, in_order, members, others, statuses
 from .evaluated import Evaluated, OpenDay, Status
+from .liver import regraded
 from .serious import SeriousEvent, part_of_patient, serious_events
 from .verdict import Case, Verdict, counted_inside, decision_known_from, told_event, toxicities, verdict
 from .window import rules_of, window
@@ -108,7 +109,7 @@ def evaluate(
 
     whole_data = cut >= patients.last_date
     ordered = [_decided(one, protocol, cut, whole_data) for one in sorted(patients.patients, key=_order)]
-    known = [_placed(known_by(one, cut), protocol, cut) for one in ordered]
+    known = [regraded(_placed(known_by(one, cut), protocol, cut), protocol) for one in ordered]
     if as_of is not None and not replay:
         # What the data say at a stated cutoff had begun by then.
         known = [replace(one, events=_begun_by(one.events, cut)) for one in known]
@@ -132,7 +133,7 @@ def evaluate(
     found = tuple(statuses(infused, verdicts, numbers, parts, protocol, cut))
     listed = (
         *patients.listed,
-        *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in _rows(one)),
+        *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in one.rows()),
     )
     return Evaluated(
         as_of=cut,
@@ -261,7 +262,8 @@ def known_by(patient: Patient, cut: date) -> Patient:
         left_treatment_reason=patient.left_treatment_reason if stopped else None,
         died=patient.died if patient.died is not None and patient.died <= cut else None,
         dlt_days=patient.dlt_days if told else None,
-        events=None if patient.events is None else tuple(e for e in patient.events if _begun(e.start, e.days, cut)),
+        events=None if patient.events is None else tuple(e.known_by(cut) for e in patient.events if _begun(e.start, e.days, cut)),
+        labs=tuple(lab for lab in patient.labs if lab.day <= cut),
     )
 
 
@@ -302,10 +304,6 @@ def _placed(patient: Patient, protocol: Protocol, cut: date) -> Patient:
 # What must hold before anybody is judged.
 
 
-def _rows(patient: Patient) -> list[str]:
-    return list(dict.fromkeys((*patient.source, *(event.source for event in patient.events or ()))))
-
-
 def _check(patients: Patients, protocol: Protocol) -> None:
     unknown = [
         problem
@@ -315,7 +313,7 @@ def _check(patients: Patients, protocol: Protocol) -> None:
     ]
     if unknown:
         raise InputError(unknown)
-    problems = [problem for one in patients.patients for problem in _contradictions(one, protocol)]
+    problems = [problem for one in patients.patients for problem in _contradictions(regraded(one, protocol), protocol)]
     subjects = Counter(one.subject for one in patients.patients)
     problems += [Problem("subject", s, "must be that of one patient only") for s, times in sorted(subjects.items()) if times > 1]
     escalation = [one for one in patients.patients if part_of_patient(one, protocol) == "escalation"]
@@ -325,7 +323,7 @@ def _check(patients: Patients, protocol: Protocol) -> None:
         problems.append(Problem(_place(without, "cohort"), None, "must be given for every patient or for none"))
     if problems:
         raise InputError(problems)
-    counted = {row for one in patients.patients for row in _rows(one)}
+    counted = {row for one in patients.patients for row in one.rows()}
     found = len(counted) + len(patients.listed)
     if found != patients.rows or counted & {one.source for one in patients.listed}:
         allowed = f"must be those of patients, {len(counted)}, and those listed, {len(patients.listed)}, each row in one of them"

@@ -14,6 +14,7 @@ from ..adjudications import Conclusion
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import Protocol, plain_words
 from .evaluated import UNTREATED, Evaluated, Status
+from .events import worse_on_treatment
 from .serious import DEATH, SeriousEvent, adjudication_of
 from .verdict import toxicities
 from .window import is_before, rules_of
@@ -134,6 +135,8 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
     own = [one for one in evaluated.serious if one.subject == patient.subject]
     rules = rules_of(patient, protocol)
     dlts, open_ = toxicities(patient, rules)
+    asked = {question.source for question in status.questions}
+    emergent = {*_emergent(patient), *(event for event in open_ if event.source in asked)}
     said = () if status.adjudication is None else (status.adjudication,)
 
     def made(day: date | None, event: AdverseEvent | None, serious: SeriousEvent | None, derived: Any) -> SafetyEvent:
@@ -154,7 +157,9 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
         )
 
     found = []
-    for event in _emergent(patient):
+    for event in patient.events or ():
+        if event not in emergent:
+            continue
         serious = next((one for one in own if one.event == event), None)
         derived = "DLT" if event in dlts else "open" if event in open_ else "not a DLT"
         if derived != "not a DLT" or (event.grade or 0) >= _SEVERE or event.serious or serious:
@@ -167,9 +172,17 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
 
 
 def _emergent(patient: Patient) -> list[AdverseEvent]:
-    """Adverse events since the first infusion; those that can have begun since then are taken for such."""
+    """Adverse events that began since the first infusion or became worse after it; those that can have done so are taken for such.
+
+    Of an event that began before, the initial grade must be known to be below the worst one where the data give no day.
+    """
     first = patient.infusions[0]
-    return [one for one in patient.events or () if not is_before(one, first) or one.grade == _FATAL]
+    return [one for one in patient.events or () if not is_before(one, first) or _worsened(one, first)]
+
+
+def _worsened(event: AdverseEvent, first: date) -> bool:
+    worse = worse_on_treatment(event, first)
+    return event.grade == _FATAL or bool(worse) or (worse is None and event.initial_grade is not None)
 
 
 def safety_set(evaluated: Evaluated, blinded: bool = False) -> dict[str, pd.DataFrame]:

@@ -17,6 +17,7 @@ from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol, plain_words
 from .evaluated import UNTREATED
+from .events import worse_on_treatment
 from .window import in_window, is_before, rules_of, window
 
 __all__ = [
@@ -140,9 +141,16 @@ def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjud
             # What was concluded of the event before the death says nothing of the death.
             if died is not None and (said is None or said.as_of < died):
                 said = _of_death(own, died) if _only_fatal(patient, event) else None
-            yield _made(patient, protocol, kinds, died or event.start, event, said, left)
+            yield _made(patient, protocol, kinds, died or _day(patient, event, kinds), event, said, left)
     if patient.died is not None and not fatal:
         yield _made(patient, protocol, (DEATH,), patient.died, None, _of_death(own, patient.died), ())
+
+
+def _day(patient: Patient, event: AdverseEvent, kinds: tuple[str, ...]) -> date | None:
+    """Return the onset; of an event that began before the first infusion and is not fatal, the day on which it became worse."""
+    if DEATH in kinds or event.start is None or event.start >= patient.infusions[0]:
+        return event.start
+    return event.worsened
 
 
 def _of_death(adjudications: Iterable[Adjudicated], died: date | None) -> Adjudicated | None:
@@ -163,15 +171,16 @@ def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which kinds of serious event this is, and what was left open."""
     fatal = _is_fatal(event)
-    if is_before(event, patient.infusions[0]) and not fatal:
-        return (), ()
     related = rules_of(patient, protocol).dlt.is_related(event.related)
+    before = is_before(event, patient.infusions[0])
+    if before and not fatal and not _may_be_worse(event, patient.infusions[0], related):
+        return (), ()
     kinds = [DEATH] if fatal else []
     if related is not False:
         severe = (event.grade or 0) >= _SEVERE
         # In the window, an event without a grade keeps the outcome open by itself.
         first, end = window(patient, protocol)
-        inside = in_window(event, first, end) is True
+        inside = before or in_window(event, first, end) is True
         ungraded = event.grade is None and event.serious is None and not fatal and not inside
         if severe or ungraded:
             kinds.append(RELATED_SEVERE)
@@ -180,6 +189,12 @@ def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[t
             kinds.append(RELATED_SERIOUS)
     left = ("relationship",) * (related is None) + ("grade",) * (event.grade is None)
     return tuple(kinds), left if kinds else ()
+
+
+def _may_be_worse(event: AdverseEvent, first: date, related: bool | None) -> bool:
+    """Return whether an event that began before the first infusion became worse on treatment, or may have by what is known."""
+    worse = worse_on_treatment(event, first)
+    return bool(worse) or (worse is None and (related is True or event.initial_grade is not None))
 
 
 def _made(
@@ -199,13 +214,21 @@ def _made(
         kinds=kinds,
         day=day,
         study_day=None if day is None else (day - first).days + 1,
-        in_window=first <= day <= end if day is not None else None if event is None else in_window(event, first, end),
+        in_window=_in_window(day, event, first, end),
         event=event,
         adjudication=adjudication,
         open_items=left,
         pauses=kinds != (DEATH,) or protocol.in_force(day or date.max).pause.any_death,
         days=None if day is not None or event is None else event.days,
     )
+
+
+def _in_window(day: date | None, event: AdverseEvent | None, first: date, end: date) -> bool | None:
+    """Return whether a serious event came in the DLT window; of one there before, the day on which it became worse counts."""
+    if day is not None:
+        return first <= day <= end
+    fatal = event is not None and _is_fatal(event)
+    return None if event is None or (is_before(event, first) and not fatal) else in_window(event, first, end)
 
 
 def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent, patient: Patient, dlt: DLT) -> Adjudicated | None:

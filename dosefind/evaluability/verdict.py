@@ -7,6 +7,7 @@ further rule is one more function in `_derived`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from typing import Literal, NamedTuple
@@ -17,6 +18,8 @@ from ..days import Days, read_days
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol
 from .evaluated import UNTREATED, Kind, OpenDay
+from .events import Judged, Question, judge
+from .liver import values_without_event
 from .serious import DEATH, SeriousEvent, adjudication_of
 from .window import in_window, rules_of, window
 
@@ -46,6 +49,7 @@ class Verdict(NamedTuple):
     derived: Kind | None = None
     adjudication: Adjudicated | None = None
     settled_by: tuple[OpenDay, ...] = ()
+    questions: tuple[Question, ...] = ()
 
 
 class Case(NamedTuple):
@@ -98,7 +102,9 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     end = window(patient, protocol)[1]
     rest = _derived(_without(patient, case.adjudications, protocol.dlt), protocol, cut, whole_data)
     if (said := by.get("DLT")) is not None:
-        made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", _day_of(said, end, cut), patient.source)
+        # An event that began before the first infusion and became worse on treatment is known by its onset.
+        day = max(_day_of(said, end, cut), patient.infusions[0])
+        made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", day, patient.source)
     elif (said := by.get("not evaluable")) is not None and rest.kind != "dlt":
         closed = min(end, said.as_of)
         made = Verdict("not evaluable", f"adjudicated not evaluable on {said.adjudicated_on}", closed, patient.source)
@@ -125,9 +131,10 @@ def _without(patient: Patient, adjudications: tuple[Adjudicated, ...], dlt: DLT)
     """Return the patient without the events, and without the DLT, that were adjudicated not to be one."""
     cleared = [event for event in patient.events or () if adjudication_of(adjudications, event, patient, dlt) is not None]
     left = None if patient.events is None else tuple(event for event in patient.events if event not in cleared)
+    labs = tuple(one for one in patient.labs if not any(said.of_assessment and one.day <= said.as_of for said in adjudications))
     if not (patient.dlt is True and any(_is_of_dlt_column(one, patient, dlt) for one in adjudications)):
-        return replace(patient, events=left)
-    return replace(patient, events=left, dlt=False, dlt_date=None, dlt_days=None)
+        return replace(patient, events=left, labs=labs)
+    return replace(patient, events=left, labs=labs, dlt=False, dlt_date=None, dlt_days=None)
 
 
 def _is_of_dlt_column(one: Adjudicated, patient: Patient, dlt: DLT) -> bool:
@@ -147,6 +154,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
     found = (
         _with_dlt(patient, protocol, cut, whole_data)
         or _unclear_event(patient, protocol)
+        or _liver_test_without_event(patient, protocol)
         or _left_early(patient, protocol)
         or _still_open(patient, protocol, cut)
         or _no_word(patient)
@@ -174,22 +182,28 @@ def _basis(patient: Patient) -> str:
 def told_event(event: AdverseEvent, first: date) -> str:
     """An event in words, without its term: no more of a patient is shown than is needed."""
     grade = "grade not given" if event.grade is None else f"grade {event.grade}"
+    if event.initial_grade is not None and event.initial_grade != event.grade:
+        grade += f", {event.initial_grade} at its start"
+    if event.recorded_grade is not None:
+        grade += f" by the baseline, {event.recorded_grade} as recorded"
+    if event.grade is None and event.severity is not None:
+        grade += f", severity {event.severity}"
     related = "relation not given" if event.related is None else event.related
     if event.start is not None:
         day = f"began {event.start}, day {(event.start - first).days + 1}"
     else:
         day = f"began {event.days}" if event.days and event.days.text else "no start date"
+    if event.worsened is not None:
+        day += f", became worse {event.worsened}, day {(event.worsened - first).days + 1}"
     return f"adverse event of {event.source} ({grade}; {related}; {day})"
 
 
 def toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent], list[AdverseEvent]]:
-    """Events that are DLTs, the earliest first, and events that would be if what the data leave out were so."""
-    could = [event for event in patient.events or () if _no_dlt_because(event, patient, protocol) is None]
-    first, end = window(patient, protocol) if could else (date.min, date.max)
-    made = [
-        event for event in could if None not in (event.grade, protocol.dlt.is_related(event.related), in_window(event, first, end))
-    ]
-    return sorted(made, key=lambda e: (_latest_day(e.possible, end), e.source)), [event for event in could if event not in made]
+    """Return the events that are DLTs, the earliest first, and the events that would be if what is not known of them were so."""
+    judged = [(event, judge(event, patient, protocol)) for event in patient.events or ()]
+    made = [(found.day or date.max, event.source, event) for event, found in judged if found.conclusion == "DLT"]
+    open_ = [event for event, found in judged if found.conclusion == "open"]
+    return [event for _, _, event in sorted(made, key=lambda one: one[:2])], open_
 
 
 def _latest_day(days: Days, end: date) -> date:
@@ -222,33 +236,20 @@ def _open_day(patient: Patient, event: AdverseEvent, first: date, end: date) -> 
     return OpenDay(patient.subject, event.source, event.possible, first, end)
 
 
-def _no_dlt_because(event: AdverseEvent, patient: Patient, protocol: Protocol) -> str | None:
-    """Why an event cannot be a DLT, whatever the data leave out; ``None`` if it can."""
-    first, end = window(patient, protocol)
-    least = protocol.dlt.least_grade_of(event.term)
-    if least is None:
-        return "a term left out"
-    if event.grade is not None and event.grade < least:
-        return f"below grade {least}"
-    if protocol.dlt.is_related(event.related) is False:
-        return "not related"
-    if in_window(event, first, end) is False:
-        return "outside the window"
-    return None
-
-
 def _ruled_out(patient: Patient, protocol: Protocol) -> list[tuple[AdverseEvent, str]]:
     """Events that are grave enough for a DLT and are none, with the reason."""
-    grave = [event for event in patient.events or () if event.grade is None or event.grade >= protocol.dlt.least_grade]
-    reasons = [(event, _no_dlt_because(event, patient, protocol)) for event in grave]
-    return [(event, why) for event, why in reasons if why is not None]
+    least = protocol.dlt.least_grade
+    grave = [event for event in patient.events or () if event.grade is None or max(event.grade, event.recorded_grade or 0) >= least]
+    judged = [(event, judge(event, patient, protocol)) for event in grave]
+    return [(event, found.reason) for event, found in judged if found.conclusion == "not a DLT"]
 
 
 def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Verdict | None:
     first, end = window(patient, protocol)
     made, _ = toxicities(patient, protocol)
-    from_events = [f"{told_event(made[0], first)}, a DLT by the definition under dlt"] if made else []
-    rows = tuple(event.source for event in made[:1])
+    by = judge(made[0], patient, protocol) if made else None
+    from_events = [] if by is None else [f"{told_event(made[0], first)}, {_why_dlt(by)}"]
+    rows = tuple(row for event in made[:1] for row in event.sources)
     if patient.dlt:
         if patient.dlt_date is None and not made and not whole_data and cut < end:
             rule = "the DLT column has a DLT without a date: whether it had come by the data cut is not known"
@@ -257,10 +258,17 @@ def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool)
             when = f"on {patient.dlt_date}, day {(patient.dlt_date - first).days + 1}"
         else:
             when = f"on {patient.dlt_days}" if patient.dlt_days else "without a date"
-        days = made[0].possible if made and patient.dlt_days is None else patient.dlt_days
-        day = patient.dlt_date or min(end if days is None else _latest_day(days, end), cut)
+        known = (by.day if by else None) or end
+        day = patient.dlt_date or min(_latest_day(patient.dlt_days, end) if patient.dlt_days else known, cut)
         return Verdict("dlt", "; ".join([f"DLT {when}, by the DLT column", *from_events]), day, (*patient.source, *rows))
-    return Verdict("dlt", from_events[0], min(_latest_day(made[0].possible, end), cut), (*patient.source, *rows)) if made else None
+    return None if by is None else Verdict("dlt", from_events[0], min(by.day or end, cut), (*patient.source, *rows))
+
+
+def _why_dlt(found: Judged) -> str:
+    """Return what makes an event a DLT: the flag of the investigator, or the definition with what contradicts it."""
+    if found.reason.startswith("flagged"):
+        return found.reason
+    return f"a DLT by the definition under dlt{f', {found.reason}' if found.reason else ''}"
 
 
 def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
@@ -269,12 +277,34 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     if not open_:
         return None
     first, end = window(patient, protocol)
-    told = "; ".join(told_event(event, first) for event in open_)
-    rows = (*patient.source, *(event.source for event in open_))
+    judged = [(event, judge(event, patient, protocol).questions) for event in open_]
+    told = "; ".join(told_event(event, first) + _asked(questions) for event, questions in judged)
+    rows = (*patient.source, *(row for event in open_ for row in event.sources))
     days = tuple(_open_day(patient, event, first, end) for event in open_ if in_window(event, first, end) is None)
     settle = f"; settled by whether it began from {first} to {end}" if days else ""
-    rule = f"it is not known whether this is a DLT: {told}{settle}"
-    return Verdict("pending", rule, None, rows, unresolved=True, settled_by=days)
+    found = Verdict(
+        "pending", f"it is not known whether this is a DLT: {told}{settle}", None, rows, unresolved=True, settled_by=days
+    )
+    return found._replace(questions=tuple(question for _, questions in judged for question in questions))
+
+
+def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict | None:
+    """A liver test of DLT grade in the window of which no adverse event tells is never taken for "no DLT"."""
+    found = values_without_event(patient, protocol)
+    if not found:
+        return None
+    first = patient.infusions[0]
+    told = [f"{one.test} of {one.source} on {one.day}, day {(one.day - first).days + 1}" for one in found]
+    words = [f"{one} has a DLT grade and no adverse event: is it a DLT?" for one in told]
+    rows = (*patient.source, *(one.source for one in found))
+    questions = tuple(Question(one.source, "laboratory", word) for one, word in zip(found, words, strict=True))
+    return Verdict("pending", f"it is not known whether there was a DLT: {'; '.join(words)}", None, rows, True, questions=questions)
+
+
+def _asked(questions: Iterable[Question]) -> str:
+    """Return the questions that the facts of an event do not show by themselves."""
+    words = [question.words for question in questions if question.asks in ("worsening", "flag")]
+    return f": {' '.join(words)}" if words else ""
 
 
 def _no_word(patient: Patient) -> Verdict | None:

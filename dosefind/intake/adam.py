@@ -29,6 +29,10 @@ _EVENTS = EventColumns(
     ("AREL", "AEREL"),
     ("ASTDT", "AESTDTC"),
     "ASTDTF",
+    initial=("AITOXGR", "AITOXGRN", "AEITOXGR", "AEITOXGRN"),
+    end=("AENDT", "AEENDTC"),
+    end_imputed="AENDTF",
+    flagged=("AEDLT", "AEDLTFL"),
 )
 _COLUMNS = {
     "adsl": [IDENTIFIER],
@@ -63,7 +67,9 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         record_decision(found, entry, *([cell for cell in map(row.cell, names) if cell.text] for names in (flags, reasons)))
     settle(draft)
     if "adae" in tables:
-        adverse_events(found, draft, tables["adae"], _EVENTS, adsl.name, steps, protocol.dlt)
+        flag = _flag(found, tables["adae"], intake.dlt_flag)
+        columns = _EVENTS._replace(flagged=(*_EVENTS.flagged, flag)) if flag else _EVENTS
+        adverse_events(found, draft, tables["adae"], columns, adsl.name, steps, protocol.dlt)
         left_by_events(found, draft, tables["adae"], _EVENTS.start, protocol)
     _dlts(found, draft, rows, adsl, tables.get("adae"), intake)
     found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
@@ -164,7 +170,11 @@ def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae
 
 
 def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, tuple[Dated | None, Undated | None]]:
-    """Return the first day of the flagged events of each patient; of partial dates the one that can be the earliest."""
+    """Return the first day of the flagged events of each patient; of partial dates the one that can be the earliest.
+
+    There is none for an event that began before the first infusion.
+    """
+    first = {entry.subject: entry.first for entry in draft.entries}
     flagged: dict[str, list[tuple[Dated | None, Undated | None]]] = {}
     for row in adae.rows:
         if row.subject not in draft.subjects or row.subject in draft.absent or not found.yes(row.cell(flag)):
@@ -172,6 +182,9 @@ def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str,
         start, days, cell = start_of(found, row, _EVENTS)
         if not cell.text:
             found.refuse(cell, "must be the date of the DLT, or the parts of it that are known")
+        if start is not None and start < first.get(row.subject, date.min):
+            flagged.setdefault(row.subject, []).append((None, None))
+            continue
         dated = None if start is None else Dated(start, cell)
         undated = Undated(days or ANY_DAY, cell) if start is None else None
         flagged.setdefault(row.subject, []).append((dated, undated))

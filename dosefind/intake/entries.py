@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -15,10 +16,11 @@ from typing import NamedTuple
 
 from .._check import InputError, shown_key
 from ..days import Days, read_days
-from ..patients import PARTS, AdverseEvent, Listed, Part, Patient
+from ..patients import PARTS, AdverseEvent, LabValue, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
 from .cells import Cell, Findings, Row, Table, partial_date
 from .doses import match_level, with_thousands
+from .event_details import link_records, links_of, with_details, yes_or_unknown
 from .grades import grade_of, why_no_grade
 
 __all__ = [
@@ -43,6 +45,8 @@ __all__ = [
 NO_INFUSION = "no infusion"
 # A dose off by this factor is one in another unit: cells in place of 10^6 cells.
 _MILLION = 1e6
+# No grade at the start of an event is recorded as 0.
+_NO_GRADE = re.compile(r"(?:grade )?0(?:\.0*)?", re.IGNORECASE | re.ASCII)
 # Hyphens inside a word, underscores and blanks are read as one blank; a dash between blanks is kept.
 _SPACES = re.compile(r"(?<=\w)[-\u2010-\u2013](?=\w)|[_\s]+")
 _DEATH = re.compile(
@@ -119,6 +123,7 @@ class Entry:
     contacts: list[Dated] = field(default_factory=list)
     death_days: list[Undated] = field(default_factory=list)
     dlt_days: Undated | None = None
+    labs: list[LabValue] = field(default_factory=list)
 
     @property
     def first(self) -> date:
@@ -262,7 +267,9 @@ class EventColumns(NamedTuple):
 
     Where there are several, of terms and outcomes the first with text is read, of starts the first column in the table, of
     grades and of relationships to treatment all of them, and the worse is taken where they differ. ``criteria`` are flags that
-    make an event serious, ``death`` flags a fatal event, and ``severity`` is read where there is no grade.
+    make an event serious, ``death`` flags a fatal event, and ``severity`` is read where there is no grade. Of ``initial`` grades
+    that differ the lower is taken; ``ongoing`` tells that an event had not ended, ``flagged`` that it is a DLT by the
+    investigator, ``emergent`` that it began or became worse on treatment; records of one event share an identifier of ``links``.
     """
 
     term: tuple[str, ...]
@@ -276,19 +283,56 @@ class EventColumns(NamedTuple):
     criteria: tuple[str, ...] = ("AESLIFE", "AESHOSP", "AESDISAB", "AESCONG", "AESMIE")
     death: tuple[str, ...] = ("AESDTH",)
     severity: tuple[str, ...] = ("AESEV", "ASEV")
+    initial: tuple[str, ...] = ("AEITOXGR", "AEITOXGRN")
+    end: tuple[str, ...] = ("AEENDTC",)
+    end_imputed: str | None = None
+    ongoing: tuple[str, ...] = ("AEENRTPT", "AEENRF")
+    worsened: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ("AEDLT", "DLT", "AEDLTFL", "DLTFL", "AEDLTYN")
+    emergent: tuple[str, ...] = ("TRTEMFL", "AETRTEM")
+    links: tuple[str, ...] = ("AEGRPID", "AELNKID", "AESPID")
+
+    def there(self, table: Table) -> EventColumns:
+        """Return the columns that the table has; of fields whose cell findings name, the first where it has none."""
+        has = set(table.columns)
+        named = ("term", "related", "start", "organ_class", "end")
+        found: dict[str, tuple[str, ...]] = {}
+        for field_name, names in self._asdict().items():
+            if isinstance(names, tuple):
+                own = tuple(name for name in names if name in has)
+                found[field_name] = own or (names[:1] if field_name in named else ())
+        return self._replace(**found)
 
 
-def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventColumns, people: str, steps: Steps, dlt: DLT) -> None:
-    """Read a table of adverse events into the draft; ``people`` names the table of patients, ``dlt`` says what is grave."""
+def adverse_events(
+    found: Findings,
+    draft: Draft,
+    table: Table,
+    columns: EventColumns,
+    people: str,
+    steps: Steps,
+    dlt: DLT,
+    supplements: Mapping[str, tuple[str, ...]] | None = None,
+) -> None:
+    """Read a table of adverse events into the draft.
+
+    ``people`` names the table of patients, ``dlt`` says what is grave, ``supplements`` has the rows of supplemental qualifiers that
+    were read with an event, by its row.
+    """
     draft.events = {entry.subject: [] for entry in draft.entries}
+    columns = columns.there(table)
+    links: dict[str, tuple[tuple[str, str], ...]] = {}
+    counts: Counter[str] = Counter()
+    beside = supplements or {}
     for row in steps(table.rows):
         subject = draft.owner(found, row, people)
         if subject is None:
             if row.subject in draft.absent:
                 _nothing_given(found, row, columns, dlt)
+            draft.listed += [Listed(source, draft.absent[row.subject]) for source in beside.get(row.source, ())]
             continue
         term = found.text(_term(row, columns), required=True)
-        grade = _grade(found, row, columns)
+        grade = _grade(found, row, columns.grade)
         fatal, outcome = _outcome(found, row, columns)
         start, days = _start(found, row, columns)
         event = AdverseEvent(
@@ -301,9 +345,16 @@ def adverse_events(found: Findings, draft: Draft, table: Table, columns: EventCo
             outcome=outcome,
             organ_class=found.text(row.cell(*columns.organ_class)),
             days=days,
+            initial_grade=_grade(found, row, columns.initial, initial=True),
+            supplements=beside.get(row.source, ()),
         )
-        draft.events.setdefault(subject, []).append(event)
-    for events in draft.events.values():
+        if columns.links:
+            links[row.source] = links_of(row, columns.links)
+        draft.events.setdefault(subject, []).append(with_details(found, row, columns, event, dlt, counts))
+    found.notes += [f"{table.name}: {what}: {number:,}" for what, number in counts.items() if number]
+    for subject, events in draft.events.items():
+        if links:
+            events[:] = link_records(found, subject, events, links, dlt)
         events.sort(key=_in_order)
 
 
@@ -343,7 +394,7 @@ def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, st
 
 def _flagged(found: Findings, cell: Cell) -> bool:
     """Return whether a flag is set; unknown and not applicable are read as empty."""
-    return plain_words(cell.text) not in ("u", "un", "unk", "unknown", "na", "n/a") and bool(found.yes(cell))
+    return bool(yes_or_unknown(found, cell))
 
 
 def _serious(found: Findings, row: Row, columns: EventColumns, fatal: bool, grade: int | None) -> bool | None:
@@ -390,7 +441,7 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
     """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
     leave the relation open, that is noted, for it is empty by nature where nothing was given.
     """
-    least, grade = dlt.least_grade_of(_term(row, columns).text), _grade(found, row, columns)
+    least, grade = dlt.least_grade_of(_term(row, columns).text), _grade(found, row, columns.grade)
     related = max(
         _filled(row, columns.related), key=lambda cell: _rank_of_relationship(dlt, cell.text), default=row.cell(*columns.related)
     )
@@ -407,20 +458,21 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
         found.notes.append(f"{_place(row)}: {event}, relation open, without an infusion: counted nowhere")
 
 
-def _grade(found: Findings, row: Row, columns: EventColumns) -> int | None:
-    """Return the grade of an event; of columns that differ the worse, with a note."""
+def _grade(found: Findings, row: Row, columns: tuple[str, ...], initial: bool = False) -> int | None:
+    """Return a grade; of columns that differ the worse, of initial grades the better, with a note."""
     grades = {}
-    for cell in map(row.cell, columns.grade):
+    for cell in map(row.cell, columns):
         text = found.text(cell)
-        grade = grade_of(text) if text is not None else None
+        none = initial and text is not None and _NO_GRADE.fullmatch(text) is not None
+        grade = 0 if none else grade_of(text) if text is not None else None
         if grade is not None:
             grades[cell.column] = grade
         elif text is not None:
-            found.refuse(cell, why_no_grade(text))
+            found.refuse(cell, why_no_grade(text, least=0 if initial else 1))
     if len(set(grades.values())) > 1:
         given = " and ".join(f"{column} is {grade}" for column, grade in grades.items())
-        found.notes.append(f"{_place(row)}: {given}; the worse grade is read")
-    return max(grades.values(), default=None)
+        found.notes.append(f"{_place(row)}: {given}; the {'better' if initial else 'worse'} grade is read")
+    return (min if initial else max)(grades.values(), default=None)
 
 
 def _start(found: Findings, row: Row, columns: EventColumns) -> tuple[date | None, Days | None]:
@@ -520,6 +572,7 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         left_treatment=entry.left_treatment.day if entry.left_treatment else None,
         left_treatment_reason=entry.left_treatment_reason,
         dlt_days=entry.dlt_days.days if entry.dlt_days else None,
+        labs=tuple(sorted(entry.labs, key=lambda lab: (lab.day, lab.test, lab.source))),
     )
 
 

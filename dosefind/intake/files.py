@@ -30,8 +30,8 @@ class Found(NamedTuple):
     sha256: str
 
 
-def patient_tables(data: Path, events: Path | None) -> Found:
-    """The tables of patients and, if there is one, of adverse events."""
+def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> Found:
+    """The tables of patients and, if there are any, of adverse events and, if wanted, of liver tests."""
     hashes = Hashes()
     sheets = _read(data, hashes)
     people = _named(sheets, "patients") or sheets[0]
@@ -46,6 +46,10 @@ def patient_tables(data: Path, events: Path | None) -> Found:
     elif beside is not None:
         tables["events"] = beside
         left.remove(beside)
+    labs = _named(left, "labs") if with_labs else None
+    if labs is not None:
+        tables["labs"] = labs
+        left.remove(labs)
     for name, table in tables.items():
         if not table.columns:
             raise InputError("is empty", source=table.name)

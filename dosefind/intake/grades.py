@@ -48,11 +48,11 @@ def grade_of(text: str) -> int | None:
     return grade
 
 
-def why_no_grade(text: str) -> str:
-    """Return what is wrong with a cell that says no grade."""
+def why_no_grade(text: str, least: int = 1) -> str:
+    """Return what is wrong with a cell that says no grade; ``least`` is the lowest that is allowed there."""
     plain = plain_words(text)
     found = _GRADE.fullmatch(" ".join(text.split()))
-    allowed = "must be a CTCAE grade from 1 to 5, or empty where it is not known"
+    allowed = f"must be a CTCAE grade from {least} to 5, or empty where it is not known"
     if _ROMAN.fullmatch(plain):
         return f"{allowed}: a Roman numeral is not read, write its digit"
     if _TWO.fullmatch(" ".join(text.split())):

@@ -25,6 +25,7 @@ from .entries import (
     one_row_each,
     part_of,
 )
+from .labs import SHEET, read_labs
 from .leaving import settle
 from .recorded import record_decision
 
@@ -34,7 +35,25 @@ _OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "disc
 # Columns of the day of death, any of which may be a flag instead; and of seriousness.
 _DIED = ("died", "death", "death_date", "date_of_death", "dod")
 _SERIOUS = ("serious", "sae", "seriousness")
-_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class")
+_COURSE = ("initial_grade", "end", "severity", "worsened", "dlt", "treatment_emergent", "event_id")
+_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class", *_COURSE)
+_EVENT_COLUMNS = EventColumns(
+    term=("term",),
+    grade=("grade",),
+    related=("related",),
+    start=("start",),
+    serious=_SERIOUS,
+    outcome=("outcome",),
+    organ_class=("organ_class",),
+    severity=("severity",),
+    initial=("initial_grade",),
+    end=("end",),
+    ongoing=(),
+    worsened=("worsened",),
+    flagged=("dlt",),
+    emergent=("treatment_emergent",),
+    links=("event_id",),
+)
 # Parts of a trial whose patients are not given a dose of the product.
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
@@ -46,11 +65,14 @@ _LEFT_TREATMENT = ("left_treatment", "left_treatment_reason")
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
     """What the table of patients says, and that of adverse events if there is one."""
-    people, events = tables["patients"], tables.get("events")
+    people, events, labs = tables["patients"], tables.get("events"), tables.get("labs")
     infusions = _columns(found, people)
     if events is not None:
         unread = found.columns(events, [("subject",), ("term",)], _EVENTS)
         _not_used(found, events, unread, _EVENTS)
+    if labs is not None:
+        required = [("subject",), SHEET.test, (SHEET.value,), (SHEET.unit,), (SHEET.uln,), (SHEET.day,)]
+        _not_used(found, labs, found.columns(labs, required, SHEET.baseline), SHEET.baseline)
     found.stop()
     draft = Draft(has_cohorts=people.has("cohort"), keeps_contacts=people.has("last_contact"))
     for subject, row in one_row_each(found, steps(people.rows)):
@@ -72,8 +94,9 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         # No subject is named: the notes are part of reports that must not reveal who received placebo.
         found.notes.append(f"{people.name}: rows with a dose of 0 and no part of the trial, read as placebo: {zero:,}")
     if events is not None:
-        columns = EventColumns(("term",), ("grade",), ("related",), ("start",), None, _SERIOUS, ("outcome",), ("organ_class",))
-        adverse_events(found, draft, events, columns, people.name, steps, protocol.dlt)
+        adverse_events(found, draft, events, _EVENT_COLUMNS, people.name, steps, protocol.dlt)
+    if labs is not None:
+        read_labs(found, draft, labs, SHEET, people.name, steps)
     return draft
 
 

@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
 # Layouts of a folder; the domains of each are its own.
 LAYOUTS = {
-    "SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd", "suppdm"), sdtm.read),
+    "SDTM": Layout(("dm", "ex"), ("ae", "ds", "dd", "suppdm", "suppae"), sdtm.read),
     "ADaM": Layout(("adsl", "adex"), ("adae",), adam.read),
 }
 
@@ -123,24 +123,35 @@ def read_patients(
 
     The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
     data; ``start``, of which a partial date is kept as the days that it can mean, none of them after the end of the event or after
-    a full date of death, with a note; ``serious`` (yes or no; also named ``sae`` or ``seriousness``), ``outcome``, ``organ_class``.
+    a full date of death, with a note; ``serious`` (yes or no; also named ``sae`` or ``seriousness``), ``outcome``, ``organ_class``;
+    ``initial_grade``, 0 to 5, the grade at its start, where ``grade`` is the worst; ``end``, a date or ``ongoing``; ``worsened``,
+    the day from which it was worse than at its start; ``severity``, which is no grade unless ``dlt.grade_by_severity`` makes it
+    one; ``dlt``, whether the investigator flagged it as a DLT; ``treatment_emergent``; ``event_id``, which several rows of one
+    event share.
+
+    The sheet ``labs`` of a workbook, read with ``dlt.liver_grading = "baseline"``: ``subject``, ``test`` (ALT, AST, ALP, GGT or
+    BILI), ``value``, ``unit``, ``uln`` (upper limit of normal), ``date``; ``baseline`` (yes or no).
 
     SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
     for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
     or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
-    AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade), DS (DSCAT, DSDECOD, DSSTDTC: disposition events
-    other than COMPLETED, the first of which counts; in any category a patient lost to follow-up, consent withdrawn, or a death,
-    by DSDECOD or DSTERM; COMPLETED is a last contact), DD (each subject in it has died; DDDTC), SUPPDM (QNAM and QVAL). A row of
-    DS is about treatment alone by DSSCAT, unless it is about lost follow-up; by EPOCH, unless it is about consent or no later
-    disposition shows that the patient stayed. AEACN and AEACNOTH of AE say who stopped treatment or left the study because of an
-    event. RFENDTC can only make a last contact later.
+    AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade; AEITOXGR, AEENDTC, AEENRTPT, AEENRF; AEDLT or
+    AEDLTFL; AEGRPID, AELNKID or AESPID where several records of one term share it), SUPPAE (of events that it names by IDVAR and
+    IDVARVAL: flags of DLTs, initial and worst grade, AEREL1 and the like, AETRTEM, AEWORDTC; by QNAM, or by QLABEL where the value
+    fits), LB with ``dlt.liver_grading = "baseline"`` (LBTESTCD, LBSTRESN, LBSTRESU, LBSTNRHI, LBDTC, LBBLFL or LBLOBXFL), DS
+    (DSCAT, DSDECOD, DSSTDTC: disposition events other than COMPLETED, the first of which counts; in any category a patient lost to
+    follow-up, consent withdrawn, or a death, by DSDECOD or DSTERM; COMPLETED is a last contact), DD (each subject in it has died;
+    DDDTC), SUPPDM (QNAM and QVAL). A row of DS is about treatment alone by DSSCAT, unless it is about lost follow-up; by EPOCH,
+    unless it is about consent or no later disposition shows that the patient stayed. AEACN and AEACNOTH of AE say who stopped
+    treatment or left the study because of an event. RFENDTC can only make a last contact later.
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with EOTDT
     and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or
     EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT, of which ASTDTF = D leaves the month, M the year and others nothing, unless AESTDTC is
-    there; AEDECOD or AETERM; ATOXGR, ATOXGRN, AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is
-    read; flags as in AE). A DLT is taken from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of
-    ADSL. A reason (DCSREAS, DCTREAS) or a day (EOSDT) without its status is read as leaving, with a note.
+    there; AEDECOD or AETERM; ATOXGR, ATOXGRN, AETOXGR and AETOXGRN, the worst of which is read; AITOXGR and AEITOXGR, the least of
+    which is read; AENDT unless AENDTF says that it is imputed; TRTEMFL; AREL and AEREL, of which related is read; flags as in AE).
+    A DLT is taken from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL. A reason (DCSREAS,
+    DCTREAS) or a day (EOSDT) without its status is read as leaving, with a note.
 
     The recorded decision on evaluability is in ADSL, in SUPPDM or in DM, under the name that the config gives
     (``intake.evaluable_flag``, ``intake.evaluable_reason``) or under a usual one, such as DLTEVLFL, with a note. The config can
@@ -175,9 +186,12 @@ def read_patients(
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
-    layout, files = _open(path, None if events is None else Path(events))
+    with_labs = any(rules.dlt.liver_grading == "baseline" for _, rules in protocol.versions)
+    layout, files = _open(path, None if events is None else Path(events), with_labs)
     latest = protocol.versions[-1][1]
     found = Findings(path, notes=[*files.notes, *empty_missing(files.tables.values(), latest.dlt)])
+    if with_labs and not {"lb", "labs"} & set(files.tables):
+        found.notes.append("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded")
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"])
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
@@ -207,9 +221,10 @@ def _refuse_levels_alone(found: Findings, table: Table) -> None:
             found.refuse(level, "needs the column dose beside it: an amendment of the protocol changes the numbers of the levels")
 
 
-def _open(path: Path, events: Path | None) -> tuple[Layout, Found]:
+def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Found]:
+    """Return the layout of the data and their tables; liver tests are read only where the protocol grades by them."""
     if not path.is_dir():
-        return Layout(("patients",), ("events",), plain.read), patient_tables(path, events)
+        return Layout(("patients",), ("events", "labs"), plain.read), patient_tables(path, events, with_labs)
     if events is not None:
         raise InputError("is a folder: its adverse events are in AE or ADAE, and a table beside it is not read", source=str(path))
     files = domain_files(path)
@@ -222,7 +237,7 @@ def _open(path: Path, events: Path | None) -> tuple[Layout, Found]:
     missing = [name.upper() for name in layout.required if name not in files]
     if missing:
         raise InputError(f"has no {' and no '.join(missing)} as .xpt or .csv ({wanted})", source=str(path))
-    names = [*layout.required, *layout.optional]
+    names = [*layout.required, *layout.optional, *(("lb",) if with_labs and there == ["SDTM"] else ())]
     found = domains(path, names, files)
     others = sorted(file.name for name, group in files.items() if name not in names for file in group)
     return layout, found._replace(notes=[f"files not used: {', '.join(others)}"] if others else [])
@@ -246,7 +261,8 @@ def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None)
 def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
     """Every row is named once: by a patient, an adverse event, or the list."""
     named = [source for patient in result.patients for source in patient.source]
-    named += [event.source for patient in result.patients for event in patient.events or ()]
+    named += [row for patient in result.patients for event in patient.events or () for row in event.sources]
+    named += [lab.source for patient in result.patients for lab in patient.labs]
     named += [listed.source for listed in result.listed]
     if Counter(named) != Counter(row.source for table in tables for row in table.rows):
         raise AssertionError("a row was lost or counted twice; this is a defect of dosefind")

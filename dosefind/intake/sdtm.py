@@ -9,14 +9,17 @@ from ..protocol import Intake, Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, partial_dates, record_death, subjects, treated
 from .cells import Cell, Findings, Row, Table, partial_date
 from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death, one_or_more_days
+from .labs import LB, read_labs
 from .leaving import contact, disposition, leave, leave_treatment, left_by_events, settle
 from .recorded import EVALUABLE, REASONS, cells_of, names_of, record_decision, supplemental
+from .supplements import with_supplements
 
 __all__ = ["read"]
 
 _EXPOSURE = ExposureColumns(day=("EXSTDTC",), dose=("EXDOSE",), unit=("EXDOSU",), end=("EXENDTC",))
 _EVENTS = EventColumns(("AEDECOD", "AETERM"), ("AETOXGR", "AETOXGRN"), ("AEREL",), ("AESTDTC",))
 _COHORTS = 10_000
+_SUPPLEMENTS = [IDENTIFIER, ("IDVAR",), ("IDVARVAL",), ("QNAM",), ("QVAL",)]
 _COLUMNS = {
     "dm": [IDENTIFIER],
     "ex": [IDENTIFIER, ("EXSTDTC",), ("EXDOSE",), ("EXDOSU",)],
@@ -24,6 +27,8 @@ _COLUMNS = {
     "ds": [IDENTIFIER, ("DSDECOD",), ("DSCAT",), ("DSSTDTC",)],
     "dd": [IDENTIFIER],
     "suppdm": [IDENTIFIER, ("QNAM",), ("QVAL",)],
+    "suppae": _SUPPLEMENTS,
+    "lb": [IDENTIFIER, LB.test, (LB.value,), (LB.unit,), (LB.uln,), (LB.day,)],
 }
 
 
@@ -49,12 +54,27 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     if "ae" in tables:
         if not (tables["ae"].has("AETOXGR") or tables["ae"].has("AETOXGRN")):
             found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is no CTCAE grade)")
-        adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
+        _events(found, draft, tables, protocol, steps)
         left_by_events(found, draft, tables["ae"], _EVENTS.start, protocol)
+    elif "suppae" in tables:
+        found.column(tables["suppae"], "IDVAR", "there is no AE whose records these could supplement")
+    if "lb" in tables:
+        read_labs(found, draft, tables["lb"], LB, tables["dm"].name, steps)
+    flagged = any(event.flagged_dlt is not None for events in (draft.events or {}).values() for event in events)
+    by = ", and what the investigator flagged as DLTs" if flagged else ""
     found.notes.append(
-        "SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events"
+        f"SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events{by}"
     )
     return draft
+
+
+def _events(found: Findings, draft: Draft, tables: dict[str, Table], protocol: Protocol, steps: Steps) -> None:
+    """Read AE, with SUPPAE if it is there."""
+    if "suppae" not in tables:
+        adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
+        return
+    table, columns, rows = with_supplements(found, draft, tables["ae"], tables["suppae"], _EVENTS, steps)
+    adverse_events(found, draft, table, columns, tables["dm"].name, steps, protocol.dlt, rows)
 
 
 def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> None:

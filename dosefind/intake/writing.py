@@ -55,9 +55,12 @@ def plain_tables(patients: Patients) -> dict[str, Written]:
     tables = {"patients": Written(columns, (), people)}
     if all(one.events is not None for one in patients.patients):
         events = [{"subject": one.subject, **_event(event)} for one in patients.patients for event in one.events or ()]
-        more = _filled(events, ("serious", "outcome", "organ_class"))
+        more = _filled(events, ("serious", "outcome", "organ_class", *_COURSE))
         tables["events"] = Written(("subject", "term", "grade", "related", "start", *more), (), events)
     return tables
+
+
+_COURSE = ("initial_grade", "end", "severity", "worsened", "dlt", "treatment_emergent")
 
 
 def _filled(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
@@ -74,6 +77,12 @@ def _event(event: AdverseEvent) -> dict[str, Any]:
         "serious": None if event.serious is None else "yes" if event.serious else "no",
         "outcome": event.outcome,
         "organ_class": event.organ_class,
+        "initial_grade": event.initial_grade,
+        "end": "ongoing" if event.ongoing and event.end is None else event.end,
+        "severity": event.severity,
+        "worsened": event.worsened,
+        "dlt": None if event.flagged_dlt is None else "yes" if event.flagged_dlt else "no",
+        "treatment_emergent": None if event.emergent is None else "yes" if event.emergent else "no",
     }
 
 
@@ -100,7 +109,7 @@ def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
 
 
 def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str, Written]:
-    """The domains DM, EX, AE and DS.
+    """The domains DM, EX, AE and DS; SUPPAE where an event has what AE has no variable for.
 
     Parameters
     ----------
@@ -121,27 +130,38 @@ def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str
     events = [row for one in every for row in _events(one)]
     left = [row for one in every for row in _disposition(one, protocol)]
     decisions = [row for one in every for row in _decision(one)]
+    supplements = [row for one in every for row in _supplements(one)]
     domains = {
         "dm": _domain("DM", study, people, (*_DM, *_filled(people, ("DTHDTC",)))),
         "ex": _domain("EX", study, (row for one in every for row in _exposure(one, protocol)), _EX, ("EXSEQ", "EXDOSE", "EXSTDY")),
-        "ae": _domain("AE", study, events, (*_AE, *_filled(events, ("AESER", "AEOUT", "AESOC"))), ("AESEQ", "AESTDY")),
+        "ae": _domain("AE", study, events, (*_AE, *_filled(events, _AE_MORE)), ("AESEQ", "AESTDY")),
         "ds": _domain("DS", study, left, (*_DS, *_filled(left, ("DSSCAT",))), ("DSSEQ", "DSSTDY")),
     }
     # Supplemental qualifiers have no variable DOMAIN.
     supplement = [{"STUDYID": study, **row} for row in decisions]
-    return domains | ({"suppdm": Written(("STUDYID", *_SUPPDM), (), supplement)} if decisions else {})
+    domains |= {"suppdm": Written(("STUDYID", *_SUPPDM), (), supplement)} if decisions else {}
+    return domains | ({"suppae": _domain("AE", study, supplements, _SUPPAE, domain="RDOMAIN")} if supplements else {})
 
 
 _DM = ("SUBJID", "RFSTDTC", "RFENDTC", "RFXSTDTC", "RFXENDTC", "RFPENDTC", "ARMCD", "ARM", "ACTARMCD", "ACTARM", "ARMNRS")
 _EX = ("EXSEQ", "EXTRT", "EXDOSE", "EXDOSU", "EXSTDTC", "EXENDTC", "EXSTDY")
 _AE = ("AESEQ", "AETERM", "AEDECOD", "AETOXGR", "AEREL", "AESTDTC", "AESTDY")
 _SUPPDM = ("RDOMAIN", "USUBJID", "IDVAR", "IDVARVAL", "QNAM", "QLABEL", "QVAL", "QORIG", "QEVAL")
+_AE_MORE = ("AESER", "AEOUT", "AESOC", "AEITOXGR", "AEENDTC", "AEENRTPT", "AESEV")
+_SUPPAE = ("IDVAR", "IDVARVAL", "QNAM", "QLABEL", "QVAL", "QORIG")
 _DS = ("DSSEQ", "DSTERM", "DSDECOD", "DSCAT", "DSSTDTC", "DSSTDY")
 
 
-def _domain(name: str, study: str, rows: Iterable[dict[str, Any]], own: tuple[str, ...], numbers: tuple[str, ...] = ()) -> Written:
-    columns = ("STUDYID", "DOMAIN", "USUBJID", *own)
-    return Written(columns, numbers, [{"STUDYID": study, "DOMAIN": name, **row} for row in rows])
+def _domain(
+    name: str,
+    study: str,
+    rows: Iterable[dict[str, Any]],
+    own: tuple[str, ...],
+    numbers: tuple[str, ...] = (),
+    domain: str = "DOMAIN",
+) -> Written:
+    columns = ("STUDYID", domain, "USUBJID", *own)
+    return Written(columns, numbers, [{"STUDYID": study, domain: name, **row} for row in rows])
 
 
 def _demographics(one: Patient, protocol: Protocol) -> dict[str, Any]:
@@ -197,6 +217,10 @@ def _events(one: Patient) -> Iterable[dict[str, Any]]:
             "AESER": None if event.serious is None else "Y" if event.serious else "N",
             "AEOUT": event.outcome,
             "AESOC": event.organ_class,
+            "AEITOXGR": event.initial_grade,
+            "AEENDTC": event.end,
+            "AEENRTPT": "ONGOING" if event.ongoing and event.end is None else None,
+            "AESEV": event.severity,
         }
 
 
@@ -208,6 +232,24 @@ def _decision(one: Patient) -> Iterable[dict[str, Any]]:
         if value is not None:
             qualifier = {"QNAM": name, "QLABEL": label, "QVAL": value, "QORIG": "ASSIGNED"}
             yield {"RDOMAIN": "DM", "USUBJID": one.subject, **qualifier}
+
+
+def _supplements(one: Patient) -> Iterable[dict[str, Any]]:
+    """Qualifiers of the events for which AE has no variable."""
+    for number, event in enumerate(one.events or (), start=1):
+        qualifiers = (
+            ("AEDLTFL", "Dose-Limiting Toxicity Flag", _flag(event.flagged_dlt)),
+            ("AETRTEM", "Treatment-Emergent Flag", _flag(event.emergent)),
+            ("AEWORDTC", "Date on Which the Event Became Worse", event.worsened),
+        )
+        for name, label, value in qualifiers:
+            if value is not None:
+                row = {"USUBJID": one.subject, "IDVAR": "AESEQ", "IDVARVAL": number, "QNAM": name, "QLABEL": label}
+                yield row | {"QVAL": value, "QORIG": "CRF"}
+
+
+def _flag(value: bool | None) -> str | None:
+    return None if value is None else "Y" if value else "N"
 
 
 def _disposition(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:

@@ -602,7 +602,12 @@ def _pending(trial: _Trial) -> list[Block]:
         cells = (str(status.end), "" if contact is None else str(contact), str(status.days_to_go))
         group = _group_words(trial, trial.groups[status.subject])
         rows.append((text(data(status.subject)), group, *map(text, cells), state))
-    return [Table(say("events.pending"), columns, tuple(rows))]
+    questions = [
+        say("events.question", subject=data(status.subject), question=data(question.words))
+        for status in waiting
+        for question in status.questions
+    ]
+    return [Table(say("events.pending"), columns, tuple(rows), tuple(questions))]
 
 
 def _safety(trial: _Trial) -> Section:

@@ -1,0 +1,164 @@
+"""The course of an adverse event in the tables: grade at its start, worsening, end, flags, and records that belong together."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING
+
+from .._check import shown_key
+from ..patients import AdverseEvent
+from ..protocol import DLT, plain_words
+from .cells import Cell, Findings, Row, partial_date
+
+if TYPE_CHECKING:
+    from .entries import EventColumns
+
+__all__ = ["link_records", "links_of", "with_details", "yes_or_unknown"]
+
+_UNKNOWN = ("u", "un", "unk", "unknown", "na", "n/a", "not applicable")
+# AEENRF, AEENRTPT and plain words: the event had not ended at the reference time.
+_ONGOING = ("ongoing", "after", "during/after", "continuing", "not ended", "yes", "y", "1", "true")
+
+
+def yes_or_unknown(found: Findings, cell: Cell) -> bool | None:
+    """Return a flag; unknown and not applicable are read as empty."""
+    return None if plain_words(cell.text) in _UNKNOWN else found.yes(cell)
+
+
+def with_details(
+    found: Findings, row: Row, columns: EventColumns, event: AdverseEvent, dlt: DLT, counts: Counter[str]
+) -> AdverseEvent:
+    """Return an event with the details that its row has; ``counts`` counts what is noted once per table."""
+    severity = next((found.text(cell) for cell in map(row.cell, columns.severity) if cell.text), None)
+    end, ongoing = _end(found, row, columns, event.start, counts)
+    worsened = _worsened(found, row, columns, event.start, end)
+    grade = event.grade
+    if severity is not None or event.initial_grade is not None:
+        grade = _worst(found, row, event, severity, dlt, counts)
+    flagged, emergent = _flag(found, row, columns.flagged), _flag(found, row, columns.emergent)
+    details = (grade, severity, end, ongoing, worsened, flagged, emergent)
+    if details != (event.grade, None, None, None, None, None, None):
+        event = event._replace(
+            grade=grade,
+            severity=severity,
+            end=end,
+            ongoing=ongoing,
+            worsened=worsened,
+            flagged_dlt=flagged,
+            emergent=emergent,
+        )
+    if event.severity is not None and event.grade is None:
+        counts["events with a severity and no CTCAE grade, which stay open (dlt.grade_by_severity can give grades)"] += 1
+    return event
+
+
+def _place(row: Row) -> str:
+    return f"{row.source}, subject {shown_key(row.subject)}"
+
+
+def _worst(found: Findings, row: Row, event: AdverseEvent, severity: str | None, dlt: DLT, counts: Counter[str]) -> int | None:
+    """Return the worst grade: at least the initial grade; by the severity where there is no grade and a setting says so."""
+    grade, initial = event.grade, event.initial_grade
+    if grade is None and (by_severity := dlt.grade_of_severity(severity)) is not None:
+        counts["events without a CTCAE grade, graded by severity (dlt.grade_by_severity)"] += 1
+        grade = by_severity
+    least = dlt.least_grade_of(event.term) or dlt.least_grade
+    if initial is None or (grade is None and initial < least) or (grade is not None and grade >= initial):
+        return grade
+    was = "not given" if grade is None else str(grade)
+    found.notes.append(f"{_place(row)}: the worst grade is {was} and the initial grade {initial}; read as {initial} at worst")
+    return initial
+
+
+def _end(
+    found: Findings, row: Row, columns: EventColumns, start: date | None, counts: Counter[str]
+) -> tuple[date | None, bool | None]:
+    """Return the day of the end, and whether the event is stated to be ongoing."""
+    cell = row.cell(*columns.end)
+    if not cell.text and not columns.ongoing:
+        return None, None
+    signs = [sign for sign in map(row.cell, columns.ongoing) if plain_words(sign.text) in _ONGOING]
+    if plain_words(cell.text) in ("ongoing", "continuing"):
+        return None, True
+    if columns.end_imputed is not None and row.cell(columns.end_imputed).text:
+        counts["imputed end dates of events, so the events are kept without an end"] += 1
+        return None, bool(signs) or None
+    if partial_date(cell.text):
+        counts["partial end dates of events, so the events are kept without an end"] += cell.text != ""
+        return None, bool(signs) or None
+    end = found.day(cell)
+    if end is not None and start is not None and end < start:
+        found.refuse(cell, f"must not be before the start of the event, {start}")
+        return None, None
+    if end is not None and signs and plain_words(signs[0].text) == "ongoing":
+        found.notes.append(f"{_place(row)}: {signs[0].column} is ongoing and {cell.column} is {end}; read as ended then")
+    return end, None
+
+
+def _worsened(found: Findings, row: Row, columns: EventColumns, start: date | None, end: date | None) -> date | None:
+    """Return the day from which the event was worse than at its start."""
+    cells = [cell for cell in map(row.cell, columns.worsened) if not partial_date(cell.text)]
+    day = found.day(cells[0]) if cells else None
+    if day is not None and start is not None and day < start:
+        found.refuse(cells[0], f"must not be before the start of the event, {start}")
+    elif day is not None and end is not None and day > end:
+        found.refuse(cells[0], f"must not be after the end of the event, {end}")
+    return day
+
+
+def _flag(found: Findings, row: Row, columns: tuple[str, ...]) -> bool | None:
+    """Return a flag that several columns can have; where they differ it is set, with a note."""
+    if not columns:
+        return None
+    cells = [cell for cell in map(row.cell, columns) if cell.text]
+    flags = [yes_or_unknown(found, cell) for cell in cells]
+    if True in flags and False in flags:
+        yes, no = cells[flags.index(True)].column, cells[flags.index(False)].column
+        found.notes.append(f"{_place(row)}: {yes} is set and {no} is not; read as set")
+    return True if True in flags else False if False in flags else None
+
+
+def links_of(row: Row, columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the identifiers by which records of one event can belong together."""
+    return tuple((cell.column, cell.text) for cell in map(row.cell, columns) if cell.text)
+
+
+def link_records(
+    found: Findings, subject: str, events: list[AdverseEvent], links: dict[str, tuple[tuple[str, str], ...]], dlt: DLT
+) -> list[AdverseEvent]:
+    """Return the events of a subject, in which records of one event give each other the initial grade and the worsening.
+
+    Records belong together if they share an identifier and the term. A record whose start is that of the others has the least
+    of their grades as initial grade; otherwise each record has its grade from its own start, and a record that is graded for the
+    whole event became worse on the day of the first later record of that grade or of a DLT grade.
+    """
+    groups: dict[tuple[str, str, str], list[AdverseEvent]] = defaultdict(list)
+    for event in events:
+        for column, name in links.get(event.source, ()):
+            groups[column, name, plain_words(event.term)].append(event)
+    changed: dict[str, AdverseEvent] = {}
+    for (column, name, _), records in groups.items():
+        if len(records) > 1:
+            done = {event.source: _linked(event, records, dlt) for event in records if event.source not in changed}
+            changed |= done
+            if all(event == done.get(event.source, event) for event in records):
+                continue
+            rows = ", ".join(event.source for event in records)
+            found.notes.append(f"subject {shown_key(subject)}: read as records of one event, by {column} {shown_key(name)}: {rows}")
+    return [changed.get(event.source, event) for event in events]
+
+
+def _linked(event: AdverseEvent, records: Iterable[AdverseEvent], dlt: DLT) -> AdverseEvent:
+    """Return a record with the initial grade and the worsening that the other records of the event give."""
+    dated = [(one.start, one.grade) for one in records if one.start is not None and one.grade is not None]
+    if event.start is None or event.grade is None or len(dated) < 2:
+        return event
+    together = [grade for start, grade in dated if start == event.start]
+    initial = min(together) if event.initial_grade is None else event.initial_grade
+    least = dlt.least_grade_of(event.term) or event.grade
+    reached = max(initial + 1, min(least, event.grade))
+    later = [start for start, grade in dated if start > event.start and grade >= reached]
+    worsened = min(later) if later and event.worsened is None and initial < event.grade else event.worsened
+    return event._replace(initial_grade=initial, worsened=worsened)
