@@ -1733,7 +1733,7 @@ FAULTS = (
     Fault(
         "amounts within a course are not compared",
         CONDUCT,
-        "    _amounts_differ,\n",
+        "    _doses_administered,\n",
         "",
         "test_conduct.py::test_amounts_that_differ_within_a_course",
     ),

@@ -367,7 +367,8 @@ class Evaluated(Shown):
         -------
         pandas.DataFrame
             Columns subject, cohort, level, status, first_infusion, window_ends, rule, source; dates in ISO form; and, where
-            patients outside the escalation are among them, part.
+            patients outside the escalation are among them, part. Where any amount administered is not the assigned dose,
+            assigned (the amount) and administered (the amount of each infusion).
         """
         import pandas as pd
 
@@ -383,6 +384,11 @@ class Evaluated(Shown):
                 "source": ["; ".join(s.source) for s in self.statuses],
             }
         )
+        if not all(one.as_assigned for one in self.patients):
+            table = table.assign(
+                assigned=[float("nan") if one.level is None else one.amount for one in self.patients],
+                administered=[", ".join(f"{amount:g}" for amount in one.administered) for one in self.patients],
+            )
         parts = [s.part for s in self.statuses]
         return table if set(parts) <= {"escalation"} else table.assign(part=parts)
 

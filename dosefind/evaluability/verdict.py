@@ -12,7 +12,7 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from ..adjudications import Adjudicated
-from ..patients import AdverseEvent, Part, Patient
+from ..patients import SAME_AMOUNT, AdverseEvent, Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Kind
 from .serious import DEATH, SeriousEvent, adjudication_of
@@ -119,6 +119,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
         or _still_open(patient, protocol, cut)
         or _no_word(patient)
         or _part_of_the_course(patient, protocol)
+        or _too_little_given(patient, protocol)
         or Verdict("complete", f"no DLT by the end of the window{_basis(patient)}", window(patient, protocol)[1])
     )
     if found.kind != "dlt":
@@ -249,6 +250,23 @@ def _part_of_the_course(patient: Patient, protocol: Protocol) -> Verdict | None:
     if given >= planned:
         return None
     return _incomplete(protocol, "partial_course", f"{given} of {planned} infusions in the window, with no DLT", end)
+
+
+def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
+    """Return not evaluable where the administered dose is below ``evaluability.least_dose`` of the planned one.
+
+    Infusions that were not given at all are judged by ``evaluability.partial_course``, so they are not planned here.
+    """
+    if patient.level is None:
+        return None
+    first, end = window(patient, protocol)
+    given = [amount for day, amount in zip(patient.infusions, patient.administered, strict=True) if first <= day <= end]
+    planned = patient.amount * min(len(given), protocol.treatment.planned_infusions)
+    share, least = sum(given) / planned, protocol.evaluability.least_dose
+    if share >= least * (1 - SAME_AMOUNT):
+        return None
+    rule = f"{share:.0%} of the planned dose administered ({sum(given):g} of {planned:g} {protocol.doses.unit}), with no DLT"
+    return Verdict("not evaluable", f"{rule} (evaluability.least_dose = {least:.0%})", end)
 
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:

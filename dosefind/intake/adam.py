@@ -47,7 +47,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     adsl = tables["adsl"]
     draft = Draft(has_cohorts=adsl.has("COHORTN"), keeps_contacts=adsl.has("LSTALVDT"))
     rows = subjects(found, draft, adsl, steps)
-    treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter, rows))
+    given = exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter, rows)
+    treated(found, draft, rows, given, protocol)
     for entry in draft.entries:
         _subject_level(found, entry, rows[entry.subject], draft.has_cohorts)
     if "adae" in tables:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from .._check import InputError, shown_key
 from ..patients import PARTS, AdverseEvent, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
+from .assigned import matched
 from .cells import Cell, Findings, Row, Table, partial_date
 
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "EventColumns",
     "Steps",
     "adverse_events",
+    "amount_given",
     "dose",
     "is_death",
     "one_row_each",
     "part_of",
+    "refuse_unit",
     "to_patient",
 ]
 
@@ -98,6 +101,7 @@ class Entry:
     died: Dated | None = None
     deaths: list[Dated] = field(default_factory=list)
     dead: Cell | None = None
+    assigned_by: str | None = None
 
     @property
     def first(self) -> date:
@@ -167,19 +171,29 @@ def one_row_each(found: Findings, rows: Iterable[Row]) -> Iterator[tuple[str, Ro
 
 
 def dose(found: Findings, cell: Cell, doses: Doses) -> tuple[int | None, float] | None:
-    """Level and amount of a dose in the protocol's unit; the level is ``None`` where the amount is none of the protocol's."""
+    """Return the level and the amount of a dose in the protocol's unit.
+
+    The level is ``None`` where the amount is not a dose of the protocol; see `matched`.
+    """
+    return None if amount_given(found, cell, doses) is None else matched(cell.text, doses)
+
+
+def amount_given(found: Findings, cell: Cell, doses: Doses) -> float | None:
+    """Return an amount in the protocol's unit."""
     amount = found.number(cell, f"a number above 0, the amount in {doses.unit}")
-    if amount is None:
-        return None
-    for level, known in enumerate(doses.amounts, start=1):
-        if math.isclose(amount, known, rel_tol=1e-9):
-            return level, float(known)
+    return None if amount is None or refuse_unit(found, cell, amount, doses) else amount
+
+
+def refuse_unit(found: Findings, cell: Cell, amount: float, doses: Doses) -> bool:
+    """Refuse an amount that is a dose of the protocol in another unit, and return whether it is one."""
+    if matched(amount, doses)[0] is not None:
+        return False
     for known in doses.amounts:
         for factor, words in ((_MILLION, "10^6 times"), (1 / _MILLION, "a millionth of")):
             if math.isclose(amount, known * factor, rel_tol=1e-9):
                 found.refuse(cell, f"is {words} the dose {known:g} of the protocol: it must be an amount in {doses.unit}")
-                return None
-    return None, amount
+                return True
+    return False
 
 
 def part_of(found: Findings, cell: Cell) -> Part | None:
@@ -402,6 +416,7 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         source=tuple(row.source for row in entry.rows),
         part=entry.part,
         died=_died(found, entry, own),
+        assigned_by=entry.assigned_by,
     )
 
 

@@ -79,10 +79,14 @@ def read_patients(
 
     ``subject``
         Identifier, required; nothing else of a patient is ever shown.
-    ``level`` or ``dose``
-        Dose level from 1, or amount in the protocol's unit; at least one. An amount that is none of the protocol's is kept, with
-        ``level`` none. Levels are numbered as in the latest version of the protocol; where an amendment changes the numbers of
-        levels before it, ``dose`` is required.
+    ``level``, ``dose`` or ``assigned``
+        Dose level from 1, or assigned amount in the protocol's unit; at least one. An amount that is not a dose of the protocol to
+        the digits shown, or within ``doses.tolerance`` of one, is kept, with ``level`` none. Levels are numbered as in the latest
+        version of the protocol; where an amendment changes the numbers of levels before it, ``dose`` is required. Beside
+        ``assigned``, or as an amount that is not a dose of the protocol beside ``level``, ``dose`` is the amount administered.
+    ``administered``, or ``administered_1``, ``administered_2``, ...
+        Amount administered at the only infusion (also named ``dose_given`` or ``dose_administered``), or at each; the assigned
+        amount where it is empty.
     ``infusion_1``, ``infusion_2``, ...
         Days of the infusions; a row without any is listed, and an error if it has a DLT or a grave related adverse event.
     ``cohort``
@@ -110,7 +114,7 @@ def read_patients(
     ``seriousness``), ``outcome``, ``organ_class``.
 
     SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
-    for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
+    for deaths; arms for screen failures, placebo and the assigned level), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
     or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
     AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade), DS (DSCAT, DSDECOD, DSSTDTC: disposition events
     other than COMPLETED, the first of which counts; a death in any row, by DSDECOD or DSTERM), DD (each subject in it has died;
@@ -121,6 +125,12 @@ def read_patients(
     ADOSEU or EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT unless ASTDTF says that it is imputed, AEDECOD or AETERM; ATOXGR, ATOXGRN,
     AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
     from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
+
+    The dose level of SDTM and ADaM is the assigned one: that of the first of ACTARMCD, ACTARM, TRT01A, ARMCD, ARM and TRT01P that
+    states a level ("DL1", "Dose level 1") or an amount with its unit ("1 x 10^6 cells/kg"), or that ``doses.arms`` of the config
+    maps to a level; then DOSE01P; then EXTRT, TRTA, EPOCH and EXEPOCH of the first infusion. "DL-1" and "Cohort 1" state no level.
+    Without an assignment the level is that of the amount of the first infusion. EXDOSE, or ADOSE, is the amount administered.
+    Records of one day, and of ``treatment.split_days`` after it, are one infusion, whose amounts are added.
 
     Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
     placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
