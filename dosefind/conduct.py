@@ -229,9 +229,8 @@ def _off_schedule(trial: _Trial) -> Iterator[Finding]:
 
 def _doses_administered(trial: _Trial) -> Iterator[Finding]:
     """Find infusions whose amount is not the assigned one."""
-    for patient, status in trial.pairs:
-        if status.part in UNTREATED:
-            continue
+    treated = [patient for patient, status in trial.pairs if status.part not in UNTREATED]
+    for patient in treated:
         for number, (day, amount) in enumerate(zip(patient.infusions, patient.administered, strict=True), start=1):
             if not math.isclose(amount, patient.amount, rel_tol=SAME_AMOUNT):
                 rule, words = _other_dose(patient, number, amount, trial.protocol.doses)

@@ -9,7 +9,7 @@ from ..patients import Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
-from .window import rules_of, window
+from .window import dose_administered, rules_of, window
 
 __all__ = ["cohort_numbers", "members", "others", "statuses"]
 
@@ -126,4 +126,5 @@ def statuses(
             assessed=one.dlt is not None or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,
+            administered=None if part in UNTREATED else dose_administered(one, protocol),
         )

@@ -16,7 +16,7 @@ from ..patients import SAME_AMOUNT, AdverseEvent, Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Kind
 from .serious import DEATH, SeriousEvent, adjudication_of
-from .window import rules_of, window
+from .window import dose_administered, rules_of, window
 
 __all__ = ["Case", "Verdict", "followed_to", "told_event", "toxicities", "verdict"]
 
@@ -253,20 +253,15 @@ def _part_of_the_course(patient: Patient, protocol: Protocol) -> Verdict | None:
 
 
 def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
-    """Return not evaluable where the administered dose is below ``evaluability.least_dose`` of the planned one.
-
-    Infusions that were not given at all are judged by ``evaluability.partial_course``, so they are not planned here.
-    """
+    """Return not evaluable where the administered dose is below ``evaluability.least_dose`` of the planned one."""
     if patient.level is None:
         return None
-    first, end = window(patient, protocol)
-    given = [amount for day, amount in zip(patient.infusions, patient.administered, strict=True) if first <= day <= end]
-    planned = patient.amount * min(len(given), protocol.treatment.planned_infusions)
-    share, least = sum(given) / planned, protocol.evaluability.least_dose
+    given, least = dose_administered(patient, protocol), protocol.evaluability.least_dose
+    share = given / patient.amount
     if share >= least * (1 - SAME_AMOUNT):
         return None
-    rule = f"{share:.0%} of the planned dose administered ({sum(given):g} of {planned:g} {protocol.doses.unit}), with no DLT"
-    return Verdict("not evaluable", f"{rule} (evaluability.least_dose = {least:.0%})", end)
+    rule = f"{share:.0%} of the planned dose administered ({given:g} of {patient.amount:g} {protocol.doses.unit}), with no DLT"
+    return Verdict("not evaluable", f"{rule} (evaluability.least_dose = {least:.0%})", window(patient, protocol)[1])
 
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:

@@ -318,8 +318,11 @@ def next_dose(
     _refuse_levels_for_doses(evaluated, protocol)
     known = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     opened = {binding: _opened_by(known, evaluated)}
+    planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
+    # Of what was planned in the past, patients are at the level assigned: an amount is known only once it is administered.
+    readings = readings_of(planned[binding], evaluated, known)
+    designs = {name: one.with_administered(evaluated.administered) for name, one in designs.items()}
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
-    readings = readings_of(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
     if holds:
@@ -342,7 +345,7 @@ def next_dose(
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps(evaluated.notes),
+        "notes": json.dumps([*evaluated.notes, *_at_administered(designs, evaluated)]),
     }
     found = NextDose(
         evaluated=evaluated,
@@ -353,7 +356,7 @@ def next_dose(
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
-        deviations=_deviations(asked, evaluated),
+        deviations=_deviations(planned, evaluated),
         recorded=tuple(known),
         what_if=_what_if(asked, proposals, read),
         completions=_completions(proposals, read, evaluated),
@@ -363,6 +366,15 @@ def next_dose(
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
+
+
+def _at_administered(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
+    """Note which designs use amounts administered, and which patients they have at the assigned dose all the same."""
+    names = [name for name, design in designs.items() if design.on_dose_scale]
+    if not names or all(one.as_assigned for one in evaluated.patients):
+        return []
+    words = f"designs on a dose scale ({', '.join(names)}) use the amount administered"
+    return [f"{words}; patients whose outcome can still change are at the assigned dose until it is known"]
 
 
 def _meanwhile(proposal: Proposal) -> str:
