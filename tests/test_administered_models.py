@@ -161,6 +161,20 @@ def test_a_dlt_at_a_lower_amount_raises_the_risk_up_to_that_amount():
             assert (after >= before)[np.array(DOSES) <= amount].all()
 
 
+@pytest.mark.slow
+def test_the_model_that_is_sampled_has_the_same_correction():
+    """The logarithm of the density at some points, against that on the nodes of the quadrature, to rounding."""
+    administered = CASES["every patient"]
+    curve = Logistic2(doses=DOSES, reference=REFERENCE, prior=PRIOR).with_administered(administered)
+    density = curve.to_pymc(N, Y).compile_logp()
+    points = np.array([[0.0, 0.0], [1.0, -0.5], [-2.0, 1.5]])
+    sampled = np.array([float(density({"z": z})) for z in points])
+    log_p, log_q = curve.at(points)
+    by_nodes = log_p @ Y + log_q @ (N - Y) + curve.log_prior(points)
+    # They differ by constants of the prior and of the binomial distribution.
+    np.testing.assert_allclose(np.diff(sampled), np.diff(by_nodes), rtol=0, atol=1e-10)
+
+
 # From patients to the answer.
 
 

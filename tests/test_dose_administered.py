@@ -264,6 +264,14 @@ def test_level_numbers_of_arms_where_an_amendment_changes_the_numbers(tmp_path):
     one = only(tmp_path, [(DAY, "3")], {"ARM": "DL2"}, amended)
     assert (one.level, one.assigned_by) == (3, None)
     assert ArmNames(amended.versions[-1][1]).level("DL2, 3 x 10^6 cells/kg") == 3
+    for number, (dose, level) in enumerate([("3", 3), ("2.9", None)]):
+        path = tmp_path / f"patients{number}.csv"
+        path.write_text(f"subject,level,dose,infusion_1\nA-1,3,{dose},{DAY}\n")
+        if level is None:
+            with pytest.raises(dsf.InputError, match="level = '3': needs the column dose beside it"):
+                dsf.read_patients(path, amended)
+        else:
+            assert dsf.read_patients(path, amended).patients[0].level == level
     table["doses"] = table["doses"] | {"arms": {"A": 2}}
     with pytest.raises(dsf.InputError, match=r"doses\.arms.*must be stated again"):
         dsf.Protocol.read(table)

@@ -186,11 +186,9 @@ def amount_given(found: Findings, cell: Cell, doses: Doses) -> float | None:
 
 def refuse_unit(found: Findings, cell: Cell, amount: float, doses: Doses) -> bool:
     """Refuse an amount that is a dose of the protocol in another unit, and return whether it is one."""
-    if matched(amount, doses)[0] is not None:
-        return False
     for known in doses.amounts:
         for factor, words in ((_MILLION, "10^6 times"), (1 / _MILLION, "a millionth of")):
-            if math.isclose(amount, known * factor, rel_tol=1e-9):
+            if math.isclose(amount, known * factor, rel_tol=1e-9) and matched(amount, doses)[0] is None:
                 found.refuse(cell, f"is {words} the dose {known:g} of the protocol: it must be an amount in {doses.unit}")
                 return True
     return False

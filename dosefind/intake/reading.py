@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from .._check import InputError, of_type
 from ..patients import Patients
-from ..protocol import Protocol
+from ..protocol import Doses, Protocol
 from . import adam, plain, sdtm
 from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
+from .doses import match_level
 from .entries import Draft, Steps, to_patient
 from .files import Found, domain_files, domains, patient_tables
 
@@ -155,7 +156,7 @@ def read_patients(
     found = Findings(path, notes=list(files.notes))
     latest = protocol.versions[-1][1]
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
-        _refuse_levels_alone(found, files.tables["patients"])
+        _refuse_levels_alone(found, files.tables["patients"], latest.doses)
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
     cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
@@ -175,11 +176,11 @@ def read_patients(
     return result
 
 
-def _refuse_levels_alone(found: Findings, table: Table) -> None:
-    """Refuse rows with a level and no dose, where the number may be that of an earlier version of the protocol."""
+def _refuse_levels_alone(found: Findings, table: Table, doses: Doses) -> None:
+    """Refuse rows with a level and no dose of the protocol, where the number may be that of an earlier version."""
     for row in table.rows:
         level = row.cell("level")
-        if level.text and not row.cell("dose").text:
+        if level.text and not any(match_level(row.cell(name).text, doses.amounts) for name in ("dose", "assigned")):
             found.refuse(level, "needs the column dose beside it: an amendment of the protocol changes the numbers of the levels")
 
 
