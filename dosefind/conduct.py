@@ -14,10 +14,11 @@ from typing import Literal, NamedTuple
 
 from ._check import whole
 from .evaluability import UNTREATED, Evaluated, Members, Status, recorded_reason
-from .patients import Patient
-from .protocol import Protocol, Stagger, Treatment
+from .patients import SAME_AMOUNT, Patient
+from .protocol import Doses, Protocol, Stagger, Treatment
 
 __all__ = [
+    "OTHER_LEVEL",
     "RULES",
     "SETTINGS",
     "Earliest",
@@ -31,6 +32,10 @@ __all__ = [
     "slots_of",
     "waits",
 ]
+
+
+OTHER_LEVEL = "dose of another level administered"
+"""Rule of a finding: an infusion of another level's dose than the assigned one."""
 
 
 class Finding(NamedTuple):
@@ -260,14 +265,28 @@ def _off_schedule(trial: _Trial) -> Iterator[Finding]:
             yield Finding("infusion off its schedule", (patient.subject,), (day,), words)
 
 
-def _amounts_differ(trial: _Trial) -> Iterator[Finding]:
-    unit = trial.protocol.doses.unit
-    for patient, _ in trial.pairs:
-        # There are no amounts where every infusion is of the first one's.
-        for number, (day, amount) in enumerate(zip(patient.infusions, patient.amounts, strict=False), start=1):
-            if not math.isclose(amount, patient.amount, rel_tol=1e-9):
-                words = f"{patient.subject} had infusion {number} on {day} at {amount:g} and the first at {patient.amount:g} {unit}"
-                yield Finding("amounts within a course differ", (patient.subject,), (day,), words)
+def _doses_administered(trial: _Trial) -> Iterator[Finding]:
+    """Find infusions whose amount is not the assigned one."""
+    treated = [patient for patient, status in trial.pairs if status.part not in UNTREATED]
+    for patient in treated:
+        for number, (day, amount) in enumerate(zip(patient.infusions, patient.administered, strict=True), start=1):
+            if not math.isclose(amount, patient.amount, rel_tol=SAME_AMOUNT):
+                rule, words = _other_dose(patient, number, amount, trial.protocol.doses)
+                words = f"{patient.subject} had infusion {number} on {day} at {amount:g}{words}"
+                yield Finding(rule, (patient.subject,), (day,), words)
+
+
+def _other_dose(patient: Patient, number: int, amount: float, doses: Doses) -> tuple[str, str]:
+    """Return the rule and the words on an infusion at another amount: that of another level first, then any other."""
+    level = next((at for at, dose in enumerate(doses.amounts, start=1) if math.isclose(amount, dose, rel_tol=SAME_AMOUNT)), None)
+    own = f"level {patient.level}, {patient.amount:g} {doses.unit}"
+    if level is not None and patient.level is not None:
+        made = "the first was at" if patient.assigned_by is None else f"assigned by {patient.assigned_by} was"
+        return OTHER_LEVEL, f", the dose of level {level}; {made} {own}"
+    if patient.assigned_by is None and number > 1:
+        return "amounts within a course differ", f" and the first at {patient.administered[0]:g} {doses.unit}"
+    side = "above" if amount > patient.amount else "below"
+    return "dose administered is not the dose assigned", f", {side} the assigned dose of {own}"
 
 
 def _partial_course(trial: _Trial) -> Iterator[Finding]:
@@ -341,7 +360,7 @@ RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _stagger,
     _too_many,
     _off_schedule,
-    _amounts_differ,
+    _doses_administered,
     _partial_course,
     _replacements,
     _recorded_decisions,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal, NamedTuple, get_args
 
 from ._check import Shown
 from .days import ANY_DAY, Days
 
-__all__ = ["PARTS", "AdverseEvent", "LabValue", "Listed", "Part", "Patient", "Patients"]
+__all__ = ["PARTS", "SAME_AMOUNT", "AdverseEvent", "LabValue", "Listed", "Part", "Patient", "Patients"]
 
 Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
 """A part of a trial; only the escalation drives the next dose."""
 PARTS: tuple[Part, ...] = get_args(Part)
+
+SAME_AMOUNT = 1e-9
+"""Relative difference of two floating-point numbers that are the same amount, such as 0.1 * 3 and 0.3."""
 
 
 class AdverseEvent(NamedTuple):
@@ -148,9 +152,11 @@ class Patient:
     subject
         The identifier that the user gave; nothing else of a patient is ever shown.
     level
-        Dose level from 1; ``None`` where the amount given is none of the protocol's.
+        Assigned dose level, from 1: as the data assign it, else that of the amount administered at the first infusion; ``None``
+        where that amount is not a dose of the protocol.
     amount
-        Dose amount in the protocol's unit.
+        Assigned dose in the protocol's unit: that of ``level``, or, without a level, the amount administered at the first
+        infusion.
     infusions
         Days of the infusions, in order; empty before the first.
     cohort
@@ -172,7 +178,8 @@ class Patient:
     source
         The rows that this was read from.
     amounts
-        Amount of each infusion, where they are not all ``amount``, which then is that of the first; empty where they are.
+        Amount administered at each infusion, where any differs from ``amount``; empty where none does. `administered` has the
+        amounts in either case.
     part
         Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
     died
@@ -189,6 +196,9 @@ class Patient:
         Days on which that DLT can have been, where ``dlt_date`` is not one day; ``None`` elsewhere.
     labs
         Liver tests, where the protocol grades them against the baseline; in the order of their days.
+    assigned_by
+        Column or variable that assigns the level, such as ``ACTARMCD``; ``None`` where the level is that of the amount. It says
+        where the level was read, so two patients are equal whatever it is.
     """
 
     subject: str
@@ -213,6 +223,17 @@ class Patient:
     left_treatment_reason: str | None = None
     dlt_days: Days | None = None
     labs: tuple[LabValue, ...] = ()
+    assigned_by: str | None = field(default=None, compare=False)
+
+    @property
+    def administered(self) -> tuple[float, ...]:
+        """Amount administered at each infusion."""
+        return self.amounts or (self.amount,) * len(self.infusions)
+
+    @property
+    def as_assigned(self) -> bool:
+        """Whether every infusion so far had the assigned amount."""
+        return all(math.isclose(amount, self.amount, rel_tol=SAME_AMOUNT) for amount in self.administered)
 
     def dates(self) -> Iterator[tuple[str, date]]:
         """Every date that there is, with its place; of a partial date the earliest day possible, if there is one."""

@@ -8,8 +8,9 @@ Amendments change keys from a date on; every version of the protocol is a `Proto
 from __future__ import annotations
 
 import datetime
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -92,6 +93,16 @@ class Doses(Settings):
     )
     unit: Name = Field(description="unit of the doses, such as '10^6 cells/kg'")
     reference: ReferenceDose | None = Field(default=None, description="reference dose of dose-toxicity curves")
+    tolerance: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
+        default=0.0,
+        description="relative difference up to which an amount in the data is read as a dose level where the data assign none; "
+        "0 reads amounts to the digits shown",
+    )
+    arms: dict[Name, Level] = Field(
+        default_factory=dict,
+        description="dose level (from 1) of each arm of the data whose name states neither the level nor the amount; compared in "
+        "lower case",
+    )
 
     @property
     def words(self) -> str:
@@ -104,6 +115,26 @@ class Doses(Settings):
         if amounts[0] <= 0 or any(b <= a for a, b in pairwise(amounts)):
             raise ValueError("must be positive and strictly increasing")
         return amounts
+
+    @property
+    def largest_tolerance(self) -> float:
+        """Half the smallest gap between neighbouring doses, relative to the higher one; infinite for a single dose."""
+        return min(((high - low) / (2 * high) for low, high in pairwise(self.amounts)), default=math.inf)
+
+    @model_validator(mode="after")
+    def _tolerance_and_arms_fit(self) -> Self:
+        largest = self.largest_tolerance
+        if self.tolerance >= largest:
+            allowed = f"must be below {largest:.4g}, half the smallest gap between doses relative to the higher of the two"
+            raise InputError(Problem("tolerance", self.tolerance, allowed))
+        seen: dict[str, str] = {}
+        for arm, level in self.arms.items():
+            if level > len(self.amounts):
+                raise InputError(Problem(f"arms.{shown_key(arm)}", level, f"must be among the levels 1 to {len(self.amounts)}"))
+            other = seen.setdefault(plain_words(arm), arm)
+            if other != arm and self.arms[other] != level:
+                raise InputError(Problem(f"arms.{shown_key(arm)}", level, f"is the same arm as {other!r} at another level"))
+        return self
 
     @model_validator(mode="after")
     def _reference_is_within_reach(self) -> Self:
@@ -141,6 +172,11 @@ class Treatment(Settings):
     infusion_tolerance_days: Annotated[int, Field(ge=0, le=28, strict=True)] = Field(
         default=0, description="days by which an infusion may come before or after its day without being off its schedule"
     )
+    split_days: Annotated[int, Field(ge=0, le=28, strict=True)] = Field(
+        default=0,
+        description="days after its first day within which further records of a dose belong to the same infusion, their amounts "
+        "added; 0 adds the records of one day",
+    )
     stagger: Stagger | None = Field(default=None, description="days between patients of one dose group; none if not given")
     no_overlap: Annotated[bool, Field(strict=True)] = Field(
         description="whether two dose groups may not enrol at the same time; a group then waits for the DLT windows before it"
@@ -169,6 +205,11 @@ class Treatment(Settings):
         if self.window == "course" and days[-1] > self.dlt_window_days + 1:
             raise ValueError(
                 f"infusion_days = {list(days)} must lie inside the DLT window, which ends on day {self.dlt_window_days + 1}"
+            )
+        gap = min((later - earlier for earlier, later in pairwise(days)), default=None)
+        if gap is not None and self.split_days >= gap:
+            raise ValueError(
+                f"split_days = {self.split_days} must be below {gap}, the smallest number of days between two planned infusions"
             )
         if self.stagger is not None and self.stagger.days > self.dlt_window_days:
             raise ValueError(f"stagger.days = {self.stagger.days} must not be longer than dlt_window_days = {self.dlt_window_days}")
@@ -272,6 +313,11 @@ class Evaluability(Settings):
     dropout: Incomplete = Field(default="not-evaluable", description="left before the window ended")
     progression: Incomplete = Field(default="not-evaluable", description="left for progression or rescue before the window ended")
     partial_course: Incomplete = Field(default="not-evaluable", description="followed up, but not given every planned infusion")
+    least_dose: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
+        default=0.8,
+        description="share of the planned dose in the DLT window below which a patient without a DLT is not evaluable; infusions "
+        "that were not given are judged by partial_course",
+    )
     pooled_parts: tuple[Literal["backfill", "expansion"], ...] = Field(
         default=("backfill", "expansion"),
         description="parts outside the escalation with the same dose, schedule, DLT window and population: models, BOIN's counts "
@@ -751,6 +797,7 @@ class Protocol(Settings):
     _sha256: str = PrivateAttr("")
     _amended: tuple[Protocol, ...] = PrivateAttr(())
     _amended_on: tuple[datetime.date, ...] = PrivateAttr(())
+    _renumbers: bool = PrivateAttr(False)
 
     def __repr__(self) -> str:
         return f"Protocol {self.record.id}: {self.doses.words}; {len(self.designs)} designs, {len(self.scenarios)} scenarios"
@@ -780,6 +827,11 @@ class Protocol(Settings):
     def amended_on(self) -> tuple[datetime.date, ...]:
         """Dates of all amendments in the config, also for a version that an amendment made."""
         return self._amended_on
+
+    @property
+    def renumbers_levels(self) -> bool:
+        """Whether an amendment in the config changes the numbers of dose levels, also for a version that an amendment made."""
+        return self._renumbers
 
     def in_force(self, day: datetime.date) -> Protocol:
         """Return the protocol as amended by a day.
@@ -812,7 +864,7 @@ class Protocol(Settings):
         if not self.amendment:
             return self
         copy = self.model_copy(update={"amendment": ()})
-        copy._amended, copy._amended_on = (), ()
+        copy._amended, copy._amended_on, copy._renumbers = (), (), False
         return copy
 
     @property
@@ -867,7 +919,12 @@ class Protocol(Settings):
             except InputError as error:
                 raise in_amendment(number, amendment, error) from None
             version._amended_on = dates
+            if _renumbered([before, version]) and before.doses.arms and "arms" not in amendment.doses:
+                allowed = "must be stated again: this amendment changes the numbers of the dose levels"
+                raise in_amendment(number, amendment, InputError(Problem("doses.arms", before.doses.arms, allowed)))
             versions.append(version)
+        for version in versions:
+            version._renumbers = _renumbered(versions)
         self._amended, self._amended_on = tuple(versions[1:]), dates
 
     def _check_levels(self) -> None:
@@ -966,6 +1023,11 @@ class Protocol(Settings):
         # Each patient of a cohort waits for the one before; or only those of a dose's first cohort wait, once, for its first.
         gaps = n - cohorts if stagger.patients == "every" else first_of_several
         return days + (gaps * staggered).sum(axis=1) * stagger.days
+
+
+def _renumbered(versions: Sequence[Protocol]) -> bool:
+    """Return whether a dose level has another number in a later version of a protocol."""
+    return any(after.doses.amounts[: len(before.doses.amounts)] != before.doses.amounts for before, after in pairwise(versions))
 
 
 def _check_levels_stay(before: Doses, after: Doses) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from .conduct import OTHER_LEVEL
 from .summaries import support_words
 from .tasks.holds import trigger_words
 from .tasks.stamps import n_assumed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from .decisions import Recorded
     from .evaluability import Evaluated, SeriousEvent, Status
+    from .patients import Patient
     from .tasks import NextDose
 
 __all__ = ["Aside", "analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show", "unfolded"]
@@ -244,8 +246,8 @@ def _who_counts(found: NextDose) -> list[Any]:
     audit = found.evaluated.audit().drop(columns=["source", "rule"])
     audit["status"] = audit["status"].replace("dlt", "DLT")
     people = zip(found.evaluated.statuses, found.evaluated.patients, strict=True)
-    audit["note"] = [_noted(status, len(status.source) - len(patient.source)) for status, patient in people]
-    audit = audit.drop(columns="part", errors="ignore")
+    audit["note"] = [_noted(status, patient) for status, patient in people]
+    audit = audit.drop(columns=["part", "assigned", "administered"], errors="ignore")
     audit.columns = ["subject", "cohort", "level", "status", "first\ninfusion", "window\nends", "note"]
     words = (
         f"The first infusion is on day 1 and the DLT window ends with day {last_days(found.evaluated)}: a DLT that begins on that "
@@ -259,13 +261,19 @@ def last_days(evaluated: Evaluated) -> str:
     return " or ".join(dict.fromkeys(str((status.end - status.first).days + 1) for status in evaluated.statuses))
 
 
-def _noted(status: Status, events: int) -> str:
-    """Return a note on a patient: the part of the trial, and what explains the status.
-
-    ``events`` is the number of events of DLT grade that do not meet the definition, unless the patient has a DLT.
-    """
+def _noted(status: Status, patient: Patient) -> str:
+    """Return a note on a patient: the part of the trial, what explains the status, and a dose that is not the assigned one."""
     part = "" if status.part == "escalation" or status.rule.startswith(status.part) else status.part
-    return "; ".join(filter(None, (part, _explained(status, events))))
+    # Events of DLT grade that do not meet the definition, unless the patient has a DLT.
+    events = len(status.source) - len(patient.source)
+    return "; ".join(filter(None, (part, _explained(status, events), administered_words(patient))))
+
+
+def administered_words(patient: Patient) -> str:
+    """Return the amounts assigned and administered where they differ; empty where they do not."""
+    if patient.as_assigned:
+        return ""
+    return f"assigned {patient.amount:g}, administered {', '.join(f'{amount:g}' for amount in patient.administered)}"
 
 
 def _explained(status: Status, events: int) -> str:
@@ -319,6 +327,9 @@ def _first(found: NextDose) -> list[Text]:
         names = ", ".join(f"{status.subject} since {status.end}" for status in overdue)
         lines.append(_folded(f"{_count(len(overdue), 'outcome')} overdue: {names}.", style="bold"))
     lines += [_folded(f"Dose not in the protocol, counted by no design: {alarm}.", style="bold") for alarm in found.alarms]
+    lines += [
+        _folded(f"{OTHER_LEVEL.capitalize()}: {one.words}.", style="bold") for one in found.findings if one.rule == OTHER_LEVEL
+    ]
     return lines
 
 

@@ -177,8 +177,13 @@ def test_a_partial_course(fields, as_of, days):
 
 def test_amounts_that_differ_within_a_course():
     people = (patient("B1", 1, 1, 29, 57, amounts=(1, 2, 1)), patient("B2", 1, 2, 30, 58), patient("B3", 1, 3, 31, amounts=(1, 1)))
-    assert found(*people, name=DLC)[0] == ("amounts within a course differ", "B1", [29])
-    assert words(*people, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 2 and the first at 1 10^6 cells/kg"
+    assert found(*people, name=DLC)[0] == ("dose of another level administered", "B1", [29])
+    assert words(*people, name=DLC)[0] == (
+        "B1 had infusion 2 on 2024-01-29 at 2, the dose of level 2; the first was at level 1, 1 10^6 cells/kg"
+    )
+    other = patient("B1", 1, 1, 29, 57, amounts=(1, 1.5, 1))
+    assert found(other, name=DLC)[0] == ("amounts within a course differ", "B1", [29])
+    assert words(other, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 1.5 and the first at 1 10^6 cells/kg"
     # The second infusion had not been given the day before.
     assert found(*people, name=DLC, as_of=28) == []
 

@@ -428,7 +428,7 @@ BROKEN = {
     "cell beyond what csv reads": (row(reason="x" * 200_000), "row 3: a cell has more than 10,000 characters"),
     "column missing": (
         "subject,infusion_1\nA-1,2024-03-01\n",
-        "column level or dose: missing (the columns are: subject, infusion_1)",
+        "column level or dose or assigned: missing (the columns are: subject, infusion_1)",
     ),
     "column misspelt": (ONE.replace("infusion_1", "infusion1"), "column infusion_1: missing; is infusion1 what is meant?"),
     "column twice": (ONE.replace("dose", "dose,Dose").replace(",1,", ",1,1,"), "column dose: stands there twice"),
@@ -719,7 +719,10 @@ BROKEN_SDTM = {
     "no date of infusion": (first("ex", EXSTDTC=""), "EXSTDTC = '': must not be empty"),
     "two treatments": (first("ex", EXTRT="SALINE"), "column EXTRT: must name one treatment, the product, and names SALINE, UC-MSC"),
     "infusion of nobody": (first("ex", USUBJID="S-99999"), "subject = 'S-99999'"),
-    "two infusions on a day": (lambda t: t["ex"].append(t["ex"][0]), "must be later than the infusion before it"),
+    "two bags in cells": (
+        lambda t: t["ex"].extend([(bag := t["ex"].pop(0) | {"EXDOSE": "500000"}), bag]),
+        "EXDOSE = '500000': is 10^6 times the dose 1 of the protocol",
+    ),
     "event of nobody": (first("ae", USUBJID="S-99999"), "USUBJID = 'S-99999': is no subject of "),
     "subject twice": (lambda t: t["dm"].append(t["dm"][0]), "stands in row "),
     "treated screen failure": (first("dm", ARMCD="SCRNFAIL"), "ARMCD = 'SCRNFAIL': contradicts the infusions of the subject"),

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from .._check import InputError, Problem, Shown, whole
 from ..adjudications import Adjudicated
 from ..days import Days
-from ..patients import Listed, Part, Patient
-from ..trial import Cohort
+from ..patients import SAME_AMOUNT, Listed, Part, Patient
+from ..trial import Administered, Cohort
 from .events import Question
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class Status:
         Dates whose day would settle whether there was a DLT; empty where no date is open.
     questions
         Questions about adverse events that must be settled before the outcome is known.
+    administered
+        Amount administered per planned infusion in the DLT window; ``None`` for patients who are not given the product.
     """
 
     subject: str
@@ -143,6 +145,7 @@ class Status:
     recorded: bool | None = None
     settled_by: tuple[OpenDay, ...] = ()
     questions: tuple[Question, ...] = ()
+    administered: float | None = None
 
     @property
     def counts(self) -> bool:
@@ -389,6 +392,21 @@ class Evaluated(Shown):
                 found.append(Cohort(one.level, n, dlts))
         return found
 
+    @cached_property
+    def administered(self) -> tuple[Administered, ...]:
+        """Patients of the known counts whose amount administered is not the assigned one, for models on a dose scale.
+
+        Patients whose outcome can still change are left out: those models have them at the assigned dose until it is known.
+        """
+        found: dict[tuple[int, float], tuple[int, int]] = {}
+        for patient, status in zip(self.patients, self.statuses, strict=True):
+            level, amount = status.level, status.administered
+            if level is None or amount is None or not status.counts or status.open or _same(amount, patient.amount):
+                continue
+            n, dlts = found.get((level, amount), (0, 0))
+            found[level, amount] = n + 1, dlts + (status.kind == "dlt")
+        return tuple(Administered(*place, *counts) for place, counts in sorted(found.items()))
+
     def beside(self) -> tuple[Cohort, ...]:
         """Return known counts beside the escalation, one `Cohort` per level that has any."""
         return _by_level((one.level, *self._known(one)) for one in self.others)
@@ -433,7 +451,8 @@ class Evaluated(Shown):
         -------
         pandas.DataFrame
             Columns subject, cohort, level, status, first_infusion, window_ends, rule, source; dates in ISO form; and, where
-            patients outside the escalation are among them, part.
+            patients outside the escalation are among them, part. Where any amount administered is not the assigned dose,
+            assigned (the amount) and administered (the amount of each infusion).
         """
         import pandas as pd
 
@@ -449,6 +468,11 @@ class Evaluated(Shown):
                 "source": ["; ".join(s.source) for s in self.statuses],
             }
         )
+        if not all(one.as_assigned for one in self.patients):
+            table = table.assign(
+                assigned=[float("nan") if one.level is None else one.amount for one in self.patients],
+                administered=[", ".join(f"{amount:g}" for amount in one.administered) for one in self.patients],
+            )
         parts = [s.part for s in self.statuses]
         return table if set(parts) <= {"escalation"} else table.assign(part=parts)
 
@@ -460,6 +484,10 @@ class Evaluated(Shown):
         later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} left out" if self.later_dates else ""
         people = f"{len(self.statuses)} patient{'s' * (len(self.statuses) != 1)}"
         return f"{self.rows} rows read: {self.rows - len(self.listed)} are those of {people}, {listed}; {cut}{later}."
+
+
+def _same(amount: float, other: float) -> bool:
+    return math.isclose(amount, other, rel_tol=SAME_AMOUNT)
 
 
 def _by_level(counts: Collection[tuple[int, int, int]] | Iterator[tuple[int, int, int]]) -> tuple[Cohort, ...]:

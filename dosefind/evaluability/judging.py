@@ -17,7 +17,7 @@ from ..days import Days
 from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, in_order, members, others, statuses
-from .evaluated import Evaluated, OpenDay, Status
+from .evaluated import UNTREATED, Evaluated, OpenDay, Status
 from .liver import regraded
 from .serious import SeriousEvent, part_of_patient, serious_events
 from .verdict import Case, Verdict, counted_inside, decision_known_from, told_event, toxicities, verdict
@@ -151,6 +151,7 @@ def evaluate(
             *derived,
             *_not_assessed(found),
             *_dlts_in_no_count(found),
+            *_doses_that_differ(infused, parts),
             *_words_read(infused, protocol),
             *_open_days(found),
             *_inside_at_the_end(inside),
@@ -212,6 +213,16 @@ def _dlts_in_no_count(found: Iterable[Status]) -> list[str]:
     """Note the DLTs of treated patients whom no design counts."""
     names = [f"{one.subject} ({one.part})" for one in found if one.kind == "dlt" and not one.pooled]
     return [f"DLTs that no design counts: {_some(names)}"] if names else []
+
+
+def _doses_that_differ(patients: Iterable[Patient], parts: Iterable[Part]) -> list[str]:
+    """Note the patients whose dose administered is not the one assigned; they are counted at the assigned level."""
+    names = [
+        f"{one.subject} ({', '.join(f'{amount:g}' for amount in one.administered)}, assigned {one.amount:g})"
+        for one, part in zip(patients, parts, strict=True)
+        if not one.as_assigned and part not in UNTREATED
+    ]
+    return [f"dose administered is not the dose assigned, by which level patients are counted: {_some(names)}"] if names else []
 
 
 def _not_assessed(found: Iterable[Status]) -> list[str]:

@@ -15,13 +15,13 @@ from typing import Literal, NamedTuple
 from .._check import shown_key
 from ..adjudications import Adjudicated
 from ..days import Days, read_days
-from ..patients import AdverseEvent, Part, Patient
+from ..patients import SAME_AMOUNT, AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol
 from .evaluated import UNTREATED, Kind, OpenDay
 from .events import Judged, Question, judge
 from .liver import values_without_event
 from .serious import DEATH, SeriousEvent, adjudication_of
-from .window import in_window, rules_of, window
+from .window import dose_administered, in_window, rules_of, window
 
 __all__ = [
     "Case",
@@ -159,6 +159,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
         or _still_open(patient, protocol, cut)
         or _no_word(patient)
         or _part_of_the_course(patient, protocol)
+        or _too_little_given(patient, protocol)
         or Verdict("complete", f"no DLT by the end of the window{_basis(patient)}", window(patient, protocol)[1])
     )
     found = _as_recorded(patient, protocol, cut, found)
@@ -424,6 +425,18 @@ def decision_known_from(patient: Patient, protocol: Protocol) -> date:
     end = window(patient, protocol)[1]
     last = [day for day in (patient.last_contact, patient.discontinued, patient.died) if day is not None]
     return min(end, max(last, default=end))
+
+
+def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
+    """Return not evaluable where the administered dose is below ``evaluability.least_dose`` of the planned one."""
+    if patient.level is None:
+        return None
+    given, least = dose_administered(patient, protocol), protocol.evaluability.least_dose
+    share = given / patient.amount
+    if share >= least * (1 - SAME_AMOUNT):
+        return None
+    rule = f"{share:.0%} of the planned dose administered ({given:g} of {patient.amount:g} {protocol.doses.unit}), with no DLT"
+    return Verdict("not evaluable", f"{rule} (evaluability.least_dose = {least:.0%})", window(patient, protocol)[1])
 
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from ..patients import AdverseEvent, Patient
 from ..protocol import Protocol
 
-__all__ = ["in_window", "is_before", "rules_of", "window"]
+__all__ = ["dose_administered", "in_window", "is_before", "rules_of", "window"]
 
 
 def rules_of(patient: Patient, protocol: Protocol) -> Protocol:
@@ -19,6 +19,16 @@ def window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
     """Return the first and last day of the DLT window."""
     first = patient.infusions[0]
     return first, first + timedelta(days=rules_of(patient, protocol).treatment.dlt_window_days)
+
+
+def dose_administered(patient: Patient, protocol: Protocol) -> float:
+    """Return the amount administered per planned infusion in the DLT window.
+
+    Infusions that were not given are not planned here: ``evaluability.partial_course`` judges them.
+    """
+    first, end = window(patient, protocol)
+    given = [amount for day, amount in zip(patient.infusions, patient.administered, strict=True) if first <= day <= end]
+    return sum(given) / min(len(given), rules_of(patient, protocol).treatment.planned_infusions)
 
 
 def in_window(event: AdverseEvent, first: date, end: date) -> bool | None:

@@ -60,7 +60,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     found.stop()
     draft = Draft(has_cohorts=adsl.has(cohort), keeps_contacts=adsl.has("LSTALVDT"))
     rows = subjects(found, draft, adsl, steps)
-    treated(found, draft, rows, exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter, rows))
+    given = exposures(found, draft, tables["adex"], _EXPOSURE, protocol, steps, _another_parameter, rows)
+    treated(found, draft, rows, given, protocol)
     for entry in draft.entries:
         row = rows[entry.subject]
         _subject_level(found, entry, row, cohort if draft.has_cohorts else None)

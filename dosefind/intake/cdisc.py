@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
 
 from .._check import shown_key
 from ..patients import Listed
 from ..protocol import Protocol, plain_words
 from ..units import wrong_unit
+from .assigned import ArmNames
 from .cells import Cell, Findings, Row, Table, partial_date
-from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, Undated, dose, earliest_day, one_row_each, part_of
+from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, Undated, amount_given, earliest_day, one_row_each, part_of
+from .infusions import PLACEBO, AssignedLevels, Infusion, dose_of, named_level, one_each
 
 __all__ = [
     "IDENTIFIER",
     "SCREEN_FAILURE",
     "ExposureColumns",
-    "Infusion",
     "exposures",
     "latest",
     "partial_dates",
@@ -40,16 +39,6 @@ _ONLY_PLACEBO = re.compile(r"placebo|pbo|vehicle|sham", re.IGNORECASE)
 _CONTROL = re.compile(r"\b(control|saline|standard of care|untreated|observation)\b", re.IGNORECASE)
 _ZERO = re.compile(r"\+?(0+(\.0*)?|\.0+)([eE][+-]?\d+)?", re.ASCII)
 _FAILED = re.compile(r"scrnfail|screen failure", re.IGNORECASE)
-
-
-class Infusion(NamedTuple):
-    """A row of an infusion with a dose."""
-
-    day: Dated
-    level: int | None
-    amount: float
-    row: Row
-    placebo: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,8 @@ def exposures(
     placebo by itself. A subject who received the product has only the infusions of the product; those of placebo are listed.
     """
     given: dict[str, list[Infusion]] = {}
-    treatments: set[str] = set()
+    treatments: dict[str, str] = {}
+    names = ArmNames(protocol)
     longer = nominal = 0
     controls = {subject for subject, row in subject_rows.items() if _without_product(row.cell(*_ARM_NAMES).text)}
     own_placebo = {row.subject for row in table.rows if _is_placebo(row, columns, by_arm=False)}
@@ -97,14 +87,14 @@ def exposures(
         amount = row.cell(*columns.dose).text
         nominal += placebo and amount != "" and _ZERO.fullmatch(amount) is None
         if not placebo:
-            treatments.add(row.cell("EXTRT").text)
-        infusion = _infusion(found, row, columns, protocol, placebo)
+            treatments.setdefault(names.without_level(row.cell("EXTRT").text), row.cell("EXTRT").text)
+        infusion = _infusion(found, row, columns, protocol, placebo, names)
         if infusion is not None and subject is not None:
             longer += row.cell(*columns.end).text[:10] > infusion.day.day.isoformat()
             given.setdefault(subject, []).append(infusion)
     if len(treatments) > 1:
-        names = ", ".join(map(shown_key, sorted(treatments)))
-        found.column(table, "EXTRT", f"must name one treatment, the product, and names {names}: keep the rows of the product")
+        listed = ", ".join(map(shown_key, sorted(treatments.values())))
+        found.column(table, "EXTRT", f"must name one treatment, the product, and names {listed}: keep the rows of the product")
     if longer:
         found.notes.append(f"{table.name}: {longer:,} rows last longer than a day; each is read as one infusion, on its first day")
     if nominal:
@@ -155,8 +145,10 @@ def _arm_is_placebo(row: Row) -> bool:
     return _ONLY_PLACEBO.fullmatch(row.cell(*_ARM_NAMES).text) is not None
 
 
-def _infusion(found: Findings, row: Row, columns: ExposureColumns, protocol: Protocol, placebo: bool) -> Infusion | None:
-    given = (None, 0.0) if placebo else dose(found, row.cell(*columns.dose), protocol.doses)
+def _infusion(
+    found: Findings, row: Row, columns: ExposureColumns, protocol: Protocol, placebo: bool, names: ArmNames
+) -> Infusion | None:
+    amount = 0.0 if placebo else amount_given(found, row.cell(*columns.dose), protocol.doses)
     unit = row.cell(*columns.unit)
     if not placebo and (wrong := wrong_unit(unit.text, protocol.doses.unit)) is not None:
         found.refuse(unit, wrong)
@@ -164,43 +156,47 @@ def _infusion(found: Findings, row: Row, columns: ExposureColumns, protocol: Pro
     if columns.imputed is not None and row.cell(columns.imputed).text:
         found.refuse(row.cell(columns.imputed), f"says that {cell.column} is imputed, and an infusion needs its own date")
     day = found.day(cell, required=True)
-    return None if given is None or day is None else Infusion(Dated(day, cell), *given, row, placebo)
+    if amount is None or day is None:
+        return None
+    return Infusion(Dated(day, cell), amount, row.cell(*columns.dose), row, placebo, None if placebo else named_level(names, row))
 
 
-def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str, list[Infusion]]) -> None:
+def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str, list[Infusion]], protocol: Protocol) -> None:
     """Make an entry of each subject with an infusion, and list the others with the reason."""
+    levels = AssignedLevels(ArmNames(protocol), protocol.doses)
     for subject, row in rows.items():
         failed = next((cell for cell in map(row.cell, _ARMS) if _FAILED.fullmatch(cell.text)), None)
-        infusions = given.get(subject)
-        if infusions is None:
+        records = given.get(subject)
+        if records is None:
             draft.leave_out(subject, row, SCREEN_FAILURE if failed else NO_INFUSION)
             continue
         if failed is not None:
             found.refuse(failed, "contradicts the infusions of the subject")
-        first = infusions[0]
-        amounts = tuple(infusion.amount for infusion in infusions)
-        differ = not all(math.isclose(amount, first.amount, rel_tol=1e-9) for amount in amounts)
-        if differ:
-            found.notes.append(f"subject {shown_key(subject)}: the infusions differ in dose; the level is that of the first")
-        dates, signs = [row.cell(name) for name in _DATES_OF_DEATH], _signs_of_death(found, row)
+        placebo = records[0].placebo
+        infusions = one_each(records, protocol.treatment.split_days)
+        assigned = None if placebo else levels.of(found, row, infusions[0])
+        dose = PLACEBO if placebo else dose_of(found, subject, infusions, assigned, protocol.doses)
         part = part_of(found, row.cell("PART"))
-        if first.placebo and part is None:
-            names = [row.cell(*_ARM_NAMES).text, *(first.row.cell(name).text for name in _TREATMENTS)]
+        if placebo and part is None:
+            names = [row.cell(*_ARM_NAMES).text, *(records[0].row.cell(name).text for name in _TREATMENTS)]
             part = "placebo" if any(map(_PLACEBO.search, names)) or not any(map(_CONTROL.search, names)) else "control"
+        dates, signs = [row.cell(name) for name in _DATES_OF_DEATH], _signs_of_death(found, row)
         draft.entries.append(
             Entry(
                 subject=subject,
-                level=first.level,
-                amount=first.amount,
-                infusions=[infusion.day for infusion in infusions],
-                rows=[row, *(infusion.row for infusion in infusions)],
-                amounts=amounts if differ else (),
+                level=dose.level,
+                amount=dose.amount,
+                infusions=[infusion[0].day for infusion in infusions],
+                rows=[row, *(record.row for record in records)],
+                amounts=dose.amounts,
                 part=part,
                 died=latest(found, row, tuple(cell.column for cell in dates if not partial_date(cell.text))),
                 dead=next((cell for cell in (*dates, *signs) if cell.text), None),
                 death_days=partial_dates(found, *dates),
+                assigned_by=None if assigned is None else assigned.by,
             )
         )
+    levels.note(found)
 
 
 _DATES_OF_DEATH = ("DTHDTC", "DTHDT")

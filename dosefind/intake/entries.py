@@ -18,8 +18,9 @@ from .._check import InputError, shown_key
 from ..days import Days, read_days
 from ..patients import PARTS, AdverseEvent, LabValue, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
+from .assigned import matched
 from .cells import Cell, Findings, Row, Table, partial_date
-from .doses import match_level, with_thousands
+from .doses import with_thousands
 from .event_details import link_records, links_of, with_details, yes_or_unknown
 from .grades import grade_of, why_no_grade
 
@@ -32,12 +33,14 @@ __all__ = [
     "Steps",
     "Undated",
     "adverse_events",
+    "amount_given",
     "dose",
     "earliest_day",
     "is_death",
     "one_or_more_days",
     "one_row_each",
     "part_of",
+    "refuse_unit",
     "start_of",
     "to_patient",
 ]
@@ -124,6 +127,7 @@ class Entry:
     death_days: list[Undated] = field(default_factory=list)
     dlt_days: Undated | None = None
     labs: list[LabValue] = field(default_factory=list)
+    assigned_by: str | None = None
 
     @property
     def first(self) -> date:
@@ -198,22 +202,33 @@ def one_row_each(found: Findings, rows: Iterable[Row]) -> Iterator[tuple[str, Ro
 
 
 def dose(found: Findings, cell: Cell, doses: Doses) -> tuple[int | None, float] | None:
-    """Level and amount of a dose in the protocol's unit; the level is ``None`` where the amount is none of the protocol's."""
+    """Return the level and the amount of a dose in the protocol's unit.
+
+    The level is ``None`` where the amount is not a dose of the protocol; see `matched`.
+    """
+    return None if amount_given(found, cell, doses) is None else matched(cell.text, doses)
+
+
+def amount_given(found: Findings, cell: Cell, doses: Doses) -> float | None:
+    """Return an amount in the protocol's unit."""
     amount = found.number(cell, f"a number above 0, the amount in {doses.unit}")
-    if amount is None:
+    if amount is None or refuse_unit(found, cell, amount, doses):
         return None
-    level, grouped = match_level(cell.text, doses.amounts), with_thousands(cell.text, doses.amounts)
+    grouped = with_thousands(cell.text, doses.amounts)
     if grouped is not None:
         found.refuse(cell, f"may be {amount:g}, or {grouped:g} with a point between thousands: write {amount:g} or {grouped:g}")
         return None
-    if level is not None:
-        return level, float(doses.amounts[level - 1])
+    return amount
+
+
+def refuse_unit(found: Findings, cell: Cell, amount: float, doses: Doses) -> bool:
+    """Refuse an amount that is a dose of the protocol in another unit, and return whether it is one."""
     for known in doses.amounts:
         for factor, words in ((_MILLION, "10^6 times"), (1 / _MILLION, "a millionth of")):
-            if math.isclose(amount, known * factor, rel_tol=1e-9):
+            if math.isclose(amount, known * factor, rel_tol=1e-9) and matched(amount, doses)[0] is None:
                 found.refuse(cell, f"is {words} the dose {known:g} of the protocol: it must be an amount in {doses.unit}")
-                return None
-    return None, amount
+                return True
+    return False
 
 
 def earliest_day(found: Findings, cell: Cell, not_before: date) -> Dated | None:
@@ -573,6 +588,7 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         left_treatment_reason=entry.left_treatment_reason,
         dlt_days=entry.dlt_days.days if entry.dlt_days else None,
         labs=tuple(sorted(entry.labs, key=lambda lab: (lab.day, lab.test, lab.source))),
+        assigned_by=entry.assigned_by,
     )
 
 

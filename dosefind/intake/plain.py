@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from datetime import date
 
 from .._check import shown_key
-from ..protocol import Protocol
+from ..patients import SAME_AMOUNT
+from ..protocol import Doses, Protocol
 from .cdisc import partial_dates
 from .cells import Cell, Findings, Row, Table, flag_of, number_of, partial_date
 from .entries import (
@@ -25,13 +27,14 @@ from .entries import (
     one_row_each,
     part_of,
 )
+from .infusions import PLACEBO, Dose
 from .labs import SHEET, read_labs
 from .leaving import settle
 from .recorded import record_decision
 
 __all__ = ["read"]
 
-_OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part")
+_OPTIONAL = ("level", "dose", "assigned", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part")
 # Columns of the day of death, any of which may be a flag instead; and of seriousness.
 _DIED = ("died", "death", "death_date", "date_of_death", "dod")
 _SERIOUS = ("serious", "sae", "seriousness")
@@ -57,6 +60,9 @@ _EVENT_COLUMNS = EventColumns(
 # Parts of a trial whose patients are not given a dose of the product.
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
+# Amount of the only infusion, or of each.
+_ADMINISTERED = ("administered", "dose_given", "dose_administered")
+_EACH_ADMINISTERED = re.compile(r"administered_[1-9]\d?")
 _COHORTS = 10_000
 _EVALUABLE = ("evaluable", "dlt_evaluable", "evaluable_for_dlt")
 _REASONS = ("evaluable_reason", "reason_not_evaluable", "not_evaluable_reason")
@@ -85,7 +91,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         else:
             if found.yes(row.cell("dlt")) or row.cell("dlt_date").text:
                 found.refuse(row.cell("dlt"), "a DLT needs an infusion before it")
-            for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT):
+            for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED):
                 found.text(row.cell(column))
             draft.leave_out(subject, row, NO_INFUSION)
     settle(draft)
@@ -121,8 +127,12 @@ def _columns(found: Findings, table: Table) -> list[str]:
     infusions = sorted(
         (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
     )
-    optional = [*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *infusions]
-    unread = found.columns(table, [("subject",), ("level", "dose"), ("infusion_1",)], optional)
+    each = [column for column in dict.fromkeys(table.columns) if _EACH_ADMINISTERED.fullmatch(column)]
+    optional = [*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED, *infusions, *each]
+    unread = found.columns(table, [("subject",), ("level", "dose", "assigned"), ("infusion_1",)], optional)
+    for column in each:
+        if f"infusion_{column.partition('_')[2]}" not in infusions:
+            found.column(table, column, f"needs the column infusion_{column.partition('_')[2]} beside it")
     wanted = [f"infusion_{number}" for number in range(1, len(infusions) + 1)]
     if infusions and infusions != wanted:
         found.column(table, infusions[-1], f"the columns before it must be there too: {', '.join(wanted)}")
@@ -136,7 +146,7 @@ def _columns(found: Findings, table: Table) -> list[str]:
         found.column(table, "left_treatment_reason", "needs the column left_treatment beside it: the day of leaving treatment")
     if table.has("reason") and not table.has("discontinued") and not decided:
         found.column(table, "reason", "needs the column discontinued beside it: the day on which the patient left")
-    _not_used(found, table, unread, optional)
+    _not_used(found, table, unread, [name for name in optional if name not in _ADMINISTERED[1:]])
     return infusions
 
 
@@ -155,8 +165,8 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
     part = part_of(found, row.cell("part"))
     if not row.cell("part").text and row.cell("dose").text and _no_dose(row):
         part = "placebo"
-    given = (None, 0.0) if part in _UNTREATED and _no_dose(row) else _dose(found, row, protocol)
     days = _infusions(found, row, infusions)
+    given = PLACEBO if part in _UNTREATED and _no_dose(row) else _dose(found, row, protocol.doses, len(days))
     cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
     if has_cohorts and not row.cell("cohort").text and part in (None, "escalation"):
         found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
@@ -178,8 +188,10 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
         return None
     return Entry(
         subject=subject,
-        level=given[0],
-        amount=given[1],
+        level=given.level,
+        amount=given.amount,
+        amounts=given.amounts,
+        assigned_by=next((name for name in ("level", "assigned") if row.cell(name).text), None),
         infusions=days,
         rows=[row],
         cohort=None if cohort is None else (cohort, row.cell("cohort")),
@@ -222,21 +234,64 @@ def _death(found: Findings, row: Row) -> tuple[Dated | None, Cell | None, list[U
 
 def _no_dose(row: Row) -> bool:
     """Return whether a row has no dose of the product: no level, and no amount or 0."""
-    return not row.cell("level").text and number_of(row.cell("dose").text or "0") == 0
+    amounts = (row.cell(name).text for name in ("dose", "assigned"))
+    return not row.cell("level").text and all(number_of(text or "0") == 0 for text in amounts)
 
 
-def _dose(found: Findings, row: Row, protocol: Protocol) -> tuple[int | None, float] | None:
-    """Level and amount, from whichever of the two columns is filled."""
-    doses, level_cell, dose_cell = protocol.doses, row.cell("level"), row.cell("dose")
+def _dose(found: Findings, row: Row, doses: Doses, infusions: int) -> Dose | None:
+    """Return the dose assigned and the amounts administered; ``None`` if they cannot be read.
+
+    The level is that of ``level`` or ``assigned``. Beside one of these ``dose`` is the amount administered, but is refused beside
+    ``level`` if it is the dose of another level: either can be a slip of the pen. Alone it is the assigned amount.
+    """
+    level_cell, assigned, dose_cell = (row.cell(name) for name in ("level", "assigned", "dose"))
     level = found.whole(level_cell, 1, len(doses.amounts))
+    by_amount = dose(found, assigned, doses) if assigned.text else None
     by_dose = dose(found, dose_cell, doses) if dose_cell.text else None
-    if not level_cell.text and not dose_cell.text:
-        found.refuse(dose_cell if "dose" in row.cells else level_cell, "must not be empty where there is an infusion")
-    if level is None:
-        return None if level_cell.text else by_dose
-    if by_dose is not None and by_dose[0] != level:
-        found.refuse(dose_cell, f"contradicts the level, which is dose {doses.amounts[level - 1]:g}")
-    return level, float(doses.amounts[level - 1])
+    if not (level_cell.text or assigned.text or dose_cell.text):
+        present = next((cell for cell in (dose_cell, level_cell, assigned) if cell.column in row.cells), dose_cell)
+        found.refuse(present, "must not be empty where there is an infusion")
+    if level is None and level_cell.text:
+        return None
+    if level is not None:
+        own = f"contradicts the level, which is dose {doses.amounts[level - 1]:g}"
+        if by_amount is not None and by_amount[0] != level:
+            found.refuse(assigned, own)
+        if by_dose is not None and not assigned.text and by_dose[0] not in (None, level):
+            found.refuse(dose_cell, f"{own}: if the dose of another level was administered, the column is named administered")
+    stated = by_amount if level is None and assigned.text else by_dose if level is None else (level, 0.0)
+    if stated is None:
+        return None
+    amount = stated[1] if stated[0] is None else float(doses.amounts[stated[0] - 1])
+    by_row = amount if by_dose is None else by_dose[1]
+    amounts = _administered(found, row, doses, by_row, infusions)
+    another = any(cell.text for cell in _amount_cells(row, infusions))
+    if another and not math.isclose(by_row, amount, rel_tol=SAME_AMOUNT):
+        found.refuse(dose_cell, "contradicts the assigned dose, and another column has the amount administered")
+    differ = any(not math.isclose(value, amount, rel_tol=SAME_AMOUNT) for value in amounts)
+    return Dose(stated[0], amount, amounts if differ else ())
+
+
+def _amount_cells(row: Row, infusions: int) -> list[Cell]:
+    """Return the cells with the amount administered at each infusion, of all infusions or of the only one."""
+    return [*map(row.cell, _ADMINISTERED), *(row.cell(f"administered_{number}") for number in range(1, infusions + 1))]
+
+
+def _administered(found: Findings, row: Row, doses: Doses, otherwise: float, infusions: int) -> tuple[float, ...]:
+    """Return the amount administered at each infusion; ``otherwise`` where the cell is empty."""
+    filled = [cell for cell in map(row.cell, _ADMINISTERED) if cell.text]
+    if filled and infusions > 1:
+        names = ", ".join(f"administered_{number}" for number in range(1, infusions + 1))
+        found.refuse(filled[0], f"is the amount of one infusion, and there are {infusions}: use the columns {names}")
+    amounts = []
+    for number in range(1, infusions + 1):
+        cell = row.cell(f"administered_{number}")
+        cells = [one for one in (cell, *filled) if one.text] if infusions == 1 else [cell] if cell.text else []
+        read = [one for one in (dose(found, cell, doses) for cell in cells) if one is not None]
+        if any(not math.isclose(amount, read[0][1], rel_tol=SAME_AMOUNT) for _, amount in read):
+            found.refuse(cells[-1], f"contradicts {cells[0].column}")
+        amounts.append(read[0][1] if read else otherwise)
+    return tuple(amounts)
 
 
 def _infusions(found: Findings, row: Row, columns: list[str]) -> list[Dated]:

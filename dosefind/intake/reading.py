@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from .._check import InputError, of_type
 from ..patients import Patients
-from ..protocol import Protocol
+from ..protocol import Doses, Protocol
 from . import adam, plain, sdtm
 from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
+from .doses import match_level
 from .entries import Draft, Steps, to_patient
 from .files import Found, domain_files, domains, patient_tables
 from .missing import empty_missing
@@ -84,10 +85,14 @@ def read_patients(
 
     ``subject``
         Identifier, required; nothing else of a patient is ever shown.
-    ``level`` or ``dose``
-        Dose level from 1, or amount in the protocol's unit; at least one. An amount that is none of the protocol's is kept, with
-        ``level`` none. Levels are numbered as in the latest version of the protocol; where an amendment changes the numbers of
-        levels before it, ``dose`` is required.
+    ``level``, ``dose`` or ``assigned``
+        Dose level from 1, or assigned amount in the protocol's unit; at least one. An amount that is not a dose of the protocol to
+        the digits shown, or within ``doses.tolerance`` of one, is kept, with ``level`` none. Levels are numbered as in the latest
+        version of the protocol; where an amendment changes the numbers of levels before it, ``dose`` is required. Beside
+        ``assigned``, or as an amount that is not a dose of the protocol beside ``level``, ``dose`` is the amount administered.
+    ``administered``, or ``administered_1``, ``administered_2``, ...
+        Amount administered at the only infusion (also named ``dose_given`` or ``dose_administered``), or at each; the assigned
+        amount where it is empty.
     ``infusion_1``, ``infusion_2``, ...
         Days of the infusions, as full dates; a row without any is listed, and an error if it has a DLT or a grave related adverse
         event.
@@ -133,7 +138,7 @@ def read_patients(
     BILI), ``value``, ``unit``, ``uln`` (upper limit of normal), ``date``; ``baseline`` (yes or no).
 
     SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
-    for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
+    for deaths; arms for screen failures, placebo and the assigned level), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
     or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
     AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade; AEITOXGR, AEENDTC, AEENRTPT, AEENRF; AEDLT or
     AEDLTFL; AEGRPID, AELNKID or AESPID where several records of one term share it), SUPPAE (of events that it names by IDVAR and
@@ -156,6 +161,15 @@ def read_patients(
     The recorded decision on evaluability is in ADSL, in SUPPDM or in DM, under the name that the config gives
     (``intake.evaluable_flag``, ``intake.evaluable_reason``) or under a usual one, such as DLTEVLFL, with a note. The config can
     also name the variables of the DLT, its day and the cohort.
+    The dose level of SDTM and ADaM is the assigned one: that of the first of ACTARMCD, ACTARM, TRT01A, ARMCD, ARM and TRT01P that
+    states a level ("DL1", "Dose level 1") or an amount with its unit ("1 x 10^6 cells/kg"), or that ``doses.arms`` of the config
+    maps to a level; then DOSE01P; then EXTRT, TRTA, EPOCH and EXEPOCH of the first infusion. "DL-1" and "Cohort 1" state no level.
+    Without an assignment the level is that of the amount of the first infusion. EXDOSE, or ADOSE, is the amount administered.
+    Records of one day, and of ``treatment.split_days`` after it, are one infusion, whose amounts are added.
+
+    Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
+    placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
+    as well has only the infusions of the product, and those of placebo are listed.
 
     A patient who left treatment is followed up, where a later contact shows it; else the patient left follow-up on that day.
 
@@ -193,7 +207,7 @@ def read_patients(
     if with_labs and not {"lb", "labs"} & set(files.tables):
         found.notes.append("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded")
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
-        _refuse_levels_alone(found, files.tables["patients"])
+        _refuse_levels_alone(found, files.tables["patients"], latest.doses)
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
     cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
@@ -213,11 +227,11 @@ def read_patients(
     return result
 
 
-def _refuse_levels_alone(found: Findings, table: Table) -> None:
-    """Refuse rows with a level and no dose, where the number may be that of an earlier version of the protocol."""
+def _refuse_levels_alone(found: Findings, table: Table, doses: Doses) -> None:
+    """Refuse rows with a level and no dose of the protocol, where the number may be that of an earlier version."""
     for row in table.rows:
         level = row.cell("level")
-        if level.text and not row.cell("dose").text:
+        if level.text and not any(match_level(row.cell(name).text, doses.amounts) for name in ("dose", "assigned")):
             found.refuse(level, "needs the column dose beside it: an amendment of the protocol changes the numbers of the levels")
 
 

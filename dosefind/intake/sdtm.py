@@ -40,7 +40,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     draft = Draft()
     rows = subjects(found, draft, tables["dm"], steps)
     given = exposures(found, draft, tables["ex"], _EXPOSURE, protocol, steps, lambda row: None, rows)
-    treated(found, draft, rows, given)
+    treated(found, draft, rows, given, protocol)
     for entry in draft.entries:
         ended = latest(found, rows[entry.subject], ("RFPENDTC",), entry.last)
         entry.last_contact = max((one for one in (ended, entry.died) if one), key=lambda one: one.day, default=None)

@@ -49,7 +49,8 @@ def plain_tables(patients: Patients) -> dict[str, Written]:
     most = max((len(one.infusions) for one in patients.patients), default=1)
     infusions = [f"infusion_{number}" for number in range(1, most + 1)]
     people = [_person(one, infusions) for one in patients.patients]
-    head = ("subject", *_filled(people, ("cohort",)), "level", "dose", *infusions)
+    given = _filled(people, tuple(f"administered_{number}" for number in range(1, most + 1)))
+    head = ("subject", *_filled(people, ("cohort",)), "level", "dose", *given, *infusions)
     tail = ("last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", *_filled(people, _WHERE_FILLED))
     columns = (*head, *tail)
     tables = {"patients": Written(columns, (), people)}
@@ -87,11 +88,13 @@ def _event(event: AdverseEvent) -> dict[str, Any]:
 
 
 def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
+    amounts = [_amount(amount) for amount in one.amounts]
     return {
         "subject": one.subject,
         "cohort": one.cohort,
         "level": one.level,
         "dose": _amount(one.amount),
+        **{f"administered_{place + 1}": amounts[place] if place < len(amounts) else None for place in range(len(infusions))},
         **dict(zip(infusions, one.infusions, strict=False)),
         "last_contact": one.last_contact,
         "dlt": None if one.dlt is None else "yes" if one.dlt else "no",
@@ -188,8 +191,7 @@ def _demographics(one: Patient, protocol: Protocol) -> dict[str, Any]:
 
 
 def _exposure(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
-    amounts = one.amounts or (one.amount,) * len(one.infusions)
-    for number, (day, amount) in enumerate(zip(one.infusions, amounts, strict=True), start=1):
+    for number, (day, amount) in enumerate(zip(one.infusions, one.administered, strict=True), start=1):
         yield {
             "USUBJID": one.subject,
             "EXSEQ": number,

@@ -23,7 +23,7 @@ from ..evaluability import (
     safety_events,
     safety_set,
 )
-from ..patients import Patients
+from ..patients import Patient, Patients
 from ..plots.style import listed
 from ..protocol import Protocol
 from ..summaries import support_words
@@ -133,13 +133,15 @@ def conduct_report(
     protocol = protocol.in_force(found.evaluated.as_of)
     evaluated = found.evaluated
     cohorts, others = evaluated.cohorts(), evaluated.beside()
-    analysis = analyze(protocol, cohorts, curve=curve, others=others) if protocol.curves or curve is not None else None
+    given = evaluated.administered
+    wanted = protocol.curves or curve is not None
+    analysis = analyze(protocol, cohorts, curve=curve, others=others, administered=given) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded))
     sections = [_summary(trial), _events(trial), _safety(trial), _patients(trial)]
     if analysis is not None:
-        varied = sensitivity(protocol, cohorts, curve=curve, others=others)
+        varied = sensitivity(protocol, cohorts, curve=curve, others=others, administered=given)
         sections += [_rates(trial), _mtd(trial), _conclusion(trial)]
         sections.append(
             Section(
@@ -693,13 +695,13 @@ def _patients(trial: _Trial) -> Section:
     if evaluated.statuses:
         columns = (case.column("subject"), *(case.column(name, True) for name in ("cohort", "level")))
         columns += (Column(say("patients.dose", unit=data(case.unit)), True), case.column("status"))
-        given = {one.subject: _dose_given(trial, one.subject, one.amount) for one in evaluated.patients}
+        given = {one.subject: _dose_given(trial, one) for one in evaluated.patients}
         rows = tuple(
             (
                 text(data(one.subject)),
                 text("" if one.cohort is None or trial.groups[one.subject] == HIDDEN else str(one.cohort)),
                 _group_words(trial, trial.groups[one.subject]),
-                text(given[one.subject]),
+                given[one.subject],
                 _status(trial, one),
             )
             for one in sorted(evaluated.statuses, key=lambda one: (0 if trial.hides else one.cohort or 0, one.first, one.subject))
@@ -714,12 +716,15 @@ def _patients(trial: _Trial) -> Section:
     return Section("patients", say("patients.title"), (*blocks, Bullets(tuple(notes))))
 
 
-def _dose_given(trial: _Trial, subject: str, amount: float) -> str:
-    """The dose given, or that of the dose group where the report is blinded."""
-    group = trial.groups[subject]
-    if not trial.blinded or group == NO_LEVEL:
-        return f"{amount:g}"
-    return f"{trial.case.protocol.doses.amounts[int(group) - 1]:g}" if group.isdigit() else ""
+def _dose_given(trial: _Trial, patient: Patient) -> Text:
+    """Return the dose administered, with the assigned one where it differs; that of the dose group where the report is blinded."""
+    group = trial.groups[patient.subject]
+    if trial.blinded and group != NO_LEVEL:
+        return text(f"{trial.case.protocol.doses.amounts[int(group) - 1]:g}" if group.isdigit() else "")
+    if patient.as_assigned:
+        return text(f"{patient.amount:g}")
+    amounts = ", ".join(f"{amount:g}" for amount in patient.administered)
+    return trial.say("patients.administered", administered=amounts, assigned=f"{patient.amount:g}")
 
 
 def _status(trial: _Trial, one: Status) -> Text:

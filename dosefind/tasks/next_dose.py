@@ -343,11 +343,14 @@ def next_dose(
     on_file = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     opened = {binding: _opened_by(known, evaluated)}
+    planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
+    # Of what was planned in the past, patients are at the level assigned: an amount is known only once it is administered.
+    readings = readings_of(planned[binding], evaluated, known)
+    designs = {name: one.with_administered(evaluated.administered) for name, one in designs.items()}
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
-    readings = readings_of(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
-    proposals[binding] = in_the_end(asked[binding], evaluated, known, proposals[binding])
+    proposals[binding] = in_the_end(asked[binding], planned[binding], evaluated, known, proposals[binding])
     if holds:
         counted = evaluated.as_counted()
         own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
@@ -371,7 +374,7 @@ def next_dose(
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps(evaluated.notes),
+        "notes": json.dumps([*evaluated.notes, *_at_administered(designs, evaluated)]),
     }
     found = NextDose(
         evaluated=evaluated,
@@ -382,7 +385,7 @@ def next_dose(
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
-        deviations=_deviations(asked, evaluated),
+        deviations=_deviations(planned, evaluated),
         recorded=tuple(on_file),
         decided=tuple(known),
         what_if=_what_if(asked, proposals, read),
@@ -393,6 +396,15 @@ def next_dose(
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
+
+
+def _at_administered(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
+    """Note which designs use amounts administered, and which patients they have at the assigned dose all the same."""
+    names = [name for name, design in designs.items() if design.on_dose_scale]
+    if not names or all(one.as_assigned for one in evaluated.patients):
+        return []
+    words = f"designs on a dose scale ({', '.join(names)}) use the amount administered"
+    return [f"{words}; patients whose outcome can still change are at the assigned dose until it is known"]
 
 
 def _meanwhile(proposal: Proposal) -> str:

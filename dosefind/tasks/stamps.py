@@ -13,10 +13,13 @@ from ..provenance import versions
 
 __all__ = ["n_assumed", "plain", "stamp"]
 
+# How amounts in patient data are read: without patients nothing depends on it.
+_OF_PATIENT_DATA = ("doses.tolerance", "doses.arms", "treatment.split_days")
 # What a protocol records for readers and for conduct, but no figure of a design depends on.
 _RECORDED_ONLY = (
     *("treatment.infusion_days", "treatment.window", "treatment.infusion_tolerance_days", "treatment.no_overlap"),
     *("dlt", "evaluability", "limits.group", "doses.reference", "pause"),
+    *_OF_PATIENT_DATA,
 )
 
 
@@ -49,7 +52,7 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
         unused.append("amendment")
     # What is assumed of whole tables that have no effect here would only bury the rest.
     idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
-    assumed = [a for a in assumed if not idle.get(a.key.split(".")[0])]
+    assumed = [a for a in assumed if not idle.get(a.key.split(".")[0]) and (conducts or a.key not in _OF_PATIENT_DATA)]
     conduct = {"pause": json.dumps(protocol.pause_rules())} if conducts else {}
     return {
         "protocol": protocol.record.id,
