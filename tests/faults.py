@@ -1671,8 +1671,8 @@ FAULTS = (
     Fault(
         "an event before the first infusion counts",
         JUDGED,
-        "first <= event.start <= last",
-        "event.start <= last",
+        "in_window(event, first, last) is True, is_before(event, first)",
+        "in_window(event, first, last) is not False or is_before(event, first), is_before(event, first)",
         "test_events_as_collected.py::test_an_event_that_worsens_is_a_dlt_or_open_in_every_layout",
     ),
     Fault(
