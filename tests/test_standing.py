@@ -10,6 +10,7 @@ import xarray as xr
 
 import dosefind as dsf
 from dosefind.decisions import Recorded
+from dosefind.evaluability import safety_events
 from dosefind.tasks.standing import (
     contradiction,
     dose_in_question,
@@ -92,6 +93,19 @@ def test_an_amended_window_holds_for_patients_treated_after_it():
     assert [found.evaluated[subject].kind for subject in ("SYN-02", "SYN-05")] == ["complete", "dlt"]
     assert [(found.evaluated[subject].end - found.evaluated[subject].first).days for subject in ("SYN-01", "SYN-04")] == [28, 42]
     assert (found.proposal.action, found.proposal.level) == ("de-escalate", 1)
+
+
+def test_report_judges_each_event_by_the_version_of_the_first_infusion():
+    """The events of day 35 are after the window of SYN-02, and in that of SYN-05, whatever version is in force at the cutoff."""
+    found, protocol_ = example("amendment"), rules("amendment")
+    derived = {one.subject: one.derived for one in safety_events(found.evaluated, protocol_)}
+    assert (derived["SYN-02"], derived["SYN-05"]) == ("not a DLT", "DLT")
+    folder = EXAMPLES / "amendment"
+    document = dsf.report(protocol_, dsf.read_patients(folder / "patients.csv", protocol_, events=folder / "events.csv"))
+    events = next(section for section in document.sections if section.id == "events").blocks[0]
+    cells = [["".join(run.text for run in cell) for cell in row] for row in events.rows]
+    place = ["".join(run.text for run in column.heading) for column in events.columns].index("by definition")
+    assert {row[0]: row[place] for row in cells} == derived
 
 
 @pytest.mark.parametrize("name", sorted(one.name for one in EXAMPLES.iterdir() if one.is_dir()))

@@ -119,7 +119,7 @@ def safety_events(evaluated: Evaluated, protocol: Protocol, blinded: bool = Fals
     evaluated
         The patients.
     protocol
-        The protocol, for its definition of a DLT.
+        The protocol with its amendments: each patient is judged by the version in force at the first infusion.
     blinded
         As for `dose_groups`.
     """

@@ -84,7 +84,8 @@ __all__ = ["conduct_report"]
 class _Trial(NamedTuple):
     """A trial at its data cutoff: the next step, and the posterior where the protocol has a curve.
 
-    ``blinded`` tells whether nothing may show who was not given the product; ``groups`` has the dose group of each patient.
+    ``blinded`` tells whether nothing may show who was not given the product; ``groups`` has the dose group of each patient;
+    ``amended`` is the protocol with its amendments, by which patients are judged.
     """
 
     case: Case
@@ -92,6 +93,7 @@ class _Trial(NamedTuple):
     analysis: Analysis | None
     blinded: bool
     groups: dict[str, str]
+    amended: Protocol
 
     @property
     def hides(self) -> bool:
@@ -122,13 +124,14 @@ def conduct_report(
 ) -> Document:
     """Return the conduct report; parameters as of `dosefind.report`."""
     found = next_dose(protocol, patients, as_of, replay=replay, design=design, decisions=decisions, adjudications=adjudications)
-    protocol = protocol.in_force(found.evaluated.as_of)
+    # Designs and limits are those in force at the data cutoff date; a patient is judged by the version of the first infusion.
+    amended, protocol = protocol, protocol.in_force(found.evaluated.as_of)
     evaluated = found.evaluated
     cohorts, others = evaluated.cohorts(), evaluated.beside()
     analysis = analyze(protocol, cohorts, curve=curve, others=others) if protocol.curves or curve is not None else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
-    trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded))
+    trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded), amended)
     sections = [_summary(trial), _events(trial), _safety(trial), _patients(trial)]
     if analysis is not None:
         varied = sensitivity(protocol, cohorts, curve=curve, others=others)
@@ -505,7 +508,7 @@ def _events(trial: _Trial) -> Section:
 
 def _event_table(trial: _Trial) -> Block:
     say, evaluated = trial.say, trial.found.evaluated
-    events = safety_events(evaluated, trial.case.protocol, trial.blinded)
+    events = safety_events(evaluated, trial.amended, trial.blinded)
     if not events:
         known = any(patient.events is not None for patient in evaluated.patients)
         return Paragraph(say("events.none" if known else "events.unknown"))
