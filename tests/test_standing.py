@@ -9,20 +9,24 @@ import pytest
 import xarray as xr
 
 import dosefind as dsf
+from dosefind import tables
+from dosefind.adjudications import Adjudicated
 from dosefind.decisions import Recorded
 from dosefind.evaluability import safety_events
+from dosefind.reports import content
 from dosefind.tasks.standing import (
     contradiction,
     dose_in_question,
     event_state,
     leading_events,
     overdose_range,
+    overturned,
     part_counts,
     readings,
     standing,
 )
 
-from .made_up import event, patient, protocol, trial
+from .made_up import day, event, patient, protocol, trial
 from .peers import ROOT
 
 EXAMPLES = ROOT / "examples" / "synthetic"
@@ -106,6 +110,51 @@ def test_report_judges_each_event_by_the_version_of_the_first_infusion():
     cells = [["".join(run.text for run in cell) for cell in row] for row in events.rows]
     place = ["".join(run.text for run in column.heading) for column in events.columns].index("by definition")
     assert {row[0]: row[place] for row in cells} == derived
+
+
+def adjudicated(subject, conclusion, on=100, event_=None):
+    where = (None, "", None) if event_ is None else (event_.start, event_.term, event_.grade)
+    said = (conclusion, "committee", "infection, as of the culture")
+    return Adjudicated(day(100), day(on), "NCT05962762", "", subject, *where, *said)
+
+
+def group(*more):
+    people = [patient(f"A{n}", 1, n, events=None, dlt=n == 1, **({"dlt_date": 9} if n == 1 else {})) for n in (1, 2, 3)]
+    return trial(*people, *more, last=100)
+
+
+def told(section, caption):
+    """Cells of the table of a section whose caption begins so."""
+    table = next(
+        block for block in section.blocks if hasattr(block, "rows") and content.as_string(block.caption).startswith(caption)
+    )
+    return [[content.as_string(cell) for cell in row] for row in table.rows]
+
+
+def test_a_dlt_overturned_by_adjudication_is_shown():
+    said = adjudicated("A1", "not a DLT")
+    found = dsf.next_dose(protocol(), group(), adjudications=[said])
+    (status,) = overturned(found)
+    assert (status.subject, status.kind, status.derived, status.adjudication) == ("A1", "complete", "dlt", said)
+    assert found.adjudicated == (said,)
+    assert overturned(dsf.next_dose(protocol(), group())) == ()
+    document = dsf.report(protocol(), group(), adjudications=[said])
+    by_id = {section.id: section for section in document.sections}
+    ((subject, *_, conclusion, on, by, reason),) = told(by_id["events"], "Adjudications")
+    assert (subject, conclusion, on) == ("A1", "not a DLT", "2024-04-09")
+    assert (by, reason) == ("committee", "infection, as of the culture")
+    noted = {row[0]: row[-1] for row in told(by_id["patients"], "DLT profile")}
+    assert tables.adjudicated(status) in noted["A1"]
+    assert noted["A2"] == "complete"
+    notes = [block.items for block in by_id["summary"].blocks if isinstance(block, content.Note)]
+    assert [items[0][0].text for items in notes].count("A1") == 1
+
+
+def test_a_death_on_placebo_holds_nothing():
+    placebo = patient("P1", None, 4, amount=0.0, part="placebo", events=(event(8, 5, related="not related"),), died=day(8))
+    found = dsf.next_dose(protocol(), group(placebo))
+    assert [event_state(found, one) for one in found.serious] == ["untreated"]
+    assert not found.holds
 
 
 @pytest.mark.parametrize("name", sorted(one.name for one in EXAMPLES.iterdir() if one.is_dir()))

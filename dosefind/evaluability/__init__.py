@@ -7,7 +7,7 @@ one patient, ``cohorts`` groups and replacements, ``judging`` puts them together
 
 from .evaluated import KINDS, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
 from .judging import evaluate, known_by
-from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, dose_groups, safety_events, safety_set
+from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, UnseenSerious, dose_groups, safety_events, safety_set, unseen_serious
 from .serious import SeriousEvent
 
 __all__ = [
@@ -24,9 +24,11 @@ __all__ = [
     "SafetyEvent",
     "SeriousEvent",
     "Status",
+    "UnseenSerious",
     "dose_groups",
     "evaluate",
     "known_by",
     "safety_events",
     "safety_set",
+    "unseen_serious",
 ]

@@ -36,6 +36,7 @@ from ..tasks.standing import (
     event_state,
     leading_events,
     overdose_range,
+    overturned,
     part_counts,
     readings,
     standing,
@@ -218,6 +219,11 @@ def _leading(trial: _Trial) -> list[Block]:
     if found.holds.pauses:
         items = tuple(say.sentence(trigger_words(one)) for one in found.holds.pauses)
         blocks.append(Note(say.plain("leading.pauses"), items, warning=True))
+    if found.unseen:
+        blocks.append(Note(say.plain("leading.unseen"), tuple(_unseen(trial)), warning=True))
+    # Beside the counts of the designs, a conclusion would tell who was not given the product.
+    if (changed := overturned(found)) and not trial.hides:
+        blocks.append(Note(say.plain("leading.overturned", n=len(changed)), tuple(_overturned(trial, one) for one in changed)))
     if overdue := found.overdue:
         since = [say("leading.since", subject=data(status.subject), day=str(status.end)) for status in overdue]
         blocks.append(Note(say.plain("leading.overdue", n=len(overdue)), (_joined(since, ", "),), warning=True))
@@ -227,10 +233,36 @@ def _leading(trial: _Trial) -> list[Block]:
     return blocks
 
 
+def _unseen(trial: _Trial) -> list[Text]:
+    """What the data do not say of serious events."""
+    say, unseen = trial.say, trial.found.unseen
+    words = []
+    if unseen.no_table:
+        everybody = len(unseen.no_table) == len(trial.found.evaluated.statuses)
+        who = data(_some(unseen.no_table))
+        words.append(say("leading.no_table") if everybody else say("leading.no_table_of", who=who))
+    if unseen.no_seriousness:
+        words.append(say("leading.no_seriousness"))
+    if unseen.not_given:
+        words.append(say("leading.not_given", n=unseen.not_given, who=data(_some(unseen.subjects))))
+    return words
+
+
+def _overturned(trial: _Trial, status: Status) -> Text:
+    """A DLT by the definition with the adjudication that made the outcome another one."""
+    said = status.adjudication
+    assert said is not None
+    given = {"conclusion": said.conclusion, "day": str(said.adjudicated_on), "by": data(said.adjudicated_by)}
+    return trial.say("leading.overturned_by", subject=data(status.subject), **given)
+
+
+_STATES = {"waits": "leading.waits", "open": "leading.open", "untreated": "leading.untreated", "adjudicated": "leading.adjudicated"}
+
+
 def _serious(trial: _Trial, event: SeriousEvent) -> Text:
     """A serious event with its dose group and its adjudication; no term."""
     say, said, group = trial.say, event.adjudication, trial.groups[event.subject]
-    state = say("leading.waits" if event_state(trial.found, event) == "waits" else "leading.open")
+    state = say(_STATES[event_state(trial.found, event)], part=event.part)
     if trial.hides:
         state = say("leading.state_blinded")
     elif said is not None:
@@ -500,7 +532,7 @@ def _where(trial: _Trial, place: int) -> Text:
 def _events(trial: _Trial) -> Section:
     """Every DLT, serious event and event of grade 3 or worse; patients who are not evaluable; patients who are pending."""
     say = trial.say
-    blocks: list[Block] = [_event_table(trial), *_lost(trial), *_pending(trial)]
+    blocks: list[Block] = [_event_table(trial), *_adjudications(trial), *_lost(trial), *_pending(trial)]
     if trial.blinded:
         blocks.append(Note(say.plain("events.blinded_title"), (say("events.blinded"),)))
     return Section("events", say("events.title"), tuple(blocks))
@@ -548,6 +580,20 @@ def _group_words(trial: _Trial, group: str) -> Text:
     if group == NO_LEVEL:
         return trial.say("common.unknown_level")
     return trial.say("events.hidden") if group == HIDDEN else text(group)
+
+
+def _adjudications(trial: _Trial) -> list[Block]:
+    """Adjudications in force, with their reasons; none where a conclusion would tell who was not given the product."""
+    say, rows = trial.say, []
+    terms = trial.case.protocol.report.terms
+    for one in () if trial.hides else trial.found.adjudicated:
+        event = say("events.assessment") if one.of_assessment else text(data(one.term)) if terms else say("events.event")
+        cells = [text(data(one.subject)), event, text("" if one.event_date is None else str(one.event_date))]
+        cells += [text("" if one.grade is None else str(one.grade)), text(one.conclusion), text(str(one.adjudicated_on))]
+        rows.append((*cells, text(data(one.adjudicated_by)), *([text(data(one.reason))] if terms else [])))
+    keys = ["about", "onset", "grade", "conclusion", "on", "by", *(["reason"] if terms else [])]
+    columns = (trial.case.column("subject"), *(Column(say(f"events.{key}"), key == "grade") for key in keys))
+    return [Table(say("events.adjudications"), columns, tuple(rows))] if rows else []
 
 
 def _lost(trial: _Trial) -> list[Block]:
@@ -715,6 +761,8 @@ def _status(trial: _Trial, one: Status) -> Text:
         return said if trial.blinded else say("patients.part", status=said, part=one.part)
     if one.otherwise is not None:
         return say("patients.uncounted", status=said)
+    if one.adjudication is not None and not trial.hides:
+        said = say("patients.adjudicated", status=said, words=tables.adjudicated(one))
     return said if one.part == "escalation" else say("patients.part", status=said, part=one.part)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,12 @@ import numpy as np
 
 from .. import __version__
 from .._check import InputError, Problem, Shown, of_type, one_of
-from ..adjudications import Adjudicated, read_adjudications
+from ..adjudications import Adjudicated, in_force, read_adjudications
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions, renumbered
 from ..designs import Design
-from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, evaluate, safety_set
+from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..operating.paths import paths_of
 from ..patients import Patients
 from ..protocol import Protocol
@@ -78,6 +78,10 @@ class NextDose(Shown):
         Dose amount of each level.
     attrs
         What the result rests on.
+    unseen
+        What the data do not say of serious events.
+    adjudicated
+        Adjudications in force at the data cutoff date, in the order in which they were recorded.
     """
 
     evaluated: Evaluated
@@ -95,6 +99,8 @@ class NextDose(Shown):
     paths: pd.DataFrame
     amounts: tuple[float, ...]
     attrs: dict[str, Any]
+    unseen: UnseenSerious = field(default_factory=UnseenSerious)
+    adjudicated: tuple[Adjudicated, ...] = ()
 
     @property
     def proposal(self) -> Proposal:
@@ -369,6 +375,8 @@ def next_dose(
         paths=_paths(designs[binding], chosen, read[binding], protocol),
         amounts=protocol.doses.amounts,
         attrs=attrs | stamp(protocol, conducts=True),
+        unseen=unseen_serious(evaluated, amended),
+        adjudicated=tuple(in_force(said, evaluated.as_of)),
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found

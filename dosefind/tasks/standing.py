@@ -7,12 +7,12 @@ into words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from ..decisions import Recorded
-from ..evaluability import SeriousEvent
+from ..evaluability import UNTREATED, SeriousEvent, Status
 from .next_dose import NextDose
 from .proposals import Proposal
 
@@ -31,6 +31,7 @@ __all__ = [
     "event_state",
     "leading_events",
     "overdose_range",
+    "overturned",
     "part_counts",
     "readings",
     "standing",
@@ -255,14 +256,34 @@ def contradiction(found: NextDose, summary: xr.Dataset) -> Contradiction | None:
     return Contradiction(proposal.action, level, place, float(chances[place])) if against else None
 
 
-def event_state(found: NextDose, event: SeriousEvent) -> Literal["waits", "adjudicated", "open"]:
-    """Return whether a serious event holds the trial until it is adjudicated ("waits"), is adjudicated, or neither ("open")."""
+EventState = Literal["waits", "open", "untreated", "adjudicated"]
+"""States of a serious event, in the order in which terminal and report list them."""
+
+
+def event_state(found: NextDose, event: SeriousEvent) -> EventState:
+    """Return where the adjudication of a serious event stands.
+
+    Returns
+    -------
+    str
+        "adjudicated"; "waits": it holds the trial until it is adjudicated; "untreated": it holds nothing, because the patient is
+        not given the product; "open": it holds nothing by the protocol's pause rules.
+    """
     if event.adjudication is not None:
         return "adjudicated"
+    if event.part in UNTREATED:
+        return "untreated"
     return "waits" if event in found.holds.events else "open"
 
 
 def leading_events(found: NextDose) -> tuple[SeriousEvent, ...]:
     """Return the serious events as they lead terminal and report: those that wait first, then those without adjudication."""
-    order = ("waits", "open", "adjudicated")
+    order: tuple[EventState, ...] = get_args(EventState)
     return tuple(sorted(found.serious, key=lambda event: order.index(event_state(found, event))))
+
+
+def overturned(found: NextDose) -> tuple[Status, ...]:
+    """Return the patients with a DLT by the protocol's definition, or by the DLT column, and another outcome by adjudication."""
+    return tuple(
+        one for one in found.evaluated.statuses if one.derived == "dlt" and one.kind != "dlt" and one.part not in UNTREATED
+    )
