@@ -87,6 +87,8 @@ class Patient:
         Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
     died
         Day of death; ``None`` where the data have none.
+    died_recorded
+        Whether the data have that day; False where it is the last day known, because they tell of a death without its day.
     """
 
     subject: str
@@ -105,6 +107,7 @@ class Patient:
     amounts: tuple[float, ...] = ()
     part: Part | None = None
     died: date | None = None
+    died_recorded: bool = True
 
     def dates(self) -> Iterator[tuple[str, date]]:
         """Every date that there is, with its place."""

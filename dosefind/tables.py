@@ -20,7 +20,17 @@ from rich.text import Text
 from .summaries import support_words
 from .tasks.holds import trigger_words
 from .tasks.stamps import n_assumed
-from .tasks.standing import PartCount, dose_in_question, event_state, leading_events, overturned, part_counts, readings, standing
+from .tasks.standing import (
+    PartCount,
+    doses_in_question,
+    event_state,
+    event_words,
+    leading_events,
+    overturned,
+    part_counts,
+    readings,
+    standing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -340,7 +350,7 @@ def _event(found: NextDose, event: SeriousEvent) -> str:
     state = words.get(event_state(found, event), "")
     if said is not None:
         state = f"adjudicated on {said.adjudicated_on}: {said.conclusion}"
-    return f"{_raised(event.words)}{level}: {state}"
+    return f"{_raised(event_words(found, event))}{level}: {state}"
 
 
 def _unseen(found: NextDose) -> list[str]:
@@ -444,13 +454,12 @@ def _part(count: PartCount) -> str:
 
 
 def _how_safe(found: NextDose) -> list[Text]:
-    """DLTs so far, and the upper limit of the DLT rate at the dose in question."""
+    """DLTs so far, and the upper limit of the DLT rate at the doses in question."""
     doses = found.doses.to_dict("records")
     n, dlts = (sum(row[name] for row in doses) for name in ("counted", "dlts"))
     seen = f"{_count(dlts, 'DLT')} in {_count(n, 'patient')} with a known outcome" if n else "no outcome is known yet"
     lines = [_folded(f"How safe: {seen}.", style="bold")]
-    question = dose_in_question(found)
-    if question is not None:
+    for question in doses_in_question(found):
         row = doses[question.level - 1]
         own = f"{_count(row['dlts'], 'DLT')} in {_count(row['counted'], 'patient')}; these alone allow a DLT rate of up to "
         own += f"{100 * row['upper_limit']:.0f}% (one-sided 95% limit)" if row["counted"] else ""
@@ -474,9 +483,9 @@ def _how_sure(found: NextDose) -> list[Text]:
     else:
         answer = "the escalation has not ended"
     lines = [_folded(f"How sure: {answer}.", style="bold")]
-    if now.recorded is not None:
-        lines.append(_indented(f"Recorded by the committee on {now.recorded.as_of}: {now.recorded.decision}."))
-    elif now.ended:
+    decided = [one for one in (now.recorded, now.rp2d) if one is not None]
+    lines += [_indented(f"Recorded by the committee on {_met(one)}: {one.decision}.") for one in decided]
+    if now.rp2d is None and (now.ended or now.recorded is not None):
         lines.append(_indented("The RP2D is decided by the committee; no decision on it is on file."))
     lines.append(_indented("Posterior of DLT rates and MTD, P(overdose) by curve: dosefind analyze, dosefind report."))
     return lines
@@ -496,11 +505,17 @@ def _assumed_rules(found: NextDose) -> list[Text]:
     return [_folded(f"Assumed, as the record does not state it: {rules}.")] if rules else []
 
 
+def _met(row: Recorded) -> str:
+    """Date of the meeting with the data cutoff date, or that date alone where no meeting is on file."""
+    return f"{row.as_of} (data cutoff)" if row.meeting is None else f"{row.meeting} (data cutoff {row.as_of})"
+
+
 def _decided(row: Recorded, after: str) -> str:
     against = f" (override: {row.binding} recommended: {row.recommendation})" if row.override == "yes" else ""
     conditions = f"conditions: {row.conditions.rstrip('.')}" if row.conditions else ""
     reason = f"reason given: {row.reason.rstrip('.')}"
-    return "; ".join(filter(None, (f"{row.as_of}: {row.decision}{against}", reason, conditions, after)))
+    when = row.as_of if row.meeting is None else _met(row)
+    return "; ".join(filter(None, (f"{when}: {row.decision}{against}", reason, conditions, after)))
 
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:

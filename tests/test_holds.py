@@ -158,6 +158,16 @@ def test_resume_lists_pauses_and_subjects():
     assert resumed(rules, one_by_one(0, 0)).released == "{}"
 
 
+def test_resume_agrees_only_where_a_pause_rule_has_fired():
+    """With a serious event that waits, and no pause rule, the recommendation is to wait."""
+    rules = protocol(pause=RELATED)
+    both = [patient(f"P{n}", 1, 7 * n, events=(adverse(7 * n + 1, 2, serious=True),)) for n in (1, 2)]
+    assert resumed(rules, trial(*both)).override == "no"
+    one = trial(both[0], patient("P2", 1, 14))
+    assert resumed(rules, one).override == "yes"
+    assert dsf.next_dose(rules, one).holds.events
+
+
 def test_resume_releases_until_a_further_patient_has_an_event():
     rules = protocol(pause=RELATED)
     decision = resumed(rules, one_by_one(1, 1))

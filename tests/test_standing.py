@@ -7,17 +7,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 import dosefind as dsf
 from dosefind import tables
 from dosefind.adjudications import Adjudicated
-from dosefind.decisions import Recorded
+from dosefind.decisions import Recorded, record_decision
 from dosefind.evaluability import safety_events
 from dosefind.reports import content
 from dosefind.tasks.standing import (
     contradiction,
     dose_in_question,
+    doses_in_question,
     event_state,
+    event_words,
     leading_events,
     overdose_range,
     overturned,
@@ -50,7 +53,7 @@ def test_serious_events_after_the_window_hold():
     found = example("serious-after-window")
     assert [(one.subject, event_state(found, one)) for one in leading_events(found)] == [("SYN-04", "waits"), ("SYN-05", "waits")]
     assert found.proposal.action == "hold"
-    assert standing(found) == (False, None, None, None)
+    assert standing(found)[:4] == (False, None, None, None)
     assert dose_in_question(found) == (3, "without hold")
 
 
@@ -77,7 +80,7 @@ def test_backfill_is_counted_by_the_designs_that_pool():
 
 def test_few_dlts_in_the_expansion_leave_the_mtd():
     found = example("expansion-few-dlts", "3+3")
-    assert standing(found) == (True, 2, None, None)
+    assert standing(found)[:4] == (True, 2, None, None)
     assert dose_in_question(found) == (2, "MTD")
     assert [(one.part, one.n, one.dlts) for one in part_counts(found)] == [("expansion", 12, 1)]
 
@@ -150,6 +153,16 @@ def test_a_dlt_overturned_by_adjudication_is_shown():
     assert [items[0][0].text for items in notes].count("A1") == 1
 
 
+def test_a_death_without_its_day_is_given_with_the_last_day_known():
+    person = patient("D1", 1, 4, events=(event(None, 5),), died=day(93), died_recorded=False)
+    found = dsf.next_dose(protocol(), group(person))
+    (one,) = found.serious
+    assert event_words(found, one) != one.words
+    assert event_words(found, one).endswith("last known day 90")
+    known = dsf.next_dose(protocol(), group(dataclasses.replace(person, died_recorded=True)))
+    assert [event_words(known, event_) for event_ in known.serious] == [event_.words for event_ in known.serious]
+
+
 def test_a_death_on_placebo_holds_nothing():
     placebo = patient("P1", None, 4, amount=0.0, part="placebo", events=(event(8, 5, related="not related"),), died=day(8))
     found = dsf.next_dose(protocol(), group(placebo))
@@ -169,7 +182,7 @@ def test_examples_give_a_report(name):
 # By hand.
 
 
-def ended(top_dlts):
+def ended_data(top_dlts):
     """Three patients per level, with so many DLTs at the top."""
     people = [
         patient(
@@ -181,12 +194,16 @@ def ended(top_dlts):
         for level in (1, 2, 3)
         for n in (1, 2, 3)
     ]
-    return dsf.next_dose(protocol(), trial(*people, last=250))
+    return trial(*people, last=250)
+
+
+def ended(top_dlts):
+    return dsf.next_dose(protocol(), ended_data(top_dlts))
 
 
 def test_maximum_administered_dose_where_the_mtd_was_not_reached():
-    assert standing(ended(0)) == (True, None, 3, None)
-    assert standing(ended(2)) == (True, 2, None, None)
+    assert standing(ended(0))[:4] == (True, None, 3, None)
+    assert standing(ended(2))[:4] == (True, 2, None, None)
 
 
 def test_decision_of_the_committee_on_the_mtd_stands_beside():
@@ -194,8 +211,28 @@ def test_decision_of_the_committee_on_the_mtd_stands_beside():
         Recorded(date(2024, 9, n), "NCT05962762", "", "", "3+3", "stop, MTD level 2", decision, "no", "so")
         for n, decision in ((1, "MTD 2"), (2, "wait"))
     ]
-    found = dataclasses.replace(ended(2), recorded=tuple(decided))
-    assert standing(found).recorded.decision == "MTD 2"
+    found = dataclasses.replace(ended(2), recorded=tuple(decided), decided=tuple(decided))
+    assert (standing(found).recorded.decision, standing(found).rp2d) == ("MTD 2", None)
+    chosen = (*decided, *(decided[0]._replace(decision=decision) for decision in ("RP2D none", "RP2D 1")))
+    found = dataclasses.replace(found, recorded=chosen, decided=chosen)
+    assert [one.decision for one in (standing(found).recorded, standing(found).rp2d)] == ["MTD 2", "RP2D 1"]
+
+
+@pytest.mark.parametrize(("decision", "words"), [("MTD 2", True), ("RP2D 2", False), ("RP2D none", False)])
+def test_the_rp2d_is_wanted_until_a_decision_on_it_is_on_file(tmp_path, decision, words):
+    path = tmp_path / "decisions.csv"
+    record_decision(path, ended(2).record(decision, "agreed", meeting=date(2024, 9, 20)))
+    found = dsf.next_dose(protocol(), ended_data(2), decisions=path)
+    shown = " ".join(_text(tables.next_dose(found)).split())
+    assert ("The RP2D is decided by the committee; no decision on it is on file." in shown) == words
+    assert "Recorded by the committee on 2024-09-20 (data cutoff 2024-09-06)" in shown
+
+
+def _text(content_):
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(content_)
+    return capture.get()
 
 
 def posterior(mtd, over=((0.1, 0.2, 0.3), (0.2, 0.1, 0.3))):
@@ -252,6 +289,34 @@ def test_both_readings_with_the_subjects_and_the_one_taken():
     assert {"inside": both.inside, "outside": both.outside}[both.taken] is found.proposal or not both.agree
     assert (both.inside.words == both.outside.words) == both.agree
     assert readings(ended(0).proposal) is None
+
+
+def with_dlts(*outcomes, design=None, **fields):
+    """Cohorts of three with so many DLTs, by level; then backfill at level 1."""
+    people = [
+        patient(f"{level}-{n}-{at}", level, 40 * at + 7 * n, events=(event(40 * at + 7 * n + 3),) if n <= dlts else ())
+        for at, (level, dlts) in enumerate(outcomes, start=1)
+        for n in (1, 2, 3)
+    ]
+    beside = [patient(f"B{n}", 1, 85 + n, part="backfill", events=(event(90),) if n < 4 else ()) for n in range(1, 7)]
+    return dsf.next_dose(protocol(), trial(*people, *(beside if fields.get("backfill") else ()), last=400), design=design)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "design", "fields", "action", "levels"),
+    [
+        # The latest dose is level 2, without a DLT; the DLTs at level 1 are of the backfill.
+        (((1, 0), (2, 0)), "3+3", {"backfill": True}, "stop", [(1, "cause")]),
+        (((1, 2),), "3+3", {}, "stop", [(1, "cause")]),
+        (((1, 0), (2, 3)), "boin", {}, "de-escalate", [(2, "cause"), (1, "next")]),
+        (((1, 0), (2, 0)), "boin", {}, "escalate", [(3, "next")]),
+    ],
+)
+def test_the_dose_in_question_is_that_of_the_dlts(outcomes, design, fields, action, levels):
+    found = with_dlts(*outcomes, design=design, **fields)
+    assert (found.proposal.held or found.proposal).action in (action, "start")
+    assert [tuple(one) for one in doses_in_question(found)] == levels
+    assert dose_in_question(found) == levels[0]
 
 
 def test_the_report_gives_p_overdose_where_patients_are_pending():

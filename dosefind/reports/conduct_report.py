@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import tables
 from ..adjudications import Adjudicated
+from ..decisions import Recorded
 from ..evaluability import (
     HIDDEN,
     KINDS,
@@ -29,11 +30,13 @@ from ..protocol import Protocol
 from ..summaries import support_words
 from ..tasks import Analysis, NextDose, analyze, next_dose, sensitivity
 from ..tasks.holds import trigger_words
-from ..tasks.stamps import n_assumed
+from ..tasks.stamps import n_assumed, plain
 from ..tasks.standing import (
+    DoseInQuestion,
     contradiction,
-    dose_in_question,
+    doses_in_question,
     event_state,
+    event_words,
     leading_events,
     overdose_range,
     overturned,
@@ -268,7 +271,8 @@ def _serious(trial: _Trial, event: SeriousEvent) -> Text:
     elif said is not None:
         state = say("leading.adjudicated", day=str(said.adjudicated_on), conclusion=said.conclusion, by=data(said.adjudicated_by))
     level = say("leading.level", level=group) if group.isdigit() else text("")
-    words = f"{event.words[:1].upper()}{event.words[1:]}"
+    words = event_words(trial.found, event)
+    words = f"{words[:1].upper()}{words[1:]}"
     return say("leading.event", words=data(words), level=level, state=state)
 
 
@@ -280,6 +284,8 @@ def _next(trial: _Trial) -> Answer:
     elif found.start is not None:
         if found.start.day is None:
             because.append(say("answers.no_start", words=found.start.words.removeprefix("no date can be named: ")))
+        elif found.start.day == found.evaluated.as_of:
+            because.append(say("answers.start_now", words=found.start.words))
         else:
             because.append(say("answers.start", day=str(found.start.day), words=found.start.words))
     because += [*_readings(trial), *_parts(trial)]
@@ -355,7 +361,14 @@ def _last_decision(trial: _Trial) -> list[Text]:
     said = {"decision": data(last.decision), "recommendation": data(last.recommendation), "design": data(last.binding)}
     before = sum(one.override == "yes" for one in recorded[:-1])
     more = [say("answers.overrides", n=before, all=len(recorded))] if before else []
-    return [say(key, day=str(last.as_of), **said), *more]
+    return [say(key, when=_met(trial, last), **said), *more]
+
+
+def _met(trial: _Trial, one: Recorded) -> Text:
+    """Date of the meeting with the data cutoff date, or that date alone where no meeting is on file."""
+    if one.meeting is None:
+        return trial.say("answers.cutoff", day=str(one.as_of))
+    return trial.say("answers.meeting", meeting=str(one.meeting), day=str(one.as_of))
 
 
 def _had_stopped(found: NextDose) -> str:
@@ -393,34 +406,38 @@ _WHERE = {
     "without hold": "answers.where_without_hold",
     "MTD": "answers.where_mtd",
     "current": "answers.where_current",
+    "cause": "answers.where_cause",
 }
 
 
 def _over(trial: _Trial) -> list[Text]:
-    """P(overdose) at the dose in question with its range over the curves, and the limits from the data alone."""
-    say, summary, question, words = trial.say, trial.summary, dose_in_question(trial.found), []
-    high = percent(summary.attrs["interval"][1], 0)
-    level = None if question is None else question.level
-    if question is not None and level is not None:
-        found = overdose_range(summary, level)
-        where = say(_WHERE[question.why])
-        words.append(say("answers.over", level=level, where=where, high=high, p=f"{_share(summary, 'p_over', level - 1)}%"))
-        if len(summary["curve"]) > 1:
-            ends = {"low": percent(found.low), "low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
-            words.append(say("answers.over_range", high=percent(found.high), **ends))
-        here = trial.found.doses.to_dict("records")[level - 1]
-        if here["counted"]:
-            dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
-            words.append(say("answers.own", level=level, limit=percent(here["upper_limit"], 0), dlts=dlts, patients=patients))
-        else:
-            words.append(say("answers.over_prior", level=level))
-    here = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level not in (None, level)]
+    """P(overdose) at the doses in question with its range over the curves, and the limits from the data alone."""
+    say, summary, questions = trial.say, trial.summary, doses_in_question(trial.found)
+    words = [line for question in questions for line in _over_at(trial, question)]
+    shown = {None, *(question.level for question in questions)}
+    here = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level not in shown]
     if here:
         highest = max(here)
         over = f"{_share(summary, 'p_over', highest - 1)}%"
         pending = say("count.patients", n=here.count(highest))
         words.append(say("answers.over_pending", level=highest, over=over, patients=pending))
     return words
+
+
+def _over_at(trial: _Trial, question: DoseInQuestion) -> list[Text]:
+    """P(overdose) at one dose with its range over the curves, and the limit from the data of that dose alone."""
+    say, summary, level = trial.say, trial.summary, question.level
+    high, found = percent(summary.attrs["interval"][1], 0), overdose_range(summary, level)
+    p = f"{_share(summary, 'p_over', level - 1)}%"
+    words = [say("answers.over", level=level, where=say(_WHERE[question.why]), high=high, p=p)]
+    if len(summary["curve"]) > 1:
+        ends = {"low": percent(found.low), "low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
+        words.append(say("answers.over_range", high=percent(found.high), **ends))
+    here = trial.found.doses.to_dict("records")[level - 1]
+    if here["counted"]:
+        dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
+        return [*words, say("answers.own", level=level, limit=percent(here["upper_limit"], 0), dlts=dlts, patients=patients)]
+    return [*words, say("answers.over_prior", level=level)]
 
 
 def _share(summary: xr.Dataset, name: str, at: Any) -> str:
@@ -487,9 +504,9 @@ def _standing(trial: _Trial) -> list[Text]:
         words.append(say("standing.no_mtd", design=design))
     elif trial.found.proposal.action == "stop":
         words.append(say("standing.not_yet"))
-    if now.recorded is not None:
-        words.append(say("standing.recorded", decision=data(now.recorded.decision), day=str(now.recorded.as_of)))
-    elif now.ended:
+    decided = [one for one in (now.recorded, now.rp2d) if one is not None]
+    words += [say("standing.recorded", decision=data(one.decision), when=_met(trial, one)) for one in decided]
+    if now.rp2d is None and (now.ended or now.recorded is not None):
         words.append(say("standing.not_recorded"))
     if trial.analysis is not None:
         words.append(_support(trial))
@@ -957,9 +974,13 @@ def _deviations(trial: _Trial) -> Section:
     if len(other):
         blocks.append(frame(case, other, say("deviations.beside", binding=data(found.binding))))
     if trial.found.recorded:
-        shown = found.tables["recorded"].filter(["as_of", "recommendation", "decision", "override", "reason"]).astype(str)
+        numbered = found.tables["recorded"].astype(object).fillna("").astype(str)
+        numbered.insert(0, "number", [str(number) for number in range(1, len(numbered) + 1)])
+        shown = numbered.filter(["number", "meeting", "as_of", "recommendation", "decision", "override", "reason"])
         shown["followed"] = found.followed
         blocks.append(frame(case, shown, say("deviations.recorded")))
+        about = numbered.filter(["number", "attendees", "conditions", "protocol_version", "software_version"])
+        blocks.append(frame(case, about, say("deviations.recorded_about")))
     else:
         blocks.append(Paragraph(say("deviations.no_recorded")))
     return Section("deviations", say("deviations.title"), tuple(blocks))
@@ -972,11 +993,25 @@ def _method(trial: _Trial) -> Section:
         attrs = analysis.summary.attrs
         first.append(say("method.posterior", engine=tables.engine(attrs), curve=data(attrs["curve_used"])))
     section = method(trial.case, trial.found.attrs, first, None if analysis is None else analysis.summary)
+    section = replace(section, blocks=(*section.blocks, *_amendments(trial)))
     if analysis is None:
         return section
     said = definitions(tables.ANALYSED | say.table("analysed"), analysis.summary)
     inner = Section("definitions", say("method.definitions"), (said,))
-    return Section(section.id, section.title, section.blocks, (*section.sections, inner))
+    return replace(section, sections=(*section.sections, inner))
+
+
+def _amendments(trial: _Trial) -> list[Block]:
+    """What each amendment changed, with the values before and after."""
+    say, rows = trial.say, []
+    for change in trial.amended.changes:
+        later = change.date > trial.found.evaluated.as_of
+        when = say("amendments.later", date=str(change.date)) if later else text(str(change.date))
+        values = (tables.cell(plain(value)) if value is not None else "" for value in (change.before, change.after))
+        cells = (change.version or "", change.key, *values, change.why or "")
+        rows.append((when, *(text(data(cell)) for cell in cells)))
+    columns = tuple(Column(say(f"amendments.{key}")) for key in ("date", "version", "key", "before", "after", "why"))
+    return [Table(say("amendments.table"), columns, tuple(rows))] if rows else []
 
 
 def _signatures(trial: _Trial) -> Section:

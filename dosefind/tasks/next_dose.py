@@ -211,8 +211,8 @@ class NextDose(Shown):
         Parameters
         ----------
         decision
-            "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none" or "add dose 0.5", with a number of
-            yours; large or small letters.
+            "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none", "RP2D 2", "RP2D none" or "add dose
+            0.5", with a number of yours; large or small letters.
         reason
             Why it was decided so.
         meeting
@@ -228,10 +228,6 @@ class NextDose(Shown):
             If the decision is not of a known form, or its level or dose does not fit the protocol.
         """
         decision = check_form(decision, self.amounts)
-        one = self.proposal
-        agreed = {f"level {one.level}"} if one.level and not self.holds else {"wait"}
-        # To resume ends a pause; it contradicts no recommendation but to stop.
-        agreed = {"stop", f"MTD {one.mtd}"} if one.action == "stop" else agreed | {"resume"}
         return Recorded(
             as_of=self.evaluated.as_of,
             protocol=self.attrs["protocol"],
@@ -240,7 +236,7 @@ class NextDose(Shown):
             binding=self.binding,
             recommendation=self.words,
             decision=decision,
-            override="no" if decision in agreed else "yes",
+            override="no" if self._agrees(decision) else "yes",
             reason=reason,
             meeting=meeting,
             attendees=attendees,
@@ -250,6 +246,18 @@ class NextDose(Shown):
             released=released_by(self.holds, self.evaluated) if decision == "resume" else "",
             with_dlt=json.dumps([status.subject for status in self.evaluated.statuses if status.kind == "dlt"]),
         )
+
+    def _agrees(self, decision: str) -> bool:
+        """Return whether a decision is what the primary design recommends."""
+        proposal = self.proposal
+        if proposal.action == "stop":
+            # The design selects an MTD and no RP2D: only an RP2D above the MTD contradicts it.
+            top = 0 if proposal.mtd in (None, "none") else int(proposal.mtd)
+            return decision in {"stop", f"MTD {proposal.mtd}", "RP2D none", *(f"RP2D {level}" for level in range(1, top + 1))}
+        # To resume ends a pause, so that it agrees only where a pause rule has fired.
+        if decision == "resume":
+            return bool(self.holds.pauses)
+        return decision == (f"level {proposal.level}" if proposal.level and not self.holds else "wait")
 
     @property
     def supposes(self) -> bool:
@@ -363,7 +371,7 @@ def next_dose(
         proposals=proposals,
         binding=binding,
         start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
-        findings=tuple(findings(evaluated, amended, most)),
+        findings=tuple(findings(evaluated, amended, most, said)),
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
@@ -477,8 +485,8 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     later = sorted((other for other in evaluated.statuses if one.as_of < other.first <= until), key=lambda other: other.first)
     if not later:
         return "nobody was treated since" if until == date.max else "nobody was treated before the next decision"
-    # To wait, to resume, or to add a dose, says nothing of the level at which somebody is treated in the end.
-    open_ = one.decision in ("wait", "resume") or one.decision.startswith("add dose")
+    # To wait, to resume, to add a dose or to choose the RP2D says nothing of the level at which somebody is treated in the end.
+    open_ = one.decision in ("wait", "resume") or one.decision.startswith(("add dose", "RP2D"))
     otherwise = [other for other in later if not open_ and one.decision != f"level {other.level}"]
     first = (otherwise or later)[0]
     where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
