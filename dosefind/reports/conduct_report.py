@@ -413,7 +413,8 @@ _WHERE = {
 def _over(trial: _Trial) -> list[Text]:
     """P(overdose) at the doses in question with its range over the curves, and the limits from the data alone."""
     say, summary, questions = trial.say, trial.summary, doses_in_question(trial.found)
-    words = [line for question in questions for line in _over_at(trial, question)]
+    # After a de-escalation the range is that at the dose of the next patients.
+    words = [line for question in questions for line in _over_at(trial, question, ranges=question is questions[-1])]
     shown = {None, *(question.level for question in questions)}
     here = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level not in shown]
     if here:
@@ -424,13 +425,13 @@ def _over(trial: _Trial) -> list[Text]:
     return words
 
 
-def _over_at(trial: _Trial, question: DoseInQuestion) -> list[Text]:
-    """P(overdose) at one dose with its range over the curves, and the limit from the data of that dose alone."""
+def _over_at(trial: _Trial, question: DoseInQuestion, ranges: bool) -> list[Text]:
+    """P(overdose) at one dose, with its range over the curves if asked for, and the limit from the data of that dose alone."""
     say, summary, level = trial.say, trial.summary, question.level
     high, found = percent(summary.attrs["interval"][1], 0), overdose_range(summary, level)
     p = f"{_share(summary, 'p_over', level - 1)}%"
     words = [say("answers.over", level=level, where=say(_WHERE[question.why]), high=high, p=p)]
-    if len(summary["curve"]) > 1:
+    if ranges and len(summary["curve"]) > 1:
         ends = {"low": percent(found.low), "low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
         words.append(say("answers.over_range", high=percent(found.high), **ends))
     here = trial.found.doses.to_dict("records")[level - 1]
