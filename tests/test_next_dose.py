@@ -903,7 +903,7 @@ def test_next_prints_the_answer_first(folder):
     assert lines[0] == "NCT05962762: data cutoff 2024-02-20."
     # No serious event, no pause rule and no overdue outcome leads here; the table of events has no column of seriousness.
     assert found.unseen.no_seriousness
-    at = next(place for place, line in enumerate(lines[2:], start=2) if not line.startswith(" "))
+    at = next(place for place, line in enumerate(lines) if line.startswith("What next"))
     lines = [lines[0], *lines[at:]]
     assert lines[1] == f"What next: {found.words} (3+3, primary design)."
     assert lines[2].strip().casefold() == f"{found.proposal.reason}.".casefold()

@@ -415,8 +415,9 @@ def _over(trial: _Trial) -> list[Text]:
     say, summary, questions = trial.say, trial.summary, doses_in_question(trial.found)
     # After a de-escalation the range is that at the dose of the next patients.
     words = [line for question in questions for line in _over_at(trial, question, ranges=question is questions[-1])]
-    shown = {None, *(question.level for question in questions)}
-    here = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level not in shown]
+    shown = [question.level for question in questions]
+    waiting = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level is not None]
+    here = [level for level in waiting if level not in shown]
     if here:
         highest = max(here)
         over = f"{_share(summary, 'p_over', highest - 1)}%"
