@@ -168,6 +168,26 @@ def test_resume_agrees_only_where_a_pause_rule_has_fired():
     assert dsf.next_dose(rules, one).holds.events
 
 
+def test_starts_during_a_pause_are_findings(tmp_path):
+    """P1 and P2 have an event on days 8 and 15, P3 starts on day 15, P4 and P5 on days 22 and 29."""
+    rules = protocol(pause=RELATED)
+    people = [patient(f"P{n}", 1, 7 * n, events=(adverse(7 * n + 1, 2, serious=True),) if n < 3 else ()) for n in (1, 2)]
+    people += [patient(name, 1, start) for name, start in (("P3", 15), ("P4", 22), ("P5", 29))]
+    data, path = trial(*people, last=40), tmp_path / "decisions.csv"
+
+    def paused(decisions=None):
+        found = dsf.next_dose(rules, data, decisions=decisions)
+        return [(one.subjects, one.dates) for one in found.findings if one.rule == "started during a pause"]
+
+    assert paused() == [((name, "P1", "P2"), (day(start),)) for name, start in (("P4", 22), ("P5", 29))]
+    # The committee met on day 25, on data of day 23.
+    record_decision(path, resumed(rules, data, 23, meeting=day(25)))
+    assert paused(path) == [(("P4", "P1", "P2"), (day(22),))]
+    assert dsf.next_dose(protocol(), data).findings == tuple(
+        one for one in dsf.next_dose(rules, data).findings if one.rule != "started during a pause"
+    )
+
+
 def test_resume_releases_until_a_further_patient_has_an_event():
     rules = protocol(pause=RELATED)
     decision = resumed(rules, one_by_one(1, 1))

@@ -1045,6 +1045,20 @@ def test_decisions_keep_their_own_dates_in_files_and_json(folder):
         assert (found["attendees"], found["conditions"]) == ("A. Roe", "liver tests")
 
 
+def test_the_command_names_serious_events_that_still_hold(folder):
+    """A decision to resume releases pause rules only."""
+    table = (folder / "ae.csv").read_text().splitlines()
+    (folder / "ae.csv").write_text("\n".join((*table, "A1,Embolism,4,related,2024-03-01" + "," * (table[0].count(",") - 4), "")))
+    cut = ("--as-of", "2024-03-23")
+    protocol = dsf.load_protocol(folder / "trial.toml")
+    data = dsf.read_patients(folder / "patients.csv", protocol, events=folder / "ae.csv")
+    (event_,) = next_dose(protocol, data, date(2024, 3, 23)).holds.events
+    resume = run(folder, "record", *cut, "--decision", "resume", "--reason", "so")
+    assert (resume.exit_code, event_.words in resume.stderr) == (0, True)
+    wait = run(folder, "record", *cut, "--decision", "wait", "--reason", "so")
+    assert (wait.exit_code, event_.words in wait.stderr) == (0, False)
+
+
 def test_recording_by_command(folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     cut = ("--as-of", "2024-03-23")

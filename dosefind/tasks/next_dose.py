@@ -29,6 +29,7 @@ from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import notation
 from .holds import Holds, holds_of, released_by
+from .paused_starts import starts_in_pause
 from .proposals import Asked, Proposal, either, filled, propose_next, readings_of, short, still_needed, with_next, without_further
 from .stamps import stamp
 
@@ -371,7 +372,7 @@ def next_dose(
         proposals=proposals,
         binding=binding,
         start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
-        findings=tuple(findings(evaluated, amended, most, said)),
+        findings=(*findings(evaluated, amended, most, said), *starts_in_pause(evaluated, amended, known)),
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
