@@ -153,6 +153,21 @@ def test_a_dlt_overturned_by_adjudication_is_shown():
     assert [items[0][0].text for items in notes].count("A1") == 1
 
 
+def test_an_adjudicated_serious_event_leads_the_report():
+    people = patient("S1", 1, 4, events=(event(8, 4),))
+    said = adjudicated("S1", "not a DLT", event_=people.events[0])
+    document = dsf.report(protocol(), group(people), adjudications=[said])
+    (note, *_) = [block for block in document.sections[0].blocks if isinstance(block, content.Note)]
+    assert [[run.text for run in item if run.kind == "data"] for item in note.items] == [[raised(people), "committee"]]
+
+
+def raised(person):
+    """The serious event of a person in words, its first letter raised."""
+    found = dsf.next_dose(protocol(), group(person))
+    words = found.serious[0].words
+    return f"{words[:1].upper()}{words[1:]}"
+
+
 def test_a_death_without_its_day_is_given_with_the_last_day_known():
     person = patient("D1", 1, 4, events=(event(None, 5),), died=day(93), died_recorded=False)
     found = dsf.next_dose(protocol(), group(person))

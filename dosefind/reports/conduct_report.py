@@ -259,16 +259,17 @@ def _overturned(trial: _Trial, status: Status) -> Text:
     return trial.say("leading.overturned_by", subject=data(status.subject), **given)
 
 
-_STATES = {"waits": "leading.waits", "open": "leading.open", "untreated": "leading.untreated", "adjudicated": "leading.adjudicated"}
+_STATES = {"waits": "leading.waits", "open": "leading.open", "untreated": "leading.untreated"}
 
 
 def _serious(trial: _Trial, event: SeriousEvent) -> Text:
     """A serious event with its dose group and its adjudication; no term."""
     say, said, group = trial.say, event.adjudication, trial.groups[event.subject]
-    state = say(_STATES[event_state(trial.found, event)], part=event.part)
     if trial.hides:
         state = say("leading.state_blinded")
-    elif said is not None:
+    elif said is None:
+        state = say(_STATES[event_state(trial.found, event)], part=event.part)
+    else:
         state = say("leading.adjudicated", day=str(said.adjudicated_on), conclusion=said.conclusion, by=data(said.adjudicated_by))
     level = say("leading.level", level=group) if group.isdigit() else text("")
     words = event_words(trial.found, event)
