@@ -1010,7 +1010,8 @@ def _amendments(trial: _Trial) -> list[Block]:
     for change in trial.amended.changes:
         later = change.date > trial.found.evaluated.as_of
         when = say("amendments.later", date=str(change.date)) if later else text(str(change.date))
-        values = (tables.cell(plain(value)) if value is not None else "" for value in (change.before, change.after))
+        given = (change.before, change.after)
+        values = (say.plain("events.not_given") if value is None else tables.cell(plain(value)) for value in given)
         cells = (change.version or "", change.key, *values, change.why or "")
         rows.append((when, *(text(data(cell)) for cell in cells)))
     columns = tuple(Column(say(f"amendments.{key}")) for key in ("date", "version", "key", "before", "after", "why"))
