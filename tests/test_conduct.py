@@ -12,6 +12,7 @@ from dosefind.conduct import earliest, findings, in_turn
 from dosefind.evaluability import evaluate
 
 from .made_up import day, event, patient, protocol, single_dose, three_doses, trial
+from .planted import check_caught
 
 AS, DLC = "nct05962762", "nct05948982"
 
@@ -449,3 +450,25 @@ def test_no_trial_is_too_odd(people, name, until, most):
         for start in earliest(data, rules, level):
             assert start.words
             assert start.day is None or start.day >= data.as_of
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "a later adjudication covers an earlier start": (
+        "dosefind.conduct:_adjudicated_by",
+        lambda _: lambda trial, event_, when: event_.adjudication is not None,
+        lambda: test_starts_after_a_serious_event_and_before_its_adjudication([said("S11", 30)], ["S13"]),
+    ),
+    "an expansion may lie above the escalation": (
+        "dosefind.conduct:_BESIDE",
+        lambda _: ("backfill",),
+        lambda: test_backfill_and_expansion_above_the_escalation("expansion"),
+    ),
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_caught(name):
+    check_caught(*FAULTS[name])

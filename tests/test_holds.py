@@ -15,6 +15,7 @@ from dosefind.protocol import BetaBinomialBoundary, Pause, PocockBoundary
 from dosefind.tasks.holds import holds_of, safety_counts, subjects_of, trigger_words
 
 from .made_up import day, patient, protocol, trial
+from .planted import check_caught
 
 POCOCK = {"kind": "pocock", "rate": 0.2, "max_n": 6}
 
@@ -286,3 +287,11 @@ def test_file_that_ends_with_conditions_is_read_and_added_to(tmp_path):
     record_decision(path, decision)
     assert read_decisions(path, "NCT05962762") == [decision._replace(released=""), decision]
     assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join(Recorded._fields)
+
+
+@pytest.mark.faults
+def test_fault_that_resume_always_agrees_is_caught():
+    def fault(agrees):
+        return lambda self, decision: decision == "resume" or agrees(self, decision)
+
+    check_caught("dosefind.tasks.next_dose:NextDose._agrees", fault, test_resume_agrees_only_where_a_pause_rule_has_fired)

@@ -31,6 +31,7 @@ from dosefind.tasks.standing import (
 
 from .made_up import day, event, patient, protocol, trial
 from .peers import ROOT
+from .planted import check_caught
 
 EXAMPLES = ROOT / "examples" / "synthetic"
 SHIPPED = {"serious-after-window", "early-above-pending", "overdue-and-death"}
@@ -343,3 +344,11 @@ def test_the_report_gives_p_overdose_where_patients_are_pending():
     over = [f"{100 * float(value):.1f}%" for value in summary["p_over"].values]
     assert over[0] not in over[1:]
     assert f"At level 1, where 3 patients are pending, P(overdose) is {over[0]}." in page
+
+
+@pytest.mark.faults
+def test_fault_that_the_latest_dose_is_shown_for_a_stop_is_caught():
+    def shown():
+        test_the_dose_in_question_is_that_of_the_dlts(((1, 0), (2, 0)), "3+3", {"backfill": True}, "stop", [(1, "cause")])
+
+    check_caught("dosefind.tasks.standing:_cause", lambda _: lambda found, proposal: None, shown)
