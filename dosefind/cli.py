@@ -412,7 +412,8 @@ def next_(
     "--decision",
     required=True,
     metavar="TEXT",
-    help="'level 2', 'wait', 'stop', 'resume' (after a safety pause), 'MTD 2', 'MTD none' or 'add dose 0.5'.",
+    help="'level 2', 'wait', 'stop', 'resume' (after a safety pause), 'MTD 2', 'MTD none', 'RP2D 2', 'RP2D none' or "
+    "'add dose 0.5'.",
 )
 @click.option("--reason", required=True, metavar="TEXT", help="Why it was decided so.")
 @click.option("--meeting", type=_Day(), metavar="YYYY-MM-DD", help="Date of the meeting.  [default: none is recorded]")
@@ -434,6 +435,7 @@ def record(
 ) -> None:
     """Add the committee's decision to decisions.csv beside the config, with what was recommended."""
     from .decisions import record_decision
+    from .tasks.standing import event_words
 
     found, path = _next(config, data, events, as_of, replay, design, final)
     met = None if meeting is None else meeting.date()
@@ -441,6 +443,11 @@ def record(
     record_decision(path, recorded)
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
     _say(f"recorded in {path}: {recorded.decision}, {said}")
+    if recorded.decision.startswith(("level", "resume")) and found.holds.events:
+        waiting = "; ".join(event_words(found, event) for event in found.holds.events)
+        _say(f"Enrolment stays on hold until adjudication ('dosefind adjudicate') of: {waiting}.")
+    if recorded.decision == "resume" and not found.holds.pauses:
+        _say("No pause rule has fired, so there is nothing to resume after.")
 
 
 @main.command()

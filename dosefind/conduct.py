@@ -13,9 +13,11 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 from ._check import whole
-from .evaluability import UNTREATED, Evaluated, Members, Status, recorded_reason
+from .adjudications import Adjudicated
+from .evaluability import UNTREATED, Evaluated, Members, SeriousEvent, Status, recorded_reason
+from .evaluability.serious import DEATH
 from .patients import SAME_AMOUNT, Patient
-from .protocol import Doses, Protocol, Stagger, Treatment
+from .protocol import Doses, Protocol, Stagger, Treatment, plain_words
 
 __all__ = [
     "OTHER_LEVEL",
@@ -98,6 +100,7 @@ class _Trial(NamedTuple):
     max_per_dose: int | None
     # With its amendments, by which what was done on a day is judged.
     amended: Protocol
+    adjudications: tuple[Adjudicated, ...] = ()
 
     @property
     def pairs(self) -> list[tuple[Patient, Status]]:
@@ -129,7 +132,9 @@ class _Trial(NamedTuple):
         return [self.evaluated[subject] for subject in members.subjects]
 
 
-def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None = None) -> list[Finding]:
+def findings(
+    evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None = None, adjudications: Sequence[Adjudicated] = ()
+) -> list[Finding]:
     """What the protocol forbids and the data show, rule by rule.
 
     Parameters
@@ -140,6 +145,9 @@ def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None 
         The protocol; what was done on a day is judged by the version in force then, sizes by the one in force at the data cutoff.
     max_per_dose
         Most patients that the binding design allows on a dose; the most of ``limits.group`` if not given.
+    adjudications
+        Adjudications on file in the order in which they were recorded, also those that later ones replaced: whether a serious event
+        was adjudicated when a patient started. Those in force are known without them.
 
     Returns
     -------
@@ -152,7 +160,7 @@ def findings(evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None 
     else:
         whole("max_per_dose", max_per_dose, 1)
     now = protocol.in_force(evaluated.as_of)
-    trial = _Trial(evaluated, now, max_per_dose, protocol)
+    trial = _Trial(evaluated, now, max_per_dose, protocol, tuple(adjudications))
     return [found for rule in RULES for found in rule(trial)]
 
 
@@ -352,6 +360,55 @@ def _recorded_decisions(trial: _Trial) -> Iterator[Finding]:
         yield Finding(rule, (status.subject,), (status.first,), words)
 
 
+def _started_on_hold(trial: _Trial) -> Iterator[Finding]:
+    serious = [one for one in trial.evaluated.serious if one.day is not None and one.pauses and one.part not in UNTREATED]
+    for status in trial.evaluated.statuses:
+        before = [one for one in serious if one.day is not None and one.day < status.first]
+        waiting = [one for one in before if not _adjudicated_by(trial, one, status.first)]
+        if waiting:
+            told = " and ".join(f"the {one.kinds[0]} of {one.subject} on {one.day}" for one in waiting)
+            words = f"{status.subject} was first treated on {status.first}, after {told}, before adjudication"
+            subjects = tuple(dict.fromkeys((status.subject, *(one.subject for one in waiting))))
+            days = tuple(one.day for one in waiting if one.day is not None)
+            yield Finding("started during a hold", subjects, (status.first, *days), words)
+
+
+def _adjudicated_by(trial: _Trial, event: SeriousEvent, day: date) -> bool:
+    """Return whether the adjudication of a serious event that was the latest by a day, that day included, still stood."""
+    about = [one for one in trial.adjudications if _is_about(one, event)]
+    about += [one for one in (event.adjudication,) if one is not None and one not in about]
+    by_then = [one for one in about if one.adjudicated_on <= day]
+    return bool(by_then) and by_then[-1].conclusion != "retracted"
+
+
+def _is_about(one: Adjudicated, event: SeriousEvent) -> bool:
+    """Return whether an adjudication is about a serious event, and was made when it was known."""
+    if one.subject != event.subject or event.day is None or one.as_of < event.day:
+        return False
+    told = event.event
+    of_event = told is not None and one.event_date == told.onset and plain_words(one.term) == plain_words(told.term)
+    return of_event or (DEATH in event.kinds and one.event_date == event.day and plain_words(one.term) == DEATH)
+
+
+def _above_the_escalation(trial: _Trial) -> Iterator[Finding]:
+    escalation = [one for one in trial.evaluated.statuses if one.part == "escalation" and one.level is not None]
+    for status in trial.evaluated.statuses:
+        if status.part not in _BESIDE or status.level is None:
+            continue
+        highest = max((one.level or 0 for one in escalation if one.first <= status.first), default=0)
+        if status.level > highest:
+            begun = f"started level {highest} as its highest" if highest else "not begun"
+            words = (
+                f"{status.subject} ({status.part}) was first treated at level {status.level} on {status.first}; "
+                f"by then the escalation had {begun}"
+            )
+            yield Finding("level above the escalation", (status.subject,), (status.first,), words)
+
+
+# Parts whose patients are treated at levels that the escalation has reached.
+_BESIDE = ("backfill", "expansion")
+
+
 RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _unknown_dose,
     _two_doses_in_a_cohort,
@@ -364,6 +421,8 @@ RULES: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
     _partial_course,
     _replacements,
     _recorded_decisions,
+    _started_on_hold,
+    _above_the_escalation,
 )
 
 SETTINGS = {

@@ -18,8 +18,12 @@ from .provenance import AddedTo, check_text
 
 __all__ = ["Recorded", "check_form", "read_decisions", "record_decision", "released_subjects", "released_text", "renumbered"]
 
-_ALLOWED = "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none' or 'add dose 0.5', with a number of yours"
-_FORMS = re.compile(r"(level|MTD) (?P<level>[1-9][0-9]?)|wait|stop|resume|MTD none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)")
+_ALLOWED = (
+    "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none', 'RP2D 2', 'RP2D none' or 'add dose 0.5', with your number"
+)
+_FORMS = re.compile(
+    r"(level|MTD|RP2D) (?P<level>[1-9][0-9]?)|wait|stop|resume|(MTD|RP2D) none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)"
+)
 _PAUSE = re.compile(r"(related-serious|boundary)(@(?P<level>[1-9][0-9]?))?")
 _SUBJECTS = 'must be a JSON list of subjects, such as ["A2", "A5"]'
 _RELEASED = 'must be subjects per pause rule in JSON form, such as {"related-serious": ["A2", "A5"], "boundary@2": ["B1"]}'
@@ -41,7 +45,8 @@ class Recorded(NamedTuple):
     recommendation
         What that design recommended.
     decision
-        What was decided: "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none" or "add dose 0.5".
+        What was decided: "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none", "RP2D 2", "RP2D none" or
+        "add dose 0.5".
     override
         "yes" where that is not the recommendation.
     reason
@@ -82,6 +87,11 @@ class Recorded(NamedTuple):
     released: str = ""
     with_dlt: str = ""
     still_open: str = ""
+
+    @property
+    def day(self) -> date:
+        """Date of the meeting, or the data cutoff date where none was given."""
+        return self.meeting or self.as_of
 
     @property
     def known_dlts(self) -> frozenset[str]:
@@ -214,7 +224,7 @@ def check_form(decision: str, amounts: Sequence[float]) -> str:
     InputError
         If so.
     """
-    words = re.sub(r"\bmtd\b", "MTD", " ".join(decision.lower().split())).replace("MTD level ", "MTD ")
+    words = re.sub(r"\b(mtd|rp2d)\b( level\b)?", lambda found: found[1].upper(), " ".join(decision.lower().split()))
     form = _FORMS.fullmatch(words)
     if form is None:
         raise InputError(Problem("decision", decision, _ALLOWED))

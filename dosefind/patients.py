@@ -199,6 +199,8 @@ class Patient:
     assigned_by
         Column or variable that assigns the level, such as ``ACTARMCD``; ``None`` where the level is that of the amount. It says
         where the level was read, so two patients are equal whatever it is.
+    died_recorded
+        Whether the data have that day; False where it is the last day known, because they tell of a death without its day.
     """
 
     subject: str
@@ -224,6 +226,8 @@ class Patient:
     dlt_days: Days | None = None
     labs: tuple[LabValue, ...] = ()
     assigned_by: str | None = field(default=None, compare=False)
+
+    died_recorded: bool = True
 
     @property
     def administered(self) -> tuple[float, ...]:

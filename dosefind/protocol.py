@@ -700,6 +700,31 @@ class Amendment(Settings):
         return self
 
 
+class Change(NamedTuple):
+    """A key that an amendment changes.
+
+    Attributes
+    ----------
+    date
+        Date from which the amended protocol is in force.
+    version, why
+        Name of the amended version and reason for the amendment; ``None`` where the config has none.
+    key
+        The key.
+    before
+        Its value in the version before; ``None`` where that had none.
+    after
+        Its value from the date on.
+    """
+
+    date: datetime.date
+    version: str | None
+    why: str | None
+    key: str
+    before: Any
+    after: Any
+
+
 def in_amendment(number: int, amendment: Amendment, error: InputError) -> InputError:
     """Return an error found in an amended protocol as one that names the amendment (from 1) besides the key."""
     found = error.within(f"amendment[{number}]")
@@ -858,6 +883,15 @@ class Protocol(Settings):
         """
         calendar_day("day", day)
         return next((version for version in reversed(self._amended) if version.record.version_date <= day), self)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What each amendment changes, key by key, in the order of the amendments."""
+        found = []
+        for amendment, (_, before) in zip(self.amendment, self.versions, strict=False):
+            rows = _changed(amendment.changes, before)
+            found += [Change(amendment.date, amendment.version, amendment.why, *row) for row in rows]
+        return tuple(found)
 
     def without_amendments(self) -> Protocol:
         """Return this version of the protocol as if it were never amended."""
@@ -1065,6 +1099,17 @@ def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
+def _changed(table: Mapping[str, Any], before: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted keys of all values within nested tables, each with the value before and the new one."""
+    for key, value in table.items():
+        old = _within(before, key)
+        old = None if old is _ABSENT else old
+        if isinstance(value, Mapping) and value:
+            yield from _changed(value, old, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", old, value
+
+
 def _not_among(settings: Protocol, key: str, changed: Iterable[str]) -> list[str]:
     """Return a key, or the keys within it, without those that are changed."""
     if any(key == other or key.startswith(f"{other}.") for other in changed):
@@ -1087,11 +1132,15 @@ def _lookup(settings: Any, key: str) -> Any:
     """Value at a dotted key of nested settings and tables."""
     current: Any = settings
     for part in key.split("."):
-        if isinstance(current, BaseModel):
-            current = getattr(current, part, _ABSENT) if part in type(current).model_fields else _ABSENT
-        else:
-            current = current.get(part, _ABSENT) if isinstance(current, dict) else _ABSENT
+        current = _within(current, part)
     return current
+
+
+def _within(settings: Any, name: str) -> Any:
+    """Value of one name in settings or a table."""
+    if isinstance(settings, BaseModel):
+        return getattr(settings, name, _ABSENT) if name in type(settings).model_fields else _ABSENT
+    return settings.get(name, _ABSENT) if isinstance(settings, dict) else _ABSENT
 
 
 def _defaults(settings: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:

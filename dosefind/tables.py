@@ -21,7 +21,17 @@ from .conduct import OTHER_LEVEL
 from .summaries import support_words
 from .tasks.holds import trigger_words
 from .tasks.stamps import n_assumed
-from .tasks.standing import PartCount, dose_in_question, event_state, leading_events, part_counts, readings, standing
+from .tasks.standing import (
+    PartCount,
+    doses_in_question,
+    event_state,
+    event_words,
+    leading_events,
+    overturned,
+    part_counts,
+    readings,
+    standing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,15 +290,16 @@ def _explained(status: Status, events: int) -> str:
     """Return what explains the status of a patient in few words."""
     if status.kind == "not evaluable" or status.unresolved:
         return status.rule
+    said = adjudicated(status)
     if status.kind == "dlt" and status.closed is not None:
-        return f"day {(status.closed - status.first).days + 1}"
+        return "; ".join(filter(None, (f"day {(status.closed - status.first).days + 1}", said)))
     told = f"by {status.replaced_by}" if status.replaced_by else ""
     if status.kind == "pending":
         whole = (status.end - status.first).days
         told, known = f"{status.days_to_go} of {whole} days to go", round(status.fraction * whole)
         told += f", followed up for {known} {'day' if known == 1 else 'days'} only" if known < whole - status.days_to_go else ""
     grave = f"{_count(events, 'event')} of DLT grade not meeting the definition" if events else ""
-    return "; ".join(filter(None, (told, grave)))
+    return "; ".join(filter(None, (told, said, grave)))
 
 
 def _details(found: NextDose, tables: dict[str, pd.DataFrame]) -> list[Any]:
@@ -323,6 +334,11 @@ def _first(found: NextDose) -> list[Text]:
         if more := len(events) - len(shown):
             lines.append(_indented(f"and {more} more: the table serious of --out."))
     lines += [_folded(f"{_raised(trigger_words(pause))}.", style="bold") for pause in found.holds.pauses]
+    if found.unseen:
+        lines.append(_folded(f"Serious events cannot all be seen: {'; '.join(_unseen(found))}.", style="bold"))
+    if changed := overturned(found):
+        lines.append(_folded(f"DLTs overturned by adjudication: {len(changed)}.", style="bold"))
+        lines += [_indented(f"{status.subject}: {adjudicated(status)}.") for status in changed]
     if overdue := found.overdue:
         names = ", ".join(f"{status.subject} since {status.end}" for status in overdue)
         lines.append(_folded(f"{_count(len(overdue), 'outcome')} overdue: {names}.", style="bold"))
@@ -341,10 +357,41 @@ def _event(found: NextDose, event: SeriousEvent) -> str:
     """A serious event with its level and its adjudication."""
     level = "" if event.level is None else f" (level {event.level})"
     said = event.adjudication
-    state = {"waits": "waits for adjudication", "open": "no adjudication on file"}.get(event_state(found, event), "")
+    words = {"waits": "waits for adjudication", "untreated": f"{event.part}: holds nothing", "open": "no adjudication on file"}
+    state = words.get(event_state(found, event), "")
     if said is not None:
         state = f"adjudicated on {said.adjudicated_on}: {said.conclusion}"
-    return f"{_raised(event.words)}{level}: {state}"
+    return f"{_raised(event_words(found, event))}{level}: {state}"
+
+
+def _unseen(found: NextDose) -> list[str]:
+    """What the data do not say of serious events, in words."""
+    unseen, everybody = found.unseen, len(found.evaluated.statuses)
+    words = []
+    if unseen.no_table:
+        of = "" if len(unseen.no_table) == everybody else f" for {_names(unseen.no_table)}"
+        words.append(f"the data have no table of adverse events{of}")
+    if unseen.no_seriousness:
+        words.append("the data do not say which adverse events are serious")
+    if unseen.not_given:
+        number = f"{_count(unseen.not_given, 'event')} related to treatment, or of open relationship"
+        words.append(f"seriousness is not given for {number} ({_names(unseen.subjects)})")
+    return words
+
+
+def _names(subjects: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(subjects) - _NAMED
+    return ", ".join(subjects[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def adjudicated(status: Status) -> str:
+    """Return the adjudication of a patient's outcome in words, with the outcome by the definition alone where it is another one."""
+    said = status.adjudication
+    if said is None:
+        return ""
+    alone = {"dlt": "DLT", "complete": "no DLT"}.get(status.derived or "", status.derived)
+    return f"adjudicated {said.conclusion} on {said.adjudicated_on}" + (f"; by the definition alone: {alone}" if alone else "")
 
 
 def _raised(words: str) -> str:
@@ -401,9 +448,7 @@ def _both_readings(found: NextDose) -> list[Text]:
     both = readings(found.proposal)
     if both is None:
         return []
-    more = len(both.subjects) - _NAMED
-    names = ", ".join(both.subjects[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-    who = f"{names}: treated where {found.binding} had not planned it"
+    who = f"{_names(both.subjects)}: treated where {found.binding} had not planned it"
     if both.agree:
         return [_indented(f"{who}; read as part of the escalation or as outside it, the next step is the same.")]
     words = f"read as part of the escalation: {both.inside.words}; read as outside it: {both.outside.words}"
@@ -420,13 +465,12 @@ def _part(count: PartCount) -> str:
 
 
 def _how_safe(found: NextDose) -> list[Text]:
-    """DLTs so far, and the upper limit of the DLT rate at the dose in question."""
+    """DLTs so far, and the upper limit of the DLT rate at the doses in question."""
     doses = found.doses.to_dict("records")
     n, dlts = (sum(row[name] for row in doses) for name in ("counted", "dlts"))
     seen = f"{_count(dlts, 'DLT')} in {_count(n, 'patient')} with a known outcome" if n else "no outcome is known yet"
     lines = [_folded(f"How safe: {seen}.", style="bold")]
-    question = dose_in_question(found)
-    if question is not None:
+    for question in doses_in_question(found):
         row = doses[question.level - 1]
         own = f"{_count(row['dlts'], 'DLT')} in {_count(row['counted'], 'patient')}; these alone allow a DLT rate of up to "
         own += f"{100 * row['upper_limit']:.0f}% (one-sided 95% limit)" if row["counted"] else ""
@@ -450,9 +494,9 @@ def _how_sure(found: NextDose) -> list[Text]:
     else:
         answer = "the escalation has not ended"
     lines = [_folded(f"How sure: {answer}.", style="bold")]
-    if now.recorded is not None:
-        lines.append(_indented(f"Recorded by the committee on {now.recorded.as_of}: {now.recorded.decision}."))
-    elif now.ended:
+    decided = [one for one in (now.recorded, now.rp2d) if one is not None]
+    lines += [_indented(f"Recorded by the committee on {_met(one)}: {one.decision}.") for one in decided]
+    if now.rp2d is None and (now.ended or now.recorded is not None):
         lines.append(_indented("The RP2D is decided by the committee; no decision on it is on file."))
     lines.append(_indented("Posterior of DLT rates and MTD, P(overdose) by curve: dosefind analyze, dosefind report."))
     return lines
@@ -472,11 +516,17 @@ def _assumed_rules(found: NextDose) -> list[Text]:
     return [_folded(f"Assumed, as the record does not state it: {rules}.")] if rules else []
 
 
+def _met(row: Recorded) -> str:
+    """Date of the meeting with the data cutoff date, or that date alone where no meeting is on file."""
+    return f"{row.as_of} (data cutoff)" if row.meeting is None else f"{row.meeting} (data cutoff {row.as_of})"
+
+
 def _decided(row: Recorded, after: str) -> str:
     against = f" (override: {row.binding} recommended: {row.recommendation})" if row.override == "yes" else ""
     conditions = f"conditions: {row.conditions.rstrip('.')}" if row.conditions else ""
     reason = f"reason given: {row.reason.rstrip('.')}"
-    return "; ".join(filter(None, (f"{row.as_of}: {row.decision}{against}", reason, conditions, after)))
+    when = row.as_of if row.meeting is None else _met(row)
+    return "; ".join(filter(None, (f"{when}: {row.decision}{against}", reason, conditions, after)))
 
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:

@@ -2734,8 +2734,8 @@ FAULTS = (
     Fault(
         "an override passes for agreement",
         NEXT,
-        'override="no" if decision in agreed else "yes"',
-        'override="no" if decision in agreed or one.level else "yes"',
+        'override="no" if self._agrees(decision) else "yes"',
+        'override="no" if self._agrees(decision) or self.proposal.level else "yes"',
         "test_next_dose.py::test_what_agrees_with_the_recommendation",
     ),
     Fault(

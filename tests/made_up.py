@@ -22,8 +22,8 @@ def protocol(name="nct05962762", **changed):
     return dsf.Protocol.read(table)
 
 
-def event(start, grade=3, related="possibly related", term="fever", row=1):
-    return AdverseEvent(term, grade, related, None if start is None else day(start), f"ae.csv row {row}")
+def event(start, grade=3, related="possibly related", term="fever", row=1, serious=None):
+    return AdverseEvent(term, grade, related, None if start is None else day(start), f"ae.csv row {row}", serious)
 
 
 def patient(subject, level, *infusions, **fields):

@@ -78,6 +78,19 @@ def test_protocol_without_amendments_is_its_only_version(tmp_path):
     assert amended.without_amendments().in_force(date(2099, 1, 1)).treatment.dlt_window_days == 28
 
 
+def test_changes_key_by_key_with_the_value_before(tmp_path):
+    changes = load(tmp_path, WINDOW, LEVEL).changes
+    assert changes[0] == (date(2024, 5, 1), "2.0", "late events", "treatment.dlt_window_days", 28, 42)
+    rows = {(one.date, one.key): (one.before, one.after) for one in changes[1:]}
+    assert rows[date(2024, 6, 1), "doses.amounts"] == ((1, 3, 5), [1, 3, 5, 7])
+    assert rows[date(2024, 6, 1), "limits.max_n"] == (18, 24)
+    assert rows[date(2024, 6, 1), "scenarios.low"] == ((0.02, 0.05, 0.10), [0.02, 0.05, 0.10, 0.15])
+    again = "[[amendment]]\ndate = 2024-07-01\ntreatment.dlt_window_days = 35\nlimits.group = [3, 9]\n"
+    (_, window, *_) = load(tmp_path, WINDOW, again).changes
+    assert (window.key, window.before, window.after) == ("treatment.dlt_window_days", 42, 35)
+    assert load(tmp_path).changes == ()
+
+
 def test_settings_of_designs_are_merged(tmp_path):
     text = '[[amendment]]\ndate = 2024-05-01\ndesigns."3+3".six_at_mtd = true\ndesigns.crm.skeleton = [0.1, 0.25, 0.4]\n'
     before, amended = (version for _, version in load(tmp_path, text).versions)
@@ -302,3 +315,7 @@ def test_report_is_of_the_version_in_force(tmp_path):
     protocol = load(tmp_path, WINDOW, LEVEL)
     found = dsf.report(protocol, trial(*levels(), last=after(60)))
     assert "2024-06-01" in str(found.facts)
+    method = next(section for section in found.sections if section.id == "method")
+    rows = [["".join(run.text for run in cell) for cell in row] for row in method.blocks[1].rows]
+    assert rows[0] == ["2024-05-01", "2.0", "treatment.dlt_window_days", "28", "42", "late events"]
+    assert [row[2] for row in rows] == [one.key for one in protocol.changes]

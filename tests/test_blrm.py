@@ -92,6 +92,15 @@ def test_kept_up_only_where_safe():
     assert levels == [2, 3, 2, 2]
 
 
+def test_a_further_dlt_at_a_lower_dose_can_raise_the_dose():
+    """It makes the curve flatter: P(overdose) rises at levels 1 and 2 and falls at level 3, to just below the limit."""
+    design = dsf.BLRM(
+        doses=(1, 3, 5), reference=3, prior={"mean": (-2.2, 0.0), "sd": (2.0, 1.0)}, interval=(0.16, 0.33), target=0.25, max_n=18
+    )
+    levels = [dsf.decide(design, outcomes).level for outcomes in ("1NNN 2NNN 2NNN 3NT", "1NNT 2NNN 2NNN 3NT")]
+    assert levels == [2, 3]
+
+
 def test_the_walk_tells_its_smallest_margin():
     design = dsf.BLRM(**SETTINGS)
     walked = dsf.lattice(design)

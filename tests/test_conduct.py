@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
+from dosefind.adjudications import Adjudicated, in_force
 from dosefind.conduct import earliest, findings, in_turn
 from dosefind.evaluability import evaluate
 
 from .made_up import day, event, patient, protocol, single_dose, three_doses, trial
+from .planted import check_caught
 
 AS, DLC = "nct05962762", "nct05948982"
 
@@ -226,6 +228,77 @@ def test_replacements_that_do_not_fit():
     assert words(*elsewhere) == ["R2 is said to replace R1, and was treated at another dose"]
 
 
+def death(subject, start, of=5, related="related", **fields):
+    return patient(subject, 1, start, events=(event(start + of, 5, related),), died=day(start + of), **fields)
+
+
+def said(subject, on, conclusion="DLT", of=6, term="fever", as_of=None):
+    """An adjudication of an event on day ``of``."""
+    made = (day(on if as_of is None else as_of), day(on), "NCT05962762", "", subject, day(of), term, 5)
+    return Adjudicated(*made, conclusion, "committee", "so")
+
+
+HELD = "started during a hold"
+
+
+@pytest.mark.parametrize(
+    ("adjudications", "rows"),
+    [
+        # The death of S11 on day 6; S12 and S13 started on days 6 and 7, S21 on day 40.
+        ([], ["S13", "S21"]),
+        ([said("S11", 7)], []),
+        ([said("S11", 30)], ["S13"]),
+        ([said("S11", 41)], ["S13", "S21"]),
+        ([said("S11", 30, "retracted")], ["S13", "S21"]),
+        ([said("S11", 30), said("S11", 50, "not a DLT")], ["S13"]),
+        ([said("S11", 30), said("S11", 35, "retracted"), said("S11", 50)], ["S13", "S21"]),
+        ([said("S11", 30, term="headache")], ["S13", "S21"]),
+        # On the event before the death, and of the death without its event.
+        ([said("S11", 30, as_of=5)], ["S13", "S21"]),
+        ([said("S11", 30, term="death")], ["S13"]),
+    ],
+)
+def test_starts_after_a_serious_event_and_before_its_adjudication(adjudications, rows):
+    people = [death("S11", 1), *group(1, 6, 7, first=2), *group(2, 40)]
+    rules = protocol()
+    evaluated = evaluate(trial(*people), rules, adjudications=in_force(adjudications, day(60)))
+    shown = [one for one in findings(evaluated, rules, None, adjudications) if one.rule == HELD]
+    assert [one.subjects for one in shown] == [(subject, "S11") for subject in rows]
+    assert all(one.dates[1] == day(6) and one.dates[0] > day(6) for one in shown)
+
+
+@pytest.mark.parametrize(
+    ("people", "rows"),
+    [
+        ([patient("S1", 1, 1, events=(event(8, 3),)), patient("S2", 1, 9)], []),
+        ([patient("S1", 1, 1, events=(event(8, 3, serious=True),)), patient("S2", 1, 9)], ["S2"]),
+        ([patient("S1", 1, 1, events=(event(None, 4),)), patient("S2", 1, 9)], []),
+        ([death("S1", 1, part="placebo", amount=0.0), patient("S2", 1, 9)], []),
+    ],
+)
+def test_what_is_no_start_during_a_hold(people, rows):
+    assert [subjects.split()[0] for rule, subjects, _ in found(*people) if rule == HELD] == rows
+
+
+def test_an_unrelated_death_holds_nothing_where_the_protocol_says_so():
+    people = [death("S1", 1, related="not related"), patient("S2", 1, 9)]
+    assert [one[0] for one in found(*people)] == [HELD]
+    assert found(*people, pause={"any_death": False}) == []
+
+
+@pytest.mark.parametrize("part", ["backfill", "expansion"])
+def test_backfill_and_expansion_above_the_escalation(part):
+    beside = [patient("E2", 2, 29, part=part), patient("E3", 3, 29, part=part), patient("E4", 3, 57, part=part)]
+    people = [*group(1, 1, 1, 1), *group(2, 29, 29, 29), *group(3, 57), *beside]
+    rule = "level above the escalation"
+    assert [one for one in found(*people, treatment={"no_overlap": False, "stagger": None}) if one[0] == rule] == [
+        (rule, "E3", [29])
+    ]
+    alone = [patient("E1", 1, 4, part=part), patient("S1", 1, 5)]
+    assert (rule, "E1", [4]) in found(*alone)
+    assert rule not in [one[0] for one in found(patient("R1", 1, 1, part="run-in"), patient("S1", 1, 5))]
+
+
 def test_what_was_not_known_is_not_found():
     seven = group(1, *range(1, 8))
     assert found(*seven, as_of=6) == []
@@ -383,3 +456,25 @@ def test_no_trial_is_too_odd(people, name, until, most):
         for start in earliest(data, rules, level):
             assert start.words
             assert start.day is None or start.day >= data.as_of
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "a later adjudication covers an earlier start": (
+        "dosefind.conduct:_adjudicated_by",
+        lambda _: lambda trial, event_, when: event_.adjudication is not None,
+        lambda: test_starts_after_a_serious_event_and_before_its_adjudication([said("S11", 30)], ["S13"]),
+    ),
+    "an expansion may lie above the escalation": (
+        "dosefind.conduct:_BESIDE",
+        lambda _: ("backfill",),
+        lambda: test_backfill_and_expansion_above_the_escalation("expansion"),
+    ),
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_caught(name):
+    check_caught(*FAULTS[name])

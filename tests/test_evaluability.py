@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
+from dosefind.config import build_designs
 from dosefind.evaluability import KINDS, evaluate
 from dosefind.patients import PARTS, Listed
 from dosefind.trial import Cohort
@@ -693,3 +694,12 @@ def test_time_settles_outcomes(diary, choice):
 
 def test_the_parts_of_a_trial_are_named_once():
     assert typing.get_args(dsf.protocol.Part) == PARTS
+
+
+def test_a_name_of_a_design_is_no_design():
+    found = evaluate(trial(patient("A1", 1, 1)), protocol())
+    for wrong in ("boin", None, 3):
+        with pytest.raises(dsf.InputError, match="must be a design") as error:
+            found.for_design(wrong)
+        assert error.value.problems[0].where == "design"
+    assert found.for_design(build_designs(protocol())["boin"]).cohorts == found.cohorts()

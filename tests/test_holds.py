@@ -15,6 +15,7 @@ from dosefind.protocol import BetaBinomialBoundary, Pause, PocockBoundary
 from dosefind.tasks.holds import holds_of, safety_counts, subjects_of, trigger_words
 
 from .made_up import day, patient, protocol, trial
+from .planted import check_caught
 
 POCOCK = {"kind": "pocock", "rate": 0.2, "max_n": 6}
 
@@ -158,6 +159,36 @@ def test_resume_lists_pauses_and_subjects():
     assert resumed(rules, one_by_one(0, 0)).released == "{}"
 
 
+def test_resume_agrees_only_where_a_pause_rule_has_fired():
+    """With a serious event that waits, and no pause rule, the recommendation is to wait."""
+    rules = protocol(pause=RELATED)
+    both = [patient(f"P{n}", 1, 7 * n, events=(adverse(7 * n + 1, 2, serious=True),)) for n in (1, 2)]
+    assert resumed(rules, trial(*both)).override == "no"
+    one = trial(both[0], patient("P2", 1, 14))
+    assert resumed(rules, one).override == "yes"
+    assert dsf.next_dose(rules, one).holds.events
+
+
+def test_starts_during_a_pause_are_findings(tmp_path):
+    """P1 and P2 have an event on days 8 and 15, P3 starts on day 15, P4 and P5 on days 22 and 29."""
+    rules = protocol(pause=RELATED)
+    people = [patient(f"P{n}", 1, 7 * n, events=(adverse(7 * n + 1, 2, serious=True),) if n < 3 else ()) for n in (1, 2)]
+    people += [patient(name, 1, start) for name, start in (("P3", 15), ("P4", 22), ("P5", 29))]
+    data, path = trial(*people, last=40), tmp_path / "decisions.csv"
+
+    def paused(decisions=None):
+        found = dsf.next_dose(rules, data, decisions=decisions)
+        return [(one.subjects, one.dates) for one in found.findings if one.rule == "started during a pause"]
+
+    assert paused() == [((name, "P1", "P2"), (day(start),)) for name, start in (("P4", 22), ("P5", 29))]
+    # The committee met on day 25, on data of day 23.
+    record_decision(path, resumed(rules, data, 23, meeting=day(25)))
+    assert paused(path) == [(("P4", "P1", "P2"), (day(22),))]
+    assert dsf.next_dose(protocol(), data).findings == tuple(
+        one for one in dsf.next_dose(rules, data).findings if one.rule != "started during a pause"
+    )
+
+
 def test_resume_releases_until_a_further_patient_has_an_event():
     rules = protocol(pause=RELATED)
     decision = resumed(rules, one_by_one(1, 1))
@@ -256,3 +287,11 @@ def test_file_that_ends_with_conditions_is_read_and_added_to(tmp_path):
     record_decision(path, decision)
     assert read_decisions(path, "NCT05962762") == [decision._replace(released=""), decision]
     assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join(Recorded._fields)
+
+
+@pytest.mark.faults
+def test_fault_that_resume_always_agrees_is_caught():
+    def fault(agrees):
+        return lambda self, decision: decision == "resume" or agrees(self, decision)
+
+    check_caught("dosefind.tasks.next_dose:NextDose._agrees", fault, test_resume_agrees_only_where_a_pause_rule_has_fired)

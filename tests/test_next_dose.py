@@ -688,6 +688,7 @@ def test_a_decision_on_the_cohort_before_opens_none(tmp_path, when, action):
         (33, "wait", "yes"),
         (33, "stop", "yes"),
         (33, "MTD none", "yes"),
+        (33, "RP2D 1", "yes"),
         (33, "add dose 0.5", "yes"),
         (10, "wait", "no"),
         (10, "level 1", "yes"),
@@ -708,6 +709,10 @@ def test_what_agrees_with_the_recommendation(when, decision, override):
         ("1NNN 2NTT", "MTD 2", "yes"),
         ("1NNN 2NTT", "MTD none", "yes"),
         ("1NNN 2NTT", "level 1", "yes"),
+        ("1NNN 2NTT", "RP2D 1", "no"),
+        ("1NNN 2NTT", "RP2D none", "no"),
+        ("1NNN 2NTT", "RP2D 2", "yes"),
+        ("1NTT", "RP2D 1", "yes"),
         ("1NNN 2NNN 3NNN", "MTD 3", "no"),
         ("1NNN 2NNN 3NNN", "add dose 7", "yes"),
     ],
@@ -720,6 +725,7 @@ def test_rows_4_and_5_and_the_agreement_on_the_mtd(text, decision, override):
     ("decision", "words"),
     [(form, "must be 'level 2', 'wait', 'stop'") for form in ("", "level", "level 0", "level2", "level 2 now", "MTD", "add dose x")]
     + [("level 4", "must name one of the protocol's 3 levels"), ("MTD 12", "must name one of the protocol's 3 levels")]
+    + [("RP2D 4", "must name one of the protocol's 3 levels"), ("RP2D", "must be 'level 2'")]
     + [("add dose 3.0", "must add a dose above 0 that the protocol does not have: it has 1, 3, 5"), ("add dose 0", "above 0")],
 )
 def test_decisions_of_no_known_form(decision, words):
@@ -728,7 +734,15 @@ def test_decisions_of_no_known_form(decision, words):
 
 
 @pytest.mark.parametrize(
-    ("said", "filed"), [("Level 2", "level 2"), (" level  2\n", "level 2"), ("mtd level 1", "MTD 1"), ("MTD None", "MTD none")]
+    ("said", "filed"),
+    [
+        ("Level 2", "level 2"),
+        (" level  2\n", "level 2"),
+        ("mtd level 1", "MTD 1"),
+        ("MTD None", "MTD none"),
+        ("rp2d Level 2", "RP2D 2"),
+        ("Rp2d none", "RP2D none"),
+    ],
 )
 def test_decisions_are_filed_in_one_form(said, filed):
     assert then(single_dose(), 33).record(said, "so").decision == filed
@@ -826,10 +840,10 @@ def test_wrong_detail_of_a_meeting_is_not_recorded(tmp_path, field, value):
 
 
 def test_resume_leaves_the_decision_before_it_in_force(tmp_path):
-    """To resume contradicts only a recommendation to stop, and says nothing of the dose."""
+    """To resume says nothing of the dose; without a pause rule that has fired, nothing recommends it."""
     path, data = tmp_path / "decisions.csv", in_a_row("1NNN 2NTT 1NNN")[0]
     assert then(single_dose(), 33).record("Resume", "so").decision == "resume"
-    assert then(single_dose(), 33).record("resume", "so").override == "no"
+    assert then(single_dose(), 33).record("resume", "so").override == "yes"
     stopped = then(*in_a_row("1TTT"))
     assert (stopped.proposal.action, stopped.record("resume", "so").override) == ("stop", "yes")
     # The committee goes on at level 2 against the design, pauses and resumes: the cohort is still completed.
@@ -887,7 +901,10 @@ def test_next_prints_the_answer_first(folder):
         protocol, dsf.read_patients(folder / "patients.csv", protocol, events=folder / "ae.csv"), date(2024, 2, 20), replay=True
     )
     assert lines[0] == "NCT05962762: data cutoff 2024-02-20."
-    # No serious event, no pause rule and no overdue outcome leads here.
+    # No serious event, no pause rule and no overdue outcome leads here; the table of events has no column of seriousness.
+    assert found.unseen.no_seriousness
+    at = next(place for place, line in enumerate(lines) if line.startswith("What next"))
+    lines = [lines[0], *lines[at:]]
     assert lines[1] == f"What next: {found.words} (3+3, primary design)."
     assert lines[2].strip().casefold() == f"{found.proposal.reason}.".casefold()
     assert lines[3].strip() == f"The next patient may start {found.start.words}."
@@ -903,11 +920,12 @@ def test_next_prints_the_answer_first(folder):
     assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
     assert max(map(len, lines)) <= 118
     other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
-    assert other.splitlines()[1].endswith("(boin, primary design).")
+    answer = next(line for line in other.splitlines() if line.startswith("What next"))
+    assert answer.endswith("(boin, primary design).")
     # What the other design would do in each case is a detail.
     assert "Target DLT rate 0.25." not in result.stdout
     details = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--details").stdout
-    assert details.splitlines()[:10] == lines[:10]
+    assert details.splitlines()[:10] == result.stdout.splitlines()[:10]
     for words in ("Target DLT rate 0.25.", "Reason for each status", "2NNT 2NTT", "designs.boin: "):
         assert words in details
 
@@ -1026,6 +1044,20 @@ def test_decisions_keep_their_own_dates_in_files_and_json(folder):
     for found in (row, *shown):
         assert (found["as_of"], found["meeting"], found["protocol_version"]) == ("2024-02-20", "2024-02-22", "2023-08-30")
         assert (found["attendees"], found["conditions"]) == ("A. Roe", "liver tests")
+
+
+def test_the_command_names_serious_events_that_still_hold(folder):
+    """A decision to resume releases pause rules only."""
+    table = (folder / "ae.csv").read_text().splitlines()
+    (folder / "ae.csv").write_text("\n".join((*table, "A1,Embolism,4,related,2024-03-01" + "," * (table[0].count(",") - 4), "")))
+    cut = ("--as-of", "2024-03-23")
+    protocol = dsf.load_protocol(folder / "trial.toml")
+    data = dsf.read_patients(folder / "patients.csv", protocol, events=folder / "ae.csv")
+    (event_,) = next_dose(protocol, data, date(2024, 3, 23)).holds.events
+    resume = run(folder, "record", *cut, "--decision", "resume", "--reason", "so")
+    assert (resume.exit_code, event_.words in resume.stderr) == (0, True)
+    wait = run(folder, "record", *cut, "--decision", "wait", "--reason", "so")
+    assert (wait.exit_code, event_.words in wait.stderr) == (0, False)
 
 
 def test_recording_by_command(folder):

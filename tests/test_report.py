@@ -489,10 +489,14 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
     config.write_bytes(CONFIG.read_bytes())
     protocol, patients = dsf.load_protocol(config), made_up.single_dose()
     path = tmp_path / "decisions.csv"
-    record_decision(path, dsf.next_dose(protocol, patients, CUT).record("level 2", "=cmd|' /C calc'!A0 <b>looked at</b>"))
+    said_at = {"meeting": date(2024, 4, 5), "attendees": "A. Roe, B. Doe", "conditions": "liver tests"}
+    found = dsf.next_dose(protocol, patients, CUT)
+    record_decision(path, found.record("level 2", "=cmd|' /C calc'!A0 <b>looked at</b>", **said_at))
     tree = read(dsf.report(protocol, patients, CUT, decisions=path).html())
     shown = rows(tree, "Decisions of the committee on file")[1]
     assert shown == [
+        "1",
+        "2024-04-05",
         "2024-04-04",
         "wait until 2024-04-29",
         "level 2",
@@ -501,9 +505,11 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
         "nobody was treated since",
     ]
     first = (
-        "Latest decision on file: level 2, at the data cutoff of 2024-04-04; it differs from the recommendation of 3+3: wait until "
-        "2024-04-29."
+        "Latest decision on file: level 2, meeting of 2024-04-05, data cutoff 2024-04-04; it differs from the recommendation of "
+        "3+3: wait until 2024-04-29."
     )
+    about = rows(tree, "Attendees, conditions and versions of these decisions")[1]
+    assert about == ["1", "A. Roe, B. Doe", "liver tests", "2023-08-30", dsf.__version__]
     assert first in said(tree)
 
 

@@ -69,6 +69,16 @@ def conduct_word(conduct):
     return conduct.docx()
 
 
+@pytest.mark.parametrize("lines", [1, 60])
+def test_what_is_left_of_a_long_first_page_does_not_stand_alone(lines, conduct):
+    """The contents come on the page after the summary, and on the one with its end where that is a second page."""
+    first = Section("summary", text("Summary"), (content.Bullets((text("one line"),) * lines),), own_page=True)
+    shown = pages(dataclasses.replace(conduct, sections=(first, Section("rest", text("Rest"), (Paragraph(text("so")),)))).pdf())
+    assert "Contents" not in shown[0]
+    assert "Contents" in shown[1]
+    assert ("one line" in shown[1]) == (lines > 1)
+
+
 # The same figures in every format.
 
 

@@ -237,6 +237,8 @@ def test_subjects_with_a_dlt_are_a_list_of_subjects(tmp_path, text):
         ("MTD 1", (1, 3), (0.5, 1, 3), "MTD 2"),
         ("level 2", (1, 3), (1, 3, 5), "level 2"),
         ("MTD none", (1, 3), (0.5, 1, 3), "MTD none"),
+        ("RP2D 1", (1, 3), (0.5, 1, 3), "RP2D 2"),
+        ("RP2D none", (1, 3), (0.5, 1, 3), "RP2D none"),
         ("add dose 2", (1, 3), (1, 2, 3), "add dose 2"),
     ],
 )

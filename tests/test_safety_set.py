@@ -7,7 +7,7 @@ import pytest
 
 import dosefind as dsf
 from dosefind.adjudications import Adjudicated
-from dosefind.evaluability import ALL, HIDDEN, NO_LEVEL, dose_groups, evaluate, safety_events, safety_set
+from dosefind.evaluability import ALL, HIDDEN, NO_LEVEL, dose_groups, evaluate, safety_events, safety_set, unseen_serious
 from dosefind.patients import AdverseEvent
 
 from .made_up import day, patient, protocol, trial
@@ -106,6 +106,37 @@ def test_a_dlt_without_an_adverse_event_and_an_adjudicated_one():
     )
     found = safety_events(evaluate(data, RULES, adjudications=[said]), RULES)
     assert [(one.adjudicated, one.waits) for one in found if one.subject == "B2"] == [("not a DLT", False)]
+
+
+def unseen(*people):
+    return unseen_serious(evaluate(trial(*people, last=120), RULES), RULES)
+
+
+def blank(start, grade, **fields):
+    return adverse(start, grade, serious=None, **fields)
+
+
+def test_serious_events_cannot_be_seen_without_a_table_of_events():
+    found = unseen(patient("A1", 1, 1, events=None, dlt=False), patient("A2", 1, 2, events=()))
+    assert found == (("A1",), False, 0, ())
+    assert found
+    assert not unseen(patient("A2", 1, 2, events=()))
+
+
+def test_serious_events_cannot_be_seen_where_seriousness_is_not_given():
+    """Of the events that do not say it, only those that could be a serious event count: related or open, not shown as one."""
+    events = (blank(50, 2, row=1), blank(51, 3, related=None, row=2), blank(52, 3, related="not related", row=3))
+    shown = (blank(53, 4, row=4), blank(54, 5, row=5), blank(1, 2, row=6))
+    assert unseen(patient("A1", 1, 2, events=(*events, *shown))) == ((), True, 2, ("A1",))
+    some = (*events, adverse(55, 2, row=7))
+    assert unseen(patient("A1", 1, 2, events=some), patient("A2", 1, 3, events=(blank(60, 1, row=8),))) == (
+        (),
+        False,
+        3,
+        ("A1", "A2"),
+    )
+    assert unseen(patient("A1", 1, 2, events=(events[2],))) == ((), True, 0, ())
+    assert not unseen(patient("A1", 1, 2, events=(events[2], adverse(55, 2, row=7))))
 
 
 def test_blinded_groups_do_not_tell_who_was_on_placebo():

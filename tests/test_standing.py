@@ -7,22 +7,31 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 import dosefind as dsf
-from dosefind.decisions import Recorded
+from dosefind import tables
+from dosefind.adjudications import Adjudicated
+from dosefind.decisions import Recorded, record_decision
+from dosefind.evaluability import safety_events
+from dosefind.reports import content
 from dosefind.tasks.standing import (
     contradiction,
     dose_in_question,
+    doses_in_question,
     event_state,
+    event_words,
     leading_events,
     overdose_range,
+    overturned,
     part_counts,
     readings,
     standing,
 )
 
-from .made_up import event, patient, protocol, trial
+from .made_up import day, event, patient, protocol, trial
 from .peers import ROOT
+from .planted import check_caught
 
 EXAMPLES = ROOT / "examples" / "synthetic"
 SHIPPED = {"serious-after-window", "early-above-pending", "overdue-and-death"}
@@ -45,7 +54,7 @@ def test_serious_events_after_the_window_hold():
     found = example("serious-after-window")
     assert [(one.subject, event_state(found, one)) for one in leading_events(found)] == [("SYN-04", "waits"), ("SYN-05", "waits")]
     assert found.proposal.action == "hold"
-    assert standing(found) == (False, None, None, None)
+    assert standing(found)[:4] == (False, None, None, None)
     assert dose_in_question(found) == (3, "without hold")
 
 
@@ -72,7 +81,7 @@ def test_backfill_is_counted_by_the_designs_that_pool():
 
 def test_few_dlts_in_the_expansion_leave_the_mtd():
     found = example("expansion-few-dlts", "3+3")
-    assert standing(found) == (True, 2, None, None)
+    assert standing(found)[:4] == (True, 2, None, None)
     assert dose_in_question(found) == (2, "MTD")
     assert [(one.part, one.n, one.dlts) for one in part_counts(found)] == [("expansion", 12, 1)]
 
@@ -94,6 +103,89 @@ def test_an_amended_window_holds_for_patients_treated_after_it():
     assert (found.proposal.action, found.proposal.level) == ("de-escalate", 1)
 
 
+def test_report_judges_each_event_by_the_version_of_the_first_infusion():
+    """The events of day 35 are after the window of SYN-02, and in that of SYN-05, whatever version is in force at the cutoff."""
+    found, protocol_ = example("amendment"), rules("amendment")
+    derived = {one.subject: one.derived for one in safety_events(found.evaluated, protocol_)}
+    assert (derived["SYN-02"], derived["SYN-05"]) == ("not a DLT", "DLT")
+    folder = EXAMPLES / "amendment"
+    document = dsf.report(protocol_, dsf.read_patients(folder / "patients.csv", protocol_, events=folder / "events.csv"))
+    events = next(section for section in document.sections if section.id == "events").blocks[0]
+    cells = [["".join(run.text for run in cell) for cell in row] for row in events.rows]
+    place = ["".join(run.text for run in column.heading) for column in events.columns].index("by definition")
+    assert {row[0]: row[place] for row in cells} == derived
+
+
+def adjudicated(subject, conclusion, on=100, event_=None):
+    where = (None, "", None) if event_ is None else (event_.start, event_.term, event_.grade)
+    said = (conclusion, "committee", "infection, as of the culture")
+    return Adjudicated(day(100), day(on), "NCT05962762", "", subject, *where, *said)
+
+
+def group(*more):
+    people = [patient(f"A{n}", 1, n, events=None, dlt=n == 1, **({"dlt_date": 9} if n == 1 else {})) for n in (1, 2, 3)]
+    return trial(*people, *more, last=100)
+
+
+def told(section, caption):
+    """Cells of the table of a section whose caption begins so."""
+    table = next(
+        block for block in section.blocks if hasattr(block, "rows") and content.as_string(block.caption).startswith(caption)
+    )
+    return [[content.as_string(cell) for cell in row] for row in table.rows]
+
+
+def test_a_dlt_overturned_by_adjudication_is_shown():
+    said = adjudicated("A1", "not a DLT")
+    found = dsf.next_dose(protocol(), group(), adjudications=[said])
+    (status,) = overturned(found)
+    assert (status.subject, status.kind, status.derived, status.adjudication) == ("A1", "complete", "dlt", said)
+    assert found.adjudicated == (said,)
+    assert overturned(dsf.next_dose(protocol(), group())) == ()
+    document = dsf.report(protocol(), group(), adjudications=[said])
+    by_id = {section.id: section for section in document.sections}
+    ((subject, *_, conclusion, on, by, reason),) = told(by_id["events"], "Adjudications")
+    assert (subject, conclusion, on) == ("A1", "not a DLT", "2024-04-09")
+    assert (by, reason) == ("committee", "infection, as of the culture")
+    noted = {row[0]: row[-1] for row in told(by_id["patients"], "DLT profile")}
+    assert tables.adjudicated(status) in noted["A1"]
+    assert noted["A2"] == "complete"
+    notes = [block.items for block in by_id["summary"].blocks if isinstance(block, content.Note)]
+    assert [items[0][0].text for items in notes].count("A1") == 1
+
+
+def test_an_adjudicated_serious_event_leads_the_report():
+    people = patient("S1", 1, 4, events=(event(8, 4),))
+    said = adjudicated("S1", "not a DLT", event_=people.events[0])
+    document = dsf.report(protocol(), group(people), adjudications=[said])
+    (note, *_) = [block for block in document.sections[0].blocks if isinstance(block, content.Note)]
+    assert [[run.text for run in item if run.kind == "data"] for item in note.items] == [[raised(people), "committee"]]
+
+
+def raised(person):
+    """The serious event of a person in words, its first letter raised."""
+    found = dsf.next_dose(protocol(), group(person))
+    words = found.serious[0].words
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def test_a_death_without_its_day_is_given_with_the_last_day_known():
+    person = patient("D1", 1, 4, events=(event(None, 5),), died=day(93), died_recorded=False)
+    found = dsf.next_dose(protocol(), group(person))
+    (one,) = found.serious
+    assert event_words(found, one) != one.words
+    assert event_words(found, one).endswith("last known day 90")
+    known = dsf.next_dose(protocol(), group(dataclasses.replace(person, died_recorded=True)))
+    assert [event_words(known, event_) for event_ in known.serious] == [event_.words for event_ in known.serious]
+
+
+def test_a_death_on_placebo_holds_nothing():
+    placebo = patient("P1", None, 4, amount=0.0, part="placebo", events=(event(8, 5, related="not related"),), died=day(8))
+    found = dsf.next_dose(protocol(), group(placebo))
+    assert [event_state(found, one) for one in found.serious] == ["untreated"]
+    assert not found.holds
+
+
 @pytest.mark.parametrize("name", sorted(one.name for one in EXAMPLES.iterdir() if one.is_dir()))
 def test_examples_give_a_report(name):
     protocol_, folder = rules(name), EXAMPLES / name
@@ -106,7 +198,7 @@ def test_examples_give_a_report(name):
 # By hand.
 
 
-def ended(top_dlts):
+def ended_data(top_dlts):
     """Three patients per level, with so many DLTs at the top."""
     people = [
         patient(
@@ -118,12 +210,16 @@ def ended(top_dlts):
         for level in (1, 2, 3)
         for n in (1, 2, 3)
     ]
-    return dsf.next_dose(protocol(), trial(*people, last=250))
+    return trial(*people, last=250)
+
+
+def ended(top_dlts):
+    return dsf.next_dose(protocol(), ended_data(top_dlts))
 
 
 def test_maximum_administered_dose_where_the_mtd_was_not_reached():
-    assert standing(ended(0)) == (True, None, 3, None)
-    assert standing(ended(2)) == (True, 2, None, None)
+    assert standing(ended(0))[:4] == (True, None, 3, None)
+    assert standing(ended(2))[:4] == (True, 2, None, None)
 
 
 def test_decision_of_the_committee_on_the_mtd_stands_beside():
@@ -131,8 +227,28 @@ def test_decision_of_the_committee_on_the_mtd_stands_beside():
         Recorded(date(2024, 9, n), "NCT05962762", "", "", "3+3", "stop, MTD level 2", decision, "no", "so")
         for n, decision in ((1, "MTD 2"), (2, "wait"))
     ]
-    found = dataclasses.replace(ended(2), recorded=tuple(decided))
-    assert standing(found).recorded.decision == "MTD 2"
+    found = dataclasses.replace(ended(2), recorded=tuple(decided), decided=tuple(decided))
+    assert (standing(found).recorded.decision, standing(found).rp2d) == ("MTD 2", None)
+    chosen = (*decided, *(decided[0]._replace(decision=decision) for decision in ("RP2D none", "RP2D 1")))
+    found = dataclasses.replace(found, recorded=chosen, decided=chosen)
+    assert [one.decision for one in (standing(found).recorded, standing(found).rp2d)] == ["MTD 2", "RP2D 1"]
+
+
+@pytest.mark.parametrize(("decision", "words"), [("MTD 2", True), ("RP2D 2", False), ("RP2D none", False)])
+def test_the_rp2d_is_wanted_until_a_decision_on_it_is_on_file(tmp_path, decision, words):
+    path = tmp_path / "decisions.csv"
+    record_decision(path, ended(2).record(decision, "agreed", meeting=date(2024, 9, 20)))
+    found = dsf.next_dose(protocol(), ended_data(2), decisions=path)
+    shown = " ".join(_text(tables.next_dose(found)).split())
+    assert ("The RP2D is decided by the committee; no decision on it is on file." in shown) == words
+    assert "Recorded by the committee on 2024-09-20 (data cutoff 2024-09-06)" in shown
+
+
+def _text(content_):
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(content_)
+    return capture.get()
 
 
 def posterior(mtd, over=((0.1, 0.2, 0.3), (0.2, 0.1, 0.3))):
@@ -191,6 +307,34 @@ def test_both_readings_with_the_subjects_and_the_one_taken():
     assert readings(ended(0).proposal) is None
 
 
+def with_dlts(*outcomes, design=None, **fields):
+    """Cohorts of three with so many DLTs, by level; then backfill at level 1."""
+    people = [
+        patient(f"{level}-{n}-{at}", level, 40 * at + 7 * n, events=(event(40 * at + 7 * n + 3),) if n <= dlts else ())
+        for at, (level, dlts) in enumerate(outcomes, start=1)
+        for n in (1, 2, 3)
+    ]
+    beside = [patient(f"B{n}", 1, 85 + n, part="backfill", events=(event(90),) if n < 4 else ()) for n in range(1, 7)]
+    return dsf.next_dose(protocol(), trial(*people, *(beside if fields.get("backfill") else ()), last=400), design=design)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "design", "fields", "action", "levels"),
+    [
+        # The latest dose is level 2, without a DLT; the DLTs at level 1 are of the backfill.
+        (((1, 0), (2, 0)), "3+3", {"backfill": True}, "stop", [(1, "cause")]),
+        (((1, 2),), "3+3", {}, "stop", [(1, "cause")]),
+        (((1, 0), (2, 3)), "boin", {}, "de-escalate", [(2, "cause"), (1, "next")]),
+        (((1, 0), (2, 0)), "boin", {}, "escalate", [(3, "next")]),
+    ],
+)
+def test_the_dose_in_question_is_that_of_the_dlts(outcomes, design, fields, action, levels):
+    found = with_dlts(*outcomes, design=design, **fields)
+    assert (found.proposal.held or found.proposal).action in (action, "start")
+    assert [tuple(one) for one in doses_in_question(found)] == levels
+    assert dose_in_question(found) == levels[0]
+
+
 def test_the_report_gives_p_overdose_where_patients_are_pending():
     """Three are pending at level 1, below the dose in question."""
     name = "early-above-pending"
@@ -200,3 +344,11 @@ def test_the_report_gives_p_overdose_where_patients_are_pending():
     over = [f"{100 * float(value):.1f}%" for value in summary["p_over"].values]
     assert over[0] not in over[1:]
     assert f"At level 1, where 3 patients are pending, P(overdose) is {over[0]}." in page
+
+
+@pytest.mark.faults
+def test_fault_that_the_latest_dose_is_shown_for_a_stop_is_caught():
+    def shown():
+        test_the_dose_in_question_is_that_of_the_dlts(((1, 0), (2, 0)), "3+3", {"backfill": True}, "stop", [(1, "cause")])
+
+    check_caught("dosefind.tasks.standing:_cause", lambda _: lambda found, proposal: None, shown)

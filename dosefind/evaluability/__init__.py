@@ -8,7 +8,7 @@ that hold enrolment, ``verdict`` the rules for one patient, ``cohorts`` groups a
 from .evaluated import KINDS, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
 from .events import Question
 from .judging import evaluate, known_by
-from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, dose_groups, safety_events, safety_set
+from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, UnseenSerious, dose_groups, safety_events, safety_set, unseen_serious
 from .serious import SeriousEvent
 from .verdict import recorded_reason
 
@@ -27,10 +27,12 @@ __all__ = [
     "SafetyEvent",
     "SeriousEvent",
     "Status",
+    "UnseenSerious",
     "dose_groups",
     "evaluate",
     "known_by",
     "recorded_reason",
     "safety_events",
     "safety_set",
+    "unseen_serious",
 ]

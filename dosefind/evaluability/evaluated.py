@@ -412,7 +412,18 @@ class Evaluated(Shown):
         return _by_level((one.level, *self._known(one)) for one in self.others)
 
     def for_design(self, design: Pools) -> DesignCounts:
-        """Return the counts of these patients as a design reads them; see `DesignCounts`."""
+        """Return the counts of these patients as a design reads them; see `DesignCounts`.
+
+        Raises
+        ------
+        InputError
+            If it is not a design.
+        """
+        if not isinstance(getattr(design, "pools_parts", None), bool):
+            shown = design if isinstance(design, str) else type(design).__name__
+            raise InputError(
+                Problem("design", shown, "must be a design itself, such as one of build_designs(protocol), not its name")
+            )
         left_out = tuple(
             (status.subject, status.part if not status.pooled else status.kind)
             for status in self.statuses

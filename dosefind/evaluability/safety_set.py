@@ -22,7 +22,17 @@ from .window import is_before, rules_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ALL", "HIDDEN", "NO_LEVEL", "SafetyEvent", "dose_groups", "safety_events", "safety_set"]
+__all__ = [
+    "ALL",
+    "HIDDEN",
+    "NO_LEVEL",
+    "SafetyEvent",
+    "UnseenSerious",
+    "dose_groups",
+    "safety_events",
+    "safety_set",
+    "unseen_serious",
+]
 
 ALL = "all"
 """Label of the row of all patients."""
@@ -120,7 +130,7 @@ def safety_events(evaluated: Evaluated, protocol: Protocol, blinded: bool = Fals
     evaluated
         The patients.
     protocol
-        The protocol, for its definition of a DLT.
+        The protocol with its amendments: each patient is judged by the version in force at the first infusion.
     blinded
         As for `dose_groups`.
     """
@@ -183,6 +193,58 @@ def _emergent(patient: Patient) -> list[AdverseEvent]:
 def _worsened(event: AdverseEvent, first: date) -> bool:
     worse = worse_on_treatment(event, first)
     return event.grade == _FATAL or bool(worse) or (worse is None and event.initial_grade is not None)
+
+
+class UnseenSerious(NamedTuple):
+    """What the data do not say of serious events, so that some of them cannot be seen.
+
+    Attributes
+    ----------
+    no_table
+        Treated patients for whom there is no table of adverse events.
+    no_seriousness
+        Whether there are adverse events, and for none of them the data say whether it is serious.
+    not_given
+        Number of related events, and events of open relationship, that would be serious events if they were serious, and for
+        which the data do not say so.
+    subjects
+        Patients with such an event, in the order of the first infusion.
+    """
+
+    no_table: tuple[str, ...] = ()
+    no_seriousness: bool = False
+    not_given: int = 0
+    subjects: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.no_table or self.no_seriousness or self.not_given)
+
+
+def unseen_serious(evaluated: Evaluated, protocol: Protocol) -> UnseenSerious:
+    """Return what the data do not say of serious events, for all treated patients.
+
+    Parameters
+    ----------
+    evaluated
+        The patients.
+    protocol
+        The protocol with its amendments, for its words for the relationship to treatment.
+    """
+    shown = {(one.subject, one.event) for one in evaluated.serious}
+    events = [(patient, event) for patient in evaluated.patients for event in _emergent(patient)]
+    missing = [
+        patient.subject
+        for patient, event in events
+        if event.serious is None
+        and (patient.subject, event) not in shown
+        and rules_of(patient, protocol).dlt.is_related(event.related) is not False
+    ]
+    return UnseenSerious(
+        no_table=tuple(patient.subject for patient in evaluated.patients if patient.events is None),
+        no_seriousness=bool(events) and all(event.serious is None for _, event in events),
+        not_given=len(missing),
+        subjects=tuple(dict.fromkeys(missing)),
+    )
 
 
 def safety_set(evaluated: Evaluated, blinded: bool = False) -> dict[str, pd.DataFrame]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import tables
 from ..adjudications import Adjudicated
+from ..decisions import Recorded
 from ..evaluability import (
     HIDDEN,
     KINDS,
@@ -29,13 +30,16 @@ from ..protocol import Protocol
 from ..summaries import support_words
 from ..tasks import Analysis, NextDose, analyze, next_dose, sensitivity
 from ..tasks.holds import trigger_words
-from ..tasks.stamps import n_assumed
+from ..tasks.stamps import n_assumed, plain
 from ..tasks.standing import (
+    DoseInQuestion,
     contradiction,
-    dose_in_question,
+    doses_in_question,
     event_state,
+    event_words,
     leading_events,
     overdose_range,
+    overturned,
     part_counts,
     readings,
     standing,
@@ -84,7 +88,8 @@ __all__ = ["conduct_report"]
 class _Trial(NamedTuple):
     """A trial at its data cutoff: the next step, and the posterior where the protocol has a curve.
 
-    ``blinded`` tells whether nothing may show who was not given the product; ``groups`` has the dose group of each patient.
+    ``blinded`` tells whether nothing may show who was not given the product; ``groups`` has the dose group of each patient;
+    ``amended`` is the protocol with its amendments, by which patients are judged.
     """
 
     case: Case
@@ -92,6 +97,7 @@ class _Trial(NamedTuple):
     analysis: Analysis | None
     blinded: bool
     groups: dict[str, str]
+    amended: Protocol
 
     @property
     def hides(self) -> bool:
@@ -130,7 +136,8 @@ def conduct_report(
         adjudications=adjudications,
         final=final,
     )
-    protocol = protocol.in_force(found.evaluated.as_of)
+    # Designs and limits are those in force at the data cutoff date; a patient is judged by the version of the first infusion.
+    amended, protocol = protocol, protocol.in_force(found.evaluated.as_of)
     evaluated = found.evaluated
     cohorts, others = evaluated.cohorts(), evaluated.beside()
     given = evaluated.administered
@@ -138,7 +145,7 @@ def conduct_report(
     analysis = analyze(protocol, cohorts, curve=curve, others=others, administered=given) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
-    trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded))
+    trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded), amended)
     sections = [_summary(trial), _events(trial), _safety(trial), _patients(trial)]
     if analysis is not None:
         varied = sensitivity(protocol, cohorts, curve=curve, others=others, administered=given)
@@ -225,6 +232,11 @@ def _leading(trial: _Trial) -> list[Block]:
     if found.holds.pauses:
         items = tuple(say.sentence(trigger_words(one)) for one in found.holds.pauses)
         blocks.append(Note(say.plain("leading.pauses"), items, warning=True))
+    if found.unseen:
+        blocks.append(Note(say.plain("leading.unseen"), tuple(_unseen(trial)), warning=True))
+    # Beside the counts of the designs, a conclusion would tell who was not given the product.
+    if (changed := overturned(found)) and not trial.hides:
+        blocks.append(Note(say.plain("leading.overturned", n=len(changed)), tuple(_overturned(trial, one) for one in changed)))
     if overdue := found.overdue:
         since = [say("leading.since", subject=data(status.subject), day=str(status.end)) for status in overdue]
         blocks.append(Note(say.plain("leading.overdue", n=len(overdue)), (_joined(since, ", "),), warning=True))
@@ -234,16 +246,44 @@ def _leading(trial: _Trial) -> list[Block]:
     return blocks
 
 
+def _unseen(trial: _Trial) -> list[Text]:
+    """What the data do not say of serious events."""
+    say, unseen = trial.say, trial.found.unseen
+    words = []
+    if unseen.no_table:
+        everybody = len(unseen.no_table) == len(trial.found.evaluated.statuses)
+        who = data(_some(unseen.no_table))
+        words.append(say("leading.no_table") if everybody else say("leading.no_table_of", who=who))
+    if unseen.no_seriousness:
+        words.append(say("leading.no_seriousness"))
+    if unseen.not_given:
+        words.append(say("leading.not_given", n=unseen.not_given, who=data(_some(unseen.subjects))))
+    return words
+
+
+def _overturned(trial: _Trial, status: Status) -> Text:
+    """A DLT by the definition with the adjudication that made the outcome another one."""
+    said = status.adjudication
+    assert said is not None
+    given = {"conclusion": said.conclusion, "day": str(said.adjudicated_on), "by": data(said.adjudicated_by)}
+    return trial.say("leading.overturned_by", subject=data(status.subject), **given)
+
+
+_STATES = {"waits": "leading.waits", "open": "leading.open", "untreated": "leading.untreated"}
+
+
 def _serious(trial: _Trial, event: SeriousEvent) -> Text:
     """A serious event with its dose group and its adjudication; no term."""
     say, said, group = trial.say, event.adjudication, trial.groups[event.subject]
-    state = say("leading.waits" if event_state(trial.found, event) == "waits" else "leading.open")
     if trial.hides:
         state = say("leading.state_blinded")
-    elif said is not None:
+    elif said is None:
+        state = say(_STATES[event_state(trial.found, event)], part=event.part)
+    else:
         state = say("leading.adjudicated", day=str(said.adjudicated_on), conclusion=said.conclusion, by=data(said.adjudicated_by))
     level = say("leading.level", level=group) if group.isdigit() else text("")
-    words = f"{event.words[:1].upper()}{event.words[1:]}"
+    words = event_words(trial.found, event)
+    words = f"{words[:1].upper()}{words[1:]}"
     return say("leading.event", words=data(words), level=level, state=state)
 
 
@@ -255,6 +295,8 @@ def _next(trial: _Trial) -> Answer:
     elif found.start is not None:
         if found.start.day is None:
             because.append(say("answers.no_start", words=found.start.words.removeprefix("no date can be named: ")))
+        elif found.start.day == found.evaluated.as_of:
+            because.append(say("answers.start_now", words=found.start.words))
         else:
             because.append(say("answers.start", day=str(found.start.day), words=found.start.words))
     because += [*_readings(trial), *_parts(trial)]
@@ -330,7 +372,14 @@ def _last_decision(trial: _Trial) -> list[Text]:
     said = {"decision": data(last.decision), "recommendation": data(last.recommendation), "design": data(last.binding)}
     before = sum(one.override == "yes" for one in recorded[:-1])
     more = [say("answers.overrides", n=before, all=len(recorded))] if before else []
-    return [say(key, day=str(last.as_of), **said), *more]
+    return [say(key, when=_met(trial, last), **said), *more]
+
+
+def _met(trial: _Trial, one: Recorded) -> Text:
+    """Date of the meeting with the data cutoff date, or that date alone where no meeting is on file."""
+    if one.meeting is None:
+        return trial.say("answers.cutoff", day=str(one.as_of))
+    return trial.say("answers.meeting", meeting=str(one.meeting), day=str(one.as_of))
 
 
 def _had_stopped(found: NextDose) -> str:
@@ -368,34 +417,40 @@ _WHERE = {
     "without hold": "answers.where_without_hold",
     "MTD": "answers.where_mtd",
     "current": "answers.where_current",
+    "cause": "answers.where_cause",
 }
 
 
 def _over(trial: _Trial) -> list[Text]:
-    """P(overdose) at the dose in question with its range over the curves, and the limits from the data alone."""
-    say, summary, question, words = trial.say, trial.summary, dose_in_question(trial.found), []
-    high = percent(summary.attrs["interval"][1], 0)
-    level = None if question is None else question.level
-    if question is not None and level is not None:
-        found = overdose_range(summary, level)
-        where = say(_WHERE[question.why])
-        words.append(say("answers.over", level=level, where=where, high=high, p=f"{_share(summary, 'p_over', level - 1)}%"))
-        if len(summary["curve"]) > 1:
-            ends = {"low": percent(found.low), "low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
-            words.append(say("answers.over_range", high=percent(found.high), **ends))
-        here = trial.found.doses.to_dict("records")[level - 1]
-        if here["counted"]:
-            dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
-            words.append(say("answers.own", level=level, limit=percent(here["upper_limit"], 0), dlts=dlts, patients=patients))
-        else:
-            words.append(say("answers.over_prior", level=level))
-    here = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level not in (None, level)]
+    """P(overdose) at the doses in question with its range over the curves, and the limits from the data alone."""
+    say, summary, questions = trial.say, trial.summary, doses_in_question(trial.found)
+    # After a de-escalation the range is that at the dose of the next patients.
+    words = [line for question in questions for line in _over_at(trial, question, ranges=question is questions[-1])]
+    shown = [question.level for question in questions]
+    waiting = [one.level for one in trial.found.evaluated.statuses if one.kind == "pending" and one.level is not None]
+    here = [level for level in waiting if level not in shown]
     if here:
         highest = max(here)
         over = f"{_share(summary, 'p_over', highest - 1)}%"
         pending = say("count.patients", n=here.count(highest))
         words.append(say("answers.over_pending", level=highest, over=over, patients=pending))
     return words
+
+
+def _over_at(trial: _Trial, question: DoseInQuestion, ranges: bool) -> list[Text]:
+    """P(overdose) at one dose, with its range over the curves if asked for, and the limit from the data of that dose alone."""
+    say, summary, level = trial.say, trial.summary, question.level
+    high, found = percent(summary.attrs["interval"][1], 0), overdose_range(summary, level)
+    p = f"{_share(summary, 'p_over', level - 1)}%"
+    words = [say("answers.over", level=level, where=say(_WHERE[question.why]), high=high, p=p)]
+    if ranges and len(summary["curve"]) > 1:
+        ends = {"low": percent(found.low), "low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
+        words.append(say("answers.over_range", high=percent(found.high), **ends))
+    here = trial.found.doses.to_dict("records")[level - 1]
+    if here["counted"]:
+        dlts, patients = say("count.dlts", n=here["dlts"]), say("count.patients", n=here["counted"])
+        return [*words, say("answers.own", level=level, limit=percent(here["upper_limit"], 0), dlts=dlts, patients=patients)]
+    return [*words, say("answers.over_prior", level=level)]
 
 
 def _share(summary: xr.Dataset, name: str, at: Any) -> str:
@@ -462,9 +517,9 @@ def _standing(trial: _Trial) -> list[Text]:
         words.append(say("standing.no_mtd", design=design))
     elif trial.found.proposal.action == "stop":
         words.append(say("standing.not_yet"))
-    if now.recorded is not None:
-        words.append(say("standing.recorded", decision=data(now.recorded.decision), day=str(now.recorded.as_of)))
-    elif now.ended:
+    decided = [one for one in (now.recorded, now.rp2d) if one is not None]
+    words += [say("standing.recorded", decision=data(one.decision), when=_met(trial, one)) for one in decided]
+    if now.rp2d is None and (now.ended or now.recorded is not None):
         words.append(say("standing.not_recorded"))
     if trial.analysis is not None:
         words.append(_support(trial))
@@ -507,7 +562,7 @@ def _where(trial: _Trial, place: int) -> Text:
 def _events(trial: _Trial) -> Section:
     """Every DLT, serious event and event of grade 3 or worse; patients who are not evaluable; patients who are pending."""
     say = trial.say
-    blocks: list[Block] = [_event_table(trial), *_lost(trial), *_pending(trial)]
+    blocks: list[Block] = [_event_table(trial), *_adjudications(trial), *_lost(trial), *_pending(trial)]
     if trial.blinded:
         blocks.append(Note(say.plain("events.blinded_title"), (say("events.blinded"),)))
     return Section("events", say("events.title"), tuple(blocks))
@@ -515,7 +570,7 @@ def _events(trial: _Trial) -> Section:
 
 def _event_table(trial: _Trial) -> Block:
     say, evaluated = trial.say, trial.found.evaluated
-    events = safety_events(evaluated, trial.case.protocol, trial.blinded)
+    events = safety_events(evaluated, trial.amended, trial.blinded)
     if not events:
         known = any(patient.events is not None for patient in evaluated.patients)
         return Paragraph(say("events.none" if known else "events.unknown"))
@@ -562,6 +617,20 @@ def _group_words(trial: _Trial, group: str) -> Text:
     if group == NO_LEVEL:
         return trial.say("common.unknown_level")
     return trial.say("events.hidden") if group == HIDDEN else text(group)
+
+
+def _adjudications(trial: _Trial) -> list[Block]:
+    """Adjudications in force, with their reasons; none where a conclusion would tell who was not given the product."""
+    say, rows = trial.say, []
+    terms = trial.case.protocol.report.terms
+    for one in () if trial.hides else trial.found.adjudicated:
+        event = say("events.assessment") if one.of_assessment else text(data(one.term)) if terms else say("events.event")
+        cells = [text(data(one.subject)), event, text("" if one.event_date is None else str(one.event_date))]
+        cells += [text("" if one.grade is None else str(one.grade)), text(one.conclusion), text(str(one.adjudicated_on))]
+        rows.append((*cells, text(data(one.adjudicated_by)), *([text(data(one.reason))] if terms else [])))
+    keys = ["about", "onset", "grade", "conclusion", "on", "by", *(["reason"] if terms else [])]
+    columns = (trial.case.column("subject"), *(Column(say(f"events.{key}"), key == "grade") for key in keys))
+    return [Table(say("events.adjudications"), columns, tuple(rows))] if rows else []
 
 
 def _lost(trial: _Trial) -> list[Block]:
@@ -737,6 +806,8 @@ def _status(trial: _Trial, one: Status) -> Text:
         return said if trial.blinded else say("patients.part", status=said, part=one.part)
     if one.otherwise is not None:
         return say("patients.uncounted", status=said)
+    if one.adjudication is not None and not trial.hides:
+        said = say("patients.adjudicated", status=said, words=tables.adjudicated(one))
     return said if one.part == "escalation" else say("patients.part", status=said, part=one.part)
 
 
@@ -931,9 +1002,13 @@ def _deviations(trial: _Trial) -> Section:
     if len(other):
         blocks.append(frame(case, other, say("deviations.beside", binding=data(found.binding))))
     if trial.found.recorded:
-        shown = found.tables["recorded"].filter(["as_of", "recommendation", "decision", "override", "reason"]).astype(str)
+        numbered = found.tables["recorded"].astype(object).fillna("").astype(str)
+        numbered.insert(0, "number", [str(number) for number in range(1, len(numbered) + 1)])
+        shown = numbered.filter(["number", "meeting", "as_of", "recommendation", "decision", "override", "reason"])
         shown["followed"] = found.followed
         blocks.append(frame(case, shown, say("deviations.recorded")))
+        about = numbered.filter(["number", "attendees", "conditions", "protocol_version", "software_version"])
+        blocks.append(frame(case, about, say("deviations.recorded_about")))
     else:
         blocks.append(Paragraph(say("deviations.no_recorded")))
     return Section("deviations", say("deviations.title"), tuple(blocks))
@@ -946,11 +1021,26 @@ def _method(trial: _Trial) -> Section:
         attrs = analysis.summary.attrs
         first.append(say("method.posterior", engine=tables.engine(attrs), curve=data(attrs["curve_used"])))
     section = method(trial.case, trial.found.attrs, first, None if analysis is None else analysis.summary)
+    section = replace(section, blocks=(*section.blocks, *_amendments(trial)))
     if analysis is None:
         return section
     said = definitions(tables.ANALYSED | say.table("analysed"), analysis.summary)
     inner = Section("definitions", say("method.definitions"), (said,))
-    return Section(section.id, section.title, section.blocks, (*section.sections, inner))
+    return replace(section, sections=(*section.sections, inner))
+
+
+def _amendments(trial: _Trial) -> list[Block]:
+    """What each amendment changed, with the values before and after."""
+    say, rows = trial.say, []
+    for change in trial.amended.changes:
+        later = change.date > trial.found.evaluated.as_of
+        when = say("amendments.later", date=str(change.date)) if later else text(str(change.date))
+        given = (change.before, change.after)
+        values = (say.plain("events.not_given") if value is None else tables.cell(plain(value)) for value in given)
+        cells = (change.version or "", change.key, *values, change.why or "")
+        rows.append((when, *(text(data(cell)) for cell in cells)))
+    columns = tuple(Column(say(f"amendments.{key}")) for key in ("date", "version", "key", "before", "after", "why"))
+    return [Table(say("amendments.table"), columns, tuple(rows))] if rows else []
 
 
 def _signatures(trial: _Trial) -> Section:

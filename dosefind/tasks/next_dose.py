@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +17,19 @@ import numpy as np
 
 from .. import __version__
 from .._check import InputError, Problem, Shown, of_type, one_of
-from ..adjudications import Adjudicated, read_adjudications
+from ..adjudications import Adjudicated, in_force, read_adjudications
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, read_decisions, renumbered
 from ..designs import Design
-from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, evaluate, safety_set
+from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..operating.paths import paths_of
 from ..patients import Patients
 from ..protocol import Protocol
 from ..summaries import upper_limit
 from ..trial import notation
 from .holds import Holds, holds_of, released_by
+from .paused_starts import starts_in_pause
 from .proposals import (
     Asked,
     Proposal,
@@ -91,6 +92,10 @@ class NextDose(Shown):
         Dose amount of each level.
     attrs
         What the result rests on.
+    unseen
+        What the data do not say of serious events.
+    adjudicated
+        Adjudications in force at the data cutoff date, in the order in which they were recorded.
     """
 
     evaluated: Evaluated
@@ -108,6 +113,8 @@ class NextDose(Shown):
     paths: pd.DataFrame
     amounts: tuple[float, ...]
     attrs: dict[str, Any]
+    unseen: UnseenSerious = field(default_factory=UnseenSerious)
+    adjudicated: tuple[Adjudicated, ...] = ()
 
     @property
     def proposal(self) -> Proposal:
@@ -218,8 +225,8 @@ class NextDose(Shown):
         Parameters
         ----------
         decision
-            "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none" or "add dose 0.5", with a number of
-            yours; large or small letters.
+            "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none", "RP2D 2", "RP2D none" or "add dose
+            0.5", with a number of yours; large or small letters.
         reason
             Why it was decided so.
         meeting
@@ -235,10 +242,6 @@ class NextDose(Shown):
             If the decision is not of a known form, or its level or dose does not fit the protocol.
         """
         decision = check_form(decision, self.amounts)
-        one = self.proposal
-        agreed = {f"level {one.level}"} if one.level and not self.holds else {"wait"}
-        # To resume ends a pause; it contradicts no recommendation but to stop.
-        agreed = {"stop", f"MTD {one.mtd}"} if one.action == "stop" else agreed | {"resume"}
         return Recorded(
             as_of=self.evaluated.as_of,
             protocol=self.attrs["protocol"],
@@ -247,7 +250,7 @@ class NextDose(Shown):
             binding=self.binding,
             recommendation=self.words,
             decision=decision,
-            override="no" if decision in agreed else "yes",
+            override="no" if self._agrees(decision) else "yes",
             reason=reason,
             meeting=meeting,
             attendees=attendees,
@@ -258,6 +261,18 @@ class NextDose(Shown):
             with_dlt=json.dumps([status.subject for status in self.evaluated.statuses if status.has_dlt]),
             still_open=json.dumps([status.subject for status in self.evaluated.statuses if status.open]),
         )
+
+    def _agrees(self, decision: str) -> bool:
+        """Return whether a decision is what the primary design recommends."""
+        proposal = self.proposal
+        if proposal.action == "stop":
+            # The design selects an MTD and no RP2D: only an RP2D above the MTD contradicts it.
+            top = 0 if proposal.mtd in (None, "none") else int(proposal.mtd)
+            return decision in {"stop", f"MTD {proposal.mtd}", "RP2D none", *(f"RP2D {level}" for level in range(1, top + 1))}
+        # To resume ends a pause, so that it agrees only where a pause rule has fired.
+        if decision == "resume":
+            return bool(self.holds.pauses)
+        return decision == (f"level {proposal.level}" if proposal.level and not self.holds else "wait")
 
     @property
     def supposes(self) -> bool:
@@ -381,7 +396,7 @@ def next_dose(
         proposals=proposals,
         binding=binding,
         start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
-        findings=tuple(findings(evaluated, amended, most)),
+        findings=(*findings(evaluated, amended, most, said), *starts_in_pause(evaluated, amended, known)),
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
@@ -393,6 +408,8 @@ def next_dose(
         paths=_paths(designs[binding], chosen, read[binding], protocol),
         amounts=protocol.doses.amounts,
         attrs=attrs | stamp(protocol, conducts=True),
+        unseen=unseen_serious(evaluated, amended),
+        adjudicated=tuple(in_force(said, evaluated.as_of)),
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
@@ -498,8 +515,8 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     later = sorted((other for other in evaluated.statuses if one.as_of < other.first <= until), key=lambda other: other.first)
     if not later:
         return "nobody was treated since" if until == date.max else "nobody was treated before the next decision"
-    # To wait, to resume, or to add a dose, says nothing of the level at which somebody is treated in the end.
-    open_ = one.decision in ("wait", "resume") or one.decision.startswith("add dose")
+    # To wait, to resume, to add a dose or to choose the RP2D says nothing of the level at which somebody is treated in the end.
+    open_ = one.decision in ("wait", "resume") or one.decision.startswith(("add dose", "RP2D"))
     otherwise = [other for other in later if not open_ and one.decision != f"level {other.level}"]
     first = (otherwise or later)[0]
     where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
@@ -535,9 +552,9 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
 
 
 def _stopped_by(known: list[Recorded]) -> Recorded | None:
-    """The committee's decision to stop, or on the MTD, if no later one on a level or to resume is on file."""
-    last = next((one for one in reversed(known) if one.decision.startswith(("level", "MTD", "stop", "resume"))), None)
-    return last if last is not None and last.decision.startswith(("MTD", "stop")) else None
+    """The committee's decision to stop, or on the MTD or RP2D, if no later one on a level or to resume is on file."""
+    last = next((one for one in reversed(known) if one.decision.startswith(("level", "MTD", "RP2D", "stop", "resume"))), None)
+    return last if last is not None and last.decision.startswith(("MTD", "RP2D", "stop")) else None
 
 
 def _as_decided(proposal: Proposal, last: Recorded) -> Proposal:

@@ -7,12 +7,13 @@ into words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from ..decisions import Recorded
-from ..evaluability import SeriousEvent
+from ..evaluability import UNTREATED, SeriousEvent, Status
+from ..evaluability.serious import DEATH
 from .next_dose import NextDose
 from .proposals import Proposal
 
@@ -28,9 +29,12 @@ __all__ = [
     "Standing",
     "contradiction",
     "dose_in_question",
+    "doses_in_question",
     "event_state",
+    "event_words",
     "leading_events",
     "overdose_range",
+    "overturned",
     "part_counts",
     "readings",
     "standing",
@@ -119,27 +123,35 @@ class Standing(NamedTuple):
     maximum_administered
         Level of the maximum administered dose, where it has ended and the MTD was not reached.
     recorded
-        Latest decision of the committee on the MTD or the RP2D.
+        Latest decision of the committee on the MTD.
+    rp2d
+        Latest decision of the committee on the RP2D.
     """
 
     ended: bool
     mtd: int | None
     maximum_administered: int | None
     recorded: Recorded | None
+    rp2d: Recorded | None = None
 
 
 def standing(found: NextDose) -> Standing:
     """Return whether the escalation has ended, with which MTD or maximum administered dose, and what the committee recorded."""
-    recorded = next((one for one in reversed(found.recorded) if one.decision.upper().startswith(("MTD", "RP2D"))), None)
+    recorded = [_latest(found, about) for about in ("MTD", "RP2D")]
     proposal, evaluated = found.proposal, found.evaluated
     open_ = evaluated.n_pending or any(evaluated.open) or found.holds or evaluated.unplaced
     if proposal.action != "stop" or open_:
-        return Standing(False, None, None, recorded)
+        return Standing(False, None, None, *recorded)
     level = None if proposal.mtd in (None, "none") else int(proposal.mtd)
     if not proposal.not_reached:
-        return Standing(True, level, None, recorded)
+        return Standing(True, level, None, *recorded)
     given = [status.level for status in evaluated.statuses if status.level is not None]
-    return Standing(True, None, max(given, default=level), recorded)
+    return Standing(True, None, max(given, default=level), *recorded)
+
+
+def _latest(found: NextDose, about: Literal["MTD", "RP2D"]) -> Recorded | None:
+    """Return the latest decision of the committee on the MTD or on the RP2D, with the level numbers in force now."""
+    return next((one for one in reversed(found.decided) if one.decision.startswith(f"{about} ")), None)
 
 
 class DoseInQuestion(NamedTuple):
@@ -151,22 +163,50 @@ class DoseInQuestion(NamedTuple):
         Dose level from 1.
     why
         "next": of the next patients; "without hold": of the next patients, but for a hold; "MTD": selected; "current": where the
-        latest patients of the escalation are.
+        latest patients of the escalation are; "cause": of the DLTs after which the design stops without an MTD or de-escalates.
     """
 
     level: int
-    why: Literal["next", "without hold", "MTD", "current"]
+    why: Literal["next", "without hold", "MTD", "current", "cause"]
+
+
+def doses_in_question(found: NextDose) -> tuple[DoseInQuestion, ...]:
+    """Return the doses in question: that of `dose_in_question`, and after a de-escalation that of the next patients too."""
+    first = dose_in_question(found)
+    if first is None:
+        return ()
+    proposal = found.proposal.held or found.proposal
+    if first.why != "cause" or proposal.level is None:
+        return (first,)
+    return first, DoseInQuestion(proposal.level, "without hold" if found.proposal.held else "next")
 
 
 def dose_in_question(found: NextDose) -> DoseInQuestion | None:
-    """Return the dose in question; ``None`` before the first patient, where none would come next."""
+    """Return the dose in question; ``None`` before the first patient, where none would come next.
+
+    Where the design de-escalates, it is the dose with the highest observed DLT rate above the one recommended; where the design
+    stops without an MTD, the lowest dose with a DLT.
+    """
     proposal = found.proposal.held or found.proposal
+    if (cause := _cause(found, proposal)) is not None:
+        return DoseInQuestion(cause, "cause")
     if proposal.level is not None:
         return DoseInQuestion(proposal.level, "without hold" if found.proposal.held else "next")
     if proposal.action == "stop" and proposal.mtd not in (None, "none"):
         return DoseInQuestion(int(proposal.mtd), "MTD")
     members = found.evaluated.members
     return DoseInQuestion(members[-1].level, "current") if members else None
+
+
+def _cause(found: NextDose, proposal: Proposal) -> int | None:
+    """The level of the DLTs after which a design de-escalates, or stops without an MTD; ``None`` with other proposals."""
+    rows = [(row["level"], row["dlts"] / row["counted"]) for row in found.doses.to_dict("records") if row["dlts"]]
+    if proposal.action == "stop" and proposal.mtd in (None, "none"):
+        return min((level for level, _ in rows), default=None)
+    if proposal.action == "de-escalate" and proposal.level is not None:
+        above = [(rate, -level) for level, rate in rows if level > proposal.level]
+        return -max(above)[1] if above else None
+    return None
 
 
 class OverdoseRange(NamedTuple):
@@ -255,14 +295,42 @@ def contradiction(found: NextDose, summary: xr.Dataset) -> Contradiction | None:
     return Contradiction(proposal.action, level, place, float(chances[place])) if against else None
 
 
-def event_state(found: NextDose, event: SeriousEvent) -> Literal["waits", "adjudicated", "open"]:
-    """Return whether a serious event holds the trial until it is adjudicated ("waits"), is adjudicated, or neither ("open")."""
+EventState = Literal["waits", "open", "untreated", "adjudicated"]
+"""States of a serious event, in the order in which terminal and report list them."""
+
+
+def event_state(found: NextDose, event: SeriousEvent) -> EventState:
+    """Return where the adjudication of a serious event stands.
+
+    Returns
+    -------
+    str
+        "adjudicated"; "waits": it holds the trial until it is adjudicated; "untreated": it holds nothing, because the patient is
+        not given the product; "open": it holds nothing by the protocol's pause rules.
+    """
     if event.adjudication is not None:
         return "adjudicated"
+    if event.part in UNTREATED:
+        return "untreated"
     return "waits" if event in found.holds.events else "open"
+
+
+def event_words(found: NextDose, event: SeriousEvent) -> str:
+    """Return a serious event in a few words; a death whose day the data do not have is given with the last day known."""
+    patient = next(one for one in found.evaluated.patients if one.subject == event.subject)
+    if DEATH not in event.kinds or patient.died_recorded or event.study_day is None:
+        return event.words
+    return f"death of {event.subject}, day of death not recorded; last known day {event.study_day}"
 
 
 def leading_events(found: NextDose) -> tuple[SeriousEvent, ...]:
     """Return the serious events as they lead terminal and report: those that wait first, then those without adjudication."""
-    order = ("waits", "open", "adjudicated")
+    order: tuple[EventState, ...] = get_args(EventState)
     return tuple(sorted(found.serious, key=lambda event: order.index(event_state(found, event))))
+
+
+def overturned(found: NextDose) -> tuple[Status, ...]:
+    """Return the patients with a DLT by the protocol's definition, or by the DLT column, and another outcome by adjudication."""
+    return tuple(
+        one for one in found.evaluated.statuses if one.derived == "dlt" and one.kind != "dlt" and one.part not in UNTREATED
+    )
