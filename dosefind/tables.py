@@ -22,7 +22,9 @@ from .summaries import support_words
 from .tasks.holds import trigger_words
 from .tasks.stamps import n_assumed
 from .tasks.standing import (
+    Caution,
     PartCount,
+    cautions,
     doses_in_question,
     event_state,
     event_words,
@@ -415,6 +417,7 @@ def _answer(found: NextDose) -> list[Text]:
         lines.append(
             _indented(f"The next patient may start {when}{words}." if day else f"The next patient may not start yet; {words}.")
         )
+    lines += [_indented(_caution(one)) for one in cautions(found)]
     lines += _both_readings(found)
     lines += [_indented(f"{_part(count)}.") for count in part_counts(found)]
     others = [(name, one.words) for name, one in found.proposals.items() if one.words != proposal.words]
@@ -433,13 +436,24 @@ def _answer(found: NextDose) -> list[Text]:
     return [*lines, *_how_safe(found), *_how_sure(found)]
 
 
+def _caution(one: Caution) -> str:
+    """A caution in words."""
+    if one.kind == "closed":
+        return f"Level {one.level} and all above are closed, whatever the outcomes still to come."
+    if one.kind == "pooled":
+        rate = f"{_count(one.dlts, 'DLT')} in {_count(one.n, 'patient')} at level {one.level}"
+        closes = f"the dose closes at {one.closes_at} in {one.n}"
+        return f"With the patients beside the escalation: {rate}, more than one in six; {closes}."
+    return f"{_raised(_count(one.dlts, 'DLT'))} in {_count(one.n, 'patient')} whom no design counts."
+
+
 def _on_hold(found: NextDose) -> str:
     """What must come before enrolment goes on."""
     waiting = len(found.holds.events)
     until = [f"{_count(waiting, 'serious event')} {'is' if waiting == 1 else 'are'} adjudicated"] if waiting else []
     until += ["the committee has decided to resume after the pause rule"] if found.holds.pauses else []
     outside = ", ".join(status.subject for status in found.holds.unplaced)
-    until += [f"the DLT of {outside} at a dose that is not in the protocol is adjudicated"] if outside else []
+    until += [f"the committee has decided on a level, or to resume, knowing of the DLT of {outside}"] if outside else []
     return f"On hold until {' and '.join(until)}."
 
 

@@ -13,6 +13,7 @@ from dosefind.designs.base import Beside
 from dosefind.evaluability import evaluate
 from dosefind.evaluability.serious import known_at
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.standing import cautions
 from dosefind.trial import COUNT, parse_outcomes
 
 from .made_up import day, event, patient, protocol, trial
@@ -150,6 +151,7 @@ def test_a_dlt_that_no_design_counts_holds_until_a_decision_that_knew_it(tmp_pat
     found = ask(people, **changed)
     assert found.proposal.action == "hold"
     assert [one.subject for one in found.holds.unplaced] == ["R1"]
+    assert [(one.kind, one.n, one.dlts) for one in cautions(found)] == [("uncounted", 1, 1)]
     before = ask(people[:-1], last=50, **changed).record("level 2", "so")
     assert ask(people, known=[before], tmp_path=tmp_path, **changed).proposal.action == "hold"
     after = found.record("level 2", "the run-in had another schedule")
@@ -188,6 +190,25 @@ def test_rows_out_of_the_order_of_their_dates_are_refused(tmp_path):
     with pytest.raises(dsf.InputError) as error:
         read_decisions(path, "NCT05962762")
     assert error.value.problems[0].where == "row 3.as_of"
+
+
+@pytest.mark.parametrize(
+    ("toxic", "clean", "expected"),
+    [(2, 9, []), (4, 9, [("pooled", 2, 16, 4, 6)]), (5, 8, [("pooled", 2, 16, 5, 6)]), (1, 2, [])],
+)
+def test_a_pooled_rate_that_closes_nothing_is_cautioned(toxic, clean, expected):
+    beside = [
+        patient(f"E{n}", 2, 100, part="expansion", events=(event(103, row=600 + n),) if n < toxic else ())
+        for n in range(toxic + clean)
+    ]
+    assert [tuple(one) for one in cautions(ask([*cohorts("1NNN 2NNN 3TTN"), *beside]))] == expected
+
+
+def test_doses_that_nothing_opens_again_are_named():
+    people = [*(patient(f"A{n}", 1, 1 + n) for n in range(3)), *cohorts("2TT", first=4)]
+    found = ask(people, last=20)
+    assert found.proposal.action == "wait"
+    assert [(one.kind, one.level) for one in cautions(found)] == [("closed", 2)]
 
 
 # Adjudications.

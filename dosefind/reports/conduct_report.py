@@ -32,7 +32,9 @@ from ..tasks import Analysis, NextDose, analyze, next_dose, sensitivity
 from ..tasks.holds import trigger_words
 from ..tasks.stamps import n_assumed, plain
 from ..tasks.standing import (
+    Caution,
     DoseInQuestion,
+    cautions,
     contradiction,
     doses_in_question,
     event_state,
@@ -299,7 +301,7 @@ def _next(trial: _Trial) -> Answer:
             because.append(say("answers.start_now", words=found.start.words))
         else:
             because.append(say("answers.start", day=str(found.start.day), words=found.start.words))
-    because += [*_readings(trial), *_parts(trial)]
+    because += [*(_caution(trial, one) for one in cautions(found)), *_readings(trial), *_parts(trial)]
     others = [(name, other) for name, other in found.proposals.items() if other.words != one.words]
     n = len(found.proposals)
     if n == 1:
@@ -316,6 +318,17 @@ def _next(trial: _Trial) -> Answer:
     settles = found.alarms and not found.holds
     answer = say("answers.settle_first", words=found.words) if settles else say.sentence(found.words)
     return Answer(say.plain("answers.next"), answer, tuple(because))
+
+
+def _caution(trial: _Trial, one: Caution) -> Text:
+    """What a committee must weigh beside the answer."""
+    say, level = trial.say, str(one.level)
+    if one.kind == "closed":
+        return say("answers.closed", level=level)
+    counts = {"dlts": say("count.dlts", n=one.dlts), "n": say("count.patients", n=one.n)}
+    if one.kind == "pooled":
+        return say("answers.pooled", level=level, closes=str(one.closes_at), **counts)
+    return say("answers.uncounted_dlts", **counts)
 
 
 def _held(trial: _Trial) -> list[Text]:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "Caution",
     "Contradiction",
     "DoseInQuestion",
     "OverdoseRange",
     "PartCount",
     "Readings",
     "Standing",
+    "cautions",
     "contradiction",
     "dose_in_question",
     "doses_in_question",
@@ -209,6 +211,58 @@ def _cause(found: NextDose, proposal: Proposal) -> int | None:
     return None
 
 
+class Caution(NamedTuple):
+    """What a committee must weigh beside the answer of the design.
+
+    Attributes
+    ----------
+    kind
+        "closed": no outcome still to come opens this level again, nor those above. "pooled": with the patients beside the
+        escalation, more than one in six had a DLT at the MTD or the dose of the next patients, which the design does not add.
+        "uncounted": DLTs of patients whom no design counts.
+    level
+        Dose level; ``None`` for "uncounted".
+    n, dlts
+        Patients and DLTs; 0 for "closed".
+    closes_at
+        DLTs among as many patients at which the design closes the dose, for "pooled"; else 0.
+    """
+
+    kind: Literal["closed", "pooled", "uncounted"]
+    level: int | None
+    n: int = 0
+    dlts: int = 0
+    closes_at: int = 0
+
+
+def cautions(found: NextDose) -> tuple[Caution, ...]:
+    """Return what a committee must weigh beside the answer of the primary design."""
+    proposal = found.proposal
+    made = []
+    if proposal.action in ("wait", "hold") and proposal.closed_from is not None:
+        made.append(Caution("closed", proposal.closed_from))
+    level = _level_in_view(found)
+    counts = found.counts[found.binding]
+    n, dlts = (
+        sum(getattr(one, name) for one in (*counts.cohorts, *counts.closing) if one.level == level) for name in ("n", "dlts")
+    )
+    beside = sum(one.dlts for one in counts.closing if one.level == level)
+    if beside and dlts >= 2 and 6 * dlts > n > 3 * dlts:
+        made.append(Caution("pooled", level, n, dlts, -(-n // 3)))
+    uncounted = [one for one in found.evaluated.statuses if one.part not in UNTREATED and not (one.pooled and one.counts)]
+    if with_dlt := sum(one.has_dlt for one in uncounted):
+        made.append(Caution("uncounted", None, len(uncounted), with_dlt))
+    return tuple(made)
+
+
+def _level_in_view(found: NextDose) -> int | None:
+    """The level of the next patients, or the MTD where the design stops."""
+    proposal = found.proposal.held or found.proposal
+    if proposal.level is not None:
+        return proposal.level
+    return int(proposal.mtd) if proposal.mtd not in (None, "none") else None
+
+
 class OverdoseRange(NamedTuple):
     """P(overdose) of a dose by the curve used, and its range over the curves of the config.
 
@@ -284,8 +338,10 @@ def contradiction(found: NextDose, summary: xr.Dataset) -> Contradiction | None:
     proposal = found.proposal.held or found.proposal
     chances = summary["mtd"].values
     place = int(chances.argmax())
+    if proposal.action == "stop" and proposal.mtd is None:
+        return None
     if proposal.action == "stop":
-        level = 0 if proposal.mtd in (None, "none") else int(proposal.mtd)
+        level = 0 if proposal.mtd == "none" else int(proposal.mtd or 0)
         against = level != place
     elif proposal.level is None:
         return None
