@@ -58,7 +58,7 @@ def load_protocol(path: str | Path) -> Protocol:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", source=str(path)) from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML, or of Python about a number of thousands of digits
         raise InputError(f"is not valid TOML: {error}", source=str(path)) from None
     except RecursionError:
         raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
