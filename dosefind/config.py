@@ -58,8 +58,10 @@ def load_protocol(path: str | Path) -> Protocol:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", source=str(path)) from None
-    except ValueError as error:  # of TOML, or of Python about a number of thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not valid TOML: {error}", source=str(path)) from None
+    except ValueError:
+        raise InputError("is not valid TOML: a number has thousands of digits", source=str(path)) from None
     except RecursionError:
         raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
     try:

@@ -468,7 +468,7 @@ CONFIGS = [
     ("key twice", UNIT, UNIT + UNIT, "is not valid TOML: ..."),
     ("raw control character", TITLE, f"{TITLE}\x1b", "is not valid TOML: ..."),
     # Deeper than the limit that PyTensor sets, should it have been loaded.
-    ("number of 5,000 digits", "[record]", f"x = {'9' * 5000}\n[record]", "is not valid TOML"),
+    ("number of 5,000 digits", "[record]", f"x = {'9' * 5000}\n[record]", "is not valid TOML: a number has thousands of digits"),
     ("nested without end", "[record]", f"x = {'[' * 20000}{']' * 20000}\n[record]", "is not valid TOML: nested too deeply"),
 ]
 
