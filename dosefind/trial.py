@@ -21,7 +21,6 @@ __all__ = [
     "COUNT",
     "NO_DOSE",
     "SHARED_KEY",
-    "Administered",
     "Cohort",
     "States",
     "by_dose",
@@ -44,18 +43,6 @@ class Cohort(NamedTuple):
     """One cohort: its dose level (from 1), how many patients, how many DLTs."""
 
     level: int
-    n: int
-    dlts: int
-
-
-class Administered(NamedTuple):
-    """Patients at a dose level (from 1) whose amount administered is not that of the level, and how many of them had a DLT.
-
-    They are among the patients and DLTs of the level; models on a dose scale use the amount.
-    """
-
-    level: int
-    amount: float
     n: int
     dlts: int
 

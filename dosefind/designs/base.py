@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from .._check import MOST_DOSES, InputError, Problem, Settings, found_problems, of_type, whole
-from ..trial import COUNT, NO_DOSE, Administered, Cohort, States, check_cohorts
+from ..trial import COUNT, NO_DOSE, Cohort, States, check_cohorts
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Selection"]
 
@@ -129,7 +129,7 @@ class Design(Settings, ABC):
     tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
     # Whether the largest group on a dose that a protocol states is one of its own rules.
     bound_by_group: ClassVar[bool] = False
-    # Whether it has a model of the dose amount, for which `with_administered` makes a difference.
+    # Whether it has a model of the dose amount.
     on_dose_scale: ClassVar[bool] = False
     # Whether counts beside the escalation are added to those of the escalation; where not, they can only close a dose.
     pools_parts: ClassVar[bool] = True
@@ -260,14 +260,6 @@ class Design(Settings, ABC):
     @abstractmethod
     def sentences(self) -> list[str]:
         """The design's own rules as plain sentences."""
-
-    def with_administered(self, administered: Sequence[Administered]) -> Self:
-        """Return the design for a trial with patients whose amount administered is not that of their level.
-
-        A design on a dose scale then has these patients at the amount administered wherever counts include them; every other
-        design is itself.
-        """
-        return self
 
     # What every design does ---------------------------------------------------------------------------------------
 

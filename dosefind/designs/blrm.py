@@ -9,19 +9,17 @@ doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import PrivateAttr, model_validator
+from pydantic import model_validator
 
 from ..models import BivariateNormal, Logistic2
-from ..models.administered import Logistic2Administered
 from ..models.base import Positive
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
-from ..trial import Administered, States
+from ..trial import States
 from .base import Beside, Probability
 from .model_based import ModelBased
 from .rules import TIE, at_least, highest
@@ -71,7 +69,6 @@ class BLRM(ModelBased):
     kind: ClassVar[str] = "blrm"
     title: ClassVar[str] = "BLRM"
     source: ClassVar[str] = "Neuenschwander, Branson and Gsponer (2008), doi:10.1002/sim.3230"
-
     on_dose_scale: ClassVar[bool] = True
 
     doses: tuple[Positive, ...]
@@ -81,9 +78,6 @@ class BLRM(ModelBased):
     ewoc: Probability = 0.25
     choose: Literal["highest", "target"] = "target"
     final: Literal["tried", "model"] = "tried"
-
-    # Of a trial, not of the design: no setting.
-    _administered: tuple[Administered, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -112,13 +106,6 @@ class BLRM(ModelBased):
     def curve(self) -> Logistic2:
         """The dose-toxicity curve with its prior."""
         return Logistic2(doses=self.doses, reference=self.reference, prior=self.prior)
-
-    def with_administered(self, administered: Sequence[Administered]) -> Self:
-        if not administered:
-            return self
-        found = self.model_copy()
-        found._administered = tuple(administered)
-        return found
 
     def propose(self, states: States) -> tuple[np.ndarray, ...]:
         over, merit = states.by_counts(self._evaluate)
@@ -172,7 +159,6 @@ class BLRM(ModelBased):
             *self.restrictions(),
             "Stop without an MTD when no dose is admissible.",
             f"The MTD is chosen in the same way, of {among}.",
-            "A further DLT at a lower dose can raise the dose recommended: with two parameters it makes the curve flatter.",
             "It counts as not reached when the top dose is named and a further level, as far above the top as the top is above the "
             "next on the scale of log dose (twice the dose where there is one level), would be chosen instead.",
         ]
@@ -192,23 +178,9 @@ class BLRM(ModelBased):
 
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(overdose) and the probability of the target interval, of every dose and of the level beyond the top."""
-        values = self._settled(np.asarray(n), np.asarray(y))
+        values = self._quadrature.settle(n, y, self._decided)
         over = values[:, : (len(self.doses) + 1)]
         return over, values[:, (len(self.doses) + 1) :] if self.choose == "target" else over
-
-    def _settled(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Values of each state, with patients at the amount administered in the states that include them."""
-        corrected = self.curve.with_administered(self._administered)
-        if not isinstance(corrected, Logistic2Administered):
-            return self._quadrature.settle(n, y, self._decided)
-        included = corrected.includes(n, y)
-        quadrature = _quadrature(corrected, self.interval, self.choose == "target")  # type: ignore[arg-type]
-        width = (len(self.doses) + 1) * (2 if self.choose == "target" else 1)
-        values = np.empty((len(n), width))
-        for rows, made in ((included, quadrature), (~included, self._quadrature)):
-            if rows.any():
-                values[rows] = made.settle(n[rows], y[rows], self._decided)
-        return values
 
     def _may_start(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Whether P(overdose) where it starts is known well enough to be said, and to be on one side of the limit."""

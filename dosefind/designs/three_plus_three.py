@@ -162,8 +162,6 @@ class ThreePlusThree(Design):
             "1 DLT in three patients: three more at the same dose; still 1 in six: escalate.",
             f"2 or more DLTs in three patients: {two}.",
             "2 or more DLTs in six patients: the dose is too toxic and the escalation ends.",
-            "No dose is given above one at which more than one in six had a DLT; patients beside the escalation count if they bring"
-            " a dose to two or more.",
             f"The MTD is the dose below the one that is too toxic, {below}; if the lowest dose is too toxic there is no MTD.",
             f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
             *(

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from .._check import InputError, Problem, Shown, whole
 from ..adjudications import Adjudicated
 from ..days import Days
-from ..patients import SAME_AMOUNT, Listed, Part, Patient
-from ..trial import Administered, Cohort
+from ..patients import Listed, Part, Patient
+from ..trial import Cohort
 from .events import Question
 
 if TYPE_CHECKING:
@@ -392,21 +392,6 @@ class Evaluated(Shown):
                 found.append(Cohort(one.level, n, dlts))
         return found
 
-    @cached_property
-    def administered(self) -> tuple[Administered, ...]:
-        """Patients of the known counts whose amount administered is not the assigned one, for models on a dose scale.
-
-        Patients whose outcome can still change are left out: those models have them at the assigned dose until it is known.
-        """
-        found: dict[tuple[int, float], tuple[int, int]] = {}
-        for patient, status in zip(self.patients, self.statuses, strict=True):
-            level, amount = status.level, status.administered
-            if level is None or amount is None or not status.counts or status.open or _same(amount, patient.amount):
-                continue
-            n, dlts = found.get((level, amount), (0, 0))
-            found[level, amount] = n + 1, dlts + (status.kind == "dlt")
-        return tuple(Administered(*place, *counts) for place, counts in sorted(found.items()))
-
     def beside(self) -> tuple[Cohort, ...]:
         """Return known counts beside the escalation, one `Cohort` per level that has any."""
         return _by_level((one.level, *self._known(one)) for one in self.others)
@@ -495,10 +480,6 @@ class Evaluated(Shown):
         later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} left out" if self.later_dates else ""
         people = f"{len(self.statuses)} patient{'s' * (len(self.statuses) != 1)}"
         return f"{self.rows} rows read: {self.rows - len(self.listed)} are those of {people}, {listed}; {cut}{later}."
-
-
-def _same(amount: float, other: float) -> bool:
-    return math.isclose(amount, other, rel_tol=SAME_AMOUNT)
 
 
 def _by_level(counts: Collection[tuple[int, int, int]] | Iterator[tuple[int, int, int]]) -> tuple[Cohort, ...]:

@@ -19,7 +19,6 @@ from pydantic import AfterValidator, Field, model_validator
 from scipy.special import ndtr, ndtri
 
 from .._check import Checked, InputError, Problem, counts
-from ..trial import Administered
 
 if TYPE_CHECKING:
     from pymc import Model
@@ -101,37 +100,6 @@ class Curve(Checked, ABC):
         """The coordinate at which the DLT probability is ``rate``, of a curve on a dose scale with parameters ``theta``."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
-    def with_administered(self, administered: Sequence[Administered]) -> Curve:
-        """Return the curve whose likelihood has some patients at the amount administered; itself if it is not on a dose scale.
-
-        Parameters
-        ----------
-        administered
-            Patients among the counts of their level. Only counts that include them may be read by the curve that is returned.
-        """
-        return self
-
-    @property
-    def corrected(self) -> bool:
-        """Whether the likelihood has patients at other amounts than those of their levels."""
-        return False
-
-    def log_correction(self, theta: Sequence[Any], xp: Any = np) -> Any:
-        """Return the log likelihood of patients at the amounts administered, relative to that at their levels, ``(..., 1)``."""
-        raise NotImplementedError(f"{self.title} has every patient at a level")
-
-    def log_prior(self, z: np.ndarray) -> np.ndarray:
-        """Return the log density ``(nodes,)`` by which the likelihood of counts by level is multiplied.
-
-        It is that of the standard coordinates, without its constant, plus the correction, which does not depend on counts.
-        """
-        normal = -(z**2).sum(axis=1) / 2
-        return normal + self.log_correction(self.parameters(tuple(z.T[:, :, None])))[:, 0] if self.corrected else normal
-
-    def split(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return patients and DLTs by every dose at which the likelihood has some, ``(sets, groups)``; by level as a rule."""
-        return n, y
-
     @property
     def n_parameters(self) -> int:
         return len(self.parameter_names)
@@ -186,8 +154,6 @@ class Curve(Checked, ABC):
             log_p, log_q = pooled.log_terms(theta, self.coordinates, pt)
             pm.Deterministic("p", pt.exp(log_p), dims="dose")
             # PyMC's binomial takes p, whose logarithm is lost where p is next to 0 or 1.
-            if pooled.corrected:
-                pm.Potential("administered", pooled.log_correction(theta, pt)[0])
             pm.CustomDist("dlts", log_p, log_q, treated, dist=_binomial, logp=_log_binomial, observed=dlts, dims="dose")
         return model
 

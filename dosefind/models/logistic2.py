@@ -14,7 +14,6 @@ from pydantic import Field, field_validator, model_validator
 from scipy.special import logit
 
 from .._check import Checked, reach
-from ..trial import Administered
 from .base import Amounts, Curve, Positive
 
 __all__ = ["BivariateNormal", "Logistic2", "over_windows"]
@@ -119,14 +118,6 @@ class Logistic2(Curve):
                 f"reference = {self.reference:g} is out of reach of the doses: it must lie between {low:g} and {high:g}"
             )
         return self
-
-    def with_administered(self, administered: Sequence[Administered]) -> Logistic2:
-        from .administered import Logistic2Administered
-
-        if not administered:
-            return self
-        given = {name: getattr(self, name) for name in Logistic2.model_fields}
-        return Logistic2Administered(**given, administered=tuple(administered))
 
     @property
     def priors(self) -> tuple[BivariateNormal, ...]:

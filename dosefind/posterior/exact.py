@@ -249,11 +249,7 @@ def _spread(nodes: Nodes, weight: np.ndarray, n: np.ndarray, y: np.ndarray, coun
     for rows in np.array_split(np.arange(count), max(1, count // 256)):
         z = np.column_stack([np.tile(line, len(rows)), np.repeat(second[rows], len(line))])
         log_p, log_q = nodes.curve.at(z)
-        log_prior = -(z[:, 0] ** 2) / 2
-        if nodes.curve.corrected:
-            # The second coordinate is the same along a line.
-            log_prior = nodes.curve.log_prior(z)
-        log_density = (log_p @ y + log_q @ (n - y) + log_prior).reshape(len(rows), len(line))
+        log_density = (log_p @ y + log_q @ (n - y) - z[:, 0] ** 2 / 2).reshape(len(rows), len(line))
         density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
         total = density.cumsum(axis=1)
         wanted = golden[rows] * total[:, -1]

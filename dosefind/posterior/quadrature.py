@@ -167,9 +167,6 @@ class Quadrature:
         (sets, k) array
             The expectations.
         """
-        if self.curve.corrected:
-            # The bound on rounding in single precision holds for a likelihood of counts by level.
-            return self.expect(n, y, settled)[0]
         values, error = self._rough(np.asarray(n), np.asarray(y))
         rows = np.flatnonzero(~settled(values, error))
         values[rows] = self.expect(n[rows], y[rows], settled)[0]
@@ -242,14 +239,14 @@ class Quadrature:
         steps = self._steps(found.halvings + more)
         z = _lattice(steps, found.width, found.box)[0] * steps
         log_p, log_q = self.curve.at(z)
-        log_density = log_p @ y + log_q @ (n - y) + self.curve.log_prior(z)
+        log_density = log_p @ y + log_q @ (n - y) - (z**2).sum(axis=1) / 2
         share = np.exp(log_density - log_density.max())
         there = share > NEGLIGIBLE
         return Nodes(self.curve, z[there], steps[0]), share[there] / share[there].sum()
 
     def _focused(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> _Focused:
         """One data set on finer and finer grids, each only where the last one found its posterior."""
-        counts, log_best = np.concatenate([y, n - y, [1.0]])[None], self._best(n[None], y[None])
+        counts, log_best = np.concatenate([y, n - y, [1.0]])[None], _log_best(n[None], y[None])
         halvings, width, box = 0, HALF_WIDTH, None
         while True:
             steps = self._steps(halvings)
@@ -272,7 +269,7 @@ class Quadrature:
     def _on_grid(self, halvings: float, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Values, error, log evidence and whether the grid cuts the posterior off, on a grid of that step and half width."""
         grid = self._grid(halvings, width)
-        return _by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, self._best(n, y), float)
+        return _by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, float)
 
     def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Values and error in single precision, on the middle of the first grid."""
@@ -283,12 +280,7 @@ class Quadrature:
         single = replace(grid, log_terms=terms, columns=grid.columns.astype(np.float32), coarse=grid.coarse.astype(np.float32))
         # What overflows gets an infinite error.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return _by_blocks(
-                lambda *block: _roughly(single, middle, *block), len(grid.columns), n, y, self._best(n, y), np.float32
-            )
-
-    def _best(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return _log_best(*self.curve.split(n, y))
+            return _by_blocks(lambda *block: _roughly(single, middle, *block), len(grid.columns), n, y, np.float32)
 
     def _steps(self, halvings: float) -> np.ndarray:
         return np.array(self.curve.first_step) / 2**halvings
@@ -313,7 +305,7 @@ class Quadrature:
             raise ArithmeticError(f"the curve reaches a probability of exactly 0 or 1 within {width:g} prior standard deviations")
         columns = self._integrands(z, steps)
         return _Grid(
-            log_terms=np.vstack([log_p.T, log_q.T, self.curve.log_prior(z)]),
+            log_terms=np.vstack([log_p.T, log_q.T, -(z**2).sum(axis=1) / 2]),
             columns=columns,
             coarse=2 ** len(steps) * self._integrands(z[:n_coarse], 2 * steps),
             largest=np.maximum(np.abs(columns[:, 1:]).max(axis=0), 1.0),
@@ -342,13 +334,12 @@ def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> 
     return index[np.argsort(odd, kind="stable")], int((~odd).sum())
 
 
-def _by_blocks(
-    evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, log_best: np.ndarray, kind: type
-) -> tuple[np.ndarray, ...]:
+def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
     """Results of ``evaluate(counts, log_best, buffer)``, for so many data sets at a time that they stay in the cache."""
     rows = max(1, BLOCK // nodes)
     # One buffer for all blocks: asking the system for fresh pages costs as much as filling them.
     buffer = np.empty((min(rows, len(n)), nodes), kind)
+    log_best = _log_best(n, y)
     parts = []
     for block in (slice(i, i + rows) for i in range(0, max(len(n), 1), rows)):
         doses, size = n.shape[1], len(n[block])

@@ -142,15 +142,14 @@ def conduct_report(
     amended, protocol = protocol, protocol.in_force(found.evaluated.as_of)
     evaluated = found.evaluated
     cohorts, others = evaluated.cohorts(), evaluated.beside()
-    given = evaluated.administered
     wanted = protocol.curves or curve is not None
-    analysis = analyze(protocol, cohorts, curve=curve, others=others, administered=given) if wanted else None
+    analysis = analyze(protocol, cohorts, curve=curve, others=others) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded), amended)
     sections = [_summary(trial), _events(trial), _safety(trial), _patients(trial)]
     if analysis is not None:
-        varied = sensitivity(protocol, cohorts, curve=curve, others=others, administered=given)
+        varied = sensitivity(protocol, cohorts, curve=curve, others=others)
         sections += [_rates(trial), _mtd(trial), _conclusion(trial)]
         sections.append(
             Section(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +31,7 @@ from ..summaries import (
     support_words,
     upper_limit,
 )
-from ..trial import Administered, Cohort, States, choice_labels, notation
+from ..trial import Cohort, States, choice_labels, notation
 from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
 from .steps import cohorts_of
@@ -40,7 +39,7 @@ from .steps import cohorts_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Analysis", "analyze", "at_administered", "chosen_curve", "other_priors", "p_over", "with_others"]
+__all__ = ["Analysis", "analyze", "chosen_curve", "other_priors", "p_over", "with_others"]
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,6 @@ def analyze(
     outcomes: str | Sequence[Cohort] = "",
     *,
     others: Sequence[Cohort] = (),
-    administered: Sequence[Administered] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     engine: Literal["quadrature", "nuts"] | None = None,
@@ -179,9 +177,6 @@ def analyze(
     others
         Counts beside the escalation (backfill, expansion), as `Evaluated.beside` has them: the posterior uses them. What each
         design will conclude is then not predicted.
-    administered
-        Patients among these counts whose amount administered is not that of their level, as `Evaluated.administered` has them:
-        curves and designs on a dose scale use the amount. Not where something is borrowed.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -228,16 +223,14 @@ def analyze(
     states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
     state = next(iter(states.values()))
     n, y = with_others(state, others)
-    prior, curves = curves[chosen], at_administered(curves, administered, n, y, borrow is not None)
-    designs = {name: design.with_administered(administered) for name, design in designs.items()}
     by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
-    now, before = by_curve[chosen], _posterior(protocol, prior, 0 * n, 0 * y)
+    now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
     found, said = None, {}
     if borrow is not None:
         found, said = _borrowed(protocol, (n, y), borrow, draws, seed, say or _silent)
         now, before = found.own
     elif samples:
-        now, before = _sampled((curves[chosen], prior), n, y, draws, seed, say or _silent)
+        now, before = _sampled(curves[chosen], n, y, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
     if not others:
         result = result.assign(_conclusions(designs, states, now))
@@ -258,47 +251,9 @@ def analyze(
         "others": notation(others),
         "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps(
-            [
-                *_warnings(result, protocol, differing),
-                *_doubts(before, found),
-                *said.get("warnings", []),
-                *_amounts_in_words(administered, protocol, curves),
-            ]
-        ),
+        "warnings": json.dumps([*_warnings(result, protocol, differing), *_doubts(before, found), *said.get("warnings", [])]),
     }
     return Analysis(result.assign_attrs(made | stamp(protocol, borrows=found is not None)), now, before)
-
-
-def at_administered(
-    curves: Mapping[str, Curve], administered: Sequence[Administered], n: np.ndarray, y: np.ndarray, borrows: bool
-) -> dict[str, Curve]:
-    """Return the curves with patients at the amounts administered, which must be among the counts ``n`` and ``y`` by level."""
-    if administered and borrows:
-        allowed = "cannot be given where something is borrowed: that model has every patient at the dose of the level"
-        raise InputError(Problem("administered", [tuple(one) for one in administered], allowed))
-    moved = np.zeros((2, len(n)), int)
-    for place, one in enumerate(administered, start=1):
-        level = whole(f"administered[{place}].level", one.level, 1, len(n))
-        if not 0 < number(f"administered[{place}].amount", one.amount, "an amount above 0") < math.inf:
-            raise InputError(Problem(f"administered[{place}].amount", one.amount, "must be an amount above 0"))
-        moved[:, level - 1] += (
-            whole(f"administered[{place}].n", one.n, 1),
-            whole(f"administered[{place}].dlts", one.dlts, 0, one.n),
-        )
-    if (moved[1] > y).any() or (moved[0] - moved[1] > n - y).any():
-        allowed = "must be patients and DLTs among those of their level"
-        raise InputError(Problem("administered", [tuple(one) for one in administered], allowed))
-    return {name: curve.with_administered(administered) for name, curve in curves.items()}
-
-
-def _amounts_in_words(administered: Sequence[Administered], protocol: Protocol, curves: Mapping[str, Curve]) -> list[str]:
-    """Say which curves use amounts administered that are not those of the levels."""
-    names = [name for name, curve in curves.items() if curve.on_dose_scale]
-    if not administered or not names:
-        return []
-    listed = ", ".join(f"{one.n} of level {one.level} at {one.amount:.4g}" for one in administered)
-    return [f"Curves on the dose scale ({', '.join(names)}) use the amount administered, in {protocol.doses.unit}: {listed}."]
 
 
 def _engine(engine: str | None, curve: str | None, borrow: Any) -> str:
@@ -391,18 +346,18 @@ def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], no
 
 
 def _sampled(
-    curves: tuple[Curve, Curve], n: np.ndarray, y: np.ndarray, draws: int, seed: int, say: Callable[[str], None]
+    curve: Curve, n: np.ndarray, y: np.ndarray, draws: int, seed: int, say: Callable[[str], None]
 ) -> tuple[Posterior, Posterior]:
-    """Return posterior and prior by NUTS, each by its own curve: they differ where amounts administered are known."""
+    """Posterior and prior by NUTS."""
     from time import perf_counter
 
     from ..posterior.mcmc import NutsPosterior, NutsSettings, nuts_fit
 
     say("compiling the model, which takes longer than sampling it")
     start = perf_counter()
-    fit, of_prior = (nuts_fit(curve, NutsSettings(draws=draws)) for curve in curves)  # type: ignore[arg-type]
+    fit = nuts_fit(curve, NutsSettings(draws=draws))  # type: ignore[arg-type]
     compiled = perf_counter()
-    found = NutsPosterior(fit, n, y, seed), NutsPosterior(of_prior, 0 * n, 0 * y, seed)
+    found = NutsPosterior(fit, n, y, seed), NutsPosterior(fit, 0 * n, 0 * y, seed)
     say(f"compiled in {compiled - start:.1f} s, sampled in {perf_counter() - compiled:.1f} s by {fit.sampler.name}")
     return found
 

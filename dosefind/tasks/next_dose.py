@@ -361,7 +361,6 @@ def next_dose(
     planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
     # Of what was planned in the past, patients are at the level assigned: an amount is known only once it is administered.
     readings = readings_of(planned[binding], evaluated, known)
-    designs = {name: one.with_administered(evaluated.administered) for name, one in designs.items()}
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
@@ -389,7 +388,7 @@ def next_dose(
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps([*evaluated.notes, *_at_administered(designs, evaluated)]),
+        "notes": json.dumps([*evaluated.notes, *_at_assigned(designs, evaluated)]),
     }
     found = NextDose(
         evaluated=evaluated,
@@ -415,13 +414,12 @@ def next_dose(
     return found
 
 
-def _at_administered(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
-    """Note which designs use amounts administered, and which patients they have at the assigned dose all the same."""
+def _at_assigned(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
+    """Note which designs have a model of the dose amount, where an amount administered was not the one assigned."""
     names = [name for name, design in designs.items() if design.on_dose_scale]
     if not names or all(one.as_assigned for one in evaluated.patients):
         return []
-    words = f"designs on a dose scale ({', '.join(names)}) use the amount administered"
-    return [f"{words}; patients whose outcome can still change are at the assigned dose until it is known"]
+    return [f"designs on a dose scale ({', '.join(names)}) have every patient at the assigned dose, not at the amount administered"]
 
 
 def _meanwhile(proposal: Proposal) -> str:

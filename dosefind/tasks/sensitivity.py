@@ -17,8 +17,8 @@ from ..posterior.base import Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
-from ..trial import Administered, Cohort, notation
-from .analysis import at_administered, chosen_curve, other_priors, p_over, with_others
+from ..trial import Cohort, notation
+from .analysis import chosen_curve, other_priors, p_over, with_others
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ def sensitivity(
     outcomes: str | Sequence[Cohort] = "",
     *,
     others: Sequence[Cohort] = (),
-    administered: Sequence[Administered] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     draws: int = 1000,
@@ -45,7 +44,7 @@ def sensitivity(
 
     Parameters
     ----------
-    protocol, outcomes, others, administered, curve, borrow
+    protocol, outcomes, others, curve, borrow
         As for `analyze`.
     draws, seed, say
         As for `analyze`, where something is borrowed.
@@ -78,7 +77,6 @@ def sensitivity(
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
     n, y = with_others(state, others)
-    curves = at_administered(curves, administered, n, y, borrow is not None)
     base = _Case(partial(_exact, curves[chosen], n, y), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, n, y)]
