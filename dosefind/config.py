@@ -258,6 +258,10 @@ def _with_origin(problem: Problem, settings: dict[str, Any]) -> Problem:
     return Problem(problem.where, problem.value, f"{problem.allowed} (it comes from {_ORIGINS[key]})")
 
 
+# Tables that no amendment changes.
+_NOT_AMENDED = ("PartRule", "Intake")
+
+
 def protocol_schema() -> dict[str, Any]:
     """JSON Schema of a protocol file, designs included, for editors."""
     schema = Protocol.model_json_schema()
@@ -296,7 +300,7 @@ def _describe_amendments(schema: dict[str, Any]) -> None:
         if tables[name].get("type") == "object" and name != "assumed":
             tables[name]["allOf"] = [_as_amended(schema["properties"][name])]
     # Rules on parts have days of their own, and no amendment changes them.
-    schema["$defs"] |= {f"Amended{name}": _as_amended(definition) for name, definition in defs.items() if name != "PartRule"}
+    schema["$defs"] |= {f"Amended{name}": _as_amended(definition) for name, definition in defs.items() if name not in _NOT_AMENDED}
 
 
 def _as_amended(schema: Any) -> Any:

@@ -121,6 +121,8 @@ def read_unit(text: str) -> Unit | None:
                 return None
             continue
         ten, found = _meaning(token)
+        if token["number"] and not _number(token["number"]):
+            return None
         value *= (_number(token["number"]) if token["number"] else Fraction(10) ** ten) ** direction
         for name, power in found.items():
             name = name if direction * power > 0 else f"/{name}"

@@ -2440,8 +2440,8 @@ FAULTS = (
     Fault(
         "the first decision counts, not the last",
         NEXT,
-        "for one in reversed(known) if",
-        "for one in known if",
+        "for one in reversed(known) if one.as_of > before",
+        "for one in known if one.as_of > before",
         "test_next_dose.py::test_which_decision_opens_a_cohort",
     ),
     Fault(

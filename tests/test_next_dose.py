@@ -240,7 +240,7 @@ def test_a_cohort_is_filled_by_the_design_that_began_it_only():
     assert found.start.words == "at once: nothing in the protocol makes this patient wait"
     assert [one.rule for one in found.findings] == ["too many patients on a dose"]
     boin = then(*in_a_row("1NNN 2NNT 2N"), protocol(AS, "boin")).proposals
-    assert (boin["3+3"].words, boin["boin"].action) == ("fill the cohort at level 2, 2 patients", "stay")
+    assert (boin["3+3"].words, boin["boin"].action) == ("fill the cohort at level 2, 2 patients", "de-escalate")
 
 
 def test_boin_and_crm_at_some_dates():
@@ -409,6 +409,17 @@ def drawn(people):
     return trial(*patients, last=start + 60), start
 
 
+def dose_of(answer):
+    """The dose of an answer, a stop counting as its MTD."""
+    return answer.level or (0 if answer.mtd in (None, "none") else int(answer.mtd))
+
+
+def short_of(read, rules):
+    """Whether the latest cohort has fewer patients who count than planned."""
+    latest = read.members[-1:]
+    return any(sum(read[subject].counts for subject in one.subjects) < rules.limits.size_of_cohort(1) for one in latest)
+
+
 @settings(deadline=None, max_examples=30)
 @given(PEOPLE, st.integers(-5, 45), st.randoms(use_true_random=False))
 def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: random.Random):
@@ -435,6 +446,9 @@ def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: rand
             assert len({(step.level, step.size, step.mtd, step.not_reached) for _, step in one.completions}) > 1
         elif one.action == "fill":
             assert one.level == read.members[-1].level
+        elif short_of(read, rules):
+            # Part of a cohort leads no higher than the design does from it.
+            assert all(dose_of(one) <= dose_of(step) for step in each)
         elif "no outcome of" not in one.reason:
             for step in each:
                 assert (one.action, one.level, one.size, one.mtd) == (step.action, step.level, step.size, step.mtd)
@@ -601,8 +615,9 @@ def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     assert then(opened(), 69, rules, decisions=path).proposal.words == "stop, MTD level 1"
     without, found = then(opened(), 72, rules), then(opened(), 72, rules, decisions=path)
     # Nobody asked for the seventh patient: 1 of 4 at level 1 would be two more, 0 of 4 the MTD, and without M1 it is the MTD.
-    assert without.proposal.words == "stop, MTD level 1"
-    assert without.proposal.other_reading.words == WAIT.format(day(98))
+    # A stop that names the current dose waits for the patient.
+    assert without.proposal.words == WAIT.format(day(98))
+    assert without.proposal.other_reading.words == "stop, MTD level 1"
     assert (found.proposal.words, found.start.day) == ("fill the cohort at level 1, 2 patients", day(72))
     assert found.proposal.reason == (
         f"cohort 3 has 1 of 3 patients who count; if further DLTs among those pending end that: stop, MTD level 1; "
@@ -772,8 +787,8 @@ HEADER = ",".join(Recorded._fields)
     ("content", "words"),
     [
         (b"a,b\n1,2\n", "must begin with the columns as_of, protocol"),
-        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 16"),
-        (HEADER.encode() + b"\n1/2/2024" + b",x" * 15 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
+        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 17"),
+        (HEADER.encode() + b"\n1/2/2024" + b",x" * 16 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
         (HEADER.encode() + b"\n2024-01-01" + b",x" * 13 + b',"cut\n', "is damaged"),
         (HEADER.encode() + b"\n\xff\xfe", "is not UTF-8 text"),
     ],
@@ -803,8 +818,8 @@ def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, endi
     path.write_bytes(mark + text.getvalue().encode())
     (old,) = read_decisions(path, "NCT05962762")
     assert old == Recorded(date(2024, 1, 1), *EARLIER_CELLS[0][1:8], '=1+1\nsecond line, "quoted"')
-    assert old[9:] == (None, "", None, "", "", "", "")
-    assert old.known_dlts is None
+    assert old[9:] == (None, "", None, "", "", "", "", "")
+    assert old.known_dlts == frozenset()
     new = then(single_dose(), 33).record("wait", "so", attendees="A. Roe, B. Doe", meeting=day(35))
     record_decision(path, new)
     assert read_decisions(path, "NCT05962762") == [old, new]
@@ -812,7 +827,7 @@ def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, endi
     assert content.startswith(mark + ",".join(EARLIER).encode())
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     assert tuple(rows[0]) == Recorded._fields
-    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 7) for cells in EARLIER_CELLS]
+    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 8) for cells in EARLIER_CELLS]
     # Added to once more, the file stays as it is.
     record_decision(path, new)
     assert path.read_bytes().startswith(content)

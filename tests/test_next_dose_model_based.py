@@ -16,6 +16,7 @@ from dosefind.tasks.steps import next_step
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT
+from .test_next_dose import dose_of, short_of
 
 KINDS = ("crm", "crm-6", "blrm", "blrm-6")
 # Ways in which pending outcomes can come out, beyond which a table takes its time and nobody reads it.
@@ -173,6 +174,8 @@ def test_a_decision_now_is_that_of_every_completion(name, people, after):
     one = found.proposal
     if one.action == "wait":
         assert len({(step.level, step.size, step.mtd, step.not_reached) for _, step in one.completions}) > 1
+    elif one.action != "fill" and short_of(found.evaluated_for(name), rules):
+        assert all(dose_of(one) <= dose_of(step) for step in steps)
     elif one.action != "fill" and "no outcome of" not in one.reason:
         assert {(step.action, step.level, step.size, step.mtd) for step in steps} == {(one.action, one.level, one.size, one.mtd)}
         assert one.level is None or one.level in one.admissible

@@ -119,7 +119,7 @@ def test_report_judges_each_event_by_the_version_of_the_first_infusion():
 def adjudicated(subject, conclusion, on=100, event_=None):
     where = (None, "", None) if event_ is None else (event_.start, event_.term, event_.grade)
     said = (conclusion, "committee", "infection, as of the culture")
-    return Adjudicated(day(100), day(on), "NCT05962762", "", subject, *where, *said)
+    return Adjudicated(day(100), day(on), "NCT05962762", "", subject, *where, *said, dlt_column="yes")
 
 
 def group(*more):

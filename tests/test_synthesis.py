@@ -64,7 +64,7 @@ def three_plus_three(cohorts, n_doses):
 
 def test_a_trial_obeys_the_protocol(obedient):
     for rules, made in obedient:
-        found = dsf.next_dose(rules, made.patients)
+        found = dsf.next_dose(rules, made.patients, adjudications=made.adjudications)
         leavers = {one.subject for one in made.patients.patients if one.discontinued}
         # Whoever leaves does not have every infusion; nothing else is found.
         assert all(one.rule == "partial course" and set(one.subjects) <= leavers for one in found.findings)
@@ -132,7 +132,7 @@ def test_what_deviates_is_what_is_found(kind, rules):
     made_any = 0
     for seed in SEEDS[:4]:
         made = synthesize(rules, [0.02, 0.03, 0.05], seed=seed, dropout=0, deviate=0.3, kinds=[kind])
-        found = dsf.next_dose(rules, made.patients)
+        found = dsf.next_dose(rules, made.patients, adjudications=made.adjudications)
         expected = {one.subject for one in made.deviations}
         assert {one.kind for one in made.deviations} <= {kind}
         # A patient at a dose that is not in the protocol is a dose group besides.

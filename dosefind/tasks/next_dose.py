@@ -368,6 +368,7 @@ def next_dose(
     if holds:
         counted = evaluated.as_counted()
         own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
+        own[binding] = in_the_end(asked[binding], planned[binding], counted, known, own[binding])
         level = evaluated.members[-1].level if evaluated.members else 0
         proposals = {name: _held(one, own[name], holds, level) for name, one in proposals.items()}
     if (stopped := _stopped_by(known)) is not None:

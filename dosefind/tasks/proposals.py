@@ -203,6 +203,8 @@ def in_the_end(asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequen
         answer = propose_next(asked, then, readings_of(planned, then, known), None)
         same = {name: getattr(answer, name) for name in ("action", "level", "size", "reason", "admissible", "mtd", "not_reached")}
         answers.append((way, replace(step, **same)))
+    if _agree([step for _, step in answers]):
+        return proposal
     before, after = (either([step for _, step in ways]) for ways in (proposal.completions, answers))
     return replace(proposal, completions=tuple(answers), reason=proposal.reason.replace(before, after))
 
@@ -278,6 +280,7 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
             continue
         # Where a trial began is where its escalation began, unless it has come down from there.
         began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
+        began = began and not still_needed(asked, replace(evaluated, members=(cohort,)))
         if began or _decided(evaluated, cohort, known):
             continue
         unplanned = [aside for aside in found if not _planned(asked, evaluated, place, aside)]
@@ -449,7 +452,7 @@ def _settled(evaluated: Evaluated, done: list[Completion], steps: list[NextStep]
 
 
 def _agree(steps: list[NextStep]) -> bool:
-    return len({(one.action, one.level, one.size, one.mtd, one.not_reached) for one in steps}) == 1
+    return len({(one.level, one.size, one.mtd, one.not_reached) for one in steps}) == 1
 
 
 def _below(step: NextStep, level: int) -> bool:

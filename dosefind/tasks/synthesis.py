@@ -365,10 +365,14 @@ class _Trial:
         """What next on a day, every serious event adjudicated on its first day: as the protocol defines a DLT."""
         data = self.data()
         found = next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
-        if not found.holds.events:
+        if found.holds.events:
+            self.adjudications += [_adjudicated(event, found, day) for event in found.holds.events]
+            found = next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
+        # A DLT at a dose that the design did not ask for holds nobody up here: the committee goes on.
+        held = found.proposal.held
+        if held is None or found.holds.events or found.holds.pauses:
             return found
-        self.adjudications += [_adjudicated(event, found, day) for event in found.holds.events]
-        return next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
+        return replace(found, proposals={**found.proposals, found.binding: held})
 
     def wait(self) -> timedelta:
         """Days until the next patient could enter."""
