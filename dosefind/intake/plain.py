@@ -9,15 +9,75 @@ from .._check import shown_key
 from ..protocol import Protocol
 from .cells import Cell, Findings, Row, Table
 from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
+from .unread import refuse_deaths, refuse_names, renamed
 
 __all__ = ["read"]
 
 _OPTIONAL = ("level", "dose", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part")
 _FLAGS = ("yes", "y", "1", "true", "no", "n", "0", "false")
 # Columns of the day of death, any of which may be a flag instead; and of seriousness.
-_DIED = ("died", "death", "death_date", "date_of_death", "dod")
-_SERIOUS = ("serious", "sae", "seriousness")
-_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class")
+_DIED = (
+    *("died", "death", "death_date", "date_of_death", "dod", "deceased", "dead", "died_on", "date_death", "death_dt", "death_flag"),
+    *("dthfl", "dthdt", "dthdtc", "fatal"),
+)
+_SERIOUS = (
+    *(
+        "serious",
+        "sae",
+        "seriousness",
+        "is_serious",
+        "serious_event",
+        "serious_yn",
+        "sae_yn",
+        "ser",
+        "aeser",
+        "saer",
+        "serious_flag",
+    ),
+)
+# Columns that flag a fatal event, and criteria that make an event serious.
+_FATAL = ("fatal", "fatal_event", "results_in_death", "resulted_in_death", "death", "died", "aesdth")
+_CRITERIA = (
+    *("hospitalisation", "hospitalization", "hospitalised", "hospitalized", "life_threatening"),
+    *("aeslife", "aeshosp", "aesdisab", "aescong", "aesmie"),
+)
+_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class", *_FATAL, *_CRITERIA)
+# Other spellings of columns whose meaning is certain; those of a name itself differ in case, blanks and punctuation.
+_PATIENT_NAMES = {
+    "dlt": ("dlts", "dlt_yn", "dlt_flag", "had_dlt", "any_dlt", "dltfl", "dlt_yes_no", "dose_limiting_toxicity"),
+    "dlt_date": ("date_of_dlt", "dlt_dt", "dltdtc", "dlt_onset", "dlt_onset_date"),
+    **dict.fromkeys(_DIED, ()),
+}
+_EVENT_NAMES = {
+    "grade": ("toxicity_grade", "ctcae_grade", "aetoxgr", "aetoxgrn"),
+    "related": ("causality", "relationship", "relatedness", "relation", "aerel", "relationship_to_treatment"),
+    "start": ("onset", "onset_date", "start_date", "aestdtc"),
+    "outcome": ("aeout", "event_outcome", "outcome_of_event"),
+    **dict.fromkeys((*_SERIOUS, *_FATAL, *_CRITERIA), ()),
+}
+# What to do with a column that is not read, by what its name speaks of.
+_OF_EVENT = "give it in the table of adverse events, as"
+_PATIENT_ADVICE = {
+    "DLTs": "rename it to dlt (yes or no) or dlt_date, a free text to comment",
+    "deaths": "give the day of death, or yes, in the column died",
+    "seriousness": f"{_OF_EVENT} serious",
+    "relationship to treatment": f"{_OF_EVENT} related",
+    "grades": f"{_OF_EVENT} grade",
+    "severity": f"{_OF_EVENT} grade",
+    "outcomes": f"{_OF_EVENT} outcome",
+    "evaluability": "state in the protocol who is evaluable, and give what it asks for in columns that are read",
+}
+_EVENT_ADVICE = {
+    "DLTs": "give DLTs in the columns dlt and dlt_date of the table of patients",
+    "deaths": "give fatal in the column outcome, or the day of death in the column died of the table of patients",
+    "seriousness": "rename it to serious (yes or no)",
+    "relationship to treatment": "rename it to related",
+    "grades": "rename it to grade",
+    "severity": "give the grade in the column grade, serious in the column serious and fatal in the column outcome",
+    "outcomes": "rename it to outcome",
+    "evaluability": "give what it says in columns that are read",
+}
+_DECISIVE = ("dlt", "dlt_date", "died", "death", "grade", "related", "serious", "outcome", "severity", "evaluable")
 # Parts of a trial whose patients are not given a dose of the product.
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
@@ -26,11 +86,13 @@ _COHORTS = 10_000
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
     """What the table of patients says, and that of adverse events if there is one."""
-    people, events = tables["patients"], tables.get("events")
-    infusions = _columns(found, people)
+    people, events = renamed(found, tables["patients"], _PATIENT_NAMES), tables.get("events")
+    infusions, unread = _columns(found, people)
+    of_events: list[str] = []
     if events is not None:
-        unread = found.columns(events, [("subject",), ("term",)], _EVENTS)
-        _not_used(found, events, unread, _EVENTS)
+        events = renamed(found, events, _EVENT_NAMES)
+        of_events = found.columns(events, [("subject",), ("term",)], _EVENTS)
+        _not_used(found, events, refuse_names(found, events, of_events, _EVENT_ADVICE, _DECISIVE), _EVENTS)
     found.stop()
     draft = Draft(has_cohorts=people.has("cohort"), keeps_contacts=people.has("last_contact"))
     for subject, row in one_row_each(found, steps(people.rows)):
@@ -46,12 +108,17 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
             draft.leave_out(subject, row, NO_INFUSION)
     if events is not None:
         columns = EventColumns(("term",), ("grade",), ("related",), ("start",), None, _SERIOUS, ("outcome",), ("organ_class",))
+        columns = columns._replace(death=_FATAL, criteria=_CRITERIA)
         adverse_events(found, draft, events, columns, people.name, steps, protocol.dlt)
+        refuse_deaths(
+            found, draft, events, of_events, "give fatal in the column outcome, or the day in the column died of the patient"
+        )
+    refuse_deaths(found, draft, people, unread, "give its day, or yes, in the column died")
     return draft
 
 
-def _columns(found: Findings, table: Table) -> list[str]:
-    """Columns of infusions, in order; findings and notes of the others."""
+def _columns(found: Findings, table: Table) -> tuple[list[str], list[str]]:
+    """Return the columns of infusions, in order, and those that nobody reads; findings and notes of the others."""
     infusions = sorted(
         (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
     )
@@ -64,8 +131,8 @@ def _columns(found: Findings, table: Table) -> list[str]:
         found.column(table, "dlt_date", "needs the column dlt beside it")
     if table.has("reason") and not table.has("discontinued"):
         found.column(table, "reason", "needs the column discontinued beside it: the day on which the patient left")
-    _not_used(found, table, unread, optional)
-    return infusions
+    _not_used(found, table, refuse_names(found, table, unread, _PATIENT_ADVICE, _DECISIVE), optional)
+    return infusions, unread
 
 
 def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[str, ...] | list[str]) -> None:

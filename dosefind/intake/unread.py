@@ -1,0 +1,167 @@
+"""What stands where nothing reads it: columns under other names, and deaths in columns that are not read.
+
+A column that nobody reads is refused if its name speaks of what decides about a dose, and so is a cell that reports a death that no
+other record gives. A further spelling that is certain is one more in the layout's own list of names; a further topic one more in
+`_TOPICS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from .cells import Cell, Findings, Row, Table
+from .deaths import is_death, is_fatal_outcome
+from .entries import Draft
+from .letters import flat, one_slip, plain_letters
+
+__all__ = ["known_deaths", "refuse_deaths", "refuse_names", "renamed", "topic_of"]
+
+_FATAL = 5
+# A misspelt name is sought among names of at least this length: shorter names are one slip from many words.
+_SHORTEST = 5
+
+
+class _Topic(NamedTuple):
+    """What a name speaks of: by a part of the name, by a whole word of it, or by its beginning."""
+
+    name: str
+    parts: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    begins: tuple[str, ...] = ()
+    # Whether names that speak of the disease, the donor or the time before treatment are left out.
+    of_treatment: bool = False
+
+
+_TOPICS = (
+    _Topic("DLTs", ("dlt", "doselimiting", "limitingtox")),
+    _Topic(
+        "deaths",
+        ("death", "deceas", "fatal", "mortal", "demise", "vitalstat", "survival", "lethal", "exitus", "verstorben"),
+        ("dead", "died", "dies", "dod", "alive", "tod", "deces", "killed"),
+        ("dth", "aesdth"),
+    ),
+    _Topic(
+        "seriousness",
+        ("serious", "lifethreat", "hospitali", "susar"),
+        ("sae", "saes", "ser", "saer", "hosp"),
+        ("aeser", "aeslife", "aeshosp", "aesdisab", "aescong", "aesmie"),
+    ),
+    _Topic(
+        "relationship to treatment", ("related", "relation", "causal", "attribut", "imputab"), (), ("aerel",), of_treatment=True
+    ),
+    _Topic("grades", ("grade", "ctcae", "toxgr", "toxicity"), of_treatment=True),
+    _Topic("severity", ("severe", "severity", "intensity"), (), ("aesev",), of_treatment=True),
+    _Topic("evaluability", ("evaluab", "analysisset")),
+    _Topic("outcomes", ("outcome",), (), ("aeout",), of_treatment=True),
+)
+_OF_OTHERS = ("donor", "tumo", "histolog", "baseline", "disease", "family", "history")
+
+
+def topic_of(name: str) -> str | None:
+    """Return the topic that the name of a column speaks of, of those that decide about a dose; ``None`` if it speaks of none."""
+    whole, words = flat(name), re.findall(r"[^\W_]+", plain_letters(name))
+    of_others = any(part in whole for part in _OF_OTHERS)
+    for topic in _TOPICS:
+        if topic.of_treatment and of_others:
+            continue
+        if any(part in whole for part in topic.parts) or whole.startswith(topic.begins or ("\0",)) or set(words) & set(topic.words):
+            return topic.name
+    return None
+
+
+def renamed(found: Findings, table: Table, names: Mapping[str, Iterable[str]]) -> Table:
+    """Return a table whose columns have the names that are read, with a note; ``names`` has their other spellings.
+
+    Spellings are compared without case, punctuation and blanks. A column is renamed only where the table has none of the name and
+    no other column would get it; what is left is for `refuse_names`.
+    """
+    known = {flat(other): name for name, others in names.items() for other in (name, *others)}
+    wanted = {column: known[flat(column)] for column in table.columns if column not in names and flat(column) in known}
+    new = {
+        column: name
+        for column, name in wanted.items()
+        if not table.has(name) and list(wanted.values()).count(name) == 1 and table.columns.count(column) == 1
+    }
+    if not new:
+        return table
+    read = ", ".join(f"{column} read as {name}" for column, name in new.items())
+    found.notes.append(f"{table.name}: columns {read}")
+    rows = [replace(row, cells={new.get(column, column): text for column, text in row.cells.items()}) for row in table.rows]
+    return Table(table.name, tuple(new.get(column, column) for column in table.columns), rows)
+
+
+def refuse_names(
+    found: Findings, table: Table, unread: Iterable[str], advice: Mapping[str, str], names: Iterable[str]
+) -> list[str]:
+    """Refuse columns that nobody reads and whose name speaks of what decides about a dose; return the other columns.
+
+    Parameters
+    ----------
+    found
+        Where the findings go.
+    table
+        The table of the columns.
+    unread
+        Columns that nobody reads.
+    advice
+        What to do with a column, by topic.
+    names
+        Columns that are read and decide about a dose; a name one slip from one that the table lacks is refused as well.
+    """
+    missing = [name for name in names if len(name) >= _SHORTEST and not table.has(name)]
+    left = []
+    for column in unread:
+        topic = topic_of(column)
+        near = next((name for name in missing if len(column) >= _SHORTEST and one_slip(column, name)), None)
+        if (topic is None and near is None) or not any(row.cells[column] for row in table.rows):
+            left.append(column)
+        elif topic is None:
+            found.column(table, column, f"is not read: rename it to {near}, if that is meant, or delete the column")
+        else:
+            found.column(table, column, f"speaks of {topic} and is not read: {advice[topic]}, or delete the column")
+    return left
+
+
+def known_deaths(draft: Draft) -> set[str]:
+    """Return the subjects whose death is reported by a record that is read."""
+    dead = {
+        entry.subject
+        for entry in draft.entries
+        if entry.died or entry.dead or entry.deaths or (is_death(entry.reason) and entry.discontinued)
+    }
+    for subject, events in (draft.events or {}).items():
+        if any(event.grade == _FATAL or is_fatal_outcome(event.outcome) for event in events):
+            dead.add(subject)
+    return dead
+
+
+def refuse_deaths(found: Findings, draft: Draft, table: Table, columns: Iterable[str], where: str) -> None:
+    """Refuse cells of columns that report the death of a patient whose death no record that is read reports.
+
+    Parameters
+    ----------
+    found
+        Where the findings go.
+    draft
+        Patients and events as they were read.
+    table
+        The table of the columns.
+    columns
+        Columns that nobody reads.
+    where
+        Where a death belongs.
+    """
+    columns = list(columns)
+    treated = {entry.subject for entry in draft.entries} - known_deaths(draft)
+    for row in table.rows:
+        cell = _reporting(row, columns) if row.subject in treated else None
+        if cell is not None:
+            found.refuse(cell, f"reports a death in a column that is not read: {where}")
+
+
+def _reporting(row: Row, columns: Iterable[str]) -> Cell | None:
+    """Return the first cell of some columns that reports a death."""
+    return next((cell for cell in map(row.cell, columns) if cell.text and is_death(cell.text)), None)

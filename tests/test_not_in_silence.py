@@ -1,0 +1,341 @@
+"""A death, a DLT or a serious event that stands where nothing reads it is read under its other name, refused or noted."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from dosefind import InputError, load_protocol, read_patients
+from dosefind.intake.deaths import is_death, is_fatal_outcome, is_understood_outcome, resembles_death
+from dosefind.intake.letters import has_look_alikes, one_slip, plain_letters
+from dosefind.intake.unread import topic_of
+
+AS = load_protocol(Path(__file__).parents[1] / "configs" / "nct05962762.toml")
+PEOPLE = "subject,level,infusion_1,last_contact{more}\nP1,1,2024-03-01,2024-06-01{none}\nP2,2,2024-04-01,2024-06-01{cells}\n"
+EVENTS = "subject,term,{columns}\nP2,{term},{cells}\n"
+
+
+def people(more="", cells=""):
+    """A table of two patients, the second with these cells."""
+    return PEOPLE.format(more=more and f",{more}", cells=more and f",{cells}", none="," * (bool(more) + more.count(",")))
+
+
+def read(folder, patients=None, events=None):
+    """The second patient of a trial in dosefind's own layout, and the notes."""
+    (folder / "patients.csv").write_text(patients or people(), encoding="utf-8")
+    if events is not None:
+        (folder / "events.csv").write_text(events, encoding="utf-8")
+    found = read_patients(folder / "patients.csv", AS, events=None if events is None else folder / "events.csv")
+    return found.patients[1], found.notes
+
+
+def one_event(folder, columns, cells, term="Sepsis"):
+    patient, _ = read(folder, events=EVENTS.format(columns=columns, cells=cells, term=term))
+    return patient, patient.events[0]
+
+
+def refused(what, *arguments):
+    """The places that one error names."""
+    with pytest.raises(InputError) as error:
+        what(*arguments)
+    return " ".join(problem.where for problem in error.value.problems)
+
+
+# Columns under another name.
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dlt?", "DLT (y/n)", "dlts", "dlt_yn", "dlt_flag", "had_dlt", "Dose_Limiting_Toxicity", "dose limiting toxicity", "ＤＬＴ"],
+)
+def test_a_dlt_column_under_another_spelling_is_read(tmp_path, name):
+    patient, notes = read(tmp_path, people(f"{name},date of DLT", "yes,2024-04-10"))
+    assert (patient.dlt, patient.dlt_date) == (True, date(2024, 4, 10))
+    assert any("read as dlt" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dlt_comment",
+        "n_dlts",
+        "evaluable_set",
+        "worst_grade",
+        "is_alive",
+        "vital_status",
+        "sae_yes",
+        "seroius",
+        "unrelated",
+        "outcom",
+    ],
+)
+def test_an_unread_column_whose_name_decides_about_a_dose_is_refused(tmp_path, name):
+    """Unless it is empty, when it can hide nothing."""
+    assert f"column {name}" in refused(read, tmp_path, people(name, "x"))
+    read(tmp_path, people(name, ""))
+
+
+@pytest.mark.parametrize(
+    "name", ["comment", "tumor_grade", "donor_relation", "site", "hospital", "created", "width", "deadline", "stage"]
+)
+def test_other_unread_columns_are_noted(tmp_path, name):
+    _, notes = read(tmp_path, people(name, "x"))
+    assert any(name in note for note in notes)
+
+
+def test_a_second_column_of_dlts_is_refused(tmp_path):
+    assert "column dlt_yn" in refused(read, tmp_path, people("dlt,dlt_yn", "no,yes"))
+    assert "column dlt_yn" in refused(read, tmp_path, people("dlt_yn,dlt_flag", "no,yes"))
+
+
+def test_dlts_in_the_table_of_events_are_refused(tmp_path):
+    for name in ("dlt", "DLT?", "dose-limiting", "is_dlt", "dltfl"):
+        assert "column" in refused(one_event, tmp_path, f"grade,{name}", "2,yes")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("deceased", "yes"),
+        ("dead", "yes"),
+        ("dthdtc", "2024-05-20"),
+        ("date_death", "2024-05-20"),
+        ("Death Date", "2024-05-20"),
+        ("death_dt", "2024-05-20"),
+        ("died_on", "2024-05-20"),
+        ("fatal", "yes"),
+    ],
+)
+def test_deaths_of_patients_under_another_spelling_are_read(tmp_path, name, cell):
+    patient, _ = read(tmp_path, people(name, cell))
+    assert patient.died == date(2024, 5, 20) if cell != "yes" else patient.died is not None
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        ("comment", "patient died 20 April"),
+        ("status", "Death"),
+        ("notes", "succumbed to sepsis"),
+        ("", "found dead"),
+        ("remark", "Pat. verstorben"),
+        ("remark", "d\u200bied"),
+    ],
+)
+def test_a_death_in_an_unread_column_is_refused_unless_it_is_known(tmp_path, columns, cells):
+    read(tmp_path, people(f"died,{columns}", f"2024-05-20,{cells}"))
+    assert "subject P2" in refused(read, tmp_path, people(f"replaces,{columns}", f",{cells}"))
+    assert "events.csv row 2" in refused(one_event, tmp_path, f"grade,{columns}", f"2,{cells}")
+
+
+@pytest.mark.parametrize("text", ["no deaths", "consent expired", "deceased donor", "suicide attempt", "near-fatal"])
+def test_unread_text_without_a_death_is_no_finding(tmp_path, text):
+    read(tmp_path, people("comment", text))
+
+
+# Columns of the table of events.
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("aesdth", "Y"),
+        ("results_in_death", "yes"),
+        ("Results in death?", "yes"),
+        ("fatal", "yes"),
+        ("death", "yes"),
+        ("aeout", "FATAL"),
+        ("event_outcome", "fatal"),
+        ("Event outcome", "died"),
+    ],
+)
+def test_fatal_events_under_another_spelling_are_read(tmp_path, name, cell):
+    patient, event = one_event(tmp_path, f"grade,related,start,{name}", f"3,not related,2024-05-20,{cell}")
+    assert patient.died == date(2024, 5, 20)
+    assert is_death(event.outcome)
+
+
+@pytest.mark.parametrize(
+    "name", ["is_serious", "serious_event", "ser", "saer", "AESER", "serious?", "hospitalisation", "Life-threatening"]
+)
+def test_serious_events_under_another_spelling_are_read(tmp_path, name):
+    _, event = one_event(tmp_path, f"grade,related,start,{name}", "3,not related,2024-05-20,yes")
+    assert event.serious is True
+
+
+@pytest.mark.parametrize("name", ["toxicity_grade", "CTCAE grade", "aetoxgr", "Grade "])
+def test_grades_under_another_spelling_are_read(tmp_path, name):
+    assert one_event(tmp_path, f"{name},causality,onset", "4,related,2024-05-20")[1][1:4] == (4, "related", date(2024, 5, 20))
+
+
+@pytest.mark.parametrize(
+    "name", ["date_of_death", "dod", "max_grade", "sae_number", "outcome_code", "causality_code", "death_date"]
+)
+def test_unread_columns_of_events_that_decide_are_refused(tmp_path, name):
+    assert f"column {name}" in refused(one_event, tmp_path, f"grade,{name}", "2,2024-05-20")
+
+
+@pytest.mark.parametrize(
+    ("name", "topic"),
+    [
+        ("AESDTH", "deaths"),
+        ("DTHFL", "deaths"),
+        ("width", None),
+        ("SAE?", "seriousness"),
+        ("relative_day", None),
+        ("d.l.t.", "DLTs"),
+        ("evaluable", "evaluability"),
+        ("aesev", "severity"),
+    ],
+)
+def test_topics_of_names(name, topic):
+    assert topic_of(name) == topic
+
+
+# Words for death.
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "Fatal pulmonary embolism",
+        "Death due to sepsis",
+        "Death NOS",
+        "Found dead",
+        "Suicide",
+        "Cardiac arrest (patient died)",
+        "Plötzlicher Herztod",
+        "Mort subite",
+    ],
+)
+def test_a_term_that_reports_a_death_is_fatal(tmp_path, term):
+    patient, event = one_event(tmp_path, "grade,related,start", "4,not related,2024-05-20", term)
+    assert (patient.died, event.outcome, event.serious) == (date(2024, 5, 20), "fatal", True)
+
+
+@pytest.mark.parametrize(
+    "term", ["Suicide attempt", "Cell death", "Near-fatal asthma", "Fear of death", "Expired product administered"]
+)
+def test_a_term_that_reports_no_death_is_not_fatal(tmp_path, term):
+    patient, event = one_event(tmp_path, "grade,related,start,serious", "4,not related,2024-05-20,", term)
+    assert (patient.died, event.outcome, event.serious) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "demise",
+            "Succumbed to illness",
+            "not alive",
+            "no longer alive",
+            "dies",
+            "patient dies",
+            "killed",
+            "perished",
+            "passed away",
+        ),
+        *("Tod", "Exitus", "verstorben", "Todesfall", "tödlich", "décès", "décédé", "DÉCÉDÉE", "deces", "mort", "mortelle"),
+        *("FATAL\u200b", "d\u00adied", "ＤＩＥＤ", "Diеd", "fаtal", "ﬀ fatal", "DEAТH"),
+    ],
+)
+def test_words_for_death(text):
+    assert is_death(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "diet", "method", "alive", "not fatal", "tot. bilirubin", "resolved", "hospitalised", "immortal", None]
+)
+def test_words_that_report_no_death(text):
+    assert not is_death(text)
+
+
+def test_codes_of_outcomes(tmp_path):
+    """ICH E2B(R3), E.i.7: 5 is fatal."""
+    assert [code for code in "0123456" if is_fatal_outcome(code)] == ["5"]
+    patient, event = one_event(tmp_path, "grade,related,start,outcome", "4,not related,2024-05-20,5")
+    assert (patient.died, event.outcome) == (date(2024, 5, 20), "fatal")
+
+
+@pytest.mark.parametrize("outcome", ["recovеred", "fatl", "Daeth", "diied", "deceasd"])
+def test_an_outcome_close_to_a_word_for_death_is_refused(tmp_path, outcome):
+    assert resembles_death(outcome)
+    assert "outcome" in refused(one_event, tmp_path, "grade,outcome", f"3,{outcome}")
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        "RECOVERED/RESOLVED",
+        "NOT RECOVERED/NOT RESOLVED",
+        "Recovered with sequelae",
+        "ongoing",
+        "unknown",
+        "3",
+        "non-fatal",
+        "Alive",
+    ],
+)
+def test_known_outcomes(outcome):
+    assert is_understood_outcome(outcome)
+    assert not resembles_death(outcome)
+    assert not is_fatal_outcome(outcome)
+
+
+@pytest.mark.parametrize("outcome", ["transferred", "gone", "genesen", "code 7"])
+def test_an_unknown_outcome_is_noted(tmp_path, outcome):
+    _, notes = read(tmp_path, events=EVENTS.format(columns="grade,outcome", cells=f"2,{outcome}", term="Rash"))
+    assert any("outcomes not understood" in note and outcome in note for note in notes)
+
+
+def test_letters():
+    assert plain_letters("Décès А1\u200b") == "deces a1"
+    assert [has_look_alikes(text) for text in ("Diеd", "died", "умер", "A1")] == [True, False, False, False]
+    assert [one_slip("fatal", other) for other in ("fatl", "fatall", "faatl", "fetal", "fatal", "total")] == [True] * 4 + [
+        False
+    ] * 2
+
+
+# SDTM and ADaM.
+
+DM = "USUBJID,RFPENDTC{more}\nS1,2024-06-01{none}\nS2,2024-06-02{cells}\n"
+EX = "USUBJID,EXTRT,EXDOSE,EXDOSU,EXSTDTC\nS1,UCMSC,1,10^6 cells/kg,2024-03-01\nS2,UCMSC,1,10^6 cells/kg,2024-03-02\n"
+AE = "USUBJID,AESTDTC,AEREL,{columns}\nS2,2024-05-14,NOT RELATED,{cells}\n"
+
+
+def domains(folder, **tables):
+    """The second subject of a trial in SDTM, and the notes; ``tables`` replace or add domains."""
+    for name, text in {"dm": DM.format(more="", none="", cells=""), "ex": EX, **tables}.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    found = read_patients(folder, AS)
+    return next(patient for patient in found.patients if patient.subject == "S2"), found.notes
+
+
+@pytest.mark.parametrize(
+    ("decoded", "term"),
+    [
+        ("Cardiac arrest", "Patient died of cardiac arrest"),
+        ("Cardiac arrest", "DEATH"),
+        ("Pulmonary embolism", "Fatal embolism"),
+        ("Sepsis", "décès"),
+    ],
+)
+def test_a_reported_term_that_reports_a_death_is_fatal(tmp_path, decoded, term):
+    patient, _ = domains(tmp_path, ae=AE.format(columns="AEDECOD,AETERM,AETOXGR", cells=f"{decoded},{term},4"))
+    assert patient.died == date(2024, 5, 14)
+    assert patient.events[0].term == decoded
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("ae", "AEDECOD,AETOXGR,AETOXGR"), ("ae", "AEDECOD,AETOXGR,aetoxgr"), ("ae", "AEDECOD,AESDTH,AESDTH"), ("dm", "DTHFL,dthfl")],
+)
+def test_a_variable_that_stands_there_twice_is_refused(tmp_path, table, columns):
+    cells = re.sub("[^,]+", "Y", columns)
+    text = AE.format(columns=columns, cells=cells) if table == "ae" else DM.format(more=f",{columns}", none=",,", cells=f",{cells}")
+    assert f"column {columns.rpartition(',')[2].upper()}" in refused(lambda: domains(tmp_path, **{table: text}))
+
+
+def test_an_unread_column_that_stands_there_twice_is_refused(tmp_path):
+    assert "column comment" in refused(read, tmp_path, people("comment,Comment", "died,x"))
