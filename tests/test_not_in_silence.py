@@ -1,6 +1,7 @@
 """A death, a DLT or a serious event that stands where nothing reads it is read under its other name, refused or noted."""
 
 import re
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -339,3 +340,89 @@ def test_a_variable_that_stands_there_twice_is_refused(tmp_path, table, columns)
 
 def test_an_unread_column_that_stands_there_twice_is_refused(tmp_path):
     assert "column comment" in refused(read, tmp_path, people("comment,Comment", "died,x"))
+
+
+# Workbooks and folders.
+
+
+def workbook(folder, name="trial.xlsx", **sheets):
+    """A workbook of these sheets, each a list of rows."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(folder / name)
+    return folder / name
+
+
+ROWS = [["subject", "level", "infusion_1"], ["P1", "1", "2024-03-01"], ["P2", "2", "2024-04-01"]]
+OF_EVENTS = [["subject", "term", "grade"], ["P2", "Sepsis", "5"]]
+
+
+def resized(path, reference):
+    """The workbook with another statement of the size of its first sheet."""
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    parts[name], times = re.subn(rb'<dimension ref="[^"]*"', b'<dimension ref="' + reference + b'"', parts[name])
+    assert times == 1
+    with zipfile.ZipFile(path, "w") as book:
+        for part, data in parts.items():
+            book.writestr(part, data)
+    return path
+
+
+@pytest.mark.parametrize("reference", [b"A1:C2", b"A1", b"A1:A3", b"A1:B99"])
+def test_all_rows_of_a_sheet_are_read_whatever_size_it_states(tmp_path, reference):
+    found = read_patients(resized(workbook(tmp_path, patients=ROWS), reference), AS)
+    assert [patient.level for patient in found.patients] == [1, 2]
+
+
+@pytest.mark.parametrize("title", ["AE", "AEs", "Adverse events", "adverse_events", "Events"])
+def test_a_sheet_of_events_under_another_name_is_read(tmp_path, title):
+    found = read_patients(workbook(tmp_path, patients=ROWS, **{title: OF_EVENTS}), AS)
+    assert found.patients[1].events[0].grade == 5
+
+
+@pytest.mark.parametrize("title", ["events 2026", "Sheet2", "patients (2)", "SAE", "notes"])
+def test_a_sheet_with_data_that_is_not_read_is_refused(tmp_path, title):
+    path = workbook(tmp_path, patients=ROWS, **{title: OF_EVENTS})
+    with pytest.raises(InputError, match=r"which is not read") as error:
+        read_patients(path, AS)
+    assert title in str(error.value)
+
+
+@pytest.mark.parametrize("title", ["README", "Notes", "codebook", "Data dictionary"])
+def test_a_sheet_without_data_is_noted(tmp_path, title):
+    found = read_patients(workbook(tmp_path, patients=ROWS, **{title: [["died", "day of death"]]}, Sheet9=[]), AS)
+    assert any(title in note and "Sheet9" not in note for note in found.notes)
+
+
+def test_further_sheets_of_events_are_refused(tmp_path):
+    for name, sheets in {"a": {"AE": OF_EVENTS, "aes": OF_EVENTS}, "b": {"events": OF_EVENTS, "AE": OF_EVENTS}}.items():
+        path = workbook(tmp_path, f"{name}.xlsx", patients=ROWS, **sheets)
+        with pytest.raises(InputError, match="AE"):
+            read_patients(path, AS)
+        people_alone = workbook(tmp_path, f"people-{name}.xlsx", patients=ROWS)
+        with pytest.raises(InputError, match="AE"):
+            read_patients(people_alone, AS, events=workbook(tmp_path, f"events-{name}.xlsx", **sheets))
+
+
+@pytest.mark.parametrize(
+    "name", ["ae1.csv", "ae_2.csv", "ex2.csv", "AE (1).xpt", "aes.csv", "ae.xlsx", "AE.sas7bdat", "dm-old.csv"]
+)
+def test_a_further_file_of_a_domain_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("USUBJID\nS2\n")
+    with pytest.raises(InputError, match=re.escape(name)):
+        domains(tmp_path, ae=AE.format(columns="AEDECOD", cells="Rash"))
+
+
+@pytest.mark.parametrize("name", ["lb.csv", "exam.csv", "aedefs.pdf", "adtte.csv"])
+def test_other_files_are_left_aside(tmp_path, name):
+    (tmp_path / name).write_text("USUBJID\nS2\n")
+    _, notes = domains(tmp_path)
+    assert any(name in note for note in notes) == name.endswith(".csv")

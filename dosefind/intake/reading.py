@@ -14,7 +14,7 @@ from . import adam, plain, sdtm
 from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .entries import Draft, Steps, to_patient
-from .files import Found, domain_files, domains, patient_tables
+from .files import Found, domain_files, domains, patient_tables, refuse_further_files
 
 __all__ = ["LAYOUTS", "read_patients"]
 
@@ -189,6 +189,7 @@ def _open(path: Path, events: Path | None) -> tuple[Layout, Found]:
     if missing:
         raise InputError(f"has no {' and no '.join(missing)} as .xpt or .csv ({wanted})", source=str(path))
     names = [*layout.required, *layout.optional]
+    refuse_further_files(path, names)
     found = domains(path, names, files)
     others = sorted(file.name for name, group in files.items() if name not in names for file in group)
     return layout, found._replace(notes=[f"files not used: {', '.join(others)}"] if others else [])
