@@ -426,3 +426,109 @@ def test_other_files_are_left_aside(tmp_path, name):
     (tmp_path / name).write_text("USUBJID\nS2\n")
     _, notes = domains(tmp_path)
     assert any(name in note for note in notes) == name.endswith(".csv")
+
+
+# DLTs and deaths of ADaM.
+
+ADSL = "USUBJID,LSTALVDT{more}\nS1,2024-06-01{none}\nS2,2024-06-02{cells}\n"
+ADAE = "USUBJID,AEDECOD,ATOXGR,AREL,ASTDT,{columns}\nS2,Hepatitis,3,RELATED,2024-03-20,{cells}\n"
+
+
+def adam(folder, columns="", cells="", adae=None):
+    """The second subject of a trial in ADaM whose ADSL has these cells, and the notes."""
+    none = "," * (bool(columns) + columns.count(","))
+    (folder / "adsl.csv").write_text(ADSL.format(more=columns and f",{columns}", none=none, cells=columns and f",{cells}"))
+    (folder / "adex.csv").write_text(EX)
+    if adae is not None:
+        (folder / "adae.csv").write_text(adae)
+    found = read_patients(folder, AS)
+    return found.patients[1], found.notes
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "dlt"),
+    [
+        ("CRIT1,CRIT1FL,CRIT2,CRIT2FL", "grade >= 2,Y,Protocol DLT,Y", True),
+        ("CRIT1,CRIT1FL,CRIT2,CRIT2FL", "Protocol DLT,N,DLT by the committee,Y", True),
+        ("CRIT1,CRIT1FL,CRIT2,CRIT2FL", "grade >= 2,Y,Protocol DLT,N", False),
+        ("DLTFL,CRIT10,CRIT10FL", "N,Dose-limiting toxicity,Y", True),
+        ("CRIT3,CRIT3FL", "DLT-evaluable,Y", None),
+    ],
+)
+def test_any_criterion_that_speaks_of_dlts_is_read(tmp_path, columns, cells, dlt):
+    patient, _ = adam(tmp_path, adae=ADAE.format(columns=columns, cells=cells))
+    assert (patient.dlt, patient.dlt_date) == (dlt, date(2024, 3, 20) if dlt else None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [("CRIT1,CRIT1FL", "No DLT,Y"), ("ADLTFL", "Y"), ("DLT", "Y"), ("DLTYN", "Y"), ("CRIT2,CRIT2FL", "non-DLT,Y")],
+)
+def test_other_variables_of_dlts_are_refused(tmp_path, columns, cells):
+    assert "column" in refused(lambda: adam(tmp_path, adae=ADAE.format(columns=columns, cells=cells)))
+
+
+@pytest.mark.parametrize(("table", "column"), [("ae", "DLTFL"), ("ae", "AEDLT"), ("dm", "DLT"), ("ex", "EXDLT"), ("dm", "DLTDT")])
+def test_variables_of_dlts_in_sdtm_are_refused(tmp_path, table, column):
+    tables = {
+        "ae": AE.format(columns=f"AEDECOD,{column}", cells="Rash,Y"),
+        "dm": DM.format(more=f",{column}", none=",", cells=",Y"),
+        "ex": "\n".join(line + (f",{column}" if line.startswith("USUBJID") else ",Y") for line in EX.splitlines()),
+    }
+    assert f"column {column}" in refused(lambda: domains(tmp_path, **{table: tables[table]}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "died"),
+    [
+        ("VITSTAT", "DEAD", True),
+        ("LSTALVST", "died", True),
+        ("VITSTAT", "ALIVE", False),
+        ("DTHCGR1", "ADVERSE EVENT", True),
+        ("DTHCGR1N", "0", False),
+        ("DTHA30FL", "N", False),
+        ("EOSSTT,EOSDT,DCSREAS,DCSREASP", "DISCONTINUED,2024-05-20,OTHER,PATIENT DIED", True),
+        ("EOTSTT,EOTDT,DCTREAS,DCTREASP", "DISCONTINUED,2024-05-20,OTHER,Succumbed to sepsis", True),
+    ],
+)
+def test_deaths_in_further_variables_of_adsl(tmp_path, columns, cells, died):
+    assert (adam(tmp_path, columns, cells)[0].died is not None) == died
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"), [("SSREAS", "patient died"), ("COMMENT", "DEATH 20 May"), ("OUTCOME", "fatal"), ("X", "décès")]
+)
+def test_a_death_in_another_variable_is_refused(tmp_path, column, cell):
+    for table, text in (
+        ("dm", DM.format(more=f",{column}", none=",", cells=f",{cell}")),
+        ("ae", AE.format(columns=f"AEDECOD,{column}", cells=f"Rash,{cell}")),
+    ):
+        (tmp_path / table).mkdir()
+        assert f"S2, {column}" in refused(lambda: domains(tmp_path / table, **{table: text}))  # noqa: B023
+    domains(tmp_path, dm=DM.format(more=f",DTHFL,{column}", none=",,", cells=f",Y,{cell}"))
+
+
+# Placebo, and persons.
+
+
+@pytest.mark.parametrize("arm", ["ARM", "ACTARM", "TRT01A", "ACTARM,ARM"])
+def test_a_dose_of_the_product_in_an_arm_of_placebo_is_refused(tmp_path, arm):
+    dm = DM.format(more=f",{arm}", none="," * (1 + arm.count(",")), cells=",".join(["", *["Placebo"] * (1 + arm.count(","))]))
+    assert "S2, EXTRT" in refused(lambda: domains(tmp_path, dm=dm))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("B1", "b1"), ("A1", "А1"), ("A-1", "A-01"), ("A-001", "A 1"), ("01-001", "1_1"), ("S１", "S1")]
+)
+def test_one_person_under_two_identifiers_is_refused(tmp_path, one, other):
+    text = people().replace("P1", one).replace("P2", other)
+    assert "row 3" in refused(read, tmp_path, text)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1-11", "11-1"), ("A1", "A10"), ("A-1-1", "A-11"), ("S-A1", "S-B1")])
+def test_two_persons_are_two(tmp_path, one, other):
+    read(tmp_path, people().replace("P1", one).replace("P2", other))
+
+
+def test_one_person_under_two_identifiers_of_a_domain_is_refused(tmp_path):
+    assert "row 3" in refused(lambda: domains(tmp_path, dm="USUBJID\nS2\ns-02\n"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from ..protocol import Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
 from .cells import Findings, Row, Table
+from .dlt_flags import dlt_flags, flagged, refuse_other_flags
 from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death
+from .unread import refuse_deaths_of_domains
 
 __all__ = ["read"]
 
@@ -32,7 +32,6 @@ _COLUMNS = {
 }
 # Status, day and reason of leaving the treatment, and of leaving the study.
 _LEAVING = (("EOTSTT", "EOTDT", "DCTREAS"), ("EOSSTT", "EOSDT", "DCSREAS"))
-_DLT = re.compile(r"\bDLTs?\b|dose[- ]limiting", re.IGNORECASE)
 _COHORTS = 10_000
 
 
@@ -53,6 +52,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     if "adae" in tables:
         adverse_events(found, draft, tables["adae"], _EVENTS, adsl.name, steps, protocol.dlt)
     _dlts(found, draft, rows, adsl, tables.get("adae"))
+    refuse_deaths_of_domains(found, draft, tables)
     found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
     return draft
 
@@ -65,7 +65,7 @@ def _another_parameter(row: Row) -> str | None:
 def _subject_level(found: Findings, entry: Entry, row: Row, has_cohorts: bool) -> None:
     entry.last_contact = latest(found, row, ("LSTALVDT", "EOSDT", "DTHDT"))
     for status, day, reason in _LEAVING:
-        died = next((cell for cell in map(row.cell, (reason, status)) if is_death(cell.text)), None)
+        died = next((cell for cell in map(row.cell, (reason, f"{reason}P", status)) if is_death(cell.text)), None)
         left = row.cell(status).text.upper() == "DISCONTINUED"
         if not left and died is None:
             continue
@@ -83,42 +83,34 @@ def _subject_level(found: Findings, entry: Entry, row: Row, has_cohorts: bool) -
             found.refuse(row.cell("COHORTN"), "must not be empty: either every patient has a cohort, or the column is left out")
 
 
-def _flag(found: Findings, table: Table) -> str | None:
-    """The variable that flags a DLT: DLTFL, or CRIT1FL where CRIT1 speaks of DLTs."""
-    if table.has("DLTFL"):
-        return "DLTFL"
-    if not table.has("CRIT1FL"):
-        return None
-    if any(_DLT.search(row.cell("CRIT1").text) for row in table.rows):
-        return "CRIT1FL"
-    found.notes.append(f"{table.name}: CRIT1FL is not used, as CRIT1 does not speak of DLTs")
-    return None
-
-
 def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae: Table | None) -> None:
     """DLTs by the flags of subjects, of events, or of both, which must agree."""
-    by_subject = _flag(found, adsl)
-    by_event = None if adae is None else _flag(found, adae)
-    days = {} if adae is None or by_event is None else _flagged(found, draft, adae, by_event)
+    of_subjects = dlt_flags(found, adsl)
+    of_events = () if adae is None else dlt_flags(found, adae)
+    refuse_other_flags(found, adsl, (*of_subjects, "DLTDT") if of_subjects else ())
+    if adae is not None:
+        refuse_other_flags(found, adae, (*of_events, "DLTDT") if of_events else ())
+    by_subject, by_event = (names[0] if names else None for names in (of_subjects, of_events))
+    days = {} if adae is None else _flagged(found, draft, adae, of_events)
     for entry in draft.entries:
         row = rows[entry.subject]
-        said = found.yes(row.cell(by_subject)) if by_subject else None
-        flagged = entry.subject in days
-        if by_subject and by_event and said is not None and said != flagged:
+        said = flagged(found, row, of_subjects)
+        has_day = entry.subject in days
+        if by_subject and by_event and said is not None and said != has_day:
             found.refuse(row.cell(by_subject), f"contradicts {by_event} of the adverse events")
-        entry.dlt = flagged if by_event else said
+        entry.dlt = has_day if by_event else said
         entry.dlt_date = days.get(entry.subject)
-        if entry.dlt and entry.dlt_date is None and by_subject and not flagged:
+        if entry.dlt and entry.dlt_date is None and by_subject and not has_day:
             entry.dlt_date = latest(found, row, ("DLTDT",))
             if not row.cell("DLTDT").text:
                 found.refuse(row.cell(by_subject), "needs DLTDT, or the flag DLTFL of an adverse event: the day of the DLT")
 
 
-def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, Dated | None]:
+def _flagged(found: Findings, draft: Draft, adae: Table, flags: tuple[str, ...]) -> dict[str, Dated | None]:
     """First day of the flagged events of each patient."""
     days: dict[str, Dated | None] = {}
     for row in adae.rows:
-        if row.subject not in draft.subjects or row.subject in draft.absent or not found.yes(row.cell(flag)):
+        if row.subject not in draft.subjects or row.subject in draft.absent or not flagged(found, row, flags):
             continue
         cell = row.cell(*_EVENTS.start)
         if row.cell("ASTDTF").text or len(cell.text) < 10:

@@ -21,6 +21,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 def plain_letters(text: str) -> str:
     """Return text in lower case, without accents and invisible characters, and with look-alike letters as Latin ones."""
+    if text.isascii():
+        return text.lower()
     shown = "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
     parts = unicodedata.normalize("NFKD", shown.casefold())
     return "".join(letter for letter in parts if unicodedata.category(letter) != "Mn").translate(_LOOK_ALIKES)

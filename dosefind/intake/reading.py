@@ -15,6 +15,7 @@ from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .entries import Draft, Steps, to_patient
 from .files import Found, domain_files, domains, patient_tables, refuse_further_files
+from .same_person import refuse_same_person
 
 __all__ = ["LAYOUTS", "read_patients"]
 
@@ -146,6 +147,7 @@ def read_patients(
     latest = protocol.versions[-1][1]
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"])
+    refuse_same_person(found, files.tables[layout.required[0]])
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
     cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]

@@ -6,7 +6,9 @@ from ..patients import Listed
 from ..protocol import Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, leave, record_death, subjects, treated
 from .cells import Findings, Row, Table, partial_date
+from .dlt_flags import refuse_other_flags
 from .entries import Dated, Draft, EventColumns, Steps, adverse_events, is_death
+from .unread import refuse_deaths_of_domains
 
 __all__ = ["read"]
 
@@ -25,6 +27,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     """What the domains say; there is no variable for DLTs, cohorts or replacements."""
     for name, table in tables.items():
         found.columns(table, _COLUMNS[name])
+        refuse_other_flags(found, table, ())
     found.stop()
     draft = Draft()
     rows = subjects(found, draft, tables["dm"], steps)
@@ -41,6 +44,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         if not (tables["ae"].has("AETOXGR") or tables["ae"].has("AETOXGRN")):
             found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is no CTCAE grade)")
         adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
+    refuse_deaths_of_domains(found, draft, tables)
     found.notes.append(
         "SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events"
     )
