@@ -30,5 +30,5 @@ def refuse_same_person(found: Findings, table: Table) -> None:
             found.refuse(
                 row.subject_cell,
                 f"may be the person of row {first.number}, {shown_key(first.subject[:80])}: one person has one row "
-                "and one identifier, and identifiers of two persons must differ in more than case, zeros, separators and look-alike letters",
+                "and one identifier; identifiers of two persons must differ in more than case, zeros, separators and look-alikes",
             )
