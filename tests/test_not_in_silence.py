@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dosefind import InputError, load_protocol, read_patients
+from dosefind.evaluability.serious import EARLY, RELATED_SERIOUS, RELATED_SEVERE, early_events, serious_events
 from dosefind.intake.deaths import is_death, is_fatal_outcome, is_understood_outcome, resembles_death
 from dosefind.intake.letters import has_look_alikes, one_slip, plain_letters
 from dosefind.intake.unread import topic_of
@@ -532,3 +533,83 @@ def test_two_persons_are_two(tmp_path, one, other):
 
 def test_one_person_under_two_identifiers_of_a_domain_is_refused(tmp_path):
     assert "row 3" in refused(lambda: domains(tmp_path, dm="USUBJID\nS2\ns-02\n"))
+
+
+# Deaths without an infusion, deaths in domains that are not read, events before the first infusion.
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [("died", "2024-05-20"), ("death", "yes"), ("discontinued,reason", "2024-05-20,died"), ("comment", "patient died")],
+)
+def test_the_death_of_a_patient_with_a_dose_and_no_infusion_is_refused(tmp_path, columns, cells):
+    """Without a dose it is noted."""
+    text = people(columns, "," * columns.count(",")) + f"P3,{{}},,,{cells}\n"
+    assert "subject P3" in refused(read, tmp_path, text.format(3))
+    _, notes = read(tmp_path, text.format(""))
+    assert any("P3" in note and "died without an infusion" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "term"),
+    [
+        ("grade", "5", "Sepsis"),
+        ("outcome", "fatal", "Sepsis"),
+        ("outcome", "5", "Sepsis"),
+        ("aesdth", "Y", "Sepsis"),
+        ("grade", "4", "Death"),
+    ],
+)
+def test_a_fatal_event_of_a_patient_with_a_dose_and_no_infusion_is_refused(tmp_path, columns, cells, term):
+    events = EVENTS.format(columns=f"related,{columns}", cells=f"not related,{cells}", term=term).replace("\nP2", "\nP3")
+    assert "subject P3" in refused(read, tmp_path, people() + "P3,3,,\n", events)
+    read(tmp_path, people() + "P3,,,\n", events)
+
+
+@pytest.mark.parametrize(
+    ("arm", "reason", "is_refused"),
+    [("Level 2", "", True), ("Not Treated", "", False), ("Screen Failure", "", False), ("Level 2", "ASSIGNED, NOT TREATED", False)],
+)
+def test_the_death_of_a_subject_with_an_arm_and_no_exposure(tmp_path, arm, reason, is_refused):
+    dm = f'USUBJID,ACTARM,ARMNRS,DTHFL\nS1,Level 2,,\nS2,Level 2,,\nS3,{arm},"{reason}",Y\n'
+    if is_refused:
+        assert "S3, DTHFL" in refused(lambda: domains(tmp_path, dm=dm))
+    else:
+        assert any("S3: died without an infusion" in note for note in domains(tmp_path, dm=dm)[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ss", "USUBJID,SSTESTCD,SSSTRESC\nS2,SURVSTAT,{}\n"),
+        ("co", "USUBJID,COVAL\nS2,{}\n"),
+        ("suppdm", "USUBJID,QNAM,QVAL\nS2,STATUS,{}\n"),
+        ("adtte", "USUBJID,PARAMCD,CNSR,EVNTDESC\nS2,OS,0,{}\n"),
+    ],
+)
+def test_a_death_in_a_domain_that_is_not_read_is_refused(tmp_path, name, text):
+    assert f"{name}.csv row 2" in refused(lambda: domains(tmp_path, **{name: text.format("DEAD")}))
+    domains(tmp_path, **{name: text.format("ALIVE")})
+    domains(tmp_path, **{name: text.format("DEAD"), "dm": DM.format(more=",DTHFL", none=",", cells=",Y")})
+
+
+@pytest.mark.parametrize(
+    ("cells", "kinds"),
+    [
+        ("4,related,2024-03-31,", (EARLY, RELATED_SEVERE, RELATED_SERIOUS)),
+        ("4,related,2023-04-20,no", (EARLY, RELATED_SEVERE)),
+        ("3,related,2024-03-31,no", (EARLY,)),
+        ("2,related,2024-03-31,yes", (EARLY, RELATED_SERIOUS)),
+        ("2,related,2024-03-31,no", None),
+        ("4,not related,2024-03-31,yes", None),
+        ("4,,2024-03-31,yes", None),
+    ],
+)
+def test_a_grave_related_event_before_the_first_infusion_holds(tmp_path, cells, kinds):
+    """It is noted if it is called related, whatever its grade."""
+    patient, _ = read(tmp_path, events=EVENTS.format(columns="grade,related,start,serious", cells=cells, term="Sepsis"))
+    events = serious_events([patient], AS, ())
+    assert [(event.kinds, event.holds) for event in events] == ([] if kinds is None else [(kinds, True)])
+    assert len(early_events([patient], AS)) == (",related" in cells)
+    if kinds and "03-31" in cells:
+        assert events[0].study_day == -1

@@ -17,7 +17,7 @@ from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, members, others, statuses
 from .evaluated import Evaluated, Status
-from .serious import SeriousEvent, part_of_patient, serious_events
+from .serious import SeriousEvent, early_events, part_of_patient, serious_events
 from .verdict import Case, Verdict, told_event, toxicities, verdict
 from .window import rules_of, window
 
@@ -132,6 +132,7 @@ def evaluate(
             *derived,
             *_not_assessed(found),
             *_dlts_in_no_count(found),
+            *_too_early(infused, protocol),
             *_words_read(infused, protocol),
         ),
         sha256=patients.sha256,
@@ -162,6 +163,12 @@ def _dlts_in_no_count(found: Iterable[Status]) -> list[str]:
     """Note the DLTs of treated patients whom no design counts."""
     names = [f"{one.subject} ({one.part})" for one in found if one.kind == "dlt" and not one.pooled]
     return [f"DLTs that no design counts: {_some(names)}"] if names else []
+
+
+def _too_early(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
+    """Note the events that are called related and began before the first infusion, whose dates are to be checked."""
+    names = early_events(patients, protocol)
+    return [f"related to treatment, but began before the first infusion, so check the date: {_some(names)}"] if names else []
 
 
 def _not_assessed(found: Iterable[Status]) -> list[str]:

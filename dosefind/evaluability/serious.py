@@ -17,12 +17,23 @@ from ..protocol import DLT, Protocol, plain_words
 from .evaluated import UNTREATED
 from .window import rules_of, window
 
-__all__ = ["DEATH", "RELATED_SERIOUS", "RELATED_SEVERE", "SeriousEvent", "adjudication_of", "part_of_patient", "serious_events"]
+__all__ = [
+    "DEATH",
+    "EARLY",
+    "RELATED_SERIOUS",
+    "RELATED_SEVERE",
+    "SeriousEvent",
+    "adjudication_of",
+    "early_events",
+    "part_of_patient",
+    "serious_events",
+]
 
 DEATH = "death"
 RELATED_SERIOUS = "related serious event"
 RELATED_SEVERE = "related event of grade 4 or worse"
-_SEVERE, _FATAL = 4, 5
+EARLY = "related event before the first infusion"
+_GRAVE, _SEVERE, _FATAL = 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,7 @@ class SeriousEvent:
     part
         Part of the trial.
     kinds
-        Which of `DEATH`, `RELATED_SERIOUS` and `RELATED_SEVERE` it is.
+        Which of `DEATH`, `EARLY`, `RELATED_SERIOUS` and `RELATED_SEVERE` it is.
     day
         Day of the death or onset; ``None`` where the data give none.
     study_day
@@ -147,10 +158,11 @@ def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which kinds of serious event this is, and what was left open."""
     fatal = _is_fatal(event)
-    if event.start is not None and event.start < patient.infusions[0] and not fatal:
+    early = event.start is not None and event.start < patient.infusions[0] and not fatal
+    if early and not _cannot_be_early(event, rules_of(patient, protocol).dlt):
         return (), ()
     related = rules_of(patient, protocol).dlt.is_related(event.related)
-    kinds = [DEATH] if fatal else []
+    kinds = [DEATH] if fatal else [EARLY] if early else []
     if related is not False:
         severe = (event.grade or 0) >= _SEVERE
         # In the window, an event without a grade keeps the outcome open by itself.
@@ -166,6 +178,22 @@ def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[t
     return tuple(kinds), left if kinds else ()
 
 
+def _cannot_be_early(event: AdverseEvent, dlt: DLT) -> bool:
+    """Return whether an event is called related and weighs so much that a start before the first infusion is to be checked."""
+    return dlt.is_related(event.related) is True and ((event.grade or 0) >= _GRAVE or event.serious is True)
+
+
+def early_events(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
+    """Return the events that are called related and began before the first infusion, each by its row and subject."""
+    return [
+        f"{event.source} ({patient.subject}, {event.start})"
+        for patient in patients
+        for event in patient.events or ()
+        if event.start is not None and event.start < patient.infusions[0]
+        if rules_of(patient, protocol).dlt.is_related(event.related)
+    ]
+
+
 def _made(
     patient: Patient,
     protocol: Protocol,
@@ -176,13 +204,15 @@ def _made(
     left: tuple[str, ...],
 ) -> SeriousEvent:
     first, end = window(patient, protocol)
+    days = None if day is None else (day - first).days
     return SeriousEvent(
         subject=patient.subject,
         level=patient.level,
         part=part_of_patient(patient, protocol),
         kinds=kinds,
         day=day,
-        study_day=None if day is None else (day - first).days + 1,
+        # There is no day 0.
+        study_day=None if days is None else days + 1 if days >= 0 else days,
         in_window=None if day is None else first <= day <= end,
         event=event,
         adjudication=adjudication,

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from .._check import InputError, shown_key
 from . import csv_file, excel, xpt
-from .cells import Table
+from .cells import Row, Table
 from .letters import flat
 
-__all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "refuse_further_files"]
+__all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "refuse_further_files", "survival"]
 
 Reader = Callable[[Path, bytes, Callable[[str], str]], list[Table]]
 
@@ -39,6 +39,8 @@ _DATA = (
     ".rds",
     ".sav",
 )
+# Domains that no layout reads and that may report a death: subject status, comments, supplements of subjects, times to an event.
+_SURVIVAL = ("ss", "co", "suppdm", "suppds", "adtte")
 # Names of a sheet of adverse events beside ``events``; of sheets without data of patients; columns that only data have.
 _EVENTS = ("ae", "aes", "adverseevent", "adverseevents")
 _NO_DATA = (
@@ -156,6 +158,26 @@ def refuse_further_files(folder: Path, names: Iterable[str]) -> None:
             f"has {shown}, which is not read and may hold rows of a domain that is read: put them into its one file as .xpt or .csv"
         )
         raise InputError(f"{allowed}, or take them out of the folder", source=str(folder))
+
+
+def survival(folder: Path) -> dict[str, Table]:
+    """Return tables that no layout reads and that may report a death, to be searched for one: vital status, comments, survival.
+
+    Of times to an event, only observed deaths are kept: rows of overall survival that are not censored.
+    """
+    hashes, found = Hashes(), {}
+    for name, paths in domain_files(folder).items():
+        if name not in _SURVIVAL:
+            continue
+        for path in paths:
+            table = _without_dots(READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0])
+            kept = [row for row in table.rows if name != "adtte" or _is_observed_death(row)]
+            found[path.name] = Table(table.name, table.columns, kept)
+    return found
+
+
+def _is_observed_death(row: Row) -> bool:
+    return row.cell("PARAMCD").text.upper().startswith(("OS", "DTH", "DEATH")) and row.cell("CNSR").text == "0"
 
 
 def _without_dots(table: Table) -> Table:

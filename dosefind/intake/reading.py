@@ -14,8 +14,10 @@ from . import adam, plain, sdtm
 from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .entries import Draft, Steps, to_patient
-from .files import Found, domain_files, domains, patient_tables, refuse_further_files
+from .files import Found, domain_files, domains, patient_tables, refuse_further_files, survival
 from .same_person import refuse_same_person
+from .unread import refuse_deaths_of_domains
+from .untreated import deaths_without_infusion
 
 __all__ = ["LAYOUTS", "read_patients"]
 
@@ -149,6 +151,9 @@ def read_patients(
         _refuse_levels_alone(found, files.tables["patients"])
     refuse_same_person(found, files.tables[layout.required[0]])
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
+    deaths_without_infusion(found, draft, files.tables[layout.required[0]], files.tables.values())
+    if path.is_dir():
+        refuse_deaths_of_domains(found, draft, survival(path))
     cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
     found.stop()

@@ -17,7 +17,7 @@ from .deaths import is_death, is_fatal_outcome
 from .entries import Draft
 from .letters import flat, one_slip, plain_letters
 
-__all__ = ["known_deaths", "refuse_deaths", "refuse_deaths_of_domains", "refuse_names", "renamed", "topic_of"]
+__all__ = ["OF_TRIAL", "known_deaths", "refuse_deaths", "refuse_deaths_of_domains", "refuse_names", "renamed", "topic_of"]
 
 _FATAL = 5
 # A misspelt name is sought among names of at least this length: shorter names are one slip from many words.
@@ -61,7 +61,7 @@ _OF_OTHERS = ("donor", "tumo", "histolog", "baseline", "disease", "family", "his
 
 
 # Variables of CDISC whose texts are those of the trial.
-_OF_TRIAL = re.compile(r"CRIT\d|SMQ|CQ\d|PARAM|TRT|ARM|ACTARM|STUDY|SITE|DOMAIN|USUBJID|SUBJID|DTH|.*(TESTCD|TEST)$")
+OF_TRIAL = re.compile(r"CRIT\d|SMQ|CQ\d|PARAM|TRT|ARM|ACTARM|STUDY|SITE|DOMAIN|USUBJID|SUBJID|DTH|.*(TESTCD|TEST)$")
 
 
 def topic_of(name: str) -> str | None:
@@ -172,7 +172,7 @@ def refuse_deaths_of_domains(found: Findings, draft: Draft, tables: Mapping[str,
     Criteria, queries of terms, parameters and treatments are left aside: their texts are those of the trial and not of the patient.
     """
     for table in tables.values():
-        columns = [name for name in table.columns if not _OF_TRIAL.match(name)]
+        columns = [name for name in table.columns if not OF_TRIAL.match(name)]
         refuse_deaths(found, draft, table, columns, "give it in DTHFL, DTHDTC or DTHDT, or in the outcome of an event (AEOUT)")
 
 
