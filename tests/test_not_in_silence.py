@@ -260,7 +260,7 @@ def test_codes_of_outcomes(tmp_path):
     assert (patient.died, event.outcome) == (date(2024, 5, 20), "fatal")
 
 
-@pytest.mark.parametrize("outcome", ["recovеred", "fatl", "Daeth", "diied", "deceasd"])
+@pytest.mark.parametrize("outcome", ["recovеred", "fatl", "Daeth", "diied", "deceasd", "fa", "D", "deceas"])
 def test_an_outcome_close_to_a_word_for_death_is_refused(tmp_path, outcome):
     assert resembles_death(outcome)
     assert "outcome" in refused(one_event, tmp_path, "grade,outcome", f"3,{outcome}")

@@ -1,7 +1,8 @@
 """Serious events: every death, related serious event and related event of grade 4 or worse, whatever the DLT window says.
 
-They hold escalation and enrolment until an adjudication is on file. An event whose relationship is not assessed is taken for
-related here.
+A grave event that is called related and began before the first infusion is one as well: either of the two is to be checked. They
+hold escalation and enrolment until an adjudication is on file. An event whose relationship is not assessed is taken for related
+here.
 """
 
 from __future__ import annotations

@@ -73,11 +73,18 @@ def is_understood_outcome(text: str) -> bool:
 
 
 def resembles_death(text: str) -> bool:
-    """Return whether an outcome that reports no death may be meant to: a word mixes scripts or is one slip from a word of death."""
-    if is_death(text):
+    """Return whether an outcome that reports no death may be meant to.
+
+    A word mixes scripts or is one slip from a word for death, or the outcome is the beginning of one, as of a file that is cut off.
+    """
+    if has_look_alikes(text):
+        return not is_death(text)
+    if is_understood_outcome(text):
         return False
-    words = [word for word in re.findall(r"\w+", _plain(text)) if word not in _OUTCOME_WORDS]
-    return has_look_alikes(text) or any(one_slip(word, other) for word in words for other in _NEAR_DEATH)
+    plain = _plain(text)
+    words = [word for word in re.findall(r"\w+", plain) if word not in _OUTCOME_WORDS]
+    slips = any(one_slip(word, other) for word in words for other in _NEAR_DEATH)
+    return slips or any(other.startswith(plain) for other in _NEAR_DEATH)
 
 
 def _plain(text: str | None) -> str:

@@ -53,8 +53,8 @@ def read_patients(
     ----------
     data
         A table of patients as CSV (UTF-8, commas, decimal points) or Excel (.xlsx: the sheet ``patients``, or the first; adverse
-        events in the sheet ``events``), or a folder with CDISC domains as .xpt or .csv. Columns and domains are found whatever
-        their case and order. The columns are described below.
+        events in the sheet ``events``, ``AE`` or ``Adverse events``; a further sheet with data is an error), or a folder with CDISC
+        domains as .xpt or .csv. Columns and domains are found whatever their case and order. The columns are described below.
     protocol
         The protocol, for its doses with their unit. With amendments, the doses are those of the latest version, which has all
         levels of the versions before.
@@ -108,22 +108,32 @@ def read_patients(
         for leaving that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a day
         is shown on the last day known, with a note.
 
-    The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
-    data; ``start``, of which a partial date is left out with a note; ``serious`` (yes or no; also named ``sae`` or
-    ``seriousness``), ``outcome``, ``organ_class``.
+    A usual spelling of these columns is read, with a note: ``DLT (y/n)``, ``dlt_flag`` or ``had_dlt`` as ``dlt``, ``deceased`` or
+    ``dthdtc`` as a death. A column that is not read, has text, and is named after DLTs, deaths, seriousness, relationship to
+    treatment, grades, severity, evaluability or outcomes is an error, and so is a cell of any column that reports a death which no
+    column that is read reports. Two subjects whose identifiers differ only in case, zeros before a number, separators or look-alike
+    letters are an error; so is the death of a subject who was assigned a dose and has no infusion.
 
-    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
-    for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
-    or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
-    AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade), DS (DSCAT, DSDECOD, DSSTDTC: disposition events
-    other than COMPLETED, the first of which counts; a death in any row, by DSDECOD or DSTERM), DD (each subject in it has died;
-    DDDTC).
+    The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
+    data; ``start``, of which a partial date is left out with a note; ``serious`` (yes or no; also named ``sae``, ``seriousness``,
+    ``is_serious``, ...), ``outcome``, ``organ_class``; the flags ``results_in_death``, ``fatal`` or ``aesdth`` of a fatal event,
+    and ``hospitalisation``, ``life_threatening`` or ``aeshosp`` of a serious one. An event is fatal by its grade, its outcome
+    (words, or 5 of ICH E2B), a flag, or its term. An outcome that is not understood is noted, and refused if it is close to a word
+    for death.
+
+    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; VITSTAT and each variable that begins
+    with DTH for deaths; ARMCD, ARM and ACTARM for screen failures and placebo), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE
+    (AEDECOD or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE,
+    AESHOSP, AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade), DS (DSCAT, DSDECOD, DSSTDTC: disposition
+    events other than COMPLETED, the first of which counts; a death in any row, by DSDECOD or DSTERM), DD (each subject in it has
+    died; DDDTC). SS, CO, SUPPDM, SUPPDS and ADTTE are searched for deaths that nothing else reports, which are an error. A further
+    file of a domain, such as ``ae1.csv``, is an error.
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with
     EOTDT and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE,
     ADOSEU or EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT unless ASTDTF says that it is imputed, AEDECOD or AETERM; ATOXGR, ATOXGRN,
     AETOXGR and AETOXGRN, the worst of which is read; AREL and AEREL, of which related is read; flags as in AE). A DLT is taken
-    from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL.
+    from DLTFL and each CRITnFL whose CRITn speaks of DLTs of ADAE, or from DLTFL and DLTDT of ADSL.
 
     Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
     placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product

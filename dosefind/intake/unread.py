@@ -52,7 +52,7 @@ _TOPICS = (
     _Topic(
         "relationship to treatment", ("related", "relation", "causal", "attribut", "imputab"), (), ("aerel",), of_treatment=True
     ),
-    _Topic("grades", ("grade", "ctcae", "toxgr", "toxicity"), of_treatment=True),
+    _Topic("grades", ("grade", "ctcae", "toxgr", "toxicit"), ("tox",), of_treatment=True),
     _Topic("severity", ("severe", "severity", "intensity"), (), ("aesev",), of_treatment=True),
     _Topic("evaluability", ("evaluab", "analysisset")),
     _Topic("outcomes", ("outcome",), (), ("aeout",), of_treatment=True),
