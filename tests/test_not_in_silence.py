@@ -67,6 +67,10 @@ def test_a_dlt_column_under_another_spelling_is_read(tmp_path, name):
         "is_alive",
         "vital_status",
         "sae_yes",
+        "autopsy",
+        "sev",
+        "tox",
+        "os_event",
         "seroius",
         "unrelated",
         "outcom",
@@ -129,6 +133,21 @@ def test_a_death_in_an_unread_column_is_refused_unless_it_is_known(tmp_path, col
     read(tmp_path, people(f"died,{columns}", f"2024-05-20,{cells}"))
     assert "subject P2" in refused(read, tmp_path, people(f"replaces,{columns}", f",{cells}"))
     assert "events.csv row 2" in refused(one_event, tmp_path, f"grade,{columns}", f"2,{cells}")
+
+
+@pytest.mark.parametrize(
+    "text", ["DLT: hepatitis", "SAE reported", "Hospitalized 3 April", "life-threatening event", "dose-limiting"]
+)
+def test_free_text_about_dlts_and_serious_events_is_noted(tmp_path, text):
+    (tmp_path / "a").mkdir()
+    for _, notes in (
+        read(tmp_path, people("comment", text)),
+        read(tmp_path / "a", people(), EVENTS.format(columns="comment", cells=text, term="Rash")),
+    ):
+        assert any("P2: comment speaks of" in note for note in notes)
+    assert not any("speaks of" in note for note in read(tmp_path, people("comment", f"no {text}"))[1]) or not text.startswith(
+        ("DLT", "SAE")
+    )
 
 
 @pytest.mark.parametrize("text", ["no deaths", "consent expired", "deceased donor", "suicide attempt", "near-fatal"])
@@ -239,7 +258,7 @@ def test_a_term_that_reports_no_death_is_not_fatal(tmp_path, term):
             "passed away",
         ),
         *("Tod", "Exitus", "verstorben", "Todesfall", "tödlich", "décès", "décédé", "DÉCÉDÉE", "deces", "mort", "mortelle"),
-        *("FATAL\u200b", "d\u00adied", "ＤＩＥＤ", "Diеd", "fаtal", "ﬀ fatal", "DEAТH"),
+        *("FATAL\u200b", "d\u00adied", "ＤＩＥＤ", "Diеd", "fаtal", "ﬀ fatal", "DEAТH", "† 20.04.2026", "†"),
     ],
 )
 def test_words_for_death(text):
@@ -346,7 +365,7 @@ def test_an_unread_column_that_stands_there_twice_is_refused(tmp_path):
 # Workbooks and folders.
 
 
-def workbook(folder, name="trial.xlsx", **sheets):
+def workbook(folder, sheets, name="trial.xlsx"):
     """A workbook of these sheets, each a list of rows."""
     import openpyxl
 
@@ -379,19 +398,19 @@ def resized(path, reference):
 
 @pytest.mark.parametrize("reference", [b"A1:C2", b"A1", b"A1:A3", b"A1:B99"])
 def test_all_rows_of_a_sheet_are_read_whatever_size_it_states(tmp_path, reference):
-    found = read_patients(resized(workbook(tmp_path, patients=ROWS), reference), AS)
+    found = read_patients(resized(workbook(tmp_path, {"patients": ROWS}), reference), AS)
     assert [patient.level for patient in found.patients] == [1, 2]
 
 
 @pytest.mark.parametrize("title", ["AE", "AEs", "Adverse events", "adverse_events", "Events"])
 def test_a_sheet_of_events_under_another_name_is_read(tmp_path, title):
-    found = read_patients(workbook(tmp_path, patients=ROWS, **{title: OF_EVENTS}), AS)
+    found = read_patients(workbook(tmp_path, {"patients": ROWS, title: OF_EVENTS}), AS)
     assert found.patients[1].events[0].grade == 5
 
 
 @pytest.mark.parametrize("title", ["events 2026", "Sheet2", "patients (2)", "SAE", "notes"])
 def test_a_sheet_with_data_that_is_not_read_is_refused(tmp_path, title):
-    path = workbook(tmp_path, patients=ROWS, **{title: OF_EVENTS})
+    path = workbook(tmp_path, {"patients": ROWS, title: OF_EVENTS})
     with pytest.raises(InputError, match=r"which is not read") as error:
         read_patients(path, AS)
     assert title in str(error.value)
@@ -399,18 +418,18 @@ def test_a_sheet_with_data_that_is_not_read_is_refused(tmp_path, title):
 
 @pytest.mark.parametrize("title", ["README", "Notes", "codebook", "Data dictionary"])
 def test_a_sheet_without_data_is_noted(tmp_path, title):
-    found = read_patients(workbook(tmp_path, patients=ROWS, **{title: [["died", "day of death"]]}, Sheet9=[]), AS)
+    found = read_patients(workbook(tmp_path, {"patients": ROWS, title: [["died", "day of death"]], "Sheet9": []}), AS)
     assert any(title in note and "Sheet9" not in note for note in found.notes)
 
 
 def test_further_sheets_of_events_are_refused(tmp_path):
     for name, sheets in {"a": {"AE": OF_EVENTS, "aes": OF_EVENTS}, "b": {"events": OF_EVENTS, "AE": OF_EVENTS}}.items():
-        path = workbook(tmp_path, f"{name}.xlsx", patients=ROWS, **sheets)
+        path = workbook(tmp_path, {"patients": ROWS, **sheets}, f"{name}.xlsx")
         with pytest.raises(InputError, match="AE"):
             read_patients(path, AS)
-        people_alone = workbook(tmp_path, f"people-{name}.xlsx", patients=ROWS)
+        people_alone = workbook(tmp_path, {"patients": ROWS}, f"people-{name}.xlsx")
         with pytest.raises(InputError, match="AE"):
-            read_patients(people_alone, AS, events=workbook(tmp_path, f"events-{name}.xlsx", **sheets))
+            read_patients(people_alone, AS, events=workbook(tmp_path, sheets, f"events-{name}.xlsx"))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ _DEATH = re.compile(
     # German and French, without accents.
     r"|\b(\w*tod|todes\w*|verstorben\w*|gestorben|verstarb|todlich\w*|toedlich\w*|tot aufgefunden|ist tot)\b|^tot$"
     r"|\b(deces|deced\w*|mort|morte|mortel\w*)\b"
+    # A dagger, alone or before a date.
+    r"|[\u2020\u271d] ?\d|^[\u2020\u271d]$"
 )
 # Wording that contains one of these words and reports no death of the patient.
 _NO_DEATH = re.compile(

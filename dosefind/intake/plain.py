@@ -9,7 +9,7 @@ from .._check import shown_key
 from ..protocol import Protocol
 from .cells import Cell, Findings, Row, Table
 from .entries import NO_INFUSION, Dated, Draft, Entry, EventColumns, Steps, adverse_events, dose, one_row_each, part_of
-from .unread import refuse_deaths, refuse_names, renamed
+from .unread import note_mentions, refuse_deaths, refuse_names, renamed
 
 __all__ = ["read"]
 
@@ -113,7 +113,9 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         refuse_deaths(
             found, draft, events, of_events, "give fatal in the column outcome, or the day in the column died of the patient"
         )
+        note_mentions(found, events, of_events)
     refuse_deaths(found, draft, people, unread, "give its day, or yes, in the column died")
+    note_mentions(found, people, unread)
     return draft
 
 

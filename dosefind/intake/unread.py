@@ -17,7 +17,16 @@ from .deaths import is_death, is_fatal_outcome
 from .entries import Draft
 from .letters import flat, one_slip, plain_letters
 
-__all__ = ["OF_TRIAL", "known_deaths", "refuse_deaths", "refuse_deaths_of_domains", "refuse_names", "renamed", "topic_of"]
+__all__ = [
+    "OF_TRIAL",
+    "known_deaths",
+    "note_mentions",
+    "refuse_deaths",
+    "refuse_deaths_of_domains",
+    "refuse_names",
+    "renamed",
+    "topic_of",
+]
 
 _FATAL = 5
 # A misspelt name is sought among names of at least this length: shorter names are one slip from many words.
@@ -36,10 +45,25 @@ class _Topic(NamedTuple):
 
 
 _TOPICS = (
-    _Topic("DLTs", ("dlt", "doselimiting", "limitingtox")),
+    _Topic("DLTs", ("dlt", "doselimiting", "limitingtox", "limitierend")),
     _Topic(
         "deaths",
-        ("death", "deceas", "fatal", "mortal", "demise", "vitalstat", "survival", "lethal", "exitus", "verstorben"),
+        (
+            "death",
+            "deceas",
+            "fatal",
+            "mortal",
+            "demise",
+            "vitalstat",
+            "survival",
+            "lethal",
+            "exitus",
+            "verstorben",
+            "autopsy",
+            "osevent",
+            "lifestat",
+            "survstat",
+        ),
         ("dead", "died", "dies", "dod", "alive", "tod", "deces", "killed"),
         ("dth", "aesdth"),
     ),
@@ -50,16 +74,23 @@ _TOPICS = (
         ("aeser", "aeslife", "aeshosp", "aesdisab", "aescong", "aesmie"),
     ),
     _Topic(
-        "relationship to treatment", ("related", "relation", "causal", "attribut", "imputab"), (), ("aerel",), of_treatment=True
+        "relationship to treatment",
+        ("related", "relation", "causal", "attribut", "imputab", "suspect"),
+        (),
+        ("aerel",),
+        of_treatment=True,
     ),
-    _Topic("grades", ("grade", "ctcae", "toxgr", "toxicit"), ("tox",), of_treatment=True),
-    _Topic("severity", ("severe", "severity", "intensity"), (), ("aesev",), of_treatment=True),
+    _Topic("grades", ("grade", "ctcae", "toxgr", "toxicit", "toxizitat"), ("tox", "ctc", "gr"), of_treatment=True),
+    _Topic("severity", ("severe", "severity", "intensity"), ("sev",), ("aesev",), of_treatment=True),
     _Topic("evaluability", ("evaluab", "analysisset")),
     _Topic("outcomes", ("outcome",), (), ("aeout",), of_treatment=True),
 )
 _OF_OTHERS = ("donor", "tumo", "histolog", "baseline", "disease", "family", "history")
 
 
+# What a free text may say of DLTs and serious events, and what it says of none.
+_MENTION = re.compile(r"\b(dlts?|dose limiting|saes?|susars?|life threatening|hospitali[sz](ed|ation))\b")
+_NO_MENTION = re.compile(r"\b(no|non|not a|without) (dlts?|dose limiting|saes?|susars?|life threatening|hospitali[sz]ation)\b")
 # Variables of CDISC whose texts are those of the trial.
 OF_TRIAL = re.compile(r"CRIT\d|SMQ|CQ\d|PARAM|TRT|ARM|ACTARM|STUDY|SITE|DOMAIN|USUBJID|SUBJID|DTH|.*(TESTCD|TEST)$")
 
@@ -164,6 +195,17 @@ def refuse_deaths(found: Findings, draft: Draft, table: Table, columns: Iterable
         cell = _reporting(row, columns) if row.subject in treated else None
         if cell is not None:
             found.refuse(cell, f"reports a death in a column that is not read: {where}")
+
+
+def note_mentions(found: Findings, table: Table, columns: Iterable[str]) -> None:
+    """Note the cells of columns that nobody reads and that speak of a DLT or of a serious event."""
+    columns = list(columns)
+    for row in table.rows:
+        for cell in map(row.cell, columns):
+            plain = " ".join(re.split(r"[\s_-]+", plain_letters(cell.text)))
+            mention = _MENTION.search(_NO_MENTION.sub(" ", plain)) if plain else None
+            if mention is not None:
+                found.notes.append(f"{found.place(row)}: {cell.column} speaks of {mention[0]!r} and is not read".lstrip())
 
 
 def refuse_deaths_of_domains(found: Findings, draft: Draft, tables: Mapping[str, Table]) -> None:
