@@ -88,7 +88,7 @@ class Row:
 
     @property
     def subject(self) -> str:
-        return self.subject_cell.text
+        return next((self.cells[column] for column in _SUBJECT if column in self.cells), "")
 
     @property
     def subject_cell(self) -> Cell:
@@ -137,7 +137,9 @@ def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Seq
         cells = [cell if isinstance(cell, Formula) else bare(cell) for cell in line]
         if not any(cells):
             continue
-        for column, cell in zip(columns, cells, strict=True):
+        whole = "".join(cells)
+        suspect = len(whole) > LONGEST or "\n" in whole or "\r" in whole
+        for column, cell in zip(columns, cells, strict=True) if suspect else ():
             if len(cell) > LONGEST:
                 allowed = f"has {len(cell):,} characters, and a cell may have {LONGEST:,}: a quote may not be closed"
                 problems.append(Problem(f"row {number}, {shown_key(column)}", MISSING, allowed))

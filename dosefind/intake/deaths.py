@@ -21,11 +21,11 @@ _PERSON = r"(patient|pt|subject|participant|he|she)"
 _DEATH = re.compile(
     r"\b(fatal|fatale|fatality|fatalities|fatally|deaths?|died|dead|deceased?|exitus|lethal|letal|letalis|expired|mortality|demise"
     r"|succumbed|succumbs|killed|perished|pass(ed|es)? away|passed on|suicide|homicide|euthanasia|autopsy|necropsy|post ?mortem"
-    r"|loss of life|(not|no longer) (alive|living)|grade 5)\b"
-    rf"|\b{_PERSON} (has )?(dies|passed$)|^dies$"
+    rf"|loss of life|(not|no longer) (alive|living)|grade 5|{_PERSON} (has )?(dies|passed$)"
     # German and French, without accents.
-    r"|\b(\w*tod|todes\w*|verstorben\w*|gestorben|verstarb|todlich\w*|toedlich\w*|tot aufgefunden|ist tot)\b|^tot$"
-    r"|\b(deces|deced\w*|mort|morte|mortel\w*)\b"
+    r"|todes\w*|verstorben\w*|gestorben|verstarb|todlich\w*|toedlich\w*|tot aufgefunden|ist tot"
+    r"|deces|deced\w*|mort|morte|mortel\w*)\b"
+    r"|tod\b|^tot$|^dies$"
     # A dagger, alone or before a date.
     r"|[\u2020\u271d] ?\d|^[\u2020\u271d]$"
 )
@@ -64,7 +64,11 @@ _NEAR_DEATH = ("fatal", "death", "died", "dead", "deceased", "lethal", "demise",
 @lru_cache(maxsize=_TEXTS)
 def is_death(text: str | None) -> bool:
     """Return whether a reason for leaving, a term, the outcome of an event or its severity reports a death."""
-    return _DEATH.search(_NO_DEATH.sub(" ", _plain(text))) is not None
+    if text is None or (text.isascii() and text.lower() == text.upper()):
+        # No letters, as in a date.
+        return False
+    plain = _plain(text)
+    return _DEATH.search(plain) is not None and _DEATH.search(_NO_DEATH.sub(" ", plain)) is not None
 
 
 @lru_cache(maxsize=_TEXTS)
@@ -97,4 +101,5 @@ def resembles_death(text: str) -> bool:
 
 
 def _plain(text: str | None) -> str:
-    return " ".join(_SPACES.sub(" ", plain_letters(text or "")).split())
+    plain = plain_letters(text or "")
+    return " ".join((plain if plain.isascii() and "-" not in plain and "_" not in plain else _SPACES.sub(" ", plain)).split())

@@ -377,7 +377,7 @@ def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, st
     outcomes = _filled(row, columns.outcome)
     outcome = found.text(outcomes[0]) if outcomes else None
     signs = [cell for cell in map(row.cell, columns.death) if _flagged(found, cell)]
-    signs += [cell for cell in map(row.cell, (*columns.severity, *columns.term)) if is_death(cell.text)]
+    signs += [row.cell(name) for name in (*columns.severity, *columns.term) if is_death(row.cells.get(name))]
     signs += [cell for cell in outcomes if is_fatal_outcome(cell.text) and not is_death(outcome)]
     if signs and not is_death(outcome):
         was = "no outcome is given" if outcome is None else f"the outcome is {shown_key(outcome[:80])}"
@@ -392,11 +392,10 @@ def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, st
 
 def _note_outcomes(found: Findings, table: Table, columns: EventColumns) -> None:
     """Note the outcomes that were not understood, which are read as not fatal."""
-    unknown = Counter(
-        cell.text for row in table.rows for cell in _filled(row, columns.outcome) if not is_understood_outcome(cell.text)
-    )
+    times = Counter(text for row in table.rows for name in columns.outcome if (text := row.cells.get(name)))
+    unknown = {text: number for text, number in times.items() if not is_understood_outcome(text)}
     if unknown:
-        words = ", ".join(f"{shown_key(text[:80])} ({times})" for text, times in sorted(unknown.items()))
+        words = ", ".join(f"{shown_key(text[:80])} ({number})" for text, number in sorted(unknown.items()))
         found.notes.append(f"{table.name}: outcomes not understood, read as not fatal (events with them): {words}")
 
 
@@ -424,6 +423,8 @@ def _related(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> str 
     words = [word for cell in _filled(row, columns.related) if (word := found.text(cell)) is not None]
     if not words:
         return found.text(row.cell(*columns.related))
+    if len(words) == 1:
+        return words[0]
     ranks = [_rank_of_relationship(dlt, word) for word in words]
     chosen = words[ranks.index(max(ranks))]
     if min(ranks) < max(ranks):

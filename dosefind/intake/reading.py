@@ -160,8 +160,9 @@ def read_patients(
     to follow-up, consent withdrawn, or a death, by DSDECOD or DSTERM; COMPLETED is a last contact), DD (each subject in it has
     died; DDDTC), SUPPDM (QNAM and QVAL). A row of DS is about treatment alone by DSSCAT, unless it is about lost follow-up; by
     EPOCH, unless it is about consent or no later disposition shows that the patient stayed. AEACN and AEACNOTH of AE say who
-    stopped treatment or left the study because of an event. RFENDTC can only make a last contact later. SS, CO, SUPPDS and ADTTE are
-    searched for deaths that nothing else reports, which are an error. A further file of a domain, such as ``ae1.csv``, is an error.
+    stopped treatment or left the study because of an event. RFENDTC can only make a last contact later. SS, CO, SUPPDS and ADTTE
+    are searched for deaths that nothing else reports, which are an error. A further file of a domain, such as ``ae1.csv``, is an
+    error.
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with EOTDT
     and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 from ..protocol import plain_words
@@ -199,25 +198,37 @@ def refuse_deaths(found: Findings, draft: Draft, table: Table, columns: Iterable
     qualifiers = table.has("QNAM") and table.has("QVAL")
     columns = [name for name in columns if not qualifiers or name not in ("QNAM", "QLABEL")]
     treated = {entry.subject for entry in draft.entries} - known_deaths(draft)
+    reporting = {name: texts for name in columns if (texts := {text for text in _texts(table, name) if is_death(text)})}
+    if not reporting and not qualifiers:
+        return
     for row in table.rows:
         if row.subject not in treated:
             continue
-        column = "QVAL" if qualifiers and _is_death_of_qualifier(row) else _reporting(row, columns)
+        column = next((name for name, texts in reporting.items() if row.cells[name] in texts), None)
+        if qualifiers and _is_death_of_qualifier(row):
+            column = "QVAL"
         if column is not None:
             found.refuse(row.cell(column), f"reports a death that is not read as one: {where}")
 
 
+def _texts(table: Table, column: str) -> set[str]:
+    """Return the distinct texts of a column that have any."""
+    return {text for row in table.rows if (text := row.cells.get(column))}
+
+
 def note_mentions(found: Findings, table: Table, columns: Iterable[str]) -> None:
     """Note the cells of columns that nobody reads and that speak of a DLT or of a serious event."""
-    columns = list(columns)
+    read = {column: {text: word for text in _texts(table, column) if (word := _mention(text)) is not None} for column in columns}
+    speaking = {column: words for column, words in read.items() if words}
+    if not speaking:
+        return
     for row in table.rows:
-        for column in columns:
-            mention = _mention(row.cells.get(column, ""))
+        for column, words in speaking.items():
+            mention = words.get(row.cells[column])
             if mention is not None:
                 found.notes.append(f"{found.place(row)}: {column} speaks of {mention!r} and is not read".lstrip())
 
 
-@lru_cache(maxsize=50_000)
 def _mention(text: str) -> str | None:
     """Return the word for a DLT or a serious event that a text has."""
     plain = " ".join(re.split(r"[\s_-]+", plain_letters(text)))
@@ -239,9 +250,3 @@ def refuse_deaths_of_domains(found: Findings, draft: Draft, tables: Mapping[str,
     for table in tables.values():
         columns = [name for name in table.columns if not OF_TRIAL.match(name)]
         refuse_deaths(found, draft, table, columns, "give it in DTHFL, DTHDTC or DTHDT, or in the outcome of an event (AEOUT)")
-
-
-def _reporting(row: Row, columns: Iterable[str]) -> str | None:
-    """Return the first of some columns whose cell reports a death."""
-    cells = row.cells
-    return next((name for name in columns if (text := cells.get(name)) and is_death(text)), None)
