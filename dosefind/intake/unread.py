@@ -197,10 +197,10 @@ def refuse_deaths(found: Findings, draft: Draft, table: Table, columns: Iterable
     """
     qualifiers = table.has("QNAM") and table.has("QVAL")
     columns = [name for name in columns if not qualifiers or name not in ("QNAM", "QLABEL")]
-    treated = {entry.subject for entry in draft.entries} - known_deaths(draft)
     reporting = {name: texts for name in columns if (texts := {text for text in _texts(table, name) if is_death(text)})}
     if not reporting and not qualifiers:
         return
+    treated = {entry.subject for entry in draft.entries} - known_deaths(draft)
     for row in table.rows:
         if row.subject not in treated:
             continue
