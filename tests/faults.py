@@ -2440,8 +2440,8 @@ FAULTS = (
     Fault(
         "the first decision counts, not the last",
         NEXT,
-        "for one in reversed(known) if one.as_of > before",
-        "for one in known if one.as_of > before",
+        "for one in reversed(known) if one.as_of",
+        "for one in known if one.as_of",
         "test_next_dose.py::test_which_decision_opens_a_cohort",
     ),
     Fault(
@@ -2454,7 +2454,7 @@ FAULTS = (
     Fault(
         "a DLT after the decision changes nothing",
         NEXT,
-        "return None if unforeseen else last",
+        "return None if with_dlt - last.known_dlts or reopened else last",
         "return last",
         "test_next_dose.py::test_a_dlt_that_the_committee_did_not_know_of_ends_its_decision",
     ),
@@ -2538,7 +2538,7 @@ FAULTS = (
     Fault(
         "a DLT at a dose of none of the levels does not keep anybody waiting",
         "tasks/holds.py",
-        'if one.otherwise == "dlt" and one.adjudication is None)',
+        "if one.has_dlt and one.subject not in seen)",
         "if False)",
         "test_next_dose.py::test_who_is_in_no_count_is_named_first",
     ),

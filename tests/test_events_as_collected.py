@@ -168,9 +168,12 @@ def test_a_replay_knows_neither_a_later_worsening_nor_a_later_end():
     [(1, 4, None, True), (1, 4, 10, True), (None, 4, None, True), (1, 4, 0, False), (4, 4, None, False), (1, 3, None, False)],
 )
 def test_a_related_event_that_may_have_worsened_to_grade_4_holds(initial, worst, end, holds):
-    one = event(-3, grade=worst)._replace(initial_grade=initial, end=None if end is None else day(end), serious=False)
+    """One that began within a week of the first infusion holds as well, as its date is to be checked."""
+    one = event(-10, grade=worst)._replace(initial_grade=initial, end=None if end is None else day(end), serious=False)
     found = serious_events([patient("S2", 1, 1, events=(one,), last_contact=60)], RULES, ())
     assert [(known.holds, known.day, known.in_window) for known in found] == [(True, None, None)] * holds
+    close = patient("S2", 1, 1, events=(one._replace(start=day(-3)),), last_contact=60)
+    assert [(known.holds, known.day, known.in_window) for known in serious_events([close], RULES, ())] == [(True, day(-3), None)]
     dated = one._replace(worsened=day(12), end=None)
     if worst == 4 and initial == 1:
         (known,) = serious_events([patient("S2", 1, 1, events=(dated,), last_contact=60)], RULES, ())

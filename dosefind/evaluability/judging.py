@@ -19,7 +19,7 @@ from ..protocol import Protocol, plain_words
 from .cohorts import cohort_numbers, in_order, members, others, statuses
 from .evaluated import UNTREATED, Evaluated, OpenDay, Status
 from .liver import regraded
-from .serious import SeriousEvent, part_of_patient, serious_events
+from .serious import SeriousEvent, early_events, part_of_patient, serious_events
 from .verdict import Case, Verdict, counted_inside, decision_known_from, told_event, toxicities, verdict
 from .window import rules_of, window
 
@@ -151,6 +151,7 @@ def evaluate(
             *derived,
             *_not_assessed(found),
             *_dlts_in_no_count(found),
+            *_too_early(infused, protocol),
             *_doses_that_differ(infused, parts),
             *_words_read(infused, protocol),
             *_open_days(found),
@@ -223,6 +224,12 @@ def _doses_that_differ(patients: Iterable[Patient], parts: Iterable[Part]) -> li
         if not one.as_assigned and part not in UNTREATED
     ]
     return [f"dose administered is not the dose assigned, by which level patients are counted: {_some(names)}"] if names else []
+
+
+def _too_early(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
+    """Note the events that are called related and began before the first infusion, whose dates are to be checked."""
+    names = early_events(patients, protocol)
+    return [f"related to treatment, but began before the first infusion, so check the date: {_some(names)}"] if names else []
 
 
 def _not_assessed(found: Iterable[Status]) -> list[str]:

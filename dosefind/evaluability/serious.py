@@ -1,14 +1,15 @@
 """Serious events: every death, related serious event and related event of grade 4 or worse, whatever the DLT window says.
 
-They hold escalation and enrolment until an adjudication is on file. An event whose relationship is not assessed is taken for
-related here.
+An event of grade 3 or worse, or a serious one, that is called related and began before the first infusion is one as well where a
+slip of the date is plausible: either of the two is to be checked. They hold escalation and enrolment until an adjudication is on
+file. An event whose relationship is not assessed is taken for related here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from ..adjudications import RELATIONSHIPS, Adjudicated, EventKey, Flag, Relationship
@@ -22,11 +23,13 @@ from .window import in_window, is_before, rules_of, window
 
 __all__ = [
     "DEATH",
+    "EARLY",
     "RELATED_SERIOUS",
     "RELATED_SEVERE",
     "Known",
     "SeriousEvent",
     "adjudication_of",
+    "early_events",
     "known_at",
     "part_of_patient",
     "serious_events",
@@ -35,7 +38,11 @@ __all__ = [
 DEATH = "death"
 RELATED_SERIOUS = "related serious event"
 RELATED_SEVERE = "related event of grade 4 or worse"
-_SEVERE, _FATAL = 4, 5
+EARLY = "related event before the first infusion"
+_GRAVE, _SEVERE, _FATAL = 3, 4, 5
+# An onset this close before the first infusion can be off by some days; one in the wrong year is sought this long after the window.
+# Rules of this project.
+_DAYS_OFF, _AFTER_WINDOW = timedelta(days=7), timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,13 @@ class SeriousEvent:
     part
         Part of the trial.
     kinds
-        Which of `DEATH`, `RELATED_SERIOUS` and `RELATED_SEVERE` it is.
+        Which of `DEATH`, `EARLY`, `RELATED_SERIOUS` and `RELATED_SEVERE` it is.
     day
         Day of the death or onset; ``None`` where the data give none.
     study_day
-        The same counted from the first infusion, which is day 1.
+        The same counted from the first infusion, which is day 1; the day before is day -1.
     in_window
-        Whether it came in the DLT window; ``None`` where its date can mean days inside and outside.
+        Whether it came in the DLT window; ``None`` where its date can mean days inside and outside, or is to be checked.
     event
         The adverse event; ``None`` for a death that no adverse event tells of.
     adjudication
@@ -147,10 +154,13 @@ def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjud
 
 
 def _day(patient: Patient, event: AdverseEvent, kinds: tuple[str, ...]) -> date | None:
-    """Return the onset; of an event that began before the first infusion and is not fatal, the day on which it became worse."""
+    """Return the onset; of an event that began before the first infusion and is not fatal, the day on which it became worse.
+
+    Where its date is to be checked and no such day is known, it is the onset.
+    """
     if DEATH in kinds or event.start is None or event.start >= patient.infusions[0]:
         return event.start
-    return event.worsened
+    return event.worsened or (event.start if EARLY in kinds else None)
 
 
 def _of_death(adjudications: Iterable[Adjudicated], died: date | None) -> Adjudicated | None:
@@ -171,15 +181,16 @@ def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which kinds of serious event this is, and what was left open."""
     fatal = _is_fatal(event)
+    first, end = window(patient, protocol)
     related = rules_of(patient, protocol).dlt.is_related(event.related)
-    before = is_before(event, patient.infusions[0])
-    if before and not fatal and not _may_be_worse(event, patient.infusions[0], related):
-        return (), ()
-    kinds = [DEATH] if fatal else []
+    before = is_before(event, first)
+    early = before and not fatal and related is True and _weighs(event) and _may_be_misdated(event, first, end)
+    if before and not fatal and not _may_be_worse(event, first, related):
+        return ((EARLY,) if early else ()), ()
+    kinds = [DEATH] if fatal else [EARLY] if early else []
     if related is not False:
         severe = (event.grade or 0) >= _SEVERE
         # In the window, an event without a grade keeps the outcome open by itself.
-        first, end = window(patient, protocol)
         inside = before or in_window(event, first, end) is True
         ungraded = event.grade is None and event.serious is None and not fatal and not inside
         if severe or ungraded:
@@ -197,6 +208,39 @@ def _may_be_worse(event: AdverseEvent, first: date, related: bool | None) -> boo
     return bool(worse) or (worse is None and (related is True or event.initial_grade is not None))
 
 
+def _weighs(event: AdverseEvent) -> bool:
+    """Return whether an event is of grade 3 or worse, or serious."""
+    return (event.grade or 0) >= _GRAVE or event.serious is True
+
+
+def _may_be_misdated(event: AdverseEvent, first: date, end: date) -> bool:
+    """Return whether a slip of the date is plausible in the full date of an onset before the first infusion.
+
+    The day is off by at most a week, or the year by one: the same day of the next year is in the DLT window or up to 90 days after.
+    """
+    start = event.start
+    if start is None:
+        return False
+    if start >= first - _DAYS_OFF:
+        return True
+    try:
+        later = start.replace(year=start.year + 1)
+    except ValueError:  # 29 February, which the next year has not
+        return False
+    return first <= later <= end + _AFTER_WINDOW
+
+
+def early_events(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
+    """Return the events that are called related and began before the first infusion, each by its row and subject."""
+    return [
+        f"{event.source} ({patient.subject}, {event.onset})"
+        for patient in patients
+        for event in patient.events or ()
+        if is_before(event, patient.infusions[0])
+        if rules_of(patient, protocol).dlt.is_related(event.related)
+    ]
+
+
 def _made(
     patient: Patient,
     protocol: Protocol,
@@ -207,14 +251,16 @@ def _made(
     left: tuple[str, ...],
 ) -> SeriousEvent:
     first, end = window(patient, protocol)
+    days = None if day is None else (day - first).days
     return SeriousEvent(
         subject=patient.subject,
         level=patient.level,
         part=part_of_patient(patient, protocol),
         kinds=kinds,
         day=day,
-        study_day=None if day is None else (day - first).days + 1,
-        in_window=_in_window(day, event, first, end),
+        # There is no day 0.
+        study_day=None if days is None else days + 1 if days >= 0 else days,
+        in_window=None if EARLY in kinds and day is not None and day < first else _in_window(day, event, first, end),
         event=event,
         adjudication=adjudication,
         open_items=left,

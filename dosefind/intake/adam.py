@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 
 from .._check import shown_key
@@ -10,9 +9,11 @@ from ..days import ANY_DAY
 from ..protocol import Intake, Protocol, plain_words
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, record_death, subjects, treated
 from .cells import Findings, Row, Table, partial_date
+from .dlt_flags import dlt_flags, flagged, only_of_dlts, refuse_other_flags
 from .entries import Dated, Draft, Entry, EventColumns, Steps, Undated, adverse_events, is_death, one_or_more_days, start_of
 from .leaving import State, is_lost, leave, leave_treatment, leaves_follow_up, left_by_events, no_reason, settle, status
 from .recorded import EVALUABLE, REASONS, named_in, record_decision
+from .unread import refuse_deaths_of_domains
 
 __all__ = ["read"]
 
@@ -41,7 +42,6 @@ _COLUMNS = {
 }
 # Status, day and reason of leaving the treatment, and of leaving the study.
 _LEAVING = (("EOTSTT", "EOTDT", "DCTREAS"), ("EOSSTT", "EOSDT", "DCSREAS"))
-_DLT = re.compile(r"\bDLTs?\b|dose[- ]limiting", re.IGNORECASE)
 _COHORTS = 10_000
 # The decision on evaluability and its reason: key of the config and usual names.
 _DECISION = (("evaluable_flag", EVALUABLE), ("evaluable_reason", REASONS))
@@ -67,12 +67,15 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         _subject_level(found, entry, row, cohort if draft.has_cohorts else None)
         record_decision(found, entry, *([cell for cell in map(row.cell, names) if cell.text] for names in (flags, reasons)))
     settle(draft)
+    of_subjects, of_events = _flags(found, tables, intake)
+    named, adae = dict(intake.given()).get("dlt_flag"), None
     if "adae" in tables:
-        flag = _flag(found, tables["adae"], intake.dlt_flag)
-        columns = _EVENTS._replace(flagged=(*_EVENTS.flagged, flag)) if flag else _EVENTS
-        adverse_events(found, draft, tables["adae"], columns, adsl.name, steps, protocol.dlt)
-        left_by_events(found, draft, tables["adae"], _EVENTS.start, protocol)
-    _dlts(found, draft, rows, adsl, tables.get("adae"), intake)
+        adae = only_of_dlts(tables["adae"], of_events, named)
+        columns = _EVENTS._replace(flagged=(*_EVENTS.flagged, *of_events))
+        adverse_events(found, draft, adae, columns, adsl.name, steps, protocol.dlt)
+        left_by_events(found, draft, adae, _EVENTS.start, protocol)
+    _dlts(found, draft, only_of_dlts(adsl, of_subjects, named), adae, of_subjects, of_events, intake)
+    refuse_deaths_of_domains(found, draft, tables)
     found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
     return draft
 
@@ -102,7 +105,8 @@ def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str,
     A reason or a day of leaving without a status is read as leaving, and so is a reason beside another status, with a note.
     """
     word, day, reason = map(row.cell, variables)
-    died = next((cell for cell in (reason, word) if is_death(cell.text)), None)
+    specified = row.cell(f"{reason.column}P")
+    died = next((cell for cell in (reason, specified, word) if is_death(cell.text)), None)
     if died is not None:
         if word.text and not is_death(word.text) and status(found, word) == "left" and not day.text:
             found.refuse(day, "must be the day on which the patient left")
@@ -130,66 +134,71 @@ def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str,
     return "left"
 
 
-def _flag(found: Findings, table: Table, named: str | None) -> str | None:
-    """Return the variable that flags a DLT: the one that the config names, DLTFL, or CRIT1FL where CRIT1 speaks of DLTs."""
-    if named is not None:
-        return named if table.has(named) else None
-    if table.has("DLTFL"):
-        return "DLTFL"
-    if not table.has("CRIT1FL"):
-        return None
-    if any(_DLT.search(row.cell("CRIT1").text) for row in table.rows):
-        return "CRIT1FL"
-    found.notes.append(f"{table.name}: CRIT1FL is not used, as CRIT1 does not speak of DLTs")
-    return None
+def _flags(found: Findings, tables: dict[str, Table], intake: Intake) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the variables that flag a DLT, of subjects and of events; others that are named after DLTs are findings."""
+    names = dict(intake.given())
+    named, dates = names.get("dlt_flag"), {"DLTDT", names.get("dlt_date", "DLTDT")}
+    flags = {name: dlt_flags(found, tables[name], named) for name in ("adsl", "adae") if name in tables}
+    for name, of_table in flags.items():
+        read = {*of_table, *names.values(), *(dates if of_table else ())}
+        refuse_other_flags(found, tables[name], read | set(_EVENTS.flagged if name == "adae" else ()))
+    return flags["adsl"], flags.get("adae", ())
 
 
-def _dlts(found: Findings, draft: Draft, rows: dict[str, Row], adsl: Table, adae: Table | None, intake: Intake) -> None:
+def _dlts(
+    found: Findings,
+    draft: Draft,
+    adsl: Table,
+    adae: Table | None,
+    of_subjects: tuple[str, ...],
+    of_events: tuple[str, ...],
+    intake: Intake,
+) -> None:
     """DLTs by the flags of subjects, of events, or of both, which must agree."""
     names = dict(intake.given())
-    flag, date_of = names.get("dlt_flag"), names.get("dlt_date", "DLTDT")
-    by_subject = _flag(found, adsl, flag)
-    by_event = None if adae is None else _flag(found, adae, flag)
-    if flag is not None and by_subject is None and by_event is None:
-        found.column(adsl, flag, "missing here and in ADAE: the config names it (intake.dlt_flag)")
+    named, date_of = names.get("dlt_flag"), names.get("dlt_date", "DLTDT")
+    by_subject, by_event = (flags[0] if flags else None for flags in (of_subjects, of_events))
+    if named is not None and named not in (*of_subjects, *of_events):
+        found.column(adsl, named, "missing here and in ADAE: the config names it (intake.dlt_flag)")
     if "dlt_date" in names and not adsl.has(date_of):
         found.column(adsl, date_of, "missing: the config names it (intake.dlt_date)")
-    days = {} if adae is None or by_event is None else _flagged(found, draft, adae, by_event)
+    days = {} if adae is None else _flagged(found, draft, adae, of_events)
+    rows = {row.subject: row for row in adsl.rows}
     for entry in draft.entries:
         row = rows[entry.subject]
-        said = found.yes(row.cell(by_subject)) if by_subject else None
-        flagged = entry.subject in days
-        if by_subject and by_event and said is not None and said != flagged:
+        said = flagged(found, row, of_subjects)
+        has_day = entry.subject in days
+        if by_subject and by_event and said is not None and said != has_day:
             found.refuse(row.cell(by_subject), f"contradicts {by_event} of the adverse events")
-        entry.dlt = flagged if by_event else said
+        entry.dlt = has_day if by_event else said
         entry.dlt_date, entry.dlt_days = days.get(entry.subject, (None, None))
-        if entry.dlt and by_subject and not flagged:
+        if entry.dlt and by_subject and not has_day:
             entry.dlt_date, entry.dlt_days = one_or_more_days(found, row.cell(date_of))
             if not row.cell(date_of).text:
                 allowed = f"needs {date_of}, or the flag {by_subject} of an adverse event: the day of the DLT"
                 found.refuse(row.cell(by_subject), allowed)
 
 
-def _flagged(found: Findings, draft: Draft, adae: Table, flag: str) -> dict[str, tuple[Dated | None, Undated | None]]:
+def _flagged(found: Findings, draft: Draft, adae: Table, flags: tuple[str, ...]) -> dict[str, tuple[Dated | None, Undated | None]]:
     """Return the first day of the flagged events of each patient; of partial dates the one that can be the earliest.
 
     There is none for an event that began before the first infusion.
     """
     first = {entry.subject: entry.first for entry in draft.entries}
-    flagged: dict[str, list[tuple[Dated | None, Undated | None]]] = {}
+    by_subject: dict[str, list[tuple[Dated | None, Undated | None]]] = {}
     for row in adae.rows:
-        if row.subject not in draft.subjects or row.subject in draft.absent or not found.yes(row.cell(flag)):
+        if row.subject not in draft.subjects or row.subject in draft.absent or not flagged(found, row, flags):
             continue
         start, days, cell = start_of(found, row, _EVENTS)
         if not cell.text:
             found.refuse(cell, "must be the date of the DLT, or the parts of it that are known")
         if start is not None and start < first.get(row.subject, date.min):
-            flagged.setdefault(row.subject, []).append((None, None))
+            by_subject.setdefault(row.subject, []).append((None, None))
             continue
         dated = None if start is None else Dated(start, cell)
         undated = Undated(days or ANY_DAY, cell) if start is None else None
-        flagged.setdefault(row.subject, []).append((dated, undated))
-    return {subject: min(events, key=_earliest) for subject, events in flagged.items()}
+        by_subject.setdefault(row.subject, []).append((dated, undated))
+    return {subject: min(events, key=_earliest) for subject, events in by_subject.items()}
 
 
 def _earliest(event: tuple[Dated | None, Undated | None]) -> tuple[bool, date]:

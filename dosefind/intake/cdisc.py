@@ -13,6 +13,7 @@ from ..protocol import Protocol, plain_words
 from ..units import wrong_unit
 from .assigned import ArmNames
 from .cells import Cell, Findings, Row, Table, partial_date
+from .deaths import is_death
 from .entries import NO_INFUSION, Dated, Draft, Entry, Steps, Undated, amount_given, earliest_day, one_row_each, part_of
 from .infusions import PLACEBO, AssignedLevels, Infusion, dose_of, named_level, one_each
 
@@ -85,6 +86,8 @@ def exposures(
             draft.listed.append(Listed(row.source, why))
             continue
         amount = row.cell(*columns.dose).text
+        if placebo and subject in arms and amount and not _ZERO.fullmatch(amount):
+            _refuse_product_in_placebo_arm(found, row, subject_rows[row.subject])
         nominal += placebo and amount != "" and _ZERO.fullmatch(amount) is None
         if not placebo:
             treatments.setdefault(names.without_level(row.cell("EXTRT").text), row.cell("EXTRT").text)
@@ -101,6 +104,18 @@ def exposures(
         # No subject is named: the notes are part of reports that must not reveal who received placebo.
         found.notes.append(f"{table.name}: rows of placebo with a nominal dose above 0, read as placebo: {nominal:,}")
     return {subject: _of_product(draft, sorted(rows, key=lambda infusion: infusion.day.day)) for subject, rows in given.items()}
+
+
+def _refuse_product_in_placebo_arm(found: Findings, row: Row, of_subject: Row) -> None:
+    """Refuse a dose above 0 of a treatment that is neither placebo nor control, in a subject whose arm is placebo."""
+    treatment = next((cell for cell in map(row.cell, _TREATMENTS) if cell.text), None)
+    if treatment is not None and not _without_product(treatment.text):
+        arm = of_subject.cell(*_ARM_NAMES)
+        found.refuse(
+            treatment,
+            f"contradicts {arm.column} = {shown_key(arm.text[:80])} of {found.shown(arm.row.source)}: a dose above 0 of the "
+            "product, in an arm of placebo; give the actual arm in ACTARM, or the treatment of this row",
+        )
 
 
 def _of_product(draft: Draft, infusions: list[Infusion]) -> list[Infusion]:
@@ -200,14 +215,17 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
 
 
 _DATES_OF_DEATH = ("DTHDTC", "DTHDT")
-_NO_CAUSE = frozenset({"n/a", "na", "not applicable", "none", "no", "n", "-", "alive"})
+# Variables of vital status; what is no sign of a death in a variable whose name begins with DTH.
+_STATUS = ("VITSTAT", "LSTALVST", "SURVSTAT", "VITALST")
+_NO_CAUSE = frozenset({"n/a", "na", "not applicable", "none", "no", "n", "-", "alive", "0", "false", "u", "unk", "unknown"})
 
 
 def _signs_of_death(found: Findings, row: Row) -> list[Cell]:
     """Return the cells of the table of subjects that report a death without its date."""
     signs = [row.cell("DTHFL")] if found.yes(row.cell("DTHFL")) else []
-    signs += [row.cell(name) for name in ("DTHCAUS", "DTHADY") if plain_words(row.cell(name).text) not in (*_NO_CAUSE, "")]
-    return signs
+    others = [name for name in row.cells if name.startswith("DTH") and name not in (*_DATES_OF_DEATH, "DTHFL")]
+    signs += [row.cell(name) for name in others if plain_words(row.cell(name).text) not in (*_NO_CAUSE, "")]
+    return signs + [row.cell(name) for name in _STATUS if is_death(row.cell(name).text)]
 
 
 def partial_dates(found: Findings, *cells: Cell) -> list[Undated]:

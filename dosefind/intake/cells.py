@@ -88,7 +88,7 @@ class Row:
 
     @property
     def subject(self) -> str:
-        return self.subject_cell.text
+        return next((self.cells[column] for column in _SUBJECT if column in self.cells), "")
 
     @property
     def subject_cell(self) -> Cell:
@@ -123,7 +123,7 @@ class Table:
 
 
 def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Sequence[str]]]) -> Table:
-    """A table from its numbered lines; a line without any text is no row.
+    """A table from its numbered lines; a line without any text is no row, and a column with text but no name gets its number.
 
     Raises
     ------
@@ -131,11 +131,15 @@ def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Seq
         If a cell is too long or has a line break, whatever its column: such a cell may have swallowed rows.
     """
     rows, problems = [], []
+    lines = list(lines)
+    columns = _numbered(columns, [line for _, line in lines])
     for number, line in lines:
         cells = [cell if isinstance(cell, Formula) else bare(cell) for cell in line]
         if not any(cells):
             continue
-        for column, cell in zip(columns, cells, strict=True):
+        whole = "".join(cells)
+        suspect = len(whole) > LONGEST or "\n" in whole or "\r" in whole
+        for column, cell in zip(columns, cells, strict=True) if suspect else ():
             if len(cell) > LONGEST:
                 allowed = f"has {len(cell):,} characters, and a cell may have {LONGEST:,}: a quote may not be closed"
                 problems.append(Problem(f"row {number}, {shown_key(column)}", MISSING, allowed))
@@ -186,6 +190,14 @@ def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
         return f"has a decimal comma: write it with a point ({allowed})"
     more = ", without anything behind it" if _NUMBER_AND_MORE.match(text) else ""
     return f"must be {allowed}{more}"
+
+
+def _numbered(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names of columns, where one without a name that has text is named by its number."""
+    return [
+        name if name or not any(line[place].strip() for line in lines) else f"column {place + 1}"
+        for place, name in enumerate(columns)
+    ]
 
 
 def partial_date(text: str) -> bool:
@@ -255,9 +267,9 @@ class Findings:
                 near = next((near for name in names for near in difflib.get_close_matches(name, unread, n=1, cutoff=0.75)), None)
                 hint = f"; is {shown_key(near)} what is meant?" if near else ""
                 self.column(table, " or ".join(names), f"missing{hint} (the columns are: {_listed(table.columns)})")
-        for name in sorted(known):
-            if table.columns.count(name) > 1:
-                self.column(table, name, "stands there twice")
+        for name in sorted(set(table.columns)):
+            if name and table.columns.count(name) > 1:
+                self.column(table, shown_key(name[:40]), "stands there twice")
         return unread
 
     def column(self, table: Table, column: str, allowed: str) -> None:

@@ -20,6 +20,7 @@ from ..patients import PARTS, AdverseEvent, LabValue, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
 from .assigned import matched
 from .cells import Cell, Findings, Row, Table, partial_date
+from .deaths import is_death, is_fatal_outcome, is_understood_outcome, resembles_death
 from .doses import with_thousands
 from .event_details import link_records, links_of, with_details, yes_or_unknown
 from .grades import grade_of, why_no_grade
@@ -50,22 +51,6 @@ NO_INFUSION = "no infusion"
 _MILLION = 1e6
 # No grade at the start of an event is recorded as 0.
 _NO_GRADE = re.compile(r"(?:grade )?0(?:\.0*)?", re.IGNORECASE | re.ASCII)
-# Hyphens inside a word, underscores and blanks are read as one blank; a dash between blanks is kept.
-_SPACES = re.compile(r"(?<=\w)[-\u2010-\u2013](?=\w)|[_\s]+")
-_DEATH = re.compile(
-    r"\b(fatal|fatale|fatality|fatalities|deaths?|died|dead|deceased?|exitus|lethal|letalis|expired|mortality"
-    r"|passed away|suicide|grade 5)\b"
-)
-# Wording that contains one of these words and reports no death.
-_NO_DEATH = re.compile(
-    r"\b(not|non|never|near|nearly) (yet )?(fatal|lethal|dead|deceased|expired)\b"
-    r"|\bno (deaths?|fatality|fatalities|mortality)\b|\bnot (due to |a )?death\b|\bnear death\b"
-    r"|\bsuicide attempt\b|\battempted suicide\b|\b(consent|product|drug|kit|medication|insurance|visa) (has |had )?expired\b"
-)
-_DEATH_TERM = re.compile(
-    r"death( nos)?|died|(sudden|cardiac|sudden cardiac|brain|accidental|unexplained) death|sudden unexplained death( .*)?"
-    r"|death of unknown cause|completed suicide"
-)
 _FATAL = 5
 _OTHER_WORDS: dict[str, Part] = {
     "dose escalation": "escalation",
@@ -271,12 +256,6 @@ def part_of(found: Findings, cell: Cell) -> Part | None:
     return part
 
 
-def is_death(text: str | None) -> bool:
-    """Return whether a reason for leaving, the outcome of an event or its severity reports a death."""
-    plain = " ".join(_SPACES.sub(" ", text or "").casefold().split())
-    return _DEATH.search(_NO_DEATH.sub(" ", plain)) is not None
-
-
 class EventColumns(NamedTuple):
     """Columns of a table of adverse events.
 
@@ -367,6 +346,7 @@ def adverse_events(
             links[row.source] = links_of(row, columns.links)
         draft.events.setdefault(subject, []).append(with_details(found, row, columns, event, dlt, counts))
     found.notes += [f"{table.name}: {what}: {number:,}" for what, number in counts.items() if number]
+    _note_outcomes(found, table, columns)
     for subject, events in draft.events.items():
         if links:
             events[:] = link_records(found, subject, events, links, dlt)
@@ -390,21 +370,33 @@ def _filled(row: Row, columns: tuple[str, ...]) -> list[Cell]:
 
 
 def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, str | None]:
-    """Return whether a flag, the severity or the term reports a fatal event, and the outcome.
+    """Return whether a flag, the severity, a term or a code reports a fatal event, and the outcome.
 
     The outcome of such an event is "fatal" unless its own words report a death; a note names the cell that was followed.
     """
     outcomes = _filled(row, columns.outcome)
     outcome = found.text(outcomes[0]) if outcomes else None
     signs = [cell for cell in map(row.cell, columns.death) if _flagged(found, cell)]
-    signs += [cell for cell in map(row.cell, columns.severity) if is_death(cell.text)]
-    term = _term(row, columns)
-    signs += [term] if _DEATH_TERM.fullmatch(plain_words(term.text)) else []
+    signs += [row.cell(name) for name in (*columns.severity, *columns.term) if is_death(row.cells.get(name))]
+    signs += [cell for cell in outcomes if is_fatal_outcome(cell.text) and not is_death(outcome)]
     if signs and not is_death(outcome):
         was = "no outcome is given" if outcome is None else f"the outcome is {shown_key(outcome[:80])}"
         found.notes.append(f"{_place(row)}: read as fatal because of {signs[0].column}, although {was}")
         return True, "fatal"
+    if outcome is not None and not signs and resembles_death(outcome):
+        found.refuse(
+            outcomes[0], "is close to a word for death: write fatal if it was, or else recovered, not recovered or unknown"
+        )
     return bool(signs), outcome
+
+
+def _note_outcomes(found: Findings, table: Table, columns: EventColumns) -> None:
+    """Note the outcomes that were not understood, which are read as not fatal."""
+    times = Counter(text for row in table.rows for name in columns.outcome if (text := row.cells.get(name)))
+    unknown = {text: number for text, number in times.items() if not is_understood_outcome(text)}
+    if unknown:
+        words = ", ".join(f"{shown_key(text[:80])} ({number})" for text, number in sorted(unknown.items()))
+        found.notes.append(f"{table.name}: outcomes not understood, read as not fatal (events with them): {words}")
 
 
 def _flagged(found: Findings, cell: Cell) -> bool:
@@ -431,6 +423,8 @@ def _related(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> str 
     words = [word for cell in _filled(row, columns.related) if (word := found.text(cell)) is not None]
     if not words:
         return found.text(row.cell(*columns.related))
+    if len(words) == 1:
+        return words[0]
     ranks = [_rank_of_relationship(dlt, word) for word in words]
     chosen = words[ranks.index(max(ranks))]
     if min(ranks) < max(ranks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,16 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
         warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         try:
             book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
-            sheets = {sheet.title: [[_text(cell) for cell in row] for row in sheet.iter_rows()] for sheet in book.worksheets}
+            sheets = {sheet.title: [[_text(cell) for cell in row] for row in _all_rows(sheet)] for sheet in book.worksheets}
         except Exception:  # whatever zipfile, zlib, an XML parser or openpyxl say of bytes that are no workbook
             raise InputError("is no Excel workbook (.xlsx), or is damaged or encrypted", source=str(path)) from None
     return [_table(f"{path.name} sheet {shown_key(title)}", lines, fold) for title, lines in sheets.items()]
+
+
+def _all_rows(sheet: Any) -> Iterable[Any]:
+    """Return all rows of a sheet: what it states of its own size is not believed, as openpyxl would leave out rows beyond it."""
+    sheet.reset_dimensions()
+    return sheet.iter_rows()
 
 
 def _table(name: str, cells: list[list[str]], fold: Callable[[str], str]) -> Table:

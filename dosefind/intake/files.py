@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from .._check import InputError, shown_key
 from . import csv_file, excel, xpt
-from .cells import Table
+from .cells import Row, Table
+from .letters import flat
 
-__all__ = ["READERS", "Found", "domains", "patient_tables"]
+__all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "refuse_further_files", "survival"]
 
 Reader = Callable[[Path, bytes, Callable[[str], str]], list[Table]]
 
@@ -20,6 +22,61 @@ READERS: dict[str, Reader] = {".csv": csv_file.read, ".xlsx": excel.read, ".xpt"
 # Kinds of a file of dosefind's own layout; and of CDISC domains.
 _TABLES = (".csv", ".xlsx")
 _DOMAINS = (".csv", ".xpt")
+# The sheet of liver tests, which is noted where the protocol does not grade by it.
+_LABS = "labs"
+# Kinds of a file that holds data which nobody reads here.
+_DATA = (
+    *_DOMAINS,
+    ".xlsx",
+    ".xls",
+    ".xlsm",
+    ".ods",
+    ".sas7bdat",
+    ".txt",
+    ".tsv",
+    ".dat",
+    ".json",
+    ".xml",
+    ".parquet",
+    ".rds",
+    ".sav",
+)
+# Domains that may not be read and that may report a death: subject status, comments, supplements of subjects, times to an event.
+_SURVIVAL = ("ss", "co", "suppdm", "suppds", "adtte")
+# Names of a sheet of adverse events beside ``events``; of sheets without data of patients; columns that only data have.
+_EVENTS = ("ae", "aes", "adverseevent", "adverseevents")
+_NO_DATA = (
+    *(
+        "readme",
+        "note",
+        "notes",
+        "comment",
+        "comments",
+        "codebook",
+        "dictionary",
+        "datadictionary",
+        "legend",
+        "key",
+        "info",
+        "about",
+    ),
+    *(
+        "cover",
+        "title",
+        "contents",
+        "instructions",
+        "lists",
+        "list",
+        "lookup",
+        "lookups",
+        "changelog",
+        "version",
+        "metadata",
+        "units",
+    ),
+    *("variables", "glossary", "documentation", "help"),
+)
+_SUBJECT = ("subject", "usubjid", "subjid", "patient", "patient_id", "subject_id")
 
 
 class Found(NamedTuple):
@@ -36,17 +93,20 @@ def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> 
     sheets = _read(data, hashes)
     people = _named(sheets, "patients") or sheets[0]
     tables, left = {"patients": people}, [sheet for sheet in sheets if sheet is not people]
-    beside = _named(left, "events")
+    beside = _of_events(left, data)
     if beside is not None and events is not None:
         raise InputError("has a sheet of events, and a file of events is given too", source=str(data))
     if events is not None and events.name == data.name:
         raise InputError("has the name of the table of patients: rows could not be told apart", source=str(events))
+    notes = []
     if events is not None:
-        tables["events"] = _read(events, hashes)[0]
+        others = _read(events, hashes)
+        tables["events"] = _of_events(others, events) or others[0]
+        notes += _left_aside([sheet for sheet in others if sheet is not tables["events"]], events)
     elif beside is not None:
         tables["events"] = beside
         left.remove(beside)
-    labs = _named(left, "labs") if with_labs else None
+    labs = _named(left, _LABS) if with_labs else None
     if labs is not None:
         tables["labs"] = labs
         left.remove(labs)
@@ -55,8 +115,7 @@ def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> 
             raise InputError("is empty", source=table.name)
         if not table.rows and name == "patients":
             raise InputError("has a header and no rows", source=table.name)
-    notes = [f"sheets not used: {', '.join(shown_key(sheet.name) for sheet in left)}"] if left else []
-    return Found(tables, notes, hashes.together())
+    return Found(tables, _left_aside(left, data) + notes, hashes.together())
 
 
 def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) -> Found:
@@ -82,6 +141,49 @@ def domain_files(folder: Path) -> dict[str, list[Path]]:
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(folder)) from None
     return files
+
+
+def refuse_further_files(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files that have the name of a domain that is read with a number or a further word, or are in a format not read here.
+
+    Raises
+    ------
+    InputError
+        If there is any: it may hold rows of the domain.
+    """
+    domain = re.compile(rf"({'|'.join(names)})s?(?![a-z])")
+    further = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix.lower() in _DATA and (match := domain.match(path.stem.lower()))
+        if not (match[0] == path.stem.lower() == match[1] and path.suffix.lower() in _DOMAINS)
+    )
+    if further:
+        shown = ", ".join(map(shown_key, further[:12]))
+        allowed = (
+            f"has {shown}, which is not read and may hold rows of a domain that is read: put them into its one file as .xpt or .csv"
+        )
+        raise InputError(f"{allowed}, or take them out of the folder", source=str(folder))
+
+
+def survival(folder: Path, read: Iterable[str]) -> dict[str, Table]:
+    """Return tables that are not read and may report a death, to be searched for one: vital status, comments, survival.
+
+    Of times to an event, only observed deaths are kept: rows of overall survival that are not censored.
+    """
+    hashes, found = Hashes(), {}
+    for name, paths in domain_files(folder).items():
+        if name not in _SURVIVAL or name in read:
+            continue
+        for path in paths:
+            table = READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0]
+            kept = [row for row in table.rows if name != "adtte" or _is_observed_death(row)]
+            found[path.name] = Table(table.name, table.columns, kept)
+    return found
+
+
+def _is_observed_death(row: Row) -> bool:
+    return row.cell("PARAMCD").text.upper().startswith(("OS", "DTH", "DEATH")) and row.cell("CNSR").text == "0"
 
 
 class Hashes:
@@ -117,6 +219,37 @@ def _read(path: Path, hashes: Hashes) -> list[Table]:
         allowed = "must be a table as .csv or .xlsx, or a folder with CDISC domains as .xpt or .csv"
         raise InputError(allowed if path.exists() else "No such file or directory", source=str(path))
     return READERS[path.suffix.lower()](path, hashes.read(path), str.lower)
+
+
+def _of_events(sheets: list[Table], path: Path) -> Table | None:
+    """Return the sheet of adverse events, by its name; ``None`` if there is none."""
+    found = _named(sheets, "events")
+    if found is not None:
+        return found
+    others = [sheet for sheet in sheets if flat(_title(sheet)) in _EVENTS]
+    if len(others) > 1:
+        names = " and ".join(_title(sheet) for sheet in others)
+        raise InputError(f"has the sheets {names}, of which one must go, as there is one table of adverse events", source=str(path))
+    return others[0] if others else None
+
+
+def _left_aside(sheets: list[Table], path: Path) -> list[str]:
+    """Note the sheets that are not read; one with text is refused, unless its name says that it has no data of patients."""
+    filled = [sheet for sheet in sheets if sheet.columns]
+    for sheet in filled:
+        if _title(sheet).lower() == _LABS:
+            continue
+        if flat(_title(sheet)).rstrip("0123456789") not in _NO_DATA or any(column in _SUBJECT for column in sheet.columns):
+            raise InputError(
+                f"has the sheet {_title(sheet)}, which is not read: name it patients or events, or notes if it has no data, "
+                "or delete it",
+                source=str(path),
+            )
+    return [f"sheets not used: {', '.join(shown_key(sheet.name) for sheet in filled)}"] if filled else []
+
+
+def _title(sheet: Table) -> str:
+    return sheet.name.rpartition(".xlsx sheet ")[2] or sheet.name
 
 
 def _named(sheets: list[Table], title: str) -> Table | None:

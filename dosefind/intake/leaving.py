@@ -72,6 +72,8 @@ _OFF_STUDY = re.compile(
     r"|\b(study|trial) (was )?(discontinu\w+|withdraw\w+)\b"
 )
 _ADVERSE_EVENT = "ADVERSE EVENT"
+# Action taken with the study treatment, and other action taken.
+_ACTIONS = ("AEACN", "AEACNOTH")
 
 
 class Disposition(NamedTuple):
@@ -195,18 +197,23 @@ def left_by_events(found: Findings, draft: Draft, table: Table, start: tuple[str
     The day of stopping treatment is that of the onset. Leaving the study is dated by the last contact, or by the onset where that
     is later or no last contact is recorded.
     """
-    if not (table.has("AEACN") or table.has("AEACNOTH")):
+    if not any(map(table.has, _ACTIONS)):
         return
     entries = {entry.subject: entry for entry in draft.entries}
+    # The few texts of actions taken repeat from event to event.
+    taken, others = ({text: plain_words(text) for text in {row.cells.get(name, "") for row in table.rows}} for name in _ACTIONS)
+    stopping = {text for text, words in taken.items() if _DRUG_STOPPED.search(words)}
+    leaving = [{text for text, words in texts.items() if _OFF_STUDY.search(words)} for texts in (taken, others)]
     planned = len(protocol.treatment.infusion_days)
     for row in table.rows:
         entry = entries.get(row.subject)
         if entry is None:
             continue
-        cell, stopped = row.cell(*start), _DRUG_STOPPED.search(plain_words(row.cell("AEACN").text))
-        off = any(_OFF_STUDY.search(plain_words(row.cell(name).text)) for name in ("AEACN", "AEACNOTH"))
+        stopped = row.cells.get("AEACN", "") in stopping
+        off = any(row.cells.get(name, "") in texts for name, texts in zip(_ACTIONS, leaving, strict=True))
         if not (stopped or off):
             continue
+        cell = row.cell(*start)
         day = None if partial_date(cell.text) or row.cell("ASTDTF").text else found.day(cell)
         onset = None if day is None or day < entry.first else Dated(day, cell)
         if off:

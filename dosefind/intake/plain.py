@@ -31,15 +31,41 @@ from .infusions import PLACEBO, Dose
 from .labs import SHEET, read_labs
 from .leaving import settle
 from .recorded import record_decision
+from .unread import note_mentions, refuse_deaths, refuse_names, renamed
 
 __all__ = ["read"]
 
 _OPTIONAL = ("level", "dose", "assigned", "cohort", "last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", "part")
 # Columns of the day of death, any of which may be a flag instead; and of seriousness.
-_DIED = ("died", "death", "death_date", "date_of_death", "dod")
-_SERIOUS = ("serious", "sae", "seriousness")
+_DIED = (
+    *("died", "death", "death_date", "date_of_death", "dod", "deceased", "dead", "died_on", "date_death", "death_dt", "death_flag"),
+    *("dthfl", "dthdt", "dthdtc", "fatal"),
+)
+_SERIOUS = (
+    *(
+        "serious",
+        "sae",
+        "seriousness",
+        "is_serious",
+        "serious_event",
+        "serious_yn",
+        "sae_yn",
+        "ser",
+        "aeser",
+        "saer",
+        "serious_flag",
+    ),
+)
+# Columns that flag a fatal event, and criteria that make an event serious.
+_FATAL = ("fatal", "fatal_event", "results_in_death", "resulted_in_death", "death", "died", "aesdth")
+_CRITERIA = (
+    *("hospitalisation", "hospitalization", "hospitalised", "hospitalized", "life_threatening"),
+    *("aeslife", "aeshosp", "aesdisab", "aescong", "aesmie"),
+)
+_EVALUABLE = ("evaluable", "dlt_evaluable", "evaluable_for_dlt")
+_REASONS = ("evaluable_reason", "reason_not_evaluable", "not_evaluable_reason")
 _COURSE = ("initial_grade", "end", "severity", "worsened", "dlt", "treatment_emergent", "event_id")
-_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class", *_COURSE)
+_EVENTS = ("grade", "related", "start", *_SERIOUS, "outcome", "organ_class", *_FATAL, *_CRITERIA, *_COURSE)
 _EVENT_COLUMNS = EventColumns(
     term=("term",),
     grade=("grade",),
@@ -56,7 +82,46 @@ _EVENT_COLUMNS = EventColumns(
     flagged=("dlt",),
     emergent=("treatment_emergent",),
     links=("event_id",),
+    death=_FATAL,
+    criteria=_CRITERIA,
 )
+# Other spellings of columns whose meaning is certain; those of a name itself differ in case, blanks and punctuation.
+_PATIENT_NAMES = {
+    "dlt": ("dlts", "dlt_yn", "dlt_flag", "had_dlt", "any_dlt", "dltfl", "dlt_yes_no", "dose_limiting_toxicity"),
+    "dlt_date": ("date_of_dlt", "dlt_dt", "dltdtc", "dlt_onset", "dlt_onset_date"),
+    **dict.fromkeys((*_DIED, *_EVALUABLE, *_REASONS), ()),
+}
+_EVENT_NAMES = {
+    "dlt": _PATIENT_NAMES["dlt"],
+    "grade": ("toxicity_grade", "ctcae_grade", "aetoxgr", "aetoxgrn"),
+    "related": ("causality", "relationship", "relatedness", "relation", "aerel", "relationship_to_treatment"),
+    "start": ("onset", "onset_date", "start_date", "aestdtc"),
+    "outcome": ("aeout", "event_outcome", "outcome_of_event"),
+    **dict.fromkeys(("severity", "initial_grade", *_SERIOUS, *_FATAL, *_CRITERIA), ()),
+}
+# What to do with a column that is not read, by what its name speaks of.
+_OF_EVENT = "give it in the table of adverse events, as"
+_PATIENT_ADVICE = {
+    "DLTs": "rename it to dlt (yes or no) or dlt_date, a free text to comment",
+    "deaths": "give the day of death, or yes, in the column died",
+    "seriousness": f"{_OF_EVENT} serious",
+    "relationship to treatment": f"{_OF_EVENT} related",
+    "grades": f"{_OF_EVENT} grade",
+    "severity": f"{_OF_EVENT} grade",
+    "outcomes": f"{_OF_EVENT} outcome",
+    "evaluability": "rename it to evaluable (yes or no) or evaluable_reason",
+}
+_EVENT_ADVICE = {
+    "DLTs": "rename it to dlt (yes or no), which says whether the investigator flagged the event as a DLT",
+    "deaths": "give fatal in the column outcome, or the day of death in the column died of the table of patients",
+    "seriousness": "rename it to serious (yes or no)",
+    "relationship to treatment": "rename it to related",
+    "grades": "rename it to grade, or initial_grade at the start of the event",
+    "severity": "rename it to severity, which is no grade",
+    "outcomes": "rename it to outcome",
+    "evaluability": "give it in the column evaluable of the table of patients",
+}
+_DECISIVE = ("dlt", "dlt_date", "died", "death", "grade", "related", "serious", "outcome", "severity", "evaluable")
 # Parts of a trial whose patients are not given a dose of the product.
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
@@ -64,18 +129,18 @@ _INFUSION = re.compile(r"infusion_[1-9]\d?")
 _ADMINISTERED = ("administered", "dose_given", "dose_administered")
 _EACH_ADMINISTERED = re.compile(r"administered_[1-9]\d?")
 _COHORTS = 10_000
-_EVALUABLE = ("evaluable", "dlt_evaluable", "evaluable_for_dlt")
-_REASONS = ("evaluable_reason", "reason_not_evaluable", "not_evaluable_reason")
 _LEFT_TREATMENT = ("left_treatment", "left_treatment_reason")
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
     """What the table of patients says, and that of adverse events if there is one."""
-    people, events, labs = tables["patients"], tables.get("events"), tables.get("labs")
-    infusions = _columns(found, people)
+    people, events, labs = renamed(found, tables["patients"], _PATIENT_NAMES), tables.get("events"), tables.get("labs")
+    infusions, unread = _columns(found, people)
+    of_events: list[str] = []
     if events is not None:
-        unread = found.columns(events, [("subject",), ("term",)], _EVENTS)
-        _not_used(found, events, unread, _EVENTS)
+        events = renamed(found, events, _EVENT_NAMES)
+        of_events = found.columns(events, [("subject",), ("term",)], _EVENTS)
+        _not_used(found, events, refuse_names(found, events, of_events, _EVENT_ADVICE, _DECISIVE), _EVENTS)
     if labs is not None:
         required = [("subject",), SHEET.test, (SHEET.value,), (SHEET.unit,), (SHEET.uln,), (SHEET.day,)]
         _not_used(found, labs, found.columns(labs, required, SHEET.baseline), SHEET.baseline)
@@ -101,8 +166,14 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         found.notes.append(f"{people.name}: rows with a dose of 0 and no part of the trial, read as placebo: {zero:,}")
     if events is not None:
         adverse_events(found, draft, events, _EVENT_COLUMNS, people.name, steps, protocol.dlt)
+        where = "give fatal in the column outcome, or the day in the column died of the patient"
+        refuse_deaths(found, draft, events, of_events, where)
+        note_mentions(found, events, of_events)
     if labs is not None:
         read_labs(found, draft, labs, SHEET, people.name, steps)
+    reasons = ("reason", *_REASONS, _LEFT_TREATMENT[1])
+    refuse_deaths(found, draft, people, [*unread, *reasons], "give its day, or yes, in the column died")
+    note_mentions(found, people, unread)
     return draft
 
 
@@ -122,8 +193,8 @@ def _evaluability(found: Findings, entry: Entry, row: Row) -> None:
         found.refuse(row.cell("left_treatment"), "must be the day on which the patient left treatment, as there is a reason")
 
 
-def _columns(found: Findings, table: Table) -> list[str]:
-    """Columns of infusions, in order; findings and notes of the others."""
+def _columns(found: Findings, table: Table) -> tuple[list[str], list[str]]:
+    """Return the columns of infusions, in order, and those that nobody reads; findings and notes of the others."""
     infusions = sorted(
         (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
     )
@@ -146,8 +217,9 @@ def _columns(found: Findings, table: Table) -> list[str]:
         found.column(table, "left_treatment_reason", "needs the column left_treatment beside it: the day of leaving treatment")
     if table.has("reason") and not table.has("discontinued") and not decided:
         found.column(table, "reason", "needs the column discontinued beside it: the day on which the patient left")
-    _not_used(found, table, unread, [name for name in optional if name not in _ADMINISTERED[1:]])
-    return infusions
+    missing = [name for name in optional if name not in _ADMINISTERED[1:]]
+    _not_used(found, table, refuse_names(found, table, unread, _PATIENT_ADVICE, _DECISIVE), missing)
+    return infusions, unread
 
 
 def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[str, ...] | list[str]) -> None:

@@ -15,8 +15,11 @@ from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .doses import match_level
 from .entries import Draft, Steps, to_patient
-from .files import Found, domain_files, domains, patient_tables
+from .files import Found, domain_files, domains, patient_tables, refuse_further_files, survival
 from .missing import empty_missing
+from .same_person import refuse_same_person
+from .unread import refuse_deaths_of_domains
+from .untreated import deaths_without_infusion
 
 __all__ = ["LAYOUTS", "read_patients"]
 
@@ -56,8 +59,8 @@ def read_patients(
     ----------
     data
         A table of patients as CSV (UTF-8, commas, decimal points) or Excel (.xlsx: the sheet ``patients``, or the first; adverse
-        events in the sheet ``events``), or a folder with CDISC domains as .xpt or .csv. Columns and domains are found whatever
-        their case and order. The columns are described below.
+        events in the sheet ``events``, ``AE`` or ``Adverse events``; a further sheet with data is an error), or a folder with CDISC
+        domains as .xpt or .csv. Columns and domains are found whatever their case and order. The columns are described below.
     protocol
         The protocol, for its doses with their unit. With amendments, the doses are those of the latest version, which has all
         levels of the versions before.
@@ -119,44 +122,56 @@ def read_patients(
         Part of the trial: escalation (which an empty cell says too), backfill, expansion, run-in, placebo or control. Patients on
         placebo and control need neither ``level`` nor ``dose``. A dose of 0 where this is empty is read as placebo.
     ``died``
-        Day of death, or ``yes`` where it is not known; also named ``death``, ``death_date``, ``date_of_death`` or ``dod``. A reason
+        Day of death, or ``yes`` where it is not known; also named ``death``, ``death_date``, ``dod``, ``dead``, .... A reason
         for leaving that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a day
         is shown on the last day known, with a note.
+
+    A usual spelling of these columns is read, with a note: ``DLT (y/n)``, ``dlt_flag`` or ``had_dlt`` as ``dlt``, ``deceased`` or
+    ``dthdtc`` as a death. A column that is not read, has text, and is named after DLTs, deaths, seriousness, relationship to
+    treatment, grades, severity, evaluability or outcomes is an error, and so is a cell of any column that reports a death which no
+    column that is read reports. Two subjects whose identifiers differ only in case, zeros before a number, separators or look-alike
+    letters are an error; so is the death of a subject who was assigned a dose and has no infusion.
 
     Of a partial date of the last contact, of leaving and of death the earliest day possible is taken, with a note: from the last
     infusion, the first infusion, and the last day on which the patient is known to be alive, where the date can mean such a day.
 
     The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
     data; ``start``, of which a partial date is kept as the days that it can mean, none of them after the end of the event or after
-    a full date of death, with a note; ``serious`` (yes or no; also named ``sae`` or ``seriousness``), ``outcome``, ``organ_class``;
-    ``initial_grade``, 0 to 5, the grade at its start, where ``grade`` is the worst; ``end``, a date or ``ongoing``; ``worsened``,
-    the day from which it was worse than at its start; ``severity``, which is no grade unless ``dlt.grade_by_severity`` makes it
-    one; ``dlt``, whether the investigator flagged it as a DLT; ``treatment_emergent``; ``event_id``, which several rows of one
-    event share.
+    a full date of death, with a note; ``serious`` (yes or no; also named ``sae``, ``seriousness``, ``is_serious``, ...),
+    ``outcome``, ``organ_class``; the flags ``results_in_death``, ``fatal`` or ``aesdth`` of a fatal event, and
+    ``hospitalisation``, ``life_threatening`` or ``aeshosp`` of a serious one; ``initial_grade``, 0 to 5, the grade at its start,
+    where ``grade`` is the worst; ``end``, a date or ``ongoing``; ``worsened``, the day from which it was worse than at its start;
+    ``severity``, which is no grade unless ``dlt.grade_by_severity`` makes it one; ``dlt``, whether the investigator flagged it as a
+    DLT; ``treatment_emergent``; ``event_id``, which several rows of one event share. An event is fatal by its grade, its outcome
+    (words, or 5 of ICH E2B), a flag, its severity or its term. An outcome that is not understood is noted, and refused if it is
+    close to a word for death.
 
     The sheet ``labs`` of a workbook, read with ``dlt.liver_grading = "baseline"``: ``subject``, ``test`` (ALT, AST, ALP, GGT or
     BILI), ``value``, ``unit``, ``uln`` (upper limit of normal), ``date``; ``baseline`` (yes or no).
 
-    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; DTHDTC, DTHFL, DTHCAUS and DTHADY
-    for deaths; arms for screen failures, placebo and the assigned level), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE (AEDECOD
-    or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE, AESHOSP,
-    AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade; AEITOXGR, AEENDTC, AEENRTPT, AEENRF; AEDLT or
-    AEDLTFL; AEGRPID, AELNKID or AESPID where several records of one term share it), SUPPAE (of events that it names by IDVAR and
-    IDVARVAL: flags of DLTs, initial and worst grade, AEREL1 and the like, AETRTEM, AEWORDTC; by QNAM, or by QLABEL where the value
-    fits), LB with ``dlt.liver_grading = "baseline"`` (LBTESTCD, LBSTRESN, LBSTRESU, LBSTNRHI, LBDTC, LBBLFL or LBLOBXFL), DS
-    (DSCAT, DSDECOD, DSSTDTC: disposition events other than COMPLETED, the first of which counts; in any category a patient lost to
-    follow-up, consent withdrawn, or a death, by DSDECOD or DSTERM; COMPLETED is a last contact), DD (each subject in it has died;
-    DDDTC), SUPPDM (QNAM and QVAL). A row of DS is about treatment alone by DSSCAT, unless it is about lost follow-up; by EPOCH,
-    unless it is about consent or no later disposition shows that the patient stayed. AEACN and AEACNOTH of AE say who stopped
-    treatment or left the study because of an event. RFENDTC can only make a last contact later.
+    SDTM: DM (USUBJID or SUBJID; RFPENDTC and DTHDTC, the later of which is the last contact; VITSTAT and each variable that begins
+    with DTH for deaths; arms for screen failures, placebo and the assigned level), EX (EXSTDTC, EXDOSE, EXDOSU, EXTRT, EXOCCUR), AE
+    (AEDECOD or AETERM, AETOXGR or AETOXGRN, AEREL, AESTDTC, AESER, AEOUT, AESOC or AEBODSYS; AESDTH for fatal events; AESLIFE,
+    AESHOSP, AESDISAB, AESCONG and AESMIE for serious ones; AESEV where there is no grade; AEITOXGR, AEENDTC, AEENRTPT, AEENRF;
+    AEDLT or AEDLTFL; AEGRPID, AELNKID or AESPID where several records of one term share it), SUPPAE (of events that it names by
+    IDVAR and IDVARVAL: flags of DLTs, initial and worst grade, AEREL1 and the like, AETRTEM, AEWORDTC; by QNAM, or by QLABEL where
+    the value fits), LB with ``dlt.liver_grading = "baseline"`` (LBTESTCD, LBSTRESN, LBSTRESU, LBSTNRHI, LBDTC, LBBLFL or LBLOBXFL),
+    DS (DSCAT, DSDECOD, DSSTDTC: disposition events other than COMPLETED, the first of which counts; in any category a patient lost
+    to follow-up, consent withdrawn, or a death, by DSDECOD or DSTERM; COMPLETED is a last contact), DD (each subject in it has
+    died; DDDTC), SUPPDM (QNAM and QVAL). A row of DS is about treatment alone by DSSCAT, unless it is about lost follow-up; by
+    EPOCH, unless it is about consent or no later disposition shows that the patient stayed. AEACN and AEACNOTH of AE say who
+    stopped treatment or left the study because of an event. RFENDTC can only make a last contact later. SS, CO, SUPPDS and ADTTE
+    are searched for deaths that nothing else reports, which are an error. A further file of a domain, such as ``ae1.csv``, is an
+    error.
 
     ADaM: ADSL (LSTALVDT, EOSDT and DTHDT, the latest of which is the last contact; EOSSTT with EOSDT and DCSREAS, EOTSTT with EOTDT
     and DCTREAS; COHORTN; DTHDT, DTHDTC, DTHFL, DTHCAUS and DTHADY for deaths), ADEX (ASTDT or EXSTDTC, ADOSE or EXDOSE, ADOSEU or
     EXDOSU, PARAMCD, EXTRT), ADAE (ASTDT, of which ASTDTF = D leaves the month, M the year and others nothing, unless AESTDTC is
     there; AEDECOD or AETERM; ATOXGR, ATOXGRN, AETOXGR and AETOXGRN, the worst of which is read; AITOXGR and AEITOXGR, the least of
     which is read; AENDT unless AENDTF says that it is imputed; TRTEMFL; AREL and AEREL, of which related is read; flags as in AE).
-    A DLT is taken from DLTFL (or CRIT1FL where CRIT1 speaks of DLTs) of ADAE, or from DLTFL and DLTDT of ADSL. A reason (DCSREAS,
-    DCTREAS) or a day (EOSDT) without its status is read as leaving, with a note.
+    A DLT is taken from DLTFL and each CRITnFL whose CRITn speaks of DLTs of ADAE, or from DLTFL and DLTDT of ADSL. VITSTAT, and
+    each variable that begins with DTH, is read for deaths, and so are DCSREASP and DCTREASP. A reason (DCSREAS, DCTREAS) or a day
+    (EOSDT) without its status is read as leaving, with a note.
 
     The recorded decision on evaluability is in ADSL, in SUPPDM or in DM, under the name that the config gives
     (``intake.evaluable_flag``, ``intake.evaluable_reason``) or under a usual one, such as DLTEVLFL, with a note. The config can
@@ -166,10 +181,6 @@ def read_patients(
     maps to a level; then DOSE01P; then EXTRT, TRTA, EPOCH and EXEPOCH of the first infusion. "DL-1" and "Cohort 1" state no level.
     Without an assignment the level is that of the amount of the first infusion. EXDOSE, or ADOSE, is the amount administered.
     Records of one day, and of ``treatment.split_days`` after it, are one infusion, whose amounts are added.
-
-    Placebo: a dose of 0 where EXTRT, TRTA or TRT01A mentions placebo or the arm is placebo; an empty dose where the treatment is
-    placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A subject who received the product
-    as well has only the infusions of the product, and those of placebo are listed.
 
     A patient who left treatment is followed up, where a later contact shows it; else the patient left follow-up on that day.
 
@@ -208,7 +219,11 @@ def read_patients(
         found.notes.append("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded")
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"], latest.doses)
+    refuse_same_person(found, files.tables[layout.required[0]])
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
+    deaths_without_infusion(found, draft, files.tables[layout.required[0]], files.tables.values())
+    if path.is_dir():
+        refuse_deaths_of_domains(found, draft, survival(path, files.tables))
     cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
     found.stop()
@@ -252,6 +267,7 @@ def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Fou
     if missing:
         raise InputError(f"has no {' and no '.join(missing)} as .xpt or .csv ({wanted})", source=str(path))
     names = [*layout.required, *layout.optional, *(("lb",) if with_labs and there == ["SDTM"] else ())]
+    refuse_further_files(path, names)
     found = domains(path, names, files)
     others = sorted(file.name for name, group in files.items() if name not in names for file in group)
     return layout, found._replace(notes=[f"files not used: {', '.join(others)}"] if others else [])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from ..patients import Listed
 from ..protocol import Intake, Protocol
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, partial_dates, record_death, subjects, treated
 from .cells import Cell, Findings, Row, Table, partial_date
+from .dlt_flags import refuse_other_flags
 from .entries import Dated, Draft, Entry, EventColumns, Steps, adverse_events, is_death, one_or_more_days
 from .labs import LB, read_labs
 from .leaving import contact, disposition, leave, leave_treatment, left_by_events, settle
 from .recorded import EVALUABLE, REASONS, cells_of, names_of, record_decision, supplemental
 from .supplements import with_supplements
+from .unread import refuse_deaths_of_domains
 
 __all__ = ["read"]
 
@@ -36,6 +39,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     """Read the domains; no standard variable holds DLTs, cohorts, evaluability or replacements."""
     for name, table in tables.items():
         found.columns(table, _COLUMNS[name])
+        refuse_other_flags(found, table, _flags_read(name, protocol.intake))
     found.stop()
     draft = Draft()
     rows = subjects(found, draft, tables["dm"], steps)
@@ -60,12 +64,20 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         found.column(tables["suppae"], "IDVAR", "there is no AE whose records these could supplement")
     if "lb" in tables:
         read_labs(found, draft, tables["lb"], LB, tables["dm"].name, steps)
+    refuse_deaths_of_domains(found, draft, tables)
     flagged = any(event.flagged_dlt is not None for events in (draft.events or {}).values() for event in events)
     by = ", and what the investigator flagged as DLTs" if flagged else ""
     found.notes.append(
         f"SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events{by}"
     )
     return draft
+
+
+def _flags_read(domain: str, intake: Intake) -> Sequence[str]:
+    """Return the variables of a domain that may be named after DLTs and are read."""
+    if domain == "ae":
+        return _EVENTS.flagged
+    return [name for _, name in intake.given()] if domain == "dm" else ()
 
 
 def _events(found: Findings, draft: Draft, tables: dict[str, Table], protocol: Protocol, steps: Steps) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..decisions import Recorded, released_subjects, released_text
 from ..evaluability import UNTREATED, Evaluated, SeriousEvent, Status
-from ..evaluability.serious import DEATH, RELATED_SERIOUS
+from ..evaluability.serious import DEATH, EARLY, RELATED_SERIOUS
 from ..monitoring import Counts, Trigger, fired
 from ..protocol import Protocol
 
@@ -157,7 +157,8 @@ class PatientCounts(NamedTuple):
 def safety_counts(evaluated: Evaluated) -> tuple[PatientCounts, ...]:
     """Return the counts of each patient treated with the product, of every part, in the order of the first infusion.
 
-    A death whose adverse event is related, or of open relationship, counts as a related serious event.
+    A death whose adverse event is related, or of open relationship, counts as a related serious event. An event that is one only
+    because its date is to be checked (`EARLY`) does not count.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ def safety_counts(evaluated: Evaluated) -> tuple[PatientCounts, ...]:
                 treated=1,
                 deaths=int(any(DEATH in event.kinds for event in own)),
                 related_serious=int(any(RELATED_SERIOUS in event.kinds for event in own)),
-                serious=int(any(event.kinds for event in own)),
+                serious=int(any(set(event.kinds) - {EARLY} for event in own)),
                 dlts=int(status.has_dlt),
             )
             found.append(PatientCounts(status.subject, status.level, counts))
