@@ -559,6 +559,7 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
     own = () if events is None else tuple(events.get(entry.subject, ()))
     if entry.died is not None:
         own = tuple(_begun_by(event, entry.died.day) for event in own)
+    died, recorded = _died(found, entry, own)
     return Patient(
         subject=entry.subject,
         level=entry.level,
@@ -575,7 +576,8 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         events=None if events is None else own,
         source=tuple(row.source for row in entry.rows),
         part=entry.part,
-        died=_died(found, entry, own),
+        died=died,
+        died_recorded=recorded,
         evaluable=entry.evaluable,
         evaluable_reason=entry.evaluable_reason,
         left_treatment=entry.left_treatment.day if entry.left_treatment else None,
@@ -594,8 +596,9 @@ def _begun_by(event: AdverseEvent, day: date) -> AdverseEvent:
     return event if days is None else event._replace(start=days.certain, days=None if days.certain else days)
 
 
-def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> date | None:
-    """Return the day of death: the recorded date, the day of leaving by death, the last day known, or the onset of a fatal event.
+def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> tuple[date | None, bool]:
+    """Return the day of death, and whether the data have it: the recorded date, the day of leaving by death, the onset of a fatal
+    event, or the last day known, which is no recorded one.
 
     A fatal event that began before the first infusion, or at an unknown time, gives no day of death: the last day known is
     taken, so that no death is lost.
@@ -607,22 +610,22 @@ def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> da
     onsets = [event.start for event in fatal if event.start is not None]
     last_infusion = entry.last
     if entry.died is not None:
-        return entry.died.day
+        return entry.died.day, True
     if entry.death_days:
         # A day of leaving is that of the death only if the partial date of the death can mean it.
         leaving = [day for day in leaving if any(day in days for days, _ in entry.death_days)]
     if leaving:
-        return max(leaving)
+        return max(leaving), True
     if entry.dead is None and not entry.death_days and not fatal:
-        return None
+        return None, True
     if entry.dead is None and not entry.death_days and onsets and max(onsets) >= entry.first:
-        return max(*onsets, last_infusion)
+        return max(*onsets, last_infusion), True
     dated = [one.day for one in (entry.last_contact, entry.discontinued, entry.dlt_date) if one]
     known = max([last_infusion, *dated, *(event.start for event in events if event.start is not None)])
     if entry.death_days:
-        return _earliest_death(found, entry, known)
+        return _earliest_death(found, entry, known), True
     found.notes.append(f"subject {shown_key(entry.subject)}: died, without a full date: shown on the last day known, {known}")
-    return known
+    return known, False
 
 
 def _earliest_death(found: Findings, entry: Entry, known: date) -> date:
