@@ -91,8 +91,7 @@ EARLY = {
     "3+3, with a DLT, the lower ones clean": ("3+3", (BELOW, ("2T", 14)), 40, ("fill", 2, 2), 40),
     # 1 of 3 at level 1: three more there, whatever comes of the early patient, who is followed to day 62.
     "3+3, pending, one DLT below": ("3+3", (("1NNT", 1), ("2N", 34)), 40, ("stay", 1, 3), 62),
-    # As part of the escalation the early patient leads BOIN to level 3 or back to level 1; outside it, level 1 stays.
-    "BOIN, pending, one DLT below": ("boin", (("1NNT", 1), ("2N", 34)), 40, ("wait", 62), None),
+    "BOIN, pending, one DLT below": ("boin", (("1NNT", 1), ("2N", 34)), 40, ("stay", 1, 3), 62),
     # 2 of 3 at level 1: no dose is tolerated, which no outcome above can change.
     "3+3, pending, two DLTs below": ("3+3", (("1NTT", 1), ("2N", 34)), 40, ("stop", "none"), None),
     # Level 3 with level 2 left out: as part of the escalation it would go on at level 3, outside it at level 2.

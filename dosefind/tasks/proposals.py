@@ -329,9 +329,10 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
 
 
 def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
-    """Return the trial with the outcomes of cohorts before ``place`` that came after a day still to come."""
+    """Return the trial with the outcomes of cohorts before ``place`` that came after a day still to come; who is lost stays so."""
     before = evaluated.members[:place]
-    later = {subject for one in before for subject in one.subjects if _came_after(evaluated[subject], day)}
+    there = (evaluated[subject] for one in before for subject in one.subjects)
+    later = {status.subject for status in there if status.counts and _came_after(status, day)}
     ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
     # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
     return evaluated.with_unknown(later) if later and ways <= _MOST_WAYS else evaluated
