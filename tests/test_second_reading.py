@@ -361,3 +361,14 @@ def test_a_pause_by_dose_counts_patients_between_levels():
         adjudications=[said(one, EventKey(day(40), "fever", 3)) for one in people],
     )
     assert [one.level for one in found.holds.pauses] == [2]
+
+
+def test_the_conclusion_is_not_predicted_by_the_reading_that_is_not_taken():
+    """The fourth patient with a DLT is read as part of the escalation, the next ones as outside it."""
+    people = [*cohorts("1NNN"), patient("X", 1, 40, events=(event(43, row=950),)), *cohorts("2NNN", first=80)]
+    people = [*people[:4], *(replace(one, subject=f"Q{n}") for n, one in enumerate(people[4:]))]
+    found = ask(people, last=200)
+    read = found.evaluated_for("3+3")
+    assert found.proposal.set_aside
+    assert sum(one.n for one in read.cohorts()) == len(people) - len(found.proposal.set_aside)
+    assert sum(one.n for one in read.beside()) == len(found.proposal.set_aside)

@@ -141,7 +141,9 @@ def conduct_report(
     # Designs and limits are those in force at the data cutoff date; a patient is judged by the version of the first infusion.
     amended, protocol = protocol, protocol.in_force(found.evaluated.as_of)
     evaluated = found.evaluated
-    cohorts, others = evaluated.cohorts(), evaluated.beside()
+    # By the reading that the answer takes: cohorts set aside stand beside the escalation.
+    read = found.evaluated_for(found.binding)
+    cohorts, others = read.cohorts(), read.beside()
     wanted = protocol.curves or curve is not None
     analysis = analyze(protocol, cohorts, curve=curve, others=others) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
