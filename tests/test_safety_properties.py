@@ -266,11 +266,12 @@ def reach(proposal):
 
 
 def readings(found, protocol):
-    """Readings of unplanned cohorts, each as the subjects set aside, the added patient left out."""
+    """Readings of unplanned cohorts, each as the subjects set aside; those without the added patient, where there are such."""
     (design,) = build_designs(protocol).values()
     members = found.evaluated.members
     asides = readings_of(Asked(design, protocol.n_doses), found.evaluated, ())
-    return {frozenset(subject for place in aside for subject in members[place].subjects) - {"X"} for aside in asides}
+    found_ = [frozenset(subject for place in aside for subject in members[place].subjects) for aside in asides]
+    return {aside - {"X"} for aside in found_ if "X" in aside} or set(found_)
 
 
 def enrols_or_stops(found):
@@ -302,6 +303,8 @@ def test_a_further_patient_pending_or_with_a_dlt_never_makes_the_answer_bolder(d
     - The added patient can make a cohort planned that was not, and its other reading is gone. BOIN, 1NNN, 1NNN on days 32 to 34 and
       2N on day 36, which is pending: complete the cohort at level 2, unless a DLT of 2N leads back to level 1. With 2T on day 9 the
       design goes back to level 1, so the second cohort there is planned, and 0 of 6 escalates to level 2.
+    - A patient at another level is read as inside too, and other cohorts are planned then: not every reading of the others is tried
+      with this patient set aside.
     - The 3+3 that treats six in any case (``expand_after_two``) is left out: two DLTs in five, with the cohort under way, end it as
       soon as no further patient can change that; in cohorts that are complete it treats the sixth, to the letter of its rule.
     """
@@ -397,13 +400,14 @@ def test_placebo_control_and_run_in_change_no_proposal(drawn, protocol, events, 
         assert after.proposals == before.proposals
         assert (after.start, after.holds) == (before.start, before.holds)
         return
-    assert {name: proposal.held or proposal for name, proposal in after.proposals.items()} == before.proposals
+    unheld = [{name: one.held or one for name, one in found.proposals.items()} for found in (before, after)]
+    assert unheld[0] == unheld[1]
     # An event without a grade holds after the window; in it, it keeps the outcome open.
     grave = [one for one in added if one.outcome in HOLDING or (one.outcome == "unclear" and one.after > WINDOW)]
     # A DLT of run-in, which no design counts, holds too.
     grave += [one for one in added if one.outcome == "dlt" and one.after <= WINDOW]
     held = any(one.start <= cut and one.at <= cut for one in grave)
-    assert bool(after.holds) == held
+    assert bool(after.holds) == (held or bool(before.holds))
 
 
 @shared(10)

@@ -317,7 +317,8 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     if cohort.level == level and missing:
         return True
     ways = list(before.completions())
-    started = [done for done in ways if asked.after(done).level == cohort.level]
+    steps = [_led(asked, before, done) if missing and before.members else asked.after(done) for done in ways]
+    started = [done for done, step in zip(ways, steps, strict=True) if step.level == cohort.level]
     if not missing or cohort.level <= level or (started and not all(_begun(asked, before, done) for done in started)):
         return bool(started)
     # A cohort that is short of patients, and in which nobody had a DLT, would have led there if it had been complete.
@@ -410,9 +411,7 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
     steps = [asked.after(one) for one in part]
     level = evaluated.members[-1].level
     if not _begun(asked, evaluated, part[0]):
-        # Part of a cohort that the design would not have begun leads no higher than the cohorts before it do.
-        befores = [asked.step(one.cohorts[:-1] if _counted(evaluated) else one.cohorts, one.others) for one in part]
-        return False, [min(pair, key=lambda step: _rank(step.level, step.mtd)) for pair in zip(steps, befores, strict=True)]
+        return False, [_led(asked, evaluated, one) for one in part]
     # For each way, what follows each number of DLTs among the patients who are missing.
     ends = [[asked.step(filled(one.cohorts, evaluated, missing, dlts), one.others) for dlts in range(missing + 1)] for one in part]
     left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
@@ -422,6 +421,18 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
     if all(_below(end, level) for end in flat) and _agree(flat):
         return False, [flat[0]] * len(part)
     return True, [step if gone else _to_fill(step, evaluated, missing) for step, gone in zip(steps, left, strict=True)]
+
+
+def _led(asked: Asked, evaluated: Evaluated, done: Completion) -> NextStep:
+    """Return the step after some outcomes where the current cohort is short of patients.
+
+    Part of a cohort that the design would not have begun leads no higher than the cohorts before it do.
+    """
+    step = asked.after(done)
+    if _begun(asked, evaluated, done):
+        return step
+    before = asked.step(done.cohorts[:-1] if _counted(evaluated) else done.cohorts, done.others)
+    return min(step, before, key=lambda one: _rank(one.level, one.mtd))
 
 
 def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
