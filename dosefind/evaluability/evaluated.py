@@ -117,8 +117,6 @@ class Status:
         Dates whose day would settle whether there was a DLT; empty where no date is open.
     questions
         Questions about adverse events that must be settled before the outcome is known.
-    administered
-        Amount administered per planned infusion in the DLT window; ``None`` for patients who are not given the product.
     """
 
     subject: str
@@ -145,7 +143,6 @@ class Status:
     recorded: bool | None = None
     settled_by: tuple[OpenDay, ...] = ()
     questions: tuple[Question, ...] = ()
-    administered: float | None = None
 
     @property
     def counts(self) -> bool:

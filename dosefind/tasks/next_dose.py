@@ -358,17 +358,15 @@ def next_dose(
     on_file = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     opened = {binding: _opened_by(known, evaluated)}
-    planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
-    # Of what was planned in the past, patients are at the level assigned: an amount is known only once it is administered.
-    readings = readings_of(planned[binding], evaluated, known)
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
+    readings = readings_of(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
-    proposals[binding] = in_the_end(asked[binding], planned[binding], evaluated, known, proposals[binding])
+    proposals[binding] = in_the_end(asked[binding], evaluated, known, proposals[binding])
     if holds:
         counted = evaluated.as_counted()
         own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
-        own[binding] = in_the_end(asked[binding], planned[binding], counted, known, own[binding])
+        own[binding] = in_the_end(asked[binding], counted, known, own[binding])
         level = evaluated.members[-1].level if evaluated.members else 0
         proposals = {name: _held(one, own[name], holds, level) for name, one in proposals.items()}
     if (stopped := _stopped_by(known)) is not None:
@@ -400,7 +398,7 @@ def next_dose(
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
-        deviations=_deviations(planned, evaluated),
+        deviations=_deviations(asked, evaluated),
         recorded=tuple(on_file),
         decided=tuple(known),
         what_if=_what_if(asked, proposals, read),
