@@ -27,6 +27,7 @@ __all__ = [
     "make_table",
     "number_of",
     "partial_date",
+    "possible_days",
     "why_no_number",
 ]
 
@@ -208,6 +209,15 @@ def partial_date(text: str) -> bool:
         return read_days(_unquoted(text)).certain is None
     except ValueError:
         return False
+
+
+def possible_days(text: str) -> Days | None:
+    """Return the days that text can mean as a date, whatever time of day follows; ``None`` if it is no date."""
+    full = _DAY.fullmatch(text)
+    try:
+        return read_days(full[1] if full else _unquoted(text))
+    except ValueError:
+        return None
 
 
 def _unquoted(text: str) -> str:

@@ -19,7 +19,7 @@ from ..days import Days, read_days
 from ..patients import PARTS, AdverseEvent, LabValue, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
 from .assigned import matched
-from .cells import Cell, Findings, Row, Table, partial_date
+from .cells import Cell, Findings, Row, Table, partial_date, possible_days
 from .deaths import is_death, is_fatal_outcome, is_understood_outcome, resembles_death
 from .doses import with_thousands
 from .event_details import link_records, links_of, with_details, yes_or_unknown
@@ -259,8 +259,8 @@ def part_of(found: Findings, cell: Cell) -> Part | None:
 class EventColumns(NamedTuple):
     """Columns of a table of adverse events.
 
-    Where there are several, of terms and outcomes the first with text is read, of starts the first column in the table, of
-    grades and of relationships to treatment all of them, and the worse is taken where they differ. ``criteria`` are flags that
+    Where there are several, the first with text is read; of grades and of relationships to treatment all of them are read, and
+    the worse is taken where they differ; a start that is imputed is read as collected. ``criteria`` are flags that
     make an event serious, ``death`` flags a fatal event, and ``severity`` is read where there is no grade. Of ``initial`` grades
     that differ the lower is taken; ``ongoing`` tells that an event had not ended, ``flagged`` that it is a DLT by the
     investigator, ``emergent`` that it began or became worse on treatment; records of one event share an identifier of ``links``.
@@ -325,7 +325,7 @@ def adverse_events(
                 _nothing_given(found, row, columns, dlt)
             draft.listed += [Listed(source, draft.absent[row.subject]) for source in beside.get(row.source, ())]
             continue
-        term = found.text(_term(row, columns), required=True)
+        term = found.text(_first_filled(row, columns.term), required=True)
         grade = _grade(found, row, columns.grade)
         fatal, outcome = _outcome(found, row, columns)
         start, days = _start(found, row, columns)
@@ -337,7 +337,7 @@ def adverse_events(
             source=row.source,
             serious=_serious(found, row, columns, fatal, grade),
             outcome=outcome,
-            organ_class=found.text(row.cell(*columns.organ_class)),
+            organ_class=found.text(_first_filled(row, columns.organ_class)),
             days=days,
             initial_grade=_grade(found, row, columns.initial, initial=True),
             supplements=beside.get(row.source, ()),
@@ -441,8 +441,9 @@ def _rank_of_relationship(dlt: DLT, word: str) -> int:
         return 2
 
 
-def _term(row: Row, columns: EventColumns) -> Cell:
-    cells = [row.cell(name) for name in columns.term]
+def _first_filled(row: Row, columns: tuple[str, ...]) -> Cell:
+    """Return the first cell with text among some columns, or else the first cell."""
+    cells = [row.cell(name) for name in columns]
     return next((cell for cell in cells if cell.text), cells[0])
 
 
@@ -450,7 +451,7 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
     """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
     leave the relation open, that is noted, for it is empty by nature where nothing was given.
     """
-    least, grade = dlt.least_grade_of(_term(row, columns).text), _grade(found, row, columns.grade)
+    least, grade = dlt.least_grade_of(_first_filled(row, columns.term).text), _grade(found, row, columns.grade)
     related = max(
         _filled(row, columns.related), key=lambda cell: _rank_of_relationship(dlt, cell.text), default=row.cell(*columns.related)
     )
@@ -512,8 +513,7 @@ def start_of(found: Findings, row: Row, columns: EventColumns) -> tuple[date | N
         days = found.possible(cell)
     if days is None:
         return None, None, cell
-    ended = _last_day(row, "AEENDTC", "end")
-    days = days.narrowed(not_after=ended) or days
+    days = days.narrowed(not_after=_ended_by(row, columns)) or days
     return days.certain, None if days.certain else days, cell
 
 
@@ -523,16 +523,25 @@ def _imputed(found: Findings, cell: Cell, flag: str) -> Days | None:
     Flags of ADaM such as ASTDTF (ADaM Implementation Guide 1.3, section 3.1.3).
     """
     day = found.day(cell)
-    kept = {"D": 7, "M": 4}.get(flag.upper(), 0)
-    return None if day is None else read_days(day.isoformat()[:kept])
+    return None if day is None else read_days(_as_known(day.isoformat(), flag))
 
 
-def _last_day(row: Row, *columns: str) -> date | None:
-    """Return the last day that a date can mean; ``None`` where there is no such date or no such day."""
-    try:
-        return read_days(row.cell(*columns).text).latest
-    except ValueError:
-        return None
+def _as_known(text: str, flag: str) -> str:
+    """Return the parts of an imputed date that are known."""
+    return text[: {"D": 7, "M": 4}.get(flag.upper(), 0)]
+
+
+def _ended_by(row: Row, columns: EventColumns) -> date | None:
+    """Return the last day on which an event can have ended; ``None`` where no date of its end can be read.
+
+    The date as collected is read before the one of the analysis, of which an imputed part is not known.
+    """
+    for name in reversed(columns.end):
+        text, flag = row.cells.get(name, ""), row.cells.get(columns.end_imputed or "", "")
+        if text:
+            days = possible_days(_as_known(text, flag) if flag and name == columns.end[0] else text)
+            return None if days is None else days.latest
+    return None
 
 
 def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[str, list[AdverseEvent]] | None) -> Patient:
@@ -557,8 +566,8 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
     if entry.dlt_days and entry.dlt_days.days.narrowed(not_before=entry.first) is None:
         found.refuse(entry.dlt_days.cell, "a DLT must not be before the first infusion")
     own = () if events is None else tuple(events.get(entry.subject, ()))
-    if entry.died is not None:
-        own = tuple(_begun_by(event, entry.died.day) for event in own)
+    if (day := _day_of_death(entry)) is not None:
+        own = tuple(_begun_by(event, day) for event in own)
     died, recorded = _died(found, entry, own)
     return Patient(
         subject=entry.subject,
@@ -586,6 +595,17 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         labs=tuple(sorted(entry.labs, key=lambda lab: (lab.day, lab.test, lab.source))),
         assigned_by=entry.assigned_by,
     )
+
+
+def _day_of_death(entry: Entry) -> date | None:
+    """Return the day of death where a record has its full date: the date of death, or else that of leaving by death."""
+    if entry.died is not None:
+        return entry.died.day
+    if entry.death_days:
+        return None
+    left = entry.discontinued if is_death(entry.reason) else None
+    days = [*entry.deaths, *([left] if left is not None and not partial_date(left.cell.text) else [])]
+    return max((dated.day for dated in days), default=None)
 
 
 def _begun_by(event: AdverseEvent, day: date) -> AdverseEvent:

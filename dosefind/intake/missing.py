@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from .._check import shown_key
 from ..protocol import DLT, plain_words
 from .cells import Absent, Table
+from .unread import topic_of
 
 __all__ = ["SPELLINGS", "empty_missing", "is_missing"]
 
@@ -23,14 +24,23 @@ SPELLINGS = frozenset(
     | _NONE
 )
 _ABSENT = {spelling: Absent.written_as(spelling) for spelling in SPELLINGS}
-_RELATION = frozenset({"related", "AREL", "AEREL"})
-# Columns in which "none" is a word: not related, no outcome, no event. It is kept there as it is.
-_WORDS = frozenset({"term", "AETERM", "AEDECOD", "outcome", "AEOUT", "DSDECOD", "DSTERM", *_RELATION})
+# Columns in which "none" is a word: not related, no outcome, no event. It is kept there as it is, and so it is in columns of
+# relationships to treatment and of outcomes, whatever their name.
+_WORDS = frozenset({"term", "AETERM", "AEDECOD", "AEOUT", "DSDECOD", "DSTERM"})
+_RELATION, _OUTCOME = "relationship to treatment", "outcomes"
 
 
 def is_missing(text: str) -> bool:
     """Return whether a cell of numbers, dates or flags has no value."""
     return not text or text in SPELLINGS
+
+
+def _spellings(column: str, relations: dict[str, Absent], words: dict[str, Absent]) -> dict[str, Absent]:
+    """Return the spellings of a missing value in a column: those of relationships, of other words, or all."""
+    topic = topic_of(column)
+    if column == "AREL" or topic == _RELATION:
+        return relations
+    return words if column in _WORDS or topic == _OUTCOME else _ABSENT
 
 
 def empty_missing(tables: Iterable[Table], dlt: DLT) -> list[str]:
@@ -45,10 +55,12 @@ def empty_missing(tables: Iterable[Table], dlt: DLT) -> list[str]:
     notes = []
     for table in tables:
         counted: Counter[str] = Counter()
-        read = {name: relations if name in _RELATION else words if name in _WORDS else _ABSENT for name in table.columns}
+        read = {name: _spellings(name, relations, words) for name in table.columns}
         for row in table.rows:
             for column, text in row.cells.items():
                 if text in read[column]:
+                    if column == "QVAL" and text not in relations and topic_of(row.cells.get("QNAM", "")) == _RELATION:
+                        continue
                     row.cells[column] = read[column][text]
                     counted[text] += 1
         counted.pop(".", None)

@@ -154,7 +154,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
                 _evaluability(found, entry, row)
             draft.entries += [entry] if entry else []
         else:
-            if found.yes(row.cell("dlt")) or row.cell("dlt_date").text:
+            if found.yes(row.cell("dlt"), or_unknown=True) or row.cell("dlt_date").text:
                 found.refuse(row.cell("dlt"), "a DLT needs an infusion before it")
             for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED):
                 found.text(row.cell(column))

@@ -22,6 +22,8 @@ __all__ = ["read"]
 _EXPOSURE = ExposureColumns(day=("EXSTDTC",), dose=("EXDOSE",), unit=("EXDOSU",), end=("EXENDTC",))
 _EVENTS = EventColumns(("AEDECOD", "AETERM"), ("AETOXGR", "AETOXGRN"), ("AEREL",), ("AESTDTC",))
 _COHORTS = 10_000
+# Variables that have a value for some patients only, and the flags beside which they do.
+_BESIDE = {"dlt_date": "dlt_flag", "evaluable_reason": "evaluable_flag"}
 _SUPPLEMENTS = [IDENTIFIER, ("IDVAR",), ("IDVARVAL",), ("QNAM",), ("QVAL",)]
 _COLUMNS = {
     "dm": [IDENTIFIER],
@@ -157,8 +159,12 @@ def _named(found: Findings, draft: Draft, tables: dict[str, Table], rows: dict[s
         record_decision(found, entry, cells_of(own, flags), cells_of(own, reasons))
         _dlt_and_cohort(found, entry, {key: next(iter(cells_of(own, names[key])), None) for key in keys}, intake)
     draft.has_cohorts = intake.cohort is not None
+    there = {key for key, name in intake.given() if name in used or tables["dm"].has(name)}
     for key, name in intake.given():
-        if name not in used and not tables["dm"].has(name):
+        if key not in there and _BESIDE.get(key) in there and table is not None:
+            # A supplemental qualifier has no record where nobody has a value.
+            found.notes.append(f"{table.name}: no record of {name} (intake.{key})")
+        elif key not in there:
             found.column(tables["dm"], name, f"missing here and in SUPPDM: the config names it (intake.{key})")
     usual = sorted(used - {name for _, name in intake.given()})
     if usual:
