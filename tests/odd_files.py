@@ -22,17 +22,8 @@ from .random_trials import FATAL, NEVER, ONE, Dice, Event, Person, Trial, When
 __all__ = ["Written", "records_of", "write_adam", "write_own", "write_sdtm"]
 
 # Kinds of columns: how a value of them is spelled.
-ID, TEXT, WORD, FLAG, OPEN_FLAG, DAY, GRADE, COUNT, AMOUNT = (
-    "id",
-    "text",
-    "word",
-    "flag",
-    "open flag",
-    "day",
-    "grade",
-    "count",
-    "amount",
-)
+ID, OTHER_ID, TEXT, WORD, FLAG, OPEN_FLAG = "id", "id of another table", "text", "word", "flag", "open flag"
+DAY, GRADE, COUNT, AMOUNT = "day", "grade", "count", "amount"
 # Numbers in a transport file, days from 1960-01-01 or plain ones; elsewhere as DAY, GRADE, COUNT or AMOUNT.
 SAS_DAY, SAS_GRADE, SAS_COUNT, SAS_AMOUNT, SAS_NUMBER = "sas day", "sas grade", "sas count", "sas amount", "sas number"
 _NUMERIC = {SAS_DAY: DAY, SAS_GRADE: GRADE, SAS_COUNT: COUNT, SAS_AMOUNT: AMOUNT, SAS_NUMBER: TEXT}
@@ -142,6 +133,9 @@ def _spelled(dice: Dice, kind: str, value: Any) -> str:
         return dice.pick(
             (f"{value:g}", f"{value:g}0" if "." in f"{value:g}" else f"{value:g}.00", repr(_noisy(value)), f"{value:e}")
         )
+    if kind == OTHER_ID and str(value).isdigit() and not str(value).startswith("0"):
+        # A whole number of a data frame whose column has an empty cell.
+        return f"{value}.0" if dice.chance(0.3) else str(value)
     if kind == DAY:
         when = value if isinstance(value, When) else When(value.isoformat(), frozenset({value}))
         if re.fullmatch(r"\d{4}-\d\d-\d\d", when.text):
@@ -163,7 +157,11 @@ def _noisy(value: float) -> float:
 def write_text(path: Path, sheet: Sheet, dice: Dice, upper: bool, wanted: Sequence[str] = ()) -> None:
     """Write a CSV file: with or without a byte order mark, quotes, blank lines and blank rows, in any case and order of columns."""
     columns = dice.shuffled(list(sheet.kinds)) if dice.chance(0.7) else list(sheet.kinds)
-    heads = [_head(dice, name, upper) for name in columns]
+    if sheet.rows and dice.chance(0.1):
+        # Row names, as R and data frames write them: a first column without a name.
+        columns = ["", *columns]
+        sheet = replace(sheet, kinds={"": TEXT, **sheet.kinds}, rows=[row | {"": place} for place, row in enumerate(sheet.rows, 1)])
+    heads = [_head(dice, name, upper) if name else "" for name in columns]
     quote_all, end = dice.chance(0.2), dice.pick(("\n", "\r\n"))
     rows = sheet.rows if sheet.ordered else dice.shuffled(sheet.rows)
     lines = [",".join(_quoted(head, quote_all) for head in heads)]
@@ -373,7 +371,7 @@ def _own_people(trial: Trial, dice: Dice) -> Sheet:
     kinds |= {"left_treatment": DAY, "left_treatment_reason": TEXT, "evaluable": FLAG, "evaluable_reason": TEXT}
     kinds |= {"last_contact": DAY} if trial.with_contacts else {}
     kinds |= {"dlt": OPEN_FLAG, "dlt_date": DAY} if trial.with_dlts else {}
-    kinds |= {"cohort": COUNT, "replaces": TEXT} if trial.with_cohorts else {}
+    kinds |= {"cohort": COUNT, "replaces": OTHER_ID} if trial.with_cohorts else {}
     sheet = Sheet("patients", kinds)
     for person in trial.people:
         sheet.add(_own_person(trial, person, style, list(given), dice), listed=not person.treated)
@@ -418,7 +416,15 @@ class _Yes(When):
 
 
 def _own_events(trial: Trial, dice: Dice) -> Sheet:
-    kinds = {"subject": ID, "term": WORD, "grade": GRADE, "related": WORD, "start": DAY, "serious": OPEN_FLAG, "outcome": WORD}
+    kinds = {
+        "subject": OTHER_ID,
+        "term": WORD,
+        "grade": GRADE,
+        "related": WORD,
+        "start": DAY,
+        "serious": OPEN_FLAG,
+        "outcome": WORD,
+    }
     kinds |= {
         "organ_class": TEXT,
         "initial_grade": GRADE,
@@ -509,7 +515,7 @@ def write_sdtm(trial: Trial, folder: Path, kind: str, dice: Dice) -> Written:
     ex = Sheet(
         "ex",
         {
-            "USUBJID": ID,
+            "USUBJID": OTHER_ID,
             "STUDYID": TEXT,
             "EXTRT": TEXT,
             "EXDOSE": SAS_AMOUNT,

@@ -236,3 +236,35 @@ def test_named_variable_without_a_record_where_nobody_has_a_value(tmp_path):
         read_patients(write_domains(tmp_path / "without", without, "csv"), named)
     with pytest.raises(InputError, match="day of the DLT"):
         read_patients(write_domains(tmp_path / "yes", tables | {"suppdm": [supplement | {"QVAL": "Y"}]}, "csv"), named)
+
+
+@pytest.mark.parametrize("text", ["1001.0", "1001.", "1001.00"])
+def test_identifier_with_a_fraction_of_zeros_is_the_whole_number(text, tmp_path):
+    rows = [
+        PERSON | {"subject": "1001", "replaces": ""},
+        PERSON | {"subject": "1002", "infusion_1": "2024-03-09", "replaces": text},
+    ]
+    events = write_csv(tmp_path / "events.csv", [{"subject": text, "term": "Fever"}])
+    found = read_patients(write_csv(tmp_path / "patients.csv", rows), AS, events=events)
+    assert [(patient.subject, patient.replaces, len(patient.events)) for patient in found.patients] == [
+        ("1001", None, 1),
+        ("1002", "1001", 0),
+    ]
+    assert sum("whole numbers" in note for note in found.notes) == 2
+    domains = {"dm": [DM | {"USUBJID": "1001"}], "ex": [EX | {"USUBJID": text}], "ae": [AE | {"USUBJID": text}]}
+    (patient,) = read_patients(write_domains(tmp_path / "sdtm", domains, "csv"), AS).patients
+    assert (patient.subject, len(patient.events)) == ("1001", 1)
+
+
+@pytest.mark.parametrize("text", ["1001.5", "01001", "1001.01", "A1001.0", "1003.0"])
+def test_another_identifier_is_refused(text, tmp_path):
+    events = write_csv(tmp_path / "events.csv", [{"subject": text, "term": "Fever"}])
+    with pytest.raises(InputError, match="is no subject"):
+        read_patients(write_csv(tmp_path / "patients.csv", [PERSON | {"subject": "1001"}]), AS, events=events)
+
+
+def test_identifier_that_stands_in_both_spellings_is_kept(tmp_path):
+    rows = [PERSON | {"subject": "1001"}, PERSON | {"subject": "1001.0", "infusion_1": "2024-03-09"}]
+    events = write_csv(tmp_path / "events.csv", [{"subject": "1001.0", "term": "Fever"}, {"subject": "1001", "term": "Rash"}])
+    found = read_patients(write_csv(tmp_path / "patients.csv", rows), AS, events=events)
+    assert [(patient.subject, patient.events[0].term) for patient in found.patients] == [("1001", "Rash"), ("1001.0", "Fever")]

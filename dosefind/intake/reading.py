@@ -17,7 +17,7 @@ from .doses import match_level
 from .entries import Draft, Steps, to_patient
 from .files import Found, domain_files, domains, patient_tables, refuse_further_files, survival
 from .missing import empty_missing
-from .same_person import refuse_same_person
+from .same_person import read_whole_numbers, refuse_same_person
 from .unread import refuse_deaths_of_domains
 from .untreated import deaths_without_infusion
 
@@ -190,9 +190,9 @@ def read_patients(
 
     Cells that spell a missing value are empty: NA, N/A, NaN, NaT, <NA>, NULL, None, #N/A, a dash, and SAS's point and .A to .Z.
     Notes count them, a point excepted. "None" stays a word in terms, outcomes and relationships to treatment. A subject that is
-    spelled so is refused. Numbers may be written as 3, 3.0, 3e0 or +3; separators of thousands are refused, as 1,000 may be 1000
-    or 1. Grades may be written as 3, 3.0, Grade 3, G3, CTCAE 3 or 3 - Severe; flags as yes, y, true, t or 1, and no, n, false, f
-    or 0.
+    spelled so is refused. The identifier 1001.0 is that of the subject 1001, if there is one. Numbers may be written as 3, 3.0, 3e0
+    or +3; separators of thousands are refused, as 1,000 may be 1000 or 1. Grades may be written as 3, 3.0, Grade 3, G3, CTCAE 3 or
+    3 - Severe; flags as yes, y, true, t or 1, and no, n, false, f or 0.
 
     An amount is a dose of the protocol if it equals it to the digits shown, of which there must be three or more
     (`dosefind.intake.doses.match_level`). The unit of a dose must be the protocol's by its meaning (`dosefind.units`: mcg is µg):
@@ -220,6 +220,7 @@ def read_patients(
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"], latest.doses)
     refuse_same_person(found, files.tables[layout.required[0]])
+    read_whole_numbers(found, files.tables[layout.required[0]], files.tables.values())
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
     deaths_without_infusion(found, draft, files.tables[layout.required[0]], files.tables.values())
     if path.is_dir():
