@@ -20,8 +20,8 @@ FORMS = "2024-03, 2024---15, --03-15 or 2024-03-05/2024-03-20"
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _HOUR, _MINUTE, _SECOND = r"(?:[01]\d|2[0-3])", r"[0-5]\d", r"(?:[0-5]\d|60)(?:[.,]\d+)?"
-# Regular expression of a time of day, with or without the difference from UTC: the extended format of ISO 8601-1:2019, with a hyphen
-# for an hour or a minute that is not known, as SDTM has it.
+# Regular expression of a time of day, with or without the difference from UTC: the extended format of ISO 8601-1:2019, with a
+# hyphen for an hour or a minute that is not known, as in SDTM.
 CLOCK = (
     rf"(?:{_HOUR}(?::(?:{_MINUTE}|-)(?::{_SECOND})?)?|-:(?:{_MINUTE}(?::{_SECOND})?|-:{_SECOND}))"
     r"(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?"

@@ -37,8 +37,8 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing, or a cell is not what it must be; the message names the file, the row
-        (in the file, whose first line is row 1), the column and the value.
+        If the file cannot be read, is cut off before the last cell of a row or above 1 MB, a column is missing, or a cell is not
+        what it must be; the message names the file, the row (in the file, whose first line is row 1), the column and the value.
     """
     path = Path(path)
     if path.suffix.lower() in (".xlsx", ".xls", ".xpt"):

@@ -22,7 +22,7 @@ from .cells import NoValue, Table, bare, make_table
 __all__ = ["read"]
 
 # Most bytes that the parts of a workbook may have unpacked: a file of some kilobytes can hold gigabytes.
-_MOST_UNPACKED = 100_000_000
+_MOST_UNPACKED = 50_000_000
 _OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _DAMAGED = "is no Excel workbook (.xlsx), or is damaged or encrypted"
@@ -38,11 +38,12 @@ _SHEET = re.compile(rb"<(?:\w+:)?sheet\s")
 
 
 class _Sheet(NamedTuple):
-    """A sheet as the parser gives it: rows with their numbers, each cell with row, column, value and kind; merged cells."""
+    """A sheet: rows with any text, each with its number and its cells by column; what is out of order; what is hidden or merged."""
 
     title: str
     hidden: bool
-    rows: list[tuple[int, list[dict[str, Any]]]]
+    lines: list[tuple[int, dict[int, str]]]
+    problems: list[Problem]
     hidden_rows: list[int]
     merged: list[Any]
 
@@ -108,10 +109,10 @@ def _sheets(content: bytes, source: str) -> list[_Sheet]:
                         date_formats=book._date_formats,
                         timedelta_formats=book._timedelta_formats,
                     )
-                    rows = list(parser.parse())
+                    lines, problems = _lines(parser.parse())
                 hidden = [int(number) for number, row in parser.row_dimensions.items() if row.get("hidden") in ("1", "true")]
                 merged = [] if parser.merged_cells is None else parser.merged_cells.mergeCell
-                sheets.append(_Sheet(sheet.title, sheet.sheet_state != "visible", rows, hidden, list(merged)))
+                sheets.append(_Sheet(sheet.title, sheet.sheet_state != "visible", lines, problems, hidden, list(merged)))
         except Exception:  # whatever zipfile, zlib, an XML parser or openpyxl say of bytes that are no workbook
             raise InputError(_DAMAGED, source=source) from None
     if len(_SHEET.findall(listed)) > len(book.sheetnames):
@@ -120,13 +121,13 @@ def _sheets(content: bytes, source: str) -> list[_Sheet]:
 
 
 def _table(name: str, sheet: _Sheet, fold: Callable[[str], str]) -> Table:
-    lines, problems = _lines(sheet.rows)
+    lines = sheet.lines
     if not lines:
-        return Table(name, (), [], problems=tuple(problems))
+        return Table(name, (), [])
     header_row = lines[0][0]
     columns = sorted({column for _, cells in lines for column in cells})
     header = [fold(bare(lines[0][1].get(column, ""))) or f"column {_letters(column)}" for column in columns]
-    problems += _merged(sheet.merged, lines, header_row)
+    problems = [*sheet.problems, *_merged(sheet.merged, lines, header_row)]
     notes = ["the sheet is hidden, and is read"] if sheet.hidden else []
     hidden = sorted({number for number, _ in lines} & set(sheet.hidden_rows))
     if hidden:

@@ -20,8 +20,8 @@ Reader = Callable[[Path, bytes, Callable[[str], str]], list[Table]]
 
 # Kind of file by the end of its name.
 READERS: dict[str, Reader] = {".csv": csv_file.read, ".xlsx": excel.read, ".xpt": xpt.read}
-# Largest file that is read, in bytes.
-_MOST = 50_000_000
+# Largest file of each kind that is read, in bytes: what takes some ten seconds. A record of a transport file is mostly blanks.
+_MOST = {".csv": 20_000_000, ".xlsx": 20_000_000, ".xpt": 200_000_000}
 # Kinds of a file of dosefind's own layout; and of CDISC domains.
 _TABLES = (".csv", ".xlsx")
 _DOMAINS = (".csv", ".xpt")
@@ -201,13 +201,13 @@ def _is_observed_death(row: Row) -> bool:
 
 
 class Hashes:
-    """Reads files, and keeps their hashes."""
+    """Reads files of the kinds of `READERS`, and keeps their hashes."""
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
 
     def read(self, path: Path) -> bytes:
-        content = read_file(path, _MOST, "leave out rows and columns that no figure depends on")
+        content = read_file(path, _MOST[path.suffix.lower()], "leave out rows and columns that no figure depends on")
         if not content:
             raise InputError("is empty", source=str(path))
         self.add(path.name, content)

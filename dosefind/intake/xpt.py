@@ -4,8 +4,8 @@ Version 5 does not say how many records there are: a file that was cut off insid
 where a record ends within the last card of 80 bytes cannot be told from a whole one. Version 8 says the number, which is held
 against the records that are there.
 
-Layouts: SAS Institute, TS-140, Record Layout of a SAS Version 5 or 6 Data Set in SAS Transport (XPORT) Format, and Record Layout of a
-SAS Version 8 or 9 Data Set in SAS Transport Format.
+Layouts: SAS Institute, TS-140, Record Layout of a SAS Version 5 or 6 Data Set in SAS Transport (XPORT) Format, and Record Layout
+of a SAS Version 8 or 9 Data Set in SAS Transport Format.
 
 pandas reads version 5 too, but takes blanks at the end of the last record for padding and so loses rows without a word (pandas 3.1:
 three records of 32 bytes, the last ending in a blank variable, are read as two).
