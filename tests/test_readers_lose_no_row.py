@@ -287,7 +287,7 @@ def rows(table=ROWS):
     return [row(number, cells) for number, cells in enumerate(table, start=1)]
 
 
-def workbook(*sheets, names=("patients", "events", "notes"), states=("visible",) * 3, without=(), kind="worksheet"):
+def workbook(*sheets, names=("patients", "events", "notes"), states=("visible",) * 3, without=(), kind="worksheet", office=OFFICE):
     """The bytes of a workbook with these sheets."""
     many = range(1, len(sheets) + 1)
     entries = "".join(f'<sheet name="{names[k - 1]}" sheetId="{k}" state="{states[k - 1]}" r:id="r{k}"/>' for k in many)
@@ -303,7 +303,7 @@ def workbook(*sheets, names=("patients", "events", "notes"), states=("visible",)
         f'<Override PartName="/xl/workbook.xml" ContentType="{book}"/>{types}</Types>',
         "_rels/.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="r1" Type="{OFFICE}/officeDocument" '
         'Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>{entries}</sheets></workbook>',
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{office}"><sheets>{entries}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships">{links}</Relationships>',
         "xl/styles.xml": STYLES,
     } | {f"xl/worksheets/sheet{k}.xml": text for k, text in zip(many, sheets, strict=True)}
@@ -409,6 +409,7 @@ BAD_BOOKS = {
     "sheets of one name": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "Patients")), "sheets of one name"),
     "a second sheet with data": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "more")), "more"),
     "a sheet that is not in it": (workbook(sheet(*rows()), sheet(*rows()), without=("xl/worksheets/sheet2.xml",)), "damaged"),
+    "a strict workbook": (workbook(sheet(*rows()), office="http://purl.oclc.org/ooxml/officeDocument/relationships"), "Strict"),
     "no list of sheets": (workbook(sheet(*rows()), without=("xl/workbook.xml",)), "no Excel workbook"),
     "another zip archive": (workbook(without=("xl/workbook.xml", "[Content_Types].xml")), "no Excel workbook"),
     "a password": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "EncryptedPackage".encode("utf-16-le"), "encrypted"),

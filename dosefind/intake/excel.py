@@ -115,6 +115,8 @@ def _sheets(content: bytes, source: str) -> list[_Sheet]:
                 sheets.append(_Sheet(sheet.title, sheet.sheet_state != "visible", lines, problems, hidden, list(merged)))
         except Exception:  # whatever zipfile, zlib, an XML parser or openpyxl say of bytes that are no workbook
             raise InputError(_DAMAGED, source=source) from None
+    if b"purl.oclc.org/ooxml" in listed:
+        raise InputError("is a Strict Open XML workbook, which is not read: save it as an Excel workbook (.xlsx)", source=source)
     if len(_SHEET.findall(listed)) > len(book.sheetnames):
         raise InputError("is damaged: a sheet that it lists is not in it", source=source)
     return sheets

@@ -60,13 +60,19 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
         raise InputError(_DAMAGED, source=str(path))
     kinds = meta.readstat_variable_types
     columns = [[_text(value, kinds[name] == "string", name.upper().endswith("DT")) for value in values[name]] for name in names]
-    if len(columns[0]) != records:
+    if len(columns[0]) < records:
         raise InputError(f"is damaged: it has {records:,} records, of which {len(columns[0]):,} can be read", source=str(path))
     return [make_table(path.name, [fold(name) for name in names], enumerate(zip(*columns, strict=True), start=1))]
 
 
 def _count_records(content: bytes, source: str) -> int:
-    """Return how many records the one table of a file has; raise `InputError` if the file is cut off or has several tables."""
+    """Return how many records the one table of a file has, without those of blanks alone at its end.
+
+    Raises
+    ------
+    InputError
+        If the file is cut off or has several tables.
+    """
     if len(content) % _CARD:
         raise InputError(f"is cut off: a SAS transport file is a multiple of {_CARD} bytes long", source=source)
     cards = [content[place : place + _CARD] for place in range(0, min(len(content), 8 * _CARD), _CARD)]
@@ -90,13 +96,13 @@ def _count_records(content: bytes, source: str) -> int:
         raise InputError(_DAMAGED, source=source)
     if any(_MEMBER.match(data, card) for card in _aligned(data, b"HEADER RECORD*******MEMB")):
         raise InputError("has several tables: put each into its own file", source=source)
-    # Blanks fill up the last card; a record that is all blanks is none.
+    # Blanks fill up the last card, and records of blanks alone at the end cannot be told from them.
     records = -(-len(data.rstrip(b" ")) // record)
     stated = int(start["records"]) if start["records"].strip().isdigit() else 0
     if records * record > len(data):
         there = len(data) - (records - 1) * record
         raise InputError(f"is cut off in record {records:,}, of which {there:,} of {record:,} bytes are there", source=source)
-    if stated and stated != records:
+    if stated and not records <= stated <= len(data) // record:
         raise InputError(f"is cut off or damaged: it states {stated:,} records and has {records:,}", source=source)
     return records
 
