@@ -16,11 +16,15 @@ from typing import Any
 from ._check import MISSING, InputError, Problem, Settings, describe, one_of
 from .borrowing import Borrowing, OtherTrial
 from .designs import DESIGNS, Design
+from .given_files import read_file
 from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex, Logistic2
 from .models.elicitation import Indifference
 from .protocol import Amendment, Protocol, in_amendment
 
 __all__ = ["build_borrowing", "build_curves", "build_designs", "load_protocol", "protocol_schema"]
+
+# Largest config that is read, in bytes; those of this repository have some thousands.
+_MOST = 1_000_000
 
 
 def load_protocol(path: str | Path) -> Protocol:
@@ -48,12 +52,7 @@ def load_protocol(path: str | Path) -> Protocol:
     (1.0, 3.0, 5.0)
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be read", source=str(path)) from None
-    except ValueError as error:  # a path with a null character
-        raise InputError(f"cannot be read: {error}", source=repr(str(path))) from None
+    content = read_file(path, _MOST)
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:

@@ -13,15 +13,23 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
 
-__all__ = ["ANY_DAY", "FORMS", "Days", "read_days"]
+__all__ = ["ANY_DAY", "CLOCK", "FORMS", "Days", "read_days"]
 
 FORMS = "2024-03, 2024---15, --03-15 or 2024-03-05/2024-03-20"
 """Forms of a partial date, as messages show them."""
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
-_TIME = r"T(?:[\d:.+Z-]*)"
-_PARTS = re.compile(rf"(?P<year>\d{{4}})(?:-(?P<month>\d\d|-)(?:-(?P<day>\d\d|-))?)?(?:{_TIME})?", re.ASCII)
-_NO_YEAR = re.compile(rf"--(?P<month>\d\d)(?:-(?P<day>\d\d|-))?(?:{_TIME})?", re.ASCII)
+_HOUR, _MINUTE, _SECOND = r"(?:[01]\d|2[0-3])", r"[0-5]\d", r"(?:[0-5]\d|60)(?:[.,]\d+)?"
+# Regular expression of a time of day, with or without the difference from UTC: the extended format of ISO 8601-1:2019, with a
+# hyphen for an hour or a minute that is not known, as in SDTM.
+CLOCK = (
+    rf"(?:{_HOUR}(?::(?:{_MINUTE}|-)(?::{_SECOND})?)?|-:(?:{_MINUTE}(?::{_SECOND})?|-:{_SECOND}))"
+    r"(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?"
+)
+_TIME = rf"T{CLOCK}"
+# A time of day follows a day, also one that is not known.
+_PARTS = re.compile(rf"(?P<year>\d{{4}})(?:-(?P<month>\d\d|-)(?:-(?P<day>\d\d|-)(?:{_TIME})?)?)?", re.ASCII)
+_NO_YEAR = re.compile(rf"--(?P<month>\d\d)(?:-(?P<day>\d\d|-)(?:{_TIME})?)?", re.ASCII)
 # The day alone: with a hyphen for each part that is left out, and for each separator.
 _ONLY_DAY = re.compile(rf"-{{3,5}}(?P<day>\d\d)(?:{_TIME})?", re.ASCII)
 _NOTHING = re.compile(rf"(?:-{{5}})?(?:{_TIME})?", re.ASCII)

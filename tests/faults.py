@@ -1140,7 +1140,7 @@ FAULTS = (
     Fault(
         "intake: a formula is read as its text",
         "intake/excel.py",
-        'if cell.data_type == "f":',
+        'if kind == "f":',
         "if False:",
         "test_intake.py::test_broken_workbooks",
     ),

@@ -430,7 +430,7 @@ BROKEN = {
         "column level or dose or assigned: missing (the columns are: subject, infusion_1)",
     ),
     "column misspelt": (ONE.replace("infusion_1", "infusion1"), "column infusion_1: missing; is infusion1 what is meant?"),
-    "column twice": (ONE.replace("dose", "dose,Dose").replace(",1,", ",1,1,"), "column dose: stands there twice"),
+    "column twice": (ONE.replace("dose", "dose,Dose").replace(",1,", ",1,1,"), "column dose: must be there once, and is"),
     "infusion column missing": (
         row(infusion_3=""),
         "column infusion_3: the columns before it must be there too: infusion_1, infusion_2",

@@ -14,10 +14,12 @@ __all__ = ["ArmNames", "Assignment", "matched"]
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 # "DL-1" is dose level minus one in many protocols, so a hyphen never parts the word from the number.
-_LEVEL = re.compile(r"(?<![^\W_])(?:dl|(?:dos(?:e|age)[ _]*)?(?:level|lvl)|dose[-]level)[ _]*0*(\d{1,3})(?![\w.])", re.IGNORECASE)
+_LEVEL = re.compile(
+    r"(?<![^\W_])(?:dl|(?:dos(?:e|age)[ _]*)?(?:level|lvl)|dose[-]level)[ _]*0*([0-9]{1,3})(?![\w.])", re.IGNORECASE
+)
 # A number that follows one of these is another end of a range or another item of a list.
 _MORE = re.compile(r"\s*(?:/|-|to|or|and|then|,|&|\+)\s*\d", re.IGNORECASE)
-_NUMBER = r"(?<![\w.,^/+-])(\d+(?:\.\d+)?|\.\d+)"
+_NUMBER = r"(?<![\w.,^/+-])([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 
 
 class Assignment(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,17 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._check import MISSING, NAME, InputError, Problem, shown_key
-from ..days import Days, read_days
+from ..days import CLOCK, Days, read_days
 
 __all__ = [
     "LONGEST",
     "Absent",
     "Cell",
     "Findings",
-    "Formula",
+    "NoValue",
     "Row",
     "Table",
     "bare",
+    "checked",
     "flag_of",
     "make_table",
     "number_of",
@@ -36,25 +38,43 @@ LONGEST = 10_000
 # Findings that one error shows; the rest are counted.
 _SHOWN = 20
 _SUBJECT = ("subject", "USUBJID", "SUBJID")
-_DAY = re.compile(r"(\d{4}-\d\d-\d\d)(T[\d:.+Z-]*| [\d:.]+)?", re.ASCII)
+# A day, and a time of day that is left out; after a blank, as spreadsheets write it, its hour may have one digit.
+_DAY = re.compile(rf"(\d{{4}}-\d\d-\d\d)([T ]{CLOCK}| \d(?::[0-5]\d){{1,2}}(?:\.\d+)?)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_NUMBER_AND_MORE = re.compile(r"[+-]?[\d.]+ ?[^\W\d]")
+_NUMBER_AND_MORE = re.compile(r"[+-]?[0-9.]+ ?[^\W\d]")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 # Digits in groups of three, parted by commas, apostrophes, blanks or points, and a fraction behind the other sign.
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?P<sign>[,'\u2019\s])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?P<sign>[,'\u2019\s])[0-9]{3}(?:(?P=sign)[0-9]{3})*(?:\.[0-9]*)?")
 _GROUPED_BY_POINTS = re.compile(r"[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})", re.ASCII)
-# Characters without a width that spreadsheets and web pages leave around text; `str.strip` keeps them.
+# Blanks around a cell: all of Unicode, line breaks, and the characters without a width that spreadsheets and web pages leave there.
+# Control characters, which `str.strip` takes for blanks, are none: a cell with one is no number, no date and no name.
+_WIDE = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _NO_WIDTH = "\ufeff\u200b\u200c\u200d\u2060"
+_PLAIN_BLANKS = " \t\r\n"
+_BLANKS = _PLAIN_BLANKS + _WIDE + _NO_WIDTH
 _YES = frozenset({"yes", "y", "true", "t"})
 _NO = frozenset({"no", "n", "false", "f"})
 _NOT_KNOWN = frozenset({"u", "unk", "unknown", "not known"})
+_LINE_BREAK = re.compile("[\n\r]")
 _ISO = "must be a full date in ISO form, such as 2024-03-05"
 
 
-class Formula(str):
-    """The text of a cell that holds a formula, which is never evaluated."""
+class NoValue(str):
+    """The text of a cell of a spreadsheet that holds no value that is read: a formula, an error, a duration.
 
-    __slots__ = ()
+    Attributes
+    ----------
+    why
+        Why it is none and what to do, for messages.
+    """
+
+    why: str
+
+    @classmethod
+    def because(cls, text: str, why: str) -> NoValue:
+        cell = cls(text)
+        cell.why = why
+        return cell
 
 
 class Absent(str):
@@ -113,29 +133,52 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its name as messages show it, its columns in their order, its rows."""
+    """A table as it was read.
+
+    Attributes
+    ----------
+    name
+        Its name as messages show it.
+    columns
+        Names of the columns in their order.
+    rows
+        The rows, in the order of the file.
+    notes
+        What the user is told where the table is used.
+    problems
+        What is wrong with cells or columns as such, whatever they mean; `checked` raises it where the table is used.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: list[Row]
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def has(self, column: str) -> bool:
         return column in self.columns
 
 
-def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Sequence[str]]]) -> Table:
-    """A table from its numbered lines; a line without any text is no row, and a column with text but no name gets its number.
+def make_table(
+    name: str,
+    columns: Sequence[str],
+    lines: Iterable[tuple[int, Sequence[str]]],
+    notes: Iterable[str] = (),
+    problems: Iterable[Problem] = (),
+) -> Table:
+    """Return a table of numbered lines; a line without any text is no row, and a column with text but no name gets its number.
 
-    Raises
-    ------
-    InputError
-        If a cell is too long or has a line break, whatever its column: such a cell may have swallowed rows.
+    A cell that is too long or has a line break is a problem, whatever its column: it may have swallowed rows. So are columns of one
+    name, of which a row would keep one.
     """
-    rows, problems = [], []
+    rows, found = [], list(problems)
     lines = list(lines)
     columns = _numbered(columns, [line for _, line in lines])
+    for column, times in Counter(columns).items():
+        if column and times > 1:
+            found.append(Problem(f"column {_shown_column(column)}", MISSING, f"must be there once, and is there {times} times"))
     for number, line in lines:
-        cells = [cell if isinstance(cell, Formula) else bare(cell) for cell in line]
+        cells = [cell if isinstance(cell, NoValue) else bare(cell) for cell in line]
         if not any(cells):
             continue
         whole = "".join(cells)
@@ -143,20 +186,28 @@ def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Seq
         for column, cell in zip(columns, cells, strict=True) if suspect else ():
             if len(cell) > LONGEST:
                 allowed = f"has {len(cell):,} characters, and a cell may have {LONGEST:,}: a quote may not be closed"
-                problems.append(Problem(f"row {number}, {shown_key(column)}", MISSING, allowed))
+                found.append(Problem(f"row {number}, {_shown_column(column)}", MISSING, allowed))
             elif "\n" in cell or "\r" in cell:
                 allowed = "must be text in one line: a quote may not be closed, or the cell has a line break"
-                problems.append(Problem(f"row {number}, {shown_key(column)}", cell[: cell.find("\n")], allowed))
+                found.append(Problem(f"row {number}, {_shown_column(column)}", _LINE_BREAK.split(cell)[0], allowed))
         rows.append(Row(name, number, dict(zip(columns, cells, strict=True))))
-    if problems:
-        raise InputError(_first(problems), source=name)
-    return Table(name, tuple(columns), rows)
+    return Table(name, tuple(columns), rows, tuple(notes), tuple(found))
+
+
+def checked(table: Table) -> Table:
+    """Return a table that is used; raise `InputError` with what is wrong with it."""
+    if table.problems:
+        raise InputError(_first(list(table.problems)), source=table.name)
+    return table
+
+
+def _shown_column(name: str) -> str:
+    return shown_key(name[:40])
 
 
 def bare(text: str) -> str:
     """Return text without the blanks around it, those without a width included."""
-    plain = text.strip()
-    return plain if plain.isascii() else plain.strip(_NO_WIDTH).strip()
+    return text.strip(_PLAIN_BLANKS if text.isascii() else _BLANKS)
 
 
 def number_of(text: str) -> float | None:
@@ -265,7 +316,7 @@ class Findings:
             raise InputError(_first(self.problems), source=str(self.path))
 
     def columns(self, table: Table, required: Iterable[Sequence[str]], optional: Iterable[str] = ()) -> list[str]:
-        """Find columns that are missing or stand there twice; return those that nobody reads.
+        """Find columns that are missing; return those that nobody reads.
 
         Each of ``required`` names alternatives, one of which must be there.
         """
@@ -277,9 +328,6 @@ class Findings:
                 near = next((near for name in names for near in difflib.get_close_matches(name, unread, n=1, cutoff=0.75)), None)
                 hint = f"; is {shown_key(near)} what is meant?" if near else ""
                 self.column(table, " or ".join(names), f"missing{hint} (the columns are: {_listed(table.columns)})")
-        for name in sorted(set(table.columns)):
-            if name and table.columns.count(name) > 1:
-                self.column(table, shown_key(name[:40]), "stands there twice")
         return unread
 
     def column(self, table: Table, column: str, allowed: str) -> None:
@@ -288,8 +336,8 @@ class Findings:
 
     def text(self, cell: Cell, required: bool = False) -> str | None:
         """The text of a cell; ``None`` if it is empty, or a formula, which is a finding."""
-        if isinstance(cell.text, Formula):
-            self.refuse(cell, "is a formula, and formulas are not evaluated: put its value there")
+        if isinstance(cell.text, NoValue):
+            self.refuse(cell, cell.text.why)
             return None
         if not cell.text and required:
             self.refuse(cell, "must not be empty")
@@ -327,7 +375,7 @@ class Findings:
     def possible(self, cell: Cell) -> Days | None:
         """Return the days that a date can mean, partial or not; ``None`` where it is none, which is a finding."""
         text = self.text(cell)
-        if text is None and isinstance(cell.text, Formula):
+        if text is None and isinstance(cell.text, NoValue):
             return None
         if text is not None and (full := _DAY.fullmatch(text)) is not None:
             text = full[1]
@@ -340,7 +388,7 @@ class Findings:
     def number(self, cell: Cell, allowed: str) -> float | None:
         """A number above 0; ``allowed`` says of what."""
         text = self.text(cell)
-        if text is None and isinstance(cell.text, Formula):
+        if text is None and isinstance(cell.text, NoValue):
             return None
         value = number_of(text or "")
         if value is None or not 0 < value < math.inf:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from .._check import MISSING, InputError, Problem
+from ..given_files import read_file
 from ..trial import Cohort
-from .cells import bare, number_of, why_no_number
-from .csv_file import refuse_other_separators
+from . import csv_file
+from .cells import number_of, why_no_number
 from .doses import match_level, with_thousands
 from .missing import is_missing
 
 __all__ = ["read_counts"]
 
+# Largest table that is read, in bytes: a row has some ten, and a trial some dozens of rows.
+_MOST = 1_000_000
 _ALLOWED = "a table of counts has the columns level (or dose), n and dlts"
 
 
@@ -35,51 +37,33 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing, or a cell is not what it must be; the message names the file, the row
-        (in the file, whose first line is row 1), the column and the value.
+        If the file cannot be read, is cut off before the last cell of a row or above 1 MB, a column is missing, or a cell is not
+        what it must be; the message names the file, the row (in the file, whose first line is row 1), the column and the value.
     """
     path = Path(path)
     if path.suffix.lower() in (".xlsx", ".xls", ".xpt"):
         raise InputError(f"must be a CSV file: save the table as CSV UTF-8 ({_ALLOWED})", source=str(path))
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be read", source=str(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", source=str(path)) from None
-    reader = csv.reader(text.splitlines())
-    lines = [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
-    if not lines:
+    content = read_file(path, _MOST)
+    if not content.strip():
         raise InputError(f"is empty: {_ALLOWED}", source=str(path))
-    refuse_other_separators(lines[0][1], path)
-    header = [cell.strip().lower() for cell in lines[0][1]]
-    by = "level" if "level" in header else "dose"
-    if "subject" in header and "n" not in header:
+    (table,) = csv_file.read(path, content, str.lower)
+    by = "level" if table.has("level") else "dose"
+    if table.has("subject") and not table.has("n"):
         hint = "dosefind next reads it and prints the outcomes, to be given as --outcomes"
         raise InputError(f"is a table of patients, and counts are asked for here: {hint}", source=str(path))
-    problems = [_column(name, header.count(name)) for name in (by, "n", "dlts") if header.count(name) != 1]
-    if not problems and len(lines) == 1:
+    problems = [*table.problems]
+    problems += [Problem(f"column {name}", MISSING, f"missing: {_ALLOWED}") for name in (by, "n", "dlts") if not table.has(name)]
+    if not problems and not table.rows:
         raise InputError("has a header and no rows", source=str(path))
     cohorts = []
-    for number, line in lines[1:] if not problems else ():
-        row = dict(zip(header, map(bare, line), strict=False))
+    for row in table.rows if not problems else ():
         try:
-            if len(line) > len(header):
-                raise InputError(
-                    Problem("", line, f"has {len(line)} cells, and the header {len(header)}: a number must not have a comma")
-                )
-            cohorts.append(_cohort(row, by, amounts))
+            cohorts.append(_cohort(row.cells, by, amounts))
         except InputError as error:
-            problems += [problem.within(f"row {number}") for problem in error.problems]
+            problems += [problem.within(f"row {row.number}") for problem in error.problems]
     if problems:
         raise InputError(problems, source=str(path))
     return cohorts
-
-
-def _column(name: str, times: int) -> Problem:
-    """Return the problem of a column that is not there once."""
-    wrong = f"must be there once, and is there {times} times" if times else "missing"
-    return Problem(f"column {name}", MISSING, f"{wrong}: {_ALLOWED}")
 
 
 def _cohort(row: dict[str, str], by: str, amounts: tuple[float, ...]) -> Cohort:

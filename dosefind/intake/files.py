@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._check import InputError, shown_key
+from ..given_files import read_file
 from . import csv_file, excel, xpt
-from .cells import Row, Table
+from .cells import Row, Table, checked
 from .letters import flat
 
 __all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "refuse_further_files", "survival"]
@@ -19,6 +20,8 @@ Reader = Callable[[Path, bytes, Callable[[str], str]], list[Table]]
 
 # Kind of file by the end of its name.
 READERS: dict[str, Reader] = {".csv": csv_file.read, ".xlsx": excel.read, ".xpt": xpt.read}
+# Largest file of each kind that is read, in bytes: what takes some ten seconds. A record of a transport file is mostly blanks.
+_MOST = {".csv": 20_000_000, ".xlsx": 20_000_000, ".xpt": 200_000_000}
 # Kinds of a file of dosefind's own layout; and of CDISC domains.
 _TABLES = (".csv", ".xlsx")
 _DOMAINS = (".csv", ".xpt")
@@ -115,7 +118,7 @@ def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> 
             raise InputError("is empty", source=table.name)
         if not table.rows and name == "patients":
             raise InputError("has a header and no rows", source=table.name)
-    return Found(tables, _left_aside(left, data) + notes, hashes.together())
+    return _found(tables, _left_aside(left, data) + notes, hashes)
 
 
 def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) -> Found:
@@ -127,8 +130,18 @@ def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) ->
             both = " and ".join(sorted(path.name for path in files[name]))
             raise InputError(f"has {both}, of which one must go", source=str(folder))
         for path in files.get(name, []):
-            tables[name] = READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0]
-    return Found(tables, [], hashes.together())
+            tables[name] = _domain(path, hashes)
+    return _found(tables, [], hashes)
+
+
+def _found(tables: dict[str, Table], notes: list[str], hashes: Hashes) -> Found:
+    """Return tables that are used, with their own notes; raise `InputError` if any has a problem."""
+    own = [f"{table.name}: {note}" for table in tables.values() for note in checked(table).notes]
+    return Found(tables, notes + own, hashes.together())
+
+
+def _domain(path: Path, hashes: Hashes) -> Table:
+    return READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0]
 
 
 def domain_files(folder: Path) -> dict[str, list[Path]]:
@@ -136,7 +149,8 @@ def domain_files(folder: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     try:
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in _DOMAINS and path.is_file():
+            # A link that leads nowhere and a named pipe are files that cannot be read, not files that are not there.
+            if path.suffix.lower() in _DOMAINS and not path.is_dir():
                 files.setdefault(path.stem.lower(), []).append(path)
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(folder)) from None
@@ -155,7 +169,7 @@ def refuse_further_files(folder: Path, names: Iterable[str]) -> None:
     further = sorted(
         path.name
         for path in folder.iterdir()
-        if path.is_file() and path.suffix.lower() in _DATA and (match := domain.match(path.stem.lower()))
+        if not path.is_dir() and path.suffix.lower() in _DATA and (match := domain.match(path.stem.lower()))
         if not (match[0] == path.stem.lower() == match[1] and path.suffix.lower() in _DOMAINS)
     )
     if further:
@@ -176,7 +190,7 @@ def survival(folder: Path, read: Iterable[str]) -> dict[str, Table]:
         if name not in _SURVIVAL or name in read:
             continue
         for path in paths:
-            table = READERS[path.suffix.lower()](path, hashes.read(path), str.upper)[0]
+            table = checked(_domain(path, hashes))
             kept = [row for row in table.rows if name != "adtte" or _is_observed_death(row)]
             found[path.name] = Table(table.name, table.columns, kept)
     return found
@@ -187,16 +201,13 @@ def _is_observed_death(row: Row) -> bool:
 
 
 class Hashes:
-    """Reads files, and keeps their hashes."""
+    """Reads files of the kinds of `READERS`, and keeps their hashes."""
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
 
     def read(self, path: Path) -> bytes:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(error.strerror or "cannot be read", source=str(path)) from None
+        content = read_file(path, _MOST[path.suffix.lower()], "leave out rows and columns that no figure depends on")
         if not content:
             raise InputError("is empty", source=str(path))
         self.add(path.name, content)

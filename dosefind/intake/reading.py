@@ -78,9 +78,9 @@ def read_patients(
     Raises
     ------
     InputError
-        If a file cannot be read, or anything in it is not what it must be. Every finding is counted, the first twenty are shown,
-        each with its row (in CSV the line, in Excel the row, so that the header is row 1; in XPT the record), subject, column and
-        value.
+        If a file cannot be read, is cut off or too large (above 20 MB as .csv or .xlsx, 200 MB as .xpt), or anything in it is not
+        what it must be. Every finding is counted, the first twenty are shown, each with its row (in CSV the line, in Excel the row,
+        so that the header is row 1; in XPT the record), subject, column and value.
 
     Notes
     -----
