@@ -46,8 +46,8 @@ def answers(people, protocol_=None):
     return {name: (one.action, one.level if one.level else one.mtd) for name, one in found.proposals.items()}
 
 
-# By hand. 3+3: 0 DLTs at the top is tolerated; 2 of 3 toxic. BOIN at 0.25: 0 of 3 up, at the top stay; 2 of 3 down. A cohort short of
-# patients is completed first, as each answer was on the day; what comes of the cohorts above it is the other reading.
+# By hand. 3+3: 0 DLTs at the top is tolerated; 2 of 3 toxic. BOIN at 0.25: 0 of 3 up, at the top stay; 2 of 3 down. A cohort that
+# lacks patients is completed first, as each answer was on the day; what comes of the cohorts above it is the other reading.
 SHORT = {
     "1NNL 2NNN 3NNN": {"3+3": ("fill", 1, "3"), "boin": ("fill", 1, 3), "crm": ("fill", 1, 3)},
     "1NNL 2NNN 3TTN": {"3+3": ("fill", 1, "2"), "boin": ("fill", 1, 2), "crm": ("fill", 1, 2)},
