@@ -403,7 +403,8 @@ def _raised(words: str) -> str:
 def _answer(found: NextDose) -> list[Text]:
     """What next, how safe and how sure, after what leads."""
     proposal = found.proposal
-    lines = [*_first(found), _folded(f"What next: {found.words} ({found.binding}, primary design).", style="bold")]
+    by = "" if proposal.decided is not None else f" ({found.binding}, primary design)"
+    lines = [*_first(found), _folded(f"What next: {found.words}{by}.", style="bold")]
     if proposal.held is not None:
         lines.append(_indented(_on_hold(found)))
         lines.append(_indented(f"Without the hold, {found.binding} would: {proposal.held.words} ({proposal.held.reason})."))
@@ -417,7 +418,7 @@ def _answer(found: NextDose) -> list[Text]:
         lines.append(
             _indented(f"The next patient may start {when}{words}." if day else f"The next patient may not start yet; {words}.")
         )
-    lines += [_indented(_caution(one)) for one in cautions(found)]
+    lines += [_indented(_caution(found, one)) for one in cautions(found)]
     lines += _both_readings(found)
     lines += [_indented(f"{_part(count)}.") for count in part_counts(found)]
     others = [(name, one.words) for name, one in found.proposals.items() if one.words != proposal.words]
@@ -436,8 +437,11 @@ def _answer(found: NextDose) -> list[Text]:
     return [*lines, *_how_safe(found), *_how_sure(found)]
 
 
-def _caution(one: Caution) -> str:
+def _caution(found: NextDose, one: Caution) -> str:
     """A caution in words."""
+    if one.kind == "decision" and found.proposal.decided is not None:
+        decision, own = found.proposal.decided
+        return f"By the data now, {found.binding} leads below the decision {decision}: {own.words} ({own.reason})."
     if one.kind == "closed":
         return f"Level {one.level} and all above are closed, whatever the outcomes still to come."
     if one.kind == "pooled":
@@ -496,7 +500,8 @@ def _how_sure(found: NextDose) -> list[Text]:
     """The MTD once the escalation has ended, what the committee recorded, and where the posterior is."""
     now = standing(found)
     if now.mtd is not None:
-        answer = f"the escalation has ended; MTD by {found.binding}: level {now.mtd}"
+        by = found.binding if found.proposal.decided is None else "the committee"
+        answer = f"the escalation has ended; MTD by {by}: level {now.mtd}"
     elif now.maximum_administered is not None:
         answer = (
             f"the escalation has ended without reaching an MTD; maximum administered dose (MAD): level {now.maximum_administered}"

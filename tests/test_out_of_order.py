@@ -7,13 +7,17 @@ sixth day. BOIN at a target of 0.25 escalates at a rate of at most 0.197 and de-
 
 from datetime import date
 from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import dosefind as dsf
 from dosefind.adjudications import Adjudicated
+from dosefind.decisions import record_decision
 from dosefind.designs.base import Design
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.standing import cautions
 
 from .made_up import day, event, patient, trial
 from .patient_files import write_csv
@@ -41,12 +45,16 @@ def protocol(design, no_overlap=True, parts=()):
 
 
 def group(number, text, start, part=None, **fields):
-    """Patients one day apart, such as "2NNT": level 2, the third with a DLT on the sixth day; a level of 0 for no dose level."""
+    """Patients one day apart, such as "2NNT": level 2, the third with a DLT on the sixth day; a level of 0 for no dose level.
+
+    D has a DLT on the 21st day, and L leaves on the fourth.
+    """
     found = []
     for place, outcome in enumerate(text[1:]):
         subject, first = f"G{number}-{place + 1}", start + place
-        events = (event(first + 5, row=10 * number + place),) if outcome == "T" else ()
-        found.append(patient(subject, int(text[0]) or None, first, events=events, part=part, **fields))
+        events = (event(first + {"T": 5, "D": 20}[outcome], row=10 * number + place),) if outcome in "TD" else ()
+        left = {"discontinued": first + 3, "reason": "withdrew"} if outcome == "L" else {}
+        found.append(patient(subject, int(text[0]) or None, first, events=events, part=part, **fields, **left))
     return found
 
 
@@ -158,10 +166,109 @@ def test_patient_beyond_the_cohort(name):
     assert answer(after(groups, cut, design).proposal) == expected
 
 
+# Cohorts that the design would not have started: groups, day of the data cutoff, and the most cautious answer, by hand. All are
+# complete by then. Read as part of the escalation, each leads further up.
+UNPLANNED = {
+    # Level 3 begins on day 40, before the DLTs of level 2 on days 51 and 52: BOIN would have waited, and 2 of 3 lead down.
+    "BOIN, begun before the DLTs below": ("boin", (BELOW, ("2DDN", 31), ("3NNN", 40)), 110, ("de-escalate", 1, 3)),
+    # By the CRM after 1NNN 2TTN.
+    "CRM, begun before the DLTs below": ("crm", (BELOW, ("2DDN", 31), ("3NNN", 40)), 110, ("stay", 2, 3)),
+    "3+3, begun before the DLTs below": ("3+3", (BELOW, ("2DDN", 31), ("3NNN", 40)), 110, ("stop", "1")),
+    "level 2 before 2 of 3 at level 1": ("boin", (("1DDN", 1), ("2NNN", 5)), 80, ("stay", 1, 3)),
+    "level 2 before 1 of 1 at level 1": ("boin", (("1D", 1), ("2NNN", 5)), 80, ("fill", 1, 2)),
+    # Nobody is evaluable at level 2: the escalation has not been there.
+    "3+3, a level of a dropout": ("3+3", (BELOW, ("2L", 31), ("3NNN", 60)), 110, ("fill", 2, 3)),
+    "BOIN, a level of a dropout": ("boin", (BELOW, ("2L", 31), ("3NNN", 60)), 110, ("fill", 2, 3)),
+    "BOIN, a level of a dropout above 2 of 3": ("boin", (("1TTN", 1), ("2L", 31), ("3NNN", 60)), 110, ("stay", 1, 3)),
+    # One evaluable patient at a level is no cohort, however many come above.
+    "3+3, single patients below": ("3+3", (("1N", 1), ("2N", 31), ("3NNN", 61)), 110, ("fill", 1, 2)),
+    "3+3, one patient below": ("3+3", (("1N", 1), ("2NNN", 35)), 80, ("fill", 1, 2)),
+    "BOIN, one patient below": ("boin", (("1N", 1), ("2NNN", 35)), 80, ("fill", 1, 2)),
+    "BOIN, dropouts below": ("boin", (("1NLN", 1), ("2NLL", 31), ("3T", 65)), 110, ("fill", 1, 1)),
+    "a trial begun above its first dose": ("3+3", (("3NNN", 1),), 60, ("start", 1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", UNPLANNED)
+def test_unplanned_cohort_leads_no_further_than_without_it(name):
+    design, groups, cut, expected = UNPLANNED[name]
+    found = after(groups, cut, design).proposal
+    assert answer(found) == expected
+    if found.action != "stop":
+        assert found.other_reading.level is None or found.other_reading.level >= found.level
+
+
+# Somebody who is not evaluable changes nothing. Groups, the dropout, the data cutoff and the answer with and without.
+DROPOUTS = {
+    "two levels up": ("boin", (("1N", 1),), ("3L", 35), 50, ("fill", 1, 2)),
+    "on the level above": ("boin", (("1NN", 1),), ("2L", 35), 50, ("fill", 1, 1)),
+    "above a cohort that is short": ("crm", (BELOW, ("2N", 31)), ("3L", 65), 80, ("fill", 2, 2)),
+    "above two that are short": ("3+3", (("1NN", 1), ("2N", 31)), ("3L", 65), 80, ("fill", 1, 1)),
+    "on the level below": ("boin", (BELOW, ("2TTN", 31)), ("1L", 65), 80, ("de-escalate", 1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", DROPOUTS)
+def test_dropout_ends_no_cohort(name):
+    design, groups, dropout, cut, expected = DROPOUTS[name]
+    with_, without = (after(some, cut, design).proposal for some in ((*groups, dropout), groups))
+    assert answer(without) == expected
+    # To complete a cohort of which nobody is left, and to go there with as many patients, are the same.
+    assert (with_.level, with_.size) == (without.level, without.size)
+
+
+@pytest.mark.parametrize(
+    ("cohorts", "expected"), [((("1N", 1), ("1N", 8)), ("fill", 1, 1)), ((("1N", 1), ("2N", 35), ("2N", 36)), ("fill", 1, 2))]
+)
+@pytest.mark.parametrize("design", ["boin", "crm"])
+def test_cohort_numbers_of_the_data_end_no_cohort(design, cohorts, expected):
+    people = [one for number, given in enumerate(cohorts, start=1) for one in group(number, *given, cohort=number)]
+    assert answer(next_dose(protocol(design), trial(*people, last=200), day(80), replay=True).proposal) == expected
+
+
+def decided(groups, cut, design, *decisions, **fields):
+    """What comes next after decisions of the committee, each with its day, which knew of the DLTs until then."""
+    people = [one for number, given in enumerate(groups, start=1) for one in group(number, *given, **fields)]
+    rules, data = protocol(design), trial(*people, last=cut + 100)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "decisions.csv"
+        for when, decision in decisions:
+            known = next_dose(rules, data, day(when), replay=True, decisions=path if path.exists() else None)
+            record_decision(path, known.record(decision, "as discussed"))
+        return next_dose(rules, data, day(cut), replay=True, decisions=path)
+
+
+def test_decision_that_did_not_know_of_a_dlt_explains_no_cohort():
+    """Level 3 is decided on day 55; the DLT at level 2 follows on day 60, and level 3 begins on day 65."""
+    groups = (BELOW, ("2NN", 31), ("2D", 40), ("3NNN", 65))
+    assert answer(decided(groups, 120, "boin", (55, "level 3")).proposal) == answer(after(groups, 120, "boin").proposal)
+    assert answer(decided(groups, 120, "boin", (62, "level 3")).proposal) == ("stay", 3, 3)
+
+
+def test_decision_to_wait_takes_back_the_one_before():
+    groups = (BELOW, ("3NNN", 35))
+    assert answer(decided(groups, 90, "3+3", (31, "level 3")).proposal) == ("stop", "3")
+    assert answer(decided(groups, 90, "3+3", (31, "level 3"), (33, "wait")).proposal) == ("escalate", 2, 3)
+
+
+@pytest.mark.parametrize(("expansion", "cautioned"), [("2TTTTTT", True), ("2NNNNNN", False)])
+def test_mtd_of_the_committee_that_the_data_contradict(expansion, cautioned):
+    """Level 2 had 0 of 3 in the escalation; 6 of 9 with the expansion eliminate it in BOIN."""
+    groups = (BELOW, ("2NNN", 31), ("3TTN", 61), (expansion, 115, "expansion"))
+    found = decided(groups, 170, "boin", (110, "MTD 2"))
+    assert found.proposal.decided[0] == "MTD 2"
+    assert found.proposal.decided[1].action == "de-escalate"
+    assert answer(found.proposal) == ("stop", "2")
+    said = {one.kind: one.level for one in cautions(found)}
+    assert ("decision" in said, said.get("closed")) == (cautioned, 2 if cautioned else None)
+    # Patients in an expansion at the MTD are treated as decided.
+    assert "not as decided" not in found.followed[0]
+
+
 # What a further DLT can do all the same: limits of the property in tests/test_safety_properties.py. Groups without and with it, day
 # of the data cutoff, and the answers.
 LIMITS = {
-    "treats at the MTD": ("3+3", (("1NNN", 1), ("2NTT", 40)), ("1T", 1), 110, ("stop", "1"), ("de-escalate", 1, 2)),
+    "treats at the MTD": ("3+3", (("1NNN", 1), ("2NTT", 40)), ("1T", 1), 110, ("stop", "1"), ("fill", 1, 2)),
     "ends a wait": ("boin", (("1NNN", 1), ("1N", 20)), ("1T", 25), 40, ("wait", 48), ("stay", 1, 3)),
 }
 

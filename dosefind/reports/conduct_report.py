@@ -293,6 +293,8 @@ def _serious(trial: _Trial, event: SeriousEvent) -> Text:
 def _next(trial: _Trial) -> Answer:
     say, found, one = trial.say, trial.found, trial.found.proposal
     because = [] if one.held else [say("answers.by_binding", design=data(found.binding), words=say.stopped(one.reason))]
+    if one.decided is not None:
+        because = [say.sentence(one.reason)]
     if found.holds:
         because += _held(trial)
     elif found.start is not None:
@@ -324,6 +326,10 @@ def _next(trial: _Trial) -> Answer:
 def _caution(trial: _Trial, one: Caution) -> Text:
     """What a committee must weigh beside the answer."""
     say, level = trial.say, str(one.level)
+    decided = trial.found.proposal.decided
+    if one.kind == "decision" and decided is not None:
+        own = {"words": decided[1].words, "reason": decided[1].reason}
+        return say("answers.below_decision", design=data(trial.found.binding), decision=data(decided[0]), **own)
     if one.kind == "closed":
         return say("answers.closed", level=level)
     counts = {"dlts": say("count.dlts", n=one.dlts), "n": say("count.patients", n=one.n)}
@@ -523,7 +529,9 @@ def _standing(trial: _Trial) -> list[Text]:
     """The MTD or the maximum administered dose once the escalation has ended, the decision of the committee, and its support."""
     say, now, design = trial.say, standing(trial.found), data(trial.found.binding)
     words = []
-    if now.mtd is not None:
+    if now.mtd is not None and trial.found.proposal.decided is not None:
+        words.append(say("standing.mtd_decided", level=now.mtd, dose=trial.case.dose(now.mtd)))
+    elif now.mtd is not None:
         words.append(say("standing.mtd", design=design, level=now.mtd, dose=trial.case.dose(now.mtd)))
     elif now.maximum_administered is not None:
         words.append(say("standing.mad", level=now.maximum_administered, dose=trial.case.dose(now.maximum_administered)))

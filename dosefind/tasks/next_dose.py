@@ -7,6 +7,7 @@ adjudication, pause rules, and the rules on who may start when.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -35,6 +36,7 @@ from .proposals import (
     Proposal,
     as_read,
     either,
+    escalation_of,
     filled,
     in_the_end,
     propose_next,
@@ -357,8 +359,9 @@ def next_dose(
     _refuse_levels_for_doses(evaluated, protocol)
     on_file = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
-    opened = {binding: _opened_by(known, evaluated)}
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
+    whole, evaluated = evaluated, escalation_of(asked[binding], evaluated, known)
+    opened = {binding: _opened_by(known, evaluated)}
     readings = readings_of(asked[binding], evaluated, known)
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
@@ -375,7 +378,7 @@ def next_dose(
     read = {name: as_read(evaluated, one.set_aside) for name, one in proposals.items()}
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
-    outcomes = notation(evaluated.cohorts())
+    outcomes = notation(whole.cohorts())
     attrs = {
         "as_of": evaluated.as_of.isoformat(),
         "as_of_assumed": int(evaluated.as_of_assumed),
@@ -394,7 +397,7 @@ def next_dose(
         proposals=proposals,
         binding=binding,
         start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
-        findings=(*findings(evaluated, amended, most, said), *starts_in_pause(evaluated, amended, known)),
+        findings=(*findings(whole, amended, most, said), *starts_in_pause(whole, amended, known)),
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
@@ -514,7 +517,11 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
         return "nobody was treated since" if until == date.max else "nobody was treated before the next decision"
     # To wait, to resume, to add a dose or to choose the RP2D says nothing of the level at which somebody is treated in the end.
     open_ = one.decision in ("wait", "resume") or one.decision.startswith(("add dose", "RP2D"))
-    otherwise = [other for other in later if not open_ and one.decision != f"level {other.level}"]
+    # Patients in an expansion come after the MTD, at levels up to it.
+    mtd = int(one.decision.split()[1]) if one.decision.startswith("MTD") and one.decision != "MTD none" else 0
+    expanded = {other.subject for other in later if other.part == "expansion" and (other.level or math.inf) <= mtd}
+    as_decided = {other.subject for other in later if one.decision == f"level {other.level}"} | expanded
+    otherwise = [other for other in later if not open_ and other.subject not in as_decided]
     first = (otherwise or later)[0]
     where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
     return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
@@ -560,9 +567,8 @@ def _as_decided(proposal: Proposal, last: Recorded) -> Proposal:
         return proposal
     mtd = last.decision.split()[1] if last.decision.startswith("MTD") else None
     reason = f"decided by the committee on {last.meeting or last.as_of} ({last.decision}); the design alone: {proposal.words}"
-    return replace(
-        proposal, action="stop", level=None, size=0, reason=reason, admissible=(), mtd=mtd, not_reached=False, until=None
-    )
+    stop = {"action": "stop", "level": None, "size": 0, "admissible": (), "mtd": mtd, "not_reached": False, "until": None}
+    return replace(proposal, **stop, reason=reason, decided=(last.decision, proposal))
 
 
 def _what_if(asked: dict[str, Asked], proposals: dict[str, Proposal], read: dict[str, Evaluated]) -> pd.DataFrame:

@@ -31,6 +31,7 @@ __all__ = [
     "Proposal",
     "as_read",
     "either",
+    "escalation_of",
     "filled",
     "in_the_end",
     "most_cautious",
@@ -78,6 +79,8 @@ class Proposal(Shown):
         ``None`` where there are none.
     held
         Where it holds: what the design would do without that.
+    decided
+        Where it stops because the committee decided so: that decision, such as "MTD 2", and what the design would do.
     """
 
     action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait", "hold"]
@@ -92,6 +95,7 @@ class Proposal(Shown):
     set_aside: tuple[str, ...] = ()
     other_reading: Proposal | None = None
     held: Proposal | None = None
+    decided: tuple[str, Proposal] | None = None
 
     def __str__(self) -> str:
         return f"{self.words}: {self.reason}"
@@ -108,6 +112,11 @@ class Proposal(Shown):
         open_ = max((level for _, step in self.completions for level in (*step.admissible, _rank(step.level, step.mtd))), default=0)
         return open_ + 1 if open_ < treated else None
 
+    def leads_below(self, level: int) -> bool:
+        """Whether its answer, without a hold, is a dose or an MTD below a level; none is below every level."""
+        own = self.held or self
+        return own.action != "wait" and _rank(own.level, own.mtd) < level
+
     def goes_down(self, level: int) -> bool:
         """Whether it de-escalates, or stops with an MTD below the current dose ``level``."""
         return self.action == "de-escalate" or (self.action == "stop" and _rank(None, self.mtd) < level)
@@ -116,6 +125,8 @@ class Proposal(Shown):
     def words(self) -> str:
         """The action in a few words."""
         patients = f"{self.size} patient{'s' * (self.size != 1)}"
+        if self.decided is not None:
+            return f"stop, as the committee decided ({self.decided[0]})"
         if self.action == "stop":
             return stop_words(self.mtd, self.not_reached)
         if self.action == "wait":
@@ -251,11 +262,11 @@ def _rank(level: int | None, mtd: str | None) -> int:
     return level if level is not None else 0 if mtd in (None, "none") else int(mtd)
 
 
-def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> tuple[tuple[int, ...], ...]:
-    """Return the readings of a trial: for each, the places in ``evaluated.members`` of the cohorts set aside.
+def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> Evaluated:
+    """Return the trial with the cohorts of its escalation as a design reads them.
 
-    A cohort that a design would not have started at its level, whatever comes of the cohorts before, is unplanned. Each unplanned
-    cohort is read as part of the escalation or as outside it, and which later cohorts are unplanned depends on that.
+    Patients who do not count make no cohort, unless the design or the committee leads there. Further patients at the level of a
+    cohort that is short of evaluable patients complete it, whatever cohort the data put them in.
 
     Parameters
     ----------
@@ -263,6 +274,36 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
         The primary design.
     evaluated
         The patients at the data cutoff.
+    known
+        Decisions of the committee.
+    """
+    members: list[Members] = []
+    for cohort in evaluated.members:
+        counted = sum(evaluated[subject].counts for subject in cohort.subjects)
+        so_far = replace(evaluated, members=tuple(members))
+        missing = still_needed(asked, so_far)
+        led = not missing and all(asked.after(done).level == cohort.level for done in so_far.completions())
+        if not counted and not led and not _decided(evaluated, cohort, known):
+            continue
+        if members and members[-1].level == cohort.level and counted <= missing:
+            members[-1] = members[-1]._replace(subjects=(*members[-1].subjects, *cohort.subjects))
+        else:
+            members.append(cohort)
+    return evaluated if tuple(members) == evaluated.members else replace(evaluated, members=tuple(members))
+
+
+def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> tuple[tuple[int, ...], ...]:
+    """Return the readings of a trial: for each, the places in ``evaluated.members`` of the cohorts set aside.
+
+    A cohort that a design would not have started at its level is unplanned. Each unplanned cohort is read as part of the escalation
+    or as outside it, and which later cohorts are unplanned depends on that.
+
+    Parameters
+    ----------
+    asked
+        The primary design.
+    evaluated
+        The patients at the data cutoff, as `escalation_of` has them.
     known
         Decisions of the committee: a cohort that follows one for its level is not unplanned.
 
@@ -274,12 +315,7 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
     found: list[tuple[int, ...]] = [()]
     without: tuple[int, ...] = ()
     for place, cohort in enumerate(evaluated.members):
-        if not any(evaluated[subject].counts for subject in cohort.subjects):
-            continue
-        # Where a trial began is where its escalation began, unless it has come down from there.
-        began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
-        began = began and not still_needed(asked, replace(evaluated, members=(cohort,)))
-        if began or _decided(evaluated, cohort, known):
+        if not any(evaluated[subject].counts for subject in cohort.subjects) or _decided(evaluated, cohort, known):
             continue
         unplanned = [aside for aside in found if not _planned(asked, evaluated, place, aside)]
         if without in unplanned:
@@ -295,9 +331,9 @@ _MOST_READINGS = 16
 def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int]) -> bool:
     """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
 
-    Outcomes matter as far as they were known on that day: one that came later could still come out either way. While a cohort has
-    fewer evaluable patients than planned, further patients at its level complete it. A cohort above such a one is planned once it
-    is complete itself, or the trial has gone on from it: nobody is then sent back to complete a lower cohort.
+    An escalation is planned where the cohort before it was complete, and where every way in which outcomes could come out on that
+    day led there, or all of them do by now: so the answer is never bolder for a cohort that it was too early to start. Elsewhere
+    one way is enough, and further patients at the level of a cohort that is short of evaluable patients complete it.
     """
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
@@ -310,21 +346,15 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
             for group in evaluated.others
         ),
     )
-    level = before.members[-1].level if before.members else 0
-    missing = still_needed(asked, before)
+    level, missing = before.members[-1].level if before.members else 0, still_needed(asked, before)
     if cohort.level == level and missing:
         return True
     ways = list(before.completions())
-    steps = [_led(asked, before, done) if missing and before.members else asked.after(done) for done in ways]
-    started = [done for done, step in zip(ways, steps, strict=True) if step.level == cohort.level]
-    if not missing or cohort.level <= level or (started and not all(_begun(asked, before, done) for done in started)):
-        return bool(started)
-    # A cohort that is short of patients, and in which nobody had a DLT, would have led there if it had been complete.
-    clean = [done for done in ways if not (_counted(before) and done.cohorts[-1].dlts)]
-    as_planned = any(asked.step(filled(done.cohorts, before, missing, 0), done.others).level == cohort.level for done in clean)
-    here = replace(before, members=(*before.members, cohort))
-    went_on = any(later.level >= cohort.level for later in evaluated.members[place + 1 :])
-    return (bool(started) or as_planned) and (went_on or not still_needed(asked, here))
+    led = [(_led(asked, before, done) if missing else asked.after(done)).level == cohort.level for done in ways]
+    if cohort.level <= level:
+        return any(led)
+    by_now = replace(before, statuses=evaluated.statuses)
+    return not missing and (all(led) or all(asked.after(done).level == cohort.level for done in by_now.completions()))
 
 
 def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
@@ -351,13 +381,14 @@ def _closed_by(status: Status, day: date) -> bool:
 
 
 def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -> bool:
-    """Whether the committee's last decision on a dose by the start of a cohort was for its level, and knew of all DLTs of then."""
+    """Whether the committee's last decision by the start of a cohort was for its level, and knew of all DLTs of that day."""
     first = evaluated[cohort.subjects[0]].first
-    about_dose = (one for one in reversed(known) if one.as_of <= first and one.decision.startswith(("level", "MTD", "stop")))
-    last = next(about_dose, None)
+    # To resume, to add a dose or to choose the RP2D leaves the decision before it as it was.
+    about = (one for one in reversed(known) if one.as_of <= first and one.decision.startswith(("level", "MTD", "stop", "wait")))
+    last = next(about, None)
     if last is None or last.decision != f"level {cohort.level}":
         return False
-    begun = {one.subject for one in evaluated.statuses if one.has_dlt and not _came_after(one, last.as_of)}
+    begun = {one.subject for one in evaluated.statuses if one.has_dlt and not _came_after(one, first)}
     return begun <= last.known_dlts
 
 

@@ -219,16 +219,17 @@ class Caution(NamedTuple):
     kind
         "closed": no outcome still to come opens this level again, nor those above. "pooled": with the patients beside the
         escalation, more than one in six had a DLT at the MTD or the dose of the next patients, which the design does not add.
-        "uncounted": DLTs of patients whom no design counts.
+        "uncounted": DLTs of patients whom no design counts. "decision": by the data now the design leads below the MTD that the
+        committee decided on.
     level
         Dose level; ``None`` for "uncounted".
     n, dlts
-        Patients and DLTs; 0 for "closed".
+        Patients and DLTs; 0 for "closed" and "decision".
     closes_at
         DLTs among as many patients at which the design closes the dose, for "pooled"; else 0.
     """
 
-    kind: Literal["closed", "pooled", "uncounted"]
+    kind: Literal["closed", "pooled", "uncounted", "decision"]
     level: int | None
     n: int = 0
     dlts: int = 0
@@ -239,9 +240,12 @@ def cautions(found: NextDose) -> tuple[Caution, ...]:
     """Return what a committee must weigh beside the answer of the primary design."""
     proposal = found.proposal
     made = []
-    if proposal.action in ("wait", "hold") and proposal.closed_from is not None:
-        made.append(Caution("closed", proposal.closed_from))
     level = _level_in_view(found)
+    if proposal.decided is not None and level is not None and proposal.decided[1].leads_below(level):
+        made.append(Caution("decision", level))
+    settled = proposal.decided is None and proposal.action not in ("wait", "hold")
+    if not settled and proposal.closed_from is not None:
+        made.append(Caution("closed", proposal.closed_from))
     counts = found.counts[found.binding]
     n, dlts = (
         sum(getattr(one, name) for one in (*counts.cohorts, *counts.closing) if one.level == level) for name in ("n", "dlts")
