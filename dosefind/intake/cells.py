@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from .._check import MISSING, NAME, InputError, Problem, shown_key
 from ..days import Days, read_days
+from ..terminal import argument
 
 __all__ = [
     "LONGEST",
@@ -146,7 +147,7 @@ def make_table(name: str, columns: Sequence[str], lines: Iterable[tuple[int, Seq
             elif "\n" in cell or "\r" in cell:
                 allowed = "must be text in one line: a quote may not be closed, or the cell has a line break"
                 problems.append(Problem(f"row {number}, {shown_key(column)}", cell[: cell.find("\n")], allowed))
-        rows.append(Row(name, number, dict(zip(columns, cells, strict=True))))
+        rows.append(Row(argument(name), number, dict(zip(columns, cells, strict=True))))
     if problems:
         raise InputError(_first(problems), source=name)
     return Table(name, tuple(columns), rows)
@@ -242,7 +243,7 @@ class Findings:
 
     def shown(self, source: str) -> str:
         """A source without the name of the file that heads the message."""
-        return source.removeprefix(self.path.name).lstrip()
+        return source.removeprefix(argument(self.path.name)).lstrip()
 
     def place(self, row: Row) -> str:
         """A row as messages name it."""

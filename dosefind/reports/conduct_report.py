@@ -34,6 +34,7 @@ from ..tasks.stamps import n_assumed, plain
 from ..tasks.standing import (
     Caution,
     DoseInQuestion,
+    RecordCaution,
     cautions,
     contradiction,
     doses_in_question,
@@ -321,9 +322,12 @@ def _next(trial: _Trial) -> Answer:
     return Answer(say.plain("answers.next"), answer, tuple(because))
 
 
-def _caution(trial: _Trial, one: Caution) -> Text:
+def _caution(trial: _Trial, one: Caution | RecordCaution) -> Text:
     """What a committee must weigh beside the answer."""
-    say, level = trial.say, str(one.level)
+    say = trial.say
+    if isinstance(one, RecordCaution):
+        return say(f"answers.{one.kind}", n=len(one.rows), rows=one.numbers, file=data(one.file))
+    level = str(one.level)
     if one.kind == "closed":
         return say("answers.closed", level=level)
     counts = {"dlts": say("count.dlts", n=one.dlts), "n": say("count.patients", n=one.n)}

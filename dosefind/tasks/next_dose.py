@@ -17,10 +17,11 @@ import numpy as np
 
 from .. import __version__
 from .._check import InputError, Problem, Shown, of_type, one_of
-from ..adjudications import Adjudicated, in_force, read_adjudications
+from ..adjudications import Adjudicated, adjudications_chain, in_force, read_adjudications
+from ..chain import Chain
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
-from ..decisions import Recorded, check_form, read_decisions, renumbered
+from ..decisions import Recorded, check_form, decisions_chain, read_decisions, renumbered
 from ..designs import Design
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..operating.paths import paths_of
@@ -49,7 +50,7 @@ from .stamps import stamp
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextDose", "Proposal", "next_dose"]
+__all__ = ["NextDose", "Proposal", "next_dose", "read_checked"]
 
 # Cohorts that the paths look ahead, and the most DLTs of the next cohort that are shown.
 _AHEAD = 2
@@ -96,6 +97,8 @@ class NextDose(Shown):
         What the data do not say of serious events.
     adjudicated
         Adjudications in force at the data cutoff date, in the order in which they were recorded.
+    chains
+        What the hashes of the rows show, for each file of decisions or adjudications that there is.
     """
 
     evaluated: Evaluated
@@ -115,6 +118,7 @@ class NextDose(Shown):
     attrs: dict[str, Any]
     unseen: UnseenSerious = field(default_factory=UnseenSerious)
     adjudicated: tuple[Adjudicated, ...] = ()
+    chains: tuple[Chain, ...] = ()
 
     @property
     def proposal(self) -> Proposal:
@@ -355,7 +359,11 @@ def next_dose(
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
     _refuse_levels_for_doses(evaluated, protocol)
-    on_file = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
+    chains = [adjudications_chain(adjudications)] if isinstance(adjudications, str | Path) else []
+    on_file: list[Recorded] = []
+    if decisions:
+        decided, chain = read_checked(decisions, amended)
+        on_file, chains = [one for one in decided if one.as_of <= evaluated.as_of], [*chains, chain]
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     opened = {binding: _opened_by(known, evaluated)}
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
@@ -388,6 +396,7 @@ def next_dose(
         "next": "",
         "closing": evaluated.closing(),
         "notes": json.dumps([*evaluated.notes, *_at_assigned(designs, evaluated)]),
+        "chains": json.dumps([chain._asdict() for chain in chains]),
     }
     found = NextDose(
         evaluated=evaluated,
@@ -408,9 +417,33 @@ def next_dose(
         attrs=attrs | stamp(protocol, conducts=True),
         unseen=unseen_serious(evaluated, amended),
         adjudicated=tuple(in_force(said, evaluated.as_of)),
+        chains=tuple(chains),
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
+
+
+def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], Chain]:
+    """Return the decisions on file and what their hashes show, each decision checked against the protocol.
+
+    Parameters
+    ----------
+    path
+        The file.
+    protocol
+        The protocol with all its amendments: levels and doses of a decision must be those in force at its data cutoff date, and its
+        protocol version one of the versions.
+
+    Raises
+    ------
+    InputError
+        As for `dosefind.decisions.read_decisions`.
+    """
+    # A version that an amendment made does not know the dates of the versions before it.
+    alone = bool(protocol.amended_on) and len(protocol.versions) == 1
+    days = None if alone else [day for day, _ in protocol.versions]
+    on_file = read_decisions(path, protocol.record.id, lambda day: protocol.in_force(day).doses.amounts, days)
+    return on_file, decisions_chain(path)
 
 
 def _at_assigned(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
