@@ -126,8 +126,9 @@ class _Guarded:
 
     def send(self, text: str) -> None:
         """Write text that is shown already."""
+        # To write nothing, as click does to learn what a stream takes, must not find it broken.
         with self._errors():
-            if self.stream is not None:
+            if text and self.stream is not None:
                 self.stream.write(text)
 
     def writelines(self, lines: Any) -> None:
