@@ -182,7 +182,7 @@ class _Output:
     def save(self, write: Callable[[Path], list[str]]) -> None:
         """Write the result where it was asked for."""
         if self.out is not None:
-            click.echo(f"wrote {', '.join(write(self.out))} to {self.out}", err=True)
+            _say(f"wrote {', '.join(write(self.out))} to {self.out}")
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -241,7 +241,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     protocol = load_protocol(config)
     trials = 10_000 if trials is None else trials
     if method == "simulate":
-        click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)
+        _say(f"simulating {trials:,} trials of each design in each scenario")
     limit, progress = int(memory_limit * 2**30), _progress("designs")
     result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
     output.save(lambda out: provenance.save_dataset(result, out, "compare"))
@@ -819,7 +819,8 @@ def _say_altered(chains: Sequence[Chain]) -> None:
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    # In one line, whatever the name of a file holds.
+    click.echo(words.replace("\n", "\\n"), err=True)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ _PACKAGES = ("numpy", "scipy", "xarray", "pandas")
 _LONGEST = 2000
 # Seconds for which another process may hold the lock of a file that is added to.
 _SECONDS = 20
+# Most bytes of a file that is only added to: thousands of rows, and far less than would take long to read.
+_LARGEST = 2**24
 # Characters of a row that a message shows.
 _NAMED = 200
 # Text that a spreadsheet would take for a formula gets an apostrophe before it; so does text that looks as if it had one already.
@@ -484,8 +486,11 @@ def check_text(name: str, text: object, longest: int = _LONGEST, *, required: bo
 def _content(path: Path) -> bytes | None:
     """Return the bytes of a file; ``None`` if it is not there."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
             raise InputError("is not a regular file", source=str(path))
+        if found.st_size > _LARGEST:
+            raise InputError(f"has {found.st_size:,} bytes: must have at most {_LARGEST:,}", source=str(path))
         return path.read_bytes()
     except FileNotFoundError:
         return None

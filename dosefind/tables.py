@@ -144,7 +144,7 @@ def show(content: Any) -> None:
 
 
 def _visible(part: Any, encoding: str) -> Any:
-    """Return a piece in which no text of data drives the terminal or has a sign that it cannot print."""
+    """Return a piece in which no text of data controls the terminal, in characters that it can print."""
     if isinstance(part, str):
         return terminal.shown(part, encoding)
     if isinstance(part, Text):
@@ -474,10 +474,11 @@ def _answer(found: NextDose) -> list[Text]:
 def _caution(one: Caution | RecordCaution) -> str:
     """A caution in words."""
     if isinstance(one, RecordCaution):
-        rows = f"{'row' if len(one.rows) == 1 else 'rows'} {one.numbers} of {one.file}"
+        many = len(one.rows) > 1
+        rows = f"{'Rows' if many else 'Row'} {one.numbers} of {one.file}"
         if one.kind == "altered":
-            return f"Changed by hand: {rows}, or a row directly above was removed, added or moved."
-        return f"Without a hash, so that a change by hand would not be noticed: {rows}."
+            return f"{rows} {'were' if many else 'was'} changed by hand, or a row directly above was removed, added or moved."
+        return f"{rows} {'have' if many else 'has'} no hash: a change by hand would not be noticed."
     if one.kind == "closed":
         return f"Level {one.level} and all above are closed, whatever the outcomes still to come."
     if one.kind == "pooled":

@@ -1,4 +1,4 @@
-r"""Printing: no text of data drives a terminal, and every encoding can print it.
+r"""Printing: no text of data controls a terminal, and every encoding can print it.
 
 Texts of data, names of files and arguments can hold escape sequences, which a terminal would obey, and characters that are
 invisible or reorder text. `shown` writes each of them out, such as ``\x1b``, and replaces what the encoding of the stream lacks.
@@ -108,7 +108,7 @@ class _Guarded:
     stream
         The stream.
     needed
-        Whether an error of the stream is raised. Of a message that nobody can read, none is.
+        Whether errors of the stream are raised. A message that nobody can read raises none.
     """
 
     # What click asks before it looks for a stream of bytes below this one.
@@ -143,9 +143,6 @@ class _Guarded:
     def isatty(self) -> bool:
         return self.stream is not None and self.stream.isatty()
 
-    def writable(self) -> bool:
-        return True
-
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -156,10 +153,9 @@ class _Guarded:
                 raise
             self.stream = None
 
-    def fileno(self) -> int:
-        if self.stream is None:
-            raise OSError("the stream is closed")
-        return self.stream.fileno()
+    def __getattr__(self, name: str) -> Any:
+        # What libraries ask of a stream besides.
+        return getattr(self.stream, name)
 
 
 def encoding_of(stream: Any) -> str:
@@ -177,11 +173,14 @@ def send(stream: Any, text: str) -> None:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Pass what is printed through `shown`, and let closed standard streams be.
+    """Pass what is printed through `shown`, and ignore standard streams that are closed.
 
     A file that is opened while a standard stream is closed would else get its number, and whatever a library prints there would
     end up in that file.
     """
+    if isinstance(sys.stdout, _Guarded):
+        yield
+        return
     _open_closed()
     before = sys.stdout, sys.stderr
     # They have what printing asks of a text stream.
@@ -200,7 +199,7 @@ def guarded() -> Iterator[None]:
 
 
 def _open_closed() -> None:
-    """Open the numbers of standard streams that are closed on nothing."""
+    """Open the null device under the number of each standard stream that is closed."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -210,7 +209,7 @@ def _open_closed() -> None:
 
 
 def _forget(stream: Any) -> None:
-    """Let what is still to be written to a broken stream go nowhere, also when the process ends."""
+    """Discard what is still to be written to a broken stream, also when the process ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

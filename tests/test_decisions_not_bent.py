@@ -378,11 +378,11 @@ def test_cautions_are_in_the_answer_its_words_and_its_files(tmp_path):
     assert [one for one in cautions(found) if isinstance(one, RecordCaution)] == [RecordCaution("altered", "decisions.csv", (3,))]
     assert json.loads(found.attrs["chains"]) == [{"file": "decisions.csv", "altered": [3], "without_hash": 0}]
     (words,) = tables.record_words(found.chains)
-    assert "row 3 of decisions.csv" in words
+    assert "Row 3 of decisions.csv" in words
     assert words in next_words(found)
     alone = PROTOCOL.model_dump(exclude_unset=True) | {"designs": {"3+3": {"kind": "3+3"}}, "curves": {}, "assumed": {}}
     report = dsf.report(dsf.Protocol.read(alone), single_dose(), decisions=path).html()
-    assert "row 3 of decisions.csv" in " ".join(re.sub("<[^>]*>", "", report).split())
+    assert "Row 3 of decisions.csv" in " ".join(re.sub("<[^>]*>", "", report).split())
 
 
 def next_words(found):
@@ -534,6 +534,6 @@ def test_commands_say_what_was_changed_by_hand(folder):
     for reason in ("one", "two"):
         assert run(folder, "record", "--reason", reason).exit_code == 0
     changed(folder / "decisions.csv", "reason", "won", row=2)
-    assert "row 2 of decisions.csv" in run(folder, "next").stdout
+    assert "Row 2 of decisions.csv" in run(folder, "next").stdout
     for command in ("record", "adjudicate"):
-        assert "row 2 of decisions.csv" in run(folder, command).stderr
+        assert "Row 2 of decisions.csv" in run(folder, command).stderr

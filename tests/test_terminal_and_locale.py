@@ -1,4 +1,4 @@
-"""What is printed: no text of data drives a terminal, every locale can print it, and closed streams are let be."""
+"""Printing: no text of data controls a terminal, every locale can print it, and closed streams are ignored."""
 
 import io
 import json
@@ -47,7 +47,7 @@ HOSTILE = {
 }
 
 
-def drives(text):
+def controls(text):
     """Characters of a text that a terminal obeys, reorders by or does not show."""
     return {sign for sign in text if sign != "\n" and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co")}
 
@@ -56,7 +56,7 @@ def drives(text):
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp1252"])
 def test_hostile_text_is_written_out(kind, encoding):
     text = terminal.shown(HOSTILE[kind], encoding)
-    assert not drives(text)
+    assert not controls(text)
     text.encode(encoding)
     # Nothing is dropped, and what was harmless stays.
     assert len(text) > len(HOSTILE[kind])
@@ -102,7 +102,7 @@ def test_tables_show_hostile_cells_columns_and_titles(kind, encoding):
     columns = pd.Index(["name", text, "n"], dtype=object)
     frame = pd.DataFrame([[text, "[red]x[/]", 1], ["b", text, 2]], columns=columns, dtype=object)
     out, err = printing(encoding, lambda: tables.show(Group(tables.frame(frame, text, text), Text(text), text)))
-    assert not drives(out)
+    assert not controls(out)
     assert err == ""
     assert "[red]x[/]" in out
     if kind not in ("return", "vertical tab", "separators", "C1"):
@@ -137,7 +137,7 @@ def test_table_lines_are_drawn_in_every_encoding(encoding):
 def test_json_stays_valid_with_the_data_as_they_are(kind):
     text = as_json(pd.DataFrame({"name": ["x"]}), {"note": HOSTILE[kind]})
     out, _ = printing("ascii", lambda: print(text))
-    assert not drives(out)
+    assert not controls(out)
     assert json.loads(out)["attrs"]["note"] == HOSTILE[kind]
 
 
@@ -150,7 +150,7 @@ def test_tracebacks_pass_the_same_place():
 
     _, err = printing("ascii", fail)
     assert "a\\x1b[31m<=" in err
-    assert not drives(err)
+    assert not controls(err)
 
 
 # The commands.
@@ -159,7 +159,7 @@ def test_tracebacks_pass_the_same_place():
 def run(*arguments):
     found = CliRunner().invoke(main, list(map(str, arguments)))
     assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
-    assert not drives(found.output), drives(found.output)
+    assert not controls(found.output), controls(found.output)
     return found
 
 
