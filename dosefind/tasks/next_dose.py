@@ -392,11 +392,11 @@ def next_dose(
         "pending": ", ".join(subject for subjects in evaluated.pending for subject in subjects),
         "doses": ", ".join(f"{level} = {amount:g}" for level, amount in enumerate(protocol.doses.amounts, start=1)),
         "unit": protocol.doses.unit,
+        "chains": json.dumps([chain._asdict() for chain in chains]),
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
         "notes": json.dumps([*evaluated.notes, *_at_assigned(designs, evaluated)]),
-        "chains": json.dumps([chain._asdict() for chain in chains]),
     }
     found = NextDose(
         evaluated=evaluated,
@@ -421,29 +421,6 @@ def next_dose(
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
-
-
-def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], Chain]:
-    """Return the decisions on file and what their hashes show, each decision checked against the protocol.
-
-    Parameters
-    ----------
-    path
-        The file.
-    protocol
-        The protocol with all its amendments: levels and doses of a decision must be those in force at its data cutoff date, and its
-        protocol version one of the versions.
-
-    Raises
-    ------
-    InputError
-        As for `dosefind.decisions.read_decisions`.
-    """
-    # A version that an amendment made does not know the dates of the versions before it.
-    alone = bool(protocol.amended_on) and len(protocol.versions) == 1
-    days = None if alone else [day for day, _ in protocol.versions]
-    on_file = read_decisions(path, protocol.record.id, lambda day: protocol.in_force(day).doses.amounts, days)
-    return on_file, decisions_chain(path)
 
 
 def _at_assigned(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
@@ -521,6 +498,29 @@ def _serious_row(event: SeriousEvent) -> dict[str, Any]:
     found |= {name: getattr(said, name, None) for name in ("adjudicated_on", "adjudicated_by", "conclusion")}
     day = event.day or (event.days.text or None if event.days else None)
     return found | {"kinds": ", ".join(event.kinds), "day": day}
+
+
+def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], Chain]:
+    """Return the decisions on file and what their hashes show, each decision checked against the protocol.
+
+    Parameters
+    ----------
+    path
+        The file.
+    protocol
+        The protocol with all its amendments: levels and doses of a decision must be those in force at its data cutoff date, and its
+        protocol version one of the versions.
+
+    Raises
+    ------
+    InputError
+        As for `dosefind.decisions.read_decisions`.
+    """
+    # A version that an amendment made does not know the dates of the versions before it.
+    alone = bool(protocol.amended_on) and len(protocol.versions) == 1
+    days = None if alone else [day for day, _ in protocol.versions]
+    on_file = read_decisions(path, protocol.record.id, lambda day: protocol.in_force(day).doses.amounts, days)
+    return on_file, decisions_chain(path)
 
 
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
