@@ -326,7 +326,8 @@ def _caution(trial: _Trial, one: Caution | RecordCaution) -> Text:
     """What a committee must weigh beside the answer."""
     say = trial.say
     if isinstance(one, RecordCaution):
-        return say(f"answers.{one.kind}", n=len(one.rows), rows=one.numbers, file=data(one.file))
+        key = "answers.altered" if one.kind == "altered" else "answers.unprotected"
+        return say(key, n=len(one.rows), rows=one.numbers, file=data(one.file))
     level = str(one.level)
     if one.kind == "closed":
         return say("answers.closed", level=level)
