@@ -99,7 +99,9 @@ class InputError(ValueError):
         self.problems: list[Problem] = [] if isinstance(problems, str) else list(problems)
         text = problems if isinstance(problems, str) else "\n  ".join(map(str, self.problems))
         self.source = source
-        super().__init__(f"{source}: {text}" if source else text)
+        # A file's name can have line ends, and must not pass for lines of its own.
+        named = repr(source) if source and len(source.splitlines()) > 1 else source
+        super().__init__(f"{named}: {text}" if source else text)
 
     def within(self, prefix: str) -> list[Problem]:
         """The same problems as seen from an enclosing table, ``prefix`` being its key."""

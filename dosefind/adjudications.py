@@ -3,26 +3,29 @@
 The file is only ever added to. A later adjudication of the same event replaces the earlier one in effect (`in_force`), and both
 stay in the file; the conclusion "retracted" takes back the adjudications of an event. An event is identified by its subject, start
 date and term, and one that is worse in later data (grade, relationship, seriousness) has to be adjudicated again. How the file is
-read and added to is in `dosefind.provenance.AddedTo`.
+read and added to is in `dosefind.provenance.AddedTo`; what the hashes of its rows show, in `dosefind.chain`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from ._check import InputError, Problem, calendar_day, one_of, shown_key, whole
+from .chain import Chain
 from .days import read_days
 from .patients import AdverseEvent, Patient
 from .protocol import DLT, plain_words
-from .provenance import AddedTo, check_text
+from .provenance import AddedTo, check_text, day_of
 
 __all__ = [
     "RELATIONSHIPS",
     "Adjudicated",
     "EventKey",
+    "adjudications_chain",
     "event_to_adjudicate",
     "in_force",
     "read_adjudications",
@@ -37,6 +40,7 @@ FLAGS: tuple[Flag, ...] = get_args(Flag)
 RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 _CONCLUSIONS: tuple[str, ...] = get_args(Conclusion)
 _NAME = 200
+_NUMBER = re.compile(r"[1-9][0-9]{0,6}")
 # An adjudication is dated at most this long after the data cutoff date of the data that it was made on.
 _LATEST = timedelta(days=366)
 
@@ -134,10 +138,6 @@ class Adjudicated(NamedTuple):
         return self.event == EventKey()
 
 
-# Files of earlier versions ended with the reason.
-_FILE = AddedTo("adjudication", Adjudicated._fields, earlier=(Adjudicated._fields.index("reason") + 1,))
-
-
 def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
     """Read the adjudications for a protocol, in the order in which they were recorded; none where there is no such file.
 
@@ -169,10 +169,19 @@ def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
     ...     [one.conclusion for one in read_adjudications(path, "X")]
     ['not a DLT']
     """
-    path = Path(path)
-    found = [_adjudicated(row, number, path) for number, row in enumerate(_FILE.rows(path), 2)]
-    _FILE.check_order(path, [(one.protocol, one.as_of) for one in found])
+    found, _ = _FILE.read(Path(path))
     return [adjudicated for adjudicated in found if adjudicated.protocol == protocol_id]
+
+
+def adjudications_chain(path: Path | str) -> Chain:
+    """Return what the hashes of the rows of a file of adjudications show.
+
+    Raises
+    ------
+    InputError
+        As for `read_adjudications`.
+    """
+    return _FILE.read(Path(path))[1]
 
 
 def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
@@ -188,8 +197,8 @@ def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
     Raises
     ------
     InputError
-        If a field is not allowed, the data cutoff date lies before that of the last adjudication for this protocol, or the file is
-        damaged or cannot be written.
+        If a field is not allowed, the adjudication is on file already, the data cutoff date lies before that of the last
+        adjudication for this protocol, or the file is damaged or cannot be written.
 
     Examples
     --------
@@ -202,16 +211,10 @@ def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
     ...     [one.conclusion for one in read_adjudications(path, "X")]
     ['not a DLT']
     """
-    path = Path(path)
     problems = list(_problems(adjudicated))
     if problems:
         raise InputError(problems)
-
-    def check() -> None:
-        before = read_adjudications(path, adjudicated.protocol)
-        _FILE.refuse_before(path, before[-1].as_of if before else None, adjudicated.as_of)
-
-    _FILE.add(path, adjudicated, check)
+    _FILE.add(Path(path), adjudicated, adjudicated)
 
 
 def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudicated]:
@@ -326,26 +329,25 @@ def _told(number: int, event: AdverseEvent, patient: Patient) -> str:
     return f"{number} ({day}; {grade}; {shown_key(event.term)})"
 
 
-def _adjudicated(row: Sequence[str], number: int, path: Path) -> Adjudicated:
-    cells = dict(zip(Adjudicated._fields, row, strict=True))
-    days = {name: _FILE.day(path, number, name, cells[name]) for name in ("as_of", "adjudicated_on")}
-    event_date = _event_date(path, number, cells["event_date"]) if cells["event_date"] else None
+def _parsed(cells: Mapping[str, str]) -> Adjudicated:
+    """Return the adjudication in the cells of a row."""
+    days = {name: day_of(name, cells[name]) for name in ("as_of", "adjudicated_on")}
+    event_date = _event_date(cells["event_date"]) if cells["event_date"] else None
     grade = int(cells["grade"]) if cells["grade"] in ("1", "2", "3", "4", "5") else cells["grade"] or None
-    alike = int(cells["alike"]) if cells["alike"].isascii() and cells["alike"].isdigit() else cells["alike"] or None
+    alike = int(cells["alike"]) if _NUMBER.fullmatch(cells["alike"]) else cells["alike"] or None
     given: dict[str, Any] = {**cells, **days, "event_date": event_date, "grade": grade, "alike": alike}
     adjudicated = Adjudicated(**given)
-    problems = [problem.within(f"row {number}") for problem in _problems(adjudicated)]
-    if problems:
-        raise InputError(problems, source=str(path))
+    if problems := list(_problems(adjudicated)):
+        raise InputError(problems)
     return adjudicated
 
 
-def _event_date(path: Path, number: int, text: str) -> date | str:
+def _event_date(text: str) -> date | str:
     """Return the date of an event, or its partial date as it is in the file."""
     try:
-        return text if read_days(text).certain is None else _FILE.day(path, number, "event_date", text)
+        return text if read_days(text).certain is None else day_of("event_date", text)
     except ValueError:
-        return _FILE.day(path, number, "event_date", text)
+        return day_of("event_date", text)
 
 
 def _check_event_date(given: date | str | None) -> None:
@@ -399,3 +401,7 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
         since = "" if earliest is None else f"on or after the start of the event, {earliest}, and "
         allowed = f"must be {since}at most a year after the data cutoff date {adjudicated.as_of}"
         yield Problem("adjudicated_on", adjudicated.adjudicated_on.isoformat(), allowed)
+
+
+# Files of earlier versions ended with the reason.
+_FILE = AddedTo("adjudication", Adjudicated._fields, (Adjudicated._fields.index("reason") + 1,), _parsed)

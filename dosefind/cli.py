@@ -7,7 +7,7 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import __version__
+from . import __version__, terminal
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .chain import Chain
     from .protocol import Protocol
     from .tasks import NextDose
 
@@ -31,12 +32,38 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 
+class _Command(click.Command):
+    """A command whose texts are read as UTF-8 where the locale could not read them. Paths stay as the system names them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for name, value in ctx.params.items():
+            if isinstance(value, str):
+                ctx.params[name] = terminal.argument(value)
+            elif isinstance(value, tuple):
+                ctx.params[name] = tuple(terminal.argument(one) if isinstance(one, str) else one for one in value)
+        return rest
+
+
 class _Commands(click.Group):
     """Commands whose bad input ends in one line on standard error and exit status 2."""
 
+    command_class = _Command
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        with terminal.guarded():
+            try:
+                return super().main(*args, **settings)
+            except OSError as error:
+                # Help and version are printed outside a command.
+                click.echo(f"dosefind: error: {error.strerror or error}", err=True)
+                sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
         except ValueError as error:
             from ._check import InputError
 
@@ -57,7 +84,11 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# With colours allowed, click leaves escape sequences in a text alone, so that they are shown and not dropped.
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "color": True}
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="dosefind")
 def main() -> None:
     """Dose finding for phase 1 trials: compare designs exactly, and see what each would do next."""
@@ -104,8 +135,13 @@ def _borrowed(given: tuple[str, ...], protocol: Protocol) -> dict[str, Any] | No
         if not equals or name in found:
             raise click.BadParameter(f"{one!r} must be TRIAL=OUTCOMES, each trial once.", param_hint="'--borrow'")
         trial = borrowing.trials.get(name) if borrowing and outcomes.endswith(".csv") else None
-        found[name] = outcomes if trial is None else read_counts(outcomes, trial.doses)
+        found[name] = outcomes if trial is None else read_counts(_as_path(outcomes), trial.doses)
     return found or None
+
+
+def _as_path(text: str) -> str:
+    """A path within a text, as the system names it."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 class _Day(click.DateTime):
@@ -146,7 +182,7 @@ class _Output:
     def save(self, write: Callable[[Path], list[str]]) -> None:
         """Write the result where it was asked for."""
         if self.out is not None:
-            click.echo(f"wrote {', '.join(write(self.out))} to {self.out}", err=True)
+            _say(f"wrote {', '.join(write(self.out))} to {self.out}")
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -205,7 +241,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     protocol = load_protocol(config)
     trials = 10_000 if trials is None else trials
     if method == "simulate":
-        click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)
+        _say(f"simulating {trials:,} trials of each design in each scenario")
     limit, progress = int(memory_limit * 2**30), _progress("designs")
     result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
     output.save(lambda out: provenance.save_dataset(result, out, "compare"))
@@ -443,6 +479,7 @@ def record(
     record_decision(path, recorded)
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
     _say(f"recorded in {path}: {recorded.decision}, {said}")
+    _say_altered(found.chains)
     if recorded.decision.startswith(("level", "resume")) and found.holds.events:
         waiting = "; ".join(event_words(found, event) for event in found.holds.events)
         _say(f"Enrolment stays on hold until adjudication ('dosefind adjudicate') of: {waiting}.")
@@ -487,13 +524,17 @@ def adjudicate(
 ) -> None:
     """Add the adjudication of an adverse event, or of a DLT assessment, to adjudications.csv beside the config."""
     from ._check import InputError, Problem
-    from .adjudications import Adjudicated, event_to_adjudicate, record_adjudication
+    from .adjudications import Adjudicated, adjudications_chain, event_to_adjudicate, record_adjudication
     from .config import load_protocol
     from .evaluability import evaluate
     from .evaluability.serious import known_at
     from .intake import read_patients
+    from .tasks.next_dose import read_checked
 
     protocol = load_protocol(config)
+    path = config.parent / "adjudications.csv"
+    # Both files are checked as by every command that reads them.
+    chains = (adjudications_chain(path), read_checked(config.parent / "decisions.csv", protocol)[1])
     cut = None if as_of is None else as_of.date()
     evaluated = evaluate(read_patients(data, protocol, events=events, progress=_progress("rows")), protocol, cut, replay=replay)
     patient = next((one for one in evaluated.patients if one.subject == subject), None)
@@ -515,11 +556,11 @@ def adjudicate(
         reason=reason,
         **known_at(patient, key, dlt)._asdict(),
     )
-    path = config.parent / "adjudications.csv"
     record_adjudication(path, adjudicated)
     about = "DLT assessment" if adjudicated.of_assessment else f"event of {key.date or 'no start date'}"
     grade = "" if key.grade is None else f", grade {key.grade}"
     _say(f"recorded in {path}: {subject}, {about}{grade}: {conclusion}")
+    _say_altered(chains)
 
 
 @main.command()
@@ -768,8 +809,18 @@ _NEXT = (
 )
 
 
+def _say_altered(chains: Sequence[Chain]) -> None:
+    """Say where files of decisions and adjudications were changed by hand; words are loaded where there is something to say."""
+    if any(chain.altered for chain in chains):
+        from . import tables
+
+        for words in tables.record_words([chain._replace(without_hash=0) for chain in chains]):
+            _say(f"Caution: {words}")
+
+
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    # In one line, whatever the name of a file holds.
+    click.echo(words.replace("\n", "\\n"), err=True)
 
 
 if __name__ == "__main__":

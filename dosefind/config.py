@@ -20,6 +20,7 @@ from .given_files import read_file
 from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex, Logistic2
 from .models.elicitation import Indifference
 from .protocol import Amendment, Protocol, in_amendment
+from .terminal import argument
 
 __all__ = ["build_borrowing", "build_curves", "build_designs", "load_protocol", "protocol_schema"]
 
@@ -74,7 +75,7 @@ def load_protocol(path: str | Path) -> Protocol:
     except InputError as error:
         raise InputError(error.problems or str(error), source=str(path)) from None
     for _, version in protocol.versions:
-        version._file, version._sha256 = path.name, hashlib.sha256(content).hexdigest()
+        version._file, version._sha256 = argument(path.name), hashlib.sha256(content).hexdigest()
     return protocol
 
 

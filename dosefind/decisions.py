@@ -1,22 +1,34 @@
 """The committee's decisions, on file: what the primary design recommended, what was decided, and why.
 
 The file is only ever added to; what is in it is not changed. A decision that differs from the recommendation shows as an override
-from then on. How the file is read and added to is in `dosefind.provenance.AddedTo`.
+from then on. How the file is read and added to is in `dosefind.provenance.AddedTo`; what the hashes of its rows show, in
+`dosefind.chain`. Every row that is read is checked like a row to be written.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ._check import InputError, Problem, calendar_day
-from .provenance import AddedTo, check_text
+from ._check import InputError, Problem, calendar_day, one_of
+from .chain import Chain
+from .provenance import AddedTo, check_text, day_of
 
-__all__ = ["Recorded", "check_form", "read_decisions", "record_decision", "released_subjects", "released_text", "renumbered"]
+__all__ = [
+    "Recorded",
+    "agrees",
+    "check_form",
+    "decisions_chain",
+    "read_decisions",
+    "record_decision",
+    "released_subjects",
+    "released_text",
+    "renumbered",
+]
 
 _ALLOWED = (
     "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none', 'RP2D 2', 'RP2D none' or 'add dose 0.5', with your number"
@@ -24,6 +36,13 @@ _ALLOWED = (
 _FORMS = re.compile(
     r"(level|MTD|RP2D) (?P<level>[1-9][0-9]?)|wait|stop|resume|(MTD|RP2D) none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)"
 )
+_NEXT_LEVEL = re.compile(r"(?:[a-z -]+ (?:to|at)) level ([1-9][0-9]?), [0-9]+ patients?(; enrolment on hold)?\b.*")
+_STOP = re.compile(r"stop(?:, (?:no MTD|MTD level ([1-9][0-9]?))(?:, not reached \(that level or above\))?)?")
+_WAIT = re.compile(r"wait(?: until .*|: escalation and enrolment on hold)?")
+_VERSION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)*[A-Za-z0-9.+-]{0,40})?")
+_NAME = 200
+# A meeting is dated at most this long after the data cutoff date of the data that it decided on, as an adjudication is.
+_LATEST = timedelta(days=366)
 _PAUSE = re.compile(r"(related-serious|boundary)(@(?P<level>[1-9][0-9]?))?")
 _SUBJECTS = 'must be a JSON list of subjects, such as ["A2", "A5"]'
 _RELEASED = 'must be subjects per pause rule in JSON form, such as {"related-serious": ["A2", "A5"], "boundary@2": ["B1"]}'
@@ -104,37 +123,153 @@ class Recorded(NamedTuple):
         return frozenset(json.loads(self.still_open)) if self.still_open else frozenset()
 
 
-# Files of earlier versions ended with the reason, then with the conditions, then with what was released.
-_LAST = ("released", "conditions", "reason")
-_FILE = AddedTo("decision", Recorded._fields, earlier=tuple(Recorded._fields.index(last) + 1 for last in _LAST))
-
-
-def read_decisions(path: Path | str, protocol: str) -> list[Recorded]:
+def read_decisions(
+    path: Path | str,
+    protocol: str,
+    amounts: Callable[[date], Sequence[float]] | None = None,
+    versions: Sequence[date] | None = None,
+) -> list[Recorded]:
     """Return the decisions on a protocol, in the order in which they were recorded; none where there is no such file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    protocol
+        Identifier of the protocol. Decisions on other protocols are checked and left out.
+    amounts
+        Function from a data cutoff date to the dose amounts of the protocol version in force, lowest first, against which levels
+        and doses are checked; ``None`` to leave them unchecked.
+    versions
+        Dates of the versions of the protocol, against which the recorded ones are checked; ``None`` to leave them unchecked.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or is not what `record_decision` writes.
+        If the file cannot be read, or is not what `record_decision` writes; the message names file, row, column, value and what is
+        allowed.
     """
     path = Path(path)
-    recorded = [_recorded(row, number, path) for number, row in enumerate(_FILE.rows(path), 2)]
-    _FILE.check_order(path, [(one.protocol, one.as_of) for one in recorded])
-    return [one for one in recorded if one.protocol == protocol]
+    decisions, _ = _FILE.read(path)
+    for number, one in enumerate(decisions, 2):
+        if one.protocol != protocol:
+            continue
+        try:
+            if amounts is not None:
+                check_form(one.decision, amounts(one.as_of))
+            if versions is not None and one.protocol_version is not None and one.protocol_version not in versions:
+                allowed = f"must be the date of a version of the protocol: {', '.join(map(str, versions))}"
+                raise InputError(Problem("protocol_version", str(one.protocol_version), allowed))
+        except InputError as error:
+            raise InputError(error.within(f"row {number}"), source=str(path)) from None
+    return [one for one in decisions if one.protocol == protocol]
 
 
-def _recorded(row: list[str], number: int, path: Path) -> Recorded:
-    cells: dict[str, Any] = dict(zip(Recorded._fields, row, strict=True))
+def decisions_chain(path: Path | str) -> Chain:
+    """Return what the hashes of the rows of a file of decisions show.
+
+    Raises
+    ------
+    InputError
+        As for `read_decisions`.
+    """
+    return _FILE.read(Path(path))[1]
+
+
+def _parsed(cells: Mapping[str, str]) -> Recorded:
+    """Return the decision in the cells of a row."""
+    given: dict[str, Any] = dict(cells)
     for column in ("as_of", "meeting", "protocol_version"):
-        cells[column] = _FILE.day(path, number, column, cells[column]) if cells[column] or column == "as_of" else None
-    try:
-        released_subjects(cells["released"])
-    except InputError:
-        raise InputError(Problem(f"row {number}.released", cells["released"], _RELEASED), source=str(path)) from None
-    for column in ("with_dlt", "still_open"):
-        if cells[column] and not _are_subjects(cells[column]):
-            raise InputError(Problem(f"row {number}.{column}", cells[column], _SUBJECTS), source=str(path))
-    return Recorded(**cells)
+        given[column] = day_of(column, cells[column]) if cells[column] or column == "as_of" else None
+    recorded = Recorded(**given)
+    if problems := list(_problems(recorded)):
+        raise InputError(problems)
+    return recorded
+
+
+def _problems(one: Recorded) -> Iterable[Problem]:
+    """Check every field, read or to be written."""
+    checks = [
+        lambda: calendar_day("as_of", one.as_of),
+        lambda: check_text("protocol", one.protocol, _NAME),
+        lambda: check_text("data_sha256", one.data_sha256, _NAME, required=False),
+        lambda: check_text("config_sha256", one.config_sha256, _NAME, required=False),
+        lambda: check_text("binding", one.binding, _NAME),
+        lambda: check_text("recommendation", one.recommendation),
+        lambda: _matched("decision", one.decision, _FORMS, _ALLOWED),
+        lambda: one_of("override", one.override, ("yes", "no")),
+        lambda: check_text("reason", one.reason, purpose="why it was decided so"),
+        lambda: one.meeting is None or calendar_day("meeting", one.meeting),
+        lambda: check_text("attendees", one.attendees, required=False),
+        lambda: one.protocol_version is None or calendar_day("protocol_version", one.protocol_version),
+        lambda: _matched("software_version", one.software_version, _VERSION, "must be a version of dosefind, such as 0.1.0"),
+        lambda: check_text("conditions", one.conditions, required=False),
+        lambda: released_subjects(one.released),
+        lambda: _check_subjects("with_dlt", one.with_dlt),
+        lambda: _check_subjects("still_open", one.still_open),
+    ]
+    found: list[Problem] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            found += error.problems
+    yield from found
+    if found:
+        return
+    if one.meeting is not None and not one.as_of <= one.meeting <= one.as_of + _LATEST:
+        allowed = f"must be on or within a year after the data cutoff date {one.as_of}"
+        yield Problem("meeting", one.meeting.isoformat(), allowed)
+    if one.released and one.decision != "resume":
+        yield Problem("released", one.released, "must be empty unless the decision is 'resume'")
+    agreed = agrees(one.decision, one.recommendation, one.released)
+    if agreed is not None and agreed != (one.override == "no"):
+        found_word, word = ("differs from", "yes") if not agreed else ("agrees with", "no")
+        allowed = f"must be '{word}': the decision {one.decision!r} {found_word} the recommendation {one.recommendation!r}"
+        yield Problem("override", one.override, allowed)
+
+
+def agrees(decision: str, recommendation: str, released: str) -> bool | None:
+    """Return whether a decision on file is what was recommended; ``None`` where the row does not tell.
+
+    Parameters
+    ----------
+    decision, recommendation, released
+        Fields of `Recorded`.
+
+    Notes
+    -----
+    The recommendation is on file in words only, so that they are read here. Words of an unknown form tell nothing.
+
+    Examples
+    --------
+    >>> agrees("level 2", "escalate to level 2, 3 patients", "")
+    True
+    >>> agrees("wait", "escalate to level 2, 3 patients", "")
+    False
+    """
+    if decision == "resume":
+        # To resume agrees where a pause was in force, which rows of earlier versions do not say.
+        return bool(released_subjects(released)) if released else None
+    if _WAIT.fullmatch(recommendation):
+        return decision == "wait"
+    if (stop := _STOP.fullmatch(recommendation)) is not None:
+        top = int(stop[1] or 0)
+        mtd = {f"MTD {top or 'none'}"} if "MTD" in recommendation else set()
+        return decision in {"stop", "RP2D none", *mtd, *(f"RP2D {level}" for level in range(1, top + 1))}
+    if (level := _NEXT_LEVEL.fullmatch(recommendation)) is not None:
+        return decision == ("wait" if level[2] else f"level {level[1]}")
+    return None
+
+
+def _matched(name: str, text: str, form: re.Pattern[str], allowed: str) -> None:
+    if not isinstance(text, str) or not form.fullmatch(text):
+        raise InputError(Problem(name, text, allowed))
+
+
+def _check_subjects(name: str, text: str) -> None:
+    if text and not _are_subjects(text):
+        raise InputError(Problem(name, text, _SUBJECTS))
 
 
 def _are_subjects(text: str) -> bool:
@@ -244,30 +379,19 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     path
         The file.
     recorded
-        The decision; its ``override`` is worked out from it.
+        The decision.
 
     Raises
     ------
     InputError
-        If the decision or ``released`` is not of a known form, no reason is given, a text is too long, it is dated before the last
-        one, or the file cannot be written.
+        If a field is not allowed, ``override`` contradicts the recommendation, the decision is on file already or dated before the
+        last one, or the file is damaged or cannot be written.
     """
-    path = Path(path)
-    if not _FORMS.fullmatch(recorded.decision):
-        raise InputError(Problem("decision", recorded.decision, _ALLOWED))
-    released_subjects(recorded.released)
-    for column in ("with_dlt", "still_open"):
-        if (text := getattr(recorded, column)) and not _are_subjects(text):
-            raise InputError(Problem(column, text, _SUBJECTS))
-    check_text("reason", recorded.reason, purpose="why it was decided so")
-    for name in ("attendees", "conditions", "software_version"):
-        check_text(name, getattr(recorded, name), required=False)
-    for name in ("meeting", "protocol_version"):
-        if getattr(recorded, name) is not None:
-            calendar_day(name, getattr(recorded, name))
+    if problems := list(_problems(recorded)):
+        raise InputError(problems)
+    _FILE.add(Path(path), recorded, recorded)
 
-    def check() -> None:
-        before = read_decisions(path, recorded.protocol)
-        _FILE.refuse_before(path, before[-1].as_of if before else None, recorded.as_of)
 
-    _FILE.add(path, recorded, check)
+# Files of earlier versions ended with the reason, then with the conditions, then with what was released.
+_LAST = ("released", "conditions", "reason")
+_FILE = AddedTo("decision", Recorded._fields, tuple(Recorded._fields.index(last) + 1 for last in _LAST), _parsed)

@@ -23,7 +23,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from . import plots, tables
+from . import plots, tables, terminal
 from .designs import Design
 from .evaluability import Evaluated
 from .models import Curve, HierarchicalLogistic
@@ -428,7 +428,7 @@ def progress(what: str) -> Callable[[int, int], None] | None:
 
     def show(done: int, total: int) -> None:
         line = f"{done:,} of {total:,} {what}" if done < total else " " * 40 + "\r"
-        sys.stderr.write(f"\r{line}")
+        terminal.send(sys.stderr, f"\r{line}")
         sys.stderr.flush()
 
     return show

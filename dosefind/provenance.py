@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import math
 import os
 import platform
 import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,19 +21,22 @@ from functools import cache
 from importlib import metadata
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import __version__
 from ._check import InputError, Problem
+from .chain import Chain, check_chain, is_hash, row_hash
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 __all__ = [
+    "HASH",
     "AddedTo",
     "as_json",
     "check_text",
+    "day_of",
     "file_names",
     "harmless",
     "refuse_to_overwrite",
@@ -52,9 +58,16 @@ _PACKAGES = ("numpy", "scipy", "xarray", "pandas")
 _LONGEST = 2000
 # Seconds for which another process may hold the lock of a file that is added to.
 _SECONDS = 20
+# Most bytes of a file that is only added to: thousands of rows, and far less than would take long to read.
+_LARGEST = 2**24
+# Characters of a row that a message shows.
+_NAMED = 200
 # Text that a spreadsheet would take for a formula gets an apostrophe before it; so does text that looks as if it had one already.
 _LIKE_A_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _MARK = b"\xef\xbb\xbf"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# Column of the hashes in files that are only added to.
+HASH = "row_sha256"
 
 
 @cache
@@ -269,75 +282,86 @@ def _decoded(value: Any) -> Any:
         return value
 
 
+class OnFile(Protocol):
+    """One row of a file that is only added to."""
+
+    @property
+    def protocol(self) -> str:
+        """Identifier of the protocol."""
+        ...
+
+    @property
+    def as_of(self) -> date:
+        """Data cutoff date of the data on which the row was made."""
+        ...
+
+
 @dataclass(frozen=True)
-class AddedTo:
-    """A CSV file with a header, to which rows are only ever added.
+class AddedTo[Row: OnFile]:
+    """A CSV file with a header, to which rows are only ever added, each with a hash that chains it to the row above.
 
     A process that adds a row holds a lock, an empty hidden file beside the CSV, so that of two rows added at once neither is lost.
-    The system releases the lock of a process that has ended.
+    The system releases the lock of a process that has ended. A symbolic link is followed, and the file keeps its permissions, its
+    owner and its other names.
 
     Attributes
     ----------
     noun
         What a row is, in messages: "decision".
     columns
-        Names of the columns.
+        Names of the columns, without the hash.
     earlier
         Numbers of columns that earlier versions wrote, the first of ``columns``. Such a file is read, and gets the other columns,
         empty, when a row is added.
+    parse
+        Function that makes a row of its cells, or raises `InputError`.
     """
 
     noun: str
     columns: tuple[str, ...]
-    earlier: tuple[int, ...] = ()
+    earlier: tuple[int, ...]
+    parse: Callable[[Mapping[str, str]], Row]
 
-    def rows(self, path: Path) -> list[list[str]]:
-        """Return the rows without the header, one cell per column; none where there is no such file.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be read, or is not a CSV file with these columns.
-        """
-        return [[*map(_unescaped, row), *[""] * (len(self.columns) - len(row))] for row in self._raw(path)[1:]]
-
-    def day(self, path: Path, row: int, column: str, cell: str) -> date:
-        """Return the date in a cell; ``row`` is the row's number in the file, the header being row 1.
+    def read(self, path: Path) -> tuple[list[Row], Chain]:
+        """Return the rows, and what their hashes show; no rows where there is no such file.
 
         Raises
         ------
         InputError
-            If it is not a date in ISO form.
+            If the file cannot be read or is not one that `add` writes; the message names file, row, column, value and what is
+            allowed.
         """
-        try:
-            return date.fromisoformat(cell)
-        except ValueError:
-            raise InputError(Problem(f"row {row}.{column}", cell, "must be a date such as 2024-03-14"), source=str(path)) from None
+        content = _content(path)
+        rows, chain, _ = self._read(path, content)
+        return rows, chain
 
-    def add(self, path: Path, cells: Sequence[date | int | str | None], check: Callable[[], None]) -> None:
+    def add(self, path: Path, row: Row, cells: Sequence[date | int | str | None]) -> None:
         """Add a row to the file, which is made if it is not there.
 
         Parameters
         ----------
         path
             The file.
+        row
+            The row.
         cells
-            One value per column; ``None`` is an empty cell, a date is written in ISO form.
-        check
-            Called while the lock is held, before anything is written; raises if the row must not be added to the file.
+            Its cells, one per column; ``None`` is an empty cell, a date is written in ISO form.
 
         Raises
         ------
         InputError
-            If the file is damaged or cannot be written, or another process holds the lock for too long.
+            If the row is on file already or dated before the last one, the file is damaged or cannot be written, or another process
+            holds the lock for too long. The file is then as it was.
         """
         import filelock
 
-        lock = path.with_name(f".{path.name}.lock")
+        target = _target(path)
+        lock = target.with_name(f".{target.name}.lock")
         try:
-            with filelock.FileLock(lock, timeout=_SECONDS):
-                check()
-                self._add(path, cells)
+            # Whoever may write in the folder may use the lock.
+            mode = stat.S_IRUSR | stat.S_IWUSR | target.parent.stat().st_mode & 0o066
+            with filelock.FileLock(lock, timeout=_SECONDS, mode=mode):
+                self._add(path, target, row, ["" if cell is None else str(cell) for cell in cells])
         except filelock.Timeout:
             raise InputError(
                 f"is being written by somebody else for more than {_SECONDS} seconds: try again", source=str(path)
@@ -345,65 +369,109 @@ class AddedTo:
         except OSError as error:
             raise InputError(error.strerror or "cannot be written", source=str(lock)) from None
 
-    def check_order(self, path: Path, rows: Iterable[tuple[str, date]]) -> None:
-        """Raise `InputError` if a row, of which protocol and data cutoff date are given, is dated before an earlier one."""
-        last: dict[str, date] = {}
-        for number, (protocol, as_of) in enumerate(rows, 2):
-            if as_of < last.get(protocol, date.min):
-                allowed = (
-                    f"lies before {last[protocol]} in a row above it: {self.noun}s are only added, in the order of their dates"
-                )
-                raise InputError(Problem(f"row {number}.as_of", as_of.isoformat(), allowed), source=str(path))
-            last[protocol] = as_of
-
-    def refuse_before(self, path: Path, last: date | None, as_of: date) -> None:
-        """Raise `InputError` if a row's data cutoff date lies before that of the last row."""
-        if last is not None and last > as_of:
-            allowed = f"lies before the last {self.noun} on file, of {last}: {self.noun}s are only added"
-            raise InputError(Problem("as_of", as_of.isoformat(), allowed), source=str(path))
-
-    def _raw(self, path: Path) -> list[list[str]]:
-        """Return the rows with the header, each cell as it is in the file."""
-        try:
-            # A spreadsheet program that has saved the file may have put a mark before it.
-            text = _content(path).decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise InputError("is not UTF-8 text", source=str(path)) from None
-        if not text:
-            return []
-        try:
-            rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-        except csv.Error as error:
-            raise InputError(f"is damaged: {error}", source=str(path)) from None
-        width = next((n for n in (len(self.columns), *self.earlier) if tuple(rows[0]) == self.columns[:n]), None)
-        if width is None:
-            raise InputError(f"must begin with the columns {', '.join(self.columns)}", source=str(path))
-        for number, row in enumerate(rows[1:], 2):
-            if len(row) != width:
-                raise InputError(f"row {number} has {len(row)} cells: must have {width}", source=str(path))
-        return rows
-
-    def _add(self, path: Path, cells: Sequence[date | int | str | None]) -> None:
+    def _add(self, path: Path, target: Path, row: Row, cells: list[str]) -> None:
+        old = _content(path)
+        rows, _, last = self._read(path, old)
+        before = max((one.as_of for one in rows if one.protocol == row.protocol), default=row.as_of)
+        if before > row.as_of:
+            allowed = f"lies before the last {self.noun} on file, of {before}: {self.noun}s are only added"
+            raise InputError(Problem("as_of", row.as_of.isoformat(), allowed), source=str(path))
+        if row in rows:
+            allowed = f"has this {self.noun} already, in row {rows.index(row) + 2}, with the same text in every column"
+            raise InputError(allowed, source=str(path))
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
-        old, rows = _content(path), self._raw(path)
-        if not rows:
-            lines.writerow(self.columns)
-        elif len(rows[0]) < len(self.columns):
-            old = self._widened(old, rows)
+        if not old:
+            lines.writerow((*self.columns, HASH))
+        elif self._raw(path, old)[0][-1] != HASH:
+            old = self._widened(path, old)
         elif not old.endswith(b"\n"):
             text.write("\n")
-        lines.writerow(["" if cell is None else _escaped(str(cell)) for cell in cells])
-        write_whole(path.parent, {path.name: old + text.getvalue().encode()})
+        lines.writerow([*map(_escaped, cells), row_hash(last, cells)])
+        new = (old or b"") + text.getvalue().encode()
+        # A file that could not be read again would be worse than no row.
+        if self._read(path, new)[0] != [*rows, row]:
+            raise InputError(f"cannot hold this {self.noun}: what would be read again differs", source=str(path))
+        _put(target, new)
 
-    def _widened(self, old: bytes, rows: list[list[str]]) -> bytes:
+    def _read(self, path: Path, content: bytes | None) -> tuple[list[Row], Chain, str]:
+        """Return the rows of a file's content, what their hashes show, and the hash from which the next row goes on."""
+        rows: list[Row] = []
+        hashed: list[tuple[list[str], str]] = []
+        first: dict[tuple[str, ...], int] = {}
+        last: dict[str, date] = {}
+        for number, raw in enumerate(self._raw(path, content)[1:], 2):
+            stored = raw[len(self.columns)] if len(raw) > len(self.columns) else ""
+            cells = [*map(_unescaped, raw[: len(self.columns)]), *[""] * (len(self.columns) - len(raw))]
+            try:
+                if stored and not is_hash(stored):
+                    raise InputError(Problem(HASH, stored, "must be a hash of 64 hexadecimal digits, or empty"))
+                row = self.parse(dict(zip(self.columns, cells, strict=True)))
+                before = last.get(row.protocol, date.min)
+                if row.as_of < before:
+                    allowed = f"lies before {before} in a row above it: {self.noun}s are only added, in the order of their dates"
+                    raise InputError(Problem("as_of", row.as_of.isoformat(), allowed))
+            except InputError as error:
+                raise InputError(error.within(f"row {number}"), source=str(path)) from None
+            if (above := first.setdefault(tuple(cells), number)) != number:
+                raise InputError(f"row {number} repeats row {above}: each {self.noun} is recorded once", source=str(path))
+            last[row.protocol] = row.as_of
+            rows.append(row)
+            hashed.append((cells, stored))
+        return rows, *check_chain(path.name, hashed)
+
+    def _raw(self, path: Path, content: bytes | None) -> list[list[str]]:
+        """Return the rows with the header, each cell as it is in the file; no rows where there is no file."""
+        if content is None:
+            return []
+        try:
+            # A spreadsheet program that has saved the file may have put a mark before it.
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError("is not UTF-8 text", source=str(path)) from None
+        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows = []
+        try:
+            rows.extend(lines)
+        except csv.Error as error:
+            raise InputError(f"is damaged at line {lines.line_num}: {error}", source=str(path)) from None
+        full = (*self.columns, HASH)
+        header = tuple(rows[0]) if rows else ()
+        if header not in {full[:n] for n in (len(full), len(self.columns), *self.earlier)}:
+            columns = ", ".join(full)
+            if not header:
+                raise InputError(f"is empty: must begin with the columns {columns}, or not be there", source=str(path))
+            raise InputError(f"must begin with the columns {columns}; row 1 is {','.join(header)[:_NAMED]!r}", source=str(path))
+        for number, row in enumerate(rows[1:], 2):
+            if len(row) != len(header):
+                raise InputError(f"row {number} has {len(row)} cells: must have {len(header)}", source=str(path))
+        return rows
+
+    def _widened(self, path: Path, old: bytes) -> bytes:
         """Return the file of an earlier version with the columns it lacks, empty; mark, line ends and cells stay as they were."""
         text = io.StringIO()
         ending = "\r\n" if old.partition(b"\n")[0].endswith(b"\r") else "\n"
         lines = csv.writer(text, lineterminator=ending)
-        lines.writerow(self.columns)
-        lines.writerows([*row, *[""] * (len(self.columns) - len(row))] for row in rows[1:])
+        columns = (*self.columns, HASH)
+        lines.writerow(columns)
+        lines.writerows([*row, *[""] * (len(columns) - len(row))] for row in self._raw(path, old)[1:])
         return (_MARK if old.startswith(_MARK) else b"") + text.getvalue().encode()
+
+
+def day_of(column: str, cell: str) -> date:
+    """Return the date in a cell of a record.
+
+    Raises
+    ------
+    InputError
+        If it is not a date as it is written there.
+    """
+    try:
+        if _DAY.fullmatch(cell):
+            return date.fromisoformat(cell)
+    except ValueError:
+        pass
+    raise InputError(Problem(column, cell, "must be a date such as 2024-03-14"))
 
 
 def check_text(name: str, text: object, longest: int = _LONGEST, *, required: bool = True, purpose: str = "") -> str:
@@ -415,14 +483,75 @@ def check_text(name: str, text: object, longest: int = _LONGEST, *, required: bo
     raise InputError(Problem(name, text, allowed))
 
 
-def _content(path: Path) -> bytes:
-    """Return the bytes of a file; none if it is not there."""
+def _content(path: Path) -> bytes | None:
+    """Return the bytes of a file; ``None`` if it is not there."""
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError("is not a regular file", source=str(path))
+        if found.st_size > _LARGEST:
+            raise InputError(f"has {found.st_size:,} bytes: must have at most {_LARGEST:,}", source=str(path))
         return path.read_bytes()
     except FileNotFoundError:
-        return b""
+        return None
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(path)) from None
+
+
+def _target(path: Path) -> Path:
+    """Return the file that a symbolic link stands for, or the path itself; raise `InputError` if it cannot be written."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not os.access(target, os.W_OK):
+        raise InputError("is read-only", source=str(path))
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        allowed = "is a folder in which nothing may be written" if target.parent.is_dir() else "is not a folder"
+        raise InputError(allowed, source=str(target.parent))
+    return target
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Give a file new content, whole or not at all; permissions, owner, extended attributes and other names stay."""
+    if not path.exists():
+        write_whole(path.parent, {path.name: content})
+        return
+    before = path.stat()
+    if before.st_nlink > 1 or not _may_own(before):
+        _put_in_place(path, content)
+        return
+
+    def write(new: Path) -> None:
+        new.write_bytes(content)
+        made = new.stat()
+        if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+            os.chown(new, before.st_uid, before.st_gid)
+        shutil.copystat(path, new)
+        os.utime(new)
+
+    write_whole(path.parent, {path.name: write})
+
+
+def _may_own(file: os.stat_result) -> bool:
+    """Return whether a new file can be given the owner and the group of another one."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return os.geteuid() == 0 or (file.st_uid == os.geteuid() and file.st_gid in {os.getegid(), *os.getgroups()})
+
+
+def _put_in_place(path: Path, content: bytes) -> None:
+    """Give a file new content, not shorter than the old one, in place; after an error the old content is put back."""
+    old = path.read_bytes()
+    same = len(old) if content.startswith(old) else 0
+    with path.open("r+b", buffering=0) as file:
+        try:
+            file.seek(same)
+            if file.write(content[same:]) < len(content) - same:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.seek(same)
+            file.write(old[same:])
+            file.truncate(len(old))
+            raise InputError(error.strerror or "cannot be written", source=str(path)) from None
 
 
 def _escaped(cell: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from . import terminal
 from .conduct import OTHER_LEVEL
 from .summaries import support_words
 from .tasks.holds import trigger_words
@@ -24,6 +27,7 @@ from .tasks.stamps import n_assumed
 from .tasks.standing import (
     Caution,
     PartCount,
+    RecordCaution,
     cautions,
     doses_in_question,
     event_state,
@@ -32,6 +36,7 @@ from .tasks.standing import (
     overturned,
     part_counts,
     readings,
+    record_cautions,
     standing,
 )
 
@@ -39,12 +44,25 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from .chain import Chain
     from .decisions import Recorded
     from .evaluability import Evaluated, SeriousEvent, Status
     from .patients import Patient
     from .tasks import NextDose
 
-__all__ = ["Aside", "analysis", "assumed", "comparison", "frame", "next_dose", "rules", "sensitivity", "show", "unfolded"]
+__all__ = [
+    "Aside",
+    "analysis",
+    "assumed",
+    "comparison",
+    "frame",
+    "next_dose",
+    "record_words",
+    "rules",
+    "sensitivity",
+    "show",
+    "unfolded",
+]
 
 # Text is folded at the terminal's width, at most here; so are headings of tables, which take what they need for their figures.
 _WIDTH = 118
@@ -58,6 +76,8 @@ _LEAST_WORDS, _LEAST_CELL = 18, 10
 _FOLDED = 40
 # Notes on the data that are shown without details.
 _NOTES = 8
+# Stands for the second column of a sign that takes two: no character (Unicode, section 23.7), so that no text has it.
+_FILLER = "\ufdd0"
 # Times the lowest or highest dose beyond which an amount is not given.
 FAR = 10
 # A numerical error below this is not shown: it is far below the last digit.
@@ -119,8 +139,23 @@ def show(content: Any) -> None:
     colours = None if os.environ.get("NO_COLOR") else "auto"
     console = Console(highlight=False, markup=False, emoji=False, width=_TABLE_WIDTH, color_system=colours)
     with console.capture() as capture:
-        console.print(content)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+        console.print(_visible(content, terminal.encoding_of(sys.stdout)))
+    terminal.send(sys.stdout, "".join(f"{line.rstrip()}\n" for line in capture.get().split("\n")).removesuffix("\n"))
+
+
+def _visible(part: Any, encoding: str) -> Any:
+    """Return a piece in which no text of data controls the terminal, in characters that it can print."""
+    if isinstance(part, str):
+        return terminal.shown(part, encoding)
+    if isinstance(part, Text):
+        return Text(terminal.shown(part.plain, encoding), part.style)
+    if isinstance(part, Group):
+        return Group(*(_visible(one, encoding) for one in part.renderables))
+    if isinstance(part, Table):
+        for column in part.columns:
+            column.header = _visible(column.header, encoding)
+            column._cells = [_visible(one, encoding) for one in column.cells]
+    return part
 
 
 def version(attrs: Mapping[str, Any]) -> list[Text]:
@@ -437,8 +472,19 @@ def _answer(found: NextDose) -> list[Text]:
     return [*lines, *_how_safe(found), *_how_sure(found)]
 
 
-def _caution(found: NextDose, one: Caution) -> str:
+def _record_caution(one: RecordCaution) -> str:
+    """A caution about a file of decisions or adjudications in words."""
+    many = len(one.rows) > 1
+    rows = f"{'Rows' if many else 'Row'} {one.numbers} of {one.file}"
+    if one.kind == "altered":
+        return f"{rows} {'were' if many else 'was'} changed by hand, or a row directly above was removed, added or moved."
+    return f"{rows} {'have' if many else 'has'} no hash: a change by hand would not be noticed."
+
+
+def _caution(found: NextDose, one: Caution | RecordCaution) -> str:
     """A caution in words."""
+    if isinstance(one, RecordCaution):
+        return _record_caution(one)
     if one.kind == "decision" and found.proposal.decided is not None:
         decision, own = found.proposal.decided
         return f"By the data now, {found.binding} leads below the decision {decision}: {own.words} ({own.reason})."
@@ -449,6 +495,11 @@ def _caution(found: NextDose, one: Caution) -> str:
         closes = f"the dose closes at {one.closes_at} in {one.n}"
         return f"With the patients beside the escalation: {rate}, more than one in six; {closes}."
     return f"{_raised(_count(one.dlts, 'DLT'))} in {_count(one.n, 'patient')} whom no design counts."
+
+
+def record_words(chains: Sequence[Chain]) -> list[str]:
+    """Return cautions about changes by hand in files of decisions and adjudications in words."""
+    return [_record_caution(one) for one in record_cautions(chains)]
 
 
 def _on_hold(found: NextDose) -> str:
@@ -550,7 +601,7 @@ def _decided(row: Recorded, after: str) -> str:
 
 def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
     """A table in blocks as wide as there is room for, each with the first so many columns."""
-    widths = [2 + max(map(len, [*_heading(name), *map(cell, table[name])])) for name in table.columns]
+    widths = [2 + max(map(cell_len, [*_heading(name), *map(terminal.shown, map(cell, table[name]))])) for name in table.columns]
     blocks: list[list[int]] = [[]]
     for place in range(first, len(widths)):
         if blocks[-1] and sum(widths[:first]) + sum(widths[at] for at in (*blocks[-1], place)) > _width():
@@ -561,25 +612,25 @@ def _blocks(table: pd.DataFrame, first: int) -> list[Any]:
 
 def _wrapped(table: pd.DataFrame, words: str) -> Table:
     """A table whose column of words is folded into what width is left, and where that is too little, so are the widest others."""
-    shown = table.astype(object).where(table.notna(), "").astype(str)
+    told = table.astype(object).where(table.notna(), "").astype(str).map(terminal.shown)
     taken = {
-        name: max(1, *(len(line) for text in (name, *shown[name]) for line in text.splitlines()))
-        for name in shown.columns
+        name: max(1, *(cell_len(line) for text in (name, *told[name]) for line in text.splitlines()))
+        for name in told.columns
         if name != words
     }
     while (width := _width() - sum(taken.values()) - 2 * len(taken) - 2) < _LEAST_WORDS and max(taken.values()) > _LEAST_CELL:
         taken[max(taken, key=taken.__getitem__)] -= 1
     out = _table()
-    for name in shown.columns:
+    for name in told.columns:
         out.add_column(str(name))
-    for row in shown.to_dict("records"):
-        out.add_row(*("\n".join(textwrap.wrap(text, taken.get(name, max(width, _LEAST_WORDS)))) for name, text in row.items()))
+    for row in told.to_dict("records"):
+        out.add_row(*("\n".join(_lines(text, taken.get(name, max(width, _LEAST_WORDS)))) for name, text in row.items()))
     return out
 
 
 def _heading(name: Any) -> list[str]:
     """Lines of a heading: one of several words is folded, as those of scenarios over their probabilities."""
-    return [str(name)] if _UNFOLDED.get() else textwrap.wrap(str(name), 8, break_long_words=False)
+    return [str(name)] if _UNFOLDED.get() else _lines(str(name), 8, break_long_words=False)
 
 
 def frame(table: pd.DataFrame, title: str, note: str = "") -> Group:
@@ -593,7 +644,7 @@ def _grid(table: pd.DataFrame) -> Table:
         text = str(table[name].dtype) in ("object", "str")
         out.add_column("\n".join(_heading(name)), justify="left" if text else "right")
     for row in table.itertuples(index=False):
-        out.add_row(*(textwrap.fill(cell(value), _FOLDED) for value in row))
+        out.add_row(*("\n".join(_lines(cell(value), _FOLDED)) for value in row))
     return out
 
 
@@ -667,10 +718,10 @@ def _by_design(heading: str, names: Sequence[str], rows: list[list[str]]) -> Tab
 
 def _headings(names: Sequence[str], taken: int) -> list[str]:
     """Names at the head of columns of figures, folded where these would not fit beside ``taken`` characters."""
-    widest = max(map(len, names))
-    while widest > 6 and taken + sum(2 + max(5, min(len(name), widest)) for name in names) > _width():
+    widest = max(map(cell_len, names))
+    while widest > 6 and taken + sum(2 + max(5, min(cell_len(name), widest)) for name in names) > _width():
         widest -= 1
-    return ["\n".join(textwrap.wrap(name, widest)) for name in names]
+    return ["\n".join(_lines(name, widest)) for name in names]
 
 
 def analysis(found: xr.Dataset) -> Group:
@@ -987,8 +1038,18 @@ def _width() -> int:
 
 
 def _folded(text: str, first: str = "", rest: str = "", style: str = "") -> Text:
-    lines = textwrap.wrap(text, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    lines = _lines(text, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
     return Text("\n".join(lines), style)
+
+
+def _lines(text: str, width: int, **options: Any) -> list[str]:
+    """Return text as it is shown, folded at the columns that it takes on a terminal, where some signs take two."""
+    text = terminal.shown(text)
+    if text.isascii() or cell_len(text) <= len(text):
+        return textwrap.wrap(text, width, **options)
+    filled = "".join(sign + _FILLER * (cell_len(sign) - 1) for sign in text)
+    # A fold can part a sign from its filler, which then is one column more.
+    return [line.replace(_FILLER, "") for line in textwrap.wrap(filled, max(width - 1, 1), **options)]
 
 
 def _indented(text: str) -> Text:

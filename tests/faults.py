@@ -1797,14 +1797,14 @@ FAULTS = (
     Fault(
         "two who record a decision at once",
         PROVENANCE,
-        "with filelock.FileLock(lock, timeout=_SECONDS):",
+        "with filelock.FileLock(lock, timeout=_SECONDS, mode=mode):",
         "if True:",
         "test_next_dose.py::test_of_decisions_recorded_at_once_none_is_lost",
     ),
     Fault(
         "a lock is left behind",
         PROVENANCE,
-        "filelock.FileLock(lock, timeout=_SECONDS)",
+        "filelock.FileLock(lock, timeout=_SECONDS, mode=mode)",
         "filelock.SoftFileLock(lock, timeout=_SECONDS)",
         "test_next_dose.py::test_a_lock_that_is_held_ends_in_a_message_and_one_left_behind_does_not_block",
     ),
@@ -2699,8 +2699,8 @@ FAULTS = (
     Fault(
         "decisions of later days shown",
         NEXT,
-        "if one.as_of <= evaluated.as_of] if",
-        "] if",
+        "[one for one in decided if one.as_of <= evaluated.as_of]",
+        "decided",
         "test_next_dose.py::test_an_override_shows_from_then_on",
     ),
     Fault(
@@ -2734,8 +2734,8 @@ FAULTS = (
     Fault(
         "line ends of the file of decisions changed",
         PROVENANCE,
-        "{path.name: old + text",
-        '{path.name: old.replace(b"\\r\\n", b"\\n") + text',
+        '(old or b"") + text',
+        '(old or b"").replace(b"\\r\\n", b"\\n") + text',
         "test_next_dose.py::test_what_another_program_saved_is_kept",
     ),
     Fault(
@@ -2748,15 +2748,15 @@ FAULTS = (
     Fault(
         "a decision dated before the last one",
         PROVENANCE,
-        "last > as_of",
-        "not as_of",
+        "before > row.as_of",
+        "not before",
         "test_next_dose.py::test_nothing_is_recorded_before_what_is_on_file",
     ),
     Fault(
         "a cut file of decisions taken as whole",
         PROVENANCE,
-        ", strict=True))",
-        ", strict=False))",
+        'newline=""), strict=True)',
+        'newline=""), strict=False)',
         "test_next_dose.py::test_a_damaged_file_is_left_alone",
     ),
     Fault(

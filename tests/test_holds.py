@@ -12,6 +12,7 @@ from dosefind.evaluability.serious import DEATH, RELATED_SERIOUS, RELATED_SEVERE
 from dosefind.monitoring import Counts, boundary, crossing, fired
 from dosefind.patients import AdverseEvent
 from dosefind.protocol import BetaBinomialBoundary, Pause, PocockBoundary
+from dosefind.provenance import HASH
 from dosefind.tasks.holds import holds_of, safety_counts, subjects_of, trigger_words
 
 from .made_up import day, patient, protocol, trial
@@ -245,7 +246,7 @@ def test_pause_released_once_stays_released_after_another_resume():
 @pytest.mark.parametrize("subject", ['A "2"', "A;2: B@1", "=1+1", "Ä,5", "\n"])
 def test_released_keeps_any_subject_on_file(tmp_path, subject):
     path, listed = tmp_path / "decisions.csv", {("related-serious", None): [subject, "A1"], ("boundary", 2): []}
-    record_decision(path, resumed(protocol(), one_by_one(0, 0), released=released_text(listed)))
+    record_decision(path, resumed(protocol(), one_by_one(0, 0), released=released_text(listed), override="no"))
     (read,) = read_decisions(path, "NCT05962762")
     assert released_subjects(read.released) == {rule: frozenset(subjects) for rule, subjects in listed.items()}
 
@@ -286,7 +287,7 @@ def test_file_that_ends_with_conditions_is_read_and_added_to(tmp_path):
     assert read_decisions(path, "NCT05962762") == [decision._replace(released="")]
     record_decision(path, decision)
     assert read_decisions(path, "NCT05962762") == [decision._replace(released=""), decision]
-    assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join(Recorded._fields)
+    assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join((*Recorded._fields, HASH))
 
 
 @pytest.mark.faults

@@ -21,6 +21,7 @@ from dosefind import tables
 from dosefind.cli import main
 from dosefind.decisions import Recorded, read_decisions, record_decision
 from dosefind.evaluability import evaluate
+from dosefind.provenance import HASH
 from dosefind.tasks.next_dose import next_dose
 from dosefind.tasks.steps import next_step
 
@@ -826,10 +827,10 @@ def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, endi
     content = path.read_bytes()
     assert content.startswith(mark + ",".join(EARLIER).encode())
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    assert tuple(rows[0]) == Recorded._fields
-    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 8) for cells in EARLIER_CELLS]
+    assert tuple(rows[0]) == (*Recorded._fields, HASH)
+    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 9) for cells in EARLIER_CELLS]
     # Added to once more, the file stays as it is.
-    record_decision(path, new)
+    record_decision(path, new._replace(reason="again"))
     assert path.read_bytes().startswith(content)
 
 

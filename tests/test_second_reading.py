@@ -30,6 +30,7 @@ def ask(people, design="3+3", last=200, known=(), tmp_path=None, **changed):
     path = None
     if known:
         path = tmp_path / "decisions.csv"
+        path.unlink(missing_ok=True)
         for one in known:
             record_decision(path, one)
     return next_dose(rules(**changed), trial(*people, last=last), day(last), design=design, decisions=path)
@@ -166,7 +167,7 @@ def test_a_committee_that_has_stopped_is_not_asked_to_escalate(tmp_path, decisio
     assert found.proposal.action == "stop"
     assert found.proposal.mtd == (decision.split()[1] if " " in decision else None)
     assert found.words.startswith("stop")
-    again = stop._replace(decision="level 3")
+    again = stop._replace(decision="level 3", override="no")
     assert answer(ask(people, known=[again], tmp_path=tmp_path)) == ("escalate", 3)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from .._check import MISSING, NAME, InputError, Problem, shown_key
 from ..days import CLOCK, Days, read_days
+from ..terminal import argument
 
 __all__ = [
     "LONGEST",
@@ -190,7 +191,7 @@ def make_table(
             elif "\n" in cell or "\r" in cell:
                 allowed = "must be text in one line: a quote may not be closed, or the cell has a line break"
                 found.append(Problem(f"row {number}, {_shown_column(column)}", _LINE_BREAK.split(cell)[0], allowed))
-        rows.append(Row(name, number, dict(zip(columns, cells, strict=True))))
+        rows.append(Row(argument(name), number, dict(zip(columns, cells, strict=True))))
     return Table(name, tuple(columns), rows, tuple(notes), tuple(found))
 
 
@@ -303,7 +304,7 @@ class Findings:
 
     def shown(self, source: str) -> str:
         """A source without the name of the file that heads the message."""
-        return source.removeprefix(self.path.name).lstrip()
+        return source.removeprefix(argument(self.path.name)).lstrip()
 
     def place(self, row: Row) -> str:
         """A row as messages name it."""

@@ -34,6 +34,7 @@ from ..tasks.stamps import n_assumed, plain
 from ..tasks.standing import (
     Caution,
     DoseInQuestion,
+    RecordCaution,
     cautions,
     contradiction,
     doses_in_question,
@@ -323,9 +324,13 @@ def _next(trial: _Trial) -> Answer:
     return Answer(say.plain("answers.next"), answer, tuple(because))
 
 
-def _caution(trial: _Trial, one: Caution) -> Text:
+def _caution(trial: _Trial, one: Caution | RecordCaution) -> Text:
     """What a committee must weigh beside the answer."""
-    say, level = trial.say, str(one.level)
+    say = trial.say
+    if isinstance(one, RecordCaution):
+        key = "answers.altered" if one.kind == "altered" else "answers.unprotected"
+        return say(key, n=len(one.rows), rows=one.numbers, file=data(one.file))
+    level = str(one.level)
     decided = trial.found.proposal.decided
     if one.kind == "decision" and decided is not None:
         own = {"words": decided[1].words, "reason": decided[1].reason}

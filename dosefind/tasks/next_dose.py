@@ -18,10 +18,11 @@ import numpy as np
 
 from .. import __version__
 from .._check import InputError, Problem, Shown, of_type, one_of
-from ..adjudications import Adjudicated, in_force, read_adjudications
+from ..adjudications import Adjudicated, adjudications_chain, in_force, read_adjudications
+from ..chain import Chain
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
-from ..decisions import Recorded, check_form, read_decisions, renumbered
+from ..decisions import Recorded, check_form, decisions_chain, read_decisions, renumbered
 from ..designs import Design
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..operating.paths import paths_of
@@ -51,7 +52,7 @@ from .stamps import stamp
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextDose", "Proposal", "next_dose"]
+__all__ = ["NextDose", "Proposal", "next_dose", "read_checked"]
 
 # Cohorts that the paths look ahead, and the most DLTs of the next cohort that are shown.
 _AHEAD = 2
@@ -98,6 +99,8 @@ class NextDose(Shown):
         What the data do not say of serious events.
     adjudicated
         Adjudications in force at the data cutoff date, in the order in which they were recorded.
+    chains
+        What the hashes of the rows show, for each file of decisions or adjudications that there is.
     """
 
     evaluated: Evaluated
@@ -117,6 +120,7 @@ class NextDose(Shown):
     attrs: dict[str, Any]
     unseen: UnseenSerious = field(default_factory=UnseenSerious)
     adjudicated: tuple[Adjudicated, ...] = ()
+    chains: tuple[Chain, ...] = ()
 
     @property
     def proposal(self) -> Proposal:
@@ -357,7 +361,11 @@ def next_dose(
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
     _refuse_levels_for_doses(evaluated, protocol)
-    on_file = [one for one in read_decisions(decisions, protocol.record.id) if one.as_of <= evaluated.as_of] if decisions else []
+    chains = [adjudications_chain(adjudications)] if isinstance(adjudications, str | Path) else []
+    on_file: list[Recorded] = []
+    if decisions:
+        decided, chain = read_checked(decisions, amended)
+        on_file, chains = [one for one in decided if one.as_of <= evaluated.as_of], [*chains, chain]
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
     whole, evaluated = evaluated, escalation_of(asked[binding], evaluated, known)
@@ -387,6 +395,7 @@ def next_dose(
         "pending": ", ".join(subject for subjects in evaluated.pending for subject in subjects),
         "doses": ", ".join(f"{level} = {amount:g}" for level, amount in enumerate(protocol.doses.amounts, start=1)),
         "unit": protocol.doses.unit,
+        "chains": json.dumps([chain._asdict() for chain in chains]),
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
@@ -411,6 +420,7 @@ def next_dose(
         attrs=attrs | stamp(protocol, conducts=True),
         unseen=unseen_serious(evaluated, amended),
         adjudicated=tuple(in_force(said, evaluated.as_of)),
+        chains=tuple(chains),
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
@@ -491,6 +501,29 @@ def _serious_row(event: SeriousEvent) -> dict[str, Any]:
     found |= {name: getattr(said, name, None) for name in ("adjudicated_on", "adjudicated_by", "conclusion")}
     day = event.day or (event.days.text or None if event.days else None)
     return found | {"kinds": ", ".join(event.kinds), "day": day}
+
+
+def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], Chain]:
+    """Return the decisions on file and what their hashes show, each decision checked against the protocol.
+
+    Parameters
+    ----------
+    path
+        The file.
+    protocol
+        The protocol with all its amendments: levels and doses of a decision must be those in force at its data cutoff date, and its
+        protocol version one of the versions.
+
+    Raises
+    ------
+    InputError
+        As for `dosefind.decisions.read_decisions`.
+    """
+    # A version that an amendment made does not know the dates of the versions before it.
+    alone = bool(protocol.amended_on) and len(protocol.versions) == 1
+    days = None if alone else [day for day, _ in protocol.versions]
+    on_file = read_decisions(path, protocol.record.id, lambda day: protocol.in_force(day).doses.amounts, days)
+    return on_file, decisions_chain(path)
 
 
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:

@@ -7,10 +7,12 @@ into words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from ..chain import Chain
 from ..decisions import Recorded
 from ..evaluability import UNTREATED, SeriousEvent, Status
 from ..evaluability.serious import DEATH
@@ -27,6 +29,7 @@ __all__ = [
     "OverdoseRange",
     "PartCount",
     "Readings",
+    "RecordCaution",
     "Standing",
     "cautions",
     "contradiction",
@@ -39,8 +42,13 @@ __all__ = [
     "overturned",
     "part_counts",
     "readings",
+    "record_cautions",
     "standing",
 ]
+
+
+# Numbers of rows that a caution lists.
+_ROWS = 20
 
 
 class Readings(NamedTuple):
@@ -236,10 +244,37 @@ class Caution(NamedTuple):
     closes_at: int = 0
 
 
-def cautions(found: NextDose) -> tuple[Caution, ...]:
+class RecordCaution(NamedTuple):
+    """What a committee must know of a file of decisions or adjudications.
+
+    Attributes
+    ----------
+    kind
+        "altered": rows were changed by hand, or a row directly above one was removed, added or moved. "unprotected": rows have no
+        hash, so that a change to them would not be noticed.
+    file
+        Name of the file.
+    rows
+        Numbers of the rows, the header being row 1.
+    """
+
+    kind: Literal["altered", "unprotected"]
+    file: str
+    rows: tuple[int, ...]
+
+    @property
+    def numbers(self) -> str:
+        """Numbers of the rows as text; of many that follow one another, the first and the last."""
+        more = len(self.rows) - _ROWS
+        if len(self.rows) > 2 and self.rows[-1] - self.rows[0] == len(self.rows) - 1:
+            return f"{self.rows[0]} to {self.rows[-1]}"
+        return ", ".join(map(str, self.rows[:_ROWS])) + (f" and {more} more" if more > 0 else "")
+
+
+def cautions(found: NextDose) -> tuple[Caution | RecordCaution, ...]:
     """Return what a committee must weigh beside the answer of the primary design."""
     proposal = found.proposal
-    made = []
+    made: list[Caution | RecordCaution] = []
     level = _level_in_view(found)
     if proposal.decided is not None and level is not None and proposal.decided[1].leads_below(level):
         made.append(Caution("decision", level))
@@ -256,7 +291,14 @@ def cautions(found: NextDose) -> tuple[Caution, ...]:
     uncounted = [one for one in found.evaluated.statuses if one.part not in UNTREATED and not (one.pooled and one.counts)]
     if with_dlt := sum(one.has_dlt for one in uncounted):
         made.append(Caution("uncounted", None, len(uncounted), with_dlt))
-    return tuple(made)
+    return (*made, *record_cautions(found.chains))
+
+
+def record_cautions(chains: Sequence[Chain]) -> tuple[RecordCaution, ...]:
+    """Return cautions about changes by hand in files of decisions and adjudications, and about rows without a hash."""
+    altered = [RecordCaution("altered", one.file, one.altered) for one in chains if one.altered]
+    bare = [RecordCaution("unprotected", one.file, tuple(range(2, 2 + one.without_hash))) for one in chains if one.without_hash]
+    return (*altered, *bare)
 
 
 def _level_in_view(found: NextDose) -> int | None:
