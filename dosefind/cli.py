@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import math
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .threads import hold_one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# The matrix products are small: more threads would wait for one another longer than they work.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+# Before a command imports NumPy.
+hold_one_thread()
 
 
 class _Commands(click.Group):

@@ -24,6 +24,7 @@ import numpy as np
 from .._check import Checked
 from ..posterior.mcmc import NutsSettings
 from ..provenance import sampler_versions, versions, write_whole
+from ..threads import OneThread
 from .engines import Engine, Layout, Model
 
 __all__ = ["CHUNK", "Job", "closing_processes", "run", "source_hash"]
@@ -48,12 +49,9 @@ class Job:
 
     def rows(self, first: int, count: int) -> np.ndarray:
         """Results of `Engine.one` for so many indices, ``(count, 2, quantities)``."""
-        from threadpoolctl import threadpool_limits
-
         # Frozen settings have a hash, which pyright does not see.
         engine = _engine(self.kind, self.model, self.settings)  # type: ignore[arg-type]
-        # Sums on several threads are added up in another order.
-        with threadpool_limits(1):
+        with OneThread():
             return np.array([engine.one(self.layout, self.label, self.seed, first + at) for at in range(count)])
 
     def key(self) -> str:

@@ -13,6 +13,7 @@ from .._check import InputError, Problem, of_type, one_of, probability, whole
 from ..models import Curve, HierarchicalLogistic
 from ..posterior.mcmc import LAST_SEED, NutsSettings
 from ..provenance import sampler_versions, versions
+from ..threads import one_thread
 from .bands import POINTS, bands, excess, histogram
 from .engines import ENGINES, Engine, Layout, Model, checked_layout
 from .runner import Job, closing_processes, run, source_hash
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate", "described", "summarised"]
 
 
+@one_thread
 def calibrate(
     model: Model,
     layouts: Mapping[str, Layout],
@@ -127,6 +129,7 @@ def described(
     return dict(_described(kind, model, checked, settings))
 
 
+@one_thread
 def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: float) -> xr.Dataset:
     """The labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
     from ..results import Dataset
