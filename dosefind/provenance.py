@@ -145,41 +145,37 @@ def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None =
     """
     import pandas as pd
 
-    result, stamp = rounded(result), _rounded_stamp(stamp or {})
     if isinstance(result, pd.DataFrame):
+        result, stamp = _rounded_table(result), _rounded_stamp(stamp or {})
         # pandas would write a date as milliseconds.
         dated = [name for name in result.columns if any(isinstance(cell, date) for cell in result[name])]
         texts = {name: result[name].map(_iso) for name in dated}
         rows = json.loads(str(result.assign(**texts).to_json(orient="records", double_precision=15)))
         content = {"attrs": {key: _decoded(value) for key, value in stamp.items()}, "rows": rows}
     else:
-        content = _with_null(result.to_dict())
+        content = _with_null(rounded(result).to_dict())
         content["attrs"] = {key: _decoded(value) for key, value in content["attrs"].items()}
     return json.dumps(content, indent=1, allow_nan=False, default=str)
 
 
-def rounded[Result: (xr.Dataset, pd.DataFrame)](result: Result) -> Result:
-    """Return a result as it is saved, its figures rounded to `DIGITS` significant digits and at most as many decimals.
+def rounded(result: xr.Dataset) -> xr.Dataset:
+    """Return a dataset as it is saved, its figures rounded to `DIGITS` significant digits and at most as many decimals.
 
     The last digits of a figure depend on the type of the CPU. A figure with a unit keeps all significant digits, as a dose can be
     a small number of large units. Coordinates are inputs, and stay as they are.
-
-    Parameters
-    ----------
-    result
-        Dataset or table; it stays as it is.
     """
-    import pandas as pd
-
-    if isinstance(result, pd.DataFrame):
-        figures = {name: column for name, column in result.items() if column.dtype == "float64"}
-        return result.assign(**{str(name): _round(column.to_numpy(), "dose" in str(name)) for name, column in figures.items()})
     changed = {
         name: variable.copy(data=_round(variable.to_numpy(), "units" in variable.attrs))
         for name, variable in result.data_vars.items()
         if variable.dtype == "float64"
     }
     return result.assign(changed).assign_attrs(_rounded_stamp(result.attrs))
+
+
+def _rounded_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it is saved: as `rounded`, a dose in place of a figure with a unit."""
+    figures = {str(name): column for name, column in table.items() if column.dtype == "float64"}
+    return table.assign(**{name: _round(column.to_numpy(), "dose" in name) for name, column in figures.items()})
 
 
 def _round(values: np.ndarray, has_unit: bool) -> np.ndarray:
@@ -232,7 +228,7 @@ def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree 
 
 def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
     """Write a table as CSV (and what was assumed), JSON and NetCDF, with `rounded` figures; return the file names."""
-    table, stamp = rounded(table), _rounded_stamp(stamp)
+    table, stamp = _rounded_table(table), _rounded_stamp(stamp)
     files = {
         f"{stem}.csv": lambda path: _write_csv(table, stamp, path),
         f"{stem}.json": lambda path: path.write_text(as_json(table, stamp) + "\n", encoding="utf-8"),
@@ -251,7 +247,7 @@ def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any])
 
 def save_tables(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
     """Write several tables with `rounded` figures, each as CSV, all as one JSON, and what was assumed; return the file names."""
-    tables, stamp = {name: rounded(table) for name, table in tables.items()}, _rounded_stamp(stamp)
+    tables, stamp = {name: _rounded_table(table) for name, table in tables.items()}, _rounded_stamp(stamp)
     files: dict[str, Callable[[Path], object]] = {
         f"{stem}-{name}.csv": lambda path, table=table: _write_csv(table, stamp, path) for name, table in tables.items()
     }

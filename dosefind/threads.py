@@ -21,10 +21,10 @@ from functools import wraps
 from inspect import isfunction
 from typing import Any
 
-__all__ = ["OneThread", "hold_one_thread", "one_thread", "one_thread_methods"]
+__all__ = ["VARIABLES", "OneThread", "hold_one_thread", "one_thread", "one_thread_methods"]
 
 # Read by a library when it is loaded.
-_VARIABLES = (
+VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -135,5 +135,5 @@ def one_thread_methods(owner: type) -> None:
 
 def hold_one_thread() -> None:
     """Give one thread to the whole process and to those that it starts, if no library has been loaded yet."""
-    os.environ.update(dict.fromkeys(_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(VARIABLES, "1"))
     _process.held = _process.held or not {"numpy", "scipy"} & set(sys.modules)
