@@ -284,7 +284,12 @@ def source_hash(kind: type[Engine], model: Model) -> str:
     modules = {one.__module__.partition(".")[2] for one in inside} | set(kind.sources)
     texts = [(PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8") for name in sorted(modules)]
     own = [fingerprint(one) for one in classes if one not in inside]
-    return sha256(repr([*(_plain(ast.parse(text)) for text in texts), *own]).encode()).hexdigest()
+    return sha256(repr([*map(_parsed, texts), *own]).encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    return _plain(ast.parse(text))
 
 
 def _plain(node: Any) -> Any:
