@@ -181,14 +181,18 @@ def _rounded_table(table: pd.DataFrame) -> pd.DataFrame:
 def _round(values: np.ndarray, has_unit: bool) -> np.ndarray:
     import numpy as np
 
+    def significant(some: np.ndarray) -> np.ndarray:
+        return np.array([float(f"{value:.{DIGITS - 1}e}") for value in some.ravel().tolist()]).reshape(some.shape)
+
     if has_unit:
-        return np.array([float(f"{value:.{DIGITS - 1}e}") for value in values.ravel().tolist()]).reshape(values.shape)
+        return significant(values)
     # Digits before the decimal point.
     digits = np.searchsorted(10.0 ** np.arange(309), np.abs(values), side="right")
     made = np.array(values)
     for whole in np.unique(digits[np.isfinite(values)]).tolist():
         rows = digits == whole
-        made[rows] = np.round(values[rows], DIGITS - whole)
+        # Larger powers of ten than 1e22 are no exact numbers.
+        made[rows] = np.round(values[rows], DIGITS - whole) if whole <= DIGITS + 22 else significant(values[rows])
     # No negative zero, whose sign would be that of an error.
     return made + 0.0
 

@@ -33,6 +33,14 @@ VARIABLES = (
 )
 
 
+def _set(library: Any, number: int) -> None:
+    # From version 3.8 on, threadpoolctl lets one thread of the process change a library, and ignores the others in silence.
+    release = getattr(library, "clear_controlling_thread", lambda force: None)
+    release(force=True)
+    library.set_num_threads(number)
+    release(force=True)
+
+
 class _Own(threading.local):
     """State of one thread: open blocks, and the number of threads of each library before the first of them."""
 
@@ -65,7 +73,7 @@ class _Process:
             own.before.setdefault(path, number)
             self.before.setdefault(path, number)
             if number != 1:
-                library.set_num_threads(1)
+                _set(library, 1)
 
     def restore(self, own: _Own) -> None:
         """Restore the numbers that are per thread, and after the last user those of the process."""
@@ -76,7 +84,7 @@ class _Process:
             else:
                 number = None if self.users else self.before.get(path)
             if number is not None and number != 1:
-                library.set_num_threads(number)
+                _set(library, number)
         own.before.clear()
         if not self.users:
             self.before.clear()
