@@ -48,8 +48,8 @@ __all__ = [
     "write_whole",
 ]
 
-# Significant digits of a saved figure, and the most decimals. Vector instructions of another type of CPU change an exact result in
-# the fourteenth digit, or a probability by 1e-15 (benchmarks of the shipped configs, with the kernels of five CPUs).
+# Significant digits and most decimals of a saved figure. Other vector instructions change exact results by up to 1e-14 of their
+# size and probabilities by 1e-15 (measured on the shipped config with OpenBLAS kernels for Haswell, Zen, SkylakeX and Prescott).
 DIGITS = 12
 # What a result says of another run.
 REPRODUCIBLE = (
