@@ -182,7 +182,7 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     assert [None in chances for chances in first] == oc.correct_by_target[0].isnull().any("scenario").values.tolist()
     rows = pd.read_csv(tmp_path / "one" / "compare.csv", dtype=str, keep_default_na=False)
     selected = rows[rows.figure == "selected"].value.astype(float).to_numpy()
-    np.testing.assert_array_equal(selected, oc.selected.values.ravel())
+    np.testing.assert_array_equal(selected, saved.selected.values.ravel())
     assert set(rows.config_sha256) == {protocol().sha256}
     assumed = pd.read_csv(tmp_path / "one" / "compare-assumed.csv", dtype=str, keep_default_na=False)
     # Nothing is borrowed here and nobody treated: assumptions on borrowing, evaluability, pauses and patient data are left out.

@@ -276,13 +276,14 @@ def test_results_state_what_holds_elsewhere(tmp_path):
     assert json.loads(provenance.as_json(found))["attrs"]["reproducible"] == provenance.REPRODUCIBLE
 
 
+MIDWAY = ROOT / "examples" / "nct05962762" / "midway"
 COMMANDS = {
     "compare simulate": ["compare", CONFIG, "--method", "simulate", "--trials", "200"],
     "compare exact": ["compare", CONFIG],
     "analyze": ["analyze", CONFIG, "--outcomes", "1NNN 2NNT"],
     "sensitivity": ["sensitivity", CONFIG, "--outcomes", "1NNN 2NNT"],
     "paths": ["paths", CONFIG, "--design", "crm"],
-    "next": ["next", CONFIG, "--data", ROOT / "examples" / "nct05962762" / "midway"],
+    "next": ["next", CONFIG, "--data", MIDWAY / "patients.csv", "--events", MIDWAY / "events.csv"],
     "report": ["report", CONFIG, "--format", "html"],
 }
 
