@@ -32,6 +32,7 @@ from dosefind._check import one_of, whole
 from dosefind.calibration.bands import excess, histogram
 from dosefind.calibration.sbc import described
 from dosefind.models import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
+from dosefind.posterior.mcmc import LAST_SEED
 from dosefind.provenance import write_whole
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def check(options: argparse.Namespace) -> None:
     if options.sets is not None:
         whole("--sets", options.sets, 20)
     whole("--workers", options.workers, 1, 1000)
+    # The second seed is the next one.
+    whole("--seed", options.seed, 0, LAST_SEED - 1)
     kept = {name: found["n_sets"] for name in options.only if (found := stored(name, options.results))}
     larger = [name for name, sets in kept.items() if sets > sets_of(name, options)]
     if larger and not options.force:
@@ -186,9 +189,22 @@ def sets_of(name: str, options: argparse.Namespace) -> int:
 
 
 def stored(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
-    """The stored result of a case, if there is one."""
+    """Return the stored result of a case, if there is one.
+
+    Raises `InputError` if the file does not hold such a result, as when it was cut short.
+    """
     path = folder / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", source=str(path)) from None
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error}); delete it, or run the case again elsewhere", source=str(path)) from None
+    if not isinstance(found, dict) or found.get("case") != name or type(found.get("n_sets")) is not int or not found.get("runs"):
+        raise InputError(f"is not a result of the case {name}: it must have case, n_sets and runs", source=str(path))
+    return found
 
 
 def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, Any]]:

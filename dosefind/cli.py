@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__, terminal
+from .threads import hold_one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# The matrix products are small: more threads would wait for one another longer than they work.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+# Before a command imports NumPy.
+hold_one_thread()
 
 
 class _Command(click.Command):

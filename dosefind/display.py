@@ -37,6 +37,7 @@ from .tables import Aside
 from .tasks import Analysis, NextDose, NextStep, Synthetic
 from .tasks.next_dose import Proposal
 from .tasks.stamps import plain
+from .threads import one_thread
 from .trial import States
 
 __all__ = ["content", "html", "progress"]
@@ -60,6 +61,7 @@ class _Made:
     html: str
 
 
+@one_thread
 def html(result: Any) -> str:
     """What a notebook shows of a result.
 

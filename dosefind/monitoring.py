@@ -18,6 +18,7 @@ from scipy.special import betainc
 
 from ._check import InputError, Problem, whole
 from .protocol import BetaBinomialBoundary, Pause, PocockBoundary
+from .threads import one_thread
 
 __all__ = ["TIE", "Counts", "Crossing", "Range", "Trigger", "boundary", "crossed", "crossing", "fired", "nominal_level", "ranges"]
 
@@ -140,6 +141,7 @@ class Range(NamedTuple):
     events: int | None
 
 
+@one_thread
 def boundary(rule: BetaBinomialBoundary | PocockBoundary, max_n: int, up_to: int | None = None) -> np.ndarray:
     """Return the smallest number of patients with an event at which enrolment pauses, for every number of treated patients.
 
@@ -239,6 +241,7 @@ def _at_level(tails: np.ndarray, level: float) -> np.ndarray:
     return ((tails > level * (1 + _SAME)) & (y <= n)).sum(axis=1)
 
 
+@one_thread
 def crossing(boundary: ArrayLike, rates: ArrayLike) -> Crossing:
     """Compute the exact properties of a boundary when every patient has an event with the same probability.
 

@@ -21,6 +21,7 @@ from .operating.walk import walk
 from .posterior.base import Figure, Posterior
 from .posterior.exact import ExactPosterior
 from .protocol import RP2D, Utility
+from .threads import one_thread
 from .trial import States
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ class UtilityFigures:
     best: Figure
 
 
+@one_thread
 def utilities(posterior: Posterior, utility: Utility) -> UtilityFigures:
     """Utility of each dose, response and DLT of a patient being independent given their rates.
 
@@ -216,6 +218,7 @@ def _beta(rng: np.random.Generator, mean: np.ndarray, size: float, draws: int) -
     return np.where(inside, rng.beta(size * between, size * (1 - between), (draws, len(mean))), mean)
 
 
+@one_thread
 def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility | None) -> Recommendation:
     """Return the dose that meets the protocol's rule: by toxicity as `recommended`, or, of the tried doses whose P(overdose) is
     below the limit, the one with the largest expected utility, the lower on ties.
@@ -281,6 +284,7 @@ def mtd_labels(n_doses: int) -> list[str]:
     return ["below 1", *map(str, range(1, n_doses)), f"{n_doses} or above"]
 
 
+@one_thread
 def summary(
     now: Posterior,
     before: Posterior,
@@ -366,6 +370,7 @@ def _by_dose(posterior: Posterior, interval: tuple[float, float]) -> dict[str, F
     return {"mean": mean, "sd": sd, "p_under": low, "p_target": inside, "p_over": Figure(1 - high.value, high.error)}
 
 
+@one_thread
 def conclusions(designs: Sequence[Design], states: Sequence[States], now: Posterior) -> list[Figure]:
     """Return what each design will select as MTD at the end of the trial, given the data now.
 

@@ -15,6 +15,8 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import binom
 
+from ..threads import one_thread
+
 __all__ = ["POINTS", "bands", "coverage", "excess", "histogram"]
 
 # Intervals between the points at which distribution functions are compared; the last is 1, where all are equal.
@@ -47,6 +49,7 @@ def excess(counts: np.ndarray, level: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
+@one_thread
 def bands(n_sets: int, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper band of the distribution function of so many uniform numbers, each ``(POINTS - 1,)``, 0 and 1 left out.
 
@@ -72,6 +75,7 @@ def _tails(n_sets: int, log_tail: float) -> tuple[np.ndarray, np.ndarray]:
     return least, n_sets - least[::-1]
 
 
+@one_thread
 def coverage(n_sets: int, least: np.ndarray, most: np.ndarray) -> float:
     """Probability that so many uniform numbers have, below each point, from ``least`` to ``most`` of them."""
     factorials = gammaln(np.arange(n_sets + 1) + 1.0)

@@ -2,29 +2,38 @@
 
 A data set's result is a pure function of what it is of, its seed and its index, worked out on one thread, so the same bits come
 from any number of workers in any order. Work is handed out in chunks of neighbouring indices. In a folder, each chunk is a file
-that appears under its name only when it is complete; the folder's own name is a hash of all that the results depend on.
+that appears under its name only when it is complete (`chunks`); the folder's own name is a hash of all that the results depend on,
+code of the user's own included (`fingerprint`).
+
+Worker processes leave an interruption to the process that started them, and end when it ends, however it ends.
 """
 
 from __future__ import annotations
 
 import ast
-import inspect
+import os
+import signal
+import sys
+import threading
+import warnings
 from abc import ABC
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import numpy as np
 
 from .._check import Checked
 from ..posterior.mcmc import NutsSettings
-from ..provenance import sampler_versions, versions, write_whole
+from ..provenance import sampler_versions, versions
+from ..threads import VARIABLES, OneThread
+from .chunks import Chunk, Chunks
 from .engines import Engine, Layout, Model
+from .fingerprint import UnknownError, fingerprint
 
 __all__ = ["CHUNK", "Job", "closing_processes", "run", "source_hash"]
 
@@ -33,6 +42,10 @@ CHUNK = 25
 # How often processes that died are replaced before the run is given up.
 PATIENCE = 3
 PACKAGE = Path(__file__).parents[1]
+# Parts of the package that a result can depend on besides those of `source_hash`.
+PARTS = ("designs", "isotonic", "operating", "trial")
+# Seconds until a worker notices that its parent has ended.
+SOON = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,18 +61,22 @@ class Job:
 
     def rows(self, first: int, count: int) -> np.ndarray:
         """Results of `Engine.one` for so many indices, ``(count, 2, quantities)``."""
-        from threadpoolctl import threadpool_limits
-
         # Frozen settings have a hash, which pyright does not see.
         engine = _engine(self.kind, self.model, self.settings)  # type: ignore[arg-type]
-        # Sums on several threads are added up in another order.
-        with threadpool_limits(1):
+        with OneThread(), _whole_or_interrupted():
             return np.array([engine.one(self.layout, self.label, self.seed, first + at) for at in range(count)])
 
     def key(self) -> str:
-        """Hash of what the results depend on, versions included; a design made of functions has another in each process."""
-        settings = self.model, self.settings, self.label, self.layout, self.seed
-        parts = settings, source_hash(self.kind, self.model), versions(), sampler_versions()
+        """Return the hash of all that the results depend on: settings, the user's own code, this package's, versions.
+
+        Raises
+        ------
+        UnknownError
+            If the user's code reaches something that has no hash.
+        """
+        settings = self.kind, self.model, self.settings, self.label, self.layout, self.seed
+        source = source_hash(self.kind, self.model), _designs_hash()
+        parts = fingerprint(*settings), source, versions(), sampler_versions()
         return sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -69,7 +86,7 @@ def _engine(kind: type[Engine], model: Model, settings: NutsSettings | None) -> 
 
 
 def run(
-    job: Job, n_sets: int, workers: Any = 1, cache: Path | None = None, say: Callable[[int], object] = lambda done: None
+    job: Job, n_sets: int, workers: Any = 1, folder: Path | None = None, say: Callable[[int], object] = lambda done: None
 ) -> np.ndarray:
     """Results of the first ``n_sets`` data sets, ``(n_sets, 2, quantities)``.
 
@@ -81,56 +98,54 @@ def run(
         How many.
     workers
         Processes, or a Dask client.
-    cache
-        Folder in which chunks that are done are kept, and found again.
+    folder
+        Folder in which chunks that are done are kept, and found again. It is not used, with a warning, where nothing tells
+        whether code of the user's own has changed.
     say
         Called with the number of data sets of each chunk that is done or found.
     """
-    folder = None if cache is None else cache / job.key()
-    found = {chunk: _kept(folder, chunk) for chunk in _chunks(n_sets)}
-    rows = {chunk: kept for chunk, kept in found.items() if kept is not None}
+    kept = None if folder is None else _chunks_in(folder, job)
+    found = {chunk: None if kept is None else kept.read(chunk) for chunk in _chunks(n_sets)}
+    rows = {chunk: one for chunk, one in found.items() if one is not None}
     for _, count in rows:
         say(count)
     for chunk, made in _made(job, [chunk for chunk in found if chunk not in rows], workers):
-        if folder is not None:
-            write_whole(folder, {_file(chunk): lambda path, made=made: np.save(path, made)})
+        if kept is not None:
+            kept.write(chunk, made)
         rows[chunk] = made
         say(chunk[1])
     return np.concatenate([rows[chunk] for chunk in found])
 
 
+def _chunks_in(folder: Path, job: Job) -> Chunks | None:
+    """Return the chunks of a job in the folder for all jobs."""
+    try:
+        key = job.key()
+    except UnknownError as error:
+        words = f"the cache {folder} is not used: a result would not show whether it is still valid, as it depends on {error}"
+        warnings.warn(words, stacklevel=2)
+        return None
+    kept = Chunks(folder / key, key)
+    kept.check()
+    return kept
+
+
 @contextmanager
 def closing_processes(workers: Any) -> Iterator[None]:
-    """End the processes of `run` after the block: each model that they compile makes them larger, until joblib replaces them."""
+    """End the processes of `run` after the block, and at once where it fails or is interrupted."""
     try:
         yield
-    finally:
-        if isinstance(workers, int) and workers > 1:
-            from joblib.externals.loky import get_reusable_executor
+    except BaseException:
+        _close(workers, kill=True)
+        raise
+    _close(workers)
 
-            get_reusable_executor().shutdown(wait=True)
 
-
-def _chunks(n_sets: int) -> list[tuple[int, int]]:
+def _chunks(n_sets: int) -> list[Chunk]:
     return [(first, min(CHUNK, n_sets - first)) for first in range(0, n_sets, CHUNK)]
 
 
-def _file(chunk: tuple[int, int]) -> str:
-    return f"{chunk[0]:06d}-{chunk[1]}.npy"
-
-
-def _kept(folder: Path | None, chunk: tuple[int, int]) -> np.ndarray | None:
-    """The rows of a chunk from an earlier run; none where there are none, or not all of them."""
-    if folder is None:
-        return None
-    try:
-        rows = np.load(folder / _file(chunk))
-    except (OSError, ValueError, EOFError):
-        return None
-    return rows if len(rows) == chunk[1] else None
-
-
-def _made(job: Job, chunks: Sequence[tuple[int, int]], workers: Any) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+def _made(job: Job, chunks: Sequence[Chunk], workers: Any) -> Iterator[tuple[Chunk, np.ndarray]]:
     """Rows of each chunk as they are done, in any order."""
     if not isinstance(workers, int):
         yield from _by_dask(job, chunks, workers)
@@ -140,56 +155,141 @@ def _made(job: Job, chunks: Sequence[tuple[int, int]], workers: Any) -> Iterator
         yield from _by_processes(job, chunks, workers)
 
 
-def _one_chunk(job: Job, chunk: tuple[int, int]) -> tuple[tuple[int, int], np.ndarray]:
+def _one_chunk(job: Job, chunk: Chunk) -> tuple[Chunk, np.ndarray]:
     return chunk, job.rows(*chunk)
 
 
-def _by_processes(job: Job, chunks: Sequence[tuple[int, int]], workers: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    from joblib import Parallel, delayed
+# Pools of worker processes by their number.
+_pools: dict[Any, Any] = {}
+
+
+def _pool(workers: int) -> Any:
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    if workers not in _pools:
+        env = dict.fromkeys(VARIABLES, "1")
+        _pools[workers] = ProcessPoolExecutor(workers, initializer=_begin_worker, initargs=(os.getpid(),), env=env)
+    return _pools[workers]
+
+
+def _close(workers: Any, kill: bool = False) -> None:
+    """End the processes of a pool, where there is one: after their work, or at once."""
+    pool = _pools.pop(workers, None) if isinstance(workers, int) else None
+    if pool is not None:
+        pool.shutdown(wait=True, kill_workers=kill)
+
+
+def _begin_worker(parent: int) -> None:
+    """Begin a worker process: an interruption is its parent's to deal with, and it ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    """End this process when its parent has ended."""
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        # The right to wait for it; there is no handle of a process that has ended.
+        handle = kernel.OpenProcess(0x00100000, False, parent)
+        if handle:
+            kernel.WaitForSingleObject(handle, 0xFFFFFFFF)
+    else:
+        never = threading.Event()
+        while os.getppid() == parent:
+            never.wait(SOON)
+    os._exit(1)
+
+
+@contextmanager
+def _whole_or_interrupted() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` after the block if it was interrupted within: PyMC answers it with the draws made so far."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    interrupted = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal interrupted
+        interrupted = True
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _by_processes(job: Job, chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[Chunk, np.ndarray]]:
+    from joblib.externals.loky import as_completed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     left = set(chunks)
     for attempt in range(PATIENCE + 1):
-        pool = Parallel(n_jobs=workers, return_as="generator_unordered")
         try:
-            made: Any = pool(delayed(_one_chunk)(job, chunk) for chunk in sorted(left))
-            for chunk, rows in made:
+            pool = _pool(workers)
+            for made in as_completed([pool.submit(_one_chunk, job, chunk) for chunk in sorted(left)]):
+                chunk, rows = made.result()
                 left.remove(chunk)
                 yield chunk, rows
             return
         except TerminatedWorkerError:
             # A process that died takes all others of its pool with it.
+            _close(workers, kill=True)
             if attempt == PATIENCE:
                 raise
+        except BaseException:
+            _close(workers, kill=True)
+            raise
 
 
-def _by_dask(job: Job, chunks: Sequence[tuple[int, int]], client: Any) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+def _by_dask(job: Job, chunks: Sequence[Chunk], client: Any) -> Iterator[tuple[Chunk, np.ndarray]]:
     from distributed import as_completed
 
     # The scheduler hands the chunks of a worker that died to another.
     futures = [client.submit(_one_chunk, job, chunk, pure=False) for chunk in chunks]
-    for _, found in as_completed(futures, with_results=True):
-        yield found
+    try:
+        for _, found in as_completed(futures, with_results=True):
+            yield found
+    except BaseException:
+        with suppress(Exception):
+            client.cancel(futures)
+        raise
+
+
+@cache
+def _designs_hash() -> str:
+    """Return the hash of the files with which a design assigns patients."""
+    paths = [path for part in PARTS for path in (*PACKAGE.glob(f"{part}.py"), *sorted((PACKAGE / part).glob("**/*.py")))]
+    return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def source_hash(kind: type[Engine], model: Model) -> str:
     """Hash of the code of a model and an engine, in which comments, docstrings and layout do not count.
 
-    Of this package, the modules that either uses; of a class from elsewhere, its own code where that can be found.
+    Of this package, the modules that either uses; of a class from elsewhere, its compiled code and that which it reaches.
+
+    Raises
+    ------
+    UnknownError
+        If a class from elsewhere reaches something that has no hash.
     """
     classes = [one for top in (kind, type(model)) for one in top.__mro__ if one not in (ABC, *Checked.__mro__)]
     inside = [one for one in classes if one.__module__.startswith("dosefind.")]
     modules = {one.__module__.partition(".")[2] for one in inside} | set(kind.sources)
     texts = [(PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8") for name in sorted(modules)]
-    texts += [_own_code(one) for one in classes if one not in inside]
-    return sha256(repr([_plain(ast.parse(text)) for text in texts]).encode()).hexdigest()
+    own = [fingerprint(one) for one in classes if one not in inside]
+    return sha256(repr([*map(_parsed, texts), *own]).encode()).hexdigest()
 
 
-def _own_code(one: type) -> str:
-    try:
-        return dedent(inspect.getsource(one))
-    except (OSError, TypeError):
-        return one.__qualname__
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    return _plain(ast.parse(text))
 
 
 def _plain(node: Any) -> Any:

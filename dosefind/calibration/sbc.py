@@ -13,8 +13,10 @@ from .._check import InputError, Problem, of_type, one_of, probability, whole
 from ..models import Curve, HierarchicalLogistic
 from ..posterior.mcmc import LAST_SEED, NutsSettings
 from ..provenance import sampler_versions, versions
+from ..threads import one_thread
 from .bands import POINTS, bands, excess, histogram
 from .engines import ENGINES, Engine, Layout, Model, checked_layout
+from .fingerprint import UnknownError
 from .runner import Job, closing_processes, run, source_hash
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate", "described", "summarised"]
 
 
+@one_thread
 def calibrate(
     model: Model,
     layouts: Mapping[str, Layout],
@@ -64,7 +67,10 @@ def calibrate(
     workers
         Processes, or a Dask client; the result does not depend on it.
     cache
-        Folder in which what is done is kept: a run that was interrupted goes on from there.
+        Folder in which what is done is kept: a run that was interrupted goes on from there. A file that is not as it was written
+        is not taken, nor a result of other settings or versions, or of code that has changed, of functions and constants that a
+        class or design of your own uses too. What these read from files or the environment is not seen. Where they use something
+        that cannot be compared, a warning says so, and the folder is not used.
     progress
         Called with the number of data sets done and of all.
 
@@ -127,6 +133,7 @@ def described(
     return dict(_described(kind, model, checked, settings))
 
 
+@one_thread
 def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: float) -> xr.Dataset:
     """The labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
     from ..results import Dataset
@@ -163,7 +170,10 @@ def _described(
     yield "model_settings", repr(model)
     yield "layouts", {label: _words(layout) for label, layout in layouts.items()}
     yield "settings", vars(settings) if settings else {}
-    yield "source", source_hash(kind, model)
+    try:
+        yield "source", source_hash(kind, model)
+    except UnknownError as error:
+        yield "source", f"not known: it depends on {error}"
     yield "versions", versions() | (sampler_versions() if settings else {})
 
 

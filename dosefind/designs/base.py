@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from .._check import MOST_DOSES, InputError, Problem, Settings, found_problems, of_type, whole
+from ..threads import one_thread, one_thread_methods
 from ..trial import COUNT, NO_DOSE, Cohort, States, check_cohorts
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Selection"]
@@ -161,6 +162,7 @@ class Design(Settings, ABC):
         default=None, description="number of dose levels"
     )
 
+    @one_thread
     def __init__(self, *unnamed: Never, **settings: Any) -> None:
         if unnamed:
             # Required settings before those with a default, a design's own before the shared ones.
@@ -204,6 +206,7 @@ class Design(Settings, ABC):
         """Document the shared settings with each design's own, so that its help is complete."""
         own, examples, rest = inspect.cleandoc(cls.__doc__ or "").partition("\nExamples\n")
         cls.__doc__ = f"{own.rstrip()}\n{_SHARED_SETTINGS}\n{examples}{rest}"
+        one_thread_methods(cls)
 
     def with_settings(self, **changes: Any) -> Self:
         """The same design with some settings changed, checked again."""
@@ -280,6 +283,7 @@ class Design(Settings, ABC):
         """The integer that stands for a reason in arrays."""
         return self.reasons.index(reason)
 
+    @one_thread
     def decide(self, states: States, beside: Beside | None = None) -> Decision:
         """Return the next dose or stop of each state, with the limits that all designs share.
 
@@ -354,6 +358,7 @@ class Design(Settings, ABC):
         """Return why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""
         return self.explain(self.reasons[int(self.decide(state, beside).reason[0])])
 
+    @one_thread
     def select(self, states: States) -> Selection:
         """Select the MTD of each state; a pure function of its counts.
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from .._check import MOST_DOSES, InputError, Problem, Settings, curve_values, number, one_of, probability, whole
+from ..threads import one_thread
 from . import ONE_PARAMETER, OneParameterCurve
 
 __all__ = ["Indifference", "indifference_intervals", "skeleton"]
@@ -31,6 +32,7 @@ class Indifference(Settings):
         return skeleton(self.halfwidth, target=target, mtd_level=self.mtd_level, n_doses=n_doses, model=model, intercept=intercept)
 
 
+@one_thread
 def skeleton(
     halfwidth: float, *, target: float, mtd_level: int, n_doses: int, model: str = "power", intercept: float = 3.0
 ) -> tuple[float, ...]:
@@ -82,6 +84,7 @@ def skeleton(
     return tuple(values.tolist())
 
 
+@one_thread
 def indifference_intervals(
     skeleton: tuple[float, ...], *, target: float, model: str = "power", intercept: float = 3.0
 ) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import betaincinv, comb, expit, logit, ndtr, ndtri
 
 from .._check import InputError, Problem, Shown, number, probability, whole
+from ..threads import one_thread
 from .logistic2 import BivariateNormal, Logistic2
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class ElicitedPrior(Shown):
         amounts = tuple(sorted({dose for dose, _, _ in self.wanted})) if doses is None else doses
         return Logistic2(doses=amounts, reference=self.reference, prior=self.prior)
 
+    @one_thread
     def quantiles(self, probabilities: Sequence[float], doses: tuple[float, ...] | None = None) -> pd.DataFrame:
         """Quantiles of the DLT rate.
 
@@ -92,6 +94,7 @@ class ElicitedPrior(Shown):
         index = pd.Index(curve.doses, name="dose")
         return pd.DataFrame(rates.reshape(-1, len(at)), index, pd.Index(at, name="probability"))
 
+    @one_thread
     def predictive(self, patients: int = 3, doses: tuple[float, ...] | None = None) -> pd.DataFrame:
         """What the prior expects of the first patients: the probability of each number of DLTs, all at one dose.
 
@@ -124,6 +127,7 @@ class ElicitedPrior(Shown):
         return pd.DataFrame(np.transpose(chances), pd.Index(curve.doses, name="dose"), pd.Index(dlts, name="dlts"))
 
 
+@one_thread
 def prior_from_quantiles(
     quantiles: Mapping[float, Mapping[float, float]], *, reference: float, correlation: float = 0.0
 ) -> ElicitedPrior:
@@ -167,6 +171,7 @@ def prior_from_quantiles(
     return _fitted(doses, reference, wanted, start, bounds, lambda x: _prior(x[0], x[1], x[2], x[3], correlation))
 
 
+@one_thread
 def minimally_informative_prior(
     doses: tuple[float, ...], *, reference: float, lowest: tuple[float, float], highest: tuple[float, float]
 ) -> ElicitedPrior:

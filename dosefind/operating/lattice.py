@@ -17,6 +17,7 @@ from .._check import InputError, Problem, Shown, curve_values, of_type, probabil
 from ..designs import Design, Selection
 from ..designs.base import A_DESIGN
 from ..designs.rules import above
+from ..threads import one_thread
 from ..trial import States, choice_labels
 from .tally import DEFINITIONS, FIGURES, Days, EndedTrials, Figures
 from .walk import DEFAULT_MEMORY, Ends, walk
@@ -72,6 +73,7 @@ class Lattice(Shown):
         """
         return min([self.ends.margin, *(p.margin.min(initial=np.inf) for p in self.selections if p.margin is not None)])
 
+    @one_thread
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
         """Probability of each ended state under each truth, ``(states, scenarios)``."""
         return self._probabilities(_log_terms(curve_values("truths", truths, self.n_doses)), rows)
@@ -84,6 +86,7 @@ class Lattice(Shown):
             np.maximum(exponent, -700.0, out=exponent)
         return np.exp(exponent, out=exponent)
 
+    @one_thread
     def figures(self, truths: np.ndarray, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
         """All figures under each truth, ``(scenarios, doses)``, as plain arrays."""
         table, widths, largest = 0.0, {}, self.trials.largest_sample
@@ -104,6 +107,7 @@ class Lattice(Shown):
             raise ArithmeticError(f"the probabilities of all ends of {self.design.title} sum to 1 only within {worst:.1e}")
         return self.trials.split(np.transpose(means), widths, safe_doses(truths, overdose_limit))
 
+    @one_thread
     def under(self, truths: Any, *, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> xr.Dataset:
         """Operating characteristics under one or more truths, without Monte Carlo error.
 
@@ -156,6 +160,7 @@ def _log_terms(truths: np.ndarray) -> np.ndarray:
     return np.vstack([log_p.T, log_q.T, np.ones(len(truths))])
 
 
+@one_thread
 def lattice(
     design: Design,
     *,

@@ -10,6 +10,7 @@ from scipy.special import comb
 
 from .._check import InputError, Problem, whole
 from ..designs import Decision, Design, Selection
+from ..threads import one_thread
 from ..trial import COUNT, Cohort, States, choice_labels
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["paths_of"]
 MOST_PATHS = 100_000
 
 
+@one_thread
 def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, truths: np.ndarray, names: list[str]) -> pd.DataFrame:
     """Every path of the next cohorts.
 

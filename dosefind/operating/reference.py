@@ -13,10 +13,12 @@ import numpy as np
 from scipy.special import bdtr, comb
 
 from ..designs.rules import TIE, above
+from ..threads import one_thread
 
 __all__ = ["reference_selection"]
 
 
+@one_thread
 def reference_selection(truth: np.ndarray, target: float, margin: float, n_patients: int) -> tuple[np.ndarray, np.ndarray]:
     """Distribution of the choice with complete information.
 

@@ -15,6 +15,7 @@ import numpy as np
 from .._check import MOST_DOSES, InputError, Problem, of_type, probability, whole
 from ..designs import Design
 from ..designs.base import A_DESIGN
+from ..threads import one_thread
 from ..trial import COUNT, States
 from .lattice import OVERDOSE_LIMIT, labelled, named_truths, safe_doses
 from .tally import Days, EndedTrials, Figures
@@ -43,6 +44,7 @@ class _Patients:
         return self.numbers[patient, trial]
 
 
+@one_thread
 def simulated_figures(
     design: Design, truths: np.ndarray, n_trials: int, seed: int, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None
 ) -> tuple[Figures, Figures]:
@@ -94,6 +96,7 @@ def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials
     return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, visits)
 
 
+@one_thread
 def simulate(
     design: Design,
     truths: Any,

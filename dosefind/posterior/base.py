@@ -12,6 +12,7 @@ import numpy as np
 
 from .._check import Shown, counts
 from ..models import Curve
+from ..threads import one_thread, one_thread_methods
 
 __all__ = ["Figure", "Posterior"]
 
@@ -49,6 +50,7 @@ class Posterior(Shown, ABC):
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
             cls.__init__ = _with_checked_counts(cls.__init__)
+        one_thread_methods(cls)
 
     @abstractmethod
     def moments(self) -> tuple[Figure, Figure]:
@@ -86,6 +88,7 @@ class Posterior(Shown, ABC):
         """What speaks against trusting the figures, in words; nothing where it is empty."""
         return []
 
+    @one_thread
     def mtd(self, target: float) -> Figure:
         """Posterior of the MTD as a partition, ``(doses + 1,)``.
 

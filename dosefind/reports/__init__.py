@@ -15,12 +15,14 @@ from pathlib import Path
 from .._check import InputError, Problem, of_type
 from ..patients import Patients
 from ..protocol import Protocol
+from ..threads import one_thread
 from .content import Document
 from .words import Words
 
 __all__ = ["Document", "report"]
 
 
+@one_thread
 def report(
     protocol: Protocol,
     patients: Patients | None = None,

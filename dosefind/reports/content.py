@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .._check import InputError, Problem, one_of
 from ..provenance import refuse_to_overwrite, write_whole
+from ..threads import one_thread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -348,6 +349,7 @@ class Document:
         if len(ids) != len(set(ids)):
             raise ValueError(f"two sections have one id: {', '.join(sorted({one for one in ids if ids.count(one) > 1}))}")
 
+    @one_thread
     def save(self, folder: str | Path, formats: Sequence[str] = tuple(FORMATS), *, force: bool = False) -> list[str]:
         """Write the report as files, all or none.
 
@@ -376,6 +378,7 @@ class Document:
         write_whole(folder, {name: one.encode() if isinstance(one, str) else one for name, one in made.items()})
         return names
 
+    @one_thread
     def html(self) -> str:
         """The report as one HTML file, which loads nothing from outside."""
         need("html")
@@ -383,6 +386,7 @@ class Document:
 
         return as_html(self)
 
+    @one_thread
     def pdf(self) -> bytes:
         """The report as a PDF file, tagged and with bookmarks; a character that no font has is named in a warning."""
         need("pdf")
@@ -390,6 +394,7 @@ class Document:
 
         return as_pdf(self)
 
+    @one_thread
     def docx(self) -> bytes:
         """The report as a Word file, with Word's own styles, tables and numbered captions."""
         need("docx")

@@ -31,6 +31,7 @@ from ..summaries import (
     support_words,
     upper_limit,
 )
+from ..threads import one_thread
 from ..trial import Cohort, States, choice_labels, notation
 from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
@@ -58,6 +59,7 @@ class Analysis(Shown):
     posterior: Posterior
     prior: Posterior
 
+    @one_thread
     def tree(self, draws: int = 4000, seed: int = 1) -> xr.DataTree:
         """Summary at the root, and the groups that ArviZ knows: draws of parameters and DLT rates a posteriori and a priori, DLTs
         predicted in as many patients, and the data: DLTs observed, patients given.
@@ -154,6 +156,7 @@ def _amount(value: Any) -> float:
     return amount
 
 
+@one_thread
 def analyze(
     protocol: Protocol,
     outcomes: str | Sequence[Cohort] = "",

@@ -18,6 +18,7 @@ from ..operating.simulation import simulated_figures
 from ..operating.tally import FIGURES, Figures
 from ..operating.walk import DEFAULT_MEMORY
 from ..protocol import Protocol, Target
+from ..threads import one_thread
 from ..trial import choice_labels
 from .stamps import plain, stamp
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["compare", "standards_of"]
 
 
+@one_thread
 def compare(
     protocol: Protocol,
     *,

@@ -29,6 +29,7 @@ from ..operating.paths import paths_of
 from ..patients import Patients
 from ..protocol import Protocol
 from ..summaries import upper_limit
+from ..threads import one_thread
 from ..trial import notation
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
@@ -305,6 +306,7 @@ class NextDose(Shown):
         return f"{self.binding} (binding): {self.words}: {self.proposal.reason}"
 
 
+@one_thread
 def next_dose(
     protocol: Protocol,
     patients: Patients,

@@ -12,6 +12,7 @@ from ..designs import Design
 from ..operating.lattice import lattice
 from ..operating.metrics import judged
 from ..protocol import Protocol
+from ..threads import one_thread
 from .comparison import standards_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["compare_priors"]
 SCALES = (0.5, 2.0)
 
 
+@one_thread
 def compare_priors(protocol: Protocol) -> pd.DataFrame:
     """Probability that the true MTD is named, by each design that has a prior, with a tighter and a wider one.
 

@@ -17,6 +17,7 @@ from ..posterior.base import Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
+from ..threads import one_thread
 from ..trial import Cohort, notation
 from .analysis import chosen_curve, other_priors, p_over, with_others
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["sensitivity"]
 
 
+@one_thread
 def sensitivity(
     protocol: Protocol,
     outcomes: str | Sequence[Cohort] = "",

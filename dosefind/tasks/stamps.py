@@ -9,7 +9,7 @@ from typing import Any
 from ..config import build_curves, build_designs
 from ..designs import Design
 from ..protocol import Assumption, Protocol
-from ..provenance import versions
+from ..provenance import REPRODUCIBLE, versions
 
 __all__ = ["n_assumed", "plain", "stamp"]
 
@@ -61,6 +61,7 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
         "config": protocol.file,
         "config_sha256": protocol.sha256,
         "versions": json.dumps(versions()),
+        "reproducible": REPRODUCIBLE,
         "without_effect": ", ".join(unused),
         "assumptions": json.dumps([[a.key, plain(a.value), a.why] for a in assumed]),
         "rules": json.dumps({name: made.rules() for name, made in built.items()}),

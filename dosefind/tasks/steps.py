@@ -14,6 +14,7 @@ from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
 from ..operating.paths import paths_of
 from ..protocol import Protocol
+from ..threads import one_thread
 from ..trial import Cohort, States, check_cohorts, choice_labels, notation, parse_outcomes
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def stop_words(mtd: str | None, not_reached: bool) -> str:
     return f"stop, {named}{', not reached (that level or above)' if not_reached else ''}"
 
 
+@one_thread
 def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | None = None) -> NextStep:
     """What the design does next in one trial, and why.
 
@@ -171,6 +173,7 @@ def cohorts_of(outcomes: str | Sequence[Cohort], n_doses: int | None = None, pla
     return check_cohorts(parse_outcomes(cast(str, outcomes)), n_doses, place)
 
 
+@one_thread
 def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:
     """Every path of the next cohorts of one of the protocol's designs, with the decision after each.
 
@@ -210,6 +213,7 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     return table
 
 
+@one_thread
 def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     """Decision table of one of the protocol's designs.
 
@@ -249,6 +253,7 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
     return table.reset_index()
 
 
+@one_thread
 def without_dlts(protocol: Protocol) -> pd.DataFrame:
     """How the trial goes by each of the protocol's designs if nobody has a DLT.
 

@@ -28,6 +28,7 @@ from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_ta
 from ..patients import AdverseEvent, Patient, Patients
 from ..protocol import DLT, Protocol
 from ..provenance import refuse_to_overwrite, versions, write_whole
+from ..threads import one_thread
 from ..trial import notation
 from .next_dose import NextDose, binding_of, next_dose
 
@@ -161,6 +162,7 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+@one_thread
 def synthesize(
     protocol: Protocol,
     truth: str | Sequence[float],

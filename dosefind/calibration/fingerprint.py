@@ -1,0 +1,291 @@
+"""A hash of values and of all code of the user's own that they reach.
+
+A stored result is valid as long as nothing that it depends on has changed. For code that is the compiled code as it is in memory,
+which is there too where no source can be found (``python -c``, standard input, a notebook): bytecode, constants, defaults,
+closures, and the functions, classes, constants and modules that it names, recursively. Code of Python, of dosefind and of installed
+packages counts by its name and by the file that holds it; versions are hashed elsewhere.
+
+What code reads from files, the environment or a clock cannot be seen.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import dis
+import functools
+import sys
+import sysconfig
+from hashlib import sha256
+from pathlib import Path
+from types import BuiltinFunctionType, BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+__all__ = ["UnknownError", "fingerprint", "is_own"]
+
+# What Python and pydantic note in the dictionary of a class; values of fields are part of an instance.
+_NOTED = {
+    *("__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__", "__annotations__"),
+    *("__abstractmethods__", "_abc_impl", "__signature__", "__class_vars__", "__private_attributes__", "__orig_bases__"),
+    *("__parameters__", "__type_params__", "__dataclass_fields__", "__dataclass_params__", "__annotate__", "__annotate_func__"),
+    *("__annotations_cache__", "__conditional_annotations__"),
+}
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range)
+_WRAPPERS = (staticmethod, classmethod, property, functools.cached_property, functools.partial, functools.partialmethod)
+_NOT_OWN = {
+    Path(__file__).resolve().parents[1],
+    *(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib")),
+}
+# With these, code runs what stands in a text.
+_BY_TEXT = {"eval", "exec", "__import__", "import_module", "run_path", "run_module"}
+
+
+class UnknownError(Exception):
+    """Something that a result depends on has no hash; the message names it."""
+
+
+def fingerprint(*values: Any) -> str:
+    """Return the hash of values and of the user's code that they reach.
+
+    Raises
+    ------
+    UnknownError
+        If they reach something that has no hash, such as a lock or an open file.
+    """
+    walk = _Walk()
+    try:
+        walk.add(values)
+    except RecursionError:
+        raise UnknownError("values that are nested too deeply") from None
+    return walk.hash.hexdigest()
+
+
+def is_own(module: str | None) -> bool:
+    """Whether a module is the user's: not Python's, not dosefind's, and not of an installed package."""
+    top = (module or "__main__").partition(".")[0]
+    if top == "__main__":
+        return True
+    loaded = (sys.modules.get(name) for name in (module or "", top))
+    files = (getattr(one, "__file__", None) for one in loaded)
+    file = next((file for file in files if file), None)
+    # Modules without a file are Python's own, or made by the user's code.
+    return top not in {*sys.stdlib_module_names, *sys.builtin_module_names} if file is None else _is_own_file(file)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_own_file(file: str) -> bool:
+    path = Path(file).resolve()
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return not (installed or _NOT_OWN & set(path.parents))
+
+
+@functools.lru_cache(maxsize=1024)
+def _file_hash(path: str, changed: float, size: int) -> str:
+    return sha256(Path(path).read_bytes()).hexdigest()
+
+
+class _Walk:
+    """One walk over everything that is reached; what is met again counts by its place."""
+
+    def __init__(self) -> None:
+        self.hash = sha256()
+        self.met: dict[int, int] = {}
+        # So that no place in memory is used twice.
+        self.kept: list[Any] = []
+        self.done: dict[int, set[str]] = {}
+
+    def say(self, *words: str) -> None:
+        for word in words:
+            coded = word.encode("utf-8", "surrogatepass")
+            self.hash.update(len(coded).to_bytes(8, "big") + coded)
+
+    def add(self, value: Any) -> None:
+        """Add one value."""
+        if isinstance(value, _PLAIN):
+            self.say(type(value).__name__, repr(value))
+            # A subclass has code of its own, as an enumeration has.
+            if type(value) not in _PLAIN:
+                self.add(type(value))
+        elif type(value) is tuple:
+            self.say("tuple", str(len(value)))
+            for entry in value:
+                self.add(entry)
+        elif type(value) in (set, frozenset):
+            self.say("set", *sorted(fingerprint(entry) for entry in value))
+        elif isinstance(value, ModuleType):
+            self.module(value, set())
+        elif id(value) in self.met:
+            self.say("met", str(self.met[id(value)]))
+        else:
+            self.met[id(value)] = len(self.met)
+            self.kept.append(value)
+            self.add_new(value)
+
+    def add_new(self, value: Any) -> None:
+        """Add a value that has not been met before."""
+        kind: Any = type(value)
+        if kind is list:
+            self.say("list")
+            self.add(tuple(value))
+        elif kind is dict:
+            self.say("dict")
+            self.add(tuple(value.items()))
+        elif kind is np.ndarray and value.dtype != object:
+            self.say("array", str(value.dtype.descr), str(value.shape), np.ascontiguousarray(value).tobytes().hex())
+        elif isinstance(value, CodeType):
+            self.code(value)
+        elif isinstance(value, FunctionType):
+            self.function(value)
+        elif isinstance(value, MethodType):
+            self.say("method")
+            self.add((value.__func__, value.__self__))
+        elif isinstance(value, type):
+            self.a_class(value)
+        elif isinstance(value, _WRAPPERS):
+            self.say(kind.__name__)
+            names = ("__func__", "fget", "fset", "fdel", "func", "args", "keywords")
+            self.add(tuple(getattr(value, name, None) for name in names))
+        elif isinstance(value, BaseModel):
+            self.say("settings")
+            fields = {name: value.__dict__.get(name) for name in type(value).model_fields}
+            self.add((kind, fields, value.__pydantic_extra__, value.__pydantic_private__))
+        elif isinstance(getattr(value, "__wrapped__", None), FunctionType):
+            # As by functools.lru_cache.
+            self.say("wrapped", kind.__name__)
+            self.add(value.__wrapped__)
+        elif isinstance(value, BuiltinFunctionType | BuiltinMethodType):
+            self.named(value)
+            if not isinstance(value.__self__, ModuleType | None):
+                self.add(value.__self__)
+        elif isinstance(value, np.ufunc):
+            self.say("ufunc", value.__name__)
+        elif callable(value) and not is_own(getattr(value, "__module__", "")) and hasattr(value, "__qualname__"):
+            self.named(value)
+        elif kind.__name__ in ("member_descriptor", "getset_descriptor", "wrapper_descriptor", "method_descriptor"):
+            self.say(kind.__name__, value.__qualname__)
+        else:
+            self.reduced(value)
+
+    def named(self, value: Any) -> None:
+        """Add code that is not the user's own by its name, and by its file where that is neither Python's nor dosefind's."""
+        module = getattr(value, "__module__", None) or "builtins"
+        self.say("name", module, getattr(value, "__qualname__", ""))
+        self.of_file(module)
+
+    def of_file(self, module: str) -> None:
+        """Add the content of a module's file, of a package that is neither Python's nor dosefind's."""
+        top = module.partition(".")[0]
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if top == "dosefind" or top in sys.stdlib_module_names or file is None:
+            return
+        try:
+            status = Path(file).stat()
+            self.say(_file_hash(file, status.st_mtime, status.st_size))
+        except OSError:
+            raise UnknownError(f"the module {module}, whose file cannot be read") from None
+
+    def module(self, module: ModuleType, names: set[str]) -> None:
+        """Add a module, and those of its names that code uses."""
+        self.say("module", module.__name__)
+        if not is_own(module.__name__) or str(getattr(module, "__file__", "")).endswith((".so", ".pyd")):
+            self.of_file(module.__name__)
+            return
+        done = self.done.setdefault(id(module), set())
+        for name in sorted((names - done) & set(vars(module))):
+            done.add(name)
+            self.say(name)
+            value = vars(module)[name]
+            self.module(value, names) if isinstance(value, ModuleType) else self.add(value)
+
+    def function(self, function: FunctionType) -> None:
+        """Add a function: its code where it is the user's own, and what it encloses in any case."""
+        module = function.__globals__.get("__name__")
+        cells = []
+        for cell in function.__closure__ or ():
+            try:
+                cells.append(cell.cell_contents)
+            except ValueError:
+                cells.append("an empty cell")
+        if not is_own(module):
+            self.say("name", str(module), function.__code__.co_qualname)
+            self.of_file(str(module))
+            # A decorator encloses a function of the user's.
+            self.add(tuple(cell for cell in cells if isinstance(cell, FunctionType | type | MethodType)))
+            return
+        self.say("function")
+        self.add((function.__code__, function.__defaults__, function.__kwdefaults__, tuple(cells)))
+        self.add({name: value for name, value in vars(function).items() if name != "__wrapped__"})
+        self.globals_of(function.__code__, function.__globals__)
+
+    def globals_of(self, code: CodeType, names: dict[str, Any]) -> None:
+        """Add what code names among the names of its module, and the modules that it imports itself."""
+        used = _names(code)
+        if by_text := sorted(used & _BY_TEXT):
+            raise UnknownError(f"code that uses {by_text[0]}, in {names.get('__name__', 'a function')}")
+        modules = [value for name in sorted(used & set(names)) if isinstance(value := names[name], ModuleType)]
+        for name in sorted(used & set(names)):
+            if not isinstance(names[name], ModuleType):
+                self.say(name)
+                self.add(names[name])
+        for name, wanted, level in sorted(_imports(code)):
+            try:
+                modules.append(__import__(name, names, None, wanted, level))
+            except Exception:
+                self.say("not importable", name)
+        for module in modules:
+            self.module(module, used)
+
+    def code(self, code: CodeType) -> None:
+        """Add compiled code without the places of its lines."""
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        self.say("code")
+        self.add((code.co_code, counts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
+        self.add((code.co_exceptiontable, code.co_consts))
+
+    def a_class(self, one: type) -> None:
+        """Add a class: its name, and where it is the user's own, its bases and what its body defines."""
+        if not is_own(one.__module__):
+            self.named(one)
+            return
+        self.say("class", one.__qualname__)
+        self.add((one.__bases__, type(one)))
+        for name, value in sorted(vars(one).items()):
+            if name not in _NOTED and not name.startswith("__pydantic"):
+                self.say(name)
+                self.add(value)
+
+    def reduced(self, value: Any) -> None:
+        """Add an object by what it would be pickled as."""
+        kind: Any = type(value)
+        try:
+            reduce = copyreg.dispatch_table.get(kind)
+            parts: Any = reduce(value) if reduce else value.__reduce_ex__(4)
+        except Exception:
+            raise UnknownError(f"an object of the type {kind.__module__}.{kind.__qualname__}") from None
+        self.say("object")
+        self.add(kind)
+        if isinstance(parts, str):
+            self.say(parts)
+            return
+        call, arguments, state, *items = (*parts, None, None, None)[:5]
+        self.add((call, arguments, state, *(None if each is None else list(each) for each in items)))
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names that code uses, those in text constants included, as for ``getattr`` and ``globals``."""
+    texts = [one for one in code.co_consts if isinstance(one, str) and one.isidentifier()]
+    inner = [_names(one) for one in code.co_consts if isinstance(one, CodeType)]
+    return {*code.co_names, *texts}.union(*inner)
+
+
+def _imports(code: CodeType) -> set[tuple[str, tuple[str, ...], int]]:
+    """Modules that code imports itself: name, names taken from it, level of a relative import."""
+    found, before = set(), []
+    for step in dis.get_instructions(code):
+        if step.opname == "IMPORT_NAME":
+            level, wanted = before
+            found.add((str(step.argval), tuple(wanted or ()), int(level or 0)))
+        before = [*before, step.argval][-2:]
+    return found.union(*(_imports(one) for one in code.co_consts if isinstance(one, CodeType)))
