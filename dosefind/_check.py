@@ -25,6 +25,7 @@ __all__ = [
     "MISSING",
     "MOST_COUNTED",
     "MOST_DOSES",
+    "MOST_SEED",
     "NAME",
     "Checked",
     "InputError",
@@ -60,6 +61,9 @@ MOST_COUNTED = 30_000
 
 # Most dose levels: outcome notation writes a level in two digits. Grids of doses as fine as that of crmPack's examples have 41.
 MOST_DOSES = 99
+
+# Largest seed: a NetCDF file, which states it, has no whole number beyond 64 bits with a sign.
+MOST_SEED = 2**63 - 1
 
 # A reference dose this many times below the lowest or above the highest dose is not one of these doses.
 _REACH = 2.0
@@ -138,7 +142,7 @@ class Settings(Shown, BaseModel):
 class Checked(Settings):
     """Settings that people also make directly, with what is wrong as `InputError` there too."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, /, **settings: Any) -> None:
         try:
             super().__init__(**settings)
         except ValidationError as error:

@@ -160,7 +160,8 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
         click.option(
             "--seed",
-            type=click.IntRange(min=0),
+            # As `_check.MOST_SEED`.
+            type=click.IntRange(min=0, max=2**63 - 1),
             default=1,
             show_default=True,
             help="Seed of whatever is random; exact results do not use it.",
@@ -184,7 +185,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--trials", type=click.IntRange(min=2), help="Trials a scenario, with --method simulate only.  [default: 10000]")
 @click.option(
     "--memory-limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
     default=6.0,
     show_default=True,
     metavar="GIB",

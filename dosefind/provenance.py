@@ -20,6 +20,8 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import __version__
 from ._check import InputError, Problem
 
@@ -33,6 +35,8 @@ __all__ = [
     "check_text",
     "file_names",
     "harmless",
+    "named_column",
+    "original",
     "refuse_to_overwrite",
     "sampler_versions",
     "save_dataset",
@@ -55,6 +59,21 @@ _SECONDS = 20
 # Text that a spreadsheet would take for a formula gets an apostrophe before it; so does text that looks as if it had one already.
 _LIKE_A_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _MARK = b"\xef\xbb\xbf"
+# Attributes whose text is JSON. Any other is as it is, also where it looks like JSON: a protocol may be called "[1]".
+_ENCODED = {
+    *("assumptions", "borrowing", "curve_rules", "deviations", "notes", "pause", "problems", "rules", "sampler_versions"),
+    *("utility_rules", "versions", "warnings"),
+}
+# What the columns of each kind of name hold: the variable of a NetCDF file, which has the names along a dimension of their own.
+_BY_NAME = {"scenario": "probability", "design": "next_step"}
+
+
+def named_column(kind: str, name: str) -> str:
+    """Return the column of a table for a name that a user chose: "scenario: NAME" or "design: NAME".
+
+    No column of dosefind's own begins so, and no two names have the same column.
+    """
+    return f"{kind}: {name}"
 
 
 @cache
@@ -126,31 +145,44 @@ def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], objec
 
 
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
-    """A result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows.
+    """Return a result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows.
 
-    A missing figure is null.
+    A missing figure is null. One beyond the largest number that a computer holds, 1.8e308, is the text "infinity" or "-infinity".
     """
     import pandas as pd
 
     if isinstance(result, pd.DataFrame):
-        # pandas would write a date as milliseconds.
-        dated = [name for name in result.columns if any(isinstance(cell, date) for cell in result[name])]
-        texts = {name: result[name].map(_iso) for name in dated}
-        rows = json.loads(str(result.assign(**texts).to_json(orient="records", double_precision=15)))
-        content = {"attrs": {key: _decoded(value) for key, value in (stamp or {}).items()}, "rows": rows}
+        content = {"attrs": _decoded(stamp or {}), "rows": _rows(result)}
     else:
-        content = _with_null(result.to_dict())
-        content["attrs"] = {key: _decoded(value) for key, value in content["attrs"].items()}
-    return json.dumps(content, indent=1, allow_nan=False, default=str)
+        content = result.to_dict()
+        content["attrs"] = _decoded(content["attrs"])
+    return _json_text(content)
 
 
-def _with_null(value: Any) -> Any:
-    """Nested tables and lists with null in place of a missing figure, for which JSON has no other word."""
+def _json_text(content: Any) -> str:
+    return json.dumps(_plain(content), indent=1, allow_nan=False, default=str)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, each by column."""
+    import pandas as pd
+
+    return [
+        {name: None if cell is pd.NA or cell is pd.NaT else cell for name, cell in row.items()} for row in table.to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return nested tables and lists with what JSON has no number for as null or text."""
     if isinstance(value, dict):
-        return {key: _with_null(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_with_null(entry) for entry in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    return value
 
 
 def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None) -> list[str]:
@@ -181,9 +213,8 @@ def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem
 
 
 def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any]) -> str:
-    """Several tables as JSON text: ``stamp``, and each table's rows under its name."""
-    rows = {name: json.loads(as_json(table))["rows"] for name, table in tables.items()}
-    return json.dumps({"attrs": {key: _decoded(value) for key, value in stamp.items()}, **rows}, indent=1, allow_nan=False)
+    """Return several tables as JSON text: ``stamp``, and each table's rows under its name; figures as in `as_json`."""
+    return _json_text({"attrs": _decoded(stamp), **{name: _rows(table) for name, table in tables.items()}})
 
 
 def save_tables(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
@@ -249,24 +280,39 @@ def _write_assumed(stamp: Mapping[str, Any], path: Path) -> None:
 
 
 def harmless(cell: Any) -> Any:
-    """A cell of a table that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """Return a cell of a table as a CSV file has it: text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    So does text that looks as if it had one already. Two texts never get the same cell, and `original` gives each back.
+
+    Examples
+    --------
+    >>> [harmless(text) for text in ("=x", "'=x", "x")]
+    ["'=x", "''=x", 'x']
+    """
+    return f"'{cell}" if isinstance(cell, str) and _LIKE_A_FORMULA.match(cell) else cell
 
 
-def _iso(cell: Any) -> Any:
-    return cell.isoformat() if isinstance(cell, date) else cell
+def original(cell: str) -> str:
+    """Return the text that `harmless` made a cell of."""
+    return cell[1:] if cell[:1] == "'" and _LIKE_A_FORMULA.match(cell) else cell
 
 
 def _for_netcdf(table: pd.DataFrame) -> xr.Dataset:
+    """Return a table as a dataset over its rows; columns of names that a user chose are one variable, over the names."""
     plain = table.astype({name: "float64" for name in table.columns if str(table[name].dtype) == "Int64"})
-    return plain.reset_index(drop=True).rename_axis("row").to_xarray()
+    plain = plain.reset_index(drop=True).rename_axis("row")
+    of_kind = {kind: [name for name in plain.columns if name.startswith(named_column(kind, ""))] for kind in _BY_NAME}
+    result = plain.drop(columns=[name for columns in of_kind.values() for name in columns]).to_xarray()
+    for kind, columns in of_kind.items():
+        if columns:
+            names = [name.removeprefix(named_column(kind, "")) for name in columns]
+            result = result.assign({_BY_NAME[kind]: (("row", kind), plain[columns].to_numpy())}).assign_coords({kind: names})
+    return result
 
 
-def _decoded(value: Any) -> Any:
-    try:
-        return json.loads(value) if isinstance(value, str) and value[:1] in "[{" else value
-    except json.JSONDecodeError:
-        return value
+def _decoded(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes with those that are JSON as what they hold."""
+    return {key: json.loads(value) if key in _ENCODED and value is not None else value for key, value in attrs.items()}
 
 
 @dataclass(frozen=True)
@@ -299,7 +345,7 @@ class AddedTo:
         InputError
             If the file cannot be read, or is not a CSV file with these columns.
         """
-        return [[*map(_unescaped, row), *[""] * (len(self.columns) - len(row))] for row in self._raw(path)[1:]]
+        return [[*map(original, row), *[""] * (len(self.columns) - len(row))] for row in self._raw(path)[1:]]
 
     def day(self, path: Path, row: int, column: str, cell: str) -> date:
         """Return the date in a cell; ``row`` is the row's number in the file, the header being row 1.
@@ -393,7 +439,7 @@ class AddedTo:
             old = self._widened(old, rows)
         elif not old.endswith(b"\n"):
             text.write("\n")
-        lines.writerow(["" if cell is None else _escaped(str(cell)) for cell in cells])
+        lines.writerow(["" if cell is None else harmless(str(cell)) for cell in cells])
         write_whole(path.parent, {path.name: old + text.getvalue().encode()})
 
     def _widened(self, old: bytes, rows: list[list[str]]) -> bytes:
@@ -423,11 +469,3 @@ def _content(path: Path) -> bytes:
         return b""
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(path)) from None
-
-
-def _escaped(cell: str) -> str:
-    return f"'{cell}" if _LIKE_A_FORMULA.match(cell) else cell
-
-
-def _unescaped(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and _LIKE_A_FORMULA.match(cell) else cell

@@ -161,7 +161,7 @@ class Design(Settings, ABC):
         default=None, description="number of dose levels"
     )
 
-    def __init__(self, *unnamed: Never, **settings: Any) -> None:
+    def __init__(self, /, *unnamed: Never, **settings: Any) -> None:
         if unnamed:
             # Required settings before those with a default, a design's own before the shared ones.
             fields = type(self).model_fields

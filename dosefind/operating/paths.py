@@ -21,7 +21,9 @@ __all__ = ["paths_of"]
 MOST_PATHS = 100_000
 
 
-def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, truths: np.ndarray, names: list[str]) -> pd.DataFrame:
+def paths_of(
+    design: Design, done: list[Cohort], n_doses: int, cohorts: int, truths: np.ndarray, columns: list[str]
+) -> pd.DataFrame:
     """Every path of the next cohorts.
 
     Parameters
@@ -36,8 +38,8 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
         How many cohorts to look ahead; paths that stop earlier end there.
     truths : (scenarios, doses) array
         Truths under which to give each path's probability; may have no rows.
-    names
-        Names of the truths.
+    columns
+        Column of the probabilities under each truth, none of them one of the columns below.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
         "reason: the decision after it; mtd: what is named where it stops; not_reached: where that is the top dose or above; under "
         "each scenario the probability of the path, all orders together."
     )
-    shown = _with_probabilities(table, before, truths, names).drop(columns=["n", "y"])
+    shown = _with_probabilities(table, before, truths, columns).drop(columns=["n", "y"])
     shown = shown.sort_values("path", key=lambda column: column.map(_order), ignore_index=True)
     shown.attrs["note"] = note
     return shown
@@ -102,10 +104,10 @@ def _rows(design: Design, states: States, decision: Decision, text: list[str], w
     )
 
 
-def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray, names: list[str]) -> pd.DataFrame:
+def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray, columns: list[str]) -> pd.DataFrame:
     n, y = np.array(table["n"].tolist()) - before.n, np.array(table["y"].tolist()) - before.y
-    for name, truth in zip(names, truths, strict=True):
-        table[name] = table["ways"] * np.prod(truth**y * (1 - truth) ** (n - y), axis=1)
+    for column, truth in zip(columns, truths, strict=True):
+        table[column] = table["ways"] * np.prod(truth**y * (1 - truth) ** (n - y), axis=1)
     return table
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .. import tables
 from ..plots.style import amount, unit
+from ..provenance import named_column
 from .content import Block, Bullets, Column, Definitions, Note, Paragraph, Run, Section, Table, Text, data, text
 from .words import Words
 
@@ -80,8 +81,9 @@ def frame(
     shares: Iterable[str] = (),
     headings: Mapping[str, Text] | None = None,
 ) -> Table:
-    """A task's data frame; columns in ``shares`` are probabilities, shown in percent."""
-    shares, headings = set(shares), headings or {}
+    """Return a task's data frame; columns in ``shares``, and those of scenarios, are probabilities, shown in percent."""
+    of_scenarios = (str(name) for name in table.columns if str(name).startswith(named_column("scenario", "")))
+    shares, headings = {*shares, *of_scenarios}, headings or {}
     numeric = {str(name): str(table[name].dtype) not in ("object", "str", "bool") for name in table.columns}
     columns = tuple(
         Column(headings[name], number) if name in headings else case.column(name, number) for name, number in numeric.items()
