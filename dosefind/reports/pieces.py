@@ -145,8 +145,9 @@ def sensitivity_table(case: Case, table: pd.DataFrame, caption: Text) -> Table:
     """What the answer hangs on besides the data."""
     over = [str(name) for name in table.columns if str(name).startswith("over_")]
     headings = {name: case.say("columns.over", level=name.removeprefix("over_")) for name in over}
-    # The note names columns as the table of the library does.
-    heads = {"over_k": "P(overdose), level k", "rp2d:": "Dose within the limit:", " mtd:": " MTD:"}
+    # The note names columns as the table of the library does. No curve, whatever its name, is followed by these words.
+    over_k = "P(overdose), level k"
+    heads = {"over_k:": f"{over_k}:", "over_k is": f"{over_k} is", "rp2d:": "Dose within the limit:", " mtd:": " MTD:"}
     note = table.attrs["note"]
     for name, shown in heads.items():
         note = note.replace(name, shown)
