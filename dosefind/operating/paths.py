@@ -105,10 +105,14 @@ def _rows(design: Design, states: States, decision: Decision, text: list[str], w
 
 
 def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray, columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
     n, y = np.array(table["n"].tolist()) - before.n, np.array(table["y"].tolist()) - before.y
-    for column, truth in zip(columns, truths, strict=True):
-        table[column] = table["ways"] * np.prod(truth**y * (1 - truth) ** (n - y), axis=1)
-    return table
+    chances = {
+        column: table["ways"] * np.prod(truth**y * (1 - truth) ** (n - y), axis=1)
+        for column, truth in zip(columns, truths, strict=True)
+    }
+    return pd.concat([table, pd.DataFrame(chances, index=table.index)], axis=1)
 
 
 def _order(path: str) -> tuple[tuple[str, int], ...]:
