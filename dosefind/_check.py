@@ -44,6 +44,7 @@ __all__ = [
     "one_of",
     "probability",
     "reach",
+    "seed_of",
     "shown_key",
     "whole",
 ]
@@ -329,6 +330,13 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     allowed = f"must be a whole number from {low} to {high}" if high is not None else f"must be a whole number, at least {low}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or (high is not None and value > high):
         raise InputError(Problem(name, value, allowed))
+    return int(value)
+
+
+def seed_of(value: Any) -> int:
+    """Return ``value`` as an int if it is a seed: a whole number from 0 to `MOST_SEED`."""
+    if whole("seed", value, 0) > MOST_SEED:
+        raise InputError(Problem("seed", value, f"must be a whole number from 0 to {MOST_SEED}"))
     return int(value)
 
 

@@ -154,14 +154,16 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_output(as_json: bool, seed: int, out: Path | None, force: bool, **own: Any) -> None:
+        from ._check import seed_of
+
+        seed_of(seed)
         command(output=_Output(as_json, seed, out, force), **own)
 
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
         click.option(
             "--seed",
-            # As `_check.MOST_SEED`.
-            type=click.IntRange(min=0, max=2**63 - 1),
+            type=click.IntRange(min=0),
             default=1,
             show_default=True,
             help="Seed of whatever is random; exact results do not use it.",
@@ -185,7 +187,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--trials", type=click.IntRange(min=2), help="Trials a scenario, with --method simulate only.  [default: 10000]")
 @click.option(
     "--memory-limit",
-    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    type=click.FloatRange(min=0, min_open=True),
     default=6.0,
     show_default=True,
     metavar="GIB",
@@ -199,7 +201,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     from .config import load_protocol
 
     output.claim("compare")
-    if not math.isfinite(memory_limit):
+    if not math.isfinite(memory_limit * 2**30):
         raise click.BadParameter("must be a finite number of GiB, above 0.", param_hint="'--memory-limit'")
     if trials is not None and method == "exact":
         raise click.UsageError("--trials has no effect with the exact method: add --method simulate, or leave it out.")

@@ -17,7 +17,6 @@ import dosefind as dsf
 from dosefind import provenance
 from dosefind.cli import main
 
-CONFIG = "configs/nct05962762.toml"
 TEXT = """
 [record]
 id = {id}
@@ -138,9 +137,9 @@ def test_attributes_that_look_like_json_stay_text(text):
     assert attrs == {"protocol": text, "rules": {"a": []}}
 
 
-def test_every_attribute_that_holds_json_is_decoded():
+def test_every_attribute_that_holds_json_is_decoded(tmp_path):
     """The names of such attributes are listed once: one that is new must be listed too."""
-    protocol = dsf.load_protocol(CONFIG)
+    protocol = dsf.load_protocol(config(tmp_path))
     attrs = [dsf.compare(protocol).attrs, dsf.analyze(protocol, "1NNN").summary.attrs]
     for found in attrs:
         coded = {key for key, value in found.items() if isinstance(value, str) and value[:1] in ("[", "{")}
