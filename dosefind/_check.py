@@ -25,6 +25,7 @@ __all__ = [
     "MISSING",
     "MOST_COUNTED",
     "MOST_DOSES",
+    "MOST_SEED",
     "NAME",
     "Checked",
     "InputError",
@@ -43,6 +44,7 @@ __all__ = [
     "one_of",
     "probability",
     "reach",
+    "seed_of",
     "shown_key",
     "whole",
 ]
@@ -60,6 +62,9 @@ MOST_COUNTED = 30_000
 
 # Most dose levels: outcome notation writes a level in two digits. Grids of doses as fine as that of crmPack's examples have 41.
 MOST_DOSES = 99
+
+# Largest seed: a NetCDF file, which states it, has no whole number beyond 64 bits with a sign.
+MOST_SEED = 2**63 - 1
 
 # A reference dose this many times below the lowest or above the highest dose is not one of these doses.
 _REACH = 2.0
@@ -140,7 +145,7 @@ class Settings(Shown, BaseModel):
 class Checked(Settings):
     """Settings that people also make directly, with what is wrong as `InputError` there too."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, /, **settings: Any) -> None:
         try:
             super().__init__(**settings)
         except ValidationError as error:
@@ -327,6 +332,13 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     allowed = f"must be a whole number from {low} to {high}" if high is not None else f"must be a whole number, at least {low}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or (high is not None and value > high):
         raise InputError(Problem(name, value, allowed))
+    return int(value)
+
+
+def seed_of(value: Any) -> int:
+    """Return ``value`` as an int if it is a seed: a whole number from 0 to `MOST_SEED`."""
+    if whole("seed", value, 0) > MOST_SEED:
+        raise InputError(Problem("seed", value, f"must be a whole number from 0 to {MOST_SEED}"))
     return int(value)
 
 

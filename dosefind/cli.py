@@ -190,6 +190,9 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_output(as_json: bool, seed: int, out: Path | None, force: bool, **own: Any) -> None:
+        from ._check import seed_of
+
+        seed_of(seed)
         command(output=_Output(as_json, seed, out, force), **own)
 
     for option in (
@@ -234,7 +237,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     from .config import load_protocol
 
     output.claim("compare")
-    if not math.isfinite(memory_limit):
+    if not math.isfinite(memory_limit * 2**30):
         raise click.BadParameter("must be a finite number of GiB, above 0.", param_hint="'--memory-limit'")
     if trials is not None and method == "exact":
         raise click.UsageError("--trials has no effect with the exact method: add --method simulate, or leave it out.")

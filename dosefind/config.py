@@ -207,6 +207,7 @@ def _build[T: Settings](
                 raise InputError(Problem("kind", MISSING, f"required, but missing: one of {', '.join(map(repr, registry))}"))
             kind = registry[one_of("kind", table["kind"], registry)]
             known = {key: value for key, value in trial.items() if key in kind.model_fields}
+            _refuse_extreme(settings.get("prior"))
             if settings.get("n_doses", trial["n_doses"]) != trial["n_doses"]:
                 raise InputError(Problem("n_doses", settings["n_doses"], f"must be {trial['n_doses']}, as many as doses.amounts"))
             made = kind(**{**known, **settings})
@@ -220,6 +221,24 @@ def _build[T: Settings](
     if problems:
         raise InputError(problems)
     return built
+
+
+# Largest mean of log alpha or log beta, on the scale of logits: beyond it the median DLT rate at the reference dose is below 0.005%
+# or above 99.995%, and quadrature over a posterior so far from its prior takes minutes before it gives up.
+_MOST_MEAN = 10.0
+
+
+def _refuse_extreme(prior: Any) -> None:
+    """Raise `InputError` if a mean of a prior, or of one of several that are mixed, is beyond any that is meant."""
+    several = isinstance(prior, list)
+    for number, one in enumerate(prior if several else [prior], start=1):
+        means = one.get("mean") if isinstance(one, dict) else None
+        for place, mean in enumerate(means if isinstance(means, list) else [], start=1):
+            if isinstance(mean, (int, float)) and abs(mean) > _MOST_MEAN:
+                where = f"prior{f'[{number}]' * several}.mean[{place}]"
+                raise InputError(
+                    Problem(where, mean, f"must be a mean from -{_MOST_MEAN:g} to {_MOST_MEAN:g}, on the scale of logits")
+                )
 
 
 def _build_for_other_target(protocol: Protocol, rate: float) -> None:

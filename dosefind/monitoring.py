@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc
 
-from ._check import InputError, Problem, whole
+from ._check import MOST_COUNTED, InputError, Problem, count, whole
 from .protocol import BetaBinomialBoundary, Pause, PocockBoundary
 from .threads import one_thread
 
@@ -30,6 +30,10 @@ _SAME = 1e-11
 
 # Pause rules in the order in which they are listed.
 _KINDS = ("death", "related-serious", "boundary")
+
+
+# Most patients for which a boundary is made, as in a config.
+_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -179,8 +183,8 @@ def boundary(rule: BetaBinomialBoundary | PocockBoundary, max_n: int, up_to: int
     >>> boundary(PocockBoundary(kind="pocock", rate=0.2), 6)
     array([1, 2, 3, 3, 3, 4, 4])
     """
-    max_n = whole("max_n", max_n, 1)
-    last = max_n if up_to is None else whole("up_to", up_to, 1)
+    max_n = _size("max_n", max_n, _MOST)
+    last = max_n if up_to is None else _size("up_to", up_to, MOST_COUNTED)
     if isinstance(rule, PocockBoundary):
         limits = _at_level(_tails(last, rule.rate), nominal_level(rule, max_n))
     else:
@@ -190,6 +194,10 @@ def boundary(rule: BetaBinomialBoundary | PocockBoundary, max_n: int, up_to: int
         limits[: rule.least_n] = np.arange(min(rule.least_n, last + 1)) + 1
     limits[0] = 1
     return limits
+
+
+def _size(name: str, value: int, most: int) -> int:
+    return count(name, whole(name, value, 1), 1, most)
 
 
 def nominal_level(rule: PocockBoundary, max_n: int) -> float:
@@ -210,7 +218,7 @@ def nominal_level(rule: PocockBoundary, max_n: int) -> float:
     float
         The level; 0 where even the smallest tail probability is too large, so that nothing pauses.
     """
-    return _level(rule.rate, rule.alpha, whole("max_n", max_n, 1))
+    return _level(rule.rate, rule.alpha, _size("max_n", max_n, _MOST))
 
 
 @lru_cache(maxsize=256)

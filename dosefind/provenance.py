@@ -23,6 +23,8 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from . import __version__
 from ._check import InputError, Problem
 from .chain import Chain, check_chain, is_hash, row_hash
@@ -42,6 +44,8 @@ __all__ = [
     "day_of",
     "file_names",
     "harmless",
+    "named_column",
+    "original",
     "refuse_to_overwrite",
     "rounded",
     "sampler_versions",
@@ -81,6 +85,21 @@ _MARK = b"\xef\xbb\xbf"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Column of the hashes in files that are only added to.
 HASH = "row_sha256"
+# Attributes whose text is JSON. Any other is as it is, also where it looks like JSON: a protocol may be called "[1]".
+_ENCODED = {
+    *("assumptions", "borrowing", "chains", "curve_rules", "deviations", "notes", "pause", "problems", "rules", "sampler_versions"),
+    *("utility_rules", "versions", "warnings"),
+}
+# What the columns of each kind of name hold: the variable of a NetCDF file, which has the names along a dimension of their own.
+_BY_NAME = {"scenario": "probability", "design": "next_step"}
+
+
+def named_column(kind: str, name: str) -> str:
+    """Return the column of a table for a name that a user chose: "scenario: NAME" or "design: NAME".
+
+    No column of dosefind's own begins so, and no two names have the same column.
+    """
+    return f"{kind}: {name}"
 
 
 @cache
@@ -152,23 +171,19 @@ def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], objec
 
 
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
-    """A result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows.
+    """Return a result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows.
 
-    A missing figure is null.
+    A missing figure is null. One beyond the largest number that a computer holds, 1.8e308, is the text "infinity" or "-infinity".
     """
     import pandas as pd
 
     if isinstance(result, pd.DataFrame):
         result, stamp = _rounded_table(result), _rounded_stamp(stamp or {})
-        # pandas would write a date as milliseconds.
-        dated = [name for name in result.columns if any(isinstance(cell, date) for cell in result[name])]
-        texts = {name: result[name].map(_iso) for name in dated}
-        rows = json.loads(str(result.assign(**texts).to_json(orient="records", double_precision=15)))
-        content = {"attrs": {key: _decoded(value) for key, value in stamp.items()}, "rows": rows}
+        content = {"attrs": _decoded(stamp), "rows": _rows(result)}
     else:
-        content = _with_null(rounded(result).to_dict())
-        content["attrs"] = {key: _decoded(value) for key, value in content["attrs"].items()}
-    return json.dumps(content, indent=1, allow_nan=False, default=str)
+        content = rounded(result).to_dict()
+        content["attrs"] = _decoded(content["attrs"])
+    return _json_text(content)
 
 
 def rounded(result: xr.Dataset) -> xr.Dataset:
@@ -217,13 +232,30 @@ def _rounded_stamp(stamp: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _with_null(value: Any) -> Any:
-    """Nested tables and lists with null in place of a missing figure, for which JSON has no other word."""
+def _json_text(content: Any) -> str:
+    return json.dumps(_plain(content), indent=1, allow_nan=False, default=str)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, each by column."""
+    import pandas as pd
+
+    return [
+        {name: None if cell is pd.NA or cell is pd.NaT else cell for name, cell in row.items()} for row in table.to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return nested tables and lists with what JSON has no number for as null or text."""
     if isinstance(value, dict):
-        return {key: _with_null(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_with_null(entry) for entry in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    return value
 
 
 def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None) -> list[str]:
@@ -257,9 +289,9 @@ def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem
 
 
 def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any]) -> str:
-    """Several tables as JSON text: ``stamp``, and each table's rows under its name."""
-    rows, stamp = {name: json.loads(as_json(table))["rows"] for name, table in tables.items()}, _rounded_stamp(stamp)
-    return json.dumps({"attrs": {key: _decoded(value) for key, value in stamp.items()}, **rows}, indent=1, allow_nan=False)
+    """Return several tables as JSON text: ``stamp``, and each table's rows under its name; figures as in `as_json`."""
+    rows = {name: _rows(_rounded_table(table)) for name, table in tables.items()}
+    return _json_text({"attrs": _decoded(_rounded_stamp(stamp)), **rows})
 
 
 def save_tables(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
@@ -326,24 +358,39 @@ def _write_assumed(stamp: Mapping[str, Any], path: Path) -> None:
 
 
 def harmless(cell: Any) -> Any:
-    """A cell of a table that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """Return a cell of a table as a CSV file has it: text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    So does text that looks as if it had one already. Two texts never get the same cell, and `original` gives each back.
+
+    Examples
+    --------
+    >>> [harmless(text) for text in ("=x", "'=x", "x")]
+    ["'=x", "''=x", 'x']
+    """
+    return f"'{cell}" if isinstance(cell, str) and _LIKE_A_FORMULA.match(cell) else cell
 
 
-def _iso(cell: Any) -> Any:
-    return cell.isoformat() if isinstance(cell, date) else cell
+def original(cell: str) -> str:
+    """Return the text that `harmless` made a cell of."""
+    return cell[1:] if cell[:1] == "'" and _LIKE_A_FORMULA.match(cell) else cell
 
 
 def _for_netcdf(table: pd.DataFrame) -> xr.Dataset:
+    """Return a table as a dataset over its rows; columns of names that a user chose are one variable, over the names."""
     plain = table.astype({name: "float64" for name in table.columns if str(table[name].dtype) == "Int64"})
-    return plain.reset_index(drop=True).rename_axis("row").to_xarray()
+    plain = plain.reset_index(drop=True).rename_axis("row")
+    of_kind = {kind: [name for name in plain.columns if name.startswith(named_column(kind, ""))] for kind in _BY_NAME}
+    result = plain.drop(columns=[name for columns in of_kind.values() for name in columns]).to_xarray()
+    for kind, columns in of_kind.items():
+        if columns:
+            names = [name.removeprefix(named_column(kind, "")) for name in columns]
+            result = result.assign({_BY_NAME[kind]: (("row", kind), plain[columns].to_numpy())}).assign_coords({kind: names})
+    return result
 
 
-def _decoded(value: Any) -> Any:
-    try:
-        return json.loads(value) if isinstance(value, str) and value[:1] in "[{" else value
-    except json.JSONDecodeError:
-        return value
+def _decoded(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes with those that are JSON as what they hold."""
+    return {key: json.loads(value) if key in _ENCODED and value is not None else value for key, value in attrs.items()}
 
 
 class OnFile(Protocol):
@@ -451,7 +498,7 @@ class AddedTo[Row: OnFile]:
             old = self._widened(path, old)
         elif not old.endswith(b"\n"):
             text.write("\n")
-        lines.writerow([*map(_escaped, cells), row_hash(last, cells)])
+        lines.writerow([*map(harmless, cells), row_hash(last, cells)])
         new = (old or b"") + text.getvalue().encode()
         # A file that could not be read again would be worse than no row.
         if self._read(path, new)[0] != [*rows, row]:
@@ -466,7 +513,7 @@ class AddedTo[Row: OnFile]:
         last: dict[str, date] = {}
         for number, raw in enumerate(self._raw(path, content)[1:], 2):
             stored = raw[len(self.columns)] if len(raw) > len(self.columns) else ""
-            cells = [*map(_unescaped, raw[: len(self.columns)]), *[""] * (len(self.columns) - len(raw))]
+            cells = [*map(original, raw[: len(self.columns)]), *[""] * (len(self.columns) - len(raw))]
             try:
                 if stored and not is_hash(stored):
                     raise InputError(Problem(HASH, stored, "must be a hash of 64 hexadecimal digits, or empty"))
@@ -616,11 +663,3 @@ def _put_in_place(path: Path, content: bytes) -> None:
             file.write(old[same:])
             file.truncate(len(old))
             raise InputError(error.strerror or "cannot be written", source=str(path)) from None
-
-
-def _escaped(cell: str) -> str:
-    return f"'{cell}" if _LIKE_A_FORMULA.match(cell) else cell
-
-
-def _unescaped(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and _LIKE_A_FORMULA.match(cell) else cell

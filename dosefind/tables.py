@@ -21,6 +21,7 @@ from rich.text import Text
 
 from . import terminal
 from .conduct import OTHER_LEVEL
+from .provenance import named_column
 from .summaries import support_words
 from .tasks.holds import trigger_words
 from .tasks.stamps import n_assumed
@@ -279,7 +280,8 @@ def _following(found: NextDose) -> list[Any]:
     name = found.binding
     if found.proposal.action == "wait":
         title = f"Next step by {name}, by the pending outcomes (ways: number of assignments of outcomes to patients)"
-        return [Text(), _folded(title, style="bold"), _wrapped(found.completions.loc[:, ["further DLTs", "ways", name]], name)]
+        own = named_column("design", name)
+        return [Text(), _folded(title, style="bold"), _wrapped(found.completions.loc[:, ["further DLTs", "ways", own]], own)]
     if found.proposal.level is None:
         return []
     row = found.what_if.set_index("design").loc[name].drop("next")

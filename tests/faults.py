@@ -2727,7 +2727,7 @@ FAULTS = (
     Fault(
         "a formula in the reason",
         PROVENANCE,
-        'return f"\'{cell}" if _LIKE_A_FORMULA.match(cell) else cell',
+        'return f"\'{cell}" if isinstance(cell, str) and _LIKE_A_FORMULA.match(cell) else cell',
         "return cell",
         "test_next_dose.py::test_decisions_are_only_added",
     ),

@@ -272,14 +272,14 @@ def test_completions_by_hand():
     assert found.completions.to_dict("list") == {
         "further DLTs": ["0 in cohort 1", "1 in cohort 1", "2 in cohort 1"],
         "ways": [1, 2, 1],
-        "3+3": ["level 1", "stop, no MTD", "stop, no MTD"],
-        "boin": ["level 1", "level 1", "stop, no MTD"],
+        "design: 3+3": ["level 1", "stop, no MTD", "stop, no MTD"],
+        "design: boin": ["level 1", "level 1", "stop, no MTD"],
     }
     assert found.proposal.reason == "it depends on the outcome of A1, A3: level 1; or stop, no MTD"
     assert (found.proposal.level, found.proposal.size, found.start, len(found.paths)) == (None, 0, None, 0)
     assert list(found.what_if.get("design", [])) == ["boin"] * (found.proposals["boin"].level is not None)
     filling = then(single_dose(), 3, protocol(AS, "boin"))
-    assert set(filling.completions["boin"]) == {"fill level 1"}
+    assert set(filling.completions["design: boin"]) == {"fill level 1"}
     assert filling.completions["ways"].sum() == 4
 
 
@@ -339,7 +339,7 @@ def test_further_dlts_that_end_a_cohort_are_shown():
     found = then(data, 45)
     assert found.proposal.words == "fill the cohort at level 1, 1 patient"
     assert found.proposal.reason.endswith("; if further DLTs among those pending end that: stop, no MTD")
-    assert list(found.completions["3+3"]) == ["fill level 1", "stop, no MTD", "stop, no MTD"]
+    assert list(found.completions["design: 3+3"]) == ["fill level 1", "stop, no MTD", "stop, no MTD"]
     toxic = trial(*data.patients[:4], replace(data.patients[4], events=(event(44, row=9),)), last=45)
     assert then(toxic, 45).proposal.words == "stop, no MTD"
 

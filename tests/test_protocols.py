@@ -125,7 +125,7 @@ def test_expected_days_against_every_path():
         visits = [(token.rstrip("NT"), len(token.lstrip("123"))) for token in path.split()]
         days.append(28 * len(visits) + sum(7 * (size - 1) for level, size in visits if level == "3"))
     for scenario in oc.scenario.values:
-        expected = (table[scenario] * days).sum()
+        expected = (table[f"scenario: {scenario}"] * days).sum()
         np.testing.assert_allclose(oc.days.sel(design="3+3", scenario=scenario), expected, rtol=0, atol=1e-10)
 
 
@@ -265,7 +265,7 @@ def test_designs_with_tighter_priors_are_those_of_a_config_that_has_them(name, k
     tight, loose = (
         dsf.Protocol.read(table | {"designs": {name: table["designs"][name] | {key: value}}}) for value in (half, whole)
     )
-    found = dsf.compare_priors(loose).set_index("scale").loc[0.5, list(loose.scenarios)].astype(float)
+    found = dsf.compare_priors(loose).set_index("scale").loc[0.5, [f"scenario: {name}" for name in loose.scenarios]].astype(float)
     # Both are exact; the order of sums may differ.
     np.testing.assert_allclose(found, dsf.compare(tight).correct.sel(design=name), rtol=0, atol=1e-12)
 

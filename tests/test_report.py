@@ -194,8 +194,9 @@ def test_posterior_and_predictions_are_those_of_the_analysis(conduct, protocol):
         ["design", "next"]
     ].values.tolist()
     for row, (_, each) in zip(rows(conduct, "Next step by 3+3, and the designs")[1:], found.completions.iterrows(), strict=True):
-        differ = [f"{name}: {words}" for name, words in each.iloc[2:].items() if words != each["3+3"]]
-        assert row[2:] == [each["3+3"], "; ".join(differ)]
+        own = each["design: 3+3"]
+        differ = [f"{name.removeprefix('design: ')}: {words}" for name, words in each.iloc[2:].items() if words != own]
+        assert row[2:] == [own, "; ".join(differ)]
     beside = [(f"rules of {name}", text) for name, texts in found.deviations.items() for text in texts]
     assert [tuple(row) for row in rows(conduct, "Cohorts in which other designs differ")[1:]] == beside
 
@@ -232,7 +233,8 @@ def test_designs_with_other_priors_stand_in_the_design_report(design, protocol):
     ]
     for name, scale, *cells in shown:
         row = varied[(varied["design"] == name) & (varied["scale"] == float(scale))]
-        figures = oc.correct.sel(design=name).values if scale == "1" else row[list(protocol.scenarios)].to_numpy()[0]
+        columns = [f"scenario: {scenario}" for scenario in protocol.scenarios]
+        figures = oc.correct.sel(design=name).values if scale == "1" else row[columns].to_numpy()[0]
         assert cells == [f"{100 * p:.1f}" for p in figures]
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Never, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from .._check import MOST_DOSES, InputError, Problem, Settings, found_problems, of_type, whole
+from .._check import MOST_COUNTED, MOST_DOSES, InputError, Problem, Settings, count, found_problems, of_type, whole
 from ..threads import one_thread, one_thread_methods
 from ..trial import COUNT, NO_DOSE, Cohort, States, check_cohorts
 
@@ -45,14 +45,23 @@ class Beside(NamedTuple):
 
     @classmethod
     def of(cls, counts: Sequence[Cohort], n_doses: int) -> Beside | None:
-        """Return the counts by dose; ``None`` where there are none."""
+        """Return the counts by dose; ``None`` where there are none.
+
+        Raises
+        ------
+        InputError
+            If a level does not exist, an entry is not a count, or there are more patients than a trial can have.
+        """
         if not counts:
             return None
-        n, y = np.zeros(n_doses, COUNT), np.zeros(n_doses, COUNT)
-        for level, patients, dlts in counts:
+        n, y = np.zeros(n_doses, int), np.zeros(n_doses, int)
+        for number, cohort in enumerate(counts, start=1):
+            level = whole(f"level of others[{number}]", cohort.level, 1, n_doses)
+            patients = count(f"n of others[{number}]", cohort.n, 0, MOST_COUNTED)
             n[level - 1] += patients
-            y[level - 1] += dlts
-        return cls(n, y)
+            y[level - 1] += count(f"dlts of others[{number}]", cohort.dlts, 0, patients)
+        count("patients of others in total", int(n.sum()), 0, MOST_COUNTED)
+        return cls(n.astype(COUNT), y.astype(COUNT))
 
 
 @dataclass(frozen=True)
@@ -163,7 +172,7 @@ class Design(Settings, ABC):
     )
 
     @one_thread
-    def __init__(self, *unnamed: Never, **settings: Any) -> None:
+    def __init__(self, /, *unnamed: Never, **settings: Any) -> None:
         if unnamed:
             # Required settings before those with a default, a design's own before the shared ones.
             fields = type(self).model_fields
@@ -246,6 +255,7 @@ class Design(Settings, ABC):
 
     def with_beside(self, states: States, beside: Beside) -> States:
         """Return the states as the rules read them with counts beside the escalation: added, at no other current dose."""
+        count("patients in total", int(states.total.max(initial=0)) + int(beside.n.sum()), 0, MOST_COUNTED)
         return replace(states, n=states.n + beside.n, y=states.y + beside.y, groups=None)
 
     def propose_beside(self, states: States, beside: Beside) -> tuple[np.ndarray, ...]:
@@ -290,6 +300,9 @@ class Design(Settings, ABC):
         Sizes and limits are those of the escalation; only the design's own rules read counts beside it.
         """
         of_type("states", states, States, "state_after(cohorts, n_doses) makes one of a trial's cohorts")
+        # Counts of this type are ours; those made otherwise may be of any size.
+        if getattr(states.n, "dtype", None) != COUNT or getattr(states.y, "dtype", None) != COUNT:
+            states.check()
         planned_end = np.zeros(len(states), bool) if self.max_n is None else states.total >= self.max_n
         if planned_end.all() and not self.own_reasons:
             nothing = np.full(len(states), NO_DOSE)

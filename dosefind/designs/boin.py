@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.special import betaincc, betaincinv
 
-from .._check import counts, whole
+from .._check import MOST_COUNTED, count, counts, whole
 from ..isotonic import pool
 from ..trial import States
 from .base import Beside, Design, Flag, Probability
@@ -202,7 +202,7 @@ class BOIN(Design):
         """
         import pandas as pd
 
-        most = min(whole("max_n", max_n, 1), self.max_n_per_dose or max_n)
+        most = min(count("max_n", whole("max_n", max_n, 1), 1, MOST_COUNTED), self.max_n_per_dose or max_n)
         limits = self._limits_up_to(most)
         names = ["escalate_if_dlt_le", "deescalate_if_dlt_ge", "eliminate_if_dlt_ge", "stop_lowest_if_dlt_ge"]
         n = np.arange(1, most + 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .._check import InputError, of_type
+from .._check import MOST_COUNTED, InputError, of_type
 from ..patients import Patients
 from ..protocol import Doses, Protocol
 from . import adam, plain, sdtm
@@ -213,6 +213,8 @@ def read_patients(
     path = Path(data)
     with_labs = any(rules.dlt.liver_grading == "baseline" for _, rules in protocol.versions)
     layout, files = _open(path, None if events is None else Path(events), with_labs)
+    if (subjects := len(files.tables[layout.required[0]].rows)) > MOST_COUNTED:
+        raise InputError(f"has {subjects:,} rows of patients: must be at most {MOST_COUNTED:,}", source=str(path))
     latest = protocol.versions[-1][1]
     found = Findings(path, notes=[*files.notes, *empty_missing(files.tables.values(), latest.dlt)])
     if with_labs and not {"lb", "labs"} & set(files.tables):

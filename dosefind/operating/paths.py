@@ -23,7 +23,9 @@ MOST_PATHS = 100_000
 
 
 @one_thread
-def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, truths: np.ndarray, names: list[str]) -> pd.DataFrame:
+def paths_of(
+    design: Design, done: list[Cohort], n_doses: int, cohorts: int, truths: np.ndarray, columns: list[str]
+) -> pd.DataFrame:
     """Every path of the next cohorts.
 
     Parameters
@@ -38,8 +40,8 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
         How many cohorts to look ahead; paths that stop earlier end there.
     truths : (scenarios, doses) array
         Truths under which to give each path's probability; may have no rows.
-    names
-        Names of the truths.
+    columns
+        Column of the probabilities under each truth, none of them one of the columns below.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def paths_of(design: Design, done: list[Cohort], n_doses: int, cohorts: int, tru
         "reason: the decision after it; mtd: what is named where it stops; not_reached: where that is the top dose or above; under "
         "each scenario the probability of the path, all orders together."
     )
-    shown = _with_probabilities(table, before, truths, names).drop(columns=["n", "y"])
+    shown = _with_probabilities(table, before, truths, columns).drop(columns=["n", "y"])
     shown = shown.sort_values("path", key=lambda column: column.map(_order), ignore_index=True)
     shown.attrs["note"] = note
     return shown
@@ -104,11 +106,15 @@ def _rows(design: Design, states: States, decision: Decision, text: list[str], w
     )
 
 
-def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray, names: list[str]) -> pd.DataFrame:
+def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray, columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
     n, y = np.array(table["n"].tolist()) - before.n, np.array(table["y"].tolist()) - before.y
-    for name, truth in zip(names, truths, strict=True):
-        table[name] = table["ways"] * np.prod(truth**y * (1 - truth) ** (n - y), axis=1)
-    return table
+    chances = {
+        column: table["ways"] * np.prod(truth**y * (1 - truth) ** (n - y), axis=1)
+        for column, truth in zip(columns, truths, strict=True)
+    }
+    return pd.concat([table, pd.DataFrame(chances, index=table.index)], axis=1)
 
 
 def _order(path: str) -> tuple[tuple[str, int], ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import MOST_DOSES, InputError, Problem, of_type, probability, whole
+from .._check import MOST_DOSES, InputError, Problem, of_type, probability, seed_of, whole
 from ..designs import Design
 from ..designs.base import A_DESIGN
 from ..threads import one_thread
@@ -140,7 +140,7 @@ def simulate(
     doses = design.known_doses if n_doses is None else whole("n_doses", n_doses, 1, MOST_DOSES)
     names, rows = named_truths(truths, doses)
     whole("n_trials", n_trials, 2)
-    whole("seed", seed, 0)
+    seed_of(seed)
     probability("overdose_limit", overdose_limit)
     design = design.with_settings(n_doses=rows.shape[1])
     figures, errors = simulated_figures(design, rows, n_trials, seed, overdose_limit, days)

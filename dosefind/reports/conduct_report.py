@@ -27,6 +27,7 @@ from ..evaluability import (
 from ..patients import Patient, Patients
 from ..plots.style import listed
 from ..protocol import Protocol
+from ..provenance import named_column
 from ..summaries import support_words
 from ..tasks import Analysis, NextDose, analyze, next_dose, sensitivity
 from ..tasks.holds import trigger_words
@@ -996,7 +997,7 @@ def _designs(trial: _Trial) -> Section:
         caption = say("designs.paths", binding=binding, after=after, supposed=supposed)
         rates = "; ".join(f"{name}: {', '.join(f'{100 * p:.3g}%' for p in true)}" for name, true in case.protocol.scenarios.items())
         note = say("designs.scenarios", rates=data(rates))
-        blocks.append(frame(case, case.with_reasons(found.paths), caption, note, shares=case.protocol.scenarios))
+        blocks.append(frame(case, case.with_reasons(found.paths), caption, note))
     inner = Section(
         "rules",
         say("method.rules"),
@@ -1008,10 +1009,11 @@ def _designs(trial: _Trial) -> Section:
 def _by_completion(trial: _Trial) -> pd.DataFrame:
     """A row a way in which the pending outcomes can come out: what the binding design would do, and which others would not."""
     found = trial.found
-    shown = found.completions.loc[:, ["further DLTs", "ways", found.binding]]
-    others = [name for name in found.proposals if name != found.binding]
+    own = named_column("design", found.binding)
+    shown = found.completions.loc[:, ["further DLTs", "ways", own]]
+    others = {name: named_column("design", name) for name in found.proposals if name != found.binding}
     said = [
-        "; ".join(f"{name}: {row[name]}" for name in others if row[name] != row[found.binding])
+        "; ".join(f"{name}: {row[one]}" for name, one in others.items() if row[one] != row[own])
         for row in found.completions.to_dict("records")
     ]
     return shown.assign(**{trial.say.plain("designs.others"): said})

@@ -405,7 +405,7 @@ def _percentiles(chances: np.ndarray, numbers: np.ndarray) -> tuple[int, int]:
 def _paths(plan: _Plan) -> Section:
     say, design = plan.say, data(plan.binding)
     table = plan.case.with_reasons(paths(plan.protocol, plan.binding, cohorts=2))
-    shown = frame(plan.case, table, say("paths.table", design=design), shares=plan.protocol.scenarios)
+    shown = frame(plan.case, table, say("paths.table", design=design))
     return Section("paths", say("paths.title"), (Paragraph(say("paths.intro", design=design)), shown))
 
 

@@ -385,8 +385,8 @@ def _same_bytes(word: Word, day: datetime) -> bytes:
     """The file with the document's date in its directory, in place of the clock's."""
     first, last = io.BytesIO(), io.BytesIO()
     word.save(first)
-    # The oldest date that a ZIP file can have is in 1980.
-    stamp = max(day, datetime(1980, 1, 1)).timetuple()[:6]
+    # A ZIP file can have dates of 1980 to 2107.
+    stamp = min(max(day, datetime(1980, 1, 1)), datetime(2107, 12, 31)).timetuple()[:6]
     with zipfile.ZipFile(first) as made, zipfile.ZipFile(last, "w") as out:
         for name in made.namelist():
             entry = zipfile.ZipInfo(name, stamp)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .. import tables
 from ..plots.style import amount, unit
+from ..provenance import named_column
 from .content import Block, Bullets, Column, Definitions, Note, Paragraph, Run, Section, Table, Text, data, text
 from .words import Words
 
@@ -80,8 +81,9 @@ def frame(
     shares: Iterable[str] = (),
     headings: Mapping[str, Text] | None = None,
 ) -> Table:
-    """A task's data frame; columns in ``shares`` are probabilities, shown in percent."""
-    shares, headings = set(shares), headings or {}
+    """Return a task's data frame; columns in ``shares``, and those of scenarios, are probabilities, shown in percent."""
+    of_scenarios = (str(name) for name in table.columns if str(name).startswith(named_column("scenario", "")))
+    shares, headings = {*shares, *of_scenarios}, headings or {}
     numeric = {str(name): str(table[name].dtype) not in ("object", "str", "bool") for name in table.columns}
     columns = tuple(
         Column(headings[name], number) if name in headings else case.column(name, number) for name, number in numeric.items()
@@ -143,8 +145,9 @@ def sensitivity_table(case: Case, table: pd.DataFrame, caption: Text) -> Table:
     """What the answer hangs on besides the data."""
     over = [str(name) for name in table.columns if str(name).startswith("over_")]
     headings = {name: case.say("columns.over", level=name.removeprefix("over_")) for name in over}
-    # The note names columns as the table of the library does.
-    heads = {"over_k": "P(overdose), level k", "rp2d:": "Dose within the limit:", " mtd:": " MTD:"}
+    # The note names columns as the table of the library does. No curve, whatever its name, is followed by these words.
+    over_k = "P(overdose), level k"
+    heads = {"over_k:": f"{over_k}:", "over_k is": f"{over_k} is", "rp2d:": "Dose within the limit:", " mtd:": " MTD:"}
     note = table.attrs["note"]
     for name, shown in heads.items():
         note = note.replace(name, shown)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import of_type, one_of, whole
+from .._check import of_type, one_of, seed_of, whole
 from ..config import build_designs
 from ..designs import Design
 from ..operating.lattice import lattice
@@ -72,7 +72,7 @@ def compare(
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     one_of("method", method, ("exact", "simulate"))
     whole("n_trials", n_trials, 2)
-    whole("seed", seed, 0)
+    seed_of(seed)
     target, standards, truths = protocol.target, standards_of(protocol), protocol.truths
     designs = build_designs(protocol)
     others = {rate: _applicable(build_designs(protocol, rate), rate) for rate in target.sensitivity}

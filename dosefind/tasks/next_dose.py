@@ -28,6 +28,7 @@ from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, Unseen
 from ..operating.paths import paths_of
 from ..patients import Patients
 from ..protocol import Protocol
+from ..provenance import named_column
 from ..summaries import upper_limit
 from ..threads import one_thread
 from ..trial import notation
@@ -89,7 +90,8 @@ class NextDose(Shown):
     what_if : pandas.DataFrame
         A row a design: what would follow from each number of DLTs among the next patients.
     completions : pandas.DataFrame
-        A row a way in which the pending outcomes can come out: what each design would do; no rows where nothing is pending.
+        A row a way in which the pending outcomes can come out: what each design would do, in the column ``design: NAME``; no rows
+        where nothing is pending.
     paths : pandas.DataFrame
         The paths of the binding design's next cohorts, pending patients taken to have no DLT; no rows where it stops.
     amounts
@@ -640,7 +642,7 @@ def _completions(proposals: dict[str, Proposal], read: dict[str, Evaluated], eva
         further = ", ".join(f"{dlts} in {group.name}" for group, dlts, who in of if who)
         row: dict[str, Any] = {"further DLTs": further, "ways": one.ways}
         for name in proposals:
-            row[name] = short(by_design[name][_by_group(evaluated, one.dlts)])
+            row[named_column("design", name)] = short(by_design[name][_by_group(evaluated, one.dlts)])
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -659,7 +661,8 @@ def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Pro
     cohorts = without_further(evaluated).cohorts
     if chosen.action == "fill":
         cohorts = filled(cohorts, evaluated, chosen.size, 0)
-    table = paths_of(design, cohorts, protocol.n_doses, _AHEAD, protocol.truths, list(protocol.scenarios))
+    columns = [named_column("scenario", name) for name in protocol.scenarios]
+    table = paths_of(design, cohorts, protocol.n_doses, _AHEAD, protocol.truths, columns)
     table.attrs["after"] = notation(cohorts)
     return table
 

@@ -12,6 +12,7 @@ from ..designs import Design
 from ..operating.lattice import lattice
 from ..operating.metrics import judged
 from ..protocol import Protocol
+from ..provenance import named_column
 from ..threads import one_thread
 from .comparison import standards_of
 
@@ -36,26 +37,28 @@ def compare_priors(protocol: Protocol) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a design and a ``scale`` of the prior's standard deviations; a column a scenario, exact. Missing where the design
-        cannot begin with such a prior: then no dose that it could start at is admissible. No rows where no design has a prior.
+        One row per design and ``scale`` of the prior's standard deviations; one column ``scenario: NAME`` per scenario, exact.
+        Missing where the design cannot begin with such a prior: then no dose that it could start at is admissible. No rows where
+        no design has a prior.
 
     Examples
     --------
     >>> from dosefind import load_protocol
     >>> table = compare_priors(load_protocol("configs/nct05962762.toml"))
-    >>> table.loc[table["design"] == "crm", ["scale", "middle is MTD"]].round(3).values.tolist()
+    >>> table.loc[table["design"] == "crm", ["scale", "scenario: middle is MTD"]].round(3).values.tolist()
     [[0.5, 0.548], [2.0, 0.464]]
     """
     import pandas as pd
 
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    columns = [named_column("scenario", name) for name in protocol.scenarios]
     rows = [
-        {"design": name, "scale": scale} | dict(zip(protocol.scenarios, _correct(protocol, design, scale), strict=True))
+        {"design": name, "scale": scale} | dict(zip(columns, _correct(protocol, design, scale), strict=True))
         for name, design in build_designs(protocol).items()
         if design.with_prior(1.0) is not None
         for scale in SCALES
     ]
-    return pd.DataFrame(rows, columns=["design", "scale", *protocol.scenarios])
+    return pd.DataFrame(rows, columns=["design", "scale", *columns])
 
 
 def _correct(protocol: Protocol, design: Design, scale: float) -> np.ndarray:

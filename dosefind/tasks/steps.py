@@ -14,6 +14,7 @@ from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
 from ..operating.paths import paths_of
 from ..protocol import Protocol
+from ..provenance import named_column
 from ..threads import one_thread
 from ..trial import Cohort, States, check_cohorts, choice_labels, notation, parse_outcomes
 
@@ -191,7 +192,8 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     Returns
     -------
     pandas.DataFrame
-        One row a path; see `dosefind.operating.paths.paths_of`. The last columns are its probability under each scenario.
+        One row a path; see `dosefind.operating.paths.paths_of`. The last columns, ``scenario: NAME``, are its
+        probability under each scenario.
         ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design.
 
     Examples
@@ -206,7 +208,8 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     """
     chosen = _named_design(protocol, design)
     done = parse_outcomes(outcomes)
-    table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, list(protocol.scenarios))
+    columns = [named_column("scenario", name) for name in protocol.scenarios]
+    table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, columns)
     deviations = chosen.deviations(done, protocol.n_doses)
     if deviations:
         table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(deviations)}."

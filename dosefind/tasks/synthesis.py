@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, of_type, one_of, whole
+from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, of_type, one_of, seed_of
 from ..adjudications import Adjudicated
 from ..conduct import earliest
 from ..config import build_designs
@@ -228,7 +228,7 @@ def synthesize(
     (9, 'SYN-0001', '1NNN 2NNN 3NNN')
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    whole("seed", seed, 0)
+    seed_of(seed)
     _rate("dropout", dropout)
     _rate("deviate", deviate)
     for kind in kinds:
