@@ -238,16 +238,17 @@ class BLRM(ModelBased):
 
 
 @lru_cache(maxsize=16)
-def _quadrature(curve: Logistic2, at: tuple[float, ...], interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
+def _quadrature(curve: Logistic2, places: tuple[float, ...], interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
     """Quadrature of P(overdose) and, if asked for, of the target interval's probability, at some places on the curve's scale.
 
     Designs that differ elsewhere share its grids.
     """
+    at = np.array(places)
 
     def columns(nodes: Nodes) -> np.ndarray:
-        below_high = nodes.below(interval[1], np.array(at))
+        below_high = nodes.below(interval[1], at)
         if not with_target:
             return 1 - below_high
-        return np.column_stack([1 - below_high, below_high - nodes.below(interval[0], np.array(at))])
+        return np.column_stack([1 - below_high, below_high - nodes.below(interval[0], at)])
 
     return MixedQuadrature(curve, columns)
