@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
             *("read_patients", "intake.read_counts", "patients.Patients", "patients.Patient", "evaluate", "evaluability.Evaluated"),
             *("evaluability.Status", "next_dose", "NextDose", "decisions.record_decision", "synthesize", "Synthetic"),
             *("Adjudicated", "record_adjudication", "read_adjudications", "adjudications.in_force"),
-            *("adjudications.event_to_adjudicate", "adjudications.EventKey"),
+            *("adjudications.event_to_adjudicate", "adjudications.EventKey", "trial.Administered"),
         ],
     ),
     "designs": (

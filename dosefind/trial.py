@@ -21,6 +21,7 @@ __all__ = [
     "COUNT",
     "NO_DOSE",
     "SHARED_KEY",
+    "Administered",
     "Cohort",
     "States",
     "by_dose",
@@ -43,6 +44,18 @@ class Cohort(NamedTuple):
     """One cohort: its dose level (from 1), how many patients, how many DLTs."""
 
     level: int
+    n: int
+    dlts: int
+
+
+class Administered(NamedTuple):
+    """Patients whose administered dose differs from that of their assigned level: level (from 1), amount, patients, DLTs.
+
+    They are among the patients and DLTs of the level. Models on a dose scale use the amount.
+    """
+
+    level: int
+    amount: float
     n: int
     dlts: int
 

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from .._check import MOST_COUNTED, MOST_DOSES, InputError, Problem, Settings, count, found_problems, of_type, whole
 from ..threads import one_thread, one_thread_methods
-from ..trial import COUNT, NO_DOSE, Cohort, States, check_cohorts
+from ..trial import COUNT, NO_DOSE, Administered, Cohort, States, check_cohorts
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Selection"]
 
@@ -139,7 +139,7 @@ class Design(Settings, ABC):
     tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
     # Whether the largest group on a dose that a protocol states is one of its own rules.
     bound_by_group: ClassVar[bool] = False
-    # Whether it has a model of the dose amount.
+    # Whether it has a model of the dose amount, so that `with_administered` makes a difference.
     on_dose_scale: ClassVar[bool] = False
     # Whether counts beside the escalation are added to those of the escalation; where not, they can only close a dose.
     pools_parts: ClassVar[bool] = True
@@ -273,6 +273,24 @@ class Design(Settings, ABC):
     @abstractmethod
     def sentences(self) -> list[str]:
         """The design's own rules as plain sentences."""
+
+    def with_administered(self, administered: Sequence[Administered]) -> Self:
+        """Return the design for a trial with patients whose administered dose differs from that of their level.
+
+        A design on a dose scale then uses the administered dose of these patients wherever counts include them. Any other design
+        returns itself.
+
+        Parameters
+        ----------
+        administered
+            The patients, in place of any stated before.
+
+        Raises
+        ------
+        InputError
+            If a design on a dose scale does not have the level, or an amount or a number of patients is not possible.
+        """
+        return self
 
     # What every design does ---------------------------------------------------------------------------------------
 

@@ -9,17 +9,19 @@ doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from ..models import BivariateNormal, Logistic2
 from ..models.base import Positive
+from ..posterior.administered import AtAmounts, at_amounts
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
-from ..trial import States
+from ..trial import Administered, States
 from .base import Beside, Probability
 from .model_based import ModelBased
 from .rules import TIE, at_least, highest
@@ -79,6 +81,9 @@ class BLRM(ModelBased):
     choose: Literal["highest", "target"] = "target"
     final: Literal["tried", "model"] = "tried"
 
+    # Belongs to a trial, not to the settings; `None` where every patient had the dose of the level.
+    _at_amounts: AtAmounts | None = PrivateAttr(None)
+
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
         low, high = self.interval
@@ -106,6 +111,18 @@ class BLRM(ModelBased):
     def curve(self) -> Logistic2:
         """The dose-toxicity curve with its prior."""
         return Logistic2(doses=self.doses, reference=self.reference, prior=self.prior)
+
+    def with_administered(self, administered: Sequence[Administered]) -> Self:
+        found = at_amounts(self.curve, administered)
+        if found == self._at_amounts:
+            return self
+        design = self.model_copy()
+        design._at_amounts = found
+        return design
+
+    def with_settings(self, **changes: Any) -> Self:
+        changed = super().with_settings(**changes)
+        return changed if self._at_amounts is None else changed.with_administered(self._at_amounts.administered)
 
     def propose(self, states: States) -> tuple[np.ndarray, ...]:
         over, merit = states.by_counts(self._evaluate)
@@ -178,9 +195,18 @@ class BLRM(ModelBased):
 
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(overdose) and the probability of the target interval, of every dose and of the level beyond the top."""
-        values = self._quadrature.settle(n, y, self._decided)
+        values = self._quadrature.settle(n, y, self._decided) if self._at_amounts is None else self._settled(self._at_amounts, n, y)
         over = values[:, : (len(self.doses) + 1)]
         return over, values[:, (len(self.doses) + 1) :] if self.choose == "target" else over
+
+    def _settled(self, at: AtAmounts, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the same, with administered doses for the counts that include the patients at other amounts."""
+        included = at.includes(n, y)
+        moved = _quadrature(at.extended, tuple(self._at.tolist()), self.interval, self.choose == "target")  # type: ignore[arg-type]
+        values = np.empty((len(n), (len(self.doses) + 1) * (2 if self.choose == "target" else 1)))
+        values[~included] = self._quadrature.settle(n[~included], y[~included], self._decided)
+        values[included] = moved.settle(*at.counts(n[included], y[included]), self._decided)
+        return values
 
     def _may_start(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Whether P(overdose) where it starts is known well enough to be said, and to be on one side of the limit."""
@@ -201,29 +227,25 @@ class BLRM(ModelBased):
 
     @property
     def _at(self) -> np.ndarray:
-        return _with_one_beyond(self.curve)
+        """The doses on the curve's scale, and a level beyond the top."""
+        at = self.curve.coordinates
+        return np.append(at, at[-1] + (at[-1] - at[-2] if len(at) > 1 else np.log(2)))
 
     @cached_property
     def _quadrature(self) -> MixedQuadrature:
         # Frozen settings have a hash, which pyright does not see.
-        return _quadrature(self.curve, self.interval, self.choose == "target")  # type: ignore[arg-type]
-
-
-def _with_one_beyond(curve: Logistic2) -> np.ndarray:
-    """The doses on the curve's scale, and a level beyond the top."""
-    at = curve.coordinates
-    return np.append(at, at[-1] + (at[-1] - at[-2] if len(at) > 1 else np.log(2)))
+        return _quadrature(self.curve, tuple(self._at.tolist()), self.interval, self.choose == "target")  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=16)
-def _quadrature(curve: Logistic2, interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
-    """Quadrature of P(overdose) and, if asked for, of the target interval's probability.
+def _quadrature(curve: Logistic2, places: tuple[float, ...], interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
+    """Quadrature of P(overdose) and, if asked for, of the target interval's probability, at some places on the curve's scale.
 
     Designs that differ elsewhere share its grids.
     """
+    at = np.array(places)
 
     def columns(nodes: Nodes) -> np.ndarray:
-        at = _with_one_beyond(curve)
         below_high = nodes.below(interval[1], at)
         if not with_target:
             return 1 - below_high

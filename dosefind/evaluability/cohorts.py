@@ -9,7 +9,7 @@ from ..patients import Part, Patient
 from ..protocol import Protocol
 from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
-from .window import rules_of, window
+from .window import dose_administered, rules_of, window
 
 __all__ = ["cohort_numbers", "in_order", "members", "others", "statuses"]
 
@@ -140,4 +140,5 @@ def statuses(
             recorded=one.evaluable,
             settled_by=verdict.settled_by if verdict.kind == "pending" else (),
             questions=() if verdict.kind == "dlt" else verdict.questions,
+            administered=None if part in UNTREATED else dose_administered(one, protocol),
         )

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from .._check import InputError, Problem, Shown, whole
 from ..adjudications import Adjudicated
 from ..days import Days
-from ..patients import Listed, Part, Patient
-from ..trial import Cohort
+from ..patients import SAME_AMOUNT, Listed, Part, Patient
+from ..trial import Administered, Cohort
 from .events import Question
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class Status:
         Dates whose day would settle whether there was a DLT; empty where no date is open.
     questions
         Questions about adverse events that must be settled before the outcome is known.
+    administered
+        Amount administered per planned infusion in the DLT window; ``None`` for patients who are not given the product.
     """
 
     subject: str
@@ -143,6 +145,7 @@ class Status:
     recorded: bool | None = None
     settled_by: tuple[OpenDay, ...] = ()
     questions: tuple[Question, ...] = ()
+    administered: float | None = None
 
     @property
     def counts(self) -> bool:
@@ -388,6 +391,22 @@ class Evaluated(Shown):
             if n:
                 found.append(Cohort(one.level, n, dlts))
         return found
+
+    @cached_property
+    def administered(self) -> tuple[Administered, ...]:
+        """Patients with a known outcome whose administered dose differs from the assigned dose, for models on a dose scale.
+
+        Patients whose outcome can still change are not included: those models use their assigned dose until it is known.
+        """
+        found: dict[tuple[int, float], tuple[int, int]] = {}
+        for patient, status in zip(self.patients, self.statuses, strict=True):
+            level, amount = status.level, status.administered
+            if level is None or amount is None or not status.counts or status.open:
+                continue
+            if not math.isclose(amount, patient.amount, rel_tol=SAME_AMOUNT):
+                n, dlts = found.get((level, amount), (0, 0))
+                found[level, amount] = n + 1, dlts + (status.kind == "dlt")
+        return tuple(Administered(*place, *counts) for place, counts in sorted(found.items()))
 
     def beside(self) -> tuple[Cohort, ...]:
         """Return known counts beside the escalation, one `Cohort` per level that has any."""

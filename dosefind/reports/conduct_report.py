@@ -145,15 +145,15 @@ def conduct_report(
     evaluated = found.evaluated
     # By the reading that the answer takes: cohorts set aside stand beside the escalation.
     read = found.evaluated_for(found.binding)
-    cohorts, others = read.cohorts(), read.beside()
+    cohorts, others, given = read.cohorts(), read.beside(), read.administered
     wanted = protocol.curves or curve is not None
-    analysis = analyze(protocol, cohorts, curve=curve, others=others) if wanted else None
+    analysis = analyze(protocol, cohorts, curve=curve, others=others, administered=given) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded), amended)
     sections = [_summary(trial), _events(trial), _safety(trial), _patients(trial)]
     if analysis is not None:
-        varied = sensitivity(protocol, cohorts, curve=curve, others=others)
+        varied = sensitivity(protocol, cohorts, curve=curve, others=others, administered=given)
         sections += [_rates(trial), _mtd(trial), _conclusion(trial)]
         sections.append(
             Section(

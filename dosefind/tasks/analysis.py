@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,8 +15,9 @@ from ..config import build_curves, build_designs
 from ..designs import Design
 from ..designs.base import Beside
 from ..models import Curve, Logistic2
+from ..posterior.administered import administered_among, at_amounts, exact_posterior
 from ..posterior.base import Figure, Posterior
-from ..posterior.exact import ExactPosterior, exact_fit
+from ..posterior.exact import ExactPosterior
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
@@ -32,7 +34,7 @@ from ..summaries import (
     upper_limit,
 )
 from ..threads import one_thread
-from ..trial import Cohort, States, choice_labels, notation
+from ..trial import Administered, Cohort, States, choice_labels, notation
 from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
 from .steps import cohorts_of
@@ -162,6 +164,7 @@ def analyze(
     outcomes: str | Sequence[Cohort] = "",
     *,
     others: Sequence[Cohort] = (),
+    administered: Sequence[Administered] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     engine: Literal["quadrature", "nuts"] | None = None,
@@ -180,6 +183,9 @@ def analyze(
     others
         Counts beside the escalation (backfill, expansion), as `Evaluated.beside` has them: the posterior uses them. What each
         design will conclude is then not predicted.
+    administered
+        Patients among these counts whose administered dose differs from that of their level, as `Evaluated.administered` has them:
+        curves and designs on a dose scale use the amount administered. Not with ``borrow``.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -226,21 +232,24 @@ def analyze(
     states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
     state = next(iter(states.values()))
     n, y = with_others(state, others)
-    by_curve = {name: _posterior(protocol, one, n, y) for name, one in curves.items()}
+    administered = amounts_among(administered, n, y, borrow)
+    by_curve = {name: _posterior(protocol, one, n, y, administered) for name, one in curves.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
     found, said = None, {}
     if borrow is not None:
         found, said = _borrowed(protocol, (n, y), borrow, draws, seed, say or _silent)
         now, before = found.own
     elif samples:
-        now, before = _sampled(curves[chosen], n, y, draws, seed, say or _silent)
+        now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
     if not others:
-        result = result.assign(_conclusions(designs, states, now))
+        result = result.assign(
+            _conclusions({name: one.with_administered(administered) for name, one in designs.items()}, states, now)
+        )
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     differing = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
-        differing += _moved_by_prior(protocol, curves[chosen], n, y)
+        differing += _moved_by_prior(protocol, curves[chosen], n, y, administered)
     else:
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, words in KNOWN_BEFORE.items():
@@ -254,9 +263,36 @@ def analyze(
         "others": notation(others),
         "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps([*_warnings(result, protocol, differing), *_doubts(before, found), *said.get("warnings", [])]),
+        "warnings": json.dumps(
+            [
+                *_warnings(result, protocol, differing),
+                *_doubts(before, found),
+                *said.get("warnings", []),
+                *_amounts_in_words(administered, protocol, curves),
+            ]
+        ),
     }
     return Analysis(result.assign_attrs(made | stamp(protocol, borrows=found is not None)), now, before)
+
+
+def amounts_among(
+    administered: Sequence[Administered], n: np.ndarray, y: np.ndarray, borrow: Mapping[str, Any] | None
+) -> tuple[Administered, ...]:
+    """Return patients at other amounts than those of their levels, checked against the counts by level and against borrowing."""
+    found = administered_among(administered, n, y)
+    if found and borrow is not None:
+        allowed = "contradicts borrow: the model of several trials uses the assigned dose of every patient"
+        raise InputError(Problem("administered", [tuple(patients) for patients in found], allowed))
+    return found
+
+
+def _amounts_in_words(administered: Sequence[Administered], protocol: Protocol, curves: Mapping[str, Curve]) -> list[str]:
+    """State which curves use administered doses that differ from those of the levels."""
+    names = [name for name, curve in curves.items() if at_amounts(curve, administered) is not None]
+    if not names:
+        return []
+    listed = ", ".join(f"{one.n} patient{'s' * (one.n != 1)} of level {one.level} at {one.amount:.4g}" for one in administered)
+    return [f"Curves on a dose scale ({', '.join(names)}) use the administered dose, in {protocol.doses.unit}: {listed}."]
 
 
 def _engine(engine: str | None, curve: str | None, borrow: Any) -> str:
@@ -349,18 +385,26 @@ def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], no
 
 
 def _sampled(
-    curve: Curve, n: np.ndarray, y: np.ndarray, draws: int, seed: int, say: Callable[[str], None]
+    curve: Curve,
+    n: np.ndarray,
+    y: np.ndarray,
+    administered: Sequence[Administered],
+    draws: int,
+    seed: int,
+    say: Callable[[str], None],
 ) -> tuple[Posterior, Posterior]:
-    """Posterior and prior by NUTS."""
+    """Return posterior and prior by NUTS."""
     from time import perf_counter
 
     from ..posterior.mcmc import NutsPosterior, NutsSettings, nuts_fit
 
     say("compiling the model, which takes longer than sampling it")
-    start = perf_counter()
-    fit = nuts_fit(curve, NutsSettings(draws=draws))  # type: ignore[arg-type]
+    settings, start = NutsSettings(draws=draws), perf_counter()
+    at = at_amounts(curve, administered)
+    fit = nuts_fit(curve if at is None else at.extended, settings)  # type: ignore[arg-type]
     compiled = perf_counter()
-    found = NutsPosterior(fit, n, y, seed), NutsPosterior(fit, 0 * n, 0 * y, seed)
+    sample = partial(NutsPosterior, fit) if at is None else partial(at.sampled, fit)
+    found = sample(n, y, seed), sample(0 * n, 0 * y, seed)
     say(f"compiled in {compiled - start:.1f} s, sampled in {perf_counter() - compiled:.1f} s by {fit.sampler.name}")
     return found
 
@@ -374,10 +418,10 @@ def chosen_curve(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[
     return curves, next(iter(curves)) if curve is None else one_of("curve", curve, curves), cohorts_of(outcomes)
 
 
-def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> ExactPosterior:
-    # Frozen settings have a hash, which pyright does not see.
-    fit = exact_fit(curve, (*protocol.target.interval, protocol.target.rate))  # type: ignore[arg-type]
-    return ExactPosterior(fit, n, y)
+def _posterior(
+    protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray, administered: Sequence[Administered] = ()
+) -> ExactPosterior:
+    return exact_posterior(curve, n, y, (*protocol.target.interval, protocol.target.rate), administered)
 
 
 def _level(label: str) -> str:
@@ -452,19 +496,23 @@ def other_priors(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
             yield "mean log beta", f"{shift:+g}", curve.model_copy(update={"prior": priors})
 
 
-def _moved_by_prior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> list[str]:
+def _moved_by_prior(
+    protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray, administered: Sequence[Administered]
+) -> list[str]:
     """Return the changes of the prior of the curve by which another dose meets the rule, with that dose, in words."""
     high = protocol.target.interval[1]
     cases = {"": curve} | {f"{varied} {value}": other for varied, value, other in other_priors(curve)}
     named = {}
     for words, one in cases.items():
         if protocol.rp2d.rule != "toxicity":
-            found = _posterior(protocol, one, n, y)
+            found = _posterior(protocol, one, n, y, administered)
             named[words] = name_rp2d(found, p_over(found, high), protocol.rp2d, protocol.utility).label
             continue
         # Only P(overdose) is wanted, and only roughly.
-        quadrature = MixedQuadrature(one, lambda nodes: 1 - nodes.below(high))
-        over, error, _ = quadrature.expect(n[None], y[None], _ROUGHLY, ROUGH_WIDTH)
+        at, levels = at_amounts(one, administered), one.coordinates
+        quadrature = MixedQuadrature(one if at is None else at.extended, lambda nodes, levels=levels: 1 - nodes.below(high, levels))
+        counts = (n[None], y[None]) if at is None else at.counts(n[None], y[None])
+        over, error, _ = quadrature.expect(*counts, _ROUGHLY, ROUGH_WIDTH)
         named[words] = recommended(n, Figure(over[0], error[0]), protocol.rp2d.limit).label
     return [f"with {words} it is {_level(level)}" for words, level in named.items() if level != named[""]]
 

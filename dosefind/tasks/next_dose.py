@@ -371,17 +371,20 @@ def next_dose(
         decided, chain = read_checked(decisions, amended)
         on_file, chains = [one for one in decided if one.as_of <= evaluated.as_of], [*chains, chain]
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
-    asked = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
-    whole, evaluated = evaluated, escalation_of(asked[binding], evaluated, known)
+    # What was planned was planned at the assigned doses: an administered dose is known only afterwards.
+    planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
+    whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
     opened = {binding: _opened_by(known, evaluated)}
-    readings = readings_of(asked[binding], evaluated, known)
+    readings = readings_of(planned[binding], evaluated, known)
+    asked = {name: _at_administered(one, evaluated, _versions(name, amended)) for name, one in planned.items()}
+    designs = {name: one.design for name, one in asked.items()}
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
-    proposals[binding] = in_the_end(asked[binding], evaluated, known, proposals[binding])
+    proposals[binding] = in_the_end(asked[binding], planned[binding], evaluated, known, proposals[binding])
     if holds:
         counted = evaluated.as_counted()
         own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
-        own[binding] = in_the_end(asked[binding], counted, known, own[binding])
+        own[binding] = in_the_end(asked[binding], planned[binding], counted, known, own[binding])
         level = evaluated.members[-1].level if evaluated.members else 0
         proposals = {name: _held(one, own[name], holds, level) for name, one in proposals.items()}
     if (stopped := _stopped_by(known)) is not None:
@@ -403,7 +406,7 @@ def next_dose(
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps([*evaluated.notes, *_at_assigned(designs, evaluated)]),
+        "notes": json.dumps([*evaluated.notes, *_on_dose_scale(designs, evaluated)]),
     }
     found = NextDose(
         evaluated=evaluated,
@@ -414,7 +417,7 @@ def next_dose(
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
         counts={name: read[name].for_design(one) for name, one in designs.items()},  # type: ignore[arg-type]
-        deviations=_deviations(asked, evaluated),
+        deviations=_deviations(planned, evaluated),
         recorded=tuple(on_file),
         decided=tuple(known),
         what_if=_what_if(asked, proposals, read),
@@ -430,12 +433,19 @@ def next_dose(
     return found
 
 
-def _at_assigned(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
-    """Note which designs have a model of the dose amount, where an amount administered was not the one assigned."""
+def _at_administered(planned: Asked, evaluated: Evaluated, on: Callable[[date], Asked | None] | None) -> Asked:
+    """Return a design with patients at their administered doses; the same where that makes no difference."""
+    design = planned.design.with_administered(evaluated.administered)
+    return planned if design is planned.design else Asked(design, planned.n_doses, on)
+
+
+def _on_dose_scale(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
+    """Note which designs use administered doses, where any differs from the assigned dose."""
     names = [name for name, design in designs.items() if design.on_dose_scale]
     if not names or all(one.as_assigned for one in evaluated.patients):
         return []
-    return [f"designs on a dose scale ({', '.join(names)}) have every patient at the assigned dose, not at the amount administered"]
+    words = f"designs on a dose scale ({', '.join(names)}) use the administered dose of patients whose outcome is known"
+    return [f"{words}, and the assigned dose of patients whose outcome can still change"]
 
 
 def _meanwhile(proposal: Proposal) -> str:

@@ -187,7 +187,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     return replace(taken, other_reading=proposals[1] if taken is proposals[0] else proposals[0])
 
 
-def in_the_end(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded], proposal: Proposal) -> Proposal:
+def in_the_end(asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequence[Recorded], proposal: Proposal) -> Proposal:
     """Return a proposal to wait with the answers that will be given once the outcomes have come.
 
     Which cohorts are unplanned, and which reading is the most cautious, can depend on these outcomes.
@@ -196,6 +196,8 @@ def in_the_end(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded], pr
     ----------
     asked
         The primary design.
+    planned
+        The same with all patients at their assigned doses, for what was planned.
     evaluated
         The patients at the data cutoff.
     known
@@ -209,7 +211,7 @@ def in_the_end(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded], pr
     answers: list[tuple[Completion, NextStep]] = []
     for way, step in proposal.completions:
         then = replace(evaluated, statuses=read.with_outcomes(way.dlts).statuses)
-        answer = propose_next(asked, then, readings_of(asked, then, known), None)
+        answer = propose_next(asked, then, readings_of(planned, then, known), None)
         same = {name: getattr(answer, name) for name in ("action", "level", "size", "reason", "admissible", "mtd", "not_reached")}
         answers.append((way, replace(step, **same)))
     if _agree([step for _, step in answers]):

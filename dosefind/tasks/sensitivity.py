@@ -13,13 +13,13 @@ from .._check import InputError, Problem
 from ..borrowing import Borrowing
 from ..config import build_designs
 from ..models import Curve
+from ..posterior.administered import exact_posterior
 from ..posterior.base import Posterior
-from ..posterior.exact import ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
 from ..threads import one_thread
-from ..trial import Cohort, notation
-from .analysis import chosen_curve, other_priors, p_over, with_others
+from ..trial import Administered, Cohort, notation
+from .analysis import amounts_among, chosen_curve, other_priors, p_over, with_others
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def sensitivity(
     outcomes: str | Sequence[Cohort] = "",
     *,
     others: Sequence[Cohort] = (),
+    administered: Sequence[Administered] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     draws: int = 1000,
@@ -46,7 +47,7 @@ def sensitivity(
 
     Parameters
     ----------
-    protocol, outcomes, others, curve, borrow
+    protocol, outcomes, others, administered, curve, borrow
         As for `analyze`.
     draws, seed, say
         As for `analyze`, where something is borrowed.
@@ -79,9 +80,10 @@ def sensitivity(
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
     n, y = with_others(state, others)
-    base = _Case(partial(_exact, curves[chosen], n, y), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
+    exact = partial(_exact, n, y, amounts_among(administered, n, y, borrow))
+    base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
-        cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, n, y)]
+        cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, exact)]
     else:
         borrowing = borrowing_of(protocol)
         data = {protocol.record.id: (n, y), **borrow_from(borrowing, borrow)[0]}
@@ -121,20 +123,19 @@ def _row(varied: str, value: str, case: _Case, protocol: Protocol, errors: bool)
 _ENOUGH = 1e-6
 
 
-def _exact(curve: Curve, n: np.ndarray, y: np.ndarray, rates: tuple[float, ...]) -> Posterior:
-    # Frozen settings have a hash, which pyright does not see.
-    return ExactPosterior(exact_fit(curve, rates), n, y, _ENOUGH)  # type: ignore[arg-type]
+def _exact(n: np.ndarray, y: np.ndarray, administered: Sequence[Administered], curve: Curve, rates: tuple[float, ...]) -> Posterior:
+    return exact_posterior(curve, n, y, rates, administered, _ENOUGH)
 
 
 def _by_curve(
-    base: _Case, curves: Mapping[str, Curve], chosen: str, n: np.ndarray, y: np.ndarray
+    base: _Case, curves: Mapping[str, Curve], chosen: str, exact: Callable[..., Posterior]
 ) -> Iterator[tuple[str, str, _Case]]:
     """Other curves, and other priors of the chosen one."""
     for name, other in curves.items():
         if name != chosen:
-            yield "curve", name, replace(base, posterior=partial(_exact, other, n, y))
+            yield "curve", name, replace(base, posterior=partial(exact, other))
     for varied, value, other in other_priors(curves[chosen]):
-        yield varied, value, replace(base, posterior=partial(_exact, other, n, y))
+        yield varied, value, replace(base, posterior=partial(exact, other))
 
 
 def _by_borrowing(
@@ -159,7 +160,7 @@ def _by_borrowing(
             nobody = {other: ([0] * len(n), [0] * len(n)) for other, (n, _) in data.items()}
             unshared = sample(one.model(protocol), {**nobody, name: own}).trials[name]
             yield "borrowing", "no data of others", replace(base, posterior=lambda rates, trial=unshared: trial)
-            yield "borrowing", "off", replace(base, posterior=partial(_exact, alone, *own))
+            yield "borrowing", "off", replace(base, posterior=partial(_exact, *own, (), alone))
 
 
 def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _Case]]:
