@@ -202,8 +202,11 @@ def rounded(result: xr.Dataset) -> xr.Dataset:
 
 def _rounded_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table as it is saved: as `rounded`, a dose in place of a figure with a unit."""
-    figures = {str(name): column for name, column in table.items() if column.dtype == "float64"}
-    return table.assign(**{name: _round(column.to_numpy(), "dose" in name) for name, column in figures.items()})
+
+    def saved(name: str, column: pd.Series) -> Any:
+        return _round(column.to_numpy(), "dose" in name) if column.dtype == "float64" else column
+
+    return type(table)({name: saved(str(name), column) for name, column in table.items()}, index=table.index)
 
 
 def _round(values: np.ndarray, has_unit: bool) -> np.ndarray:
