@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import math
 import os
@@ -10,13 +11,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
+from .interruption import Ended, raised, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +34,20 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 
 class _Commands(click.Group):
-    """Commands whose bad input ends in one line on standard error and exit status 2."""
+    """Commands whose bad input ends in one line on standard error and exit status 2, and that a signal ends tidily."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        _open_standard_files()
+        written.set([])
+        try:
+            with raised():
+                return super().main(*args, **extra)
+        except OSError as error:
+            # Standard output could not take the help, or an error of the command line.
+            _say(f"dosefind: error: {error.strerror or error}")
+            sys.exit(1)
+        except Ended as ended:
+            sys.exit(_status(ended))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -42,19 +57,46 @@ class _Commands(click.Group):
 
             if not isinstance(error, InputError):
                 raise
-            click.echo(f"dosefind: error: {error}", err=True)
+            _say(f"dosefind: error: {error}")
             ctx.exit(2)
         except ArithmeticError as error:
-            click.echo(f"dosefind: error: {error}", err=True)
+            _say(f"dosefind: error: {error}")
             ctx.exit(1)
         except BrokenPipeError:
             raise
         except OSError as error:
-            click.echo(f"dosefind: error: {error.strerror or error}", err=True)
+            _say(f"dosefind: error: {error.strerror or error}{_written()}")
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("dosefind: interrupted, nothing was written", err=True)
+            _say(f"dosefind: interrupted{_written()}")
             ctx.exit(130)
+        except Ended as ended:
+            ctx.exit(_status(ended))
+
+
+def _written() -> str:
+    """What was written before a command was cut short, in words."""
+    return "".join(f", after writing {words}" for words in written.get()) or ", nothing was written"
+
+
+def _status(ended: Ended) -> int:
+    """State that a signal ended the command; return the exit status."""
+    _say(f"dosefind: ended by signal {ended.signal}{_written()}")
+    return 128 + ended.signal
+
+
+def _open_standard_files() -> None:
+    """Open what the caller has closed of standard input, output and error: a result's file would take its number otherwise.
+
+    A closed standard output stays one to which nothing can be written.
+    """
+    for number, name, mode in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, mode), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -143,10 +185,10 @@ class _Output:
         if self.out is not None:
             provenance.refuse_to_overwrite(self.out, names, self.force)
 
-    def save(self, write: Callable[[Path], list[str]]) -> None:
+    def save(self, write: Callable[..., list[str]]) -> None:
         """Write the result where it was asked for."""
         if self.out is not None:
-            click.echo(f"wrote {', '.join(write(self.out))} to {self.out}", err=True)
+            _say(f"wrote {', '.join(write(self.out, force=self.force))} to {self.out}")
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -208,7 +250,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
         click.echo(f"simulating {trials:,} trials of each design in each scenario", err=True)
     limit, progress = int(memory_limit * 2**30), _progress("designs")
     result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
-    output.save(lambda out: provenance.save_dataset(result, out, "compare"))
+    output.save(partial(provenance.save_dataset, result, stem="compare"))
     if output.as_json:
         click.echo(provenance.as_json(result))
         return
@@ -259,7 +301,7 @@ def analyze(
         say=_say,
     )
     summary = found.summary.assign_attrs(seed=output.seed)
-    output.save(lambda out: provenance.save_dataset(summary, out, "analyze", found.tree(seed=output.seed)))
+    output.save(lambda out, force: provenance.save_dataset(summary, out, "analyze", found.tree(seed=output.seed), force=force))
     if output.as_json:
         click.echo(provenance.as_json(summary))
         return
@@ -391,7 +433,7 @@ def next_(
     output.claim_names(provenance.table_names("next", _NEXT))
     found, _ = _next(config, data, events, as_of, replay, design, final)
     stamp = {**found.attrs, "seed": output.seed}
-    output.save(lambda out: provenance.save_tables(found.tables, stamp, out, "next"))
+    output.save(partial(provenance.save_tables, found.tables, stamp, stem="next"))
     if output.as_json:
         click.echo(provenance.tables_as_json(found.tables, stamp))
         return
@@ -577,7 +619,7 @@ def synthesize(
         gap=gap,
         design=design,
     )
-    output.save(lambda out: made.write(out, force=output.force))
+    output.save(made.write)
     click.echo(made.as_json() if output.as_json else str(made).rstrip())
 
 
@@ -701,8 +743,8 @@ def schema(output: _Output) -> None:
 
     output.claim_names(["schema.json"])
 
-    def write(out: Path) -> list[str]:
-        provenance.write_whole(out, {"schema.json": lambda path: path.write_text(text + "\n", encoding="utf-8")})
+    def write(out: Path, *, force: bool) -> list[str]:
+        provenance.write_whole(out, {"schema.json": f"{text}\n".encode()}, force=force)
         return ["schema.json"]
 
     output.save(write)
@@ -729,7 +771,7 @@ def _tabulate(
     frame = make(protocol)
     method = "sampled" if borrows else "exact"
     stamp = {**tasks.stamp(protocol, design, borrows=borrows), "method": method, "seed": output.seed, **frame.attrs}
-    output.save(lambda out: provenance.save_table(frame, stamp, out, stem))
+    output.save(partial(provenance.save_table, frame, stamp, stem=stem))
     if output.as_json:
         click.echo(provenance.as_json(frame, stamp))
         return
@@ -769,7 +811,9 @@ _NEXT = (
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    """Print on standard error; where nobody can read it, the command goes on."""
+    with contextlib.suppress(OSError):
+        click.echo(words, err=True)
 
 
 if __name__ == "__main__":

@@ -794,7 +794,7 @@ if os.geteuid() != 0:  # root may write anywhere
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "dosefind: error: {out}: No space left on device\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "dosefind: error: {out}: No space left on device: nothing was written\n"),
         (KeyboardInterrupt(), 130, "dosefind: interrupted, nothing was written\n"),
         (RuntimeError("a fault of dosefind's own"), 1, ""),
     ],

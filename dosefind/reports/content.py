@@ -373,7 +373,7 @@ class Document:
         folder, names = Path(folder), can_write(formats)
         refuse_to_overwrite(folder, names, force)
         made = {name: getattr(self, one)() for name, one in zip(names, formats, strict=True)}
-        write_whole(folder, {name: one.encode() if isinstance(one, str) else one for name, one in made.items()})
+        write_whole(folder, {name: one.encode() if isinstance(one, str) else one for name, one in made.items()}, force=force)
         return names
 
     def html(self) -> str:
