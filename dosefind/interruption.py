@@ -47,22 +47,27 @@ def raised() -> Iterator[None]:
         yield
 
 
+class _Interrupted(BaseException):
+    """An interruption that nobody takes for anything else."""
+
+
 @contextmanager
 def noticed() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at the end of this block if one was raised inside and swallowed there.
+    """Let an interruption end this block, whatever the code inside makes of a `KeyboardInterrupt`, and raise it then.
 
-    PyMC takes an interruption as a wish for the draws made so far, and returns them as if they were all.
+    PyMC takes one as a wish for the draws made so far, and returns them as if they were all.
     """
     came: list[int] = []
-    interrupt = signal.getsignal(signal.SIGINT)
 
-    def note(number: int, frame: Any) -> None:
+    def interrupt(number: int, _: Any) -> None:
         came.append(number)
-        if callable(interrupt):
-            interrupt(number, frame)
+        raise _Interrupted
 
-    with _handling([signal.SIGINT] if callable(interrupt) else [], note):
-        yield
+    try:
+        with _handling([signal.SIGINT] if callable(signal.getsignal(signal.SIGINT)) else [], interrupt):
+            yield
+    except _Interrupted:
+        raise KeyboardInterrupt from None
     if came:
         raise KeyboardInterrupt
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .._check import Checked
+from ..interruption import noticed
 from ..posterior.mcmc import NutsSettings
 from ..provenance import sampler_versions, versions, write_whole
 from .engines import Engine, Layout, Model
@@ -53,7 +54,7 @@ class Job:
         # Frozen settings have a hash, which pyright does not see.
         engine = _engine(self.kind, self.model, self.settings)  # type: ignore[arg-type]
         # Sums on several threads are added up in another order.
-        with threadpool_limits(1):
+        with threadpool_limits(1), noticed():
             return np.array([engine.one(self.layout, self.label, self.seed, first + at) for at in range(count)])
 
     def key(self) -> str:

@@ -336,7 +336,8 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
     frame: Any = pd.DataFrame(columns)
     try:
         pyreadstat.write_xport(frame, path, file_format_version=5, table_name=path.stem.upper())
-        complete = len(pyreadstat.read_xport(path)[0]) == len(frame)
+        found: Any = pyreadstat.read_xport(path)[0]
+        complete = len(found) == len(frame)
     except (pyreadstat.PyreadstatError, pyreadstat.ReadstatError):
         complete = False
     if not complete:

@@ -13,6 +13,7 @@ from .._check import MISSING, InputError, Problem, Shown, number, of_type, one_o
 from ..config import build_curves, build_designs
 from ..designs import Design
 from ..designs.base import Beside
+from ..interruption import noticed
 from ..models import Curve, Logistic2
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior, exact_fit
@@ -357,7 +358,8 @@ def _sampled(
     start = perf_counter()
     fit = nuts_fit(curve, NutsSettings(draws=draws))  # type: ignore[arg-type]
     compiled = perf_counter()
-    found = NutsPosterior(fit, n, y, seed), NutsPosterior(fit, 0 * n, 0 * y, seed)
+    with noticed():
+        found = NutsPosterior(fit, n, y, seed), NutsPosterior(fit, 0 * n, 0 * y, seed)
     say(f"compiled in {compiled - start:.1f} s, sampled in {perf_counter() - compiled:.1f} s by {fit.sampler.name}")
     return found
 
