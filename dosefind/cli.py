@@ -45,6 +45,7 @@ class _Commands(click.Group):
         except OSError as error:
             # Standard output could not take the help, or an error of the command line.
             _say(f"dosefind: error: {error.strerror or error}")
+            _give_up_full_output()
             sys.exit(1)
         except Ended as ended:
             sys.exit(_status(ended))
@@ -66,6 +67,7 @@ class _Commands(click.Group):
             raise
         except OSError as error:
             _say(f"dosefind: error: {error.strerror or error}{_written()}")
+            _give_up_full_output()
             ctx.exit(1)
         except KeyboardInterrupt:
             _say(f"dosefind: interrupted{_written()}")
@@ -83,6 +85,14 @@ def _status(ended: Ended) -> int:
     """State that a signal ended the command; return the exit status."""
     _say(f"dosefind: ended by signal {ended.signal}{_written()}")
     return 128 + ended.signal
+
+
+def _give_up_full_output() -> None:
+    """Let go of a standard output that takes nothing, which Python would try again when it ends, with a status of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _open_standard_files() -> None:

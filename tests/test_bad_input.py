@@ -736,6 +736,7 @@ def test_broken_command_line(words, said, tmp_path):
 
 # Files that are written whole or not at all ---------------------------------------------------------------------------
 
+NO_SPACE = "dosefind: error: {out}: No space left on device: nothing was written\n"
 COMMANDS = [("compare", CONFIG), ("table", *BOIN_OF), ("paths", *BOIN_OF)]
 
 
@@ -794,7 +795,11 @@ if os.geteuid() != 0:  # root may write anywhere
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "dosefind: error: {out}: No space left on device: nothing was written\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2,
+            "dosefind: error: {out}: No space left on device: nothing was written\n",
+        ),
         (KeyboardInterrupt(), 130, "dosefind: interrupted, nothing was written\n"),
         (RuntimeError("a fault of dosefind's own"), 1, ""),
     ],
