@@ -370,7 +370,29 @@ def chosen_curve(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[
     curves = build_curves(protocol)
     if not curves:
         raise InputError(Problem("curves", MISSING, "the protocol has none: add a table such as [curves.logistic-2]"))
+    for name, each in curves.items():
+        _refuse_far_prior(name, each)
     return curves, next(iter(curves)) if curve is None else one_of("curve", curve, curves), cohorts_of(outcomes)
+
+
+# Largest absolute mean and largest standard deviation of log alpha and log beta in a prior whose posterior is integrated here.
+_FARTHEST, _WIDEST = (10.0, 10.0), (10.0, 3.0)
+
+
+def _refuse_far_prior(name: str, curve: Curve) -> None:
+    """Refuse a prior so far out or so wide that its integration, with other priors around it, takes minutes.
+
+    A log odds of 10 is a DLT probability of 0.99995. A standard deviation of 3 of the log slope lets the slope vary by a factor of
+    350 in either direction within two standard deviations.
+    """
+    if not isinstance(curve, Logistic2):
+        return
+    for prior in curve.priors:
+        for key, values, most in (("mean", prior.mean, _FARTHEST), ("sd", prior.sd, _WIDEST)):
+            if any(abs(value) > limit for value, limit in zip(values, most, strict=True)):
+                bounds = " and ".join(f"{limit:g}" for limit in most)
+                allowed = f"must be at most {bounds} in absolute value: the integration of wider priors takes minutes"
+                raise InputError(Problem(f"curves.{name}.prior.{key}", list(values), allowed))
 
 
 def _posterior(protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray) -> ExactPosterior:
