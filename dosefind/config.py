@@ -54,6 +54,8 @@ def load_protocol(path: str | Path) -> Protocol:
         raise InputError(error.strerror or "cannot be read", source=str(path)) from None
     except ValueError as error:  # a path with a null character
         raise InputError(f"cannot be read: {error}", source=repr(str(path))) from None
+    if len(content) > _LARGEST:
+        raise InputError(f"has {len(content):,} bytes: a config has at most {_LARGEST:,}", source=str(path))
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -74,9 +76,15 @@ def load_protocol(path: str | Path) -> Protocol:
                 raise in_amendment(number, amendment, error) from None
     except InputError as error:
         raise InputError(error.problems or str(error), source=str(path)) from None
+    except RecursionError:
+        raise InputError("is nested too deeply", source=str(path)) from None
     for _, version in protocol.versions:
         version._file, version._sha256 = path.name, hashlib.sha256(content).hexdigest()
     return protocol
+
+
+# Bytes of a config, a hundred times those of a long one.
+_LARGEST = 2_000_000
 
 
 def _build_all(protocol: Protocol) -> None:

@@ -223,7 +223,7 @@ def _remove_abandoned(folder: Path) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, so that of two results written at once one follows the other."""
     lock = _lock(folder)
-    for _ in range(20 * _SECONDS):
+    for _ in range(round(20 * _SECONDS)):
         if lock is not None:
             break
         time.sleep(1 / 20)

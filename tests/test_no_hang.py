@@ -174,3 +174,26 @@ def test_sizes_that_no_trial_has_are_refused(size, command, tmp_path):
     result = CliRunner().invoke(main, [command, str(path)])
     assert result.exit_code == 2
     assert "limits.cohort_size" in result.stderr
+
+
+SCENARIO = '"low" = [0.02, 0.05, 0.10]\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[scenarios]\n", "[scenarios]\n" + "# much\n" * 400_000, "bytes"),
+        (SCENARIO, SCENARIO + "".join(f'"s{number}" = [0.1, 0.2, 0.3]\n' for number in range(100_000)), "bytes"),
+        (SCENARIO, SCENARIO + "".join(f'"s{number}" = [0.1, 0.2, 0.3]\n' for number in range(1000)), "scenarios"),
+        ("[scenarios]\n", f"[{'.'.join('a' * 20_000)}]\nx = 1\n[scenarios]\n", "too deeply"),
+        ("amounts = [1, 3, 5]", f"amounts = {'[' * 100_000}{']' * 100_000}", "too deeply"),
+        ("amounts = [1, 3, 5]", f"amounts = {list(range(1, 20_000))}", "doses.amounts"),
+    ],
+    ids=["comments", "100,000 scenarios", "1,006 scenarios", "keys", "lists", "doses"],
+)
+def test_configs_of_a_size_that_none_has_are_refused(old, new, said, tmp_path):
+    path = config(tmp_path, (old, new))
+    with pytest.raises(InputError) as caught:
+        load_protocol(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
