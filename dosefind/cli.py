@@ -70,20 +70,20 @@ class _Commands(click.Group):
             _give_up_full_output()
             ctx.exit(1)
         except KeyboardInterrupt:
-            _say(f"dosefind: interrupted{_written()}")
+            _say(f"dosefind: interrupted{_written() or ', nothing was written'}")
             ctx.exit(130)
         except Ended as ended:
             ctx.exit(_status(ended))
 
 
 def _written() -> str:
-    """What was written before a command was cut short, in words."""
-    return "".join(f", after writing {words}" for words in written.get()) or ", nothing was written"
+    """What was written before a command was cut short, in words; nothing where nothing was."""
+    return "".join(f", after writing {words}" for words in written.get())
 
 
 def _status(ended: Ended) -> int:
     """State that a signal ended the command; return the exit status."""
-    _say(f"dosefind: ended by signal {ended.signal}{_written()}")
+    _say(f"dosefind: ended by signal {ended.signal}{_written() or ', nothing was written'}")
     return 128 + ended.signal
 
 

@@ -12,7 +12,6 @@ import platform
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +19,7 @@ from functools import cache, partial
 from importlib import metadata
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
@@ -226,7 +226,7 @@ def _locked(folder: Path) -> Iterator[None]:
     for _ in range(round(20 * _SECONDS)):
         if lock is not None:
             break
-        time.sleep(1 / 20)
+        Event().wait(1 / 20)
         lock = _lock(folder)
     try:
         if lock is None:
