@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import math
 import os
@@ -10,13 +11,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__, terminal
+from .interruption import Ended, raised, written
 from .threads import hold_one_thread
 
 if TYPE_CHECKING:
@@ -46,18 +48,22 @@ class _Command(click.Command):
 
 
 class _Commands(click.Group):
-    """Commands whose bad input ends in one line on standard error and exit status 2."""
+    """Commands whose bad input ends in one line on standard error and exit status 2, and that a signal ends tidily."""
 
     command_class = _Command
 
     def main(self, *args: Any, **settings: Any) -> Any:
+        written.set([])
         with terminal.guarded():
             try:
-                return super().main(*args, **settings)
+                with raised():
+                    return super().main(*args, **settings)
             except OSError as error:
-                # Help and version are printed outside a command.
-                click.echo(f"dosefind: error: {error.strerror or error}", err=True)
+                # Help, version and errors of the command line are printed outside a command.
+                _say(f"dosefind: error: {error.strerror or error}")
                 sys.exit(1)
+            except Ended as ended:
+                sys.exit(_status(ended))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -69,19 +75,32 @@ class _Commands(click.Group):
 
             if not isinstance(error, InputError):
                 raise
-            click.echo(f"dosefind: error: {error}", err=True)
+            _say(f"dosefind: error: {error}")
             ctx.exit(2)
         except ArithmeticError as error:
-            click.echo(f"dosefind: error: {error}", err=True)
+            _say(f"dosefind: error: {error}")
             ctx.exit(1)
         except BrokenPipeError:
             raise
         except OSError as error:
-            click.echo(f"dosefind: error: {error.strerror or error}", err=True)
+            _say(f"dosefind: error: {error.strerror or error}{_written()}")
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("dosefind: interrupted, nothing was written", err=True)
+            _say(f"dosefind: interrupted{_written() or ', nothing was written'}")
             ctx.exit(130)
+        except Ended as ended:
+            ctx.exit(_status(ended))
+
+
+def _written() -> str:
+    """What was written before a command was cut short, in words; nothing where nothing was."""
+    return "".join(f", after writing {words}" for words in written.get())
+
+
+def _status(ended: Ended) -> int:
+    """State that a signal ended the command; return the exit status."""
+    _say(f"dosefind: ended by signal {ended.signal}{_written() or ', nothing was written'}")
+    return 128 + ended.signal
 
 
 # With colours allowed, click leaves escape sequences in a text alone, so that they are shown and not dropped.
@@ -179,10 +198,10 @@ class _Output:
         if self.out is not None:
             provenance.refuse_to_overwrite(self.out, names, self.force)
 
-    def save(self, write: Callable[[Path], list[str]]) -> None:
+    def save(self, write: Callable[..., list[str]]) -> None:
         """Write the result where it was asked for."""
         if self.out is not None:
-            _say(f"wrote {', '.join(write(self.out))} to {self.out}")
+            _say(_in_one_line(f"wrote {', '.join(write(self.out, force=self.force))} to {self.out}"))
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -247,7 +266,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
         _say(f"simulating {trials:,} trials of each design in each scenario")
     limit, progress = int(memory_limit * 2**30), _progress("designs")
     result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
-    output.save(lambda out: provenance.save_dataset(result, out, "compare"))
+    output.save(partial(provenance.save_dataset, result, stem="compare"))
     if output.as_json:
         click.echo(provenance.as_json(result))
         return
@@ -298,7 +317,7 @@ def analyze(
         say=_say,
     )
     summary = found.summary.assign_attrs(seed=output.seed)
-    output.save(lambda out: provenance.save_dataset(summary, out, "analyze", found.tree(seed=output.seed)))
+    output.save(lambda out, force: provenance.save_dataset(summary, out, "analyze", found.tree(seed=output.seed), force=force))
     if output.as_json:
         click.echo(provenance.as_json(summary))
         return
@@ -430,7 +449,7 @@ def next_(
     output.claim_names(provenance.table_names("next", _NEXT))
     found, _ = _next(config, data, events, as_of, replay, design, final)
     stamp = {**found.attrs, "seed": output.seed}
-    output.save(lambda out: provenance.save_tables(found.tables, stamp, out, "next"))
+    output.save(partial(provenance.save_tables, found.tables, stamp, stem="next"))
     if output.as_json:
         click.echo(provenance.tables_as_json(found.tables, stamp))
         return
@@ -481,7 +500,7 @@ def record(
     recorded = found.record(decision, reason, meeting=met, attendees=attendees, conditions=conditions)
     record_decision(path, recorded)
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
-    _say(f"recorded in {path}: {recorded.decision}, {said}")
+    _say(_in_one_line(f"recorded in {path}: {recorded.decision}, {said}"))
     _say_altered(found.chains)
     if recorded.decision.startswith(("level", "resume")) and found.holds.events:
         waiting = "; ".join(event_words(found, event) for event in found.holds.events)
@@ -562,7 +581,7 @@ def adjudicate(
     record_adjudication(path, adjudicated)
     about = "DLT assessment" if adjudicated.of_assessment else f"event of {key.date or 'no start date'}"
     grade = "" if key.grade is None else f", grade {key.grade}"
-    _say(f"recorded in {path}: {subject}, {about}{grade}: {conclusion}")
+    _say(_in_one_line(f"recorded in {path}: {subject}, {about}{grade}: {conclusion}"))
     _say_altered(chains)
 
 
@@ -621,7 +640,7 @@ def synthesize(
         gap=gap,
         design=design,
     )
-    output.save(lambda out: made.write(out, force=output.force))
+    output.save(made.write)
     click.echo(made.as_json() if output.as_json else str(made).rstrip())
 
 
@@ -723,7 +742,7 @@ def report(
         names = found.save(out, wanted, force=force)
     for one in caught:
         _say(f"Warning: {one.message}.")
-    _say(f"wrote {', '.join(names)} to {out}")
+    _say(_in_one_line(f"wrote {', '.join(names)} to {out}"))
 
 
 @main.command()
@@ -745,8 +764,8 @@ def schema(output: _Output) -> None:
 
     output.claim_names(["schema.json"])
 
-    def write(out: Path) -> list[str]:
-        provenance.write_whole(out, {"schema.json": lambda path: path.write_text(text + "\n", encoding="utf-8")})
+    def write(out: Path, *, force: bool) -> list[str]:
+        provenance.write_whole(out, {"schema.json": f"{text}\n".encode()}, force=force)
         return ["schema.json"]
 
     output.save(write)
@@ -773,7 +792,7 @@ def _tabulate(
     frame = make(protocol)
     method = "sampled" if borrows else "exact"
     stamp = {**tasks.stamp(protocol, design, borrows=borrows), "method": method, "seed": output.seed, **frame.attrs}
-    output.save(lambda out: provenance.save_table(frame, stamp, out, stem))
+    output.save(partial(provenance.save_table, frame, stamp, stem=stem))
     if output.as_json:
         click.echo(provenance.as_json(frame, stamp))
         return
@@ -822,8 +841,14 @@ def _say_altered(chains: Sequence[Chain]) -> None:
 
 
 def _say(words: str) -> None:
-    # In one line, whatever the name of a file holds.
-    click.echo(words.replace("\n", "\\n"), err=True)
+    """Print on standard error; where nobody can read it, the command goes on."""
+    with contextlib.suppress(OSError):
+        click.echo(words, err=True)
+
+
+def _in_one_line(words: str) -> str:
+    """Return words in one line, whatever the name of a file holds."""
+    return words.replace("\n", "\\n")
 
 
 if __name__ == "__main__":

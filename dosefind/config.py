@@ -74,6 +74,8 @@ def load_protocol(path: str | Path) -> Protocol:
                 raise in_amendment(number, amendment, error) from None
     except InputError as error:
         raise InputError(error.problems or str(error), source=str(path)) from None
+    except RecursionError:
+        raise InputError("is nested too deeply", source=str(path)) from None
     for _, version in protocol.versions:
         version._file, version._sha256 = argument(path.name), hashlib.sha256(content).hexdigest()
     return protocol
@@ -223,22 +225,25 @@ def _build[T: Settings](
     return built
 
 
-# Largest mean of log alpha or log beta, on the scale of logits: beyond it the median DLT rate at the reference dose is below 0.005%
-# or above 99.995%, and quadrature over a posterior so far from its prior takes minutes before it gives up.
-_MOST_MEAN = 10.0
+# Largest absolute means and standard deviations of log alpha and log beta, on the scale of logits: a median DLT rate at the reference
+# dose below 0.005% or above 99.995%, and a slope that varies by a factor of 350 in either direction within two standard deviations.
+# Quadrature of posteriors so far from the data takes minutes before it gives up.
+_EXTREME = {"mean": (10.0, 10.0), "sd": (10.0, 3.0)}
 
 
 def _refuse_extreme(prior: Any) -> None:
-    """Raise `InputError` if a mean of a prior, or of one of several that are mixed, is beyond any that is meant."""
+    """Raise `InputError` if a mean or a standard deviation of a prior, or of one of several that are mixed, is beyond any meant."""
     several = isinstance(prior, list)
     for number, one in enumerate(prior if several else [prior], start=1):
-        means = one.get("mean") if isinstance(one, dict) else None
-        for place, mean in enumerate(means if isinstance(means, list) else [], start=1):
-            if isinstance(mean, (int, float)) and abs(mean) > _MOST_MEAN:
-                where = f"prior{f'[{number}]' * several}.mean[{place}]"
-                raise InputError(
-                    Problem(where, mean, f"must be a mean from -{_MOST_MEAN:g} to {_MOST_MEAN:g}, on the scale of logits")
-                )
+        for key, limits in _EXTREME.items() if isinstance(one, dict) else ():
+            values = one.get(key)
+            for place, (value, most) in enumerate(zip(values if isinstance(values, list) else [], limits, strict=False), start=1):
+                if isinstance(value, (int, float)) and abs(value) > most:
+                    where = f"prior{f'[{number}]' * several}.{key}[{place}]"
+                    allowed = (
+                        f"must be {'from ' + f'-{most:g} to ' if key == 'mean' else 'at most '}{most:g}, on the scale of logits"
+                    )
+                    raise InputError(Problem(where, value, allowed))
 
 
 def _build_for_other_target(protocol: Protocol, rate: float) -> None:

@@ -806,7 +806,7 @@ class Protocol(Settings):
     limits: Limits
     pause: Pause = Field(default_factory=Pause)
     target: Target
-    scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1)]
+    scenarios: Annotated[dict[Name, tuple[Chance, ...]], Field(min_length=1, max_length=1000)]
     designs: Annotated[dict[Key, dict[str, Any]], Field(min_length=1)]
     binding: Key | None = None
     curves: dict[Key, dict[str, Any]] = Field(default_factory=dict)

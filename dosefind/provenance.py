@@ -14,13 +14,14 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -28,11 +29,18 @@ import numpy as np
 from . import __version__
 from ._check import InputError, Problem
 from .chain import Chain, check_chain, is_hash, row_hash
+from .interruption import undisturbed, written
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import xarray as xr
+
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks: there what a killed process left stays until somebody removes it.
+    fcntl = None
 
 __all__ = [
     "DIGITS",
@@ -137,8 +145,10 @@ def refuse_to_overwrite(folder: Path, names: list[str], force: bool) -> None:
         raise InputError(f"has {', '.join(there)} already; --force overwrites", source=str(folder))
 
 
-def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], object]]) -> None:
-    """Write files into a folder, each appearing under its name only when all are complete.
+def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], object]], *, force: bool = True) -> None:
+    """Write files into a folder, each appearing under its name only when all are complete: all or none.
+
+    Files of a process that was killed while it wrote are removed; those of a living one are recognised by the lock on them.
 
     Parameters
     ----------
@@ -147,27 +157,156 @@ def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], objec
     files
         From file name, with a folder in front if it is to have one, to what the file holds, or a function that writes to the path
         given to it.
+    force
+        Whether files that are there may be overwritten.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written, or ``force`` is off and another process has made a file of one of these names; then nothing
+        is written.
     """
     below = sorted({(folder / name).parent for name in files} - {folder})
     made = [path for path in (*below, folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+        _remove_abandoned(folder)
+        with _scratch(folder) as scratch:
             for name, content in files.items():
-                path = Path(scratch) / name
+                path = scratch / name
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content) if isinstance(content, bytes) else content(path)
-            for path in below:
-                path.mkdir(exist_ok=True)
-            for name in files:
-                os.replace(Path(scratch) / name, folder / name)
+            with _locked(folder), undisturbed():
+                for path in below:
+                    path.mkdir(exist_ok=True)
+                _give_names(scratch, folder, list(files), force)
+                written.get([]).append(f"{', '.join(files)} to {folder}")
     except BaseException as error:
         for path in made:
             with contextlib.suppress(OSError):
                 path.rmdir()
         if isinstance(error, OSError):
-            raise InputError(error.strerror or "cannot be written", source=str(folder)) from None
+            raise InputError(f"{error.strerror or 'cannot be written'}: nothing was written", source=str(folder)) from None
         raise
+
+
+def _give_names(scratch: Path, folder: Path, names: list[str], force: bool) -> None:
+    """Move complete files to their names; where one cannot be moved, undo what was done and raise."""
+    undo: list[Callable[[], object]] = []
+    try:
+        for place, name in enumerate(names):
+            path, earlier = folder / name, scratch / f".before-{place}"
+            if not force:
+                _link(scratch / name, path)
+                undo.append(path.unlink)
+                continue
+            was_there = os.path.lexists(path)
+            # Without links, as on some network drives, a file that was overwritten is not brought back.
+            with contextlib.suppress(OSError):
+                os.link(path, earlier)
+            os.replace(scratch / name, path)
+            if earlier.exists():
+                undo.append(partial(os.replace, earlier, path))
+            elif not was_there:
+                undo.append(path.unlink)
+    except BaseException:
+        for step in reversed(undo):
+            with contextlib.suppress(OSError):
+                step()
+        raise
+
+
+def _link(path: Path, name: Path) -> None:
+    """Give a file its name unless there is one of that name, which no check beforehand can tell for certain."""
+    try:
+        try:
+            os.link(path, name)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Without links, as on some network drives, the name is taken by an empty file first.
+            name.open("xb").close()
+            os.replace(path, name)
+    except FileExistsError:
+        raise InputError(
+            f"has {name.name} already, made by another process in the meantime: nothing was written; --force overwrites",
+            source=str(name.parent),
+        ) from None
+
+
+_SCRATCH = ".writing-dosefind-"
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Make a folder for files that are not complete, locked while this process lives, and remove it in the end."""
+    path, lock = folder, None
+    try:
+        with undisturbed():
+            while lock is None:
+                path = Path(tempfile.mkdtemp(dir=folder, prefix=_SCRATCH))
+                lock = _lock(path)
+        yield path
+    finally:
+        with undisturbed():
+            if path != folder:
+                shutil.rmtree(path, ignore_errors=True)
+            _release(lock)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes have left: the system has released their locks."""
+    for path in folder.glob(f"{_SCRATCH}*"):
+        lock = None if path.is_symlink() else _lock(path)
+        if lock is not None and lock != _NO_LOCK:
+            shutil.rmtree(path, ignore_errors=True)
+        _release(lock)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, so that of two results written at once one follows the other."""
+    lock = _lock(folder)
+    for _ in range(round(20 * _SECONDS)):
+        if lock is not None:
+            break
+        Event().wait(1 / 20)
+        lock = _lock(folder)
+    try:
+        if lock is None:
+            raise InputError(f"is being written by another process for more than {_SECONDS} seconds: try again", source=str(folder))
+        yield
+    finally:
+        _release(lock)
+
+
+# Stands for the lock where the system, the file system or the folder's permissions allow none.
+_NO_LOCK = -1
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until `_release` or the end of the process; ``None`` if another process locked or removed it."""
+    if fcntl is None:
+        return _NO_LOCK
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        return None if isinstance(error, FileNotFoundError) else _NO_LOCK
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        gone = os.fstat(handle).st_nlink == 0
+    except OSError as error:
+        os.close(handle)
+        return None if isinstance(error, BlockingIOError) else _NO_LOCK
+    if gone:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _release(lock: int | None) -> None:
+    if lock is not None and lock != _NO_LOCK:
+        os.close(lock)
 
 
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
@@ -261,33 +400,38 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None) -> list[str]:
+def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None, *, force: bool = True) -> list[str]:
     """Write a dataset as CSV (one figure a row, and what was assumed), JSON and NetCDF; return the file names.
 
-    A ``tree`` that has the dataset at its root takes its place in the NetCDF file. Figures are `rounded`.
+    A ``tree`` that has the dataset at its root takes its place in the NetCDF file. Figures are `rounded`; ``force`` is that of
+    `write_whole`.
     """
+    import xarray as xr
+
     result = rounded(result)
     tree = None if tree is None else tree.map_over_datasets(rounded)
     files = {
         f"{stem}.csv": lambda path: _write_csv(_tidy(result), result.attrs, path),
         f"{stem}.json": lambda path: path.write_text(as_json(result) + "\n", encoding="utf-8"),
-        f"{stem}.nc": lambda path: (result if tree is None else tree).to_netcdf(path, engine="h5netcdf"),
+        f"{stem}.nc": lambda path: path.write_bytes(_netcdf(xr.DataTree(result) if tree is None else tree)),
         f"{stem}-assumed.csv": lambda path: _write_assumed(result.attrs, path),
     }
-    write_whole(folder, files)
+    write_whole(folder, files, force=force)
     return list(files)
 
 
-def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
+def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem: str, *, force: bool = True) -> list[str]:
     """Write a table as CSV (and what was assumed), JSON and NetCDF, with `rounded` figures; return the file names."""
+    import xarray as xr
+
     table, stamp = _rounded_table(table), _rounded_stamp(stamp)
     files = {
         f"{stem}.csv": lambda path: _write_csv(table, stamp, path),
         f"{stem}.json": lambda path: path.write_text(as_json(table, stamp) + "\n", encoding="utf-8"),
-        f"{stem}.nc": lambda path: _for_netcdf(table).assign_attrs(stamp).to_netcdf(path, engine="h5netcdf"),
+        f"{stem}.nc": lambda path: path.write_bytes(_netcdf(xr.DataTree(_for_netcdf(table).assign_attrs(stamp)))),
         f"{stem}-assumed.csv": lambda path: _write_assumed(stamp, path),
     }
-    write_whole(folder, files)
+    write_whole(folder, files, force=force)
     return list(files)
 
 
@@ -297,7 +441,9 @@ def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any])
     return _json_text({"attrs": _decoded(_rounded_stamp(stamp)), **rows})
 
 
-def save_tables(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], folder: Path, stem: str) -> list[str]:
+def save_tables(
+    tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], folder: Path, stem: str, *, force: bool = True
+) -> list[str]:
     """Write several tables with `rounded` figures, each as CSV, all as one JSON, and what was assumed; return the file names."""
     tables, stamp = {name: _rounded_table(table) for name, table in tables.items()}, _rounded_stamp(stamp)
     files: dict[str, Callable[[Path], object]] = {
@@ -305,7 +451,7 @@ def save_tables(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], fo
     }
     files[f"{stem}-assumed.csv"] = lambda path: _write_assumed(stamp, path)
     files[f"{stem}.json"] = lambda path: path.write_text(tables_as_json(tables, stamp) + "\n", encoding="utf-8")
-    write_whole(folder, files)
+    write_whole(folder, files, force=force)
     return list(files)
 
 
@@ -389,6 +535,20 @@ def _for_netcdf(table: pd.DataFrame) -> xr.Dataset:
             names = [name.removeprefix(named_column(kind, "")) for name in columns]
             result = result.assign({_BY_NAME[kind]: (("row", kind), plain[columns].to_numpy())}).assign_coords({kind: names})
     return result
+
+
+def _netcdf(tree: xr.DataTree) -> bytes:
+    """A tree of datasets as a NetCDF file made in memory: HDF5 can crash the process where a disk is full."""
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
+    buffer = io.BytesIO()
+    with h5netcdf.File(buffer, "w") as file:
+        for node in tree.subtree:
+            root = node.path == tree.path
+            store = H5NetCDFStore(file, group=None if root else node.path, mode="a")
+            node.to_dataset(inherit=root).dump_to_store(store)
+    return buffer.getvalue()
 
 
 def _decoded(attrs: Mapping[str, Any]) -> dict[str, Any]:

@@ -648,7 +648,7 @@ CALLS = [
     (lambda: walked().under({"steep": [0.3, 0.2, 0.1]}), f"truths['steep'] = [0.3, 0.2, 0.1]: {TOP_DOWN}"),
     (lambda: walked().under("low"), "truths = 'low': must be rows of numbers of equal length, one probability a dose"),
     (lambda: walked().under({}), "truths = {}: must hold at least one row, one probability a dose"),
-    (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], n_trials=1), "n_trials = 1: must be a whole number, at least 2"),
+    (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], n_trials=1), "n_trials = 1: must be a whole number from 2 to 1000000"),
     (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], seed=-1), "seed = -1: must be a whole number, at least 0"),
     (lambda: simulate(THREE_PLUS_THREE, [0.3, 0.2, 0.1]), f"truths = [0.3, 0.2, 0.1]: {TOP_DOWN}"),
     # Skeletons.
@@ -736,6 +736,7 @@ def test_broken_command_line(words, said, tmp_path):
 
 # Files that are written whole or not at all ---------------------------------------------------------------------------
 
+NO_SPACE = "dosefind: error: {out}: No space left on device: nothing was written\n"
 COMMANDS = [("compare", CONFIG), ("table", *BOIN_OF), ("paths", *BOIN_OF)]
 
 
@@ -794,7 +795,11 @@ if os.geteuid() != 0:  # root may write anywhere
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "dosefind: error: {out}: No space left on device\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2,
+            "dosefind: error: {out}: No space left on device: nothing was written\n",
+        ),
         (KeyboardInterrupt(), 130, "dosefind: interrupted, nothing was written\n"),
         (RuntimeError("a fault of dosefind's own"), 1, ""),
     ],

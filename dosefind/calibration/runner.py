@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from .._check import Checked
+from ..interruption import noticed
 from ..posterior.mcmc import NutsSettings
 from ..provenance import sampler_versions, versions
 from ..threads import VARIABLES, OneThread
@@ -63,7 +64,7 @@ class Job:
         """Results of `Engine.one` for so many indices, ``(count, 2, quantities)``."""
         # Frozen settings have a hash, which pyright does not see.
         engine = _engine(self.kind, self.model, self.settings)  # type: ignore[arg-type]
-        with OneThread(), _whole_or_interrupted():
+        with OneThread(), noticed():
             return np.array([engine.one(self.layout, self.label, self.seed, first + at) for at in range(count)])
 
     def key(self) -> str:
@@ -200,29 +201,6 @@ def _end_after(parent: int) -> None:
         while os.getppid() == parent:
             never.wait(SOON)
     os._exit(1)
-
-
-@contextmanager
-def _whole_or_interrupted() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` after the block if it was interrupted within: PyMC answers it with the draws made so far."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-    interrupted = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal interrupted
-        interrupted = True
-        before(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if interrupted:
-        raise KeyboardInterrupt
 
 
 def _by_processes(job: Job, chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[Chunk, np.ndarray]]:

@@ -348,18 +348,21 @@ class Design(Settings, ABC):
         """The state of one trial after the given cohorts, with what the design remembers of them."""
         state = States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * self.n_memory)
         for cohort in check_cohorts(cohorts, n_doses):
-            dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
-            memory = self.decide(state).memory if self.n_memory else state.memory
-            state = replace(state, memory=memory).follow(slice(None), dose, size, dlts)
+            state = self.state_later(state, cohort)
         return state
+
+    def state_later(self, state: States, cohort: Cohort) -> States:
+        """Return the state of one trial one cohort later; the cohort has been checked."""
+        dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
+        memory = self.decide(state).memory if self.n_memory else state.memory
+        return replace(state, memory=memory).follow(slice(None), dose, size, dlts)
 
     def deviations(self, cohorts: Sequence[Cohort], n_doses: int) -> tuple[str, ...]:
         """Where these cohorts are not those of a trial that followed the design, in words; it can be decided all the same."""
         found: list[str] = []
-        cohorts = check_cohorts(cohorts, n_doses)
+        state = self.state_after([], n_doses)
         stopped = False
-        for done, cohort in enumerate(cohorts):
-            state = self.state_after(cohorts[:done], n_doses)
+        for done, cohort in enumerate(check_cohorts(cohorts, n_doses)):
             decision = self.decide(state)
             dose = int(decision.dose[0])
             if dose < 0:
@@ -372,6 +375,7 @@ class Design(Settings, ABC):
                     found.append(f"cohort {done + 1} {given}")
                 found += [f"cohort {done + 1} {words}" for words in self._wrong_size(state, cohort)]
             stopped = dose < 0
+            state = self.state_later(state, cohort)
         return tuple(found)
 
     def _wrong_size(self, state: States, cohort: Cohort) -> list[str]:

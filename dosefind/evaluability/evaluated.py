@@ -337,6 +337,13 @@ class Evaluated(Shown):
         kept = tuple(one for place, one in enumerate(self.members) if place not in places)
         return replace(self, members=kept, others=(*self.others, *aside))
 
+    def with_members(self, members: tuple[Members, ...]) -> Evaluated:
+        """Return the same patients with these cohorts as the escalation."""
+        found = replace(self, members=members)
+        # The patients are the same, so that they need not be looked up anew.
+        found.__dict__["_by_subject"] = self._by_subject
+        return found
+
     def with_outcomes(self, dlts: Sequence[int]) -> Evaluated:
         """Return the same trial once all outcomes have come, with so many further DLTs in each group.
 

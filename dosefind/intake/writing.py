@@ -7,6 +7,7 @@ DLTs and replacements, so these are in dosefind's own layout only.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import re
 from collections.abc import Iterable
@@ -333,7 +334,15 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
             # Of a column of objects that is empty some versions of pandas cannot tell the kind.
             columns[name] = pd.Series([_cut(cell) for cell in cells], dtype="string")
     frame: Any = pd.DataFrame(columns)
-    pyreadstat.write_xport(frame, path, file_format_version=5, table_name=path.stem.upper())
+    try:
+        pyreadstat.write_xport(frame, path, file_format_version=5, table_name=path.stem.upper())
+        found: Any = pyreadstat.read_xport(path)[0]
+        complete = len(found) == len(frame)
+    except (pyreadstat.PyreadstatError, pyreadstat.ReadstatError):
+        complete = False
+    if not complete:
+        # ReadStat does not tell that a disk is full.
+        raise OSError(errno.EIO, f"{path.name} could not be written completely (is the disk full?)")
     content = path.read_bytes()
     written = f"{day.day:02d}{_MONTHS[day.month - 1]}{day.year % 100:02d}:00:00:00".encode()
     head, times = _TIME.subn(written, content[:_HEAD])

@@ -24,9 +24,11 @@ from .walk import MOST_COHORTS, refuse_endless
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["simulate", "simulated_figures"]
+__all__ = ["MOST_TRIALS", "simulate", "simulated_figures"]
 
 CHUNK = 10_000
+# The standard error of a probability is then at most 0.0005; all trials of a design are held at once.
+MOST_TRIALS = 1_000_000
 
 
 class _Patients:
@@ -139,7 +141,7 @@ def simulate(
     of_type("design", design, Design, A_DESIGN)
     doses = design.known_doses if n_doses is None else whole("n_doses", n_doses, 1, MOST_DOSES)
     names, rows = named_truths(truths, doses)
-    whole("n_trials", n_trials, 2)
+    whole("n_trials", n_trials, 2, MOST_TRIALS)
     seed_of(seed)
     probability("overdose_limit", overdose_limit)
     design = design.with_settings(n_doses=rows.shape[1])

@@ -138,6 +138,7 @@ def walk(
     front = _decided(design, states, np.zeros(1, np.uint64), np.ones(1), np.ones(1), visits)
     ended: list[_Front] = []
     walked, held, peak = 0, 0, 0
+    going: list[int] = []
     while len(front):
         walked += len(front)
         over = front.code >= n_doses
@@ -149,6 +150,9 @@ def walk(
         peak = max(peak, needed)
         if needed > memory_limit:
             raise WalkTooLarge(_too_large(design, walked, needed, memory_limit))
+        going.append(len(front))
+        if begin is None and len(going) % _FORESEEN == 0:
+            _refuse_far_too_large(design, n_doses, going, front.row_bytes, memory_limit)
         if len(front) and front.states.cohorts[0] >= MOST_COHORTS:
             raise InputError(_endless(design))
         front = _next(design, front, merge)
@@ -283,9 +287,39 @@ def _bytes_of_children(front: _Front) -> int:
     return children * (2 * front.row_bytes + 40)
 
 
-def _too_large(design: Design, walked: int, needed: int, limit: int) -> str:
+def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_bytes: int, memory_limit: int) -> None:
+    """Raise where a walk would end at the memory limit after hours, as far as its first cohorts tell.
+
+    The number of states under way grows like a power of the number of cohorts, since states are counts at doses. The power is
+    taken from the latest half of the cohorts; a walk is refused only where many times the limit would not do.
+
+    Raises
+    ------
+    WalkTooLarge
+        With the estimate.
+    """
+    # The 3+3 treats at most six patients at a dose.
+    caps = (design.max_n_per_dose, design.stop_n, 6 if design.bound_by_group else None)
+    most = [design.max_n, *(n_doses * cap for cap in caps if cap is not None)]
+    patients = min((n for n in most if n is not None), default=0)
+    done = len(going)
+    cohorts = patients / float(np.max(design.cohort_size))
+    if cohorts <= done or not going[-1]:
+        return
+    power = np.log2(going[-1] / going[done // 2 - 1])
+    expected = going[-1] * (cohorts / done) ** power * row_bytes
+    if expected > (_FAR if done > _FORESEEN else _FAR_AT_FIRST) * memory_limit:
+        raise WalkTooLarge(_too_large(design, sum(going), expected, memory_limit, "a later cohort would need about"))
+
+
+# Every so many cohorts a walk's size is foreseen. It is refused where it exceeds so many times the memory limit, the first time
+# and later, when the estimate is better.
+_FORESEEN, _FAR_AT_FIRST, _FAR = 10, 1000, 10
+
+
+def _too_large(design: Design, walked: int, needed: float, limit: int, when: str = "the next cohort would need") -> str:
     return (
-        f"{design.title}: after {walked:,} states the next cohort would need {needed / 2**30:.3g} GiB, more than the memory limit "
+        f"{design.title}: after {walked:,} states {when} {needed / 2**30:.3g} GiB, more than the memory limit "
         f"of {limit / 2**30:.3g} GiB. Use larger cohorts, fewer patients (max_n), a cap on a dose (max_n_per_dose) or the method "
         "'simulate'"
     )

@@ -375,7 +375,7 @@ class Document:
         folder, names = Path(folder), can_write(formats)
         refuse_to_overwrite(folder, names, force)
         made = {name: getattr(self, one)() for name, one in zip(names, dict.fromkeys(formats), strict=True)}
-        write_whole(folder, {name: one.encode() if isinstance(one, str) else one for name, one in made.items()})
+        write_whole(folder, {name: one.encode() if isinstance(one, str) else one for name, one in made.items()}, force=force)
         return names
 
     @one_thread

@@ -14,6 +14,7 @@ from .._check import MISSING, InputError, Problem, Shown, number, of_type, one_o
 from ..config import build_curves, build_designs
 from ..designs import Design
 from ..designs.base import Beside
+from ..interruption import noticed
 from ..models import Curve, Logistic2
 from ..posterior.administered import administered_among, at_amounts, exact_posterior
 from ..posterior.base import Figure, Posterior
@@ -404,7 +405,8 @@ def _sampled(
     fit = nuts_fit(curve if at is None else at.extended, settings)  # type: ignore[arg-type]
     compiled = perf_counter()
     sample = partial(NutsPosterior, fit) if at is None else partial(at.sampled, fit)
-    found = sample(n, y, seed), sample(0 * n, 0 * y, seed)
+    with noticed():
+        found = sample(n, y, seed), sample(0 * n, 0 * y, seed)
     say(f"compiled in {compiled - start:.1f} s, sampled in {perf_counter() - compiled:.1f} s by {fit.sampler.name}")
     return found
 

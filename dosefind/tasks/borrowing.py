@@ -12,6 +12,7 @@ import numpy as np
 from .._check import MISSING, InputError, Problem, one_of
 from ..borrowing import Borrowing
 from ..config import build_borrowing
+from ..interruption import noticed
 from ..posterior.base import Posterior
 from ..protocol import Protocol
 from ..summaries import effective_n
@@ -161,5 +162,10 @@ def sampling(
     settings = replace(SETTINGS, draws=draws)
     hierarchical_fit(model, settings)
     say(f"compiled in {perf_counter() - start:.1f} s")
-    # A model of another structure is compiled when it comes.
-    return lambda model, data: HierarchicalPosterior(hierarchical_fit(model, settings), data, seed, model)
+
+    def sample(model: HierarchicalLogistic, data: Counts) -> HierarchicalPosterior:
+        # A model of another structure is compiled when it comes.
+        with noticed():
+            return HierarchicalPosterior(hierarchical_fit(model, settings), data, seed, model)
+
+    return sample

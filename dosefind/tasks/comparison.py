@@ -14,7 +14,7 @@ from ..designs import Design
 from ..operating.lattice import lattice
 from ..operating.metrics import Standards, above_mtd, definitions, judged
 from ..operating.reference import reference_selection
-from ..operating.simulation import simulated_figures
+from ..operating.simulation import MOST_TRIALS, simulated_figures
 from ..operating.tally import FIGURES, Figures
 from ..operating.walk import DEFAULT_MEMORY
 from ..protocol import Protocol, Target
@@ -71,7 +71,7 @@ def compare(
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     one_of("method", method, ("exact", "simulate"))
-    whole("n_trials", n_trials, 2)
+    whole("n_trials", n_trials, 2, MOST_TRIALS)
     seed_of(seed)
     target, standards, truths = protocol.target, standards_of(protocol), protocol.truths
     designs = build_designs(protocol)

@@ -26,6 +26,7 @@ from ..decisions import Recorded, check_form, decisions_chain, read_decisions, r
 from ..designs import Design
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..operating.paths import paths_of
+from ..operating.walk import MOST_PATIENTS
 from ..patients import Patients
 from ..protocol import Protocol
 from ..provenance import named_column
@@ -375,7 +376,9 @@ def next_dose(
     planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
     whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
     opened = {binding: _opened_by(known, evaluated)}
+    _refuse_too_many(evaluated, 1)
     readings = readings_of(planned[binding], evaluated, known)
+    _refuse_too_many(evaluated, len(readings))
     asked = {name: _at_administered(one, evaluated, _versions(name, amended)) for name, one in planned.items()}
     designs = {name: one.design for name, one in asked.items()}
     holds = holds_of(evaluated, protocol, known)
@@ -552,6 +555,33 @@ def _refuse_levels_for_doses(evaluated: Evaluated, protocol: Protocol) -> None:
         doses = f"{', '.join(f'{one:g}' for one in protocol.doses.amounts)} {protocol.doses.unit}"
         raise InputError(Problem("dose", sorted(given), f"none is among {doses}: levels belong in the column level"))
 
+
+# Ways in which outcomes still to come can come out, and these times the readings of the trial: some seconds with eight designs.
+_MOST_COMPLETIONS, _MOST_READ = 4096, 16384
+
+
+def _refuse_too_many(evaluated: Evaluated, readings: int) -> None:
+    """Refuse a trial of more patients than any design plans, or with too many outcomes still to come to work out all the ways in
+    which they can come out.
+    """
+    patients = sum(len(cohort.subjects) for cohort in evaluated.members)
+    if patients > MOST_PATIENTS:
+        raise InputError(f"the data have {patients:,} patients of the escalation: must be at most {MOST_PATIENTS:,}")
+    ways = math.prod(1 + len(subjects) for subjects in evaluated.open)
+    if ways <= _MOST_COMPLETIONS and ways * readings <= _MOST_READ:
+        return
+    subjects = [subject for group in evaluated.open for subject in group]
+    shown = ", ".join(subjects[:_SHOWN]) + ", ..." * (len(subjects) > _SHOWN)
+    read = f" in {readings} readings of the trial" if readings > 1 else ""
+    allowed = f"{_MOST_COMPLETIONS:,}" if ways > _MOST_COMPLETIONS else f"{_MOST_READ:,} in all readings"
+    raise InputError(
+        f"{len(subjects)} outcomes are still to come and can come out in {ways:,} ways{read}, more than the {allowed} that are "
+        f"worked out: give the DLT assessments or last contacts that are known, of {shown}"
+    )
+
+
+# Subjects that an error names.
+_SHOWN = 6
 
 # Patients of whom all may have been given a dose that the protocol does not have.
 _FEW = 3

@@ -19,12 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._check import Shown
+from .._check import MOST_COUNTED, Shown
 from ..decisions import Recorded
 from ..designs import Design
+from ..designs.base import Beside
 from ..evaluability import Completion, Evaluated, Members, Status
-from ..trial import Cohort
-from .steps import NextStep, next_step, stop_words
+from ..trial import Cohort, States, check_cohorts
+from .steps import NextStep, step_from, stop_words
 
 __all__ = [
     "Asked",
@@ -138,23 +139,53 @@ class Proposal(Shown):
         return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
 
 
+_STATE = ("n", "y", "last", "last_n", "last_y", "cohorts", "memory")
+
+
+class _Followed:
+    """A state with what is known of it: the states one cohort later, and what the design does next with counts beside it."""
+
+    def __init__(self, state: States) -> None:
+        self.state = state
+        self.later: dict[Cohort, _Followed] = {}
+        self.steps: dict[tuple[Cohort, ...], NextStep] = {}
+
+
 class Asked:
-    """A design and the number of doses, each question about the same counts worked out once."""
+    """A design and the number of doses, each question about the same state of a trial worked out once."""
 
     def __init__(self, design: Design, n_doses: int, on: Callable[[date], Asked | None] | None = None) -> None:
         self.design, self.n_doses, self._on = design, n_doses, on
-        self._known: dict[Any, NextStep] = {}
+        self._begin = _Followed(design.state_after([], n_doses))
+        self._known: dict[Any, _Followed] = {}
 
     def on(self, day: date) -> Asked:
         """Return the design by the version of the protocol in force on a day."""
         return (self._on(day) if self._on is not None else None) or self
 
+    def state(self, cohorts: Sequence[Cohort]) -> States:
+        """Return the state of the trial after these cohorts."""
+        return self._followed(cohorts).state
+
     def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
         """Return what the design does next after these counts."""
-        key = (tuple(cohorts), tuple(others))
-        if key not in self._known:
-            self._known[key] = next_step(self.design, cohorts, self.n_doses, others)
-        return self._known[key]
+        followed, beside = self._followed(cohorts), tuple(others)
+        if beside not in followed.steps:
+            followed.steps[beside] = step_from(self.design, followed.state, Beside.of(beside, self.n_doses))
+        return followed.steps[beside]
+
+    def _followed(self, cohorts: Sequence[Cohort]) -> _Followed:
+        now = self._begin
+        for place, cohort in enumerate(cohorts, start=1):
+            if cohort not in now.later:
+                if cohort.n > 1000 or now.state.total[0] + cohort.n > MOST_COUNTED:
+                    check_cohorts(cohorts[:place], self.n_doses)
+                state = self.design.state_later(now.state, cohort)
+                # Trials that went other ways can come to one state.
+                key = tuple(getattr(state, name).tobytes() for name in _STATE)
+                now.later[cohort] = self._known.setdefault(key, _Followed(state))
+            now = now.later[cohort]
+        return now
 
     def after(self, done: Completion) -> NextStep:
         """Return what the design does next after one way in which outcomes come out."""
@@ -319,7 +350,8 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
     for place, cohort in enumerate(evaluated.members):
         if not any(evaluated[subject].counts for subject in cohort.subjects) or _decided(evaluated, cohort, known):
             continue
-        unplanned = [aside for aside in found if not _planned(asked, evaluated, place, aside)]
+        then = _as_known(evaluated, place, evaluated[cohort.subjects[0]].first)
+        unplanned = [aside for aside in found if not _planned(asked, evaluated, place, then, aside)]
         if without in unplanned:
             without = (*without, place)
         found = list(dict.fromkeys(((), without, *found, *((*aside, place) for aside in unplanned))))[:_MOST_READINGS]
@@ -330,7 +362,7 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
 _MOST_READINGS = 16
 
 
-def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int]) -> bool:
+def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, aside: Sequence[int]) -> bool:
     """Return whether a design would have started a cohort at its level, after the cohorts before it that are not set aside.
 
     An escalation is planned where the cohort before it was complete, and where every way in which outcomes could come out on that
@@ -339,15 +371,8 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     """
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
-    asked = asked.on(first)
-    before = replace(
-        _as_known(evaluated, place, first),
-        members=tuple(members for at, members in enumerate(evaluated.members[:place]) if at not in aside),
-        others=tuple(
-            group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(evaluated[subject], first)))
-            for group in evaluated.others
-        ),
-    )
+    asked, left_out = asked.on(first), set(aside)
+    before = then.with_members(tuple(members for at, members in enumerate(then.members) if at not in left_out))
     level, missing = before.members[-1].level if before.members else 0, still_needed(asked, before)
     if cohort.level == level and missing:
         return True
@@ -355,18 +380,28 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, aside: Sequence[int
     led = [(_led(asked, before, done) if missing else asked.after(done)).level == cohort.level for done in ways]
     if cohort.level <= level:
         return any(led)
-    by_now = replace(before, statuses=evaluated.statuses)
+    by_now = replace(before, statuses=tuple(evaluated[one.subject] for one in before.statuses))
     return not missing and (all(led) or all(asked.after(done).level == cohort.level for done in by_now.completions()))
 
 
 def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
-    """Return the trial with the outcomes of cohorts before ``place`` that came after a day still to come; who is lost stays so."""
-    before = evaluated.members[:place]
+    """Return the trial before the cohort at ``place``, which began on a day, as far as it was known.
+
+    Outcomes of cohorts that came later are still to come, those beside the escalation left out; patients who were lost stay lost.
+    """
+    before, cohort = evaluated.members[:place], evaluated.members[place]
+    others = tuple(
+        group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(evaluated[subject], day)))
+        for group in evaluated.others
+    )
+    subjects = {subject for group in (*before, cohort, *others) for subject in group.subjects}
+    statuses = tuple(status for status in evaluated.statuses if status.subject in subjects)
+    so_far = replace(evaluated, statuses=statuses, members=before, others=others)
     there = (evaluated[subject] for one in before for subject in one.subjects)
     later = {status.subject for status in there if status.counts and _came_after(status, day)}
     ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
     # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
-    return evaluated.with_unknown(later) if later and ways <= _MOST_WAYS else evaluated
+    return so_far.with_unknown(later) if later and ways <= _MOST_WAYS else so_far
 
 
 # Ways in which the outcomes of a day can come out, at most.
@@ -543,7 +578,7 @@ def still_needed(asked: Asked, evaluated: Evaluated) -> int:
     # The size is that of the version in force when the cohort was begun.
     asked = asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
     cohorts = without_further(evaluated).cohorts
-    before = asked.design.state_after(cohorts[:-1] if counted else cohorts, asked.n_doses)
+    before = asked.state(cohorts[:-1] if counted else cohorts)
     level = np.full(1, evaluated.members[-1].level - 1)
     return max(0, int(asked.design.size_within_limits(before, level)[0]) - counted)
 

@@ -21,7 +21,7 @@ from ..trial import Cohort, States, check_cohorts, choice_labels, notation, pars
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths", "stop_words", "without_dlts"]
+__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths", "step_from", "stop_words", "without_dlts"]
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,11 @@ def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: S
     -------
     NextStep
     """
-    state, beside = design.state_after(cohorts, n_doses), Beside.of(others, n_doses)
+    return step_from(design, design.state_after(cohorts, n_doses), Beside.of(others, n_doses))
+
+
+def step_from(design: Design, state: States, beside: Beside | None) -> NextStep:
+    """Return what the design does next in a single state, with counts beside the escalation if there are any."""
     decision = design.decide(state, beside)
     level = int(decision.dose[0]) + 1
     name = design.reasons[int(decision.reason[0])]
@@ -161,7 +165,7 @@ def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: S
         size=int(decision.size[0]),
         reason=reason,
         admissible=tuple((np.flatnonzero(decision.admissible[0]) + 1).tolist()),
-        mtd=None if selection is None else choice_labels(n_doses)[int(selection.dose[0]) + 1],
+        mtd=None if selection is None else choice_labels(state.n_doses)[int(selection.dose[0]) + 1],
         not_reached=selection is not None and bool(selection.not_reached[0]),
     )
 

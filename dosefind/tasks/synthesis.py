@@ -121,7 +121,7 @@ class Synthetic(Shown):
         files: dict[str, bytes | Callable[[Path], object]] = {name: text.encode() for name, text in texts.items()}
         for name, table in self.domains.items():
             files[f"sdtm-xpt/{name}.xpt"] = partial(write_xpt, table, day=self.patients.last_date)
-        write_whole(Path(folder), files)
+        write_whole(Path(folder), files, force=force)
         return list(files)
 
     def __repr__(self) -> str:

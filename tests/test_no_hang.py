@@ -1,0 +1,199 @@
+"""Inputs that would take hours are answered, or refused with the reason, in seconds."""
+
+import itertools
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dosefind import BOIN, CRM, InputError, ThreePlusThree, load_protocol, read_patients, simulate
+from dosefind.cli import main
+from dosefind.config import build_designs
+from dosefind.operating.lattice import lattice
+from dosefind.operating.walk import WalkTooLarge, walk
+from dosefind.tasks import compare, decide, next_dose
+from dosefind.tasks.proposals import Asked
+from dosefind.tasks.steps import next_step
+from dosefind.trial import Cohort
+
+from .peers import ROOT
+
+CONFIG = ROOT / "configs" / "nct05962762.toml"
+FIRST = date(2023, 9, 1)
+
+
+def config(tmp_path, *changes):
+    text = CONFIG.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "changed.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def patients(tmp_path, sizes, known=0):
+    """Cohorts of these sizes, up and down the levels; the first so many outcomes are known, without a DLT."""
+    lines, number = ["subject,cohort,level,infusion_1,last_contact,dlt"], 0
+    for cohort, size in enumerate(sizes):
+        for _ in range(size):
+            day = FIRST + timedelta(days=40 * cohort)
+            tail = f"{day + timedelta(days=30)},no" if number < known else ","
+            lines.append(f"S{number:04d},{cohort + 1},{cohort % 3 + 1},{day},{tail}")
+            number += 1
+    path = tmp_path / "patients.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def next_of(tmp_path, sizes, known=0):
+    protocol = load_protocol(CONFIG)
+    return next_dose(protocol, read_patients(patients(tmp_path, sizes, known), protocol), date(2199, 1, 1))
+
+
+@pytest.mark.parametrize("sizes", [(3,) * 7, (3,) * 8, (1,) * 13, (1,) * 40, (4,) * 6, (64, 64), (2,) * 8, (30, 30, 30)])
+def test_too_many_open_outcomes_are_refused(sizes, tmp_path):
+    ways = int(np.prod([size + 1 for size in sizes]))
+    with pytest.raises(InputError) as caught:
+        next_of(tmp_path, sizes)
+    for part in (f"{sum(sizes)} outcomes", f"{ways:,} ways", "S0000"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(("sizes", "known"), [((3, 3), 0), ((6, 6), 3), ((3,) * 8, 21), ((1,) * 5, 0), ((20,), 0), ((3,) * 3, 2)])
+def test_open_outcomes_are_worked_out_by_group(sizes, known, tmp_path):
+    found = next_of(tmp_path, sizes, known)
+    open_ = [len(subjects) for subjects in found.evaluated.open]
+    assert len(found.completions) == np.prod([n + 1 for n in open_])
+    assert found.completions["ways"].sum() == 2 ** sum(open_)
+
+
+def test_a_command_refuses_too_many_open_outcomes(tmp_path):
+    path = patients(tmp_path, (3,) * 8)
+    words = [sys.executable, "-m", "dosefind", "next", CONFIG, "--data", path, "--as-of", "2070-01-01"]
+    shown = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=os.environ
+    )
+    assert shown.returncode == 2
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("dosefind: error: ")
+
+
+@pytest.mark.parametrize("sizes", [(3,) * 334, (3,) * 1000, (1,) * 1001])
+def test_more_patients_than_any_design_plans_are_refused(sizes, tmp_path):
+    with pytest.raises(InputError, match=f"{sum(sizes):,} patients"):
+        next_of(tmp_path, sizes, known=sum(sizes))
+
+
+@pytest.mark.parametrize("name", ["3+3", "crm-6", "boin", "boin-6-stay", "blrm"])
+def test_shared_states_give_what_each_trial_gives_by_itself(name):
+    protocol = load_protocol(CONFIG)
+    design = build_designs(protocol)[name]
+    asked = Asked(design, protocol.n_doses)
+    for dlts in itertools.product(range(2), range(3), range(2)):
+        for levels in ((1, 1, 1), (1, 2, 1), (1, 2, 3)):
+            cohorts = [Cohort(level, 3, y) for level, y in zip(levels, dlts, strict=True)]
+            for others in ((), (Cohort(1, 4, 1),)):
+                assert asked.step(cohorts, others) == next_step(design, cohorts, protocol.n_doses, others)
+
+
+def test_shared_states_keep_the_limits_on_counts():
+    asked = Asked(BOIN(target=0.3), 3)
+    for cohorts in ([Cohort(1, 1001, 0)], [Cohort(1, 1000, 0)] * 31):
+        with pytest.raises(InputError):
+            asked.step(cohorts)
+
+
+def test_deviations_of_a_long_trial():
+    cohorts = [Cohort(1, 3, 0)] * 200
+    found = ThreePlusThree().deviations(cohorts, 3)
+    assert len(found) == 199
+    assert decide(ThreePlusThree(), cohorts[:3], n_doses=3).deviations == found[:2]
+
+
+MANY_DOSES = [CRM(target=0.3, skeleton=tuple(np.linspace(0.05, 0.6, 30))), BOIN(target=0.3, n_doses=30)]
+
+
+@pytest.mark.parametrize("design", MANY_DOSES, ids=lambda design: design.kind)
+@pytest.mark.parametrize(("max_n", "cohort_size"), [(1000, 3), (600, 2), (400, 1)])
+def test_walks_far_beyond_the_memory_are_refused_early(design, max_n, cohort_size):
+    with pytest.raises(WalkTooLarge) as caught:
+        walk(design.with_settings(max_n=max_n, cohort_size=cohort_size), 30)
+    for part in ("GiB", "simulate"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("max_n", [30, 36, 60])
+def test_walks_that_fit_are_not_refused(max_n):
+    assert lattice(BOIN(target=0.3, n_doses=3, max_n=max_n)).ends.walked > 100
+
+
+def test_a_design_that_ends_early_is_not_refused_for_its_largest_sample():
+    assert lattice(ThreePlusThree(n_doses=8, max_n=1000)).ends.walked > 100
+
+
+@pytest.mark.parametrize("trials", [1_000_001, 10**12, 10**30])
+def test_too_many_trials_are_refused(trials):
+    protocol = load_protocol(CONFIG)
+    with pytest.raises(InputError, match="1000000"):
+        simulate(BOIN(target=0.3, max_n=12), [[0.1, 0.3]], n_trials=trials)
+    with pytest.raises(InputError, match="1000000"):
+        compare(protocol, method="simulate", n_trials=trials)
+    result = CliRunner().invoke(main, ["compare", str(CONFIG), "--method", "simulate", "--trials", str(trials)])
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "prior"),
+    [
+        ("mean", "mean = [50.0, 0.0], sd = [2.0, 1.0]"),
+        ("mean", "mean = [-50.0, 0.0], sd = [2.0, 1.0]"),
+        ("mean", "mean = [-2.2, 40.0], sd = [2.0, 1.0]"),
+        ("sd", "mean = [-2.2, 0.0], sd = [11.0, 1.0]"),
+        ("sd", "mean = [-2.2, 0.0], sd = [10.0, 10.0]"),
+        ("sd", "mean = [-2.2, 0.0], sd = [1e6, 1e6]"),
+    ],
+)
+@pytest.mark.parametrize("command", ["analyze", "sensitivity"])
+def test_priors_that_take_minutes_are_refused(key, prior, command, tmp_path):
+    # The designs keep the first curve's prior, which is the ordinary one.
+    path = config(tmp_path, ("prior = { mean = [-2.2, 0.0], sd = [1.0, 0.5] }", f"prior = {{ {prior} }}"))
+    result = CliRunner().invoke(main, [command, str(path), "--outcomes", "1NNN"])
+    assert result.exit_code == 2, result.output
+    assert f"curves.logistic-2-tight.prior.{key}" in result.stderr
+
+
+@pytest.mark.parametrize("size", [1000, 10**6, 10**12])
+@pytest.mark.parametrize("command", ["compare", "analyze"])
+def test_sizes_that_no_trial_has_are_refused(size, command, tmp_path):
+    path = config(tmp_path, ("cohort_size = 3\n", f"cohort_size = {size}\n"))
+    result = CliRunner().invoke(main, [command, str(path)])
+    assert result.exit_code == 2
+    assert "limits.cohort_size" in result.stderr
+
+
+SCENARIO = '"low" = [0.02, 0.05, 0.10]\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[scenarios]\n", "[scenarios]\n" + "# much\n" * 400_000, "bytes"),
+        (SCENARIO, SCENARIO + "".join(f'"s{number}" = [0.1, 0.2, 0.3]\n' for number in range(100_000)), "bytes"),
+        (SCENARIO, SCENARIO + "".join(f'"s{number}" = [0.1, 0.2, 0.3]\n' for number in range(1000)), "scenarios"),
+        ("[scenarios]\n", f"[{'.'.join('a' * 20_000)}]\nx = 1\n[scenarios]\n", "too deeply"),
+        ("amounts = [1, 3, 5]", f"amounts = {'[' * 100_000}{']' * 100_000}", "too deeply"),
+        ("amounts = [1, 3, 5]", f"amounts = {list(range(1, 20_000))}", "doses.amounts"),
+    ],
+    ids=["comments", "100,000 scenarios", "1,006 scenarios", "keys", "lists", "doses"],
+)
+def test_configs_of_a_size_that_none_has_are_refused(old, new, said, tmp_path):
+    path = config(tmp_path, (old, new))
+    with pytest.raises(InputError) as caught:
+        load_protocol(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
