@@ -225,8 +225,8 @@ def _build[T: Settings](
     return built
 
 
-# Largest absolute means and standard deviations of log alpha and log beta, on the scale of logits: a median DLT rate at the reference
-# dose below 0.005% or above 99.995%, and a slope that varies by a factor of 350 in either direction within two standard deviations.
+# Largest absolute means and standard deviations of log alpha and log beta, on the scale of logits: a median DLT rate at the
+# reference dose below 0.005% or above 99.995%, and a slope that varies by a factor of 350 each way within two standard deviations.
 # Quadrature of posteriors so far from the data takes minutes before it gives up.
 _EXTREME = {"mean": (10.0, 10.0), "sd": (10.0, 3.0)}
 
@@ -240,9 +240,8 @@ def _refuse_extreme(prior: Any) -> None:
             for place, (value, most) in enumerate(zip(values if isinstance(values, list) else [], limits, strict=False), start=1):
                 if isinstance(value, (int, float)) and abs(value) > most:
                     where = f"prior{f'[{number}]' * several}.{key}[{place}]"
-                    allowed = (
-                        f"must be {'from ' + f'-{most:g} to ' if key == 'mean' else 'at most '}{most:g}, on the scale of logits"
-                    )
+                    least = f"from -{most:g} to" if key == "mean" else "at most"
+                    allowed = f"must be {least} {most:g}, on the scale of logits"
                     raise InputError(Problem(where, value, allowed))
 
 

@@ -149,7 +149,7 @@ CONFIGS = [
         "prior sd beyond reason",
         TIGHT,
         TIGHT.replace("[1.0", "[100"),
-        f"{TIGHT_PRIOR}.sd = [100, 0.5]: must be...",
+        f"{TIGHT_PRIOR}.sd[1] = 100: must be...",
     ),
     (
         "prior not positive definite",
