@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ._check import InputError
 
-__all__ = ["read_file"]
+__all__ = ["is_folder", "read_file"]
 
 # What a path can name besides a file and a folder; reading it may never end.
 _OTHERS = (
@@ -63,6 +63,14 @@ def read_file(path: Path, most: int, advice: str = "") -> bytes:
         size = max(found.st_size, len(content))
         raise InputError(f"has {_size(size)}, and at most {_size(most)} are read{advice and f': {advice}'}", source=str(path))
     return content
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; not where it cannot be looked up, which opening it will tell."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _size(size: int) -> str:

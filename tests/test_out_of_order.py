@@ -185,8 +185,15 @@ UNPLANNED = {
     "3+3, one patient below": ("3+3", (("1N", 1), ("2NNN", 35)), 80, ("fill", 1, 2)),
     "BOIN, one patient below": ("boin", (("1N", 1), ("2NNN", 35)), 80, ("fill", 1, 2)),
     "BOIN, dropouts below": ("boin", (("1NLN", 1), ("2NLL", 31), ("3T", 65)), 110, ("fill", 1, 1)),
-    "a trial begun above its first dose": ("3+3", (("3NNN", 1),), 60, ("start", 1, 3)),
+    "begun above the first dose, and come down": ("3+3", (("3TNN", 1), ("1N", 40)), 80, ("fill", 1, 2)),
 }
+
+
+def test_a_trial_begins_where_its_first_cohort_was_treated():
+    found = after((("2NNN", 1),), 60, "3+3")
+    assert answer(found.proposal) == ("escalate", 3, 3)
+    assert found.proposal.other_reading is None
+    assert found.deviations["3+3"]
 
 
 @pytest.mark.parametrize("name", UNPLANNED)

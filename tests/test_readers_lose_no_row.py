@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from contextlib import contextmanager
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -564,13 +564,29 @@ def as_nobody():
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no permissions of files on this system")
 @pytest.mark.parametrize("role", READ)
 def test_a_file_that_may_not_be_read(role, tmp_path):
+    written(tmp_path, PEOPLE, "people.csv")
     written(tmp_path, PEOPLE, "x.csv").chmod(0)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
 
     def read(path):
         with as_nobody():
-            READ[role](path)
+            (partial(read_patients, tmp_path / "people.csv", AS, events=path) if role == "events" else partial(READ[role], path))()
 
     refused(tmp_path / "x.csv", "Permission denied", read=read)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no permissions of files on this system")
+@pytest.mark.parametrize("name", ["x.csv", "x.txt", "folder"])
+def test_a_folder_that_may_not_be_searched(name, tmp_path):
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0)
+
+    def read(path):
+        with as_nobody():
+            read_patients(path, AS)
+
+    refused(shut / name, "Permission denied", read=read)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._check import InputError, shown_key
-from ..given_files import read_file
+from ..given_files import is_folder, read_file
 from . import csv_file, excel, xpt
 from .cells import Row, Table, checked
 from .letters import flat
@@ -150,7 +150,7 @@ def domain_files(folder: Path) -> dict[str, list[Path]]:
     try:
         for path in sorted(folder.iterdir()):
             # A link that leads nowhere and a named pipe are files that cannot be read, not files that are not there.
-            if path.suffix.lower() in _DOMAINS and not path.is_dir():
+            if path.suffix.lower() in _DOMAINS and not is_folder(path):
                 files.setdefault(path.stem.lower(), []).append(path)
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", source=str(folder)) from None
@@ -169,7 +169,7 @@ def refuse_further_files(folder: Path, names: Iterable[str]) -> None:
     further = sorted(
         path.name
         for path in folder.iterdir()
-        if not path.is_dir() and path.suffix.lower() in _DATA and (match := domain.match(path.stem.lower()))
+        if not is_folder(path) and path.suffix.lower() in _DATA and (match := domain.match(path.stem.lower()))
         if not (match[0] == path.stem.lower() == match[1] and path.suffix.lower() in _DOMAINS)
     )
     if further:
@@ -228,7 +228,11 @@ class Hashes:
 def _read(path: Path, hashes: Hashes) -> list[Table]:
     if path.suffix.lower() not in _TABLES:
         allowed = "must be a table as .csv or .xlsx, or a folder with CDISC domains as .xpt or .csv"
-        raise InputError(allowed if path.exists() else "No such file or directory", source=str(path))
+        try:
+            path.stat()
+        except OSError as error:
+            allowed = error.strerror or "cannot be read"
+        raise InputError(allowed, source=str(path))
     return READERS[path.suffix.lower()](path, hashes.read(path), str.lower)
 
 

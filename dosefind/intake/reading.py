@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._check import MOST_COUNTED, InputError, of_type
+from ..given_files import is_folder
 from ..patients import Patients
 from ..protocol import Doses, Protocol
 from . import adam, plain, sdtm
@@ -225,7 +226,7 @@ def read_patients(
     read_whole_numbers(found, files.tables[layout.required[0]], files.tables.values())
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
     deaths_without_infusion(found, draft, files.tables[layout.required[0]], files.tables.values())
-    if path.is_dir():
+    if is_folder(path):
         refuse_deaths_of_domains(found, draft, survival(path, files.tables))
     cohorts = cohorts_of(found, draft)
     patients = [to_patient(found, entry, cohorts.get(entry.subject), draft.events) for entry in draft.entries]
@@ -255,7 +256,7 @@ def _refuse_levels_alone(found: Findings, table: Table, doses: Doses) -> None:
 
 def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Found]:
     """Return the layout of the data and their tables; liver tests are read only where the protocol grades by them."""
-    if not path.is_dir():
+    if not is_folder(path):
         return Layout(("patients",), ("events", "labs"), plain.read), patient_tables(path, events, with_labs)
     if events is not None:
         raise InputError("is a folder: its adverse events are in AE or ADAE, and a table beside it is not read", source=str(path))

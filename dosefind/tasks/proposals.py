@@ -350,6 +350,10 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
     for place, cohort in enumerate(evaluated.members):
         if not any(evaluated[subject].counts for subject in cohort.subjects) or _decided(evaluated, cohort, known):
             continue
+        # Where a trial began is where its escalation began, unless it has come down from there.
+        began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
+        if began and not still_needed(asked, replace(evaluated, members=(cohort,))):
+            continue
         then = _as_known(evaluated, place, evaluated[cohort.subjects[0]].first)
         unplanned = [aside for aside in found if not _planned(asked, evaluated, place, then, aside)]
         if without in unplanned:
