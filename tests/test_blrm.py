@@ -1,6 +1,6 @@
 """BLRM with EWOC: the contract, decisions by an independent integral, exact operating characteristics, mixtures, refusals."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.trial import States
 
 from .contract import check_design, reachable
+from .planted import faults, setting
 
 PRIOR = {"mean": (-2.0, 0.0), "sd": (1.5, 0.7)}
 MIXTURE = ({"mean": (-2.0, 0.0), "sd": (1.5, 0.7), "weight": 3.0}, {"mean": (-1.0, 0.3), "sd": (1.0, 0.5), "correlation": 0.4})
@@ -133,3 +134,24 @@ def test_refusals(settings, said):
     with pytest.raises(dsf.InputError) as caught:
         dsf.BLRM(**{**SETTINGS, **settings})
     assert said in str(caught.value)
+
+
+# Faults that these tests must notice.
+
+PROPOSE = "dosefind.designs.blrm:BLRM.propose"
+
+FAULTS = {
+    "overdose control by the target's lower end": (
+        PROPOSE,
+        lambda old: lambda self, states: old(self.with_settings(interval=(0.05, self.interval[0])), states),
+        test_decisions_follow_the_posterior,
+    ),
+    "the highest admissible dose in place of the likeliest in the interval": (
+        PROPOSE,
+        setting(choose="highest"),
+        test_kept_up_only_where_safe,
+    ),
+    "overdose control at 50%": (PROPOSE, setting(ewoc=0.5), partial(test_decisions_follow_the_posterior, "target", "tried")),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -1,5 +1,7 @@
 """BOIN: the contract, R BOIN's boundaries and selections, published tables, and a plain rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from dosefind.trial import States
 
 from . import peers
 from .contract import check_design
+from .planted import faults, setting
 
 VARIANTS = [
     {},
@@ -255,3 +258,76 @@ def test_not_reached_where_the_top_dose_would_escalate():
     named = dsf.BOIN(target=0.30).select(States.counts([[3, 3, 6], [3, 3, 6]], [[0, 0, 1], [0, 0, 2]]))
     assert named.dose.tolist() == [2, 2]
     assert named.not_reached.tolist() == [True, False]
+
+
+# Faults that these tests must notice.
+
+PROPOSE, CONCLUDE = "dosefind.designs.boin:BOIN.propose", "dosefind.designs.boin:BOIN.conclude"
+DECIDE = "dosefind.designs.base:Design.decide"
+
+
+def _shifted(name, by):
+    """Return a fault: decisions as if a limit were larger."""
+
+    def fault(old):
+        def decide(self, states, beside=None):
+            limit = getattr(self, name)
+            return old(self if limit is None else self.model_copy(update={name: limit + by}), states, beside)
+
+        return decide
+
+    return fault
+
+
+FAULTS = {
+    "the boundaries change places": (
+        "dosefind.designs.boin:BOIN.boundaries",
+        lambda old: property(lambda self: old.fget(self)[::-1]),
+        test_published_boundaries_and_tables,
+    ),
+    "the rate deemed too low is half the target": (
+        "dosefind.designs.boin:BOIN.rates",
+        lambda old: property(lambda self: (self.p_saf or self.target / 2, old.fget(self)[1])),
+        test_published_boundaries_and_tables,
+    ),
+    "pooled estimates are not weighted": (
+        "dosefind.isotonic:pool",
+        lambda old: lambda values, weights, tried: old(values, np.ones_like(weights), tried),
+        test_published_selections,
+    ),
+    "a dose is eliminated at 80%": (PROPOSE, setting(cutoff=0.8), test_peer_exact_values),
+    "the 1 of 3 rule is not obeyed": (PROPOSE, setting(stay_at_1_of_3=False), test_at_target_025_agrees_with_the_protocols_rules),
+    "the bound of the MTD is not obeyed": (CONCLUDE, setting(bound_mtd=False), test_peer_selections),
+    "a dose that nobody was given is the MTD": (
+        CONCLUDE,
+        lambda old: lambda self, states: old(self, replace(states, n=np.maximum(states.n, 1), groups=None)),
+        test_published_selections,
+    ),
+    "the top dose is never exceeded by the MTD": (
+        CONCLUDE,
+        lambda old: lambda self, states: (old(self, states)[0], np.zeros(len(states), bool)),
+        test_not_reached_where_the_top_dose_would_escalate,
+    ),
+    "max_n is one cohort late": (DECIDE, _shifted("max_n", 3), test_limits_that_all_designs_share),
+    "a dose is full one patient late": (DECIDE, _shifted("max_n_per_dose", 1), test_limits_that_all_designs_share),
+    "the stopping rule is one patient late": (DECIDE, _shifted("stop_n", 1), test_limits_that_all_designs_share),
+    "patients at any dose stop the trial": (
+        DECIDE,
+        lambda old: (
+            lambda self, states, beside=None: old(self.with_settings(stop_n_at="any") if self.stop_n else self, states, beside)
+        ),
+        test_limits_that_all_designs_share,
+    ),
+    "the last cohort is not cut short": (
+        "dosefind.designs.base:Design.size_within_limits",
+        lambda _: lambda self, states, dose: np.where(dose >= 0, self.planned_size(states, dose), 0),
+        test_limits_that_all_designs_share,
+    ),
+    "nothing deviates": (
+        "dosefind.designs.base:Design.deviations",
+        lambda _: lambda self, cohorts, n_doses: (),
+        test_deviations_from_the_design_are_said,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

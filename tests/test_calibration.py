@@ -26,6 +26,7 @@ from dosefind.posterior.exact import ExactPosterior, exact_fit
 from dosefind.posterior.mcmc import NutsSettings
 
 from .peers import ROOT
+from .planted import faults
 
 POWER = Power(skeleton=(0.1, 0.2, 0.3))
 BY_QUADRATURE = [name for name in CASES if name.endswith("quadrature")]
@@ -451,3 +452,21 @@ def test_a_curve_of_one_s_own():
     found = calibrate(Steeper(skeleton=(0.1, 0.3)), {"fixed": (3, 6)}, n_sets=50)
     assert found.passed.all()
     assert found.attrs["source"] != described(Power(skeleton=(0.1, 0.3)), {"fixed": (3, 6)})["source"]
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "each point of a band has the level to itself": (
+        "dosefind.calibration.bands:bands",
+        lambda old: lambda n_sets, level: old(n_sets, 10 * level),
+        test_band_is_left_as_often_as_it_says,
+    ),
+    "a tie lies below": (
+        "dosefind.calibration.engines:ranked",
+        lambda old: lambda draws, truth, rng: old(draws - 1e-9, truth, rng),
+        test_ties_are_placed_at_random,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -15,6 +15,7 @@ from dosefind.trial import Cohort, States
 
 from . import peers
 from .contract import check_design
+from .planted import faults, setting
 
 SKELETON = (0.12, 0.25, 0.38)
 VARIANTS = [
@@ -419,3 +420,66 @@ def test_not_reached_below_a_given_rate():
     for shift, not_reached in ((-1e-6, False), (1e-6, True)):
         named = design.with_settings(not_reached_below=estimate + shift).select(state)
         assert (named.dose[0], named.not_reached[0]) == (2, not_reached)
+
+
+# Faults that these tests must notice.
+
+CEILING = "dosefind.designs.model_based:ModelBased.ceiling"
+
+FAULTS = {
+    "the prior's standard deviation is a variance": (
+        "dosefind.models.base:OneParameterCurve.parameters",
+        lambda _: lambda self, z, xp=np: (self.prior_sd**2 * z[0],),
+        test_published_small_cases,
+    ),
+    "a larger parameter is more toxic": (
+        "dosefind.models.power:Power.scale",
+        lambda old: lambda self, p: -old(self, p),
+        test_published_small_cases,
+    ),
+    "the intercept has no effect": (
+        "dosefind.models.logistic:Logistic.scale",
+        lambda old: lambda self, p: old(self, p) - self.intercept + 3.0,
+        test_logistic_curve_of_other_intercepts,
+    ),
+    "doses are told apart at half the target": (
+        "dosefind.models.base:OneParameterCurve.boundaries",
+        lambda old: lambda self, target: old(self, target / 2),
+        test_published_trial_replay,
+    ),
+    "a skeleton's interval is twice as wide": (
+        "dosefind.models.elicitation:skeleton",
+        lambda old: lambda halfwidth, *given, **named: old(2 * halfwidth, *given, **named),
+        test_peer_skeletons,
+    ),
+    "the plug-in estimate decides in place of the mean": (
+        "dosefind.designs.crm:CRM.conclude",
+        setting(recommend="plug-in"),
+        test_final_choice,
+    ),
+    "a dose that nobody was given is the MTD": ("dosefind.designs.crm:CRM.conclude", setting(final="model"), test_final_choice),
+    "the safety rule waits for one patient more": (
+        "dosefind.designs.crm:CRM.propose",
+        lambda old: lambda self, states: old(self.model_copy(update={"safety_min_n": self.safety_min_n + 1}), states),
+        test_safety_rule,
+    ),
+    "escalation after a toxic cohort": (CEILING, setting(coherence="off"), test_restrictions_on_the_next_dose),
+    "a level is skipped": (CEILING, setting(no_skip="off"), test_restrictions_on_the_next_dose),
+    "one level above the highest dose tried, not the last": (
+        CEILING,
+        lambda old: lambda self, states: old(self if self.no_skip == "off" else self.with_settings(no_skip="tried"), states),
+        test_restrictions_on_the_next_dose,
+    ),
+    "de-escalation after a cohort without a DLT": (
+        "dosefind.designs.model_based:ModelBased.kept_up",
+        lambda _: lambda self, states, dose, ceiling: dose,
+        test_restrictions_on_the_next_dose,
+    ),
+    "an integral ends further up": (
+        "dosefind.posterior.quadrature:below_weights",
+        lambda old: lambda z, step, bound: old(z, step, np.asarray(bound) + 0.01),
+        test_quadrature_against_adaptive_integration,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

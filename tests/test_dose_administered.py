@@ -15,6 +15,7 @@ from dosefind.intake.writing import csv_text, plain_tables, sdtm_domains
 
 from .made_up import day, event, patient, protocol, trial
 from .patient_files import write_csv, write_domains
+from .planted import faults
 
 AS, DLC = "nct05962762", "nct05948982"
 UNIT = "10^6 cells/kg"
@@ -540,3 +541,16 @@ def test_a_csv_of_doses_is_the_same_trial(tmp_path):
     (one,) = dsf.read_patients(write_csv(tmp_path / "patients.csv", people), protocol(AS)).patients
     two = only(tmp_path, [(DAY, "1.03")], {"ARMCD": "DL1"})
     assert (one.level, one.amount, one.amounts) == (two.level, two.amount, two.amounts) == (1, 1, (1.03,))
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "whatever was assigned was given": (
+        "dosefind.evaluability.window:dose_administered",
+        lambda _: lambda patient, protocol: patient.amount,
+        test_the_least_dose_without_a_dlt,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -16,6 +16,7 @@ from dosefind.patients import PARTS, Listed
 from dosefind.trial import Cohort
 
 from .made_up import day, event, patient, protocol, single_dose, three_doses, trial
+from .planted import faults
 
 AS, DLC = "nct05962762", "nct05948982"
 
@@ -703,3 +704,41 @@ def test_a_name_of_a_design_is_no_design():
             found.for_design(wrong)
         assert error.value.problems[0].where == "design"
     assert found.for_design(build_designs(protocol())["boin"]).cohorts == found.cohorts()
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "the window is a day longer": (
+        "dosefind.evaluability.window:window",
+        lambda old: lambda patient, protocol: (old(patient, protocol)[0], old(patient, protocol)[1] + timedelta(days=1)),
+        test_the_window_ends_on_its_last_day,
+    ),
+    "a DLT needs a grade less": (
+        "dosefind.protocol:DLT.least_grade_of",
+        lambda old: lambda self, *given: old(self, *given) - 1,
+        test_which_event_is_a_dlt,
+    ),
+    "whoever has not been followed up is": (
+        "dosefind.evaluability.verdict:followed_to",
+        lambda _: lambda patient, cut: cut,
+        test_follow_up_that_is_behind_the_data_cut,
+    ),
+    "progression is no reason of its own": (
+        "dosefind.protocol:Evaluability.is_progression",
+        lambda _: lambda self, reason: False,
+        test_leaving_early,
+    ),
+    "a replay knows what came later": (
+        "dosefind.evaluability.judging:known_by",
+        lambda _: lambda patient, cut: patient,
+        test_the_single_dose_trial_date_by_date,
+    ),
+    "an outcome that can change is settled": (
+        "dosefind.evaluability.evaluated:Status.open",
+        lambda _: property(lambda self: False),
+        test_completions_by_hand,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -19,6 +19,8 @@ from dosefind.posterior.mcmc import NutsSettings
 from dosefind.protocol import RP2D
 from dosefind.summaries import summary
 
+from .planted import faults
+
 MU = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
 OWN = (BivariateNormal(mean=(-1.0, 0.2), sd=(1.8, 0.8)), BivariateNormal(mean=(-2.0, 0.0), sd=(1.0, 0.6), correlation=0.4))
 TRIALS = (TrialDoses(name="AS", doses=(1.0, 3.0, 5.0)), TrialDoses(name="DLC", doses=(1.0, 4.0)))
@@ -536,3 +538,21 @@ def test_the_same_seed_gives_the_same_bits(fits):
     again = HierarchicalPosterior(fit, DATA, 5, MODELS["fixed"])
     np.testing.assert_array_equal(first.trials["AS"].draws(8000), again.trials["AS"].draws(8000))
     np.testing.assert_array_equal(first.new_trial((1.0, 2.0)).draws(8000), again.new_trial((1.0, 2.0)).draws(8000))
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "the spread between trials has no scale": (
+        "dosefind.models.hierarchical:population",
+        lambda old: lambda free, given, xp=np: old(free, given | {"tau_scale": np.ones(2)}, xp),
+        test_shapes_by_hand,
+    ),
+    "a trial of three windows is one of one": (
+        "dosefind.models.logistic2:over_windows",
+        lambda _: lambda log_p, log_q, windows, xp=np: (log_p, log_q),
+        test_a_window_of_its_own,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -27,6 +27,7 @@ from dosefind.tasks.steps import next_step
 
 from .made_up import day, event, patient, single_dose, trial
 from .peers import ROOT
+from .planted import faults
 
 AS, DLC = "nct05962762", "nct05948982"
 
@@ -1146,3 +1147,26 @@ def test_of_a_patient_nothing_but_the_identifier_is_shown(folder):
     result = run(folder, "next")
     assert result.exit_code == 2
     assert "MARKER" not in result.stderr
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "the first way in which data can come in decides": (
+        "dosefind.evaluability.evaluated:Evaluated.completions",
+        lambda old: lambda self, *given: iter([next(old(self, *given))]),
+        test_completions_by_hand,
+    ),
+    "no cohort is ever completed": (
+        "dosefind.tasks.proposals:still_needed",
+        lambda _: lambda asked, evaluated: 0,
+        test_boin_and_crm_at_some_dates,
+    ),
+    "the committee agrees whatever it decides": (
+        "dosefind.tasks.next_dose:NextDose.record",
+        lambda old: lambda self, *given, **named: old(self, *given, **named)._replace(override="no"),
+        test_what_agrees_with_the_recommendation,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -17,6 +17,8 @@ from dosefind.posterior import mcmc
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.mcmc import NutsFit, NutsPosterior, NutsSettings
 
+from .planted import faults
+
 PRIOR = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
 MIXTURE = (PRIOR.model_copy(update={"weight": 3.0}), BivariateNormal(mean=(0.0, 0.3), sd=(1.0, 0.5), correlation=0.4))
 CURVES = {
@@ -362,3 +364,17 @@ def test_bad_settings():
         NutsFit(CURVES["power"], sampler="nutpy")
     with pytest.raises(InputError, match="seed = -1: must be a whole number from 0 to"):
         given(CURVES["power"], independent(0)).fit.sample(N, Y, -1)
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "an R-hat of 5 passes": ("dosefind.posterior.mcmc:LARGEST_RHAT", lambda _: 5.0, test_problems_in_words),
+    "the MTD counts the doses above it": (
+        "dosefind.posterior.mcmc:DrawnPosterior.mtd",
+        lambda old: lambda self, target: type(old(self, target))(*(one[::-1] for one in old(self, target))),
+        test_figures_follow_from_the_draws,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from math import comb, factorial
 
@@ -19,6 +20,7 @@ from dosefind.operating.walk import WalkTooLarge, walk
 from dosefind.trial import Cohort, States
 
 from . import peers
+from .planted import faults
 
 DESIGNS = {
     "3+3": dsf.ThreePlusThree(),
@@ -324,3 +326,56 @@ def test_chunks_have_their_own_patients():
 def test_a_rate_at_the_target_is_not_above_it():
     standards = Standards(target=0.25, interval=(0.16, 0.33), margin=0.10, overdose_limit=0.33)
     assert standards.highest_below(np.array([[0.10, 0.25, 0.40]])) == 1
+
+
+# Faults that these tests must notice.
+
+STANDARDS = "dosefind.operating.metrics:Standards."
+
+FAULTS = {
+    "a rate at the limit is an overdose": (
+        "dosefind.operating.lattice:safe_doses",
+        lambda old: lambda truths, overdose_limit: old(truths, overdose_limit - 1e-9),
+        test_overdosing_shares_are_strict,
+    ),
+    "the margin of the MTD has no effect": (
+        STANDARDS + "true_mtd",
+        lambda old: lambda self, truths: old(replace(self, margin=1.0), truths),
+        test_true_mtds_and_what_is_judged_by_them,
+    ),
+    "the highest dose strictly below the target": (
+        STANDARDS + "highest_below",
+        lambda old: lambda self, truths: old(replace(self, target=self.target - 1e-9), truths),
+        test_a_rate_at_the_target_is_not_above_it,
+    ),
+    "the interval's upper end is acceptable": (
+        STANDARDS + "acceptable",
+        lambda old: lambda self, truths: old(replace(self, interval=(self.interval[0], self.interval[1] + 1e-9)), truths),
+        test_true_mtds_and_what_is_judged_by_them,
+    ),
+    "patients at the MTD are above it": (
+        "dosefind.operating.metrics:above_mtd",
+        lambda _: (
+            lambda treated_from, truths, standards: treated_from[
+                ..., np.arange(len(truths)), np.maximum(standards.true_mtd(truths), 0)
+            ]
+        ),
+        test_true_mtds_and_what_is_judged_by_them,
+    ),
+    "what is chosen below the MTD is above it": (
+        "dosefind.operating.metrics:judged",
+        lambda old: (
+            lambda *given: (
+                old(*given) | {"under_selected": old(*given)["over_selected"], "over_selected": old(*given)["under_selected"]}
+            )
+        ),
+        test_true_mtds_and_what_is_judged_by_them,
+    ),
+    "the reference is another choice on ties": (
+        "dosefind.operating.reference:reference_selection",
+        lambda old: lambda truth, target, margin, n_patients: old(truth, target + 1e-6, margin, n_patients),
+        test_reference_against_every_multinomial_outcome,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

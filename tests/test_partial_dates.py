@@ -20,6 +20,7 @@ from dosefind.tasks.holds import holds_of
 
 from .made_up import patient, trial
 from .peers import ROOT
+from .planted import faults
 
 AS = load_protocol(ROOT / "configs" / "nct05962762.toml")
 # The first infusion is on 5 March 2024, the window of 28 days goes to 2 April.
@@ -568,3 +569,16 @@ def test_final_analysis_of_the_library_is_that_of_the_command_line(tmp_path):
     found = next_dose(protocol, read(tmp_path, "2024-03"), final=True)
     assert found.evaluated.final
     assert found.evaluated.n_pending == 0
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "a day that may lie in the window lies in it": (
+        "dosefind.days:Days.within",
+        lambda old: lambda self, first, last: old(self, first, last) is not False,
+        test_possible_dlt_is_judged_by_the_days_that_its_date_can_mean,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -10,6 +10,7 @@ from dosefind.models import BivariateNormal, Logistic, Logistic2, Power
 from dosefind.posterior.exact import FAR, ExactFit, ExactPosterior, root
 
 from . import peers
+from .planted import faults
 
 RATES = (0.16, 0.25, 0.33)
 PRIOR = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
@@ -240,3 +241,58 @@ def test_roots_outside_the_values_first_looked_between():
         near = np.full(5, float(low)), np.full(5, float(high))
         found = root(lambda x: expit(x / 4) - expit(wanted / 4), 5, near)
         np.testing.assert_allclose(found, plain, rtol=0, atol=2e-7 / slope[:4].min())
+
+
+# Faults that these tests must notice.
+
+LOGISTIC = "dosefind.models.logistic2:Logistic2."
+
+FAULTS = {
+    "the reference dose has no effect": (
+        LOGISTIC + "coordinate",
+        lambda _: lambda self, amount: np.log(amount),
+        test_peer_two_parameter_posteriors,
+    ),
+    "the parameters are not correlated": (
+        LOGISTIC + "parameters",
+        lambda old: lambda self, z, xp=np: (self.prior.mean[0] + self.prior.sd[0] * z[0], old(self, z, xp)[1]),
+        test_peer_two_parameter_posteriors,
+    ),
+    "the slope is not an exponential": (
+        LOGISTIC + "one_window",
+        lambda _: staticmethod(
+            lambda theta, at, xp=np: (
+                -xp.logaddexp(0.0, -theta[0] - (1 + theta[1]) * at),
+                -xp.logaddexp(0.0, theta[0] + (1 + theta[1]) * at),
+            )
+        ),
+        test_peer_two_parameter_posteriors,
+    ),
+    "a longer window has no more DLTs": (
+        "dosefind.models.logistic2:over_windows",
+        lambda _: lambda log_p, log_q, windows, xp=np: (log_p, log_q),
+        test_windows_by_hand,
+    ),
+    "the components of a mixture keep their prior weights": (
+        "dosefind.posterior.mixture:MixedQuadrature.shares",
+        lambda _: lambda self, n, y, tolerance=0.0: np.tile(np.exp(self.log_weights), (len(n), 1)),
+        test_mixture_weights_are_evidence,
+    ),
+    "the MTD's posterior is upside down": (
+        "dosefind.posterior.base:Posterior.mtd",
+        lambda old: lambda self, target: type(old(self, target))(*(one[::-1] for one in old(self, target))),
+        test_figures_agree_with_each_other,
+    ),
+    "a quantile is that of the other tail": (
+        "dosefind.posterior.exact:ExactPosterior.quantiles",
+        lambda old: lambda self, probabilities, at=None: old(self, 1 - np.asarray(probabilities), at),
+        test_published_uniform_prior,
+    ),
+    "draws are those of the prior": (
+        "dosefind.posterior.exact:ExactPosterior.draws",
+        lambda old: lambda self, count: old(type(self)(self.fit, 0 * self.n, 0 * self.y), count),
+        test_draws_have_the_posterior_s_moments,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

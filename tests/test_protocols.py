@@ -15,6 +15,7 @@ from dosefind.config import build_designs, protocol_schema
 from dosefind.tasks import stamp
 
 from . import peers
+from .planted import faults
 
 CONFIGS = {"nct05962762": (1, 3, 5), "nct05948982": (1, 2, 4)}
 
@@ -439,3 +440,26 @@ def test_other_targets_are_judged_by_their_own_mtd():
         at = {"target": rate, "scenario": scenario}
         found, expected = oc.correct_by_target.sel(at), oc.selected_by_target.sel(at).sel(choice=choice)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "nothing is assumed": (
+        "dosefind.protocol:Protocol.assumptions",
+        lambda _: lambda self: [],
+        test_what_is_under_a_marked_table_is_not_listed_again,
+    ),
+    "another target keeps the interval of the first": (
+        "dosefind.protocol:Target.at",
+        lambda _: lambda self, rate: self.model_copy(update={"rate": rate}),
+        test_standards_of_another_target_are_in_proportion,
+    ),
+    "a cell that a spreadsheet would execute is written as it is": (
+        "dosefind.provenance:harmless",
+        lambda _: lambda cell: cell,
+        test_formulas_in_names_are_text_in_csv,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

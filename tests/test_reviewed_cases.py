@@ -16,6 +16,7 @@ from dosefind.trial import COUNT, parse_outcomes
 
 from .made_up import day, event, patient, protocol, trial
 from .peers import ROOT
+from .planted import faults
 
 CONFIG = ROOT / "configs" / "nct05962762.toml"
 
@@ -255,3 +256,16 @@ def test_decisions_have_the_numbers_of_the_present_version(decision, then, now, 
     found = renumbered(one, then, now)
     assert found.decision == renumbered_
     assert released_subjects(found.released) == {("boundary", now.index(then[1]) + 1): {"A1"}, ("related-serious", None): {"A2"}}
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "a decision keeps the number of a level that has another now": (
+        "dosefind.decisions:renumbered",
+        lambda _: lambda one, then, now: one,
+        test_decisions_have_the_numbers_of_the_present_version,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

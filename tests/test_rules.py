@@ -4,6 +4,8 @@ import numpy as np
 
 from dosefind.designs.rules import above, at_least, highest, nearest
 
+from .planted import faults
+
 
 def test_rounding_is_a_tie():
     # In doubles .1 + .2 is above .3, and .35 - .25 below .25 - .15.
@@ -21,3 +23,27 @@ def test_which_dose_is_taken():
     assert nearest(rates, 0.2, np.zeros((1, 4), bool)) == -1
     assert highest(allowed) == 2
     assert highest(np.zeros((1, 4), bool)) == -1
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "no two values are ever equal": ("dosefind.designs.rules:TIE", lambda _: 0.0, test_rounding_is_a_tie),
+    "a tie is above": (
+        "dosefind.designs.rules:above",
+        lambda _: lambda value, bound: np.asarray(value) >= np.asarray(bound) - 1e-10,
+        test_rounding_is_a_tie,
+    ),
+    "the nearest of all doses, not of those admissible": (
+        "dosefind.designs.rules:nearest",
+        lambda old: lambda values, target, admissible: old(values, target, np.ones_like(admissible)),
+        test_which_dose_is_taken,
+    ),
+    "of several doses the lowest is the highest": (
+        "dosefind.designs.rules:highest",
+        lambda _: lambda allowed: np.where(allowed.any(axis=1), np.argmax(allowed, axis=1), -1),
+        test_which_dose_is_taken,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

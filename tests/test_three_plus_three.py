@@ -1,5 +1,7 @@
 """3+3: the contract, published values, a peer's exact values, and a plain rule written from the protocol's text."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from dosefind.operating.walk import walk
 
 from . import peers
 from .contract import check_design
+from .planted import faults, setting
 
 VARIANTS = [
     {},
@@ -150,3 +153,66 @@ def test_decisions_in_words(settings, outcomes, says):
 def test_without_the_number_of_doses_one_more_is_assumed():
     says = "escalate to level 3, 3 patients: 0 DLTs in 3 patients at level 2 (n_doses not given: level 3 is assumed to exist)"
     assert str(dsf.decide(dsf.ThreePlusThree(), "1NNN 2NNN")) == says
+
+
+# Faults that these tests must notice.
+
+PROPOSE = "dosefind.designs.three_plus_three:ThreePlusThree.propose"
+CONCLUDE = "dosefind.designs.three_plus_three:ThreePlusThree.conclude"
+
+
+def _counted(as_if):
+    """Return a fault: decisions as if patients and DLTs were others."""
+
+    def fault(old):
+        def propose(self, states):
+            n, y = as_if(states.n, states.y)
+            return old(self, replace(states, n=n, y=y, groups=None))
+
+        return propose
+
+    return fault
+
+
+FAULTS = {
+    "one DLT in six is not tolerated": (
+        PROPOSE,
+        _counted(lambda n, y: (np.where((n >= 6) & (y == 1), 5, n), y)),
+        test_decisions_in_words,
+    ),
+    "one DLT in three is tolerated": (
+        PROPOSE,
+        _counted(lambda n, y: (n, np.where((n == 3) & (y == 1), 0, y))),
+        test_decisions_in_words,
+    ),
+    "two DLTs in three are one": (
+        PROPOSE,
+        _counted(lambda n, y: (n, np.where((n == 3) & (y == 2), 1, y))),
+        test_decisions_in_words,
+    ),
+    "2 DLTs in 6 to the letter is not read so": (PROPOSE, setting(expand_after_two=False), test_decisions_in_words),
+    "six patients at the MTD are not asked for": (PROPOSE, setting(six_at_mtd=False), test_decisions_in_words),
+    "six patients at the top dose are not asked for": (PROPOSE, setting(six_at_top=False), test_decisions_in_words),
+    "the dose that is too toxic is the MTD": (
+        CONCLUDE,
+        lambda old: (
+            lambda self, states: (
+                np.minimum(old(self, states)[0] + (states.y >= 2).any(axis=1), states.n_doses - 1),
+                old(self, states)[1],
+            )
+        ),
+        test_decisions_in_words,
+    ),
+    "a top dose that is tolerated is the MTD reached": (
+        CONCLUDE,
+        lambda old: lambda self, states: (old(self, states)[0], np.zeros(len(states), bool)),
+        test_decisions_in_words,
+    ),
+    "a group is four patients": (
+        "dosefind.designs.three_plus_three:ThreePlusThree.planned_size",
+        lambda _: lambda self, states, dose: 4 - states.at(states.n, dose) % 4,
+        test_decisions_in_words,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -11,6 +11,8 @@ from dosefind import InputError, load_protocol
 from dosefind.protocol import Doses
 from dosefind.units import factor, read_unit, same_unit, wrong_unit
 
+from .planted import faults
+
 SAME = {
     "10^6 cells/kg": (
         *("10^6 CELLS/kg", "10^6 CELLS/KG", "10^6 cell/kg", "10^6  cells / kg", "10^6\u00a0cells/kg", "10⁶ cells/kg", "10⁶/kg"),
@@ -123,3 +125,16 @@ def test_another_unit_of_the_reference_dose_is_refused(unit):
 
 def test_configs_of_the_project_have_units_that_are_understood():
     assert read_unit(load_protocol("configs/nct05962762.toml").doses.unit) == read_unit("1e6 cells per kilogram")
+
+
+# Faults that these tests must notice.
+
+FAULTS = {
+    "every unit is the unit wanted": (
+        "dosefind.units:same_unit",
+        lambda _: lambda one, other: True,
+        test_other_units_are_told_apart_with_their_factor,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)
