@@ -298,8 +298,8 @@ def _rank(level: int | None, mtd: str | None) -> int:
 def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> Evaluated:
     """Return the trial with the cohorts of its escalation as a design reads them.
 
-    Patients who do not count make no cohort, unless the design or the committee leads there. Further patients at the level of a
-    cohort that is short of evaluable patients complete it, whatever cohort the data put them in.
+    Patients who do not count make no cohort, unless the committee decided on it. Further patients at the level of a cohort that is
+    short of evaluable patients complete it, whatever cohort the data put them in.
 
     Parameters
     ----------
@@ -312,17 +312,27 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
     """
     members: list[Members] = []
     for cohort in evaluated.members:
-        counted = sum(evaluated[subject].counts for subject in cohort.subjects)
-        so_far = replace(evaluated, members=tuple(members))
-        missing = still_needed(asked, so_far)
-        led = not missing and all(asked.after(done).level == cohort.level for done in so_far.completions())
-        if not counted and not led and not _decided(evaluated, cohort, known):
+        if not any(evaluated[subject].counts for subject in cohort.subjects) and not _decided(evaluated, cohort, known):
             continue
-        if members and members[-1].level == cohort.level and counted <= missing:
-            members[-1] = members[-1]._replace(subjects=(*members[-1].subjects, *cohort.subjects))
-        else:
-            members.append(cohort)
-    return evaluated if tuple(members) == evaluated.members else replace(evaluated, members=tuple(members))
+        rest = cohort.subjects
+        if members and members[-1].level == cohort.level:
+            joining, rest = _split(evaluated, rest, still_needed(asked, replace(evaluated, members=tuple(members))))
+            members[-1] = members[-1]._replace(subjects=(*members[-1].subjects, *joining))
+        if rest:
+            members.append(cohort._replace(subjects=rest))
+    # Where nobody is evaluable, the first cohort is still to be treated.
+    found = tuple(members) or evaluated.members[:1]
+    return evaluated if found == evaluated.members else replace(evaluated, members=found)
+
+
+def _split(evaluated: Evaluated, subjects: tuple[str, ...], most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the first subjects, with as many who count as given at most, and the others."""
+    counted = 0
+    for place, subject in enumerate(subjects):
+        if counted == most:
+            return subjects[:place], subjects[place:]
+        counted += evaluated[subject].counts
+    return subjects, ()
 
 
 def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> tuple[tuple[int, ...], ...]:
