@@ -177,8 +177,8 @@ UNPLANNED = {
     "level 2 before 2 of 3 at level 1": ("boin", (("1DDN", 1), ("2NNN", 5)), 80, ("stay", 1, 3)),
     "level 2 before 1 of 1 at level 1": ("boin", (("1D", 1), ("2NNN", 5)), 80, ("fill", 1, 2)),
     # Nobody is evaluable at level 2: the escalation has not been there.
-    "3+3, a level of a dropout": ("3+3", (BELOW, ("2L", 31), ("3NNN", 60)), 110, ("escalate", 2, 3)),
-    "BOIN, a level of a dropout": ("boin", (BELOW, ("2L", 31), ("3NNN", 60)), 110, ("escalate", 2, 3)),
+    "3+3, a level of a dropout": ("3+3", (BELOW, ("2L", 31), ("3NNN", 60)), 110, ("fill", 2, 3)),
+    "BOIN, a level of a dropout": ("boin", (BELOW, ("2L", 31), ("3NNN", 60)), 110, ("fill", 2, 3)),
     "BOIN, a level of a dropout above 2 of 3": ("boin", (("1TTN", 1), ("2L", 31), ("3NNN", 60)), 110, ("stay", 1, 3)),
     # One evaluable patient at a level is no cohort, however many come above.
     "3+3, single patients below": ("3+3", (("1N", 1), ("2N", 31), ("3NNN", 61)), 110, ("fill", 1, 2)),

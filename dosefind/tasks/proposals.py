@@ -298,8 +298,8 @@ def _rank(level: int | None, mtd: str | None) -> int:
 def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -> Evaluated:
     """Return the trial with the cohorts of its escalation as a design reads them.
 
-    Patients who do not count make no cohort, unless the committee decided on it. Further patients at the level of a cohort that is
-    short of evaluable patients complete it, whatever cohort the data put them in.
+    Patients who do not count make no cohort, unless the design or the committee leads there. Further patients at the level of a
+    cohort that is short of evaluable patients complete it, whatever cohort the data put them in.
 
     Parameters
     ----------
@@ -312,11 +312,13 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
     """
     members: list[Members] = []
     for cohort in evaluated.members:
-        if not any(evaluated[subject].counts for subject in cohort.subjects) and not _decided(evaluated, cohort, known):
+        so_far, rest = replace(evaluated, members=tuple(members)), cohort.subjects
+        missing = still_needed(asked, so_far)
+        led = not missing and all(asked.after(done).level == cohort.level for done in so_far.completions())
+        if not (led or any(evaluated[subject].counts for subject in rest) or _decided(evaluated, cohort, known)):
             continue
-        rest = cohort.subjects
         if members and members[-1].level == cohort.level:
-            joining, rest = _split(evaluated, rest, still_needed(asked, replace(evaluated, members=tuple(members))))
+            joining, rest = _split(evaluated, rest, missing)
             members[-1] = members[-1]._replace(subjects=(*members[-1].subjects, *joining))
         if rest:
             members.append(cohort._replace(subjects=rest))
