@@ -334,11 +334,13 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
             # Of a column of objects that is empty some versions of pandas cannot tell the kind.
             columns[name] = pd.Series([_cut(cell) for cell in cells], dtype="string")
     frame: Any = pd.DataFrame(columns)
+    # Which of them there are depends on the version.
+    errors = tuple(getattr(pyreadstat, name) for name in ("PyreadstatError", "ReadstatError") if hasattr(pyreadstat, name))
     try:
         pyreadstat.write_xport(frame, path, file_format_version=5, table_name=path.stem.upper())
         found: Any = pyreadstat.read_xport(path)[0]
         complete = len(found) == len(frame)
-    except (pyreadstat.PyreadstatError, pyreadstat.ReadstatError):
+    except errors:
         complete = False
     if not complete:
         # ReadStat does not tell that a disk is full.
