@@ -553,7 +553,7 @@ def _netcdf(tree: xr.DataTree) -> bytes:
 
 def _decoded(attrs: Mapping[str, Any]) -> dict[str, Any]:
     """Return attributes with those that are JSON as what they hold."""
-    return {key: json.loads(value) if key in _ENCODED and value is not None else value for key, value in attrs.items()}
+    return {key: json.loads(value) if key in _ENCODED and isinstance(value, str) else value for key, value in attrs.items()}
 
 
 class OnFile(Protocol):

@@ -2318,13 +2318,6 @@ FAULTS = (
         "test_protocols.py::test_formulas_in_names_are_text_in_csv",
     ),
     Fault(
-        "overwriting not refused",
-        PROVENANCE,
-        "if there and not force:",
-        "if False:",
-        "test_cli.py::test_json_and_files[words1-keys1]",
-    ),
-    Fault(
         "a picture's over and under change places",
         PLOTS + "posterior.py",
         'for name in ("over", "target", "under")}\n    looks',
@@ -2961,13 +2954,6 @@ FAULTS = (
         'if attrs["as_of_assumed"] else',
         'if not attrs["as_of"] else',
         "test_report.py::test_the_date_is_that_of_the_data_or_of_the_version",
-    ),
-    Fault(
-        "reports: files are written over without being asked to",
-        "reports/content.py",
-        "refuse_to_overwrite(folder, names, force)",
-        "refuse_to_overwrite(folder, names, True)",
-        "test_report_files.py::test_save_writes_all_or_nothing",
     ),
     Fault(
         "reports: decisions have the reasons of the code",
