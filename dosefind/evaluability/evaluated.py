@@ -337,6 +337,11 @@ class Evaluated(Shown):
         kept = tuple(one for place, one in enumerate(self.members) if place not in places)
         return replace(self, members=kept, others=(*self.others, *aside))
 
+    @property
+    def n_completions(self) -> int:
+        """Number of ways in which the outcomes still to come can come out: what `completions` has."""
+        return math.prod(1 + len(subjects) for subjects in self.open)
+
     def with_members(self, members: tuple[Members, ...]) -> Evaluated:
         """Return the same patients with these cohorts as the escalation."""
         found = replace(self, members=members)

@@ -36,6 +36,7 @@ from ..trial import notation
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
 from .proposals import (
+    MOST_COMPLETIONS,
     Asked,
     Proposal,
     as_read,
@@ -556,8 +557,8 @@ def _refuse_levels_for_doses(evaluated: Evaluated, protocol: Protocol) -> None:
         raise InputError(Problem("dose", sorted(given), f"none is among {doses}: levels belong in the column level"))
 
 
-# Ways in which outcomes still to come can come out, and these times the readings of the trial: some seconds with eight designs.
-_MOST_COMPLETIONS, _MOST_READ = 4096, 16384
+# Ways in which outcomes still to come can come out times the readings of the trial: some seconds with eight designs.
+_MOST_READ = 16384
 
 
 def _refuse_too_many(evaluated: Evaluated, readings: int) -> None:
@@ -567,13 +568,13 @@ def _refuse_too_many(evaluated: Evaluated, readings: int) -> None:
     patients = sum(len(cohort.subjects) for cohort in evaluated.members)
     if patients > MOST_PATIENTS:
         raise InputError(f"the data have {patients:,} patients of the escalation: must be at most {MOST_PATIENTS:,}")
-    ways = math.prod(1 + len(subjects) for subjects in evaluated.open)
-    if ways <= _MOST_COMPLETIONS and ways * readings <= _MOST_READ:
+    ways = evaluated.n_completions
+    if ways <= MOST_COMPLETIONS and ways * readings <= _MOST_READ:
         return
     subjects = [subject for group in evaluated.open for subject in group]
     shown = ", ".join(subjects[:_SHOWN]) + ", ..." * (len(subjects) > _SHOWN)
     read = f" in {readings} readings of the trial" if readings > 1 else ""
-    allowed = f"{_MOST_COMPLETIONS:,}" if ways > _MOST_COMPLETIONS else f"{_MOST_READ:,} in all readings"
+    allowed = f"{MOST_COMPLETIONS:,}" if ways > MOST_COMPLETIONS else f"{_MOST_READ:,} in all readings"
     raise InputError(
         f"{len(subjects)} outcomes are still to come and can come out in {ways:,} ways{read}, more than the {allowed} that are "
         f"worked out: give the DLT assessments or last contacts that are known, of {shown}"

@@ -28,6 +28,7 @@ from ..trial import Cohort, States, check_cohorts
 from .steps import NextStep, step_from, stop_words
 
 __all__ = [
+    "MOST_COMPLETIONS",
     "Asked",
     "Proposal",
     "as_read",
@@ -312,19 +313,32 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
     """
     members: list[Members] = []
     for cohort in evaluated.members:
-        so_far, rest = replace(evaluated, members=tuple(members)), cohort.subjects
-        missing = still_needed(asked, so_far)
-        led = not missing and all(asked.after(done).level == cohort.level for done in so_far.completions())
-        if not (led or any(evaluated[subject].counts for subject in rest) or _decided(evaluated, cohort, known)):
+        so_far, rest = evaluated.with_members(tuple(members)), cohort.subjects
+        counts = any(evaluated[subject].counts for subject in rest)
+        if not (counts or _decided(evaluated, cohort, known) or _leads_to(asked, so_far, cohort.level)):
             continue
         if members and members[-1].level == cohort.level:
-            joining, rest = _split(evaluated, rest, missing)
+            joining, rest = _split(evaluated, rest, still_needed(asked, so_far))
             members[-1] = members[-1]._replace(subjects=(*members[-1].subjects, *joining))
         if rest:
             members.append(cohort._replace(subjects=rest))
     # Where nobody is evaluable, the first cohort is still to be treated.
     found = tuple(members) or evaluated.members[:1]
-    return evaluated if found == evaluated.members else replace(evaluated, members=found)
+    return evaluated if found == evaluated.members else evaluated.with_members(found)
+
+
+def _leads_to(asked: Asked, evaluated: Evaluated, level: int | None) -> bool:
+    """Return whether the last cohort is complete, and every way in which outcomes can come out leads to a level.
+
+    Not where there are so many ways that no answer is given.
+    """
+    if still_needed(asked, evaluated) or evaluated.n_completions > MOST_COMPLETIONS:
+        return False
+    return all(asked.after(done).level == level for done in evaluated.completions())
+
+
+# Ways in which outcomes still to come can come out, at most, of which every one is worked out.
+MOST_COMPLETIONS = 4096
 
 
 def _split(evaluated: Evaluated, subjects: tuple[str, ...], most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -364,7 +378,7 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
             continue
         # Where a trial began is where its escalation began, unless it has come down from there.
         began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
-        if began and not still_needed(asked, replace(evaluated, members=(cohort,))):
+        if began and not still_needed(asked, evaluated.with_members((cohort,))):
             continue
         then = _as_known(evaluated, place, evaluated[cohort.subjects[0]].first)
         unplanned = [aside for aside in found if not _planned(asked, evaluated, place, then, aside)]
