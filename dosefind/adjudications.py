@@ -25,7 +25,7 @@ __all__ = [
     "RELATIONSHIPS",
     "Adjudicated",
     "EventKey",
-    "adjudications_chain",
+    "adjudications_on_file",
     "event_to_adjudicate",
     "in_force",
     "read_adjudications",
@@ -169,19 +169,13 @@ def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
     ...     [one.conclusion for one in read_adjudications(path, "X")]
     ['not a DLT']
     """
-    found, _ = _FILE.read(Path(path))
-    return [adjudicated for adjudicated in found if adjudicated.protocol == protocol_id]
+    return adjudications_on_file(path, protocol_id)[0]
 
 
-def adjudications_chain(path: Path | str) -> Chain:
-    """Return what the hashes of the rows of a file of adjudications show.
-
-    Raises
-    ------
-    InputError
-        As for `read_adjudications`.
-    """
-    return _FILE.read(Path(path))[1]
+def adjudications_on_file(path: Path | str, protocol_id: str) -> tuple[list[Adjudicated], Chain]:
+    """Return the adjudications for a protocol, as `read_adjudications` does, and what the hashes of all rows show."""
+    found, chain = _FILE.read(Path(path))
+    return [adjudicated for adjudicated in found if adjudicated.protocol == protocol_id], chain
 
 
 def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:

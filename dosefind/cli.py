@@ -546,7 +546,7 @@ def adjudicate(
 ) -> None:
     """Add the adjudication of an adverse event, or of a DLT assessment, to adjudications.csv beside the config."""
     from ._check import InputError, Problem
-    from .adjudications import Adjudicated, adjudications_chain, event_to_adjudicate, record_adjudication
+    from .adjudications import Adjudicated, adjudications_on_file, event_to_adjudicate, record_adjudication
     from .config import load_protocol
     from .evaluability import evaluate
     from .evaluability.serious import known_at
@@ -556,7 +556,7 @@ def adjudicate(
     protocol = load_protocol(config)
     path = config.parent / "adjudications.csv"
     # Both files are checked as by every command that reads them.
-    chains = (adjudications_chain(path), read_checked(config.parent / "decisions.csv", protocol)[1])
+    chains = (adjudications_on_file(path, protocol.record.id)[1], read_checked(config.parent / "decisions.csv", protocol)[1])
     cut = None if as_of is None else as_of.date()
     evaluated = evaluate(read_patients(data, protocol, events=events, progress=_progress("rows")), protocol, cut, replay=replay)
     patient = next((one for one in evaluated.patients if one.subject == subject), None)

@@ -22,7 +22,7 @@ __all__ = [
     "Recorded",
     "agrees",
     "check_form",
-    "decisions_chain",
+    "decisions_on_file",
     "read_decisions",
     "record_decision",
     "released_subjects",
@@ -149,8 +149,18 @@ def read_decisions(
         If the file cannot be read, or is not what `record_decision` writes; the message names file, row, column, value and what is
         allowed.
     """
+    return decisions_on_file(path, protocol, amounts, versions)[0]
+
+
+def decisions_on_file(
+    path: Path | str,
+    protocol: str,
+    amounts: Callable[[date], Sequence[float]] | None = None,
+    versions: Sequence[date] | None = None,
+) -> tuple[list[Recorded], Chain]:
+    """Return the decisions on a protocol, as `read_decisions` does, and what the hashes of all rows show."""
     path = Path(path)
-    decisions, _ = _FILE.read(path)
+    decisions, chain = _FILE.read(path)
     for number, one in enumerate(decisions, 2):
         if one.protocol != protocol:
             continue
@@ -162,18 +172,7 @@ def read_decisions(
                 raise InputError(Problem("protocol_version", str(one.protocol_version), allowed))
         except InputError as error:
             raise InputError(error.within(f"row {number}"), source=str(path)) from None
-    return [one for one in decisions if one.protocol == protocol]
-
-
-def decisions_chain(path: Path | str) -> Chain:
-    """Return what the hashes of the rows of a file of decisions show.
-
-    Raises
-    ------
-    InputError
-        As for `read_decisions`.
-    """
-    return _FILE.read(Path(path))[1]
+    return [one for one in decisions if one.protocol == protocol], chain
 
 
 def _parsed(cells: Mapping[str, str]) -> Recorded:

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 import dosefind as dsf
 from dosefind import tables
-from dosefind.adjudications import Adjudicated, adjudications_chain, read_adjudications, record_adjudication
+from dosefind.adjudications import Adjudicated, adjudications_on_file, read_adjudications, record_adjudication
 from dosefind.chain import Chain
 from dosefind.cli import main
-from dosefind.decisions import Recorded, agrees, decisions_chain, read_decisions, record_decision
+from dosefind.decisions import Recorded, agrees, decisions_on_file, read_decisions, record_decision
 from dosefind.provenance import HASH
 from dosefind.tasks.next_dose import read_checked
 from dosefind.tasks.standing import RecordCaution, cautions, record_cautions
@@ -44,6 +44,16 @@ JUDGED = Adjudicated(
     *("not a DLT", "safety board", "infection"),
 )
 ADJUDICATIONS = [JUDGED._replace(as_of=date(2024, 1, day), reason=f"reason {day}") for day in (29, 30, 31)]
+
+
+def decisions_chain(path):
+    return decisions_on_file(path, ID)[1]
+
+
+def adjudications_chain(path):
+    return adjudications_on_file(path, ID)[1]
+
+
 FILES = {
     "decisions": (DECISIONS, record_decision, lambda path: read_checked(path, PROTOCOL)[0], decisions_chain),
     "adjudications": (ADJUDICATIONS, record_adjudication, lambda path: read_adjudications(path, ID), adjudications_chain),

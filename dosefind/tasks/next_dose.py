@@ -18,11 +18,11 @@ import numpy as np
 
 from .. import __version__
 from .._check import InputError, Problem, Shown, of_type, one_of
-from ..adjudications import Adjudicated, adjudications_chain, in_force, read_adjudications
+from ..adjudications import Adjudicated, adjudications_on_file, in_force
 from ..chain import Chain
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
-from ..decisions import Recorded, check_form, decisions_chain, read_decisions, renumbered
+from ..decisions import Recorded, check_form, decisions_on_file, renumbered
 from ..designs import Design
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..operating.paths import paths_of
@@ -360,18 +360,23 @@ def next_dose(
     'fill the cohort at level 1, 1 patient'
     """
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    said = read_adjudications(adjudications, protocol.record.id) if isinstance(adjudications, str | Path) else adjudications
+    chains: list[Chain] = []
+    if isinstance(adjudications, str | Path):
+        said, chain = adjudications_on_file(adjudications, protocol.record.id)
+        chains.append(chain)
+    else:
+        said = adjudications
     evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said, final=final)
     # From here on, the version in force at the data cutoff date; each patient was judged by the one of the first infusion.
     amended, protocol = protocol, protocol.in_force(evaluated.as_of)
     designs = build_designs(protocol)
     binding = binding_of(protocol, designs, design)
     _refuse_levels_for_doses(evaluated, protocol)
-    chains = [adjudications_chain(adjudications)] if isinstance(adjudications, str | Path) else []
     on_file: list[Recorded] = []
     if decisions:
         decided, chain = read_checked(decisions, amended)
-        on_file, chains = [one for one in decided if one.as_of <= evaluated.as_of], [*chains, chain]
+        on_file = [one for one in decided if one.as_of <= evaluated.as_of]
+        chains.append(chain)
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     # What was planned was planned at the assigned doses: an administered dose is known only afterwards.
     planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
@@ -540,8 +545,7 @@ def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], 
     # A version that an amendment made does not know the dates of the versions before it.
     alone = bool(protocol.amended_on) and len(protocol.versions) == 1
     days = None if alone else [day for day, _ in protocol.versions]
-    on_file = read_decisions(path, protocol.record.id, lambda day: protocol.in_force(day).doses.amounts, days)
-    return on_file, decisions_chain(path)
+    return decisions_on_file(path, protocol.record.id, lambda day: protocol.in_force(day).doses.amounts, days)
 
 
 def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
