@@ -123,6 +123,11 @@ class Row:
                 return Cell(self, column, self.cells[column])
         return Cell(self, columns[0], "")
 
+    def first_filled(self, columns: Sequence[str]) -> Cell:
+        """Return the first cell with text among some columns, or else the cell of the first column."""
+        cells = [self.cell(column) for column in columns]
+        return next((cell for cell in cells if cell.text), cells[0])
+
 
 class Cell(NamedTuple):
     """A cell, and where it stands."""

@@ -325,7 +325,7 @@ def adverse_events(
                 _nothing_given(found, row, columns, dlt)
             draft.listed += [Listed(source, draft.absent[row.subject]) for source in beside.get(row.source, ())]
             continue
-        term = found.text(_first_filled(row, columns.term), required=True)
+        term = found.text(row.first_filled(columns.term), required=True)
         grade = _grade(found, row, columns.grade)
         fatal, outcome = _outcome(found, row, columns)
         start, days = _start(found, row, columns)
@@ -337,7 +337,7 @@ def adverse_events(
             source=row.source,
             serious=_serious(found, row, columns, fatal, grade),
             outcome=outcome,
-            organ_class=found.text(_first_filled(row, columns.organ_class)),
+            organ_class=found.text(row.first_filled(columns.organ_class)),
             days=days,
             initial_grade=_grade(found, row, columns.initial, initial=True),
             supplements=beside.get(row.source, ()),
@@ -441,17 +441,11 @@ def _rank_of_relationship(dlt: DLT, word: str) -> int:
         return 2
 
 
-def _first_filled(row: Row, columns: tuple[str, ...]) -> Cell:
-    """Return the first cell with text among some columns, or else the first cell."""
-    cells = [row.cell(name) for name in columns]
-    return next((cell for cell in cells if cell.text), cells[0])
-
-
 def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> None:
     """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
     leave the relation open, that is noted, for it is empty by nature where nothing was given.
     """
-    least, grade = dlt.least_grade_of(_first_filled(row, columns.term).text), _grade(found, row, columns.grade)
+    least, grade = dlt.least_grade_of(row.first_filled(columns.term).text), _grade(found, row, columns.grade)
     related = max(
         _filled(row, columns.related), key=lambda cell: _rank_of_relationship(dlt, cell.text), default=row.cell(*columns.related)
     )

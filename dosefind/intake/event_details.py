@@ -76,8 +76,7 @@ def _end(
     found: Findings, row: Row, columns: EventColumns, start: date | None, counts: Counter[str]
 ) -> tuple[date | None, bool | None]:
     """Return the day of the end, and whether the event is stated to be ongoing."""
-    cells = [row.cell(name) for name in columns.end]
-    cell = next((cell for cell in cells if cell.text), cells[0])
+    cell = row.first_filled(columns.end)
     if not cell.text and not columns.ongoing:
         return None, None
     signs = [sign for sign in map(row.cell, columns.ongoing) if plain_words(sign.text) in _ONGOING]
