@@ -526,6 +526,23 @@ def test_what_is_assumed_of_who_counts_is_not_called_recorded(design, protocol):
     assert keys == assumed_keys
 
 
+def test_an_mtd_of_the_committee_is_not_said_to_be_that_of_the_design(tmp_path):
+    """BOIN goes down from level 3, and level 2 then has 4 DLTs in 7 patients: neither the answer nor the contradiction is BOIN's."""
+    people = [made_up.patient(f"A{n}", 1, n) for n in (1, 2, 3)]
+    people += [made_up.patient(f"B{n}", 2, 40 + n) for n in (1, 2, 3)]
+    people += [made_up.patient(f"C{n}", 3, 80 + 8 * n, events=(made_up.event(83 + 8 * n),)) for n in (1, 2, 3)]
+    late = [made_up.patient(f"E{n}", 2, 140 + n, part="expansion", events=(made_up.event(143 + n),)) for n in (1, 2, 3, 4)]
+    protocol, path = made_up.protocol(), tmp_path / "decisions.csv"
+    found = dsf.next_dose(protocol, made_up.trial(*people, last=135), design="boin")
+    record_decision(path, found.record("MTD 2", "as discussed"))
+    report = dsf.report(protocol, made_up.trial(*people, *late, last=220), design="boin", decisions=path)
+    words_ = said(read(report.html()))
+    assert "The committee's decision (MTD 2) contradicts this" in words_
+    assert "MTD by the committee: level 2" in words_
+    assert "MTD by boin" not in words_
+    assert "boin leads below the decision MTD 2" in words_
+
+
 def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
     """Where the trial goes on, what it will most likely name; where it stops, how safe the dose is that is named now."""
     protocol = dsf.load_protocol(CONFIG)

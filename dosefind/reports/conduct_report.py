@@ -525,9 +525,13 @@ def _sure(trial: _Trial) -> Answer:
     answer = say(key, where=_where(trial, likeliest), p=f"{_share(summary, 'mtd', likeliest)}%")
     against = []
     if (found := contradiction(trial.found, summary)) is not None:
-        next_ = (trial.found.proposal.held or trial.found.proposal).words
+        proposal = trial.found.proposal
         place = {"where": _where(trial, found.place), "p": percent(found.p)}
-        against = [say("answers.contradicts", design=data(trial.found.binding), words=next_, **place)]
+        if proposal.decided is not None:
+            against = [say("answers.decision_contradicts", decision=data(proposal.decided[0]), **place)]
+        else:
+            next_ = (proposal.held or proposal).words
+            against = [say("answers.contradicts", design=data(trial.found.binding), words=next_, **place)]
     return Answer(question, answer, (*against, *_standing(trial), *_concluded(trial)))
 
 
