@@ -527,7 +527,7 @@ def test_what_is_assumed_of_who_counts_is_not_called_recorded(design, protocol):
 
 
 def test_an_mtd_of_the_committee_is_not_said_to_be_that_of_the_design(tmp_path):
-    """BOIN goes down from level 3, and level 2 then has 4 DLTs in 7 patients: neither the answer nor the contradiction is BOIN's."""
+    """BOIN goes down from level 3, and level 2 then has 4 DLTs in 7 patients: no answer and no contradiction is BOIN's."""
     people = [made_up.patient(f"A{n}", 1, n) for n in (1, 2, 3)]
     people += [made_up.patient(f"B{n}", 2, 40 + n) for n in (1, 2, 3)]
     people += [made_up.patient(f"C{n}", 3, 80 + 8 * n, events=(made_up.event(83 + 8 * n),)) for n in (1, 2, 3)]
