@@ -7,6 +7,7 @@ from math import comb
 from typing import Any
 
 from dosefind.designs import Design
+from dosefind.designs.replay import state_after
 from dosefind.plots.style import BLUE, FAINT, INK, PALE, describe, drawing
 from dosefind.trial import Cohort
 
@@ -58,14 +59,14 @@ def _order(key: tuple[Counts, int | None]) -> tuple:
 
 def _walked(design: Design, n_doses: int) -> tuple[list[dict], list]:
     """Nodes by cohort and the edges between them; states with equal counts and next dose are one."""
-    start = _Node(design.decide(design.state_after([], n_doses)).dose[0] + 1, 1)
+    start = _Node(design.decide(state_after(design, [], n_doses)).dose[0] + 1, 1)
     columns, edges = [{(((0, 0),) * n_doses, start.level): start}], []
     while any(node.level for node in columns[-1].values()):
         column: dict = {}
         for key, node in columns[-1].items():
             for dlts in range(4) if node.level else ():
                 cohorts = [*node.cohorts, Cohort(int(node.level or 0), 3, dlts)]
-                state = design.state_after(cohorts, n_doses)
+                state = state_after(design, cohorts, n_doses)
                 dose = int(design.decide(state).dose[0])
                 counts = tuple((int(n), int(y)) for n, y in zip(state.n[0], state.y[0], strict=True))
                 child = (counts, dose + 1 if dose >= 0 else None)

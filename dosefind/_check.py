@@ -153,21 +153,32 @@ class Checked(Settings):
 
 
 def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Put the words of a settings class's docstring into its JSON Schema: the summary, and what each attribute is."""
-    summary, _, rest = inspect.cleandoc(model.__doc__ or "").partition("\n\n")
-    schema["description"] = " ".join(summary.split())
+    """Put the words of a settings class's docstring into its JSON Schema: the summary, and what each attribute is.
+
+    What its own docstring does not have is taken from those of the classes that it derives from.
+    """
+    schema["description"] = " ".join(inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0].split())
+    words: dict[str, str] = {}
+    for kind in model.__mro__:
+        words = _attributes(kind) | words
+    for name, entry in schema["properties"].items():
+        if name in words:
+            entry.setdefault("description", words[name])
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """What a class's own docstring says of each attribute."""
     names: list[str] = []
     words: dict[str, list[str]] = {}
-    for line in rest.partition("Attributes\n----------\n")[2].partition("\n\n")[0].splitlines():
+    doc = inspect.cleandoc(vars(kind).get("__doc__") or "")
+    for line in doc.partition("Attributes\n----------\n")[2].partition("\n\n")[0].splitlines():
         if line.startswith(" "):
             for name in names:
                 words[name].append(line.strip())
         else:
             names = line.split(", ")
             words |= {name: [] for name in names}
-    for name, entry in schema["properties"].items():
-        if name in words:
-            entry.setdefault("description", " ".join(words[name]))
+    return {name: " ".join(lines) for name, lines in words.items()}
 
 
 def found_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

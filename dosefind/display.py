@@ -319,7 +319,7 @@ def _given(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _points(lines: Iterable[str]) -> list[Text]:
+def _points(lines: Iterable[object]) -> list[Text]:
     return [Text(f"{_POINT}{line}") for line in lines]
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "COUNT",
     "NO_DOSE",
     "SHARED_KEY",
+    "WAIT",
     "Administered",
     "Cohort",
     "States",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 NO_DOSE = -1
+# A design's answer where it needs outcomes that are pending.
+WAIT = -2
 # Counts are signed so that n - y and differences never wrap.
 COUNT = np.int16
 

@@ -1,5 +1,6 @@
 """What every design must keep, whatever its rules; a design's test file runs `check_design` on its settings."""
 
+import re
 from dataclasses import replace
 from math import comb
 
@@ -117,9 +118,10 @@ def check_against_plain_recursion(design: Design, n_doses: int) -> None:
 
 
 def check_words(design: Design) -> None:
-    """The help names every shared setting, rules are sentences, reasons have words, and settings survive a round trip."""
-    for setting in Design.model_fields:
-        assert setting in (type(design).__doc__ or ""), setting
+    """The help names every setting, rules are sentences, reasons have words, and settings survive a round trip."""
+    documented = "\n".join(kind.__doc__ or "" for kind in type(design).__mro__)
+    for setting in type(design).model_fields:
+        assert re.search(rf"^ *(\w+, )*{setting}(, \w+)*$", documented, re.MULTILINE), f"{setting} is in no docstring"
     for sentence in design.rules():
         assert sentence[0].isupper() or sentence[0].isdigit()
         assert sentence.endswith(".")

@@ -8,6 +8,7 @@ from scipy.special import expit
 
 import dosefind as dsf
 from dosefind.designs import BLRM
+from dosefind.designs.replay import state_after
 from dosefind.evaluability import evaluate
 from dosefind.models import Logistic2, Power
 from dosefind.posterior.administered import at_amounts, exact_posterior
@@ -235,7 +236,7 @@ def blrm(**settings):
 
 
 def state_of(design, n=N, y=Y):
-    return design.state_after([Cohort(*counts) for counts in zip((1, 2, 3), n, y, strict=True) if counts[1]], 3)
+    return state_after(design, [Cohort(*counts) for counts in zip((1, 2, 3), n, y, strict=True) if counts[1]], 3)
 
 
 @pytest.mark.parametrize("choose", ["target", "highest"])

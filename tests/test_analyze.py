@@ -10,6 +10,7 @@ from scipy.stats import beta
 
 import dosefind as dsf
 from dosefind.config import build_curves, build_designs
+from dosefind.designs.replay import state_after
 from dosefind.intake import read_counts
 from dosefind.posterior.base import Figure
 from dosefind.posterior.exact import ExactFit, ExactPosterior
@@ -103,7 +104,7 @@ def by_recursion(design, curve, cohorts, levels):
     found = np.zeros(levels + 1)
 
     def go(cohorts, chance):
-        state = design.state_after(cohorts, levels)
+        state = state_after(design, cohorts, levels)
         decision = design.decide(state)
         if decision.dose[0] < 0:
             found[design.select(state).dose[0] + 1] += chance
@@ -149,7 +150,7 @@ def test_error_of_a_conclusion_goes_by_the_draws_taken(protocol):
     curve, design = build_curves(protocol)["logistic-2"], build_designs(protocol)["3+3"]
     n, y = np.array([3, 3, 0]), np.array([0, 1, 0])
     theta = ExactPosterior(ExactFit(curve), n, y).draws(40_000).reshape(4, 10_000, 2)
-    state = design.state_after(parse_outcomes("1NNN 2NNT"), 3)
+    state = state_after(design, parse_outcomes("1NNN 2NNT"), 3)
     many, few = (
         conclusions([design], [state], DrawnPosterior(curve, n, y, one, 0, {}))[0]
         for one in (theta, theta[:, np.arange(1000) * 10])

@@ -56,16 +56,16 @@ def test_decisions_follow_the_posterior(choose, final):
     n[:, 0] += 3
     y = rng.binomial(n, (0.1, 0.2, 0.3))
     chosen = design.select(States.counts(n, y))
-    proposed, _, admissible, margin = design.propose(States.counts(n, y))
+    proposal = design.propose(States.counts(n, y))
     for i in range(len(n)):
         low, high = cut(n[i], y[i])
         safe = 1 - high < design.ewoc
         merit = np.arange(3) if choose == "highest" else high - low
         best = max(np.flatnonzero(safe), key=lambda d: merit[d], default=-1)
-        assert proposed[i] == best
-        np.testing.assert_array_equal(admissible[i], safe)
+        assert proposal.dose[i] == best
+        np.testing.assert_array_equal(proposal.open[i], safe)
         # 2e-3: single precision decides, with a margin that allows for its error.
-        np.testing.assert_allclose(margin[i], np.abs(1 - high - design.ewoc).min(), rtol=0, atol=2e-3)
+        np.testing.assert_allclose(proposal.margin[i], np.abs(1 - high - design.ewoc).min(), rtol=0, atol=2e-3)
         tried = safe & (n[i] > 0) if final == "tried" else safe
         assert chosen.dose[i] == max(np.flatnonzero(tried), key=lambda d: merit[d], default=-1)
         low, high = (p[-2:] for p in cut(np.append(n[i], 0), np.append(y[i], 0), (1, 3, 5, 25 / 3)))
@@ -106,11 +106,11 @@ def test_the_walk_tells_its_smallest_margin():
     design = dsf.BLRM(**SETTINGS)
     walked = dsf.lattice(design)
     states = reachable(design, 3)
-    decided = design.propose(states.take(np.flatnonzero(states.total < design.max_n)))[3]
+    decided = design.propose(states.take(np.flatnonzero(states.total < design.max_n))).margin
     # 1e-6: the rounding of a pass in single precision, which sums in another order.
     np.testing.assert_allclose(walked.ends.margin, decided.min(), rtol=0, atol=1e-6)
     # A minimum over all decisions and final choices, so no ended state has a smaller one, and some state has it.
-    ended = design.propose(States.counts(walked.ends.n, walked.ends.y))[3]
+    ended = design.propose(States.counts(walked.ends.n, walked.ends.y)).margin
     assert 0 < walked.margin <= ended.min()
     assert walked.margin == min(walked.ends.margin, ended.min())
     assert dsf.lattice(dsf.BOIN(target=0.25, max_n=6), n_doses=3).margin == np.inf

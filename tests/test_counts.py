@@ -7,6 +7,7 @@ import pytest
 import dosefind as dsf
 from dosefind import InputError, States, plots
 from dosefind._check import MOST_COUNTED, counts
+from dosefind.designs.replay import departures, state_after
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.posterior.mcmc import CompiledFit, Drawn, DrawnPosterior, NutsFit, NutsPosterior, NutsSettings
 from dosefind.summaries import upper_limit
@@ -232,8 +233,8 @@ BY_COHORTS = {
     "analyze": lambda cohorts: dsf.analyze(PROTOCOL, cohorts),
     "sensitivity": lambda cohorts: dsf.sensitivity(PROTOCOL, cohorts),
     "analyze with borrowing": lambda cohorts: dsf.analyze(PROTOCOL, "", borrow={"NCT05948982": cohorts}),
-    "state_after": lambda cohorts: BOIN.state_after(cohorts, 3),
-    "deviations": lambda cohorts: BOIN.deviations(cohorts, 3),
+    "state_after": lambda cohorts: state_after(BOIN, cohorts, 3),
+    "departures": lambda cohorts: departures(BOIN, cohorts, 3),
     "plots.trial": plots.trial,
 }
 
@@ -268,7 +269,7 @@ def test_a_subclass_of_its_own_is_checked_too():
 
 
 TAKE_N_DOSES = {
-    "state_after": lambda n_doses: BOIN.state_after([], n_doses),
+    "state_after": lambda n_doses: state_after(BOIN, [], n_doses),
     "simulate": lambda n_doses: dsf.simulate(BOIN, [[0.1, 0.2, 0.3]], n_doses=n_doses, n_trials=10),
     "lattice": lambda n_doses: dsf.lattice(BOIN, n_doses=n_doses, max_n=6),
     "decide": lambda n_doses: dsf.decide(BOIN, "1NNN", n_doses=n_doses),

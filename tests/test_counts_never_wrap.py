@@ -12,6 +12,7 @@ import pytest
 import dosefind as dsf
 from dosefind import monitoring
 from dosefind._check import MOST_COUNTED
+from dosefind.designs.replay import departures, state_after
 from dosefind.protocol import PocockBoundary
 from dosefind.summaries import upper_limit
 from dosefind.tasks.steps import next_step
@@ -112,8 +113,8 @@ CALLS = {
     "analyze, beside": lambda cohorts: dsf.analyze(dsf.load_protocol(CONFIG), "1NNN", others=cohorts),
     "sensitivity": lambda cohorts: dsf.sensitivity(dsf.load_protocol(CONFIG), cohorts),
     "sensitivity, beside": lambda cohorts: dsf.sensitivity(dsf.load_protocol(CONFIG), "1NNN", others=cohorts),
-    "state_after": lambda cohorts: BOIN.state_after(cohorts, 2),
-    "deviations": lambda cohorts: BOIN.deviations(cohorts, 2),
+    "state_after": lambda cohorts: state_after(BOIN, cohorts, 2),
+    "departures": lambda cohorts: departures(BOIN, cohorts, 2),
 }
 
 

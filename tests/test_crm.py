@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from scipy.special import bdtr, expit, logit
 
 import dosefind as dsf
+from dosefind.designs.replay import state_after
 from dosefind.models import CURVES
 from dosefind.models.elicitation import indifference_intervals
 from dosefind.posterior.quadrature import Nodes, Quadrature
@@ -52,8 +53,8 @@ def test_peer_exact_values():
 def fitted(row):
     design = dsf.CRM(skeleton=peers.numbers(row.skeleton), target=row.target, model=MODELS[row.model])
     levels, dlts = peers.numbers(row.level), peers.numbers(row.tox)
-    return design, design.state_after(
-        [Cohort(int(level), 1, int(t)) for level, t in zip(levels, dlts, strict=True)], len(design.levels)
+    return design, state_after(
+        design, [Cohort(int(level), 1, int(t)) for level, t in zip(levels, dlts, strict=True)], len(design.levels)
     )
 
 
@@ -272,7 +273,7 @@ def test_a_second_mode_beyond_the_grid_is_found(skeleton, prior_sd, n):
     np.testing.assert_allclose(values[0, 0], first / evidence, rtol=0, atol=1e-9)
     rough, rough_error = design._decisive._rough(n[None], 0 * n[None])
     assert abs(rough[0, 0] - values[0, 0]) < rough_error[0, 0]
-    assert design.decide(design.state_after([Cohort(len(n), int(n[-1]), 0)], len(n))).dose[0] == len(n) - 1
+    assert design.decide(state_after(design, [Cohort(len(n), int(n[-1]), 0)], len(n))).dose[0] == len(n) - 1
 
 
 def test_a_posterior_between_two_nodes_is_not_settled():

@@ -413,12 +413,20 @@ def test_help_is_complete(name):
     assert summary
     assert summary[0] != summary[0].lower() or summary[0] in "`*"
     given = [key for key in inspect.signature(one).parameters if key not in ("unnamed", "args", "kwargs")]
+    # Of settings that a class has from another, the help says where they are.
+    named = set[str]()
+    for kind in inspect.getmro(one) if inspect.isclass(one) else (one,):
+        if kind is one or re.search(rf"^{kind.__name__} : ", text, re.MULTILINE):
+            named |= _documented(inspect.getdoc(kind))
+    assert set(given) <= named
+    assert "Examples\n--------\n" in inspect.getdoc(getattr(dsf, MADE_BY.get(name, name)))
+
+
+def _documented(text):
     sections = "\n".join(
         re.findall(r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", text, re.MULTILINE | re.DOTALL)
     )
-    named = {key.strip(" *`") for line in re.findall(r"^(\S[^:\n]*)", sections, re.MULTILINE) for key in line.split(",")}
-    assert set(given) <= named
-    assert "Examples\n--------\n" in inspect.getdoc(getattr(dsf, MADE_BY.get(name, name)))
+    return {key.strip(" *`") for line in re.findall(r"^(\S[^:\n]*)", sections, re.MULTILINE) for key in line.split(",")}
 
 
 def test_dir_lists_the_public_names_alone():

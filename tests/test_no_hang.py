@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from dosefind import BOIN, CRM, InputError, ThreePlusThree, load_protocol, read_patients, simulate
 from dosefind.cli import main
 from dosefind.config import build_designs
+from dosefind.designs.replay import departures
 from dosefind.operating.lattice import lattice
 from dosefind.operating.walk import WalkTooLarge, walk
 from dosefind.tasks import compare, decide, next_dose
@@ -110,7 +111,7 @@ def test_shared_states_keep_the_limits_on_counts():
 
 def test_deviations_of_a_long_trial():
     cohorts = [Cohort(1, 3, 0)] * 200
-    found = ThreePlusThree().deviations(cohorts, 3)
+    found = departures(ThreePlusThree(), cohorts, 3)
     assert len(found) == 199
     assert decide(ThreePlusThree(), cohorts[:3], n_doses=3).deviations == found[:2]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
+from dosefind.designs.replay import state_after
 from dosefind.operating.lattice import Lattice
 from dosefind.operating.metrics import Standards, above_mtd, definitions, judged
 from dosefind.operating.paths import paths_of
@@ -154,7 +155,7 @@ def test_walk_from_the_middle_of_a_trial():
     """From 1NNN 2NNT on, the walk agrees with the whole walk given that beginning."""
     design = dsf.BOIN(target=0.30, max_n=12)
     truth = np.array([[0.05, 0.15, 0.30]])
-    state = design.state_after([Cohort(1, 3, 0), Cohort(2, 3, 1)], 3)
+    state = state_after(design, [Cohort(1, 3, 0), Cohort(2, 3, 1)], 3)
     rest = Lattice(design, 3, walk(design, 3, begin=state))
     # The ways of the beginning are one, so dividing by its probability gives conditional probabilities.
     beginning = 0.95**3 * 0.15 * 0.85**2

@@ -732,7 +732,7 @@ FAULTS = {
         partial(test_expansion_beside_the_3_plus_3, "never in the place of the second three"),
     ),
     "the conflict rule is off": (
-        "dosefind.designs.boin:BOIN.propose_beside",
+        "dosefind.designs.interval:IntervalDesign.propose_beside",
         lambda _: lambda self, states, beside: self.propose(states),
         partial(test_backfill_under_boin, "down, pooled stay"),
     ),

@@ -1,14 +1,15 @@
 """Designs made of a plain function, and a design that remembers something."""
 
 import re
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import dosefind as dsf
-from dosefind.designs import Design
-from dosefind.trial import States
+from dosefind.designs import Design, Proposal, Selection
+from dosefind.trial import WAIT, States
 
 from .contract import check_design
 
@@ -40,13 +41,13 @@ class OneWayDown(Design):
         down = states.last_y > 0
         dose = np.clip(states.last + np.where(down, -1, 1), 0, states.n_doses - 1)
         stops = states.memory[:, 0] + down >= 2
-        return np.where(stops, -1, dose), np.full(len(states), self.code("down_twice")), np.ones(states.n.shape, bool)
+        return Proposal(dose, {"down_twice": stops})
 
     def remember(self, states, dose):
         return states.memory + (states.last_y > 0).astype(np.int16)[:, None]
 
     def conclude(self, states):
-        return np.where(states.y.sum(axis=1) < 2, states.n_doses - 1, -1), np.zeros(len(states), bool)
+        return Selection(np.where(states.y.sum(axis=1) < 2, states.n_doses - 1, -1), np.zeros(len(states), bool))
 
     def sentences(self):
         return ["Two steps down end the trial."]
@@ -56,20 +57,24 @@ class Wrong(OneWayDown):
     """Says what no design may say."""
 
     says: str
-    value: float
+    value: float = 0
+    word: str = ""
 
     def propose(self, states):
-        dose, reason, admissible = super().propose(states)
-        stops = dose < 0
+        proposal = super().propose(states)
+        stops = proposal.stops["down_twice"]
         if self.says == "propose":
-            dose = np.where(stops, self.value, dose).astype(type(self.value) if self.value % 1 else int)
-        if self.says == "reason":
-            reason = np.full(len(states), int(self.value))
-        return dose, reason, admissible
+            dose = np.where(stops, self.value, proposal.dose).astype(type(self.value) if self.value % 1 else int)
+            return replace(proposal, dose=dose)
+        if self.says == "no reason":
+            return Proposal(np.where(stops, -1, proposal.dose))
+        if self.says == "other reason":
+            return replace(proposal, stops={self.word: stops})
+        return proposal
 
     def conclude(self, states):
-        named, escalates = super().conclude(states)
-        return (named + np.asarray(self.value).astype(int), escalates) if self.says == "conclude" else (named, escalates)
+        found = super().conclude(states)
+        return replace(found, dose=found.dose + np.asarray(self.value).astype(int)) if self.says == "conclude" else found
 
 
 @pytest.mark.parametrize(
@@ -78,15 +83,19 @@ class Wrong(OneWayDown):
         # The levels from 1, as a plain function gives them.
         ("conclude", 1, "conclude must give indices of doses, 0 to 2, or -1 for none, not 3"),
         ("conclude", -2, "conclude must give indices of doses, 0 to 2, or -1 for none, not -3"),
-        ("propose", -2, "propose must give indices of doses, 0 to 2, or -1 for none, not -2"),
+        ("propose", -3, "propose must give indices of doses, 0 to 2, or -1 for none, not -3"),
+        ("propose", WAIT, "propose waits for pending outcomes where no outcome is pending"),
         ("propose", 3, "propose must give indices of doses, 0 to 2, or -1 for none, not 3"),
         ("propose", 0.5, "propose must give indices of doses, 0 to 2, or -1 for none, not float64"),
-        ("reason", 99, "propose must give reasons as code() has them"),
+        ("no reason", 0, "propose must say in stops why it stops"),
+        ("other reason", "tired", "propose stops for 'tired', which must be one of the reasons max_n, "),
+        ("other reason", "stay", "propose stops for 'stay', which must be one of the reasons max_n, "),
     ],
 )
 def test_answers_that_are_no_dose_and_no_reason_are_errors(says, value, words):
     """Else the trials would end nowhere, and probabilities would not sum to one."""
-    design = Wrong(cohort_size=1, max_n=8, says=says, value=value)
+    given = {"word": value} if isinstance(value, str) else {"value": value}
+    design = Wrong(cohort_size=1, max_n=8, says=says, **given)
     for run in (
         lambda: dsf.lattice(design, n_doses=3).under([[0.1, 0.2, 0.3]]),
         lambda: dsf.simulate(design, [[0.3, 0.4, 0.5]], n_trials=200),
@@ -126,14 +135,14 @@ class FirstCohortCounts(Design):
 
     def propose(self, states: States):
         stops = (states.cohorts >= 3) & (states.memory[:, 0] == 0)
-        return np.where(stops, -1, 0), np.full(len(states), self.code("clean_start")), np.ones(states.n.shape, bool)
+        return Proposal(np.zeros(len(states), int), {"clean_start": stops})
 
     def remember(self, states, dose):
         first = (states.last_y > 0).astype(np.int16)[:, None]
         return np.where(states.cohorts[:, None] == 1, first, states.memory)
 
     def conclude(self, states):
-        return np.where(states.y.sum(axis=1) < 2, 0, -1), np.zeros(len(states), bool)
+        return Selection(np.where(states.y.sum(axis=1) < 2, 0, -1), np.zeros(len(states), bool))
 
     def sentences(self):
         return ["Everybody is treated at level 1."]

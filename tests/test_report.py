@@ -197,7 +197,7 @@ def test_posterior_and_predictions_are_those_of_the_analysis(conduct, protocol):
         own = each["design: 3+3"]
         differ = [f"{name.removeprefix('design: ')}: {words}" for name, words in each.iloc[2:].items() if words != own]
         assert row[2:] == [own, "; ".join(differ)]
-    beside = [(f"rules of {name}", text) for name, texts in found.deviations.items() for text in texts]
+    beside = [(f"rules of {name}", text) for name, departed in found.deviations.items() for text in map(str, departed)]
     assert [tuple(row) for row in rows(conduct, "Cohorts in which other designs differ")[1:]] == beside
 
 
@@ -467,7 +467,7 @@ def test_deviations_of_conduct_and_of_the_binding_design_are_counted():
     assert len(found.deviations["3+3"]) > 0
     assert f"Deviations from the protocol: {left}." in said(tree)
     shown = rows(tree, "Deviations from the protocol, or")[1:]
-    assert [row[2] for row in shown] == [*(one.words for one in found.findings), *found.deviations["3+3"]]
+    assert [row[2] for row in shown] == [*(one.words for one in found.findings), *map(str, found.deviations["3+3"])]
     assert "does not state, assumed in the config" not in said(tree)
 
 

@@ -9,6 +9,7 @@ import dosefind as dsf
 from dosefind.adjudications import Adjudicated, EventKey
 from dosefind.decisions import Recorded, read_decisions, record_decision, released_subjects, released_text, renumbered
 from dosefind.designs.base import Beside
+from dosefind.designs.replay import state_after
 from dosefind.evaluability import evaluate
 from dosefind.evaluability.serious import known_at
 from dosefind.tasks.next_dose import next_dose
@@ -83,7 +84,7 @@ def test_a_conflict_with_a_backfilled_dose_never_raises_the_dose():
 
     def level(text, n, y):
         beside = Beside(*(np.array(counts, COUNT) for counts in (n, y)))
-        return int(design.decide(design.state_after(parse_outcomes(text), 4), beside).dose[0]) + 1
+        return int(design.decide(state_after(design, parse_outcomes(text), 4), beside).dose[0]) + 1
 
     clean = "1NNN 2NNN 2NNN 2NNN 2NNN"
     assert level(f"{clean} 3NTT", (3, 0, 0, 0), (2, 0, 0, 0)) == 2

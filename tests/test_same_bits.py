@@ -22,6 +22,7 @@ from dosefind import monitoring, provenance
 from dosefind.calibration.bands import coverage
 from dosefind.config import build_curves, build_designs
 from dosefind.designs import Design
+from dosefind.designs.replay import state_after
 from dosefind.operating.simulation import simulated_figures
 from dosefind.posterior.exact import ExactPosterior, exact_fit
 from dosefind.threads import OneThread, one_thread
@@ -135,8 +136,8 @@ seen = []
         lambda design: dsf.lattice(design, n_doses=3).under(TRUTHS),
         lambda design: dsf.simulate(design, TRUTHS, n_trials=20),
         lambda design: dsf.decide(design, "1NNN", n_doses=3),
-        lambda design: design.decide(design.state_after([], 3)),
-        lambda design: design.propose(design.state_after(dsf.trial.parse_outcomes("1NNN"), 3)),
+        lambda design: design.decide(state_after(design, [], 3)),
+        lambda design: design.propose(state_after(design, dsf.trial.parse_outcomes("1NNN"), 3)),
         lambda design: design.select(dsf.States.counts([[3, 3, 0]], [[0, 1, 0]])),
         lambda design: design.conclude(dsf.States.counts([[3, 3, 0]], [[0, 1, 0]])),
         lambda design: design.rules(),

@@ -10,6 +10,7 @@ import dosefind as dsf
 from dosefind.adjudications import Adjudicated, EventKey, read_adjudications, record_adjudication
 from dosefind.decisions import read_decisions, record_decision
 from dosefind.designs.base import Beside
+from dosefind.designs.replay import state_after
 from dosefind.evaluability import evaluate
 from dosefind.evaluability.serious import known_at
 from dosefind.tasks.next_dose import next_dose
@@ -71,7 +72,7 @@ def test_backfill_dlt_does_not_lift_an_incomplete_cohort():
 def proposed(text, n=(0, 0, 0, 0), y=(0, 0, 0, 0), **settings):
     design = dsf.ThreePlusThree(**settings)
     beside = Beside(*(np.array(counts, COUNT) for counts in (n, y))) if any(n) else None
-    state = design.state_after(parse_outcomes(text), 4)
+    state = state_after(design, parse_outcomes(text), 4)
     decision = design.decide(state, beside)
     return int(decision.dose[0]) + 1, design.because(state, beside)
 
@@ -106,7 +107,7 @@ def test_nobody_is_treated_above_more_than_one_dlt_in_six(text, n, y, level, sho
 def test_ordinary_trials_never_meet_the_bar(settings):
     """On every path of the design, no dose below the current one has more than one DLT in six without being too toxic."""
     design = dsf.ThreePlusThree(**settings)
-    states, done = [design.state_after([], 4)], 0
+    states, done = [state_after(design, [], 4)], 0
     while states:
         state = states.pop()
         decision = design.decide(state)

@@ -196,16 +196,16 @@ FAULTS = {
     "the dose that is too toxic is the MTD": (
         CONCLUDE,
         lambda old: (
-            lambda self, states: (
-                np.minimum(old(self, states)[0] + (states.y >= 2).any(axis=1), states.n_doses - 1),
-                old(self, states)[1],
+            lambda self, states: replace(
+                old(self, states),
+                dose=np.minimum(old(self, states).dose + (states.y >= 2).any(axis=1), states.n_doses - 1),
             )
         ),
         test_decisions_in_words,
     ),
     "a top dose that is tolerated is the MTD reached": (
         CONCLUDE,
-        lambda old: lambda self, states: (old(self, states)[0], np.zeros(len(states), bool)),
+        lambda old: lambda self, states: replace(old(self, states), not_reached=np.zeros(len(states), bool)),
         test_decisions_in_words,
     ),
     "a group is four patients": (

@@ -1,9 +1,10 @@
 """Designs, one file a design; this registry names them for configs and commands."""
 
-from .base import Decision, Design, Selection
+from .base import Decision, Design, Proposal, Selection
 from .blrm import BLRM
 from .boin import BOIN
 from .crm import CRM
+from .interval import IntervalDesign
 from .plain import PlainRule, Trial, design_from_rule
 from .three_plus_three import ThreePlusThree
 
@@ -14,7 +15,9 @@ __all__ = [
     "DESIGNS",
     "Decision",
     "Design",
+    "IntervalDesign",
     "PlainRule",
+    "Proposal",
     "Selection",
     "ThreePlusThree",
     "Trial",

@@ -2,16 +2,15 @@
 
 A design derives from `Design`, lists its settings as fields, and answers two questions about a batch of states:
 `propose` (which dose, or stop, before the limits that all designs share) and `conclude` (which dose is the MTD). The
-shared limits (largest sample, patients a dose, stopping at n) are applied once, in `decide`. A new design is
+shared limits of `limits` (largest sample, patients a dose, stopping at n) are applied once, in `decide`. A new design is
 one file and one line in the registry of this package.
 """
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Never, Self
 
 import numpy as np
@@ -19,9 +18,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from .._check import MOST_COUNTED, MOST_DOSES, InputError, Problem, Settings, count, found_problems, of_type, whole
 from ..threads import one_thread, one_thread_methods
-from ..trial import COUNT, NO_DOSE, Administered, Cohort, States, check_cohorts
+from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States
+from . import limits
 
-__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Selection"]
+__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Selection"]
 
 # Where a design comes from, for errors.
 A_DESIGN = "such as BOIN(target=0.25); design_from_rule makes one of a plain function"
@@ -65,6 +65,29 @@ class Beside(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """What a design's own rules say of a batch of states, before the limits that all designs share.
+
+    Attributes
+    ----------
+    dose : (states,) integer array
+        Dose index of the next cohort, -1 to stop, -2 (`dosefind.trial.WAIT`) to wait for outcomes that are pending.
+    stops : mapping of str to (states,) bool array
+        Name of each reason to stop, with the states that stop for it, whatever dose is given for them; of several the first
+        counts. A state whose dose is -1 must be among them.
+    open : (states, doses) bool array or None
+        Doses that the rules leave open for the next cohort; ``None`` for all of them.
+    margin : (states,) array or None
+        How far the posterior probability nearest to its limit is from it, where a design decides by such.
+    """
+
+    dose: np.ndarray
+    stops: Mapping[str, np.ndarray] = field(default_factory=dict)
+    open: np.ndarray | None = None
+    margin: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Decision:
     """What a design does next, for a batch of states.
 
@@ -81,7 +104,7 @@ class Decision:
     memory : (states, k) integer array
         The design's memory after this decision.
     margin : (states,) array or None
-        How far the posterior probability nearest to its limit is from it, where a design decides by such.
+        As for `Proposal`.
     """
 
     dose: np.ndarray
@@ -101,9 +124,10 @@ class Selection:
     dose : (states,) integer array
         Dose index named as MTD, -1 for none.
     not_reached : (states,) bool array
-        Whether the top dose is named and the design's rule would have escalated from it.
+        Whether the top dose is named and the design's rule would have escalated from it. What `Design.conclude` says where another
+        dose is named does not count.
     margin : (states,) array or None
-        As for `Decision`.
+        As for `Proposal`.
     """
 
     dose: np.ndarray
@@ -212,9 +236,6 @@ class Design(Settings, ABC):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Document the shared settings with each design's own, so that its help is complete."""
-        own, examples, rest = inspect.cleandoc(cls.__doc__ or "").partition("\nExamples\n")
-        cls.__doc__ = f"{own.rstrip()}\n{_SHARED_SETTINGS}\n{examples}{rest}"
         one_thread_methods(cls)
 
     def with_settings(self, **changes: Any) -> Self:
@@ -239,26 +260,19 @@ class Design(Settings, ABC):
     # What a design must answer ------------------------------------------------------------------------------------
 
     @abstractmethod
-    def propose(self, states: States) -> tuple[np.ndarray, ...]:
-        """Dose index or -1, reason and admissible doses of each state, before the shared limits; and the margin, if any.
-
-        The reason of a dose is worked out from the move, so only that of a stop counts. States have treated at least
-        one cohort.
-        """
+    def propose(self, states: States) -> Proposal:
+        """What the rules say of each state, before the shared limits. States have treated at least one cohort."""
 
     @abstractmethod
-    def conclude(self, states: States) -> tuple[np.ndarray, ...]:
-        """Dose index named as MTD or -1, and whether the rule would escalate from the top dose; and the margin, if any.
-
-        Counts only.
-        """
+    def conclude(self, states: States) -> Selection:
+        """Which dose is named as MTD in each state, and whether the rule would escalate from the top dose. Counts only."""
 
     def with_beside(self, states: States, beside: Beside) -> States:
         """Return the states as the rules read them with counts beside the escalation: added, at no other current dose."""
         count("patients in total", int(states.total.max(initial=0)) + int(beside.n.sum()), 0, MOST_COUNTED)
         return replace(states, n=states.n + beside.n, y=states.y + beside.y, groups=None)
 
-    def propose_beside(self, states: States, beside: Beside) -> tuple[np.ndarray, ...]:
+    def propose_beside(self, states: States, beside: Beside) -> Proposal:
         """Return what `propose` does, of states that `with_beside` has made; a design with a rule for backfill has its own."""
         return self.propose(states)
 
@@ -326,68 +340,38 @@ class Design(Settings, ABC):
             nothing = np.full(len(states), NO_DOSE)
             reason = np.full(len(states), self.code("max_n"))
             return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))
-        proposed = self.propose(states) if beside is None else self.propose_beside(self.with_beside(states, beside), beside)
-        dose, reason, admissible, *margin = proposed
+        proposal = self.propose(states) if beside is None else self.propose_beside(self.with_beside(states, beside), beside)
         empty = states.cohorts == 0
-        dose = np.where(empty, self.start - 1, dose)
+        dose = np.where(empty, self.start - 1, proposal.dose)
         self._check_doses("propose", dose, states.n_doses)
-        admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
         moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
-        moving = np.where(empty, self.code("start"), moves[np.sign(dose - states.last) + 1])
-        reason = np.where(dose >= 0, moving, reason)
-        if len(reason) and not (reason.min() >= 0 and reason.max() < len(self.reasons)):
-            raise InputError(f"{self.title}: propose must give reasons as code() has them, 0 to {len(self.reasons) - 1}")
+        reason = np.where(empty, self.code("start"), moves[np.sign(dose - states.last) + 1])
+        dose, reason = self._stopped(proposal.stops, dose, reason, empty)
+        admissible = np.ones(states.n.shape, bool) if proposal.open is None else proposal.open
+        admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
         # A trial at its planned end did not stop early for toxicity; but a design that ends by itself may end just there.
         ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
-        for name, stops in [*self._stops(states, dose), ("max_n", planned_end & ~ends_by_itself)]:
+        for name, stops in [*limits.stops(self, states, dose), ("max_n", planned_end & ~ends_by_itself)]:
             dose, reason = np.where(stops, NO_DOSE, dose), np.where(stops, self.code(name), reason)
         admissible &= ~planned_end[:, None]
-        return Decision(dose, self.size_within_limits(states, dose), reason, admissible, self.remember(states, dose), *margin)
+        size = limits.size(self, states, dose)
+        return Decision(dose, size, reason, admissible, self.remember(states, dose), proposal.margin)
 
-    def state_after(self, cohorts: Sequence[Cohort], n_doses: int) -> States:
-        """The state of one trial after the given cohorts, with what the design remembers of them."""
-        state = States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * self.n_memory)
-        for cohort in check_cohorts(cohorts, n_doses):
-            state = self.state_later(state, cohort)
-        return state
-
-    def state_later(self, state: States, cohort: Cohort) -> States:
-        """Return the state of one trial one cohort later; the cohort has been checked."""
-        dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
-        memory = self.decide(state).memory if self.n_memory else state.memory
-        return replace(state, memory=memory).follow(slice(None), dose, size, dlts)
-
-    def deviations(self, cohorts: Sequence[Cohort], n_doses: int) -> tuple[str, ...]:
-        """Where these cohorts are not those of a trial that followed the design, in words; it can be decided all the same."""
-        found: list[str] = []
-        state = self.state_after([], n_doses)
-        stopped = False
-        for done, cohort in enumerate(check_cohorts(cohorts, n_doses)):
-            decision = self.decide(state)
-            dose = int(decision.dose[0])
-            if dose < 0:
-                # The first cohort after the stop says it for those that follow.
-                reason = self.reasons[int(decision.reason[0])]
-                found += [] if stopped else [f"the design had stopped after cohort {done}: {self.explain(reason)}"]
-            else:
-                if dose != cohort.level - 1:
-                    given = f"was at level {cohort.level}, the design would have given level {dose + 1}"
-                    found.append(f"cohort {done + 1} {given}")
-                found += [f"cohort {done + 1} {words}" for words in self._wrong_size(state, cohort)]
-            stopped = dose < 0
-            state = self.state_later(state, cohort)
-        return tuple(found)
-
-    def _wrong_size(self, state: States, cohort: Cohort) -> list[str]:
-        """What is not as planned in the size of a single state's next cohort: a limit that it breaks, else its own size."""
-        level = np.full(1, cohort.level - 1)
-        total, here = int(state.total[0]) + cohort.n, int(state.at(state.n, level)[0]) + cohort.n
-        if self.max_n is not None and total > self.max_n:
-            return [f"brought the trial to {total} patients, over max_n = {self.max_n}"]
-        if self.max_n_per_dose is not None and here > self.max_n_per_dose:
-            return [f"brought level {cohort.level} to {here} patients, over max_n_per_dose = {self.max_n_per_dose}"]
-        size = int(self.size_within_limits(state, level)[0])
-        return [f"had {cohort.n} patient{'s' * (cohort.n != 1)}, the design plans {size}"] if cohort.n != size else []
+    def _stopped(
+        self, stops: Mapping[str, np.ndarray], dose: np.ndarray, reason: np.ndarray, empty: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Doses and reasons where some states stop; a trial that has treated nobody does not."""
+        unsaid = dose < 0
+        for name, stopped in reversed(stops.items()):
+            if name not in self.reasons or name in _MOVES:
+                allowed = ", ".join(reason for reason in self.reasons if reason not in _MOVES)
+                raise InputError(f"{self.title}: propose stops for {name!r}, which must be one of the reasons {allowed}")
+            stopped = stopped & ~empty
+            dose, reason = np.where(stopped, NO_DOSE, dose), np.where(stopped, self.code(name), reason)
+            unsaid = unsaid & ~stopped
+        if unsaid.any():
+            raise InputError(f"{self.title}: propose must say in stops why it stops; {int(unsaid.sum())} states stop for no reason")
+        return dose, reason
 
     def because(self, state: States, beside: Beside | None = None) -> str:
         """Return why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""
@@ -404,9 +388,9 @@ class Design(Settings, ABC):
         """
         of_type("states", states, States, "States.counts(n, y) makes one of patients and DLTs at each dose")
         states.check()
-        dose, escalates, *margin = self.conclude(states)
-        self._check_doses("conclude", dose, states.n_doses)
-        return Selection(dose, (dose == states.n_doses - 1) & escalates, *margin)
+        found = self.conclude(states)
+        self._check_doses("conclude", found.dose, states.n_doses)
+        return replace(found, not_reached=(found.dose == states.n_doses - 1) & found.not_reached)
 
     def _check_doses(self, what: str, dose: np.ndarray, n_doses: int) -> None:
         """What a rule answers are indices of doses, or none; else its trials would end nowhere, and nothing would say so."""
@@ -414,31 +398,16 @@ class Design(Settings, ABC):
         if whole_numbers and (len(dose) == 0 or (dose.min() >= NO_DOSE and dose.max() < n_doses)):
             return
         wrong = next(one for one in dose.tolist() if one not in range(NO_DOSE, n_doses)) if whole_numbers else dose.dtype
+        if whole_numbers and wrong == WAIT:
+            raise InputError(f"{self.title}: {what} waits for pending outcomes where no outcome is pending")
         raise InputError(f"{self.title}: {what} must give indices of doses, 0 to {n_doses - 1}, or {NO_DOSE} for none, not {wrong}")
 
     def rules(self) -> list[str]:
         """All rules of the design as plain sentences, in the order in which they apply."""
-        return [*self.sentences(), *self._limit_sentences()]
+        return [*self.sentences(), *limits.sentences(self)]
 
     def __str__(self) -> str:
         return "\n".join([self.title, *(f"  - {rule}" for rule in self.rules())])
-
-    def _stops(self, states: States, dose: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        """The shared stopping rules; a later one takes the place of an earlier one's reason."""
-        going = dose >= 0
-        at_chosen = states.at(states.n, dose)
-        stops = []
-        if self.max_n_per_dose is not None:
-            stops.append(("dose_full", going & (at_chosen >= self.max_n_per_dose)))
-        if self.stop_n is not None:
-            if self.stop_n_at == "any":
-                count = states.n.max(axis=1)
-            elif isinstance(self.stop_n_at, int):
-                count = states.n[:, self.stop_n_at - 1]
-            else:
-                count = np.where((dose == states.last) | (self.stop_n_at == "chosen"), at_chosen, 0)
-            stops.append(("n_at_dose", going & (count >= self.stop_n)))
-        return stops
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
         """Patients that the next cohort, at dose index ``dose`` (states,), would have if no limit cut it short."""
@@ -447,35 +416,5 @@ class Design(Settings, ABC):
         sizes = np.array(self.cohort_size)
         return sizes[np.minimum(states.cohorts, len(sizes) - 1)]
 
-    def size_within_limits(self, states: States, dose: np.ndarray) -> np.ndarray:
-        """Patients that the next cohort, at dose index ``dose`` (states,), has within all limits."""
-        size = self.planned_size(states, dose)
-        if self.max_n is not None:
-            size = np.minimum(size, self.max_n - states.total)
-        if self.max_n_per_dose is not None:
-            size = np.minimum(size, self.max_n_per_dose - states.at(states.n, dose))
-        return np.where(dose >= 0, size, 0)
 
-    def _limit_sentences(self) -> list[str]:
-        size = self.cohort_size
-        cohorts = (
-            f"Cohorts of {size}" if isinstance(size, int) else f"Cohorts of {', '.join(map(str, size))}, then the last size again"
-        )
-        lines = [f"{cohorts}, starting at level {self.start}."]
-        if self.max_n_per_dose is not None:
-            lines.append(f"At most {self.max_n_per_dose} patients on a dose: when the rule chooses a full dose, the trial stops.")
-        if self.stop_n is not None:
-            place = f"at level {self.stop_n_at}" if isinstance(self.stop_n_at, int) else _PLACES[self.stop_n_at]
-            lines.append(f"Stop when {self.stop_n} or more patients are {place}.")
-        if self.max_n is not None:
-            lines.append(f"At most {self.max_n} patients in all; the last cohort is cut short if need be.")
-        return lines
-
-
-_SHARED_SETTINGS = inspect.cleandoc(Design.__doc__ or "").partition("----------\n")[2]
 _MOVES = ("start", "escalate", "stay", "de-escalate")
-_PLACES = {
-    "any": "at any one dose",
-    "chosen": "at the dose chosen for the next cohort",
-    "stay": "at a dose where the rule would stay",
-}

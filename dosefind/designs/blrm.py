@@ -22,7 +22,7 @@ from ..posterior.administered import AtAmounts, at_amounts
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
 from ..trial import Administered, States
-from .base import Beside, Probability
+from .base import Beside, Probability, Proposal, Selection
 from .model_based import ModelBased
 from .rules import TIE, at_least, highest
 
@@ -51,13 +51,13 @@ class BLRM(ModelBased):
         Among the admissible doses the "highest", or the one with the largest probability of the "target" interval.
     target
         Target DLT rate, by which alone a cohort counts as toxic: doses are chosen by the interval.
-    no_skip
-        Escalate by at most one level above the "last" dose given, above the highest "tried", or "off".
-    coherence
-        "escalation": no escalation when the latest cohort's DLT rate was at or above the target; "both": nor de-escalation
-        to a lower admissible dose when it had no DLT; "off".
     final
         The final choice is among doses "tried", or the "model"'s, which can be a dose that nobody received.
+
+    See Also
+    --------
+    ModelBased : target, skipping and coherence
+    Design : settings that all designs have
 
     Examples
     --------
@@ -124,7 +124,7 @@ class BLRM(ModelBased):
         changed = super().with_settings(**changes)
         return changed if self._at_amounts is None else changed.with_administered(self._at_amounts.administered)
 
-    def propose(self, states: States) -> tuple[np.ndarray, ...]:
+    def propose(self, states: States) -> Proposal:
         over, merit = states.by_counts(self._evaluate)
         safe = ~at_least(over[:, :-1], self.ewoc)
         ceiling = self.ceiling(states)
@@ -133,16 +133,16 @@ class BLRM(ModelBased):
         # A dose kept up must itself be safe.
         kept = self.kept_up(states, dose, ceiling)
         dose = np.where((dose >= 0) & states.at(safe, kept), kept, dose)
-        return dose, np.full(len(states), self.code("too_toxic")), open_doses, self._margin(over)
+        return Proposal(dose, {"too_toxic": dose < 0}, open_doses, self._margin(over))
 
-    def conclude(self, states: States) -> tuple[np.ndarray, ...]:
+    def conclude(self, states: States) -> Selection:
         over, merit = self._evaluate(states.n, states.y)
         safe = ~at_least(over, self.ewoc)
         among = safe[:, :-1] & (states.n > 0) if self.final == "tried" else safe[:, :-1]
         best = self._best(merit[:, :-1], among)
         top = states.n_doses - 1
         beyond = safe[:, -1] & ((merit[:, -1] > merit[:, top] + TIE) | (self.choose == "highest"))
-        return best, beyond, self._margin(over)
+        return Selection(best, beyond, self._margin(over))
 
     def because(self, state: States, beside: Beside | None = None) -> str:
         reason = self.reasons[int(self.decide(state, beside).reason[0])]

@@ -21,8 +21,9 @@ from ..models import ONE_PARAMETER, OneParameterCurve
 from ..models.elicitation import Indifference
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
-from .base import Beside, Probability
+from .base import Beside, Probability, Proposal, Selection
 from .model_based import ModelBased
+from .replay import state_after
 from .rules import TIE, above, nearest
 
 if TYPE_CHECKING:
@@ -52,11 +53,6 @@ class CRM(ModelBased):
         Prior standard deviation of the curve's parameter, the square root of 1.34 by default as in dfcrm.
     recommend
         "plug-in": the curve at the posterior mean of its parameter (dfcrm); "mean": the posterior mean of each DLT rate.
-    no_skip
-        Escalate by at most one level above the "last" dose given, above the highest "tried", or "off".
-    coherence
-        "escalation": no escalation when the latest cohort's DLT rate was at or above the target; "both": nor
-        de-escalation when it had no DLT; "off".
     safety_cutoff, safety_by, safety_min_n
         Stop when P(p_1 > target) > cutoff, by the "model" or by a "beta" posterior with a Beta(1, 1) prior on the lowest dose
         alone, once that dose has ``safety_min_n`` patients; no such rule where the cutoff is not given.
@@ -65,6 +61,11 @@ class CRM(ModelBased):
     not_reached_below
         The MTD counts as not reached when the estimate at the top dose is below this rate; by default the rate at which a further
         level, as far above the top as the top is above the next, would be as near to the target.
+
+    See Also
+    --------
+    ModelBased : target, skipping and coherence
+    Design : settings that all designs have
 
     Examples
     --------
@@ -150,21 +151,21 @@ class CRM(ModelBased):
         options: dict[str, Any] = {"intercept": self.intercept} if self.model == "logistic" else {}
         return ONE_PARAMETER[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **options)
 
-    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def propose(self, states: States) -> Proposal:
         best, too_toxic, _ = states.by_counts(self._evaluate)
         index, ceiling = np.arange(states.n_doses), self.ceiling(states)
         dose = self.kept_up(states, np.minimum(best, ceiling), ceiling)
         admissible = (index <= ceiling[:, None]) & ~too_toxic[:, None]
-        return np.where(too_toxic, -1, dose), np.full(len(states), self.code("too_toxic")), admissible
+        return Proposal(dose, {"too_toxic": too_toxic}, admissible)
 
-    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+    def conclude(self, states: States) -> Selection:
         best, too_toxic, beyond_top = self._evaluate(states.n, states.y)
         if self.final == "tried":
             tried = states.n > 0
             rows = np.flatnonzero(~tried[np.arange(len(states)), best])
             if len(rows):
                 best[rows] = self._nearest_tried(states.n[rows], states.y[rows], tried[rows])
-        return np.where(too_toxic, -1, best), beyond_top
+        return Selection(np.where(too_toxic, -1, best), beyond_top)
 
     def because(self, state: States, beside: Beside | None = None) -> str:
         decision = self.decide(state, beside)
@@ -199,7 +200,7 @@ class CRM(ModelBased):
         """
         import xarray as xr
 
-        state = self.state_after(parse_outcomes(outcomes), len(self.levels))
+        state = state_after(self, parse_outcomes(outcomes), len(self.levels))
         values, error, log_evidence = self._moments.expect(state.n, state.y)
         estimate, square, mean = values[0, 0], values[0, 1], values[0, 2:]
         variance = square - estimate**2
@@ -243,7 +244,7 @@ class CRM(ModelBased):
         """
         import xarray as xr
 
-        state = self.state_after(parse_outcomes(outcomes), len(self.levels))
+        state = state_after(self, parse_outcomes(outcomes), len(self.levels))
         estimate = self.curve.most_likely(state.n[0], state.y[0])
         if abs(estimate) > _SEARCHED - 1e-6:
             counts = f"{state.y.sum()} DLTs in {state.n.sum()} patients"

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 from .._check import InputError, Problem
 from ..trial import States
-from .base import Design
+from .base import Design, Proposal, Selection
 
 __all__ = ["PlainRule", "Trial", "design_from_rule"]
 
@@ -42,7 +42,13 @@ class Trial:
 
 
 class PlainRule(Design):
-    """A design whose decisions come from two plain functions, each called once a distinct state."""
+    """A design whose decisions come from two plain functions, each called once a distinct state.
+
+    Attributes
+    ----------
+    rule, choose
+        As for `design_from_rule`.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     kind: ClassVar[str] = "rule"
@@ -53,18 +59,17 @@ class PlainRule(Design):
     rule: Callable[[Trial], int | None]
     choose: Callable[[Trial], int | None] | None = None
 
-    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def propose(self, states: States) -> Proposal:
         rows = np.column_stack([states.n, states.y, states.last, states.last_n, states.last_y])
         dose = self._each(self.rule, rows, states.n_doses, "rule")
-        reason = np.full(len(states), self.code("rule"))
-        return dose, reason, np.ones(states.n.shape, bool)
+        return Proposal(dose, {"rule": dose < 0})
 
-    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+    def conclude(self, states: States) -> Selection:
         if self.choose is None:
-            return np.full(len(states), -1), np.zeros(len(states), bool)
+            return Selection(np.full(len(states), -1), np.zeros(len(states), bool))
         unknown = np.full((len(states), 3), (-1, 0, 0))
         dose = self._each(self.choose, np.column_stack([states.n, states.y, unknown]), states.n_doses, "choose")
-        return dose, np.zeros(len(states), bool)
+        return Selection(dose, np.zeros(len(states), bool))
 
     def sentences(self) -> list[str]:
         text = (self.rule.__doc__ or "").strip().splitlines()

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import model_validator
 
 from ..trial import States
-from .base import Beside, Design, Flag
+from .base import Beside, Design, Flag, Proposal, Selection
 from .rules import highest, lowest
 
 __all__ = ["ThreePlusThree"]
@@ -32,6 +32,10 @@ class ThreePlusThree(Design):
         Whether a dose below a toxic one needs six patients to be the MTD; if so the trial de-escalates to treat them.
     six_at_top
         Whether the top dose needs six patients to be called tolerated.
+
+    See Also
+    --------
+    Design : settings that all designs have
 
     Examples
     --------
@@ -62,15 +66,15 @@ class ThreePlusThree(Design):
             raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts the 3+3, which treats up to six patients a dose")
         return self
 
-    def propose(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def propose(self, states: States) -> Proposal:
         return self._proposed(states, np.full(len(states), states.n_doses))
 
-    def propose_beside(self, states: States, beside: Beside) -> tuple[np.ndarray, ...]:
+    def propose_beside(self, states: States, beside: Beside) -> Proposal:
         """Return what `propose` does, with no escalation while a dose up to the current one has too high a pooled rate."""
         return self._proposed(states, np.maximum(lowest(_too_high(states.n, states.y, beside)), states.last))
 
-    def _proposed(self, states: States, most: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Dose, reason and admissible doses, none of them above ``most`` or above a dose with more than one DLT in six."""
+    def _proposed(self, states: States, most: np.ndarray) -> Proposal:
+        """What the rules say where no dose is above ``most`` or above a dose with more than one DLT in six."""
         tolerated, toxic, admissible = self._verdicts(states)
         index = np.arange(states.n_doses)
         bound = np.minimum(most, lowest(~toxic & (6 * states.y > states.n)))
@@ -91,17 +95,16 @@ class ThreePlusThree(Design):
         settled &= (candidate == below_toxic) | (wanted >= states.n_doses)
         # A dose that is not escalated from for its DLTs is first given to six.
         settled &= ~bounded | ((states.n * chosen).sum(axis=1) >= 6)
-        ends = np.where(is_top & ~toxic.any(axis=1), self.code("top_tolerated"), self.code("mtd_below"))
-        reason = np.where(wanted < 0, self.code("no_dose"), ends)
-        open_ = admissible & (index <= highest_open[:, None])
-        return np.where((wanted < 0) | settled, -1, candidate), reason, open_
+        at_top = is_top & ~toxic.any(axis=1)
+        stops = {"no_dose": wanted < 0, "mtd_below": settled & ~at_top, "top_tolerated": settled & at_top}
+        return Proposal(candidate, stops, admissible & (index <= highest_open[:, None]))
 
-    def conclude(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+    def conclude(self, states: States) -> Selection:
         tolerated, toxic, admissible = self._verdicts(states)
         enough = np.full(states.n.shape, not self.six_at_mtd)
         enough[:, -1] = ~toxic.any(axis=1) & (not self.six_at_top)
         dose = highest(tolerated & admissible & (enough | (states.n >= 6)))
-        return dose, np.ones(len(states), bool)
+        return Selection(dose, np.ones(len(states), bool))
 
     def _verdicts(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which doses are tolerated, which are toxic, and which lie below every toxic one."""

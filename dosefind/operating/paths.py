@@ -10,6 +10,7 @@ from scipy.special import comb
 
 from .._check import InputError, Problem, whole
 from ..designs import Decision, Design, Selection
+from ..designs.replay import state_after
 from ..threads import one_thread
 from ..trial import COUNT, Cohort, States, choice_labels
 
@@ -53,7 +54,7 @@ def paths_of(
     import pandas as pd
 
     whole("cohorts", cohorts, 1, 1000)
-    before = states = design.state_after(done, n_doses)
+    before = states = state_after(design, done, n_doses)
     decision = design.decide(states)
     text, ways = [""], np.ones(1)
     finished: list[pd.DataFrame] = []

@@ -410,7 +410,7 @@ def _met(trial: _Trial, one: Recorded) -> Text:
 
 def _had_stopped(found: NextDose) -> str:
     """Designs by whose rules the trial was over before the last of its patients were treated."""
-    return ", ".join(name for name, words in found.deviations.items() if any("had stopped" in one for one in words))
+    return ", ".join(name for name, departed in found.deviations.items() if any(one.kind == "stopped" for one in departed))
 
 
 def _joined(parts: Sequence[Text], between: str = "; ") -> Text:

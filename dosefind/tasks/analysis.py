@@ -14,6 +14,7 @@ from .._check import MISSING, InputError, Problem, Shown, number, of_type, one_o
 from ..config import build_curves, build_designs
 from ..designs import Design
 from ..designs.base import Beside
+from ..designs.replay import departures, state_after
 from ..interruption import noticed
 from ..models import Curve, Logistic2
 from ..posterior.administered import administered_among, at_amounts, exact_posterior
@@ -230,7 +231,7 @@ def analyze(
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
     designs = build_designs(protocol)
     # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
-    states = {name: design.state_after(cohorts, protocol.n_doses) for name, design in designs.items()}
+    states = {name: state_after(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     state = next(iter(states.values()))
     n, y = with_others(state, others)
     administered = amounts_among(administered, n, y, borrow)
@@ -255,14 +256,14 @@ def analyze(
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, words in KNOWN_BEFORE.items():
             result[variable].attrs["definition"] = words
-    deviations = {name: design.deviations(cohorts, protocol.n_doses) for name, design in designs.items()}
+    deviations = {name: departures(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     made = said | {
         "method": "sampled" if now.samples else "exact",
         "curve_used": "hierarchical" if found else chosen,
         "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
         "outcomes": notation(cohorts),
         "others": notation(others),
-        "deviations": json.dumps({name: words for name, words in deviations.items() if words}),
+        "deviations": json.dumps({name: list(map(str, found)) for name, found in deviations.items() if found}),
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
         "warnings": json.dumps(
             [

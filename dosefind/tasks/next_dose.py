@@ -24,6 +24,7 @@ from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import build_designs
 from ..decisions import Recorded, check_form, decisions_on_file, renumbered
 from ..designs import Design
+from ..designs.replay import Departure, departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..operating.paths import paths_of
 from ..operating.walk import MOST_PATIENTS
@@ -115,7 +116,7 @@ class NextDose(Shown):
     findings: tuple[Finding, ...]
     holds: Holds
     counts: dict[str, DesignCounts]
-    deviations: dict[str, tuple[str, ...]]
+    deviations: dict[str, tuple[Departure, ...]]
     recorded: tuple[Recorded, ...]
     decided: tuple[Recorded, ...]
     what_if: pd.DataFrame
@@ -213,8 +214,8 @@ class NextDose(Shown):
         import pandas as pd
 
         words = [{"rule": one.rule, "subjects": ", ".join(one.subjects), "finding": one.words} for one in self.findings]
-        for name, texts in self.deviations.items():
-            words += [{"rule": f"rules of {name}", "subjects": "", "finding": text} for text in texts]
+        for name, departed in self.deviations.items():
+            words += [{"rule": f"rules of {name}", "subjects": "", "finding": str(one)} for one in departed]
         return {
             "doses": self.doses,
             "serious": pd.DataFrame([_serious_row(event) for event in self.serious], columns=_SERIOUS),
@@ -712,13 +713,13 @@ def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Pro
     return table
 
 
-def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tuple[str, ...]]:
+def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tuple[Departure, ...]]:
     """Where cohorts are not those of a trial that followed the design; the current one may still be under way."""
     cohorts = without_further(evaluated).cohorts
     found = {}
     for name, one in asked.items():
         under_way = still_needed(one, evaluated)
-        words = one.design.deviations(filled(cohorts, evaluated, under_way, 0) if under_way else cohorts, one.n_doses)
-        if words:
-            found[name] = words
+        followed = departures(one.design, filled(cohorts, evaluated, under_way, 0) if under_way else cohorts, one.n_doses)
+        if followed:
+            found[name] = followed
     return found

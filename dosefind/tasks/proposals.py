@@ -21,8 +21,9 @@ import numpy as np
 
 from .._check import MOST_COUNTED, Shown
 from ..decisions import Recorded
-from ..designs import Design
+from ..designs import Design, limits
 from ..designs.base import Beside
+from ..designs.replay import state_after, state_later
 from ..evaluability import Completion, Evaluated, Members, Status
 from ..trial import Cohort, States, check_cohorts
 from .steps import NextStep, step_from, stop_words
@@ -157,7 +158,7 @@ class Asked:
 
     def __init__(self, design: Design, n_doses: int, on: Callable[[date], Asked | None] | None = None) -> None:
         self.design, self.n_doses, self._on = design, n_doses, on
-        self._begin = _Followed(design.state_after([], n_doses))
+        self._begin = _Followed(state_after(design, [], n_doses))
         self._known: dict[Any, _Followed] = {}
 
     def on(self, day: date) -> Asked:
@@ -181,7 +182,7 @@ class Asked:
             if cohort not in now.later:
                 if cohort.n > 1000 or now.state.total[0] + cohort.n > MOST_COUNTED:
                     check_cohorts(cohorts[:place], self.n_doses)
-                state = self.design.state_later(now.state, cohort)
+                state = state_later(self.design, now.state, cohort)
                 # Trials that went other ways can come to one state.
                 key = tuple(getattr(state, name).tobytes() for name in _STATE)
                 now.later[cohort] = self._known.setdefault(key, _Followed(state))
@@ -610,7 +611,7 @@ def still_needed(asked: Asked, evaluated: Evaluated) -> int:
     cohorts = without_further(evaluated).cohorts
     before = asked.state(cohorts[:-1] if counted else cohorts)
     level = np.full(1, evaluated.members[-1].level - 1)
-    return max(0, int(asked.design.size_within_limits(before, level)[0]) - counted)
+    return max(0, int(limits.size(asked.design, before, level)[0]) - counted)
 
 
 def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int) -> list[Cohort]:

@@ -12,6 +12,7 @@ import numpy as np
 from .._check import InputError, Problem
 from ..borrowing import Borrowing
 from ..config import build_designs
+from ..designs.replay import state_after
 from ..models import Curve
 from ..posterior.administered import exact_posterior
 from ..posterior.base import Posterior
@@ -78,7 +79,7 @@ def sensitivity(
     if borrow is not None and curve is not None:
         raise InputError(Problem("curve", curve, "contradicts borrow: what is borrowed has a curve of its own"))
     curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
-    state = next(iter(build_designs(protocol).values())).state_after(cohorts, protocol.n_doses)
+    state = state_after(next(iter(build_designs(protocol).values())), cohorts, protocol.n_doses)
     n, y = with_others(state, others)
     exact = partial(_exact, n, y, amounts_among(administered, n, y, borrow))
     base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)

@@ -12,6 +12,7 @@ from .._check import MOST_DOSES, Shown, of_type, one_of, whole
 from ..config import build_designs
 from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
+from ..designs.replay import Departure, departures, state_after
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..provenance import named_column
@@ -47,7 +48,7 @@ class NextStep(Shown):
     assumes
         What was assumed to decide, empty if nothing.
     deviations
-        Where the outcomes are not those of a trial that followed the design, in words; none if they are.
+        Where the outcomes are not those of a trial that followed the design; none if they are.
     """
 
     action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop"]
@@ -58,7 +59,7 @@ class NextStep(Shown):
     mtd: str | None = None
     not_reached: bool = False
     assumes: str = ""
-    deviations: tuple[str, ...] = ()
+    deviations: tuple[Departure, ...] = ()
 
     @property
     def words(self) -> str:
@@ -122,7 +123,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     return replace(
         next_step(design, cohorts, levels),
         assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
-        deviations=design.deviations(cohorts, levels),
+        deviations=departures(design, cohorts, levels),
     )
 
 
@@ -144,7 +145,7 @@ def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: S
     -------
     NextStep
     """
-    return step_from(design, design.state_after(cohorts, n_doses), Beside.of(others, n_doses))
+    return step_from(design, state_after(design, cohorts, n_doses), Beside.of(others, n_doses))
 
 
 def step_from(design: Design, state: States, beside: Beside | None) -> NextStep:
@@ -214,9 +215,9 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
     done = parse_outcomes(outcomes)
     columns = [named_column("scenario", name) for name in protocol.scenarios]
     table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, columns)
-    deviations = chosen.deviations(done, protocol.n_doses)
+    deviations = departures(chosen, done, protocol.n_doses)
     if deviations:
-        table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(deviations)}."
+        table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(map(str, deviations))}."
     return table
 
 
@@ -319,14 +320,14 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
         for _ in range(_TABLE_COHORTS):
             following: dict[tuple[int, ...], list[Cohort]] = {}
             for cohorts in front.values():
-                decision = design.decide(design.state_after(cohorts, n_doses))
+                decision = design.decide(state_after(design, cohorts, n_doses))
                 if int(decision.dose[0]) != level - 1:
                     continue
                 for dlts in range(int(decision.size[0]) + 1):
                     longer = [*cohorts, Cohort(level, int(decision.size[0]), dlts)]
                     here = [cohort for cohort in longer if cohort.level == level]
                     n, y = sum(c.n for c in here), sum(c.dlts for c in here)
-                    found.setdefault((level, n, y), set()).add(_next_words(design, design.state_after(longer, n_doses)))
+                    found.setdefault((level, n, y), set()).add(_next_words(design, state_after(design, longer, n_doses)))
                     following[n, y, dlts] = longer
             front = following
     rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
@@ -354,7 +355,7 @@ def _clean_climb(design: Design, level: int, n_doses: int) -> list[Cohort] | Non
     """Cohorts without a DLT after which the design first gives ``level``, if it ever does."""
     cohorts: list[Cohort] = []
     while True:
-        decision = design.decide(design.state_after(cohorts, n_doses))
+        decision = design.decide(state_after(design, cohorts, n_doses))
         dose = int(decision.dose[0])
         if dose == level - 1:
             return cohorts

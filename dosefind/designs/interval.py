@@ -1,0 +1,350 @@
+"""Designs that decide by the patients and DLTs at the current dose alone.
+
+A member says one thing, `move`: whether so many DLTs in so many patients at the current dose lead up, down or nowhere. What they
+share is here, as in Yan et al. (2020), Journal of Statistical Software 94(13), doi:10.18637/jss.v094.i13: a dose that is probably
+too toxic is eliminated with all above it, and the MTD is chosen by isotonic estimates of the DLT rates.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from scipy.special import betaincc, betaincinv
+
+from .._check import MOST_COUNTED, count, counts, whole
+from ..isotonic import pool
+from ..trial import States
+from .base import Beside, Design, Flag, Probability, Proposal, Selection
+from .rules import TIE, above, highest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["AroundTarget", "IntervalDesign"]
+
+# A dose is judged for elimination from this many patients on.
+_MIN_ELIMINATION = 3
+# Credible level of an estimate's interval, each side.
+_TAIL = 0.025
+# Limits are kept up to this many patients on a dose, or the largest sample; beyond they are made when asked for.
+_KEPT = 60
+
+
+class _Limits(NamedTuple):
+    """Numbers of DLTs by number of patients, from 0: escalate at most, de-escalate, eliminate, stop at the lowest dose at least."""
+
+    escalate: np.ndarray
+    deescalate: np.ndarray
+    eliminate: np.ndarray
+    stop: np.ndarray
+
+
+class IntervalDesign(Design):
+    """A design that decides by the patients and DLTs at the current dose.
+
+    Attributes
+    ----------
+    target
+        Target DLT rate.
+    cutoff
+        A dose and all above are eliminated when P(p > target) > cutoff under a Beta(1, 1) prior, from three patients on.
+    extra_safe, offset
+        Whether the trial also stops when P(p_1 > target) > cutoff - offset at the lowest dose.
+    """
+
+    # Both parameters of the beta prior of the final estimates.
+    estimate_prior: ClassVar[float] = 0.05
+
+    target: Probability
+    cutoff: Annotated[float, Field(gt=0.5, lt=1, strict=True)] = 0.95
+    extra_safe: Flag = False
+    offset: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = 0.05
+
+    # What a member says ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def move(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return +1, 0 or -1 for ``y`` DLTs in ``n`` patients at the current dose: escalate, stay or de-escalate.
+
+        Parameters
+        ----------
+        n, y : integer arrays of one shape
+            Patients, at least one, and DLTs.
+
+        Returns
+        -------
+        integer array of that shape
+            It never rises with ``y``. Elimination is decided apart.
+        """
+
+    @abstractmethod
+    def move_sentences(self) -> list[str]:
+        """The rule of `move` as plain sentences."""
+
+    def place(self, n: int, y: int) -> str:
+        """Return how ``y`` DLTs in ``n`` patients stand to the rule, in words that follow "a rate of 0.333"."""
+        move = ("de-escalate", "stay", "escalate")[int(self.move(np.array([n]), np.array([y]))[0]) + 1]
+        return f"for which the rule says {move}"
+
+    @property
+    def mtd_below(self) -> float | None:
+        """A bound that the estimate of the MTD must lie below, if there is one."""
+        return None
+
+    def fewest_eliminated(self, n: np.ndarray) -> np.ndarray:
+        """Return the fewest DLTs among ``n`` patients that eliminate a dose; n + 1 where no number does."""
+        return self._fewest_dlts_above(self.cutoff, n)
+
+    def elimination_sentence(self) -> str:
+        """Return when a dose is eliminated, as the beginning of a sentence."""
+        return f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1)"
+
+    # What they share ---------------------------------------------------------------------------------------------
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | ({} if self.extra_safe else {"offset": "without extra_safe = true"})
+
+    def propose(self, states: States) -> Proposal:
+        return self._moved(states, self._moves(states.here(states.n), states.here(states.y)))
+
+    def propose_beside(self, states: States, beside: Beside) -> Proposal:
+        """Return the moves by the rule for conflicts between backfilled doses and the current one.
+
+        A backfilled dose below the current one that would itself not be escalated from is in conflict: from there up to the
+        current dose the data are pooled. Zhao et al. (2024), Clin Cancer Res 30:673-679, doi:10.1158/1078-0432.CCR-23-2585, with
+        two differences, so that one more DLT never raises the dose: the move is never above that of the current dose's own data,
+        and of several doses in conflict the one that leads furthest down decides.
+        """
+        moves = self._moves(states.n, states.y)
+        return self._moved(states, np.array([self._with_backfill(states, moves, beside.n, row)[0] for row in range(len(states))]))
+
+    def conclude(self, states: States) -> Selection:
+        tried = (states.n > 0) & self._admissible(states)
+        prior = self.estimate_prior
+        estimate = pool((states.y + prior) / (states.n + 2 * prior), self._precision(states.n, states.y), tried)
+        if self.mtd_below is not None:
+            tried = tried & above(self.mtd_below, np.where(tried, estimate, 1.0))
+        distance = np.where(tried, np.abs(estimate - self.target), np.inf)
+        closest = distance <= distance.min(axis=1, keepdims=True) + TIE
+        below = closest & above(self.target, np.where(tried, estimate, 1.0))
+        # Among equally near doses, the highest of those estimated below the target, else the lowest above it.
+        dose = np.where(below.any(axis=1), highest(below), np.argmax(closest, axis=1))
+        top_n, top_y = states.n[:, -1], states.y[:, -1]
+        return Selection(np.where(tried.any(axis=1), dose, -1), top_y <= self._limits(states.n).escalate[top_n])
+
+    def because(self, state: States, beside: Beside | None = None) -> str:
+        decision = self.decide(state, beside)
+        reason = self.reasons[int(decision.reason[0])]
+        if beside is not None:
+            state = self.with_beside(state, beside)
+        n, y = int(state.here(state.n)[0]), int(state.here(state.y)[0])
+        if n == 0 or reason == "max_n":
+            return self.explain(reason)
+        rate = f"{y} DLT{'s' * (y != 1)} in {n} patient{'s' * (n != 1)} at level {int(state.last[0]) + 1}, a rate of {y / n:.3f}"
+        place = self.place(n, y)
+        if reason == "stay" and int(state.last[0]) == 0 and self.move(np.array([n]), np.array([y]))[0] < 0:
+            place += ", but there is no lower dose"
+        shut = np.flatnonzero(~self._admissible(state)[0])
+        gone = f"; level {shut[0] + 1} and above are eliminated" if len(shut) else ""
+        if beside is not None:
+            place += self._conflict(state, beside)
+        return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
+
+    def table(self, max_n: int = 30) -> pd.DataFrame:
+        """Decision table: DLTs among n patients at the current dose that lead to each move.
+
+        Parameters
+        ----------
+        max_n
+            Largest number of patients; ``max_n_per_dose`` where the design has it and it is smaller.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each n from 1 on; "<NA>" where no number of DLTs leads to the move. With ``extra_safe``, a further column
+            for stopping at the lowest dose.
+        """
+        import pandas as pd
+
+        most = min(count("max_n", whole("max_n", max_n, 1), 1, MOST_COUNTED), self.max_n_per_dose or max_n)
+        limits = self._limits_up_to(most)
+        names = ["escalate_if_dlt_le", "deescalate_if_dlt_ge", "eliminate_if_dlt_ge", "stop_lowest_if_dlt_ge"]
+        n = np.arange(1, most + 1)
+        columns = {name: pd.array(limit[1:], dtype="Int64") for name, limit in zip(names, limits, strict=True)}
+        frame = pd.DataFrame(columns, index=pd.Index(n, name="n_patients"))
+        for name in names:
+            frame.loc[(frame[name] > n) | (frame[name] < 0), name] = pd.NA
+        return frame if self.extra_safe else frame.drop(columns=names[3])
+
+    def estimates(self, n: Any, y: Any) -> pd.DataFrame:
+        """Estimates on which the final choice rests, with interval and P(overdose).
+
+        Parameters
+        ----------
+        n, y : (doses,) arrays
+            Patients and DLTs at each dose of one trial: whole numbers, also as floats that are exactly whole, such as 3.0.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a level: patients, DLTs, isotonic estimate, 95% credible interval and P(p > target), the latter three
+            isotonic too; missing where nobody was treated.
+
+        Raises
+        ------
+        InputError
+            If an entry is not a count, the lengths differ, or a dose has more DLTs than patients.
+        """
+        import pandas as pd
+
+        states = States.counts(*counts(n, y))
+        a, b = states.y + self.estimate_prior, states.n - states.y + self.estimate_prior
+        tried = states.n > 0
+        # An untried dose has no estimate of its own; the pooling leaves it out.
+        weights = self._precision(states.n, states.y)
+        columns = {
+            "patients": states.n[0],
+            "dlts": states.y[0],
+            "estimate": pool(a / (a + b), weights, tried)[0],
+            "lower": pool(betaincinv(a, b, _TAIL), weights, tried)[0],
+            "upper": pool(betaincinv(a, b, 1 - _TAIL), weights, tried)[0],
+            "p_overdose": pool(betaincc(a, b, self.target), np.ones(a.shape), tried)[0],
+        }
+        return pd.DataFrame(columns, index=pd.RangeIndex(1, states.n_doses + 1, name="level"))
+
+    def sentences(self) -> list[str]:
+        rules = [
+            *self.move_sentences(),
+            f"{self.elimination_sentence()} is eliminated with all doses above, judged on all data to date; if the lowest is "
+            "eliminated, the trial stops without an MTD.",
+        ]
+        if self.extra_safe:
+            rules.append(f"The trial also stops when P(p_1 > {self.target:g}) > {self.cutoff - self.offset:g} at the lowest dose.")
+        bound = "" if self.mtd_below is None else f", its estimate below {self.mtd_below:.4f}"
+        prior = self.estimate_prior
+        return [
+            *rules,
+            f"The MTD is the treated, not eliminated dose whose isotonic estimate is nearest to the target{bound}; on ties the "
+            "highest of those estimated below the target, else the lowest.",
+            f"Isotonic estimates are (DLTs + {prior:g}) / (patients + {2 * prior:g}), pooled where they fall with the dose, "
+            "each weighted by the inverse of its variance.",
+            "It counts as not reached when the top dose is named and its own DLT rate would escalate.",
+        ]
+
+    def _moves(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return +1, 0 or -1 for each pair of counts, as if they were those of the current dose; -1 where it is eliminated."""
+        limits = self._limits(n)
+        return (y <= limits.escalate[n]).astype(int) - (y >= limits.deescalate[n])
+
+    def _moved(self, states: States, move: np.ndarray) -> Proposal:
+        admissible = self._admissible(states)
+        wanted = np.clip(states.last + move, 0, states.n_doses - 1)
+        # Elimination takes away a dose and all above, so what is left starts at the lowest.
+        dose = np.minimum(wanted, admissible.sum(axis=1) - 1)
+        # What is open now: the way up is so only after few DLTs, and skips no level.
+        open_ = admissible & (np.arange(states.n_doses) <= (states.last + (move > 0))[:, None])
+        return Proposal(dose, {"too_toxic": dose < 0}, open_)
+
+    def _with_backfill(self, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> tuple[int, int | None]:
+        """Return how many levels one state moves, and the dose index from which data were pooled to settle a conflict."""
+        last = max(int(states.last[row]), 0)
+        found: tuple[int, int | None] = (int(moves[row, last]), None)
+        for lowest in range(last):
+            if backfilled[lowest] == 0 or moves[row, lowest] > 0:
+                continue
+            n, y = np.cumsum(states.n[row, lowest : last + 1]), np.cumsum(states.y[row, lowest : last + 1])
+            pooled = self.move(n, y)
+            kept = np.flatnonzero(pooled >= 0)
+            move = int(pooled[-1]) if pooled[-1] >= 0 else (lowest + int(kept[-1]) if len(kept) else lowest - 1) - last
+            if move < found[0]:
+                found = move, lowest
+        return found
+
+    def _conflict(self, state: States, beside: Beside) -> str:
+        """Return which backfilled level is in conflict with the current dose, with the counts pooled from there on."""
+        lowest = self._with_backfill(state, self._moves(state.n, state.y), beside.n, 0)[1]
+        if lowest is None:
+            return ""
+        pooled = slice(lowest, int(state.last[0]) + 1)
+        patients, dlts = int(state.n[0, pooled].sum()), int(state.y[0, pooled].sum())
+        return f"; level {lowest + 1}, backfilled, is in conflict: {dlts} DLTs in {patients} patients from there on"
+
+    def _admissible(self, states: States) -> np.ndarray:
+        limits = self._limits(states.n)
+        toxic = states.y >= limits.eliminate[states.n]
+        if self.extra_safe:
+            toxic[:, 0] |= states.y[:, 0] >= limits.stop[states.n[:, 0]]
+        return ~np.logical_or.accumulate(toxic, axis=1)
+
+    def _precision(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Inverse variance of the beta posterior of each rate."""
+        a, b = y + self.estimate_prior, n - y + self.estimate_prior
+        return (a + b) ** 2 * (a + b + 1) / (a * b)
+
+    def _limits(self, n: np.ndarray) -> _Limits:
+        """Limits that reach at least to the largest n."""
+        most = int(n.max(initial=0))
+        return self._kept_limits if most < len(self._kept_limits.stop) else self._limits_up_to(most)
+
+    @cached_property
+    def _kept_limits(self) -> _Limits:
+        return self._limits_up_to(max(_KEPT, self.max_n or 0))
+
+    def _limits_up_to(self, max_n: int) -> _Limits:
+        """Limits by number of patients 0 to ``max_n``; one more than the patients where no number of DLTs is enough."""
+        n = np.arange(max_n + 1)
+        patients = np.maximum(n, 1)
+        # Without a patient nothing speaks against going up.
+        escalate = np.where(n == 0, 0, _fewest(n, lambda y: self.move(patients, np.minimum(y, patients)) < 1) - 1)
+        deescalate = np.where(n == 0, 1, _fewest(n, lambda y: self.move(patients, np.minimum(y, patients)) < 0))
+        eliminate = self.fewest_eliminated(n)
+        stop = self._fewest_dlts_above(self.cutoff - self.offset, n) if self.extra_safe else n + 1
+        return _Limits(escalate, np.minimum(deescalate, eliminate), eliminate, stop)
+
+    def _fewest_dlts_above(self, cutoff: float, n: np.ndarray) -> np.ndarray:
+        """Fewest DLTs among n patients with P(p > target) > cutoff under Beta(1, 1); n + 1 if there are none."""
+        fewest = _fewest(n, lambda y: above(betaincc(y + 1.0, np.maximum(n - y, 0) + 1.0, self.target), cutoff))
+        return np.where(n >= _MIN_ELIMINATION, fewest, n + 1)
+
+
+class AroundTarget(IntervalDesign):
+    """A design that decides by an interval around the target.
+
+    Attributes
+    ----------
+    margin_below, margin_above
+        The interval reaches from target - margin_below to target + margin_above.
+    """
+
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target", "margin_below", "margin_above")
+
+    margin_below: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.05
+    margin_above: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.05
+
+    @model_validator(mode="after")
+    def _interval_is_of_rates(self) -> Self:
+        low, high = self.ends
+        if not (low > TIE and high < 1 - TIE):
+            raise ValueError(f"the interval from {low:g} to {high:g} around target = {self.target:g} must lie inside (0, 1)")
+        return self
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lower and upper end of the interval."""
+        return self.target - self.margin_below, self.target + self.margin_above
+
+
+def _fewest(n: np.ndarray, holds: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Fewest DLTs, 0 to n, for which something holds that goes on to hold for more; n + 1 where it holds for none."""
+    # Halving finds them without a table of all pairs.
+    fewest, most = np.zeros_like(n), n + 1
+    while np.any(fewest < most):
+        dlts = (fewest + most) // 2
+        found = holds(dlts)
+        fewest, most = np.where(found, fewest, np.minimum(dlts + 1, most)), np.where(found, dlts, most)
+    return fewest

@@ -1,0 +1,89 @@
+"""The modified toxicity probability interval design, second version (mTPI-2), and the Keyboard design, which moves as it does.
+
+The interval around the target and intervals of the same width on both sides of it part the rates from 0 to 1. The one in which the
+posterior is densest says the move. Guo et al. (2017), Contemporary Clinical Trials 58:23-33, doi:10.1016/j.cct.2017.04.006; Yan,
+Mandrekar and Yuan (2017), Clinical Cancer Research 23:3994-4003, doi:10.1158/1078-0432.CCR-17-0220.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import betainc
+
+from .interval import AroundTarget
+from .rules import TIE
+
+__all__ = ["MTPI2", "Keyboard"]
+
+
+class MTPI2(AroundTarget):
+    """The modified toxicity probability interval design, second version (mTPI-2).
+
+    See Also
+    --------
+    AroundTarget : the interval around the target
+    IntervalDesign : target, elimination and safety stop
+    Design : settings that all designs have
+
+    Examples
+    --------
+    >>> from dosefind import decide
+    >>> print(decide(MTPI2(target=0.30), "1NNN 2NNT", n_doses=3))
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 for which the rule says stay
+    """
+
+    kind: ClassVar[str] = "mtpi-2"
+    title: ClassVar[str] = "mTPI-2"
+    source: ClassVar[str] = "Guo et al. (2017), doi:10.1016/j.cct.2017.04.006"
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Edges of the intervals, from 0 to 1; those at the two ends can be shorter."""
+        low, high = self.ends
+        each = (high - low) * np.arange(np.ceil(1 / (high - low)))
+        edges = np.concatenate([(low - each)[::-1], high + each])
+        return np.concatenate([[0], edges[(edges > TIE) & (edges < 1 - TIE)], [1]])
+
+    def move(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        below = betainc(np.add(y, 1.0)[..., None], np.subtract(n, y)[..., None] + 1.0, self.edges)
+        density = np.diff(below) / np.diff(self.edges)
+        # Of intervals that are as dense, the highest.
+        tied = density >= density.max(axis=-1, keepdims=True) - TIE
+        densest = tied.shape[-1] - 1 - np.argmax(tied[..., ::-1], axis=-1)
+        return np.sign(np.searchsorted(self.edges, self.target) - 1 - densest)
+
+    def move_sentences(self) -> list[str]:
+        low, high = self.ends
+        return [
+            f"Target DLT rate {self.target:g}. Intervals of the width of [{low:g}, {high:g}] go out from it to 0 and to 1, cut there.",
+            "Escalate when the posterior of the DLT rate at the current dose, under Beta(1, 1), is densest in an interval below "
+            f"[{low:g}, {high:g}], de-escalate when in one above, else stay; of intervals that are as dense the highest counts.",
+        ]
+
+
+class Keyboard(MTPI2):
+    """The Keyboard design: its intervals are keys, and the strongest key says the move.
+
+    See Also
+    --------
+    MTPI2 : the same moves
+    AroundTarget : the interval around the target, the target key
+    IntervalDesign : target, elimination and safety stop
+    Design : settings that all designs have
+
+    Examples
+    --------
+    >>> Keyboard(target=0.30).table(max_n=3)
+                escalate_if_dlt_le  deescalate_if_dlt_ge  eliminate_if_dlt_ge
+    n_patients
+    1                            0                     1                 <NA>
+    2                            0                     1                 <NA>
+    3                            0                     2                    3
+    """
+
+    kind: ClassVar[str] = "keyboard"
+    title: ClassVar[str] = "Keyboard"
+    source: ClassVar[str] = "Yan, Mandrekar and Yuan (2017), doi:10.1158/1078-0432.CCR-17-0220"

@@ -1,0 +1,118 @@
+"""A real trial followed by a design, cohort by cohort, and where its cohorts are not those that the design would have begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from .._check import MOST_DOSES, whole
+from ..trial import COUNT, Cohort, States, check_cohorts
+from . import limits
+from .base import Design
+
+__all__ = ["Departure", "departures", "state_after", "state_later"]
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One way in which a cohort is not as its design would have had it; the trial can be decided all the same.
+
+    Attributes
+    ----------
+    kind
+        Treated after the design had "stopped"; at another "level"; of another "size"; over a limit, "max_n" or "max_n_per_dose".
+    cohort
+        Number of the cohort, from 1.
+    given
+        The cohort's level for "stopped" and "level"; patients in the cohort, in the trial or at the level for the others.
+    planned
+        The level, size or limit of the design; for "stopped" the reason of the stop as a sentence.
+    level
+        Level of the cohort.
+    """
+
+    kind: Literal["stopped", "level", "size", "max_n", "max_n_per_dose"]
+    cohort: int
+    given: int
+    planned: int | str
+    level: int
+
+    def __str__(self) -> str:
+        if self.kind == "stopped":
+            return f"the design had stopped after cohort {self.cohort - 1}: {self.planned}"
+        if self.kind == "level":
+            return f"cohort {self.cohort} was at level {self.given}, the design would have given level {self.planned}"
+        if self.kind == "size":
+            return f"cohort {self.cohort} had {self.given} patient{'s' * (self.given != 1)}, the design plans {self.planned}"
+        place = "the trial" if self.kind == "max_n" else f"level {self.level}"
+        return f"cohort {self.cohort} brought {place} to {self.given} patients, over {self.kind} = {self.planned}"
+
+
+def state_after(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> States:
+    """Return the state of one trial after the given cohorts, with what the design remembers of them.
+
+    Raises
+    ------
+    InputError
+        If a cohort is not possible with so many dose levels.
+
+    Examples
+    --------
+    >>> from dosefind import BOIN
+    >>> state_after(BOIN(target=0.25), [Cohort(1, 3, 0), Cohort(2, 3, 1)], 3).y
+    array([[0, 1, 0]], dtype=int16)
+    """
+    state = States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * design.n_memory)
+    for cohort in check_cohorts(cohorts, n_doses):
+        state = state_later(design, state, cohort)
+    return state
+
+
+def state_later(design: Design, state: States, cohort: Cohort) -> States:
+    """Return the state of one trial one cohort later; the cohort has been checked."""
+    dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
+    memory = design.decide(state).memory if design.n_memory else state.memory
+    return replace(state, memory=memory).follow(slice(None), dose, size, dlts)
+
+
+def departures(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> tuple[Departure, ...]:
+    """Return where these cohorts are not those of a trial that followed the design, in their order.
+
+    Examples
+    --------
+    >>> from dosefind import BOIN
+    >>> [str(one) for one in departures(BOIN(target=0.25), [Cohort(1, 3, 0), Cohort(3, 3, 0)], 3)]
+    ['cohort 2 was at level 3, the design would have given level 2']
+    """
+    found: list[Departure] = []
+    state = state_after(design, [], n_doses)
+    stopped = False
+    for number, cohort in enumerate(check_cohorts(cohorts, n_doses), start=1):
+        decision = design.decide(state)
+        planned = int(decision.dose[0]) + 1
+        if planned > 0:
+            if planned != cohort.level:
+                found.append(Departure("level", number, cohort.level, planned, cohort.level))
+            found += _wrong_size(design, state, number, cohort)
+        elif not stopped:
+            # The first cohort after the stop says it for those that follow.
+            why = design.explain(design.reasons[int(decision.reason[0])])
+            found.append(Departure("stopped", number, cohort.level, why, cohort.level))
+        stopped = planned == 0
+        state = state_later(design, state, cohort)
+    return tuple(found)
+
+
+def _wrong_size(design: Design, state: States, number: int, cohort: Cohort) -> list[Departure]:
+    """What is not as planned in the size of a single state's next cohort: a limit that it breaks, else its own size."""
+    level = np.full(1, cohort.level - 1)
+    total, here = int(state.total[0]) + cohort.n, int(state.at(state.n, level)[0]) + cohort.n
+    if design.max_n is not None and total > design.max_n:
+        return [Departure("max_n", number, total, design.max_n, cohort.level)]
+    if design.max_n_per_dose is not None and here > design.max_n_per_dose:
+        return [Departure("max_n_per_dose", number, here, design.max_n_per_dose, cohort.level)]
+    size = int(limits.size(design, state, level)[0])
+    return [] if cohort.n == size else [Departure("size", number, cohort.n, size, cohort.level)]
