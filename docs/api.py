@@ -36,8 +36,16 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "Settings are given by name. Every design has the shared limits besides its own; `Design` at the end is their base, and "
         "what a design of your own derives from.",
         [
-            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "design_from_rule", "designs.Trial", "designs.Design", "designs.Decision"),
-            *("designs.Selection", "States"),
+            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "design_from_rule"),
+            *(
+                "designs.Trial",
+                "designs.Design",
+                "designs.IntervalDesign",
+                "designs.AroundTarget",
+                "designs.model_based.ModelBased",
+            ),
+            *("designs.Proposal", "designs.Decision", "designs.Selection", "designs.replay.state_after"),
+            *("designs.replay.departures", "designs.replay.Departure", "States"),
         ],
     ),
     "operating": (

@@ -8,6 +8,10 @@ from .config import load_protocol as load_protocol
 from .designs import BLRM as BLRM
 from .designs import BOIN as BOIN
 from .designs import CRM as CRM
+from .designs import MTPI2 as MTPI2
+from .designs import DecisionTable as DecisionTable
+from .designs import I3Plus3 as I3Plus3
+from .designs import Keyboard as Keyboard
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
 from .display import progress as progress

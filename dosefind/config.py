@@ -8,6 +8,7 @@ otherwise.
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,7 @@ def load_protocol(path: str | Path) -> Protocol:
         raise InputError("is not valid TOML: a number has thousands of digits", source=str(path)) from None
     except RecursionError:
         raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
+    table, read = _with_files(table, path.parent)
     try:
         protocol = Protocol.read(table)
         _build_all(protocol)
@@ -77,8 +79,26 @@ def load_protocol(path: str | Path) -> Protocol:
     except RecursionError:
         raise InputError("is nested too deeply", source=str(path)) from None
     for _, version in protocol.versions:
-        version._file, version._sha256 = argument(path.name), hashlib.sha256(content).hexdigest()
+        version._file, version._sha256 = argument(path.name), hashlib.sha256(content + read).hexdigest()
     return protocol
+
+
+def _with_files(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], bytes]:
+    """A config's table with what its designs name of files read, and what was read, for the hash; nothing where there are none."""
+    made, read = dict(table), b""
+    amendments = made.get("amendment")
+    if isinstance(amendments, list):
+        parts = [_with_files(one, folder) if isinstance(one, dict) else (one, b"") for one in amendments]
+        made["amendment"], read = [part for part, _ in parts], b"".join(more for _, more in parts)
+    designs = made.get("designs")
+    for name, design in designs.items() if isinstance(designs, dict) else ():
+        kind = design.get("kind") if isinstance(design, dict) else None
+        if isinstance(kind, str) and kind in DESIGNS:
+            settings = DESIGNS[kind].with_files(design, folder)
+            if settings != design:
+                made["designs"] = made["designs"] | {name: settings}
+                read += json.dumps(settings, sort_keys=True).encode()
+    return made, read
 
 
 def _build_all(protocol: Protocol) -> None:

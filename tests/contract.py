@@ -1,6 +1,7 @@
 """What every design must keep, whatever its rules; a design's test file runs `check_design` on its settings."""
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from math import comb
 
@@ -14,10 +15,14 @@ from dosefind.trial import States
 TRUTHS = np.array([[0.05, 0.15, 0.30, 0.45], [0.30, 0.45, 0.60, 0.70], [0.0, 0.0, 0.5, 1.0]])
 
 
-def check_design(design: Design, n_doses: int = 3) -> None:
-    """Run the whole contract; ``design`` must end within a dozen cohorts."""
+def check_design(design: Design, n_doses: int = 3, exceptions: Collection[str] = ()) -> None:
+    """Run the whole contract; ``design`` must end within a dozen cohorts.
+
+    Invariants that the design itself names with a reason (`Design.exceptions`) are not asked for, nor are ``exceptions``.
+    """
     design = design.with_settings(n_doses=n_doses)
     states = reachable(design, n_doses)
+    check_choice(design, states, {*design.exceptions(), *exceptions})
     check_batches(design, states)
     check_limits(design, states)
     check_merging(design, n_doses)
@@ -79,6 +84,22 @@ def check_limits(design: Design, states: States) -> None:
     named = design.select(States.counts(states.n, states.y))
     assert np.all((named.dose >= -1) & (named.dose < states.n_doses))
     assert np.all(named.dose[named.not_reached] == states.n_doses - 1)
+
+
+def check_choice(design: Design, states: States, exceptions: Collection[str]) -> None:
+    """The highest dose tried is the MTD where nobody had a DLT, and one more DLT never makes the MTD higher."""
+    assert set(exceptions) <= {"highest without a DLT", "no higher with a DLT"}
+    named = design.select(States.counts(states.n, states.y)).dose
+    if "highest without a DLT" not in exceptions:
+        none = (states.y.sum(axis=1) == 0) & (states.total > 0)
+        tried = states.n_doses - 1 - np.argmax(states.n[:, ::-1] > 0, axis=1)
+        np.testing.assert_array_equal(named[none], tried[none], err_msg="without a DLT")
+    for dose in range(states.n_doses) if "no higher with a DLT" not in exceptions else ():
+        rows = np.flatnonzero(states.y[:, dose] < states.n[:, dose])
+        y = states.y[rows] + (np.arange(states.n_doses) == dose)
+        higher = design.select(States.counts(states.n[rows], y)).dose > named[rows]
+        counts = [(states.n[row].tolist(), states.y[row].tolist()) for row in rows[higher]]
+        assert not counts, f"one more DLT at level {dose + 1} makes the MTD higher: {counts[:3]}"
 
 
 def check_merging(design: Design, n_doses: int) -> None:

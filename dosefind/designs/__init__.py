@@ -4,7 +4,10 @@ from .base import Decision, Design, Proposal, Selection
 from .blrm import BLRM
 from .boin import BOIN
 from .crm import CRM
-from .interval import IntervalDesign
+from .decision_table import DecisionTable
+from .i3_plus_3 import I3Plus3
+from .interval import AroundTarget, IntervalDesign
+from .mtpi2 import MTPI2, Keyboard
 from .plain import PlainRule, Trial, design_from_rule
 from .three_plus_three import ThreePlusThree
 
@@ -13,9 +16,14 @@ __all__ = [
     "BOIN",
     "CRM",
     "DESIGNS",
+    "MTPI2",
+    "AroundTarget",
     "Decision",
+    "DecisionTable",
     "Design",
+    "I3Plus3",
     "IntervalDesign",
+    "Keyboard",
     "PlainRule",
     "Proposal",
     "Selection",
@@ -24,4 +32,6 @@ __all__ = [
     "design_from_rule",
 ]
 
-DESIGNS: dict[str, type[Design]] = {design.kind: design for design in (ThreePlusThree, CRM, BOIN, BLRM)}
+DESIGNS: dict[str, type[Design]] = {
+    design.kind: design for design in (ThreePlusThree, CRM, BOIN, BLRM, MTPI2, Keyboard, I3Plus3, DecisionTable)
+}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Never, Self
 
 import numpy as np
@@ -238,6 +239,17 @@ class Design(Settings, ABC):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         one_thread_methods(cls)
 
+    @classmethod
+    def with_files(cls, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Settings as a config states them, with what they name of files in its folder read; nothing by default.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read or is not what it must be; the message names it.
+        """
+        return dict(settings)
+
     def with_settings(self, **changes: Any) -> Self:
         """The same design with some settings changed, checked again."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
@@ -251,6 +263,14 @@ class Design(Settings, ABC):
         """Settings that have an effect, each at the value that it takes: what is left open and follows from the others included."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: value for name, value in values.items() if value is not None and name not in self.idle()}
+
+    def exceptions(self) -> dict[str, str]:
+        """Invariants of the designs' contract that do not hold with these settings, each with the reason.
+
+        "highest without a DLT": where nobody had a DLT, the highest dose tried is the MTD. "no higher with a DLT": one more DLT
+        never makes the MTD higher.
+        """
+        return {}
 
     @property
     def known_doses(self) -> int | None:
@@ -362,7 +382,7 @@ class Design(Settings, ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Doses and reasons where some states stop; a trial that has treated nobody does not."""
         unsaid = dose < 0
-        for name, stopped in reversed(stops.items()):
+        for name, stopped in list(stops.items())[::-1]:
             if name not in self.reasons or name in _MOVES:
                 allowed = ", ".join(reason for reason in self.reasons if reason not in _MOVES)
                 raise InputError(f"{self.title}: propose stops for {name!r}, which must be one of the reasons {allowed}")

@@ -103,6 +103,12 @@ class BLRM(ModelBased):
             )
         return self
 
+    def exceptions(self) -> dict[str, str]:
+        found = {"no higher with a DLT": "a DLT at a lower dose can make the curve flatter, and so a higher dose safer"}
+        if self.final == "model":
+            found["highest without a DLT"] = "the model can name a dose that nobody received"
+        return found
+
     @property
     def known_doses(self) -> int | None:
         return len(self.doses)

@@ -128,6 +128,9 @@ class CRM(ModelBased):
             idle |= dict.fromkeys(("safety_by", "safety_min_n"), "without safety_cutoff")
         return idle
 
+    def exceptions(self) -> dict[str, str]:
+        return {"highest without a DLT": "the model can name a dose that nobody received"} if self.final == "model" else {}
+
     def in_force(self) -> dict[str, Any]:
         return super().in_force() | {"not_reached_below": self._top_edge[0]}
 

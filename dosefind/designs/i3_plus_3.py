@@ -45,7 +45,7 @@ class I3Plus3(AroundTarget):
     def move_sentences(self) -> list[str]:
         low, high = self.ends
         return [
-            f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is below {low:g}, stay when it is from "
-            f"{low:g} to {high:g}.",
+            f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is below {low:g}, stay when it is "
+            f"from {low:g} to {high:g}.",
             f"When it is above {high:g}: stay if one DLT fewer would make it less than {low:g}, else de-escalate.",
         ]

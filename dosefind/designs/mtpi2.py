@@ -58,7 +58,7 @@ class MTPI2(AroundTarget):
     def move_sentences(self) -> list[str]:
         low, high = self.ends
         return [
-            f"Target DLT rate {self.target:g}. Intervals of the width of [{low:g}, {high:g}] go out from it to 0 and to 1, cut there.",
+            f"Target DLT rate {self.target:g}. From [{low:g}, {high:g}], intervals of its width go out to 0 and to 1, cut there.",
             "Escalate when the posterior of the DLT rate at the current dose, under Beta(1, 1), is densest in an interval below "
             f"[{low:g}, {high:g}], de-escalate when in one above, else stay; of intervals that are as dense the highest counts.",
         ]

@@ -66,6 +66,14 @@ class ThreePlusThree(Design):
             raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts the 3+3, which treats up to six patients a dose")
         return self
 
+    def exceptions(self) -> dict[str, str]:
+        why = []
+        if self.six_at_top or self.six_at_mtd:
+            why.append("a dose with three patients is not named where six are asked for")
+        if self.max_n is not None and self.max_n % 3:
+            why.append("the largest sample cuts a group short, and such a group does not show that its dose is tolerated")
+        return {"highest without a DLT": "; ".join(why)} if why else {}
+
     def propose(self, states: States) -> Proposal:
         return self._proposed(states, np.full(len(states), states.n_doses))
 

@@ -1,0 +1,197 @@
+"""A design that follows a decision table of the user's own."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
+
+from ..intake.moves import read_moves
+from ..trial import States
+from .base import Beside, Proposal
+from .interval import IntervalDesign
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DecisionTable"]
+
+_MOVES = {"E": 1, "S": 0, "D": -1, "DU": -2}
+_WORDS = {"E": "escalate", "S": "stay", "D": "de-escalate", "DU": "de-escalate and eliminate"}
+_MOST_PATIENTS = 1000
+
+
+def _moves(value: Any) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Moves by the number of patients as pairs, in their order, each row checked by itself."""
+    if not isinstance(value, Mapping):
+        # The form that they have once checked, as in a copy of the settings.
+        value = dict(value) if isinstance(value, tuple) else None
+    if not value:
+        raise ValueError('must give the moves by the number of patients, such as 3 = "E S D DU"')
+    rows = {}
+    for key, row in value.items():
+        # Keys of a TOML file are texts.
+        n = int(key) if isinstance(key, str) and re.fullmatch("[0-9]{1,4}", key) else key
+        if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= _MOST_PATIENTS or n in rows:
+            raise ValueError(f"{key!r} must be a number of patients from 1 to {_MOST_PATIENTS}, each given once")
+        moves = row.split() if isinstance(row, str) else row
+        if not isinstance(moves, Sequence) or len(moves) != n + 1:
+            given = f"and are {len(moves)}" if isinstance(moves, Sequence) else f"not {row!r}"
+            raise ValueError(f"the moves for {n} patients must be {n + 1}, for 0 to {n} DLTs, {given}")
+        moves = tuple(move.strip().upper() if isinstance(move, str) else move for move in moves)
+        for dlts, move in enumerate(moves):
+            if move not in _MOVES:
+                raise ValueError(f"the move for {dlts} DLTs in {n} patients, {move!r}, must be one of {', '.join(_MOVES)}")
+            if dlts and _MOVES[move] > _MOVES[moves[dlts - 1]]:
+                before = f"{moves[dlts - 1]} for {dlts - 1} DLTs in {n} patients"
+                raise ValueError(f"{before} and {move} for {dlts}: one more DLT must not lead to a higher dose")
+        rows[n] = moves
+    return tuple(sorted(rows.items()))
+
+
+_SCHEMA = {
+    "oneOf": [
+        {"type": "string", "description": "a CSV file with the columns n, dlts and move, in the folder of the protocol's file"},
+        {"type": "object", "patternProperties": {"^[0-9]+$": {"type": "string"}}, "additionalProperties": False},
+    ]
+}
+Moves = Annotated[tuple[tuple[int, tuple[str, ...]], ...], BeforeValidator(_moves), WithJsonSchema(_SCHEMA)]
+
+
+class DecisionTable(IntervalDesign):
+    """A decision table of the user's own: patients and DLTs at the current dose to a move.
+
+    Attributes
+    ----------
+    moves
+        For each number of patients at the current dose the moves for 0, 1, ... DLTs, such as ``{3: "E S D DU"}``: E escalate, S
+        stay, D de-escalate, DU de-escalate and eliminate the dose with all above. In a config also the name of a CSV file with the
+        columns n, dlts and move. Where no move is DU, doses are eliminated by ``cutoff``. With a number of patients that has no
+        row, as after a dropout, the trial de-escalates where as many DLTs do so in the next row, and else stays until there is a
+        row.
+
+    See Also
+    --------
+    IntervalDesign : target, elimination and safety stop
+    Design : settings that all designs have
+
+    Examples
+    --------
+    >>> from dosefind import decide
+    >>> design = DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU"}, max_n_per_dose=6)
+    >>> print(decide(design, "1NNN 2NNT", n_doses=3))
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 for which the table says stay
+    """
+
+    kind: ClassVar[str] = "table"
+    title: ClassVar[str] = "Decision table"
+    source: ClassVar[str] = "the table given"
+    tied_to_target: ClassVar[tuple[str, ...]] = ("target", "moves")
+
+    moves: Moves
+
+    @classmethod
+    def with_files(cls, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        moves = settings.get("moves")
+        return {**settings, "moves": read_moves(folder / moves)} if isinstance(moves, str) else dict(settings)
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> Self:
+        gaps = sorted(self._reached() - dict(self.moves).keys())
+        if gaps:
+            raise ValueError(f"moves has none for {', '.join(map(str, gaps))} patients, which a dose can have within the limits")
+        return self
+
+    def _reached(self) -> set[int]:
+        """Numbers of patients at a dose for which a move can be asked where all cohorts are complete."""
+        sizes = self.cohort_size if isinstance(self.cohort_size, tuple) else (self.cohort_size,)
+        limits = [limit for limit in (self.max_n, self.max_n_per_dose) if limit is not None]
+        # Without a limit the table itself is one.
+        most = min(limits, default=self.moves[-1][0])
+        found, before = {0}, set[int]()
+        for cohort in itertools.count():
+            if found == before and cohort >= len(sizes):
+                break
+            before = found
+            longer = {n + sizes[min(cohort, len(sizes) - 1)] for n in found}
+            # A limit cuts the last cohort short.
+            found = found | {min(n, most) for n in longer if n <= most or limits}
+        # A trial at its largest sample asks no more, nor one that stops at so many on any dose.
+        ends = (self.max_n, self.stop_n if self.stop_n_at == "any" else None)
+        return {n for n in found if n > 0 and all(end is None or n < end for end in ends)}
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | ({"cutoff": "where moves has DU"} if self._eliminates and not self.extra_safe else {})
+
+    def move(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        n, y = np.asarray(n), np.asarray(y)
+        row = self._row(n)
+        move = np.sign(self._grid[row, np.minimum(y, row)])
+        return np.where(n == row, move, np.minimum(move, 0))
+
+    def fewest_eliminated(self, n: np.ndarray) -> np.ndarray:
+        if not self._eliminates:
+            return super().fewest_eliminated(n)
+        fewest = {patients: row.index("DU") for patients, row in self.moves if "DU" in row}
+        return np.array([fewest.get(row, int(patients) + 1) for patients, row in zip(n, self._row(n).tolist(), strict=True)])
+
+    def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
+        """Patients of a cohort; of one at a dose with a number of patients that has no row, those up to the next row."""
+        here = states.at(states.n, dose)
+        missing = self._row(here) - here
+        return np.where((here > 0) & (missing > 0), missing, super().planned_size(states, dose))
+
+    def propose_beside(self, states: States, beside: Beside) -> Proposal:
+        """Return what `propose` does: a table has no rule for backfill."""
+        return self.propose(states)
+
+    def place(self, n: int, y: int) -> str:
+        row = dict(self.moves).get(n)
+        if row is not None:
+            return f"for which the table says {_WORDS[row[y]]}"
+        return f"with no row for {n} patients, and for {int(self._row(np.array(n)))} it says {self._said(n, y)}"
+
+    def _said(self, n: int, y: int) -> str:
+        row = int(self._row(np.array(n)))
+        return _WORDS[dict(self.moves)[row][min(y, row)]]
+
+    def table(self, max_n: int = 30) -> pd.DataFrame:
+        frame = super().table(max_n)
+        return frame.loc[[n for n, _ in self.moves if n <= frame.index[-1]]]
+
+    def move_sentences(self) -> list[str]:
+        rows = "; ".join(f"{n} patient{'s' * (n != 1)}: {' '.join(row)}" for n, row in self.moves)
+        return [
+            f"Target DLT rate {self.target:g}. The move follows a table, by patients and DLTs (0, 1, ...) at the current dose: E "
+            "escalate, S stay, D de-escalate, DU de-escalate and eliminate.",
+            f"The table is: {rows}.",
+            "With a number of patients that has no row: de-escalate where as many DLTs do so in the next row, or in the last if "
+            "there is none, else stay and treat as many as bring the dose to the next row.",
+        ]
+
+    def elimination_sentence(self) -> str:
+        return "A dose for which the table says DU" if self._eliminates else super().elimination_sentence()
+
+    @cached_property
+    def _eliminates(self) -> bool:
+        return any("DU" in row for _, row in self.moves)
+
+    def _row(self, n: np.ndarray) -> np.ndarray:
+        """The number of patients itself where it has a row, else the next that has one, or the last."""
+        listed = np.array([patients for patients, _ in self.moves])
+        return listed[np.minimum(np.searchsorted(listed, n), len(listed) - 1)]
+
+    @cached_property
+    def _grid(self) -> np.ndarray:
+        """Moves by patients and DLTs; 0 where the table says nothing."""
+        most = self.moves[-1][0]
+        grid = np.zeros((most + 1, most + 1), int)
+        for n, row in self.moves:
+            grid[n, : n + 1] = [_MOVES[move] for move in row]
+        return grid
