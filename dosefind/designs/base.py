@@ -29,6 +29,7 @@ A_DESIGN = "such as BOIN(target=0.25); design_from_rule makes one of a plain fun
 
 Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1000, strict=True)]
+Place = Literal["any", "chosen", "stay"] | Count
 Flag = Annotated[bool, Field(strict=True)]
 
 
@@ -145,13 +146,18 @@ class Design(Settings, ABC):
         Level (from 1) of the first cohort.
     cohort_size
         Patients a cohort; a list gives them cohort by cohort, its last entry repeated.
+    cohort_size_by_dose
+        Patients a cohort at each dose, in place of ``cohort_size``.
+    titration
+        Whether one patient a dose is treated, level by level, until the first DLT or the top dose; there the cohort is then
+        completed, and cohorts are whole from then on.
     max_n
         Largest sample; none if the design ends by itself.
     max_n_per_dose
         Most patients on one dose: when the rule chooses a dose that is full, the trial stops.
     stop_n, stop_n_at
         Stop when this many patients are at "any" dose, at the dose "chosen" for the next cohort, at the dose where the rule
-        would "stay", or at a given level.
+        would "stay", or at a given level. Lists give several such rules, of which any stops the trial.
     n_doses
         Number of dose levels, where a caller does not say it otherwise.
     """
@@ -184,13 +190,22 @@ class Design(Settings, ABC):
     cohort_size: Count | tuple[Count, ...] = Field(
         default=3, description="patients a cohort, or a list of sizes whose last is repeated"
     )
+    cohort_size_by_dose: tuple[Count, ...] | None = Field(
+        default=None, description="patients a cohort at each dose, in place of cohort_size"
+    )
+    titration: Flag = Field(
+        default=False, description="one patient a dose until the first DLT or the top dose, where the cohort is then completed"
+    )
     max_n: Count | None = Field(default=None, description="largest sample")
     max_n_per_dose: Count | None = Field(
         default=None, description="most patients on one dose; choosing a full dose stops the trial"
     )
-    stop_n: Count | None = Field(default=None, description="stop when this many patients are at the place that stop_n_at names")
-    stop_n_at: Literal["any", "chosen", "stay"] | Count = Field(
-        default="any", description="any dose, the dose chosen for the next cohort, the dose where the rule would stay, or a level"
+    stop_n: Count | tuple[Count, ...] | None = Field(
+        default=None, description="stop when this many patients are at the place that stop_n_at names; a list gives several rules"
+    )
+    stop_n_at: Place | tuple[Place, ...] = Field(
+        default="any",
+        description="any dose, the dose chosen for the next cohort, the dose where the rule would stay, or a level; or a list",
     )
     n_doses: Annotated[int, Field(ge=1, le=MOST_DOSES, strict=True)] | None = Field(
         default=None, description="number of dose levels"
@@ -217,22 +232,26 @@ class Design(Settings, ABC):
             raise ValueError("cohort_size is an empty list: give at least one size")
         if self.max_n is not None and self.max_n_per_dose is not None and self.max_n_per_dose > self.max_n:
             raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts max_n = {self.max_n}: it must not be larger")
-        if self.max_n is not None and self.stop_n is not None and self.stop_n > self.max_n:
-            raise ValueError(f"stop_n = {self.stop_n} contradicts max_n = {self.max_n}: it would never be reached")
-        if self.stop_n is not None and self.max_n_per_dose is not None and self.stop_n > self.max_n_per_dose:
-            raise ValueError(
-                f"stop_n = {self.stop_n} contradicts max_n_per_dose = {self.max_n_per_dose}: it would never be reached"
-            )
+        if isinstance(self.stop_n_at, tuple) and (not isinstance(self.stop_n, tuple) or len(self.stop_n) != len(self.stop_n_at)):
+            raise ValueError(f"stop_n_at = {list(self.stop_n_at)} must have one entry a number of stop_n")
+        for n, _ in self.stopping:
+            for name in ("max_n", "max_n_per_dose"):
+                most = getattr(self, name)
+                if most is not None and n > most:
+                    raise ValueError(f"stop_n = {n} contradicts {name} = {most}: it would never be reached")
+        if self.titration and (not isinstance(self.cohort_size, int) or self.cohort_size_by_dose is not None):
+            raise ValueError("titration needs one cohort_size for all cohorts after it")
         for name, why in self.idle().items():
             if name in self.model_fields_set:
                 value = getattr(self, name)
                 shown = f"{value:g}" if isinstance(value, float) else repr(value)
                 raise ValueError(f"{name} = {shown} has no effect {why}")
         if self.n_doses is not None:
-            for name in ("start", "stop_n_at"):
-                level = getattr(self, name)
+            for name, level in [("start", self.start), *(("stop_n_at", place) for _, place in self.stopping)]:
                 if isinstance(level, int) and level > self.n_doses:
                     raise ValueError(f"{name} = {level} is not among the {self.n_doses} dose levels")
+            if self.cohort_size_by_dose is not None and len(self.cohort_size_by_dose) != self.n_doses:
+                raise ValueError(f"cohort_size_by_dose must have {self.n_doses} entries, one a dose")
         return self
 
     @classmethod
@@ -257,12 +276,31 @@ class Design(Settings, ABC):
 
     def idle(self) -> dict[str, str]:
         """Settings that have no effect beside the others, each with the reason; to give one of them is an error."""
-        return {} if self.stop_n is not None else {"stop_n_at": "without stop_n"}
+        found = {} if self.stop_n is not None else {"stop_n_at": "without stop_n"}
+        if self.titration and self.cohort_size == 1:
+            found["titration"] = "with cohorts of one patient"
+        return found
 
     def in_force(self) -> dict[str, Any]:
         """Settings that have an effect, each at the value that it takes: what is left open and follows from the others included."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: value for name, value in values.items() if value is not None and name not in self.idle()}
+        without = {*self.idle(), *(["cohort_size"] if self.cohort_size_by_dose is not None else [])}
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in without}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def stopping(self) -> tuple[tuple[int, Place], ...]:
+        """Numbers of patients that stop the trial, each with its place."""
+        if self.stop_n is None:
+            return ()
+        numbers = self.stop_n if isinstance(self.stop_n, tuple) else (self.stop_n,)
+        places = self.stop_n_at if isinstance(self.stop_n_at, tuple) else (self.stop_n_at,) * len(numbers)
+        return tuple(zip(numbers, places, strict=True))
+
+    @property
+    def one_size(self) -> int | None:
+        """Patients of every cohort, ``None`` where they differ."""
+        same = isinstance(self.cohort_size, int) and self.cohort_size_by_dose is None and not self.titration
+        return self.cohort_size if same and isinstance(self.cohort_size, int) else None
 
     def exceptions(self) -> dict[str, str]:
         """Invariants of the designs' contract that do not hold with these settings, each with the reason.
@@ -295,6 +333,10 @@ class Design(Settings, ABC):
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
         """Return what `propose` does, of states that `with_beside` has made; a design with a rule for backfill has its own."""
         return self.propose(states)
+
+    def open_in_titration(self, proposal: Proposal) -> np.ndarray | None:
+        """Doses that titration may give, ``(states, doses)``; ``None`` for all: it goes before the design's own rule."""
+        return None
 
     def remember(self, states: States, dose: np.ndarray) -> np.ndarray:
         """The memory, ``(states, n_memory)`` small integers, that goes with the next dose; none by default."""
@@ -363,11 +405,15 @@ class Design(Settings, ABC):
         proposal = self.propose(states) if beside is None else self.propose_beside(self.with_beside(states, beside), beside)
         empty = states.cohorts == 0
         dose = np.where(empty, self.start - 1, proposal.dose)
+        if self.titration:
+            dose = limits.titrated(states, dose, self.open_in_titration(proposal))
         self._check_doses("propose", dose, states.n_doses)
         moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
         reason = np.where(empty, self.code("start"), moves[np.sign(dose - states.last) + 1])
         dose, reason = self._stopped(proposal.stops, dose, reason, empty)
         admissible = np.ones(states.n.shape, bool) if proposal.open is None else proposal.open
+        if self.titration:
+            admissible = admissible | ((np.arange(states.n_doses) == dose[:, None]) & limits.single(states)[:, None])
         admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
         # A trial at its planned end did not stop early for toxicity; but a design that ends by itself may end just there.
         ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
@@ -431,6 +477,8 @@ class Design(Settings, ABC):
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
         """Patients that the next cohort, at dose index ``dose`` (states,), would have if no limit cut it short."""
+        if self.cohort_size_by_dose is not None:
+            return np.array(self.cohort_size_by_dose)[np.maximum(dose, 0)]
         if isinstance(self.cohort_size, int):
             return np.full(len(states), self.cohort_size)
         sizes = np.array(self.cohort_size)

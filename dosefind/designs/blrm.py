@@ -139,6 +139,7 @@ class BLRM(ModelBased):
         # A dose kept up must itself be safe.
         kept = self.kept_up(states, dose, ceiling)
         dose = np.where((dose >= 0) & states.at(safe, kept), kept, dose)
+        dose = self.stepped_down(states, dose, open_doses)
         return Proposal(dose, {"too_toxic": dose < 0}, open_doses, self._margin(over))
 
     def conclude(self, states: States) -> Selection:

@@ -157,8 +157,8 @@ class CRM(ModelBased):
     def propose(self, states: States) -> Proposal:
         best, too_toxic, _ = states.by_counts(self._evaluate)
         index, ceiling = np.arange(states.n_doses), self.ceiling(states)
-        dose = self.kept_up(states, np.minimum(best, ceiling), ceiling)
         admissible = (index <= ceiling[:, None]) & ~too_toxic[:, None]
+        dose = self.stepped_down(states, self.kept_up(states, np.minimum(best, ceiling), ceiling), admissible)
         return Proposal(dose, {"too_toxic": too_toxic}, admissible)
 
     def conclude(self, states: States) -> Selection:

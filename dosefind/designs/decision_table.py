@@ -110,7 +110,8 @@ class DecisionTable(IntervalDesign):
 
     def _reached(self) -> set[int]:
         """Numbers of patients at a dose for which a move can be asked where all cohorts are complete."""
-        sizes = self.cohort_size if isinstance(self.cohort_size, tuple) else (self.cohort_size,)
+        sizes = self.cohort_size_by_dose or self.cohort_size
+        sizes = sizes if isinstance(sizes, tuple) else (sizes,)
         limits = [limit for limit in (self.max_n, self.max_n_per_dose) if limit is not None]
         # Without a limit the table itself is one.
         most = min(limits, default=self.moves[-1][0])
@@ -123,7 +124,7 @@ class DecisionTable(IntervalDesign):
             # A limit cuts the last cohort short.
             found = found | {min(n, most) for n in longer if n <= most or limits}
         # A trial at its largest sample asks no more, nor one that stops at so many on any dose.
-        ends = (self.max_n, self.stop_n if self.stop_n_at == "any" else None)
+        ends = (self.max_n, *(n for n, place in self.stopping if place == "any"))
         return {n for n in found if n > 0 and all(end is None or n < end for end in ends)}
 
     def idle(self) -> dict[str, str]:

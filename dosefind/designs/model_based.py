@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ..trial import States
-from .base import Design, Probability
+from .base import Design, Flag, Probability, Proposal
 from .rules import at_least
 
 __all__ = ["ModelBased"]
@@ -25,11 +25,14 @@ class ModelBased(Design):
     coherence
         "escalation": no escalation when the latest cohort's DLT rate was at or above the target; "both": nor de-escalation
         when it had no DLT; "off".
+    no_skip_down
+        Whether a de-escalation goes down by one level at most, where that level is open.
     """
 
     target: Probability
     no_skip: Literal["last", "tried", "off"] = "last"
     coherence: Literal["escalation", "both", "off"] = "escalation"
+    no_skip_down: Flag = False
 
     def ceiling(self, states: States) -> np.ndarray:
         """Highest dose index to which each state may go next, ``(states,)``."""
@@ -49,6 +52,16 @@ class ModelBased(Design):
             return dose
         return np.where(states.last_y == 0, np.maximum(dose, np.minimum(states.last, ceiling)), dose)
 
+    def stepped_down(self, states: States, dose: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """The doses, none of them more than one level below the last where that level is open and no level may be skipped."""
+        if not self.no_skip_down:
+            return dose
+        next_below = np.maximum(states.last - 1, 0)
+        return np.where((dose >= 0) & (dose < next_below) & states.at(within, next_below), next_below, dose)
+
+    def open_in_titration(self, proposal: Proposal) -> np.ndarray | None:
+        return proposal.open
+
     def restrictions(self) -> list[str]:
         """The limits on escalation as sentences."""
         rules = []
@@ -59,4 +72,6 @@ class ModelBased(Design):
             rules.append(f"No escalation straight after a cohort with a DLT rate of {self.target:g} or more.")
         if self.coherence == "both":
             rules.append("No de-escalation straight after a cohort without a DLT.")
+        if self.no_skip_down:
+            rules.append("De-escalation goes down by one level at most, where that level is open.")
         return rules

@@ -32,6 +32,8 @@ class ThreePlusThree(Design):
         Whether a dose below a toxic one needs six patients to be the MTD; if so the trial de-escalates to treat them.
     six_at_top
         Whether the top dose needs six patients to be called tolerated.
+    tolerated_in_six
+        With how many DLTs in six patients, at most, a dose is tolerated and escalated from.
 
     See Also
     --------
@@ -59,15 +61,20 @@ class ThreePlusThree(Design):
     expand_after_two: Flag = False
     six_at_mtd: Flag = False
     six_at_top: Flag = False
+    tolerated_in_six: Literal[1, 2] = 1
 
     @model_validator(mode="after")
     def _groups_of_six_fit(self) -> Self:
         if self.max_n_per_dose is not None and self.max_n_per_dose < 6:
             raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts the 3+3, which treats up to six patients a dose")
+        if self.cohort_size_by_dose is not None:
+            raise ValueError("cohort_size_by_dose contradicts the 3+3, which treats three patients a cohort")
         return self
 
     def exceptions(self) -> dict[str, str]:
         why = []
+        if self.titration:
+            why.append("a dose with one patient is not tolerated yet")
         if self.six_at_top or self.six_at_mtd:
             why.append("a dose with three patients is not named where six are asked for")
         if self.max_n is not None and self.max_n % 3:
@@ -79,13 +86,13 @@ class ThreePlusThree(Design):
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
         """Return what `propose` does, with no escalation while a dose up to the current one has too high a pooled rate."""
-        return self._proposed(states, np.maximum(lowest(_too_high(states.n, states.y, beside)), states.last))
+        return self._proposed(states, np.maximum(lowest(self._too_high(states.n, states.y, beside)), states.last))
 
     def _proposed(self, states: States, most: np.ndarray) -> Proposal:
         """What the rules say where no dose is above ``most`` or above a dose with more than one DLT in six."""
         tolerated, toxic, admissible = self._verdicts(states)
         index = np.arange(states.n_doses)
-        bound = np.minimum(most, lowest(~toxic & (6 * states.y > states.n)))
+        bound = np.minimum(most, lowest(~toxic & (6 * states.y > self.tolerated_in_six * states.n)))
         below_toxic = highest(admissible)
         bounded = bound < below_toxic
         below_toxic = np.minimum(below_toxic, bound)
@@ -117,8 +124,8 @@ class ThreePlusThree(Design):
     def _verdicts(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which doses are tolerated, which are toxic, and which lie below every toxic one."""
         n, y = states.n, states.y
-        tolerated = ((n >= 3) & (y == 0)) | ((n >= 6) & (y == 1))
-        toxic = (y >= 2) & ((n >= 6) | (not self.expand_after_two))
+        tolerated = ((n >= 3) & (y == 0)) | ((n >= 6) & (y <= self.tolerated_in_six))
+        toxic = np.where(n >= 6, y > self.tolerated_in_six, (y >= 2) & (not self.expand_after_two))
         return tolerated, toxic, ~np.logical_or.accumulate(toxic, axis=1)
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
@@ -126,12 +133,14 @@ class ThreePlusThree(Design):
         return 3 - states.at(states.n, dose) % 3
 
     def with_beside(self, states: States, beside: Beside) -> States:
-        """Return the states with a dose closed where its pooled rate meets the stopping rate, two or more DLTs and one in three.
+        """Return the states with a dose closed where its pooled rate meets the stopping rate, such as two or more DLTs in six.
 
         Patients beside the escalation never dilute, and without a DLT they close nothing: the escalation's own counts stay.
         """
         n, y = states.n + beside.n, states.y + beside.y
-        closed = (beside.y > 0) & (y >= 2) & (3 * y >= n) & ((n >= 6) | (not self.expand_after_two))
+        too_many = self.tolerated_in_six + 1
+        of_six = (y >= too_many) & (6 * y >= too_many * n)
+        closed = (beside.y > 0) & np.where(n >= 6, of_six, (y >= 2) & (not self.expand_after_two))
         return replace(states, n=np.where(closed, n, states.n), y=np.where(closed, y, states.y), groups=None)
 
     def because(self, state: States, beside: Beside | None = None) -> str:
@@ -140,11 +149,11 @@ class ThreePlusThree(Design):
             return self.explain(reason)
         n, y = state.n[0], state.y[0]
         if beside is not None:
-            pooled = _too_high(n, y, beside)
+            pooled = self._too_high(n, y, beside)
             n, y = np.where(pooled, n + beside.n, n), np.where(pooled, y + beside.y, y)
             state = self.with_beside(state, beside)
         toxic = self._verdicts(state)[1][0]
-        limiting = np.flatnonzero(toxic | (6 * y > n))[:1]
+        limiting = np.flatnonzero(toxic | (6 * y > self.tolerated_in_six * n))[:1]
         stopped = {"no_dose": limiting, "mtd_below": limiting, "top_tolerated": [state.n_doses - 1]}
         # The dose for which the trial goes down may be another than the current one.
         shown = stopped.get(reason, limiting if reason == "de-escalate" and limiting.size else state.last[:1])
@@ -152,12 +161,14 @@ class ThreePlusThree(Design):
         patients, dlts = int(n[dose]), int(y[dose])
         text = f"{dlts} DLT{'s' * (dlts != 1)} in {patients} patient{'s' * (patients != 1)} at level {dose + 1}"
         if reason == "mtd_below" and not toxic.any():
-            return f"{text}: more than one in six, so no dose above it is given"
+            return f"{text}: more than {'one' if self.tolerated_in_six == 1 else 'two'} in six, so no dose above it is given"
         return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
 
     def sentences(self) -> list[str]:
+        too_many = self.tolerated_in_six + 1
+        in_words = "two" if too_many == 2 else "three"
         two = (
-            "three more patients are treated there, and two or more DLTs in six end the escalation"
+            f"three more patients are treated there, and {in_words} or more DLTs in six end the escalation"
             if self.expand_after_two
             else "the escalation ends at once"
         )
@@ -167,12 +178,12 @@ class ThreePlusThree(Design):
             else "also where it has three patients only"
         )
         six = " by six patients" if self.six_at_mtd else ""
-        top = "six patients" if self.six_at_top else "0 of 3 or at most 1 of 6"
+        top = "six patients" if self.six_at_top else f"0 of 3 or at most {self.tolerated_in_six} of 6"
         return [
             "0 DLTs in three patients: escalate to the next dose.",
-            "1 DLT in three patients: three more at the same dose; still 1 in six: escalate.",
+            f"1 DLT in three patients: three more at the same dose; {'still 1' if too_many == 2 else '1 or 2'} in six: escalate.",
             f"2 or more DLTs in three patients: {two}.",
-            "2 or more DLTs in six patients: the dose is too toxic and the escalation ends.",
+            f"{too_many} or more DLTs in six patients: the dose is too toxic and the escalation ends.",
             f"The MTD is the dose below the one that is too toxic, {below}; if the lowest dose is too toxic there is no MTD.",
             f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
             *(
@@ -183,8 +194,7 @@ class ThreePlusThree(Design):
             *([f"If the largest sample ends the trial, the MTD is the highest dose tolerated so far{six}."] if self.max_n else []),
         ]
 
-
-def _too_high(n: np.ndarray, y: np.ndarray, beside: Beside) -> np.ndarray:
-    """Return at which doses patients beside the escalation bring it to two or more DLTs, and to more than one in six."""
-    n, y = n + beside.n, y + beside.y
-    return (beside.y > 0) & (y >= 2) & (6 * y > n)
+    def _too_high(self, n: np.ndarray, y: np.ndarray, beside: Beside) -> np.ndarray:
+        """Return at which doses patients beside the escalation bring it to two or more DLTs and a rate that is not tolerated."""
+        n, y = n + beside.n, y + beside.y
+        return (beside.y > 0) & (y >= 2) & (6 * y > self.tolerated_in_six * n)

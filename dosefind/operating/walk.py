@@ -134,7 +134,7 @@ def walk(
     states = States.before_first(n_doses, (0,) * design.n_memory) if begin is None else begin
     refuse_endless(design, states)
     # With cohorts of one size the visits to a dose follow from its count; else they are carried along.
-    visits = None if isinstance(design.cohort_size, int) else np.zeros((1, 2, n_doses))
+    visits = None if design.one_size is not None else np.zeros((1, 2, n_doses))
     front = _decided(design, states, np.zeros(1, np.uint64), np.ones(1), np.ones(1), visits)
     ended: list[_Front] = []
     walked, held, peak = 0, 0, 0
@@ -299,11 +299,11 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
         With the estimate.
     """
     # The 3+3 treats at most six patients at a dose.
-    caps = (design.max_n_per_dose, design.stop_n, 6 if design.bound_by_group else None)
+    caps = (design.max_n_per_dose, max((n for n, _ in design.stopping), default=None), 6 if design.bound_by_group else None)
     most = [design.max_n, *(n_doses * cap for cap in caps if cap is not None)]
     patients = min((n for n in most if n is not None), default=0)
     done = len(going)
-    cohorts = patients / float(np.max(design.cohort_size))
+    cohorts = patients / float(np.max(design.cohort_size_by_dose or design.cohort_size))
     if cohorts <= done or not going[-1]:
         return
     power = np.log2(going[-1] / going[done // 2 - 1])
@@ -329,7 +329,7 @@ def _gather(design: Design, ended: list[_Front], walked: int, peak: int) -> Ends
     ends = _joined([part for part in ended if len(part)])
     n, visits = ends.states.n, ends.visits
     if visits is None:
-        size = int(np.max(design.cohort_size))
+        size = design.one_size or 1
         visits = np.stack([-(-n // size), (n > 1) & (size > 1)], axis=1)
     reason = ends.code.astype(np.int64) - ends.states.n_doses
     return Ends(n, ends.states.y, reason, ends.ways, ends.paths, visits.astype(float), walked, peak, ends.margin)
