@@ -20,6 +20,7 @@ from dosefind.tasks.next_dose import next_dose
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT
+from .planted import faults
 
 CONFIG = (ROOT / "configs" / "nct05962762.toml").read_text()
 # What every version of the shipped config needs once it has a fourth level.
@@ -319,3 +320,14 @@ def test_report_is_of_the_version_in_force(tmp_path):
     rows = [["".join(run.text for run in cell) for cell in row] for row in method.blocks[1].rows]
     assert rows[0] == ["2024-05-01", "2.0", "treatment.dlt_window_days", "28", "42", "late events"]
     assert [row[2] for row in rows] == [one.key for one in protocol.changes]
+
+
+FAULTS = {
+    "the latest version is in force on every day": (
+        "dosefind.protocol:Protocol.in_force",
+        lambda _: lambda self, day: self.versions[-1][1],
+        test_each_patient_has_the_window_of_the_first_infusion,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

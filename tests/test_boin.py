@@ -308,25 +308,12 @@ FAULTS = {
         lambda old: lambda self, states: (old(self, states)[0], np.zeros(len(states), bool)),
         test_not_reached_where_the_top_dose_would_escalate,
     ),
-    "max_n is one cohort late": (DECIDE, _shifted("max_n", 3), test_limits_that_all_designs_share),
-    "a dose is full one patient late": (DECIDE, _shifted("max_n_per_dose", 1), test_limits_that_all_designs_share),
-    "the stopping rule is one patient late": (DECIDE, _shifted("stop_n", 1), test_limits_that_all_designs_share),
     "patients at any dose stop the trial": (
         DECIDE,
         lambda old: (
             lambda self, states, beside=None: old(self.with_settings(stop_n_at="any") if self.stop_n else self, states, beside)
         ),
         test_limits_that_all_designs_share,
-    ),
-    "the last cohort is not cut short": (
-        "dosefind.designs.base:Design.size_within_limits",
-        lambda _: lambda self, states, dose: np.where(dose >= 0, self.planned_size(states, dose), 0),
-        test_limits_that_all_designs_share,
-    ),
-    "nothing deviates": (
-        "dosefind.designs.base:Design.deviations",
-        lambda _: lambda self, cohorts, n_doses: (),
-        test_deviations_from_the_design_are_said,
     ),
 }
 

@@ -17,6 +17,7 @@ from dosefind import display, tables
 from dosefind.calibration.sbc import summarised
 
 from .peers import ROOT
+from .planted import faults
 
 EXAMPLE = ROOT / "examples" / "nct05962762" / "midway"
 SCRIPT = "<script>alert(1)</script>"
@@ -424,3 +425,14 @@ def test_help_is_complete(name):
 def test_dir_lists_the_public_names_alone():
     assert [name for name in dir(dsf) if not name.startswith("__")] == sorted(set(dsf.__all__) - {"__version__"})
     assert {"curve", "selection"} <= set(dir(dsf.plots))
+
+
+FAULTS = {
+    "text of the data is HTML": (
+        "dosefind.display:escape",
+        lambda _: str,
+        lambda: test_names_of_scenarios_layouts_and_rules_are_text(dsf.load_protocol(ROOT / "configs" / "nct05962762.toml")),
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

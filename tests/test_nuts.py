@@ -370,11 +370,6 @@ def test_bad_settings():
 
 FAULTS = {
     "an R-hat of 5 passes": ("dosefind.posterior.mcmc:LARGEST_RHAT", lambda _: 5.0, test_problems_in_words),
-    "the MTD counts the doses above it": (
-        "dosefind.posterior.mcmc:DrawnPosterior.mtd",
-        lambda old: lambda self, target: type(old(self, target))(*(one[::-1] for one in old(self, target))),
-        test_figures_follow_from_the_draws,
-    ),
 }
 
 test_fault_is_caught = faults(FAULTS)

@@ -1,5 +1,6 @@
 """Designs made of a plain function, and a design that remembers something."""
 
+import dataclasses
 import re
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from dosefind.designs import Design
 from dosefind.trial import States
 
 from .contract import check_design
+from .planted import faults
 
 
 def up_and_down(trial):
@@ -141,3 +143,22 @@ class FirstCohortCounts(Design):
 
 def test_states_that_differ_in_memory_alone_stay_apart():
     check_design(FirstCohortCounts(cohort_size=2, max_n=10))
+
+
+def _without_memory(merged):
+    def fault(part, group):
+        states = dataclasses.replace(part.states, memory=np.zeros_like(part.states.memory))
+        return merged(dataclasses.replace(part, states=states), group)
+
+    return fault
+
+
+FAULTS = {
+    "states that differ in memory alone are one": (
+        "dosefind.operating.walk:_merged",
+        _without_memory,
+        test_states_that_differ_in_memory_alone_stay_apart,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -278,16 +278,6 @@ FAULTS = {
         lambda _: lambda self, n, y, tolerance=0.0: np.tile(np.exp(self.log_weights), (len(n), 1)),
         test_mixture_weights_are_evidence,
     ),
-    "the MTD's posterior is upside down": (
-        "dosefind.posterior.base:Posterior.mtd",
-        lambda old: lambda self, target: type(old(self, target))(*(one[::-1] for one in old(self, target))),
-        test_figures_agree_with_each_other,
-    ),
-    "a quantile is that of the other tail": (
-        "dosefind.posterior.exact:ExactPosterior.quantiles",
-        lambda old: lambda self, probabilities, at=None: old(self, 1 - np.asarray(probabilities), at),
-        test_published_uniform_prior,
-    ),
     "draws are those of the prior": (
         "dosefind.posterior.exact:ExactPosterior.draws",
         lambda old: lambda self, count: old(type(self)(self.fit, 0 * self.n, 0 * self.y), count),

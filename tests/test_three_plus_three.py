@@ -208,11 +208,6 @@ FAULTS = {
         lambda old: lambda self, states: (old(self, states)[0], np.zeros(len(states), bool)),
         test_decisions_in_words,
     ),
-    "a group is four patients": (
-        "dosefind.designs.three_plus_three:ThreePlusThree.planned_size",
-        lambda _: lambda self, states, dose: 4 - states.at(states.n, dose) % 4,
-        test_decisions_in_words,
-    ),
 }
 
 test_fault_is_caught = faults(FAULTS)
