@@ -1,7 +1,5 @@
 """BOIN: the contract, R BOIN's boundaries and selections, published tables, and a plain rule."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -297,12 +295,6 @@ FAULTS = {
     ),
     "a dose is eliminated at 80%": (PROPOSE, setting(cutoff=0.8), test_peer_exact_values),
     "the 1 of 3 rule is not obeyed": (PROPOSE, setting(stay_at_1_of_3=False), test_at_target_025_agrees_with_the_protocols_rules),
-    "the bound of the MTD is not obeyed": (CONCLUDE, setting(bound_mtd=False), test_peer_selections),
-    "a dose that nobody was given is the MTD": (
-        CONCLUDE,
-        lambda old: lambda self, states: old(self, replace(states, n=np.maximum(states.n, 1), groups=None)),
-        test_published_selections,
-    ),
     "the top dose is never exceeded by the MTD": (
         CONCLUDE,
         lambda old: lambda self, states: (old(self, states)[0], np.zeros(len(states), bool)),

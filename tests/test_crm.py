@@ -437,24 +437,9 @@ FAULTS = {
         lambda old: lambda self, p: old(self, p) - self.intercept + 3.0,
         test_logistic_curve_of_other_intercepts,
     ),
-    "doses are told apart at half the target": (
-        "dosefind.models.base:OneParameterCurve.boundaries",
-        lambda old: lambda self, target: old(self, target / 2),
-        test_published_trial_replay,
-    ),
-    "the plug-in estimate decides in place of the mean": (
-        "dosefind.designs.crm:CRM.conclude",
-        setting(recommend="plug-in"),
-        test_final_choice,
-    ),
     "a dose that nobody was given is the MTD": ("dosefind.designs.crm:CRM.conclude", setting(final="model"), test_final_choice),
     "escalation after a toxic cohort": (CEILING, setting(coherence="off"), test_restrictions_on_the_next_dose),
     "a level is skipped": (CEILING, setting(no_skip="off"), test_restrictions_on_the_next_dose),
-    "one level above the highest dose tried, not the last": (
-        CEILING,
-        lambda old: lambda self, states: old(self if self.no_skip == "off" else self.with_settings(no_skip="tried"), states),
-        test_restrictions_on_the_next_dose,
-    ),
     "de-escalation after a cohort without a DLT": (
         "dosefind.designs.model_based:ModelBased.kept_up",
         lambda _: lambda self, states, dose, ceiling: dose,

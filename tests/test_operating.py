@@ -338,16 +338,6 @@ FAULTS = {
         lambda old: lambda self, truths: old(replace(self, margin=1.0), truths),
         test_true_mtds_and_what_is_judged_by_them,
     ),
-    "the highest dose strictly below the target": (
-        STANDARDS + "highest_below",
-        lambda old: lambda self, truths: old(replace(self, target=self.target - 1e-9), truths),
-        test_a_rate_at_the_target_is_not_above_it,
-    ),
-    "the interval's upper end is acceptable": (
-        STANDARDS + "acceptable",
-        lambda old: lambda self, truths: old(replace(self, interval=(self.interval[0], self.interval[1] + 1e-9)), truths),
-        test_true_mtds_and_what_is_judged_by_them,
-    ),
     "what is chosen below the MTD is above it": (
         "dosefind.operating.metrics:judged",
         lambda old: (

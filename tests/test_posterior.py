@@ -258,16 +258,6 @@ FAULTS = {
         lambda old: lambda self, z, xp=np: (self.prior.mean[0] + self.prior.sd[0] * z[0], old(self, z, xp)[1]),
         test_peer_two_parameter_posteriors,
     ),
-    "the slope is not an exponential": (
-        LOGISTIC + "one_window",
-        lambda _: staticmethod(
-            lambda theta, at, xp=np: (
-                -xp.logaddexp(0.0, -theta[0] - (1 + theta[1]) * at),
-                -xp.logaddexp(0.0, theta[0] + (1 + theta[1]) * at),
-            )
-        ),
-        test_peer_two_parameter_posteriors,
-    ),
     "a longer window has no more DLTs": (
         "dosefind.models.logistic2:over_windows",
         lambda _: lambda log_p, log_q, windows, xp=np: (log_p, log_q),

@@ -192,7 +192,6 @@ FAULTS = {
     ),
     "2 DLTs in 6 to the letter is not read so": (PROPOSE, setting(expand_after_two=False), test_decisions_in_words),
     "six patients at the MTD are not asked for": (PROPOSE, setting(six_at_mtd=False), test_decisions_in_words),
-    "six patients at the top dose are not asked for": (PROPOSE, setting(six_at_top=False), test_decisions_in_words),
     "the dose that is too toxic is the MTD": (
         CONCLUDE,
         lambda old: (
