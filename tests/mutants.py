@@ -382,15 +382,16 @@ def main(words: Sequence[str] | None = None) -> int:
     if not chosen:
         return 0
     with tempfile.TemporaryDirectory() as folder:
+        # What fails under a mutant is no example to begin with the next time.
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(folder) / "hypothesis")
         if given.reach is None:
             options = ["-q", "-p", "tests.mutants", "--reach", folder]
             subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, check=True)
         reach = Reach.read(given.reach or Path(folder))
-    tests = {test for mutant in chosen for test in reach.of(mutant.function)}
-    trials = _Trials(chosen, reach, given.budget)
-    options = ["-qq", "-s", "-p", "no:cacheprovider", "-m", ""]
-    files = sorted({test.partition("::")[0] for test in tests})
-    status = pytest.main([*options, *files], plugins=[trials]) if files else 0
+        trials = _Trials(chosen, reach, given.budget)
+        files = sorted({test.partition("::")[0] for mutant in chosen for test in reach.of(mutant.function)})
+        options = ["-qq", "-s", "-n", "0", "-p", "no:cacheprovider", "-m", ""]
+        status = pytest.main([*options, *files], plugins=[trials]) if files else 0
     if status:
         print(f"the tests could not be collected (pytest's exit status {int(status)})", file=sys.stderr)
         return 1

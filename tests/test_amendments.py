@@ -312,6 +312,7 @@ def test_last_days_of_windows_before_and_after_an_amendment(tmp_path):
     assert tables.last_days(evaluate(trial(*people, last=after(60)), load(tmp_path))) == "29"
 
 
+@pytest.mark.slow
 def test_report_is_of_the_version_in_force(tmp_path):
     protocol = load(tmp_path, WINDOW, LEVEL)
     found = dsf.report(protocol, trial(*levels(), last=after(60)))

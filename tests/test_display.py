@@ -92,6 +92,7 @@ def rows(html, at=0):
     return [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
 
 
+@pytest.mark.slow
 def test_every_kind_is_whole_html_without_a_script(shown):
     for name, one in shown.items():
         # xarray's own view is not ours to judge.
@@ -317,6 +318,7 @@ def test_tab_completes_what_is_of_use(protocol):
 # Nothing is loaded or printed unasked
 
 
+@pytest.mark.slow
 def test_showing_loads_no_sampler():
     script = f"""
 import sys, dosefind as d
@@ -333,6 +335,7 @@ assert not {{"pymc", "arviz", "pytensor", "nutpie", "matplotlib.pyplot"}} & set(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_nothing_prints_by_itself(shown, protocol, patients, capfd):
     dsf.compare(protocol, progress=dsf.progress("designs"))
     dsf.simulate(dsf.ThreePlusThree(), [[0.1, 0.2]], n_trials=20)

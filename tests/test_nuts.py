@@ -97,6 +97,7 @@ def covariance(prior):
     return [[prior.sd[0] ** 2, off], [off, prior.sd[1] ** 2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVES)
 def test_pymc_s_model_is_ours(name):
     """Its log density is our prior and likelihood, with the Jacobian of the standard coordinates, up to a constant."""
@@ -278,6 +279,7 @@ def test_draws_are_thinned_evenly():
     assert ours.draws(12).shape == (4, 3, 1)
 
 
+@pytest.mark.slow
 def test_errors_are_monte_carlo_standard_errors():
     """Over repeated runs the figures spread as their errors say, for chains whose draws hang together."""
     curve, rng, keep = CURVES["power"], np.random.default_rng(8), 0.8

@@ -137,6 +137,7 @@ def test_windows_by_hand():
     np.testing.assert_allclose(three.coordinate_of(np.exp(three.log_terms((-1.0, 0.3), at)[0]), (-1.0, 0.3)), at, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize(("n", "y"), DATA, ids=str)
 def test_figures_agree_with_each_other(name, n, y):
