@@ -37,7 +37,7 @@ __all__ = ["ELSEWHERE", "Block", "BlockFailed", "blocks_of", "rendered", "run_pa
 
 ROOT = Path(__file__).parents[1]
 # Beginnings of commands that a page may show and that only a shell can run.
-ELSEWHERE = ("git clone ", "python -m benchmarks", "python -m docs.build", "python -m pip install ", "python -m tests.faults")
+ELSEWHERE = ("git clone ", "python -m benchmarks", "python -m docs.build", "python -m pip install ", "python -m tests.mutants")
 # Languages of blocks that are nothing to run.
 TEXTS = ("text", "json")
 WIDTH = "88"

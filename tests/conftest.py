@@ -1,8 +1,37 @@
-"""Settings of the whole suite: in CI a skipped test counts as failed, so that nothing is left out unseen."""
+"""Settings of the whole suite: what a plain run leaves out, and that in CI a skipped test counts as failed."""
 
 import os
 
 import pytest
+
+# Marks of the tests that take most of the time; a file or test named on the command line is run whatever its marks.
+LONG = ("browser", "faults", "notebooks", "slow")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help=f"run everything, with the tests marked {', '.join(LONG)}")
+
+
+def _quick(config):
+    """Whether this run leaves out what takes long: nothing was asked for by name, mark or option."""
+    return not config.option.all and not config.option.markexpr and config.args == config.getini("testpaths")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Two processes for the whole suite, none for what was asked for by name."""
+    return 2 if config.args == config.getini("testpaths") else 0
+
+
+def pytest_collection_modifyitems(config, items):
+    if _quick(config):
+        left_out = [item for item in items if any(mark.name in LONG for mark in item.iter_markers())]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if _quick(config):
+        terminalreporter.write_line(f"Left out: tests marked {', '.join(LONG)}. To run them too: python -m pytest --all")
 
 
 @pytest.hookimpl(wrapper=True)

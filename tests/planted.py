@@ -2,7 +2,7 @@
 
 A fault replaces one public name of the package by something that breaks a rule. Each is tried in a process of its own, forked from
 the one that runs the tests, so that nothing of it is left behind. What a mutation operator makes as well (a bound off by one, a
-comparison turned round) is left to `tests.faults`.
+comparison turned round) is left to `tests.mutants`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _outcome(target: str, fault: Callable[[Any], Any], test: Callable[[], Any]) 
         traceback.print_exc()
         return FAILS_WITHOUT
     try:
-        _forget()
+        forget()
         _plant(target, fault)
         test()
     except (AssertionError, pytest.fail.Exception):
@@ -137,7 +137,7 @@ def _plant(target: str, fault: Callable[[Any], Any]) -> None:
                 setattr(other, key, new)
 
 
-def _forget() -> None:
+def forget() -> None:
     """Drop whatever the package has worked out and kept."""
     for module in [one for key, one in sys.modules.items() if key.startswith(("dosefind", "tests"))]:
         for value in list(vars(module).values()):

@@ -22,6 +22,7 @@ from dosefind.protocol import DLT
 
 from .made_up import day, event, patient
 from .peers import ROOT
+from .planted import faults
 
 
 def adjudicated(**changed):
@@ -270,3 +271,14 @@ def test_wrong_command_writes_nothing(folder, words, says):
     assert says in found.stderr
     assert "MARKER" not in found.stderr
     assert not (folder / "adjudications.csv").exists()
+
+
+FAULTS = {
+    "the first adjudication of an event is in force": (
+        "dosefind.adjudications:in_force",
+        lambda old: lambda adjudications, as_of: old(list(adjudications)[::-1], as_of),
+        test_latest_per_event_is_in_force,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

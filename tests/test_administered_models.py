@@ -105,6 +105,7 @@ def test_posterior_is_that_of_the_amounts_administered(administered, prior, wind
     assert np.abs(figures(found) - figures(exact_posterior(curve, N, Y, RATES))).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [PRIOR, MIXTURE], ids=["one prior", "a mixture"])
 def test_more_than_ten_levels(prior):
     doses = tuple(np.round(0.5 * 1.3 ** np.arange(12), 4).tolist())
@@ -117,6 +118,7 @@ def test_more_than_ten_levels(prior):
     assert found.quantiles((0.1, 0.5)).shape == (12, 2)
 
 
+@pytest.mark.slow
 def test_more_amounts_than_a_protocol_may_have_doses():
     """Every one of 120 patients has an amount of their own."""
     n, y = np.array([40, 40, 40]), np.array([0, 6, 12])
@@ -417,6 +419,7 @@ def test_analyze_uses_the_amounts_on_the_dose_scale_alone():
     assert any("logistic-2" in words and "level 2 at 6" in words for words in warned)
 
 
+@pytest.mark.slow
 def test_predicted_conclusion_includes_the_amounts():
     """The conclusions are exact: probabilities over all ways to end the trial add up to 1 with every patient at the amount."""
     rules = protocol()

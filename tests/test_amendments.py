@@ -20,6 +20,7 @@ from dosefind.tasks.next_dose import next_dose
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT
+from .planted import faults
 
 CONFIG = (ROOT / "configs" / "nct05962762.toml").read_text()
 # What every version of the shipped config needs once it has a fourth level.
@@ -311,6 +312,7 @@ def test_last_days_of_windows_before_and_after_an_amendment(tmp_path):
     assert tables.last_days(evaluate(trial(*people, last=after(60)), load(tmp_path))) == "29"
 
 
+@pytest.mark.slow
 def test_report_is_of_the_version_in_force(tmp_path):
     protocol = load(tmp_path, WINDOW, LEVEL)
     found = dsf.report(protocol, trial(*levels(), last=after(60)))
@@ -319,3 +321,14 @@ def test_report_is_of_the_version_in_force(tmp_path):
     rows = [["".join(run.text for run in cell) for cell in row] for row in method.blocks[1].rows]
     assert rows[0] == ["2024-05-01", "2.0", "treatment.dlt_window_days", "28", "42", "late events"]
     assert [row[2] for row in rows] == [one.key for one in protocol.changes]
+
+
+FAULTS = {
+    "the latest version is in force on every day": (
+        "dosefind.protocol:Protocol.in_force",
+        lambda _: lambda self, day: self.versions[-1][1],
+        test_each_patient_has_the_window_of_the_first_infusion,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

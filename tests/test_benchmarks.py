@@ -187,6 +187,7 @@ def test_sbc_goes_on_and_saves_each_case(tmp_path, capsys):
     assert row["least_excess_1"] <= row["most_excess_1"] <= 0
 
 
+@pytest.mark.slow
 def test_operating_from_walk_to_picture(tmp_path, capsys):
     operating = import_module("benchmarks.operating")
     assert operating.STUDY.main(["--only", "3+3/3/10x3", "--out", str(tmp_path)]) == 0
@@ -263,6 +264,7 @@ def test_what_is_short_runs_five_times():
     assert len(timed(lambda: None)[1].clock) == 5
 
 
+@pytest.mark.slow
 def test_the_yardstick_is_not_read_all_the_time():
     yardstick = Yardstick()
     for every in (1e9, 1e9, 0, 0):

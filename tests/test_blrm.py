@@ -146,11 +146,6 @@ FAULTS = {
         lambda old: lambda self, states: old(self.with_settings(interval=(0.05, self.interval[0])), states),
         test_decisions_follow_the_posterior,
     ),
-    "the highest admissible dose in place of the likeliest in the interval": (
-        PROPOSE,
-        setting(choose="highest"),
-        test_kept_up_only_where_safe,
-    ),
     "overdose control at 50%": (PROPOSE, setting(ewoc=0.5), partial(test_decisions_follow_the_posterior, "target", "tried")),
 }
 

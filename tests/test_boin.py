@@ -266,19 +266,6 @@ PROPOSE, CONCLUDE = (f"dosefind.designs.interval:IntervalDesign.{name}" for name
 DECIDE = "dosefind.designs.base:Design.decide"
 
 
-def _shifted(name, by):
-    """Return a fault: decisions as if a limit were larger."""
-
-    def fault(old):
-        def decide(self, states, beside=None):
-            limit = getattr(self, name)
-            return old(self if limit is None else self.model_copy(update={name: limit + by}), states, beside)
-
-        return decide
-
-    return fault
-
-
 FAULTS = {
     "the boundaries change places": (
         "dosefind.designs.boin:BOIN.boundaries",
@@ -297,36 +284,17 @@ FAULTS = {
     ),
     "a dose is eliminated at 80%": (PROPOSE, setting(cutoff=0.8), test_peer_exact_values),
     "the 1 of 3 rule is not obeyed": (PROPOSE, setting(stay_at_1_of_3=False), test_at_target_025_agrees_with_the_protocols_rules),
-    "the bound of the MTD is not obeyed": (CONCLUDE, setting(bound_mtd=False), test_peer_selections),
-    "a dose that nobody was given is the MTD": (
-        CONCLUDE,
-        lambda old: lambda self, states: old(self, replace(states, n=np.maximum(states.n, 1), groups=None)),
-        test_published_selections,
-    ),
     "the top dose is never exceeded by the MTD": (
         CONCLUDE,
         lambda old: lambda self, states: replace(old(self, states), not_reached=np.zeros(len(states), bool)),
         test_not_reached_where_the_top_dose_would_escalate,
     ),
-    "max_n is one cohort late": (DECIDE, _shifted("max_n", 3), test_limits_that_all_designs_share),
-    "a dose is full one patient late": (DECIDE, _shifted("max_n_per_dose", 1), test_limits_that_all_designs_share),
-    "the stopping rule is one patient late": (DECIDE, _shifted("stop_n", 1), test_limits_that_all_designs_share),
     "patients at any dose stop the trial": (
         DECIDE,
         lambda old: (
             lambda self, states, beside=None: old(self.with_settings(stop_n_at="any") if self.stop_n else self, states, beside)
         ),
         test_limits_that_all_designs_share,
-    ),
-    "the last cohort is not cut short": (
-        "dosefind.designs.limits:size",
-        lambda _: lambda design, states, dose: np.where(dose >= 0, design.planned_size(states, dose), 0),
-        test_limits_that_all_designs_share,
-    ),
-    "nothing deviates": (
-        "dosefind.designs.replay:departures",
-        lambda _: lambda design, cohorts, n_doses: (),
-        test_deviations_from_the_design_are_said,
     ),
 }
 

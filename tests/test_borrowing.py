@@ -12,6 +12,7 @@ from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.tasks.borrowing import borrow_from
 
 from . import peers
+from .planted import faults
 from .test_cli import run
 
 DLC = peers.ROOT / "configs" / "nct05948982.toml"
@@ -260,3 +261,14 @@ def test_command(protocol, tmp_path):
     assert "Borrowing from NCT05962762, by NUTS" in " ".join(done.stdout.split())
     saved = json.loads((tmp_path / "out" / "analyze.json").read_text())
     assert saved["attrs"]["borrowing"]["outcomes"] == {AS: "1NNN 2NNN 3NNN"}
+
+
+FAULTS = {
+    "every window is as long as the shortest": (
+        "dosefind.borrowing:Borrowing._days",
+        lambda _: lambda self, protocol: protocol.treatment.dlt_window_days,
+        lambda: test_windows_and_dose_scales_by_hand(dsf.load_protocol(DLC)),
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -46,6 +46,7 @@ def calibrated(name, n_sets=50):
 # The bands
 
 
+@pytest.mark.slow
 def test_band_is_left_as_often_as_it_says():
     for n_sets, level in ((50, 0.05), (400, 0.01)):
         lower, upper = bands(n_sets, level)
@@ -329,6 +330,7 @@ calibrate(Power(skeleton=(0.1, 0.2, 0.3)), {"fixed": (3, 6, 6)}, n_sets=80, seed
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     done = subprocess.run([sys.executable, "-c", KILLED, str(cache)], cwd=ROOT, check=False)

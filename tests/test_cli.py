@@ -170,12 +170,14 @@ def in_a_terminal(*words, **env):
     return text
 
 
+@pytest.mark.slow
 def test_no_color_means_no_bold_either():
     words = ("table", CONFIG, "--design", "boin")
     assert "\x1b[1m" in in_a_terminal(*words)
     assert "\x1b" not in in_a_terminal(*words, NO_COLOR="1")
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_cuts_nothing():
     text = in_a_terminal("compare", CONFIG, COLUMNS="60")
     assert "\u2026" not in text
@@ -200,6 +202,7 @@ def test_a_comparison_of_six_designs_and_five_doses_fits_80_columns(monkeypatch,
         assert re.search(rf"^{words} +([\d.]+ *){{6}}$", one, re.MULTILINE), words
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line():
     command = f"{sys.executable} -m dosefind.cli compare {CONFIG} > /dev/full"
     process = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
@@ -207,6 +210,7 @@ def test_a_full_disk_is_one_line():
     assert process.stderr == "dosefind: error: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_quietly():
     command = f"{sys.executable} -m dosefind.cli compare {CONFIG} | head -1"
     process = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)

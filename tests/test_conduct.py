@@ -471,6 +471,16 @@ FAULTS = {
         lambda _: ("backfill",),
         lambda: test_backfill_and_expansion_above_the_escalation("expansion"),
     ),
+    "dose groups at the same time are no finding": (
+        "dosefind.conduct:RULES",
+        lambda rules: tuple(rule for rule in rules if rule.__name__ != "_two_groups_at_once"),
+        test_two_dose_groups_at_once,
+    ),
+    "patients who were not given the product are waited for": (
+        "dosefind.conduct:UNTREATED",
+        lambda _: (),
+        test_nobody_waits_for_patients_who_are_not_given_the_product,
+    ),
 }
 
 

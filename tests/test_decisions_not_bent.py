@@ -21,6 +21,7 @@ from dosefind.provenance import HASH
 from dosefind.tasks.next_dose import read_checked
 from dosefind.tasks.standing import RecordCaution, cautions, record_cautions
 
+from .planted import every_case, faults
 from .test_next_dose import ROOT, single_dose, then
 
 CONFIG = ROOT / "configs" / "nct05962762.toml"
@@ -547,3 +548,14 @@ def test_commands_say_what_was_changed_by_hand(folder):
     assert "Row 2 of decisions.csv" in run(folder, "next").stdout
     for command in ("record", "adjudicate"):
         assert "Row 2 of decisions.csv" in run(folder, command).stderr
+
+
+FAULTS = {
+    "a row's hash does not depend on the row above": (
+        "dosefind.chain:row_hash",
+        lambda old: lambda above, cells: old("", cells),
+        every_case(test_rows_removed_put_in_or_swapped_are_named),
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -17,6 +17,7 @@ from dosefind import display, tables
 from dosefind.calibration.sbc import summarised
 
 from .peers import ROOT
+from .planted import faults
 
 EXAMPLE = ROOT / "examples" / "nct05962762" / "midway"
 SCRIPT = "<script>alert(1)</script>"
@@ -91,6 +92,7 @@ def rows(html, at=0):
     return [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
 
 
+@pytest.mark.slow
 def test_every_kind_is_whole_html_without_a_script(shown):
     for name, one in shown.items():
         # xarray's own view is not ours to judge.
@@ -316,6 +318,7 @@ def test_tab_completes_what_is_of_use(protocol):
 # Nothing is loaded or printed unasked
 
 
+@pytest.mark.slow
 def test_showing_loads_no_sampler():
     script = f"""
 import sys, dosefind as d
@@ -332,6 +335,7 @@ assert not {{"pymc", "arviz", "pytensor", "nutpie", "matplotlib.pyplot"}} & set(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_nothing_prints_by_itself(shown, protocol, patients, capfd):
     dsf.compare(protocol, progress=dsf.progress("designs"))
     dsf.simulate(dsf.ThreePlusThree(), [[0.1, 0.2]], n_trials=20)
@@ -432,3 +436,14 @@ def _documented(text):
 def test_dir_lists_the_public_names_alone():
     assert [name for name in dir(dsf) if not name.startswith("__")] == sorted(set(dsf.__all__) - {"__version__"})
     assert {"curve", "selection"} <= set(dir(dsf.plots))
+
+
+FAULTS = {
+    "text of the data is HTML": (
+        "dosefind.display:escape",
+        lambda _: str,
+        lambda: test_names_of_scenarios_layouts_and_rules_are_text(dsf.load_protocol(ROOT / "configs" / "nct05962762.toml")),
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -125,6 +125,7 @@ def test_bounds_that_contradict_each_other():
         dsf.minimally_informative_prior((1, 5), reference=3, lowest=(0.9, 0.05), highest=(0.01, 0.05))
 
 
+@pytest.mark.slow
 def test_sensitivity_varies_one_thing_at_a_time():
     protocol = dsf.load_protocol(CONFIG)
     outcomes = "1NNN 2NNN 3NTT"

@@ -739,6 +739,26 @@ FAULTS = {
         lambda _: property(lambda self: False),
         test_completions_by_hand,
     ),
+    "whoever left early has no DLT": (
+        "dosefind.evaluability.verdict:toxicities",
+        lambda old: lambda patient, protocol: ([], []) if patient.discontinued else old(patient, protocol),
+        test_leaving_early,
+    ),
+    "an event of which something is not known is no DLT": (
+        "dosefind.evaluability.verdict:toxicities",
+        lambda old: lambda patient, protocol: (old(patient, protocol)[0], []),
+        test_which_event_is_a_dlt,
+    ),
+    "a pending outcome counts as no DLT": (
+        "dosefind.evaluability.evaluated:Evaluated.cohorts",
+        lambda old: lambda self, pending=None: old(self, [0] * len(self.members) if pending is None else pending),
+        test_completions_by_hand,
+    ),
+    "a column of DLTs is not held against the events": (
+        "dosefind.evaluability.judging:_contradictions",
+        lambda _: lambda patient, protocol: iter(()),
+        test_a_column_that_disagrees_stops,
+    ),
 }
 
 test_fault_is_caught = faults(FAULTS)

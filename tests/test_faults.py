@@ -1,33 +1,49 @@
-"""The faults of `tests.faults`: none is stale, and each turns its named test red."""
+"""What shows that tests notice faults: a fault that is not noticed is an error, and a mutant that survives is listed."""
 
-import ast
-import os
+import json
+import subprocess
+import sys
 
 import pytest
 
-from .faults import FAULTS, ROOT, run
+from . import mutants, test_rules
+from .planted import check_caught
 
-
-def test_no_fault_is_stale():
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
-    functions = {}
-    for fault in FAULTS:
-        text = fault.planted((ROOT / "dosefind" / fault.file).read_text(encoding="utf-8"))
-        # A module that cannot be read would fail every test, which shows nothing.
-        if fault.file.endswith(".py"):
-            ast.parse(text)
-        file, _, function = fault.node.partition("::")
-        if file not in functions:
-            tests = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
-            functions[file] = {node.name for node in tests if isinstance(node, ast.FunctionDef)}
-        assert function.partition("[")[0] in functions[file], fault.test
+RULES = mutants.PACKAGE / "designs" / "rules.py"
 
 
 @pytest.mark.faults
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="faults are planted in forked processes")
-def test_every_fault_is_caught():
-    lines = []
-    caught, total = run(FAULTS, lines.append)
-    print(lines[-1])
-    assert total >= 40
-    assert caught == total, "\n".join(line for line in lines if not line.startswith("caught"))
+@pytest.mark.parametrize(
+    ("fault", "remark"),
+    [(lambda old: old, "was not noticed"), (lambda _: "no number", "made the package raise, which shows nothing")],
+)
+def test_fault_that_is_not_noticed_is_an_error(fault, remark):
+    with pytest.raises(pytest.fail.Exception, match=remark):
+        check_caught("dosefind.designs.rules:TIE", fault, test_rules.test_rounding_is_a_tie)
+
+
+def test_mutants_differ_from_the_function_and_from_each_other():
+    pytest.importorskip("mutmut")
+    names = {"dosefind/designs/rules.py::highest"}
+    made = [mutant.text() for mutant in mutants.mutants_of(RULES, names)]
+    assert len(set(made) | {RULES.read_text(encoding="utf-8")}) == len(made) + 1 > 5
+    (lines,) = [span for name, span in mutants.functions(RULES).items() if name in names]
+    for text in made:
+        before, after = (one.splitlines() for one in (RULES.read_text(encoding="utf-8"), text))
+        assert {number for number, pair in enumerate(zip(before, after, strict=True), 1) if len(set(pair)) > 1} <= set(lines)
+
+
+@pytest.mark.faults
+def test_mutants_that_survive_are_listed(tmp_path):
+    """A test of the highest dose alone notices mutants of this function; of others, which it is said to reach, it notices none."""
+    pytest.importorskip("mutmut")
+    test = "tests/test_rules.py::test_which_dose_is_taken"
+    reached = [f"dosefind/designs/rules.py::{name}" for name in ("highest", "at_least")]
+    (tmp_path / "main.json").write_text(json.dumps({"tests": {test: 0.1}, "functions": {name: [test] for name in reached}}))
+    command = [sys.executable, "-m", "tests.mutants", str(RULES), "--reach", str(tmp_path), "--limit", "40"]
+    said = subprocess.run(command, cwd=mutants.ROOT, capture_output=True, text=True, check=True).stdout
+    verdicts = [line.split(maxsplit=2) for line in said.partition("survivors")[0].splitlines()[1:] if line]
+    found = {(verdict, words.partition(":")[0]) for verdict, _, words in verdicts}
+    assert ("caught", "highest") in found
+    assert ("SURVIVED", "at_least") in found
+    assert ("unreached", "above") in found

@@ -119,6 +119,7 @@ def random_settings(random):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_odd_configs_give_valid_files(tmp_path, seed):
     random = Random(seed)
@@ -169,6 +170,7 @@ def test_cells_of_tables_are_json(cell, shown):
     assert strict(provenance.tables_as_json({"t": table}, {}))["t"][0] == {"x": shown}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", ["0001-01-01", "1970-01-01", "2107-12-31", "2108-01-01", "9999-12-31"])
 def test_reports_of_any_date_are_files(tmp_path, day):
     """ZIP files have dates of 1980 to 2107 only."""

@@ -68,6 +68,7 @@ def free_point(model, rng):
     return {name: value[0] for name, value in model.starts(1, rng).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_pymc_s_model_is_ours(name):
     """Its log density is that of mu, tau, rho and theta, with the Jacobian of the free variables, up to a constant."""
@@ -106,6 +107,7 @@ def test_pymc_s_model_is_ours(name):
     np.testing.assert_allclose(differences, differences[0], rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "same"), [(1.0, "fixed"), (0.0, "own")])
 def test_weights_of_one_and_nought_leave_no_mixture(weight, same):
     """With weight 1 it is the exchangeable model, with weight 0 the trials have their own priors; gradients are finite."""
@@ -129,6 +131,7 @@ def test_weights_of_one_and_nought_leave_no_mixture(weight, same):
         assert all(np.all(np.isfinite(part)) for part in slope(free))
 
 
+@pytest.mark.slow
 def test_pymc_samples_the_prior_and_predicts():
     import pymc as pm
 

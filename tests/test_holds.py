@@ -9,14 +9,14 @@ import dosefind as dsf
 from dosefind.decisions import Recorded, read_decisions, record_decision, released_subjects, released_text
 from dosefind.evaluability import evaluate
 from dosefind.evaluability.serious import DEATH, RELATED_SERIOUS, RELATED_SEVERE
-from dosefind.monitoring import Counts, boundary, crossing, fired
+from dosefind.monitoring import Counts, boundary, crossed, crossing, fired
 from dosefind.patients import AdverseEvent
 from dosefind.protocol import BetaBinomialBoundary, Pause, PocockBoundary
 from dosefind.provenance import HASH
 from dosefind.tasks.holds import holds_of, safety_counts, subjects_of, trigger_words
 
 from .made_up import day, patient, protocol, trial
-from .planted import check_caught
+from .planted import every_case, faults
 
 POCOCK = {"kind": "pocock", "rate": 0.2, "max_n": 6}
 
@@ -290,9 +290,33 @@ def test_file_that_ends_with_conditions_is_read_and_added_to(tmp_path):
     assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join((*Recorded._fields, HASH))
 
 
-@pytest.mark.faults
-def test_fault_that_resume_always_agrees_is_caught():
-    def fault(agrees):
-        return lambda self, decision: decision == "resume" or agrees(self, decision)
+def _judged_at_the_end(pause, patients, most):
+    by_level = {}
+    for level, counts in patients:
+        by_level[level] = by_level[level] + counts if level in by_level else counts
+    return crossed(pause, by_level, most)
 
-    check_caught("dosefind.tasks.next_dose:NextDose._agrees", fault, test_resume_agrees_only_where_a_pause_rule_has_fired)
+
+FAULTS = {
+    "to resume is always as recommended": (
+        "dosefind.tasks.next_dose:NextDose._agrees",
+        lambda old: lambda self, decision: decision == "resume" or old(self, decision),
+        test_resume_agrees_only_where_a_pause_rule_has_fired,
+    ),
+    "to resume releases whatever comes later": (
+        "dosefind.tasks.holds:holds_of",
+        lambda old: (
+            lambda evaluated, protocol, known: old(evaluated, protocol, known)._replace(
+                **({"pauses": ()} if any(one.decision == "resume" for one in known) else {})
+            )
+        ),
+        every_case(test_resume_of_an_earlier_file_releases_nothing),
+    ),
+    "a pause is over when more patients are treated": (
+        "dosefind.monitoring:fired",
+        lambda _: _judged_at_the_end,
+        test_order_of_first_infusion_decides,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

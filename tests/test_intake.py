@@ -20,6 +20,7 @@ from dosefind.protocol import Doses
 
 from . import patient_files as made
 from .patient_files import write_csv, write_domains, write_xlsx
+from .planted import faults
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 AS = load_protocol(CONFIGS / "nct05962762.toml")
@@ -1082,3 +1083,14 @@ def test_a_fatal_outcome_in_other_words_is_one_serious_event(tmp_path, cells, ki
     events = serious_events(found.patients, AS, ())
     assert [event.kinds for event in events] == ([] if kinds is None else [kinds])
     assert all(event.event is not None for event in events)
+
+
+FAULTS = {
+    "days of SAS count from 1970": (
+        "dosefind.intake.xpt:_EPOCH",
+        lambda _: date(1970, 1, 1),
+        test_the_same_trial_in_every_format,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -144,10 +144,12 @@ def own_names(tmp_path_factory):
     return sorted(names)
 
 
+@pytest.mark.slow
 def test_names_of_every_column_are_ordinary_names_of_scenarios(own_names, tmp_path):
     check_everything(tmp_path, own_names, ["boin"], ["power"])
 
 
+@pytest.mark.slow
 def test_names_of_every_column_are_ordinary_names_of_designs_and_curves(own_names, tmp_path):
     keys = [name for name in own_names if re.fullmatch(r"[A-Za-z0-9+_-]{1,40}", name)]
     assert len(keys) > 40
@@ -214,6 +216,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_names_go_through_everything(tmp_path):
     check_everything(tmp_path, SCENARIOS, KEYS, KEYS[:6])
 
@@ -222,6 +225,7 @@ NAMES = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, ma
 KEY = st.from_regex(r"\A[A-Za-z0-9+_-]{1,8}\Z")
 
 
+@pytest.mark.slow
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(NAMES, min_size=1, max_size=3, unique=True),
@@ -255,6 +259,7 @@ def test_a_setting_called_self_is_an_unknown_key(tmp_path, place):
         dsf.load_protocol(path)
 
 
+@pytest.mark.slow
 def test_reports_show_names_as_they_are(tmp_path):
     """Those of columns, and those that a page or a template could read as its own."""
     scenarios = ["path", "reason", "ways", "<b>&amp;</b>", "{{ x }}", "#let x", "[bold]"]

@@ -422,6 +422,7 @@ def short_of(read, rules):
     return any(sum(read[subject].counts for subject in one.subjects) < rules.limits.size_of_cohort(1) for one in latest)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(PEOPLE, st.integers(-5, 45), st.randoms(use_true_random=False))
 def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: random.Random):
@@ -543,6 +544,7 @@ def test_who_is_treated_otherwise_after_a_decision_is_named(tmp_path):
     assert next_dose(protocol, trial(*people), day(35), replay=True, decisions=path).followed == ("nobody was treated since",)
 
 
+@pytest.mark.slow
 def test_of_decisions_recorded_at_once_none_is_lost(tmp_path):
     path = tmp_path / "decisions.csv"
     running = [recording(path, name, 20) for name in range(8)]

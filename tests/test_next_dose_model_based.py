@@ -98,6 +98,7 @@ def replayed(name, config, seed, days, change):
 RANDOM = st.randoms(use_true_random=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["crm-6", "blrm-6"])
 @settings(deadline=None, max_examples=2, phases=FAST)
 @given(seed=st.integers(1, 1000), days=st.lists(st.floats(0, 1), min_size=1, max_size=3), change=RANDOM)

@@ -97,6 +97,7 @@ def covariance(prior):
     return [[prior.sd[0] ** 2, off], [off, prior.sd[1] ** 2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVES)
 def test_pymc_s_model_is_ours(name):
     """Its log density is our prior and likelihood, with the Jacobian of the standard coordinates, up to a constant."""
@@ -278,6 +279,7 @@ def test_draws_are_thinned_evenly():
     assert ours.draws(12).shape == (4, 3, 1)
 
 
+@pytest.mark.slow
 def test_errors_are_monte_carlo_standard_errors():
     """Over repeated runs the figures spread as their errors say, for chains whose draws hang together."""
     curve, rng, keep = CURVES["power"], np.random.default_rng(8), 0.8
@@ -370,11 +372,6 @@ def test_bad_settings():
 
 FAULTS = {
     "an R-hat of 5 passes": ("dosefind.posterior.mcmc:LARGEST_RHAT", lambda _: 5.0, test_problems_in_words),
-    "the MTD counts the doses above it": (
-        "dosefind.posterior.mcmc:DrawnPosterior.mtd",
-        lambda old: lambda self, target: type(old(self, target))(*(one[::-1] for one in old(self, target))),
-        test_figures_follow_from_the_draws,
-    ),
 }
 
 test_fault_is_caught = faults(FAULTS)

@@ -334,33 +334,9 @@ def test_a_rate_at_the_target_is_not_above_it():
 STANDARDS = "dosefind.operating.metrics:Standards."
 
 FAULTS = {
-    "a rate at the limit is an overdose": (
-        "dosefind.operating.lattice:safe_doses",
-        lambda old: lambda truths, overdose_limit: old(truths, overdose_limit - 1e-9),
-        test_overdosing_shares_are_strict,
-    ),
     "the margin of the MTD has no effect": (
         STANDARDS + "true_mtd",
         lambda old: lambda self, truths: old(replace(self, margin=1.0), truths),
-        test_true_mtds_and_what_is_judged_by_them,
-    ),
-    "the highest dose strictly below the target": (
-        STANDARDS + "highest_below",
-        lambda old: lambda self, truths: old(replace(self, target=self.target - 1e-9), truths),
-        test_a_rate_at_the_target_is_not_above_it,
-    ),
-    "the interval's upper end is acceptable": (
-        STANDARDS + "acceptable",
-        lambda old: lambda self, truths: old(replace(self, interval=(self.interval[0], self.interval[1] + 1e-9)), truths),
-        test_true_mtds_and_what_is_judged_by_them,
-    ),
-    "patients at the MTD are above it": (
-        "dosefind.operating.metrics:above_mtd",
-        lambda _: (
-            lambda treated_from, truths, standards: treated_from[
-                ..., np.arange(len(truths)), np.maximum(standards.true_mtd(truths), 0)
-            ]
-        ),
         test_true_mtds_and_what_is_judged_by_them,
     ),
     "what is chosen below the MTD is above it": (
@@ -372,10 +348,10 @@ FAULTS = {
         ),
         test_true_mtds_and_what_is_judged_by_them,
     ),
-    "the reference is another choice on ties": (
-        "dosefind.operating.reference:reference_selection",
-        lambda old: lambda truth, target, margin, n_patients: old(truth, target + 1e-6, margin, n_patients),
-        test_reference_against_every_multinomial_outcome,
+    "a seed has no effect": (
+        "dosefind.operating.simulation:simulated_figures",
+        lambda old: lambda design, truths, n_trials, seed, *given: old(design, truths, n_trials, 1, *given),
+        test_simulation_is_paired_and_reproducible,
     ),
 }
 

@@ -124,6 +124,7 @@ def test_wholly_inside_event_contradicts_a_dlt_column_of_no(tmp_path):
 days = st.dates(date(2023, 11, 1), date(2024, 7, 31))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(days, days, st.sampled_from(["year", "month", "interval"]))
 def test_partial_date_agrees_with_the_statuses_of_its_days(one, other, form):

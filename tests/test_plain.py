@@ -12,6 +12,7 @@ from dosefind.designs import Design, Proposal, Selection
 from dosefind.trial import WAIT, States
 
 from .contract import check_design
+from .planted import faults
 
 # These designs name a dose without regard to DLTs.
 BOTH = ("highest without a DLT", "no higher with a DLT")
@@ -153,3 +154,22 @@ class FirstCohortCounts(Design):
 
 def test_states_that_differ_in_memory_alone_stay_apart():
     check_design(FirstCohortCounts(cohort_size=2, max_n=10), exceptions=BOTH)
+
+
+def _without_memory(merged):
+    def fault(part, group):
+        states = replace(part.states, memory=np.zeros_like(part.states.memory))
+        return merged(replace(part, states=states), group)
+
+    return fault
+
+
+FAULTS = {
+    "states that differ in memory alone are one": (
+        "dosefind.operating.walk:_merged",
+        _without_memory,
+        test_states_that_differ_in_memory_alone_stay_apart,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -352,6 +352,7 @@ def pictures(protocol, found, oc, said):
     yield plots.decisions(dsf.decision_table(protocol, "boin"))
 
 
+@pytest.mark.slow
 def test_svg_says_what_it_shows_and_leaks_nothing(protocol, found, oc, said):
     ids, uses = [], 0
     for ax in pictures(protocol, found, oc, said):
@@ -381,6 +382,7 @@ print(hashlib.sha256(dsf.plots.as_svg(ax).encode() + dsf.plots.as_png(ax, 100)).
 """
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_another_process_and_under_other_settings(found, tmp_path):
     run = subprocess.run([sys.executable, "-c", BYTES.format(config=str(CONFIG))], capture_output=True, text=True, check=True)
     with matplotlib.rc_context({"font.size": 20, "svg.fonttype": "none", "axes.facecolor": "red", "savefig.bbox": "tight"}):
@@ -398,6 +400,7 @@ def test_the_same_bytes_in_another_process_and_under_other_settings(found, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.png", "a.svg"]
 
 
+@pytest.mark.slow
 def test_settings_and_pyplot_are_left_alone(protocol, found, oc, said):
     from matplotlib import pyplot
 
@@ -503,6 +506,7 @@ for picture in (lambda: plots.trial("1NNN"), lambda: plots.selection(dsf.compare
 """
 
 
+@pytest.mark.slow
 def test_without_matplotlib_one_line_says_what_to_install():
     run = subprocess.run([sys.executable, "-c", MISSING], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout == 2 * "pictures need matplotlib, which is not installed: pip install 'dosefind[plots]'\n"
@@ -518,6 +522,7 @@ print("matplotlib" in sys.modules, "matplotlib.pyplot" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_matplotlib_is_loaded_with_the_first_picture():
     run = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True", "False"]

@@ -165,6 +165,7 @@ def test_simulated_comparison_is_near_the_exact_one():
         assert np.all(np.abs(simulated[name].values - exact[name].values) < 6 * error), name
 
 
+@pytest.mark.slow
 def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     oc = dsf.compare(protocol())
     names = provenance.save_dataset(oc, tmp_path / "one", "compare")

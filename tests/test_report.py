@@ -201,6 +201,7 @@ def test_posterior_and_predictions_are_those_of_the_analysis(conduct, protocol):
     assert [tuple(row) for row in rows(conduct, "Cohorts in which other designs differ")[1:]] == beside
 
 
+@pytest.mark.slow
 def test_operating_characteristics_are_those_of_the_comparison(design, protocol):
     oc = dsf.compare(protocol)
     for scenario in oc.scenario.values:
@@ -369,6 +370,7 @@ def test_rules_told_by_those_of_another_design_are_its_rules(design, protocol):
         assert sorted(told[name] + shared) == sorted(sentences)
 
 
+@pytest.mark.slow
 def test_what_is_pending_and_which_designs_had_stopped_is_on_the_first_page():
     """The shipped trial under way: three patients pending at level 2, to which one of the designs would not have gone."""
     protocol, folder = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml"), ROOT / "examples" / "nct05948982" / "midway"
@@ -387,6 +389,7 @@ def test_what_is_pending_and_which_designs_had_stopped_is_on_the_first_page():
     )
 
 
+@pytest.mark.slow
 def test_limits_are_those_of_the_report():
     """What only a trial with patients or only a planned one is limited by is not said of the other."""
     conduct, design = (
@@ -398,6 +401,7 @@ def test_limits_are_those_of_the_report():
     assert all("every interval is wide" in one for one in about)
 
 
+@pytest.mark.slow
 def test_the_date_is_that_of_the_data_or_of_the_version(protocol):
     found = dsf.report(small(), made_up.single_dose())
     assert found.date == made_up.single_dose().last_date.isoformat()
@@ -409,6 +413,7 @@ def test_the_date_is_that_of_the_data_or_of_the_version(protocol):
 # A change of config or content needs no change of a renderer.
 
 
+@pytest.mark.slow
 def test_a_new_design_appears_by_its_config():
     changed = small(designs={"brand-new": {"kind": "boin", "max_n_per_dose": 6}})
     html = dsf.report(changed).html()
@@ -486,6 +491,7 @@ def test_a_deviation_from_an_assumed_rule_says_so():
             assert ("patients too close together (treatment.stagger)" in text_of) == assumed
 
 
+@pytest.mark.slow
 def test_overrides_of_the_committee_are_shown(tmp_path):
     config = tmp_path / "trial.toml"
     config.write_bytes(CONFIG.read_bytes())
@@ -526,6 +532,7 @@ def test_what_is_assumed_of_who_counts_is_not_called_recorded(design, protocol):
     assert keys == assumed_keys
 
 
+@pytest.mark.slow
 def test_an_mtd_of_the_committee_is_not_said_to_be_that_of_the_design(tmp_path):
     """BOIN goes down from level 3, and level 2 then has 4 DLTs in 7 patients: no answer and no contradiction is BOIN's."""
     people = [made_up.patient(f"A{n}", 1, n) for n in (1, 2, 3)]
@@ -543,6 +550,7 @@ def test_an_mtd_of_the_committee_is_not_said_to_be_that_of_the_design(tmp_path):
     assert "boin leads below the decision MTD 2" in words_
 
 
+@pytest.mark.slow
 def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
     """Where the trial goes on, what it will most likely name; where it stops, how safe the dose is that is named now."""
     protocol = dsf.load_protocol(CONFIG)
@@ -561,6 +569,7 @@ def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
     assert "cannot rule out an average DLT rate of up to 28% (one-sided 95% limit; no limit for the top dose)" in page
 
 
+@pytest.mark.slow
 def test_what_followed_a_decision_is_shown(tmp_path):
     """Who was treated after it and by the next one, first of all who was not treated as decided; and other data."""
     protocol, patients, path = dsf.load_protocol(CONFIG), made_up.single_dose(), tmp_path / "decisions.csv"
@@ -585,6 +594,7 @@ def test_what_followed_a_decision_is_shown(tmp_path):
     assert found.followed == ("B1 was treated at level 2 on 2024-02-09",)
 
 
+@pytest.mark.slow
 def test_who_is_in_no_count_stands_at_the_top():
     """With a mistyped dose, and no more of the patient than that."""
     patients = made_up.trial(
@@ -616,6 +626,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_subjects_are_only_shown():
     """Every identifier stands in the profile as it is, but for characters that nobody would see."""
     people = [made_up.patient(name, 1, 10 * k + 1, source=(f"row {k}",)) for k, name in enumerate(HOSTILE)]
@@ -634,6 +645,7 @@ def test_hostile_subjects_are_only_shown():
     assert [one.tag for one in cells[0]] == ["bdi"]
 
 
+@pytest.mark.slow
 def test_hostile_config_is_only_shown():
     titles = {"id": "<script>alert(1)</script>", "title": "{{ 7 * 7 }} </title><b>", "product": '"><img src=x onerror=alert(1)>'}
     changed = small(
@@ -745,6 +757,7 @@ def patients(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_report(patients, tmp_path):
     out = tmp_path / "out"
     done = run(CONFIG, "--data", patients, "--as-of", "2024-03-14", "--out", out)

@@ -82,6 +82,7 @@ def test_what_is_left_of_a_long_first_page_does_not_stand_alone(lines, conduct):
 # The same figures in every format.
 
 
+@pytest.mark.slow
 def test_tables_of_the_three_formats_are_those_of_the_content(conduct, conduct_pdf, conduct_word):
     """And those of the HTML are held against the library in test_report.py."""
     expected = [
@@ -106,6 +107,7 @@ def test_tables_of_the_three_formats_are_those_of_the_content(conduct, conduct_p
         assert place >= 0, row
 
 
+@pytest.mark.slow
 def test_figures_of_the_pdf_and_the_word_file_are_those_of_the_library(conduct_pdf, conduct_word):
     protocol = dsf.load_protocol(CONFIG)
     found = dsf.next_dose(protocol, made_up.single_dose(), CUT)
@@ -146,6 +148,7 @@ def data_tables(found):
     return [one for one in found.tables if one.style.name == "Report Table" and one.rows[0].cells[0].text != "role"]
 
 
+@pytest.mark.slow
 def test_a_new_section_and_a_new_design_appear_in_all_formats():
     changed = small(designs={"brand-new": {"kind": "boin", "max_n_per_dose": 6}})
     found = dsf.report(changed, made_up.single_dose(), CUT)
@@ -289,6 +292,7 @@ def hostile():
     return dsf.report(changed, made_up.trial(*people))
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_only_shown(hostile):
     escaped = [plain((Run(one),)) for one in HOSTILE]
     with warnings.catch_warnings():
@@ -358,6 +362,7 @@ def test_a_character_that_no_font_has_is_named(conduct):
     assert word(found.docx()).paragraphs[-2].text == words
 
 
+@pytest.mark.slow
 def test_the_command_passes_a_warning_on(tmp_path):
     config = tmp_path / "trial.toml"
     config.write_text(

@@ -29,11 +29,6 @@ def test_which_dose_is_taken():
 
 FAULTS = {
     "no two values are ever equal": ("dosefind.designs.rules:TIE", lambda _: 0.0, test_rounding_is_a_tie),
-    "a tie is above": (
-        "dosefind.designs.rules:above",
-        lambda _: lambda value, bound: np.asarray(value) >= np.asarray(bound) - 1e-10,
-        test_rounding_is_a_tie,
-    ),
     "the nearest of all doses, not of those admissible": (
         "dosefind.designs.rules:nearest",
         lambda old: lambda values, target, admissible: old(values, target, np.ones_like(admissible)),

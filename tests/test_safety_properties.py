@@ -233,6 +233,7 @@ def broken(people, cut, protocol, level, start, joins):
     return found
 
 
+@pytest.mark.slow
 @shared(20)
 @given(trials(GRAVE, unlisted=True), rules())
 def test_no_recommended_start_breaks_a_rule_of_conduct(drawn, protocol):
@@ -290,6 +291,7 @@ def with_one_more(draw):
     return people, cut, added
 
 
+@pytest.mark.slow
 @shared(25)
 @given(with_one_more(), rules(WITHOUT_EXPANSION))
 def test_a_further_patient_pending_or_with_a_dlt_never_makes_the_answer_bolder(drawn, protocol):
@@ -381,6 +383,7 @@ def test_one_more_dlt_can_raise_the_dose_of_a_two_parameter_model():
 # 4 and 5. Parts of the trial.
 
 
+@pytest.mark.slow
 @shared(12)
 @given(
     trials(),
@@ -410,6 +413,7 @@ def test_placebo_control_and_run_in_change_no_proposal(drawn, protocol, events, 
     assert bool(after.holds) == (held or bool(before.holds))
 
 
+@pytest.mark.slow
 @shared(10)
 @given(trials(parts=(None, "escalation", "run-in")), rules(), st.data())
 def test_clean_backfill_and_expansion_patients_drive_nothing(drawn, protocol, data):

@@ -153,6 +153,7 @@ def test_blinded_groups_do_not_tell_who_was_on_placebo():
     assert set(by_level(safety_set(hidden, blinded=True)["safety"])) == {ALL}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "blinded"), [({}, True), ({"blinded": False}, False)])
 def test_report_is_blinded_where_there_is_placebo(given, blinded):
     text = dsf.report(protocol(report=given), treated()).html()

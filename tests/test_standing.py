@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import date
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,7 +32,7 @@ from dosefind.tasks.standing import (
 
 from .made_up import day, event, patient, protocol, trial
 from .peers import ROOT
-from .planted import check_caught
+from .planted import faults
 
 EXAMPLES = ROOT / "examples" / "synthetic"
 SHIPPED = {"serious-after-window", "early-above-pending", "overdue-and-death"}
@@ -346,9 +347,12 @@ def test_the_report_gives_p_overdose_where_patients_are_pending():
     assert f"At level 1, where 3 patients are pending, P(overdose) is {over[0]}." in page
 
 
-@pytest.mark.faults
-def test_fault_that_the_latest_dose_is_shown_for_a_stop_is_caught():
-    def shown():
-        test_the_dose_in_question_is_that_of_the_dlts(((1, 0), (2, 0)), "3+3", {"backfill": True}, "stop", [(1, "cause")])
+FAULTS = {
+    "the latest dose is in question after a stop": (
+        "dosefind.tasks.standing:_cause",
+        lambda _: lambda found, proposal: None,
+        partial(test_the_dose_in_question_is_that_of_the_dlts, ((1, 0), (2, 0)), "3+3", {"backfill": True}, "stop", [(1, "cause")]),
+    ),
+}
 
-    check_caught("dosefind.tasks.standing:_cause", lambda _: lambda found, proposal: None, shown)
+test_fault_is_caught = faults(FAULTS)

@@ -62,6 +62,7 @@ def three_plus_three(cohorts, n_doses):
 # The trial
 
 
+@pytest.mark.slow
 def test_a_trial_obeys_the_protocol(obedient):
     for rules, made in obedient:
         found = dsf.next_dose(rules, made.patients, adjudications=made.adjudications)

@@ -239,6 +239,7 @@ def process(arguments, shell="", **environment):
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
+@pytest.mark.slow
 def test_results_and_records_are_the_same_in_every_locale(tmp_path):
     """Names in data, paths and texts that are not ASCII; the C locale has none of them."""
     folder = tmp_path / "\u00e4\u6f22"
@@ -276,6 +277,7 @@ def test_errors_are_printed_in_every_locale(encoding, environment):
 NEXT = f"next {CONFIG} --data {MIDWAY}/patients.csv --events {MIDWAY}/events.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "shell", "status"),
     [

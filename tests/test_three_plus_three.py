@@ -192,7 +192,6 @@ FAULTS = {
     ),
     "2 DLTs in 6 to the letter is not read so": (PROPOSE, setting(expand_after_two=False), test_decisions_in_words),
     "six patients at the MTD are not asked for": (PROPOSE, setting(six_at_mtd=False), test_decisions_in_words),
-    "six patients at the top dose are not asked for": (PROPOSE, setting(six_at_top=False), test_decisions_in_words),
     "the dose that is too toxic is the MTD": (
         CONCLUDE,
         lambda old: (
@@ -206,11 +205,6 @@ FAULTS = {
     "a top dose that is tolerated is the MTD reached": (
         CONCLUDE,
         lambda old: lambda self, states: replace(old(self, states), not_reached=np.zeros(len(states), bool)),
-        test_decisions_in_words,
-    ),
-    "a group is four patients": (
-        "dosefind.designs.three_plus_three:ThreePlusThree.planned_size",
-        lambda _: lambda self, states, dose: 4 - states.at(states.n, dose) % 4,
         test_decisions_in_words,
     ),
 }

@@ -80,6 +80,7 @@ def test_rule(protocol, posterior):
     assert isinstance(utilities(posterior, flat), UtilityFigures)
 
 
+@pytest.mark.slow
 def test_analysis_and_sensitivity(protocol):
     table = protocol.model_dump(exclude_unset=True)
     table["utility"] = {"efficacy": [0.2, 0.4, 0.45], "efficacy_n": 6.0, **WORTHS | {"response_and_dlt": 50.0}}

@@ -256,6 +256,7 @@ def test_an_interruption_that_is_swallowed_is_raised(swallowed):
         work()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("closed", "status", "files"),
     [(">&-", 0, 4), ("2>&-", 0, 4), ("<&-", 0, 4), (">&- 2>&- <&-", 0, 4), (">/dev/full", 1, 4), ("2>/dev/full", 0, 4)],
@@ -281,6 +282,7 @@ def test_a_full_disk_is_told_of_help_too():
     assert shown.stderr.startswith("dosefind: error: ")
 
 
+@pytest.mark.slow
 def test_netcdf_is_the_same_bytes_and_the_same_result(tmp_path):
     for name in ("one", "two"):
         assert run("analyze", CONFIG, "--outcomes", "1NNN 2NNT", "--out", tmp_path / name).exit_code == 0
