@@ -150,6 +150,8 @@ class States(Shown):
         How many cohorts have been treated.
     memory : (states, k) integer array
         Whatever else a design declares that it must remember; k is 0 for most.
+    more : tuple of (states, doses) integer arrays
+        What a design tracks besides DLTs, such as responses; empty for most.
     groups : pair of integer arrays or None
         Where it is known which states share their counts: the first state of each group, ``(groups,)``, and the group of
         each state, ``(states,)``.
@@ -167,6 +169,7 @@ class States(Shown):
     last_y: np.ndarray
     cohorts: np.ndarray
     memory: np.ndarray
+    more: tuple[np.ndarray, ...] = ()
     groups: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
@@ -185,7 +188,8 @@ class States(Shown):
     def take(self, rows: np.ndarray | slice) -> States:
         """The states of the given rows."""
         last, last_n, last_y, cohorts = (column[rows] for column in (self.last, self.last_n, self.last_y, self.cohorts))
-        return States(by_dose(self.n, rows), by_dose(self.y, rows), last, last_n, last_y, cohorts, self.memory[rows])
+        n, y, *more = (by_dose(values, rows) for values in (self.n, self.y, *self.more))
+        return States(n, y, last, last_n, last_y, cohorts, self.memory[rows], tuple(more))
 
     def here(self, values: np.ndarray) -> np.ndarray:
         """Column of ``values`` (states, doses) at each state's latest dose; dose 1 before the first cohort."""
@@ -206,19 +210,19 @@ class States(Shown):
         """The same states, with those that share their counts known."""
         key = np.zeros(len(self), np.uint64)
         for dose in range(self.n_doses):
-            key += count_key(np.full(1, dose), self.n[:, dose], self.y[:, dose])
+            key += count_key(np.full(1, dose), self.n[:, dose], self.y[:, dose], *(values[:, dose] for values in self.more))
         _, first, group = np.unique(key, return_index=True, return_inverse=True)
-        for values in (self.n, self.y):
+        for values in (self.n, self.y, *self.more):
             if not np.array_equal(by_dose(values, first[group]), values):
                 raise ArithmeticError(SHARED_KEY)
         return replace(self, groups=(first, group))
 
     @classmethod
-    def before_first(cls, n_doses: int, memory: tuple[int, ...] = ()) -> States:
-        """One trial that has treated nobody."""
+    def before_first(cls, n_doses: int, memory: tuple[int, ...] = (), more: int = 0) -> States:
+        """One trial that has treated nobody, with ``more`` counts besides DLTs."""
         zero = np.zeros((1, n_doses), COUNT)
         none, nothing = np.full(1, NO_DOSE, COUNT), np.zeros(1, COUNT)
-        return cls(zero, zero, none, nothing, nothing, nothing, np.array([memory], COUNT).reshape(1, len(memory)))
+        return cls(zero, zero, none, nothing, nothing, nothing, np.array([memory], COUNT).reshape(1, len(memory)), (zero,) * more)
 
     @classmethod
     def counts(cls, n: Any, y: Any) -> States:
@@ -235,13 +239,14 @@ class States(Shown):
             If an entry is not a count, the shapes differ, a dose has more DLTs than patients, or a trial has more patients in
             total than a trial can have.
         """
-        return cls.of_checked(*(np.atleast_2d(part.astype(COUNT)) for part in counts(n, y, batch=True)))
+        n, y = counts(n, y, batch=True)
+        return cls.of_checked(np.atleast_2d(n.astype(COUNT)), np.atleast_2d(y.astype(COUNT)))
 
     @classmethod
-    def of_checked(cls, n: np.ndarray, y: np.ndarray) -> States:
+    def of_checked(cls, n: np.ndarray, y: np.ndarray, more: tuple[np.ndarray, ...] = ()) -> States:
         """The same of counts that a computation made, ``(states, doses)`` of type ``COUNT``, without a check."""
         nothing = np.zeros(len(n), COUNT)
-        return cls(n, y, nothing + NO_DOSE, nothing, nothing, nothing, np.zeros((len(n), 0), COUNT))
+        return cls(n, y, nothing + NO_DOSE, nothing, nothing, nothing, np.zeros((len(n), 0), COUNT), more)
 
     def check(self) -> None:
         """Raise unless the counts are those of trials.
@@ -261,23 +266,31 @@ class States(Shown):
         except InputError as error:
             raise InputError(error.within("states")) from None
 
-    def follow(self, rows: np.ndarray | slice, dose: np.ndarray, size: np.ndarray, dlts: np.ndarray) -> States:
-        """The given rows one cohort later, each with its own dose index, size and number of DLTs, ``(rows,)``."""
-        n, y = by_dose(self.n, rows), by_dose(self.y, rows)
+    def follow(
+        self, rows: np.ndarray | slice, dose: np.ndarray, size: np.ndarray, dlts: np.ndarray, more: Sequence[np.ndarray] = ()
+    ) -> States:
+        """The given rows one cohort later, each with its own dose index, size, DLTs and whatever else is counted, ``(rows,)``."""
+        n, y, *further = (by_dose(values, rows) for values in (self.n, self.y, *self.more))
         each = np.arange(len(n))
         n[each, dose] += size
         y[each, dose] += dlts
-        return States(n, y, dose, size, dlts, self.cohorts[rows] + COUNT(1), self.memory[rows])
+        for values, added in zip(further, more, strict=True):
+            values[each, dose] += added
+        return States(n, y, dose, size, dlts, self.cohorts[rows] + COUNT(1), self.memory[rows], tuple(further))
 
 
 SHARED_KEY = "two different states have the same key: please report the design's settings"
 # Fixed odd multipliers of a linear hash of counts; any will do, and users of keys check that equal keys are equal counts.
 _MULTIPLIERS = np.random.Generator(np.random.PCG64(1)).integers(2**63, size=(2, 64), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+_MORE = np.random.Generator(np.random.PCG64(2)).integers(2**63, size=(2, 64), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
-def count_key(dose: np.ndarray, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Hash of ``n`` patients and ``y`` DLTs at a dose index; the key of a state is the sum over its doses, modulo 2^64."""
-    return _MULTIPLIERS[0, dose] * n.astype(np.uint64) + _MULTIPLIERS[1, dose] * y.astype(np.uint64)
+def count_key(dose: np.ndarray, n: np.ndarray, y: np.ndarray, *more: np.ndarray) -> np.ndarray:
+    """Hash of patients, DLTs and further counts at a dose index; the key of a state is the sum over its doses, modulo 2^64."""
+    key = _MULTIPLIERS[0, dose] * n.astype(np.uint64) + _MULTIPLIERS[1, dose] * y.astype(np.uint64)
+    for multipliers, counted in zip(_MORE, more, strict=False):
+        key += multipliers[dose] * counted.astype(np.uint64)
+    return key
 
 
 def by_dose(values: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:

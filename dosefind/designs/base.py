@@ -166,6 +166,8 @@ class Design(Settings, ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     n_memory: ClassVar[int] = 0
+    # What is counted of patients, one of `dosefind.outcomes.TRACKED`; what goes beyond DLTs is in `States.more`, in this order.
+    tracks: ClassVar[tuple[str, ...]] = ("dlt",)
     # Settings that say something of the target, so that a table which gives them holds at other targets too.
     tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
     # Whether the largest group on a dose that a protocol states is one of its own rules.

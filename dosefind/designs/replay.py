@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from .._check import MOST_DOSES, whole
+from .._check import MOST_DOSES, InputError, whole
 from ..trial import COUNT, Cohort, States, check_cohorts
 from . import limits
 from .base import Design
@@ -65,6 +65,8 @@ def state_after(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> Stat
     >>> state_after(BOIN(target=0.25), [Cohort(1, 3, 0), Cohort(2, 3, 1)], 3).y
     array([[0, 1, 0]], dtype=int16)
     """
+    if design.tracks != ("dlt",):
+        raise InputError(f"{design.title} counts {' and '.join(design.tracks[1:])} too, of which these cohorts say nothing")
     state = States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * design.n_memory)
     for cohort in check_cohorts(cohorts, n_doses):
         state = state_later(design, state, cohort)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem, Shown, curve_values, of_type, probability, whole
+from .._check import MISSING, InputError, Problem, Shown, curve_values, of_type, probability, whole
 from ..designs import Design, Selection
 from ..designs.base import A_DESIGN
-from ..designs.rules import above
+from ..designs.rules import TIE, above
+from ..outcomes import LOG_ZERO, Rates, cells, log_rates
 from ..threads import one_thread
 from ..trial import States, choice_labels
 from .tally import DEFINITIONS, FIGURES, Days, EndedTrials, Figures
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["OVERDOSE_LIMIT", "Lattice", "labelled", "lattice", "named_truths", "safe_doses"]
 
 OVERDOSE_LIMIT = 0.33
-# Stands for log 0: its exp is 0, and a count of 0 times it is 0, not NaN.
-_LOG_ZERO = -1e4
 # Ended states and truths whose probabilities are held at a time.
 _ROWS, _TRUTHS = 2**13, 2**8
 
@@ -55,15 +54,16 @@ class Lattice(Shown):
     @cached_property
     def selections(self) -> list[Selection]:
         """The final choices of the ended states, so many at a time."""
-        n, y = self.ends.n, self.ends.y
-        return [self.design.select(States.of_checked(n[i : i + 2**16], y[i : i + 2**16])) for i in range(0, len(n), 2**16)]
+        ends, starts = self.ends, range(0, len(self.ends.n), 2**16)
+        parts = ([values[i : i + 2**16] for values in (ends.n, ends.y, *ends.more)] for i in starts)
+        return [self.design.select(States.of_checked(n, y, tuple(more))) for n, y, *more in parts]
 
     @cached_property
     def trials(self) -> EndedTrials:
         """The ended states with the dose that each names."""
         choice, not_reached = (np.concatenate([getattr(p, name) for p in self.selections]) for name in ("dose", "not_reached"))
         ends = self.ends
-        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits)
+        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits, ends.more)
 
     @property
     def margin(self) -> float:
@@ -76,21 +76,23 @@ class Lattice(Shown):
     @one_thread
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
         """Probability of each ended state under each truth, ``(states, scenarios)``."""
-        return self._probabilities(_log_terms(curve_values("truths", truths, self.n_doses)), rows)
+        return self._probabilities(_log_terms(Rates(curve_values("truths", truths, self.n_doses))), rows)
 
     def _probabilities(self, log_terms: np.ndarray, rows: slice) -> np.ndarray:
-        n, y = self.ends.n[rows].astype(float), self.ends.y[rows].astype(float)
-        exponent = np.column_stack([y, n - y, np.log(self.ends.ways[rows])]) @ log_terms
-        if log_terms.min() > _LOG_ZERO:
+        ends = self.ends
+        n, *counts = (values[rows].astype(float) for values in (ends.n, ends.y, *ends.more))
+        exponent = np.column_stack([*cells(n, tuple(counts)), np.log(ends.ways[rows])]) @ log_terms
+        if log_terms.min() > LOG_ZERO:
             # exp is several times slower where it underflows; a probability of exactly 0 comes from certainty alone.
             np.maximum(exponent, -700.0, out=exponent)
         return np.exp(exponent, out=exponent)
 
     @one_thread
-    def figures(self, truths: np.ndarray, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
+    def figures(self, truths: np.ndarray | Rates, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
         """All figures under each truth, ``(scenarios, doses)``, as plain arrays."""
         table, widths, largest = 0.0, {}, self.trials.largest_sample
-        log_terms = _log_terms(truths)
+        rates = truths if isinstance(truths, Rates) else Rates(truths)
+        truths, log_terms = rates.dlt, _log_terms(rates)
         for start in range(0, len(self.ends.n), _ROWS):
             rows = slice(start, start + _ROWS)
             columns = self.trials.columns(rows, days, largest)
@@ -108,13 +110,24 @@ class Lattice(Shown):
         return self.trials.split(np.transpose(means), widths, safe_doses(truths, overdose_limit))
 
     @one_thread
-    def under(self, truths: Any, *, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> xr.Dataset:
+    def under(
+        self,
+        truths: Any,
+        *,
+        responses: Any = None,
+        both: Any = None,
+        overdose_limit: float = OVERDOSE_LIMIT,
+        days: Days | None = None,
+    ) -> xr.Dataset:
         """Operating characteristics under one or more truths, without Monte Carlo error.
 
         Parameters
         ----------
         truths
             True DLT probability of each dose: rows ``(scenarios, doses)``, or a mapping from names to rows.
+        responses, both
+            For a design that tracks them, in the same form: true response probability of each dose, and the probability of DLT and
+            response in one patient.
         overdose_limit
             A dose with a true DLT rate above it is an overdose.
         days
@@ -130,7 +143,8 @@ class Lattice(Shown):
         Raises
         ------
         InputError
-            If a truth is not a row of probabilities that do not fall with the dose.
+            If a truth is not a row of probabilities that do not fall with the dose, or responses are missing, not tracked or no
+            probabilities that go with the truths.
 
         Examples
         --------
@@ -141,7 +155,7 @@ class Lattice(Shown):
         """
         names, rows = named_truths(truths, self.n_doses)
         probability("overdose_limit", overdose_limit)
-        figures = self.figures(rows, overdose_limit, days)
+        figures = self.figures(rates_of(self.design, rows, responses, both), overdose_limit, days)
         coords = {"scenario": names, "dose": np.arange(1, self.n_doses + 1)}
         attrs = {"method": "exact", "design": self.design.title, "states": self.ends.walked, "overdose_limit": overdose_limit}
         return labelled(figures, self.design, coords).assign(p_true=(("scenario", "dose"), rows)).assign_attrs(attrs)
@@ -153,11 +167,47 @@ class Lattice(Shown):
         )
 
 
-def _log_terms(truths: np.ndarray) -> np.ndarray:
-    """Rows log p, log(1 - p) and 1, a column a truth."""
-    with np.errstate(divide="ignore"):
-        log_p, log_q = np.maximum(np.log(truths), _LOG_ZERO), np.maximum(np.log1p(-truths), _LOG_ZERO)
-    return np.vstack([log_p.T, log_q.T, np.ones(len(truths))])
+def _log_terms(rates: Rates) -> np.ndarray:
+    """Rows of `log_rates` and 1, a column a truth."""
+    return np.vstack([log_rates(rates), np.ones(len(rates.dlt))])
+
+
+def rates_of(design: Design, truths: np.ndarray, responses: Any, both: Any) -> Rates:
+    """Return the true rates of what a design tracks.
+
+    Raises
+    ------
+    InputError
+        If something is missing or not tracked, or the rates are not those of some joint probabilities.
+    """
+    given: dict[str, np.ndarray | None] = {}
+    for name, track, values in (("responses", "response", responses), ("both", "both", both)):
+        if (values is None) == (track in design.tracks):
+            if values is None:
+                raise InputError(Problem(name, MISSING, "required, as the design tracks it"))
+            raise InputError(Problem(name, values, "must not be given: the design does not track it"))
+        given[track] = None if values is None else _same_shape(name, values, truths)
+    rates = Rates(truths, **given)
+    if rates.both is not None and rates.response is not None:
+        low, high = np.maximum(0, truths + rates.response - 1), np.minimum(truths, rates.response)
+        wrong = np.argwhere((rates.both < low - TIE) | (rates.both > high + TIE))
+        if len(wrong):
+            row, dose = wrong[0]
+            value, allowed = rates.both[row, dose], f"must be from {low[row, dose]:g} to {high[row, dose]:g} at level {dose + 1}"
+            raise InputError(Problem("both", float(value), allowed))
+    return rates
+
+
+def _same_shape(name: str, values: Any, truths: np.ndarray) -> np.ndarray:
+    rows = list(values.values()) if isinstance(values, Mapping) else values
+    try:
+        array = np.atleast_2d(np.asarray(rows, float))
+    except (TypeError, ValueError):
+        array = np.zeros((0, 0))
+    if array.shape != truths.shape or not ((array >= 0) & (array <= 1)).all():
+        allowed = f"must hold {truths.shape[0]} rows of {truths.shape[1]} probabilities, as the truths do"
+        raise InputError(Problem(name, values, allowed))
+    return array
 
 
 @one_thread

@@ -15,9 +15,10 @@ import numpy as np
 from .._check import MOST_DOSES, InputError, Problem, of_type, probability, seed_of, whole
 from ..designs import Design
 from ..designs.base import A_DESIGN
+from ..outcomes import Rates
 from ..threads import one_thread
 from ..trial import COUNT, States
-from .lattice import OVERDOSE_LIMIT, labelled, named_truths, safe_doses
+from .lattice import OVERDOSE_LIMIT, labelled, named_truths, rates_of, safe_doses
 from .tally import Days, EndedTrials, Figures
 from .walk import MOST_COHORTS, refuse_endless
 
@@ -34,8 +35,8 @@ MOST_TRIALS = 1_000_000
 class _Patients:
     """Latent uniform numbers, (patients, trials), drawn patient by patient so that a longer trial extends a shorter one."""
 
-    def __init__(self, seed: int, chunk: int, trials: int) -> None:
-        self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, chunk))))
+    def __init__(self, seed: int, chunk: int, trials: int, *stream: int) -> None:
+        self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, chunk, *stream))))
         self.trials = trials
         self.numbers = np.empty((0, CHUNK))
 
@@ -48,12 +49,20 @@ class _Patients:
 
 @one_thread
 def simulated_figures(
-    design: Design, truths: np.ndarray, n_trials: int, seed: int, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None
+    design: Design,
+    truths: np.ndarray | Rates,
+    n_trials: int,
+    seed: int,
+    overdose_limit: float = OVERDOSE_LIMIT,
+    days: Days | None = None,
 ) -> tuple[Figures, Figures]:
     """All figures under each truth, ``(scenarios, doses)``, and their standard errors, as plain arrays; see `simulate`."""
-    refuse_endless(design, States.before_first(truths.shape[1], (0,) * design.n_memory))
+    rates = truths if isinstance(truths, Rates) else Rates(truths)
+    truths = rates.dlt
+    refuse_endless(design, States.before_first(truths.shape[1], (0,) * design.n_memory, len(design.tracks) - 1))
     chunks = [min(CHUNK, n_trials - start) for start in range(0, n_trials, CHUNK)]
-    ended = [_run(design, truths, _Patients(seed, chunk, trials)) for chunk, trials in enumerate(chunks)]
+    drawn = ([_Patients(seed, chunk, trials, *stream) for stream in ((), (1,))] for chunk, trials in enumerate(chunks))
+    ended = [_run(design, rates, *patients) for patients in drawn]
     largest = max(trials.largest_sample for trials in ended)
     total, squares = np.zeros(1), np.zeros(1)
     widths: dict[str, int] = {}
@@ -68,34 +77,53 @@ def simulated_figures(
     return ended[0].split(mean, widths, safe), ended[0].split(error, widths, safe)
 
 
-def _run(design: Design, truths: np.ndarray, patients: _Patients) -> EndedTrials:
+def _run(design: Design, rates: Rates, patients: _Patients, responders: _Patients) -> EndedTrials:
     """Run all trials of a chunk under all truths to their end, rows ordered by truth, then trial."""
+    truths, responds = rates.dlt, _response_rates(rates)
     scenarios, doses = truths.shape
     rows = scenarios * patients.trials
-    begin = States.before_first(doses, (0,) * design.n_memory)
+    begin = States.before_first(doses, (0,) * design.n_memory, len(design.tracks) - 1)
     states = begin.take(np.zeros(rows, int))
     visits = np.zeros((rows, 2, doses), COUNT)
     reason = np.zeros(rows, int)
     scenario, trial = np.divmod(np.arange(rows), patients.trials)
-    n, y = np.zeros((rows, doses), COUNT), np.zeros((rows, doses), COUNT)
+    n, y, *more = (np.zeros((rows, doses), COUNT) for _ in range(1 + len(design.tracks)))
     going = np.arange(rows)
     while len(going):
         decision = design.decide(states.grouped())
         over = decision.dose < 0
         n[going[over]], y[going[over]], reason[going[over]] = states.n[over], states.y[over], decision.reason[over]
+        for ended, values in zip(more, states.more, strict=True):
+            ended[going[over]] = values[over]
         rest = np.flatnonzero(~over)
         going, dose, size = going[rest], decision.dose[rest].astype(COUNT), decision.size[rest].astype(COUNT)
         first = states.total[rest].astype(int)
-        dlts = np.zeros(len(rest), COUNT)
+        dlts, *further = (np.zeros(len(rest), COUNT) for _ in design.tracks)
         for j in range(int(size.max(initial=0))):
-            dlts += (j < size) & (patients(first + np.minimum(j, size - 1), trial[going]) < truths[scenario[going], dose])
+            who, there = (first + np.minimum(j, size - 1), trial[going]), (scenario[going], dose)
+            dlt = (j < size) & (patients(*who) < truths[there])
+            dlts += dlt
+            if responds is not None:
+                response = (j < size) & (responders(*who) < np.where(dlt, responds[0][there], responds[1][there]))
+                for counted, seen in zip(further, (response, response & dlt), strict=False):
+                    counted += seen
         visits[going, 1, dose] += (visits[going, 0, dose] == 0) & (size > 1)
         visits[going, 0, dose] += 1
-        states = replace(states, memory=decision.memory).follow(rest, dose, size, dlts)
+        states = replace(states, memory=decision.memory).follow(rest, dose, size, dlts, further)
         if len(going) and states.cohorts.max() > MOST_COHORTS:
             raise InputError(Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample"))
-    selection = design.select(States.of_checked(n, y).grouped())
-    return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, visits)
+    selection = design.select(States.of_checked(n, y, tuple(more)).grouped())
+    return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, visits, tuple(more))
+
+
+def _response_rates(rates: Rates) -> tuple[np.ndarray, np.ndarray] | None:
+    """Response rates of patients with a DLT and of those without, ``(scenarios, doses)``; ``None`` where none are tracked."""
+    if rates.response is None:
+        return None
+    if rates.both is None:
+        return rates.response, rates.response
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return rates.both / rates.dlt, (rates.response - rates.both) / (1 - rates.dlt)
 
 
 @one_thread
@@ -103,6 +131,8 @@ def simulate(
     design: Design,
     truths: Any,
     *,
+    responses: Any = None,
+    both: Any = None,
     n_doses: int | None = None,
     n_trials: int = 10_000,
     seed: int = 1,
@@ -115,7 +145,7 @@ def simulate(
     ----------
     design
         The design; it must end by itself or have ``max_n``.
-    truths, overdose_limit, days
+    truths, responses, both, overdose_limit, days
         As for `Lattice.under`.
     n_doses
         Number of dose levels; by default as many as the truths have.
@@ -145,7 +175,8 @@ def simulate(
     seed_of(seed)
     probability("overdose_limit", overdose_limit)
     design = design.with_settings(n_doses=rows.shape[1])
-    figures, errors = simulated_figures(design, rows, n_trials, seed, overdose_limit, days)
+    rates = rates_of(design, rows, responses, both)
+    figures, errors = simulated_figures(design, rates, n_trials, seed, overdose_limit, days)
     coords = {"scenario": names, "dose": np.arange(1, rows.shape[1] + 1)}
     result = labelled(figures, design, coords)
     result.update(labelled(errors, design, coords, "_se"))

@@ -27,6 +27,7 @@ FIGURES = {
     "not_reached": None,
     "patients": "dose",
     "dlts": "dose",
+    "responses": "dose",
     "treated_from": "dose",
     "any_dlt": None,
     "over_60": None,
@@ -44,6 +45,7 @@ DEFINITIONS = {
     "estimate there lies below the rate given among its rules; a design made by design_from_rule never says so)",
     "patients": "expected number of patients treated at the dose",
     "dlts": "expected number of DLTs at the dose",
+    "responses": "expected number of responses at the dose",
     "treated_from": "expected number of patients treated at the dose or above",
     "any_dlt": "probability of at least one DLT in the trial",
     "over_60": "probability that more than 60% of the patients are treated at doses with a true DLT rate above overdose_limit",
@@ -74,6 +76,8 @@ class EndedTrials:
         Position of the reason in the design's ``reasons``.
     visits : (rows, 2, doses) array
         Cohorts at each dose, and whether the first of them had more than one patient.
+    more : tuple of (rows, doses) integer arrays
+        What the design tracks besides DLTs.
     """
 
     design: Design
@@ -83,6 +87,7 @@ class EndedTrials:
     not_reached: np.ndarray
     reason: np.ndarray
     visits: np.ndarray
+    more: tuple[np.ndarray, ...] = ()
 
     def __len__(self) -> int:
         return len(self.n)
@@ -109,6 +114,7 @@ class EndedTrials:
             "not_reached": self.not_reached[rows, None].astype(float),
             "patients": n,
             "dlts": y,
+            **({"responses": self.more[0][rows].astype(float)} if self.more else {}),
             "treated_from": from_dose[:, :-1],
             "any_dlt": (y.sum(axis=1) > 0).astype(float)[:, None],
             "stopped": _indicator(self.reason[rows], len(self.design.reasons)),

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import comb
 
 from .._check import InputError, Problem
 from ..designs import Design
+from ..outcomes import outcome_table
 from ..trial import COUNT, SHARED_KEY, States, count_key
 
 __all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "refuse_endless", "walk"]
@@ -43,6 +43,8 @@ class Ends:
     ----------
     n, y : (ends, doses) integer arrays
         Patients and DLTs at each dose.
+    more : tuple of (ends, doses) integer arrays
+        What the design tracks besides.
     reason : (ends,) integer array
         Position of the reason in the design's ``reasons``.
     ways : (ends,) float array
@@ -63,6 +65,7 @@ class Ends:
 
     n: np.ndarray
     y: np.ndarray
+    more: tuple[np.ndarray, ...]
     reason: np.ndarray
     ways: np.ndarray
     paths: np.ndarray
@@ -99,7 +102,7 @@ class _Front:
 
     @property
     def row_bytes(self) -> int:
-        arrays = [a for a in vars(self.states).values() if isinstance(a, np.ndarray)]
+        arrays = [a for a in vars(self.states).values() if isinstance(a, np.ndarray)] + [*self.states.more]
         arrays += [*self._columns, *([] if self.visits is None else [self.visits])]
         return sum(a.nbytes for a in arrays) // max(len(self), 1)
 
@@ -131,7 +134,7 @@ def walk(
     WalkTooLarge
         If the next cohort would need more than ``memory_limit``.
     """
-    states = States.before_first(n_doses, (0,) * design.n_memory) if begin is None else begin
+    states = begin if begin is not None else States.before_first(n_doses, (0,) * design.n_memory, len(design.tracks) - 1)
     refuse_endless(design, states)
     # With cohorts of one size the visits to a dose follow from its count; else they are carried along.
     visits = None if design.one_size is not None else np.zeros((1, 2, n_doses))
@@ -170,7 +173,8 @@ def refuse_endless(design: Design, states: States) -> None:
         if decision.dose[0] < 0:
             return
         dose, size = decision.dose.astype(COUNT), decision.size.astype(COUNT)
-        states = replace(states, memory=decision.memory).follow(slice(None), dose, size, np.zeros(1, COUNT))
+        none = np.zeros(1, COUNT)
+        states = replace(states, memory=decision.memory).follow(slice(None), dose, size, none, (none,) * len(states.more))
     if design.max_n is None:
         raise InputError(_endless(design))
 
@@ -196,15 +200,18 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
     """The states one cohort later, decided on and merged."""
     if not len(front):
         return front
-    parent, dlts = _outcomes(front)
+    parent, outcome = _outcomes(front, design.tracks)
     dose, size = front.code[parent], front.size[parent]
-    key = front.key[parent] + count_key(dose, size, dlts)
+    increments, multiplicity = _tables(design.tracks, int(size.max()))
+    dlts, *more = (column[size, outcome] for column in increments) if front.states.more else (outcome,)
+    key = front.key[parent] + count_key(dose, size, dlts, *more)
     if merge:
         # Children of sorted parents come in sorted runs, one an outcome, which a merging sort uses.
         order = np.argsort(key, kind="stable")
-        parent, dlts, dose, size, key = (column[order] for column in (parent, dlts, dose, size, key))
-    children = front.states.follow(parent, dose, size, dlts)
-    ways, paths = front.ways[parent] * _choose(int(size.max()))[size, dlts], front.paths[parent]
+        parent, outcome, dose, size, key = (column[order] for column in (parent, outcome, dose, size, key))
+        dlts, *more = (column[order] for column in (dlts, *more)) if more else (outcome,)
+    children = front.states.follow(parent, dose, size, dlts, more)
+    ways, paths = front.ways[parent] * multiplicity[size, outcome], front.paths[parent]
     visits = None if front.visits is None else front.visits[parent]
     if visits is not None:
         each = np.arange(len(parent))
@@ -225,27 +232,37 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
     return _joined(parts)
 
 
-def _choose(most: int) -> np.ndarray:
-    """Binomial coefficients, (size, DLTs)."""
-    return np.asarray(comb(np.arange(most + 1)[:, None], np.arange(most + 1)))
+def _tables(tracks: tuple[str, ...], most: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """What each outcome of a cohort adds to each count, and in how many ways, each ``(size, outcome)``."""
+    tables = [outcome_table(tracks, size) for size in range(most + 1)]
+    shape = most + 1, len(tables[-1][1])
+    increments, ways = [np.zeros(shape, COUNT) for _ in tracks], np.zeros(shape)
+    for size, (added, several) in enumerate(tables):
+        ways[size, : len(several)] = several
+        for column, values in zip(increments, added.T, strict=True):
+            column[size, : len(values)] = values
+    return increments, ways
 
 
-def _outcomes(front: _Front) -> tuple[np.ndarray, np.ndarray]:
-    """Parent and number of DLTs of every child, children of one next dose, size and outcome together."""
+def _outcomes(front: _Front, tracks: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Parent and position in the outcome table of every child, children of one next dose, size and outcome together.
+
+    Where DLTs alone are tracked the position is their number.
+    """
     kinds = front.code.astype(np.int64) * 4096 + front.size
-    parents, dlts = [], []
+    parents, outcomes = [], []
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
-        for count in range(int(kind) % 4096 + 1):
+        for outcome in range(len(outcome_table(tracks, int(kind) % 4096)[1])):
             parents.append(rows)
-            dlts.append(np.full(len(rows), count, COUNT))
-    return np.concatenate(parents), np.concatenate(dlts)
+            outcomes.append(np.full(len(rows), outcome, COUNT if tracks == ("dlt",) else np.int32))
+    return np.concatenate(parents), np.concatenate(outcomes)
 
 
 def _group_starts(key: np.ndarray, children: States) -> np.ndarray:
     """First row of each run of children with equal counts; equal keys are checked to be equal counts."""
     new = key[1:] != key[:-1]
-    for column in (*children.n.T, *children.y.T):
+    for column in (part for values in (children.n, children.y, *children.more) for part in values.T):
         if np.any(~new & (column[1:] != column[:-1])):
             raise ArithmeticError(SHARED_KEY)
     return np.flatnonzero(np.append(True, new))
@@ -272,18 +289,20 @@ def _joined(parts: list[_Front]) -> _Front:
     if len(parts) == 1:
         return parts[0]
     every = [p.states for p in parts]
-    n, y = (np.concatenate([getattr(s, name).T for s in every], axis=1).T for name in ("n", "y"))
+    counts = zip(*((s.n, s.y, *s.more) for s in every), strict=True)
+    n, y, *more = (np.concatenate([values.T for values in parts], axis=1).T for parts in counts)
     names = ("last", "last_n", "last_y", "cohorts", "memory")
     last, last_n, last_y, cohorts, memory = (np.concatenate([getattr(s, name) for s in every]) for name in names)
     key, code, size, ways, paths = (np.concatenate(column) for column in zip(*(p._columns for p in parts), strict=True))
     visits = None if parts[0].visits is None else np.concatenate([p.visits for p in parts if p.visits is not None])
     margin = min(p.margin for p in parts)
-    return _Front(States(n, y, last, last_n, last_y, cohorts, memory), key, code, size, ways, paths, visits, margin)
+    return _Front(States(n, y, last, last_n, last_y, cohorts, memory, tuple(more)), key, code, size, ways, paths, visits, margin)
 
 
 def _bytes_of_children(front: _Front) -> int:
     """What the next cohort needs: its children, once in order and once merged, their keys and their order."""
-    children = int((front.size.astype(np.int64) + 1).sum())
+    tracked = 1 + len(front.states.more)
+    children = int(((front.size.astype(np.int64) + 1) ** tracked).sum())
     return children * (2 * front.row_bytes + 40)
 
 
@@ -332,4 +351,4 @@ def _gather(design: Design, ended: list[_Front], walked: int, peak: int) -> Ends
         size = design.one_size or 1
         visits = np.stack([-(-n // size), (n > 1) & (size > 1)], axis=1)
     reason = ends.code.astype(np.int64) - ends.states.n_doses
-    return Ends(n, ends.states.y, reason, ends.ways, ends.paths, visits.astype(float), walked, peak, ends.margin)
+    return Ends(n, ends.states.y, ends.states.more, reason, ends.ways, ends.paths, visits.astype(float), walked, peak, ends.margin)
