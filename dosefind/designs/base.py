@@ -406,40 +406,41 @@ class Design(Settings, ABC):
             return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))
         proposal = self.propose(states) if beside is None else self.propose_beside(self.with_beside(states, beside), beside)
         empty = states.cohorts == 0
-        dose = np.where(empty, self.start - 1, proposal.dose)
+        # Whoever has treated nobody starts, whatever the rules say; such states come alone in a walk, so mostly there are none.
+        begins = bool(empty.any())
+        dose = np.where(empty, self.start - 1, proposal.dose) if begins else proposal.dose
+        stops = {name: mask & ~empty for name, mask in proposal.stops.items()} if begins else proposal.stops
         if self.titration:
             dose = limits.titrated(states, dose, self.open_in_titration(proposal))
         self._check_doses("propose", dose, states.n_doses)
         moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
-        reason = np.where(empty, self.code("start"), moves[np.sign(dose - states.last) + 1])
-        dose, reason = self._stopped(proposal.stops, dose, reason, empty)
+        reason = moves[np.sign(dose - states.last) + 1]
+        dose, reason = self._stopped(stops, dose, np.where(empty, self.code("start"), reason) if begins else reason)
         admissible = np.ones(states.n.shape, bool) if proposal.open is None else proposal.open
         if self.titration:
             admissible = admissible | ((np.arange(states.n_doses) == dose[:, None]) & limits.single(states)[:, None])
-        admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
+        if begins:
+            admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
         # A trial at its planned end did not stop early for toxicity; but a design that ends by itself may end just there.
         ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
-        for name, stops in [*limits.stops(self, states, dose), ("max_n", planned_end & ~ends_by_itself)]:
-            dose, reason = np.where(stops, NO_DOSE, dose), np.where(stops, self.code(name), reason)
-        admissible &= ~planned_end[:, None]
+        for name, ends in [*limits.stops(self, states, dose), ("max_n", planned_end & ~ends_by_itself)]:
+            dose, reason = np.where(ends, NO_DOSE, dose), np.where(ends, self.code(name), reason)
+        admissible = admissible & ~planned_end[:, None]
         size = limits.size(self, states, dose)
         return Decision(dose, size, reason, admissible, self.remember(states, dose), proposal.margin)
 
-    def _stopped(
-        self, stops: Mapping[str, np.ndarray], dose: np.ndarray, reason: np.ndarray, empty: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Doses and reasons where some states stop; a trial that has treated nobody does not."""
-        unsaid = dose < 0
+    def _stopped(self, stops: Mapping[str, np.ndarray], dose: np.ndarray, reason: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Doses and reasons where some states stop."""
+        said = np.zeros(len(dose), bool)
         for name, stopped in list(stops.items())[::-1]:
             if name not in self.reasons or name in _MOVES:
                 allowed = ", ".join(reason for reason in self.reasons if reason not in _MOVES)
                 raise InputError(f"{self.title}: propose stops for {name!r}, which must be one of the reasons {allowed}")
-            stopped = stopped & ~empty
-            dose, reason = np.where(stopped, NO_DOSE, dose), np.where(stopped, self.code(name), reason)
-            unsaid = unsaid & ~stopped
-        if unsaid.any():
+            reason = np.where(stopped, self.code(name), reason)
+            said |= stopped
+        if (unsaid := (dose < 0) & ~said).any():
             raise InputError(f"{self.title}: propose must say in stops why it stops; {int(unsaid.sum())} states stop for no reason")
-        return dose, reason
+        return np.where(said, NO_DOSE, dose), reason
 
     def because(self, state: States, beside: Beside | None = None) -> str:
         """Return why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""

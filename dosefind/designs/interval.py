@@ -31,7 +31,7 @@ __all__ = ["AroundTarget", "IntervalDesign"]
 _MIN_ELIMINATION = 3
 # Credible level of an estimate's interval, each side.
 _TAIL = 0.025
-# Limits are kept up to this many patients on a dose, or the largest sample; beyond they are made when asked for.
+# Limits are kept up to the largest sample, or to this many patients on a dose; beyond they are made when asked for.
 _KEPT = 60
 
 
@@ -293,7 +293,7 @@ class IntervalDesign(Design):
 
     @cached_property
     def _kept_limits(self) -> _Limits:
-        return self._limits_up_to(max(_KEPT, self.max_n or 0))
+        return self._limits_up_to(self.max_n or _KEPT)
 
     def _limits_up_to(self, max_n: int) -> _Limits:
         """Limits by number of patients 0 to ``max_n``; one more than the patients where no number of DLTs is enough."""

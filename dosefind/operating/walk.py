@@ -10,6 +10,7 @@ is that of Norris (2020), arXiv:2012.05301 (R package precautionary); merging ma
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -232,6 +233,7 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
     return _joined(parts)
 
 
+@lru_cache(maxsize=64)
 def _tables(tracks: tuple[str, ...], most: int) -> tuple[list[np.ndarray], np.ndarray]:
     """What each outcome of a cohort adds to each count, and in how many ways, each ``(size, outcome)``."""
     tables = [outcome_table(tracks, size) for size in range(most + 1)]
