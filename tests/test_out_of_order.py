@@ -17,7 +17,7 @@ from dosefind.adjudications import Adjudicated
 from dosefind.decisions import record_decision
 from dosefind.designs.base import Design
 from dosefind.tasks.next_dose import next_dose
-from dosefind.tasks.standing import cautions
+from dosefind.tasks.standing import cautions, readings
 
 from .made_up import day, event, patient, trial
 from .patient_files import write_csv
@@ -222,6 +222,39 @@ def test_dropout_ends_no_cohort(name):
     assert answer(without) == expected
     # To complete a cohort of which nobody is left, and to go there with as many patients, are the same.
     assert (with_.level, with_.size) == (without.level, without.size)
+
+
+# A cohort is completed after levels above it were begun: groups, the patients who complete it, and the answer once these are clean,
+# which is that of a trial by the book.
+COMPLETED = {
+    "one patient": ((("1NNL", 1), ("2NNN", 40)), ("1N", 80), ("escalate", 3, 3)),
+    "nobody was evaluable": ((("1LLL", 1), ("2NNN", 40)), ("1NNN", 80), ("escalate", 3, 3)),
+    "one DLT above": ((("1NLN", 1), ("2TNN", 40)), ("1N", 80), {"boin": ("de-escalate", 1, 3), None: ("stay", 2, 3)}),
+    "two levels above": ((("1NLL", 1), ("2NNN", 40), ("3NNN", 80)), ("1NN", 120), {"3+3": ("stop", "3"), None: ("stay", 3, 3)}),
+    "in the middle": ((BELOW, ("2NLN", 40), ("3NNN", 80)), ("2N", 120), {"3+3": ("stop", "3"), None: ("stay", 3, 3)}),
+    "a day after the level above began": ((("1NNL", 1), ("2NNN", 40)), ("1N", 41), ("escalate", 3, 3)),
+}
+
+
+@pytest.mark.parametrize("design", ["3+3", "boin", "crm"])
+@pytest.mark.parametrize("name", COMPLETED)
+def test_cohort_completed_late_makes_the_levels_above_it_planned(name, design):
+    groups, further, expected = COMPLETED[name]
+    expected = expected.get(design, expected.get(None)) if isinstance(expected, dict) else expected
+    size = len(further[0]) - 1
+    if further[1] > 60:
+        before = after(groups, further[1] - 1, design)
+        assert answer(before.proposal) == ("fill", int(further[0][0]), size)
+        # What is said of no further DLT is what is answered then.
+        step = before.what_if.set_index("design").loc[design, "0 DLTs"]
+        assert step == ("stop, MTD level 3, not reached" if expected[0] == "stop" else f"level {expected[1]}")
+    found = after((*groups, further), further[1] + 40, design)
+    assert answer(found.proposal) == expected
+    assert found.proposal.other_reading is None
+    # While it is pending, nobody knows; with a DLT it leads to no other level.
+    assert after((*groups, further), further[1] + 5, design).proposal.action == "wait"
+    toxic = after((*groups, (further[0][:-1] + "T", further[1])), further[1] + 40, design).proposal
+    assert toxic.level <= int(further[0][0])
 
 
 @pytest.mark.parametrize(
@@ -468,6 +501,55 @@ def test_adjudicated_event_holds_no_longer():
         assert answer(with_event(what, cut=60, adjudications=(other,)).proposal) == ("hold", None)
     # After the window it was adjudicated a DLT: 1 of 3, and three more at level 1.
     assert answer(with_event(what, cut=60, adjudications=(said._replace(conclusion="DLT"),)).proposal) == ("stay", 1, 3)
+
+
+# An event after the window of a patient at level 1, who was complete when level 2 began on day 40 as planned.
+LATE = {
+    "related, grade 4": {"events": (event(45, 4, "related", row=99),)},
+    "death": {"died": day(45)},
+    "on the day after level 2 began": {"events": (event(41, 4, "related", row=99),)},
+}
+
+
+def with_late_event(design, fields, cut=75, part=None, **given):
+    extra = (patient("Z1", 1, 3, part=part, **fields),)
+    people = [*group(1, "1NNN" if part else "1NN", 1), *extra, *group(2, "2NNN", 40)]
+    return next_dose(protocol(design), trial(*people, last=200), day(cut), replay=True, **given)
+
+
+@pytest.mark.parametrize("design", ["3+3", "boin", "crm"])
+@pytest.mark.parametrize("name", LATE)
+@pytest.mark.parametrize("part", [None, "backfill"])
+def test_event_after_a_level_began_does_not_make_it_unplanned(name, design, part):
+    found = with_late_event(design, LATE[name], part=part)
+    assert answer(found.proposal) == ("hold", None)
+    assert answer(found.proposal.held) == ("escalate", 3, 3)
+    assert readings(found.proposal) is None
+
+
+@pytest.mark.parametrize(("design", "expected"), [("3+3", ("de-escalate", 1, 3)), ("boin", ("escalate", 3, 3))])
+def test_event_adjudicated_a_dlt_after_a_level_began_does_not_make_it_unplanned(design, expected):
+    """1 of 3 at level 1: three more there by the 3+3; BOIN looks at the 0 of 3 of the current level."""
+    said = Adjudicated(day(70), day(70), "NCT05962762", "0" * 64, "Z1", day(45), "fever", 4, "DLT", "committee", "late")
+    found = with_late_event(design, LATE["related, grade 4"], adjudications=(said,))
+    assert answer(found.proposal) == expected
+    assert readings(found.proposal) is None
+
+
+@pytest.mark.parametrize("conclusion", [None, "DLT", "not a DLT"])
+def test_level_begun_during_a_hold_is_unplanned_until_the_event_is_no_dlt(conclusion):
+    """The event came on day 36, before level 2 began on day 40, when the design would have waited."""
+    said = Adjudicated(day(70), day(70), "NCT05962762", "0" * 64, "Z1", day(36), "fever", 4, str(conclusion), "committee", "so")
+    fields = {"events": (event(36, 4, "related", row=99),)}
+    found = with_late_event("boin", fields, adjudications=(said,) if conclusion else ())
+    assert "started during a hold" in {one.rule for one in found.findings}
+    held = found.proposal.held or found.proposal
+    if conclusion == "DLT":
+        assert (answer(held), found.proposal.set_aside) == (("stay", 1, 3), ("G2-1", "G2-2", "G2-3"))
+    else:
+        assert answer(held) == ("escalate", 3, 3)
+        assert readings(found.proposal) is None
+    assert bool(found.holds) == (conclusion is None)
 
 
 def test_two_dlts_stop_although_an_event_holds():

@@ -358,10 +358,21 @@ class Evaluated(Shown):
         for subjects, further in zip(self.open, dlts, strict=True):
             came |= {subject: "dlt" if place < further else "complete" for place, subject in enumerate(subjects)}
         known = (
-            replace(one, kind=came[one.subject], closed=one.end, held=False, unresolved=False) if one.subject in came else one
+            replace(one, kind=came[one.subject], closed=self._comes_on(one), held=False, unresolved=False)
+            if one.subject in came
+            else one
             for one in self.statuses
         )
         return replace(self, statuses=tuple(known))
+
+    def _comes_on(self, status: Status) -> date:
+        """Return the day of an outcome still to come: the end of the window, or that of the event that waits for adjudication."""
+        days = [event.day for event in self.holding(status.subject) if event.day is not None]
+        return max(status.end, min(days, default=status.end))
+
+    def holding(self, subject: str) -> list[SeriousEvent]:
+        """Serious events of a patient that wait for adjudication."""
+        return [event for event in self.serious if event.subject == subject and event.holds]
 
     def with_unknown(self, subjects: Collection[str]) -> Evaluated:
         """Return the same trial with the outcomes of these patients still to come."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ from .proposals import (
     escalation_of,
     filled,
     in_the_end,
+    once_filled,
     propose_next,
     readings_of,
     short,
@@ -53,6 +55,7 @@ from .proposals import (
     without_further,
 )
 from .stamps import stamp
+from .steps import NextStep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -393,7 +396,8 @@ def next_dose(
     proposals[binding] = in_the_end(asked[binding], planned[binding], evaluated, known, proposals[binding])
     if holds:
         counted = evaluated.as_counted()
-        own = {name: propose_next(one, counted, readings, opened.get(name)) for name, one in asked.items()}
+        without = readings_of(planned[binding], counted, known)
+        own = {name: propose_next(one, counted, without, opened.get(name)) for name, one in asked.items()}
         own[binding] = in_the_end(asked[binding], planned[binding], counted, known, own[binding])
         level = evaluated.members[-1].level if evaluated.members else 0
         proposals = {name: _held(one, own[name], holds, level) for name, one in proposals.items()}
@@ -401,6 +405,7 @@ def next_dose(
         proposals[binding] = _as_decided(proposals[binding], stopped)
     chosen = proposals[binding]
     read = {name: as_read(evaluated, one.set_aside) for name, one in proposals.items()}
+    anew = partial(once_filled, planned[binding], evaluated, known)
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
     outcomes = notation(whole.cohorts())
@@ -430,7 +435,7 @@ def next_dose(
         deviations=_deviations(planned, evaluated),
         recorded=tuple(on_file),
         decided=tuple(known),
-        what_if=_what_if(asked, proposals, read),
+        what_if=_what_if(asked, proposals, read, anew),
         completions=_completions(proposals, read, evaluated),
         paths=_paths(designs[binding], chosen, read[binding], protocol),
         amounts=protocol.doses.amounts,
@@ -654,9 +659,14 @@ def _as_decided(proposal: Proposal, last: Recorded) -> Proposal:
     return replace(proposal, **stop, reason=reason, decided=(last.decision, proposal))
 
 
-def _what_if(asked: dict[str, Asked], proposals: dict[str, Proposal], read: dict[str, Evaluated]) -> pd.DataFrame:
+def _what_if(
+    asked: dict[str, Asked],
+    proposals: dict[str, Proposal],
+    read: dict[str, Evaluated],
+    once_filled: Callable[[Asked, Proposal, int], list[NextStep]],
+) -> pd.DataFrame:
     """What each design would do after each number of DLTs among the patients that it would have next; "or" where that depends on
-    outcomes still to come.
+    outcomes still to come. ``once_filled`` answers for a cohort that is completed beside cohorts read as outside the escalation.
     """
     import pandas as pd
 
@@ -666,8 +676,11 @@ def _what_if(asked: dict[str, Asked], proposals: dict[str, Proposal], read: dict
             continue
         row: dict[str, Any] = {"design": name, "next": one.words}
         for dlts in range(one.size + 1):
-            ways = read[name].completions()
-            after = [asked[name].step(with_next(one, way.cohorts, read[name], dlts), way.others) for way in ways]
+            if one.action == "fill" and one.set_aside:
+                after = once_filled(asked[name], one, dlts)
+            else:
+                ways = read[name].completions()
+                after = [asked[name].step(with_next(one, way.cohorts, read[name], dlts), way.others) for way in ways]
             row[f"{dlts} DLT{'s' * (dlts != 1)}"] = either(after)
         rows.append(row)
     return pd.DataFrame(rows).fillna("")

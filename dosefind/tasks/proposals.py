@@ -38,6 +38,7 @@ __all__ = [
     "filled",
     "in_the_end",
     "most_cautious",
+    "once_filled",
     "propose_next",
     "readings_of",
     "short",
@@ -243,7 +244,7 @@ def in_the_end(asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequen
     read = as_read(evaluated, proposal.set_aside)
     answers: list[tuple[Completion, NextStep]] = []
     for way, step in proposal.completions:
-        then = replace(evaluated, statuses=read.with_outcomes(way.dlts).statuses)
+        then = escalation_of(planned, replace(evaluated, statuses=read.with_outcomes(way.dlts).statuses), known)
         answer = propose_next(asked, then, readings_of(planned, then, known), None)
         same = {name: getattr(answer, name) for name in ("action", "level", "size", "reason", "admissible", "mtd", "not_reached")}
         answers.append((way, replace(step, **same)))
@@ -251,6 +252,41 @@ def in_the_end(asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequen
         return proposal
     before, after = (either([step for _, step in ways]) for ways in (proposal.completions, answers))
     return replace(proposal, completions=tuple(answers), reason=proposal.reason.replace(before, after))
+
+
+def once_filled(
+    planned: Asked, evaluated: Evaluated, known: Sequence[Recorded], asked: Asked, proposal: Proposal, dlts: int
+) -> list[NextStep]:
+    """Return what a design would do once the cohort that a proposal completes is complete, for each way in which outcomes come out.
+
+    The cohorts that it reads as outside the escalation are read anew.
+
+    Parameters
+    ----------
+    planned, evaluated, known, asked
+        As for `in_the_end`.
+    proposal
+        What the design proposes now: to complete a cohort.
+    dlts
+        DLTs among the patients who complete it.
+    """
+    cohort = as_read(evaluated, proposal.set_aside).members[-1]
+    like, day = evaluated[cohort.subjects[0]], evaluated.as_of
+    patient = next(one for one in evaluated.patients if one.subject == like.subject)
+    known_today = {"first": day, "end": day, "closed": day, "held": False, "unresolved": False, "administered": patient.amount}
+    further = tuple(
+        replace(like, subject=f"{like.subject}, further {number}", kind="dlt" if number < dlts else "complete", **known_today)
+        for number in range(proposal.size)
+    )
+    completed = cohort._replace(subjects=(*cohort.subjects, *(status.subject for status in further)))
+    then = replace(
+        evaluated,
+        statuses=(*evaluated.statuses, *further),
+        patients=(*evaluated.patients, *(replace(patient, subject=status.subject) for status in further)),
+        members=tuple(completed if one == cohort else one for one in evaluated.members),
+    )
+    answer = propose_next(asked, then, readings_of(planned, then, known), None)
+    return [step for _, step in answer.completions]
 
 
 def as_read(evaluated: Evaluated, set_aside: Sequence[str]) -> Evaluated:
@@ -301,7 +337,8 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
     """Return the trial with the cohorts of its escalation as a design reads them.
 
     Patients who do not count make no cohort, unless the design or the committee leads there. Further patients at the level of a
-    cohort that is short of evaluable patients complete it, whatever cohort the data put them in.
+    cohort that is short of evaluable patients complete it, whatever cohort the data put them in; a cohort above which another has
+    begun only where it then leads to that one.
 
     Parameters
     ----------
@@ -314,18 +351,31 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
     """
     members: list[Members] = []
     for cohort in evaluated.members:
-        so_far, rest = evaluated.with_members(tuple(members)), cohort.subjects
-        counts = any(evaluated[subject].counts for subject in rest)
+        so_far = evaluated.with_members(tuple(members))
+        counts = any(evaluated[subject].counts for subject in cohort.subjects)
         if not (counts or _decided(evaluated, cohort, known) or _leads_to(asked, so_far, cohort.level)):
             continue
-        if members and members[-1].level == cohort.level:
-            joining, rest = _split(evaluated, rest, still_needed(asked, so_far))
-            members[-1] = members[-1]._replace(subjects=(*members[-1].subjects, *joining))
+        members, rest = _joined(asked, so_far, cohort)
         if rest:
             members.append(cohort._replace(subjects=rest))
     # Where nobody is evaluable, the first cohort is still to be treated.
     found = tuple(members) or evaluated.members[:1]
     return evaluated if found == evaluated.members else evaluated.with_members(found)
+
+
+def _joined(asked: Asked, evaluated: Evaluated, cohort: Members) -> tuple[list[Members], tuple[str, ...]]:
+    """Return the cohorts so far, the latest at the level of a further one completed by its patients, and the others of these."""
+    members = list(evaluated.members)
+    place = max((place for place, one in enumerate(members) if one.level == cohort.level), default=None)
+    if place is None:
+        return members, cohort.subjects
+    joining, rest = _split(evaluated, cohort.subjects, still_needed(asked, evaluated.with_members(evaluated.members[: place + 1])))
+    before, after = members[:place], members[place + 1 :]
+    members[place] = members[place]._replace(subjects=(*members[place].subjects, *joining))
+    until = evaluated.with_members((*before, members[place]))
+    if after and not (joining and after[0].level > cohort.level and _leads_to(asked, until, after[0].level)):
+        return list(evaluated.members), cohort.subjects
+    return members, rest
 
 
 def _leads_to(asked: Asked, evaluated: Evaluated, level: int | None) -> bool:
@@ -420,19 +470,29 @@ def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
 
     Outcomes of cohorts that came later are still to come, those beside the escalation left out; patients who were lost stay lost.
     """
-    before, cohort = evaluated.members[:place], evaluated.members[place]
+    then = replace(evaluated, statuses=tuple(_on(evaluated, status, day) for status in evaluated.statuses))
+    before, cohort = then.members[:place], then.members[place]
     others = tuple(
-        group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(evaluated[subject], day)))
-        for group in evaluated.others
+        group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(then[subject], day)))
+        for group in then.others
     )
     subjects = {subject for group in (*before, cohort, *others) for subject in group.subjects}
-    statuses = tuple(status for status in evaluated.statuses if status.subject in subjects)
-    so_far = replace(evaluated, statuses=statuses, members=before, others=others)
-    there = (evaluated[subject] for one in before for subject in one.subjects)
+    statuses = tuple(status for status in then.statuses if status.subject in subjects)
+    so_far = replace(then, statuses=statuses, members=before, others=others)
+    there = (then[subject] for one in before for subject in one.subjects)
     later = {status.subject for status in there if status.counts and _came_after(status, day)}
     ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
     # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
     return so_far.with_unknown(later) if later and ways <= _MOST_WAYS else so_far
+
+
+def _on(evaluated: Evaluated, status: Status, day: date) -> Status:
+    """Return a status without what came after the DLT window and after a day: an event that holds it, or that was adjudicated."""
+    if status.held and all(event.day is not None and event.day > day for event in evaluated.holding(status.subject)):
+        status = replace(status, held=False)
+    if _came_after(status, day) and status.end <= day:
+        status = replace(status, kind="complete", closed=status.end)
+    return status
 
 
 # Ways in which the outcomes of a day can come out, at most.

@@ -77,7 +77,8 @@ class Readings(NamedTuple):
 
 def readings(proposal: Proposal) -> Readings | None:
     """Return both readings of a proposal; ``None`` where there is one only."""
-    taken, other = proposal.held or proposal, proposal.other_reading
+    taken = proposal.held or proposal
+    other = taken.other_reading
     if other is None:
         return None
     if taken.set_aside:
