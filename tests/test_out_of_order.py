@@ -305,6 +305,28 @@ def test_mtd_of_the_committee_that_the_data_contradict(expansion, cautioned):
     assert "not as decided" not in found.followed[0]
 
 
+# Levels that the trial does not come back to, whatever comes: groups, day of the data cutoff, lowest of these levels by hand.
+CLOSED = {
+    # 1 of 3 and two pending at level 1, one early at level 2: 1 of 6 at level 1 would lead there again.
+    "3+3, a lower group under way": ("3+3", (("1NTN", 1), ("1NN", 30), ("2N", 32)), 50, None),
+    "BOIN, a lower group under way": ("boin", (("1NTN", 1), ("1NN", 30), ("2N", 32)), 50, None),
+    # With 2 of 2 at level 2, or 2 of 3 at level 1, it would not.
+    "3+3, a lower group under way, two DLTs above": ("3+3", (("1NTN", 1), ("1NN", 30), ("2TT", 32)), 50, 2),
+    "3+3, two DLTs above, pending below": ("3+3", (("1NNN", 1), ("2TT", 5)), 20, 2),
+    # BOIN eliminates level 2 at 3 of 3; 2 of 3 can become 2 of 6 or less.
+    "BOIN, two DLTs above, pending below": ("boin", (("1NNN", 1), ("2TTN", 5)), 20, None),
+    "BOIN, three DLTs above, pending below": ("boin", (("1NNN", 1), ("2TTT", 5)), 20, 2),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_levels_named_as_closed_do_not_open_again(name):
+    design, groups, cut, expected = CLOSED[name]
+    found = after(groups, cut, design)
+    assert found.proposal.action == "wait"
+    assert [one.level for one in cautions(found) if one.kind == "closed"] == ([expected] if expected else [])
+
+
 # What a further DLT can do all the same: limits of the property in tests/test_safety_properties.py. Groups without and with it, day
 # of the data cutoff, and the answers.
 LIMITS = {

@@ -42,6 +42,7 @@ from .proposals import (
     Asked,
     Proposal,
     as_read,
+    closed_from,
     either,
     escalation_of,
     filled,
@@ -110,6 +111,9 @@ class NextDose(Shown):
         Adjudications in force at the data cutoff date, in the order in which they were recorded.
     chains
         What the hashes of the rows show, for each file of decisions or adjudications that there is.
+    closed_from
+        Where the primary design waits or holds, or the committee decided: the lowest treated level to which the design does not
+        come back whatever the outcomes still to come, nor to those above; ``None`` if there is none.
     """
 
     evaluated: Evaluated
@@ -130,6 +134,7 @@ class NextDose(Shown):
     unseen: UnseenSerious = field(default_factory=UnseenSerious)
     adjudicated: tuple[Adjudicated, ...] = ()
     chains: tuple[Chain, ...] = ()
+    closed_from: int | None = None
 
     @property
     def proposal(self) -> Proposal:
@@ -405,6 +410,7 @@ def next_dose(
         proposals[binding] = _as_decided(proposals[binding], stopped)
     chosen = proposals[binding]
     read = {name: as_read(evaluated, one.set_aside) for name, one in proposals.items()}
+    unsettled = chosen.decided is not None or chosen.action in ("wait", "hold")
     anew = partial(once_filled, planned[binding], evaluated, known)
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
@@ -443,6 +449,7 @@ def next_dose(
         unseen=unseen_serious(evaluated, amended),
         adjudicated=tuple(in_force(said, evaluated.as_of)),
         chains=tuple(chains),
+        closed_from=closed_from(asked[binding], read[binding], chosen) if unsettled else None,
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found

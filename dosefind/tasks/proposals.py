@@ -33,6 +33,7 @@ __all__ = [
     "Asked",
     "Proposal",
     "as_read",
+    "closed_from",
     "either",
     "escalation_of",
     "filled",
@@ -108,13 +109,6 @@ class Proposal(Shown):
     def enrols(self) -> bool:
         """Whether it treats further patients at a dose that is not lower than the current one."""
         return self.action in ("start", "fill", "escalate", "stay")
-
-    @property
-    def closed_from(self) -> int | None:
-        """Lowest treated level that no outcome still to come opens again, with all above; ``None`` if there is none."""
-        treated = max((cohort.level for way, _ in self.completions for cohort in way.cohorts), default=0)
-        open_ = max((level for _, step in self.completions for level in (*step.admissible, _rank(step.level, step.mtd))), default=0)
-        return open_ + 1 if open_ < treated else None
 
     def leads_below(self, level: int) -> bool:
         """Whether its answer, without a hold, is a dose or an MTD below a level; none is below every level."""
@@ -287,6 +281,40 @@ def once_filled(
     )
     answer = propose_next(asked, then, readings_of(planned, then, known), None)
     return [step for _, step in answer.completions]
+
+
+def closed_from(asked: Asked, evaluated: Evaluated, proposal: Proposal) -> int | None:
+    """Return the lowest treated level to which no outcome still to come leads again, with all above; ``None`` if there is none.
+
+    From each way in which the outcomes can come out the trial is followed with further patients without a DLT.
+
+    Parameters
+    ----------
+    asked
+        The design.
+    evaluated
+        The patients as the proposal reads them.
+    proposal
+        What the design proposes.
+    """
+    treated = max((cohort.level for way, _ in proposal.completions for cohort in way.cohorts), default=0)
+    open_ = 0
+    for way, step in proposal.completions:
+        cohorts = list(way.cohorts)
+        for _ in range(_MOST_FOLLOWED):
+            open_ = max(open_, _rank(step.level, step.mtd), *step.admissible)
+            if open_ >= treated:
+                return None
+            if step.level is None:
+                break
+            fills = step.action == "fill" and step.level == evaluated.members[-1].level
+            cohorts = filled(cohorts, evaluated, step.size, 0) if fills else [*cohorts, Cohort(step.level, step.size, 0)]
+            step = asked.step(cohorts, way.others)
+    return open_ + 1 if treated else None
+
+
+# Cohorts without a DLT that a trial is followed for.
+_MOST_FOLLOWED = 100
 
 
 def as_read(evaluated: Evaluated, set_aside: Sequence[str]) -> Evaluated:

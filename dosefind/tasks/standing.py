@@ -279,9 +279,8 @@ def cautions(found: NextDose) -> tuple[Caution | RecordCaution, ...]:
     level = _level_in_view(found)
     if proposal.decided is not None and level is not None and proposal.decided[1].leads_below(level):
         made.append(Caution("decision", level))
-    settled = proposal.decided is None and proposal.action not in ("wait", "hold")
-    if not settled and proposal.closed_from is not None:
-        made.append(Caution("closed", proposal.closed_from))
+    if found.closed_from is not None:
+        made.append(Caution("closed", found.closed_from))
     counts = found.counts[found.binding]
     n, dlts = (
         sum(getattr(one, name) for one in (*counts.cohorts, *counts.closing) if one.level == level) for name in ("n", "dlts")
