@@ -556,6 +556,17 @@ def test_event_adjudicated_a_dlt_after_a_level_began_does_not_make_it_unplanned(
     found = with_late_event(design, LATE["related, grade 4"], adjudications=(said,))
     assert answer(found.proposal) == expected
     assert readings(found.proposal) is None
+    assert found.deviations == {}
+
+
+def test_deviations_before_a_late_dlt_stay():
+    """Level 2 had two patients when level 3 began; the DLT of level 1 came later and changes nothing of that."""
+    said = Adjudicated(day(100), day(100), "NCT05962762", "0" * 64, "Z1", day(95), "fever", 4, "DLT", "committee", "late")
+    late = patient("Z1", 1, 3, events=(event(95, 4, "related", row=99),))
+    people = [*group(1, "1NN", 1), late, *group(2, "2NN", 40), *group(3, "3NNN", 80)]
+    given = {"adjudications": (said,), "replay": True}
+    found, before = (next_dose(protocol("boin"), trial(*people, last=200), day(cut), **given) for cut in (120, 94))
+    assert before.deviations == found.deviations == {"boin": ("cohort 2 had 2 patients, the design plans 3",)}
 
 
 @pytest.mark.parametrize("conclusion", [None, "DLT", "not a DLT"])
@@ -568,6 +579,7 @@ def test_level_begun_during_a_hold_is_unplanned_until_the_event_is_no_dlt(conclu
     held = found.proposal.held or found.proposal
     if conclusion == "DLT":
         assert (answer(held), found.proposal.set_aside) == (("stay", 1, 3), ("G2-1", "G2-2", "G2-3"))
+        assert found.deviations["boin"] == ("cohort 2 was at level 2, the design would have given level 1",)
     else:
         assert answer(held) == ("escalate", 3, 3)
         assert readings(found.proposal) is None

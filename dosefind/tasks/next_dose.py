@@ -41,6 +41,7 @@ from .proposals import (
     MOST_COMPLETIONS,
     Asked,
     Proposal,
+    as_begun,
     as_read,
     closed_from,
     either,
@@ -735,11 +736,17 @@ def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Pro
 
 def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tuple[Departure, ...]]:
     """Where cohorts are not those of a trial that followed the design; the current one may still be under way."""
-    cohorts = without_further(evaluated).cohorts
     found = {}
+    trials = as_begun(evaluated)
     for name, one in asked.items():
-        under_way = still_needed(one, evaluated)
-        followed = departures(one.design, filled(cohorts, evaluated, under_way, 0) if under_way else cohorts, one.n_doses)
+        followed: list[Departure] = []
+        for trial in trials:
+            cohorts = without_further(trial).cohorts
+            if under_way := still_needed(one, evaluated) if trial is trials[-1] else 0:
+                cohorts = filled(cohorts, trial, under_way, 0)
+            # Where there are several trials, of each what concerns its last cohort.
+            of_all = departures(one.design, cohorts, one.n_doses)
+            followed += [each for each in of_all if trial is evaluated or each.number == len(cohorts)]
         if followed:
-            found[name] = followed
+            found[name] = tuple(dict.fromkeys(followed))
     return found

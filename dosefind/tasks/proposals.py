@@ -32,6 +32,7 @@ __all__ = [
     "MOST_COMPLETIONS",
     "Asked",
     "Proposal",
+    "as_begun",
     "as_read",
     "closed_from",
     "either",
@@ -512,6 +513,20 @@ def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
     ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
     # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
     return so_far.with_unknown(later) if later and ways <= _MOST_WAYS else so_far
+
+
+def as_begun(evaluated: Evaluated) -> list[Evaluated]:
+    """Return the trial up to each cohort, without events after a DLT window that came after the cohort began; the whole trial alone
+    where no such event is a DLT.
+    """
+    if not any(status.closed is not None and status.closed > status.end for status in evaluated.statuses):
+        return [evaluated]
+    found = []
+    for place, cohort in enumerate(evaluated.members):
+        first = evaluated[cohort.subjects[0]].first
+        statuses = tuple(_on(evaluated, status, first) for status in evaluated.statuses)
+        found.append(replace(evaluated, statuses=statuses, members=evaluated.members[: place + 1]))
+    return found
 
 
 def _on(evaluated: Evaluated, status: Status, day: date) -> Status:
