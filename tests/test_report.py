@@ -569,6 +569,16 @@ def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
     assert "cannot rule out an average DLT rate of up to 28% (one-sided 95% limit; no limit for the top dose)" in page
 
 
+@pytest.mark.parametrize("part", ["backfill", "expansion", None])
+def test_no_conclusion_is_predicted_while_patients_beside_the_escalation_are_pending(part):
+    """2 of 3 at level 2, and three pending at level 1: beside the escalation, two DLTs among them leave no MTD."""
+    people = [made_up.patient(f"A{n}", 1, n) for n in (1, 2, 3)]
+    people += [made_up.patient(f"B{n}", 2, 40 + n, events=(made_up.event(45, row=n),) if n < 3 else ()) for n in (1, 2, 3)]
+    people += [made_up.patient(f"K{n}", 1, 80 + n, part=part) for n in (1, 2, 3)] if part else []
+    page = said(read(dsf.report(small(), made_up.trial(*people, last=90 if part else 60)).html()))
+    assert ("The conclusion is not predicted" in page) is bool(part)
+
+
 @pytest.mark.slow
 def test_what_followed_a_decision_is_shown(tmp_path):
     """Who was treated after it and by the next one, first of all who was not treated as decided; and other data."""

@@ -148,6 +148,9 @@ def conduct_report(
     cohorts, others, given = read.cohorts(), read.beside(), read.administered
     wanted = protocol.curves or curve is not None
     analysis = analyze(protocol, cohorts, curve=curve, others=others, administered=given) if wanted else None
+    if analysis is not None and not others and any(read.open[len(read.members) :]):
+        # What a design selects can depend on outcomes still to come outside the escalation too.
+        analysis = replace(analysis, summary=analysis.summary.drop_vars(["conclusion", "conclusion_not_reached"]))
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded), amended)

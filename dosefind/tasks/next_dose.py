@@ -746,7 +746,7 @@ def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tupl
                 cohorts = filled(cohorts, trial, under_way, 0)
             # Where there are several trials, of each what concerns its last cohort.
             of_all = departures(one.design, cohorts, one.n_doses)
-            followed += [each for each in of_all if trial is evaluated or each.number == len(cohorts)]
+            followed += [each for each in of_all if trial is evaluated or each.cohort == len(cohorts)]
         if followed:
             found[name] = tuple(dict.fromkeys(followed))
     return found
