@@ -378,6 +378,18 @@ def test_backfill_under_boin(name):
     assert answer(after(groups, 180, "boin", no_overlap=False).proposal) == expected
 
 
+def test_outcome_that_makes_no_difference_is_not_waited_for():
+    """Backfill at level 1 is pending to day 88, level 2 to day 70; one DLT in the backfill changes nothing in the 3+3."""
+    groups = (*TWO, ("1N", 60, "backfill"))
+    found = after(groups, 65, "3+3", no_overlap=False).proposal
+    assert answer(found) == ("wait", 70)
+    assert "G3-1" not in found.reason
+    assert answer(after(groups, 70, "3+3", no_overlap=False).proposal) == ("escalate", 3, 3)
+    # Two DLTs in five would close level 1.
+    groups = (*TWO, ("1NN", 60, "backfill"))
+    assert answer(after(groups, 65, "3+3", no_overlap=False).proposal) == ("wait", 89)
+
+
 def test_pending_backfill_delays_escalation_alone():
     # Level 1: 0 of 3 and three pending to days 118 to 120. 3 of 6: levels 1 and 2 pooled 3 of 9, down; 0 of 6: up.
     groups = (*TWO, ("1NNN", 90, "backfill"))
@@ -805,7 +817,7 @@ FAULTS = {
     "pending outcomes of earlier cohorts are ignored": (
         "dosefind.evaluability.evaluated:Evaluated.completions",
         _no_further_dlt,
-        partial(test_early_patient_at_a_higher_level, "3+3, pending", True),
+        partial(test_patient_beyond_the_cohort, "3+3, four pending"),
     ),
     "a backfill patient joins a cohort": (
         "dosefind.evaluability.judging:part_of_patient",

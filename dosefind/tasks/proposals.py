@@ -672,8 +672,11 @@ def _below(step: NextStep, level: int) -> bool:
 
 
 def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Proposal:
-    """Wait for the outcomes still to come, those ``beside`` left out."""
-    pending = [evaluated[subject] for subjects in evaluated.open for subject in subjects if subject not in set(beside)]
+    """Wait for the outcomes still to come that make a difference, those ``beside`` left out."""
+    open_ = [[evaluated[subject] for subject in subjects if subject not in set(beside)] for subjects in evaluated.open]
+    mattering = [one for place, group in enumerate(open_) if _matters(completions, place) for one in group]
+    # To complete a cohort, and to stay with as many patients, are the same step: what leads to which matters all the same.
+    pending = mattering or [one for group in open_ for one in group]
     unknown = [one.subject for one in pending if one.unresolved or one.held]
     names = ", ".join(one.subject for one in pending)
     said = f"it depends on the outcome of {names}: {either([step for _, step in completions])}"
@@ -683,6 +686,12 @@ def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iter
         said += f"; no date can be named while data of {', '.join(unknown)} are wanting"
     until = None if unknown else max(one.end for one in pending)
     return Proposal("wait", None, 0, said, (), None, False, until, completions)
+
+
+def _matters(completions: Ways, place: int) -> bool:
+    """Whether the DLTs of the group at a place make a difference, whatever those of the other groups are."""
+    steps: dict[tuple[int, ...], NextStep] = {}
+    return any(not _agree([step, steps.setdefault((*way.dlts[:place], *way.dlts[place + 1 :]), step)]) for way, step in completions)
 
 
 def _counted(evaluated: Evaluated) -> list[str]:
