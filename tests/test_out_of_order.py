@@ -257,6 +257,15 @@ def test_cohort_completed_late_makes_the_levels_above_it_planned(name, design):
     assert toxic.level <= int(further[0][0])
 
 
+@pytest.mark.parametrize(("start", "outcome"), [(76, "N"), (70, "T"), (40, "N")])
+def test_patient_who_is_pending_or_has_a_dlt_makes_no_cohort_planned(start, outcome):
+    """Level 2 was begun early, and again when level 1 had five of six patients. The sixth is in time only if known to be clean."""
+    groups = (BELOW, ("2N", 8), ("1N", 8), ("1N", 8), ("2NN", 15))
+    more = (*groups, ("1" + outcome, start))
+    assert answer(after(groups, 76, "3+3").proposal) == ("escalate", 2, 2)
+    assert answer(after(more, 76, "3+3").proposal)[:2] == ("escalate", 3 if start == 40 else 2)
+
+
 @pytest.mark.parametrize(
     ("cohorts", "expected"), [((("1N", 1), ("1N", 8)), ("fill", 1, 1)), ((("1N", 1), ("2N", 35), ("2N", 36)), ("fill", 1, 2))]
 )

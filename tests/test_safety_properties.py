@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
+from dosefind.adjudications import Adjudicated
 from dosefind.config import build_designs
 from dosefind.evaluability import evaluate
 from dosefind.tasks.next_dose import next_dose
@@ -448,6 +449,48 @@ def test_clean_backfill_and_expansion_patients_drive_nothing(drawn, protocol, da
 
 
 # 6 and 7. What may make no difference.
+
+
+# 8. A trial that does what was answered.
+
+
+@shared(3)
+@given(st.integers(0, 2**32), rules(WITHOUT_EXPANSION))
+def test_trial_that_does_what_was_answered_has_one_reading(seed, protocol):
+    """Patients come as recommended, one by one, some days late; some leave, have DLTs, or events that are adjudicated later.
+
+    Nobody is read as treated where the design had not planned it, whatever came after a level had begun, and no rule is broken.
+    """
+    draw, people, said, now = random.Random(seed), [], {}, 1
+
+    def enrol(level):
+        outcome = draw.choice(("none",) * 12 + ("dlt", "dlt", "left", "serious", "died"))
+        # A serious event comes after the window, so that it is no DLT before it is adjudicated.
+        after = draw.randint(WINDOW + 1, 70) if outcome == "serious" else draw.randint(1, WINDOW - 1)
+        people.append(Person(f"P{len(people) + 1:02}", level, now, outcome, after))
+        if outcome in HOLDING:
+            said[people[-1]] = draw.randint(0, 25), draw.choice(("DLT", "not a DLT"))
+
+    enrol(1)
+    while len(people) < 20:
+        adjudicated = []
+        for person, (later, conclusion) in said.items():
+            if (on := person.at + later) <= now:
+                about = (day(person.at), "fever", 4) if person.outcome == "serious" else (day(person.at), "death", None)
+                made_on = (day(on), day(on), "NCT05962762", "0" * 64, person.subject)
+                adjudicated.append(Adjudicated(*made_on, *about, conclusion, "committee", "so"))
+        adjudicated.sort(key=lambda one: one.as_of)
+        found = next_dose(protocol, made(people, now), day(now), adjudications=adjudicated)
+        assert found.proposal.other_reading is None
+        assert found.findings == ()
+        if found.proposal.action == "stop":
+            break
+        start = found.start.day if found.start is not None else None
+        if start == day(now):
+            enrol(found.proposal.level)
+            now += draw.choice((0, 1, 1, 5))
+        else:
+            now += draw.choice((1, 3, 9)) if start is None else (start - day(now)).days
 
 
 def essence(found):

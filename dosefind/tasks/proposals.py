@@ -367,7 +367,7 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
 
     Patients who do not count make no cohort, unless the design or the committee leads there. Further patients at the level of a
     cohort that is short of evaluable patients complete it, whatever cohort the data put them in; a cohort above which another has
-    begun only where it then leads to that one.
+    begun only where they have no DLT and it then leads to that one.
 
     Parameters
     ----------
@@ -402,7 +402,9 @@ def _joined(asked: Asked, evaluated: Evaluated, cohort: Members) -> tuple[list[M
     before, after = members[:place], members[place + 1 :]
     members[place] = members[place]._replace(subjects=(*members[place].subjects, *joining))
     until = evaluated.with_members((*before, members[place]))
-    if after and not (joining and after[0].level > cohort.level and _leads_to(asked, until, after[0].level)):
+    # A further patient who is pending or has a DLT makes no cohort planned that was not.
+    clean = joining and not any(evaluated[subject].open or evaluated[subject].has_dlt for subject in joining)
+    if after and not (clean and after[0].level > cohort.level and _leads_to(asked, until, after[0].level)):
         return list(evaluated.members), cohort.subjects
     return members, rest
 
