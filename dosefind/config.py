@@ -1,8 +1,8 @@
-"""Reading a protocol from its TOML file, and building the designs that it names.
+"""Reading a trial's config from its TOML file, and building the designs and curves that it names, once.
 
-Each design class is its own settings schema: a design's table gives its settings, and what the trial fixes (number of doses,
-target, largest sample, cohort size, start level) is filled in where the class has such a setting and the table does not say
-otherwise.
+A `Trial` is a protocol with all that it names built; it is made where a config is loaded, and handed on. Each design class is its
+own settings schema: a design's table gives its settings, and what the trial fixes (number of doses, target, largest sample, cohort
+size, start level) is filled in where the class has such a setting and the table does not say otherwise.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ._check import MISSING, InputError, Problem, Settings, describe, one_of
+from ._check import MISSING, InputError, Problem, Settings, Shown, describe, of_type, one_of
 from .borrowing import Borrowing, OtherTrial
 from .designs import DESIGNS, Design
 from .given_files import read_file
@@ -23,14 +27,108 @@ from .models.elicitation import Indifference
 from .protocol import Amendment, Protocol, in_amendment
 from .terminal import argument
 
-__all__ = ["build_borrowing", "build_curves", "build_designs", "load_protocol", "protocol_schema"]
+__all__ = ["Trial", "build_borrowing", "build_curves", "build_designs", "load_protocol", "load_trial", "protocol_schema"]
 
 # Largest config that is read, in bytes; those of this repository have some thousands.
 _MOST = 1_000_000
 
 
-def load_protocol(path: str | Path) -> Protocol:
-    """Read and check a protocol.
+@dataclass(frozen=True, eq=False)
+class Trial(Shown):
+    """A trial as its protocol states it, with the designs and curves that the protocol names, each built once.
+
+    `load_trial` reads one from a config; `Trial.of` makes one of a `Protocol`.
+
+    Attributes
+    ----------
+    protocol
+        The protocol.
+    designs
+        Its designs by name.
+    curves
+        Its dose-toxicity curves by name.
+    borrowing
+        What it borrows from other trials; ``None`` where it has no such table.
+
+    Examples
+    --------
+    >>> trial = load_trial("configs/nct05962762.toml")
+    >>> trial.designs["boin"].cutoff
+    0.95
+    """
+
+    protocol: Protocol
+    designs: Mapping[str, Design]
+    curves: Mapping[str, Curve]
+    borrowing: Borrowing | None
+
+    @classmethod
+    def of(cls, given: Protocol | Trial) -> Trial:
+        """Return a trial itself, or build the trial of a protocol.
+
+        Parameters
+        ----------
+        given
+            The trial, or the protocol.
+
+        Raises
+        ------
+        InputError
+            If the settings of a design, a curve or the borrowing are wrong.
+        """
+        if isinstance(given, Trial):
+            return given
+        of_type("trial", given, Protocol, "or a Trial, as load_trial reads one from a file")
+        # Curves first: a design that takes a curve's prior would be named in its place.
+        curves = build_curves(given)
+        return cls(given, build_designs(given), curves, build_borrowing(given))
+
+    @cached_property
+    def at_targets(self) -> Mapping[float, Mapping[str, Design]]:
+        """The designs at each other target of ``target.sensitivity``, by name.
+
+        A design that does not depend on the target is the one of ``designs`` itself.
+        """
+        return {rate: _at_other_target(self.protocol, self.designs, rate) for rate in self.protocol.target.sensitivity}
+
+    @cached_property
+    def amended(self) -> tuple[Trial, ...]:
+        """The trial by each amended version of the protocol, in the order of the amendments."""
+        found, versions = [], [version for _, version in self.protocol.versions[1:]]
+        for number, (amendment, version) in enumerate(zip(self.protocol.amendment, versions, strict=True), start=1):
+            with _in_amendment(number, amendment):
+                found.append(Trial.of(version))
+        return tuple(found)
+
+    def check(self) -> None:
+        """Raise `InputError` unless every version of the protocol, and each other target in it, can be built."""
+        assert self.at_targets is not None
+        for number, (amendment, version) in enumerate(zip(self.protocol.amendment, self.amended, strict=True), start=1):
+            with _in_amendment(number, amendment):
+                version.check()
+
+    def in_force(self, day: date) -> Trial:
+        """Return the trial by the protocol as amended by a day, as `Protocol.in_force`."""
+        version = self.protocol.in_force(day)
+        return next((trial for trial in self.amended if trial.protocol is version), self)
+
+    def __repr__(self) -> str:
+        return f"Trial of {self.protocol!r}"
+
+    __str__ = __repr__
+
+
+@contextmanager
+def _in_amendment(number: int, amendment: Amendment) -> Iterator[None]:
+    """Name an amendment (from 1) in an error of the version that it makes."""
+    try:
+        yield
+    except InputError as error:
+        raise in_amendment(number, amendment, error) from None
+
+
+def load_trial(path: str | Path) -> Trial:
+    """Read and check a config, and build the designs and curves that it names.
 
     Parameters
     ----------
@@ -39,8 +137,8 @@ def load_protocol(path: str | Path) -> Protocol:
 
     Returns
     -------
-    Protocol
-        The original version; `Protocol.in_force` gives the version in force on a day, `Protocol.versions` all of them.
+    Trial
+        By the original version of the protocol; `Trial.in_force` gives the one by the version in force on a day.
 
     Raises
     ------
@@ -50,7 +148,8 @@ def load_protocol(path: str | Path) -> Protocol:
 
     Examples
     --------
-    >>> load_protocol("configs/nct05962762.toml").doses.amounts
+    >>> trial = load_trial("configs/nct05962762.toml")
+    >>> trial.protocol.doses.amounts
     (1.0, 3.0, 5.0)
     """
     path = Path(path)
@@ -67,20 +166,41 @@ def load_protocol(path: str | Path) -> Protocol:
         raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
     table, read = _with_files(table, path.parent)
     try:
-        protocol = Protocol.read(table)
-        _build_all(protocol)
-        for number, (amendment, (_, version)) in enumerate(zip(protocol.amendment, protocol.versions[1:], strict=True), start=1):
-            try:
-                _build_all(version)
-            except InputError as error:
-                raise in_amendment(number, amendment, error) from None
+        trial = Trial.of(Protocol.read(table))
+        trial.check()
     except InputError as error:
         raise InputError(error.problems or str(error), source=str(path)) from None
     except RecursionError:
         raise InputError("is nested too deeply", source=str(path)) from None
-    for _, version in protocol.versions:
+    for _, version in trial.protocol.versions:
         version._file, version._sha256 = argument(path.name), hashlib.sha256(content + read).hexdigest()
-    return protocol
+    return trial
+
+
+def load_protocol(path: str | Path) -> Protocol:
+    """Read and check a config, for the protocol alone; `load_trial` gives the designs that it names too.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+
+    Returns
+    -------
+    Protocol
+        The original version; `Protocol.in_force` gives the version in force on a day, `Protocol.versions` all of them.
+
+    Raises
+    ------
+    InputError
+        As `load_trial`.
+
+    Examples
+    --------
+    >>> load_protocol("configs/nct05962762.toml").doses.amounts
+    (1.0, 3.0, 5.0)
+    """
+    return load_trial(path).protocol
 
 
 def _with_files(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -101,16 +221,6 @@ def _with_files(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], by
     return made, read
 
 
-def _build_all(protocol: Protocol) -> None:
-    """Build everything that a protocol names, so that whatever is wrong is an `InputError` now."""
-    # Curves first: a design that takes a curve's prior would be named in its place.
-    build_curves(protocol)
-    build_designs(protocol)
-    build_borrowing(protocol)
-    for rate in protocol.target.sensitivity:
-        _build_for_other_target(protocol, rate)
-
-
 def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, Design]:
     """The designs of a protocol, by name.
 
@@ -129,14 +239,31 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
         If a design's table names no known kind, or its settings are wrong or contradict each other.
     """
     rate = protocol.target.rate if target is None else target
-    tables = {name: _at_target(table, rate / protocol.target.rate) for name, table in protocol.designs.items()}
-    trial = {
-        **_of_the_trial(protocol, rate),
-        "max_n": protocol.limits.max_n,
-        "cohort_size": protocol.limits.cohort_size,
-        "start": protocol.limits.start_level,
+    return _build("designs", _tables_at(protocol, rate), DESIGNS, _of_designs(protocol, rate))
+
+
+def _at_other_target(protocol: Protocol, designs: Mapping[str, Design], rate: float) -> dict[str, Design]:
+    """The designs at another target; one whose settings stay the same is the same object."""
+    tables, here, there = _tables_at(protocol, rate), *(_of_designs(protocol, one) for one in (protocol.target.rate, rate))
+    other = {
+        name: tables[name]
+        for name, design in designs.items()
+        if _filled_in(type(design), protocol.designs[name], here) != _filled_in(type(design), tables[name], there)
     }
-    return _build("designs", tables, DESIGNS, trial)
+    try:
+        protocol.target.at(rate)
+        made = _build("designs", other, DESIGNS, there)
+    except InputError as error:
+        problems = [
+            Problem(p.where, p.value, f"{p.allowed} (at the target {rate:g} of target.sensitivity)") for p in error.problems
+        ]
+        raise InputError(problems) from None
+    return {name: made.get(name, design) for name, design in designs.items()}
+
+
+def _tables_at(protocol: Protocol, rate: float) -> dict[str, dict[str, Any]]:
+    """Tables of the designs at a target."""
+    return {name: _at_target(table, rate / protocol.target.rate) for name, table in protocol.designs.items()}
 
 
 def _at_target(table: dict[str, Any], ratio: float) -> dict[str, Any]:
@@ -216,6 +343,19 @@ def _of_the_trial(protocol: Protocol, target: float) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
+def _of_designs(protocol: Protocol, target: float) -> dict[str, Any]:
+    """Settings that the trial fixes for designs."""
+    limits = protocol.limits
+    sizes = {"max_n": limits.max_n, "cohort_size": limits.cohort_size, "start": limits.start_level}
+    return _of_the_trial(protocol, target) | sizes
+
+
+def _filled_in(kind: type[Settings], table: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a table, with those that the trial fixes where the class has them and the table does not give them."""
+    known = {key: value for key, value in trial.items() if key in kind.model_fields}
+    return {**known, **{key: value for key, value in table.items() if key != "kind"}}
+
+
 def _build[T: Settings](
     place: str, tables: Mapping[str, dict[str, Any]], registry: Mapping[str, type[T]], trial: dict[str, Any]
 ) -> dict[str, T]:
@@ -228,11 +368,10 @@ def _build[T: Settings](
             if "kind" not in table:
                 raise InputError(Problem("kind", MISSING, f"required, but missing: one of {', '.join(map(repr, registry))}"))
             kind = registry[one_of("kind", table["kind"], registry)]
-            known = {key: value for key, value in trial.items() if key in kind.model_fields}
             _refuse_extreme(settings.get("prior"))
             if settings.get("n_doses", trial["n_doses"]) != trial["n_doses"]:
                 raise InputError(Problem("n_doses", settings["n_doses"], f"must be {trial['n_doses']}, as many as doses.amounts"))
-            made = kind(**{**known, **settings})
+            made = kind(**_filled_in(kind, table, trial))
             if getattr(made, "n_doses", trial["n_doses"]) != trial["n_doses"]:
                 allowed = f"must have {trial['n_doses']} entries, one a dose of doses.amounts"
                 key = "skeleton" if "skeleton" in settings else "doses"
@@ -263,17 +402,6 @@ def _refuse_extreme(prior: Any) -> None:
                     least = f"from -{most:g} to" if key == "mean" else "at most"
                     allowed = f"must be {least} {most:g}, on the scale of logits"
                     raise InputError(Problem(where, value, allowed))
-
-
-def _build_for_other_target(protocol: Protocol, rate: float) -> None:
-    try:
-        protocol.target.at(rate)
-        build_designs(protocol, rate)
-    except InputError as error:
-        problems = [
-            Problem(p.where, p.value, f"{p.allowed} (at the target {rate:g} of target.sensitivity)") for p in error.problems
-        ]
-        raise InputError(problems) from None
 
 
 # Where a design's setting comes from when its own table does not give it.

@@ -8,7 +8,7 @@ from .decision_table import DecisionTable
 from .i3_plus_3 import I3Plus3
 from .interval import AroundTarget, IntervalDesign
 from .mtpi2 import MTPI2, Keyboard
-from .plain import PlainRule, Trial, design_from_rule
+from .plain import PlainRule, TrialSoFar, design_from_rule
 from .three_plus_three import ThreePlusThree
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "Proposal",
     "Selection",
     "ThreePlusThree",
-    "Trial",
+    "TrialSoFar",
     "design_from_rule",
 ]
 
