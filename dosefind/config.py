@@ -1,8 +1,8 @@
 """Reading a trial's config from its TOML file, and building the designs and curves that it names, once.
 
 A `Trial` is a protocol with all that it names built; it is made where a config is loaded, and handed on. Each design class is its
-own settings schema: a design's table gives its settings, and what the trial fixes (number of doses, target, largest sample, cohort
-size, start level) is filled in where the class has such a setting and the table does not say otherwise.
+own settings schema: a design's table gives its settings, and a setting that it leaves out takes the value of the protocol's key
+that its annotation names (`FromTrial`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ._check import MISSING, InputError, Problem, Settings, Shown, describe, of_type, one_of
+from ._check import MISSING, InputError, Problem, Settings, Shown, describe, one_of
 from .borrowing import Borrowing, OtherTrial
-from .designs import DESIGNS, Design
+from .designs import BLRM, DESIGNS, Design
 from .given_files import read_file
-from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex, Logistic2
+from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex
 from .models.elicitation import Indifference
-from .protocol import Amendment, Protocol, in_amendment
+from .protocol import Amendment, FromTrial, Protocol, from_trial, in_amendment
 from .terminal import argument
 
-__all__ = ["Trial", "build_borrowing", "build_curves", "build_designs", "load_protocol", "load_trial", "protocol_schema"]
+__all__ = ["Trial", "build_borrowing", "build_curves", "build_designs", "load_protocol", "load_trial", "origins", "protocol_schema"]
 
 # Largest config that is read, in bytes; those of this repository have some thousands.
 _MOST = 1_000_000
@@ -78,7 +78,8 @@ class Trial(Shown):
         """
         if isinstance(given, Trial):
             return given
-        of_type("trial", given, Protocol, "or a Trial, as load_trial reads one from a file")
+        if not isinstance(given, Protocol):
+            raise InputError(Problem("trial", given, "must be a Trial or a Protocol: load_trial reads one from a file"))
         # Curves first: a design that takes a curve's prior would be named in its place.
         curves = build_curves(given)
         return cls(given, build_designs(given), curves, build_borrowing(given))
@@ -239,20 +240,21 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
         If a design's table names no known kind, or its settings are wrong or contradict each other.
     """
     rate = protocol.target.rate if target is None else target
-    return _build("designs", _tables_at(protocol, rate), DESIGNS, _of_designs(protocol, rate))
+    return _build("designs", _tables_at(protocol, rate), DESIGNS, protocol, rate)
 
 
 def _at_other_target(protocol: Protocol, designs: Mapping[str, Design], rate: float) -> dict[str, Design]:
     """The designs at another target; one whose settings stay the same is the same object."""
-    tables, here, there = _tables_at(protocol, rate), *(_of_designs(protocol, one) for one in (protocol.target.rate, rate))
-    other = {
-        name: tables[name]
-        for name, design in designs.items()
-        if _filled_in(type(design), protocol.designs[name], here) != _filled_in(type(design), tables[name], there)
-    }
+    tables = _tables_at(protocol, rate)
+
+    def differs(name: str, kind: type[Design]) -> bool:
+        here = _filled_in(kind, protocol.designs[name], protocol, protocol.target.rate)
+        return _filled_in(kind, tables[name], protocol, rate) != here
+
+    other = {name: tables[name] for name, design in designs.items() if differs(name, type(design))}
     try:
         protocol.target.at(rate)
-        made = _build("designs", other, DESIGNS, there)
+        made = _build("designs", other, DESIGNS, protocol, rate)
     except InputError as error:
         problems = [
             Problem(p.where, p.value, f"{p.allowed} (at the target {rate:g} of target.sensitivity)") for p in error.problems
@@ -287,9 +289,8 @@ def build_curves(protocol: Protocol) -> dict[str, Curve]:
     InputError
         If a curve's table names no known kind, or its settings are wrong.
     """
-    trial = {key: value for key, value in _of_the_trial(protocol, protocol.target.rate).items() if key != "prior"}
-    tables = {name: _with_skeleton(name, table, trial) for name, table in protocol.curves.items()}
-    return _build("curves", tables, CURVES, trial)
+    tables = {name: _with_skeleton(name, table, protocol) for name, table in protocol.curves.items()}
+    return _build("curves", tables, CURVES, protocol, protocol.target.rate)
 
 
 def build_borrowing(protocol: Protocol) -> Borrowing | None:
@@ -316,69 +317,61 @@ def build_borrowing(protocol: Protocol) -> Borrowing | None:
     return borrowing
 
 
-def _with_skeleton(name: str, table: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+def _with_skeleton(name: str, table: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
     """A curve's table with its skeleton as numbers, if it is said by an indifference interval."""
     if not isinstance(table.get("skeleton"), dict) or table.get("kind") not in ONE_PARAMETER:
         return table
     try:
         model = {key: table[key] for key in ("intercept",) if key in table}
         interval = Indifference.read(table["skeleton"])
-        return {**table, "skeleton": interval.levels(trial["target"], trial["n_doses"], table["kind"], **model)}
+        return {**table, "skeleton": interval.levels(protocol.target.rate, protocol.n_doses, table["kind"], **model)}
     except InputError as error:
         raise InputError([p.within(f"curves.{name}.skeleton") for p in error.problems]) from None
 
 
-def _of_the_trial(protocol: Protocol, target: float) -> dict[str, Any]:
-    """Settings that the trial fixes for whatever has them."""
-    reference = protocol.doses.reference
-    priors = [table["prior"] for table in protocol.curves.values() if table.get("kind") == Logistic2.kind and "prior" in table]
-    given = {
-        "n_doses": protocol.n_doses,
-        "target": target,
-        "interval": protocol.target.interval,
-        "doses": protocol.doses.amounts,
-        "reference": None if reference is None else reference.amount,
-        "prior": priors[0] if priors else None,
-    }
-    return {key: value for key, value in given.items() if value is not None}
+# Curves on a dose scale have the doses of the trial.
+_OF_CURVES = {name: origin for name, origin in from_trial(BLRM).items() if name in ("doses", "reference")}
 
 
-def _of_designs(protocol: Protocol, target: float) -> dict[str, Any]:
-    """Settings that the trial fixes for designs."""
-    limits = protocol.limits
-    sizes = {"max_n": limits.max_n, "cohort_size": limits.cohort_size, "start": limits.start_level}
-    return _of_the_trial(protocol, target) | sizes
+def origins(kind: type[Settings]) -> dict[str, FromTrial]:
+    """Return the settings of a design or curve whose values the trial gives where its table does not, each with its origin."""
+    of_curves = {name: origin for name, origin in _OF_CURVES.items() if name in kind.model_fields}
+    return of_curves | from_trial(kind)
 
 
-def _filled_in(kind: type[Settings], table: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a table, with those that the trial fixes where the class has them and the table does not give them."""
-    known = {key: value for key, value in trial.items() if key in kind.model_fields}
+def _filled_in(kind: type[Settings], table: Mapping[str, Any], protocol: Protocol, target: float) -> dict[str, Any]:
+    """Settings of a table, with those that it leaves to the trial, whose target may be another than the protocol's."""
+    given = {name: target if origin.key == "target.rate" else origin.value(protocol) for name, origin in origins(kind).items()}
+    known = {name: value for name, value in given.items() if value is not None}
     return {**known, **{key: value for key, value in table.items() if key != "kind"}}
 
 
 def _build[T: Settings](
-    place: str, tables: Mapping[str, dict[str, Any]], registry: Mapping[str, type[T]], trial: dict[str, Any]
+    place: str, tables: Mapping[str, dict[str, Any]], registry: Mapping[str, type[T]], protocol: Protocol, target: float
 ) -> dict[str, T]:
-    """What the tables say, each filled in with what the trial fixes."""
+    """What the tables state, each filled in with what it leaves to the trial."""
     built: dict[str, T] = {}
     problems: list[Problem] = []
+    n_doses = protocol.n_doses
     for name, table in tables.items():
         settings = {key: value for key, value in table.items() if key != "kind"}
+        left: dict[str, FromTrial] = {}
         try:
             if "kind" not in table:
                 raise InputError(Problem("kind", MISSING, f"required, but missing: one of {', '.join(map(repr, registry))}"))
             kind = registry[one_of("kind", table["kind"], registry)]
+            left = {name: origin for name, origin in origins(kind).items() if name not in settings}
             _refuse_extreme(settings.get("prior"))
-            if settings.get("n_doses", trial["n_doses"]) != trial["n_doses"]:
-                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {trial['n_doses']}, as many as doses.amounts"))
-            made = kind(**_filled_in(kind, table, trial))
-            if getattr(made, "n_doses", trial["n_doses"]) != trial["n_doses"]:
-                allowed = f"must have {trial['n_doses']} entries, one a dose of doses.amounts"
+            if settings.get("n_doses", n_doses) != n_doses:
+                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {n_doses}, as many as doses.amounts"))
+            made = kind(**_filled_in(kind, table, protocol, target))
+            if getattr(made, "n_doses", n_doses) != n_doses:
+                allowed = f"must have {n_doses} entries, one a dose of doses.amounts"
                 key = "skeleton" if "skeleton" in settings else "doses"
                 raise InputError(Problem(key, settings.get(key, MISSING), allowed))
             built[name] = made
         except InputError as error:
-            problems += [_with_origin(p, settings).within(f"{place}.{name}") for p in error.problems]
+            problems += [_with_origin(p, left).within(f"{place}.{name}") for p in error.problems]
     if problems:
         raise InputError(problems)
     return built
@@ -404,29 +397,14 @@ def _refuse_extreme(prior: Any) -> None:
                     raise InputError(Problem(where, value, allowed))
 
 
-# Where a design's setting comes from when its own table does not give it.
-_ORIGINS = {
-    "n_doses": "doses.amounts",
-    "target": "target.rate",
-    "max_n": "limits.max_n",
-    "cohort_size": "limits.cohort_size",
-    "start": "limits.start_level",
-    "interval": "target.interval",
-    "doses": "doses.amounts",
-    "reference": "doses.reference",
-    "prior": "the prior of the first curve of kind 'logistic-2'",
-}
-
-
-def _with_origin(problem: Problem, settings: dict[str, Any]) -> Problem:
-    """The same problem, naming the key at fault where a design got the value from the trial's."""
-    key = problem.where.split("[")[0]
-    key = key.split(".")[0]
-    if key in settings or key not in _ORIGINS:
+def _with_origin(problem: Problem, left: Mapping[str, FromTrial]) -> Problem:
+    """The same problem, with the origin of the setting at fault where the table leaves it to the trial."""
+    origin = left.get(problem.where.split("[")[0].split(".")[0])
+    if origin is None:
         return problem
     if problem.value is MISSING:
-        return Problem(problem.where, MISSING, f"{problem.allowed} (give it here or as {_ORIGINS[key]})")
-    return Problem(problem.where, problem.value, f"{problem.allowed} (it comes from {_ORIGINS[key]})")
+        return Problem(problem.where, MISSING, f"{problem.allowed} (give it here or as {origin})")
+    return Problem(problem.where, problem.value, f"{problem.allowed} (it comes from {origin})")
 
 
 # Tables that no amendment changes.
@@ -437,15 +415,14 @@ def protocol_schema() -> dict[str, Any]:
     """JSON Schema of a protocol file, designs included, for editors."""
     schema = Protocol.model_json_schema()
     describe(schema, Protocol)
-    filled_in = {"n_doses", "target", "max_n", "cohort_size", "start", "interval", "doses", "reference", "prior"}
-    for place, registry, required in (("designs", DESIGNS, filled_in), ("curves", CURVES, filled_in - {"prior"})):
+    for place, registry in (("designs", DESIGNS), ("curves", CURVES)):
         options = []
         for kind, one_kind in registry.items():
             one = one_kind.model_json_schema()
             describe(one, one_kind)
             schema.setdefault("$defs", {}).update(one.pop("$defs", {}))
             one["properties"] = {"kind": {"const": kind, "description": f"kind of {place[:-1]}"}, **one["properties"]}
-            one["required"] = ["kind", *(key for key in one.get("required", []) if key not in required)]
+            one["required"] = ["kind", *(key for key in one.get("required", []) if key not in origins(one_kind))]
             options.append(one)
         schema["properties"][place]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}
         schema["properties"][place].pop("additionalProperties", None)

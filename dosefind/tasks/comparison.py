@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .._check import one_of, seed_of, whole
-from ..config import Trial
+from ..config import Trial, origins
 from ..designs import Design
 from ..operating.lattice import lattice
 from ..operating.metrics import Standards, above_mtd, definitions, judged
@@ -203,8 +203,17 @@ def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:
 
 def _applicable(designs: Mapping[str, Design], rate: float) -> dict[str, Design]:
     """The designs that look for a dose of this target: not those that choose by an interval which does not contain it."""
-    intervals = {name: getattr(design, "interval", (0.0, 1.0)) for name, design in designs.items()}
-    return {name: design for name, design in designs.items() if intervals[name][0] <= rate < intervals[name][1]}
+
+    def looks_for(design: Design) -> bool:
+        intervals = [getattr(design, name) for name in _settings_from("target.interval", design)]
+        return all(low <= rate < high for low, high in intervals)
+
+    return {name: design for name, design in designs.items() if looks_for(design)}
+
+
+def _settings_from(key: str, design: Design) -> list[str]:
+    """Settings of a design whose values a key of the protocol gives where its table does not."""
+    return [name for name, origin in origins(type(design)).items() if origin.key == key]
 
 
 def _other_targets(
@@ -237,10 +246,12 @@ def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
     for name, design in designs.items():
         table = protocol.designs[name]
         # A skeleton said by its indifference interval is a table, and is calibrated to the target at hand.
-        fixed = {key: table[key] for key in design.tied_to_target if key in table and not isinstance(table[key], Mapping)}
-        if "target" not in type(design).model_fields:
+        target = _settings_from("target.rate", design)
+        tied = dict.fromkeys((*target, *design.tied_to_target))
+        fixed = {key: table[key] for key in tied if key in table and not isinstance(table[key], Mapping)}
+        if not target:
             kept.append(f"{name} has no target")
-        elif "interval" in type(design).model_fields:
+        elif _settings_from("target.interval", design):
             kept.append(f"{name} chooses by the target interval, which stays (- at targets outside it)")
         elif fixed:
             kept.append(f"{name} keeps its own {plain(fixed)}")

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..config import Trial
+from .._check import Settings
+from ..config import Trial, origins
 from ..designs import Design
 from ..protocol import Assumption, Protocol
 from ..provenance import REPRODUCIBLE, versions
@@ -25,14 +26,20 @@ _RECORDED_ONLY = (
 
 def _without_effect(trial: Trial) -> list[str]:
     """Keys that are given and that nothing depends on."""
-    used = {field for one in (*trial.designs.values(), *trial.curves.values()) for field in type(one).model_fields}
-    found = []
+    protocol, found = trial.protocol, []
+    used = _left_to_trial(trial.designs, protocol.designs) | _left_to_trial(trial.curves, protocol.curves)
     for key in _RECORDED_ONLY:
         part, _, name = key.rpartition(".")
-        table = getattr(trial.protocol, part) if part else trial.protocol
-        if name in table.model_fields_set and getattr(table, name) is not None and name not in used:
+        table = getattr(protocol, part) if part else protocol
+        if name in table.model_fields_set and getattr(table, name) is not None and key not in used:
             found.append(key)
     return found
+
+
+def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Keys of the protocol that give designs or curves a setting which their own tables leave out."""
+    every = ((name, *one) for name, kind in made.items() for one in origins(type(kind)).items())
+    return {origin.key for name, setting, origin in every if setting not in tables[name]}
 
 
 def stamp(trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False) -> dict[str, Any]:
