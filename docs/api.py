@@ -43,6 +43,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "designs.IntervalDesign",
                 "designs.AroundTarget",
                 "designs.model_based.ModelBased",
+                "designs.FromTrial",
             ),
             *("designs.Proposal", "designs.Decision", "designs.Selection", "designs.replay.state_after"),
             *("designs.replay.departures", "designs.replay.Departure", "States"),

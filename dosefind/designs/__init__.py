@@ -1,5 +1,6 @@
 """Designs, one file a design; this registry names them for configs and commands."""
 
+from ..protocol import FromTrial
 from .base import Decision, Design, Proposal, Selection
 from .blrm import BLRM
 from .boin import BOIN
@@ -21,6 +22,7 @@ __all__ = [
     "Decision",
     "DecisionTable",
     "Design",
+    "FromTrial",
     "I3Plus3",
     "IntervalDesign",
     "Keyboard",
