@@ -14,7 +14,7 @@ from .._check import MISSING, InputError, Problem, Shown, number, one_of, probab
 from ..config import Trial
 from ..designs import Design
 from ..designs.base import Beside
-from ..designs.replay import departures, state_after
+from ..designs.replay import departures, followed
 from ..interruption import noticed
 from ..models import Curve, Logistic2
 from ..posterior.administered import administered_among, at_amounts, exact_posterior
@@ -232,6 +232,7 @@ def analyze(
     protocol, designs, curves = trial.protocol, trial.designs, trial.curves
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
+    states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     administered = amounts_among(administered, n, y, borrow)
     by_curve = {name: _posterior(protocol, one, n, y, administered) for name, one in curves.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
@@ -243,10 +244,8 @@ def analyze(
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
     if not others:
-        states = {name: state_after(design, cohorts, protocol.n_doses) for name, design in designs.items()}
-        result = result.assign(
-            _conclusions({name: one.with_administered(administered) for name, one in designs.items()}, states, now)
-        )
+        at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
+        result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     differing = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
@@ -255,7 +254,7 @@ def analyze(
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, words in KNOWN_BEFORE.items():
             result[variable].attrs["definition"] = words
-    deviations = {name: departures(design, cohorts, protocol.n_doses) for name, design in designs.items()}
+    deviations = {name: departures(design, cohorts, protocol.n_doses, states[name]) for name, design in designs.items()}
     made = said | {
         "method": "sampled" if now.samples else "exact",
         "curve_used": "hierarchical" if found else chosen,

@@ -433,7 +433,7 @@ def next_dose(
         decided=tuple(known),
         what_if=_what_if(asked, proposals, read),
         completions=_completions(proposals, read, evaluated),
-        paths=_paths(designs[binding], chosen, read[binding], protocol),
+        paths=_paths(asked[binding], chosen, read[binding], protocol),
         amounts=protocol.doses.amounts,
         attrs=attrs | stamp(current, conducts=True),
         unseen=unseen_serious(evaluated, amended),
@@ -700,7 +700,7 @@ def _by_group(evaluated: Evaluated, dlts: Sequence[int]) -> frozenset[tuple[tupl
     return frozenset(zip((group.subjects for group in evaluated.groups), dlts, strict=True))
 
 
-def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
+def _paths(asked: Asked, chosen: Proposal, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
     """The primary design's next cohorts, the current one first completed where it is not; without counts beside the escalation."""
     import pandas as pd
 
@@ -710,7 +710,7 @@ def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Pro
     if chosen.action == "fill":
         cohorts = filled(cohorts, evaluated, chosen.size, 0)
     columns = [named_column("scenario", name) for name in protocol.scenarios]
-    table = paths_of(design, cohorts, protocol.n_doses, _AHEAD, protocol.truths, columns)
+    table = paths_of(asked.design, asked.state(cohorts), _AHEAD, protocol.truths, columns)
     table.attrs["after"] = notation(cohorts)
     return table
 
@@ -721,7 +721,7 @@ def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tupl
     found = {}
     for name, one in asked.items():
         under_way = still_needed(one, evaluated)
-        followed = departures(one.design, filled(cohorts, evaluated, under_way, 0) if under_way else cohorts, one.n_doses)
-        if followed:
-            found[name] = followed
+        done = filled(cohorts, evaluated, under_way, 0) if under_way else cohorts
+        if departed := departures(one.design, done, one.n_doses, one.states(done)):
+            found[name] = departed
     return found

@@ -12,7 +12,7 @@ from .._check import MOST_DOSES, Shown, of_type, one_of, whole
 from ..config import Trial
 from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
-from ..designs.replay import Departure, departures, state_after, state_later
+from ..designs.replay import Departure, departures, followed, state_after, state_later
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..provenance import named_column
@@ -120,10 +120,11 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     highest = max((c.level for c in cohorts), default=design.start)
     levels = whole("n_doses", known if known is not None else highest + 1, 1, MOST_DOSES)
     design = design.with_settings(n_doses=levels)
+    states = followed(design, cohorts, levels)
     return replace(
-        next_step(design, cohorts, levels),
+        step_from(design, states[-1], None),
         assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
-        deviations=departures(design, cohorts, levels),
+        deviations=departures(design, cohorts, levels, states),
     )
 
 
@@ -215,8 +216,9 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
     protocol, chosen = trial.protocol, _named_design(trial, design)
     done = parse_outcomes(outcomes)
     columns = [named_column("scenario", name) for name in protocol.scenarios]
-    table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, columns)
-    deviations = departures(chosen, done, protocol.n_doses)
+    states = followed(chosen, done, protocol.n_doses)
+    table = paths_of(chosen, states[-1], cohorts, protocol.truths, columns)
+    deviations = departures(chosen, done, protocol.n_doses, states)
     if deviations:
         table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(map(str, deviations))}."
     return table
@@ -317,9 +319,8 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     import pandas as pd
 
     found: dict[tuple[int, int, int], set[str]] = {}
-    for level in range(design.start, n_doses + 1):
-        below = _clean_climb(design, level, n_doses)
-        front = {(): below} if below is not None else {}
+    for level, below in _clean_climb(design, n_doses).items():
+        front: dict[tuple[int, ...], States] = {(): below}
         for _ in range(_TABLE_COHORTS):
             following: dict[tuple[int, ...], States] = {}
             for state in front.values():
@@ -353,14 +354,16 @@ def _next_words(design: Design, state: States) -> str:
     return f"stop: {words} ({design.reasons[int(decision.reason[0])]})"
 
 
-def _clean_climb(design: Design, level: int, n_doses: int) -> States | None:
-    """State after cohorts without a DLT from which the design first gives ``level``, if it ever does."""
+def _clean_climb(design: Design, n_doses: int) -> dict[int, States]:
+    """States after cohorts without a DLT from which the design first gives each level, of those that it does not skip."""
+    found: dict[int, States] = {}
     state = state_after(design, [], n_doses)
-    while True:
+    while n_doses not in found and state.cohorts[0] <= 100:
         decision = design.decide(state)
-        dose = int(decision.dose[0])
-        if dose == level - 1:
-            return state
-        if dose < 0 or dose >= level or state.cohorts[0] > 100:
-            return None
-        state = state_later(design, state, Cohort(dose + 1, int(decision.size[0]), 0))
+        level = int(decision.dose[0]) + 1
+        if level < 1:
+            break
+        if level > max(found, default=0):
+            found[level] = state
+        state = state_later(design, state, Cohort(level, int(decision.size[0]), 0))
+    return found
