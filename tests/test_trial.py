@@ -10,10 +10,11 @@ from pydantic import Field
 
 import dosefind as dsf
 from dosefind.config import protocol_schema
-from dosefind.designs import DESIGNS, ThreePlusThree
+from dosefind.designs import DESIGNS, ThreePlusThree, replay
 from dosefind.designs.base import Design, Probability
 from dosefind.protocol import FromTrial
-from dosefind.tasks import stamp, without_dlts
+from dosefind.tasks import proposals, stamp, without_dlts
+from dosefind.tasks import steps as tasks_steps
 
 from . import made_up
 from .peers import ROOT
@@ -43,9 +44,10 @@ def protocol(**tables):
 
 
 def small():
-    """A protocol with few designs, one of them with a prior."""
-    tables = dsf.load_protocol(CONFIG).designs
-    return protocol(designs={name: tables[name] for name in ("3+3", "crm", "boin")})
+    """A protocol with few designs, one of them with a prior, and a curve that is quick."""
+    full = dsf.load_protocol(CONFIG)
+    designs = {name: full.designs[name] for name in ("3+3", "crm", "boin")}
+    return protocol(designs=designs, curves={"power": full.curves["power"]})
 
 
 def of(*designs, **tables):
@@ -100,7 +102,8 @@ def test_only_defaults_are_assumed_and_a_key_that_is_taken_has_an_effect(registe
     found = stamp(of({}))
     assumed = {key: value for key, value, _ in json.loads(found["assumptions"])}
     assert "margin = 0.5" in assumed["designs.own-1"]
-    assert not any(name in assumed["designs.own-1"] for name in ("rate", "weeks", "group", "max_n", "start"))
+    defaults = {setting.partition(" = ")[0] for setting in assumed["designs.own-1"].split(", ")}
+    assert not defaults & {"rate", "weeks", "group", "max_n", "start", "n_doses"}
     assert "limits.group" not in found["without_effect"].split(", ")
     assert "limits.group" in stamp(of({"group": [3, 6]}))["without_effect"].split(", ")
 
@@ -122,9 +125,11 @@ def built(monkeypatch):
 
 
 def test_tasks_on_one_trial_build_nothing(built):
-    trial = dsf.load_trial(CONFIG)
+    rules, patients = small(), made_up.single_dose()
+    built.clear()
+    trial = dsf.Trial.of(rules)
+    trial.check()
     once = set(built.values())
-    patients = made_up.single_dose()
     built.clear()
     dsf.compare(trial)
     dsf.analyze(trial, "1NNN 2NNT")
@@ -140,12 +145,44 @@ def test_tasks_on_one_trial_build_nothing(built):
     assert not built
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patients", [None, made_up.single_dose()], ids=["design", "conduct"])
 def test_report_builds_each_design_once(built, patients):
     rules = small()
     built.clear()
     dsf.report(rules, patients)
     assert set(built.values()) == {1}
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """How often a design was taken from the same state of a trial to the same next cohort."""
+    counts, later = Counter(), replay.state_later
+
+    def counted(design, state, cohort):
+        counts[repr(design), *(getattr(state, name).tobytes() for name in ("n", "y", "last", "cohorts")), cohort] += 1
+        return later(design, state, cohort)
+
+    for module in (replay, proposals, tasks_steps):
+        monkeypatch.setattr(module, "state_later", counted)
+    return counts
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        lambda trial: dsf.analyze(trial, "1NNN 2NNN 3NNT"),
+        lambda trial: dsf.sensitivity(trial, "1NNN 2NNN 3NNT"),
+        lambda trial: dsf.next_dose(trial, made_up.single_dose()),
+        lambda trial: dsf.paths(trial, "boin", outcomes="1NNN 2NNT"),
+        lambda trial: dsf.decide(trial.designs["crm"], "1NNN 2NNT"),
+        without_dlts,
+    ],
+    ids=["analyze", "sensitivity", "next_dose", "paths", "decide", "without_dlts"],
+)
+def test_trial_is_followed_once(steps, task):
+    task(dsf.Trial.of(small()))
+    assert set(steps.values()) <= {1}
 
 
 def test_version_in_force_is_built_once(built):
@@ -170,8 +207,8 @@ def test_error_in_an_amended_design_names_the_amendment():
 
 
 def test_protocol_gives_the_same_as_its_trial():
-    trial = dsf.load_trial(CONFIG)
-    assert dsf.load_protocol(CONFIG) == trial.protocol
+    assert dsf.load_protocol(CONFIG) == dsf.load_trial(CONFIG).protocol
+    trial = dsf.Trial.of(small())
     assert dsf.analyze(trial.protocol, "1NNN 2NNT").summary.identical(dsf.analyze(trial, "1NNN 2NNT").summary)
 
 
