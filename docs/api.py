@@ -17,7 +17,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "From a protocol to an answer",
         "One function a question: protocol and data in, a labelled result out. The command line calls the same functions.",
         [
-            *("load_protocol", "Protocol", "compare", "decision_table", "paths", "decide", "NextStep"),
+            *("load_trial", "Trial", "load_protocol", "Protocol", "compare", "decision_table", "paths", "decide", "NextStep"),
             *("analyze", "Analysis", "sensitivity", "compare_priors", "report", "reports.Document", "InputError"),
         ],
     ),
@@ -38,11 +38,12 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         [
             *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "design_from_rule"),
             *(
-                "designs.Trial",
+                "designs.TrialSoFar",
                 "designs.Design",
                 "designs.IntervalDesign",
                 "designs.AroundTarget",
                 "designs.model_based.ModelBased",
+                "designs.FromTrial",
             ),
             *("designs.Proposal", "designs.Decision", "designs.Selection", "designs.replay.state_after"),
             *("designs.replay.departures", "designs.replay.Departure", "States"),

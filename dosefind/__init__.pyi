@@ -4,7 +4,9 @@ from .adjudications import Adjudicated as Adjudicated
 from .adjudications import read_adjudications as read_adjudications
 from .adjudications import record_adjudication as record_adjudication
 from .calibration.sbc import calibrate as calibrate
+from .config import Trial as Trial
 from .config import load_protocol as load_protocol
+from .config import load_trial as load_trial
 from .designs import BLRM as BLRM
 from .designs import BOIN as BOIN
 from .designs import CRM as CRM

@@ -24,7 +24,9 @@ from .threads import hold_one_thread
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .borrowing import Borrowing
     from .chain import Chain
+    from .config import Trial
     from .protocol import Protocol
     from .tasks import NextDose
 
@@ -142,12 +144,10 @@ def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
     return read_counts(data, protocol.doses.amounts) if data is not None else outcomes or ""
 
 
-def _borrowed(given: tuple[str, ...], protocol: Protocol) -> dict[str, Any] | None:
+def _borrowed(given: tuple[str, ...], borrowing: Borrowing | None) -> dict[str, Any] | None:
     """Outcomes of the trials to borrow from, by name; nothing where none were given."""
-    from .config import build_borrowing
     from .intake import read_counts
 
-    borrowing = build_borrowing(protocol)
     found: dict[str, Any] = {}
     for one in given:
         name, equals, outcomes = one.partition("=")
@@ -253,19 +253,19 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 def compare(config: Path, method: Any, trials: int | None, memory_limit: float, brief: bool, output: _Output) -> None:
     """Operating characteristics of the config's designs under its scenarios."""
     from . import provenance, tasks
-    from .config import load_protocol
+    from .config import load_trial
 
     output.claim("compare")
     if not math.isfinite(memory_limit * 2**30):
         raise click.BadParameter("must be a finite number of GiB, above 0.", param_hint="'--memory-limit'")
     if trials is not None and method == "exact":
         raise click.UsageError("--trials has no effect with the exact method: add --method simulate, or leave it out.")
-    protocol = load_protocol(config)
+    trial = load_trial(config)
     trials = 10_000 if trials is None else trials
     if method == "simulate":
         _say(f"simulating {trials:,} trials of each design in each scenario")
     limit, progress = int(memory_limit * 2**30), _progress("designs")
-    result = tasks.compare(protocol, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
+    result = tasks.compare(trial, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
     output.save(partial(provenance.save_dataset, result, stem="compare"))
     if output.as_json:
         click.echo(provenance.as_json(result))
@@ -300,17 +300,17 @@ def analyze(
 ) -> None:
     """Posterior of the DLT rates, the MTD and the RP2D, and what the trial will conclude."""
     from . import provenance, tasks
-    from .config import load_protocol
+    from .config import load_trial
 
     output.claim("analyze")
     if draws is not None and engine != "nuts" and not borrow:
         raise click.UsageError("--draws has no effect with quadrature: add --engine nuts, or leave it out.")
-    protocol = load_protocol(config)
+    trial = load_trial(config)
     found = tasks.analyze(
-        protocol,
-        _given(outcomes, data, protocol),
+        trial,
+        _given(outcomes, data, trial.protocol),
         curve=curve,
-        borrow=_borrowed(borrow, protocol),
+        borrow=_borrowed(borrow, trial.borrowing),
         engine=engine,
         draws=draws or 1000,
         seed=output.seed,
@@ -339,9 +339,9 @@ def sensitivity(
     """What RP2D, MTD and P(over) hang on besides the data: curve, prior, reference dose, target, limits, borrowing."""
     from . import tasks
 
-    def make(protocol: Protocol) -> pd.DataFrame:
-        given, others = _given(outcomes, data, protocol), _borrowed(borrow, protocol)
-        return tasks.sensitivity(protocol, given, curve=curve, borrow=others, seed=output.seed, say=_say)
+    def make(trial: Trial) -> pd.DataFrame:
+        given, others = _given(outcomes, data, trial.protocol), _borrowed(borrow, trial.borrowing)
+        return tasks.sensitivity(trial, given, curve=curve, borrow=others, seed=output.seed, say=_say)
 
     _tabulate(config, None, "sensitivity", make, "Sensitivity of the posterior", output, borrows=bool(borrow))
 
@@ -354,8 +354,8 @@ def table(config: Path, design: str, output: _Output) -> None:
     """Decision table of a design."""
     from . import tasks
 
-    def make(protocol: Protocol) -> pd.DataFrame:
-        return tasks.decision_table(protocol, design)
+    def make(trial: Trial) -> pd.DataFrame:
+        return tasks.decision_table(trial, design)
 
     _tabulate(config, design, "table", make, f"Decision table of {design}", output)
 
@@ -370,8 +370,8 @@ def paths(config: Path, design: str, cohorts: int, outcomes: str, output: _Outpu
     """Every path of the next cohorts, with the decision after each and its probability in each scenario."""
     from . import tasks
 
-    def make(protocol: Protocol) -> pd.DataFrame:
-        return tasks.paths(protocol, design, cohorts=cohorts, outcomes=outcomes)
+    def make(trial: Trial) -> pd.DataFrame:
+        return tasks.paths(trial, design, cohorts=cohorts, outcomes=outcomes)
 
     title = f"Paths of the next {cohorts} cohort{'s' * (cohorts != 1)} of {design}" + (f" after {outcomes}" if outcomes else "")
     _tabulate(config, design, "paths", make, title, output)
@@ -402,15 +402,15 @@ def _next(
 ) -> tuple[NextDose, Path]:
     """What next, and the file of the committee's decisions beside the config."""
     from . import tasks
-    from .config import load_protocol
+    from .config import load_trial
     from .intake import read_patients
 
-    protocol = load_protocol(config)
-    patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
+    trial = load_trial(config)
+    patients = read_patients(data, trial.protocol, events=events, progress=_progress("rows"))
     decisions, adjudications = config.parent / "decisions.csv", config.parent / "adjudications.csv"
     cut = None if as_of is None else as_of.date()
     found = tasks.next_dose(
-        *(protocol, patients, cut),
+        *(trial, patients, cut),
         replay=replay,
         design=design,
         decisions=decisions,
@@ -547,13 +547,13 @@ def adjudicate(
     """Add the adjudication of an adverse event, or of a DLT assessment, to adjudications.csv beside the config."""
     from ._check import InputError, Problem
     from .adjudications import Adjudicated, adjudications_on_file, event_to_adjudicate, record_adjudication
-    from .config import load_protocol
+    from .config import load_trial
     from .evaluability import evaluate
     from .evaluability.serious import known_at
     from .intake import read_patients
     from .tasks.next_dose import read_checked
 
-    protocol = load_protocol(config)
+    protocol = load_trial(config).protocol
     path = config.parent / "adjudications.csv"
     # Both files are checked as by every command that reads them.
     chains = (adjudications_on_file(path, protocol.record.id)[1], read_checked(config.parent / "decisions.csv", protocol)[1])
@@ -622,15 +622,15 @@ def synthesize(
 ) -> None:
     """Make up a whole trial of patients who do not exist, and write it to --out as CSV and as SDTM."""
     from . import tasks
-    from .config import load_protocol
+    from .config import load_trial
 
     if output.out is None:
         raise click.UsageError("Missing option '--out': the folder for the made-up trial.")
     output.claim_names(list(tasks.SYNTHETIC_FILES))
-    protocol = load_protocol(config)
+    trial = load_trial(config)
     made = tasks.synthesize(
-        protocol,
-        _truth(truth, protocol),
+        trial,
+        _truth(truth, trial.protocol),
         seed=output.seed,
         start=start.date() if start else None,
         until=until.date() if until else None,
@@ -711,7 +711,7 @@ def report(
     import warnings
 
     from . import provenance, reports
-    from .config import load_protocol
+    from .config import load_trial
     from .intake import read_patients
     from .reports.content import can_write
 
@@ -721,14 +721,14 @@ def report(
     without = [option for option, value in options.items() if value is not None]
     if data is None and without:
         raise click.UsageError(f"{without[0]} has no effect on a design report: add --data, or leave it out.")
-    protocol = load_protocol(config)
+    trial = load_trial(config)
     if data is None:
-        found = reports.report(protocol, curve=curve, progress=_progress("designs"))
+        found = reports.report(trial, curve=curve, progress=_progress("designs"))
     else:
-        patients = read_patients(data, protocol, events=events, progress=_progress("rows"))
+        patients = read_patients(data, trial.protocol, events=events, progress=_progress("rows"))
         cut = None if as_of is None else as_of.date()
         found = reports.report(
-            *(protocol, patients, cut),
+            *(trial, patients, cut),
             replay=replay,
             final=final,
             design=design,
@@ -775,7 +775,7 @@ def _tabulate(
     config: Path,
     design: str | None,
     stem: str,
-    make: Callable[[Protocol], pd.DataFrame],
+    make: Callable[[Trial], pd.DataFrame],
     title: str,
     output: _Output,
     *,
@@ -785,13 +785,13 @@ def _tabulate(
     import json
 
     from . import provenance, tasks
-    from .config import load_protocol
+    from .config import load_trial
 
     output.claim(stem)
-    protocol = load_protocol(config)
-    frame = make(protocol)
+    trial = load_trial(config)
+    frame = make(trial)
     method = "sampled" if borrows else "exact"
-    stamp = {**tasks.stamp(protocol, design, borrows=borrows), "method": method, "seed": output.seed, **frame.attrs}
+    stamp = {**tasks.stamp(trial, design, borrows=borrows), "method": method, "seed": output.seed, **frame.attrs}
     output.save(partial(provenance.save_table, frame, stamp, stem=stem))
     if output.as_json:
         click.echo(provenance.as_json(frame, stamp))
@@ -799,7 +799,7 @@ def _tabulate(
     from . import tables
 
     shown = tables.sensitivity if stem == "sensitivity" else tables.frame
-    tables.show(shown(frame, f"{protocol.record.id}: {title}", frame.attrs.get("note", "")))
+    tables.show(shown(frame, f"{trial.protocol.record.id}: {title}", frame.attrs.get("note", "")))
     for line in tables.version(stamp):
         tables.show(line)
     if design is not None:

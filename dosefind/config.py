@@ -1,8 +1,8 @@
-"""Reading a protocol from its TOML file, and building the designs that it names.
+"""Reading a trial's config from its TOML file, and building the designs and curves that it names, once.
 
-Each design class is its own settings schema: a design's table gives its settings, and what the trial fixes (number of doses,
-target, largest sample, cohort size, start level) is filled in where the class has such a setting and the table does not say
-otherwise.
+A `Trial` is a protocol with all that it names built; it is made where a config is loaded, and handed on. Each design class is its
+own settings schema: a design's table gives its settings, and a setting that it leaves out takes the value of the protocol's key
+that its annotation names (`FromTrial`).
 """
 
 from __future__ import annotations
@@ -10,27 +10,126 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ._check import MISSING, InputError, Problem, Settings, describe, one_of
+from ._check import MISSING, InputError, Problem, Settings, Shown, describe, one_of
 from .borrowing import Borrowing, OtherTrial
-from .designs import DESIGNS, Design
+from .designs import BLRM, DESIGNS, Design
 from .given_files import read_file
-from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex, Logistic2
+from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex
 from .models.elicitation import Indifference
-from .protocol import Amendment, Protocol, in_amendment
+from .protocol import Amendment, FromTrial, Protocol, from_trial, in_amendment
 from .terminal import argument
 
-__all__ = ["build_borrowing", "build_curves", "build_designs", "load_protocol", "protocol_schema"]
+__all__ = ["Trial", "build_borrowing", "build_curves", "build_designs", "load_protocol", "load_trial", "origins", "protocol_schema"]
 
 # Largest config that is read, in bytes; those of this repository have some thousands.
 _MOST = 1_000_000
 
 
-def load_protocol(path: str | Path) -> Protocol:
-    """Read and check a protocol.
+@dataclass(frozen=True, eq=False)
+class Trial(Shown):
+    """A trial as its protocol states it, with the designs and curves that the protocol names, each built once.
+
+    `load_trial` reads one from a config; `Trial.of` makes one of a `Protocol`.
+
+    Attributes
+    ----------
+    protocol
+        The protocol.
+    designs
+        Its designs by name.
+    curves
+        Its dose-toxicity curves by name.
+    borrowing
+        What it borrows from other trials; ``None`` where it has no such table.
+
+    Examples
+    --------
+    >>> trial = load_trial("configs/nct05962762.toml")
+    >>> trial.designs["boin"].cutoff
+    0.95
+    """
+
+    protocol: Protocol
+    designs: Mapping[str, Design]
+    curves: Mapping[str, Curve]
+    borrowing: Borrowing | None
+
+    @classmethod
+    def of(cls, given: Protocol | Trial) -> Trial:
+        """Return a trial itself, or build the trial of a protocol.
+
+        Parameters
+        ----------
+        given
+            The trial, or the protocol.
+
+        Raises
+        ------
+        InputError
+            If the settings of a design, a curve or the borrowing are wrong.
+        """
+        if isinstance(given, Trial):
+            return given
+        if not isinstance(given, Protocol):
+            raise InputError(Problem("trial", given, "must be a Trial or a Protocol: load_trial reads one from a file"))
+        # Curves first: a design that takes a curve's prior would be named in its place.
+        curves = build_curves(given)
+        return cls(given, build_designs(given), curves, build_borrowing(given))
+
+    @cached_property
+    def at_targets(self) -> Mapping[float, Mapping[str, Design]]:
+        """The designs at each other target of ``target.sensitivity``, by name.
+
+        A design that does not depend on the target is the one of ``designs`` itself.
+        """
+        return {rate: _at_other_target(self.protocol, self.designs, rate) for rate in self.protocol.target.sensitivity}
+
+    @cached_property
+    def amended(self) -> tuple[Trial, ...]:
+        """The trial by each amended version of the protocol, in the order of the amendments."""
+        found, versions = [], [version for _, version in self.protocol.versions[1:]]
+        for number, (amendment, version) in enumerate(zip(self.protocol.amendment, versions, strict=True), start=1):
+            with _in_amendment(number, amendment):
+                found.append(Trial.of(version))
+        return tuple(found)
+
+    def check(self) -> None:
+        """Raise `InputError` unless every version of the protocol, and each other target in it, can be built."""
+        assert self.at_targets is not None
+        for number, (amendment, version) in enumerate(zip(self.protocol.amendment, self.amended, strict=True), start=1):
+            with _in_amendment(number, amendment):
+                version.check()
+
+    def in_force(self, day: date) -> Trial:
+        """Return the trial by the protocol as amended by a day, as `Protocol.in_force`."""
+        version = self.protocol.in_force(day)
+        return next((trial for trial in self.amended if trial.protocol is version), self)
+
+    def __repr__(self) -> str:
+        return f"Trial of {self.protocol!r}"
+
+    __str__ = __repr__
+
+
+@contextmanager
+def _in_amendment(number: int, amendment: Amendment) -> Iterator[None]:
+    """Name an amendment (from 1) in an error of the version that it makes."""
+    try:
+        yield
+    except InputError as error:
+        raise in_amendment(number, amendment, error) from None
+
+
+def load_trial(path: str | Path) -> Trial:
+    """Read and check a config, and build the designs and curves that it names.
 
     Parameters
     ----------
@@ -39,8 +138,8 @@ def load_protocol(path: str | Path) -> Protocol:
 
     Returns
     -------
-    Protocol
-        The original version; `Protocol.in_force` gives the version in force on a day, `Protocol.versions` all of them.
+    Trial
+        By the original version of the protocol; `Trial.in_force` gives the one by the version in force on a day.
 
     Raises
     ------
@@ -50,7 +149,8 @@ def load_protocol(path: str | Path) -> Protocol:
 
     Examples
     --------
-    >>> load_protocol("configs/nct05962762.toml").doses.amounts
+    >>> trial = load_trial("configs/nct05962762.toml")
+    >>> trial.protocol.doses.amounts
     (1.0, 3.0, 5.0)
     """
     path = Path(path)
@@ -67,20 +167,41 @@ def load_protocol(path: str | Path) -> Protocol:
         raise InputError("is not valid TOML: nested too deeply", source=str(path)) from None
     table, read = _with_files(table, path.parent)
     try:
-        protocol = Protocol.read(table)
-        _build_all(protocol)
-        for number, (amendment, (_, version)) in enumerate(zip(protocol.amendment, protocol.versions[1:], strict=True), start=1):
-            try:
-                _build_all(version)
-            except InputError as error:
-                raise in_amendment(number, amendment, error) from None
+        trial = Trial.of(Protocol.read(table))
+        trial.check()
     except InputError as error:
         raise InputError(error.problems or str(error), source=str(path)) from None
     except RecursionError:
         raise InputError("is nested too deeply", source=str(path)) from None
-    for _, version in protocol.versions:
+    for _, version in trial.protocol.versions:
         version._file, version._sha256 = argument(path.name), hashlib.sha256(content + read).hexdigest()
-    return protocol
+    return trial
+
+
+def load_protocol(path: str | Path) -> Protocol:
+    """Read and check a config, for the protocol alone; `load_trial` gives the designs that it names too.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+
+    Returns
+    -------
+    Protocol
+        The original version; `Protocol.in_force` gives the version in force on a day, `Protocol.versions` all of them.
+
+    Raises
+    ------
+    InputError
+        As `load_trial`.
+
+    Examples
+    --------
+    >>> load_protocol("configs/nct05962762.toml").doses.amounts
+    (1.0, 3.0, 5.0)
+    """
+    return load_trial(path).protocol
 
 
 def _with_files(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -101,16 +222,6 @@ def _with_files(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], by
     return made, read
 
 
-def _build_all(protocol: Protocol) -> None:
-    """Build everything that a protocol names, so that whatever is wrong is an `InputError` now."""
-    # Curves first: a design that takes a curve's prior would be named in its place.
-    build_curves(protocol)
-    build_designs(protocol)
-    build_borrowing(protocol)
-    for rate in protocol.target.sensitivity:
-        _build_for_other_target(protocol, rate)
-
-
 def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, Design]:
     """The designs of a protocol, by name.
 
@@ -129,14 +240,32 @@ def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, 
         If a design's table names no known kind, or its settings are wrong or contradict each other.
     """
     rate = protocol.target.rate if target is None else target
-    tables = {name: _at_target(table, rate / protocol.target.rate) for name, table in protocol.designs.items()}
-    trial = {
-        **_of_the_trial(protocol, rate),
-        "max_n": protocol.limits.max_n,
-        "cohort_size": protocol.limits.cohort_size,
-        "start": protocol.limits.start_level,
-    }
-    return _build("designs", tables, DESIGNS, trial)
+    return _build("designs", _tables_at(protocol, rate), DESIGNS, protocol, rate)
+
+
+def _at_other_target(protocol: Protocol, designs: Mapping[str, Design], rate: float) -> dict[str, Design]:
+    """The designs at another target; one whose settings stay the same is the same object."""
+    tables = _tables_at(protocol, rate)
+
+    def differs(name: str, kind: type[Design]) -> bool:
+        here = _filled_in(kind, protocol.designs[name], protocol, protocol.target.rate)
+        return _filled_in(kind, tables[name], protocol, rate) != here
+
+    other = {name: tables[name] for name, design in designs.items() if differs(name, type(design))}
+    try:
+        protocol.target.at(rate)
+        made = _build("designs", other, DESIGNS, protocol, rate)
+    except InputError as error:
+        problems = [
+            Problem(p.where, p.value, f"{p.allowed} (at the target {rate:g} of target.sensitivity)") for p in error.problems
+        ]
+        raise InputError(problems) from None
+    return {name: made.get(name, design) for name, design in designs.items()}
+
+
+def _tables_at(protocol: Protocol, rate: float) -> dict[str, dict[str, Any]]:
+    """Tables of the designs at a target."""
+    return {name: _at_target(table, rate / protocol.target.rate) for name, table in protocol.designs.items()}
 
 
 def _at_target(table: dict[str, Any], ratio: float) -> dict[str, Any]:
@@ -160,9 +289,8 @@ def build_curves(protocol: Protocol) -> dict[str, Curve]:
     InputError
         If a curve's table names no known kind, or its settings are wrong.
     """
-    trial = {key: value for key, value in _of_the_trial(protocol, protocol.target.rate).items() if key != "prior"}
-    tables = {name: _with_skeleton(name, table, trial) for name, table in protocol.curves.items()}
-    return _build("curves", tables, CURVES, trial)
+    tables = {name: _with_skeleton(name, table, protocol) for name, table in protocol.curves.items()}
+    return _build("curves", tables, CURVES, protocol, protocol.target.rate)
 
 
 def build_borrowing(protocol: Protocol) -> Borrowing | None:
@@ -189,57 +317,61 @@ def build_borrowing(protocol: Protocol) -> Borrowing | None:
     return borrowing
 
 
-def _with_skeleton(name: str, table: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+def _with_skeleton(name: str, table: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
     """A curve's table with its skeleton as numbers, if it is said by an indifference interval."""
     if not isinstance(table.get("skeleton"), dict) or table.get("kind") not in ONE_PARAMETER:
         return table
     try:
         model = {key: table[key] for key in ("intercept",) if key in table}
         interval = Indifference.read(table["skeleton"])
-        return {**table, "skeleton": interval.levels(trial["target"], trial["n_doses"], table["kind"], **model)}
+        return {**table, "skeleton": interval.levels(protocol.target.rate, protocol.n_doses, table["kind"], **model)}
     except InputError as error:
         raise InputError([p.within(f"curves.{name}.skeleton") for p in error.problems]) from None
 
 
-def _of_the_trial(protocol: Protocol, target: float) -> dict[str, Any]:
-    """Settings that the trial fixes for whatever has them."""
-    reference = protocol.doses.reference
-    priors = [table["prior"] for table in protocol.curves.values() if table.get("kind") == Logistic2.kind and "prior" in table]
-    given = {
-        "n_doses": protocol.n_doses,
-        "target": target,
-        "interval": protocol.target.interval,
-        "doses": protocol.doses.amounts,
-        "reference": None if reference is None else reference.amount,
-        "prior": priors[0] if priors else None,
-    }
-    return {key: value for key, value in given.items() if value is not None}
+# Curves on a dose scale have the doses of the trial.
+_OF_CURVES = {name: origin for name, origin in from_trial(BLRM).items() if name in ("doses", "reference")}
+
+
+def origins(kind: type[Settings]) -> dict[str, FromTrial]:
+    """Return the settings of a design or curve whose values the trial gives where its table does not, each with its origin."""
+    of_curves = {name: origin for name, origin in _OF_CURVES.items() if name in kind.model_fields}
+    return of_curves | from_trial(kind)
+
+
+def _filled_in(kind: type[Settings], table: Mapping[str, Any], protocol: Protocol, target: float) -> dict[str, Any]:
+    """Settings of a table, with those that it leaves to the trial, whose target may be another than the protocol's."""
+    given = {name: target if origin.key == "target.rate" else origin.value(protocol) for name, origin in origins(kind).items()}
+    known = {name: value for name, value in given.items() if value is not None}
+    return {**known, **{key: value for key, value in table.items() if key != "kind"}}
 
 
 def _build[T: Settings](
-    place: str, tables: Mapping[str, dict[str, Any]], registry: Mapping[str, type[T]], trial: dict[str, Any]
+    place: str, tables: Mapping[str, dict[str, Any]], registry: Mapping[str, type[T]], protocol: Protocol, target: float
 ) -> dict[str, T]:
-    """What the tables say, each filled in with what the trial fixes."""
+    """What the tables state, each filled in with what it leaves to the trial."""
     built: dict[str, T] = {}
     problems: list[Problem] = []
+    n_doses = protocol.n_doses
     for name, table in tables.items():
         settings = {key: value for key, value in table.items() if key != "kind"}
+        left: dict[str, FromTrial] = {}
         try:
             if "kind" not in table:
                 raise InputError(Problem("kind", MISSING, f"required, but missing: one of {', '.join(map(repr, registry))}"))
             kind = registry[one_of("kind", table["kind"], registry)]
-            known = {key: value for key, value in trial.items() if key in kind.model_fields}
+            left = {name: origin for name, origin in origins(kind).items() if name not in settings}
             _refuse_extreme(settings.get("prior"))
-            if settings.get("n_doses", trial["n_doses"]) != trial["n_doses"]:
-                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {trial['n_doses']}, as many as doses.amounts"))
-            made = kind(**{**known, **settings})
-            if getattr(made, "n_doses", trial["n_doses"]) != trial["n_doses"]:
-                allowed = f"must have {trial['n_doses']} entries, one a dose of doses.amounts"
+            if settings.get("n_doses", n_doses) != n_doses:
+                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {n_doses}, as many as doses.amounts"))
+            made = kind(**_filled_in(kind, table, protocol, target))
+            if getattr(made, "n_doses", n_doses) != n_doses:
+                allowed = f"must have {n_doses} entries, one a dose of doses.amounts"
                 key = "skeleton" if "skeleton" in settings else "doses"
                 raise InputError(Problem(key, settings.get(key, MISSING), allowed))
             built[name] = made
         except InputError as error:
-            problems += [_with_origin(p, settings).within(f"{place}.{name}") for p in error.problems]
+            problems += [_with_origin(p, left).within(f"{place}.{name}") for p in error.problems]
     if problems:
         raise InputError(problems)
     return built
@@ -265,40 +397,14 @@ def _refuse_extreme(prior: Any) -> None:
                     raise InputError(Problem(where, value, allowed))
 
 
-def _build_for_other_target(protocol: Protocol, rate: float) -> None:
-    try:
-        protocol.target.at(rate)
-        build_designs(protocol, rate)
-    except InputError as error:
-        problems = [
-            Problem(p.where, p.value, f"{p.allowed} (at the target {rate:g} of target.sensitivity)") for p in error.problems
-        ]
-        raise InputError(problems) from None
-
-
-# Where a design's setting comes from when its own table does not give it.
-_ORIGINS = {
-    "n_doses": "doses.amounts",
-    "target": "target.rate",
-    "max_n": "limits.max_n",
-    "cohort_size": "limits.cohort_size",
-    "start": "limits.start_level",
-    "interval": "target.interval",
-    "doses": "doses.amounts",
-    "reference": "doses.reference",
-    "prior": "the prior of the first curve of kind 'logistic-2'",
-}
-
-
-def _with_origin(problem: Problem, settings: dict[str, Any]) -> Problem:
-    """The same problem, naming the key at fault where a design got the value from the trial's."""
-    key = problem.where.split("[")[0]
-    key = key.split(".")[0]
-    if key in settings or key not in _ORIGINS:
+def _with_origin(problem: Problem, left: Mapping[str, FromTrial]) -> Problem:
+    """The same problem, with the origin of the setting at fault where the table leaves it to the trial."""
+    origin = left.get(problem.where.split("[")[0].split(".")[0])
+    if origin is None:
         return problem
     if problem.value is MISSING:
-        return Problem(problem.where, MISSING, f"{problem.allowed} (give it here or as {_ORIGINS[key]})")
-    return Problem(problem.where, problem.value, f"{problem.allowed} (it comes from {_ORIGINS[key]})")
+        return Problem(problem.where, MISSING, f"{problem.allowed} (give it here or as {origin})")
+    return Problem(problem.where, problem.value, f"{problem.allowed} (it comes from {origin})")
 
 
 # Tables that no amendment changes.
@@ -309,15 +415,14 @@ def protocol_schema() -> dict[str, Any]:
     """JSON Schema of a protocol file, designs included, for editors."""
     schema = Protocol.model_json_schema()
     describe(schema, Protocol)
-    filled_in = {"n_doses", "target", "max_n", "cohort_size", "start", "interval", "doses", "reference", "prior"}
-    for place, registry, required in (("designs", DESIGNS, filled_in), ("curves", CURVES, filled_in - {"prior"})):
+    for place, registry in (("designs", DESIGNS), ("curves", CURVES)):
         options = []
         for kind, one_kind in registry.items():
             one = one_kind.model_json_schema()
             describe(one, one_kind)
             schema.setdefault("$defs", {}).update(one.pop("$defs", {}))
             one["properties"] = {"kind": {"const": kind, "description": f"kind of {place[:-1]}"}, **one["properties"]}
-            one["required"] = ["kind", *(key for key in one.get("required", []) if key not in required)]
+            one["required"] = ["kind", *(key for key in one.get("required", []) if key not in origins(one_kind))]
             options.append(one)
         schema["properties"][place]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}
         schema["properties"][place].pop("additionalProperties", None)

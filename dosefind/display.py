@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import plots, tables, terminal
+from .config import Trial
 from .designs import Design
 from .evaluability import Evaluated
 from .models import Curve, HierarchicalLogistic
@@ -167,6 +168,11 @@ def _(one: Protocol) -> list[Any]:
         tables.frame(truths, "Scenarios: true DLT rates"),
         tables.assumed(assumed),
     ]
+
+
+@content.register
+def _(one: Trial) -> list[Any]:
+    return content(one.protocol)
 
 
 @content.register

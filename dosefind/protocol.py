@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -30,6 +31,7 @@ __all__ = [
     "BetaBinomialBoundary",
     "Doses",
     "Evaluability",
+    "FromTrial",
     "Intake",
     "Limits",
     "Part",
@@ -43,6 +45,7 @@ __all__ = [
     "Target",
     "Treatment",
     "Utility",
+    "from_trial",
     "in_amendment",
     "plain_words",
 ]
@@ -1123,6 +1126,45 @@ def _not_among(settings: Protocol, key: str, changed: Iterable[str]) -> list[str
         return [key]
     given = [name for name in inner if _lookup(value, name) not in (None, (), {})]
     return [found for name in given for found in _not_among(settings, f"{key}.{name}", changed)]
+
+
+@dataclass(frozen=True)
+class FromTrial:
+    """The key of a protocol that gives a setting of a design or curve its value where its own table does not.
+
+    It stands in the annotation of the setting, such as ``target: Annotated[Probability, FromTrial("target.rate")]``.
+
+    Attributes
+    ----------
+    key
+        Key of the protocol, dotted.
+    of
+        Function from the value at that key, if there is one, to the value of the setting; ``None`` where they are the same.
+    words
+        The origin as errors name it, where it is not the key.
+    """
+
+    key: str
+    of: Callable[[Any], Any] | None = None
+    words: str = ""
+
+    def value(self, protocol: Protocol) -> Any:
+        """Return the value that a protocol gives; ``None`` where it gives none."""
+        found = _lookup(protocol, self.key)
+        return found if found is None or self.of is None else self.of(found)
+
+    def __str__(self) -> str:
+        return self.words or self.key
+
+
+def from_trial(kind: type[BaseModel]) -> dict[str, FromTrial]:
+    """Return the settings of a class whose values a trial gives where a table does not, each with its origin.
+
+    A setting that a subclass states anew keeps its origin unless it has one of its own.
+    """
+    classes = [one for one in reversed(kind.__mro__) if issubclass(one, BaseModel)]
+    fields = [(name, field) for one in classes for name, field in one.model_fields.items()]
+    return {name: origin for name, field in fields for origin in field.metadata if isinstance(origin, FromTrial)}
 
 
 _ABSENT = object()

@@ -27,7 +27,8 @@ from IPython.display import Markdown
 
 import dosefind as dsf
 
-protocol = dsf.load_protocol("../configs/nct05962762.toml")
+trial = dsf.load_trial("../configs/nct05962762.toml")
+protocol = trial.protocol
 protocol
 
 # %% [markdown]
@@ -41,7 +42,7 @@ protocol
 # `blrm-6`) and without.
 
 # %%
-oc = dsf.compare(protocol)
+oc = dsf.compare(trial)
 main = ["3+3", "crm", "boin", "blrm"]
 correct = (100 * oc.correct).to_pandas().round(1)
 correct.loc["reference"] = (100 * oc.reference_correct).to_pandas().round(1)

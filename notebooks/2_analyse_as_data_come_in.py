@@ -29,7 +29,8 @@ from IPython.display import Markdown
 
 import dosefind as dsf
 
-protocol = dsf.load_protocol("../configs/nct05948982.toml")
+trial = dsf.load_trial("../configs/nct05948982.toml")
+protocol = trial.protocol
 folder = "../examples/nct05948982/complete"
 patients = dsf.read_patients(f"{folder}/patients.csv", protocol, events=f"{folder}/events.csv")
 
@@ -50,13 +51,13 @@ known[cuts[1]]
 # design that binds, then says:
 
 # %%
-dsf.next_dose(protocol, patients, as_of=cuts[2], replay=True).proposal
+dsf.next_dose(trial, patients, as_of=cuts[2], replay=True).proposal
 
 # %% [markdown]
 # And at the last cut, the 3+3 and the designs that it is compared with:
 
 # %%
-answers = dsf.next_dose(protocol, patients, as_of=cuts[3], replay=True).designs.set_index("design")[["binding", "next"]]
+answers = dsf.next_dose(trial, patients, as_of=cuts[3], replay=True).designs.set_index("design")[["binding", "next"]]
 with pd.option_context("display.max_colwidth", None):
     display(answers)  # noqa: F821 (of IPython)
 
@@ -68,7 +69,7 @@ with pd.option_context("display.max_colwidth", None):
 # estimate of the rate, though both are percentages. The RP2D is the highest dose tried whose P(over) is below 25%.
 
 # %%
-alone = {cut: dsf.analyze(protocol, one.cohorts()) for cut, one in known.items()}
+alone = {cut: dsf.analyze(trial, one.cohorts()) for cut, one in known.items()}
 
 
 def course(by_cut, error=False):
@@ -122,7 +123,7 @@ dsf.plots.mtd(alone[cuts[3]])
 # other trial:
 
 # %%
-nothing = {cut: dsf.analyze(protocol, one.cohorts(), borrow={"NCT05962762": ""}, draws=2000) for cut, one in known.items()}
+nothing = {cut: dsf.analyze(trial, one.cohorts(), borrow={"NCT05962762": ""}, draws=2000) for cut, one in known.items()}
 course(nothing, error=True)
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
@@ -135,13 +136,11 @@ Markdown("\n".join(f"> - {words}" for words in json.loads(nothing[cuts[3]].summa
 
 # %%
 friendly, hostile = "1NNN 2NNN 3NNN", "1NNT 2NTT"
-with_friendly = {
-    cut: dsf.analyze(protocol, one.cohorts(), borrow={"NCT05962762": friendly}, draws=2000) for cut, one in known.items()
-}
+with_friendly = {cut: dsf.analyze(trial, one.cohorts(), borrow={"NCT05962762": friendly}, draws=2000) for cut, one in known.items()}
 course(with_friendly, error=True)
 
 # %%
-with_hostile = {cut: dsf.analyze(protocol, known[cut].cohorts(), borrow={"NCT05962762": hostile}, draws=2000) for cut in cuts[2:]}
+with_hostile = {cut: dsf.analyze(trial, known[cut].cohorts(), borrow={"NCT05962762": hostile}, draws=2000) for cut in cuts[2:]}
 course(with_hostile, error=True)
 
 # %% [markdown]
@@ -190,6 +189,6 @@ NCT05962762 had no DLT, and {over(with_hostile, cuts[2], 3)} if three of six had
 {over(nothing, cuts[3], 3)}, {over(with_friendly, cuts[3], 3)} and {over(with_hostile, cuts[3], 3)}.
 
 The step from the first figure to the second is the other prior, not the other trial. Borrowing moves the answer most where the trial has fewest patients of its own, and it does so by what is assumed of windows and doses.
-`dsf.sensitivity(protocol, outcomes, borrow=...)` varies these assumptions one at a time; a committee should see both analyses, the one
+`dsf.sensitivity(trial, outcomes, borrow=...)` varies these assumptions one at a time; a committee should see both analyses, the one
 without borrowing first."""
 )

@@ -28,9 +28,10 @@ from scipy.stats import beta
 
 import dosefind as dsf
 
-protocol = dsf.load_protocol("../configs/nct05962762.toml")
+trial = dsf.load_trial("../configs/nct05962762.toml")
+protocol = trial.protocol
 outcomes = "1NNN 1NNN 2NNN 2NNN 3NNN 3NNN"
-found = dsf.analyze(protocol, outcomes)
+found = dsf.analyze(trial, outcomes)
 s = found.summary
 dsf.plots.trial(outcomes, protocol=protocol)
 
@@ -90,7 +91,7 @@ The difference is the curve and its prior. dosefind says so itself, in the warni
 # percent:
 
 # %%
-table = dsf.sensitivity(protocol, outcomes)
+table = dsf.sensitivity(trial, outcomes)
 over = [f"over_{level}" for level in (1, 2, 3)]
 shown = table[~table["varied"].isin(["target", "RP2D limit", "overdose from"])]
 shown.assign(**(100 * shown[over]).round(2)).drop(columns=["mtd", "p_mtd"])
@@ -173,7 +174,7 @@ Markdown("\n".join(["| design | after | answer |", "|:--|:--|:--|", *rows]))
 # the top dose remain possible. The three probabilities of each dose, after nine patients and after eighteen, in percent:
 
 # %%
-nine = dsf.analyze(protocol, "1NNN 2NNN 3NNN").summary
+nine = dsf.analyze(trial, "1NNN 2NNN 3NNN").summary
 parts = ["p_under", "p_target", "p_over", "upper_limit"]
 both = {"0/3 each": nine, "0/6 each": s}
 pd.concat({name: (100 * one[parts].drop_vars("dose_amount").to_pandas()).round(1) for name, one in both.items()}, axis=1)
@@ -186,7 +187,7 @@ pd.concat({name: (100 * one[parts].drop_vars("dose_amount").to_pandas()).round(1
 
 # %%
 rates = pd.DataFrame(protocol.truths, index=list(protocol.scenarios), columns=["level 1", "level 2", "level 3"])
-oc = dsf.compare(protocol).sel(design=["3+3", "boin-6", "boin"])
+oc = dsf.compare(trial).sel(design=["3+3", "boin-6", "boin"])
 by_design = (100 * (1 - oc.any_dlt)).to_pandas().T
 none = (100 * ((1 - rates) ** 6).prod(axis=1)).to_frame("six a dose").join(by_design)
 rates.join(none.round(1))

@@ -24,7 +24,8 @@ from IPython.display import Markdown
 
 import dosefind as dsf
 
-protocol = dsf.load_protocol("../configs/nct05962762.toml")
+trial = dsf.load_trial("../configs/nct05962762.toml")
+protocol = trial.protocol
 doses = protocol.doses.amounts
 
 # %% [markdown]
@@ -162,7 +163,7 @@ dsf.plots.prior_posterior(answers["shipped"])
 # And one assumption at a time, around the shipped prior:
 
 # %%
-table = dsf.sensitivity(protocol, outcomes)
+table = dsf.sensitivity(trial, outcomes)
 over = [f"over_{level}" for level in (1, 2, 3)]
 table.assign(**(100 * table[over]).round(1)).drop(columns=["mtd", "p_mtd"])
 

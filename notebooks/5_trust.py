@@ -32,7 +32,8 @@ from scipy.stats import norm
 
 import dosefind as dsf
 
-protocol = dsf.load_protocol("../configs/nct05962762.toml")
+trial = dsf.load_trial("../configs/nct05962762.toml")
+protocol = trial.protocol
 outcomes = "1NNN 2NNN 3NNT"
 
 # %% [markdown]
@@ -42,8 +43,8 @@ outcomes = "1NNN 2NNN 3NNT"
 # The two engines share the curve's equations, its prior and the reading of the data, and nothing else.
 
 # %%
-exact = dsf.analyze(protocol, outcomes)
-drawn = dsf.analyze(protocol, outcomes, engine="nuts", draws=2000, seed=7)
+exact = dsf.analyze(trial, outcomes)
+drawn = dsf.analyze(trial, outcomes, engine="nuts", draws=2000, seed=7)
 
 
 def differences(names):

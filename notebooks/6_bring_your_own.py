@@ -150,10 +150,11 @@ prior_sd = 1.0
 with tempfile.TemporaryDirectory() as folder:
     config = Path(folder) / "with-my-own.toml"
     config.write_text(text)
-    protocol = dsf.load_protocol(config)
+    trial = dsf.load_trial(config)
+    protocol = trial.protocol
     try:
         config.write_text(text.replace("margin = 0.09", "margin = 0.5"))
-        dsf.compare(dsf.load_protocol(config))
+        dsf.compare(dsf.load_trial(config))
     except dsf.InputError as error:
         refused = str(error).replace(folder, "...")
 Markdown(f"With `margin = 0.5` the file is refused:\n\n```text\n{refused}\n```")
@@ -164,7 +165,7 @@ Markdown(f"With `margin = 0.5` the file is refused:\n\n```text\n{refused}\n```")
 # Every way in which its trial can go is walked, as for the designs that dosefind has; no figure has a Monte Carlo error.
 
 # %%
-oc = dsf.compare(protocol)
+oc = dsf.compare(trial)
 few = ["3+3", "boin", "cumulative", "crm"]
 (100 * oc.correct.sel(design=few)).to_pandas().round(1)
 
@@ -188,10 +189,10 @@ errors = (walked.selected * (1 - walked.selected) / 4000) ** 0.5
 # without a DLT, with its probability in each scenario:
 
 # %%
-dsf.decision_table(protocol, "cumulative").head(9)
+dsf.decision_table(trial, "cumulative").head(9)
 
 # %%
-ways = dsf.paths(protocol, "cumulative", outcomes="1NNN", cohorts=2)
+ways = dsf.paths(trial, "cumulative", outcomes="1NNN", cohorts=2)
 ways.head(8).round(3)
 
 # %% [markdown]
@@ -201,7 +202,7 @@ ways.head(8).round(3)
 # included, will name at its end.
 
 # %%
-posterior = dsf.analyze(protocol, "1NNN 2NNN 3NNT", curve="one-hazard")
+posterior = dsf.analyze(trial, "1NNN 2NNN 3NNT", curve="one-hazard")
 s = posterior.summary
 dsf.plots.intervals(posterior)
 
@@ -212,7 +213,7 @@ dsf.plots.intervals(posterior)
 # The same by NUTS, from the same two lines of the curve, and the difference in Monte Carlo errors:
 
 # %%
-sampled = dsf.analyze(protocol, "1NNN 2NNN 3NNT", curve="one-hazard", engine="nuts").summary
+sampled = dsf.analyze(trial, "1NNN 2NNN 3NNT", curve="one-hazard", engine="nuts").summary
 pd.DataFrame(
     {
         "quadrature": s.p_over.to_pandas(),
@@ -228,7 +229,7 @@ pd.DataFrame(
 # The committee's design report has them both, with the rules in the sentences written above.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
-report = dsf.report(protocol, curve="one-hazard").html()
+report = dsf.report(trial, curve="one-hazard").html()
 said = mine.sentences()[0]
 Markdown(
     f"""The report is one HTML file of {len(report) / 1e6:.1f} MB; it names the design {report.count("cumulative")} times, and its rule "{said}" stands in it:

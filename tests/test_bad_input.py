@@ -630,7 +630,7 @@ CALLS = [
     (
         lambda: lattice(design_from_rule(lambda trial: 9, choose=lambda trial: None, max_n=9), n_doses=3),
         "rule = 9: must return a level from 1 to 3, or None; it was given "
-        "Trial(n=(3, 0, 0), y=(0, 0, 0), level=1, last_n=3, last_y=0)",
+        "TrialSoFar(n=(3, 0, 0), y=(0, 0, 0), level=1, last_n=3, last_y=0)",
     ),
     # Walks.
     (lambda: lattice(BOIN(target=0.3)), "n_doses = None: BOIN does not know the number of dose levels: say it"),

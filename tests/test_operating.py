@@ -161,7 +161,7 @@ def test_walk_from_the_middle_of_a_trial():
     beginning = 0.95**3 * 0.15 * 0.85**2
     weights = rest.probabilities(truth)[:, 0] / beginning
     assert abs(weights.sum() - 1) < 1e-12
-    table = paths_of(design, [Cohort(1, 3, 0), Cohort(2, 3, 1)], 3, 9, truth, ["truth"])
+    table = paths_of(design, state, 9, truth, ["truth"])
     ours = [weights[rest.trials.choice == choice].sum() for choice in (-1, 0, 1, 2)]
     theirs = [table.loc[table.mtd == label, "truth"].sum() for label in ("none", "1", "2", "3")]
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
@@ -170,7 +170,7 @@ def test_walk_from_the_middle_of_a_trial():
 def test_paths_are_the_unmerged_walk():
     for design in (dsf.ThreePlusThree(), dsf.BOIN(target=0.25, max_n=12)):
         truth = np.array([[0.1, 0.25, 0.4]])
-        table = paths_of(design, [], 3, 30, truth, ["truth"])
+        table = paths_of(design, state_after(design, [], 3), 30, truth, ["truth"])
         assert len(table) == walk(design, 3).paths.sum()
         oc = dsf.lattice(design, n_doses=3).under(truth)
         named = [table.loc[table.mtd == label, "truth"].sum() for label in oc.choice.values]
@@ -197,7 +197,7 @@ def test_varying_cohorts_count_their_visits():
     """Cohorts at each dose and whether the first had company, carried through merging, against every path written out."""
     design = dsf.BOIN(target=0.25, cohort_size=(1, 2, 1), max_n=12)
     truth = np.array([[0.1, 0.25, 0.4]])
-    table = paths_of(design, [], 3, 30, truth, ["truth"])
+    table = paths_of(design, state_after(design, [], 3), 30, truth, ["truth"])
     visits = np.array([[sum(token.startswith(level) for token in path.split()) for level in "123"] for path in table.path])
     expected = (visits * table["truth"].to_numpy()[:, None]).sum(axis=0)
     walked = dsf.lattice(design, n_doses=3)

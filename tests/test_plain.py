@@ -115,7 +115,7 @@ def test_a_design_that_remembers_keeps_the_contract():
 def test_a_rule_that_returns_no_level_is_named():
     design = dsf.design_from_rule(lambda trial: 7, choose=lambda trial: None, max_n=6)
     with pytest.raises(
-        dsf.InputError, match=r"rule = 7: must return a level from 1 to 3, or None; it was given Trial\(n=\(3, 0, 0\)"
+        dsf.InputError, match=r"rule = 7: must return a level from 1 to 3, or None; it was given TrialSoFar\(n=\(3, 0, 0\)"
     ):
         dsf.lattice(design, n_doses=3)
 

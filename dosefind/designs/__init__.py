@@ -1,5 +1,6 @@
 """Designs, one file a design; this registry names them for configs and commands."""
 
+from ..protocol import FromTrial
 from .base import Decision, Design, Proposal, Selection
 from .blrm import BLRM
 from .boin import BOIN
@@ -8,7 +9,7 @@ from .decision_table import DecisionTable
 from .i3_plus_3 import I3Plus3
 from .interval import AroundTarget, IntervalDesign
 from .mtpi2 import MTPI2, Keyboard
-from .plain import PlainRule, Trial, design_from_rule
+from .plain import PlainRule, TrialSoFar, design_from_rule
 from .three_plus_three import ThreePlusThree
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Decision",
     "DecisionTable",
     "Design",
+    "FromTrial",
     "I3Plus3",
     "IntervalDesign",
     "Keyboard",
@@ -28,7 +30,7 @@ __all__ = [
     "Proposal",
     "Selection",
     "ThreePlusThree",
-    "Trial",
+    "TrialSoFar",
     "design_from_rule",
 ]
 

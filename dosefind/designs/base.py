@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from .._check import MOST_COUNTED, MOST_DOSES, InputError, Problem, Settings, count, found_problems, of_type, whole
+from ..protocol import FromTrial
 from ..threads import one_thread, one_thread_methods
 from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States
 from . import limits
@@ -188,8 +189,8 @@ class Design(Settings, ABC):
     }
     own_reasons: ClassVar[dict[str, str]] = {}
 
-    start: Count = Field(default=1, description="level (from 1) of the first cohort")
-    cohort_size: Count | tuple[Count, ...] = Field(
+    start: Annotated[Count, FromTrial("limits.start_level")] = Field(default=1, description="level (from 1) of the first cohort")
+    cohort_size: Annotated[Count | tuple[Count, ...], FromTrial("limits.cohort_size")] = Field(
         default=3, description="patients a cohort, or a list of sizes whose last is repeated"
     )
     cohort_size_by_dose: tuple[Count, ...] | None = Field(
@@ -198,7 +199,7 @@ class Design(Settings, ABC):
     titration: Flag = Field(
         default=False, description="one patient a dose until the first DLT or the top dose, where the cohort is then completed"
     )
-    max_n: Count | None = Field(default=None, description="largest sample")
+    max_n: Annotated[Count | None, FromTrial("limits.max_n")] = Field(default=None, description="largest sample")
     max_n_per_dose: Count | None = Field(
         default=None, description="most patients on one dose; choosing a full dose stops the trial"
     )
@@ -209,7 +210,7 @@ class Design(Settings, ABC):
         default="any",
         description="any dose, the dose chosen for the next cohort, the dose where the rule would stay, or a level; or a list",
     )
-    n_doses: Annotated[int, Field(ge=1, le=MOST_DOSES, strict=True)] | None = Field(
+    n_doses: Annotated[Annotated[int, Field(ge=1, le=MOST_DOSES, strict=True)] | None, FromTrial("doses.amounts", len)] = Field(
         default=None, description="number of dose levels"
     )
 

@@ -9,9 +9,10 @@ doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, Literal, Self
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import PrivateAttr, model_validator
@@ -21,6 +22,7 @@ from ..models.base import Positive
 from ..posterior.administered import AtAmounts, at_amounts
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
+from ..protocol import FromTrial
 from ..trial import Administered, States
 from .base import Beside, Probability, Proposal, Selection
 from .model_based import ModelBased
@@ -30,6 +32,14 @@ __all__ = ["BLRM"]
 
 # Largest error of P(overdose) where it is said why a trial cannot start.
 _SAID = 1e-4
+
+
+def _prior_of_first(curves: Mapping[str, dict[str, Any]]) -> Any:
+    """Return the prior of the first curve of this design's kind in a protocol, if there is one."""
+    return next((table["prior"] for table in curves.values() if table.get("kind") == Logistic2.kind and "prior" in table), None)
+
+
+_PRIOR = FromTrial("curves", _prior_of_first, f"the prior of the first curve of kind {Logistic2.kind!r}")
 
 
 class BLRM(ModelBased):
@@ -73,10 +83,10 @@ class BLRM(ModelBased):
     source: ClassVar[str] = "Neuenschwander, Branson and Gsponer (2008), doi:10.1002/sim.3230"
     on_dose_scale: ClassVar[bool] = True
 
-    doses: tuple[Positive, ...]
-    reference: Positive
-    prior: BivariateNormal | tuple[BivariateNormal, ...]
-    interval: tuple[Probability, Probability]
+    doses: Annotated[tuple[Positive, ...], FromTrial("doses.amounts")]
+    reference: Annotated[Positive, FromTrial("doses.reference", attrgetter("amount"))]
+    prior: Annotated[BivariateNormal | tuple[BivariateNormal, ...], _PRIOR]
+    interval: Annotated[tuple[Probability, Probability], FromTrial("target.interval")]
     ewoc: Probability = 0.25
     choose: Literal["highest", "target"] = "target"
     final: Literal["tried", "model"] = "tried"

@@ -18,6 +18,7 @@ from scipy.special import betaincc, betaincinv
 
 from .._check import MOST_COUNTED, count, counts, whole
 from ..isotonic import pool
+from ..protocol import FromTrial
 from ..trial import States
 from .base import Beside, Design, Flag, Probability, Proposal, Selection
 from .rules import TIE, above, highest
@@ -60,7 +61,7 @@ class IntervalDesign(Design):
     # Both parameters of the beta prior of the final estimates.
     estimate_prior: ClassVar[float] = 0.05
 
-    target: Probability
+    target: Annotated[Probability, FromTrial("target.rate")]
     cutoff: Annotated[float, Field(gt=0.5, lt=1, strict=True)] = 0.95
     extra_safe: Flag = False
     offset: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = 0.05

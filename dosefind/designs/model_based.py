@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
+from ..protocol import FromTrial
 from ..trial import States
 from .base import Design, Flag, Probability, Proposal
 from .rules import at_least
@@ -29,7 +30,7 @@ class ModelBased(Design):
         Whether a de-escalation goes down by one level at most, where that level is open.
     """
 
-    target: Probability
+    target: Annotated[Probability, FromTrial("target.rate")]
     no_skip: Literal["last", "tried", "off"] = "last"
     coherence: Literal["escalation", "both", "off"] = "escalation"
     no_skip_down: Flag = False

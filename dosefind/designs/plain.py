@@ -13,11 +13,11 @@ from .._check import InputError, Problem
 from ..trial import States
 from .base import Design, Proposal, Selection
 
-__all__ = ["PlainRule", "Trial", "design_from_rule"]
+__all__ = ["PlainRule", "TrialSoFar", "design_from_rule"]
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialSoFar:
     """One trial as a plain rule sees it; levels from 1, ``None`` before the first cohort.
 
     Attributes
@@ -56,8 +56,8 @@ class PlainRule(Design):
     source: ClassVar[str] = "the function given"
     own_reasons: ClassVar[dict[str, str]] = {"rule": "the rule ends the trial"}
 
-    rule: Callable[[Trial], int | None]
-    choose: Callable[[Trial], int | None] | None = None
+    rule: Callable[[TrialSoFar], int | None]
+    choose: Callable[[TrialSoFar], int | None] | None = None
 
     def propose(self, states: States) -> Proposal:
         rows = np.column_stack([states.n, states.y, states.last, states.last_n, states.last_y])
@@ -77,12 +77,12 @@ class PlainRule(Design):
         return [rule] if self.choose else [rule, "No MTD is named: no choice was given."]
 
     @staticmethod
-    def _each(function: Callable[[Trial], int | None], rows: np.ndarray, doses: int, name: str) -> np.ndarray:
+    def _each(function: Callable[[TrialSoFar], int | None], rows: np.ndarray, doses: int, name: str) -> np.ndarray:
         distinct, inverse = np.unique(rows, axis=0, return_inverse=True)
         answers = np.empty(len(distinct), np.int64)
         for i, row in enumerate(distinct.tolist()):
             n, y, (last, last_n, last_y) = tuple(row[:doses]), tuple(row[doses : 2 * doses]), row[2 * doses :]
-            trial = Trial(n, y, last + 1 if last >= 0 else None, last_n, last_y)
+            trial = TrialSoFar(n, y, last + 1 if last >= 0 else None, last_n, last_y)
             # The empty trial is the start level's; a rule need not know it.
             level = None if last < 0 and name == "rule" else function(trial)
             if level is not None and (
@@ -94,16 +94,16 @@ class PlainRule(Design):
 
 
 def design_from_rule(
-    rule: Callable[[Trial], int | None], *, choose: Callable[[Trial], int | None] | None = None, **limits: Any
+    rule: Callable[[TrialSoFar], int | None], *, choose: Callable[[TrialSoFar], int | None] | None = None, **limits: Any
 ) -> PlainRule:
     """Make a design of a plain function of one trial.
 
     Parameters
     ----------
     rule
-        From a `Trial` to the level of the next cohort, or ``None`` to stop. It must depend on nothing else.
+        From a `TrialSoFar` to the level of the next cohort, or ``None`` to stop. It must depend on nothing else.
     choose
-        From a `Trial`, of which only the counts are known, to the level named as MTD, or ``None``; without it no MTD is named.
+        From a `TrialSoFar`, of which only the counts are known, to the level named as MTD, or ``None``; without it no MTD is named.
     **limits
         The settings that every design has: ``start``, ``cohort_size``, ``max_n`` and so on.
 

@@ -13,7 +13,7 @@ from ..trial import COUNT, Cohort, States, check_cohorts
 from . import limits
 from .base import Design
 
-__all__ = ["Departure", "departures", "state_after", "state_later"]
+__all__ = ["Departure", "departures", "followed", "state_after", "state_later"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,17 @@ def state_after(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> Stat
     >>> state_after(BOIN(target=0.25), [Cohort(1, 3, 0), Cohort(2, 3, 1)], 3).y
     array([[0, 1, 0]], dtype=int16)
     """
+    return followed(design, cohorts, n_doses)[-1]
+
+
+def followed(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> tuple[States, ...]:
+    """Return the states of one trial before the given cohorts and after each of them; the last is that of `state_after`."""
     if design.tracks != ("dlt",):
         raise InputError(f"{design.title} counts {' and '.join(design.tracks[1:])} too, of which these cohorts say nothing")
-    state = States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * design.n_memory)
+    states = [States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * design.n_memory)]
     for cohort in check_cohorts(cohorts, n_doses):
-        state = state_later(design, state, cohort)
-    return state
+        states.append(state_later(design, states[-1], cohort))
+    return tuple(states)
 
 
 def state_later(design: Design, state: States, cohort: Cohort) -> States:
@@ -80,8 +85,21 @@ def state_later(design: Design, state: States, cohort: Cohort) -> States:
     return replace(state, memory=memory).follow(slice(None), dose, size, dlts)
 
 
-def departures(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> tuple[Departure, ...]:
+def departures(
+    design: Design, cohorts: Sequence[Cohort], n_doses: int, states: Sequence[States] | None = None
+) -> tuple[Departure, ...]:
     """Return where these cohorts are not those of a trial that followed the design, in their order.
+
+    Parameters
+    ----------
+    design
+        The design.
+    cohorts
+        The cohorts.
+    n_doses
+        Number of dose levels.
+    states
+        The states before the cohorts and after each of them, where they are known from `followed`.
 
     Examples
     --------
@@ -90,9 +108,10 @@ def departures(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> tuple
     ['cohort 2 was at level 3, the design would have given level 2']
     """
     found: list[Departure] = []
-    state = state_after(design, [], n_doses)
     stopped = False
-    for number, cohort in enumerate(check_cohorts(cohorts, n_doses), start=1):
+    checked = check_cohorts(cohorts, n_doses)
+    before = followed(design, checked, n_doses) if states is None else states
+    for number, (state, cohort) in enumerate(zip(before, checked, strict=False), start=1):
         decision = design.decide(state)
         planned = int(decision.dose[0]) + 1
         if planned > 0:
@@ -104,7 +123,6 @@ def departures(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> tuple
             why = design.explain(design.reasons[int(decision.reason[0])])
             found.append(Departure("stopped", number, cohort.level, why, cohort.level))
         stopped = planned == 0
-        state = state_later(design, state, cohort)
     return tuple(found)
 
 

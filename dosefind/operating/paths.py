@@ -10,9 +10,8 @@ from scipy.special import comb
 
 from .._check import InputError, Problem, whole
 from ..designs import Decision, Design, Selection
-from ..designs.replay import state_after
 from ..threads import one_thread
-from ..trial import COUNT, Cohort, States, choice_labels
+from ..trial import COUNT, States, choice_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,19 +23,15 @@ MOST_PATHS = 100_000
 
 
 @one_thread
-def paths_of(
-    design: Design, done: list[Cohort], n_doses: int, cohorts: int, truths: np.ndarray, columns: list[str]
-) -> pd.DataFrame:
+def paths_of(design: Design, begin: States, cohorts: int, truths: np.ndarray, columns: list[str]) -> pd.DataFrame:
     """Every path of the next cohorts.
 
     Parameters
     ----------
     design
         The design, which knows its limits.
-    done
-        Cohorts treated so far.
-    n_doses
-        Number of dose levels.
+    begin
+        State of the trial so far, as `dosefind.designs.replay.state_after` gives it.
     cohorts
         How many cohorts to look ahead; paths that stop earlier end there.
     truths : (scenarios, doses) array
@@ -54,7 +49,7 @@ def paths_of(
     import pandas as pd
 
     whole("cohorts", cohorts, 1, 1000)
-    before = states = state_after(design, done, n_doses)
+    states = begin
     decision = design.decide(states)
     text, ways = [""], np.ones(1)
     finished: list[pd.DataFrame] = []
@@ -80,7 +75,7 @@ def paths_of(
         "reason: the decision after it; mtd: what is named where it stops; not_reached: where that is the top dose or above; under "
         "each scenario the probability of the path, all orders together."
     )
-    shown = _with_probabilities(table, before, truths, columns).drop(columns=["n", "y"])
+    shown = _with_probabilities(table, begin, truths, columns).drop(columns=["n", "y"])
     shown = shown.sort_values("path", key=lambda column: column.map(_order), ignore_index=True)
     shown.attrs["note"] = note
     return shown

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from .._check import InputError, Problem, of_type
+from .._check import InputError, Problem
+from ..config import Trial
 from ..patients import Patients
 from ..protocol import Protocol
 from ..threads import one_thread
@@ -24,7 +25,7 @@ __all__ = ["Document", "report"]
 
 @one_thread
 def report(
-    protocol: Protocol,
+    trial: Trial | Protocol,
     patients: Patients | None = None,
     as_of: date | None = None,
     *,
@@ -41,8 +42,8 @@ def report(
 
     Parameters
     ----------
-    protocol
-        The protocol, from `load_protocol`.
+    trial
+        The trial, from `load_trial`, or its protocol.
     patients
         What the data say, from `read_patients`: the conduct report. Without it, the design report.
     as_of, replay, design, decisions, adjudications, final
@@ -68,12 +69,12 @@ def report(
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> found = report(load_protocol("configs/nct05962762.toml"))  # doctest: +SKIP
+    >>> from dosefind import load_trial
+    >>> found = report(load_trial("configs/nct05962762.toml"))  # doctest: +SKIP
     >>> found.date  # doctest: +SKIP
     '2023-08-30'
     """
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    trial = Trial.of(trial)
     words = Words(language)
     if patients is None:
         given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions, "adjudications": adjudications}
@@ -83,11 +84,11 @@ def report(
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
         from .design_report import design_report
 
-        return design_report(protocol, words, curve=curve, progress=progress)
+        return design_report(trial, words, curve=curve, progress=progress)
     from .conduct_report import conduct_report
 
     return conduct_report(
-        *(protocol, patients, as_of, words),
+        *(trial, patients, as_of, words),
         replay=replay,
         design=design,
         curve=curve,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import tables
 from ..adjudications import Adjudicated
+from ..config import Trial
 from ..decisions import Recorded
 from ..evaluability import (
     HIDDEN,
@@ -119,7 +120,7 @@ class _Trial(NamedTuple):
 
 
 def conduct_report(
-    protocol: Protocol,
+    trial: Trial,
     patients: Patients,
     as_of: date | None,
     words: Words,
@@ -133,7 +134,7 @@ def conduct_report(
 ) -> Document:
     """Return the conduct report; parameters as of `dosefind.report`."""
     found = next_dose(
-        *(protocol, patients, as_of),
+        *(trial, patients, as_of),
         replay=replay,
         design=design,
         decisions=decisions,
@@ -141,40 +142,40 @@ def conduct_report(
         final=final,
     )
     # Designs and limits are those in force at the data cutoff date; a patient is judged by the version of the first infusion.
-    amended, protocol = protocol, protocol.in_force(found.evaluated.as_of)
-    evaluated = found.evaluated
+    evaluated, current = found.evaluated, trial.in_force(found.evaluated.as_of)
+    protocol = current.protocol
     # By the reading that the answer takes: cohorts set aside stand beside the escalation.
     read = found.evaluated_for(found.binding)
     cohorts, others, given = read.cohorts(), read.beside(), read.administered
     wanted = protocol.curves or curve is not None
-    analysis = analyze(protocol, cohorts, curve=curve, others=others, administered=given) if wanted else None
+    analysis = analyze(current, cohorts, curve=curve, others=others, administered=given) if wanted else None
     if analysis is not None and not others and any(read.open[len(read.members) :]):
         # What a design selects can depend on outcomes still to come outside the escalation too.
         analysis = replace(analysis, summary=analysis.summary.drop_vars(["conclusion", "conclusion_not_reached"]))
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
-    trial = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded), amended)
-    sections = [_summary(trial), _events(trial), _safety(trial), _patients(trial)]
+    meeting = _Trial(Case(words, protocol), found, analysis, blinded, dose_groups(evaluated, blinded), trial.protocol)
+    sections = [_summary(meeting), _events(meeting), _safety(meeting), _patients(meeting)]
     if analysis is not None:
-        varied = sensitivity(protocol, cohorts, curve=curve, others=others, administered=given)
-        sections += [_rates(trial), _mtd(trial), _conclusion(trial)]
+        varied = sensitivity(current, cohorts, curve=curve, others=others, administered=given)
+        sections += [_rates(meeting), _mtd(meeting), _conclusion(meeting)]
         sections.append(
             Section(
                 "sensitivity",
                 words("sensitivity.title"),
-                (sensitivity_table(trial.case, varied, words("sensitivity.table")),),
+                (sensitivity_table(meeting.case, varied, words("sensitivity.table")),),
             )
         )
-    sections += [_designs(trial), _deviations(trial), _method(trial), limits(trial.case, "conduct")]
+    sections += [_designs(meeting), _deviations(meeting), _method(meeting), limits(meeting.case, "conduct")]
     # A page to sign is one page.
-    sections += [replace(assumed(trial.case, found.attrs), own_page=True), _signatures(trial)]
+    sections += [replace(assumed(meeting.case, found.attrs), own_page=True), _signatures(meeting)]
     cut = found.attrs["as_of"]
     return Document(
         title=words("conduct.title", protocol=data(protocol.record.id)),
         subtitle=words("conduct.subtitle", cut=cut),
         language=words.language,
         date=cut,
-        facts=_facts(trial),
+        facts=_facts(meeting),
         sections=tuple(sections),
         labels=words.table("labels"),
     )

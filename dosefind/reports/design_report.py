@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from .. import tables
+from ..config import Trial
 from ..protocol import Protocol
 from ..tasks import Analysis, analyze, compare, compare_priors, decision_table, paths, sensitivity, without_dlts
 from ..tasks.stamps import n_assumed, plain, stamp
@@ -46,6 +47,7 @@ class _Plan(NamedTuple):
     """A trial as planned: operating characteristics, the trial without a DLT, and what is assumed of the curve, if there is one."""
 
     case: Case
+    trial: Trial
     oc: xr.Dataset
     values: dict[str, Any]
     binding: str
@@ -69,15 +71,17 @@ class _Plan(NamedTuple):
 
 
 def design_report(
-    protocol: Protocol, words: Words, *, curve: str | None = None, progress: Callable[[int, int], None] | None = None
+    trial: Trial, words: Words, *, curve: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Document:
     """The design report; parameters as of `dosefind.report`."""
+    protocol = trial.protocol
     # First what is quick, so that a curve that there is not is refused at once.
-    prior = analyze(protocol, curve=curve) if protocol.curves or curve is not None else None
-    oc = compare(protocol, progress=progress)
+    prior = analyze(trial, curve=curve) if protocol.curves or curve is not None else None
+    oc = compare(trial, progress=progress)
     values = {str(name): variable.values for name, variable in oc.variables.items()}
     binding = protocol.binding or next(iter(protocol.designs))
-    plan = _Plan(Case(words, protocol), oc, values, binding, without_dlts(protocol), prior, stamp(protocol, conducts=True))
+    case, rests_on = Case(words, protocol), stamp(trial, conducts=True)
+    plan = _Plan(case, trial, oc, values, binding, without_dlts(trial), prior, rests_on)
     sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(plan.case), _tables(plan), _operating(plan)]
     sections += [_sizes(plan), _paths(plan)]
     if prior is not None:
@@ -281,7 +285,7 @@ def _tables(plan: _Plan) -> Section:
 
     say, inner = plan.say, []
     for number, name in enumerate(plan.protocol.designs, start=1):
-        table = decision_table(plan.protocol, name)
+        table = decision_table(plan.trial, name)
         shown = _in_ranges(plan, plan.case.with_reasons(table))
         blocks: tuple[Block, ...] = (
             Figure(decisions(table, name=name), say("decisions.picture", design=data(name))),
@@ -404,7 +408,7 @@ def _percentiles(chances: np.ndarray, numbers: np.ndarray) -> tuple[int, int]:
 
 def _paths(plan: _Plan) -> Section:
     say, design = plan.say, data(plan.binding)
-    table = plan.case.with_reasons(paths(plan.protocol, plan.binding, cohorts=2))
+    table = plan.case.with_reasons(paths(plan.trial, plan.binding, cohorts=2))
     shown = frame(plan.case, table, say("paths.table", design=design))
     return Section("paths", say("paths.title"), (Paragraph(say("paths.intro", design=design)), shown))
 
@@ -433,7 +437,7 @@ def _zero(plan: _Plan, curve: str | None) -> Section:
         blocks.append(Paragraph(say("zero.no_curve")))
     else:
         outcomes = plan.outcomes_of_zero
-        found = analyze(plan.protocol, outcomes, curve=curve)
+        found = analyze(plan.trial, outcomes, curve=curve)
         caption = say("zero.posterior", outcomes=outcomes, design=data(plan.binding))
         blocks.append(dose_table(plan.case, found.summary, caption))
         blocks.append(Bullets(tuple(map(text, json.loads(found.summary.attrs["warnings"])))))
@@ -445,11 +449,11 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
     blocks: list[Block] = []
     if "target" in plan.oc.dims:
         blocks.append(_targets(plan, values))
-    if len(varied := compare_priors(plan.protocol)):
+    if len(varied := compare_priors(plan.trial)):
         blocks.append(_priors(plan, varied))
     if plan.prior is not None:
         outcomes = plan.outcomes_of_zero
-        table = sensitivity(plan.protocol, outcomes, curve=curve)
+        table = sensitivity(plan.trial, outcomes, curve=curve)
         caption = say("sensitivity.table_zero", outcomes=outcomes, design=data(plan.binding))
         blocks.append(sensitivity_table(plan.case, table, caption))
     return Section("sensitivity", say("sensitivity.title"), tuple(blocks or [Paragraph(say("sensitivity.none"))]))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import MISSING, InputError, Problem, Shown, number, of_type, one_of, probability, whole
-from ..config import build_curves, build_designs
+from .._check import MISSING, InputError, Problem, Shown, number, one_of, probability, whole
+from ..config import Trial
 from ..designs import Design
 from ..designs.base import Beside
-from ..designs.replay import departures, state_after
+from ..designs.replay import departures, followed
 from ..interruption import noticed
 from ..models import Curve, Logistic2
 from ..posterior.administered import administered_among, at_amounts, exact_posterior
@@ -36,7 +36,7 @@ from ..summaries import (
     upper_limit,
 )
 from ..threads import one_thread
-from ..trial import Administered, Cohort, States, choice_labels, notation
+from ..trial import Administered, Cohort, States, check_cohorts, choice_labels, notation
 from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
 from .steps import cohorts_of
@@ -44,7 +44,7 @@ from .steps import cohorts_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Analysis", "analyze", "chosen_curve", "other_priors", "p_over", "with_others"]
+__all__ = ["Analysis", "analyze", "chosen_curve", "counts_of", "other_priors", "p_over"]
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ class Analysis(Shown):
 
         Examples
         --------
-        >>> from dosefind import load_protocol
-        >>> found = analyze(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+        >>> from dosefind import load_trial
+        >>> found = analyze(load_trial("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
         >>> found.quantiles((0.1, 0.9), (2, 4)).round(3).values
         array([[0.006, 0.162],
                [0.033, 0.323]])
@@ -162,7 +162,7 @@ def _amount(value: Any) -> float:
 
 @one_thread
 def analyze(
-    protocol: Protocol,
+    trial: Trial | Protocol,
     outcomes: str | Sequence[Cohort] = "",
     *,
     others: Sequence[Cohort] = (),
@@ -178,8 +178,8 @@ def analyze(
 
     Parameters
     ----------
-    protocol
-        The protocol, from `load_protocol`.
+    trial
+        The trial, from `load_trial`, or its protocol.
     outcomes
         Outcome notation such as ``"1NNN 2NNT"``, or cohorts.
     others
@@ -220,34 +220,32 @@ def analyze(
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> found = analyze(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+    >>> from dosefind import load_trial
+    >>> found = analyze(load_trial("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
     >>> found.summary.p_over.round(3).values
     array([0.003, 0.029, 0.216])
     """
     samples = _engine(engine, curve, borrow) == "nuts"
     whole("draws", draws, 10, 1_000_000)
     whole("seed", seed, 0, 2**32 - 1)
-    curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
-    designs = build_designs(protocol)
-    # Checked once, by the design that comes first: what a cohort may be does not depend on the design.
-    states = {name: state_after(design, cohorts, protocol.n_doses) for name, design in designs.items()}
-    state = next(iter(states.values()))
-    n, y = with_others(state, others)
+    trial = Trial.of(trial)
+    protocol, designs, curves = trial.protocol, trial.designs, trial.curves
+    chosen, cohorts = chosen_curve(trial, outcomes, curve)
+    n, y = counts_of(cohorts, others, protocol.n_doses)
+    states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     administered = amounts_among(administered, n, y, borrow)
     by_curve = {name: _posterior(protocol, one, n, y, administered) for name, one in curves.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
     found, said = None, {}
     if borrow is not None:
-        found, said = _borrowed(protocol, (n, y), borrow, draws, seed, say or _silent)
+        found, said = _borrowed(trial, (n, y), borrow, draws, seed, say or _silent)
         now, before = found.own
     elif samples:
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
     if not others:
-        result = result.assign(
-            _conclusions({name: one.with_administered(administered) for name, one in designs.items()}, states, now)
-        )
+        at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
+        result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     differing = _by_other_curves(result, "without borrowing " if found else "")
     if found is None:
@@ -256,7 +254,7 @@ def analyze(
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, words in KNOWN_BEFORE.items():
             result[variable].attrs["definition"] = words
-    deviations = {name: departures(design, cohorts, protocol.n_doses) for name, design in designs.items()}
+    deviations = {name: departures(design, cohorts, protocol.n_doses, states[name]) for name, design in designs.items()}
     made = said | {
         "method": "sampled" if now.samples else "exact",
         "curve_used": "hierarchical" if found else chosen,
@@ -274,7 +272,7 @@ def analyze(
             ]
         ),
     }
-    return Analysis(result.assign_attrs(made | stamp(protocol, borrows=found is not None)), now, before)
+    return Analysis(result.assign_attrs(made | stamp(trial, borrows=found is not None)), now, before)
 
 
 def amounts_among(
@@ -333,7 +331,7 @@ def _silent(words: str) -> None:
 
 
 def _borrowed(
-    protocol: Protocol,
+    trial: Trial,
     own: tuple[np.ndarray, np.ndarray],
     borrow: Mapping[str, str | Sequence[Cohort]],
     draws: int,
@@ -341,7 +339,7 @@ def _borrowed(
     say: Callable[[str], None],
 ) -> tuple[Borrowed, dict[str, Any]]:
     """Posteriors of all trials, and what is said of the borrowing."""
-    borrowing = borrowing_of(protocol)
+    borrowing, protocol = borrowing_of(trial), trial.protocol
     others, outcomes = borrow_from(borrowing, borrow)
     found = borrowed(borrowing.model(protocol), own, others, draws, seed, say)
     words = {"borrowing": json.dumps({"rules": found.now.model.sentences(), "outcomes": outcomes})}
@@ -366,9 +364,13 @@ def p_over(posterior: Posterior, high: float) -> Figure:
     return Figure(1 - below.value, below.error)
 
 
-def with_others(state: States, others: Sequence[Cohort]) -> tuple[np.ndarray, np.ndarray]:
+def counts_of(cohorts: Sequence[Cohort], others: Sequence[Cohort], n_doses: int) -> tuple[np.ndarray, np.ndarray]:
     """Return patients and DLTs at each dose, those beside the escalation included."""
-    n, y, beside = state.n[0].astype(int), state.y[0].astype(int), Beside.of(others, state.n_doses)
+    n, y = np.zeros(n_doses, int), np.zeros(n_doses, int)
+    for cohort in check_cohorts(cohorts, n_doses):
+        n[cohort.level - 1] += cohort.n
+        y[cohort.level - 1] += cohort.dlts
+    beside = Beside.of(others, n_doses)
     return (n, y) if beside is None else (n + beside.n, y + beside.y)
 
 
@@ -412,13 +414,12 @@ def _sampled(
     return found
 
 
-def chosen_curve(protocol: Protocol, outcomes: Any, curve: str | None) -> tuple[dict[str, Curve], str, list[Cohort]]:
-    """The protocol's curves, the name of the one to analyse with, and the cohorts."""
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    curves = build_curves(protocol)
+def chosen_curve(trial: Trial, outcomes: Any, curve: str | None) -> tuple[str, list[Cohort]]:
+    """The name of the curve to analyse with, and the cohorts."""
+    curves = trial.curves
     if not curves:
         raise InputError(Problem("curves", MISSING, "the protocol has none: add a table such as [curves.logistic-2]"))
-    return curves, next(iter(curves)) if curve is None else one_of("curve", curve, curves), cohorts_of(outcomes)
+    return next(iter(curves)) if curve is None else one_of("curve", curve, curves), cohorts_of(outcomes)
 
 
 def _posterior(

@@ -11,10 +11,9 @@ import numpy as np
 
 from .._check import MISSING, InputError, Problem, one_of
 from ..borrowing import Borrowing
-from ..config import build_borrowing
+from ..config import Trial
 from ..interruption import noticed
 from ..posterior.base import Posterior
-from ..protocol import Protocol
 from ..summaries import effective_n
 from ..trial import Cohort, notation
 from .steps import cohorts_of
@@ -83,9 +82,9 @@ class Borrowed(NamedTuple):
         return {key: (*value, {"definition": _DEFINITIONS[key]}) for key, value in values.items()} | errors
 
 
-def borrowing_of(protocol: Protocol) -> Borrowing:
-    """What the protocol borrows, which must have been said."""
-    found = build_borrowing(protocol)
+def borrowing_of(trial: Trial) -> Borrowing:
+    """What the trial borrows, which must have been said."""
+    found = trial.borrowing
     if found is None:
         raise InputError(Problem("borrowing", MISSING, "the protocol has no such table: say what is pooled, and with which trials"))
     return found

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import of_type, one_of, seed_of, whole
-from ..config import build_designs
+from .._check import one_of, seed_of, whole
+from ..config import Trial, origins
 from ..designs import Design
 from ..operating.lattice import lattice
 from ..operating.metrics import Standards, above_mtd, definitions, judged
@@ -30,7 +30,7 @@ __all__ = ["compare", "standards_of"]
 
 @one_thread
 def compare(
-    protocol: Protocol,
+    trial: Trial | Protocol,
     *,
     method: Literal["exact", "simulate"] = "exact",
     n_trials: int = 10_000,
@@ -42,8 +42,8 @@ def compare(
 
     Parameters
     ----------
-    protocol
-        The protocol, from `load_protocol`.
+    trial
+        The trial, from `load_trial`, or its protocol.
     method
         "exact": every way in which a trial can go, without Monte Carlo error. "simulate": Monte Carlo on shared latent patients.
     n_trials, seed
@@ -64,33 +64,40 @@ def compare(
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> oc = compare(load_protocol("configs/nct05962762.toml"))
+    >>> from dosefind import load_trial
+    >>> oc = compare(load_trial("configs/nct05962762.toml"))
     >>> oc.selected.sel(design="3+3", scenario="middle is MTD").round(3).values
     array([0.094, 0.363, 0.375, 0.168])
     """
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    trial = Trial.of(trial)
+    protocol = trial.protocol
     one_of("method", method, ("exact", "simulate"))
     whole("n_trials", n_trials, 2, MOST_TRIALS)
     seed_of(seed)
     target, standards, truths = protocol.target, standards_of(protocol), protocol.truths
-    designs = build_designs(protocol)
-    others = {rate: _applicable(build_designs(protocol, rate), rate) for rate in target.sensitivity}
+    designs = trial.designs
+    others = {rate: _applicable(made, rate) for rate, made in trial.at_targets.items()}
     done, total = 0, len(designs) + sum(map(len, others.values()))
 
-    def figures_of(design: Design) -> tuple[Figures, Figures]:
-        nonlocal done
+    def worked_out(design: Design) -> tuple[Figures, Figures]:
         if method == "simulate":
-            found = simulated_figures(design, truths, n_trials, seed, target.overdose_limit, protocol.least_days)
-        else:
-            walked = lattice(design, memory_limit=memory_limit)
-            found = walked.figures(truths, target.overdose_limit, protocol.least_days), {}
+            return simulated_figures(design, truths, n_trials, seed, target.overdose_limit, protocol.least_days)
+        walked = lattice(design, memory_limit=memory_limit)
+        return walked.figures(truths, target.overdose_limit, protocol.least_days), {}
+
+    def figures_of(name: str, design: Design) -> tuple[Figures, Figures]:
+        nonlocal done
+        # A design that does not depend on the target is the same at every target.
+        found = figures[name] if name in figures and design is designs[name] else worked_out(design)
         done += 1
         if progress is not None:
             progress(done, total)
         return found
 
-    values, errors = _stacked(designs, {name: figures_of(design) for name, design in designs.items()})
+    figures: dict[str, tuple[Figures, Figures]] = {}
+    for name, design in designs.items():
+        figures[name] = figures_of(name, design)
+    values, errors = _stacked(designs, figures)
     chances = judged(values["selected"], truths, standards)
     values |= chances | {"above_mtd": above_mtd(values["treated_from"], truths, standards)}
     if method == "simulate":
@@ -107,7 +114,7 @@ def compare(
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
     result["reason"].attrs["definition"] = json.dumps(sentences)
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
-    return result.assign_attrs(made | stamp(protocol))
+    return result.assign_attrs(made | stamp(trial))
 
 
 def standards_of(protocol: Protocol) -> Standards:
@@ -194,10 +201,19 @@ def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:
     }
 
 
-def _applicable(designs: dict[str, Design], rate: float) -> dict[str, Design]:
+def _applicable(designs: Mapping[str, Design], rate: float) -> dict[str, Design]:
     """The designs that look for a dose of this target: not those that choose by an interval which does not contain it."""
-    intervals = {name: getattr(design, "interval", (0.0, 1.0)) for name, design in designs.items()}
-    return {name: design for name, design in designs.items() if intervals[name][0] <= rate < intervals[name][1]}
+
+    def looks_for(design: Design) -> bool:
+        intervals = [getattr(design, name) for name in _settings_from("target.interval", design)]
+        return all(low <= rate < high for low, high in intervals)
+
+    return {name: design for name, design in designs.items() if looks_for(design)}
+
+
+def _settings_from(key: str, design: Design) -> list[str]:
+    """Settings of a design whose values a key of the protocol gives where its table does not."""
+    return [name for name, origin in origins(type(design)).items() if origin.key == key]
 
 
 def _other_targets(
@@ -210,7 +226,7 @@ def _other_targets(
     missing = np.full((len(truths), len(labels)), np.nan)
     selected, correct, mtd = [], [], []
     for rate, designs in others.items():
-        made = {name: figures_of(design)[0]["selected"] for name, design in designs.items()}
+        made = {name: figures_of(name, design)[0]["selected"] for name, design in designs.items()}
         chosen = np.stack([made.get(name, missing) for name in names])
         standards = _standards(protocol.target.at(rate))
         selected.append(chosen)
@@ -230,10 +246,12 @@ def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
     for name, design in designs.items():
         table = protocol.designs[name]
         # A skeleton said by its indifference interval is a table, and is calibrated to the target at hand.
-        fixed = {key: table[key] for key in design.tied_to_target if key in table and not isinstance(table[key], Mapping)}
-        if "target" not in type(design).model_fields:
+        target = _settings_from("target.rate", design)
+        tied = dict.fromkeys((*target, *design.tied_to_target))
+        fixed = {key: table[key] for key in tied if key in table and not isinstance(table[key], Mapping)}
+        if not target:
             kept.append(f"{name} has no target")
-        elif "interval" in type(design).model_fields:
+        elif _settings_from("target.interval", design):
             kept.append(f"{name} chooses by the target interval, which stays (- at targets outside it)")
         elif fixed:
             kept.append(f"{name} keeps its own {plain(fixed)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from .._check import InputError, Problem, Shown, of_type, one_of
+from .._check import InputError, Problem, Shown, one_of
 from ..adjudications import Adjudicated, adjudications_on_file, in_force
 from ..chain import Chain
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
-from ..config import build_designs
+from ..config import Trial
 from ..decisions import Recorded, check_form, decisions_on_file, renumbered
 from ..designs import Design
 from ..designs.replay import Departure, departures
@@ -322,7 +322,7 @@ class NextDose(Shown):
 
 @one_thread
 def next_dose(
-    protocol: Protocol,
+    trial: Trial | Protocol,
     patients: Patients,
     as_of: date | None = None,
     *,
@@ -336,9 +336,9 @@ def next_dose(
 
     Parameters
     ----------
-    protocol
-        The protocol, from `load_protocol`. With amendments, the designs, doses and limits are those of the version in force at the
-        data cut.
+    trial
+        The trial, from `load_trial`, or its protocol. With amendments, the designs, doses and limits are those of the version in
+        force at the data cut.
     patients
         What the data say, from `read_patients`.
     as_of, replay
@@ -363,24 +363,25 @@ def next_dose(
 
     Examples
     --------
-    >>> from dosefind import load_protocol, read_patients
-    >>> protocol, folder = load_protocol("configs/nct05962762.toml"), "examples/nct05962762/midway"
-    >>> patients = read_patients(f"{folder}/patients.csv", protocol, events=f"{folder}/events.csv")
-    >>> next_dose(protocol, patients).proposal.words
+    >>> from dosefind import load_trial, read_patients
+    >>> trial, folder = load_trial("configs/nct05962762.toml"), "examples/nct05962762/midway"
+    >>> patients = read_patients(f"{folder}/patients.csv", trial.protocol, events=f"{folder}/events.csv")
+    >>> next_dose(trial, patients).proposal.words
     'fill the cohort at level 1, 1 patient'
     """
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    trial = Trial.of(trial)
+    amended = trial.protocol
     chains: list[Chain] = []
     if isinstance(adjudications, str | Path):
-        said, chain = adjudications_on_file(adjudications, protocol.record.id)
+        said, chain = adjudications_on_file(adjudications, amended.record.id)
         chains.append(chain)
     else:
         said = adjudications
-    evaluated = evaluate(patients, protocol, as_of, replay=replay, adjudications=said, final=final)
-    # From here on, the version in force at the data cutoff date; each patient was judged by the one of the first infusion.
-    amended, protocol = protocol, protocol.in_force(evaluated.as_of)
-    designs = build_designs(protocol)
-    binding = binding_of(protocol, designs, design)
+    evaluated = evaluate(patients, amended, as_of, replay=replay, adjudications=said, final=final)
+    # The version in force at the data cutoff date; each patient was judged by the one of the first infusion.
+    current = trial.in_force(evaluated.as_of)
+    protocol, designs = current.protocol, current.designs
+    binding = binding_of(current, design)
     _refuse_levels_for_doses(evaluated, protocol)
     on_file: list[Recorded] = []
     if decisions:
@@ -389,13 +390,13 @@ def next_dose(
         chains.append(chain)
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     # What was planned was planned at the assigned doses: an administered dose is known only afterwards.
-    planned = {name: Asked(one, protocol.n_doses, _versions(name, amended)) for name, one in designs.items()}
+    planned = {name: Asked(one, protocol.n_doses, _versions(name, trial)) for name, one in designs.items()}
     whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
     opened = {binding: _opened_by(known, evaluated)}
     _refuse_too_many(evaluated, 1)
     readings = readings_of(planned[binding], evaluated, known)
     _refuse_too_many(evaluated, len(readings))
-    asked = {name: _at_administered(one, evaluated, _versions(name, amended)) for name, one in planned.items()}
+    asked = {name: _at_administered(one, evaluated, _versions(name, trial)) for name, one in planned.items()}
     designs = {name: one.design for name, one in asked.items()}
     holds = holds_of(evaluated, protocol, known)
     proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
@@ -444,9 +445,9 @@ def next_dose(
         decided=tuple(known),
         what_if=_what_if(asked, proposals, read, anew),
         completions=_completions(proposals, read, evaluated),
-        paths=_paths(designs[binding], chosen, read[binding], protocol),
+        paths=_paths(asked[binding], chosen, read[binding], protocol),
         amounts=protocol.doses.amounts,
-        attrs=attrs | stamp(protocol, conducts=True),
+        attrs=attrs | stamp(current, conducts=True),
         unseen=unseen_serious(evaluated, amended),
         adjudicated=tuple(in_force(said, evaluated.as_of)),
         chains=tuple(chains),
@@ -462,7 +463,7 @@ def _at_administered(planned: Asked, evaluated: Evaluated, on: Callable[[date], 
     return planned if design is planned.design else Asked(design, planned.n_doses, on)
 
 
-def _on_dose_scale(designs: dict[str, Design], evaluated: Evaluated) -> list[str]:
+def _on_dose_scale(designs: Mapping[str, Design], evaluated: Evaluated) -> list[str]:
     """Note which designs use administered doses, where any differs from the assigned dose."""
     names = [name for name, design in designs.items() if design.on_dose_scale]
     if not names or all(one.as_assigned for one in evaluated.patients):
@@ -477,18 +478,19 @@ def _meanwhile(proposal: Proposal) -> str:
     return f"; by the outcomes as counted now: {own.words}" if own is not None and own.action in ("start", "fill", "stay") else ""
 
 
-def _versions(name: str, amended: Protocol) -> Callable[[date], Asked | None] | None:
+def _versions(name: str, trial: Trial) -> Callable[[date], Asked | None] | None:
     """Return the design of this name by the day, where there are amendments; ``None`` on a day with other dose levels."""
-    if not amended.amendment:
+    if not trial.amended:
         return None
     known: dict[date, Asked | None] = {}
 
     def on(day: date) -> Asked | None:
-        rules = amended.in_force(day)
+        then = trial.in_force(day)
+        rules = then.protocol
         version = rules.record.version_date
         if version not in known:
-            same = rules.doses.amounts == amended.versions[-1][1].doses.amounts and name in rules.designs
-            known[version] = Asked(build_designs(rules)[name], rules.n_doses) if same else None
+            same = rules.doses.amounts == trial.amended[-1].protocol.doses.amounts and name in rules.designs
+            known[version] = Asked(then.designs[name], rules.n_doses) if same else None
         return known[version]
 
     return on
@@ -562,9 +564,9 @@ def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], 
     return decisions_on_file(path, protocol.record.id, lambda day: protocol.in_force(day).doses.amounts, days)
 
 
-def binding_of(protocol: Protocol, designs: dict[str, Design], design: str | None) -> str:
+def binding_of(trial: Trial, design: str | None) -> str:
     """Name of the design that binds: the one asked for, the protocol's, or the first."""
-    return one_of("design", design if design is not None else protocol.binding or next(iter(designs)), designs)
+    return one_of("design", design if design is not None else trial.protocol.binding or next(iter(trial.designs)), trial.designs)
 
 
 def _refuse_levels_for_doses(evaluated: Evaluated, protocol: Protocol) -> None:
@@ -719,7 +721,7 @@ def _by_group(evaluated: Evaluated, dlts: Sequence[int]) -> frozenset[tuple[tupl
     return frozenset(zip((group.subjects for group in evaluated.groups), dlts, strict=True))
 
 
-def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
+def _paths(asked: Asked, chosen: Proposal, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
     """The primary design's next cohorts, the current one first completed where it is not; without counts beside the escalation."""
     import pandas as pd
 
@@ -729,7 +731,7 @@ def _paths(design: Design, chosen: Proposal, evaluated: Evaluated, protocol: Pro
     if chosen.action == "fill":
         cohorts = filled(cohorts, evaluated, chosen.size, 0)
     columns = [named_column("scenario", name) for name in protocol.scenarios]
-    table = paths_of(design, cohorts, protocol.n_doses, _AHEAD, protocol.truths, columns)
+    table = paths_of(asked.design, asked.state(cohorts), _AHEAD, protocol.truths, columns)
     table.attrs["after"] = notation(cohorts)
     return table
 
@@ -745,7 +747,7 @@ def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tupl
             if under_way := still_needed(one, evaluated) if trial is trials[-1] else 0:
                 cohorts = filled(cohorts, trial, under_way, 0)
             # Where there are several trials, of each what concerns its last cohort.
-            of_all = departures(one.design, cohorts, one.n_doses)
+            of_all = departures(one.design, cohorts, one.n_doses, one.states(cohorts))
             followed += [each for each in of_all if trial is evaluated or each.cohort == len(cohorts)]
         if followed:
             found[name] = tuple(dict.fromkeys(followed))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._check import InputError, of_type
-from ..config import build_designs
+from .._check import InputError
+from ..config import Trial
 from ..designs import Design
 from ..operating.lattice import lattice
 from ..operating.metrics import judged
@@ -26,13 +26,13 @@ SCALES = (0.5, 2.0)
 
 
 @one_thread
-def compare_priors(protocol: Protocol) -> pd.DataFrame:
+def compare_priors(trial: Trial | Protocol) -> pd.DataFrame:
     """Probability that the true MTD is named, by each design that has a prior, with a tighter and a wider one.
 
     Parameters
     ----------
-    protocol
-        The protocol.
+    trial
+        The trial, or its protocol.
 
     Returns
     -------
@@ -43,30 +43,32 @@ def compare_priors(protocol: Protocol) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> table = compare_priors(load_protocol("configs/nct05962762.toml"))
+    >>> from dosefind import load_trial
+    >>> table = compare_priors(load_trial("configs/nct05962762.toml"))
     >>> table.loc[table["design"] == "crm", ["scale", "scenario: middle is MTD"]].round(3).values.tolist()
     [[0.5, 0.548], [2.0, 0.464]]
     """
     import pandas as pd
 
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    trial = Trial.of(trial)
+    protocol = trial.protocol
     columns = [named_column("scenario", name) for name in protocol.scenarios]
     rows = [
-        {"design": name, "scale": scale} | dict(zip(columns, _correct(protocol, design, scale), strict=True))
-        for name, design in build_designs(protocol).items()
-        if design.with_prior(1.0) is not None
+        {"design": name, "scale": scale} | dict(zip(columns, chances, strict=True))
+        for name, design in trial.designs.items()
         for scale in SCALES
+        if (chances := _correct(protocol, design, scale)) is not None
     ]
     return pd.DataFrame(rows, columns=["design", "scale", *columns])
 
 
-def _correct(protocol: Protocol, design: Design, scale: float) -> np.ndarray:
-    """Probability under each scenario that the true MTD is named."""
+def _correct(protocol: Protocol, design: Design, scale: float) -> np.ndarray | None:
+    """Probability under each scenario that the true MTD is named; ``None`` where the design has no prior."""
     truths, standards = protocol.truths, standards_of(protocol)
     try:
         varied = design.with_prior(scale)
     except InputError:
         return np.full(len(truths), np.nan)
-    assert varied is not None
+    if varied is None:
+        return None
     return judged(lattice(varied).figures(truths, standards.overdose_limit)["selected"], truths, standards)["correct"]

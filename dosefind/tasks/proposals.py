@@ -165,6 +165,10 @@ class Asked:
         """Return the state of the trial after these cohorts."""
         return self._followed(cohorts).state
 
+    def states(self, cohorts: Sequence[Cohort]) -> tuple[States, ...]:
+        """Return the states of the trial before these cohorts and after each of them."""
+        return tuple(self.state(cohorts[:place]) for place in range(len(cohorts) + 1))
+
     def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
         """Return what the design does next after these counts."""
         followed, beside = self._followed(cohorts), tuple(others)

@@ -11,8 +11,7 @@ import numpy as np
 
 from .._check import InputError, Problem
 from ..borrowing import Borrowing
-from ..config import build_designs
-from ..designs.replay import state_after
+from ..config import Trial
 from ..models import Curve
 from ..posterior.administered import exact_posterior
 from ..posterior.base import Posterior
@@ -20,7 +19,7 @@ from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
 from ..threads import one_thread
 from ..trial import Administered, Cohort, notation
-from .analysis import amounts_among, chosen_curve, other_priors, p_over, with_others
+from .analysis import amounts_among, chosen_curve, counts_of, other_priors, p_over
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ __all__ = ["sensitivity"]
 
 @one_thread
 def sensitivity(
-    protocol: Protocol,
+    trial: Trial | Protocol,
     outcomes: str | Sequence[Cohort] = "",
     *,
     others: Sequence[Cohort] = (),
@@ -48,7 +47,7 @@ def sensitivity(
 
     Parameters
     ----------
-    protocol, outcomes, others, administered, curve, borrow
+    trial, outcomes, others, administered, curve, borrow
         As for `analyze`.
     draws, seed, say
         As for `analyze`, where something is borrowed.
@@ -66,8 +65,8 @@ def sensitivity(
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> table = sensitivity(load_protocol("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
+    >>> from dosefind import load_trial
+    >>> table = sensitivity(load_trial("configs/nct05962762.toml"), "1NNN 2NNN 3NNT")
     >>> table[["varied", "value", "rp2d"]].head(3)
                 varied             value rp2d
     0      as analysed        logistic-2    3
@@ -78,15 +77,16 @@ def sensitivity(
 
     if borrow is not None and curve is not None:
         raise InputError(Problem("curve", curve, "contradicts borrow: what is borrowed has a curve of its own"))
-    curves, chosen, cohorts = chosen_curve(protocol, outcomes, curve)
-    state = state_after(next(iter(build_designs(protocol).values())), cohorts, protocol.n_doses)
-    n, y = with_others(state, others)
+    trial = Trial.of(trial)
+    protocol, curves = trial.protocol, trial.curves
+    chosen, cohorts = chosen_curve(trial, outcomes, curve)
+    n, y = counts_of(cohorts, others, protocol.n_doses)
     exact = partial(_exact, n, y, amounts_among(administered, n, y, borrow))
     base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, exact)]
     else:
-        borrowing = borrowing_of(protocol)
+        borrowing = borrowing_of(trial)
         data = {protocol.record.id: (n, y), **borrow_from(borrowing, borrow)[0]}
         sample = sampling(borrowing.model(protocol), draws, seed, say)
         cases = list(_by_borrowing(base, protocol, borrowing, data, curves[chosen], sample))

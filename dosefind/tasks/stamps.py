@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..config import build_curves, build_designs
+from .._check import Settings
+from ..config import Trial, origins
 from ..designs import Design
 from ..protocol import Assumption, Protocol
 from ..provenance import REPRODUCIBLE, versions
@@ -23,29 +24,34 @@ _RECORDED_ONLY = (
 )
 
 
-def _without_effect(protocol: Protocol) -> list[str]:
+def _without_effect(trial: Trial) -> list[str]:
     """Keys that are given and that nothing depends on."""
-    used = {
-        field for one in (*build_designs(protocol).values(), *build_curves(protocol).values()) for field in type(one).model_fields
-    }
-    found = []
+    protocol, found = trial.protocol, []
+    used = _left_to_trial(trial.designs, protocol.designs) | _left_to_trial(trial.curves, protocol.curves)
     for key in _RECORDED_ONLY:
         part, _, name = key.rpartition(".")
         table = getattr(protocol, part) if part else protocol
-        if name in table.model_fields_set and getattr(table, name) is not None and name not in used:
+        if name in table.model_fields_set and getattr(table, name) is not None and key not in used:
             found.append(key)
     return found
 
 
-def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False) -> dict[str, Any]:
+def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Keys of the protocol that give designs or curves a setting which their own tables leave out."""
+    every = ((name, *one) for name, kind in made.items() for one in origins(type(kind)).items())
+    return {origin.key for name, setting, origin in every if setting not in tables[name]}
+
+
+def stamp(trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False) -> dict[str, Any]:
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
     borrowing, of a result that ``borrows`` nothing, and of who counts and of pauses, of one that does not ``conduct`` a trial.
     """
-    built = {name: made for name, made in build_designs(protocol).items() if design in (None, name)}
-    assumed = [a for a in _assumed(protocol, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
-    unused = [] if conducts else _without_effect(protocol)
+    trial = Trial.of(trial)
+    protocol, built = trial.protocol, {name: made for name, made in trial.designs.items() if design in (None, name)}
+    assumed = [a for a in _assumed(trial, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
+    unused = [] if conducts else _without_effect(trial)
     if protocol.borrowing and not borrows:
         unused.append("borrowing")
     if protocol.amendment and not conducts:
@@ -69,15 +75,16 @@ def stamp(protocol: Protocol, design: str | None = None, *, borrows: bool = Fals
     }
 
 
-def _assumed(protocol: Protocol, designs: Mapping[str, Design]) -> list[Assumption]:
+def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:
     """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
+    protocol = trial.protocol
     found = protocol.assumptions()
     if protocol.binding is None and len(protocol.designs) > 1:
         found.append(Assumption("binding", next(iter(protocol.designs)), "dosefind's default: the design that comes first binds"))
     for name, design in designs.items():
         unset = {key: value for key, value in design.in_force().items() if key not in design.model_fields_set}
         found.append(_by_default(f"designs.{name}", unset))
-    for name, curve in build_curves(protocol).items():
+    for name, curve in trial.curves.items():
         unset = {key: getattr(curve, key) for key in type(curve).model_fields if key not in curve.model_fields_set}
         shown = {key: value for key, value in unset.items() if value is not None}
         if shown:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from .._check import MOST_DOSES, Shown, of_type, one_of, whole
-from ..config import build_designs
+from ..config import Trial
 from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
-from ..designs.replay import Departure, departures, state_after
+from ..designs.replay import Departure, departures, followed, state_after, state_later
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..provenance import named_column
@@ -120,10 +120,11 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     highest = max((c.level for c in cohorts), default=design.start)
     levels = whole("n_doses", known if known is not None else highest + 1, 1, MOST_DOSES)
     design = design.with_settings(n_doses=levels)
+    states = followed(design, cohorts, levels)
     return replace(
-        next_step(design, cohorts, levels),
+        step_from(design, states[-1], None),
         assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
-        deviations=departures(design, cohorts, levels),
+        deviations=departures(design, cohorts, levels, states),
     )
 
 
@@ -180,13 +181,13 @@ def cohorts_of(outcomes: str | Sequence[Cohort], n_doses: int | None = None, pla
 
 
 @one_thread
-def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:
+def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:
     """Every path of the next cohorts of one of the protocol's designs, with the decision after each.
 
     Parameters
     ----------
-    protocol
-        The protocol.
+    trial
+        The trial, or its protocol.
     design
         Name of one of its designs.
     cohorts
@@ -203,32 +204,34 @@ def paths(protocol: Protocol, design: str, *, cohorts: int = 2, outcomes: str = 
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> paths(load_protocol("configs/nct05962762.toml"), "3+3", cohorts=1)[["path", "next", "mtd"]]
+    >>> from dosefind import load_trial
+    >>> paths(load_trial("configs/nct05962762.toml"), "3+3", cohorts=1)[["path", "next", "mtd"]]
        path  next   mtd
     0  1NNN     2
     1  1NNT     1
     2  1NTT  stop  none
     3  1TTT  stop  none
     """
-    chosen = _named_design(protocol, design)
+    trial = Trial.of(trial)
+    protocol, chosen = trial.protocol, _named_design(trial, design)
     done = parse_outcomes(outcomes)
     columns = [named_column("scenario", name) for name in protocol.scenarios]
-    table = paths_of(chosen, done, protocol.n_doses, cohorts, protocol.truths, columns)
-    deviations = departures(chosen, done, protocol.n_doses)
+    states = followed(chosen, done, protocol.n_doses)
+    table = paths_of(chosen, states[-1], cohorts, protocol.truths, columns)
+    deviations = departures(chosen, done, protocol.n_doses, states)
     if deviations:
         table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(map(str, deviations))}."
     return table
 
 
 @one_thread
-def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
+def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
     """Decision table of one of the protocol's designs.
 
     Parameters
     ----------
-    protocol
-        The protocol.
+    trial
+        The trial, or its protocol.
     design
         Name of one of its designs.
 
@@ -241,13 +244,14 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> decision_table(load_protocol("configs/nct05962762.toml"), "3+3").head(2)
+    >>> from dosefind import load_trial
+    >>> decision_table(load_trial("configs/nct05962762.toml"), "3+3").head(2)
        level  n  dlts next
     0      1  3     0    2
     1      1  3     1    1
     """
-    chosen = _named_design(protocol, design)
+    trial = Trial.of(trial)
+    protocol, chosen = trial.protocol, _named_design(trial, design)
     own = getattr(chosen, "table", None)
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
@@ -262,13 +266,13 @@ def decision_table(protocol: Protocol, design: str) -> pd.DataFrame:
 
 
 @one_thread
-def without_dlts(protocol: Protocol) -> pd.DataFrame:
+def without_dlts(trial: Trial | Protocol) -> pd.DataFrame:
     """How the trial goes by each of the protocol's designs if nobody has a DLT.
 
     Parameters
     ----------
-    protocol
-        The protocol.
+    trial
+        The trial, or its protocol.
 
     Returns
     -------
@@ -278,31 +282,32 @@ def without_dlts(protocol: Protocol) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from dosefind import load_protocol
-    >>> print(*without_dlts(load_protocol("configs/nct05962762.toml")).loc[0, ["path", "patients", "mtd"]])
+    >>> from dosefind import load_trial
+    >>> print(*without_dlts(load_trial("configs/nct05962762.toml")).loc[0, ["path", "patients", "mtd"]])
     1NNN 2NNN 3NNN 9 3
     """
     import pandas as pd
 
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    trial = Trial.of(trial)
+    protocol = trial.protocol
     rows = []
-    for name, design in build_designs(protocol).items():
+    for name, design in trial.designs.items():
         cohorts: list[Cohort] = []
-        step = next_step(design, cohorts, protocol.n_doses)
+        state = state_after(design, cohorts, protocol.n_doses)
+        step = step_from(design, state, None)
         while step.level is not None:
             cohorts.append(Cohort(step.level, step.size, 0))
-            step = next_step(design, cohorts, protocol.n_doses)
+            state = state_later(design, state, cohorts[-1])
+            step = step_from(design, state, None)
         patients = sum(cohort.n for cohort in cohorts)
         found = {"path": notation(cohorts), "patients": patients, "mtd": step.mtd, "not_reached": step.not_reached}
         rows.append({"design": name, **found, "reason": step.reason})
     return pd.DataFrame(rows)
 
 
-def _named_design(protocol: Protocol, name: str) -> Design:
-    """The protocol's design of that name."""
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    designs = build_designs(protocol)
-    return designs[one_of("design", name, designs)]
+def _named_design(trial: Trial, name: str) -> Design:
+    """The trial's design of that name."""
+    return trial.designs[one_of("design", name, trial.designs)]
 
 
 # Cohorts at one level that a decision table follows.
@@ -314,21 +319,19 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     import pandas as pd
 
     found: dict[tuple[int, int, int], set[str]] = {}
-    for level in range(design.start, n_doses + 1):
-        below = _clean_climb(design, level, n_doses)
-        front = {(): below} if below is not None else {}
+    for level, below in _clean_climb(design, n_doses).items():
+        front: dict[tuple[int, ...], States] = {(): below}
         for _ in range(_TABLE_COHORTS):
-            following: dict[tuple[int, ...], list[Cohort]] = {}
-            for cohorts in front.values():
-                decision = design.decide(state_after(design, cohorts, n_doses))
+            following: dict[tuple[int, ...], States] = {}
+            for state in front.values():
+                decision = design.decide(state)
                 if int(decision.dose[0]) != level - 1:
                     continue
                 for dlts in range(int(decision.size[0]) + 1):
-                    longer = [*cohorts, Cohort(level, int(decision.size[0]), dlts)]
-                    here = [cohort for cohort in longer if cohort.level == level]
-                    n, y = sum(c.n for c in here), sum(c.dlts for c in here)
-                    found.setdefault((level, n, y), set()).add(_next_words(design, state_after(design, longer, n_doses)))
-                    following[n, y, dlts] = longer
+                    later = state_later(design, state, Cohort(level, int(decision.size[0]), dlts))
+                    n, y = int(later.n[0, level - 1]), int(later.y[0, level - 1])
+                    found.setdefault((level, n, y), set()).add(_next_words(design, later))
+                    following[n, y, dlts] = later
             front = following
     rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
     table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next"])
@@ -351,14 +354,16 @@ def _next_words(design: Design, state: States) -> str:
     return f"stop: {words} ({design.reasons[int(decision.reason[0])]})"
 
 
-def _clean_climb(design: Design, level: int, n_doses: int) -> list[Cohort] | None:
-    """Cohorts without a DLT after which the design first gives ``level``, if it ever does."""
-    cohorts: list[Cohort] = []
-    while True:
-        decision = design.decide(state_after(design, cohorts, n_doses))
-        dose = int(decision.dose[0])
-        if dose == level - 1:
-            return cohorts
-        if dose < 0 or dose >= level or len(cohorts) > 100:
-            return None
-        cohorts.append(Cohort(dose + 1, int(decision.size[0]), 0))
+def _clean_climb(design: Design, n_doses: int) -> dict[int, States]:
+    """States after cohorts without a DLT from which the design first gives each level, of those that it does not skip."""
+    found: dict[int, States] = {}
+    state = state_after(design, [], n_doses)
+    while n_doses not in found and state.cohorts[0] <= 100:
+        decision = design.decide(state)
+        level = int(decision.dose[0]) + 1
+        if level < 1:
+            break
+        if level > max(found, default=0):
+            found[level] = state
+        state = state_later(design, state, Cohort(level, int(decision.size[0]), 0))
+    return found

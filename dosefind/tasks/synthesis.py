@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, of_type, one_of, seed_of
+from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, one_of, seed_of
 from ..adjudications import Adjudicated
 from ..conduct import earliest
-from ..config import build_designs
+from ..config import Trial
 from ..evaluability import Evaluated, SeriousEvent, evaluate, known_by
 from ..intake.files import Hashes
 from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_tables, sdtm_domains, write_xpt
@@ -164,7 +164,7 @@ def _shown(value: Any) -> str:
 
 @one_thread
 def synthesize(
-    protocol: Protocol,
+    trial: Trial | Protocol,
     truth: str | Sequence[float],
     *,
     seed: int = 1,
@@ -180,8 +180,8 @@ def synthesize(
 
     Parameters
     ----------
-    protocol
-        The protocol, from `load_protocol`.
+    trial
+        The trial, from `load_trial`, or its protocol.
     truth
         DLT probability of each dose within the DLT window, not falling with the dose; or the name of one of the protocol's
         scenarios.
@@ -223,11 +223,11 @@ def synthesize(
     Examples
     --------
     >>> import dosefind
-    >>> made = synthesize(dosefind.load_protocol("configs/nct05962762.toml"), [0, 0, 0], seed=1, dropout=0, deviate=0)
+    >>> made = synthesize(dosefind.load_trial("configs/nct05962762.toml"), [0, 0, 0], seed=1, dropout=0, deviate=0)
     >>> len(made.patients.patients), made.patients.patients[0].subject, made.about["outcomes"]
     (9, 'SYN-0001', '1NNN 2NNN 3NNN')
     """
-    of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
+    trial = Trial.of(trial)
     seed_of(seed)
     _rate("dropout", dropout)
     _rate("deviate", deviate)
@@ -235,18 +235,18 @@ def synthesize(
         one_of("kinds", kind, KINDS)
     if not 0 <= number("gap", gap, _DAYS) <= 3650:
         raise InputError(Problem("gap", gap, f"must be {_DAYS}"))
-    first = protocol.record.version_date if start is None else calendar_day("start", start)
+    first = trial.protocol.record.version_date if start is None else calendar_day("start", start)
     if until is not None and calendar_day("until", until) < first:
         raise InputError(Problem("until", until.isoformat(), f"lies before the start of the trial, {first}"))
     # One version of the protocol for the whole trial: the one in force when it opens.
-    protocol = protocol.in_force(first).without_amendments()
+    current = trial.in_force(first)
+    protocol = current.protocol.without_amendments()
     name, rates = _truth(protocol, truth)
-    designs = build_designs(protocol)
-    binding = binding_of(protocol, designs, design)
+    binding = binding_of(current, design)
 
-    trial = _Trial(_with_one_design(protocol, binding), rates, seed, dropout, dict.fromkeys(kinds, deviate), gap)
-    ended = trial.run(first, until)
-    patients = trial.data(until)
+    course = _Course(_with_one_design(current, protocol, binding), rates, seed, dropout, dict.fromkeys(kinds, deviate), gap)
+    ended = course.run(first, until)
+    patients = course.data(until)
     patients = replace(patients, sha256=_hash(patients))
     subjects = {one.subject for one in patients.patients}
     evaluated = evaluate(patients, protocol)
@@ -271,8 +271,8 @@ def synthesize(
         "ended": ended,
         "versions": versions(),
     }
-    adjudications = tuple(one for one in trial.adjudications if until is None or one.as_of <= until)
-    return Synthetic(patients, tuple(one for one in trial.deviations if one.subject in subjects), protocol, told, adjudications)
+    adjudications = tuple(one for one in course.adjudications if until is None or one.as_of <= until)
+    return Synthetic(patients, tuple(one for one in course.deviations if one.subject in subjects), protocol, told, adjudications)
 
 
 _DAYS = "a number of days from 0 to 3650"
@@ -292,9 +292,10 @@ def _rate(name: str, value: float) -> None:
         raise InputError(Problem(name, value, "must be a probability from 0 to 1"))
 
 
-def _with_one_design(protocol: Protocol, binding: str) -> Protocol:
-    """The protocol without the designs that do not bind, which nobody asks here."""
-    return protocol.model_copy(update={"designs": {binding: protocol.designs[binding]}, "binding": binding, "assumed": {}})
+def _with_one_design(trial: Trial, protocol: Protocol, binding: str) -> Trial:
+    """Return the trial by a version of its protocol, without the designs that are not the primary one."""
+    alone = protocol.model_copy(update={"designs": {binding: protocol.designs[binding]}, "binding": binding, "assumed": {}})
+    return replace(trial, protocol=alone, designs={binding: trial.designs[binding]})
 
 
 def _counted(evaluated: Evaluated) -> dict[str, Any]:
@@ -326,13 +327,14 @@ def _pick(uniform: float, of: Sequence[Any]) -> Any:
     return of[int(uniform * len(of))]
 
 
-class _Trial:
+class _Course:
     """A trial under way, with all that will happen to those who have entered."""
 
     def __init__(
-        self, protocol: Protocol, rates: tuple[float, ...], seed: int, dropout: float, deviate: dict[str, float], gap: float
+        self, trial: Trial, rates: tuple[float, ...], seed: int, dropout: float, deviate: dict[str, float], gap: float
     ) -> None:
-        self.protocol, self.rates, self.seed, self.dropout, self.deviate, self.gap = protocol, rates, seed, dropout, deviate, gap
+        self.trial, self.rates, self.seed, self.dropout, self.deviate, self.gap = trial, rates, seed, dropout, deviate, gap
+        self.protocol = protocol = trial.protocol
         self.patients: list[Patient] = []
         self.deviations: list[Deviation] = []
         self.adjudications: list[Adjudicated] = []
@@ -366,10 +368,10 @@ class _Trial:
     def next(self, day: date) -> NextDose:
         """What next on a day, every serious event adjudicated on its first day: as the protocol defines a DLT."""
         data = self.data()
-        found = next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
+        found = next_dose(self.trial, data, day, replay=True, adjudications=self.adjudications)
         if found.holds.events:
             self.adjudications += [_adjudicated(event, found, day) for event in found.holds.events]
-            found = next_dose(self.protocol, data, day, replay=True, adjudications=self.adjudications)
+            found = next_dose(self.trial, data, day, replay=True, adjudications=self.adjudications)
         # A DLT at a dose that the design did not ask for holds nobody up here: the committee goes on.
         held = found.proposal.held
         if held is None or found.holds.events or found.holds.pauses:
