@@ -84,7 +84,7 @@ WORDS = {
         edited, "models.base", "its parameter has a prior of mean 0", "the prior of its parameter has mean 0"
     ),
     "sentence about a curve": partial(
-        edited, "models.logistic", "; intercept {self.intercept:g}.", ", with intercept {self.intercept:g}."
+        edited, "models.base", "{self.prior_sentence()}{options}.", "{self.prior_sentence()} {options}."
     ),
     "title of a curve": partial(edited, "models.power", '"Power curve"', '"Empiric curve"'),
     "source of a curve": partial(edited, "models.power", "\"O'Quigley and Shen (1996), doi", "\"O'Quigley & Shen (1996), doi"),
