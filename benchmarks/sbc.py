@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SETS, SEED, LEVEL = 1000, 20261101, 0.01
+# What a stored result is of: it is valid as long as none of this changes. The rest of its file is words, versions and results.
+COMPARED = ("engine", "model_settings", "layout_settings", "settings", "source")
 RESULTS = Path(__file__).parent / "results" / "sbc"
 # What --quick runs, and how many data sets of an engine: two minutes on two cores.
 QUICK = ("power-quadrature", "logistic-quadrature", "logistic-2-quadrature", "power-nuts", "logistic-2-nuts")

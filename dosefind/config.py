@@ -22,7 +22,7 @@ from ._check import MISSING, InputError, Problem, Settings, Shown, describe, one
 from .borrowing import Borrowing, OtherTrial
 from .designs import BLRM, DESIGNS, Design
 from .given_files import read_file
-from .models import CURVES, ONE_PARAMETER, BivariateNormal, Curve, Exchangeable, Exnex
+from .models import CURVES, BivariateNormal, Curve, Exchangeable, Exnex, one_parameter
 from .models.elicitation import Indifference
 from .protocol import Amendment, FromTrial, Protocol, from_trial, in_amendment
 from .terminal import argument
@@ -319,12 +319,13 @@ def build_borrowing(protocol: Protocol) -> Borrowing | None:
 
 def _with_skeleton(name: str, table: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
     """A curve's table with its skeleton as numbers, if it is said by an indifference interval."""
-    if not isinstance(table.get("skeleton"), dict) or table.get("kind") not in ONE_PARAMETER:
+    kinds = one_parameter()
+    if not isinstance(table.get("skeleton"), dict) or table.get("kind") not in kinds:
         return table
     try:
-        model = {key: table[key] for key in ("intercept",) if key in table}
+        options = {key: table[key] for key in kinds[table["kind"]].options() if key in table}
         interval = Indifference.read(table["skeleton"])
-        return {**table, "skeleton": interval.levels(protocol.target.rate, protocol.n_doses, table["kind"], **model)}
+        return {**table, "skeleton": interval.levels(protocol.target.rate, protocol.n_doses, table["kind"], **options)}
     except InputError as error:
         raise InputError([p.within(f"curves.{name}.skeleton") for p in error.problems]) from None
 

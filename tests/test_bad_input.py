@@ -365,7 +365,12 @@ CONFIGS = [
         "skeleton = { halfwidth = 0.05, mtd_level = 4 }",
         "designs.crm-6.skeleton.mtd_level = 4: must be a whole number from 1 to 3",
     ),
-    ("unknown curve", PLAIN_CRM, f'{PLAIN_CRM}\nmodel = "logit"', "designs.crm.model = 'logit': must be 'power' or 'logistic'"),
+    (
+        "unknown curve",
+        PLAIN_CRM,
+        f'{PLAIN_CRM}\nmodel = "logit"',
+        "designs.crm.model = 'logit': must be 'power', 'logistic' or 'cloglog'",
+    ),
     (
         "intercept of a power curve",
         PLAIN_CRM,

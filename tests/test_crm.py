@@ -9,7 +9,7 @@ from scipy.special import bdtr, expit, logit
 
 import dosefind as dsf
 from dosefind.designs.replay import state_after
-from dosefind.models import CURVES
+from dosefind.models import CURVES, one_parameter
 from dosefind.models.elicitation import indifference_intervals
 from dosefind.posterior.quadrature import Nodes, Quadrature
 from dosefind.trial import Cohort, States
@@ -22,11 +22,13 @@ SKELETON = (0.12, 0.25, 0.38)
 VARIANTS = [
     {},
     {"model": "logistic"},
+    {"model": "cloglog"},
     {"recommend": "mean"},
     {"no_skip": "tried", "coherence": "both"},
     {"no_skip": "off", "coherence": "off", "final": "model"},
     {"safety_cutoff": 0.8, "safety_by": "beta"},
     {"safety_cutoff": 0.8, "safety_by": "model", "model": "logistic"},
+    {"safety_cutoff": 0.8, "safety_by": "model", "model": "cloglog", "recommend": "mean"},
     {"recommend": "mean", "safety_cutoff": 0.7, "safety_min_n": 4, "no_skip": "off"},
     {"max_n_per_dose": 6},
     {"cohort_size": (1, 1, 2, 3), "max_n": 10},
@@ -164,6 +166,11 @@ def test_published_small_cases():
         np.testing.assert_allclose(fit.plug_in, item[key], rtol=0, atol=item["tolerance"])
 
 
+def options_of(model, intercept):
+    """The peer states an intercept for each model; the power curve has none."""
+    return {"intercept": intercept} if model == "logistic" else {}
+
+
 def test_peer_skeletons():
     rows = peers.table("dfcrm_getprior")
     keys = ["model", "intcpt", "halfwidth", "target", "nu", "nlevel"]
@@ -171,7 +178,12 @@ def test_peer_skeletons():
     assert len(groups) > 300
     for (model, intercept, halfwidth, target, mtd_level, doses), some in groups:
         ours = dsf.skeleton(
-            halfwidth, target=target, mtd_level=int(mtd_level), n_doses=int(doses), model=MODELS[model], intercept=intercept
+            halfwidth,
+            target=target,
+            mtd_level=int(mtd_level),
+            n_doses=int(doses),
+            model=MODELS[model],
+            **options_of(model, intercept),
         )
         # 1e-6: the reference's own.
         np.testing.assert_allclose(ours, some.sort_values("dose").skeleton, rtol=0, atol=1e-6)
@@ -183,7 +195,8 @@ def test_peer_indifference_intervals():
     rows["case"] = (rows.dose == 1).cumsum()
     for _, some in rows.groupby("case"):
         first = some.iloc[0]
-        ours = indifference_intervals(tuple(some.skeleton), target=first.target, model=MODELS[first.model], intercept=first.intcpt)
+        options = options_of(first.model, first.intcpt)
+        ours = indifference_intervals(tuple(some.skeleton), target=first.target, model=MODELS[first.model], **options)
         # The peer cuts the parameter off at -5 and 5; 1e-9 is what its root finder reaches at eps = 1e-12.
         np.testing.assert_allclose(np.clip(ours["parameter"], -5, 5), some[["H_lo_eps12", "H_hi_eps12"]], rtol=0, atol=1e-9)
         np.testing.assert_allclose(ours["rate"], some[["iint_lo_eps12", "iint_hi_eps12"]], rtol=0, atol=1e-9)
@@ -200,7 +213,7 @@ def integral(curve, n, y, function, low=-np.inf, high=np.inf):
     return quad(density, max(low, points[0]), min(high, points[1]), epsabs=0, epsrel=1e-12, limit=500)[0]
 
 
-@pytest.mark.parametrize("model", ["power", "logistic"])
+@pytest.mark.parametrize("model", one_parameter())
 @pytest.mark.parametrize(
     ("n", "y"),
     [((3, 3, 0), (0, 1, 0)), ((3, 6, 9), (0, 0, 0)), ((6, 0, 3), (6, 0, 3)), ((9, 12, 9), (1, 3, 4)), ((60, 60, 80), (3, 15, 30))],
@@ -285,7 +298,7 @@ def test_a_posterior_between_two_nodes_is_not_settled():
     assert abs(design._decisive.settle(n, y, design._decided) - right)[0, -1] < 0.01
 
 
-@pytest.mark.parametrize("model", ["power", "logistic"])
+@pytest.mark.parametrize("model", one_parameter())
 @pytest.mark.parametrize("recommend", ["plug-in", "mean"])
 def test_single_precision_is_within_its_own_error(model, recommend):
     """Decisions are made on a first pass in single precision whose error bound has the rounding in it."""

@@ -93,7 +93,7 @@ def test_every_public_name_and_setting_has_its_place(tmp_path):
         "skeleton.halfwidth",
     ):
         assert f"`{key}`" in keys or f"`{key.partition('.')[2]}`" in keys, key
-    for kind in ("3+3", "crm", "boin", "blrm", "power", "logistic", "logistic-2"):
+    for kind in ("3+3", "crm", "boin", "blrm", "power", "logistic", "cloglog", "logistic-2"):
         assert f'`kind = "{kind}"`' in keys or f'with `kind = "{kind}"`' in keys, kind
 
 

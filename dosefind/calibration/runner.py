@@ -10,24 +10,21 @@ Worker processes leave an interruption to the process that started them, and end
 
 from __future__ import annotations
 
-import ast
 import os
 import signal
 import sys
 import threading
 import warnings
-from abc import ABC
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._check import Checked
 from ..interruption import noticed
 from ..posterior.mcmc import NutsSettings
 from ..provenance import sampler_versions, versions
@@ -35,16 +32,14 @@ from ..threads import VARIABLES, OneThread
 from .chunks import Chunk, Chunks
 from .engines import Engine, Layout, Model
 from .fingerprint import UnknownError, fingerprint
+from .source import package_hash
 
-__all__ = ["CHUNK", "Job", "closing_processes", "run", "source_hash"]
+__all__ = ["CHUNK", "Job", "closing_processes", "run"]
 
 # Data sets that are handed out, and kept, together: the most that is done again after a kill.
 CHUNK = 25
 # How often processes that died are replaced before the run is given up.
 PATIENCE = 3
-PACKAGE = Path(__file__).parents[1]
-# Parts of the package that a result can depend on besides those of `source_hash`.
-PARTS = ("designs", "isotonic", "operating", "trial")
 # Seconds until a worker notices that its parent has ended.
 SOON = 0.5
 
@@ -76,8 +71,7 @@ class Job:
             If the user's code reaches something that has no hash.
         """
         settings = self.kind, self.model, self.settings, self.label, self.layout, self.seed
-        source = source_hash(self.kind, self.model), _designs_hash()
-        parts = fingerprint(*settings), source, versions(), sampler_versions()
+        parts = fingerprint(*settings), package_hash(), versions(), sampler_versions()
         return sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -238,45 +232,3 @@ def _by_dask(job: Job, chunks: Sequence[Chunk], client: Any) -> Iterator[tuple[C
         with suppress(Exception):
             client.cancel(futures)
         raise
-
-
-@cache
-def _designs_hash() -> str:
-    """Return the hash of the files with which a design assigns patients."""
-    paths = [path for part in PARTS for path in (*PACKAGE.glob(f"{part}.py"), *sorted((PACKAGE / part).glob("**/*.py")))]
-    return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-
-
-def source_hash(kind: type[Engine], model: Model) -> str:
-    """Hash of the code of a model and an engine, in which comments, docstrings and layout do not count.
-
-    Of this package, the modules that either uses; of a class from elsewhere, its compiled code and that which it reaches.
-
-    Raises
-    ------
-    UnknownError
-        If a class from elsewhere reaches something that has no hash.
-    """
-    classes = [one for top in (kind, type(model)) for one in top.__mro__ if one not in (ABC, *Checked.__mro__)]
-    inside = [one for one in classes if one.__module__.startswith("dosefind.")]
-    modules = {one.__module__.partition(".")[2] for one in inside} | set(kind.sources)
-    texts = [(PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8") for name in sorted(modules)]
-    own = [fingerprint(one) for one in classes if one not in inside]
-    return sha256(repr([*map(_parsed, texts), *own]).encode()).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> Any:
-    return _plain(ast.parse(text))
-
-
-def _plain(node: Any) -> Any:
-    """A syntax tree as nested tuples that are the same in every version of Python, without docstrings."""
-    if isinstance(node, list):
-        return tuple(_plain(one) for one in node)
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
-    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node) is not None:
-        fields["body"] = node.body[1:]
-    return type(node).__name__, *((name, _plain(value)) for name, value in fields.items())

@@ -17,7 +17,8 @@ from ..threads import one_thread
 from .bands import POINTS, bands, excess, histogram
 from .engines import ENGINES, Engine, Layout, Model, checked_layout
 from .fingerprint import UnknownError
-from .runner import Job, closing_processes, run, source_hash
+from .runner import Job, closing_processes, run
+from .source import source_hash
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -169,6 +170,7 @@ def _described(
     yield "model", "\n".join(model.sentences())
     yield "model_settings", repr(model)
     yield "layouts", {label: _words(layout) for label, layout in layouts.items()}
+    yield "layout_settings", {label: _settings(layout) for label, layout in layouts.items()}
     yield "settings", vars(settings) if settings else {}
     try:
         yield "source", source_hash(kind, model)
@@ -208,3 +210,14 @@ def _words(layout: Any) -> Any:
     if isinstance(layout, Mapping):
         return {name: _words(one) for name, one in layout.items()}
     return list(layout) if isinstance(layout, tuple) else [layout.title, *layout.rules()]
+
+
+def _settings(layout: Any) -> Any:
+    """A layout by its settings: patients for each dose, or the settings that a design was given."""
+    if isinstance(layout, Mapping):
+        return {name: _settings(one) for name, one in layout.items()}
+    if isinstance(layout, tuple):
+        return list(layout)
+    given = {name: getattr(layout, name) for name in sorted(layout.model_fields_set)}
+    shown = ", ".join(f"{name}={value.__name__ if callable(value) else repr(value)}" for name, value in given.items())
+    return f"{type(layout).__name__}({shown})"

@@ -1,4 +1,4 @@
-"""The continual reassessment method (CRM) with a one-parameter curve and a normal prior.
+"""The continual reassessment method (CRM) with any one-parameter curve and a normal prior.
 
 After each cohort the curve is fitted to all data and the next cohort gets the dose whose estimated DLT rate is nearest to
 the target. O'Quigley, Pepe and Fisher (1990), Biometrics 46:33-48, doi:10.2307/2531628; restrictions on escalation as in
@@ -13,11 +13,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 from scipy.special import betaincc, ndtri
 
 from .._check import InputError, Problem
-from ..models import ONE_PARAMETER, OneParameterCurve
+from ..models import OneParameterCurve, one_parameter
 from ..models.elicitation import Indifference
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
@@ -35,6 +35,13 @@ __all__ = ["CRM"]
 _SEARCHED = 10.0
 
 
+def _known_curve(kind: Any) -> Any:
+    kinds = list(one_parameter())
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"must be {', '.join(map(repr, kinds[:-1]))} or {kinds[-1]!r}")
+    return kind
+
+
 class CRM(ModelBased):
     """The continual reassessment method (CRM).
 
@@ -46,7 +53,7 @@ class CRM(ModelBased):
         DLT probability of each dose a priori, strictly increasing; or ``{"halfwidth": h, "mtd_level": k}``, from which it
         is calibrated for ``n_doses`` doses.
     model
-        "power" (dfcrm's "empiric") or "logistic".
+        Kind of the one-parameter curve, such as "power" (dfcrm's "empiric"), "logistic" or "cloglog".
     intercept
         Intercept of the logistic model.
     prior_sd
@@ -80,7 +87,10 @@ class CRM(ModelBased):
     source: ClassVar[str] = "O'Quigley, Pepe and Fisher (1990), doi:10.2307/2531628"
 
     skeleton: tuple[Probability, ...] | Indifference
-    model: Literal["power", "logistic"] = "power"
+    model: Annotated[str, BeforeValidator(_known_curve), WithJsonSchema({"enum": list(one_parameter()), "type": "string"})] = (
+        "power"
+    )
+    # An option of a curve is a setting of the same name here.
     intercept: Annotated[float, Field(ge=-10, le=10, strict=True)] = 3.0
     prior_sd: Annotated[float, Field(gt=0, le=10, strict=True)] = 1.34**0.5
     recommend: Literal["plug-in", "mean"] = "plug-in"
@@ -109,21 +119,19 @@ class CRM(ModelBased):
                 raise ValueError(f"skeleton has {len(self.skeleton)} values for {self.n_doses} doses: it must have one a dose")
         elif self.n_doses is None:
             raise ValueError("n_doses is needed to make a skeleton from an indifference interval")
-        ceiling = 1 / (1 + np.exp(-self.intercept)) if self.model == "logistic" else 1.0
-        if self.target >= ceiling or max(self.levels) >= ceiling:
+        curve = one_parameter()[self.model].of_options(**self._options)
+        if self.target >= curve.ceiling or max(self.levels) >= curve.ceiling:
+            raise ValueError(curve.beyond("skeleton and target"))
+        if self.not_reached_below is not None and self.not_reached_below >= curve.ceiling:
             raise ValueError(
-                f"intercept = {self.intercept:g} keeps every rate below {ceiling:.3f}: skeleton and target must lie below that"
-            )
-        if self.not_reached_below is not None and self.not_reached_below >= ceiling:
-            raise ValueError(
-                f"not_reached_below = {self.not_reached_below:g} is a rate that no dose has: it must lie below {ceiling:.3f}"
+                f"not_reached_below = {self.not_reached_below:g} is a rate that no dose has: it must lie below {curve.ceiling:.3f}"
             )
         return self
 
     def idle(self) -> dict[str, str]:
         idle = super().idle()
-        if self.model != "logistic":
-            idle["intercept"] = f"with model = {self.model!r}"
+        others = {name for curve in one_parameter().values() for name in curve.options()} - {*self._options}
+        idle |= dict.fromkeys(sorted(others), f"with model = {self.model!r}")
         if self.safety_cutoff is None:
             idle |= dict.fromkeys(("safety_by", "safety_min_n"), "without safety_cutoff")
         return idle
@@ -144,15 +152,19 @@ class CRM(ModelBased):
         if isinstance(self.skeleton, tuple):
             return self.skeleton
         try:
-            return self.skeleton.levels(self.target, self.n_doses or 0, self.model, self.intercept)
+            return self.skeleton.levels(self.target, self.n_doses or 0, self.model, **self._options)
         except InputError as error:
             raise InputError(error.within("skeleton")) from None
 
     @cached_property
     def curve(self) -> OneParameterCurve:
         """The dose-toxicity curve with its prior."""
-        options: dict[str, Any] = {"intercept": self.intercept} if self.model == "logistic" else {}
-        return ONE_PARAMETER[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **options)
+        return one_parameter()[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The options of the curve."""
+        return {name: getattr(self, name) for name in one_parameter()[self.model].options()}
 
     def propose(self, states: States) -> Proposal:
         best, too_toxic, _ = states.by_counts(self._evaluate)
@@ -262,15 +274,13 @@ class CRM(ModelBased):
 
     def sentences(self) -> list[str]:
         levels = ", ".join(f"{p:.4g}" for p in self.levels)
-        form = f"logistic (intercept {self.intercept:g})" if self.model == "logistic" else "power"
         estimate = (
             "the curve at the posterior mean of its parameter"
             if self.recommend == "plug-in"
             else "the posterior mean of each DLT rate"
         )
         rules = [
-            f"Target DLT rate {self.target:g}. Curve: {form}, skeleton {levels}; its parameter has a prior of mean 0 and variance "
-            f"{self.prior_sd**2:.4g}, normal.",
+            f"Target DLT rate {self.target:g}. Curve: {self.curve.form}, skeleton {levels}; {self.curve.prior_sentence()}.",
             "The next cohort gets the dose whose estimated DLT rate is nearest to the target, the lower on ties; the estimate is "
             f"{estimate}.",
         ]

@@ -1,6 +1,7 @@
 """Dose-toxicity curves, one file a curve; this registry names them."""
 
 from .base import Curve, OneParameterCurve
+from .cloglog import Cloglog
 from .hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
 from .logistic import Logistic
 from .logistic2 import BivariateNormal, Logistic2
@@ -8,8 +9,8 @@ from .power import Power
 
 __all__ = [
     "CURVES",
-    "ONE_PARAMETER",
     "BivariateNormal",
+    "Cloglog",
     "Curve",
     "Exchangeable",
     "Exnex",
@@ -19,10 +20,12 @@ __all__ = [
     "OneParameterCurve",
     "Power",
     "TrialDoses",
+    "one_parameter",
 ]
 
-CURVES: dict[str, type[Curve]] = {curve.kind: curve for curve in (Power, Logistic, Logistic2)}
-# Those that the CRM takes.
-ONE_PARAMETER: dict[str, type[OneParameterCurve]] = {
-    kind: curve for kind, curve in CURVES.items() if issubclass(curve, OneParameterCurve)
-}
+CURVES: dict[str, type[Curve]] = {curve.kind: curve for curve in (Power, Logistic, Cloglog, Logistic2)}
+
+
+def one_parameter() -> dict[str, type[OneParameterCurve]]:
+    """Return the curves that the CRM takes, by kind."""
+    return {kind: curve for kind, curve in CURVES.items() if issubclass(curve, OneParameterCurve)}

@@ -4,7 +4,8 @@ A curve states its prior once: its parameters are a function of independent stan
 read that function and the curve itself, quadrature with NumPy and sampling with PyTensor, so ``xp`` stands for either. In
 the first coordinate every dose's DLT probability is monotone, so "the dose lies below a rate" is one bound in it.
 
-To add a curve, derive from `Curve` (or `OneParameterCurve`) in a new file and name it in the registry of this package.
+To add a curve, derive from `Curve` (or `OneParameterCurve`, which the CRM takes) in a new file and name it in the registry of this
+package.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ def increasing(what: str) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+# A rate that lies below every curve's ceiling.
+_ANY_RATE = 1e-300
 
 Amounts = Annotated[tuple[Positive, ...], increasing("amount")]
 
@@ -182,8 +186,9 @@ def _log_binomial(y: Any, log_p: Any, log_q: Any, n: Any) -> Any:
 class OneParameterCurve(Curve):
     """A curve with one parameter b, by default normal with mean 0.
 
-    Both one-parameter curves of the CRM are location families on a scale of their own: with u(p) that scale,
-    ``u(p_d) = u(skeleton_d) + b``. A curve is therefore its scale and the inverse; skeletons, crossings and boundaries follow.
+    It is a location family on a scale of its own: with u(p) that scale, ``u(p_d) = u(skeleton_d) + b``. A curve is therefore its
+    scale and the inverse; the highest rate that it can have, skeletons, crossings and boundaries follow. Settings that a curve has
+    beyond those below are its options, such as the intercept of the logistic curve; they are numbers.
 
     Attributes
     ----------
@@ -210,6 +215,12 @@ class OneParameterCurve(Curve):
                 raise ValueError(f"prior_sd = {self.prior_sd:g} has no effect with uniform")
         return self
 
+    @model_validator(mode="after")
+    def _skeleton_lies_below_the_ceiling(self) -> Self:
+        if self.skeleton[-1] >= self.ceiling:
+            raise ValueError(self.beyond("the skeleton"))
+        return self
+
     @abstractmethod
     def scale(self, p: np.ndarray | float) -> np.ndarray:
         """u(p), falling in p, on which b is a shift."""
@@ -217,6 +228,33 @@ class OneParameterCurve(Curve):
     @abstractmethod
     def log_at(self, u: Any, xp: Any = np) -> tuple[Any, Any]:
         """log p and log(1 - p) at scale values ``u``, without underflow."""
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """Return the names of the settings that this curve has and other one-parameter curves need not have."""
+        return tuple(name for name in cls.model_fields if name not in OneParameterCurve.model_fields)
+
+    @classmethod
+    def of_options(cls, **options: Any) -> Self:
+        """Return a curve with these options, for what does not depend on the skeleton: its scale, the inverse and its ceiling."""
+        return cls(skeleton=(_ANY_RATE,), **options)
+
+    @property
+    def ceiling(self) -> float:
+        """The rate that the curve approaches as its parameter falls: every rate lies below it."""
+        with np.errstate(divide="ignore"):
+            return float(np.exp(self.log_at(-np.inf)[0]))
+
+    def beyond(self, what: str) -> str:
+        """Return why the curve cannot have what does not lie below its ceiling."""
+        cause = ", ".join(f"{name} = {getattr(self, name):g}" for name in self.options()) or f"the curve {self.kind!r}"
+        return f"{cause} keeps every rate below {self.ceiling:.3f}: {what} must lie below that"
+
+    @property
+    def form(self) -> str:
+        """The kind of curve with its options, as in a sentence."""
+        options = ", ".join(f"{name} {getattr(self, name):g}" for name in self.options())
+        return f"{self.kind} ({options})" if options else self.kind
 
     @property
     def first_step(self) -> tuple[float, ...]:
@@ -263,7 +301,8 @@ class OneParameterCurve(Curve):
 
     def sentences(self) -> list[str]:
         levels = ", ".join(f"{p:.4g}" for p in self.skeleton)
-        return [f"{self.title}, skeleton {levels}; {self.prior_sentence()}."]
+        options = "".join(f"; {name} {getattr(self, name):g}" for name in self.options())
+        return [f"{self.title}, skeleton {levels}; {self.prior_sentence()}{options}."]
 
     def variants(self) -> Iterator[tuple[str, str, Self]]:
         if self.uniform is None:

@@ -1,12 +1,13 @@
 """Skeletons from an indifference interval, and the intervals that a skeleton implies.
 
 A skeleton is calibrated so that neighbouring doses are told apart exactly at the edges of an interval around the
-target: Lee and Cheung (2009), Clinical Trials 6:227-238, doi:10.1177/1740774509105076. On the scale u(p) of the
-curve, on which its parameter is a shift, that skeleton is equally spaced, so it is written down rather than solved for.
+target: Lee and Cheung (2009), Clinical Trials 6:227-238, doi:10.1177/1740774509105076. On the scale u(p) of a
+one-parameter curve, on which its parameter is a shift, that skeleton is equally spaced, so it is written down, not solved for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from .._check import MOST_DOSES, InputError, Problem, Settings, curve_values, number, one_of, probability, whole
 from ..threads import one_thread
-from . import ONE_PARAMETER, OneParameterCurve
+from . import OneParameterCurve, one_parameter
 
 __all__ = ["Indifference", "indifference_intervals", "skeleton"]
 
@@ -27,14 +28,14 @@ class Indifference(Settings):
     )
     mtd_level: Annotated[int, Field(ge=1, strict=True)] = Field(description="level (from 1) that is the MTD a priori")
 
-    def levels(self, target: float, n_doses: int, model: str, intercept: float = 3.0) -> tuple[float, ...]:
+    def levels(self, target: float, n_doses: int, model: str, **options: float) -> tuple[float, ...]:
         """The skeleton as numbers, one a dose."""
-        return skeleton(self.halfwidth, target=target, mtd_level=self.mtd_level, n_doses=n_doses, model=model, intercept=intercept)
+        return skeleton(self.halfwidth, target=target, mtd_level=self.mtd_level, n_doses=n_doses, model=model, **options)
 
 
 @one_thread
 def skeleton(
-    halfwidth: float, *, target: float, mtd_level: int, n_doses: int, model: str = "power", intercept: float = 3.0
+    halfwidth: float, *, target: float, mtd_level: int, n_doses: int, model: str = "power", **options: float
 ) -> tuple[float, ...]:
     """Skeleton whose indifference intervals are ``target`` -+ ``halfwidth`` at every dose (dfcrm's ``getprior``).
 
@@ -49,9 +50,9 @@ def skeleton(
     n_doses
         Number of dose levels.
     model
-        "power" or "logistic".
-    intercept
-        Intercept of the logistic model.
+        Kind of the one-parameter curve, such as "power" or "logistic".
+    **options
+        Settings of that curve alone, such as the ``intercept`` of the logistic curve, 3 by default.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def skeleton(
     Raises
     ------
     InputError
-        If the interval leaves (0, 1), or the skeleton does at the far doses.
+        If the interval leaves (0, 1), or the skeleton does at the far doses; if the curve is unknown or has no such option.
 
     Examples
     --------
@@ -69,13 +70,13 @@ def skeleton(
     [0.157, 0.25, 0.355]
     """
     target, halfwidth = probability("target", target), number("halfwidth", halfwidth, "a number")
-    intercept = number("intercept", intercept, "a number")
+    kind, options = _kind(model, options)
+    curve = kind.of_options(**options)
     whole("n_doses", n_doses, 1, MOST_DOSES)
     whole("mtd_level", mtd_level, 1, n_doses)
-    ceiling = 1.0 if model == "power" else 1 / (1 + np.exp(-intercept))
-    if not 0 < halfwidth < min(target, ceiling - target):
-        raise InputError(Problem("halfwidth", halfwidth, f"must be above 0 and keep target -+ halfwidth inside (0, {ceiling:.4g})"))
-    curve = _curve(model, (target,), intercept)
+    if not 0 < halfwidth < min(target, curve.ceiling - target):
+        allowed = f"must be above 0 and keep target -+ halfwidth inside (0, {curve.ceiling:.4g})"
+        raise InputError(Problem("halfwidth", halfwidth, allowed))
     step = curve.scale(target + halfwidth) - curve.scale(target - halfwidth)
     u = curve.scale(target) + step * (np.arange(1, n_doses + 1) - mtd_level)
     values = np.exp(curve.log_at(u)[0])
@@ -86,13 +87,13 @@ def skeleton(
 
 @one_thread
 def indifference_intervals(
-    skeleton: tuple[float, ...], *, target: float, model: str = "power", intercept: float = 3.0
+    skeleton: tuple[float, ...], *, target: float, model: str = "power", **options: float
 ) -> dict[str, np.ndarray]:
     """Where each dose is recommended, and the DLT rates there (dfcrm's ``crmsens``).
 
     Parameters
     ----------
-    skeleton, target, model, intercept
+    skeleton, target, model, **options
         As for `skeleton`.
 
     Returns
@@ -111,10 +112,12 @@ def indifference_intervals(
            [0.179,   nan]])
     """
     target, values = probability("target", target), curve_values("skeleton", skeleton)[0]
-    ceiling = 1.0 if model == "power" else 1 / (1 + np.exp(-number("intercept", intercept, "a number")))
+    kind, options = _kind(model, options)
+    ceiling = kind.of_options(**options).ceiling
     if np.any(np.diff(values) <= 0) or values[0] <= 0 or values[-1] >= ceiling:
         raise InputError(Problem("skeleton", skeleton, f"must be strictly increasing probabilities inside (0, {ceiling:.4g})"))
-    curve = _curve(model, tuple(values.tolist()), intercept)
+    settings: dict[str, Any] = {"skeleton": tuple(values.tolist()), **options}
+    curve = kind(**settings)
     inner = curve.boundaries(target)
     edges = np.concatenate([[-np.inf], inner, [np.inf]])
     p = curve.probabilities(inner)
@@ -125,7 +128,11 @@ def indifference_intervals(
     return {"parameter": np.column_stack([edges[:-1], edges[1:]]), "rate": rate}
 
 
-def _curve(model: str, skeleton: tuple[float, ...], intercept: float) -> OneParameterCurve:
-    one_of("model", model, ONE_PARAMETER)
-    options: dict[str, Any] = {"intercept": intercept} if model == "logistic" else {}
-    return ONE_PARAMETER[model](skeleton=skeleton, prior_sd=1.0, **options)
+def _kind(model: str, options: Mapping[str, float]) -> tuple[type[OneParameterCurve], dict[str, float]]:
+    """The kind of curve of this name, and its options, if it has them."""
+    kinds = one_parameter()
+    kind = kinds[one_of("model", model, kinds)]
+    for name in options:
+        if name not in kind.options():
+            raise InputError(Problem(name, options[name], f"has no effect with model = {model!r}"))
+    return kind, {name: number(name, value, "a number") for name, value in options.items()}

@@ -6,10 +6,10 @@ Cheung (2011), Dose Finding by the Continual Reassessment Method, ISBN 978142008
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from .base import OneParameterCurve
 
@@ -44,15 +44,6 @@ class Logistic(OneParameterCurve):
 
     intercept: Annotated[float, Field(ge=-10, le=10, strict=True)] = 3.0
 
-    @model_validator(mode="after")
-    def _skeleton_below_the_ceiling(self) -> Self:
-        ceiling = 1 / (1 + np.exp(-self.intercept))
-        if self.skeleton[-1] >= ceiling:
-            raise ValueError(
-                f"intercept = {self.intercept:g} keeps every rate below {ceiling:.3f}: the skeleton must lie below that"
-            )
-        return self
-
     @property
     def first_step(self) -> tuple[float, ...]:
         return (1 / 12,)
@@ -65,6 +56,3 @@ class Logistic(OneParameterCurve):
     def log_at(self, u: Any, xp: Any = np) -> tuple[Any, Any]:
         logit = self.intercept - xp.exp(u)
         return -xp.logaddexp(0.0, -logit), -xp.logaddexp(0.0, logit)
-
-    def sentences(self) -> list[str]:
-        return [f"{line[:-1]}; intercept {self.intercept:g}." for line in super().sentences()]
