@@ -62,7 +62,8 @@ class _Recorder:
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.json"
         self._tests: dict[str, float] = {}
-        self._functions: dict[str, list[str]] = collections.defaultdict(list)
+        # Places of the tests in their own table, as their names would make megabytes.
+        self._functions: dict[str, list[int]] = collections.defaultdict(list)
         self._reached: set[str] = set()
         sys.monitoring.use_tool_id(sys.monitoring.PROFILER_ID, "tests.mutants")
         sys.monitoring.register_callback(sys.monitoring.PROFILER_ID, sys.monitoring.events.PY_START, self._started)
@@ -80,7 +81,7 @@ class _Recorder:
         result = yield
         if item.nodeid in self._tests:
             for function in self._reached:
-                self._functions[function].append(item.nodeid)
+                self._functions[function].append(len(self._tests) - 1)
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -111,8 +112,9 @@ class Reach:
         for path in sorted(folder.glob("*.json")):
             found = json.loads(path.read_text())
             reach.tests |= found["tests"]
-            for function, tests in found["functions"].items():
-                reach.functions[function] += tests
+            names = list(found["tests"])
+            for function, places in found["functions"].items():
+                reach.functions[function] += [names[place] for place in places]
         return reach
 
     def of(self, function: str) -> list[str]:
