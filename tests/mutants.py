@@ -1,10 +1,10 @@
 """Mutants of the functions that a change touches: which of them does no test notice?
 
 ``python -m tests.mutants`` changes one operator, number or argument at a time in a function of the package that differs from the
-base, and runs the tests that reach this function, quickest first, until one fails. What survives is listed: a gap of the tests, or
+base, and runs the tests that reach this line, until one fails. What survives is listed: a gap of the tests, or
 a mutant that means the same. ``python -m tests.mutants dosefind/designs --limit 500`` takes a random sample over whole files.
 
-The operators are mutmut's. Which test reaches which function is recorded by the tests themselves, where this module is loaded as a
+The operators are mutmut's. Which test reaches which line is recorded by the tests themselves, where this module is loaded as a
 plugin: ``python -m pytest -p tests.mutants --reach FOLDER``. A mutant is tried in a process forked from one that has imported
 everything: the code of the function is replaced there.
 """
@@ -43,12 +43,13 @@ PACKAGE = ROOT / "dosefind"
 MOST_SECONDS = 15
 # Where tests take this many times as long as without the mutant, or seconds on top, the mutant has been noticed.
 TIMES, SLACK = 5, 10
+TOOL, EVENTS = sys.monitoring.PROFILER_ID, sys.monitoring.events
 # Sentences are not held by tests; what an assignment gives is changed by the other operators.
 LEFT_OUT = ("operator_string", "operator_dict_arguments", "operator_assignment")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--reach", metavar="FOLDER", help="write there which functions of the package each test reaches")
+    parser.addoption("--reach", metavar="FOLDER", help="write there which lines of the package each test reaches")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,20 +58,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Recorder:
-    """Writes seconds of each test that passes, and the tests that reach each function, one file a process."""
+    """Writes the seconds of each test that passes, and the tests that reach each line of each function, one file a process."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.json"
         self._tests: dict[str, float] = {}
-        self._functions: dict[str, list[str]] = collections.defaultdict(list)
-        self._reached: set[str] = set()
-        sys.monitoring.use_tool_id(sys.monitoring.PROFILER_ID, "tests.mutants")
-        sys.monitoring.register_callback(sys.monitoring.PROFILER_ID, sys.monitoring.events.PY_START, self._started)
-        sys.monitoring.set_events(sys.monitoring.PROFILER_ID, sys.monitoring.events.PY_START)
+        # Places of the tests in their own table, as their names would make megabytes.
+        self._lines: dict[str, dict[int, list[int]]] = collections.defaultdict(lambda: collections.defaultdict(list))
+        self._reached: set[tuple[str, int]] = set()
+        sys.monitoring.use_tool_id(TOOL, "tests.mutants")
+        sys.monitoring.register_callback(TOOL, EVENTS.PY_START, self._started)
+        sys.monitoring.register_callback(TOOL, EVENTS.LINE, self._at)
+        sys.monitoring.set_events(TOOL, EVENTS.PY_START)
 
     def _started(self, code: CodeType, _: int) -> object:
         if code.co_filename.startswith(f"{PACKAGE}{os.sep}"):
-            self._reached.add(name_of(Path(code.co_filename), code.co_qualname))
+            sys.monitoring.set_local_events(TOOL, code, EVENTS.LINE)
+        return sys.monitoring.DISABLE
+
+    def _at(self, code: CodeType, line: int) -> object:
+        self._reached.add((name_of(Path(code.co_filename), code.co_qualname), line))
         return sys.monitoring.DISABLE
 
     @pytest.hookimpl(wrapper=True)
@@ -79,8 +86,8 @@ class _Recorder:
         sys.monitoring.restart_events()
         result = yield
         if item.nodeid in self._tests:
-            for function in self._reached:
-                self._functions[function].append(item.nodeid)
+            for function, line in self._reached:
+                self._lines[function][line].append(len(self._tests) - 1)
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -88,9 +95,9 @@ class _Recorder:
             self._tests[report.nodeid] = report.duration
 
     def pytest_sessionfinish(self) -> None:
-        sys.monitoring.set_events(sys.monitoring.PROFILER_ID, sys.monitoring.events.NO_EVENTS)
+        sys.monitoring.set_events(TOOL, EVENTS.NO_EVENTS)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps({"tests": self._tests, "functions": self._functions}))
+        self._path.write_text(json.dumps({"tests": self._tests, "lines": self._lines}))
 
 
 def name_of(path: Path, qualname: str) -> str:
@@ -100,10 +107,10 @@ def name_of(path: Path, qualname: str) -> str:
 
 @dataclass
 class Reach:
-    """Which tests reach which function, and how long they take."""
+    """How long tests take, and which of them reach which line of which function."""
 
     tests: dict[str, float] = field(default_factory=dict)
-    functions: dict[str, list[str]] = field(default_factory=lambda: collections.defaultdict(list))
+    lines: dict[str, dict[int, set[str]]] = field(default_factory=lambda: collections.defaultdict(dict))
 
     @classmethod
     def read(cls, folder: Path) -> Reach:
@@ -111,17 +118,27 @@ class Reach:
         for path in sorted(folder.glob("*.json")):
             found = json.loads(path.read_text())
             reach.tests |= found["tests"]
-            for function, tests in found["functions"].items():
-                reach.functions[function] += tests
+            names = list(found["tests"])
+            for function, lines in found["lines"].items():
+                for line, places in lines.items():
+                    reach.lines[function].setdefault(int(line), set()).update(names[place] for place in places)
         return reach
 
-    def of(self, function: str) -> list[str]:
-        """Tests of a function, the quickest first, then others of the same files: a fixture may have reached it for them."""
-        reaching = set(self.functions.get(function, ()))
+    def of(self, mutant: Mutant) -> list[str]:
+        """Tests of a mutant, those first that reach what few tests reach, then the quickest.
+
+        They are followed by others of the same files, for which a fixture may have reached it.
+        """
+        lines = self.lines.get(mutant.function, {})
+        rarity: dict[str, int] = {}
+        for tests in lines.values():
+            rarity |= {test: min(len(tests), rarity.get(test, len(tests))) for test in tests}
+        reaching = lines.get(mutant.line) or set(rarity)
         files = {test.partition("::")[0] for test in reaching}
         beside = {test for test in self.tests if test.partition("::")[0] in files} - reaching
         chosen, seconds = [], 0.0
-        for test in [*sorted(reaching, key=self.tests.__getitem__), *sorted(beside, key=self.tests.__getitem__)]:
+        ordered = sorted(reaching, key=lambda test: (rarity[test], self.tests[test]))
+        for test in [*ordered, *sorted(beside, key=self.tests.__getitem__)]:
             seconds += self.tests[test]
             if seconds > MOST_SECONDS and chosen:
                 break
@@ -281,7 +298,7 @@ class _Trials:
         if not codes:
             return "same code"
         while True:
-            tests = [test for test in self.reach.of(mutant.function) if test in self._items and self._sound.get(test, True)]
+            tests = [test for test in self.reach.of(mutant) if test in self._items and self._sound.get(test, True)]
             if not tests:
                 return "unreached"
             failed = self._run(tests, codes)
@@ -389,7 +406,7 @@ def main(words: Sequence[str] | None = None) -> int:
             subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, check=True)
         reach = Reach.read(given.reach or Path(folder))
         trials = _Trials(chosen, reach, given.budget)
-        files = sorted({test.partition("::")[0] for mutant in chosen for test in reach.of(mutant.function)})
+        files = sorted({test.partition("::")[0] for mutant in chosen for test in reach.of(mutant)})
         options = ["-qq", "-s", "-n", "0", "-p", "no:cacheprovider", "-m", ""]
         status = pytest.main([*options, *files], plugins=[trials]) if files else 0
     if status:

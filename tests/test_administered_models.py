@@ -396,6 +396,7 @@ def test_pending_patients_are_at_the_assigned_dose_until_the_outcome_is_known():
     }
 
 
+@pytest.mark.slow
 def test_analyze_uses_the_amounts_on_the_dose_scale_alone():
     rules = protocol()
     moved = [Administered(2, 6.0, 1, 1)]

@@ -145,6 +145,7 @@ def test_what_was_known_before_is_doubted_where_its_draws_are_bad(protocol):
     assert _doubts(bad, None) == ["The figures of the prior cannot be trusted: draws that diverged: 2, with shorter steps too."]
 
 
+@pytest.mark.slow
 def test_error_of_a_conclusion_goes_by_the_draws_taken(protocol):
     """Of 40,000 draws 4,000 are averaged: however many there are, the error is that of those."""
     curve, design = build_curves(protocol)["logistic-2"], build_designs(protocol)["3+3"]
@@ -250,6 +251,7 @@ def test_targets_and_cut_points_are_the_protocol_s(protocol):
     assert (found.summary.attrs["rp2d"], dsf.analyze(strict, "1NNN 2NNN 3NNT").summary.attrs["rp2d"]) == ("3", "2")
 
 
+@pytest.mark.slow
 def test_tree_is_what_arviz_reads(protocol, tmp_path):
     found = dsf.analyze(protocol, "1NNN 2NNN 3NNT")
     tree = found.tree(draws=1000)
@@ -271,6 +273,7 @@ def test_tree_is_what_arviz_reads(protocol, tmp_path):
         xr.testing.assert_identical(back.to_dataset().load(), found.summary)
 
 
+@pytest.mark.slow
 def test_command_prints_and_saves(tmp_path):
     words = ("analyze", str(CONFIG), "--outcomes", "1NNN 2NNN 3NNT")
     text = run(*words, "--out", str(tmp_path / "out")).stdout
@@ -290,6 +293,7 @@ def test_command_prints_and_saves(tmp_path):
     assert saved == plain
 
 
+@pytest.mark.slow
 def test_counts_from_a_file(tmp_path, protocol):
     """By level or by dose, the cohorts in the order of the rows."""
     for header, rows in (("level,n,dlts", ("1,3,0", "2,3,0", "3,3,1")), ("dose, n , DLTs", ("1,3,0", "3.0,3,0", "5,3,1"))):

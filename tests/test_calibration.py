@@ -80,6 +80,7 @@ def test_excess_by_hand():
 # Ranks
 
 
+@pytest.mark.slow
 def test_ranks_among_draws_that_hang_together_are_uniform():
     """They are thinned: unthinned, such ranks lie too often at the ends."""
     rng, keep, found = np.random.default_rng(4), 0.9, []
@@ -110,6 +111,7 @@ def case(name, *others):
     return pytest.param(name, *others, marks=[pytest.mark.slow] if "mixture" in name else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [case(name) for name in BY_QUADRATURE])
 def test_quadrature_is_calibrated(name):
     found = calibrated(name)
@@ -193,6 +195,7 @@ def test_a_wrong_likelihood_fails(name, kind):
     assert not found.passed.all(), found.excess.to_pandas()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_QUADRATURE)
 def test_ignored_data_fail_by_the_likelihood_alone(name):
     found = calibrate(CASES[name].model, CASES[name].layouts, engine=Ignoring, n_sets=30)

@@ -133,6 +133,7 @@ def test_help_and_version():
         assert "--seed" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["dosefind", "dosefind.cli"])
 def test_as_a_process_in_a_pipe(module):
     env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}

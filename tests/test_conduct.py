@@ -177,6 +177,12 @@ def test_a_partial_course(fields, as_of, days):
     assert made == [("partial course", "S", [n]) for n in days]
 
 
+@pytest.mark.parametrize(("as_of", "days"), [(60, []), (61, [57])])
+def test_an_infusion_is_missed_after_its_tolerance(as_of, days):
+    made = found(patient("S", 1, 1, 29), patient("T", 2, 200), name=DLC, as_of=as_of, treatment={"infusion_tolerance_days": 3})
+    assert made == [("partial course", "S", [n]) for n in days]
+
+
 def test_amounts_that_differ_within_a_course():
     people = (patient("B1", 1, 1, 29, 57, amounts=(1, 2, 1)), patient("B2", 1, 2, 30, 58), patient("B3", 1, 3, 31, amounts=(1, 1)))
     assert found(*people, name=DLC)[0] == ("dose of another level administered", "B1", [29])

@@ -122,6 +122,7 @@ def test_a_comparison_shows_the_printed_figures(oc):
     ]
 
 
+@pytest.mark.slow
 def test_an_analysis_shows_curve_and_figures(shown):
     found = shown["analysis"]
     html = found._repr_html_()

@@ -18,6 +18,7 @@ PAGES = [path for path in sorted(DOCS.rglob("*.md")) if "_build" not in path.par
 SAMPLED = {"borrow"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [pytest.param(path, marks=pytest.mark.slow if path.stem in SAMPLED else ()) for path in PAGES],

@@ -38,8 +38,9 @@ def test_mutants_that_survive_are_listed(tmp_path):
     """A test of the highest dose alone notices mutants of this function; of others, which it is said to reach, it notices none."""
     pytest.importorskip("mutmut")
     test = "tests/test_rules.py::test_which_dose_is_taken"
-    reached = [f"dosefind/designs/rules.py::{name}" for name in ("highest", "at_least")]
-    (tmp_path / "main.json").write_text(json.dumps({"tests": {test: 0.1}, "functions": {name: [test] for name in reached}}))
+    lines = mutants.functions(RULES)
+    reached = {name: {line: [0] for line in span} for name, span in lines.items() if name.endswith(("::highest", "::at_least"))}
+    (tmp_path / "main.json").write_text(json.dumps({"tests": {test: 0.1}, "lines": reached}))
     command = [sys.executable, "-m", "tests.mutants", str(RULES), "--reach", str(tmp_path), "--limit", "40"]
     said = subprocess.run(command, cwd=mutants.ROOT, capture_output=True, text=True, check=True).stdout
     verdicts = [line.split(maxsplit=2) for line in said.partition("survivors")[0].splitlines()[1:] if line]

@@ -94,6 +94,7 @@ def valid(folder, path, command, *args):
 MEANS = ([-5.0, 0.0], [-5.0, -1.0], [-2.2, -3.0], [3.0, 0.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mean", MEANS, ids=str)
 def test_figures_beyond_the_range_of_numbers_are_text(tmp_path, mean):
     path = config(tmp_path, mean=mean)

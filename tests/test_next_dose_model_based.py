@@ -133,6 +133,7 @@ def nobody_who_counts(check):
     return settings(deadline=None, max_examples=8)(given(people=PEOPLE, after=st.integers(0, 30), at=st.integers(0, 40))(check))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["crm", "blrm"])
 @nobody_who_counts
 def test_a_patient_who_does_not_count_changes_nothing(name, people, after, at):

@@ -65,6 +65,7 @@ def test_too_many_open_outcomes_are_refused(sizes, tmp_path):
         assert part in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sizes", "known"), [((3, 3), 0), ((6, 6), 3), ((3,) * 8, 21), ((1,) * 5, 0), ((20,), 0), ((3,) * 3, 2)])
 def test_open_outcomes_are_worked_out_by_group(sizes, known, tmp_path):
     found = next_of(tmp_path, sizes, known)

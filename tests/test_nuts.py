@@ -128,6 +128,7 @@ def test_pymc_s_model_is_ours(name):
     np.testing.assert_allclose(differences, differences[0], rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_pymc_s_model_stays_finite_far_out():
     """Where p rounds to 0 or 1 its logarithms do not, as they would in PyMC's binomial."""
     model = CURVES["two"].to_pymc([3, 3, 3], [3, 0, 3])
@@ -136,6 +137,7 @@ def test_pymc_s_model_stays_finite_far_out():
         assert np.isfinite(density({"z": np.array(z)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["two", "mixture"])
 def test_pymc_samples_our_prior_and_predicts(name):
     """PyMC's prior draws have the prior's moments, mixtures included; its pointwise log-likelihood is the binomial's."""

@@ -108,6 +108,7 @@ def test_simulation_is_paired_and_reproducible():
     np.testing.assert_array_equal(alone.selected, twin.selected)
 
 
+@pytest.mark.slow
 def test_decisions_do_not_depend_on_threads():
     """One and two BLAS threads walk to the same ends, bit for bit in the counts and choices."""
     script = (

@@ -196,6 +196,7 @@ def test_simulated_figures_show_their_error(protocol):
     assert len(ax.lines) > 6
 
 
+@pytest.mark.slow
 def test_sampled_figures_show_error_and_diagnostics(found):
     """A result whose draws cannot be trusted says so on the picture; one that can shows its diagnostics."""
     s = found.summary
@@ -431,6 +432,7 @@ def test_a_notebook_shows_new_axes_once(found):
 HOSTILE = ["<script>alert(1)</script>", "$x^2$", "\u202eabc\x07", "=1+1", r"$\alpha", "w" * 10_000, "&amp;", "]]>", "\u4f4e", ""]
 
 
+@pytest.mark.slow
 def test_hostile_text_is_drawn_as_text(protocol, found, oc):
     table = pd.DataFrame({"subject": HOSTILE, "cohort": 1, "level": 1, "status": "dlt"})
     ax = plots.trial(table)
@@ -453,6 +455,7 @@ def test_hostile_text_is_drawn_as_text(protocol, found, oc):
     plots.as_svg(ax)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doses", [1, 2, 10])
 def test_any_number_of_doses(doses):
     """Ten doses of a Fibonacci-like sequence go on a logarithmic axis, one has no band."""

@@ -180,6 +180,7 @@ def test_draws_have_the_posterior_s_moments(name, n, y):
 
 
 # Wide priors, many patients: the posterior is narrow, or a quantile lies deep in a tail.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sd", "correlation", "n", "y"),
     [

@@ -225,6 +225,7 @@ def test_operating_characteristics_are_those_of_the_comparison(design, protocol)
     assert lead == f"3+3 names the true MTD in {100 * own.min():.0f}% to {100 * own.max():.0f}% of trials"
 
 
+@pytest.mark.slow
 def test_designs_with_other_priors_stand_in_the_design_report(design, protocol):
     """Each beside the prior that the config has, with which the figures are those of the comparison."""
     varied, oc = dsf.compare_priors(protocol), dsf.compare(protocol)
@@ -428,6 +429,7 @@ def test_a_new_design_appears_by_its_config():
         assert "brand-new" in [row[0] for row in rows(tree, caption)]
 
 
+@pytest.mark.slow
 def test_a_new_section_appears_and_an_unknown_block_is_an_error():
     found = dsf.report(small(), made_up.single_dose(), CUT)
     table = content.Table(
@@ -455,6 +457,7 @@ def test_without_a_curve_the_report_says_so():
     assert "no posterior to show" in said(read(dsf.report(without).html()))
 
 
+@pytest.mark.slow
 def test_before_the_first_patient_has_been_treated():
     nobody = dataclasses.replace(made_up.single_dose(), patients=(), rows=0)
     tree = read(dsf.report(small(), nobody, CUT).html())
@@ -462,6 +465,7 @@ def test_before_the_first_patient_has_been_treated():
     assert "Start at level 1, 3 patients." in said(tree)
 
 
+@pytest.mark.slow
 def test_deviations_of_conduct_and_of_the_binding_design_are_counted():
     """Two dose groups at once, and a cohort that the 3+3 would not have given."""
     people = [made_up.patient(f"P{k}", level, k) for k, level in enumerate((1, 1, 1, 3, 3), start=1)]

@@ -379,6 +379,7 @@ def test_the_command_passes_a_warning_on(tmp_path):
 # Calls.
 
 
+@pytest.mark.slow
 def test_save_writes_all_or_nothing(conduct, tmp_path):
     assert conduct.save(tmp_path, ["pdf", "docx"]) == ["report.pdf", "report.docx"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["report.docx", "report.pdf"]

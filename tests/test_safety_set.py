@@ -161,6 +161,7 @@ def test_report_is_blinded_where_there_is_placebo(given, blinded):
     assert ("by definition" in text) != blinded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", [True, False])
 def test_terms_and_reasons_are_shown_or_left_out(terms):
     text = dsf.report(protocol(report={"terms": terms}), treated()).html()

@@ -297,6 +297,7 @@ def test_an_adjudication_is_dated_after_the_event_and_soon_after_the_data(tmp_pa
 # Names and order.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["3+3", "boin", "crm"])
 def test_names_decide_nothing(design):
     """Two patients of one day at different levels, one with a DLT, under every assignment of names."""

@@ -104,6 +104,7 @@ def test_an_amended_window_holds_for_patients_treated_after_it():
     assert (found.proposal.action, found.proposal.level) == ("de-escalate", 1)
 
 
+@pytest.mark.slow
 def test_report_judges_each_event_by_the_version_of_the_first_infusion():
     """The events of day 35 are after the window of SYN-02, and in that of SYN-05, whatever version is in force at the cutoff."""
     found, protocol_ = example("amendment"), rules("amendment")
@@ -136,6 +137,7 @@ def told(section, caption):
     return [[content.as_string(cell) for cell in row] for row in table.rows]
 
 
+@pytest.mark.slow
 def test_a_dlt_overturned_by_adjudication_is_shown():
     said = adjudicated("A1", "not a DLT")
     found = dsf.next_dose(protocol(), group(), adjudications=[said])
@@ -155,6 +157,7 @@ def test_a_dlt_overturned_by_adjudication_is_shown():
     assert [items[0][0].text for items in notes].count("A1") == 1
 
 
+@pytest.mark.slow
 def test_an_adjudicated_serious_event_leads_the_report():
     people = patient("S1", 1, 4, events=(event(8, 4),))
     said = adjudicated("S1", "not a DLT", event_=people.events[0])
@@ -187,6 +190,7 @@ def test_a_death_on_placebo_holds_nothing():
     assert not found.holds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(one.name for one in EXAMPLES.iterdir() if one.is_dir()))
 def test_examples_give_a_report(name):
     protocol_, folder = rules(name), EXAMPLES / name
@@ -336,6 +340,7 @@ def test_the_dose_in_question_is_that_of_the_dlts(outcomes, design, fields, acti
     assert dose_in_question(found) == levels[0]
 
 
+@pytest.mark.slow
 def test_the_report_gives_p_overdose_where_patients_are_pending():
     """Three are pending at level 1, below the dose in question."""
     name = "early-above-pending"

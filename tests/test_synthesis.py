@@ -76,6 +76,7 @@ def test_a_trial_obeys_the_protocol(obedient):
         assert not found.evaluated.n_pending
 
 
+@pytest.mark.slow
 def test_a_trial_obeys_the_protocol_as_it_is_read_word_for_word(obedient):
     """The same without the package's own rules: level by level, window by window, week by week."""
     for rules, made in obedient:
@@ -107,6 +108,7 @@ def test_a_trial_obeys_the_protocol_as_it_is_read_word_for_word(obedient):
         assert done[-1][1] == 3 or sum(dlts for level, _, dlts in done if level == done[-1][0]) >= 2
 
 
+@pytest.mark.slow
 def test_every_patient_enters_where_the_design_would_have_them(obedient):
     for rules, made in obedient[4:10]:
         for place, one in enumerate(made.patients.patients):
@@ -221,6 +223,7 @@ def test_every_file_reads_back_to_the_same_trial(rules, until, tmp_path):
             assert dsf.next_dose(rules, read).attrs["outcomes"] == made.about["outcomes"].replace("none", "")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         synthesize(DLC, "top is MTD", seed=5).write(tmp_path / name)
