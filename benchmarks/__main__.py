@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.study import question_of
-from dosefind import InputError
+from dosefind import InputError, terminal
 from dosefind._check import one_of
 
 FOLDER = Path(__file__).parent
@@ -47,6 +47,12 @@ def overview() -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run a study, or compare two results; return the exit status. No text of a file or an argument controls the terminal."""
+    with terminal.guarded():
+        return _run(words)
+
+
+def _run(words: Sequence[str] | None) -> int:
     words = sys.argv[1:] if words is None else list(words)
     if not words or words[0] in ("-h", "--help"):
         print(overview())

@@ -175,7 +175,7 @@ def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
 def adjudications_on_file(path: Path | str, protocol_id: str) -> tuple[list[Adjudicated], Chain]:
     """Return the adjudications for a protocol, as `read_adjudications` does, and what the hashes of all rows show."""
     found, chain = _FILE.read(Path(path))
-    return [adjudicated for adjudicated in found if adjudicated.protocol == protocol_id], chain
+    return [adjudicated for _, adjudicated in found if adjudicated.protocol == protocol_id], chain
 
 
 def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:

@@ -27,15 +27,15 @@ class Chain(NamedTuple):
     file
         Name of the file, without its folder.
     altered
-        Numbers of the rows at which the chain is broken, the header being row 1: the row was changed, or a row directly above it
-        was removed, added or moved.
+        Numbers of the rows at which the chain is broken: the row was changed, or a row directly above it was removed, added or
+        moved. The number of a row is that of its first line in the file, the header being line 1.
     without_hash
-        Number of rows at the beginning of the file that have no hash, as earlier versions of dosefind wrote none.
+        Numbers of the rows at the beginning of the file that have no hash, as earlier versions of dosefind wrote none.
     """
 
     file: str
     altered: tuple[int, ...] = ()
-    without_hash: int = 0
+    without_hash: tuple[int, ...] = ()
 
 
 def row_hash(above: str, cells: Sequence[str]) -> str:
@@ -61,7 +61,7 @@ def is_hash(cell: str) -> bool:
     return _HASH.fullmatch(cell) is not None
 
 
-def check_chain(file: str, rows: Iterable[tuple[Sequence[str], str]]) -> tuple[Chain, str]:
+def check_chain(file: str, rows: Iterable[tuple[int, Sequence[str], str]]) -> tuple[Chain, str]:
     """Check the hashes of all rows.
 
     Parameters
@@ -69,7 +69,7 @@ def check_chain(file: str, rows: Iterable[tuple[Sequence[str], str]]) -> tuple[C
     file
         Name of the file.
     rows
-        Cells and stored hash of each row; the hash is empty where none was written.
+        Number, cells and stored hash of each row; the hash is empty where none was written.
 
     Returns
     -------
@@ -82,12 +82,13 @@ def check_chain(file: str, rows: Iterable[tuple[Sequence[str], str]]) -> tuple[C
     -----
     A row is compared with the stored hash of the row above, so that one change is named once and not again in every row below.
     """
-    altered, without, last, begun = [], 0, "", False
-    for number, (cells, stored) in enumerate(rows, 2):
+    altered, without, last, begun = [], [], "", False
+    for number, cells, stored in rows:
         computed = row_hash(last, cells)
         if stored != computed and (stored or begun):
             altered.append(number)
         begun = begun or stored != ""
-        without += not begun
+        if not begun:
+            without.append(number)
         last = stored or computed
-    return Chain(file, tuple(altered), without), last
+    return Chain(file, tuple(altered), tuple(without)), last

@@ -836,7 +836,7 @@ def _say_altered(chains: Sequence[Chain]) -> None:
     if any(chain.altered for chain in chains):
         from . import tables
 
-        for words in tables.record_words([chain._replace(without_hash=0) for chain in chains]):
+        for words in tables.record_words([chain._replace(without_hash=()) for chain in chains]):
             _say(f"Caution: {words}")
 
 

@@ -160,8 +160,8 @@ def decisions_on_file(
 ) -> tuple[list[Recorded], Chain]:
     """Return the decisions on a protocol, as `read_decisions` does, and what the hashes of all rows show."""
     path = Path(path)
-    decisions, chain = _FILE.read(path)
-    for number, one in enumerate(decisions, 2):
+    on_file, chain = _FILE.read(path)
+    for number, one in on_file:
         if one.protocol != protocol:
             continue
         try:
@@ -172,7 +172,7 @@ def decisions_on_file(
                 raise InputError(Problem("protocol_version", str(one.protocol_version), allowed))
         except InputError as error:
             raise InputError(error.within(f"row {number}"), source=str(path)) from None
-    return [one for one in decisions if one.protocol == protocol], chain
+    return [one for _, one in on_file if one.protocol == protocol], chain
 
 
 def _parsed(cells: Mapping[str, str]) -> Recorded:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ._check import InputError
 
-__all__ = ["is_folder", "read_file"]
+__all__ = ["is_folder", "read_file", "read_if_there"]
 
 # What a path can name besides a file and a folder; reading it may never end.
 _OTHERS = (
@@ -63,6 +63,17 @@ def read_file(path: Path, most: int, advice: str = "") -> bytes:
         size = max(found.st_size, len(content))
         raise InputError(f"has {_size(size)}, and at most {_size(most)} are read{advice and f': {advice}'}", source=str(path))
     return content
+
+
+def read_if_there(path: Path, most: int) -> bytes | None:
+    """Read a file as `read_file` does; ``None`` where there is none."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        pass  # What is wrong is told by reading.
+    return read_file(path, most)
 
 
 def is_folder(path: Path) -> bool:

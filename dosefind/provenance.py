@@ -29,6 +29,7 @@ import numpy as np
 from . import __version__
 from ._check import InputError, Problem
 from .chain import Chain, check_chain, is_hash, row_hash
+from .given_files import read_if_there
 from .interruption import undisturbed, written
 
 if TYPE_CHECKING:
@@ -596,8 +597,10 @@ class AddedTo[Row: OnFile]:
     earlier: tuple[int, ...]
     parse: Callable[[Mapping[str, str]], Row]
 
-    def read(self, path: Path) -> tuple[list[Row], Chain]:
-        """Return the rows, and what their hashes show; no rows where there is no such file.
+    def read(self, path: Path) -> tuple[list[tuple[int, Row]], Chain]:
+        """Return the rows, each with its number, and what their hashes show; no rows where there is no such file.
+
+        The number of a row is that of its first line in the file, the header being line 1.
 
         Raises
         ------
@@ -605,8 +608,7 @@ class AddedTo[Row: OnFile]:
             If the file cannot be read or is not one that `add` writes; the message names file, row, column, value and what is
             allowed.
         """
-        content = _content(path)
-        rows, chain, _ = self._read(path, content)
+        rows, chain, _ = self._read(path, read_if_there(path, _LARGEST))
         return rows, chain
 
     def add(self, path: Path, row: Row, cells: Sequence[date | int | str | None]) -> None:
@@ -644,37 +646,38 @@ class AddedTo[Row: OnFile]:
             raise InputError(error.strerror or "cannot be written", source=str(lock)) from None
 
     def _add(self, path: Path, target: Path, row: Row, cells: list[str]) -> None:
-        old = _content(path)
-        rows, _, last = self._read(path, old)
+        old = read_if_there(path, _LARGEST)
+        on_file, _, last = self._read(path, old)
+        rows = [one for _, one in on_file]
         before = max((one.as_of for one in rows if one.protocol == row.protocol), default=row.as_of)
         if before > row.as_of:
             allowed = f"lies before the last {self.noun} on file, of {before}: {self.noun}s are only added"
             raise InputError(Problem("as_of", row.as_of.isoformat(), allowed), source=str(path))
         if row in rows:
-            allowed = f"has this {self.noun} already, in row {rows.index(row) + 2}, with the same text in every column"
+            allowed = f"has this {self.noun} already, in row {on_file[rows.index(row)][0]}, with the same text in every column"
             raise InputError(allowed, source=str(path))
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         if not old:
             lines.writerow((*self.columns, HASH))
-        elif self._raw(path, old)[0][-1] != HASH:
+        elif self._raw(path, old)[0][1][-1] != HASH:
             old = self._widened(path, old)
         elif not old.endswith(b"\n"):
             text.write("\n")
         lines.writerow([*map(harmless, cells), row_hash(last, cells)])
         new = (old or b"") + text.getvalue().encode()
         # A file that could not be read again would be worse than no row.
-        if self._read(path, new)[0] != [*rows, row]:
+        if [one for _, one in self._read(path, new)[0]] != [*rows, row]:
             raise InputError(f"cannot hold this {self.noun}: what would be read again differs", source=str(path))
         _put(target, new)
 
-    def _read(self, path: Path, content: bytes | None) -> tuple[list[Row], Chain, str]:
+    def _read(self, path: Path, content: bytes | None) -> tuple[list[tuple[int, Row]], Chain, str]:
         """Return the rows of a file's content, what their hashes show, and the hash from which the next row goes on."""
-        rows: list[Row] = []
-        hashed: list[tuple[list[str], str]] = []
+        rows: list[tuple[int, Row]] = []
+        hashed: list[tuple[int, list[str], str]] = []
         first: dict[tuple[str, ...], int] = {}
         last: dict[str, date] = {}
-        for number, raw in enumerate(self._raw(path, content)[1:], 2):
+        for number, raw in self._raw(path, content)[1:]:
             stored = raw[len(self.columns)] if len(raw) > len(self.columns) else ""
             cells = [*map(original, raw[: len(self.columns)]), *[""] * (len(self.columns) - len(raw))]
             try:
@@ -690,12 +693,12 @@ class AddedTo[Row: OnFile]:
             if (above := first.setdefault(tuple(cells), number)) != number:
                 raise InputError(f"row {number} repeats row {above}: each {self.noun} is recorded once", source=str(path))
             last[row.protocol] = row.as_of
-            rows.append(row)
-            hashed.append((cells, stored))
+            rows.append((number, row))
+            hashed.append((number, cells, stored))
         return rows, *check_chain(path.name, hashed)
 
-    def _raw(self, path: Path, content: bytes | None) -> list[list[str]]:
-        """Return the rows with the header, each cell as it is in the file; no rows where there is no file."""
+    def _raw(self, path: Path, content: bytes | None) -> list[tuple[int, list[str]]]:
+        """Return the rows with the header, each with its number, cells as they are in the file; no rows where there is no file."""
         if content is None:
             return []
         try:
@@ -704,19 +707,21 @@ class AddedTo[Row: OnFile]:
         except UnicodeDecodeError:
             raise InputError("is not UTF-8 text", source=str(path)) from None
         lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-        rows = []
+        rows, number = [], 1
         try:
-            rows.extend(lines)
+            for row in lines:
+                rows.append((number, row))
+                number = lines.line_num + 1
         except csv.Error as error:
             raise InputError(f"is damaged at line {lines.line_num}: {error}", source=str(path)) from None
         full = (*self.columns, HASH)
-        header = tuple(rows[0]) if rows else ()
+        header = tuple(rows[0][1]) if rows else ()
         if header not in {full[:n] for n in (len(full), len(self.columns), *self.earlier)}:
             columns = ", ".join(full)
             if not header:
                 raise InputError(f"is empty: must begin with the columns {columns}, or not be there", source=str(path))
             raise InputError(f"must begin with the columns {columns}; row 1 is {','.join(header)[:_NAMED]!r}", source=str(path))
-        for number, row in enumerate(rows[1:], 2):
+        for number, row in rows[1:]:
             if len(row) != len(header):
                 raise InputError(f"row {number} has {len(row)} cells: must have {len(header)}", source=str(path))
         return rows
@@ -728,7 +733,7 @@ class AddedTo[Row: OnFile]:
         lines = csv.writer(text, lineterminator=ending)
         columns = (*self.columns, HASH)
         lines.writerow(columns)
-        lines.writerows([*row, *[""] * (len(columns) - len(row))] for row in self._raw(path, old)[1:])
+        lines.writerows([*row, *[""] * (len(columns) - len(row))] for _, row in self._raw(path, old)[1:])
         return (_MARK if old.startswith(_MARK) else b"") + text.getvalue().encode()
 
 
@@ -755,21 +760,6 @@ def check_text(name: str, text: object, longest: int = _LONGEST, *, required: bo
         return text
     allowed = f"must be text of {least} to {longest} characters without control characters" + (f": {purpose}" if purpose else "")
     raise InputError(Problem(name, text, allowed))
-
-
-def _content(path: Path) -> bytes | None:
-    """Return the bytes of a file; ``None`` if it is not there."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError("is not a regular file", source=str(path))
-        if found.st_size > _LARGEST:
-            raise InputError(f"has {found.st_size:,} bytes: must have at most {_LARGEST:,}", source=str(path))
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be read", source=str(path)) from None
 
 
 def _target(path: Path) -> Path:

@@ -372,12 +372,12 @@ def test_rows_of_earlier_versions_are_told_once_and_protected_by_the_next_row(tm
     path = filed(tmp_path)
     write_cells(path, [row[:9] for row in cells_of(path)])
     assert len(read_checked(path, PROTOCOL)[0]) == 4
-    assert decisions_chain(path) == Chain("decisions.csv", (), 4)
+    assert decisions_chain(path) == Chain("decisions.csv", (), (2, 3, 4, 5))
     assert record_cautions([decisions_chain(path)]) == (RecordCaution("unprotected", "decisions.csv", (2, 3, 4, 5)),)
     record_decision(path, LATER)
-    assert decisions_chain(path) == Chain("decisions.csv", (), 4)
+    assert decisions_chain(path) == Chain("decisions.csv", (), (2, 3, 4, 5))
     changed(path, "reason", "another")
-    assert decisions_chain(path) == Chain("decisions.csv", (6,), 4)
+    assert decisions_chain(path) == Chain("decisions.csv", (6,), (2, 3, 4, 5))
 
 
 def test_cautions_are_in_the_answer_its_words_and_its_files(tmp_path):
@@ -387,7 +387,7 @@ def test_cautions_are_in_the_answer_its_words_and_its_files(tmp_path):
     changed(path, "reason", "2", row=3)
     found = dsf.next_dose(PROTOCOL, single_dose(), decisions=path)
     assert [one for one in cautions(found) if isinstance(one, RecordCaution)] == [RecordCaution("altered", "decisions.csv", (3,))]
-    assert json.loads(found.attrs["chains"]) == [{"file": "decisions.csv", "altered": [3], "without_hash": 0}]
+    assert json.loads(found.attrs["chains"]) == [{"file": "decisions.csv", "altered": [3], "without_hash": []}]
     (words,) = tables.record_words(found.chains)
     assert "Row 3 of decisions.csv" in words
     assert words in next_words(found)
@@ -499,7 +499,7 @@ def test_folder_or_pipe_in_place_of_the_file_is_one_error(adding, make):
     path.unlink()
     make(path)
     for call in (add, lambda: read(path)):
-        with pytest.raises(dsf.InputError, match="is not a regular file"):
+        with pytest.raises(dsf.InputError, match=r"must be a regular file|Is a directory"):
             call()
 
 
@@ -548,6 +548,53 @@ def test_commands_say_what_was_changed_by_hand(folder):
     assert "Row 2 of decisions.csv" in run(folder, "next").stdout
     for command in ("record", "adjudicate"):
         assert "Row 2 of decisions.csv" in run(folder, command).stderr
+
+
+# The number of a row is that of its line in the file, also below cells with line breaks.
+
+LINES = "decided\nafter a long\ntalk"
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_rows_are_numbered_by_their_first_line(tmp_path, kind, ending):
+    rows, _, read, chain_of = FILES[kind]
+    path = tmp_path / f"{kind}.csv"
+    for row in rows[:3]:
+        FILES[kind][1](path, row._replace(reason=f"{LINES} {row.reason}"))
+    cells = cells_of(path)
+    # The header, and three rows of three lines each.
+    numbers = [2, 5, 8]
+    column = cells[0].index("reason")
+    text = io.StringIO()
+    csv.writer(text, lineterminator=ending).writerows([*cells[:3], [*cells[3][:column], "another", *cells[3][column + 1 :]]])
+    path.write_bytes(text.getvalue().encode())
+    assert chain_of(path).altered == (numbers[2],)
+    assert record_cautions([chain_of(path)])[0].rows == (numbers[2],)
+    write_cells(path, [row[:-1] for row in cells])
+    assert chain_of(path).without_hash == tuple(numbers)
+    write_cells(path, [*cells, cells[-1]])
+    with pytest.raises(dsf.InputError, match=f"row 11 repeats row {numbers[2]}"):
+        read(path)
+    write_cells(path, [*cells[:3], cells[3][:-1]])
+    with pytest.raises(dsf.InputError, match=f"row {numbers[2]} has"):
+        read(path)
+    for name, value in (("as_of", "yesterday"), ("as_of", "2023-01-01"), ("reason", "")):
+        write_cells(path, cells)
+        changed(path, name, value, row=4)
+        with pytest.raises(dsf.InputError, match=f"row {numbers[2]}"):
+            read(path)
+
+
+def test_level_that_does_not_exist_is_refused_by_its_line(tmp_path):
+    path = tmp_path / "decisions.csv"
+    for row in DECISIONS[:2]:
+        record_decision(path, row._replace(reason=f"{LINES} {row.reason}"))
+    cells = cells_of(path)
+    cells[2][cells[0].index("decision")], cells[2][cells[0].index("recommendation")] = "level 9", "escalate to level 9, 3 patients"
+    write_cells(path, cells)
+    with pytest.raises(dsf.InputError, match="row 5"):
+        read_checked(path, PROTOCOL)
 
 
 FAULTS = {

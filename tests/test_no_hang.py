@@ -56,13 +56,25 @@ def next_of(tmp_path, sizes, known=0):
     return next_dose(protocol, read_patients(patients(tmp_path, sizes, known), protocol), date(2199, 1, 1))
 
 
-@pytest.mark.parametrize("sizes", [(3,) * 7, (3,) * 8, (1,) * 13, (1,) * 40, (4,) * 6, (64, 64), (2,) * 8, (30, 30, 30)])
-def test_too_many_open_outcomes_are_refused(sizes, tmp_path):
-    ways = int(np.prod([size + 1 for size in sizes]))
+@pytest.mark.parametrize(
+    ("sizes", "ways"),
+    [((30, 30, 30), 31**3), ((100, 100), 101**2), ((6,) * 6, 13 * 13 * 7 * 7), ((3,) * 20, 22 * 19 * 19 * 4), ((20,) * 4, 21**4)],
+)
+def test_too_many_open_outcomes_are_refused(sizes, ways, tmp_path):
     with pytest.raises(InputError) as caught:
         next_of(tmp_path, sizes)
     for part in (f"{sum(sizes)} outcomes", f"{ways:,} ways", "S0000"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("sizes", [(3,) * 8, (1,) * 13, (2,) * 8, (4,) * 6, (1,) * 16])
+def test_many_open_outcomes_are_counted_by_dose(sizes, tmp_path):
+    found = next_of(tmp_path, sizes)
+    at = [sum(sizes[place] for place in range(level, len(sizes), 3)) for level in range(3)]
+    assert len(found.completions) == np.prod([n + 1 for n in at])
+    assert found.completions["ways"].sum() == 2 ** sum(sizes)
+    assert found.completions.iloc[0, 0] == "0 at level 1, 0 at level 2, 0 at level 3"
+    assert {one.action for one in found.proposals.values()} == {"wait"}
 
 
 @pytest.mark.slow
@@ -75,7 +87,7 @@ def test_open_outcomes_are_worked_out_by_group(sizes, known, tmp_path):
 
 
 def test_a_command_refuses_too_many_open_outcomes(tmp_path):
-    path = patients(tmp_path, (3,) * 8)
+    path = patients(tmp_path, (30, 30, 30))
     words = [sys.executable, "-m", "dosefind", "next", CONFIG, "--data", path, "--as-of", "2070-01-01"]
     shown = subprocess.run(
         [str(word) for word in words], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=os.environ

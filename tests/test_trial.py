@@ -13,7 +13,7 @@ from dosefind.config import protocol_schema
 from dosefind.designs import DESIGNS, ThreePlusThree, replay
 from dosefind.designs.base import Design, Probability
 from dosefind.protocol import FromTrial
-from dosefind.tasks import proposals, stamp, without_dlts
+from dosefind.tasks import stamp, without_dlts
 from dosefind.tasks import steps as tasks_steps
 
 from . import made_up
@@ -163,7 +163,7 @@ def steps(monkeypatch):
         counts[repr(design), *(getattr(state, name).tobytes() for name in ("n", "y", "last", "cohorts")), cohort] += 1
         return later(design, state, cohort)
 
-    for module in (replay, proposals, tasks_steps):
+    for module in (replay, tasks_steps):
         monkeypatch.setattr(module, "state_later", counted)
     return counts
 

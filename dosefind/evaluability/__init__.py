@@ -5,7 +5,7 @@ that hold enrolment, ``verdict`` the rules for one patient, ``cohorts`` groups a
 ``safety_set`` has all treated patients with the whole follow-up. A further rule is one function in ``verdict``.
 """
 
-from .evaluated import KINDS, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
+from .evaluated import KINDS, MOST_BY_COHORT, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
 from .events import Question
 from .judging import evaluate, known_by
 from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, UnseenSerious, dose_groups, safety_events, safety_set, unseen_serious
@@ -16,6 +16,7 @@ __all__ = [
     "ALL",
     "HIDDEN",
     "KINDS",
+    "MOST_BY_COHORT",
     "NO_LEVEL",
     "OUTSIDE",
     "UNTREATED",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from .._check import InputError, Problem, Shown, whole
 from ..adjudications import Adjudicated
@@ -27,7 +27,19 @@ if TYPE_CHECKING:
 
     from .serious import SeriousEvent
 
-__all__ = ["KINDS", "OUTSIDE", "UNTREATED", "Completion", "DesignCounts", "Evaluated", "Kind", "Members", "OpenDay", "Status"]
+__all__ = [
+    "KINDS",
+    "MOST_BY_COHORT",
+    "OUTSIDE",
+    "UNTREATED",
+    "Completion",
+    "DesignCounts",
+    "Evaluated",
+    "Kind",
+    "Members",
+    "OpenDay",
+    "Status",
+]
 
 Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
 KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
@@ -37,6 +49,9 @@ UNTREATED: tuple[Part, ...] = ("placebo", "control")
 
 OUTSIDE = "outside the escalation"
 """Part of `Members` that a reading of the trial sets aside."""
+
+MOST_BY_COHORT = 256
+"""Most ways in which outcomes still to come can come out cohort by cohort, before they are counted by dose."""
 
 
 class OpenDay(NamedTuple):
@@ -240,6 +255,15 @@ class DesignCounts(NamedTuple):
     left_out: tuple[tuple[str, str], ...]
 
 
+class _Group(NamedTuple):
+    """Patients of a group with a known outcome, their DLTs, and who is pending or can still become one with a DLT."""
+
+    n: int
+    dlts: int
+    pending: tuple[str, ...]
+    open: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Evaluated(Shown):
     """The patients of a trial at a data cutoff, each with a status.
@@ -276,6 +300,9 @@ class Evaluated(Shown):
         Whether this is a final analysis, in which a possible DLT on a day that is not known counts as inside the DLT window.
     counted_inside
         Dates that the final analysis counted as inside; empty elsewhere.
+    apart
+        How many of the latest cohorts stand alone where outcomes still to come are counted by dose; ``None`` where they are
+        counted by cohort.
     """
 
     as_of: date
@@ -292,6 +319,7 @@ class Evaluated(Shown):
     serious: tuple[SeriousEvent, ...] = ()
     final: bool = False
     counted_inside: tuple[OpenDay, ...] = ()
+    apart: int | None = None
 
     def __getitem__(self, subject: str) -> Status:
         """Status of a patient."""
@@ -324,30 +352,58 @@ class Evaluated(Shown):
     @cached_property
     def pending(self) -> tuple[tuple[str, ...], ...]:
         """Pending patients of each group, in the order of ``groups``."""
-        return tuple(tuple(s for s in one.subjects if self[s].kind == "pending") for one in self.groups)
+        return tuple(self._in(one).pending for one in self.groups)
 
     @cached_property
     def open(self) -> tuple[tuple[str, ...], ...]:
         """Patients of each group who can still become one with a DLT: pending, or held for adjudication."""
-        return tuple(tuple(s for s in one.subjects if self[s].open) for one in self.groups)
+        return tuple(self._in(one).open for one in self.groups)
 
     def setting_aside(self, places: Collection[int]) -> Evaluated:
         """Return the same trial with the cohorts at these places of ``members`` read as outside the escalation."""
         aside = tuple(one._replace(part=OUTSIDE) for place, one in enumerate(self.members) if place in places)
         kept = tuple(one for place, one in enumerate(self.members) if place not in places)
-        return replace(self, members=kept, others=(*self.others, *aside))
+        return self._of_same_patients(members=kept, others=(*self.others, *aside))
 
     @property
     def n_completions(self) -> int:
         """Number of ways in which the outcomes still to come can come out: what `completions` has."""
-        return math.prod(1 + len(subjects) for subjects in self.open)
+        return math.prod(1 + sum(len(self.open[place]) for place in pool) for pool in self.pools)
 
     def with_members(self, members: tuple[Members, ...]) -> Evaluated:
         """Return the same patients with these cohorts as the escalation."""
-        found = replace(self, members=members)
+        return self._of_same_patients(members=members)
+
+    def by_dose(self, apart: int) -> Evaluated:
+        """Return the same trial with outcomes still to come counted by dose.
+
+        A design without a memory sees the patients and DLTs at each dose and the latest cohort. Earlier cohorts at one dose are
+        exchangeable for it, as are groups beside the escalation: the sum of their DLTs alone makes a difference.
+
+        Parameters
+        ----------
+        apart
+            How many of the latest cohorts stand alone: one; or two, where the trial before the latest is asked about too.
+        """
+        return self._of_same_patients(apart=apart)
+
+    def _of_same_patients(self, **changes: Any) -> Evaluated:
+        found = replace(self, **changes)
         # The patients are the same, so that they need not be looked up anew.
-        found.__dict__["_by_subject"] = self._by_subject
+        found.__dict__.update({name: getattr(self, name) for name in ("_by_subject", "_by_group")})
         return found
+
+    @cached_property
+    def pools(self) -> tuple[tuple[int, ...], ...]:
+        """Places in ``groups`` of the groups whose outcomes still to come are counted together."""
+        if self.apart is None:
+            return tuple((place,) for place in range(len(self.groups)))
+        evaluable = [place for place, one in enumerate(self.members) if self._in(one).n or self._in(one).pending]
+        alone, found = evaluable[-self.apart :], dict[tuple[int, int], list[int]]()
+        for place, one in enumerate(self.groups):
+            shared = self.open[place] and place not in alone
+            found.setdefault((one.level, place >= len(self.members)) if shared else (-1, place), []).append(place)
+        return tuple(map(tuple, found.values()))
 
     def with_outcomes(self, dlts: Sequence[int]) -> Evaluated:
         """Return the same trial once all outcomes have come, with so many further DLTs in each group.
@@ -408,7 +464,7 @@ class Evaluated(Shown):
             for place, dlts in enumerate(pending):
                 whole(f"pending[{place + 1}]", dlts, 0, len(self.pending[place]))
         for place, one in enumerate(self.members):
-            n, dlts = self._known(one)
+            n, dlts, *_ = self._in(one)
             if pending is not None:
                 n, dlts = n + len(self.pending[place]), dlts + pending[place]
             if n:
@@ -433,7 +489,7 @@ class Evaluated(Shown):
 
     def beside(self) -> tuple[Cohort, ...]:
         """Return known counts beside the escalation, one `Cohort` per level that has any."""
-        return _by_level((one.level, *self._known(one)) for one in self.others)
+        return _by_level((one.level, *self._in(one)[:2]) for one in self.others)
 
     def for_design(self, design: Pools) -> DesignCounts:
         """Return the counts of these patients as a design reads them; see `DesignCounts`.
@@ -456,13 +512,23 @@ class Evaluated(Shown):
         others = self.beside()
         return DesignCounts(self.cohorts(), others if design.pools_parts else (), () if design.pools_parts else others, left_out)
 
-    def _known(self, one: Members) -> tuple[int, int]:
-        """Patients of a group whose outcome is known, and their DLTs."""
-        kinds = [self[subject].kind for subject in one.subjects]
-        return kinds.count("dlt") + kinds.count("complete"), kinds.count("dlt")
+    def _in(self, one: Members) -> _Group:
+        """Return what is known of the patients of a group."""
+        if one.subjects not in self._by_group:
+            statuses = [self[subject] for subject in one.subjects]
+            kinds = [status.kind for status in statuses]
+            open_ = tuple(status.subject for status in statuses if status.open)
+            pending = tuple(status.subject for status in statuses if status.kind == "pending")
+            self._by_group[one.subjects] = _Group(kinds.count("dlt") + kinds.count("complete"), kinds.count("dlt"), pending, open_)
+        return self._by_group[one.subjects]
+
+    @cached_property
+    def _by_group(self) -> dict[tuple[str, ...], _Group]:
+        return {}
 
     def completions(self) -> Iterator[Completion]:
-        """Enumerate the ways in which outcomes can still come out, as designs tell them apart: by the DLTs of each group.
+        """Enumerate the ways in which outcomes can still come out, as designs tell them apart: by the DLTs of each group, or of
+        groups that are counted together (`by_dose`), of which the first then have the DLTs.
 
         Yields
         ------
@@ -471,13 +537,19 @@ class Evaluated(Shown):
         """
         groups, open_ = self.groups, [len(subjects) for subjects in self.open]
         # Somebody held has a known outcome too, which can become another.
-        known = [self._known(one) for one in groups]
-        sure = [n + len(self.pending[place]) for place, (n, _) in enumerate(known)]
-        for further in product(*(range(n + 1) for n in open_)):
-            ways = math.prod(math.comb(n, t) for n, t in zip(open_, further, strict=True))
-            counts = [(one.level, sure[place], known[place][1] + further[place]) for place, one in enumerate(groups)]
+        known = [(one.level, here.n + len(here.pending), here.dlts) for one, here in ((one, self._in(one)) for one in groups)]
+        pools = [(pool, n) for pool in self.pools if (n := sum(open_[place] for place in pool))]
+        for in_pools in product(*(range(n + 1) for _, n in pools)):
+            ways, further, counts = 1, [0] * len(groups), known.copy()
+            for (pool, n), dlts in zip(pools, in_pools, strict=True):
+                ways *= math.comb(n, dlts)
+                for place in pool:
+                    further[place] = min(open_[place], dlts)
+                    dlts -= further[place]
+                    level, patients, with_dlt = known[place]
+                    counts[place] = (level, patients, with_dlt + further[place])
             cohorts = [Cohort(*count) for count in counts[: len(self.members)] if count[1]]
-            yield Completion(further, cohorts, ways, _by_level(counts[len(self.members) :]))
+            yield Completion(tuple(further), cohorts, ways, _by_level(counts[len(self.members) :]))
 
     def audit(self) -> pd.DataFrame:
         """Return one row per patient: what was made of it, by which rule and from which rows.

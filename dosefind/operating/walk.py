@@ -312,7 +312,9 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
     """Raise where a walk would end at the memory limit after hours, as far as its first cohorts tell.
 
     The number of states under way grows like a power of the number of cohorts, since states are counts at doses. The power is
-    taken from the latest half of the cohorts; a walk is refused only where many times the limit would not do.
+    taken from the latest half of the cohorts; a walk is refused only where many times the limit would not do. While doses are left
+    for good with few patients, as in the 3+3, it grows by the same factor with each cohort instead. It then does so for about three
+    quarters of the cohorts that a trial can have, and all states together are about five times as many as are under way then.
 
     Raises
     ------
@@ -327,9 +329,14 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
     cohorts = patients / float(np.max(design.cohort_size_by_dose or design.cohort_size))
     if cohorts <= done or not going[-1]:
         return
-    power = np.log2(going[-1] / going[done // 2 - 1])
-    expected = going[-1] * (cohorts / done) ** power * row_bytes
-    if expected > (_FAR if done > _FORESEEN else _FAR_AT_FIRST) * memory_limit:
+    if done >= 2 * _FORESEEN and going[-1] / going[-6] > 0.97 * going[-6] / going[-11]:
+        factor = (going[-1] / going[-6]) ** 0.2
+        expected, most = 5 * going[-1] * factor ** (0.75 * cohorts - done) * row_bytes, memory_limit
+    else:
+        power = np.log2(going[-1] / going[done // 2 - 1])
+        expected = going[-1] * (cohorts / done) ** power * row_bytes
+        most = (_FAR if done > _FORESEEN else _FAR_AT_FIRST) * memory_limit
+    if expected > most:
         raise WalkTooLarge(_too_large(design, sum(going), expected, memory_limit, "a later cohort would need about"))
 
 

@@ -38,11 +38,11 @@ from ..trial import notation
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
 from .proposals import (
-    MOST_COMPLETIONS,
     Asked,
     Proposal,
     as_begun,
     as_read,
+    by_dose,
     closed_from,
     either,
     escalation_of,
@@ -51,6 +51,7 @@ from .proposals import (
     once_filled,
     propose_next,
     readings_of,
+    refuse_too_many,
     short,
     still_needed,
     with_next,
@@ -393,9 +394,9 @@ def next_dose(
     planned = {name: Asked(one, protocol.n_doses, _versions(name, trial)) for name, one in designs.items()}
     whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
     opened = {binding: _opened_by(known, evaluated)}
-    _refuse_too_many(evaluated, 1)
+    _refuse_too_many_patients(evaluated)
+    refuse_too_many(evaluated, [by_dose(planned[binding], evaluated).n_completions])
     readings = readings_of(planned[binding], evaluated, known)
-    _refuse_too_many(evaluated, len(readings))
     asked = {name: _at_administered(one, evaluated, _versions(name, trial)) for name, one in planned.items()}
     designs = {name: one.design for name, one in asked.items()}
     holds = holds_of(evaluated, protocol, known)
@@ -577,32 +578,12 @@ def _refuse_levels_for_doses(evaluated: Evaluated, protocol: Protocol) -> None:
         raise InputError(Problem("dose", sorted(given), f"none is among {doses}: levels belong in the column level"))
 
 
-# Ways in which outcomes still to come can come out times the readings of the trial: some seconds with eight designs.
-_MOST_READ = 16384
-
-
-def _refuse_too_many(evaluated: Evaluated, readings: int) -> None:
-    """Refuse a trial of more patients than any design plans, or with too many outcomes still to come to work out all the ways in
-    which they can come out.
-    """
+def _refuse_too_many_patients(evaluated: Evaluated) -> None:
+    """Refuse a trial of more patients than any design plans."""
     patients = sum(len(cohort.subjects) for cohort in evaluated.members)
     if patients > MOST_PATIENTS:
         raise InputError(f"the data have {patients:,} patients of the escalation: must be at most {MOST_PATIENTS:,}")
-    ways = evaluated.n_completions
-    if ways <= MOST_COMPLETIONS and ways * readings <= _MOST_READ:
-        return
-    subjects = [subject for group in evaluated.open for subject in group]
-    shown = ", ".join(subjects[:_SHOWN]) + ", ..." * (len(subjects) > _SHOWN)
-    read = f" in {readings} readings of the trial" if readings > 1 else ""
-    allowed = f"{MOST_COMPLETIONS:,}" if ways > MOST_COMPLETIONS else f"{_MOST_READ:,} in all readings"
-    raise InputError(
-        f"{len(subjects)} outcomes are still to come and can come out in {ways:,} ways{read}, more than the {allowed} that are "
-        f"worked out: give the DLT assessments or last contacts that are known, of {shown}"
-    )
 
-
-# Subjects that an error names.
-_SHOWN = 6
 
 # Patients of whom all may have been given a dose that the protocol does not have.
 _FEW = 3
@@ -689,8 +670,8 @@ def _what_if(
             if one.action == "fill" and one.set_aside:
                 after = once_filled(asked[name], one, dlts)
             else:
-                ways = read[name].completions()
-                after = [asked[name].step(with_next(one, way.cohorts, read[name], dlts), way.others) for way in ways]
+                ways = by_dose(asked[name], read[name]).completions()
+                after = asked[name].steps([(with_next(one, way.cohorts, read[name], dlts), way.others) for way in ways])
             row[f"{dlts} DLT{'s' * (dlts != 1)}"] = either(after)
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
@@ -700,9 +681,11 @@ def _completions(proposals: dict[str, Proposal], read: dict[str, Evaluated], eva
     """What each design would do, for each way in which the pending outcomes can come out."""
     import pandas as pd
 
-    done = list(evaluated.completions())
-    if len(done) == 1:
+    if evaluated.n_completions == 1:
         return pd.DataFrame()
+    if any(len(one.completions) != evaluated.n_completions for one in proposals.values()):
+        return _completions_by_dose(proposals, read)
+    done = list(evaluated.completions())
     # A reading that sets cohorts aside has the same outcomes in another order.
     by_design = {name: {_by_group(read[name], way.dlts): step for way, step in one.completions} for name, one in proposals.items()}
     rows = []
@@ -713,6 +696,31 @@ def _completions(proposals: dict[str, Proposal], read: dict[str, Evaluated], eva
         for name in proposals:
             row[named_column("design", name)] = short(by_design[name][_by_group(evaluated, one.dlts)])
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _completions_by_dose(proposals: dict[str, Proposal], read: dict[str, Evaluated]) -> pd.DataFrame:
+    """Return the same table with a row per number of further DLTs at each dose, and each answer that a design then gives."""
+    import pandas as pd
+
+    answers: dict[str, dict[tuple[int, ...], list[NextStep]]] = {}
+    ways: dict[tuple[int, ...], int] = {}
+    levels = sorted({group.level for one in read.values() for group, who in zip(one.groups, one.open, strict=True) if who})
+    for name, one in proposals.items():
+        found, ways = answers.setdefault(name, {}), {}
+        for way, step in one.completions:
+            at = dict.fromkeys(levels, 0)
+            for group, dlts in zip(read[name].groups, way.dlts, strict=True):
+                if dlts:
+                    at[group.level] += dlts
+            dlts = tuple(at.values())
+            found.setdefault(dlts, []).append(step)
+            ways[dlts] = ways.get(dlts, 0) + way.ways
+    rows = []
+    for dlts in sorted(ways):
+        further = ", ".join(f"{number} at level {level}" for level, number in zip(levels, dlts, strict=True))
+        row: dict[str, Any] = {"further DLTs": further, "ways": ways[dlts]}
+        rows.append(row | {named_column("design", name): either(found[dlts]) for name, found in answers.items()})
     return pd.DataFrame(rows)
 
 

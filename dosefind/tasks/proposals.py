@@ -19,21 +19,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._check import MOST_COUNTED, Shown
+from .._check import MOST_COUNTED, InputError, Shown
 from ..decisions import Recorded
 from ..designs import Design, limits
 from ..designs.base import Beside
-from ..designs.replay import state_after, state_later
-from ..evaluability import Completion, Evaluated, Members, Status
-from ..trial import Cohort, States, check_cohorts
-from .steps import NextStep, step_from, stop_words
+from ..designs.replay import state_after
+from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
+from ..trial import COUNT, Cohort, States, check_cohorts
+from .steps import NextStep, step_from, steps_from, stop_words
 
 __all__ = [
-    "MOST_COMPLETIONS",
     "Asked",
     "Proposal",
     "as_begun",
     "as_read",
+    "by_dose",
     "closed_from",
     "either",
     "escalation_of",
@@ -43,6 +43,7 @@ __all__ = [
     "once_filled",
     "propose_next",
     "readings_of",
+    "refuse_too_many",
     "short",
     "still_needed",
     "with_next",
@@ -77,7 +78,8 @@ class Proposal(Shown):
         Where it waits: the day by which the outcomes are known, ``None`` where no date can be given.
     completions
         Every way in which the outcomes still to come can come out, and what the design would do then: the same each time, unless
-        it waits or holds, or completes a cohort that further DLTs would end.
+        it waits or holds, or completes a cohort that further DLTs would end. Of more than 256 ways, those are one that give the
+        same DLTs at each dose in earlier cohorts, and steps come without their reasons.
     set_aside
         Subjects whose cohorts this proposal reads as outside the escalation.
     other_reading
@@ -137,16 +139,8 @@ class Proposal(Shown):
         return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
 
 
-_STATE = ("n", "y", "last", "last_n", "last_y", "cohorts", "memory")
-
-
-class _Followed:
-    """A state with what is known of it: the states one cohort later, and what the design does next with counts beside it."""
-
-    def __init__(self, state: States) -> None:
-        self.state = state
-        self.later: dict[Cohort, _Followed] = {}
-        self.steps: dict[tuple[Cohort, ...], NextStep] = {}
+_Question = tuple[Sequence[Cohort], Sequence[Cohort]]
+"""Cohorts, and counts beside the escalation."""
 
 
 class Asked:
@@ -154,8 +148,11 @@ class Asked:
 
     def __init__(self, design: Design, n_doses: int, on: Callable[[date], Asked | None] | None = None) -> None:
         self.design, self.n_doses, self._on = design, n_doses, on
-        self._begin = _Followed(state_after(design, [], n_doses))
-        self._known: dict[Any, _Followed] = {}
+        # Whether it sees patients and DLTs by dose and the latest cohort, and nothing else.
+        self._plain = not design.n_memory and design.tracks == ("dlt",)
+        self._known: dict[tuple[Any, tuple[Cohort, ...]], NextStep] = {}
+        # Steps without a reason, by their identity, each with what was asked.
+        self._bare: dict[int, tuple[NextStep, _Question]] = {}
 
     def on(self, day: date) -> Asked:
         """Return the design by the version of the protocol in force on a day."""
@@ -163,7 +160,7 @@ class Asked:
 
     def state(self, cohorts: Sequence[Cohort]) -> States:
         """Return the state of the trial after these cohorts."""
-        return self._followed(cohorts).state
+        return _states([self._key(cohorts)]) if self._plain else state_after(self.design, cohorts, self.n_doses)
 
     def states(self, cohorts: Sequence[Cohort]) -> tuple[States, ...]:
         """Return the states of the trial before these cohorts and after each of them."""
@@ -171,27 +168,64 @@ class Asked:
 
     def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
         """Return what the design does next after these counts."""
-        followed, beside = self._followed(cohorts), tuple(others)
-        if beside not in followed.steps:
-            followed.steps[beside] = step_from(self.design, followed.state, Beside.of(beside, self.n_doses))
-        return followed.steps[beside]
+        return self.explained(self.steps([(cohorts, others)])[0])
 
-    def _followed(self, cohorts: Sequence[Cohort]) -> _Followed:
-        now = self._begin
-        for place, cohort in enumerate(cohorts, start=1):
-            if cohort not in now.later:
-                if cohort.n > 1000 or now.state.total[0] + cohort.n > MOST_COUNTED:
-                    check_cohorts(cohorts[:place], self.n_doses)
-                state = state_later(self.design, now.state, cohort)
-                # Trials that went other ways can come to one state.
-                key = tuple(getattr(state, name).tobytes() for name in _STATE)
-                now.later[cohort] = self._known.setdefault(key, _Followed(state))
-            now = now.later[cohort]
-        return now
+    def after_each(self, ways: Sequence[Completion]) -> list[NextStep]:
+        """Return what the design does next after each of some ways in which outcomes come out, without the reason."""
+        return self.steps([(way.cohorts, way.others) for way in ways])
 
-    def after(self, done: Completion) -> NextStep:
-        """Return what the design does next after one way in which outcomes come out."""
-        return self.step(done.cohorts, done.others)
+    def explained(self, step: NextStep) -> NextStep:
+        """Return a step with its reason."""
+        if id(step) not in self._bare:
+            return step
+        _, (cohorts, others) = self._bare[id(step)]
+        key = self._key(cohorts), tuple(others)
+        if self._known[key] is step:
+            self._known[key] = step_from(self.design, self.state(cohorts), Beside.of(others, self.n_doses))
+        return self._known[key]
+
+    def steps(self, questions: Sequence[_Question]) -> list[NextStep]:
+        """Return what the design does next after each of some counts, without the reason."""
+        keys = [(self._key(cohorts), tuple(others)) for cohorts, others in questions]
+        wanted = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._known}
+        if not self._plain:
+            for key, (cohorts, others) in wanted.items():
+                self._known[key] = step_from(self.design, self.state(cohorts), Beside.of(others, self.n_doses))
+        else:
+            self._work_out(list(wanted))
+            self._bare |= {id(step := self._known[key]): (step, question) for key, question in wanted.items()}
+        return [self._known[key] for key in keys]
+
+    def _work_out(self, keys: list[tuple[Any, tuple[Cohort, ...]]]) -> None:
+        """Work out steps of a design without a memory, all at once, without their reasons."""
+        alike: dict[tuple[tuple[int, int], ...], list[tuple[Any, tuple[Cohort, ...]]]] = {}
+        for key in keys:
+            alike.setdefault(tuple((other.level, other.n) for other in key[1]), []).append(key)
+        for here in alike.values():
+            # Patients beside the escalation are the same; their DLTs are a row per state.
+            each = [Beside.of(others, self.n_doses) for _, others in here]
+            beside = None if each[0] is None else Beside(each[0].n, np.array([one.y for one in each if one is not None]))
+            states = _states([state for state, _ in here])
+            self._known |= dict(zip(here, steps_from(self.design, states, beside), strict=True))
+
+    def _key(self, cohorts: Sequence[Cohort]) -> Any:
+        """Return what a design sees of some cohorts: for one without a memory, the fields of their state."""
+        if not self._plain:
+            return tuple(cohorts)
+        n, y, total, level, patients, dlts = [0] * self.n_doses, [0] * self.n_doses, 0, 0, 0, 0
+        for level, patients, dlts in cohorts:
+            total += patients
+            if not (1 <= level <= self.n_doses and patients <= 1000 and total <= MOST_COUNTED):
+                check_cohorts(cohorts, self.n_doses)
+            n[level - 1] += patients
+            y[level - 1] += dlts
+        return tuple(n), tuple(y), level - 1, patients, dlts, len(cohorts)
+
+
+def _states(keys: Sequence[Any]) -> States:
+    """Return the states of a design without a memory with these fields."""
+    n, y, last, last_n, last_y, cohorts = (np.array(column, COUNT) for column in zip(*keys, strict=True))
+    return States(n, y, last, last_n, last_y, cohorts, np.zeros((len(keys), 0), COUNT))
 
 
 def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence[int]], opened: Recorded | None) -> Proposal:
@@ -212,9 +246,15 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     -------
     Proposal
     """
-    proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings]
+    proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings[:2]]
+    others = readings[2:]
+    # To wait for outcomes that may leave no dose as the MTD: nothing is more cautious but to stop without an MTD now.
+    if any(one.action == "wait" and _lowest(one) == 0 for one in proposals):
+        others = [aside for aside in others if _may_stop_without_mtd(asked, evaluated.setting_aside(aside))]
+    refuse_too_many(evaluated, [by_dose(asked, evaluated.setting_aside(aside)).n_completions for aside in others])
+    proposals += [_as_read(asked, evaluated, aside, opened) for aside in others]
     taken = most_cautious(proposals, evaluated.members[-1].level if evaluated.members else 0)
-    if len(proposals) == 1:
+    if len(readings) == 1:
         return taken
     # The other reading shown is that with every cohort, or, where it is the one taken, that without any unplanned cohort.
     return replace(taken, other_reading=proposals[1] if taken is proposals[0] else proposals[0])
@@ -238,7 +278,8 @@ def in_the_end(asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequen
     proposal
         What the design proposes now; returned as it is unless it waits.
     """
-    if proposal.action != "wait" or len(proposal.completions) > _MOST_WAYS:
+    # Where outcomes are counted by dose, a way does not say which cohort had the DLTs, on which depends what was planned.
+    if proposal.action != "wait" or evaluated.n_completions > MOST_BY_COHORT:
         return proposal
     read = as_read(evaluated, proposal.set_aside)
     answers: list[tuple[Completion, NextStep]] = []
@@ -314,12 +355,58 @@ def closed_from(asked: Asked, evaluated: Evaluated, proposal: Proposal) -> int |
                 break
             fills = step.action == "fill" and step.level == evaluated.members[-1].level
             cohorts = filled(cohorts, evaluated, step.size, 0) if fills else [*cohorts, Cohort(step.level, step.size, 0)]
-            step = asked.step(cohorts, way.others)
+            (step,) = asked.steps([(cohorts, way.others)])
     return open_ + 1 if treated else None
 
 
 # Cohorts without a DLT that a trial is followed for.
 _MOST_FOLLOWED = 100
+
+
+def _may_stop_without_mtd(asked: Asked, evaluated: Evaluated) -> bool:
+    """Return whether a reading can stop without an MTD whatever the outcomes still to come: not if it does not without a DLT."""
+    first, missing = without_further(evaluated), still_needed(asked, evaluated)
+    asks = [first.cohorts]
+    if missing:
+        asks += [filled(first.cohorts, evaluated, missing, 0), first.cohorts[:-1] if _counted(evaluated) else first.cohorts]
+    steps = asked.steps([(cohorts, first.others) for cohorts in asks])
+    return any(_rank(step.level, step.mtd) == 0 for step in steps)
+
+
+# Ways in which outcomes still to come can come out, at most, of which every one is worked out: in one reading of a trial, and in
+# all that are looked at.
+MOST_COMPLETIONS, _MOST_READ = 5000, 16384
+
+
+def refuse_too_many(evaluated: Evaluated, ways: Sequence[int]) -> None:
+    """Refuse to work out all the ways in which outcomes can come out where they are too many.
+
+    Parameters
+    ----------
+    evaluated
+        The patients at the data cutoff.
+    ways
+        How many ways there are in each reading of the trial.
+
+    Raises
+    ------
+    InputError
+        With the number of ways and the patients whose outcomes are still to come.
+    """
+    if max(ways, default=0) <= MOST_COMPLETIONS and sum(ways) <= _MOST_READ:
+        return
+    subjects = [subject for group in evaluated.open for subject in group]
+    shown = ", ".join(subjects[:_SHOWN]) + ", ..." * (len(subjects) > _SHOWN)
+    read = f" in {len(ways)} readings of the trial" if len(ways) > 1 else ""
+    most = MOST_COMPLETIONS if len(ways) == 1 else _MOST_READ
+    raise InputError(
+        f"{len(subjects)} outcomes are still to come and, counted by dose, can come out in {sum(ways):,} ways{read}, more than "
+        f"the {most:,} that are worked out: give the DLT assessments or last contacts that are known, of {shown}"
+    )
+
+
+# Subjects that an error names.
+_SHOWN = 6
 
 
 def as_read(evaluated: Evaluated, set_aside: Sequence[str]) -> Evaluated:
@@ -418,13 +505,19 @@ def _leads_to(asked: Asked, evaluated: Evaluated, level: int | None) -> bool:
 
     Not where there are so many ways that no answer is given.
     """
+    evaluated = by_dose(asked, evaluated)
     if still_needed(asked, evaluated) or evaluated.n_completions > MOST_COMPLETIONS:
         return False
-    return all(asked.after(done).level == level for done in evaluated.completions())
+    return all(step.level == level for step in asked.after_each(list(evaluated.completions())))
 
 
-# Ways in which outcomes still to come can come out, at most, of which every one is worked out.
-MOST_COMPLETIONS = 4096
+def by_dose(asked: Asked, evaluated: Evaluated) -> Evaluated:
+    """Return the trial with outcomes still to come counted by dose, where by cohort they can come out in many ways; as it is for a
+    design that remembers the cohorts.
+    """
+    if evaluated.n_completions <= MOST_BY_COHORT or asked.design.n_memory:
+        return evaluated
+    return evaluated.by_dose(2 if still_needed(asked, evaluated) else 1)
 
 
 def _split(evaluated: Evaluated, subjects: tuple[str, ...], most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -488,16 +581,18 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, as
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
     asked, left_out = asked.on(first), set(aside)
-    before = then.with_members(tuple(members for at, members in enumerate(then.members) if at not in left_out))
+    before = by_dose(asked, then.with_members(tuple(members for at, members in enumerate(then.members) if at not in left_out)))
+    refuse_too_many(before, [before.n_completions])
     level, missing = before.members[-1].level if before.members else 0, still_needed(asked, before)
     if cohort.level == level and missing:
         return True
     ways = list(before.completions())
-    led = [(_led(asked, before, done) if missing else asked.after(done)).level == cohort.level for done in ways]
+    steps = _led(asked, before, ways) if missing else asked.after_each(ways)
+    led = [step.level == cohort.level for step in steps]
     if cohort.level <= level:
         return any(led)
-    by_now = replace(before, statuses=tuple(evaluated[one.subject] for one in before.statuses))
-    return not missing and (all(led) or all(asked.after(done).level == cohort.level for done in by_now.completions()))
+    by_now = by_dose(asked, replace(before, statuses=tuple(evaluated[one.subject] for one in before.statuses), apart=None))
+    return not missing and (all(led) or all(step.level == cohort.level for step in asked.after_each(list(by_now.completions()))))
 
 
 def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
@@ -518,7 +613,7 @@ def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
     later = {status.subject for status in there if status.counts and _came_after(status, day)}
     ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
     # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
-    return so_far.with_unknown(later) if later and ways <= _MOST_WAYS else so_far
+    return so_far.with_unknown(later) if later and ways <= MOST_BY_COHORT else so_far
 
 
 def as_begun(evaluated: Evaluated) -> list[Evaluated]:
@@ -542,10 +637,6 @@ def _on(evaluated: Evaluated, status: Status, day: date) -> Status:
     if _came_after(status, day) and status.end <= day:
         status = replace(status, kind="complete", closed=status.end)
     return status
-
-
-# Ways in which the outcomes of a day can come out, at most.
-_MOST_WAYS = 256
 
 
 def _came_after(status: Status, day: date) -> bool:
@@ -583,10 +674,27 @@ def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Pr
 
 
 def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Proposal:
-    done = list(evaluated.completions())
-    missing = still_needed(asked, evaluated)
+    evaluated = by_dose(asked, evaluated)
+    refuse_too_many(evaluated, [evaluated.n_completions])
+    found = _worked_out(asked, evaluated, list(evaluated.completions()))
+    if evaluated.apart is None:
+        ways = tuple((way, asked.explained(step)) for way, step in found.completions)
+    else:
+        # The reason after each of very many ways is of no use to anybody, and takes as long as all the rest.
+        ways = tuple((way, replace(step, reason="") if step.reason else step) for way, step in found.completions)
+    return replace(found, completions=ways)
+
+
+def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> Proposal:
+    missing, steps = still_needed(asked, evaluated), asked.after_each(done)
+    if evaluated.apart is None:
+        # Also where to complete the cohort takes the place of a step.
+        steps = [asked.explained(step) for step in steps]
     if not missing:
-        return _settled(evaluated, done, [asked.after(one) for one in done])
+        return _settled(asked, evaluated, done, steps)
+    # At once, rather than part by part.
+    _begun(asked, evaluated, done)
+    asked.steps([(filled(way.cohorts, evaluated, missing, dlts), way.others) for way in done for dlts in range(missing + 1)])
     # The outcomes of other groups are all to agree; within the current cohort, they only end it where each of them does.
     current, level = len(evaluated.members) - 1, evaluated.members[-1].level
     parts: dict[tuple[int, ...], list[Completion]] = {}
@@ -608,37 +716,37 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Proposal:
     if all(fills):
         return _fill(evaluated, missing, tuple(zip(done, steps, strict=True)))
     if not any(fills):
-        return _settled(evaluated, done, steps, further if _begun(asked, evaluated, done[0]) else "")
+        return _settled(asked, evaluated, done, steps, further if _begun(asked, evaluated, done[:1])[0] else "")
     return _waiting(evaluated, tuple(zip(done, steps, strict=True)), "", beside=evaluated.members[-1].subjects)
 
 
 def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing: int) -> tuple[bool, list[NextStep]]:
     """Whether the current cohort is completed, and the step after each of some ways that differ in its outcomes alone."""
-    steps = [asked.after(one) for one in part]
+    steps = asked.after_each(part)
     level = evaluated.members[-1].level
-    if not _begun(asked, evaluated, part[0]):
-        return False, [_led(asked, evaluated, one) for one in part]
+    if not _begun(asked, evaluated, part[:1])[0]:
+        return False, _led(asked, evaluated, part)
     # For each way, what follows each number of DLTs among the patients who are missing.
-    ends = [[asked.step(filled(one.cohorts, evaluated, missing, dlts), one.others) for dlts in range(missing + 1)] for one in part]
+    further = range(missing + 1)
+    flat = asked.steps([(filled(one.cohorts, evaluated, missing, dlts), one.others) for one in part for dlts in further])
+    ends = [flat[place : place + len(further)] for place in range(0, len(flat), len(further))]
     left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
     if all(left):
         return False, steps
-    flat = [end for each in ends for end in each]
     if all(_below(end, level) for end in flat) and _agree(flat):
         return False, [flat[0]] * len(part)
     return True, [step if gone else _to_fill(step, evaluated, missing) for step, gone in zip(steps, left, strict=True)]
 
 
-def _led(asked: Asked, evaluated: Evaluated, done: Completion) -> NextStep:
-    """Return the step after some outcomes where the current cohort is short of patients.
+def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion]) -> list[NextStep]:
+    """Return the step after each of some outcomes where the current cohort is short of patients.
 
     Part of a cohort that the design would not have begun leads no higher than the cohorts before it do.
     """
-    step = asked.after(done)
-    if _begun(asked, evaluated, done):
-        return step
-    before = asked.step(done.cohorts[:-1] if _counted(evaluated) else done.cohorts, done.others)
-    return min(step, before, key=lambda one: _rank(one.level, one.mtd))
+    counted = bool(_counted(evaluated))
+    before = asked.steps([(done.cohorts[:-1] if counted else done.cohorts, done.others) for done in ways])
+    each = zip(_begun(asked, evaluated, ways), asked.after_each(ways), before, strict=True)
+    return [step if begun else min(step, earlier, key=lambda one: _rank(one.level, one.mtd)) for begun, step, earlier in each]
 
 
 def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
@@ -656,9 +764,9 @@ def _fill(evaluated: Evaluated, missing: int, completions: Ways) -> Proposal:
     return Proposal("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
 
 
-def _settled(evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
+def _settled(asked: Asked, evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
     """What a design does where nobody is missing, or where nobody else is to come for the reason given."""
-    completions, first = tuple(zip(done, steps, strict=True)), steps[0]
+    completions, first = tuple(zip(done, steps, strict=True)), asked.explained(steps[0])
     if not _agree(steps):
         return _waiting(evaluated, completions, further)
     reason = f"{first.reason}; {further}" if further else first.reason
@@ -680,7 +788,8 @@ def _below(step: NextStep, level: int) -> bool:
 def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Proposal:
     """Wait for the outcomes still to come that make a difference, those ``beside`` left out."""
     open_ = [[evaluated[subject] for subject in subjects if subject not in set(beside)] for subjects in evaluated.open]
-    mattering = [one for place, group in enumerate(open_) if _matters(completions, place) for one in group]
+    matters = {place for pool in evaluated.pools if _matters(completions, pool) for place in pool}
+    mattering = [one for place, group in enumerate(open_) if place in matters for one in group]
     # To complete a cohort, and to stay with as many patients, are the same step: what leads to which matters all the same.
     pending = mattering or [one for group in open_ for one in group]
     unknown = [one.subject for one in pending if one.unresolved or one.held]
@@ -694,10 +803,11 @@ def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iter
     return Proposal("wait", None, 0, said, (), None, False, until, completions)
 
 
-def _matters(completions: Ways, place: int) -> bool:
-    """Whether the DLTs of the group at a place make a difference, whatever those of the other groups are."""
+def _matters(completions: Ways, pool: Sequence[int]) -> bool:
+    """Return whether the DLTs of groups that are counted together make a difference, whatever those of the other groups are."""
     steps: dict[tuple[int, ...], NextStep] = {}
-    return any(not _agree([step, steps.setdefault((*way.dlts[:place], *way.dlts[place + 1 :]), step)]) for way, step in completions)
+    others = [place for place in range(len(completions[0][0].dlts)) if place not in pool]
+    return any(not _agree([step, steps.setdefault(tuple(way.dlts[at] for at in others), step)]) for way, step in completions)
 
 
 def _counted(evaluated: Evaluated) -> list[str]:
@@ -710,13 +820,14 @@ def without_further(evaluated: Evaluated) -> Completion:
     return next(evaluated.completions())
 
 
-def _begun(asked: Asked, evaluated: Evaluated, done: Completion) -> bool:
-    """Whether the design would have begun the current cohort at its level, after these outcomes of the others; what it would not
-    have begun it does not complete.
+def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion]) -> list[bool]:
+    """Return whether the design would have begun the current cohort at its level, after each of some outcomes of the others; what
+    it would not have begun it does not complete.
     """
-    before = done.cohorts[:-1] if _counted(evaluated) else done.cohorts
+    counted, level = bool(_counted(evaluated)), evaluated.members[-1].level
     then = asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
-    return then.step(before, done.others).level == evaluated.members[-1].level
+    before = then.steps([(done.cohorts[:-1] if counted else done.cohorts, done.others) for done in ways])
+    return [step.level == level for step in before]
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:

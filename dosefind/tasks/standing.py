@@ -256,7 +256,7 @@ class RecordCaution(NamedTuple):
     file
         Name of the file.
     rows
-        Numbers of the rows, the header being row 1.
+        Numbers of the rows: each that of its first line in the file.
     """
 
     kind: Literal["altered", "unprotected"]
@@ -297,7 +297,7 @@ def cautions(found: NextDose) -> tuple[Caution | RecordCaution, ...]:
 def record_cautions(chains: Sequence[Chain]) -> tuple[RecordCaution, ...]:
     """Return cautions about changes by hand in files of decisions and adjudications, and about rows without a hash."""
     altered = [RecordCaution("altered", one.file, one.altered) for one in chains if one.altered]
-    bare = [RecordCaution("unprotected", one.file, tuple(range(2, 2 + one.without_hash))) for one in chains if one.without_hash]
+    bare = [RecordCaution("unprotected", one.file, one.without_hash) for one in chains if one.without_hash]
     return (*altered, *bare)
 
 

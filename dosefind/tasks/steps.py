@@ -22,7 +22,18 @@ from ..trial import Cohort, States, check_cohorts, choice_labels, notation, pars
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextStep", "cohorts_of", "decide", "decision_table", "next_step", "paths", "step_from", "stop_words", "without_dlts"]
+__all__ = [
+    "NextStep",
+    "cohorts_of",
+    "decide",
+    "decision_table",
+    "next_step",
+    "paths",
+    "step_from",
+    "steps_from",
+    "stop_words",
+    "without_dlts",
+]
 
 
 @dataclass(frozen=True)
@@ -151,25 +162,39 @@ def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: S
 
 def step_from(design: Design, state: States, beside: Beside | None) -> NextStep:
     """Return what the design does next in a single state, with counts beside the escalation if there are any."""
-    decision = design.decide(state, beside)
-    level = int(decision.dose[0]) + 1
-    name = design.reasons[int(decision.reason[0])]
-    stops = level == 0
-    seen = state if beside is None else design.with_beside(state, beside)
-    selection = design.select(seen) if stops else None
+    (step,) = steps_from(design, state, beside)
     # A design of the user's own may know nothing of counts beside the escalation.
     reason = design.because(state) if beside is None else design.because(state, beside)
-    if selection is not None and selection.dose[0] < 0 and name in ("max_n", "dose_full", "n_at_dose"):
-        reason += "; no dose qualifies as MTD"
-    return NextStep(
-        action="stop" if stops else name,  # type: ignore[arg-type]
-        level=None if stops else level,
-        size=int(decision.size[0]),
-        reason=reason,
-        admissible=tuple((np.flatnonzero(decision.admissible[0]) + 1).tolist()),
-        mtd=None if selection is None else choice_labels(state.n_doses)[int(selection.dose[0]) + 1],
-        not_reached=selection is not None and bool(selection.not_reached[0]),
-    )
+    return replace(step, reason=reason + step.reason)
+
+
+def steps_from(design: Design, states: States, beside: Beside | None) -> list[NextStep]:
+    """Return what the design does next in each state, with no more of the reason than what `Design.because` leaves out."""
+    decision = design.decide(states, beside)
+    stops = np.flatnonzero(decision.dose < 0)
+    seen = states if beside is None else design.with_beside(states, beside)
+    named: dict[int, tuple[int, bool]] = {}
+    if len(stops):
+        selection = design.select(seen.take(stops))
+        chosen = zip(selection.dose.tolist(), selection.not_reached.tolist(), strict=True)
+        named = dict(zip(stops.tolist(), chosen, strict=True))
+    labels, found = choice_labels(states.n_doses), []
+    for row, (dose, size, code) in enumerate(zip(decision.dose, decision.size, decision.reason, strict=True)):
+        name = design.reasons[int(code)]
+        mtd, not_reached = named.get(row, (None, False))
+        unqualified = mtd is not None and mtd < 0 and name in ("max_n", "dose_full", "n_at_dose")
+        found.append(
+            NextStep(
+                action="stop" if row in named else name,  # type: ignore[arg-type]
+                level=None if row in named else int(dose) + 1,
+                size=int(size),
+                reason="; no dose qualifies as MTD" if unqualified else "",
+                admissible=tuple((np.flatnonzero(decision.admissible[row]) + 1).tolist()),
+                mtd=None if mtd is None else labels[mtd + 1],
+                not_reached=not_reached,
+            )
+        )
+    return found
 
 
 def cohorts_of(outcomes: str | Sequence[Cohort], n_doses: int | None = None, place: str = "") -> list[Cohort]:
