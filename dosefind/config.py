@@ -381,7 +381,7 @@ def _build[T: Settings](
 # Largest absolute means and standard deviations of log alpha and log beta, on the scale of logits: a median DLT rate at the
 # reference dose below 0.005% or above 99.995%, and a slope that varies by a factor of 350 each way within two standard deviations.
 # Quadrature of posteriors so far from the data takes minutes before it gives up.
-_EXTREME = {"mean": (10.0, 10.0), "sd": (10.0, 3.0)}
+_EXTREME = {"mean": (10.0, 4.0), "sd": (10.0, 3.0)}
 
 
 def _refuse_extreme(prior: Any) -> None:

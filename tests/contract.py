@@ -9,7 +9,7 @@ import numpy as np
 
 from dosefind.designs import Design
 from dosefind.operating.lattice import lattice
-from dosefind.operating.walk import walk
+from dosefind.operating.walk import refuse_endless, walk
 from dosefind.trial import States
 
 TRUTHS = np.array([[0.05, 0.15, 0.30, 0.45], [0.30, 0.45, 0.60, 0.70], [0.0, 0.0, 0.5, 1.0]])
@@ -21,6 +21,7 @@ def check_design(design: Design, n_doses: int = 3, exceptions: Collection[str] =
     Invariants that the design itself names with a reason (`Design.exceptions`) are not asked for, nor are ``exceptions``.
     """
     design = design.with_settings(n_doses=n_doses)
+    refuse_endless(design, States.before_first(n_doses, (0,) * design.n_memory))
     states = reachable(design, n_doses)
     check_choice(design, states, {*design.exceptions(), *exceptions})
     check_batches(design, states)
@@ -118,7 +119,7 @@ def check_merging(design: Design, n_doses: int) -> None:
 def check_against_plain_recursion(design: Design, n_doses: int) -> None:
     """The same probabilities from a recursion over single trials, written without arrays or merging (1e-12: its longer sums)."""
     p = TRUTHS[0, :n_doses]
-    selected = dict.fromkeys(range(-1, n_doses), 0.0)
+    selected, visits = dict.fromkeys(range(-1, n_doses), 0.0), np.zeros((2, n_doses))
 
     def go(state: States, probability: float) -> None:
         decision = design.decide(state)
@@ -126,6 +127,8 @@ def check_against_plain_recursion(design: Design, n_doses: int) -> None:
         if dose < 0:
             selected[int(design.select(States.counts(state.n, state.y)).dose[0])] += probability
             return
+        visits[0, dose] += probability
+        visits[1, dose] += probability * (size > 1 and state.n[0, dose] == 0)
         for dlts in range(size + 1):
             chance = comb(size, dlts) * p[dose] ** dlts * (1 - p[dose]) ** (size - dlts)
             one = (np.full(1, value, np.int16) for value in (dose, size, dlts))
@@ -134,8 +137,11 @@ def check_against_plain_recursion(design: Design, n_doses: int) -> None:
     if walk(design, n_doses).paths.sum() > 3000:
         return  # too many trials for a recursion of one at a time; smaller settings of the same design go through it
     go(States.before_first(n_doses, (0,) * design.n_memory), 1.0)
-    ours = lattice(design, n_doses=n_doses).under([p]).selected.values[0]
-    np.testing.assert_allclose(ours, [selected[d] for d in range(-1, n_doses)], rtol=0, atol=1e-12)
+    weights = np.array([[1.0], [10.0]]) * np.arange(1.0, n_doses + 1)
+    ours = lattice(design, n_doses=n_doses).under([p], days=lambda n, visited: (visited * weights).sum(axis=(1, 2)))
+    np.testing.assert_allclose(ours.selected.values[0], [selected[d] for d in range(-1, n_doses)], rtol=0, atol=1e-12)
+    # Cohorts at each dose, of which least calendar time is made.
+    np.testing.assert_allclose(ours.days.values[0], (visits * weights).sum(), rtol=0, atol=1e-10)
 
 
 def check_words(design: Design) -> None:

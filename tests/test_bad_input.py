@@ -424,7 +424,7 @@ CONFIGS = [
         "stop nowhere",
         PLAIN_BOIN,
         f'{PLAIN_BOIN}\nstop_n = 6\nstop_n_at = "top"',
-        "designs.boin.stop_n_at = 'top': must be 'any', 'chosen' or 'stay' or a whole number",
+        "designs.boin.stop_n_at = 'top': must be 'any', 'chosen' or 'stay' or a whole number or a list",
     ),
     (
         "cap above the sample",

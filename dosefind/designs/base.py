@@ -301,7 +301,9 @@ class Design(Settings, ABC):
 
     @property
     def one_size(self) -> int | None:
-        """Patients of every cohort, ``None`` where they differ."""
+        """Patients of every cohort, ``None`` where they differ or a design plans them by a rule of its own."""
+        if type(self).planned_size is not Design.planned_size:
+            return None
         same = isinstance(self.cohort_size, int) and self.cohort_size_by_dose is None and not self.titration
         return self.cohort_size if same and isinstance(self.cohort_size, int) else None
 
@@ -396,7 +398,7 @@ class Design(Settings, ABC):
 
         Sizes and limits are those of the escalation; only the design's own rules read counts beside it.
         """
-        of_type("states", states, States, "state_after(cohorts, n_doses) makes one of a trial's cohorts")
+        of_type("states", states, States, "dosefind.designs.replay.state_after(design, cohorts, n_doses) makes one")
         # Counts of this type are ours; those made otherwise may be of any size.
         if getattr(states.n, "dtype", None) != COUNT or getattr(states.y, "dtype", None) != COUNT:
             states.check()
@@ -413,7 +415,7 @@ class Design(Settings, ABC):
         stops = {name: mask & ~empty for name, mask in proposal.stops.items()} if begins else proposal.stops
         if self.titration:
             dose = limits.titrated(states, dose, self.open_in_titration(proposal))
-        self._check_doses("propose", dose, states.n_doses)
+        self._check_doses("propose", dose, states.n_doses, len(states))
         moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
         reason = moves[np.sign(dose - states.last) + 1]
         dose, reason = self._stopped(stops, dose, np.where(empty, self.code("start"), reason) if begins else reason)
@@ -428,6 +430,8 @@ class Design(Settings, ABC):
             dose, reason = np.where(ends, NO_DOSE, dose), np.where(ends, self.code(name), reason)
         admissible = admissible & ~planned_end[:, None]
         size = limits.size(self, states, dose)
+        if np.any((dose >= 0) & (size < 1)):
+            raise InputError(f"{self.title}: planned_size must give one patient or more for each state")
         return Decision(dose, size, reason, admissible, self.remember(states, dose), proposal.margin)
 
     def _stopped(self, stops: Mapping[str, np.ndarray], dose: np.ndarray, reason: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -436,7 +440,10 @@ class Design(Settings, ABC):
         for name, stopped in list(stops.items())[::-1]:
             if name not in self.reasons or name in _MOVES:
                 allowed = ", ".join(reason for reason in self.reasons if reason not in _MOVES)
-                raise InputError(f"{self.title}: propose stops for {name!r}, which must be one of the reasons {allowed}")
+                raise InputError(
+                    f"{self.title}: propose stops for {name!r}, which must be one of the reasons {allowed}, or one that the design "
+                    "adds in own_reasons"
+                )
             reason = np.where(stopped, self.code(name), reason)
             said |= stopped
         if (unsaid := (dose < 0) & ~said).any():
@@ -459,12 +466,14 @@ class Design(Settings, ABC):
         of_type("states", states, States, "States.counts(n, y) makes one of patients and DLTs at each dose")
         states.check()
         found = self.conclude(states)
-        self._check_doses("conclude", found.dose, states.n_doses)
+        self._check_doses("conclude", found.dose, states.n_doses, len(states))
         return replace(found, not_reached=(found.dose == states.n_doses - 1) & found.not_reached)
 
-    def _check_doses(self, what: str, dose: np.ndarray, n_doses: int) -> None:
+    def _check_doses(self, what: str, dose: np.ndarray, n_doses: int, length: int) -> None:
         """What a rule answers are indices of doses, or none; else its trials would end nowhere, and nothing would say so."""
         whole_numbers = dose.dtype.kind in "iu"
+        if len(dose) != length:
+            raise InputError(f"{self.title}: {what} must give one dose a state: {len(dose)} for {length} states")
         if whole_numbers and (len(dose) == 0 or (dose.min() >= NO_DOSE and dose.max() < n_doses)):
             return
         wrong = next(one for one in dose.tolist() if one not in range(NO_DOSE, n_doses)) if whole_numbers else dose.dtype
@@ -478,6 +487,14 @@ class Design(Settings, ABC):
 
     def __str__(self) -> str:
         return "\n".join([self.title, *(f"  - {rule}" for rule in self.rules())])
+
+    def cohort_sentence(self) -> str:
+        """How large cohorts are, as a sentence without its end; a design with a `planned_size` of its own states it here."""
+        if self.cohort_size_by_dose is not None:
+            return f"Cohorts of {', '.join(map(str, self.cohort_size_by_dose))} patients at level 1, 2 and so on"
+        if isinstance(self.cohort_size, int):
+            return f"Cohorts of {self.cohort_size}"
+        return f"Cohorts of {', '.join(map(str, self.cohort_size))}, then the last size again"
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
         """Patients that the next cohort, at dose index ``dose`` (states,), would have if no limit cut it short."""

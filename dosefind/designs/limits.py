@@ -100,11 +100,7 @@ def size(design: Design, states: States, dose: np.ndarray) -> np.ndarray:
 
 def sentences(design: Design) -> list[str]:
     """Return the limits as plain sentences."""
-    size = design.cohort_size
-    cohorts = f"Cohorts of {size}" if isinstance(size, int) else f"Cohorts of {', '.join(map(str, size))}, then the last size again"
-    if design.cohort_size_by_dose is not None:
-        cohorts = f"Cohorts of {', '.join(map(str, design.cohort_size_by_dose))} patients at level 1, 2 and so on"
-    lines = [f"{cohorts}, starting at level {design.start}."]
+    lines = [f"{design.cohort_sentence()}, starting at level {design.start}."]
     if design.titration:
         lines.append(
             "Before that one patient a level, upwards, until the first DLT or the top level; there the cohort is completed, and "

@@ -128,6 +128,11 @@ class ThreePlusThree(Design):
         toxic = np.where(n >= 6, y > self.tolerated_in_six, (y >= 2) & (not self.expand_after_two))
         return tolerated, toxic, ~np.logical_or.accumulate(toxic, axis=1)
 
+    @property
+    def one_size(self) -> int | None:
+        # Groups are filled up to three and to six, so each cohort but the one that the largest sample cuts has three.
+        return None if self.titration else 3
+
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
         """Fill the group up to three, or to six."""
         return 3 - states.at(states.n, dose) % 3
