@@ -61,6 +61,7 @@ _HOMES = {
     "read_patients": "intake",
     "record_adjudication": "adjudications",
     "report": "reports",
+    "select": "tasks",
     "sensitivity": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",

@@ -43,6 +43,7 @@ from .tasks import decide as decide
 from .tasks import decision_table as decision_table
 from .tasks import next_dose as next_dose
 from .tasks import paths as paths
+from .tasks import select as select
 from .tasks import sensitivity as sensitivity
 from .tasks import synthesize as synthesize
 from .trial import States as States

@@ -52,9 +52,11 @@ def test_decisions_of_peers(kind, column):
     compared = 0
     for (target, below, above), rows in peers.table("interval_tables").dropna(subset=column).groupby(["target", "eps1", "eps2"]):
         design = DESIGNS[kind](target=target, margin_below=below, margin_above=above)
-        differs = rows[design.move(rows.n.values, rows.dlts.values) != rows[column].map(LETTERS)]
+        ours, theirs = design.move(rows.n.values, rows.dlts.values), rows[column].map(LETTERS).values
         listed = known[known.target == target]
-        assert list(zip(differs.n, differs.dlts, strict=True)) == list(zip(listed.n, listed.dlts, strict=True))
+        tied = np.array([(n, y) in set(zip(listed.n, listed.dlts, strict=True)) for n, y in zip(rows.n, rows.dlts, strict=True)])
+        np.testing.assert_array_equal(ours[~tied], theirs[~tied])
+        assert (ours[tied] != theirs[tied]).all()
         assert listed.on_the_edge.all()
         compared += len(rows)
     assert compared > 1400
@@ -62,8 +64,8 @@ def test_decisions_of_peers(kind, column):
 
 def test_keyboard_boundaries_of_its_package():
     """Exact integers; the package eliminates with one or two patients too, which is left out."""
-    for name in ("keyboard_boundary", "keyboard_boundaries"):
-        for target, rows in peers.table(name).groupby("target"):
+    for table in (peers.table("keyboard_boundary"), peers.table("keyboard_boundaries")):
+        for target, rows in table.groupby("target"):
             if "cutoff_eli" in rows:
                 rows = rows[(rows.marginL == 0.05) & (rows.marginR == 0.05) & (rows.cutoff_eli == 0.95)]
             ours = dsf.Keyboard(target=target).table(int(rows.n.max())).loc[rows.n]
@@ -81,10 +83,9 @@ def test_published_trials_of_mtpi2():
     """Guo et al. (2017), figure 3, as the tests of escalation have it: the next level and the doses that stay open."""
     paper = peers.published("mtpi2_guo2017_fig3")
     design = dsf.MTPI2(target=0.3, n_doses=5)
-    for trial in paper["records"]:
-        step = dsf.decide(design, trial["outcomes"])
-        assert step.level == trial["recommended"]
-        assert (step.action != "stop") == trial["continue"]
+    steps = [dsf.decide(design, trial["outcomes"]) for trial in paper["records"]]
+    np.testing.assert_array_equal([step.level or 0 for step in steps], [trial["recommended"] or 0 for trial in paper["records"]])
+    assert [step.action != "stop" for step in steps] == [trial["continue"] for trial in paper["records"]]
     letters = paper["decisions_at_middle_dose(y/n)"]
     for counts, letter in letters.items():
         y, n = map(int, counts.split("/"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
-from dosefind.designs import Design, Proposal, Selection
+from dosefind.designs import Design, Proposal, Selection, TrialSoFar
 from dosefind.trial import WAIT, States
 
 from .contract import check_design
@@ -118,6 +118,43 @@ def test_a_rule_that_returns_no_level_is_named():
         dsf.InputError, match=r"rule = 7: must return a level from 1 to 3, or None; it was given TrialSoFar\(n=\(3, 0, 0\)"
     ):
         dsf.lattice(design, n_doses=3)
+
+
+def test_a_plain_rule_has_the_name_of_its_function_or_its_own():
+    def by_two(trial):
+        return 1
+
+    assert dsf.design_from_rule(by_two).title == "By two"
+    assert dsf.design_from_rule(by_two, name="Pairs").title == "Pairs"
+    assert dsf.design_from_rule(lambda trial: 1).title == "Plain rule"
+    two = [dsf.lattice(dsf.design_from_rule(by_two, name=name, max_n=3), n_doses=2) for name in ("Pairs", None)]
+    assert [one.under([[0.1, 0.2]]).attrs["design"] for one in two] == ["Pairs", "By two"]
+
+
+@pytest.mark.parametrize(
+    ("n", "y"), [((3, 3, 15, 9, 0), (0, 0, 4, 4, 0)), ((3, 3, 3), (0, 0, 0)), ((3, 6, 3), (1, 1, 2)), ((3, 0, 0), (3, 0, 0))]
+)
+def test_choice_of_a_plain_rule_is_boins_where_nothing_is_eliminated(n, y):
+    seen = TrialSoFar(n, y, None, 0, 0)
+    boin = dsf.BOIN(target=0.3, cutoff=0.9999)
+    assert seen.nearest(0.3) == dsf.select(boin, n, y)
+    ours = [np.nan if rate is None else rate for rate in seen.estimates()]
+    # 1e-15: n + 0.1 summed in another order.
+    np.testing.assert_allclose(ours, boin.estimates(n, y).estimate, rtol=0, atol=1e-15)
+    assert seen.nearest(0.3, levels=[1]) == 1
+    assert seen.nearest(0.3, levels=[]) is None
+
+
+def test_select_names_levels():
+    boin = dsf.BOIN(target=0.3)
+    assert dsf.select(boin, [3, 3, 3], [0, 0, 1]) == 3
+    assert dsf.select(boin, [3, 3, 3], [3, 0, 0]) is None
+    assert dsf.select(boin, [[3, 3], [3, 3]], [[0, 0], [3, 3]]) == [2, None]
+    for n, y in (([3, 3], [0, 4]), ([3], [0, 0])):
+        with pytest.raises(dsf.InputError):
+            dsf.select(boin, n, y)
+    with pytest.raises(dsf.InputError, match="design"):
+        dsf.select("boin", [3], [0])
 
 
 def test_a_rule_is_called_once_a_distinct_state():

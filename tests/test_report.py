@@ -815,7 +815,7 @@ def test_bad_calls():
         dsf.report(small(), as_of=CUT)
     with pytest.raises(dsf.InputError, match="language = 'xx': must be one of 'en'"):
         dsf.report(small(), language="xx")
-    with pytest.raises(dsf.InputError, match="protocol = 'x'"):
+    with pytest.raises(dsf.InputError, match="trial = 'x'"):
         dsf.report("x")
 
 

@@ -21,7 +21,7 @@ from ..isotonic import pool
 from ..protocol import FromTrial
 from ..trial import States
 from .base import Beside, Design, Flag, Probability, Proposal, Selection
-from .rules import TIE, above, highest
+from .rules import TIE, above, isotonic, nearest_isotonic, precision
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,17 +126,11 @@ class IntervalDesign(Design):
 
     def conclude(self, states: States) -> Selection:
         tried = (states.n > 0) & self._admissible(states)
-        prior = self.estimate_prior
-        estimate = pool((states.y + prior) / (states.n + 2 * prior), self._precision(states.n, states.y), tried)
+        estimate = isotonic(states.n, states.y, tried, self.estimate_prior)
         if self.mtd_below is not None:
             tried = tried & above(self.mtd_below, np.where(tried, estimate, 1.0))
-        distance = np.where(tried, np.abs(estimate - self.target), np.inf)
-        closest = distance <= distance.min(axis=1, keepdims=True) + TIE
-        below = closest & above(self.target, np.where(tried, estimate, 1.0))
-        # Among equally near doses, the highest of those estimated below the target, else the lowest above it.
-        dose = np.where(below.any(axis=1), highest(below), np.argmax(closest, axis=1))
         top_n, top_y = states.n[:, -1], states.y[:, -1]
-        return Selection(np.where(tried.any(axis=1), dose, -1), top_y <= self._limits(states.n).escalate[top_n])
+        return Selection(nearest_isotonic(estimate, self.target, tried), top_y <= self._limits(states.n).escalate[top_n])
 
     def because(self, state: States, beside: Beside | None = None) -> str:
         decision = self.decide(state, beside)
@@ -207,7 +201,7 @@ class IntervalDesign(Design):
         a, b = states.y + self.estimate_prior, states.n - states.y + self.estimate_prior
         tried = states.n > 0
         # An untried dose has no estimate of its own; the pooling leaves it out.
-        weights = self._precision(states.n, states.y)
+        weights = precision(states.n, states.y, self.estimate_prior)
         columns = {
             "patients": states.n[0],
             "dlts": states.y[0],
@@ -281,11 +275,6 @@ class IntervalDesign(Design):
         if self.extra_safe:
             toxic[:, 0] |= states.y[:, 0] >= limits.stop[states.n[:, 0]]
         return ~np.logical_or.accumulate(toxic, axis=1)
-
-    def _precision(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Inverse variance of the beta posterior of each rate."""
-        a, b = y + self.estimate_prior, n - y + self.estimate_prior
-        return (a + b) ** 2 * (a + b + 1) / (a * b)
 
     def _limits(self, n: np.ndarray) -> _Limits:
         """Limits that reach at least to the largest n."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 from .._check import InputError, Problem
 from ..trial import States
 from .base import Design, Proposal, Selection
+from .rules import isotonic, nearest_isotonic
 
 __all__ = ["PlainRule", "TrialSoFar", "design_from_rule"]
 
@@ -40,24 +41,60 @@ class TrialSoFar:
     def n_doses(self) -> int:
         return len(self.n)
 
+    def estimates(self, prior: float = 0.05) -> tuple[float | None, ...]:
+        """Isotonic estimate of the DLT rate of each level, ``None`` where nobody was treated; see `dosefind.designs.rules`.
+
+        Parameters
+        ----------
+        prior
+            Both parameters of the beta prior.
+        """
+        n, y = np.array([self.n]), np.array([self.y])
+        found = isotonic(n, y, n > 0, prior)[0].tolist()
+        return tuple(rate if patients else None for rate, patients in zip(found, self.n, strict=True))
+
+    def nearest(self, target: float, levels: Collection[int] | None = None, prior: float = 0.05) -> int | None:
+        """Level whose isotonic estimate is nearest to a target, with ties broken as BOIN breaks them; ``None`` if there is none.
+
+        Parameters
+        ----------
+        target
+            Target DLT rate.
+        levels
+            Levels to choose among; all that have been treated by default.
+        prior
+            As for `estimates`.
+        """
+        n, y = np.array([self.n]), np.array([self.y])
+        wanted = [levels is None or level in levels for level in range(1, self.n_doses + 1)]
+        estimate = isotonic(n, y, n > 0, prior)
+        dose = int(nearest_isotonic(estimate, target, (n > 0) & np.array([wanted]))[0])
+        return dose + 1 if dose >= 0 else None
+
 
 class PlainRule(Design):
     """A design whose decisions come from two plain functions, each called once a distinct state.
 
     Attributes
     ----------
-    rule, choose
+    rule, choose, name
         As for `design_from_rule`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     kind: ClassVar[str] = "rule"
-    title: ClassVar[str] = "Plain rule"
     source: ClassVar[str] = "the function given"
     own_reasons: ClassVar[dict[str, str]] = {"rule": "the rule ends the trial"}
 
     rule: Callable[[TrialSoFar], int | None]
     choose: Callable[[TrialSoFar], int | None] | None = None
+    name: str | None = None
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """The name given, or that of the function in words."""
+        own = getattr(self.rule, "__name__", "")
+        return self.name or (own.replace("_", " ").strip().capitalize() if own.isidentifier() else "") or "Plain rule"
 
     def propose(self, states: States) -> Proposal:
         rows = np.column_stack([states.n, states.y, states.last, states.last_n, states.last_y])
@@ -94,7 +131,11 @@ class PlainRule(Design):
 
 
 def design_from_rule(
-    rule: Callable[[TrialSoFar], int | None], *, choose: Callable[[TrialSoFar], int | None] | None = None, **limits: Any
+    rule: Callable[[TrialSoFar], int | None],
+    *,
+    choose: Callable[[TrialSoFar], int | None] | None = None,
+    name: str | None = None,
+    **limits: Any,
 ) -> PlainRule:
     """Make a design of a plain function of one trial.
 
@@ -104,6 +145,8 @@ def design_from_rule(
         From a `TrialSoFar` to the level of the next cohort, or ``None`` to stop. It must depend on nothing else.
     choose
         From a `TrialSoFar`, of which only the counts are known, to the level named as MTD, or ``None``; without it no MTD is named.
+    name
+        What the design is called; the name of the function by default.
     **limits
         The settings that every design has: ``start``, ``cohort_size``, ``max_n`` and so on.
 
@@ -121,5 +164,10 @@ def design_from_rule(
     >>> from dosefind import decide
     >>> print(decide(design, "1N", n_doses=3))
     escalate to level 2, 1 patient: escalate
+
+    A choice by isotonic estimates, as of BOIN:
+
+    >>> design_from_rule(up_or_stop, choose=lambda trial: trial.nearest(0.25), cohort_size=1).title
+    'Up or stop'
     """
-    return PlainRule(rule=rule, choose=choose, **limits)
+    return PlainRule(rule=rule, choose=choose, name=name, **limits)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["TIE", "above", "at_least", "highest", "lowest", "nearest"]
+from ..isotonic import pool
+
+__all__ = ["TIE", "above", "at_least", "highest", "isotonic", "lowest", "nearest", "nearest_isotonic", "precision"]
 
 TIE = 1e-10
 
@@ -29,6 +31,33 @@ def nearest(values: np.ndarray, target: float, admissible: np.ndarray) -> np.nda
     closest = distance.min(axis=1, keepdims=True)
     first = np.argmax(distance <= closest + TIE, axis=1)
     return np.where(np.isfinite(closest[:, 0]), first, -1)
+
+
+def precision(n: np.ndarray, y: np.ndarray, prior: float) -> np.ndarray:
+    """Inverse variance of the beta posterior of each DLT rate, both parameters of its prior being ``prior``."""
+    a, b = y + prior, n - y + prior
+    return (a + b) ** 2 * (a + b + 1) / (a * b)
+
+
+def isotonic(n: np.ndarray, y: np.ndarray, among: np.ndarray, prior: float) -> np.ndarray:
+    """Isotonic estimates of the DLT rates of some doses, ``(states, doses)``.
+
+    Means of beta posteriors, pooled where they fall with the dose, each weighted by its `precision`: Yan et al. (2020), Journal of
+    Statistical Software 94(13), doi:10.18637/jss.v094.i13.
+    """
+    return pool((y + prior) / (n + 2 * prior), precision(n, y, prior), among)
+
+
+def nearest_isotonic(estimate: np.ndarray, target: float, among: np.ndarray) -> np.ndarray:
+    """Index of the dose whose isotonic estimate is nearest to the target in each row, -1 where there is none among ``among``.
+
+    Doses that are pooled have one estimate. Of those equally near it is the highest estimated below the target, else the lowest.
+    """
+    distance = np.where(among, np.abs(estimate - target), np.inf)
+    closest = distance <= distance.min(axis=1, keepdims=True) + TIE
+    below = closest & above(target, np.where(among, estimate, 1.0))
+    dose = np.where(below.any(axis=1), highest(below), np.argmax(closest, axis=1))
+    return np.where(among.any(axis=1), dose, -1)
 
 
 def highest(allowed: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from .next_dose import NextDose, Proposal, next_dose
 from .priors import compare_priors
 from .sensitivity import sensitivity
 from .stamps import stamp
-from .steps import NextStep, decide, decision_table, paths, without_dlts
+from .steps import NextStep, decide, decision_table, paths, select, without_dlts
 from .synthesis import FILES as SYNTHETIC_FILES
 from .synthesis import Synthetic, synthesize
 
@@ -27,6 +27,7 @@ __all__ = [
     "decision_table",
     "next_dose",
     "paths",
+    "select",
     "sensitivity",
     "stamp",
     "synthesize",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -29,6 +29,7 @@ __all__ = [
     "decision_table",
     "next_step",
     "paths",
+    "select",
     "step_from",
     "steps_from",
     "stop_words",
@@ -137,6 +138,39 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
         assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
         deviations=departures(design, cohorts, levels, states),
     )
+
+
+@one_thread
+def select(design: Design, n: Any, y: Any) -> int | list[int | None] | None:
+    """Select the MTD by a design's final choice, from counts alone.
+
+    Parameters
+    ----------
+    design
+        The design.
+    n, y : (doses,) or (trials, doses) arrays
+        Patients and DLTs at each level.
+
+    Returns
+    -------
+    int, None or list
+        The level named as MTD, from 1, ``None`` where no dose is; a list of these for several trials.
+
+    Raises
+    ------
+    InputError
+        If an entry is not a count, the shapes differ, or a level has more DLTs than patients.
+
+    Examples
+    --------
+    >>> from dosefind import BOIN
+    >>> select(BOIN(target=0.30), [3, 3, 15, 9, 0], [0, 0, 4, 4, 0])
+    3
+    """
+    of_type("design", design, Design, A_DESIGN)
+    states = States.counts(n, y)
+    chosen = [dose + 1 if dose >= 0 else None for dose in design.select(states).dose.tolist()]
+    return chosen if np.ndim(n) == 2 else chosen[0]
 
 
 def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: Sequence[Cohort] = ()) -> NextStep:
