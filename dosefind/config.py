@@ -379,8 +379,8 @@ def _build[T: Settings](
 
 
 # Largest absolute means and standard deviations of log alpha and log beta, on the scale of logits: a median DLT rate at the
-# reference dose below 0.005% or above 99.995%, a median slope of 55 or a 55th, and slopes that vary by a factor of 350 each way within
-# two standard deviations. Quadrature of posteriors so far from the data takes minutes before it gives up.
+# reference dose below 0.005% or above 99.995%, a median slope of 55 or a 55th, and slopes that vary by a factor of 350 each way
+# within two standard deviations. Quadrature of posteriors so far from the data takes minutes before it gives up.
 _EXTREME = {"mean": (10.0, 4.0), "sd": (10.0, 3.0)}
 
 
