@@ -36,7 +36,7 @@ from .protocol import Protocol
 from .results import Dataset, restored
 from .tables import Aside
 from .tasks import Analysis, NextDose, NextStep, Synthetic
-from .tasks.next_dose import Proposal
+from .tasks.next_dose import Recommendation
 from .tasks.stamps import plain
 from .threads import one_thread
 from .trial import States
@@ -90,8 +90,8 @@ def _(one: Design) -> list[Any]:
 
 
 @content.register(NextStep)
-@content.register(Proposal)
-def _(step: NextStep | Proposal) -> list[Any]:
+@content.register(Recommendation)
+def _(step: NextStep | Recommendation) -> list[Any]:
     levels = ", ".join(map(str, step.admissible)) or "none"
     lines = [Text(step.words, "bold"), Text(f"Reason: {step.reason}."), Text(f"Levels that the rules leave open: {levels}.")]
     if isinstance(step, NextStep):

@@ -643,7 +643,7 @@ CALLS = [
     (lambda: lattice(CRM(skeleton=(0.1, 0.3), target=0.25), memory_limit=2**20), f"max_n = None: CRM {ENDLESS}"),
     (
         lambda: lattice(design_from_rule(stay_for_ever, choose=lambda trial: 1), n_doses=3, memory_limit=2**20),
-        f"max_n = None: Plain rule {ENDLESS}",
+        f"max_n = None: Stay for ever {ENDLESS}",
     ),
     (lambda: lattice(THREE_PLUS_THREE, n_doses=100), "n_doses = 100: must be less than or equal to 99"),
     (lambda: lattice(THREE_PLUS_THREE, n_doses=3, memory_limit=0), "memory_limit = 0: must be a whole number, at least 1"),

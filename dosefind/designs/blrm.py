@@ -193,6 +193,7 @@ class BLRM(ModelBased):
             *self.restrictions(),
             "Stop without an MTD when no dose is admissible.",
             f"The MTD is chosen in the same way, of {among}.",
+            "A further DLT at a lower dose can raise the dose recommended: with two parameters it makes the curve flatter.",
             "It counts as not reached when the top dose is named and a further level, as far above the top as the top is above the "
             "next on the scale of log dose (twice the dose where there is one level), would be chosen instead.",
         ]

@@ -171,7 +171,7 @@ class ThreePlusThree(Design):
 
     def sentences(self) -> list[str]:
         too_many = self.tolerated_in_six + 1
-        in_words = "two" if too_many == 2 else "three"
+        in_words, in_six = ("two", "1 DLT") if too_many == 2 else ("three", "2 DLTs")
         two = (
             f"three more patients are treated there, and {in_words} or more DLTs in six end the escalation"
             if self.expand_after_two
@@ -189,6 +189,7 @@ class ThreePlusThree(Design):
             f"1 DLT in three patients: three more at the same dose; {'still 1' if too_many == 2 else '1 or 2'} in six: escalate.",
             f"2 or more DLTs in three patients: {two}.",
             f"{too_many} or more DLTs in six patients: the dose is too toxic and the escalation ends.",
+            f"No dose is given above one with more than {in_six} in six patients, those beside the escalation included.",
             f"The MTD is the dose below the one that is too toxic, {below}; if the lowest dose is too toxic there is no MTD.",
             f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
             *(

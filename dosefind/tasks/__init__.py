@@ -5,7 +5,7 @@ The command line, notebooks and reports call these and nothing below them.
 
 from .analysis import Analysis, analyze
 from .comparison import compare
-from .next_dose import NextDose, Proposal, next_dose
+from .next_dose import NextDose, Recommendation, next_dose
 from .priors import compare_priors
 from .sensitivity import sensitivity
 from .stamps import stamp
@@ -18,7 +18,7 @@ __all__ = [
     "Analysis",
     "NextDose",
     "NextStep",
-    "Proposal",
+    "Recommendation",
     "Synthetic",
     "analyze",
     "compare",

@@ -39,7 +39,7 @@ from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
 from .proposals import (
     Asked,
-    Proposal,
+    Recommendation,
     as_begun,
     as_read,
     by_dose,
@@ -63,7 +63,7 @@ from .steps import NextStep
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextDose", "Proposal", "next_dose", "read_checked"]
+__all__ = ["NextDose", "Recommendation", "next_dose", "read_checked"]
 
 # Cohorts that the paths look ahead, and the most DLTs of the next cohort that are shown.
 _AHEAD = 2
@@ -119,7 +119,7 @@ class NextDose(Shown):
     """
 
     evaluated: Evaluated
-    proposals: dict[str, Proposal]
+    proposals: dict[str, Recommendation]
     binding: str
     start: Start | None
     findings: tuple[Finding, ...]
@@ -139,7 +139,7 @@ class NextDose(Shown):
     closed_from: int | None = None
 
     @property
-    def proposal(self) -> Proposal:
+    def proposal(self) -> Recommendation:
         """What the binding design would do."""
         return self.proposals[self.binding]
 
@@ -473,7 +473,7 @@ def _on_dose_scale(designs: Mapping[str, Design], evaluated: Evaluated) -> list[
     return [f"{words}, and the assigned dose of patients whose outcome can still change"]
 
 
-def _meanwhile(proposal: Proposal) -> str:
+def _meanwhile(proposal: Recommendation) -> str:
     """What a design on hold would do by the outcomes as counted now; an escalation on hold is not repeated here."""
     own = proposal.held
     return f"; by the outcomes as counted now: {own.words}" if own is not None and own.action in ("start", "fill", "stay") else ""
@@ -504,13 +504,13 @@ def _not_before(start: Start, evaluated: Evaluated) -> str:
     return "" if start.day <= evaluated.as_of else f", not before {start.day}"
 
 
-def _held(proposal: Proposal, own: Proposal, holds: Holds, level: int) -> Proposal:
+def _held(proposal: Recommendation, own: Recommendation, holds: Holds, level: int) -> Recommendation:
     """Hold escalation and enrolment; a de-escalation, or a stop with an MTD below the current dose ``level``, is stated at once.
     ``own`` is what the design would do without the hold.
     """
     if not holds or proposal.goes_down(level):
         return proposal
-    return Proposal(
+    return Recommendation(
         action="hold",
         level=None,
         size=0,
@@ -606,7 +606,7 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
 
 
-def _start(evaluated: Evaluated, protocol: Protocol, chosen: Proposal, holds: Holds) -> Start:
+def _start(evaluated: Evaluated, protocol: Protocol, chosen: Recommendation, holds: Holds) -> Start:
     """From when the next patient may start, and those who come with them."""
     if holds:
         return Start(None, f"no date can be named: enrolment is on hold: {holds.words}")
@@ -640,7 +640,7 @@ def _stopped_by(known: list[Recorded]) -> Recorded | None:
     return last if last is not None and last.decision.startswith(("MTD", "RP2D", "stop")) else None
 
 
-def _as_decided(proposal: Proposal, last: Recorded) -> Proposal:
+def _as_decided(proposal: Recommendation, last: Recorded) -> Recommendation:
     """Stop as the committee decided, unless the design stops by itself; the design's own answer is in the reason."""
     if proposal.action == "stop":
         return proposal
@@ -652,9 +652,9 @@ def _as_decided(proposal: Proposal, last: Recorded) -> Proposal:
 
 def _what_if(
     asked: dict[str, Asked],
-    proposals: dict[str, Proposal],
+    proposals: dict[str, Recommendation],
     read: dict[str, Evaluated],
-    once_filled: Callable[[Asked, Proposal, int], list[NextStep]],
+    once_filled: Callable[[Asked, Recommendation, int], list[NextStep]],
 ) -> pd.DataFrame:
     """What each design would do after each number of DLTs among the patients that it would have next; "or" where that depends on
     outcomes still to come. ``once_filled`` answers for a cohort that is completed beside cohorts read as outside the escalation.
@@ -677,7 +677,7 @@ def _what_if(
     return pd.DataFrame(rows).fillna("")
 
 
-def _completions(proposals: dict[str, Proposal], read: dict[str, Evaluated], evaluated: Evaluated) -> pd.DataFrame:
+def _completions(proposals: dict[str, Recommendation], read: dict[str, Evaluated], evaluated: Evaluated) -> pd.DataFrame:
     """What each design would do, for each way in which the pending outcomes can come out."""
     import pandas as pd
 
@@ -699,7 +699,7 @@ def _completions(proposals: dict[str, Proposal], read: dict[str, Evaluated], eva
     return pd.DataFrame(rows)
 
 
-def _completions_by_dose(proposals: dict[str, Proposal], read: dict[str, Evaluated]) -> pd.DataFrame:
+def _completions_by_dose(proposals: dict[str, Recommendation], read: dict[str, Evaluated]) -> pd.DataFrame:
     """Return the same table with a row per number of further DLTs at each dose, and each answer that a design then gives."""
     import pandas as pd
 
@@ -729,7 +729,7 @@ def _by_group(evaluated: Evaluated, dlts: Sequence[int]) -> frozenset[tuple[tupl
     return frozenset(zip((group.subjects for group in evaluated.groups), dlts, strict=True))
 
 
-def _paths(asked: Asked, chosen: Proposal, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
+def _paths(asked: Asked, chosen: Recommendation, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
     """The primary design's next cohorts, the current one first completed where it is not; without counts beside the escalation."""
     import pandas as pd
 

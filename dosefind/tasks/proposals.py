@@ -30,7 +30,7 @@ from .steps import NextStep, step_from, steps_from, stop_words
 
 __all__ = [
     "Asked",
-    "Proposal",
+    "Recommendation",
     "as_begun",
     "as_read",
     "by_dose",
@@ -54,7 +54,7 @@ Ways = tuple[tuple[Completion, NextStep], ...]
 
 
 @dataclass(frozen=True)
-class Proposal(Shown):
+class Recommendation(Shown):
     """What one design would do at the data cutoff.
 
     Attributes
@@ -101,9 +101,9 @@ class Proposal(Shown):
     until: date | None
     completions: Ways
     set_aside: tuple[str, ...] = ()
-    other_reading: Proposal | None = None
-    held: Proposal | None = None
-    decided: tuple[str, Proposal] | None = None
+    other_reading: Recommendation | None = None
+    held: Recommendation | None = None
+    decided: tuple[str, Recommendation] | None = None
 
     def __str__(self) -> str:
         return f"{self.words}: {self.reason}"
@@ -228,7 +228,7 @@ def _states(keys: Sequence[Any]) -> States:
     return States(n, y, last, last_n, last_y, cohorts, np.zeros((len(keys), 0), COUNT))
 
 
-def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence[int]], opened: Recorded | None) -> Proposal:
+def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence[int]], opened: Recorded | None) -> Recommendation:
     """Return what a design would do, by the most cautious reading of unplanned cohorts.
 
     Parameters
@@ -244,7 +244,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
 
     Returns
     -------
-    Proposal
+    Recommendation
     """
     proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings[:2]]
     others = readings[2:]
@@ -260,7 +260,9 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     return replace(taken, other_reading=proposals[1] if taken is proposals[0] else proposals[0])
 
 
-def in_the_end(asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequence[Recorded], proposal: Proposal) -> Proposal:
+def in_the_end(
+    asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequence[Recorded], proposal: Recommendation
+) -> Recommendation:
     """Return a proposal to wait with the answers that will be given once the outcomes have come.
 
     Which cohorts are unplanned, and which reading is the most cautious, can depend on these outcomes.
@@ -295,7 +297,7 @@ def in_the_end(asked: Asked, planned: Asked, evaluated: Evaluated, known: Sequen
 
 
 def once_filled(
-    planned: Asked, evaluated: Evaluated, known: Sequence[Recorded], asked: Asked, proposal: Proposal, dlts: int
+    planned: Asked, evaluated: Evaluated, known: Sequence[Recorded], asked: Asked, proposal: Recommendation, dlts: int
 ) -> list[NextStep]:
     """Return what a design would do once the cohort that a proposal completes is complete, for each way in which outcomes come out.
 
@@ -329,7 +331,7 @@ def once_filled(
     return [step for _, step in answer.completions]
 
 
-def closed_from(asked: Asked, evaluated: Evaluated, proposal: Proposal) -> int | None:
+def closed_from(asked: Asked, evaluated: Evaluated, proposal: Recommendation) -> int | None:
     """Return the lowest treated level to which no outcome still to come leads again, with all above; ``None`` if there is none.
 
     From each way in which the outcomes can come out the trial is followed with further patients without a DLT.
@@ -416,7 +418,7 @@ def as_read(evaluated: Evaluated, set_aside: Sequence[str]) -> Evaluated:
     return evaluated.setting_aside(places) if places else evaluated
 
 
-def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: Recorded | None) -> Proposal:
+def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: Recorded | None) -> Recommendation:
     """Return what a design would do by a single reading of the trial."""
     if not aside:
         return _proposal(asked, evaluated, opened)
@@ -425,7 +427,7 @@ def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: R
     return replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
 
 
-def most_cautious(proposals: Sequence[Proposal], level: int) -> Proposal:
+def most_cautious(proposals: Sequence[Recommendation], level: int) -> Recommendation:
     """Return the most cautious of some proposals, the first where several are equally so.
 
     A de-escalation, or a stop with an MTD below the current dose ``level``, is given now if none of the others could lead further
@@ -441,7 +443,7 @@ def most_cautious(proposals: Sequence[Proposal], level: int) -> Proposal:
     return min(known, key=lambda one: (_lowest(one), order.index(one.action) if one.action in order else len(order)))
 
 
-def _lowest(proposal: Proposal) -> int:
+def _lowest(proposal: Recommendation) -> int:
     """The lowest dose that a proposal can lead to."""
     if proposal.action == "wait":
         return min(_rank(step.level, step.mtd) for _, step in proposal.completions)
@@ -660,7 +662,7 @@ def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -
     return begun <= last.known_dlts
 
 
-def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Proposal:
+def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Recommendation:
     """What the design would do, or, in the place of that, to complete the cohort that the committee has opened."""
     own = _by_its_rules(asked, evaluated)
     missing = still_needed(asked, evaluated) if opened else 0
@@ -673,7 +675,7 @@ def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Pr
     return replace(fill, reason=f"{fill.reason}; {decided}, by the design's rules alone: {own.words}")
 
 
-def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Proposal:
+def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     evaluated = by_dose(asked, evaluated)
     refuse_too_many(evaluated, [evaluated.n_completions])
     found = _worked_out(asked, evaluated, list(evaluated.completions()))
@@ -685,7 +687,7 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Proposal:
     return replace(found, completions=ways)
 
 
-def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> Proposal:
+def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> Recommendation:
     missing, steps = still_needed(asked, evaluated), asked.after_each(done)
     if evaluated.apart is None:
         # Also where to complete the cohort takes the place of a step.
@@ -755,16 +757,18 @@ def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
     return replace(step, action="fill", level=level, size=missing, admissible=(level,), mtd=None, not_reached=False)
 
 
-def _fill(evaluated: Evaluated, missing: int, completions: Ways) -> Proposal:
+def _fill(evaluated: Evaluated, missing: int, completions: Ways) -> Recommendation:
     latest, there = evaluated.members[-1], len(_counted(evaluated))
     reason = f"cohort {latest.cohort} has {there} of {there + missing} patients who count"
     ended = [step for _, step in completions if step.action != "fill"]
     if ended:
         reason += f"; if further DLTs among those pending end that: {either(ended)}"
-    return Proposal("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
+    return Recommendation("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
 
 
-def _settled(asked: Asked, evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = "") -> Proposal:
+def _settled(
+    asked: Asked, evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = ""
+) -> Recommendation:
     """What a design does where nobody is missing, or where nobody else is to come for the reason given."""
     completions, first = tuple(zip(done, steps, strict=True)), asked.explained(steps[0])
     if not _agree(steps):
@@ -772,7 +776,7 @@ def _settled(asked: Asked, evaluated: Evaluated, done: list[Completion], steps: 
     reason = f"{first.reason}; {further}" if further else first.reason
     if len(steps) > 1:
         reason = f"whatever the outcomes still to come are; without a further DLT: {reason}"
-    return Proposal(
+    return Recommendation(
         first.action, first.level, first.size, reason, first.admissible, first.mtd, first.not_reached, None, completions
     )
 
@@ -785,7 +789,7 @@ def _below(step: NextStep, level: int) -> bool:
     return step.level is None or step.level < level
 
 
-def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Proposal:
+def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Recommendation:
     """Wait for the outcomes still to come that make a difference, those ``beside`` left out."""
     open_ = [[evaluated[subject] for subject in subjects if subject not in set(beside)] for subjects in evaluated.open]
     matters = {place for pool in evaluated.pools if _matters(completions, pool) for place in pool}
@@ -800,7 +804,7 @@ def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iter
     if unknown:
         said += f"; no date can be named while data of {', '.join(unknown)} are wanting"
     until = None if unknown else max(one.end for one in pending)
-    return Proposal("wait", None, 0, said, (), None, False, until, completions)
+    return Recommendation("wait", None, 0, said, (), None, False, until, completions)
 
 
 def _matters(completions: Ways, pool: Sequence[int]) -> bool:
@@ -852,7 +856,7 @@ def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int)
     return [*cohorts[:-1], Cohort(level, last.n + missing, last.dlts + dlts)]
 
 
-def with_next(proposal: Proposal, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:
+def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:
     """Return the cohorts with the next patients as a design would have them, and so many DLTs among these."""
     if proposal.action == "fill":
         return filled(cohorts, evaluated, proposal.size, dlts)

@@ -17,7 +17,7 @@ from ..decisions import Recorded
 from ..evaluability import UNTREATED, SeriousEvent, Status
 from ..evaluability.serious import DEATH
 from .next_dose import NextDose
-from .proposals import Proposal
+from .proposals import Recommendation
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,8 +65,8 @@ class Readings(NamedTuple):
     """
 
     subjects: tuple[str, ...]
-    inside: Proposal
-    outside: Proposal
+    inside: Recommendation
+    outside: Recommendation
     taken: Literal["inside", "outside"]
 
     @property
@@ -75,7 +75,7 @@ class Readings(NamedTuple):
         return self.inside.words == self.outside.words
 
 
-def readings(proposal: Proposal) -> Readings | None:
+def readings(proposal: Recommendation) -> Readings | None:
     """Return both readings of a proposal; ``None`` where there is one only."""
     taken = proposal.held or proposal
     other = taken.other_reading
@@ -209,7 +209,7 @@ def dose_in_question(found: NextDose) -> DoseInQuestion | None:
     return DoseInQuestion(members[-1].level, "current") if members else None
 
 
-def _cause(found: NextDose, proposal: Proposal) -> int | None:
+def _cause(found: NextDose, proposal: Recommendation) -> int | None:
     """The level of the DLTs after which a design de-escalates, or stops without an MTD; ``None`` with other proposals."""
     rows = [(row["level"], row["dlts"] / row["counted"]) for row in found.doses.to_dict("records") if row["dlts"]]
     if proposal.action == "stop" and proposal.mtd in (None, "none"):
@@ -353,7 +353,7 @@ class Contradiction(NamedTuple):
     Attributes
     ----------
     action
-        What is recommended: as of `Proposal`.
+        What is recommended: as of `Recommendation`.
     level
         Level recommended for the next patients, or selected as MTD; 0 where no dose is selected.
     place
