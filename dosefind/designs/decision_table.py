@@ -153,14 +153,9 @@ class DecisionTable(IntervalDesign):
         return self.propose(states)
 
     def place(self, n: int, y: int) -> str:
-        row = dict(self.moves).get(n)
-        if row is not None:
-            return f"for which the table says {_WORDS[row[y]]}"
-        return f"with no row for {n} patients, and for {int(self._row(np.array(n)))} it says {self._said(n, y)}"
-
-    def _said(self, n: int, y: int) -> str:
         row = int(self._row(np.array(n)))
-        return _WORDS[dict(self.moves)[row][min(y, row)]]
+        said = _WORDS[dict(self.moves)[row][min(y, row)]]
+        return f"for which the table says {said}" if n == row else f"with no row for {n} patients, and for {row} it says {said}"
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
         frame = super().table(max_n)

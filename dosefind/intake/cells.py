@@ -250,6 +250,14 @@ def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
     return f"must be {allowed}{more}"
 
 
+def whole_of(text: str, column: str, low: int, high: int) -> int:
+    """Return the whole number that a cell of a column states; raise `InputError` if it states none from ``low`` to ``high``."""
+    value = number_of(text)
+    if value is None or not low <= value <= high or value != int(value):
+        raise InputError(Problem(column, text, why_no_number(text, f"a whole number from {low} to {high}", whole=True)))
+    return int(value)
+
+
 def _numbered(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
     """Return the names of columns, where one without a name that has text is named by its number."""
     return [

@@ -8,7 +8,7 @@ from .._check import MISSING, InputError, Problem
 from ..given_files import read_file
 from ..trial import Cohort
 from . import csv_file
-from .cells import number_of, why_no_number
+from .cells import whole_of, why_no_number
 from .doses import match_level, with_thousands
 from .missing import is_missing
 
@@ -67,13 +67,13 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
 
 
 def _cohort(row: dict[str, str], by: str, amounts: tuple[float, ...]) -> Cohort:
-    n = _whole(row, "n", 1, 1000)
+    n = whole_of(row.get("n", ""), "n", 1, 1000)
     has_dose = not is_missing(row.get("dose", ""))
     by_level = by == "level" and not (has_dose and is_missing(row.get("level", "")))
-    level = _whole(row, "level", 1, len(amounts)) if by_level else _level(row, amounts)
+    level = whole_of(row.get("level", ""), "level", 1, len(amounts)) if by_level else _level(row, amounts)
     if by_level and has_dose and _level(row, amounts) != level:
         raise InputError(Problem("dose", row["dose"], f"contradicts level = {level}, which is dose {amounts[level - 1]:g}"))
-    return Cohort(level, n, _whole(row, "dlts", 0, n))
+    return Cohort(level, n, whole_of(row.get("dlts", ""), "dlts", 0, n))
 
 
 def _level(row: dict[str, str], amounts: tuple[float, ...]) -> int:
@@ -86,11 +86,3 @@ def _level(row: dict[str, str], amounts: tuple[float, ...]) -> int:
     if level is None:
         raise InputError(Problem("dose", cell, why_no_number(cell, allowed)))
     return level
-
-
-def _whole(row: dict[str, str], column: str, low: int, high: int) -> int:
-    cell = row.get(column, "")
-    value = number_of(cell)
-    if value is None or not low <= value <= high or value != int(value):
-        raise InputError(Problem(column, cell, why_no_number(cell, f"a whole number from {low} to {high}", whole=True)))
-    return int(value)

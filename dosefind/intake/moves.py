@@ -7,7 +7,7 @@ from pathlib import Path
 from .._check import MISSING, InputError, Problem
 from ..given_files import read_file
 from . import csv_file
-from .cells import number_of, why_no_number
+from .cells import whole_of
 
 __all__ = ["read_moves"]
 
@@ -45,9 +45,13 @@ def read_moves(path: str | Path) -> dict[int, list[str]]:
     problems += [Problem(f"column {name}", MISSING, f"missing: {_ALLOWED}") for name in _COLUMNS if not table.has(name)]
     found: dict[tuple[int, int], tuple[int, str]] = {}
     for row in table.rows if not problems else ():
-        n = _whole(row.cells["n"], "n", row.number, problems, 1, 1000)
-        dlts = None if n is None else _whole(row.cells["dlts"], "dlts", row.number, problems, 0, n)
-        if n is None or dlts is None:
+        try:
+            n = whole_of(row.cells["n"], "n", 1, 1000)
+            dlts = whole_of(row.cells["dlts"], "dlts", 0, n)
+        except InputError as error:
+            problems += [
+                Problem(f"row {row.number}: {problem.where}", problem.value, problem.allowed) for problem in error.problems
+            ]
             continue
         if (n, dlts) in found:
             before = found[n, dlts][0]
@@ -64,12 +68,3 @@ def read_moves(path: str | Path) -> dict[int, list[str]]:
     if problems:
         raise InputError(problems, source=str(path))
     return moves
-
-
-def _whole(cell: str, column: str, row: int, problems: list[Problem], low: int, high: int) -> int | None:
-    value = number_of(cell)
-    if value is None or not low <= value <= high or value != int(value):
-        allowed = why_no_number(cell, f"a whole number from {low} to {high}", whole=True)
-        problems.append(Problem(f"row {row}: {column}", cell, allowed))
-        return None
-    return int(value)

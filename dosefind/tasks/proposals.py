@@ -23,7 +23,7 @@ from .._check import MOST_COUNTED, InputError, Shown
 from ..decisions import Recorded
 from ..designs import Design, limits
 from ..designs.base import Beside
-from ..designs.replay import state_after
+from ..designs.replay import followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
 from ..trial import COUNT, Cohort, States, check_cohorts
 from .steps import NextStep, step_from, steps_from, stop_words
@@ -164,6 +164,8 @@ class Asked:
 
     def states(self, cohorts: Sequence[Cohort]) -> tuple[States, ...]:
         """Return the states of the trial before these cohorts and after each of them."""
+        if not self._plain:
+            return followed(self.design, cohorts, self.n_doses)
         return tuple(self.state(cohorts[:place]) for place in range(len(cohorts) + 1))
 
     def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
