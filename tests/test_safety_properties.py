@@ -58,7 +58,9 @@ def shared(part):
     number = max(1, EXAMPLES * part // 100)
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     phases = [phase for phase in Phase if phase is not Phase.explain]
-    return settings(deadline=None, max_examples=number, suppress_health_check=slow, phases=phases)
+    # The same examples on every run, but for the larger runs by hand.
+    fixed = "DOSEFIND_EXAMPLES" not in os.environ
+    return settings(deadline=None, derandomize=fixed, max_examples=number, suppress_health_check=slow, phases=phases)
 
 
 @pytest.fixture(scope="module", autouse=True)
