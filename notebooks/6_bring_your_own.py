@@ -68,7 +68,7 @@ class CumulativeCohorts(IntervalDesign):
     def move_sentences(self):
         low, high = self.target - self.margin, self.target + self.margin
         return [
-            f"Escalate when the DLT rate at the dose is at most {low:g}, de-escalate when it is {high:g} or more, else stay.",
+            f"Escalate if the DLT rate at the dose is at most {low:g}, de-escalate if it is at least {high:g}, otherwise stay.",
         ]
 
 

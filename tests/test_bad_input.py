@@ -170,7 +170,7 @@ CONFIGS = [
         "skeleton of a curve",
         part("[curves.power]", "[borrowing]"),
         '[curves.power]\nkind = "power"\nskeleton = [0.1, 0.2]\n',
-        "curves.power.skeleton = [0.1, 0.2]: must have 3 entries, one a dose of doses.amounts",
+        "curves.power.skeleton = [0.1, 0.2]: must have 3 entries, one per dose of doses.amounts",
     ),
     ("missing unit", UNIT, "", "doses.unit: required, but missing"),
     ("empty unit", UNIT, 'unit = ""\n', f"doses.unit = '': {TEXT_ALLOWED}"),
@@ -337,13 +337,13 @@ CONFIGS = [
         "skeleton too short",
         CAPPED_CRM,
         "skeleton = [0.1, 0.25]",
-        "designs.crm-6: skeleton has 2 values for 3 doses: it must have one a dose",
+        "designs.crm-6: skeleton has 2 values for 3 doses: it must have one per dose",
     ),
     (
         "skeleton level",
         CAPPED_CRM,
         "skeleton = [0.1, 0.25, 0.25]",
-        "designs.crm-6.skeleton = [0.1, 0.25, 0.25]: must hold one probability a dose, strictly increasing",
+        "designs.crm-6.skeleton = [0.1, 0.25, 0.25]: must hold one probability per dose, strictly increasing",
     ),
     ("skeleton with a 1", CAPPED_CRM, "skeleton = [0.1, 0.25, 1.0]", "designs.crm-6.skeleton[3] = 1.0: must be less than 1"),
     ("skeleton in words", CAPPED_CRM, 'skeleton = "steep"', "designs.crm-6.skeleton = 'steep': must be a list or a table"),
@@ -443,7 +443,7 @@ CONFIGS = [
         "cap that a 3+3 breaks",
         THREE,
         f"{THREE}\nmax_n_per_dose = 3",
-        "designs.3+3: max_n_per_dose = 3 contradicts the 3+3, which treats up to six patients a dose",
+        "designs.3+3: max_n_per_dose = 3 contradicts the 3+3, with up to six patients per dose",
     ),
     # What is assumed, and text.
     (
@@ -586,7 +586,7 @@ def stay_for_ever(trial):
     return trial.level
 
 
-NO_DESIGN = "must be a Design: such as BOIN(target=0.25); design_from_rule makes one of a plain function"
+NO_DESIGN = "must be a Design: such as BOIN(target=0.25); design_from_rule builds one from a plain function"
 CALLS = [
     # Outcomes.
     (lambda: decide(THREE_PLUS_THREE, "1NNX", n_doses=3), f"outcomes = '1NNX': {OUTCOME}"),
@@ -606,10 +606,10 @@ CALLS = [
     (lambda: decide(THREE_PLUS_THREE, "1NNN", n_doses=0), "n_doses = 0: must be a whole number from 1 to 99"),
     (lambda: CRM(skeleton=(0.1, 0.3), target=0.25).fit("3N"), "level of cohort 1 = 3: must be a whole number from 1 to 2"),
     # Settings of designs.
-    (lambda: BOIN(0.3), "BOIN = 0.3: settings are given by name, such as BOIN(target=...)"),
+    (lambda: BOIN(0.3), "BOIN = 0.3: give settings by name, such as BOIN(target=...)"),
     (
         lambda: ThreePlusThree(True),
-        "ThreePlusThree = True: settings are given by name, such as ThreePlusThree(expand_after_two=...)",
+        "ThreePlusThree = True: give settings by name, such as ThreePlusThree(expand_after_two=...)",
     ),
     (lambda: BOIN(target=1.3), "target = 1.3: must be less than 1"),
     (lambda: BOIN(target="0.3"), "target = '0.3': must be a number"),
@@ -625,11 +625,14 @@ CALLS = [
     (lambda: simulate(BOIN, [0.1, 0.2]), f"design = {BOIN}: {NO_DESIGN}"),
     (lambda: decide("boin", "1NNN"), f"design = 'boin': {NO_DESIGN}"),
     (lambda: BOIN(target=0.3).table(max_n=0), "max_n = 0: must be a whole number, at least 1"),
-    (lambda: CRM(skeleton=(0.2, 0.2), target=0.25), "skeleton = (0.2, 0.2): must hold one probability a dose, strictly increasing"),
+    (
+        lambda: CRM(skeleton=(0.2, 0.2), target=0.25),
+        "skeleton = (0.2, 0.2): must hold one probability per dose, strictly increasing",
+    ),
     (lambda: CRM(skeleton=np.array([0.1, np.nan]), target=0.25), "skeleton[2] = nan: must be a finite number"),
     (
         lambda: CRM(skeleton={"halfwidth": 0.05, "mtd_level": 2}, target=0.25),
-        "n_doses is needed to make a skeleton from an indifference interval",
+        "n_doses is required to calibrate a skeleton from an indifference interval",
     ),
     (lambda: ThreePlusThree(cohort_size=2), "cohort_size = 2: must be 3"),
     (

@@ -208,7 +208,7 @@ def test_three_infusions_date_by_date():
 def test_every_rule_that_ends_a_3_plus_3_is_said_with_its_counts():
     said = {
         "1NTT": "2 DLTs in 3 patients at level 1: the lowest dose has too many DLTs, so no dose is the MTD",
-        "1NNN 2NTT": "2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
+        "1NNN 2NTT": "2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD",
         "1NNN 2NNN 3NNT 3NNN": "1 DLT in 6 patients at level 3: the top dose is tolerated",
         "1NNN 2NNN": "0 DLTs in 3 patients at level 2",
     }
@@ -219,7 +219,7 @@ def test_nobody_else_is_treated_where_it_makes_no_difference():
     """The reason gives the patients that there are, not those who will never come."""
     found = then(*in_a_row("1NNN 2TT"), protocol(AS, "crm", "boin"))
     assert found.proposal.reason == (
-        "2 DLTs in 2 patients at level 2: a dose has too many DLTs, so the one below it is the MTD; "
+        "2 DLTs in 2 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD; "
         "no outcome of 1 further patient would keep the trial at level 2"
     )
     assert found.proposals["boin"].words == "de-escalate to level 1, 3 patients"
@@ -369,7 +369,7 @@ def test_paths_two_cohorts_on():
     # The top dose tolerated: the MTD is not reached. Reasons are words.
     shown = found.paths.set_index("path")[["mtd", "not_reached", "reason"]].T.to_dict("list")
     assert shown["2NNN 3NNN"] == ["3", "yes", "the top dose is tolerated"]
-    assert shown["2NNN 3NTT"] == ["2", "", "a dose has too many DLTs, so the one below it is the MTD"]
+    assert shown["2NNN 3NTT"] == ["2", "", "a dose has too many DLTs, so the next lower dose is the MTD"]
     assert shown["2NNN 3NNT"] == ["", "", "stay"]
 
 

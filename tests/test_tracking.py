@@ -163,5 +163,5 @@ def test_rates_that_do_not_fit(design, given, words):
 
 
 def test_outcomes_in_notation_say_nothing_of_responses():
-    with pytest.raises(dsf.InputError, match="Useful counts response too, of which these cohorts say nothing"):
+    with pytest.raises(dsf.InputError, match="Useful also counts response, which these cohorts do not state"):
         dsf.decide(Useful(max_n=6), "1NNN", n_doses=3)
