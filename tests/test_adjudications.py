@@ -198,7 +198,7 @@ def test_serious_event_and_death_without_an_event_of_grade_5():
         ((event(4), event(4, term="rash"), event(9)), day(4).isoformat(), ("day 4; grade 3; rash",)),
         ((event(4),), "2", ("day 4; grade 3",)),
         ((event(4),), day(5).isoformat(), ("day 4; grade 3",)),
-        ((event(None, grade=None),), None, ("no start date; grade not given",)),
+        ((event(None, grade=None),), None, ("no start date; grade not recorded",)),
         ((event(4),), "death", ()),
         ((event(4),), "fever", ()),
     ],

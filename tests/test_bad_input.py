@@ -194,14 +194,14 @@ CONFIGS = [
         REFERENCE,
         'reference = { amount = 3, unit = "cells/kg" }\n',
         "doses.reference.unit = 'cells/kg': must be the unit of the doses, '10^6 cells/kg': 1 'cells/kg' is 10^-6 "
-        "'10^6 cells/kg', and nothing is converted",
+        "'10^6 cells/kg', and units are not converted",
     ),
     ("reference dose without unit", REFERENCE, "reference = { amount = 3 }\n", "doses.reference.unit: required, but missing"),
     (
         "reference dose out of reach",
         REFERENCE,
         'reference = { amount = 3e6, unit = "10^6 cells/kg" }\n',
-        "doses.reference.amount = 3000000.0: is out of reach of the doses: it must lie between 0.5 and 10 (10^6 cells/kg)",
+        "doses.reference.amount = 3000000.0: is too far from the doses: it must be between 0.5 and 10 (10^6 cells/kg)",
     ),
     # Treatment.
     ("infusions begin late", "days = [1]", "days = [2]", "treatment: infusion_days = [2] must begin with day 1 and increase"),
@@ -215,23 +215,23 @@ CONFIGS = [
         "infusion after the window",
         "days = [1]",
         "days = [1, 30]",
-        "treatment: infusion_days = [1, 30] must lie inside the DLT window, which ends on day 29",
+        "treatment: infusion_days = [1, 30] must be within the DLT window, which ends on day 29",
     ),
     (
         "stagger longer than the window",
         "days = 7",
         "days = 70",
-        "treatment: stagger.days = 70 must not be longer than dlt_window_days = 28",
+        "treatment: stagger.days = 70 must not exceed dlt_window_days = 28",
     ),
     ("no window", "window_days = 28", "window_days = 0", "treatment.dlt_window_days = 0: must be greater than or equal to 1"),
     ("overlap in words", "no_overlap = true", 'no_overlap = "yes"', "treatment.no_overlap = 'yes': must be true or false"),
     ("stagger level not there", "levels = [3]", "levels = [4]", "treatment.stagger.levels = [4]: must be among the levels 1 to 3"),
     ("stagger level 0", "levels = [3]", "levels = [0]", "treatment.stagger.levels[1] = 0: must be greater than or equal to 1"),
     (
-        "hazard of each infusion",
+        "hazard per infusion",
         "no_overlap",
         'window = "per-infusion"\nno_overlap',
-        "treatment.window = 'per-infusion': is not available: a hazard of each infusion needs a model of its own, and a design "
+        "treatment.window = 'per-infusion': is not available: a hazard per infusion needs a model of its own, and a design "
         "counts one outcome a patient; say 'course' or 'first-infusion'",
     ),
     ("negative tolerance", "no_overlap", "infusion_tolerance_days = -1\nno_overlap", TOLERANCE),
@@ -285,7 +285,7 @@ CONFIGS = [
     ("too many patients", MAX_N, "max_n = 2000", "limits.max_n = 2000: must be less than or equal to 1000"),
     ("patients in quotation marks", MAX_N, 'max_n = "18"', "limits.max_n = '18': must be a whole number"),
     ("start above the doses", MAX_N, f"{MAX_N}\nstart_level = 4", "limits.start_level = 4: must be among the levels 1 to 3"),
-    ("group reversed", "[3, 6]", "[6, 3]", "limits.group = [6, 3]: must be [fewest, most] patients a dose, at most max_n = 18"),
+    ("group reversed", "[3, 6]", "[6, 3]", "limits.group = [6, 3]: must be [minimum, maximum] patients per dose, at most max_n = 18"),
     # Target.
     ("rate above 1", "rate = 0.25", "rate = 1.2", "target.rate = 1.2: must be less than 1"),
     ("rate of 0", "rate = 0.25", "rate = 0", "target.rate = 0: must be greater than 0"),
@@ -314,9 +314,9 @@ CONFIGS = [
     ("probability above 1", LOW, "[0.02, 0.05, 1.1]", "scenarios.low = [0.02, 0.05, 1.1]: must be probabilities in [0, 1]"),
     ("negative probability", LOW, "[-0.02, 0.05, 0.1]", "scenarios.low = [-0.02, 0.05, 0.1]: must be probabilities in [0, 1]"),
     ("probability in words", LOW, '[0.02, "low", 0.1]', "scenarios.low[2] = 'low': must be a number"),
-    ("scenario falls", LOW, "[0.1, 0.05, 0.02]", "scenarios.low = [0.1, 0.05, 0.02]: must not fall with the dose"),
-    ("scenario too short", LOW, "[0.02, 0.05]", "scenarios.low = [0.02, 0.05]: must hold 3 probabilities, one a dose"),
-    ("empty scenario", LOW, "[]", "scenarios.low = []: must hold 3 probabilities, one a dose"),
+    ("scenario falls", LOW, "[0.1, 0.05, 0.02]", "scenarios.low = [0.1, 0.05, 0.02]: must not decrease with the dose"),
+    ("scenario too short", LOW, "[0.02, 0.05]", "scenarios.low = [0.02, 0.05]: must hold 3 probabilities, one per dose"),
+    ("empty scenario", LOW, "[]", "scenarios.low = []: must hold 3 probabilities, one per dose"),
     ("no scenarios", part("[scenarios]", "[designs."), "[scenarios]\n", "scenarios: must have at least 1 entry"),
     # Designs.
     ("no designs", part("[designs.", "\n[assumed]"), "[designs]\n", "designs: must have at least 1 entry"),
@@ -436,7 +436,7 @@ CONFIGS = [
         "design with other doses",
         PLAIN_BOIN,
         f"{PLAIN_BOIN}\nn_doses = 4",
-        "designs.boin.n_doses = 4: must be 3, as many as doses.amounts",
+        "designs.boin.n_doses = 4: must be 3, the number of doses.amounts",
     ),
     ("design starts too high", PLAIN_BOIN, f"{PLAIN_BOIN}\nstart = 5", "designs.boin: start = 5 is not among the 3 dose levels"),
     (
@@ -567,8 +567,8 @@ def test_a_path_that_no_file_can_have():
 
 # Calls in Python ------------------------------------------------------------------------------------------------------
 
-THREE_PLUS_THREE, TOP_DOWN = ThreePlusThree(), "must not fall with the dose"
-OUTCOME = "must be a level and a capital N (no DLT) or T (DLT) a patient, cohorts separated by blanks, such as '1NNN 2NNT'"
+THREE_PLUS_THREE, TOP_DOWN = ThreePlusThree(), "must not decrease with the dose"
+OUTCOME = "must be a level and a capital N (no DLT) or T (DLT) per patient, cohorts separated by spaces, such as '1NNN 2NNT'"
 NO_OUTCOMES = "must be text such as '1NNN 2NNT', or a list of Cohort"
 DESIGN = f"must be one of {', '.join(map(repr, tomllib.loads(TEXT)['designs']))}; did you mean 'boin'?"
 ENDLESS = "does not end by itself: give it a largest sample"
@@ -651,11 +651,11 @@ CALLS = [
     (lambda: lattice(THREE_PLUS_THREE, n_doses=100), "n_doses = 100: must be less than or equal to 99"),
     (lambda: lattice(THREE_PLUS_THREE, n_doses=3, memory_limit=0), "memory_limit = 0: must be a whole number, at least 1"),
     # Truths.
-    (lambda: walked().under([0.1, 0.2]), "truths = [0.1, 0.2]: must hold 3 probabilities, one a dose"),
+    (lambda: walked().under([0.1, 0.2]), "truths = [0.1, 0.2]: must hold 3 probabilities, one per dose"),
     (lambda: walked().under([0.1, 0.2, 1.2]), "truths = [0.1, 0.2, 1.2]: must be probabilities in [0, 1]"),
     (lambda: walked().under({"steep": [0.3, 0.2, 0.1]}), f"truths['steep'] = [0.3, 0.2, 0.1]: {TOP_DOWN}"),
-    (lambda: walked().under("low"), "truths = 'low': must be rows of numbers of equal length, one probability a dose"),
-    (lambda: walked().under({}), "truths = {}: must hold at least one row, one probability a dose"),
+    (lambda: walked().under("low"), "truths = 'low': must be rows of numbers of equal length, one probability per dose"),
+    (lambda: walked().under({}), "truths = {}: must hold at least one row, one probability per dose"),
     (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], n_trials=1), "n_trials = 1: must be a whole number from 2 to 1000000"),
     (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], seed=-1), "seed = -1: must be a whole number, at least 0"),
     (lambda: simulate(THREE_PLUS_THREE, [0.3, 0.2, 0.1]), f"truths = [0.3, 0.2, 0.1]: {TOP_DOWN}"),
@@ -670,7 +670,7 @@ CALLS = [
         lambda: indifference_intervals((0.2, 0.2), target=0.25),
         "skeleton = (0.2, 0.2): must be strictly increasing probabilities inside (0, 1)",
     ),
-    (lambda: indifference_intervals((0.1, 0.2), target=2), "target = 2: must be a probability between 0 and 1, both excluded"),
+    (lambda: indifference_intervals((0.1, 0.2), target=2), "target = 2: must be a probability between 0 and 1 (exclusive)"),
     # Tasks.
     (lambda: paths(protocol(), "bion"), f"design = 'bion': {DESIGN}"),
     (lambda: paths(protocol(), "boin", cohorts=0), "cohorts = 0: must be a whole number from 1 to 1000"),

@@ -206,7 +206,10 @@ def test_decisions_in_words(settings, outcomes, says):
             {},
             "1TTT 1NNN 1NNN",
             (
-                "the design had stopped after cohort 1: stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
+                (
+                    "the design had stopped after cohort 1: "
+                    "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
+                ),
             ),
         ),
         ({}, "1NNN 3NNN", ("cohort 2 was at level 3; the design recommended level 2",)),

@@ -49,7 +49,7 @@ def test_the_window_ends_on_its_last_day(name, course, last):
 
 def test_the_window_of_the_first_infusion_alone():
     """Another window of the second protocol: 28 days after the first infusion, the later ones outside it."""
-    with pytest.raises(dsf.InputError, match="must lie inside the DLT window, which ends on day 29"):
+    with pytest.raises(dsf.InputError, match="must be within the DLT window, which ends on day 29"):
         protocol(DLC, treatment={"dlt_window_days": 28})
     changed = {"dlt_window_days": 28, "window": "first-infusion"}
     assert status(patient("S", 1, 1), 29, DLC, treatment=changed).kind == "complete"
@@ -135,7 +135,7 @@ def test_a_grave_event_that_is_no_dlt_is_named_with_the_reason(one, dlt, why):
 def test_an_unclear_event_says_what_is_missing_and_where():
     found = status(patient("S", 1, 1, events=(event(None, grade=None, row=7),)), 40)
     assert found.rule == (
-        "it is not known whether this is a DLT: adverse event of ae.csv row 7 (grade not given; possibly related; no start date)"
+        "it is not known whether this is a DLT: adverse event of ae.csv row 7 (grade not recorded; possibly related; no start date)"
         "; settled by whether it began from 2024-01-01 to 2024-01-29"
     )
     assert found.source == ("patients.csv row S", "ae.csv row 7")
@@ -149,7 +149,7 @@ def test_an_unknown_word_for_the_relation_stops(grade, start):
         evaluate(trial(patient("S", 1, 1, events=(event(start, grade, "may be", row=4),))), protocol())
     assert str(caught.value).startswith(
         "subject S (patients.csv row S), event of ae.csv row 4.related = 'may be': "
-        "is a word that the config does not know: add it to one of its lists (dlt.related: related, definite, "
+        "is not among the words in the config: add it to one of its lists (dlt.related: related, definite, "
     )
 
 
@@ -296,7 +296,7 @@ def test_weights_are_refused_with_the_reason(setting):
 
 
 def test_a_hazard_of_each_infusion_is_refused_with_the_reason():
-    with pytest.raises(dsf.InputError, match=r"treatment\.window = 'per-infusion': is not available: a hazard of each infusion"):
+    with pytest.raises(dsf.InputError, match=r"treatment\.window = 'per-infusion': is not available: a hazard per infusion"):
         protocol(treatment={"window": "per-infusion"})
 
 

@@ -348,7 +348,7 @@ def test_bad_settings(make, said):
         ({"AS": DATA["AS"]}, "DLC: no counts for this trial"),
         (DATA | {"DLX": DATA["AS"]}, "trial = 'DLX': must be one of 'AS', 'DLC'; did you mean"),
         (DATA | {"DLC": ((3, 3, 3), (0, 0, 0))}, r"DLC.n = \[3, 3, 3\]: must be 2 whole numbers"),
-        (DATA | {"DLC": ((3, 3), (0, 4))}, r"DLC.y = \[0, 4\]: must be at most the patients of the dose: level 2 has 3"),
+        (DATA | {"DLC": ((3, 3), (0, 4))}, r"DLC.y = \[0, 4\]: must not exceed the patients at the dose: level 2 has 3"),
         (DATA | {"DLC": (3,)}, r"DLC = \(3,\): must be patients and DLTs, two lists"),
         (DATA | {"DLC": None}, "DLC = None: must be patients and DLTs"),
     ],
@@ -495,7 +495,7 @@ def test_without_spread_the_trials_are_one(fits):
     pooled = exact((1.0, 3.0, 4.0, 5.0), MU, (6, 6, 6, 6), (0, 1, 0, 2))
     for trial, at in zip(TRIALS, ([0, 1, 3], [0, 2]), strict=True):
         expected = np.concatenate([pooled[:2], pooled[2:].reshape(2, 4)[:, at].ravel()])
-        # 1e-4: twice the spread that is left, on the scale of logits, moves no figure further.
+        # 1e-4: twice the spread that is left, on the logit scale, moves no figure further.
         agree(posterior.trials[trial.name], expected, error=(1e-4, 1e-4))
 
 

@@ -126,7 +126,7 @@ def test_text_that_looks_like_a_formula_is_data(tmp_path):
 
 
 def test_cohorts_are_not_guessed(tmp_path):
-    """Which cohort a patient joins hangs on who counts, which `evaluate` judges: here a dropout that nobody is said to replace."""
+    """Which cohort a patient joins hangs on who counts, which `evaluate` judges: here a dropout without a replacement."""
     lines = ["A-1,1,2024-03-01,,", "A-2,1,2024-03-02,2024-03-10,moved", "A-3,1,2024-03-03,,", "A-4,1,2024-03-12,,"]
     lines += [f"A-{k},3,2024-05-{k:02d},," for k in (5, 6, 7)]
     found = read_patients(written(tmp_path, "\n".join(["subject,dose,infusion_1,discontinued,reason", *lines])), AS)
@@ -711,7 +711,7 @@ BROKEN_SDTM = {
         first("ex", EXDOSU="cells/kg"),
         "subject S-00001, EXDOSU = 'cells/kg': must be the unit of the",
     ),
-    "mg": (first("ex", EXDOSU="mg"), "EXDOSU = 'mg': must be the unit of the protocol, '10^6 cells/kg': nothing is converted"),
+    "mg": (first("ex", EXDOSU="mg"), "EXDOSU = 'mg': must be the unit of the protocol, '10^6 cells/kg': units are not converted"),
     "no unit": (first("ex", EXDOSU=""), "EXDOSU = '': must be the unit of the protocol"),
     "amount in cells": (first("ex", EXDOSE="1000000"), "EXDOSE = '1000000': is 10^6 times the dose 1 of the protocol"),
     "no amount": (first("ex", EXDOSE=""), "EXDOSE = '': must be a number above 0"),

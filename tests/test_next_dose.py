@@ -239,7 +239,7 @@ def test_a_cohort_is_filled_by_the_design_that_began_it_only():
     """Seven at a dose of the 3+3: not filled to nine. A design that had gone down does not fill the cohort above."""
     found = then(*in_a_row("1NNN 1NNN 1N"))
     assert found.proposal.words == "escalate to level 2, 3 patients"
-    assert found.start.words == "at once: nothing in the protocol makes this patient wait"
+    assert found.start.words == "immediately: no rule of the protocol requires this patient to wait"
     assert [one.rule for one in found.findings] == ["too many patients on a dose"]
     boin = then(*in_a_row("1NNN 2NNT 2N"), protocol(AS, "boin")).proposals
     assert (boin["3+3"].words, boin["boin"].action) == ("fill the cohort at level 2, 2 patients", "de-escalate")
@@ -321,7 +321,7 @@ def test_who_is_in_no_count_is_named_first(folder):
     pending = then(trial(*clean(1, 1), *clean(2, 31), replace(first, events=()), last=75), 75).start
     assert pending.day == day(98)
     assert pending.words == (
-        f"the DLT window of P50 ends; each further one 7 days after the one before, the last of 3 not before {day(112)}"
+        f"the DLT window of P50 ends; each further patient 7 days after the previous one, the last of 3 not before {day(112)}"
     )
     (folder / "patients.csv").write_text("subject,dose,infusion_1\nP1,1,2024-01-01\nP2,50,2024-01-03\n")
     (folder / "ae.csv").write_text("subject,term,grade,related,start\n")
@@ -743,9 +743,9 @@ def test_rows_4_and_5_and_the_agreement_on_the_mtd(text, decision, override):
 @pytest.mark.parametrize(
     ("decision", "words"),
     [(form, "must be 'level 2', 'wait', 'stop'") for form in ("", "level", "level 0", "level2", "level 2 now", "MTD", "add dose x")]
-    + [("level 4", "must name one of the protocol's 3 levels"), ("MTD 12", "must name one of the protocol's 3 levels")]
-    + [("RP2D 4", "must name one of the protocol's 3 levels"), ("RP2D", "must be 'level 2'")]
-    + [("add dose 3.0", "must add a dose above 0 that the protocol does not have: it has 1, 3, 5"), ("add dose 0", "above 0")],
+    + [("level 4", "must be one of the protocol's 3 levels"), ("MTD 12", "must be one of the protocol's 3 levels")]
+    + [("RP2D 4", "must be one of the protocol's 3 levels"), ("RP2D", "must be 'level 2'")]
+    + [("add dose 3.0", "must add a dose above 0 that is not in the protocol, which has 1, 3, 5"), ("add dose 0", "above 0")],
 )
 def test_decisions_of_no_known_form(decision, words):
     with pytest.raises(dsf.InputError, match=words):

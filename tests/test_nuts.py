@@ -347,7 +347,7 @@ def test_without_nutpie_pymc_s_own_sampler_is_taken(monkeypatch):
         ((3, 3, -1), (0, 0, 0), "n = .*from 0 to"),
         ((3, 3, 3), (0, 0.5, 0), "y = .*whole numbers"),
         ((3, 3, 3), ((0, 0), (0,)), "y = .*whole numbers"),
-        ((3, 3, 3), (0, 4, 0), r"y = \[0, 4, 0\]: must be at most the patients of the dose: level 2 has 3"),
+        ((3, 3, 3), (0, 4, 0), r"y = \[0, 4, 0\]: must not exceed the patients at the dose: level 2 has 3"),
     ],
 )
 def test_bad_counts(n, y, said):

@@ -717,7 +717,7 @@ UNTREATED = {
     "death, related": {"events": (event(10, 5, "related", row=99),)},
     "death without an event": {"died": day(20)},
     "serious, after the window": {"events": (event(50, 2, "related", row=99)._replace(serious=True),)},
-    "grade not given": {"events": (event(10, None, "related", row=99),)},
+    "grade not recorded": {"events": (event(10, None, "related", row=99),)},
     "left": {"discontinued": 9},
 }
 

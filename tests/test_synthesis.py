@@ -318,9 +318,9 @@ def test_the_other_commands_of_the_examples(monkeypatch):
     ("truth", "changed", "message"),
     [
         ("midle is MTD", {}, "truth = 'midle is MTD': must be one of .*did you mean 'middle is MTD'"),
-        ([0.1, 0.2], {}, r"truth = \[0.1, 0.2\]: must hold 3 probabilities, one a dose"),
+        ([0.1, 0.2], {}, r"truth = \[0.1, 0.2\]: must hold 3 probabilities, one per dose"),
         ([0.1, 0.2, 1.2], {}, r"truth = \[0.1, 0.2, 1.2\]: must be probabilities in \[0, 1\]"),
-        ([0.1, 0.3, 0.2], {}, r"truth = \[0.1, 0.3, 0.2\]: must not fall with the dose"),
+        ([0.1, 0.3, 0.2], {}, r"truth = \[0.1, 0.3, 0.2\]: must not decrease with the dose"),
         ("low", {"seed": -1}, "seed = -1: must be a whole number, at least 0"),
         ("low", {"dropout": 1.5}, "dropout = 1.5: must be a probability from 0 to 1"),
         ("low", {"deviate": "often"}, "deviate = 'often': must be a probability from 0 to 1"),

@@ -24,14 +24,14 @@ POINTS = 100
 
 
 def histogram(pit: np.ndarray) -> np.ndarray:
-    """How many of the numbers ``(..., sets)`` fall between neighbouring points, ``(..., POINTS)``."""
+    """Return how many of the numbers ``(..., sets)`` fall between neighbouring points, ``(..., POINTS)``."""
     rows = np.clip(pit, 0.0, 1.0).reshape(-1, np.shape(pit)[-1])
     counted = [np.histogram(row, POINTS, (0.0, 1.0))[0] for row in rows]
     return np.array(counted, int).reshape(*np.shape(pit)[:-1], POINTS)
 
 
 def excess(counts: np.ndarray, level: float) -> np.ndarray:
-    """How far the distribution functions leave their bands, ``(...)``; below 0 where they stay in, by so much at the nearest point.
+    """Return how far the distribution functions leave their bands, ``(...)``; below 0 where they stay in, by so much at the nearest point.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def excess(counts: np.ndarray, level: float) -> np.ndarray:
 @lru_cache(maxsize=64)
 @one_thread
 def bands(n_sets: int, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper band of the distribution function of so many uniform numbers, each ``(POINTS - 1,)``, 0 and 1 left out.
+    """Return lower and upper band of the distribution function of so many uniform numbers, each ``(POINTS - 1,)``, 0 and 1 left out.
 
     They are the narrowest that it leaves with a probability of at most ``level``.
 
@@ -70,14 +70,14 @@ def bands(n_sets: int, level: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _tails(n_sets: int, log_tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest count at each point between two tails of at most half this probability each."""
+    """Return least and largest count at each point between two tails of at most half this probability each."""
     least = binom.ppf(np.exp(log_tail) / 2, n_sets, np.arange(1, POINTS) / POINTS).astype(int)
     return least, n_sets - least[::-1]
 
 
 @one_thread
 def coverage(n_sets: int, least: np.ndarray, most: np.ndarray) -> float:
-    """Probability that so many uniform numbers have, below each point, from ``least`` to ``most`` of them."""
+    """Return probability that so many uniform numbers have, below each point, from ``least`` to ``most`` of them."""
     factorials = gammaln(np.arange(n_sets + 1) + 1.0)
     before, chance = np.zeros(1, int), np.ones(1)
     for point in range(POINTS - 1):

@@ -77,7 +77,7 @@ class Chunks:
 
 
 def valid(rows: np.ndarray, chunk: Chunk) -> bool:
-    """Whether rows can be those of a chunk: PIT values from 0 to 1 and their errors, finite."""
+    """Return whether rows can be those of a chunk: PIT values from 0 to 1 and their errors, finite."""
     if rows.dtype != float or rows.ndim != 3 or rows.shape[:2] != (chunk[1], 2):
         return False
     pit, error = rows[:, 0], rows[:, 1]

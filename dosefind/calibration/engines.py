@@ -77,7 +77,7 @@ class Engine(ABC):
     quantities: tuple[str, ...]
 
     def one(self, layout: Layout, label: str, seed: int, index: int) -> np.ndarray:
-        """PIT value of each quantity in one simulated data set, and its resolution, ``(2, quantities)``.
+        """Return PIT value of each quantity in one simulated data set, and its resolution, ``(2, quantities)``.
 
         A pure function of the settings and its arguments.
         """
@@ -87,11 +87,11 @@ class Engine(ABC):
 
     @abstractmethod
     def simulated(self, layout: Layout, rng: np.random.Generator) -> tuple[Any, Any]:
-        """Parameters drawn from the prior, and a data set that they make."""
+        """Return parameters drawn from the prior, and a data set that they make."""
 
     @abstractmethod
     def pit(self, truth: Any, data: Any, rng: np.random.Generator) -> np.ndarray:
-        """PIT value of each quantity, and its numerical error or the step of its rank, ``(2, quantities)``."""
+        """Return PIT value of each quantity, and its numerical error or the step of its rank, ``(2, quantities)``."""
 
 
 class CurveEngine(Engine):
@@ -111,7 +111,7 @@ class CurveEngine(Engine):
 
     @abstractmethod
     def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Posterior:
-        """The posterior that is checked."""
+        """Return the posterior that is checked."""
 
 
 class ByQuadrature(CurveEngine):
@@ -192,7 +192,7 @@ class ByHierarchicalNuts(Engine):
         return truth, data
 
     def posterior(self, data: Mapping[str, Any], rng: np.random.Generator) -> HierarchicalPosterior:
-        """The posterior that is checked."""
+        """Return the posterior that is checked."""
         return HierarchicalPosterior(hierarchical_fit(self.model, self.settings or SETTINGS), data, _seed(rng), self.model)
 
     def pit(self, truth: Mapping[str, np.ndarray], data: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
@@ -208,7 +208,7 @@ class ByHierarchicalNuts(Engine):
         return ranked(self._quantities(drawn, data), self._quantities(truth, data), rng)
 
     def _quantities(self, of: Mapping[str, np.ndarray], data: Mapping[str, Any]) -> np.ndarray:
-        """What is compared, ``(..., quantities)``, of draws or of the truth."""
+        """Return what is compared, ``(..., quantities)``, of draws or of the truth."""
         trials = [_quantities(self.model.curve(at), of["theta"][..., at, :], *pair) for at, pair in enumerate(data.values())]
         shared = [of["mu"], of["tau"], *([of["rho"][..., None]] if self.rho_is_free else [])]
         likelihood = sum(trial[..., -1:] for trial in trials)
@@ -220,7 +220,7 @@ ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (ByQuadrat
 
 
 def treated(layout: Any, p: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Patients and DLTs of one trial whose doses have these DLT probabilities, each ``(doses,)``."""
+    """Return patients and DLTs of one trial whose doses have these DLT probabilities, each ``(doses,)``."""
     if not isinstance(layout, Design):
         n = np.asarray(layout)
         return n, rng.binomial(n, p)
@@ -235,7 +235,7 @@ def treated(layout: Any, p: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
 
 
 def ranked(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """PIT value of each quantity among thinned draws, and the step of its rank, ``(2, quantities)``.
+    """Return PIT value of each quantity among thinned draws, and the step of its rank, ``(2, quantities)``.
 
     Parameters
     ----------
@@ -261,13 +261,13 @@ def ranked(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np
 
 
 def _placed(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Where between 0 and 1 a value lies among draws ``(draws, quantities)``: in its step, and among ties, at random."""
+    """Return where between 0 and 1 a value lies among draws ``(draws, quantities)``: in its step, and among ties, at random."""
     below, ties = (draws < truth).sum(axis=0), (draws == truth).sum(axis=0)
     return (below + rng.random(len(truth)) * (ties + 1)) / (len(draws) + 1)
 
 
 def _quantities(curve: Curve, theta: np.ndarray, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Parameters, logits of the DLT probabilities and log-likelihood at parameters ``(..., parameters)``.
+    """Return parameters, logits of the DLT probabilities and log-likelihood at parameters ``(..., parameters)``.
 
     A logit has the same rank as its probability, and does not stop at 1.
     """
@@ -277,7 +277,7 @@ def _quantities(curve: Curve, theta: np.ndarray, n: np.ndarray, y: np.ndarray) -
 
 
 def _below(nodes: Nodes, theta: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Weights ``(nodes, parameters + doses)`` whose expectation is the probability of lying below these."""
+    """Return weights ``(nodes, parameters + doses)`` whose expectation is the probability of lying below these."""
     columns = []
     for at, value in enumerate(theta):
         line = nodes.z[:, at]
@@ -288,7 +288,7 @@ def _below(nodes: Nodes, theta: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _reaches(nodes: Nodes, at: int, value: float) -> np.ndarray:
-    """The coordinate at which a parameter reaches a value, given each node's others; it rises with its own coordinate."""
+    """Return the coordinate at which a parameter reaches a value, given each node's others; it rises with its own coordinate."""
     others = list(nodes.z.T)
 
     def beyond(x: np.ndarray) -> np.ndarray:
@@ -302,7 +302,7 @@ def _seed(rng: np.random.Generator) -> int:
 
 
 def checked_layout(model: Model, layout: Any, where: str) -> Any:
-    """The layout, if it is one of this model; patients as a tuple of whole numbers, of several trials in the model's order."""
+    """Return the layout, if it is one of this model; patients as a tuple of whole numbers, of several trials in the model's order."""
     if isinstance(model, HierarchicalLogistic):
         of_type(where, layout, Mapping, "patients or a design for each trial, by name")
         for name in layout:

@@ -63,7 +63,7 @@ def fingerprint(*values: Any) -> str:
 
 
 def is_own(module: str | None) -> bool:
-    """Whether a module is the user's: not Python's, not dosefind's, and not of an installed package."""
+    """Return whether a module is the user's: not Python's, not dosefind's, and not of an installed package."""
     top = (module or "__main__").partition(".")[0]
     if top == "__main__":
         return True
@@ -274,14 +274,14 @@ class _Walk:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names that code uses, those in text constants included, as for ``getattr`` and ``globals``."""
+    """Return names that code uses, those in text constants included, as for ``getattr`` and ``globals``."""
     texts = [one for one in code.co_consts if isinstance(one, str) and one.isidentifier()]
     inner = [_names(one) for one in code.co_consts if isinstance(one, CodeType)]
     return {*code.co_names, *texts}.union(*inner)
 
 
 def _imports(code: CodeType) -> set[tuple[str, tuple[str, ...], int]]:
-    """Modules that code imports itself: name, names taken from it, level of a relative import."""
+    """Return modules that code imports itself: name, names taken from it, level of a relative import."""
     found, before = set(), []
     for step in dis.get_instructions(code):
         if step.opname == "IMPORT_NAME":

@@ -56,7 +56,7 @@ class Job:
     seed: int
 
     def rows(self, first: int, count: int) -> np.ndarray:
-        """Results of `Engine.one` for so many indices, ``(count, 2, quantities)``."""
+        """Return results of `Engine.one` for so many indices, ``(count, 2, quantities)``."""
         # Frozen settings have a hash, which pyright does not see.
         engine = _engine(self.kind, self.model, self.settings)  # type: ignore[arg-type]
         with OneThread(), noticed():
@@ -83,7 +83,7 @@ def _engine(kind: type[Engine], model: Model, settings: NutsSettings | None) -> 
 def run(
     job: Job, n_sets: int, workers: Any = 1, folder: Path | None = None, say: Callable[[int], object] = lambda done: None
 ) -> np.ndarray:
-    """Results of the first ``n_sets`` data sets, ``(n_sets, 2, quantities)``.
+    """Return results of the first ``n_sets`` data sets, ``(n_sets, 2, quantities)``.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def _chunks(n_sets: int) -> list[Chunk]:
 
 
 def _made(job: Job, chunks: Sequence[Chunk], workers: Any) -> Iterator[tuple[Chunk, np.ndarray]]:
-    """Rows of each chunk as they are done, in any order."""
+    """Return rows of each chunk as they are done, in any order."""
     if not isinstance(workers, int):
         yield from _by_dask(job, chunks, workers)
     elif workers == 1:

@@ -41,7 +41,7 @@ def calibrate(
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Simulation-based calibration: is the posterior of an engine that of the model?
+    """Return Simulation-based calibration: is the posterior of an engine that of the model?
 
     Parameters are drawn from the prior, data from the parameters, and the engine says where in its posterior the parameters lie:
     a number that is uniform between 0 and 1, for every quantity, if the posterior is right. Its distribution function over many
@@ -123,7 +123,7 @@ def calibrate(
 def described(
     model: Model, layouts: Mapping[str, Layout], *, engine: str | type[Engine] | None = None, settings: NutsSettings | None = None
 ) -> dict[str, Any]:
-    """What a result of `calibrate` is of, besides seed and number of sets: it holds as long as none of this changes but versions.
+    """Return what a result of `calibrate` is of, besides seed and number of sets: it holds as long as none of this changes but versions.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def described(
 
 @one_thread
 def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: float) -> xr.Dataset:
-    """The labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
+    """Return the labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
     from ..results import Dataset
 
     pit, n_sets = rows[:, :, 0], rows.shape[1]
@@ -180,7 +180,7 @@ def _described(
 
 
 def _checked(model: Any, layouts: Any, engine: Any, settings: Any) -> tuple[type[Engine], dict[str, Any], NutsSettings | None]:
-    """Engine, layouts and settings of a model, if they are."""
+    """Return engine, layouts and settings of a model, if they are."""
     kind = _kind(model, engine)
     if settings is not None:
         of_type("settings", settings, NutsSettings, "from dosefind.posterior.mcmc")
@@ -206,14 +206,14 @@ def _kind(model: Any, engine: Any) -> type[Engine]:
 
 
 def _words(layout: Any) -> Any:
-    """A layout as a file shows it: patients for each dose, or the rules of a design."""
+    """Return a layout as a file shows it: patients for each dose, or the rules of a design."""
     if isinstance(layout, Mapping):
         return {name: _words(one) for name, one in layout.items()}
     return list(layout) if isinstance(layout, tuple) else [layout.title, *layout.rules()]
 
 
 def _settings(layout: Any) -> Any:
-    """A layout by its settings: patients for each dose, or the settings that a design was given."""
+    """Return a layout by its settings: patients for each dose, or the settings that a design was given."""
     if isinstance(layout, Mapping):
         return {name: _settings(one) for name, one in layout.items()}
     if isinstance(layout, tuple):

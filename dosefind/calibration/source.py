@@ -180,7 +180,7 @@ class _Walk:
                     self.add((*owner, name))
 
     def resolved(self, module: str, name: str) -> Key | None:
-        """Definition of a name in a module, followed through imports."""
+        """Return definition of a name in a module, followed through imports."""
         statements = self.bound[module].get(name)
         if statements is None:
             return None
@@ -284,7 +284,7 @@ class _Walk:
         return type(node).__name__, fields, *((field, self.plain(value, module)) for field, value in parts.items())
 
     def token(self, name: str, key: Key | None = None) -> str:
-        """What is written for a name: of a private one, its place among these."""
+        """Return what is written for a name: of a private one, its place among these."""
         if name not in self.private:
             return name
         return self.tokens.setdefault((name,) if key is None else key, f"private {len(self.tokens)}")
@@ -292,13 +292,13 @@ class _Walk:
 
 @lru_cache(maxsize=64)
 def _read(text: str) -> tuple[dict[str, list[ast.stmt]], frozenset[str]]:
-    """Statements of a module by the names that they define, and its private names."""
+    """Return statements of a module by the names that they define, and its private names."""
     tree = ast.parse(text)
     return _bound(tree.body), frozenset(name for name in _defined(tree) if _is_private(name))
 
 
 def _bound(body: Iterable[ast.stmt]) -> dict[str, list[ast.stmt]]:
-    """Statements of a module by the names that they define."""
+    """Return statements of a module by the names that they define."""
     found: dict[str, list[ast.stmt]] = {}
     for one in body:
         if not _is_idle(one):
@@ -309,7 +309,7 @@ def _bound(body: Iterable[ast.stmt]) -> dict[str, list[ast.stmt]]:
 
 
 def _names(statement: ast.stmt) -> Iterator[str]:
-    """Names that a statement defines."""
+    """Return names that a statement defines."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, (ast.Import, ast.ImportFrom)):
@@ -330,7 +330,7 @@ def _walked(part: Any) -> Iterator[ast.AST]:
 
 
 def _defined(tree: ast.AST) -> Iterator[str]:
-    """Names that a module defines anywhere, those of attributes included."""
+    """Return names that a module defines anywhere, those of attributes included."""
     for one in ast.walk(tree):
         if isinstance(one, ast.stmt):
             yield from _names(one)
@@ -343,7 +343,7 @@ def _is_private(name: str) -> bool:
 
 
 def _member(statement: ast.stmt) -> str | None:
-    """Name of a method or of a class variable; none of a field."""
+    """Return name of a method or of a class variable; none of a field."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return statement.name
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
@@ -353,14 +353,14 @@ def _member(statement: ast.stmt) -> str | None:
 
 
 def _is_called(statement: ast.stmt) -> bool:
-    """Whether a member is called by more than its name: by the language, or by what decorates it."""
+    """Return whether a member is called by more than its name: by the language, or by what decorates it."""
     name = _member(statement) or ""
     decorators = getattr(statement, "decorator_list", [])
     return name.startswith("__") or any(not isinstance(one, ast.Name) or one.id not in _PLAIN_DECORATORS for one in decorators)
 
 
 def _only_checks(statement: ast.stmt) -> bool:
-    """Whether a method is a validator that raises, or else leaves the settings as they are."""
+    """Return whether a method is a validator that raises, or else leaves the settings as they are."""
     if not isinstance(statement, ast.FunctionDef):
         return False
     inside = [one for part in statement.body for one in ast.walk(part)]
@@ -377,7 +377,7 @@ def _only_checks(statement: ast.stmt) -> bool:
 
 
 def _is_idle(statement: ast.stmt) -> bool:
-    """Whether a statement does nothing when the code runs: a docstring, or imports for types."""
+    """Return whether a statement does nothing when the code runs: a docstring, or imports for types."""
     if isinstance(statement, ast.If):
         return isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)

@@ -48,7 +48,7 @@ def cohort_numbers(
 def _joins(
     patient: Patient, numbers: dict[str, int | None], by_number: list[list[tuple[Patient, Verdict]]], protocol: Protocol
 ) -> int:
-    """Number of the cohort that a patient joins: the replaced one's, an open one at the dose, or a new one.
+    """Return number of the cohort that a patient joins: the replaced one's, an open one at the dose, or a new one.
 
     A cohort is open while fewer than its size count in it, as known on the patient's first day, unless another dose was begun since
     and all its windows are over: then the dose is come back to.

@@ -164,17 +164,17 @@ class Status:
 
     @property
     def counts(self) -> bool:
-        """Whether designs count this patient, now or once the outcome is known."""
+        """Return whether designs count this patient, now or once the outcome is known."""
         return self.pooled and self.kind in ("dlt", "complete", "pending")
 
     @property
     def has_dlt(self) -> bool:
-        """Whether there was a DLT, counted or not."""
+        """Return whether there was a DLT, counted or not."""
         return "dlt" in (self.kind, self.otherwise)
 
     @property
     def open(self) -> bool:
-        """Whether this patient can still become one with a DLT."""
+        """Return whether this patient can still become one with a DLT."""
         return self.pooled and (self.kind == "pending" or (self.held and self.kind == "complete"))
 
 
@@ -200,7 +200,7 @@ class Members(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The group in words."""
+        """Return the group in words."""
         return f"cohort {self.cohort}" if self.part == "escalation" else f"{self.part} at level {self.level}"
 
 
@@ -230,7 +230,7 @@ class Pools(Protocol):
 
     @property
     def pools_parts(self) -> bool:
-        """Whether counts beside the escalation are added to those of the escalation."""
+        """Return whether counts beside the escalation are added to those of the escalation."""
         ...
 
 
@@ -322,7 +322,7 @@ class Evaluated(Shown):
     apart: int | None = None
 
     def __getitem__(self, subject: str) -> Status:
-        """Status of a patient."""
+        """Return status of a patient."""
         return self._by_subject[subject]
 
     @cached_property
@@ -331,32 +331,32 @@ class Evaluated(Shown):
 
     @property
     def unplaced(self) -> list[Status]:
-        """Patients who were given a dose that is not in the protocol."""
+        """Return patients who were given a dose that is not in the protocol."""
         return [status for status in self.statuses if status.level is None and status.part not in UNTREATED]
 
     @property
     def overdue(self) -> list[Status]:
-        """Patients whose window ended before the data cutoff without a DLT assessment, the longest overdue first."""
+        """Return patients whose window ended before the data cutoff without a DLT assessment, the longest overdue first."""
         return sorted((status for status in self.statuses if status.overdue), key=lambda status: (status.end, status.subject))
 
     @property
     def groups(self) -> tuple[Members, ...]:
-        """Cohorts of the escalation, then the groups beside it."""
+        """Return cohorts of the escalation, then the groups beside it."""
         return (*self.members, *self.others)
 
     @property
     def n_pending(self) -> int:
-        """How many outcomes of counted patients are still to come."""
+        """Return how many outcomes of counted patients are still to come."""
         return sum(map(len, self.pending))
 
     @cached_property
     def pending(self) -> tuple[tuple[str, ...], ...]:
-        """Pending patients of each group, in the order of ``groups``."""
+        """Return pending patients of each group, in the order of ``groups``."""
         return tuple(self._in(one).pending for one in self.groups)
 
     @cached_property
     def open(self) -> tuple[tuple[str, ...], ...]:
-        """Patients of each group who can still become one with a DLT: pending, or held for adjudication."""
+        """Return patients of each group who can still become one with a DLT: pending, or held for adjudication."""
         return tuple(self._in(one).open for one in self.groups)
 
     def setting_aside(self, places: Collection[int]) -> Evaluated:
@@ -367,7 +367,7 @@ class Evaluated(Shown):
 
     @property
     def n_completions(self) -> int:
-        """Number of ways in which the outcomes still to come can come out: what `completions` has."""
+        """Return number of ways in which the outcomes still to come can come out: what `completions` has."""
         return math.prod(1 + sum(len(self.open[place]) for place in pool) for pool in self.pools)
 
     def with_members(self, members: tuple[Members, ...]) -> Evaluated:
@@ -395,7 +395,7 @@ class Evaluated(Shown):
 
     @cached_property
     def pools(self) -> tuple[tuple[int, ...], ...]:
-        """Places in ``groups`` of the groups whose outcomes still to come are counted together."""
+        """Return places in ``groups`` of the groups whose outcomes still to come are counted together."""
         if self.apart is None:
             return tuple((place,) for place in range(len(self.groups)))
         evaluable = [place for place, one in enumerate(self.members) if self._in(one).n or self._in(one).pending]
@@ -427,7 +427,7 @@ class Evaluated(Shown):
         return max(status.end, min(days, default=status.end))
 
     def holding(self, subject: str) -> list[SeriousEvent]:
-        """Serious events of a patient that wait for adjudication."""
+        """Return serious events of a patient that wait for adjudication."""
         return [event for event in self.serious if event.subject == subject and event.holds]
 
     def with_unknown(self, subjects: Collection[str]) -> Evaluated:
@@ -473,7 +473,7 @@ class Evaluated(Shown):
 
     @cached_property
     def administered(self) -> tuple[Administered, ...]:
-        """Patients with a known outcome whose administered dose differs from the assigned dose, for models on a dose scale.
+        """Return patients with a known outcome whose administered dose differs from the assigned dose, for models on a dose scale.
 
         Patients whose outcome can still change are not included: those models use their assigned dose until it is known.
         """

@@ -262,7 +262,7 @@ def _not_yet(patients: Iterable[Patient], cut: date) -> list[Patient]:
 
 
 def known_by(patient: Patient, cut: date) -> Patient:
-    """What was known of a patient by a day. Days without a date stay: they cannot be shown to be later."""
+    """Return what was known of a patient by a day. Days without a date stay: they cannot be shown to be later."""
     left = patient.discontinued is not None and patient.discontinued <= cut
     stopped = patient.left_treatment is not None and patient.left_treatment <= cut
     # That there was a DLT is known from its day on; that there was none, for all days up to the cut.
@@ -349,7 +349,7 @@ def _check(patients: Patients, protocol: Protocol) -> None:
 
 
 def _relations(patients: Iterable[Patient]) -> dict[str, list[tuple[Patient, AdverseEvent]]]:
-    """Events by their word for the relation, in lower case; none of those without a word."""
+    """Return events by their word for the relation, in lower case; none of those without a word."""
     found: dict[str, list[tuple[Patient, AdverseEvent]]] = {}
     for one in patients:
         for event in one.events or ():
@@ -369,7 +369,7 @@ def _unknown_word(events: list[tuple[Patient, AdverseEvent]], protocol: Protocol
 
 
 def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
-    """How each word for a relation was read."""
+    """Return how each word for a relation was read."""
     said: dict[bool | None, Counter[str]] = {True: Counter(), False: Counter(), None: Counter()}
     for rules, people in _by_rules(patients, protocol):
         for word, events in _relations(people).items():
@@ -381,7 +381,7 @@ def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
 
 
 def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
-    """Which rows make no patient, by their reason: one of them may be a patient whose infusion was forgotten."""
+    """Return which rows make no patient, by their reason: one of them may be a patient whose infusion was forgotten."""
     by_reason: dict[str, list[str]] = {}
     for one in listed:
         by_reason.setdefault(one.reason, []).append(one.source)
@@ -389,7 +389,7 @@ def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
 
 
 def _followed(infused: list[Patient], keeps_contacts: bool) -> list[Patient]:
-    """Patients as known by the data cut. Where the data have a last contact of somebody still followed up, one without it is known
+    """Return patients as known by the data cut. Where the data have a last contact of somebody still followed up, one without it is known
     to have been followed no longer than to the last of the own dates.
     """
     if not keeps_contacts or all(one.last_contact is None for one in infused if one.discontinued is None):
@@ -411,13 +411,13 @@ def _followed_as_said(known: Iterable[Patient], infused: Iterable[Patient], verd
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first so many names, and how many more there are."""
+    """Return the first so many names, and how many more there are."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
-    """A DLT column against the window and the adverse events."""
+    """Return a DLT column against the window and the adverse events."""
     protocol = rules_of(patient, protocol)
     given = patient.dlt_date.isoformat() if patient.dlt_date is not None else str(patient.dlt_days) if patient.dlt_days else None
     if patient.dlt is not True and given is not None:

@@ -85,7 +85,7 @@ class SafetyEvent(NamedTuple):
 
     @property
     def death(self) -> bool:
-        """Whether it is a death."""
+        """Return whether it is a death."""
         return DEATH in self.kinds
 
 
@@ -182,7 +182,7 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
 
 
 def _emergent(patient: Patient) -> list[AdverseEvent]:
-    """Adverse events that began since the first infusion or became worse after it; those that can have done so are taken for such.
+    """Return adverse events that began since the first infusion or became worse after it; those that can have done so are taken for such.
 
     Of an event that began before, the initial grade must be known to be below the worst one where the data give no day.
     """
@@ -287,14 +287,14 @@ _COLUMNS = ("treated", *_EVENTS, "deaths", *_WORST)
 
 
 def _by_group(evaluated: Evaluated, groups: Mapping[str, str]) -> dict[str, list[Patient]]:
-    """Patients of each dose group, lowest level first, and of all."""
+    """Return patients of each dose group, lowest level first, and of all."""
     names = sorted(set(groups.values()) - {HIDDEN}, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
     found = {name: [one for one in evaluated.patients if groups[one.subject] == name] for name in names}
     return {**found, ALL: list(evaluated.patients)}
 
 
 def _counted(patients: Iterable[Patient], died: set[str], known: bool, told: bool) -> dict[str, int | None]:
-    """Counts of one dose group."""
+    """Return counts of one dose group."""
     own = {one.subject: _emergent(one) for one in patients}
     kinds = {
         "ae": own,
@@ -319,7 +319,7 @@ def _worst(events: list[AdverseEvent]) -> str:
 
 
 def _terms(by_group: Mapping[str, Iterable[Patient]]) -> Iterator[dict[str, Any]]:
-    """Rows of the table by system organ class and term: by class in its spelling, then by term."""
+    """Return rows of the table by system organ class and term: by class in its spelling, then by term."""
     spelled: dict[tuple[str, str], tuple[str, str]] = {}
     found: dict[tuple[str, str], dict[str, list[tuple[str, AdverseEvent]]]] = {}
     for group, patients in by_group.items():

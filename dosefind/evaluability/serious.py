@@ -93,12 +93,12 @@ class SeriousEvent:
 
     @property
     def holds(self) -> bool:
-        """Whether it holds escalation and enrolment: not adjudicated, in a patient who was given the product."""
+        """Return whether it holds escalation and enrolment: not adjudicated, in a patient who was given the product."""
         return self.pauses and self.adjudication is None and self.part not in UNTREATED
 
     @property
     def words(self) -> str:
-        """The event in a few words: what, who, when; no term."""
+        """Return the event in a few words: what, who, when; no term."""
         grade = "" if self.event is None or self.event.grade is None or DEATH in self.kinds else f", grade {self.event.grade}"
         unknown = f"on a day not known ({self.days})" if self.days and self.days.text else "on a day not known"
         when = unknown if self.study_day is None else f"on day {self.study_day}"
@@ -179,7 +179,7 @@ def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
 
 
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which kinds of serious event this is, and what was left open."""
+    """Return which kinds of serious event this is, and what was left open."""
     fatal = _is_fatal(event)
     first, end = window(patient, protocol)
     related = rules_of(patient, protocol).dlt.is_related(event.related)

@@ -173,7 +173,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
 
 
 def _basis(patient: Patient) -> str:
-    """What a patient without a DLT is taken to have none by."""
+    """Return what a patient without a DLT is taken to have none by."""
     tables = [
         name for name, there in (("the DLT column", patient.dlt is False), ("adverse events", patient.events is not None)) if there
     ]
@@ -181,7 +181,7 @@ def _basis(patient: Patient) -> str:
 
 
 def told_event(event: AdverseEvent, first: date) -> str:
-    """An event in words, without its term: no more of a patient is shown than is needed."""
+    """Return an event in words, without its term: no more of a patient is shown than is needed."""
     grade = "grade not given" if event.grade is None else f"grade {event.grade}"
     if event.initial_grade is not None and event.initial_grade != event.grade:
         grade += f", {event.initial_grade} at its start"
@@ -238,7 +238,7 @@ def _open_day(patient: Patient, event: AdverseEvent, first: date, end: date) -> 
 
 
 def _ruled_out(patient: Patient, protocol: Protocol) -> list[tuple[AdverseEvent, str]]:
-    """Events that are grave enough for a DLT and are none, with the reason."""
+    """Return events that are grave enough for a DLT and are none, with the reason."""
     least = protocol.dlt.least_grade
     grave = [event for event in patient.events or () if event.grade is None or max(event.grade, event.recorded_grade or 0) >= least]
     judged = [(event, judge(event, patient, protocol)) for event in grave]
@@ -273,7 +273,7 @@ def _why_dlt(found: Judged) -> str:
 
 
 def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
-    """An event is never taken for "no DLT" for want of a grade, a relation or a date."""
+    """Return an event is never taken for "no DLT" for want of a grade, a relation or a date."""
     _, open_ = toxicities(patient, protocol)
     if not open_:
         return None
@@ -290,7 +290,7 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
 
 
 def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict | None:
-    """A liver test of DLT grade in the window of which no adverse event tells is never taken for "no DLT"."""
+    """Return a liver test of DLT grade in the window of which no adverse event tells is never taken for "no DLT"."""
     found = values_without_event(patient, protocol)
     if not found:
         return None
@@ -316,7 +316,7 @@ def _no_word(patient: Patient) -> Verdict | None:
 
 
 def _said(patient: Patient) -> str:
-    """What is known of a patient of whom no DLT is known."""
+    """Return what is known of a patient of whom no DLT is known."""
     return "no word of a DLT" if patient.dlt is None and patient.events is None else "no DLT"
 
 

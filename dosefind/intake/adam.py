@@ -48,7 +48,7 @@ _DECISION = (("evaluable_flag", EVALUABLE), ("evaluable_reason", REASONS))
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
-    """What the data sets say; there is no variable for replacements."""
+    """Return what the data sets say; there is no variable for replacements."""
     for name, table in tables.items():
         found.columns(table, _COLUMNS[name])
     for word, day, _ in _LEAVING:
@@ -154,7 +154,7 @@ def _dlts(
     of_events: tuple[str, ...],
     intake: Intake,
 ) -> None:
-    """DLTs by the flags of subjects, of events, or of both, which must agree."""
+    """Return DLTs by the flags of subjects, of events, or of both, which must agree."""
     names = dict(intake.given())
     named, date_of = names.get("dlt_flag"), names.get("dlt_date", "DLTDT")
     by_subject, by_event = (flags[0] if flags else None for flags in (of_subjects, of_events))

@@ -63,7 +63,7 @@ def exposures(
     not_used: Callable[[Row], str | None],
     subject_rows: Mapping[str, Row],
 ) -> dict[str, list[Infusion]]:
-    """Infusions of each subject in the order of their days; ``not_used`` says why a row is none, and such rows are listed.
+    """Return infusions of each subject in the order of their days; ``not_used`` says why a row is none, and such rows are listed.
 
     The rows of the table of subjects, ``subject_rows``, give the arms, which are read where no exposure of the subject names
     placebo by itself. A subject who received the product has only the infusions of the product; those of placebo are listed.
@@ -245,7 +245,7 @@ def record_death(found: Findings, entry: Entry, day: Cell, cell: Cell) -> None:
 
 
 def subjects(found: Findings, draft: Draft, table: Table, steps: Steps) -> dict[str, Row]:
-    """The row of each subject."""
+    """Return the row of each subject."""
     rows = dict(one_row_each(found, steps(table.rows)))
     draft.subjects |= set(rows)
     return rows

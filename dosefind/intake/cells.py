@@ -117,7 +117,7 @@ class Row:
         return self.cell(*_SUBJECT)
 
     def cell(self, *columns: str) -> Cell:
-        """The cell of the first of these columns that the table has, empty if it has none."""
+        """Return the cell of the first of these columns that the table has, empty if it has none."""
         for column in columns:
             if column in self.cells:
                 return Cell(self, column, self.cells[column])
@@ -267,7 +267,7 @@ def _numbered(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> list[st
 
 
 def partial_date(text: str) -> bool:
-    """Whether a cell holds a date in ISO form of which the day, or more, is not known."""
+    """Return whether a cell holds a date in ISO form of which the day, or more, is not known."""
     if text and _DAY.fullmatch(text):
         return False
     try:
@@ -316,11 +316,11 @@ class Findings:
         self.problems.append(Problem(f"{place}, {cell.column}", written, allowed))
 
     def shown(self, source: str) -> str:
-        """A source without the name of the file that heads the message."""
+        """Return a source without the name of the file that heads the message."""
         return source.removeprefix(argument(self.path.name)).lstrip()
 
     def place(self, row: Row) -> str:
-        """A row as messages name it."""
+        """Return a row as messages name it."""
         subject = f", subject {shown_key(row.subject[:80])}" if row.subject else ""
         return self.shown(row.source) + subject
 
@@ -345,11 +345,11 @@ class Findings:
         return unread
 
     def column(self, table: Table, column: str, allowed: str) -> None:
-        """A finding about a whole column."""
+        """Return a finding about a whole column."""
         self.problems.append(Problem(f"{self.shown(table.name)} column {column}".lstrip(), MISSING, allowed))
 
     def text(self, cell: Cell, required: bool = False) -> str | None:
-        """The text of a cell; ``None`` if it is empty, or a formula, which is a finding."""
+        """Return the text of a cell; ``None`` if it is empty, or a formula, which is a finding."""
         if isinstance(cell.text, NoValue):
             self.refuse(cell, cell.text.why)
             return None
@@ -358,11 +358,11 @@ class Findings:
         return cell.text or None
 
     def subject(self, row: Row) -> str | None:
-        """The subject of a row, if it is one that can be shown."""
+        """Return the subject of a row, if it is one that can be shown."""
         return self.name(row.subject_cell, required=True)
 
     def name(self, cell: Cell, required: bool = False) -> str | None:
-        """Text of a length and of characters that can be shown."""
+        """Return text of a length and of characters that can be shown."""
         text = self.text(cell, required)
         if text is not None and not (re.match(NAME, text) and text.isprintable()):
             self.refuse(cell, "must be 1 to 200 printable characters")
@@ -370,7 +370,7 @@ class Findings:
         return text
 
     def day(self, cell: Cell, required: bool = False) -> date | None:
-        """A date in ISO form; a time of day that follows is left out."""
+        """Return a date in ISO form; a time of day that follows is left out."""
         text = self.text(cell, required)
         if text is None:
             return None
@@ -400,7 +400,7 @@ class Findings:
             return None
 
     def number(self, cell: Cell, allowed: str) -> float | None:
-        """A number above 0; ``allowed`` says of what."""
+        """Return a number above 0; ``allowed`` says of what."""
         text = self.text(cell)
         if text is None and isinstance(cell.text, NoValue):
             return None
@@ -411,7 +411,7 @@ class Findings:
         return value
 
     def whole(self, cell: Cell, low: int, high: int) -> int | None:
-        """A whole number; ``None`` if the cell is empty."""
+        """Return a whole number; ``None`` if the cell is empty."""
         text = self.text(cell)
         if text is None:
             return None
@@ -422,7 +422,7 @@ class Findings:
         return int(value)
 
     def yes(self, cell: Cell, or_unknown: bool = False) -> bool | None:
-        """Yes or no; ``None`` if the cell is empty, or says that it is not known where that is allowed."""
+        """Return yes or no; ``None`` if the cell is empty, or says that it is not known where that is allowed."""
         text = self.text(cell)
         if text is None:
             return None

@@ -12,7 +12,7 @@ __all__ = ["cohorts_of"]
 
 
 def cohorts_of(found: Findings, draft: Draft) -> dict[str, int]:
-    """Cohort of every patient, by subject, nobody where the data give none; wrong replacements and cohorts become findings."""
+    """Return cohort of every patient, by subject, nobody where the data give none; wrong replacements and cohorts become findings."""
     entries = sorted(draft.entries, key=lambda entry: (entry.first, entry.subject))
     replaced = _replaced(found, draft, entries)
     return _given(found, entries, replaced) if draft.has_cohorts else {}
@@ -52,7 +52,7 @@ def _replaced(found: Findings, draft: Draft, entries: list[Entry]) -> dict[str, 
 
 
 def _same_dose(found: Findings, entry: Entry, by_subject: dict[str, Entry], replaced: dict[str, str]) -> None:
-    """A replacement has the dose of the patient replaced; in data with cohorts these say it."""
+    """Return a replacement has the dose of the patient replaced; in data with cohorts these say it."""
     whom = by_subject.get(replaced.get(entry.subject, ""))
     if whom is not None and entry.replaces and None not in (entry.level, whom.level) and entry.level != whom.level:
         found.refuse(entry.replaces, "is a patient of another dose, whose cohort a replacement cannot join")

@@ -116,12 +116,12 @@ class Entry:
 
     @property
     def first(self) -> date:
-        """Day of the first infusion."""
+        """Return day of the first infusion."""
         return min(infusion.day for infusion in self.infusions)
 
     @property
     def last(self) -> date:
-        """Day of the last infusion."""
+        """Return day of the last infusion."""
         return max(infusion.day for infusion in self.infusions)
 
 
@@ -161,7 +161,7 @@ class Draft:
         self.listed.append(Listed(row.source, reason))
 
     def owner(self, found: Findings, row: Row, table: str) -> str | None:
-        """The patient to whom a row of another table belongs; listed, or a finding, if there is none."""
+        """Return the patient to whom a row of another table belongs; listed, or a finding, if there is none."""
         subject = found.subject(row)
         if subject in self.absent:
             self.listed.append(Listed(row.source, self.absent[subject]))
@@ -173,7 +173,7 @@ class Draft:
 
 
 def one_row_each(found: Findings, rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
-    """Rows with their subjects, of whom each must have one."""
+    """Return rows with their subjects, of whom each must have one."""
     seen: dict[str, Row] = {}
     for row in rows:
         subject = found.subject(row)
@@ -442,7 +442,7 @@ def _rank_of_relationship(dlt: DLT, word: str) -> int:
 
 
 def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> None:
-    """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
+    """Return a grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
     leave the relation open, that is noted, for it is empty by nature where nothing was given.
     """
     least, grade = dlt.least_grade_of(row.first_filled(columns.term).text), _grade(found, row, columns.grade)
@@ -539,7 +539,7 @@ def _ended_by(row: Row, columns: EventColumns) -> date | None:
 
 
 def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[str, list[AdverseEvent]] | None) -> Patient:
-    """The patient of an entry, whose dates are checked against each other."""
+    """Return the patient of an entry, whose dates are checked against each other."""
     for before, after in pairwise(entry.infusions):
         if after.day <= before.day:
             found.refuse(after.cell, "must be later than the infusion before it")

@@ -91,7 +91,7 @@ class Found(NamedTuple):
 
 
 def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> Found:
-    """The tables of patients and, if there are any, of adverse events and, if wanted, of liver tests."""
+    """Return the tables of patients and, if there are any, of adverse events and, if wanted, of liver tests."""
     hashes = Hashes()
     sheets = _read(data, hashes)
     people = _named(sheets, "patients") or sheets[0]
@@ -122,7 +122,7 @@ def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> 
 
 
 def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) -> Found:
-    """The tables of some domains, of those that the folder has."""
+    """Return the tables of some domains, of those that the folder has."""
     hashes = Hashes()
     tables = {}
     for name in names:
@@ -145,7 +145,7 @@ def _domain(path: Path, hashes: Hashes) -> Table:
 
 
 def domain_files(folder: Path) -> dict[str, list[Path]]:
-    """Files of a folder that may hold a domain, by the name of the domain."""
+    """Return files of a folder that may hold a domain, by the name of the domain."""
     files: dict[str, list[Path]] = {}
     try:
         for path in sorted(folder.iterdir()):
@@ -218,7 +218,7 @@ class Hashes:
         self.files[name] = hashlib.sha256(content).hexdigest()
 
     def together(self) -> str:
-        """The hash of the one file; of several, that of the lines that ``sha256sum`` prints for them, by name."""
+        """Return the hash of the one file; of several, that of the lines that ``sha256sum`` prints for them, by name."""
         if len(self.files) == 1:
             return next(iter(self.files.values()))
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items()))

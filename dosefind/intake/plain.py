@@ -133,7 +133,7 @@ _LEFT_TREATMENT = ("left_treatment", "left_treatment_reason")
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
-    """What the table of patients says, and that of adverse events if there is one."""
+    """Return what the table of patients says, and that of adverse events if there is one."""
     people, events, labs = renamed(found, tables["patients"], _PATIENT_NAMES), tables.get("events"), tables.get("labs")
     infusions, unread = _columns(found, people)
     of_events: list[str] = []
@@ -233,7 +233,7 @@ def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[
 
 
 def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protocol: Protocol, has_cohorts: bool) -> Entry | None:
-    """The facts of a patient who had an infusion; ``None`` if the dose or the infusions cannot be read."""
+    """Return the facts of a patient who had an infusion; ``None`` if the dose or the infusions cannot be read."""
     part = part_of(found, row.cell("part"))
     if not row.cell("part").text and row.cell("dose").text and _no_dose(row):
         part = "placebo"

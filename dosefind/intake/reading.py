@@ -293,7 +293,7 @@ def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None)
 
 
 def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
-    """Every row is named once: by a patient, an adverse event, or the list."""
+    """Return every row is named once: by a patient, an adverse event, or the list."""
     named = [source for patient in result.patients for source in patient.source]
     named += [row for patient in result.patients for event in patient.events or () for row in event.sources]
     named += [lab.source for patient in result.patients for lab in patient.labs]

@@ -43,7 +43,7 @@ _WHERE_FILLED = ("part", "died", "evaluable", "evaluable_reason", "left_treatmen
 
 
 def plain_tables(patients: Patients) -> dict[str, Written]:
-    """The tables ``patients`` and ``events`` of dosefind's own layout.
+    """Return the tables ``patients`` and ``events`` of dosefind's own layout.
 
     Without ``events`` where a patient has no table of them. Rows that made no patient are not written.
     """
@@ -66,7 +66,7 @@ _COURSE = ("initial_grade", "end", "severity", "worsened", "dlt", "treatment_eme
 
 
 def _filled(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
-    """Columns in which any row has something."""
+    """Return columns in which any row has something."""
     return [name for name in columns if any(row[name] is not None for row in rows)]
 
 
@@ -113,7 +113,7 @@ def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
 
 
 def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str, Written]:
-    """The domains DM, EX, AE and DS; SUPPAE where an event has what AE has no variable for.
+    """Return the domains DM, EX, AE and DS; SUPPAE where an event has what AE has no variable for.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _decision(one: Patient) -> Iterable[dict[str, Any]]:
 
 
 def _supplements(one: Patient) -> Iterable[dict[str, Any]]:
-    """Qualifiers of the events for which AE has no variable."""
+    """Return qualifiers of the events for which AE has no variable."""
     for number, event in enumerate(one.events or (), start=1):
         qualifiers = (
             ("AEDLTFL", "Dose-Limiting Toxicity Flag", _flag(event.flagged_dlt)),
@@ -294,13 +294,13 @@ def _amount(amount: float) -> str:
 
 
 def _study_day(one: Patient, day: date) -> int:
-    """Day 1 is that of the first infusion; there is no day 0."""
+    """Return day 1 is that of the first infusion; there is no day 0."""
     days = (day - one.infusions[0]).days
     return days + 1 if days >= 0 else days
 
 
 def csv_text(table: Written) -> str:
-    """A table as CSV, no cell of which a spreadsheet takes for a formula."""
+    """Return a table as CSV, no cell of which a spreadsheet takes for a formula."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(table.columns)
@@ -354,5 +354,5 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
 
 
 def _cut(text: str) -> str:
-    """Text of at most as many bytes as the format holds."""
+    """Return text of at most as many bytes as the format holds."""
     return text.encode()[:_LONGEST].decode(errors="ignore")

@@ -38,7 +38,7 @@ _RECORDS = re.compile(rb"HEADER RECORD\*{7}(?:OBS     |OBSV8   )HEADER RECORD!{7
 
 
 def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
-    """The table of a transport file; there is no header row, so the first record is row 1.
+    """Return the table of a transport file; there is no header row, so the first record is row 1.
 
     A number whose name ends in DT is a date, days from 1960-01-01, as ADaM names them; a missing value of any kind is empty.
     """

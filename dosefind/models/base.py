@@ -62,11 +62,11 @@ class Curve(Checked, ABC):
     @property
     @abstractmethod
     def coordinates(self) -> np.ndarray:
-        """Where each dose lies on the curve's own scale, ``(doses,)``."""
+        """Return where each dose lies on the curve's own scale, ``(doses,)``."""
 
     @abstractmethod
     def parameters(self, z: Sequence[Any], xp: Any = np) -> tuple[Any, ...]:
-        """The parameters at standard normal coordinates, one array or tensor each."""
+        """Return the parameters at standard normal coordinates, one array or tensor each."""
 
     @abstractmethod
     def log_terms(self, theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
@@ -74,7 +74,7 @@ class Curve(Checked, ABC):
 
     @abstractmethod
     def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray]) -> np.ndarray:
-        """The first standard coordinate at which a dose at coordinate ``at`` has DLT probability ``rate``.
+        """Return the first standard coordinate at which a dose at coordinate ``at`` has DLT probability ``rate``.
 
         ``rest`` holds the other standard coordinates; all broadcast.
         """
@@ -82,26 +82,26 @@ class Curve(Checked, ABC):
     @property
     @abstractmethod
     def first_step(self) -> tuple[float, ...]:
-        """Steps of the first quadrature grid, one a coordinate: enough for most trials of up to 30 patients; others are refined."""
+        """Return steps of the first quadrature grid, one a coordinate: enough for most trials of up to 30 patients; others are refined."""
 
     @abstractmethod
     def sentences(self) -> list[str]:
-        """The curve and its prior as plain sentences."""
+        """Return the curve and its prior as plain sentences."""
 
     @property
     def n_doses(self) -> int:
         return len(self.coordinates)
 
     def coordinate(self, amount: Any) -> Any:
-        """Where a dose amount lies on the curve's own scale, of a curve on a dose scale."""
+        """Return where a dose amount lies on the curve's own scale, of a curve on a dose scale."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
     def amount(self, coordinate: Any) -> Any:
-        """The dose amount at a coordinate, of a curve on a dose scale."""
+        """Return the dose amount at a coordinate, of a curve on a dose scale."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
     def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
-        """The coordinate at which the DLT probability is ``rate``, of a curve on a dose scale with parameters ``theta``."""
+        """Return the coordinate at which the DLT probability is ``rate``, of a curve on a dose scale with parameters ``theta``."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
     @property
@@ -110,16 +110,16 @@ class Curve(Checked, ABC):
 
     @property
     def components(self) -> tuple[tuple[float, Self], ...]:
-        """Weights and curves that the prior mixes; a curve whose prior is no mixture is its own only component."""
+        """Return weights and curves that the prior mixes; a curve whose prior is no mixture is its own only component."""
         return ((1.0, self),)
 
     @abstractmethod
     def variants(self) -> Iterator[tuple[str, str, Self]]:
-        """Curves that differ in one assumption: what is varied, its value, the curve."""
+        """Return curves that differ in one assumption: what is varied, its value, the curve."""
 
     @property
     def pooled(self) -> Self:
-        """The curve whose one prior has the moments of the mixture; itself where the prior is no mixture."""
+        """Return the curve whose one prior has the moments of the mixture; itself where the prior is no mixture."""
         return self
 
     def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +128,7 @@ class Curve(Checked, ABC):
         return self.log_terms(theta, self.coordinates if doses is None else doses)
 
     def to_pymc(self, n: Any, y: Any) -> Model:
-        """PyMC's own model of the curve and its data.
+        """Return PyMC's own model of the curve and its data.
 
         Its free variable is ``z``, the standard coordinates of the prior, so it is not centred. The parameters and the DLT
         probabilities ``p`` follow from it; ``n`` and ``y`` are data that ``pymc.set_data`` replaces without compiling again;
@@ -162,11 +162,11 @@ class Curve(Checked, ABC):
         return model
 
     def starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Draws from the prior in the standard coordinates of `pooled`, each component in turn, ``(count, parameters)``."""
+        """Return draws from the prior in the standard coordinates of `pooled`, each component in turn, ``(count, parameters)``."""
         return rng.normal(size=(count, self.n_parameters))
 
     def _standard(self, pm: Any) -> Any:
-        """The prior of the standard coordinates of `pooled`, as a variable of the PyMC model that is being made."""
+        """Return the prior of the standard coordinates of `pooled`, as a variable of the PyMC model that is being made."""
         return pm.Normal("z", dims="coordinate")
 
 
@@ -241,7 +241,7 @@ class OneParameterCurve(Curve):
 
     @property
     def ceiling(self) -> float:
-        """The rate that the curve approaches as its parameter falls: every rate lies below it."""
+        """Return the rate that the curve approaches as its parameter falls: every rate lies below it."""
         with np.errstate(divide="ignore"):
             return float(np.exp(self.log_at(-np.inf)[0]))
 
@@ -252,7 +252,7 @@ class OneParameterCurve(Curve):
 
     @property
     def form(self) -> str:
-        """The kind of curve with its options, as in a sentence."""
+        """Return the kind of curve with its options, as in a sentence."""
         options = ", ".join(f"{name} {getattr(self, name):g}" for name in self.options())
         return f"{self.kind} ({options})" if options else self.kind
 
@@ -286,15 +286,15 @@ class OneParameterCurve(Curve):
         return self.log_at(np.asarray(b, float)[:, None] + self.coordinates)
 
     def probabilities(self, b: np.ndarray | float) -> np.ndarray:
-        """DLT probability of every dose, ``(nodes, doses)``, at parameters ``b``."""
+        """Return DLT probability of every dose, ``(nodes, doses)``, at parameters ``b``."""
         return np.exp(self.log_probabilities(np.atleast_1d(b))[0])
 
     def crossing(self, dose: int, rate: float) -> float:
-        """The b at which the dose (index) has DLT probability ``rate``; a larger b makes it less toxic."""
+        """Return the b at which the dose (index) has DLT probability ``rate``; a larger b makes it less toxic."""
         return float(self.scale(rate) - self.scale(self.skeleton[dose]))
 
     def prior_sentence(self) -> str:
-        """The prior of b in words."""
+        """Return the prior of b in words."""
         if self.uniform is None:
             return f"its parameter has a prior of mean 0 and variance {self.prior_sd**2:.4g}, normal"
         return f"the exponential of its parameter is uniform between {self.uniform[0]:g} and {self.uniform[1]:g} a priori"
@@ -317,7 +317,7 @@ class OneParameterCurve(Curve):
                 yield "skeleton", words, self.model_copy(update={"skeleton": tuple(skeleton.tolist())})
 
     def most_likely(self, n: np.ndarray, y: np.ndarray) -> float:
-        """The b that maximises the likelihood of the counts ``n``, ``y``, each (doses,), between -10 and 10.
+        """Return the b that maximises the likelihood of the counts ``n``, ``y``, each (doses,), between -10 and 10.
 
         Raises
         ------
@@ -339,7 +339,7 @@ class OneParameterCurve(Curve):
         return float(found.x)
 
     def boundaries(self, target: float) -> np.ndarray:
-        """The b at which two neighbouring doses are equally far from the target, ``(doses - 1,)``, increasing.
+        """Return the b at which two neighbouring doses are equally far from the target, ``(doses - 1,)``, increasing.
 
         A dose is nearest to the target between its two boundaries, so the plug-in recommendation is a
         search in this list. They are the intervals H of Cheung (2011, ISBN 9781420088519), chapter 3.

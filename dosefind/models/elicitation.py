@@ -29,7 +29,7 @@ class Indifference(Settings):
     mtd_level: Annotated[int, Field(ge=1, strict=True)] = Field(description="level (from 1) that is the MTD a priori")
 
     def levels(self, target: float, n_doses: int, model: str, **options: float) -> tuple[float, ...]:
-        """The skeleton as numbers, one a dose."""
+        """Return the skeleton as numbers, one a dose."""
         return skeleton(self.halfwidth, target=target, mtd_level=self.mtd_level, n_doses=n_doses, model=model, **options)
 
 
@@ -37,7 +37,7 @@ class Indifference(Settings):
 def skeleton(
     halfwidth: float, *, target: float, mtd_level: int, n_doses: int, model: str = "power", **options: float
 ) -> tuple[float, ...]:
-    """Skeleton whose indifference intervals are ``target`` -+ ``halfwidth`` at every dose (dfcrm's ``getprior``).
+    """Return skeleton whose indifference intervals are ``target`` -+ ``halfwidth`` at every dose (dfcrm's ``getprior``).
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def skeleton(
 def indifference_intervals(
     skeleton: tuple[float, ...], *, target: float, model: str = "power", **options: float
 ) -> dict[str, np.ndarray]:
-    """Where each dose is recommended, and the DLT rates there (dfcrm's ``crmsens``).
+    """Return where each dose is recommended, and the DLT rates there (dfcrm's ``crmsens``).
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def indifference_intervals(
 
 
 def _kind(model: str, options: Mapping[str, float]) -> tuple[type[OneParameterCurve], dict[str, float]]:
-    """The kind of curve of this name, and its options, if it has them."""
+    """Return the kind of curve of this name, and its options, if it has them."""
     kinds = one_parameter()
     kind = kinds[one_of("model", model, kinds)]
     for name in options:

@@ -56,24 +56,24 @@ class ElicitedPrior(Shown):
 
     @property
     def misfit(self) -> float:
-        """Largest difference between a rate asked for and the prior's."""
+        """Return largest difference between a rate asked for and the prior's."""
         return float(max(abs(rate - got) for (_, _, rate), got in zip(self.wanted, self.got, strict=True)))
 
     def table(self) -> pd.DataFrame:
-        """What was asked for beside what the prior gives."""
+        """Return what was asked for beside what the prior gives."""
         import pandas as pd
 
         frame = pd.DataFrame(self.wanted, columns=["dose", "probability", "rate"])
         return frame.assign(got=self.got)
 
     def curve(self, doses: tuple[float, ...] | None = None) -> Logistic2:
-        """The curve with this prior, at dose amounts; those of which something was said by default."""
+        """Return the curve with this prior, at dose amounts; those of which something was said by default."""
         amounts = tuple(sorted({dose for dose, _, _ in self.wanted})) if doses is None else doses
         return Logistic2(doses=amounts, reference=self.reference, prior=self.prior)
 
     @one_thread
     def quantiles(self, probabilities: Sequence[float], doses: tuple[float, ...] | None = None) -> pd.DataFrame:
-        """Quantiles of the DLT rate.
+        """Return quantiles of the DLT rate.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class ElicitedPrior(Shown):
 
     @one_thread
     def predictive(self, patients: int = 3, doses: tuple[float, ...] | None = None) -> pd.DataFrame:
-        """What the prior expects of the first patients: the probability of each number of DLTs, all at one dose.
+        """Return what the prior expects of the first patients: the probability of each number of DLTs, all at one dose.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class ElicitedPrior(Shown):
 def prior_from_quantiles(
     quantiles: Mapping[float, Mapping[float, float]], *, reference: float, correlation: float = 0.0
 ) -> ElicitedPrior:
-    """Prior of (log alpha, log beta) with given quantiles of the DLT rate.
+    """Return prior of (log alpha, log beta) with given quantiles of the DLT rate.
 
     It is the least-squares fit to the rates. Two quantiles at each of two doses are often met exactly, given the correlation; how
     far it is off says ``misfit``, and ``at_bound`` names what keeps it from fitting better.
@@ -175,7 +175,7 @@ def prior_from_quantiles(
 def minimally_informative_prior(
     doses: tuple[float, ...], *, reference: float, lowest: tuple[float, float], highest: tuple[float, float]
 ) -> ElicitedPrior:
-    """Prior that says no more than two bounds.
+    """Return prior that says no more than two bounds.
 
     At the lowest dose a rate that is probably not exceeded, at the highest one that is probably exceeded; each, with the least
     informative beta distribution of one mode, gives a median, those of the doses between lie on a line (logit rate against
@@ -234,7 +234,7 @@ def _prior(log_alpha: float, sd_alpha: float, log_beta: float, sd_beta: float, c
 
 
 def _least_informative(rate: float, chance: float) -> tuple[float, float]:
-    """The beta distribution, one of its parameters 1, that lies below ``rate`` with probability ``chance``."""
+    """Return the beta distribution, one of its parameters 1, that lies below ``rate`` with probability ``chance``."""
     return (np.log(chance) / np.log(rate), 1.0) if rate > chance else (1.0, np.log1p(-chance) / np.log1p(-rate))
 
 
@@ -247,7 +247,7 @@ def _amount(name: str, value: Any) -> float:
 
 
 def _wanted(quantiles: Mapping[float, Mapping[float, float]]) -> tuple[tuple[float, ...], tuple[tuple[float, float, float], ...]]:
-    """Doses, and rows of dose, probability and rate, checked."""
+    """Return doses, and rows of dose, probability and rate, checked."""
     if not isinstance(quantiles, Mapping):
         raise InputError(
             Problem("quantiles", quantiles, "must go from dose amount to quantiles, these from probability to DLT rate")
@@ -274,7 +274,7 @@ def _wanted(quantiles: Mapping[float, Mapping[float, float]]) -> tuple[tuple[flo
 
 
 def _start(wanted: tuple[tuple[float, float, float], ...], reference: float) -> np.ndarray:
-    """Means and standard deviations to begin from: a line through the rates' logits, and the spread of these."""
+    """Return means and standard deviations to begin from: a line through the rates' logits, and the spread of these."""
     dose, p, rate = np.array(wanted).T
     slope, level = np.polyfit(np.log(dose / reference), logit(rate), 1)
     spread = np.std(logit(rate) - level - slope * np.log(dose / reference)) / max(np.std(ndtri(p)), 0.1)
@@ -282,7 +282,7 @@ def _start(wanted: tuple[tuple[float, float, float], ...], reference: float) -> 
 
 
 def _quantiles(curve: Logistic2, at: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Quantiles of probability ``p`` of the rates at coordinates ``at``, pair by pair."""
+    """Return quantiles of probability ``p`` of the rates at coordinates ``at``, pair by pair."""
     low, high = np.full(len(p), -30.0), np.full(len(p), 30.0)
     for _ in range(50):
         middle = (low + high) / 2

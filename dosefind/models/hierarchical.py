@@ -66,7 +66,7 @@ class TrialDoses(Checked):
 
     @property
     def amounts(self) -> tuple[float, ...]:
-        """The amounts of all infusions together."""
+        """Return the amounts of all infusions together."""
         return tuple(dose * self.infusions for dose in self.doses)
 
 
@@ -159,7 +159,7 @@ class Population(NamedTuple):
 
 
 def population(free: Mapping[str, Any], given: Mapping[str, Any], xp: Any = np) -> Population:
-    """The parameters that follow from the free coordinates and the settings in numbers.
+    """Return the parameters that follow from the free coordinates and the settings in numbers.
 
     Parameters
     ----------
@@ -254,24 +254,24 @@ class HierarchicalLogistic(Checked):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the trials are called."""
+        """Return what the trials are called."""
         return tuple(trial.name for trial in self.trials)
 
     @property
     def weights(self) -> np.ndarray:
-        """Prior probability that each trial is exchangeable, ``(trials,)``."""
+        """Return prior probability that each trial is exchangeable, ``(trials,)``."""
         return np.array(np.broadcast_to(np.asarray(self.exnex.weight if self.exnex else 1.0, float), len(self.trials)))
 
     @property
     def own_priors(self) -> tuple[BivariateNormal, ...]:
-        """Prior of each trial where it is not exchangeable; empty where all are."""
+        """Return prior of each trial where it is not exchangeable; empty where all are."""
         if self.exnex is None:
             return ()
         return self.exnex.prior if isinstance(self.exnex.prior, tuple) else (self.exnex.prior,) * len(self.trials)
 
     @property
     def structure(self) -> tuple[int, int, bool, bool]:
-        """What has to be compiled again where it changes: trials, most doses, whether rho is free, whether there is EXNEX."""
+        """Return what has to be compiled again where it changes: trials, most doses, whether rho is free, whether there is EXNEX."""
         return len(self.trials), max(len(trial.doses) for trial in self.trials), self._rho_is_free, self.exnex is not None
 
     @property
@@ -280,16 +280,16 @@ class HierarchicalLogistic(Checked):
 
     @property
     def has_dose(self) -> np.ndarray:
-        """Which cells of a table ``(trials, most doses)`` are doses of a trial."""
+        """Return which cells of a table ``(trials, most doses)`` are doses of a trial."""
         return np.arange(self.structure[1]) < np.array([len(trial.doses) for trial in self.trials])[:, None]
 
     def curve(self, trial: int) -> Logistic2:
-        """The curve of a trial (index). Its prior has the moments of the hierarchical one, which is not normal."""
+        """Return the curve of a trial (index). Its prior has the moments of the hierarchical one, which is not normal."""
         own = self.own_priors[trial] if self.exnex else None
         return self.curve_of(self.trials[trial], float(self.weights[trial]), own)
 
     def curve_of(self, trial: TrialDoses, weight: float = 1.0, own: BivariateNormal | None = None) -> Logistic2:
-        """The same of any trial, exchangeable with this weight and else on its ``own`` prior."""
+        """Return the same of any trial, exchangeable with this weight and else on its ``own`` prior."""
         parts = [] if weight == 0 else [self._exchangeable_moments(weight)]
         if own is not None and weight < 1:
             parts.append(own.model_copy(update={"weight": 1 - weight}))
@@ -311,7 +311,7 @@ class HierarchicalLogistic(Checked):
         return BivariateNormal.model_construct(mean=spread.mu.mean, sd=tuple(sd.tolist()), correlation=correlation, weight=weight)
 
     def numbers(self) -> dict[str, np.ndarray]:
-        """The settings as arrays: what PyMC's model takes as data besides the counts."""
+        """Return the settings as arrays: what PyMC's model takes as data besides the counts."""
         spread = self.exchangeable
         at = np.zeros(self.structure[:2])
         for row, trial in zip(at, self.trials, strict=True):
@@ -332,7 +332,7 @@ class HierarchicalLogistic(Checked):
         return found
 
     def tables(self, data: Mapping[str, tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
-        """Patients and DLTs, each ``(trials, most doses)``, nobody where a trial has fewer doses.
+        """Return patients and DLTs, each ``(trials, most doses)``, nobody where a trial has fewer doses.
 
         Parameters
         ----------
@@ -371,7 +371,7 @@ class HierarchicalLogistic(Checked):
         return over_windows(*one_window, given["windows"][..., None], xp)
 
     def to_pymc(self, data: Mapping[str, tuple[Any, Any]]) -> Model:
-        """PyMC's own model of the trials and their data.
+        """Return PyMC's own model of the trials and their data.
 
         Its free variables are independent a priori: ``z_mu`` and ``z``, standard normal; ``log_spread``, the logarithm of
         tau / scale; ``z_rho``, of which rho is the hyperbolic tangent; with EXNEX ``z_own``. From them follow ``mu``, ``tau``,
@@ -436,7 +436,7 @@ class HierarchicalLogistic(Checked):
         return terms
 
     def _free(self, pm: Any) -> dict[str, Any]:
-        """The free variables of the model that is being made."""
+        """Return the free variables of the model that is being made."""
         free = {"z_mu": pm.Normal("z_mu", dims="parameter")}
         free["log_spread"] = pm.CustomDist("log_spread", dist=_draw_log_half_normal, logp=_log_half_normal, dims="parameter")
         if self._rho_is_free:
@@ -447,7 +447,7 @@ class HierarchicalLogistic(Checked):
         return free
 
     def starts(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draws of the free variables from their prior, each ``(count,)`` and its own shape."""
+        """Return draws of the free variables from their prior, each ``(count,)`` and its own shape."""
         trials = len(self.trials)
         found = {"z_mu": rng.normal(size=(count, 2)), "log_spread": np.log(np.abs(rng.normal(size=(count, 2))))}
         if self._rho_is_free:
@@ -458,7 +458,7 @@ class HierarchicalLogistic(Checked):
         return found
 
     def sentences(self) -> list[str]:
-        """The model and its priors as plain sentences."""
+        """Return the model and its priors as plain sentences."""
         spread, mu = self.exchangeable, self.exchangeable.mu
         rho = "uniform between -1 and 1" if self._rho_is_free else f"{spread.rho:g}"
         lines = [
@@ -493,7 +493,7 @@ def _draw_log_half_normal(size: Any) -> Any:
 
 
 def _log_half_normal(value: Any) -> Any:
-    """Log density of the logarithm of a half-normal variable of scale 1."""
+    """Return log density of the logarithm of a half-normal variable of scale 1."""
     math = _tensors()
     return np.log(2 / np.pi) / 2 + value - math.exp(2 * value) / 2
 
@@ -523,7 +523,7 @@ def _exchangeable_share(n: Any, y: Any, terms: tuple[Any, Any], own_terms: tuple
 
 
 def _tensors() -> Any:
-    """PyTensor's tensor module, whose functions have no types to check."""
+    """Return PyTensor's tensor module, whose functions have no types to check."""
     import pytensor.tensor
 
     return pytensor.tensor

@@ -63,7 +63,7 @@ class BivariateNormal(Checked):
 
     @property
     def factor(self) -> np.ndarray:
-        """The matrix that turns standard coordinates into deviations from the mean, ``(2, 2)``."""
+        """Return the matrix that turns standard coordinates into deviations from the mean, ``(2, 2)``."""
         rho = self.correlation
         return np.array(self.sd)[:, None] * np.array([[(1 - rho**2) ** 0.5, rho], [0.0, 1.0]])
 
@@ -121,7 +121,7 @@ class Logistic2(Curve):
 
     @property
     def priors(self) -> tuple[BivariateNormal, ...]:
-        """The priors that are mixed, one by default."""
+        """Return the priors that are mixed, one by default."""
         return self.prior if isinstance(self.prior, tuple) else (self.prior,)
 
     @property
@@ -145,13 +145,13 @@ class Logistic2(Curve):
 
     @property
     def _mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights, means and factors of the priors that are mixed."""
+        """Return weights, means and factors of the priors that are mixed."""
         weight = np.array([share for share, _ in self.components])
         return weight, np.array([one.mean for one in self.priors]), np.array([one.factor for one in self.priors])
 
     @property
     def _standard_mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same in the standard coordinates of the pooled prior, in which each component is normal still."""
+        """Return the same in the standard coordinates of the pooled prior, in which each component is normal still."""
         weight, mean, factor = self._mixture
         pooled = self.pooled._only
         back = np.linalg.inv(pooled.factor)
@@ -193,11 +193,11 @@ class Logistic2(Curve):
         return self.coordinate(np.array(self.doses))
 
     def coordinate(self, amount: Any) -> Any:
-        """Where a dose amount lies on the curve's scale, log(amount / reference)."""
+        """Return where a dose amount lies on the curve's scale, log(amount / reference)."""
         return np.log(amount) - np.log(self.reference)
 
     def amount(self, coordinate: Any) -> Any:
-        """The dose amount at a coordinate."""
+        """Return the dose amount at a coordinate."""
         return self.reference * np.exp(coordinate)
 
     def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
@@ -226,7 +226,7 @@ class Logistic2(Curve):
         return -xp.logaddexp(0.0, -eta), -xp.logaddexp(0.0, eta)
 
     def _in_one_window(self, rate: Any) -> Any:
-        """The rate over that window at which the rate over all of them is ``rate``."""
+        """Return the rate over that window at which the rate over all of them is ``rate``."""
         return rate if self.windows == 1 else -np.expm1(np.log1p(-rate) / self.windows)
 
     def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray]) -> np.ndarray:

@@ -53,21 +53,21 @@ class Lattice(Shown):
 
     @cached_property
     def selections(self) -> list[Selection]:
-        """The final choices of the ended states, so many at a time."""
+        """Return the final choices of the ended states, so many at a time."""
         ends, starts = self.ends, range(0, len(self.ends.n), 2**16)
         parts = ([values[i : i + 2**16] for values in (ends.n, ends.y, *ends.more)] for i in starts)
         return [self.design.select(States.of_checked(n, y, tuple(more))) for n, y, *more in parts]
 
     @cached_property
     def trials(self) -> EndedTrials:
-        """The ended states with the dose that each names."""
+        """Return the ended states with the dose that each names."""
         choice, not_reached = (np.concatenate([getattr(p, name) for p in self.selections]) for name in ("dose", "not_reached"))
         ends = self.ends
         return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits, ends.more)
 
     @property
     def margin(self) -> float:
-        """Smallest distance of a posterior probability from the limit that it is held against.
+        """Return smallest distance of a posterior probability from the limit that it is held against.
 
         Over all decisions and final choices; infinite where the design does not decide by such, or does not tell.
         """
@@ -75,7 +75,7 @@ class Lattice(Shown):
 
     @one_thread
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
-        """Probability of each ended state under each truth, ``(states, scenarios)``."""
+        """Return probability of each ended state under each truth, ``(states, scenarios)``."""
         return self._probabilities(_log_terms(Rates(curve_values("truths", truths, self.n_doses))), rows)
 
     def _probabilities(self, log_terms: np.ndarray, rows: slice) -> np.ndarray:
@@ -89,7 +89,7 @@ class Lattice(Shown):
 
     @one_thread
     def figures(self, truths: np.ndarray | Rates, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
-        """All figures under each truth, ``(scenarios, doses)``, as plain arrays."""
+        """Return all figures under each truth, ``(scenarios, doses)``, as plain arrays."""
         table, widths, largest = 0.0, {}, self.trials.largest_sample
         rates = truths if isinstance(truths, Rates) else Rates(truths)
         truths, log_terms = rates.dlt, _log_terms(rates)
@@ -119,7 +119,7 @@ class Lattice(Shown):
         overdose_limit: float = OVERDOSE_LIMIT,
         days: Days | None = None,
     ) -> xr.Dataset:
-        """Operating characteristics under one or more truths, without Monte Carlo error.
+        """Return operating characteristics under one or more truths, without Monte Carlo error.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Lattice(Shown):
 
 
 def _log_terms(rates: Rates) -> np.ndarray:
-    """Rows of `log_rates` and 1, a column a truth."""
+    """Return rows of `log_rates` and 1, a column a truth."""
     return np.vstack([log_rates(rates), np.ones(len(rates.dlt))])
 
 
@@ -261,12 +261,12 @@ def lattice(
 
 
 def safe_doses(truths: np.ndarray, overdose_limit: float) -> np.ndarray:
-    """How many of the lowest doses are not overdoses, ``(scenarios,)``."""
+    """Return how many of the lowest doses are not overdoses, ``(scenarios,)``."""
     return (~above(truths, overdose_limit)).sum(axis=1)
 
 
 def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np.ndarray]:
-    """Names and rows of the truths; rows without names are numbered from 1."""
+    """Return names and rows of the truths; rows without names are numbered from 1."""
     if isinstance(truths, Mapping) and not truths:
         raise InputError(Problem("truths", truths, "must hold at least one row, one probability a dose"))
     if isinstance(truths, Mapping):
@@ -277,7 +277,7 @@ def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np
 
 
 def labelled(values: dict[str, np.ndarray], design: Design, coords: Mapping[str, Any], suffix: str = "") -> xr.Dataset:
-    """Plain figures of one design as a dataset."""
+    """Return plain figures of one design as a dataset."""
     from ..results import Dataset
 
     data = {

@@ -34,21 +34,21 @@ class Standards:
     overdose_limit: float
 
     def true_mtd(self, truths: np.ndarray) -> np.ndarray:
-        """Index of the dose nearest to the target, the lower on ties, -1 for none, ``(scenarios,)``."""
+        """Return index of the dose nearest to the target, the lower on ties, -1 for none, ``(scenarios,)``."""
         dose = nearest(truths, self.target, np.ones(truths.shape, bool))
         return np.where(above(truths[:, 0], self.target + self.margin), -1, dose)
 
     def highest_below(self, truths: np.ndarray) -> np.ndarray:
-        """Index of the highest dose with a rate of at most the target, -1 for none, ``(scenarios,)``."""
+        """Return index of the highest dose with a rate of at most the target, -1 for none, ``(scenarios,)``."""
         return highest(~above(truths, self.target))
 
     def acceptable(self, truths: np.ndarray) -> np.ndarray:
-        """Doses whose rate lies in the interval, ``(scenarios, doses)`` bool."""
+        """Return doses whose rate lies in the interval, ``(scenarios, doses)`` bool."""
         return at_least(truths, self.interval[0]) & ~at_least(truths, self.interval[1])
 
 
 def above_mtd(treated_from: np.ndarray, truths: np.ndarray, standards: Standards) -> np.ndarray:
-    """Patients treated above the true MTD, (..., scenarios), from those treated at each dose or above, (..., scenarios, doses)."""
+    """Return patients treated above the true MTD, (..., scenarios), from those treated at each dose or above, (..., scenarios, doses)."""
     nobody_above_the_top = np.zeros((*treated_from.shape[:-1], 1))
     return np.concatenate([treated_from, nobody_above_the_top], axis=-1)[
         ..., np.arange(len(truths)), standards.true_mtd(truths) + 1
@@ -56,7 +56,7 @@ def above_mtd(treated_from: np.ndarray, truths: np.ndarray, standards: Standards
 
 
 def judged(selected: np.ndarray, truths: np.ndarray, standards: Standards) -> dict[str, np.ndarray]:
-    """Probabilities that a design's choice is right or wrong in one of several ways.
+    """Return probabilities that a design's choice is right or wrong in one of several ways.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def judged(selected: np.ndarray, truths: np.ndarray, standards: Standards) -> di
 
 
 def definitions(standards: Standards) -> dict[str, str]:
-    """What each figure of a comparison means, with the values that it was worked out with."""
+    """Return what each figure of a comparison means, with the values that it was worked out with."""
     low, high = standards.interval
     t, limit = standards.target, standards.overdose_limit
     too_far = f"{t + standards.margin:g} (the target and target.mtd_margin = {standards.margin:g})"

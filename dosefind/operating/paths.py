@@ -24,7 +24,7 @@ MOST_PATHS = 100_000
 
 @one_thread
 def paths_of(design: Design, begin: States, cohorts: int, truths: np.ndarray, columns: list[str]) -> pd.DataFrame:
-    """Every path of the next cohorts.
+    """Return every path of the next cohorts.
 
     Parameters
     ----------
@@ -114,5 +114,5 @@ def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray,
 
 
 def _order(path: str) -> tuple[tuple[str, int], ...]:
-    """Paths in the order in which a reader expects them: cohort by cohort, fewer DLTs first."""
+    """Return paths in the order in which a reader expects them: cohort by cohort, fewer DLTs first."""
     return tuple((token.rstrip("NT"), token.count("T")) for token in path.split())

@@ -20,7 +20,7 @@ __all__ = ["reference_selection"]
 
 @one_thread
 def reference_selection(truth: np.ndarray, target: float, margin: float, n_patients: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distribution of the choice with complete information.
+    """Return distribution of the choice with complete information.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ def simulated_figures(
     overdose_limit: float = OVERDOSE_LIMIT,
     days: Days | None = None,
 ) -> tuple[Figures, Figures]:
-    """All figures under each truth, ``(scenarios, doses)``, and their standard errors, as plain arrays; see `simulate`."""
+    """Return all figures under each truth, ``(scenarios, doses)``, and their standard errors, as plain arrays; see `simulate`."""
     rates = truths if isinstance(truths, Rates) else Rates(truths)
     truths = rates.dlt
     refuse_endless(design, States.before_first(truths.shape[1], (0,) * design.n_memory, len(design.tracks) - 1))
@@ -117,7 +117,7 @@ def _run(design: Design, rates: Rates, patients: _Patients, responders: _Patient
 
 
 def _response_rates(rates: Rates) -> tuple[np.ndarray, np.ndarray] | None:
-    """Response rates of patients with a DLT and of those without, ``(scenarios, doses)``; ``None`` where none are tracked."""
+    """Return response rates of patients with a DLT and of those without, ``(scenarios, doses)``; ``None`` where none are tracked."""
     if rates.response is None:
         return None
     if rates.both is None:
@@ -139,7 +139,7 @@ def simulate(
     overdose_limit: float = OVERDOSE_LIMIT,
     days: Days | None = None,
 ) -> xr.Dataset:
-    """Operating characteristics by simulation.
+    """Return operating characteristics by simulation.
 
     Parameters
     ----------

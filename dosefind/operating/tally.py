@@ -129,7 +129,7 @@ class EndedTrials:
 
     @staticmethod
     def split(table: np.ndarray, widths: dict[str, int], safe: np.ndarray) -> Figures:
-        """Weighted means ``(scenarios, columns)`` taken apart into figures.
+        """Return weighted means ``(scenarios, columns)`` taken apart into figures.
 
         Parameters
         ----------

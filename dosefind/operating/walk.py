@@ -198,7 +198,7 @@ def _decided(
 
 
 def _next(design: Design, front: _Front, merge: bool) -> _Front:
-    """The states one cohort later, decided on and merged."""
+    """Return the states one cohort later, decided on and merged."""
     if not len(front):
         return front
     parent, outcome = _outcomes(front, design.tracks)
@@ -235,7 +235,7 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
 
 @lru_cache(maxsize=64)
 def _tables(tracks: tuple[str, ...], most: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """What each outcome of a cohort adds to each count, and in how many ways, each ``(size, outcome)``."""
+    """Return what each outcome of a cohort adds to each count, and in how many ways, each ``(size, outcome)``."""
     tables = [outcome_table(tracks, size) for size in range(most + 1)]
     shape = most + 1, len(tables[-1][1])
     increments, ways = [np.zeros(shape, COUNT) for _ in tracks], np.zeros(shape)
@@ -247,7 +247,7 @@ def _tables(tracks: tuple[str, ...], most: int) -> tuple[list[np.ndarray], np.nd
 
 
 def _outcomes(front: _Front, tracks: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Parent and position in the outcome table of every child, children of one next dose, size and outcome together.
+    """Return parent and position in the outcome table of every child, children of one next dose, size and outcome together.
 
     Where DLTs alone are tracked the position is their number.
     """
@@ -262,7 +262,7 @@ def _outcomes(front: _Front, tracks: tuple[str, ...]) -> tuple[np.ndarray, np.nd
 
 
 def _group_starts(key: np.ndarray, children: States) -> np.ndarray:
-    """First row of each run of children with equal counts; equal keys are checked to be equal counts."""
+    """Return first row of each run of children with equal counts; equal keys are checked to be equal counts."""
     new = key[1:] != key[:-1]
     for column in (part for values in (children.n, children.y, *children.more) for part in values.T):
         if np.any(~new & (column[1:] != column[:-1])):
@@ -302,7 +302,7 @@ def _joined(parts: list[_Front]) -> _Front:
 
 
 def _bytes_of_children(front: _Front) -> int:
-    """What the next cohort needs: its children, once in order and once merged, their keys and their order."""
+    """Return what the next cohort needs: its children, once in order and once merged, their keys and their order."""
     tracked = 1 + len(front.states.more)
     children = int(((front.size.astype(np.int64) + 1) ** tracked).sum())
     return children * (2 * front.row_bytes + 40)

@@ -47,7 +47,7 @@ class AtAmounts:
 
     @cached_property
     def extended(self) -> Logistic2:
-        """The same curve with the doses of the levels and the amounts administered."""
+        """Return the same curve with the doses of the levels and the amounts administered."""
         amounts = list(self.curve.doses)
         for patients in self.administered:
             if not any(math.isclose(patients.amount, known, rel_tol=SAME_AMOUNT) for known in amounts):
@@ -97,12 +97,12 @@ class AtAmounts:
 
     @cached_property
     def _levels(self) -> np.ndarray:
-        """Place of each level among the doses of the extended curve."""
+        """Return place of each level among the doses of the extended curve."""
         return np.searchsorted(self.extended.doses, self.curve.doses)
 
     @cached_property
     def _moved(self) -> tuple[np.ndarray, np.ndarray]:
-        """Counts to subtract at each level, ``(2, levels)``, and to add at each dose of the extended curve, ``(2, doses)``."""
+        """Return counts to subtract at each level, ``(2, levels)``, and to add at each dose of the extended curve, ``(2, doses)``."""
         doses = np.array(self.extended.doses)
         there = np.zeros((2, len(doses)), int)
         for patients in self.administered:
@@ -216,7 +216,7 @@ class _Posterior(ExactPosterior):
 
     @cached_property
     def _extended(self) -> ExactPosterior:
-        """The posterior of the extended curve, for what does not depend on its doses: its own figures are not used."""
+        """Return the posterior of the extended curve, for what does not depend on its doses: its own figures are not used."""
         at = self.fit.at
         return ExactPosterior(exact_fit(at.extended, ()), *at.counts(self.n, self.y), _UNUSED)  # type: ignore[arg-type]
 
@@ -242,7 +242,7 @@ def _checked(administered: Sequence[Administered], n_doses: int) -> tuple[Admini
 
 
 def _by_level(administered: Sequence[Administered], n_doses: int) -> np.ndarray:
-    """Patients and DLTs by assigned level, ``(2, levels)``."""
+    """Return patients and DLTs by assigned level, ``(2, levels)``."""
     found = np.zeros((2, n_doses), int)
     for patients in administered:
         found[:, patients.level - 1] += (patients.n, patients.dlts)

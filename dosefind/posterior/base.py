@@ -54,43 +54,43 @@ class Posterior(Shown, ABC):
 
     @abstractmethod
     def moments(self) -> tuple[Figure, Figure]:
-        """Mean and standard deviation of each dose's DLT probability, ``(doses,)``."""
+        """Return mean and standard deviation of each dose's DLT probability, ``(doses,)``."""
 
     @abstractmethod
     def parameters(self) -> tuple[Figure, Figure]:
-        """Mean and standard deviation of each parameter, ``(parameters,)``."""
+        """Return mean and standard deviation of each parameter, ``(parameters,)``."""
 
     @abstractmethod
     def below(self, rate: float) -> Figure:
-        """Probability that each dose's DLT probability lies below ``rate``, ``(doses,)``."""
+        """Return probability that each dose's DLT probability lies below ``rate``, ``(doses,)``."""
 
     @abstractmethod
     def quantiles(self, probabilities: Sequence[float], at: np.ndarray | None = None) -> np.ndarray:
-        """Quantiles of each dose's DLT probability, ``(doses, probabilities)``; of doses at other coordinates ``at`` of a curve on
+        """Return quantiles of each dose's DLT probability, ``(doses, probabilities)``; of doses at other coordinates ``at`` of a curve on
         a dose scale, where these are given.
         """
 
     @abstractmethod
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
-        """Quantiles of the dose amount at which the DLT probability is ``target``, ``(probabilities,)``; 0 or infinity where they
+        """Return quantiles of the dose amount at which the DLT probability is ``target``, ``(probabilities,)``; 0 or infinity where they
         lie further than any dose could. Only for curves on a dose scale.
         """
 
     @abstractmethod
     def draws(self, count: int) -> np.ndarray:
-        """Draws of the parameters, ``(chains, draws, parameters)``; about ``count`` in all."""
+        """Return draws of the parameters, ``(chains, draws, parameters)``; about ``count`` in all."""
 
     @abstractmethod
     def diagnostics(self) -> dict[str, Any]:
-        """How far the figures can be trusted: name to number."""
+        """Return how far the figures can be trusted: name to number."""
 
     def problems(self) -> list[str]:
-        """What speaks against trusting the figures, in words; nothing where it is empty."""
+        """Return what speaks against trusting the figures, in words; nothing where it is empty."""
         return []
 
     @one_thread
     def mtd(self, target: float) -> Figure:
-        """Posterior of the MTD as a partition, ``(doses + 1,)``.
+        """Return posterior of the MTD as a partition, ``(doses + 1,)``.
 
         Below the lowest level (p_1 > target), level k (p_k <= target < p_k+1), the top level or above (p_D <= target).
         """
@@ -101,7 +101,7 @@ class Posterior(Shown, ABC):
 
 
 def _with_checked_counts(init: Callable[..., None]) -> Callable[..., None]:
-    """The constructor of an engine, which gets ``n`` and ``y`` as checked integer arrays."""
+    """Return the constructor of an engine, which gets ``n`` and ``y`` as checked integer arrays."""
     signature = inspect.signature(init)
 
     @wraps(init)

@@ -44,7 +44,7 @@ class ExactFit:
         self.quadrature = MixedQuadrature(curve, self._columns)
 
     def expect(self, n: np.ndarray, y: np.ndarray, tolerance: float = REPORTED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Expectations ``(sets, k)``, their errors and the log evidence ``(sets,)``.
+        """Return expectations ``(sets, k)``, their errors and the log evidence ``(sets,)``.
 
         The columns are the parameters, their squares, the DLT probabilities, their squares, and the probabilities of lying
         below each rate, dose by dose.
@@ -52,7 +52,7 @@ class ExactFit:
         return self.quadrature.expect(n, y, tolerance)
 
     def shares(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Posterior weight of each component of the prior, ``(sets, components)``."""
+        """Return posterior weight of each component of the prior, ``(sets, components)``."""
         return self.quadrature.shares(n, y, REPORTED)
 
     def _columns(self, nodes: Nodes) -> np.ndarray:
@@ -62,7 +62,7 @@ class ExactFit:
 
 @lru_cache(maxsize=32)
 def exact_fit(curve: Curve, rates: tuple[float, ...]) -> ExactFit:
-    """A fit whose grids are kept, as most questions about a trial are asked of the same few curves."""
+    """Return a fit whose grids are kept, as most questions about a trial are asked of the same few curves."""
     return ExactFit(curve, rates)
 
 
@@ -135,7 +135,7 @@ class ExactPosterior(Posterior):
     def _solved(
         self, chance: Callable[[Nodes, np.ndarray], np.ndarray], probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]
     ) -> np.ndarray:
-        """Where rising chances reach ``probabilities`` (variables, each), in one row: on finer and finer grids, until halving the
+        """Return where rising chances reach ``probabilities`` (variables, each), in one row: on finer and finer grids, until halving the
         step changes nothing. ``at_nodes`` has the variables whose quantiles these are, (nodes, variables).
         """
         wanted = probabilities.ravel()
@@ -159,7 +159,7 @@ class ExactPosterior(Posterior):
         return found
 
     def _near(self, probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Values between which quantiles should lie, as the nodes are where the posterior is."""
+        """Return values between which quantiles should lie, as the nodes are where the posterior is."""
         parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._share, self._weighted(), strict=True)]
         values, weight = np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
         order = np.argsort(values, axis=0)
@@ -177,7 +177,7 @@ class ExactPosterior(Posterior):
         return np.clip(low - _APART, -FAR, FAR), np.clip(high + _APART, -FAR, FAR)
 
     def draws(self, count: int) -> np.ndarray:
-        """Deterministic draws: a component of the prior, the other coordinates and the first, each by its inverse distribution."""
+        """Return deterministic draws: a component of the prior, the other coordinates and the first, each by its inverse distribution."""
         sizes = np.diff(np.round(np.cumsum(np.append(0.0, self._share)) * count).astype(int))
         found = []
         for (nodes, weight), size in zip(self._weighted(), sizes, strict=True):
@@ -187,7 +187,7 @@ class ExactPosterior(Posterior):
         return np.random.Generator(np.random.PCG64(0)).permutation(np.concatenate(found))[None]
 
     def diagnostics(self) -> dict[str, Any]:
-        """The largest error of any figure, and that of any quantile asked for so far, in probability."""
+        """Return the largest error of any figure, and that of any quantile asked for so far, in probability."""
         return {"largest_error": float(self._error.max()), "quantile_error": self._quantile_error}
 
     @cached_property
@@ -195,14 +195,14 @@ class ExactPosterior(Posterior):
         return self.fit.shares(self.n[None], self.y[None])[0]
 
     def _weighted(self, more: int = 0) -> list[tuple[Nodes, np.ndarray]]:
-        """Nodes of each component's posterior and their shares, on a grid whose step is halved so many times more."""
+        """Return nodes of each component's posterior and their shares, on a grid whose step is halved so many times more."""
         if more not in self._nodes:
             parts = self.fit.quadrature.parts
             self._nodes[more] = [part.weighted(self.n, self.y, settled_at(AT_NODES), more) for part in parts]
         return self._nodes[more]
 
     def _chance(self, columns: Callable[[Nodes], np.ndarray], more: int = 0) -> np.ndarray:
-        """Expectations of columns that are made for this once."""
+        """Return expectations of columns that are made for this once."""
         total = 0.0
         for share, (nodes, weight) in zip(self._share, self._weighted(more), strict=True):
             total = total + share * (weight @ columns(nodes))
@@ -210,7 +210,7 @@ class ExactPosterior(Posterior):
 
 
 def root(function: Callable[[np.ndarray], np.ndarray], count: int, near: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """Roots of so many rising functions, by regula falsi in its Illinois form; -+FAR where there is no root between these. They
+    """Return roots of so many rising functions, by regula falsi in its Illinois form; -+FAR where there is no root between these. They
     are looked for between the values ``near`` first.
     """
     low, high = near or (np.full(count, -FAR), np.full(count, FAR))
@@ -235,7 +235,7 @@ def root(function: Callable[[np.ndarray], np.ndarray], count: int, near: tuple[n
 
 
 def _spread(nodes: Nodes, weight: np.ndarray, n: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
-    """Deterministic draws of the standard coordinates, ``(count, parameters)``."""
+    """Return deterministic draws of the standard coordinates, ``(count, parameters)``."""
     first = (np.arange(count) + 0.5) / max(count, 1)
     if nodes.z.shape[1] == 1:
         return _inverse(nodes.z[:, 0], weight, nodes.step, first)[:, None]
@@ -260,7 +260,7 @@ def _spread(nodes: Nodes, weight: np.ndarray, n: np.ndarray, y: np.ndarray, coun
 
 
 def _inverse(z: np.ndarray, weight: np.ndarray, step: float, probabilities: np.ndarray) -> np.ndarray:
-    """Quantiles of a density with shares ``weight`` at nodes ``z``, ``step`` apart."""
+    """Return quantiles of a density with shares ``weight`` at nodes ``z``, ``step`` apart."""
     fine = np.arange(z.min() - step, z.max() + step, step / 4)
     below = below_weights(z, step, fine[:, None]) @ weight
     return np.interp(probabilities, np.maximum.accumulate(below), fine)

@@ -56,7 +56,7 @@ class HierarchicalFit(CompiledFit):
         super().__init__(lambda: model.to_pymc(nobody), free, settings or SETTINGS, sampler)
 
     def sample(self, data: Mapping[str, tuple[Any, Any]], seed: int, model: HierarchicalLogistic | None = None) -> Drawn:
-        """Draws of the free variables, each ``(chains, draws)`` and its own shape.
+        """Return draws of the free variables, each ``(chains, draws)`` and its own shape.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class HierarchicalFit(CompiledFit):
 
 
 def hierarchical_fit(model: HierarchicalLogistic, settings: NutsSettings) -> HierarchicalFit:
-    """A fit that is kept, for all models of a structure."""
+    """Return a fit that is kept, for all models of a structure."""
     key = (model.structure, settings)
     if key not in _FITS:
         _FITS[key] = HierarchicalFit(model, settings)
@@ -157,12 +157,12 @@ class HierarchicalPosterior:
         self.trials = {name: self._trial(at) for at, name in enumerate(self.model.names)}
 
     def parameters(self) -> dict[str, tuple[Figure, Figure]]:
-        """Mean and standard deviation of mu and tau, each ``(2,)``, and of rho, ``(1,)``, where it is not fixed."""
+        """Return mean and standard deviation of mu and tau, each ``(2,)``, and of rho, ``(1,)``, where it is not fixed."""
         found = {"mu": _mean_and_sd(self.mu), "tau": _mean_and_sd(self.tau)}
         return found | ({"rho": _mean_and_sd(self.rho[..., None])} if "z_rho" in self._free else {})
 
     def exchangeable(self) -> Figure:
-        """Posterior probability that each trial is exchangeable, ``(trials,)``."""
+        """Return posterior probability that each trial is exchangeable, ``(trials,)``."""
         weights, free = self.model.weights, self._undecided
         value, error = weights.copy(), np.zeros(len(weights))
         if free.any():
@@ -170,7 +170,7 @@ class HierarchicalPosterior:
         return Figure(value, error)
 
     def new_trial(self, doses: tuple[float, ...], windows: float = 1.0) -> TrialPosterior:
-        """What the trials say of an exchangeable one that is not yet started: its meta-analytic-predictive prior.
+        """Return what the trials say of an exchangeable one that is not yet started: its meta-analytic-predictive prior.
 
         Its ``draws`` are of (log alpha, log beta), its other figures of the DLT probabilities at its doses.
 
@@ -188,7 +188,7 @@ class HierarchicalPosterior:
         return self._posterior(self.model.curve_of(trial), nobody, nobody, theta)
 
     def problems(self) -> list[str]:
-        """What speaks against trusting the draws, in words, trial by trial; nothing does where it is empty."""
+        """Return what speaks against trusting the draws, in words, trial by trial; nothing does where it is empty."""
         return [f"{name}: {words}" for name, trial in self.trials.items() for words in trial.problems()]
 
     def _trial(self, at: int) -> TrialPosterior:
@@ -209,7 +209,7 @@ class HierarchicalPosterior:
 
     @cached_property
     def p_ex(self) -> np.ndarray:
-        """Probability that each trial is exchangeable given each draw, ``(chains, draws, trials)``."""
+        """Return probability that each trial is exchangeable given each draw, ``(chains, draws, trials)``."""
         return expit(self._log_odds)
 
     @cached_property
@@ -224,7 +224,7 @@ class HierarchicalPosterior:
 
     @cached_property
     def _theta(self) -> np.ndarray:
-        """Draws of each trial's parameters, ``(chains, draws, trials, 2)``: as an exchangeable trial or not, as drawn."""
+        """Return draws of each trial's parameters, ``(chains, draws, trials, 2)``: as an exchangeable trial or not, as drawn."""
         theta = self._population.theta
         if self.model.exnex is None:
             return theta

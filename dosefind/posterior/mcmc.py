@@ -102,7 +102,7 @@ class Sampler(ABC):
     def sample(
         self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int, target_accept: float
     ) -> tuple[list[np.ndarray], np.ndarray]:
-        """Draws of each variable, ``(chains, draws)`` and its own shape, and which draws diverged, ``(chains, draws)``.
+        """Return draws of each variable, ``(chains, draws)`` and its own shape, and which draws diverged, ``(chains, draws)``.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class Nutpie(Sampler):
         return draws, self._stack([statistics[0] for _, statistics in traces], "diverging")
 
     def _run(self, compiled: Any, seed: int, target_accept: float) -> Any:
-        """A chain under way: nutpie gives no chain of several a start of its own."""
+        """Return a chain under way: nutpie gives no chain of several a start of its own."""
         import nutpie
 
         # Labelling the trace, and two dozen statistics that nobody asked for, would take half as long as sampling.
@@ -207,7 +207,7 @@ class OwnNuts(Sampler):
         return [trace["posterior"][name].to_numpy() for name in self.names], trace["sample_stats"]["diverging"].to_numpy()
 
     def _step(self, target_accept: float) -> Any:
-        """The compiled step method, as it is before any tuning."""
+        """Return the compiled step method, as it is before any tuning."""
         import pymc as pm
 
         if target_accept not in self._steps:
@@ -269,7 +269,7 @@ class CompiledFit:
         self.sampler = chosen(model(), self.names, settings)
 
     def _drawn(self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int) -> Drawn:
-        """Draws, made once more with shorter steps where any of them diverged."""
+        """Return draws, made once more with shorter steps where any of them diverged."""
         settings = self.settings
         for accept in (settings.target_accept, settings.after_divergences):
             draws, diverged = self.sampler.sample(data, starts, seed, accept)
@@ -303,7 +303,7 @@ class NutsFit(CompiledFit):
         super().__init__(lambda: curve.to_pymc(nobody, nobody), curve.parameter_names, settings or NutsSettings(), sampler)
 
     def sample(self, n: Any, y: Any, seed: int) -> Drawn:
-        """Draws of the parameters after one data set, each ``(chains, draws)``.
+        """Return draws of the parameters after one data set, each ``(chains, draws)``.
 
         Parameters
         ----------
@@ -321,7 +321,7 @@ class NutsFit(CompiledFit):
 
 @lru_cache(maxsize=8)
 def nuts_fit(curve: Curve, settings: NutsSettings) -> NutsFit:
-    """A fit that is kept, as compiling takes so much longer than sampling."""
+    """Return a fit that is kept, as compiling takes so much longer than sampling."""
     return NutsFit(curve, settings)
 
 
@@ -387,13 +387,13 @@ class DrawnPosterior(Posterior):
         return np.where(found <= -FAR, 0.0, np.where(found >= FAR, np.inf, self.curve.amount(found)))
 
     def draws(self, count: int) -> np.ndarray:
-        """Draws of the parameters, equally spaced in each chain; all of them where ``count`` is larger."""
+        """Return draws of the parameters, equally spaced in each chain; all of them where ``count`` is larger."""
         chains, draws, _ = self._theta.shape
         kept = min(draws, max(1, round(whole("count", count, 1) / chains)))
         return self._theta[:, np.arange(kept) * draws // kept]
 
     def diagnostics(self) -> dict[str, Any]:
-        """The largest R-hat and the smallest bulk and tail effective sample size of the parameters and of each dose's DLT
+        """Return the largest R-hat and the smallest bulk and tail effective sample size of the parameters and of each dose's DLT
         probability; the divergences after tuning; the settings, the seed and the sampler.
         """
         return {
@@ -403,7 +403,7 @@ class DrawnPosterior(Posterior):
         }
 
     def problems(self) -> list[str]:
-        """What speaks against trusting the draws, in words; nothing does where it is empty."""
+        """Return what speaks against trusting the draws, in words; nothing does where it is empty."""
         found = self._convergence
         # Written so that a figure that is not a number counts as a problem.
         said = {
@@ -428,7 +428,7 @@ class DrawnPosterior(Posterior):
 
     @property
     def _watched(self) -> np.ndarray:
-        """What the diagnostics are of, ``(chains, draws, k)``."""
+        """Return what the diagnostics are of, ``(chains, draws, k)``."""
         # Ranks are the same for a probability and its logit, which does not stop at 1.
         return np.concatenate([self._theta, self._log_terms[0] - self._log_terms[1]], axis=-1)
 
@@ -446,7 +446,7 @@ class DrawnPosterior(Posterior):
         }
 
     def _chance(self, inside: np.ndarray) -> Figure:
-        """The share of draws ``(chains, draws, k)`` that fall in."""
+        """Return the share of draws ``(chains, draws, k)`` that fall in."""
         value, error = _mean(inside.astype(float))
         size = min(self._convergence["ess_bulk"], self._convergence["ess_tail"])
         return Figure(value, np.fmax(error, (1 - 0.05 ** (1 / size)) / 3))

@@ -31,7 +31,7 @@ class MixedQuadrature:
     def expect(
         self, n: np.ndarray, y: np.ndarray, tolerance: float = FLOOR, width: float = HALF_WIDTH
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Expectations, their errors and the log evidence of data sets ``(sets, doses)``; as `Quadrature.expect`."""
+        """Return expectations, their errors and the log evidence of data sets ``(sets, doses)``; as `Quadrature.expect`."""
         found = [part.expect(n, y, settled_at(tolerance), width) for part in self.parts]
         if len(found) == 1:
             return found[0]
@@ -43,7 +43,7 @@ class MixedQuadrature:
         return mixed, np.einsum("cs,csk->sk", share, error * (1 + apart)), total
 
     def settle(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> np.ndarray:
-        """Expectations just good enough for what hangs on them; as `Quadrature.settle`."""
+        """Return expectations just good enough for what hangs on them; as `Quadrature.settle`."""
         if len(self.parts) == 1:
             return self.parts[0].settle(n, y, settled)
         values, error, _ = self.expect(n, y, _LADDER[0])
@@ -54,7 +54,7 @@ class MixedQuadrature:
         return values
 
     def shares(self, n: np.ndarray, y: np.ndarray, tolerance: float = FLOOR) -> np.ndarray:
-        """Posterior weight of each component of the prior, ``(sets, components)``."""
+        """Return posterior weight of each component of the prior, ``(sets, components)``."""
         return self._shares(np.array([part.expect(n, y, settled_at(tolerance))[2] for part in self.parts]))[0].T
 
     def _shares(self, log_evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

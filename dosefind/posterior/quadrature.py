@@ -51,7 +51,7 @@ Settled = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def below_weights(z: np.ndarray, step: float, bound: np.ndarray | float) -> np.ndarray:
-    """Weights that turn node values into the integral from -infinity to ``bound``, relative to ``step``."""
+    """Return weights that turn node values into the integral from -infinity to ``bound``, relative to ``step``."""
     return 0.5 + sici(np.pi * (bound - z) / step)[0] / np.pi
 
 
@@ -74,15 +74,15 @@ class Nodes:
     step: float
 
     def parameters(self) -> np.ndarray:
-        """The curve's parameters, ``(nodes, parameters)``."""
+        """Return the curve's parameters, ``(nodes, parameters)``."""
         return np.column_stack(self.curve.parameters(tuple(self.z.T)))
 
     def probabilities(self, at: np.ndarray | None = None) -> np.ndarray:
-        """DLT probabilities, ``(nodes, doses)``, of the curve's doses or of those at the given coordinates."""
+        """Return DLT probabilities, ``(nodes, doses)``, of the curve's doses or of those at the given coordinates."""
         return np.exp(self.curve.at(self.z, at)[0])
 
     def below(self, rate: float, at: np.ndarray | None = None) -> np.ndarray:
-        """Weights ``(nodes, doses)`` whose expectation is the probability that a dose lies below ``rate``."""
+        """Return weights ``(nodes, doses)`` whose expectation is the probability that a dose lies below ``rate``."""
         at = self.curve.coordinates if at is None else np.asarray(at)
         first, *rest = self.z.T[:, :, None]
         weights = below_weights(first, self.step, self.curve.bound(rate, at, rest))
@@ -150,7 +150,7 @@ class Quadrature:
     _found: dict[tuple[bytes, bytes], _Focused] = field(default_factory=dict, repr=False)
 
     def settle(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> np.ndarray:
-        """Posterior expectations just good enough for what hangs on them.
+        """Return posterior expectations just good enough for what hangs on them.
 
         All data sets are done in single precision first, with a bound on its rounding added to the error; those that
         are not settled by that are done again by `expect`.
@@ -175,7 +175,7 @@ class Quadrature:
     def expect(
         self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, width: float = HALF_WIDTH
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Posterior expectations, each data set on a grid fine enough for it.
+        """Return posterior expectations, each data set on a grid fine enough for it.
 
         Parameters
         ----------
@@ -220,7 +220,7 @@ class Quadrature:
         return values, error, log_evidence
 
     def weighted(self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, more: int = 0) -> tuple[Nodes, np.ndarray]:
-        """The nodes that carry the posterior of one data set, and the share of each.
+        """Return the nodes that carry the posterior of one data set, and the share of each.
 
         Parameters
         ----------
@@ -267,12 +267,12 @@ class Quadrature:
             halvings, width, box = (0, width * WIDER, None) if cut else (halvings + 1, width, box)
 
     def _on_grid(self, halvings: float, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values, error, log evidence and whether the grid cuts the posterior off, on a grid of that step and half width."""
+        """Return values, error, log evidence and whether the grid cuts the posterior off, on a grid of that step and half width."""
         grid = self._grid(halvings, width)
         return _by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, float)
 
     def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values and error in single precision, on the middle of the first grid."""
+        """Return values and error in single precision, on the middle of the first grid."""
         grid = self._grid(0, ROUGH_WIDTH)
         # Relative to the middle node, nothing near the posterior underflows.
         middle = grid.log_terms[:, grid.middle]
@@ -286,7 +286,7 @@ class Quadrature:
         return np.array(self.curve.first_step) / 2**halvings
 
     def _n_nodes(self, halvings: int, width: float) -> float:
-        """About how many nodes a grid has."""
+        """Return about how many nodes a grid has."""
         sides = 2 * width / self._steps(halvings)
         return float(np.prod(sides)) * (1.0 if len(sides) == 1 else np.pi / 4)
 
@@ -319,7 +319,7 @@ class Quadrature:
 
 
 def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> tuple[np.ndarray, int]:
-    """Whole multiples of the steps, ``(nodes, coordinates)``, in the interval or disc of a half width, even ones first, and
+    """Return whole multiples of the steps, ``(nodes, coordinates)``, in the interval or disc of a half width, even ones first, and
     how many these are; the ends of a line are even. Of a disc, only what lies in a ``box`` (ends, coordinates).
     """
     most = 2 * np.ceil(width / (2 * steps) - 1e-9).astype(int)
@@ -335,7 +335,7 @@ def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> 
 
 
 def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
-    """Results of ``evaluate(counts, log_best, buffer)``, for so many data sets at a time that they stay in the cache."""
+    """Return results of ``evaluate(counts, log_best, buffer)``, for so many data sets at a time that they stay in the cache."""
     rows = max(1, BLOCK // nodes)
     # One buffer for all blocks: asking the system for fresh pages costs as much as filling them.
     buffer = np.empty((min(rows, len(n)), nodes), kind)
@@ -350,7 +350,7 @@ def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kin
 
 
 def _log_best(n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Log-likelihood of the observed rates, which no curve exceeds, ``(sets,)``."""
+    """Return Log-likelihood of the observed rates, which no curve exceeds, ``(sets,)``."""
     counts = np.arange(int(n.max(initial=0)) + 1)
     table = xlogy(counts, counts)
     n, y = n.astype(np.intp, copy=False), y.astype(np.intp, copy=False)
@@ -358,7 +358,7 @@ def _log_best(n: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Values, error, log evidence and whether the grid may cut the posterior off; ``density`` is a buffer."""
+    """Return values, error, log evidence and whether the grid may cut the posterior off; ``density`` is a buffer."""
     np.matmul(counts, grid.log_terms, out=density)
     top = np.zeros(len(counts))
     # No node can underflow everywhere if the middle one, the prior's median, does not.
@@ -375,7 +375,7 @@ def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.
 def _roughly(
     grid: _Grid, middle: np.ndarray, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Values and error, rounding in single precision included; ``density`` is a buffer."""
+    """Return values and error, rounding in single precision included; ``density`` is a buffer."""
     values, error, total = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
     error[~np.isfinite(total)] = np.inf
     at_middle = counts @ middle
@@ -388,7 +388,7 @@ def _roughly(
 
 
 def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Values, their error on this grid, and the sum of the density, from the log density."""
+    """Return values, their error on this grid, and the sum of the density, from the log density."""
     np.exp(density, out=density)
     fine, coarse = density @ grid.columns, density[:, : len(grid.coarse)] @ grid.coarse
     total, values = fine[:, 0], fine[:, 1:] / fine[:, :1]
@@ -397,7 +397,7 @@ def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _beyond(grid: _Grid, log_best: np.ndarray, log_evidence: np.ndarray) -> np.ndarray:
-    """Most that the values can be wrong for what lies beyond the grid, ``(sets, k)``.
+    """Return most that the values can be wrong for what lies beyond the grid, ``(sets, k)``.
 
     An integrand is hardly twice as large there as on the grid.
     """
