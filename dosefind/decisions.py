@@ -30,7 +30,9 @@ __all__ = [
     "renumbered",
 ]
 
-_ALLOWED = "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none', 'RP2D 2', 'RP2D none' or 'add dose 0.5', with your number"
+_ALLOWED = (
+    "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none', 'RP2D 2', 'RP2D none' or 'add dose 0.5', with your number"
+)
 _FORMS = re.compile(
     r"(level|MTD|RP2D) (?P<level>[1-9][0-9]?)|wait|stop|resume|(MTD|RP2D) none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)"
 )

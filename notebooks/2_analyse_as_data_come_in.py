@@ -39,7 +39,7 @@ patients = dsf.read_patients(f"{folder}/patients.csv", protocol, events=f"{folde
 #
 # A patient counts once the outcome of the window is known. Who leaves early without a DLT is replaced, as the file assumes; who is still
 # in the window is pending, and is not guessed. The column *rule* says what made a status. The trial is replayed at four data cuts: what
-# became known later is left out. This is the second:
+# became known later is ignored. This is the second:
 
 # %%
 cuts = [date(2023, 10, 24), date(2024, 2, 20), date(2024, 8, 1), date(2024, 10, 12)]

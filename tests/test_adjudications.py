@@ -248,7 +248,7 @@ def test_command_records_beside_config(folder):
 
 def test_command_replays(folder):
     words = ("--subject", "A2", "--conclusion", "DLT", "--as-of", "2024-01-11")
-    assert "ask for a replay" in adjudicate(folder, *words).stderr
+    assert "request a replay" in adjudicate(folder, *words).stderr
     # On that day the event of grade 3 had not begun.
     assert "grade 2" in (absent := adjudicate(folder, *words, "--replay")).stderr
     assert "grade 3;" not in absent.stderr

@@ -285,7 +285,12 @@ CONFIGS = [
     ("too many patients", MAX_N, "max_n = 2000", "limits.max_n = 2000: must be less than or equal to 1000"),
     ("patients in quotation marks", MAX_N, 'max_n = "18"', "limits.max_n = '18': must be a whole number"),
     ("start above the doses", MAX_N, f"{MAX_N}\nstart_level = 4", "limits.start_level = 4: must be among the levels 1 to 3"),
-    ("group reversed", "[3, 6]", "[6, 3]", "limits.group = [6, 3]: must be [minimum, maximum] patients per dose, at most max_n = 18"),
+    (
+        "group reversed",
+        "[3, 6]",
+        "[6, 3]",
+        "limits.group = [6, 3]: must be [minimum, maximum] patients per dose, at most max_n = 18",
+    ),
     # Target.
     ("rate above 1", "rate = 0.25", "rate = 1.2", "target.rate = 1.2: must be less than 1"),
     ("rate of 0", "rate = 0.25", "rate = 0", "target.rate = 0: must be greater than 0"),

@@ -22,7 +22,7 @@ windows = st.tuples(st.dates(date(2022, 6, 1), date(2026, 6, 30)), st.integers(0
 
 
 def text_of(year, month, day):
-    """A date in the form of SDTM: a hyphen for a part that is not known, the parts on the right left out."""
+    """A date in the form of SDTM: a hyphen for a part that is not known, the parts on the right omitted."""
     shown = ["-" if year is None else f"{year:04d}", "-" if month is None else f"{month:02d}", "-" if day is None else f"{day:02d}"]
     while shown and shown[-1] == "-":
         shown.pop()

@@ -459,7 +459,7 @@ def test_records_with_another_identifier_or_term_are_other_events(tmp_path, othe
     ae = "USUBJID,AESPID,AEDECOD,AEREL,AETOXGR,AESTDTC\n"
     found = sdtm(tmp_path, ae + f"S2,E7,Rash,RELATED,4,2024-02-27\nS2,{other},RELATED,1,2024-02-27\n")
     assert [one.initial_grade for one in found.patients[1].events] == [None, None]
-    # Of neither is it told that it became worse on treatment; a related event of grade 4 waits for adjudication all the same.
+    # Of neither is it told that it worsened on treatment; a related event of grade 4 awaits adjudication all the same.
     assert (told(found), status(found).held) == (("complete", ()), True)
 
 

@@ -63,7 +63,7 @@ def test_decisions_of_peers(kind, column):
 
 
 def test_keyboard_boundaries_of_its_package():
-    """Exact integers; the package eliminates with one or two patients too, which is left out."""
+    """Exact integers; the package eliminates with one or two patients too, which is ignored."""
     for table in (peers.table("keyboard_boundary"), peers.table("keyboard_boundaries")):
         for target, rows in table.groupby("target"):
             if "cutoff_eli" in rows:

@@ -314,7 +314,7 @@ def test_who_is_in_no_count_is_named_first(folder):
     first = patient("P50", None, 70, amount=50, events=(event(75),))
     found = then(trial(*clean(1, 1), *clean(2, 31), first, last=75), 75)
     (alarm,) = found.alarms
-    assert alarm == "P50: dose 50 is none of the protocol's; otherwise DLT"
+    assert alarm == "P50: dose 50 is not in the protocol; otherwise DLT"
     assert [status.subject for status in found.holds.unplaced] == ["P50"]
     assert (found.proposal.action, found.start) == ("hold", None)
     assert found.proposal.held.words == "escalate to level 3, 3 patients"
@@ -936,7 +936,7 @@ def test_next_prints_the_answer_first(folder):
         "1 DLT: stop, no MTD",
     ]
     # Seven rows of patients and one of an event; A7's is of a day to come.
-    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
+    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cutoff 2024-02-20" in result.stdout
     assert max(map(len, lines)) <= 118
     other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
     answer = next(line for line in other.splitlines() if line.startswith("What next"))
@@ -1094,7 +1094,7 @@ def test_recording_by_command(folder):
     assert "override" not in run(folder, "next", "--as-of", "2024-03-22", "--replay").stdout
     early = ("--as-of", "2024-02-20", "--decision", "wait", "--reason", "no")
     too_early = run(folder, "record", *early)
-    assert (too_early.exit_code, "ask for a replay" in too_early.stderr) == (2, True)
+    assert (too_early.exit_code, "request a replay" in too_early.stderr) == (2, True)
     replayed = run(folder, "record", "--replay", *early)
     assert "lies before the last decision on file" in replayed.stderr
     agreed = run(folder, "record", *cut, "--decision", "Level 2", "--reason", "as planned")
@@ -1104,13 +1104,13 @@ def test_recording_by_command(folder):
 @pytest.mark.parametrize(
     ("command", "words", "says"),
     [
-        ("next", ("--as-of", "2024-02-20"), "lies after the data cut 2024-02-20"),
+        ("next", ("--as-of", "2024-02-20"), "is after the data cutoff date 2024-02-20"),
         ("next", ("--design", "keyboard"), "design = 'keyboard'"),
         ("next", ("--replay",), "replay = True needs as_of"),
         ("next", ("--as-of", "20.2.2024"), "--as-of"),
         ("record", ("--decision", "up", "--reason", "x"), "decision = 'up': must be 'level 2'"),
         ("record", ("--decision", "stop", "--reason", " "), "reason = ' '"),
-        ("record", ("--decision", "stop", "--reason", "x", "--as-of", "2024-02-20"), "lies after the data cut"),
+        ("record", ("--decision", "stop", "--reason", "x", "--as-of", "2024-02-20"), "is after the data cutoff date"),
         ("record", ("--decision", "stop"), "--reason"),
     ],
 )

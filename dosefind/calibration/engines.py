@@ -168,7 +168,7 @@ class ByHierarchicalNuts(Engine):
         pair = ("log_alpha", "log_beta")
         names = [f"{shared}_{one}" for shared in ("mu", "tau") for one in pair] + ["rho"] * self.rho_is_free
         for trial in model.trials:
-            names += [f"{trial.name}: {one}" for one in (*pair, *(f"p_{level}" for level in range(1, len(trial.doses) + 1)))]
+            names += [f"{trial.name}: {dose}" for dose in (*pair, *(f"p_{level}" for level in range(1, len(trial.doses) + 1)))]
         names += [f"{model.trials[at].name}: exchangeable" for at in self.undecided]
         self.quantities = (*names, *(f"new trial: {one}" for one in pair), "log_likelihood")
 

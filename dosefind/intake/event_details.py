@@ -152,7 +152,7 @@ def link_records(
 
 def _linked(event: AdverseEvent, records: Iterable[AdverseEvent], dlt: DLT) -> AdverseEvent:
     """Return a record with the initial grade and the worsening that the other records of the event give."""
-    dated = [(one.start, one.grade) for one in records if one.start is not None and one.grade is not None]
+    dated = [(record.start, record.grade) for record in records if record.start is not None and record.grade is not None]
     if event.start is None or event.grade is None or len(dated) < 2:
         return event
     together = [grade for start, grade in dated if start == event.start]

@@ -47,16 +47,16 @@ def plain_tables(patients: Patients) -> dict[str, Written]:
 
     Without ``events`` where a patient has no table of them. Rows that made no patient are not written.
     """
-    most = max((len(one.infusions) for one in patients.patients), default=1)
+    most = max((len(patient.infusions) for patient in patients.patients), default=1)
     infusions = [f"infusion_{number}" for number in range(1, most + 1)]
-    people = [_person(one, infusions) for one in patients.patients]
+    people = [_person(patient, infusions) for patient in patients.patients]
     given = _filled(people, tuple(f"administered_{number}" for number in range(1, most + 1)))
     head = ("subject", *_filled(people, ("cohort",)), "level", "dose", *given, *infusions)
     tail = ("last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", *_filled(people, _WHERE_FILLED))
     columns = (*head, *tail)
     tables = {"patients": Written(columns, (), people)}
-    if all(one.events is not None for one in patients.patients):
-        events = [{"subject": one.subject, **_event(event)} for one in patients.patients for event in one.events or ()]
+    if all(patient.events is not None for patient in patients.patients):
+        events = [{"subject": patient.subject, **_event(event)} for patient in patients.patients for event in patient.events or ()]
         more = _filled(events, ("serious", "outcome", "organ_class", *_COURSE))
         tables["events"] = Written(("subject", "term", "grade", "related", "start", *more), (), events)
     return tables

@@ -126,8 +126,8 @@ class Logistic2(Curve):
 
     @property
     def components(self) -> tuple[tuple[float, Self], ...]:
-        total = sum(one.weight for one in self.priors)
-        return tuple((one.weight / total, self.model_copy(update={"prior": one})) for one in self.priors)
+        total = sum(prior.weight for prior in self.priors)
+        return tuple((prior.weight / total, self.model_copy(update={"prior": prior})) for prior in self.priors)
 
     @property
     def pooled(self) -> Self:
@@ -147,7 +147,7 @@ class Logistic2(Curve):
     def _mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return weights, means and factors of the priors that are mixed."""
         weight = np.array([share for share, _ in self.components])
-        return weight, np.array([one.mean for one in self.priors]), np.array([one.factor for one in self.priors])
+        return weight, np.array([prior.mean for prior in self.priors]), np.array([prior.factor for prior in self.priors])
 
     @property
     def _standard_mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -237,8 +237,10 @@ class Logistic2(Curve):
     def variants(self) -> Iterator[tuple[str, str, Self]]:
         def changed(shift: float = 0.0, times: float = 1.0) -> Self:
             priors = tuple(
-                one.model_copy(update={"mean": (one.mean[0] + shift, one.mean[1]), "sd": (one.sd[0] * times, one.sd[1] * times)})
-                for one in self.priors
+                prior.model_copy(
+                    update={"mean": (prior.mean[0] + shift, prior.mean[1]), "sd": (prior.sd[0] * times, prior.sd[1] * times)}
+                )
+                for prior in self.priors
             )
             return self.model_copy(update={"prior": priors})
 

@@ -161,7 +161,7 @@ class ExactPosterior(Posterior):
     def _near(self, probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return values between which quantiles should lie, as the nodes are where the posterior is."""
         parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._share, self._weighted(), strict=True)]
-        values, weight = np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+        values, weight = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
         order = np.argsort(values, axis=0)
         risen = np.cumsum(weight[order], axis=0)
         values = np.take_along_axis(values, order, axis=0)

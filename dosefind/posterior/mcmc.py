@@ -170,7 +170,7 @@ class Nutpie(Sampler):
         columns = [batch.column(name) for batch in batches]
         # Arrays are lists there, which have no array of their own.
         values = [np.array(column.to_pylist()).reshape(-1, *shape) if shape else column.to_numpy() for column in columns]
-        return np.stack([one[-self.settings.draws :] for one in values])
+        return np.stack([value[-self.settings.draws :] for value in values])
 
 
 class OwnNuts(Sampler):

@@ -26,7 +26,7 @@ class MixedQuadrature:
 
     def __init__(self, curve: Curve, columns: Columns) -> None:
         self.log_weights = np.log([weight for weight, _ in curve.components])
-        self.parts = [Quadrature(one, columns) for _, one in curve.components]
+        self.parts = [Quadrature(component, columns) for _, component in curve.components]
 
     def expect(
         self, n: np.ndarray, y: np.ndarray, tolerance: float = FLOOR, width: float = HALF_WIDTH
