@@ -129,7 +129,7 @@ CONFIGS = [
         "prior that is not positive definite, which designs take too",
         "prior = { mean = [-2.2, 0.0], sd = [2.0, 1.0] }",
         "prior = { mean = [-2.2, 0.0], sd = [2.0, 1.0], correlation = -1.0 }",
-        "curves.logistic-2.prior.correlation = -1.0: must lie between -1 and 1, both excluded: ...",
+        "curves.logistic-2.prior.correlation = -1.0: must be between -1 and 1 (exclusive): ...",
     ),
     (
         "curve of no kind",
@@ -155,7 +155,7 @@ CONFIGS = [
         "prior not positive definite",
         TIGHT,
         TIGHT.replace(" }", ", correlation = 1.0 }"),
-        f"{TIGHT_PRIOR}.correlation = 1.0: must lie between -1 and 1, both excluded: otherwise the prior's covariance is not "
+        f"{TIGHT_PRIOR}.correlation = 1.0: must be between -1 and 1 (exclusive): otherwise the prior's covariance is not "
         "positive definite",
     ),
     ("prior of one mean", TIGHT, TIGHT.replace("[-2.2, 0.0]", "[-2.2]"), f"{TIGHT_PRIOR}.mean[2]: required, but missing"),
@@ -231,8 +231,8 @@ CONFIGS = [
         "hazard per infusion",
         "no_overlap",
         'window = "per-infusion"\nno_overlap',
-        "treatment.window = 'per-infusion': is not available: a hazard per infusion needs a model of its own, and a design "
-        "counts one outcome a patient; say 'course' or 'first-infusion'",
+        "treatment.window = 'per-infusion': is not available: a hazard per infusion needs a separate model, and a design "
+        "counts one outcome per patient; say 'course' or 'first-infusion'",
     ),
     ("negative tolerance", "no_overlap", "infusion_tolerance_days = -1\nno_overlap", TOLERANCE),
     # What a DLT is, and who counts.
@@ -386,7 +386,7 @@ CONFIGS = [
         "intercept that no rate can reach",
         PLAIN_CRM,
         f'{PLAIN_CRM}\nmodel = "logistic"\nintercept = -3',
-        "designs.crm: intercept = -3 keeps every rate below 0.047: skeleton and target must lie below that",
+        "designs.crm: intercept = -3 keeps every rate below 0.047: skeleton and target must be below that",
     ),
     (
         "intercept beyond the quadrature",
@@ -576,7 +576,7 @@ THREE_PLUS_THREE, TOP_DOWN = ThreePlusThree(), "must not decrease with the dose"
 OUTCOME = "must be a level and a capital N (no DLT) or T (DLT) per patient, cohorts separated by spaces, such as '1NNN 2NNT'"
 NO_OUTCOMES = "must be text such as '1NNN 2NNT', or a list of Cohort"
 DESIGN = f"must be one of {', '.join(map(repr, tomllib.loads(TEXT)['designs']))}; did you mean 'boin'?"
-ENDLESS = "does not end by itself: give it a largest sample"
+ENDLESS = "does not end by itself: state a maximum sample size"
 
 
 def walked():
@@ -646,7 +646,7 @@ CALLS = [
         "TrialSoFar(n=(3, 0, 0), y=(0, 0, 0), level=1, last_n=3, last_y=0)",
     ),
     # Walks.
-    (lambda: lattice(BOIN(target=0.3)), "n_doses = None: BOIN does not know the number of dose levels: say it"),
+    (lambda: lattice(BOIN(target=0.3)), "n_doses = None: BOIN has no number of dose levels: state n_doses"),
     (lambda: lattice(BOIN(target=0.3), n_doses=3, memory_limit=2**24), f"max_n = None: BOIN {ENDLESS}"),
     (lambda: lattice(CRM(skeleton=(0.1, 0.3), target=0.25), memory_limit=2**20), f"max_n = None: CRM {ENDLESS}"),
     (

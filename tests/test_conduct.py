@@ -198,7 +198,7 @@ def test_amounts_that_differ_within_a_course():
 
 def test_a_partial_course_in_words():
     assert words(*three_doses().patients, name=DLC) == [
-        "B2 had 2 of 3 infusions; the next was due on 2024-03-04, and the patient left on 2024-02-29",
+        "B2 had 2 of 3 infusions; the next was due on 2024-03-04, and the patient discontinued on 2024-02-29",
         "B3 had 2 of 3 infusions; the next was due on 2024-03-11",
     ]
 

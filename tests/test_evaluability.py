@@ -525,7 +525,7 @@ def test_the_data_cut():
     data = single_dose()
     assumed = evaluate(data, protocol())
     assert (assumed.as_of, assumed.as_of_assumed) == (day(92), True)
-    assert assumed.closing().endswith("data cut 2024-04-01, assumed: the last date in the data.")
+    assert assumed.closing().endswith("data cutoff 2024-04-01, assumed: the last date in the data.")
     stated = evaluate(data, protocol(), day(92))
     assert (stated.as_of_assumed, stated.statuses) == (False, assumed.statuses)
     for wrong in ("2024-03-01", datetime(2024, 3, 1), 20240301):
@@ -546,7 +546,7 @@ def test_rows_in_are_rows_out():
     assert found.listed == (*listed, Listed("patients.csv row T", "no infusion by 2024-02-29"))
     assert found.closing() == (
         "4 rows read: 2 are those of 1 patient, 2 listed (screen failure, no infusion by 2024-02-29); "
-        "data cut 2024-02-29, assumed: the last date in the data."
+        "data cutoff 2024-02-29, assumed: the last date in the data."
     )
     for rows in (3, 5):
         with pytest.raises(
@@ -573,7 +573,7 @@ def test_the_audit_table():
         ],
         [
             *(2, 1, "replaced", "2024-02-10", "2024-03-09"),
-            "replaced by A7: left on 2024-02-19, day 10, before the window ended, with no DLT "
+            "replaced by A7: discontinued on 2024-02-19, day 10, before the window ended, with no DLT "
             "(evaluability.dropout = not-evaluable)",
             "patients.csv row A5",
         ],

@@ -318,7 +318,7 @@ def test_problems_in_words():
     few = given(curve, independent(4, draws=60)).problems()
     assert any(words.startswith("the bulk effective sample size is ") for words in few)
     assert any(words.startswith("the tail effective sample size is ") for words in few)
-    assert given(curve, independent(4), diverged=3).problems() == ["draws that diverged: 3, with shorter steps too"]
+    assert given(curve, independent(4), diverged=3).problems() == ["3 divergent draws, even with shorter steps"]
     # Sampled once more where any diverged, and with what is said.
     for diverged, left, accept in (({0.9: 2, 0.99: 0}, [], 0.99), ({0.9: 0}, [], 0.9)):
         again = given(curve, independent(4), diverged)

@@ -301,7 +301,7 @@ def test_the_other_commands_of_the_examples(monkeypatch):
     assert "wait until" in said[0] or "fill the cohort" in said[0]
     for words in ("patients too close together", "infusion off its schedule", "partial course"):
         assert words in said[1]
-    assert "data cut 2023-12-20" in said[2]
+    assert "data cutoff 2023-12-20" in said[2]
     # Published: 5, 5 and 5 patients without a DLT, partly inferred; one-sided 95% limits are 1 - 0.05^(1/5) and 1 - 0.05^(1/15).
     assert "1NNNNN 2NNNNN 3NNNNN" in said[3]
     assert re.search(r"one-sided 95% upper limit 18%", said[3])

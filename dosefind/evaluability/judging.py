@@ -227,20 +227,20 @@ def _doses_that_differ(patients: Iterable[Patient], parts: Iterable[Part]) -> li
         if not patient.as_assigned and part not in UNTREATED
     ]
     return (
-        [f"administered dose differs from the assigned dose, at whose level patients are counted:  {_some(names)}"] if names else []
+        [f"administered dose differs from the assigned dose, at whose level patients are counted: {_some(names)}"] if names else []
     )
 
 
 def _too_early(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
     """Note the related events that began before the first infusion, whose dates should be checked."""
     names = early_events(patients, protocol)
-    return [f"related to treatment but began before the first infusion, so check the date:  {_some(names)}"] if names else []
+    return [f"related to treatment but began before the first infusion, so check the date: {_some(names)}"] if names else []
 
 
 def _not_assessed(found: Iterable[Status]) -> list[str]:
     """Note the patients without a DLT for whom the last contact replaces an unrecorded DLT assessment."""
     names = [status.subject for status in found if status.kind == "complete" and not status.assessed]
-    return [f"no DLT assessment is recorded; adverse events and last contact are used instead:  {_some(names)}"] if names else []
+    return [f"no DLT assessment is recorded; adverse events and last contact are used instead: {_some(names)}"] if names else []
 
 
 def _order(patient: Patient) -> tuple[date, str]:
@@ -385,7 +385,7 @@ def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
     meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
     listed = {meaning: ", ".join(f"{shown_key(word)} ({n})" for word, n in sorted(counts[meaning].items())) for meaning in counts}
     words = [f"{listed[meaning]} as {name}" for meaning, name in meanings if counts[meaning]]
-    return [f"words for the relationship (number of events) read:  {'; '.join(words)}"] if words else []
+    return [f"words for the relationship (number of events) read: {'; '.join(words)}"] if words else []
 
 
 def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
@@ -393,7 +393,7 @@ def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for row in listed:
         by_reason.setdefault(row.reason, []).append(row.source)
-    return [f"not counted,  {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
+    return [f"not counted, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
 
 
 def _followed(infused: list[Patient], keeps_contacts: bool) -> list[Patient]:
@@ -439,7 +439,7 @@ def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
     protocol = rules_of(patient, protocol)
     given = patient.dlt_date.isoformat() if patient.dlt_date is not None else str(patient.dlt_days) if patient.dlt_days else None
     if patient.dlt is not True and given is not None:
-        yield Problem(_place(patient, "dlt_date"), given, f"must not be given if dlt =  {patient.dlt}")
+        yield Problem(_place(patient, "dlt_date"), given, f"must not be given if dlt = {patient.dlt}")
     if patient.dlt is None or not patient.infusions:
         return
     first, end = window(patient, protocol)

@@ -179,7 +179,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
     found = _as_recorded(patient, protocol, cut, found)
     if found.kind != "dlt":
         told = [
-            (event, f"; {told_event(event, patient.infusions[0])} is not a DLT:  {why}")
+            (event, f"; {told_event(event, patient.infusions[0])} is not a DLT: {why}")
             for event, why in _ruled_out(patient, protocol)
         ]
         rows = (*(found.source or patient.source), *(event.source for event, _ in told))
@@ -203,7 +203,7 @@ def told_event(event: AdverseEvent, first: date) -> str:
     if event.initial_grade is not None and event.initial_grade != event.grade:
         grade += f", {event.initial_grade} at onset"
     if event.recorded_grade is not None:
-        grade += f" relative to baseline,  {event.recorded_grade} as recorded"
+        grade += f" relative to baseline, {event.recorded_grade} as recorded"
     if event.grade is None and event.severity is not None:
         grade += f", severity {event.severity}"
     related = "relationship not recorded" if event.related is None else event.related
