@@ -186,26 +186,26 @@ def _parsed(cells: Mapping[str, str]) -> Recorded:
     return recorded
 
 
-def _problems(one: Recorded) -> Iterable[Problem]:
+def _problems(recorded: Recorded) -> Iterable[Problem]:
     """Check every field that was read or is to be written."""
     checks = [
-        lambda: calendar_day("as_of", one.as_of),
-        lambda: check_text("protocol", one.protocol, _NAME),
-        lambda: check_text("data_sha256", one.data_sha256, _NAME, required=False),
-        lambda: check_text("config_sha256", one.config_sha256, _NAME, required=False),
-        lambda: check_text("binding", one.binding, _NAME),
-        lambda: check_text("recommendation", one.recommendation),
-        lambda: _matched("decision", one.decision, _FORMS, _ALLOWED),
-        lambda: one_of("override", one.override, ("yes", "no")),
-        lambda: check_text("reason", one.reason, purpose="the reason for the decision"),
-        lambda: one.meeting is None or calendar_day("meeting", one.meeting),
-        lambda: check_text("attendees", one.attendees, required=False),
-        lambda: one.protocol_version is None or calendar_day("protocol_version", one.protocol_version),
-        lambda: _matched("software_version", one.software_version, _VERSION, "must be a version of dosefind, such as 0.1.0"),
-        lambda: check_text("conditions", one.conditions, required=False),
-        lambda: released_subjects(one.released),
-        lambda: _check_subjects("with_dlt", one.with_dlt),
-        lambda: _check_subjects("still_open", one.still_open),
+        lambda: calendar_day("as_of", recorded.as_of),
+        lambda: check_text("protocol", recorded.protocol, _NAME),
+        lambda: check_text("data_sha256", recorded.data_sha256, _NAME, required=False),
+        lambda: check_text("config_sha256", recorded.config_sha256, _NAME, required=False),
+        lambda: check_text("binding", recorded.binding, _NAME),
+        lambda: check_text("recommendation", recorded.recommendation),
+        lambda: _matched("decision", recorded.decision, _FORMS, _ALLOWED),
+        lambda: one_of("override", recorded.override, ("yes", "no")),
+        lambda: check_text("reason", recorded.reason, purpose="the reason for the decision"),
+        lambda: recorded.meeting is None or calendar_day("meeting", recorded.meeting),
+        lambda: check_text("attendees", recorded.attendees, required=False),
+        lambda: recorded.protocol_version is None or calendar_day("protocol_version", recorded.protocol_version),
+        lambda: _matched("software_version", recorded.software_version, _VERSION, "must be a version of dosefind, such as 0.1.0"),
+        lambda: check_text("conditions", recorded.conditions, required=False),
+        lambda: released_subjects(recorded.released),
+        lambda: _check_subjects("with_dlt", recorded.with_dlt),
+        lambda: _check_subjects("still_open", recorded.still_open),
     ]
     found: list[Problem] = []
     for check in checks:
@@ -216,16 +216,18 @@ def _problems(one: Recorded) -> Iterable[Problem]:
     yield from found
     if found:
         return
-    if one.meeting is not None and not one.as_of <= one.meeting <= one.as_of + _LATEST:
-        allowed = f"must be on or within a year after the data cutoff date {one.as_of}"
-        yield Problem("meeting", one.meeting.isoformat(), allowed)
-    if one.released and one.decision != "resume":
-        yield Problem("released", one.released, "must be empty unless the decision is 'resume'")
-    agreed = agrees(one.decision, one.recommendation, one.released)
-    if agreed is not None and agreed != (one.override == "no"):
+    if recorded.meeting is not None and not recorded.as_of <= recorded.meeting <= recorded.as_of + _LATEST:
+        allowed = f"must be on or within a year after the data cutoff date {recorded.as_of}"
+        yield Problem("meeting", recorded.meeting.isoformat(), allowed)
+    if recorded.released and recorded.decision != "resume":
+        yield Problem("released", recorded.released, "must be empty unless the decision is 'resume'")
+    agreed = agrees(recorded.decision, recorded.recommendation, recorded.released)
+    if agreed is not None and agreed != (recorded.override == "no"):
         found_word, word = ("differs from", "yes") if not agreed else ("agrees with", "no")
-        allowed = f"must be '{word}': the decision {one.decision!r} {found_word} the recommendation {one.recommendation!r}"
-        yield Problem("override", one.override, allowed)
+        allowed = (
+            f"must be '{word}': the decision {recorded.decision!r} {found_word} the recommendation {recorded.recommendation!r}"
+        )
+        yield Problem("override", recorded.override, allowed)
 
 
 def agrees(decision: str, recommendation: str, released: str) -> bool | None:
