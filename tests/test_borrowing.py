@@ -88,7 +88,8 @@ def test_what_the_prior_means_in_longer_windows(protocol):
     """Log alpha of -2.2 is 0.10 in one window, and 1 - 0.9^3 = 0.27 in three."""
     words = build_borrowing(protocol).warnings(protocol)
     assert words[1:] == [
-        "The prior refers to one window of 28 days: a DLT rate of 0.10 at the reference dose is 0.27 over the 84 days of NCT05948982."
+        "The prior refers to one window of 28 days: a DLT rate of 0.10 at the reference dose is 0.27 over the 84 "
+        "days of NCT05948982."
     ]
     assert len(build_borrowing(changed(protocol, pooled="as-given")).warnings(protocol)) == 1
 

@@ -61,7 +61,8 @@ def test_follow_up_that_is_behind_the_data_cut():
     found = status(one, 25)
     assert (found.kind, found.unresolved, found.days_to_go) == ("pending", False, 4)
     assert found.rule == (
-        "no DLT so far, 4 days to go, 68% of the window followed up; follow-up ends on 2024-01-20, 5 days before the data cutoff date"
+        "no DLT so far, 4 days to go, 68% of the window followed up; follow-up ends on 2024-01-20, 5 days "
+        "before the data cutoff date"
     )
     assert found.fraction == pytest.approx(19 / 28, rel=1e-15)
     over = status(one, 29)
@@ -191,8 +192,8 @@ def test_how_words_were_read_is_said():
     events = tuple(event(5, 1, word, row=row) for row, word in enumerate(("REMOTE", "remote", "None", "possible", "unknown", None)))
     notes = evaluate(trial(patient("S", 1, 1, events=events)), protocol()).notes
     assert notes[-1] == (
-        "words for the relationship (number of events) read: possible (1) as at least possibly related; none (1), remote (2) as not "
-        "related; unknown (1) as not assessed, so open"
+        "words for the relationship (number of events) read: possible (1) as at least possibly related; none (1), remote (2) as "
+        "not related; unknown (1) as not assessed, so open"
     )
 
 
@@ -405,7 +406,10 @@ def test_an_empty_last_contact_beside_others_is_not_taken_as_followed_up():
     assert beside["P1"].unresolved
     assert beside["P1"].fraction == (20 - 1) / 28
     assert f"follow-up ends on {day(20)}, 20 days before the data cutoff date" in beside["P1"].rule
-    words = "no last-contact date is given, unlike for other patients, so follow-up is assumed to end on the patient's own last date: P1"
+    words = (
+        "no last-contact date is given, unlike for other patients, so follow-up is assumed to end on the patient's own last date: "
+        "P1"
+    )
     assert words in beside.notes
     # The last contact of who left says nothing of how others were followed; nor does that of somebody treated after the cut.
     left = patient("P4", 1, 3, last_contact=12, discontinued=12)
@@ -505,9 +509,10 @@ def test_dates_after_the_data_cut_are_an_error_unless_replayed():
         evaluate(data, protocol(), day(28))
     assert str(caught.value).split("\n  ") == [
         "subject S (patients.csv row S), last_contact = '2024-01-30': is after the data cutoff date 2024-01-28",
-        "subject S (patients.csv row S), start of the event of ae.csv row 2 = '2024-02-04': is after the data cutoff date 2024-01-28",
-        "subject T (patients.csv row T), discontinued = '2024-01-29': is after the data cutoff date 2024-01-28; to return to that date "
-        "and ignore later data, request a replay",
+        "subject S (patients.csv row S), start of the event of ae.csv row 2 = '2024-02-04': is after the data cutoff date "
+        "2024-01-28",
+        "subject T (patients.csv row T), discontinued = '2024-01-29': is after the data cutoff date 2024-01-28; to return to "
+        "that date and ignore later data, request a replay",
     ]
     found = evaluate(data, protocol(), day(28), replay=True)
     assert found.later_dates == 3

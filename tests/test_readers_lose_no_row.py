@@ -407,7 +407,7 @@ BAD_BOOKS = {
     "only a chart": (only_a_chart(), "charts"),
     "no cells": (workbook(sheet()), "is empty"),
     "only a header": (workbook(sheet(*rows(ROWS[:1]))), "no rows"),
-    "several sheets of the same name": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "Patients")), "several sheets of the same name"),
+    "sheets of one name": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "Patients")), "several sheets of the same"),
     "a second sheet with data": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "more")), "more"),
     "a sheet that is not in it": (workbook(sheet(*rows()), sheet(*rows()), without=("xl/worksheets/sheet2.xml",)), "damaged"),
     "a strict workbook": (workbook(sheet(*rows()), office="http://purl.oclc.org/ooxml/officeDocument/relationships"), "Strict"),

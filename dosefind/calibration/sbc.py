@@ -75,6 +75,7 @@ def calibrate(
     progress
         Called with the number of data sets done and of all.
     Called with the number of completed data sets and the total.
+
     Returns
     -------
     xarray.Dataset
