@@ -256,7 +256,7 @@ CONFIGS = [
         'dropout = "not-evaluable"',
         'dropout = "weight"',
         "evaluability.dropout = 'weight': is not available: a partial follow-up weight makes a patient a fraction, and the designs "
-        "here count whole ones; say 'not-evaluable', 'no-dlt' or 'dlt'",
+        "here count whole patients; say 'not-evaluable', 'no-dlt' or 'dlt'",
     ),
     (
         "unknown choice for progression",
@@ -642,7 +642,7 @@ CALLS = [
     (lambda: ThreePlusThree(cohort_size=2), "cohort_size = 2: must be 3"),
     (
         lambda: lattice(design_from_rule(lambda trial: 9, choose=lambda trial: None, max_n=9), n_doses=3),
-        "rule = 9: must return a level from 1 to 3, or None; it was given "
+        "rule = 9: must return a level from 1 to 3, or None; its argument was "
         "TrialSoFar(n=(3, 0, 0), y=(0, 0, 0), level=1, last_n=3, last_y=0)",
     ),
     # Walks.

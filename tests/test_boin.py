@@ -171,7 +171,7 @@ def test_plain_rule_agrees():
             np.testing.assert_allclose(plain[name], ours[name], rtol=0, atol=1e-14)
 
 
-_LOWER_AND_SMALLER = ("cohort 2 was at level 1, the design would have given level 2", "cohort 2 had 2 patients, the design plans 3")
+_LOWER_AND_SMALLER = ("cohort 2 was at level 1; the design recommended level 2", "cohort 2 had 2 patients; the design planned 3")
 
 
 @pytest.mark.parametrize(
@@ -206,10 +206,8 @@ def test_decisions_in_words(settings, outcomes, says):
             {},
             "1TTT 1NNN 1NNN",
             (
-                (
-                    "the design had stopped after cohort 1: "
-                    "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
-                ),
+                "the design had stopped after cohort 1: "
+                "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
             ),
         ),
         ({}, "1NNN 3NNN", ("cohort 2 was at level 3; the design recommended level 2",)),

@@ -424,17 +424,17 @@ BROKEN = {
         'subject,level,infusion_1\n"A-1,1,2024-03-01\nA-2",1,2024-03-08\n',
         "subject = 'A-1,1,2024-03-01': must be text in one line: a quote may not be closed",
     ),
-    "huge cell": (row(reason="x" * 20_000), "row 3, reason: has 20,000 characters, and a cell may have 10,000"),
+    "huge cell": (row(reason="x" * 20_000), "row 3, reason: has 20,000 characters, but a cell may have 10,000"),
     "cell beyond what csv reads": (row(reason="x" * 200_000), "row 3: a cell has more than 10,000 characters"),
     "column missing": (
         "subject,infusion_1\nA-1,2024-03-01\n",
         "column level or dose or assigned: missing (the columns are: subject, infusion_1)",
     ),
-    "column misspelt": (ONE.replace("infusion_1", "infusion1"), "column infusion_1: missing; is infusion1 what is meant?"),
-    "column twice": (ONE.replace("dose", "dose,Dose").replace(",1,", ",1,1,"), "column dose: must be there once, and is"),
+    "column misspelt": (ONE.replace("infusion_1", "infusion1"), "column infusion_1: missing; did you mean infusion1?"),
+    "column twice": (ONE.replace("dose", "dose,Dose").replace(",1,", ",1,1,"), "column dose: must be present once, but is"),
     "infusion column missing": (
         row(infusion_3=""),
-        "column infusion_3: the columns before it must be there too: infusion_1, infusion_2",
+        "column infusion_3: the previous columns must be present too: infusion_1, infusion_2",
     ),
     "date of DLT alone": (row(dlt_date=""), "column dlt_date: needs the column dlt"),
     "reason alone": (row(reason=""), "column reason: needs the column discontinued"),
@@ -502,7 +502,7 @@ BROKEN = {
     "replaces the same": (row(replaces="A-2"), "replaces = 'A-2': must be another subject"),
     "replaced twice": (
         row(replaces="A-1") + "A-3,1,2024-03-09,A-1\n",
-        "row 4, subject A-3, replaces = 'A-1': is replaced by subject A-2 already",
+        "row 4, subject A-3, replaces = 'A-1': is already replaced by subject A-2",
     ),
     "replaced by an earlier patient": (row(infusion_1="2024-02-08", replaces="A-1"), "is a patient whose first infusion was later"),
     "replaced in a circle": (
@@ -515,7 +515,7 @@ BROKEN = {
     ),
     "two doses in a cohort": (
         "subject,dose,infusion_1,cohort\nA-1,1,2024-03-01,1\nA-2,3,2024-03-08,1\n",
-        "row 3, subject A-2, cohort = '1': subject A-1 of this cohort has another dose, and a cohort has one",
+        "row 3, subject A-2, cohort = '1': subject A-1 of this cohort has another dose, but a cohort has one",
     ),
     "cohorts out of order": (
         "subject,dose,infusion_1,cohort\nA-1,1,2024-03-08,1\nA-2,3,2024-03-01,2\n",
@@ -586,7 +586,9 @@ def test_broken_events(text, said, tmp_path):
 def test_a_grave_related_event_needs_an_infusion(tmp_path):
     """Rather than listing the event of a patient whose infusion was forgotten; others of such a subject are listed."""
     path = written(tmp_path, row(infusion_1="", dose="3"))
-    said = "events.csv row 3, subject A-2, related = 'related': is at least possibly related, of an event of grade 3: such an event"
+    said = (
+        "events.csv row 3, subject A-2, related = 'related': is at least possibly related, for an event of grade 3: such an event"
+    )
     refused(tmp_path, path, said, events=written(tmp_path, EVENTS, "events.csv"))
     for harmless in (
         EVENTS.replace("3,related", "3,not related"),
@@ -692,7 +694,7 @@ def test_a_protocol_is_needed(tmp_path):
 def test_two_tables_of_one_name(tmp_path):
     (tmp_path / "other").mkdir()
     again = written(tmp_path / "other", EVENTS)
-    with pytest.raises(InputError, match=re.escape(f"{again}: has the name of the table of patients")):
+    with pytest.raises(InputError, match=re.escape(f"{again}: has the same name as the table of patients")):
         read_patients(written(tmp_path, ONE), AS, events=again)
 
 
@@ -720,7 +722,7 @@ BROKEN_SDTM = {
     "no amount": (first("ex", EXDOSE=""), "EXDOSE = '': must be a number above 0"),
     "partial infusion": (first("ex", EXSTDTC="2023-09"), f"EXSTDTC = '2023-09': {NO_DAY}: a part of it is missing"),
     "no date of infusion": (first("ex", EXSTDTC=""), "EXSTDTC = '': must not be empty"),
-    "two treatments": (first("ex", EXTRT="SALINE"), "column EXTRT: must name one treatment, the product, and names SALINE, UC-MSC"),
+    "two treatments": (first("ex", EXTRT="SALINE"), "column EXTRT: must have one treatment, the product, but has SALINE, UC-MSC"),
     "infusion of nobody": (first("ex", USUBJID="S-99999"), "subject = 'S-99999'"),
     "two bags in cells": (
         lambda t: t["ex"].extend([(bag := t["ex"].pop(0) | {"EXDOSE": "500000"}), bag]),
@@ -771,13 +773,16 @@ def flagged(**cells):
 
 BROKEN_ADAM = {
     "DLT in an imputed month too early": (flagged(ASTDT="2022-01-01", ASTDTF="D"), "a DLT must not be before the first infusion"),
-    "DLT on no day": (flagged(ASTDT=""), "ASTDT = '': must be the date of the DLT, or the parts of it that are known"),
+    "DLT on no day": (flagged(ASTDT=""), "ASTDT = '': must be the date of the DLT, or its known parts"),
     "imputed infusion": (
         lambda t: [row.update(ASTDTF="D") for row in t["adex"]],
-        "ASTDTF = 'D': says that ASTDT is imputed, and an infusion needs its own date",
+        "ASTDTF = 'D': says that ASTDT is imputed, but an infusion needs its own date",
     ),
     "left on no day": (first("adsl", EOSSTT="DISCONTINUED"), "EOSDT = '': must be the day on which the patient discontinued"),
-    "no EOSDT": (lambda t: [row.pop("EOSDT") for row in t["adsl"]], "column EOSDT: missing: EOSSTT says who left, and not when"),
+    "no EOSDT": (
+        lambda t: [row.pop("EOSDT") for row in t["adsl"]],
+        "column EOSDT: missing: EOSSTT shows who discontinued, but not when",
+    ),
     "DLT without its day": (
         lambda t: [row.update(DLTFL="Y") for row in t["adsl"]],
         "DLTFL = 'Y': needs DLTDT, or the flag DLTFL of an adverse event",

@@ -192,7 +192,7 @@ def make_table(
         suspect = len(whole) > LONGEST or "\n" in whole or "\r" in whole
         for column, cell in zip(columns, cells, strict=True) if suspect else ():
             if len(cell) > LONGEST:
-                allowed = f"has {len(cell):,} characters, but a cell may have {LONGEST:,}:  a quote may not be closed"
+                allowed = f"has {len(cell):,} characters, but a cell may have {LONGEST:,}: a quote may not be closed"
                 found.append(Problem(f"row {number}, {_shown_column(column)}", MISSING, allowed))
             elif "\n" in cell or "\r" in cell:
                 allowed = "must be text in one line: a quote may not be closed, or the cell has a line break"

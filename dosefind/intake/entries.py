@@ -234,7 +234,7 @@ def earliest_day(found: Findings, cell: Cell, not_before: date) -> Dated | None:
     if narrowed is None or narrowed.earliest is None:
         found.refuse(cell, f"is before {not_before} on all its possible days")
         return None
-    found.notes.append(f"{_place(cell.row)}: {cell.column} is {cell.text}; read as the earliest possible day,  {narrowed.earliest}")
+    found.notes.append(f"{_place(cell.row)}: {cell.column} is {cell.text}; read as the earliest possible day, {narrowed.earliest}")
     return Dated(narrowed.earliest, cell)
 
 
@@ -399,7 +399,7 @@ def _note_outcomes(found: Findings, table: Table, columns: EventColumns) -> None
     unknown = {text: number for text, number in times.items() if not is_understood_outcome(text)}
     if unknown:
         words = ", ".join(f"{shown_key(text[:80])} ({number})" for text, number in sorted(unknown.items()))
-        found.notes.append(f"{table.name}: outcomes not recognised, read as not fatal (number of events):  {words}")
+        found.notes.append(f"{table.name}: outcomes not recognised, read as not fatal (number of events): {words}")
 
 
 def _flagged(found: Findings, cell: Cell) -> bool:

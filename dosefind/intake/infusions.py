@@ -107,7 +107,7 @@ class AssignedLevels:
             listed = ", ".join(shown_key(name[:80]) for name in list(self._unread)[:_NAMED])
             more = f" and {len(self._unread) - _NAMED} more" if len(self._unread) > _NAMED else ""
             found.notes.append(
-                f"arms without a dose level, so that the level is that of the administered amount:  {listed}{more} "
+                f"arms without a dose level, so that the level is that of the administered amount: {listed}{more} "
                 "(doses.arms of the config maps arms to levels)"
             )
 

@@ -86,7 +86,7 @@ def with_supplements(
             own = cells.setdefault(event.source, {})
             if column in own and own[column] != row.cell("QVAL").text:
                 found.refuse(
-                    _qualifier(row), f"already has another value for the same adverse event,  {shown_key(own[column][:80])}"
+                    _qualifier(row), f"already has another value for the same adverse event, {shown_key(own[column][:80])}"
                 )
             own[column] = row.cell("QVAL").text
         rows[events[0].source] = (*rows.get(events[0].source, ()), row.source)
