@@ -255,7 +255,7 @@ CONFIGS = [
         "weight of a partial follow-up",
         'dropout = "not-evaluable"',
         'dropout = "weight"',
-        "evaluability.dropout = 'weight': is not available: a partial follow-up weight makes a patient a fraction, and the designs "
+        "evaluability.dropout = 'weight': is not available: a partial follow-up weight makes a patient a fraction, but the designs "
         "here count whole patients; say 'not-evaluable', 'no-dlt' or 'dlt'",
     ),
     (

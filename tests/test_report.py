@@ -288,7 +288,7 @@ def test_every_section_is_there(conduct, design, protocol):
     binding = [row for row in rows(design, "The trial without a DLT")[1:] if row[0] == "3+3"]
     assert binding[0][1:5] == ["1NNN 2NNN 3NNN", "9", "3", "yes: that level or above"]
     settings = {row[0]: row[1:] for row in rows(design, "Sizes") + rows(design, "Target, and what")}
-    assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no largest sample"]
+    assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no maximum sample size"]
     assert settings["Fewest and most patients of a dose group, as the protocol says them"] == ["3, 6", "record"]
 
 
