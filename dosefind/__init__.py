@@ -60,7 +60,7 @@ _HOMES = {
     "read_adjudications": "adjudications",
     "read_patients": "intake",
     "record_adjudication": "adjudications",
-    "report": "reports",
+    "report": "show",
     "select": "tasks",
     "sensitivity": "tasks",
     "simulate": "operating.simulation",

@@ -31,7 +31,7 @@ from .operating.lattice import Lattice as Lattice
 from .operating.lattice import lattice as lattice
 from .operating.simulation import simulate as simulate
 from .protocol import Protocol as Protocol
-from .reports import report as report
+from .show import report as report
 from .tasks import Analysis as Analysis
 from .tasks import NextDose as NextDose
 from .tasks import NextStep as NextStep

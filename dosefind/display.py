@@ -34,6 +34,8 @@ from .patients import Patients
 from .posterior.base import Posterior
 from .protocol import Protocol
 from .results import Dataset, restored
+from .show.html import as_fragment
+from .show.pages.comparison import comparison
 from .tables import Aside
 from .tasks import Analysis, NextDose, NextStep, Synthetic
 from .tasks.next_dose import Recommendation
@@ -49,7 +51,7 @@ _POINT = "    "
 # Variables, dimensions and attributes without which a dataset is not shown as the tables of a comparison, of one design, or of a
 # calibration.
 _COMPARED = {"selected", "patients", "dlts", "stopped", "true_mtd", "highest_mtd", "reference_selected", "sample_size", "p_true"}
-_COMPARED |= {"dose_amount"} | {name for name, *_ in (*tables.CHOICE, *tables.COST)}
+_COMPARED |= {"dose_amount", "overdose_selected", "mean_n", "above_mtd", "days", "correct"}
 _DIMENSIONS, _SAID = {"design", "scenario", "n_patients", "reason"}, {"protocol", "rules"}
 _OF_ONE_DESIGN = {"selected", "patients", "dlts", "not_reached", "any_dlt", "p_true"}
 _CALIBRATED = {"ecdf", "excess", "passed", "lower", "upper"}
@@ -270,7 +272,7 @@ def _tables_of(one: xr.Dataset) -> list[Any]:
         and set(one.attrs) >= _SAID
         and "units" in one["dose_amount"].attrs
     ):
-        return [tables.comparison(one)]
+        return [_Made(as_fragment(comparison(one)))]
     if whole and names >= _OF_ONE_DESIGN and "design" in one.attrs and one["selected"].dims == ("scenario", "choice"):
         return [_one_design(one)]
     if names >= _CALIBRATED and one["excess"].dims == ("layout", "quantity"):

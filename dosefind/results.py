@@ -11,6 +11,7 @@ __all__ = ["Dataset", "restored"]
 # The dimensions of our datasets in the order in which they are made, and what in them has no such dimension.
 _ORDER = ("target", "design", "scenario", "layout")
 _WITHOUT = {
+    "scenario": {"max_n_per_dose"},
     "design": {"p_true", "n_acceptable", "true_mtd", "highest_mtd", "true_mtd_by_target"}
     | {"reference_selected", "reference_correct", "reference_correct_highest"},
     "layout": {"lower", "upper"},

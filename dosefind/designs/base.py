@@ -284,6 +284,11 @@ class Design(Settings, ABC):
             found["titration"] = "with cohorts of one patient"
         return found
 
+    @property
+    def most_per_dose(self) -> int | None:
+        """Most patients that it treats at one dose; ``None`` without a limit."""
+        return self.max_n_per_dose
+
     def in_force(self) -> dict[str, Any]:
         """Settings that have an effect, each at the value that it takes: what is left open and follows from the others included."""
         without = {*self.idle(), *(["cohort_size"] if self.cohort_size_by_dose is not None else [])}

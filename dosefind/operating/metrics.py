@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..designs.rules import above, at_least, highest, nearest
-from .tally import DEFINITIONS
+from ..figures import OPERATING, defined
 
 __all__ = ["Standards", "above_mtd", "definitions", "judged"]
 
@@ -80,39 +80,14 @@ def judged(selected: np.ndarray, truths: np.ndarray, standards: Standards) -> di
         "acceptable": np.column_stack([np.zeros(len(truths), bool), standards.acceptable(truths)]),
         "under_selected": index < mtd,
         "over_selected": index > mtd,
+        "overdose_selected": np.column_stack([np.zeros(len(truths), bool), above(truths, standards.overdose_limit)]),
     }
     return {name: (selected * mask).sum(axis=-1) for name, mask in chances.items()}
 
 
 def definitions(standards: Standards) -> dict[str, str]:
-    """What each figure of a comparison means, with the values that it was worked out with."""
-    low, high = standards.interval
-    t, limit = standards.target, standards.overdose_limit
-    too_far = f"{t + standards.margin:g} (the target and target.mtd_margin = {standards.margin:g})"
-    return {
-        **DEFINITIONS,
-        "p_true": "true DLT rate of the dose in this scenario",
-        "true_mtd": f"dose whose true DLT rate is nearest to {t:g}, the lower on ties; none if the lowest dose has a rate above "
-        f"{too_far}",
-        "true_mtd_by_target": "the same for another target, with the margin above it in proportion",
-        "highest_mtd": f"highest dose whose true DLT rate is at most {t:g}, else none",
-        "correct": "probability that the true MTD is named",
-        "correct_highest": "probability that the alternative true MTD is named",
-        "n_acceptable": f"number of doses with a true DLT rate in [{low:g}, {high:g})",
-        "acceptable": f"probability that a dose with a true DLT rate in [{low:g}, {high:g}) is named; - where there is none",
-        "under_selected": "probability that a dose below the true MTD is named, or none where there is one",
-        "over_selected": "probability that a dose above the true MTD is named, or any where there is none",
-        "above_mtd": "expected number of patients treated above the true MTD",
-        "over_60": DEFINITIONS["over_60"].replace("overdose_limit", f"{limit:g}"),
-        "over_80": DEFINITIONS["over_80"].replace("overdose_limit", f"{limit:g}"),
-        "selected_by_target": "selected, each design made anew for another target as far as its own table leaves that open",
-        "correct_by_target": "probability that the true MTD for that target is named; missing where a design chooses by an "
-        "interval that does not contain the target",
-        "reference_selected": "choice with every patient's outcome known at every dose, at the same largest sample: the dose whose "
-        f"share of DLTs is nearest to {t:g}; of two shares as far below it as above, such as 4 and 5 in 18 from 0.25, the "
-        "lower; of doses with equal counts the highest where their share is below the target, else the lowest; none if the lowest "
-        f"dose has a share above {too_far} (a reference, not a bound)",
-        "reference_correct": "probability that the reference names the true MTD",
-        "reference_correct_highest": "probability that the highest dose whose share of DLTs is at most the target, a choice "
-        "other than the one shown, is the alternative true MTD",
-    }
+    """Return what each operating characteristic means, with the values that it depends on."""
+    low, high = (f"{end:g}" for end in standards.interval)
+    target, limit, margin = (f"{value:g}" for value in (standards.target, standards.overdose_limit, standards.margin))
+    too_far = f"{standards.target + standards.margin:g}"
+    return defined(OPERATING, target=target, limit=limit, margin=margin, too_far=too_far, low=low, high=high)
