@@ -817,10 +817,10 @@ def _tabulate(
 
 
 def _progress(what: str) -> Callable[[int, int], None] | None:
-    """As `display.progress`, which is loaded where somebody is there to see it."""
+    """As `show.notebook.progress`, which is loaded where somebody is there to see it."""
     if not sys.stderr.isatty():
         return None
-    from .display import progress
+    from .show.notebook import progress
 
     return progress(what)
 

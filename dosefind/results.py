@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from ._check import Shown
+from .shown import Shown
 
 __all__ = ["Dataset", "restored"]
 

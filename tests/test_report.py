@@ -20,7 +20,8 @@ from dosefind import monitoring
 from dosefind.cli import main
 from dosefind.decisions import record_decision
 from dosefind.evaluability import KINDS
-from dosefind.show import content, catalogue as words
+from dosefind.show import catalogue as words
+from dosefind.show import content
 from dosefind.show.content import Run, data, text
 
 from . import made_up

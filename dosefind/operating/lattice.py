@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import MISSING, InputError, Problem, Shown, curve_values, of_type, probability, whole
+from .._check import MISSING, InputError, Problem, curve_values, of_type, probability, whole
 from ..designs import Design, Selection
 from ..designs.base import A_DESIGN
 from ..designs.rules import TIE, above
 from ..figures import OPERATING, defined
 from ..outcomes import LOG_ZERO, Rates, cells, log_rates
+from ..shown import Shown
 from ..threads import one_thread
 from ..trial import States, choice_labels
 from .tally import FIGURES, Days, EndedTrials, Figures

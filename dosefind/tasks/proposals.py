@@ -19,12 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._check import MOST_COUNTED, InputError, Shown
+from .._check import MOST_COUNTED, InputError
 from ..decisions import Recorded
 from ..designs import Design, limits
 from ..designs.base import Beside
 from ..designs.replay import followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
+from ..shown import Shown
 from ..trial import COUNT, Cohort, States, check_cohorts
 from .steps import NextStep, step_from, steps_from, stop_words
 

@@ -37,9 +37,13 @@ def comparison(oc: xr.Dataset) -> Page:
         The result of `dosefind.compare`.
     """
     found = Comparison.of(oc)
-    names = {"protocol": data(oc.attrs["protocol"]), "designs": len(found.designs), "scenarios": len(found.scenarios)}
-    method = _("simulated") if found.simulated else _("exact, no Monte Carlo error")
-    title = filled(_("{protocol}: {designs} designs compared under {scenarios} scenarios ({method})"), **names, method=method)
+    numbers = {
+        "designs": counted("{n} design", "{n} designs", len(found.designs)),
+        "scenarios": counted("{n} scenario", "{n} scenarios", len(found.scenarios)),
+        "method": _("simulated") if found.simulated else _("exact"),
+    }
+    words = _("{protocol}: comparison of designs ({designs}, {scenarios}; {method})")
+    title = filled(words, protocol=data(oc.attrs["protocol"]), **numbers)
     blocks = (
         *common.version(oc.attrs),
         Bullets(found.verdicts()),
@@ -200,9 +204,9 @@ class Comparison:
         )
 
     def precision(self) -> Text:
-        """Return the Monte Carlo error of a simulated comparison, as the beginning of a paragraph; nothing for an exact one."""
+        """Return the Monte Carlo error, as the beginning of a paragraph."""
         if not self.simulated:
-            return ()
+            return text(_("No Monte Carlo error. "))
         error = max(float(self.values(f"{name}_se").max()) for name in ("correct", "overdose_selected"))
         trials, seed = f"{self.oc.attrs['n_trials']:,}", self.oc.attrs["seed"]
         words = _("{trials} trials per scenario, seed {seed}: standard errors of these percentages are at most {error} points. ")
