@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "NextStep",
                 "select",
             ),
-            *("analyze", "Analysis", "sensitivity", "compare_priors", "report", "reports.Document", "InputError"),
+            *("analyze", "Analysis", "sensitivity", "compare_priors", "report", "show.Report", "InputError"),
         ],
     ),
     "patients": (

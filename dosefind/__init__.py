@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .shown import shown_by
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -56,11 +58,11 @@ _HOMES = {
     "paths": "tasks",
     "plots": "plots",
     "prior_from_quantiles": "models.elicited",
-    "progress": "display",
+    "progress": "show.notebook",
     "read_adjudications": "adjudications",
     "read_patients": "intake",
     "record_adjudication": "adjudications",
-    "report": "reports",
+    "report": "show",
     "select": "tasks",
     "sensitivity": "tasks",
     "simulate": "operating.simulation",
@@ -83,3 +85,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
+# What shows results in a notebook is loaded where one is shown.
+shown_by(lambda result: importlib.import_module(".show.notebook", __name__).html(result))

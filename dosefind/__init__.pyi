@@ -16,7 +16,6 @@ from .designs import I3Plus3 as I3Plus3
 from .designs import Keyboard as Keyboard
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
-from .display import progress as progress
 from .evaluability import evaluate as evaluate
 from .intake import read_patients as read_patients
 from .models import BivariateNormal as BivariateNormal
@@ -31,7 +30,8 @@ from .operating.lattice import Lattice as Lattice
 from .operating.lattice import lattice as lattice
 from .operating.simulation import simulate as simulate
 from .protocol import Protocol as Protocol
-from .reports import report as report
+from .show import report as report
+from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis
 from .tasks import NextDose as NextDose
 from .tasks import NextStep as NextStep

@@ -13,12 +13,13 @@ import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from importlib import import_module
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .shown import Shown
 
 __all__ = [
     "KEY",
@@ -113,15 +114,6 @@ class InputError(ValueError):
         if not self.problems:
             return [Problem(prefix, MISSING, str(self))]
         return [problem.within(prefix) for problem in self.problems]
-
-
-class Shown:
-    """Base of everything that a notebook shows in its own way, as defined in `dosefind.display`, which is loaded on first use."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        return import_module("dosefind.display").html(self)
 
 
 class Settings(Shown, BaseModel):

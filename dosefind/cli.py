@@ -54,6 +54,11 @@ class _Commands(click.Group):
 
     command_class = _Command
 
+    def command(self, *names: Any, examples: Sequence[str] = (), **settings: Any) -> Any:
+        """Return a decorator that makes a command; ``examples`` stand at the end of its help."""
+        shown = "\n".join(["\b", "Examples:", *(f"  dosefind {example}" for example in examples)])
+        return super().command(*names, epilog=shown if examples else None, **settings)
+
     def main(self, *args: Any, **settings: Any) -> Any:
         written.set([])
         with terminal.guarded():
@@ -115,6 +120,7 @@ def main() -> None:
     """Dose finding for phase 1 trials: compare designs exactly, and see what each would do next."""
 
 
+_details = click.option("--details", is_flag=True, help="Print all results, rules, definitions and assumptions.")
 _config = click.argument("config", type=click.Path(path_type=Path))
 _design = click.option("--design", required=True, metavar="NAME", help="Name of one of the config's designs.")
 
@@ -230,7 +236,9 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     return with_output
 
 
-@main.command()
+@main.command(
+    examples=("compare configs/nct05962762.toml", "compare configs/nct05962762.toml --method simulate --trials 20000 --details")
+)
 @_config
 @click.option(
     "--method",
@@ -248,10 +256,10 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     metavar="GIB",
     help="Most memory of an exact walk.",
 )
-@click.option("--brief", is_flag=True, help="The figures only: without rules, definitions and what is assumed.")
+@_details
 @_common
-def compare(config: Path, method: Any, trials: int | None, memory_limit: float, brief: bool, output: _Output) -> None:
-    """Operating characteristics of the config's designs under its scenarios."""
+def compare(config: Path, method: Any, trials: int | None, memory_limit: float, details: bool, output: _Output) -> None:
+    """Compare the config's designs under its scenarios: correct selection, patients, DLTs, overdoses."""
     from . import provenance, tasks
     from .config import load_trial
 
@@ -270,9 +278,10 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     if output.as_json:
         click.echo(provenance.as_json(result))
         return
-    from . import tables
+    from .show.pages.comparison import comparison
+    from .show.terminal import show
 
-    tables.show(tables.comparison(result, brief))
+    show(comparison(result), details)
 
 
 @main.command()
@@ -710,10 +719,10 @@ def report(
     """
     import warnings
 
-    from . import provenance, reports
+    from . import provenance, show
     from .config import load_trial
     from .intake import read_patients
-    from .reports.content import can_write
+    from .show.report import can_write
 
     wanted = [one.strip() for one in formats.split(",")]
     provenance.refuse_to_overwrite(out, can_write(wanted), force)
@@ -723,11 +732,11 @@ def report(
         raise click.UsageError(f"{without[0]} has no effect on a design report: add --data, or leave it out.")
     trial = load_trial(config)
     if data is None:
-        found = reports.report(trial, curve=curve, progress=_progress("designs"))
+        found = show.report(trial, curve=curve, progress=_progress("designs"))
     else:
         patients = read_patients(data, trial.protocol, events=events, progress=_progress("rows"))
         cut = None if as_of is None else as_of.date()
-        found = reports.report(
+        found = show.report(
             *(trial, patients, cut),
             replay=replay,
             final=final,
@@ -808,10 +817,10 @@ def _tabulate(
 
 
 def _progress(what: str) -> Callable[[int, int], None] | None:
-    """As `display.progress`, which is loaded where somebody is there to see it."""
+    """As `show.notebook.progress`, which is loaded where somebody is there to see it."""
     if not sys.stderr.isatty():
         return None
-    from .display import progress
+    from .show.notebook import progress
 
     return progress(what)
 

@@ -18,13 +18,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ._check import MISSING, InputError, Problem, Settings, Shown, describe, one_of
+from ._check import MISSING, InputError, Problem, Settings, describe, one_of
 from .borrowing import Borrowing, OtherTrial
 from .designs import BLRM, DESIGNS, Design
 from .given_files import read_file
 from .models import CURVES, BivariateNormal, Curve, Exchangeable, Exnex, one_parameter
 from .models.elicitation import Indifference
 from .protocol import Amendment, FromTrial, Protocol, from_trial, in_amendment
+from .shown import Shown
 from .terminal import argument
 
 __all__ = ["Trial", "build_borrowing", "build_curves", "build_designs", "load_protocol", "load_trial", "origins", "protocol_schema"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import xarray as xr
 
-from ._check import Shown
+from .shown import Shown
 
 __all__ = ["Dataset", "restored"]
 
 # The dimensions of datasets in the order in which they are made, and the variables that lack such a dimension.
 _ORDER = ("target", "design", "scenario", "layout")
 _WITHOUT = {
+    "scenario": {"max_n_per_dose"},
     "design": {"p_true", "n_acceptable", "true_mtd", "highest_mtd", "true_mtd_by_target"}
     | {"reference_selected", "reference_correct", "reference_correct_highest"},
     "layout": {"lower", "upper"},

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, Group
@@ -24,7 +23,6 @@ from .conduct import OTHER_LEVEL
 from .provenance import named_column
 from .summaries import support_words
 from .tasks.holds import trigger_words
-from .tasks.stamps import n_assumed
 from .tasks.standing import (
     Caution,
     PartCount,
@@ -55,7 +53,6 @@ __all__ = [
     "Aside",
     "analysis",
     "assumed",
-    "comparison",
     "frame",
     "next_dose",
     "record_words",
@@ -85,39 +82,6 @@ FAR = 10
 LEAST_ERROR = 1e-6
 # Reasons for which a smaller share of trials ends are not shown.
 LEAST_SHARE = 0.005
-
-# Figure, its words at the head of a row, whether it is a probability (shown in percent), digits.
-CHOICE = [
-    ("not_reached", "not reached", True, 1),
-    ("correct", "correct", True, 1),
-    ("correct_highest", "correct (alt.)", True, 1),
-    ("acceptable", "acceptable", True, 1),
-    ("under_selected", "below MTD", True, 1),
-    ("over_selected", "above MTD", True, 1),
-]
-COST = [
-    ("mean_n", "patients in all", False, 1),
-    ("above_mtd", "patients > MTD", False, 1),
-    ("any_dlt", "any DLT, %", True, 1),
-    ("over_60", ">60% over, %", True, 1),
-    ("over_80", ">80% over, %", True, 1),
-    ("days", "days", False, 0),
-]
-
-# Figures of a comparison, as their definitions name them.
-COMPARED = {
-    "true_mtd": "true MTD",
-    "highest_mtd": "alternative (alt.)",
-    "selected": "named as MTD",
-    "patients": "patients",
-    "dlts": "DLTs",
-    **{name: words for name, words, _, _ in (*CHOICE, *COST)},
-    "under_selected": "below MTD (choice)",
-    "over_selected": "above MTD (choice)",
-    "above_mtd": "above MTD (patients)",
-    "reference_selected": "ref. (reference)",
-    "reference_correct_highest": "ref., correct (alt.)",
-}
 
 
 class Aside(Group):
@@ -172,35 +136,6 @@ def method(attrs: Mapping[str, Any]) -> str:
         return f"Method: {attrs['method']}, no Monte Carlo error."
     trials = f"{attrs['n_trials']:,} trials a scenario, seed {attrs['seed']}"
     return f"Method: {attrs['method']}, {trials}; \u00b1 is one standard error."
-
-
-def comparison(oc: xr.Dataset, brief: bool = False) -> Group:
-    """A comparison of designs: two tables a scenario, targets; and, unless ``brief``, rules, definitions and assumptions."""
-    values = {str(name): variable.values for name, variable in oc.variables.items()}
-    unit = oc.dose_amount.attrs["units"]
-    doses = ", ".join(f"{level} = {amount:g}" for level, amount in zip(values["dose"], values["dose_amount"], strict=True))
-    simulated = oc.attrs["method"] == "simulated"
-    parts: list[Any] = [
-        _folded(f"{oc.attrs['protocol']}: designs compared under {_count(len(values['scenario']), 'scenario')}.", style="bold"),
-        _folded(method(oc.attrs), style="bold"),
-        *version(oc.attrs),
-        _folded(f"Dose levels, {unit}: {doses}."),
-        *([_folded("A standard error of 0, where all trials agreed, is no proof of certainty.")] if simulated else []),
-    ]
-    for scenario in range(len(values["scenario"])):
-        parts += _scenario(values, scenario)
-    if "target" in oc.dims:
-        parts.append(_by_target(values, oc.target.attrs["definition"]))
-    assumptions = json.loads(oc.attrs["assumptions"])
-    if brief:
-        more = "--brief leaves out which, the rules of the designs, and what each figure means."
-        words = f"These figures rest on {_count(n_assumed(oc.attrs), 'setting')} that no record states. {more}"
-        return Group(*parts, Text(), _folded(words))
-    parts.append(rules(json.loads(oc.attrs["rules"])))
-    parts.append(_ends(json.loads(oc.reason.attrs["definition"]), values))
-    parts.append(_definitions({str(name): variable.attrs.get("definition", "") for name, variable in oc.variables.items()}))
-    parts.append(assumed(assumptions, oc.attrs["without_effect"]))
-    return Group(*parts)
 
 
 def next_dose(found: NextDose, details: bool = False) -> Group:
@@ -663,69 +598,6 @@ def sensitivity(table: pd.DataFrame, title: str, note: str = "") -> Group:
     return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), _wrapped(kept, "varied"))
 
 
-def _scenario(values: dict[str, Any], scenario: int) -> list[Any]:
-    rates = ", ".join(f"{p:g}" for p in values["p_true"][scenario])
-    mtd, alternative = values["true_mtd"][scenario], values["highest_mtd"][scenario]
-    title = f"{values['scenario'][scenario]}: true DLT rates {rates}; true MTD {mtd}" + (
-        f" (alternative: {alternative})" if alternative != mtd else ""
-    )
-    tables = [_choice(values, scenario), _cost(values, scenario)]
-    return ["", _folded(title, style="bold"), tables[0], "", tables[1]]
-
-
-def _choice(values: dict[str, Any], scenario: int) -> Table:
-    """What is named as MTD and how often that is right: a row a figure, a column a design."""
-    designs = range(len(values["design"]))
-    rows = []
-    for k, label in enumerate(values["choice"]):
-        named = [figure(values, "selected", (design, scenario, k), True, 1) for design in designs]
-        rows.append(
-            [f"level {label}" if label != "none" else "none", *named, f"{100 * values['reference_selected'][scenario, k]:.1f}"]
-        )
-    reference = {"correct": values["reference_correct"], "correct_highest": values["reference_correct_highest"]}
-    for name, words, percent, digits in CHOICE:
-        shown = f"{100 * reference[name][scenario]:.1f}" if name in reference else ""
-        rows.append([words, *(figure(values, name, (design, scenario), percent, digits) for design in designs), shown])
-    table = _by_design("named as MTD, %", [*values["design"], "ref."], rows)
-    table.columns[-1].style = table.columns[-1].header_style = "dim"
-    return table
-
-
-def _cost(values: dict[str, Any], scenario: int) -> Table:
-    """What a design costs in patients, DLTs and time, and why it ends: a row a figure, a column a design."""
-    designs = range(len(values["design"]))
-    rows = []
-    for name, words in (("patients", "patients"), ("dlts", "DLTs")):
-        for k, level in enumerate(values["dose"]):
-            digits = 1 if name == "patients" else 2
-            rows.append([f"{words} at {level}", *(figure(values, name, (d, scenario, k), False, digits) for d in designs)])
-    for name, words, percent, digits in COST:
-        rows.append([words, *(figure(values, name, (design, scenario), percent, digits) for design in designs)])
-    shares = values["stopped"][:, scenario]
-    rows.append(["ends because, %", *[""] * len(designs)])
-    for k in sorted(np.flatnonzero(shares.max(axis=0) >= LEAST_SHARE), key=lambda k: -shares[:, k].max()):
-        rows.append([f"  {values['reason'][k]}", *(f"{100 * p:.0f}" if p >= LEAST_SHARE else "" for p in shares[:, k])])
-    return _by_design("cost", list(values["design"]), rows)
-
-
-def _by_design(heading: str, names: Sequence[str], rows: list[list[str]]) -> Table:
-    table = _table()
-    table.add_column(heading)
-    for name in _headings(names, max(len(row[0]) for row in [[heading], *rows])):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _headings(names: Sequence[str], taken: int) -> list[str]:
-    """Names at the head of columns of figures, folded where these would not fit beside ``taken`` characters."""
-    widest = max(map(cell_len, names))
-    while widest > 6 and taken + sum(2 + max(5, min(cell_len(name), widest)) for name in names) > _width():
-        widest -= 1
-    return ["\n".join(_lines(name, widest)) for name in names]
-
-
 def analysis(found: xr.Dataset) -> Group:
     """Return a posterior as tables: doses, prior beside posterior, MTD, support for an RP2D, predicted conclusion, warnings,
     curves, assumptions.
@@ -973,31 +845,6 @@ def _conclusion(values: dict[str, Any]) -> Table:
     return table
 
 
-def figure(values: dict[str, Any], name: str, at: tuple[int, ...], percent: bool, digits: int) -> str:
-    """A figure of a comparison, with its standard error below it where it has one."""
-    if name == "acceptable" and values["n_acceptable"][at[1]] == 0:
-        return "-"
-    scale = 100 if percent else 1
-    text = f"{scale * values[name][at]:.{digits}f}"
-    error = values.get(f"{name}_se")
-    return text if error is None else f"{text}\n\u00b1{scale * error[at]:.1g}"
-
-
-def _by_target(values: dict[str, Any], definition: str) -> Group:
-    table = _table()
-    table.add_column("target", justify="right")
-    table.add_column("design")
-    for name in _headings(values["scenario"], len("target") + 2 + max(map(len, ["true MTD", *values["design"]]))):
-        table.add_column(name, justify="right")
-    for t, target in enumerate(values["target"]):
-        table.add_row(f"{target:g}", "true MTD", *map(str, values["true_mtd_by_target"][t]), style="dim")
-        for d, design in enumerate(values["design"]):
-            chances = values["correct_by_target"][t, d]
-            table.add_row("", str(design), *("-" if np.isnan(p) else f"{100 * p:.1f}" for p in chances))
-    title = "\nOther targets: probability (%) that the MTD for that target is named"
-    return Group(Text(title, "bold"), _folded(f"Target: {definition}."), table)
-
-
 def rules(sentences: dict[str, list[str]], title: str = "") -> Aside:
     """The rules of each design, or of whatever the title says, in sentences."""
     parts = [Text(f"\n{title or ('Designs' if len(sentences) > 1 else 'Design')}", "bold")]
@@ -1005,19 +852,6 @@ def rules(sentences: dict[str, list[str]], title: str = "") -> Aside:
         parts.append(Text(f"{name}"))
         parts += [_indented(sentence) for sentence in own]
     return Aside(*parts)
-
-
-def _ends(sentences: dict[str, str], values: dict[str, Any]) -> Aside:
-    """Why trials end, for the reasons that come up."""
-    shown = [name for name, share in zip(values["reason"], values["stopped"].max(axis=(0, 1)), strict=True) if share >= LEAST_SHARE]
-    lines = [Text("\nWhy trials end (shares of 0.5% or more are shown)", "bold")]
-    return Aside(*lines, *(_indented(f"{name}: {sentences[name]}.") for name in shown))
-
-
-def _definitions(texts: dict[str, str]) -> Aside:
-    lines = [Text("\nWhat the figures mean", "bold")]
-    lines += [_indented(f"{heading}: {texts[name]}.") for name, heading in COMPARED.items() if texts.get(name)]
-    return Aside(*lines)
 
 
 def assumed(assumptions: Iterable[Sequence[Any]], without_effect: str = "") -> Aside:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._check import MOST_COUNTED, InputError, Problem, Shown, count, counts, whole
+from ._check import MOST_COUNTED, InputError, Problem, count, counts, whole
+from .shown import Shown
 
 __all__ = [
     "COUNT",

@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import html5lib
@@ -13,8 +14,11 @@ import pytest
 import xarray as xr
 
 import dosefind as dsf
-from dosefind import display, tables
 from dosefind.calibration.sbc import summarised
+from dosefind.show import notebook
+from dosefind.show.content import Other
+from dosefind.show.html import as_fragment
+from dosefind.show.pages import objects
 
 from .peers import ROOT
 from .planted import faults
@@ -96,7 +100,7 @@ def rows(html, at=0):
 def test_every_kind_is_whole_html_without_a_script(shown):
     for name, one in shown.items():
         # xarray's own view is not ours to judge.
-        html = "".join(display._blocks(display._tables_of(one))) if isinstance(one, xr.Dataset) else one._repr_html_()
+        html = shown_tables(one) if isinstance(one, xr.Dataset) else one._repr_html_()
         tree = parsed(html)
         assert not list(tree.iter("script")), name
         assert words(html), name
@@ -105,21 +109,18 @@ def test_every_kind_is_whole_html_without_a_script(shown):
 # What is shown is what is printed
 
 
-def test_a_comparison_shows_the_printed_figures(oc):
+def test_a_comparison_shows_values_and_folds_details_away(oc):
     html = oc._repr_html_()
-    found = rows(html, at=2 * list(oc.scenario.values).index("middle is MTD"))
-    assert found[0] == ["named as MTD, %", *oc.design.values, "ref."]
-    named = oc.selected.sel(scenario="middle is MTD", choice="2").values
-    assert found[3][:-1] == ["level 2", *(f"{100 * p:.1f}" for p in named)]
-    # What a reader may look up is folded away, xarray's view too.
-    titles = ["".join(one.itertext()) for one in html5lib.parseFragment(html, namespaceHTMLElements=False).iter("summary")]
-    assert titles[:5] == [
-        "Designs",
-        "Why trials end (shares of 0.5% or more are shown)",
-        "What the figures mean",
-        "Assumed, because no record states it",
-        "As xarray shows it: every figure by its name",
-    ]
+    found = {row[0]: row[1:] for row in rows(html)}
+    own = oc.sel(scenario="middle is MTD")
+    place = list(oc.scenario.values).index("middle is MTD")
+    for design in oc.design.values:
+        correct, overdose = (100 * own[name].sel(design=design).item() for name in ("correct", "overdose_selected"))
+        assert found[design][place] == f"{correct:.1f}/{overdose:.1f}"
+    # xarray's view is folded away too.
+    folded = list(html5lib.parseFragment(html, namespaceHTMLElements=False).iter("details"))
+    assert len(folded) >= len(objects.page(oc).sections)
+    assert html.index("<details") < html.index("xr-wrap")
 
 
 @pytest.mark.slow
@@ -134,9 +135,9 @@ def test_an_analysis_shows_curve_and_figures(shown):
 
 
 def test_without_matplotlib_there_is_no_picture(shown, monkeypatch):
-    monkeypatch.setattr(display, "find_spec", lambda name: None)
-    assert "<svg" not in shown["analysis"]._repr_html_()
-    assert rows(shown["analysis"]._repr_html_())
+    monkeypatch.setattr(objects, "find_spec", lambda name: None)
+    assert "<svg" not in shown["elicited"]._repr_html_()
+    assert rows(shown["elicited"]._repr_html_())
 
 
 def test_decisions_show_action_and_reason(shown):
@@ -155,7 +156,7 @@ def test_a_posterior_shows_rates_parameters_and_diagnostics(shown):
     html = posterior._repr_html_()
     mean, sd = posterior.moments()
     assert [(row[0], row[3], row[4]) for row in rows(html)[1:]] == [
-        (str(level + 1), f"{mean.value[level]:.3g}", f"{sd.value[level]:.3g}") for level in range(3)
+        (str(level + 1), f"{100 * mean.value[level]:.1f}", f"{100 * sd.value[level]:.1f}") for level in range(3)
     ]
     said = words(html)
     assert f"log_alpha: mean {posterior.parameters()[0].value[0]:.4g}" in said
@@ -169,10 +170,10 @@ def test_rules_of_a_design_are_a_list(shown):
 
 def test_simulated_figures_show_their_errors(shown):
     oc = shown["simulated"]
-    html = "".join(display._blocks(display._tables_of(oc)))
+    html = shown_tables(oc)
     level = rows(html)[1][4]
     assert level == f"{100 * oc.selected.values[0, 2]:.1f} ±{100 * oc.selected_se.values[0, 2]:.1g}"
-    assert "50 trials a scenario, seed 1; ± is one standard error" in words(html)
+    assert "50 trials per scenario, seed 1; ± is one standard error" in words(html)
 
 
 def test_a_failed_calibration_says_so():
@@ -182,22 +183,11 @@ def test_a_failed_calibration_says_so():
     assert ">NO<" in html
 
 
-def test_tables_are_not_folded_as_on_a_terminal(shown, capsys):
-    """Nor is the terminal's folding changed by what was shown."""
-    assert not re.search("<td[^>]*>[^<]*<br>", shown["next dose"]._repr_html_())
-    tables.show(tables.next_dose(shown["next dose"]))
-    lines = capsys.readouterr().out.splitlines()
-    shown["next dose"]._repr_html_()
-    tables.show(tables.next_dose(shown["next dose"]))
-    assert capsys.readouterr().out.splitlines() == lines
-    assert max(map(len, lines)) <= 120
-
-
 def test_long_tables_end(protocol):
     many = protocol.scenarios | {f"truth {i}": (0.1, 0.2, 0.3) for i in range(80)}
     html = dsf.lattice(dsf.ThreePlusThree(), n_doses=3).under(many)._repr_html_()
     assert len(rows(html)) == 61
-    assert "26 more are not shown." in html
+    assert "26 more rows are not shown." in html
 
 
 # Escaping
@@ -226,7 +216,7 @@ def test_names_of_scenarios_layouts_and_rules_are_text(protocol):
     calibrated = dsf.calibrate(dsf.Power(skeleton=(0.1, 0.3)), {SCRIPT: (3, 3)}, n_sets=20)
     for one in (walked, compared, calibrated):
         assert "<script" not in one._repr_html_()
-    assert "<script" not in display._bar(SCRIPT, 1, 2)
+    assert "<script" not in notebook._bar(SCRIPT, 1, 2)
 
 
 # A dataset is xarray's
@@ -237,7 +227,7 @@ def test_a_result_is_a_dataset_in_every_other_way(oc, tmp_path):
     assert repr(oc).startswith("<xarray.Dataset>")
     part = oc[["mean_n"]].sel(design="3+3")
     assert "xr-wrap" in part._repr_html_()
-    assert "<summary>Designs" not in part._repr_html_()
+    assert "<table" not in shown_tables(part)
     again = pickle.loads(pickle.dumps(oc))
     xr.testing.assert_identical(oc, again)
     oc.to_netcdf(tmp_path / "oc.nc")
@@ -247,12 +237,20 @@ def test_a_result_is_a_dataset_in_every_other_way(oc, tmp_path):
 
 def test_a_part_that_still_has_all_figures_is_shown_as_tables(oc):
     part = oc.sel(design=["3+3", "boin"], scenario=["middle is MTD"])
-    assert rows(part._repr_html_())[0] == ["named as MTD, %", "3+3", "boin", "ref."]
+    assert rows(part._repr_html_())[0] == ["design", "middle is MTD"]
+    assert {"3+3", "boin"} <= {row[0] for row in rows(part._repr_html_())}
 
 
 def shown_tables(one):
     """The tables alone: xarray's own view has ids that differ each time."""
-    return one._repr_html_().partition("xr-wrap")[0].partition("<style>")[0]
+    own = objects.page(one)
+    return as_fragment(
+        replace(own, blocks=without(own.blocks), sections=tuple(part for part in own.sections if part.id != "xarray"))
+    )
+
+
+def without(blocks):
+    return tuple(block for block in blocks if not isinstance(block, Other))
 
 
 @pytest.mark.parametrize("dims", [("scenario", "design", ...), ("dose", "choice", ..., "scenario"), (..., "design")])
@@ -298,8 +296,7 @@ def test_one_scenario_of_a_design_and_one_layout_of_a_calibration_are_shown(show
 def test_what_the_tables_cannot_show_is_shown_as_xarray_shows_it(oc, part):
     made = part(oc)._repr_html_()
     assert "xr-wrap" in made
-    assert "<summary>Designs" not in made
-    assert "ref." not in made.partition("xr-wrap")[0]
+    assert "<table" not in shown_tables(part(oc))
 
 
 def test_what_is_printed_of_a_result_is_short(protocol, shown, patients):
@@ -323,10 +320,10 @@ def test_tab_completes_what_is_of_use(protocol):
 def test_showing_loads_no_sampler():
     script = f"""
 import sys, dosefind as d
-assert "dosefind.display" not in sys.modules
+assert "dosefind.show" not in sys.modules
 protocol = d.load_protocol({str(ROOT / "configs" / "nct05962762.toml")!r})
 oc = d.compare(protocol)
-assert "dosefind.display" not in sys.modules
+assert "dosefind.show" not in sys.modules
 oc._repr_html_(), protocol._repr_html_(), d.decide(d.ThreePlusThree(), "1NNN")._repr_html_()
 assert not {{"pymc", "arviz", "pytensor", "matplotlib", "nutpie"}} & set(sys.modules), "loaded"
 d.analyze(protocol, "1NNN")._repr_html_()

@@ -20,8 +20,9 @@ from dosefind import monitoring
 from dosefind.cli import main
 from dosefind.decisions import record_decision
 from dosefind.evaluability import KINDS
-from dosefind.reports import content, words
-from dosefind.reports.content import Run, data, text
+from dosefind.show import catalogue as words
+from dosefind.show import content
+from dosefind.show.content import Run, data, text
 
 from . import made_up
 from .peers import ROOT
@@ -822,7 +823,7 @@ def test_bad_calls():
 MISSING = """
 import sys
 sys.modules["jinja2"] = None
-from dosefind.reports.content import Definitions, Document, text
+from dosefind.show.content import Definitions, Document, text
 import dosefind as dsf
 try:
     Document(text("x"), text("y"), "en", "2024-01-01", Definitions(()), (), {}).html()
@@ -841,8 +842,8 @@ def test_without_jinja2_one_line_says_what_to_install():
 
 def test_every_phrase_is_used_and_every_use_has_one():
     """Keys stand in the code as a whole, or their last part does where the rest is added there."""
-    code = "".join(path.read_text() for path in sorted((ROOT / "dosefind" / "reports").glob("*.py")))
-    catalogue = tomllib.loads((ROOT / "dosefind" / "reports" / "words-en.toml").read_text())
+    code = "".join(path.read_text() for path in sorted((ROOT / "dosefind" / "show").glob("*.py")))
+    catalogue = tomllib.loads((ROOT / "dosefind" / "show" / "words-en.toml").read_text())
     by_name = {"columns", "status", "limits", "labels", "reasons"}
     for name in set(catalogue) - by_name:
         for key in (
@@ -853,7 +854,7 @@ def test_every_phrase_is_used_and_every_use_has_one():
         table, _, rest = key.partition(".")
         assert rest in catalogue[table], key
     assert set(catalogue["status"]) == {kind.replace(" ", "_") for kind in KINDS}
-    template = (ROOT / "dosefind" / "reports" / "report.html.jinja").read_text()
+    template = (ROOT / "dosefind" / "show" / "report.html.jinja").read_text()
     assert set(re.findall(r"doc\.labels\.(\w+)", template)) == set(catalogue["labels"])
 
 

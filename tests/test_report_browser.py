@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 import dosefind as dsf
-from dosefind.reports import content
-from dosefind.reports.content import Figure, Run
+from dosefind.show import content
+from dosefind.show.content import Figure, Run
 
 from .peers import ROOT
 

@@ -19,8 +19,8 @@ from click.testing import CliRunner
 import dosefind as dsf
 from dosefind.cli import main
 from dosefind.provenance import save_tables
-from dosefind.reports import content
-from dosefind.reports.content import Column, Document, Figure, Note, Paragraph, Run, Section, Table, text
+from dosefind.show import content
+from dosefind.show.content import Column, Document, Figure, Note, Paragraph, Run, Section, Table, text
 
 from . import made_up
 from .test_report import CONFIG, CUT, HOSTILE, MISSING, harmless, in_two_processes, read, rows, said, small

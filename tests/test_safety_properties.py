@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, assume, event, given, settings
+from hypothesis import HealthCheck, Phase, assume, event, example, given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
@@ -349,6 +349,18 @@ def test_one_more_dlt_never_raises_the_dose(drawn, protocol, data):
         assert reach(after.proposal)[1] <= reach(before.proposal)[1]
 
 
+@pytest.mark.parametrize("dlt", [False, True])
+def test_cohort_without_evaluable_patients_is_outside_where_the_cohorts_before_are(dlt):
+    """The design leads to P08's cohort only after those that were treated too early, so that it is outside with these."""
+    starts = ((1, 1), (2, 30), (2, 31), (2, 32), (2, 61), (2, 62), (2, 91))
+    people = [Person(f"P{number:02}", level, start) for number, (level, start) in enumerate(starts, 1)]
+    people.append(Person("P08", 2, 92, "left", 1))
+    if dlt:
+        people[4] = people[4]._replace(outcome="dlt")
+    found = next_dose(_rules("crm", True, 0), made(people, 121), day(121))
+    assert (found.proposal.action, found.proposal.level, found.proposal.size) == ("fill", 1, 2)
+
+
 def one_more_dlt(count, seed):
     """Random states of a BLRM, before and after one DLT more, where that DLT raises the dose; a stop counts as its MTD."""
     (design,) = build_designs(_rules("blrm", False, 0)).values()
@@ -458,6 +470,8 @@ def test_clean_backfill_and_expansion_patients_drive_nothing(drawn, protocol, da
 
 @shared(3)
 @given(st.integers(0, 2**32), rules(WITHOUT_EXPANSION))
+# A serious event, adjudicated late as a DLT, leads back while a cohort is under way.
+@example(57788, _rules("crm", True, 2))
 def test_trial_that_does_what_was_answered_has_one_reading(seed, protocol):
     """Patients come as recommended, one by one, some days late; some leave, have DLTs, or events that are adjudicated later.
 

@@ -15,7 +15,7 @@ from dosefind import tables
 from dosefind.adjudications import Adjudicated
 from dosefind.decisions import Recorded, record_decision
 from dosefind.evaluability import safety_events
-from dosefind.reports import content
+from dosefind.show import content
 from dosefind.tasks.standing import (
     contradiction,
     dose_in_question,

@@ -286,6 +286,11 @@ class Design(Settings, ABC):
             found["titration"] = "with cohorts of one patient"
         return found
 
+    @property
+    def most_per_dose(self) -> int | None:
+        """Most patients that it treats at one dose; ``None`` without a limit."""
+        return self.max_n_per_dose
+
     def in_force(self) -> dict[str, Any]:
         """Return settings that have an effect with the values in use, including values that follow from other settings."""
         without = {*self.idle(), *(["cohort_size"] if self.cohort_size_by_dose is not None else [])}

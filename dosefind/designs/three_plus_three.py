@@ -72,6 +72,10 @@ class ThreePlusThree(Design):
             raise ValueError("cohort_size_by_dose contradicts the 3+3, which treats three patients per cohort")
         return self
 
+    @property
+    def most_per_dose(self) -> int:
+        return 6
+
     def exceptions(self) -> dict[str, str]:
         why = []
         if self.titration:

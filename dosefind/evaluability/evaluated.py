@@ -15,10 +15,11 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from .._check import InputError, Problem, Shown, whole
+from .._check import InputError, Problem, whole
 from ..adjudications import Adjudicated
 from ..days import Days
 from ..patients import SAME_AMOUNT, Listed, Part, Patient
+from ..shown import Shown
 from ..trial import Administered, Cohort
 from .events import Question
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import betaincinv, comb, expit, logit, ndtr, ndtri
 
-from .._check import InputError, Problem, Shown, number, probability, whole
+from .._check import InputError, Problem, number, probability, whole
+from ..shown import Shown
 from ..threads import one_thread
 from .logistic2 import BivariateNormal, Logistic2
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import MISSING, InputError, Problem, Shown, curve_values, of_type, probability, whole
+from .._check import MISSING, InputError, Problem, curve_values, of_type, probability, whole
 from ..designs import Design, Selection
 from ..designs.base import A_DESIGN
 from ..designs.rules import TIE, above
+from ..figures import OPERATING, defined
 from ..outcomes import LOG_ZERO, Rates, cells, log_rates
+from ..shown import Shown
 from ..threads import one_thread
 from ..trial import States, choice_labels
-from .tally import DEFINITIONS, FIGURES, Days, EndedTrials, Figures
+from .tally import FIGURES, Days, EndedTrials, Figures
 from .walk import DEFAULT_MEMORY, Ends, walk
 
 if TYPE_CHECKING:
@@ -159,7 +161,9 @@ class Lattice(Shown):
         figures = self.figures(rates_of(self.design, rows, responses, both), overdose_limit, days)
         coords = {"scenario": names, "dose": np.arange(1, self.n_doses + 1)}
         attrs = {"method": "exact", "design": self.design.title, "states": self.ends.walked, "overdose_limit": overdose_limit}
-        return labelled(figures, self.design, coords).assign(p_true=(("scenario", "dose"), rows)).assign_attrs(attrs)
+        return (
+            labelled(figures, self.design, coords, overdose_limit).assign(p_true=(("scenario", "dose"), rows)).assign_attrs(attrs)
+        )
 
     def __repr__(self) -> str:
         return (
@@ -277,15 +281,19 @@ def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np
     return [str(i) for i in range(1, len(rows) + 1)], rows
 
 
-def labelled(values: dict[str, np.ndarray], design: Design, coords: Mapping[str, Any], suffix: str = "") -> xr.Dataset:
+def labelled(
+    values: dict[str, np.ndarray], design: Design, coords: Mapping[str, Any], overdose_limit: float, suffix: str = ""
+) -> xr.Dataset:
     """Return the operating characteristics of one design as a dataset."""
     from ..results import Dataset
+
+    meant = defined({name: OPERATING[name] for name in values}, limit=f"{overdose_limit:g}")
 
     data = {
         f"{name}{suffix}": (
             ("scenario", *((FIGURES[name],) if FIGURES[name] else ())),
             array,
-            {"definition": f"standard error of {name}" if suffix else DEFINITIONS[name]},
+            {"definition": f"standard error of {name}" if suffix else meant[name]},
         )
         for name, array in values.items()
     }

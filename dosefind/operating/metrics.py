@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..designs.rules import above, at_least, highest, nearest
-from .tally import DEFINITIONS
+from ..figures import OPERATING, defined
 
 __all__ = ["Standards", "above_mtd", "definitions", "judged"]
 
@@ -80,40 +80,14 @@ def judged(selected: np.ndarray, truths: np.ndarray, standards: Standards) -> di
         "acceptable": np.column_stack([np.zeros(len(truths), bool), standards.acceptable(truths)]),
         "under_selected": index < mtd,
         "over_selected": index > mtd,
+        "overdose_selected": np.column_stack([np.zeros(len(truths), bool), above(truths, standards.overdose_limit)]),
     }
     return {name: (selected * mask).sum(axis=-1) for name, mask in chances.items()}
 
 
 def definitions(standards: Standards) -> dict[str, str]:
-    """Return the definition of each operating characteristic of a comparison, with the values used."""
-    low, high = standards.interval
-    t, limit = standards.target, standards.overdose_limit
-    too_far = f"{t + standards.margin:g} (the target and target.mtd_margin = {standards.margin:g})"
-    return {
-        **DEFINITIONS,
-        "p_true": "true DLT rate of the dose in this scenario",
-        "true_mtd": f"dose whose true DLT rate is closest to {t:g}, the lower on ties; none if the lowest dose has a rate above "
-        f"{too_far}",
-        "true_mtd_by_target": "the same for another target, with its margin in proportion",
-        "highest_mtd": f"highest dose whose true DLT rate is at most {t:g}, otherwise none",
-        "correct": "probability that the true MTD is selected",
-        "correct_highest": "probability that the alternative true MTD is selected",
-        "n_acceptable": f"number of doses with a true DLT rate in [{low:g}, {high:g})",
-        "acceptable": f"probability that a dose with a true DLT rate in [{low:g}, {high:g}) is selected; - if there is none",
-        "under_selected": "probability that a dose below the true MTD is selected, or no dose although there is a true MTD",
-        "over_selected": "probability that a dose above the true MTD is selected, or any dose although there is no true MTD",
-        "above_mtd": "expected number of patients treated above the true MTD",
-        "over_60": DEFINITIONS["over_60"].replace("overdose_limit", f"{limit:g}"),
-        "over_80": DEFINITIONS["over_80"].replace("overdose_limit", f"{limit:g}"),
-        "selected_by_target": "the same for another target, to which each design is adapted unless its own table states the target",
-        "correct_by_target": "probability that the true MTD for that target is selected; missing if a design chooses by an "
-        "interval that does not contain the target",
-        "reference_selected": "selection of the non-parametric optimal benchmark, which knows every outcome at every dose, at the "
-        f"same maximum sample size: the dose whose observed DLT rate is closest to {t:g}; of two rates equally far below and above "
-        "it, "
-        "such as 4 and 5 in 18 from 0.25, the lower; of doses with equal counts the highest if their rate is below the target, "
-        f"otherwise the lowest; none if the lowest dose has a rate above {too_far} (a benchmark, not a bound)",
-        "reference_correct": "probability that the benchmark selects the true MTD",
-        "reference_correct_highest": "probability that the highest dose whose observed DLT rate is at most the target, a selection "
-        "other than the one shown, is the alternative true MTD",
-    }
+    """Return what each operating characteristic means, with the values that it depends on."""
+    low, high = (f"{end:g}" for end in standards.interval)
+    target, limit, margin = (f"{value:g}" for value in (standards.target, standards.overdose_limit, standards.margin))
+    too_far = f"{standards.target + standards.margin:g}"
+    return defined(OPERATING, target=target, limit=limit, margin=margin, too_far=too_far, low=low, high=high)

@@ -178,7 +178,7 @@ def simulate(
     rates = rates_of(design, rows, responses, both)
     figures, errors = simulated_figures(design, rates, n_trials, seed, overdose_limit, days)
     coords = {"scenario": names, "dose": np.arange(1, rows.shape[1] + 1)}
-    result = labelled(figures, design, coords)
-    result.update(labelled(errors, design, coords, "_se"))
+    result = labelled(figures, design, coords, overdose_limit)
+    result.update(labelled(errors, design, coords, overdose_limit, "_se"))
     attrs = {"method": "simulated", "design": design.title, "n_trials": n_trials, "seed": seed, "overdose_limit": overdose_limit}
     return result.assign(p_true=(("scenario", "dose"), rows)).assign_attrs(attrs)

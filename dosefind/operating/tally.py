@@ -13,7 +13,7 @@ import numpy as np
 
 from ..designs import Design
 
-__all__ = ["DEFINITIONS", "FIGURES", "Days", "EndedTrials", "Figures"]
+__all__ = ["FIGURES", "Days", "EndedTrials", "Figures"]
 
 OVERDOSE_SHARES = {"over_60": 6, "over_80": 8}
 Days = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -36,25 +36,6 @@ FIGURES = {
     "mean_n": None,
     "sample_size": "n_patients",
     "days": None,
-}
-
-
-DEFINITIONS = {
-    "selected": "probability that the design selects this dose, or none, as MTD at the end",
-    "not_reached": "probability that the top dose is selected and the design's rule would have escalated from it (CRM: its "
-    "estimate there is below the rate stated in its rules; never for a design made by design_from_rule)",
-    "patients": "expected number of patients treated at the dose",
-    "dlts": "expected number of DLTs at the dose",
-    "responses": "expected number of responses at the dose",
-    "treated_from": "expected number of patients treated at the dose or above",
-    "any_dlt": "probability of at least one DLT in the trial",
-    "over_60": "probability that more than 60% of the patients are treated at doses with a true DLT rate above overdose_limit",
-    "over_80": "probability that more than 80% of the patients are treated at doses with a true DLT rate above overdose_limit",
-    "stopped": "probability that the trial ends for this reason; a trial that ends for another reason can still select no dose",
-    "mean_n": "expected total sample size",
-    "sample_size": "probability of this total sample size",
-    "days": "expected minimum duration in days: every cohort waits for the DLT windows of the previous one, patients arrive when "
-    "allowed",
 }
 
 

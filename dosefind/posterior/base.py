@@ -10,8 +10,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .._check import Shown, counts
+from .._check import counts
 from ..models import Curve
+from ..shown import Shown
 from ..threads import one_thread, one_thread_methods
 
 __all__ = ["Figure", "Posterior"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import MISSING, InputError, Problem, Shown, number, one_of, probability, whole
+from .._check import MISSING, InputError, Problem, number, one_of, probability, whole
 from ..config import Trial
 from ..designs import Design
 from ..designs.base import Beside
@@ -24,6 +24,7 @@ from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
 from ..provenance import sampler_versions
+from ..shown import Shown
 from ..summaries import (
     DEFINITIONS,
     QUANTILES,

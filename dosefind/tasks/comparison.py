@@ -114,7 +114,8 @@ def compare(
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
     result["reason"].attrs["definition"] = json.dumps(sentences)
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
-    return result.assign_attrs(made | stamp(trial))
+    primary = protocol.binding or next(iter(designs))
+    return result.assign_attrs(made | {"primary_design": primary, "overdose_limit": target.overdose_limit} | stamp(trial))
 
 
 def standards_of(protocol: Protocol) -> Standards:
@@ -175,6 +176,7 @@ def _dataset(
     data["p_true"] = (("scenario", "dose"), truths)
     data["n_acceptable"] = ("scenario", standards.acceptable(truths).sum(axis=1))
     data["true_mtd"] = ("scenario", labels[standards.true_mtd(truths) + 1])
+    data["max_n_per_dose"] = ("design", [design.most_per_dose or 0 for design in designs.values()])
     data["highest_mtd"] = ("scenario", labels[standards.highest_below(truths) + 1])
     amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})
     coords = {

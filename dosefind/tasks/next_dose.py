@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from .._check import InputError, Problem, Shown, one_of
+from .._check import InputError, Problem, one_of
 from ..adjudications import Adjudicated, adjudications_on_file, in_force
 from ..chain import Chain
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
@@ -32,6 +32,7 @@ from ..operating.walk import MOST_PATIENTS
 from ..patients import Patients
 from ..protocol import Protocol
 from ..provenance import named_column
+from ..shown import Shown
 from ..summaries import upper_limit
 from ..threads import one_thread
 from ..trial import notation

@@ -19,12 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._check import MOST_COUNTED, InputError, Shown
+from .._check import MOST_COUNTED, InputError
 from ..decisions import Recorded
 from ..designs import Design, limits
 from ..designs.base import Beside
 from ..designs.replay import followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
+from ..shown import Shown
 from ..trial import COUNT, Cohort, States, check_cohorts
 from .steps import NextStep, step_from, steps_from, stop_words
 
@@ -424,8 +425,9 @@ def _as_read(asked: Asked, evaluated: Evaluated, aside: Sequence[int], opened: R
     """Return what a design would do by a single reading of the trial."""
     if not aside:
         return _proposal(asked, evaluated, opened)
-    treated = (subject for place in aside for subject in evaluated.members[place].subjects)
-    subjects = tuple(subject for subject in treated if evaluated[subject].counts)
+    left_out = [evaluated.members[place] for place in aside]
+    treated = ((subject, _any_counts(evaluated, cohort)) for cohort in left_out for subject in cohort.subjects)
+    subjects = tuple(subject for subject, any_counts in treated if evaluated[subject].counts or not any_counts)
     return replace(_proposal(asked, evaluated.setting_aside(aside), opened), set_aside=subjects)
 
 
@@ -476,8 +478,7 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
     members: list[Members] = []
     for cohort in evaluated.members:
         so_far = evaluated.with_members(tuple(members))
-        counts = any(evaluated[subject].counts for subject in cohort.subjects)
-        if not (counts or _decided(evaluated, cohort, known) or _leads_to(asked, so_far, cohort.level)):
+        if not (_any_counts(evaluated, cohort) or _decided(evaluated, cohort, known) or _leads_to(asked, so_far, cohort.level)):
             continue
         members, rest = _joined(asked, so_far, cohort)
         if rest:
@@ -485,6 +486,10 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
     # Where nobody is evaluable, the first cohort is still to be treated.
     found = tuple(members) or evaluated.members[:1]
     return evaluated if found == evaluated.members else evaluated.with_members(found)
+
+
+def _any_counts(evaluated: Evaluated, cohort: Members) -> bool:
+    return any(evaluated[subject].counts for subject in cohort.subjects)
 
 
 def _joined(asked: Asked, evaluated: Evaluated, cohort: Members) -> tuple[list[Members], tuple[str, ...]]:
@@ -521,7 +526,11 @@ def by_dose(asked: Asked, evaluated: Evaluated) -> Evaluated:
     """
     if evaluated.n_completions <= MOST_BY_COHORT or asked.design.n_memory:
         return evaluated
-    return evaluated.by_dose(2 if still_needed(asked, evaluated) else 1)
+    # Where the latest cohort is short of patients, the trial before it is asked about too, and where that is, the one before that.
+    apart, before = 1, evaluated
+    while apart < 3 and still_needed(asked, before):
+        apart, before = apart + 1, evaluated.with_members(before.members[:-1])
+    return evaluated.by_dose(apart)
 
 
 def _split(evaluated: Evaluated, subjects: tuple[str, ...], most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -557,7 +566,13 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
     found: list[tuple[int, ...]] = [()]
     without: tuple[int, ...] = ()
     for place, cohort in enumerate(evaluated.members):
-        if not any(evaluated[subject].counts for subject in cohort.subjects) or _decided(evaluated, cohort, known):
+        if _decided(evaluated, cohort, known):
+            continue
+        if not _any_counts(evaluated, cohort):
+            # A cohort without evaluable patients is in a reading where the design leads there by that reading.
+            found = [_unless_led(asked, evaluated, place, aside) for aside in found]
+            without = _unless_led(asked, evaluated, place, without)
+            found = list(dict.fromkeys(found))
             continue
         # Where a trial began is where its escalation began, unless it has come down from there.
         began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
@@ -569,6 +584,13 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
             without = (*without, place)
         found = list(dict.fromkeys(((), without, *found, *((*aside, place) for aside in unplanned))))[:_MOST_READINGS]
     return tuple(found)
+
+
+def _unless_led(asked: Asked, evaluated: Evaluated, place: int, aside: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a reading, which also sets aside the cohort at ``place`` unless the design leads to its level by that reading."""
+    before = tuple(cohort for at, cohort in enumerate(evaluated.members[:place]) if at not in aside)
+    led = not aside or _leads_to(asked, evaluated.with_members(before), evaluated.members[place].level)
+    return aside if led else (*aside, place)
 
 
 # Four unplanned cohorts have up to sixteen readings; of a trial with more, those that set the earlier cohorts aside are tried.
@@ -742,14 +764,14 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
     return True, [step if gone else _to_fill(step, evaluated, missing) for step, gone in zip(steps, left, strict=True)]
 
 
-def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion]) -> list[NextStep]:
+def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answered: bool = True) -> list[NextStep]:
     """Return the step after each of some outcomes where the current cohort is short of patients.
 
-    Part of a cohort that the design would not have begun leads no higher than the cohorts before it do.
+    Part of a cohort that the design would not have begun leads no higher than the cohorts before it do. ``as_answered`` is for
+    `_begun`.
     """
-    counted = bool(_counted(evaluated))
-    before = asked.steps([(done.cohorts[:-1] if counted else done.cohorts, done.others) for done in ways])
-    each = zip(_begun(asked, evaluated, ways), asked.after_each(ways), before, strict=True)
+    before = asked.after_each(_without_current(evaluated, ways))
+    each = zip(_begun(asked, evaluated, ways, as_answered), asked.after_each(ways), before, strict=True)
     return [step if begun else min(step, earlier, key=lambda one: _rank(one.level, one.mtd)) for begun, step, earlier in each]
 
 
@@ -826,14 +848,23 @@ def without_further(evaluated: Evaluated) -> Completion:
     return next(evaluated.completions())
 
 
-def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion]) -> list[bool]:
+def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answered: bool = True) -> list[bool]:
     """Return whether the design would have begun the current cohort at its level, after each of some outcomes of the others; what
     it would not have begun it does not complete.
+
+    Where the cohort before is short of patients itself, the answer that is given then counts (``as_answered``), not the design's.
     """
-    counted, level = bool(_counted(evaluated)), evaluated.members[-1].level
-    then = asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
-    before = then.steps([(done.cohorts[:-1] if counted else done.cohorts, done.others) for done in ways])
-    return [step.level == level for step in before]
+    level, then = evaluated.members[-1].level, asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
+    earlier, before = evaluated.with_members(evaluated.members[:-1]), _without_current(evaluated, ways)
+    answered = as_answered and bool(still_needed(then, earlier))
+    steps = _led(then, earlier, before, as_answered=False) if answered else then.after_each(before)
+    return [step.level == level for step in steps]
+
+
+def _without_current(evaluated: Evaluated, ways: Sequence[Completion]) -> list[Completion]:
+    """Return ways in which outcomes can come out without the current cohort."""
+    counted = bool(_counted(evaluated))
+    return [way._replace(cohorts=way.cohorts[:-1]) if counted else way for way in ways]
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from .._check import MOST_DOSES, Shown, of_type, one_of, whole
+from .._check import MOST_DOSES, of_type, one_of, whole
 from ..config import Trial
 from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
@@ -16,6 +16,7 @@ from ..designs.replay import Departure, departures, followed, state_after, state
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..provenance import named_column
+from ..shown import Shown
 from ..threads import one_thread
 from ..trial import Cohort, States, check_cohorts, choice_labels, notation, parse_outcomes
 

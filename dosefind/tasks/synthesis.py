@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._check import InputError, Problem, Shown, calendar_day, curve_values, number, one_of, seed_of
+from .._check import InputError, Problem, calendar_day, curve_values, number, one_of, seed_of
 from ..adjudications import Adjudicated
 from ..conduct import earliest
 from ..config import Trial
@@ -28,6 +28,7 @@ from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_ta
 from ..patients import AdverseEvent, Patient, Patients
 from ..protocol import DLT, Protocol
 from ..provenance import refuse_to_overwrite, versions, write_whole
+from ..shown import Shown
 from ..threads import one_thread
 from ..trial import notation
 from .next_dose import NextDose, binding_of, next_dose

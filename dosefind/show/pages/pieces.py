@@ -7,17 +7,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from .. import tables
-from ..plots.style import amount, unit
-from ..provenance import named_column
-from .content import Block, Bullets, Column, Definitions, Note, Paragraph, Run, Section, Table, Text, data, text
-from .words import Words
+from ... import tables
+from ...plots.style import amount, unit
+from ...provenance import named_column
+from ..catalogue import Words
+from ..content import Block, Bullets, Column, Definitions, Note, Paragraph, Run, Section, Table, Text, data, text
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from ..protocol import Protocol
+    from ...protocol import Protocol
 
 __all__ = ["Case", "assumed", "dose_table", "facts", "frame", "limits", "method", "percent", "rules", "sensitivity_table"]
 

@@ -1,9 +1,7 @@
-"""Reports that a committee reads: what tasks found, as one tree of content (`content`), and the tree as a file (`html`, `pdf`,
-`docx`).
+"""What people see of results: pages for a terminal and a notebook, and the report that a committee reads.
 
-`design_report` and `conduct_report` make the tree from tasks alone. A section of a report is a function that returns a `Section`;
-its words stand in the catalogue ``words-en.toml``, its figures come from the same result as its tables. The room is not called
-report because that is the name of the function.
+A page or a report is a tree of content (`content`), made once from what a task found (`pages`), and rendered by `terminal`, `html`,
+`pdf` and `docx`.
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ from ..config import Trial
 from ..patients import Patients
 from ..protocol import Protocol
 from ..threads import one_thread
-from .content import Document
-from .words import Words
+from .catalogue import Words
+from .report import Report
 
-__all__ = ["Document", "report"]
+__all__ = ["Report", "report"]
 
 
 @one_thread
@@ -37,7 +35,7 @@ def report(
     final: bool = False,
     language: str = "en",
     progress: Callable[[int, int], None] | None = None,
-) -> Document:
+) -> Report:
     """Return the report that a committee reads.
 
     Parameters
@@ -45,27 +43,27 @@ def report(
     trial
         The trial, from `load_trial`, or its protocol.
     patients
-        What the data say, from `read_patients`: the conduct report. Without it, the design report.
+        The patients, from `read_patients`: the conduct report. Without them, the design report.
     as_of, replay, design, decisions, adjudications, final
-        Data cutoff, whether to go back to it, the primary design, the files of decisions and adjudications, and whether this is
-        the final analysis; as for `dosefind.next_dose`, and with ``patients`` only.
+        Data cutoff date, whether to go back to it, the primary design, the files of decisions and adjudications, and whether this
+        is the final analysis; as for `dosefind.next_dose`, and with ``patients`` only.
     curve
         Name of one of the protocol's curves; the first by default.
     language
-        Language of the report's own words; so far "en". Sentences that designs say of themselves are English.
+        Language of the report's own words; so far "en".
     progress
         Called with the number of designs done and of all while they are compared.
 
     Returns
     -------
-    Document
+    Report
         The report. Its ``save`` writes the files; its ``html()`` is the text of the HTML file, its ``pdf()`` and ``docx()`` the
-        bytes of the others. Its date is the data cut, or that of the protocol version.
+        bytes of the others. Its date is the data cutoff date, or that of the protocol version.
 
     Raises
     ------
     InputError
-        If anything is not what the tasks take, or a package is missing: ``pip install 'dosefind[report]'``.
+        If an argument is not what the tasks take, or a package is missing: ``pip install 'dosefind[report]'``.
 
     Examples
     --------
@@ -82,17 +80,19 @@ def report(
         for name, value in given.items():
             if value is not None:
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
-        from .design_report import design_report
+        from .pages.design import design_report
 
-        return design_report(trial, words, curve=curve, progress=progress)
-    from .conduct_report import conduct_report
+        return Report(design_report(trial, words, curve=curve, progress=progress))
+    from .pages.conduct import conduct_report
 
-    return conduct_report(
-        *(trial, patients, as_of, words),
-        replay=replay,
-        design=design,
-        curve=curve,
-        decisions=decisions,
-        adjudications=adjudications or (),
-        final=final,
+    return Report(
+        conduct_report(
+            *(trial, patients, as_of, words),
+            replay=replay,
+            design=design,
+            curve=curve,
+            decisions=decisions,
+            adjudications=adjudications or (),
+            final=final,
+        )
     )

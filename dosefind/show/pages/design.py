@@ -9,32 +9,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel
 
-from .. import tables
-from ..config import Trial
-from ..protocol import Protocol
-from ..tasks import Analysis, analyze, compare, compare_priors, decision_table, paths, sensitivity, without_dlts
-from ..tasks.stamps import n_assumed, plain, stamp
-from .content import (
+from ... import tables
+from ...config import Trial
+from ...figures import OPERATING
+from ...protocol import Protocol
+from ...tasks import Analysis, analyze, compare, compare_priors, decision_table, paths, sensitivity, without_dlts
+from ...tasks.stamps import plain, stamp
+from ...words import _
+from ..catalogue import Words
+from ..content import (
     Answer,
     Answers,
     Block,
     Bullets,
     Column,
-    Definitions,
     Document,
     Figure,
     Note,
     Paragraph,
     Section,
     Table,
-    Text,
     as_string,
     data,
     text,
 )
+from . import common
+from .comparison import Comparison
 from .pause_rules import pause_section
-from .pieces import Case, assumed, definitions, dose_table, facts, frame, limits, method, percent, rules, sensitivity_table
-from .words import Words
+from .pieces import Case, assumed, dose_table, facts, frame, limits, method, percent, rules, sensitivity_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,10 +108,11 @@ def design_report(
 
 def _summary(plan: _Plan) -> Section:
     say = plan.say
-    assumptions = say("short.assumed", n=n_assumed(plan.stamp))
-    answers = Answers((_what(plan), _finds(plan), _costs(plan)))
-    note = Note(say.plain("short.assumed_title"), (assumptions,))
-    return Section("summary", say("short.title"), (answers, _glance(plan), note), own_page=True)
+    found = Comparison.of(plan.oc)
+    answers = Answers((_what(plan),))
+    note = Note(say.plain("short.assumed_title"), (common.assumed_words(plan.stamp),))
+    blocks = (answers, Bullets(found.verdicts()), found.at_a_glance(), found.costs(), note)
+    return Section("summary", say("short.title"), blocks, own_page=True)
 
 
 def _what(plan: _Plan) -> Answer:
@@ -128,78 +131,6 @@ def _what(plan: _Plan) -> Answer:
         "short.doses", n_doses=protocol.n_doses, product=data(protocol.record.product), doses=doses, unit=data(plan.case.unit)
     )
     return Answer(say.plain("short.trial"), answer, because)
-
-
-def _finds(plan: _Plan) -> Answer:
-    """How often the binding design names the true MTD, beside the best of all designs."""
-    say, oc = plan.say, plan.oc
-    correct = oc["correct"].transpose("design", "scenario").values
-    names = oc["design"].values.tolist()
-    own = correct[names.index(plan.binding)]
-    behind = correct.max(axis=0) - own
-    because = []
-    if len(names) > 1:
-        # Equal to the last digit that is shown.
-        leads = int((behind < 0.0005).sum())
-        because.append(say("short.best_in", n=str(leads), scenarios=len(own)))
-        s = int(behind.argmax())
-        if behind[s] >= 0.0005:
-            best = int(correct[:, s].argmax())
-            figures = {"p": percent(own[s]), "best": percent(correct[best, s]), "name": data(names[best])}
-            because.append(say("short.furthest", scenario=data(oc["scenario"].values[s]), **figures))
-    answer = say("short.correct", design=data(plan.binding), low=percent(own.min(), 0), high=percent(own.max(), 0))
-    return Answer(say.plain("short.find"), answer, tuple(because))
-
-
-def _costs(plan: _Plan) -> Answer:
-    say, own = plan.say, plan.oc.sel(design=plan.binding)
-    figures = {"": own["mean_n"].values, "dlts_": own["dlts"].sum("dose").values, "over_": own["above_mtd"].values}
-    figures["days_"] = own["days"].values
-    digits = {"days_": 0}
-    ends = {
-        f"{name}{end}": f"{value:.{digits.get(name, 1)}f}"
-        for name, array in figures.items()
-        for end, value in (("low", array.min()), ("high", array.max()))
-    }
-    answer = say("short.patients", low=ends["low"], high=ends["high"])
-    shown = {name: ends[name] for name in ends if name not in ("low", "high", "dlts_low", "dlts_high")}
-    because = say("short.cost_is", low=ends["dlts_low"], high=ends["dlts_high"], **shown)
-    return Answer(say.plain("short.cost"), answer, (because,))
-
-
-def _glance(plan: _Plan) -> Table:
-    """The binding design under each scenario, a row a scenario."""
-    say, oc, own = plan.say, plan.oc, plan.oc.sel(design=plan.binding)
-    (correct, mean_n), names = (
-        (oc[name].transpose("design", "scenario").values for name in ("correct", "mean_n")),
-        oc["design"].values,
-    )
-    keys = ("rates", "correct_head", "best", "reference", "mean_n", "over", "days")
-    heads = {key: Column(say(f"short.{key}"), True) for key in keys}
-    dlts = Column(text(tables.COMPARED["dlts"]), True)
-    columns = (
-        *(Column(say("protocol.scenario")), heads["rates"], Column(text(tables.COMPARED["true_mtd"]), True)),
-        *(heads[key] for key in ("correct_head", "best", "reference", "mean_n")),
-        *(dlts, heads["over"], heads["days"]),
-    )
-    rows = []
-    for s, scenario in enumerate(oc["scenario"].values):
-        best = int(correct[:, s].argmax())
-        rows.append(
-            (
-                text(data(scenario)),
-                text(", ".join(f"{100 * p:.3g}" for p in plan.values["p_true"][s])),
-                text(str(plan.values["true_mtd"][s])),
-                text(f"{100 * own['correct'].values[s]:.1f}"),
-                say("short.best_is", p=f"{100 * correct[best, s]:.1f}", name=data(names[best]), n=f"{mean_n[best, s]:.1f}"),
-                text(f"{100 * plan.values['reference_correct'][s]:.1f}"),
-                text(f"{own['mean_n'].values[s]:.1f}"),
-                text(f"{own['dlts'].sum('dose').values[s]:.1f}"),
-                text(f"{own['above_mtd'].values[s]:.1f}"),
-                text(f"{own['days'].values[s]:.0f}"),
-            )
-        )
-    return Table(say("short.glance"), columns, tuple(rows), (say("short.glance_note"),))
 
 
 # What the trial is.
@@ -266,7 +197,7 @@ def _prefixes(key: str) -> list[str]:
 def _scenarios(plan: _Plan) -> Table:
     say, values = plan.say, plan.values
     columns = (Column(say("protocol.scenario")), *(Column(say("oc.level", level=level), True) for level in values["dose"]))
-    columns += (Column(text(tables.COMPARED["true_mtd"]), True), Column(text(tables.COMPARED["highest_mtd"]), True))
+    columns += (Column(text(_(OPERATING["true_mtd"].label)), True), Column(text(_(OPERATING["highest_mtd"].label)), True))
     rows = []
     for s, scenario in enumerate(values["scenario"]):
         cells = [*(f"{100 * p:.3g}" for p in values["p_true"][s]), str(values["true_mtd"][s]), str(values["highest_mtd"][s])]
@@ -281,7 +212,7 @@ def _rules(plan: _Plan) -> Section:
 
 
 def _tables(plan: _Plan) -> Section:
-    from ..plots import decisions
+    from ...plots import decisions
 
     say, inner = plan.say, []
     for number, name in enumerate(plan.protocol.designs, start=1):
@@ -312,7 +243,7 @@ def _in_ranges(plan: _Plan, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _operating(plan: _Plan) -> Section:
-    from ..plots import allocation, selection
+    from ...plots import allocation, selection
 
     say = plan.say
     blocks: tuple[Block, ...] = (
@@ -320,64 +251,9 @@ def _operating(plan: _Plan) -> Section:
         Figure(selection(plan.oc), say("oc.selection")),
         Figure(allocation(plan.oc), say("oc.allocation")),
     )
-    inner = [_scenario(plan, s) for s in range(len(plan.values["scenario"]))]
-    reasons = json.loads(plan.oc["reason"].attrs["definition"])
-    shown = [name for k, name in enumerate(plan.values["reason"]) if plan.values["stopped"][..., k].max() >= tables.LEAST_SHARE]
-    ends = Definitions(tuple((text(plan.case.reason(str(name))), (say.sentence(reasons[name]),)) for name in shown))
-    inner.append(Section("ends", say("oc.ends_title"), (Paragraph(say("oc.least")), ends)))
-    inner.append(Section("figures", say("oc.definitions"), (definitions(tables.COMPARED, plan.oc),)))
-    return Section("operating", say("oc.title"), blocks, tuple(inner))
-
-
-def _scenario(plan: _Plan, s: int) -> Section:
-    """What is named and what it costs under one scenario: a row a figure, a column a design."""
-    say, values = plan.say, plan.values
-    scenario = data(values["scenario"][s])
-    mtd, alternative = values["true_mtd"][s], values["highest_mtd"][s]
-    rates = ", ".join(f"{100 * p:.3g}%" for p in values["p_true"][s])
-    key = "oc.scenario" if mtd == alternative else "oc.scenario_alt"
-    title = say(key, scenario=scenario, rates=rates, mtd=mtd, alt=alternative)
-    blocks = (_choice(plan, s, say("oc.choice", scenario=scenario)), _cost(plan, s, say("oc.cost", scenario=scenario)))
-    return Section(f"scenario-{s + 1}", title, blocks)
-
-
-def _by_design(
-    plan: _Plan, head: str, rows: Sequence[tuple[Text, Sequence[str]]], caption: Text, more: Sequence[Text] = ()
-) -> Table:
-    columns = (Column(plan.say(head)), *(Column(text(data(name)), True) for name in plan.values["design"]))
-    columns += tuple(Column(one, True) for one in more)
-    return Table(caption, columns, tuple((head, *map(text, cells)) for head, cells in rows))
-
-
-def _choice(plan: _Plan, s: int, caption: Text) -> Table:
-    say, values = plan.say, plan.values
-    designs = range(len(values["design"]))
-    rows: list[tuple[Text, Sequence[str]]] = []
-    for k, label in enumerate(values["choice"]):
-        cells = [tables.figure(values, "selected", (d, s, k), True, 1) for d in designs]
-        head = text("none") if label == "none" else say("oc.level", level=label)
-        rows.append((head, [*cells, f"{100 * values['reference_selected'][s, k]:.1f}"]))
-    reference = {"correct": values["reference_correct"], "correct_highest": values["reference_correct_highest"]}
-    for name, words, is_share, digits in tables.CHOICE:
-        cells = [tables.figure(values, name, (d, s), is_share, digits) for d in designs]
-        rows.append((text(words), [*cells, f"{100 * reference[name][s]:.1f}" if name in reference else ""]))
-    return _by_design(plan, "oc.choice_head", rows, caption, (say("oc.reference"),))
-
-
-def _cost(plan: _Plan, s: int, caption: Text) -> Table:
-    say, values = plan.say, plan.values
-    designs = range(len(values["design"]))
-    rows: list[tuple[Text, Sequence[str]]] = []
-    for name, key, digits in (("patients", "oc.patients_at", 1), ("dlts", "oc.dlts_at", 2)):
-        for k, level in enumerate(values["dose"]):
-            rows.append((say(key, level=level), [tables.figure(values, name, (d, s, k), False, digits) for d in designs]))
-    for name, words, is_share, digits in tables.COST:
-        rows.append((text(words), [tables.figure(values, name, (d, s), is_share, digits) for d in designs]))
-    shares = values["stopped"][:, s]
-    for k in sorted(np.flatnonzero(shares.max(axis=0) >= tables.LEAST_SHARE), key=lambda k: -shares[:, k].max()):
-        cells = [f"{100 * p:.0f}" if p >= tables.LEAST_SHARE else "" for p in shares[:, k]]
-        rows.append((say("oc.ends", reason=plan.case.reason(str(values["reason"][k]))), cells))
-    return _by_design(plan, "oc.cost_head", rows, caption)
+    found = Comparison.of(plan.oc)
+    inner = (*found.by_scenario(), found.ends(), common.definitions(OPERATING, plan.oc))
+    return Section("operating", say("oc.title"), (*blocks, found.doses()), inner)
 
 
 def _sizes(plan: _Plan) -> Section:
@@ -417,7 +293,7 @@ def _paths(plan: _Plan) -> Section:
 
 
 def _prior(plan: _Plan, prior: Analysis) -> Section:
-    from ..plots import curve
+    from ...plots import curve
 
     say, attrs = plan.say, prior.summary.attrs
     intro = say("before.intro", curve=data(attrs["curve_used"]), engine=say.sentence(tables.engine(attrs)))
@@ -445,10 +321,9 @@ def _zero(plan: _Plan, curve: str | None) -> Section:
 
 
 def _sensitivity(plan: _Plan, curve: str | None) -> Section:
-    say, values = plan.say, plan.values
-    blocks: list[Block] = []
+    say, blocks = plan.say, list[Block]()
     if "target" in plan.oc.dims:
-        blocks.append(_targets(plan, values))
+        blocks += [block for section in Comparison.of(plan.oc).other_targets() for block in section.blocks]
     if len(varied := compare_priors(plan.trial)):
         blocks.append(_priors(plan, varied))
     if plan.prior is not None:
@@ -457,21 +332,6 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
         caption = say("sensitivity.table_zero", outcomes=outcomes, design=data(plan.binding))
         blocks.append(sensitivity_table(plan.case, table, caption))
     return Section("sensitivity", say("sensitivity.title"), tuple(blocks or [Paragraph(say("sensitivity.none"))]))
-
-
-def _targets(plan: _Plan, values: dict[str, Any]) -> Table:
-    say = plan.say
-    columns = (Column(say("targets.target"), True), plan.case.column("design"))
-    columns += tuple(Column(text(data(name)), True) for name in values["scenario"])
-    rows = []
-    for t, target in enumerate(values["target"]):
-        shown = text(percent(target, 0))
-        rows.append((shown, say("targets.true_mtd"), *(text(str(one)) for one in values["true_mtd_by_target"][t])))
-        for d, design in enumerate(values["design"]):
-            cells = ("-" if np.isnan(p) else f"{100 * p:.1f}" for p in values["correct_by_target"][t, d])
-            rows.append((shown, text(data(design)), *map(text, cells)))
-    note = say("targets.definition", words=text(data(plan.oc["target"].attrs["definition"])))
-    return Table(say("targets.table"), columns, tuple(rows), (note,))
 
 
 def _priors(plan: _Plan, varied: pd.DataFrame) -> Table:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..monitoring import boundary, crossing, nominal_level, ranges
-from ..protocol import PocockBoundary
-from .content import Block, Bullets, Column, Paragraph, Section, Table, Text, text
+from ...monitoring import boundary, crossing, nominal_level, ranges
+from ...protocol import PocockBoundary
+from ..content import Block, Bullets, Column, Paragraph, Section, Table, Text, text
 from .pieces import Case, percent
 
 __all__ = ["pause_section"]

@@ -9,11 +9,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from .. import tables
-from ..adjudications import Adjudicated
-from ..config import Trial
-from ..decisions import Recorded
-from ..evaluability import (
+from ... import tables
+from ...adjudications import Adjudicated
+from ...config import Trial
+from ...decisions import Recorded
+from ...evaluability import (
     HIDDEN,
     KINDS,
     NO_LEVEL,
@@ -25,15 +25,15 @@ from ..evaluability import (
     safety_events,
     safety_set,
 )
-from ..patients import Patient, Patients
-from ..plots.style import listed
-from ..protocol import Protocol
-from ..provenance import named_column
-from ..summaries import support_words
-from ..tasks import Analysis, NextDose, analyze, next_dose, sensitivity
-from ..tasks.holds import trigger_words
-from ..tasks.stamps import n_assumed, plain
-from ..tasks.standing import (
+from ...patients import Patient, Patients
+from ...plots.style import listed
+from ...protocol import Protocol
+from ...provenance import named_column
+from ...summaries import support_words
+from ...tasks import Analysis, NextDose, analyze, next_dose, sensitivity
+from ...tasks.holds import trigger_words
+from ...tasks.stamps import n_assumed, plain
+from ...tasks.standing import (
     Caution,
     DoseInQuestion,
     RecordCaution,
@@ -49,7 +49,8 @@ from ..tasks.standing import (
     readings,
     standing,
 )
-from .content import (
+from ..catalogue import Words
+from ..content import (
     Answer,
     Answers,
     Block,
@@ -81,7 +82,6 @@ from .pieces import (
     sensitivity_table,
     warnings,
 )
-from .words import Words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -782,7 +782,7 @@ def _terms(trial: _Trial, terms: pd.DataFrame, levels: Iterable[str]) -> Table:
 
 def _went(trial: _Trial) -> list[Block]:
     """The trial as it went, in a picture, of patients who were given the product."""
-    from ..plots import trial as picture
+    from ...plots import trial as picture
 
     statuses = trial.found.evaluated.statuses
     treated = [status for status in statuses if status.part not in UNTREATED]
@@ -880,7 +880,7 @@ def _counts(trial: _Trial) -> Table:
 
 
 def _rates(trial: _Trial) -> Section:
-    from ..plots import curve, intervals, prior_posterior
+    from ...plots import curve, intervals, prior_posterior
 
     assert trial.analysis is not None
     say, case, summary = trial.say, trial.case, trial.summary
@@ -918,7 +918,7 @@ def _prior_beside(trial: _Trial) -> Table:
 
 
 def _mtd(trial: _Trial) -> Section:
-    from ..plots import mtd
+    from ...plots import mtd
 
     assert trial.analysis is not None
     say, summary = trial.say, trial.summary

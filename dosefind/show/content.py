@@ -1,7 +1,7 @@
-"""What a report says, as a tree of plain values: a document of sections, a section of blocks.
+"""What is shown of a result, as a tree of plain values: a page or a document of sections, a section of blocks.
 
-Nothing here knows how a report looks, and no renderer knows what a report is about: a renderer has one case for each kind of block,
-so a new section or a new design needs no change there. All text goes through `Run`, which shows as an escape what nobody would see.
+Nothing here depends on how content looks, and no renderer depends on what it is about: a renderer has one case for each kind of
+block, so a new page or a new design needs no change there. All text goes through `Run`, which writes invisible characters out.
 """
 
 from __future__ import annotations
@@ -10,20 +10,14 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from itertools import zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from .._check import InputError, Problem, one_of
-from ..provenance import refuse_to_overwrite, write_whole
-from ..threads import one_thread
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "FORMATS",
     "Answer",
     "Answers",
     "Block",
@@ -33,6 +27,8 @@ __all__ = [
     "Document",
     "Figure",
     "Note",
+    "Other",
+    "Page",
     "Paragraph",
     "Run",
     "Section",
@@ -41,14 +37,12 @@ __all__ = [
     "Table",
     "Text",
     "as_string",
-    "can_write",
     "data",
     "escaped",
+    "filled",
+    "shares",
     "text",
 ]
-
-FORMATS = {"html": ("jinja2", "jinja2"), "pdf": ("typst", "typst"), "docx": ("python-docx", "docx")}
-"""Formats of a report, with the package that makes each and the name under which it is imported."""
 
 # The two format characters that change how letters of some scripts join; every other one is invisible or reorders text.
 _JOINERS = "\u200c\u200d"
@@ -100,8 +94,26 @@ def as_string(words: Text) -> str:
 
 
 def data(words: object) -> Run:
-    """A text that a user gave."""
+    """Return a text that a user gave."""
     return Run(str(words), "data")
+
+
+def filled(sentence: str, **values: Any) -> Text:
+    """Return a sentence with its places filled: by a `Run` or a `Text` as it is, by anything else as plain text.
+
+    Examples
+    --------
+    >>> as_string(filled("{design} selects level {level}.", design=data("3+3"), level=2))
+    '3+3 selects level 2.'
+    """
+    runs: list[Run] = []
+    for literal, name, _, _ in Formatter().parse(sentence):
+        if literal:
+            runs.append(Run(literal))
+        if name is not None:
+            value = values[name]
+            runs += value if isinstance(value, tuple) else [value if isinstance(value, Run) else Run(str(value))]
+    return tuple(runs)
 
 
 def _seen(words: str) -> str:
@@ -223,11 +235,16 @@ class Table:
             least.append(2 + min(max(map(_letters, words), default=0), _LONGEST_WORD))
             longest = max((_letters(each) for each in (heading[:_HEADING], *said)), default=0)
             wanted.append(max(least[-1], 2 + min(longest, line)))
-        more = sum(wanted) - sum(least)
-        share = min(1.0, max(line - sum(least), 0) / more) if more else 0.0
         # Where even words do not fit, all are narrower, so that no column lies beyond the page.
         fits = min(1.0, line / sum(least))
-        return tuple(fits * (low + share * (high - low)) for low, high in zip(least, wanted, strict=True))
+        return tuple(fits * width for width in shares(least, wanted, line))
+
+
+def shares(least: Sequence[float], wanted: Sequence[float], line: float) -> tuple[float, ...]:
+    """Return widths between the least and the wanted ones: what is left of a line is shared in proportion to what is wanted."""
+    more = sum(wanted) - sum(least)
+    share = min(1.0, max(line - sum(least), 0) / more) if more else 0.0
+    return tuple(low + share * (high - low) for low, high in zip(least, wanted, strict=True))
 
 
 def _letters(words: str) -> float:
@@ -282,7 +299,14 @@ class Space:
     lines: int
 
 
-Block = Paragraph | Bullets | Note | Definitions | Answers | Table | Figure | Signature | Space
+@dataclass(frozen=True)
+class Other:
+    """What another library shows of a result in a notebook, such as xarray's view; left out elsewhere."""
+
+    result: Any
+
+
+Block = Paragraph | Bullets | Note | Definitions | Answers | Table | Figure | Signature | Space | Other
 
 
 @dataclass(frozen=True)
@@ -301,6 +325,8 @@ class Section:
         Sections within it.
     own_page
         Whether it ends its page in print.
+    detail
+        Whether a reader looks it up on demand: a terminal and a notebook show its title, with a way to the rest.
     """
 
     id: str
@@ -308,12 +334,32 @@ class Section:
     blocks: tuple[Block, ...]
     sections: tuple[Section, ...] = ()
     own_page: bool = False
+    detail: bool = False
 
     @property
     def leads(self) -> tuple[bool, ...]:
         """Of each block whether it introduces the next one, a table or a picture, with which it stays on one page in print."""
         pairs = zip_longest(self.blocks, self.blocks[1:])
         return tuple(isinstance(one, Paragraph) and isinstance(following, (Table, Figure)) for one, following in pairs)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a terminal or a notebook shows of a result: the answer first, details on demand.
+
+    Attributes
+    ----------
+    title
+        Its title.
+    blocks
+        What answers the question, on one screen.
+    sections
+        The rest.
+    """
+
+    title: Text
+    blocks: tuple[Block, ...]
+    sections: tuple[Section, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -349,88 +395,8 @@ class Document:
         if len(ids) != len(set(ids)):
             raise ValueError(f"two sections have one id: {', '.join(sorted({one for one in ids if ids.count(one) > 1}))}")
 
-    @one_thread
-    def save(self, folder: str | Path, formats: Sequence[str] = tuple(FORMATS), *, force: bool = False) -> list[str]:
-        """Write the report as files, all or none.
-
-        Parameters
-        ----------
-        folder
-            Where to; made if it is not there.
-        formats
-            Any of "html", "pdf" and "docx".
-        force
-            Whether to write over files that are there.
-
-        Returns
-        -------
-        list of str
-            Names of the files: ``report.html`` and so on.
-
-        Raises
-        ------
-        InputError
-            If a file is there, a format is none, or a package is missing; nothing is written then.
-        """
-        folder, names = Path(folder), can_write(formats)
-        refuse_to_overwrite(folder, names, force)
-        made = {name: getattr(self, one)() for name, one in zip(names, dict.fromkeys(formats), strict=True)}
-        write_whole(folder, {name: one.encode() if isinstance(one, str) else one for name, one in made.items()}, force=force)
-        return names
-
-    @one_thread
-    def html(self) -> str:
-        """The report as one HTML file, which loads nothing from outside."""
-        need("html")
-        from .html import as_html
-
-        return as_html(self)
-
-    @one_thread
-    def pdf(self) -> bytes:
-        """The report as a PDF file, tagged and with bookmarks; a character that no font has is named in a warning."""
-        need("pdf")
-        from .pdf import as_pdf
-
-        return as_pdf(self)
-
-    @one_thread
-    def docx(self) -> bytes:
-        """The report as a Word file, with Word's own styles, tables and numbered captions."""
-        need("docx")
-        from .docx import as_docx
-
-        return as_docx(self)
-
     def __repr__(self) -> str:
-        return f"{as_string(self.title)}: {len(self.sections)} sections; html(), pdf(), docx(), save(folder)"
-
-    def _repr_html_(self) -> str:
-        need("html")
-        from .html import in_frame
-
-        return in_frame(self)
-
-
-def can_write(formats: Sequence[str]) -> list[str]:
-    """Names of the files of these formats, once it is known that they can be made."""
-    if isinstance(formats, str) or not formats:
-        raise InputError(Problem("formats", formats, f"must be a list of {' or '.join(FORMATS)}"))
-    for one in formats:
-        one_of("formats", one, FORMATS)
-        need(one)
-    return [f"report.{one}" for one in dict.fromkeys(formats)]
-
-
-def need(one: str) -> None:
-    """Check that the package that makes a format is installed."""
-    package, module = FORMATS[one]
-    try:
-        import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise InputError(f"a report needs {package}, which is not installed: pip install 'dosefind[report]'") from None
+        return f"{as_string(self.title)}: {len(self.sections)} sections"
 
 
 def _all(sections: Sequence[Section]) -> Iterable[Section]:

@@ -1,0 +1,121 @@
+"""Pieces that several pages have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...figures import Quantity
+from ...tasks.stamps import n_assumed
+from ...words import _, counted
+from ..content import Block, Bullets, Column, Definitions, Paragraph, Section, Table, Text, data, filled, text
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["assumed_words", "assumptions", "definitions", "raised", "rules", "rules_of", "version"]
+
+# Most sentences by which a design is described by its difference from another.
+_APART = 2
+
+
+def raised(words: str) -> str:
+    """Return words with a capital letter and a full stop, as a whole sentence."""
+    ended = words if words.endswith((".", "!", "?")) else f"{words}."
+    return f"{ended[:1].upper()}{ended[1:]}"
+
+
+def version(stamp: Mapping[str, Any]) -> tuple[Block, ...]:
+    """Return which version of the protocol a result is of, where the config has amendments."""
+    if not stamp.get("amended_on"):
+        return ()
+    words = _("Protocol version of {day}; the config has amendments of {days}.")
+    return (Paragraph(filled(words, day=stamp["protocol_version"], days=stamp["amended_on"])),)
+
+
+def assumed_words(stamp: Mapping[str, Any]) -> Text:
+    """Return how many settings a result depends on that the protocol does not state."""
+    n = n_assumed(stamp)
+    return text(
+        counted(
+            "{n} setting is an assumption, not stated in the protocol.",
+            "{n} settings are assumptions, not stated in the protocol.",
+            n,
+        )
+    )
+
+
+def assumptions(stamp: Mapping[str, Any]) -> Section:
+    """Return what is assumed: key, value and reason of each setting, and the keys that no result here depends on."""
+    rows = []
+    for key, value, why in json.loads(stamp["assumptions"]):
+        # Designs and scenarios are described as a whole elsewhere.
+        shown = "" if key.startswith(("scenarios", "designs")) else str(value)
+        rows.append((text(data(key)), text(data(shown)), text(data(why))))
+    columns = tuple(Column(text(words)) for words in (_("setting"), _("value"), _("reason")))
+    unused = stamp["without_effect"]
+    notes = (filled(_("Given in the config, but no result here depends on it: {keys}."), keys=data(unused)),) if unused else ()
+    table = Table(
+        text(_("Settings that the protocol does not state, with the reason for each value.")), columns, tuple(rows), notes
+    )
+    return Section("assumptions", text(_("Assumptions")), (table,), detail=True)
+
+
+def rules(stamp: Mapping[str, Any]) -> Section:
+    """Return the rules of the designs that a result is of."""
+    by_design = json.loads(stamp["rules"])
+    title = counted("Rules of the design", "Rules of the designs", len(by_design))
+    return Section("rules", text(title), (rules_of(by_design, _("Every design")),), detail=True)
+
+
+def rules_of(by_name: Mapping[str, Sequence[str]], every: str) -> Definitions:
+    """Return rules of designs or curves; those that all have once, and one that is like another by the difference from it.
+
+    Parameters
+    ----------
+    by_name
+        Sentences by name.
+    every
+        Term for the sentences that all have.
+    """
+    shared = [one for one in next(iter(by_name.values())) if all(one in said for said in by_name.values())]
+    shared = shared if len(by_name) > 1 else []
+    whole: dict[str, list[str]] = {}
+    items: list[tuple[Text, tuple[Text, ...]]] = []
+    for name, said in by_name.items():
+        own = [sentence for sentence in said if sentence not in shared]
+        like = _like(own, whole)
+        if not like:
+            whole[name] = own
+        items.append((text(data(name)), like or tuple(map(text, own))))
+    return Definitions((*items, *([(text(every), tuple(map(text, shared)))] if shared else [])))
+
+
+def _like(own: Sequence[str], told: Mapping[str, Sequence[str]]) -> tuple[Text, ...]:
+    """Return the rules of a design by their difference from the most similar design told; nothing where none is similar."""
+    if not told:
+        return ()
+    name, others = min(told.items(), key=lambda item: len({*own} ^ {*item[1]}))
+    added, dropped = [one for one in own if one not in others], [one for one in others if one not in own]
+    if len(added) + len(dropped) > min(_APART, len(own) - 1):
+        return ()
+    like = data(name)
+    lines = [filled(_("Same rules as {design}, with the further rule: \u201c{rule}\u201d"), design=like, rule=one) for one in added]
+    lines += [filled(_("Same rules as {design}, without the rule: \u201c{rule}\u201d"), design=like, rule=one) for one in dropped]
+    return tuple(lines) or (filled(_("Same rules as {design}."), design=like),)
+
+
+def definitions(quantities: Mapping[str, Quantity], result: xr.Dataset, names: Iterable[str] | None = None) -> Section:
+    """Return what the results mean that are shown under a label, as the result itself defines them."""
+    items = []
+    for name in quantities if names is None else names:
+        meant = result[name].attrs.get("definition", "") if name in result.variables else ""
+        if meant and quantities[name].label:
+            items.append((text(_(quantities[name].label)), (text(f"{meant}."),)))
+    return Section("definitions", text(_("Definitions")), (Definitions(tuple(items)),), detail=True)
+
+
+def points(sentences: Iterable[str]) -> Bullets:
+    """Return sentences as a list."""
+    return Bullets(tuple(map(text, sentences)))

@@ -1,0 +1,319 @@
+"""A comparison of designs: which one does best and at what price, and every operating characteristic by scenario."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ...figures import OPERATING, written
+from ...results import restored
+from ...words import _, counted
+from ..content import Bullets, Column, Definitions, Page, Paragraph, Run, Section, Table, Text, data, filled, text
+from . import common
+
+__all__ = ["Comparison", "comparison"]
+
+# Reasons for which a smaller share of trials ends are not shown.
+LEAST_SHARE = 0.005
+# An overdose that is selected less often than this is not what a design does worst.
+_RARELY = 0.10
+
+# What is shown of each scenario: of the selection, and of its cost.
+_SELECTION = ("not_reached", "correct", "correct_highest", "acceptable", "under_selected", "over_selected", "overdose_selected")
+_COST = ("mean_n", "above_mtd", "any_dlt", "over_60", "over_80", "days")
+_BENCHMARKS = {"correct": "reference_correct", "correct_highest": "reference_correct_highest"}
+
+
+def comparison(oc: xr.Dataset) -> Page:
+    """Return the page of a comparison.
+
+    Parameters
+    ----------
+    oc
+        The result of `dosefind.compare`.
+    """
+    found = Comparison.of(oc)
+    numbers = {
+        "designs": counted("{n} design", "{n} designs", len(found.designs)),
+        "scenarios": counted("{n} scenario", "{n} scenarios", len(found.scenarios)),
+        "method": _("simulated") if found.simulated else _("exact"),
+    }
+    words = _("{protocol}: comparison of designs ({designs}, {scenarios}; {method})")
+    title = filled(words, protocol=data(oc.attrs["protocol"]), **numbers)
+    blocks = (
+        *common.version(oc.attrs),
+        Bullets(found.verdicts()),
+        found.at_a_glance(),
+        found.costs(),
+        Paragraph((*found.precision(), *common.assumed_words(oc.attrs))),
+    )
+    sections = (
+        Section("scenarios", text(_("Operating characteristics by scenario")), (found.doses(),), found.by_scenario(), detail=True),
+        *found.other_targets(),
+        common.rules(oc.attrs),
+        found.ends(),
+        common.definitions(OPERATING, oc),
+        common.assumptions(oc.attrs),
+    )
+    return Page(title, blocks, sections)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison as the pages show it.
+
+    Attributes
+    ----------
+    oc
+        The result of `dosefind.compare`, its dimensions in their order.
+    """
+
+    oc: xr.Dataset
+
+    @classmethod
+    def of(cls, oc: xr.Dataset) -> Comparison:
+        return cls(restored(oc))
+
+    @property
+    def designs(self) -> list[str]:
+        return [str(name) for name in self.oc["design"].values]
+
+    @property
+    def scenarios(self) -> list[str]:
+        return [str(name) for name in self.oc["scenario"].values]
+
+    @property
+    def simulated(self) -> bool:
+        return self.oc.attrs["method"] == "simulated"
+
+    def values(self, name: str) -> np.ndarray:
+        """Return the values of an operating characteristic, (design, scenario, ...)."""
+        return self.oc[name].values
+
+    def _written(self, name: str, at: tuple[int, ...]) -> Text:
+        """Return a value as it is printed; - for the selection of an acceptable dose where there is no such dose."""
+        if name == "acceptable" and self.values("n_acceptable")[at[1]] == 0:
+            return text("-")
+        error = self.values(f"{name}_se")[at] if f"{name}_se" in self.oc else None
+        return text(written(OPERATING[name], self.values(name)[at], error))
+
+    # The first screen.
+
+    def verdicts(self) -> tuple[Text, ...]:
+        """Return which design does best, at what price, and where it does worst: among designs that limit the patients at a dose,
+        and among those that do not.
+        """
+        capped = self.values("max_n_per_dose") if "max_n_per_dose" in self.oc else np.zeros(len(self.designs))
+        found: list[Text] = []
+        for most in sorted({int(cap) for cap in capped}, key=lambda cap: (cap == 0, cap)):
+            group = [place for place, cap in enumerate(capped) if int(cap) == most]
+            alone = len(group) == len(self.designs)
+            found.append(self._verdict(group, None if alone else most))
+        return tuple(found)
+
+    def _verdict(self, group: Sequence[int], most: int | None) -> Text:
+        """Return the verdict on a group of designs; ``most`` patients per dose, 0 without a limit, ``None`` for all designs."""
+        correct, patients = (self.values(name).mean(axis=1) for name in ("correct", "mean_n"))
+        ranked = sorted(group, key=lambda d: (-round(correct[d], 4), patients[d]))
+        best, others = ranked[0], ranked[1:]
+        limit = (
+            counted("At most {n} patient per dose:", "At most {n} patients per dose:", most) if most else _("No limit per dose:")
+        )
+        label = () if most is None else (Run(limit, "strong"), Run(" "))
+        names = {"best": data(self.designs[best])}
+        if not others:
+            words = _(
+                "{best} selects the true MTD in {correct} of trials, with an overdose in {overdose}, {patients} patients and "
+                "{dlts} DLTs."
+            )
+            return (*label, *filled(words, **names, **self._means(best)), Run(" "), *self._worst(best))
+        # Beside the best design stands the primary one, or the second best.
+        primary = self.oc.attrs.get("primary_design")
+        beside = next((d for d in others if self.designs[d] == primary), others[0])
+        names["other"] = data(self.designs[beside])
+        its = {f"its_{name}": value for name, value in self._means(beside).items()}
+        words = _(
+            "{best} selects the true MTD most often, in {correct} of trials ({other}: {its_correct}), with an overdose in "
+            "{overdose} ({its_overdose}), {patients} patients ({its_patients}) and {dlts} DLTs ({its_dlts})."
+        )
+        return (*label, *filled(words, **names, **self._means(best), **its), Run(" "), *self._worst(best))
+
+    def _means(self, d: int) -> dict[str, str]:
+        """Return the means of a design over the scenarios, as they are printed."""
+        return {
+            "correct": f"{100 * self.values('correct')[d].mean():.1f}%",
+            "overdose": f"{100 * self.values('overdose_selected')[d].mean():.1f}%",
+            "patients": f"{self.values('mean_n')[d].mean():.1f}",
+            "dlts": f"{self.values('dlts')[d].sum(axis=-1).mean():.1f}",
+        }
+
+    def _worst(self, d: int) -> Text:
+        """Return the scenario in which a design selects an overdose most often, or else the true MTD least often."""
+        overdoses = self.values("overdose_selected")[d] if "overdose_selected" in self.oc else np.zeros(len(self.scenarios))
+        s = int(overdoses.argmax())
+        if overdoses[s] >= _RARELY:
+            limit = self.oc.attrs["overdose_limit"]
+            doses = np.where(self.values("p_true")[s] > limit, self.values("selected")[d, s, 1:], -1)
+            level = int(doses.argmax())
+            words = _(
+                "{design} does worst in scenario {scenario}: it selects level {level}, true DLT rate {rate}, in {share} of trials."
+            )
+            own = {
+                "level": level + 1,
+                "rate": f"{100 * self.values('p_true')[s, level]:.3g}%",
+                "share": f"{100 * doses[level]:.1f}%",
+            }
+            return filled(words, design=data(self.designs[d]), scenario=data(self.scenarios[s]), **own)
+        correct = self.values("correct")
+        s = int(correct[d].argmin())
+        words = _("{design} does worst in scenario {scenario}: it selects the true MTD in {share} of trials (best design: {best}).")
+        shares = {"share": f"{100 * correct[d, s]:.1f}%", "best": f"{100 * correct[:, s].max():.1f}%"}
+        return filled(words, design=data(self.designs[d]), scenario=data(self.scenarios[s]), **shares)
+
+    def at_a_glance(self) -> Table:
+        """Return correct selection and selection of an overdose, one row per design and one column per scenario."""
+        columns = (Column(text(_("design"))), *(Column(text(data(name)), True) for name in self.scenarios))
+        true_mtd = tuple(text(str(label)) for label in self.values("true_mtd"))
+        rows = [(text(_("(true MTD)")), *true_mtd)]
+        for d, name in enumerate(self.designs):
+            pairs = zip(self.values("correct")[d], self.values("overdose_selected")[d], strict=True)
+            rows.append((text(data(name)), *(text(f"{100 * right:.1f}/{100 * over:.1f}") for right, over in pairs)))
+        rows.append((text(_("(benchmark)")), *(text(f"{100 * right:.1f}") for right in self.values("reference_correct"))))
+        limit = f"{100 * self.oc.attrs['overdose_limit']:.3g}%"
+        caption = filled(_("True MTD selected / overdose selected (true DLT rate above {limit}), % of trials:"), limit=limit)
+        return Table(caption, columns, tuple(rows))
+
+    def costs(self) -> Table:
+        """Return the means over the scenarios and their ranges, one row per design."""
+        heads = (_("design"), _("correct, %"), _("overdose, %"), _("patients"), _("DLTs"), _("above MTD"), _("days"))
+        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
+        dlts = self.values("dlts").sum(axis=-1)
+        rows = []
+        for d, name in enumerate(self.designs):
+            means = [f"{100 * self.values(one)[d].mean():.1f}" for one in ("correct", "overdose_selected")]
+            ranges = [_range(self.values("mean_n")[d]), _range(dlts[d]), _range(self.values("above_mtd")[d])]
+            rows.append((text(data(name)), *map(text, (*means, *ranges, _range(self.values("days")[d], 0)))))
+        return Table(
+            text(_("Mean over scenarios (correct, overdose), and range of the scenarios' means:")),
+            columns,
+            tuple(rows),
+        )
+
+    def precision(self) -> Text:
+        """Return the Monte Carlo error, as the beginning of a paragraph."""
+        if not self.simulated:
+            return text(_("No Monte Carlo error. "))
+        error = max(float(self.values(f"{name}_se").max()) for name in ("correct", "overdose_selected"))
+        trials, seed = f"{self.oc.attrs['n_trials']:,}", self.oc.attrs["seed"]
+        words = _("{trials} trials per scenario, seed {seed}: standard errors of these percentages are at most {error} points. ")
+        zero = _("A standard error of 0, where all trials agreed, does not mean certainty. ")
+        return (*filled(words, trials=trials, seed=seed, error=f"{100 * error:.1g}"), *text(zero))
+
+    # Details.
+
+    def doses(self) -> Paragraph:
+        """Return the dose of each level."""
+        amounts = zip(self.values("dose"), self.values("dose_amount"), strict=True)
+        doses = ", ".join(f"{level} = {amount:g}" for level, amount in amounts)
+        words = _("Dose levels ({unit}): {doses}.")
+        return Paragraph(filled(words, unit=data(self.oc["dose_amount"].attrs["units"]), doses=doses))
+
+    def by_scenario(self) -> tuple[Section, ...]:
+        """Return a section per scenario: the selection of the MTD, and its cost."""
+        found = []
+        for s, name in enumerate(self.scenarios):
+            rates = ", ".join(f"{100 * p:.3g}%" for p in self.values("p_true")[s])
+            mtd, other = self.values("true_mtd")[s], self.values("highest_mtd")[s]
+            words = _("{scenario}: true DLT rates {rates}; true MTD {mtd}")
+            if mtd != other:
+                words = _("{scenario}: true DLT rates {rates}; true MTD {mtd} (alternative: {other})")
+            title = filled(words, scenario=data(name), rates=rates, mtd=mtd, other=other)
+            found.append(Section(f"scenario-{s + 1}", title, (self._selection(s), self._cost(s))))
+        return tuple(found)
+
+    def _by_design(self, head: str, rows: Iterable[tuple[Text, Sequence[Text]]], caption: Text, *more: str) -> Table:
+        columns = (Column(text(head)), *(Column(text(data(name)), True) for name in self.designs))
+        columns += tuple(Column(text(words), True) for words in more)
+        return Table(caption, columns, tuple((head, *cells) for head, cells in rows))
+
+    def _selection(self, s: int) -> Table:
+        designs = range(len(self.designs))
+        rows: list[tuple[Text, Sequence[Text]]] = []
+        for k, label in enumerate(self.values("choice")):
+            head = text(_("none")) if label == "none" else filled(_("level {level}"), level=label)
+            benchmark = text(written(OPERATING["reference_selected"], self.values("reference_selected")[s, k]))
+            rows.append((head, [*(self._written("selected", (d, s, k)) for d in designs), benchmark]))
+        for name in _SELECTION:
+            of_benchmark = _BENCHMARKS.get(name)
+            last = text("" if of_benchmark is None else written(OPERATING[of_benchmark], self.values(of_benchmark)[s]))
+            rows.append((text(_(OPERATING[name].label)), [*(self._written(name, (d, s)) for d in designs), last]))
+        caption = filled(_("{scenario}: selection of the MTD."), scenario=data(self.scenarios[s]))
+        return self._by_design(_("selected, %"), rows, caption, _("benchmark"))
+
+    def _cost(self, s: int) -> Table:
+        designs = range(len(self.designs))
+        rows: list[tuple[Text, Sequence[Text]]] = []
+        for name, words in (("patients", _("patients at level {level}")), ("dlts", _("DLTs at level {level}"))):
+            for k, level in enumerate(self.values("dose")):
+                rows.append((filled(words, level=level), [self._written(name, (d, s, k)) for d in designs]))
+        for name in _COST:
+            label = _(OPERATING[name].label)
+            label = f"{label}, %" if OPERATING[name].unit == "%" else label
+            rows.append((text(label), [self._written(name, (d, s)) for d in designs]))
+        shares = self.values("stopped")[:, s]
+        for k in sorted(np.flatnonzero(shares.max(axis=0) >= LEAST_SHARE), key=lambda k: -shares[:, k].max()):
+            cells = [text(f"{100 * share:.1f}" if share >= LEAST_SHARE else "") for share in shares[:, k]]
+            rows.append((filled(_("ended: {reason}, %"), reason=reason_words(str(self.values("reason")[k]))), cells))
+        caption = filled(_("{scenario}: patients, DLTs and duration."), scenario=data(self.scenarios[s]))
+        return self._by_design(_("expected"), rows, caption)
+
+    def other_targets(self) -> tuple[Section, ...]:
+        """Return the correct selection at other target DLT rates, where the protocol has such."""
+        if "target" not in self.oc.dims:
+            return ()
+        columns = (Column(text(_("target")), True), Column(text(_("design"))))
+        columns += tuple(Column(text(data(name)), True) for name in self.scenarios)
+        rows = []
+        for t, target in enumerate(self.values("target")):
+            shown = text(f"{100 * target:.3g}%")
+            rows.append((shown, text(_("(true MTD)")), *(text(str(label)) for label in self.values("true_mtd_by_target")[t])))
+            for d, name in enumerate(self.designs):
+                cells = ("-" if np.isnan(share) else f"{100 * share:.1f}" for share in self.values("correct_by_target")[t, d])
+                rows.append((shown, text(data(name)), *map(text, cells)))
+        note = filled(_("Target: {words}."), words=text(data(self.oc["target"].attrs["definition"])))
+        table = Table(text(_("True MTD for another target selected, % of trials, by scenario.")), columns, tuple(rows), (note,))
+        return (Section("targets", text(_("Other target DLT rates")), (table,), detail=True),)
+
+    def ends(self) -> Section:
+        """Return why trials end, for the reasons that occur."""
+        sentences: dict[str, str] = json.loads(self.oc["reason"].attrs["definition"])
+        most = self.values("stopped").max(axis=(0, 1))
+        shown = [str(name) for name, share in zip(self.values("reason"), most, strict=True) if share >= LEAST_SHARE]
+        items = tuple((text(reason_words(name)), (text(common.raised(sentences[name])),)) for name in shown)
+        intro = Paragraph(text(_("Reasons for which less than 0.5% of trials end are left out.")))
+        return Section("ends", text(_("Why trials end")), (intro, Definitions(items)), detail=True)
+
+
+def _range(values: np.ndarray, digits: int = 1) -> str:
+    low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
+    return low if low == high else f"{low}\u2013{high}"
+
+
+def reason_words(name: str) -> str:
+    """Return why a cohort is followed by what it is, in words, by the name that a design has for the reason."""
+    words: dict[str, str] = {
+        "start": _("first cohort"),
+        "max_n": _("maximum sample size reached"),
+        "dose_full": _("dose is full"),
+        "n_at_dose": _("enough patients at the dose"),
+        "too_toxic": _("stopped for safety: lowest dose exceeds the toxicity limit"),
+        "no_dose": _("stopped for safety: too many DLTs at the lowest dose"),
+        "mtd_below": _("too many DLTs at the next dose"),
+        "top_tolerated": _("top dose tolerated"),
+        "rule": _("the rule ends the trial"),
+    }
+    return words.get(name, name.replace("_", " "))

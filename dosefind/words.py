@@ -1,0 +1,71 @@
+"""Sentences that a person reads, marked where they stand so that they can be translated.
+
+A sentence is one literal with named places, ``_("{design} selects level {level}").format(...)``: a translation can put the places
+in another order. A sentence that counts is given in both forms to `counted`. `in_language` says which catalogue is read; without a
+catalogue the English of the code is shown.
+"""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from ._check import one_of
+
+__all__ = ["_", "counted", "in_language", "language", "languages", "marked"]
+
+_FOLDER = Path(__file__).parent / "locale"
+_CURRENT: ContextVar[tuple[str, gettext.NullTranslations]] = ContextVar("_CURRENT")
+_ENGLISH = "en", gettext.NullTranslations()
+
+
+def _(message: str) -> str:
+    """Return a sentence in the current language."""
+    return _CURRENT.get(_ENGLISH)[1].gettext(message)
+
+
+def counted(one: str, other: str, n: int) -> str:
+    """Return the form of a sentence for a number, with the number in its place ``{n}``.
+
+    Examples
+    --------
+    >>> counted("{n} patient", "{n} patients", 2)
+    '2 patients'
+    """
+    return _CURRENT.get(_ENGLISH)[1].ngettext(one, other, n).format(n=n)
+
+
+def marked(message: str) -> str:
+    """Mark a sentence that is translated where it is shown, as in a table that is made once."""
+    return message
+
+
+def language() -> str:
+    """Return the code of the current language."""
+    return _CURRENT.get(_ENGLISH)[0]
+
+
+def languages() -> list[str]:
+    """Return the codes of the languages that sentences are available in."""
+    return ["en", *sorted(path.parents[1].name for path in _FOLDER.glob("*/LC_MESSAGES/dosefind.mo"))]
+
+
+@contextmanager
+def in_language(code: str) -> Iterator[None]:
+    """Show sentences in a language.
+
+    Raises
+    ------
+    InputError
+        If there is no catalogue of it.
+    """
+    one_of("language", code, languages())
+    found = gettext.NullTranslations() if code == "en" else gettext.translation("dosefind", _FOLDER, [code])
+    token = _CURRENT.set((code, found))
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
