@@ -282,12 +282,12 @@ def _are_subjects(text: str) -> bool:
     return isinstance(content, list) and all(isinstance(name, str) for name in content)
 
 
-def renumbered(one: Recorded, then: Sequence[float], now: Sequence[float]) -> Recorded:
+def renumbered(recorded: Recorded, then: Sequence[float], now: Sequence[float]) -> Recorded:
     """Return a decision with the level numbers of another version of the protocol, which has all doses of the previous version.
 
     Parameters
     ----------
-    one
+    recorded
         The decision.
     then, now
         Dose amounts of the version on which it was made, and of the other version, in ascending order.
@@ -295,24 +295,25 @@ def renumbered(one: Recorded, then: Sequence[float], now: Sequence[float]) -> Re
     Examples
     --------
     >>> from datetime import date
-    >>> one = Recorded(date(2024, 3, 1), "X", "", "", "3+3", "level 2, 3 patients", "level 2", "no", "as recommended")
-    >>> renumbered(one, (1, 3), (1, 2, 3)).decision
+    >>> recorded = Recorded(date(2024, 3, 1), "X", "", "", "3+3", "level 2, 3 patients", "level 2", "no", "as recommended")
+    >>> renumbered(recorded, (1, 3), (1, 2, 3)).decision
     'level 3'
     """
     if tuple(then) == tuple(now):
-        return one
+        return recorded
 
     def number(level: int) -> int:
         return tuple(now).index(then[level - 1]) + 1 if 1 <= level <= len(then) else level
 
-    form = _FORMS.fullmatch(one.decision)
-    decision = one.decision
+    form = _FORMS.fullmatch(recorded.decision)
+    decision = recorded.decision
     if form is not None and form["level"]:
         decision = f"{decision.split()[0]} {number(int(form['level']))}"
     released = {
-        (kind, level and number(level)): sorted(subjects) for (kind, level), subjects in released_subjects(one.released).items()
+        (kind, level and number(level)): sorted(subjects)
+        for (kind, level), subjects in released_subjects(recorded.released).items()
     }
-    return one._replace(decision=decision, released=released_text(released) if released else one.released)
+    return recorded._replace(decision=decision, released=released_text(released) if released else recorded.released)
 
 
 def released_text(subjects: Mapping[tuple[str, int | None], Sequence[str]]) -> str:

@@ -1041,8 +1041,8 @@ class Protocol(Settings):
         if stagger is None:
             return words
         levels = "every level" if stagger.levels == "all" else f"level {', '.join(map(str, stagger.levels))}"
-        whom = "between patients" if stagger.patients == "every" else "after the first patient"
-        return f"{words}; {stagger.days} days {whom} at {levels}"
+        spacing = "between patients" if stagger.patients == "every" else "after the first patient"
+        return f"{words}; {stagger.days} days {spacing} at {levels}"
 
     def least_days(self, n: np.ndarray, visits: np.ndarray) -> np.ndarray:
         """Return the minimum duration of trials in days.

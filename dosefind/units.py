@@ -133,7 +133,7 @@ def read_unit(text: str) -> Unit | None:
     return Unit(value, tuple(sorted(powers.items())))
 
 
-def same_unit(one: str, other: str) -> bool:
+def same_unit(unit: str, other: str) -> bool:
     """Return whether two units have the same meaning.
 
     Examples
@@ -143,12 +143,12 @@ def same_unit(one: str, other: str) -> bool:
     >>> [same_unit("10^6 cells/kg", text) for text in ("1E6 cells/kg", "10⁶ Cells / kg", "million cells/kg", "cells/kg")]
     [True, True, True, False]
     """
-    return _plain(one) == _plain(other) or factor(one, other) == 1
+    return _plain(unit) == _plain(other) or factor(unit, other) == 1
 
 
-def factor(one: str, other: str) -> Fraction | None:
+def factor(unit: str, other: str) -> Fraction | None:
     """Return how many of the second unit make one of the first, or ``None`` if they are not comparable or not recognised."""
-    first, second = read_unit(one), read_unit(other)
+    first, second = read_unit(unit), read_unit(other)
     if first is None or second is None:
         return None
     alike = first.powers == second.powers or _without_cells(first) == second.powers or first.powers == _without_cells(second)

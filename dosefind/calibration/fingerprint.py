@@ -68,7 +68,7 @@ def is_own(module: str | None) -> bool:
     if top == "__main__":
         return True
     loaded = (sys.modules.get(name) for name in (module or "", top))
-    files = (getattr(one, "__file__", None) for one in loaded)
+    files = (getattr(value, "__file__", None) for value in loaded)
     file = next((file for file in files if file), None)
     # Modules without a file are Python's own, or made by user code.
     return top not in {*sys.stdlib_module_names, *sys.builtin_module_names} if file is None else _is_own_file(file)
@@ -244,14 +244,14 @@ class _Walk:
         self.add((code.co_code, counts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
         self.add((code.co_exceptiontable, code.co_consts))
 
-    def a_class(self, one: type) -> None:
+    def a_class(self, cls: type) -> None:
         """Add a class: its name, and if it is the user's, its bases and the content of its body."""
-        if not is_own(one.__module__):
-            self.named(one)
+        if not is_own(cls.__module__):
+            self.named(cls)
             return
-        self.say("class", one.__qualname__)
-        self.add((one.__bases__, type(one)))
-        for name, value in sorted(vars(one).items()):
+        self.say("class", cls.__qualname__)
+        self.add((cls.__bases__, type(cls)))
+        for name, value in sorted(vars(cls).items()):
             if name not in _NOTED and not name.startswith("__pydantic"):
                 self.say(name)
                 self.add(value)
@@ -275,8 +275,8 @@ class _Walk:
 
 def _names(code: CodeType) -> set[str]:
     """Return the names that code uses, including those in text constants, as for ``getattr`` and ``globals``."""
-    texts = [one for one in code.co_consts if isinstance(one, str) and one.isidentifier()]
-    inner = [_names(one) for one in code.co_consts if isinstance(one, CodeType)]
+    texts = [value for value in code.co_consts if isinstance(value, str) and value.isidentifier()]
+    inner = [_names(value) for value in code.co_consts if isinstance(value, CodeType)]
     return {*code.co_names, *texts}.union(*inner)
 
 
@@ -288,4 +288,4 @@ def _imports(code: CodeType) -> set[tuple[str, tuple[str, ...], int]]:
             level, wanted = before
             found.add((str(step.argval), tuple(wanted or ()), int(level or 0)))
         before = [*before, step.argval][-2:]
-    return found.union(*(_imports(one) for one in code.co_consts if isinstance(one, CodeType)))
+    return found.union(*(_imports(value) for value in code.co_consts if isinstance(value, CodeType)))

@@ -158,10 +158,10 @@ class _Walk:
 
     def add(self, key: Key) -> None:
         """Add a definition, and the statements of its module that do more than define names."""
-        for one in (key, (key[0], "")):
-            if one not in self.met and one[-1] in (key[-1], *self.bound.get(one[0], ())):
-                self.met[one] = None
-                self.waiting.append(one)
+        for definition in (key, (key[0], "")):
+            if definition not in self.met and definition[-1] in (key[-1], *self.bound.get(definition[0], ())):
+                self.met[definition] = None
+                self.waiting.append(definition)
 
     def name(self, module: str, name: str) -> Key | None:
         """Add the definition of a name used in a module, unless it is local or built in."""
@@ -185,10 +185,10 @@ class _Walk:
             return None
         last = statements[-1]
         if isinstance(last, ast.Import):
-            return "", next(one.name for one in last.names if name in (one.asname, one.name)), ""
+            return "", next(node.name for node in last.names if name in (node.asname, node.name)), ""
         if not isinstance(last, ast.ImportFrom):
             return module, name
-        original = next(one.name for one in last.names if name in (one.asname, one.name))
+        original = next(node.name for node in last.names if name in (node.asname, node.name))
         if not last.level:
             return "", last.module or "", original
         above = module.split(".")[: len(module.split(".")) - last.level + (module in self.packages)]
@@ -203,23 +203,23 @@ class _Walk:
             return key
         module, name = key[0], key[-1]
         if len(key) == 3:
-            return tuple(self.plain(one, module, name=self.token(name)) for one in self.members[key[:2]][name])
+            return tuple(self.plain(node, module, name=self.token(name)) for node in self.members[key[:2]][name])
         kept = []
-        for one in self.bound[module][name]:
-            if isinstance(one, ast.ClassDef):
-                kept.append(self.a_class(one, module))
+        for node in self.bound[module][name]:
+            if isinstance(node, ast.ClassDef):
+                kept.append(self.a_class(node, module))
             else:
-                kept.append(self.plain(one, module, name=self.token(name, key)))
+                kept.append(self.plain(node, module, name=self.token(name, key)))
         return tuple(kept)
 
-    def a_class(self, one: ast.ClassDef, module: str) -> Any:
+    def a_class(self, node: ast.ClassDef, module: str) -> Any:
         """Write a class without its members, and add the members that are reached."""
-        key = module, one.name
-        bases = [self.resolved(module, base.id) if isinstance(base, ast.Name) else None for base in one.bases]
+        key = module, node.name
+        bases = [self.resolved(module, base.id) if isinstance(base, ast.Name) else None for base in node.bases]
         known = all(base is not None and (base[0] in self.bound or base[-1] in _PLAIN_BASES) for base in bases)
         members: dict[str, list[ast.stmt]] = {}
         fields, always = [], []
-        for statement in one.body:
+        for statement in node.body:
             name = _member(statement)
             if _only_checks(statement):
                 self.checks[*key, str(name)] = None
@@ -231,13 +231,13 @@ class _Walk:
         self.members[key] = members
         for name in (*always, *(name for name in self.attributes if name in members)):
             self.add((*key, name))
-        head = [*one.decorator_list, *one.bases, *one.keywords]
-        token = self.token(one.name, key)
+        head = [*node.decorator_list, *node.bases, *node.keywords]
+        token = self.token(node.name, key)
         return "class", token, [self.plain(part, module) for part in head], self.body(fields, module, annotated=True)
 
     def body(self, statements: Iterable[ast.stmt], module: str, annotated: bool = False) -> Any:
-        kept = [self.plain(one, module, annotated=annotated) for one in statements if not _is_idle(one)]
-        return tuple(one for one in kept if one is not None)
+        kept = [self.plain(node, module, annotated=annotated) for node in statements if not _is_idle(node)]
+        return tuple(node for node in kept if node is not None)
 
     def plain(self, node: Any, module: str, *, name: str | None = None, annotated: bool = False) -> Any:
         """Write a part of a syntax tree, and add the definitions that it reaches.
@@ -299,11 +299,11 @@ def _read(text: str) -> tuple[dict[str, list[ast.stmt]], frozenset[str]]:
 def _bound(body: Iterable[ast.stmt]) -> dict[str, list[ast.stmt]]:
     """Return the statements of a module by the names that they define."""
     found: dict[str, list[ast.stmt]] = {}
-    for one in body:
-        if not _is_idle(one):
-            names = dict.fromkeys(_names(one)) if isinstance(one, _DEFINING) else {"": None, **dict.fromkeys(_names(one))}
+    for node in body:
+        if not _is_idle(node):
+            names = dict.fromkeys(_names(node)) if isinstance(node, _DEFINING) else {"": None, **dict.fromkeys(_names(node))}
             for name in names:
-                found.setdefault(name, []).append(one)
+                found.setdefault(name, []).append(node)
     return found
 
 
@@ -312,16 +312,16 @@ def _names(statement: ast.stmt) -> Iterator[str]:
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-        yield from (one.asname or one.name for one in statement.names)
+        yield from (node.asname or node.name for node in statement.names)
     else:
         # The variables of a comprehension are its own.
         simple = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.TypeAlias))
         parts = [part for field, part in ast.iter_fields(statement) if not simple or field in ("targets", "target", "name")]
-        for one in (one for part in parts for each in (part if isinstance(part, list) else [part]) for one in _walked(each)):
-            if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):
-                yield one.id
-            elif isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
-                yield from _names(one)
+        for node in (node for part in parts for each in (part if isinstance(part, list) else [part]) for node in _walked(each)):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                yield node.id
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
+                yield from _names(node)
 
 
 def _walked(part: Any) -> Iterator[ast.AST]:
@@ -330,11 +330,11 @@ def _walked(part: Any) -> Iterator[ast.AST]:
 
 def _defined(tree: ast.AST) -> Iterator[str]:
     """Yield the names that a module defines anywhere, including attributes."""
-    for one in ast.walk(tree):
-        if isinstance(one, ast.stmt):
-            yield from _names(one)
-        elif isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store):
-            yield one.attr
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            yield from _names(node)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
 
 
 def _is_private(name: str) -> bool:
@@ -346,7 +346,7 @@ def _member(statement: ast.stmt) -> str | None:
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return statement.name
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        inner = [one.id for one in ast.walk(statement.annotation) if isinstance(one, ast.Name)]
+        inner = [node.id for node in ast.walk(statement.annotation) if isinstance(node, ast.Name)]
         return statement.target.id if inner[:1] == ["ClassVar"] else None
     return None
 
@@ -355,23 +355,25 @@ def _is_called(statement: ast.stmt) -> bool:
     """Return whether a member is called other than by name: by the language, or by its decorators."""
     name = _member(statement) or ""
     decorators = getattr(statement, "decorator_list", [])
-    return name.startswith("__") or any(not isinstance(one, ast.Name) or one.id not in _PLAIN_DECORATORS for one in decorators)
+    return name.startswith("__") or any(not isinstance(node, ast.Name) or node.id not in _PLAIN_DECORATORS for node in decorators)
 
 
 def _only_checks(statement: ast.stmt) -> bool:
     """Return whether a method is a validator that raises or returns the settings unchanged."""
     if not isinstance(statement, ast.FunctionDef):
         return False
-    inside = [one for part in statement.body for one in ast.walk(part)]
+    inside = [node for part in statement.body for node in ast.walk(part)]
     checked = statement.args.args[-1].arg if statement.args.args else ""
-    validates = any(isinstance(one, ast.Call) and "validator" in ast.unparse(one.func) for one in statement.decorator_list)
-    returned = [one.value for one in inside if isinstance(one, ast.Return)]
-    stored = [one for one in inside if isinstance(getattr(one, "ctx", None), (ast.Store, ast.Del))]
-    changes = any(not isinstance(one, ast.Name) or one.id == checked for one in stored)
+    validates = any(isinstance(node, ast.Call) and "validator" in ast.unparse(node.func) for node in statement.decorator_list)
+    returned = [node.value for node in inside if isinstance(node, ast.Return)]
+    stored = [node for node in inside if isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))]
+    changes = any(not isinstance(node, ast.Name) or node.id == checked for node in stored)
     by_name = any(
-        "setattr" in getattr(one, "attr", getattr(one, "id", "")) for one in inside if isinstance(one, (ast.Name, ast.Attribute))
+        "setattr" in getattr(node, "attr", getattr(node, "id", ""))
+        for node in inside
+        if isinstance(node, (ast.Name, ast.Attribute))
     )
-    as_given = all(isinstance(one, ast.Name) and one.id == checked for one in returned)
+    as_given = all(isinstance(node, ast.Name) and node.id == checked for node in returned)
     return validates and bool(returned) and as_given and not changes and not by_name
 
 
@@ -390,6 +392,6 @@ def _computing(node: ast.AST) -> Iterator[tuple[str, Any]]:
             if field == "exc":
                 yield field, value.func if isinstance(value, ast.Call) else value
         elif isinstance(node, ast.Call) and field == "keywords":
-            yield field, [one for one in value if one.arg not in _WORDS]
+            yield field, [child for child in value if child.arg not in _WORDS]
         elif (type(node), field) not in _IDLE and field != "type_comment":
             yield field, value

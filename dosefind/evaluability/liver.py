@@ -86,7 +86,7 @@ def baseline_of(patient: Patient, test: str) -> LabValue | None:
     before = [lab for lab in patient.labs if lab.test == test and lab.day <= patient.infusions[0]]
     flagged = [lab for lab in before if lab.baseline]
     earlier = [lab for lab in before if lab.day < patient.infusions[0]]
-    return max(flagged or earlier, key=lambda one: one.day, default=None)
+    return max(flagged or earlier, key=lambda lab: lab.day, default=None)
 
 
 def _grades(patient: Patient, test: str) -> list[tuple[date, int, int]]:

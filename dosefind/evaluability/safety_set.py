@@ -180,7 +180,7 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
     found += [made(death.day, None, death, "not a DLT") for death in own if death.event is None]
     if patient.dlt and not dlts:
         found.append(made(patient.dlt_date, None, None, "DLT"))
-    return sorted(found, key=lambda one: (one.day is not None, one.day or date.min))
+    return sorted(found, key=lambda listed: (listed.day is not None, listed.day or date.min))
 
 
 def _emergent(patient: Patient) -> list[AdverseEvent]:

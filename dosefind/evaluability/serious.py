@@ -133,7 +133,7 @@ def serious_events(
         Adjudications in force.
     """
     found = [event for patient in patients for event in _of_patient(patient, protocol, adjudications)]
-    return tuple(sorted(found, key=lambda one: (one.day is not None, one.day or date.min, one.subject)))
+    return tuple(sorted(found, key=lambda serious: (serious.day is not None, serious.day or date.min, serious.subject)))
 
 
 def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjudicated, ...]) -> Iterator[SeriousEvent]:
@@ -302,17 +302,17 @@ def _alike(event: AdverseEvent, onset: date | str | None, term: str) -> bool:
     return event.onset == onset and plain_words(event.term) == plain_words(term)
 
 
-def _covers(one: Adjudicated, event: AdverseEvent, dlt: DLT) -> bool:
+def _covers(adjudicated: Adjudicated, event: AdverseEvent, dlt: DLT) -> bool:
     """Return whether the event is no worse than when it was adjudicated, in grade, outcome, relationship and seriousness."""
-    if one.grade != event.grade and (one.grade is None or event.grade is None or event.grade > one.grade):
+    if adjudicated.grade != event.grade and (adjudicated.grade is None or event.grade is None or event.grade > adjudicated.grade):
         return False
     now = _known(event, dlt)
-    if now.fatal == "yes" and one.fatal != "yes" and one.grade != _FATAL:
+    if now.fatal == "yes" and adjudicated.fatal != "yes" and adjudicated.grade != _FATAL:
         return False
     # A row of an earlier version does not state relationship and seriousness.
-    return not one.relationship or (
-        RELATIONSHIPS.index(now.relationship or "open") <= RELATIONSHIPS.index(one.relationship)
-        and (now.serious != "yes" or one.serious == "yes")
+    return not adjudicated.relationship or (
+        RELATIONSHIPS.index(now.relationship or "open") <= RELATIONSHIPS.index(adjudicated.relationship)
+        and (now.serious != "yes" or adjudicated.serious == "yes")
     )
 
 

@@ -221,7 +221,7 @@ def toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent]
     judged = [(event, judge(event, patient, protocol)) for event in patient.events or ()]
     made = [(found.day or date.max, event.source, event) for event, found in judged if found.conclusion == "DLT"]
     open_ = [event for event, found in judged if found.conclusion == "open"]
-    return [event for _, _, event in sorted(made, key=lambda one: one[:2])], open_
+    return [event for _, _, event in sorted(made, key=lambda dated: dated[:2])], open_
 
 
 def _latest_day(days: Days, end: date) -> date:

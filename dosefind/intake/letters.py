@@ -44,7 +44,7 @@ def one_slip(text: str, other: str) -> bool:
     if abs(len(text) - len(other)) > 1 or text == other:
         return False
     short, long = sorted((text, other), key=len)
-    start = next((place for place, (one, two) in enumerate(zip(short, long, strict=False)) if one != two), len(short))
+    start = next((place for place, (left, right) in enumerate(zip(short, long, strict=False)) if left != right), len(short))
     if len(short) < len(long):
         return short[start:] == long[start + 1 :]
     swapped = short[start + 1 : start + 2] + short[start]

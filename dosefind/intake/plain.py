@@ -360,7 +360,9 @@ def _administered(found: Findings, row: Row, doses: Doses, otherwise: float, inf
     amounts = []
     for number in range(1, infusions + 1):
         cell = row.cell(f"administered_{number}")
-        cells = [one for one in (cell, *filled) if one.text] if infusions == 1 else [cell] if cell.text else []
+        cells = (
+            [filled_cell for filled_cell in (cell, *filled) if filled_cell.text] if infusions == 1 else [cell] if cell.text else []
+        )
         read = [amount for amount in (dose(found, cell, doses) for cell in cells) if amount is not None]
         if any(not math.isclose(amount, read[0][1], rel_tol=SAME_AMOUNT) for _, amount in read):
             found.refuse(cells[-1], f"contradicts {cells[0].column}")

@@ -218,7 +218,7 @@ class HierarchicalPosterior:
         if self.model.exnex is None:
             return np.full(theta.shape[:-1], np.inf)
         given = self.model.numbers()
-        terms, own = (self.model.log_terms(one, given) for one in (theta, self.model.own(self._free, given)))
+        terms, own = (self.model.log_terms(parameters, given) for parameters in (theta, self.model.own(self._free, given)))
         ratio = self.y * (terms[0] - own[0]) + (self.n - self.y) * (terms[1] - own[1])
         return logit(self.model.weights) + ratio.sum(axis=-1)
 
