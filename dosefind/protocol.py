@@ -681,7 +681,7 @@ class Amendment(Settings):
     target: dict[str, Any] = _changes("target")
     scenarios: dict[str, Any] = _changes("scenarios")
     designs: dict[str, Any] = _changes("designs")
-    binding: Key | None = Field(default=None, description="name of the design that binds from then on")
+    binding: Key | None = Field(default=None, description="name of the primary design from then on")
     curves: dict[str, Any] = _changes("curves")
     borrowing: dict[str, Any] = _changes("borrowing")
     rp2d: dict[str, Any] = _changes("rp2d")

@@ -288,7 +288,7 @@ class Design(Settings, ABC):
 
     @property
     def most_per_dose(self) -> int | None:
-        """Most patients that it treats at one dose; ``None`` without a limit."""
+        """Return the maximum number of patients per dose, or ``None`` without a limit."""
         return self.max_n_per_dose
 
     def in_force(self) -> dict[str, Any]:

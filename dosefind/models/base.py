@@ -30,12 +30,12 @@ Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 
 
-def increasing(what: str) -> AfterValidator:
+def increasing(quantity: str) -> AfterValidator:
     """Check that a setting has one entry per dose, strictly increasing."""
 
     def check(value: tuple[float, ...]) -> tuple[float, ...]:
         if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
-            raise ValueError(f"must hold one {what} per dose, strictly increasing")
+            raise ValueError(f"must hold one {quantity} per dose, strictly increasing")
         return value
 
     return AfterValidator(check)
@@ -245,10 +245,10 @@ class OneParameterCurve(Curve):
         with np.errstate(divide="ignore"):
             return float(np.exp(self.log_at(-np.inf)[0]))
 
-    def beyond(self, what: str) -> str:
+    def beyond(self, subject: str) -> str:
         """Return the message for a value that is not below the curve's ceiling."""
         cause = ", ".join(f"{name} = {getattr(self, name):g}" for name in self.options()) or f"the curve {self.kind!r}"
-        return f"{cause} keeps every rate below {self.ceiling:.3f}: {what} must be below that"
+        return f"{cause} keeps every rate below {self.ceiling:.3f}: {subject} must be below that"
 
     @property
     def form(self) -> str:
