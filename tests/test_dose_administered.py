@@ -386,7 +386,7 @@ def test_an_amount_for_each_infusion(tmp_path):
         (
             "dose,administered,infusion_2",
             "1,0.6,2024-04-01",
-            "administered = '0.6': is the amount of one infusion, and there are 2",
+            "administered = '0.6': is the amount of one infusion, but there are 2",
         ),
         ("dose,administered", "1,0", "administered = '0': must be a number above 0"),
         ("dose,administered", "1,1000000", "administered = '1000000': is 10^6 times the dose 1"),
