@@ -54,17 +54,25 @@ def languages() -> list[str]:
 
 
 @contextmanager
-def in_language(code: str) -> Iterator[None]:
+def in_language(code: str, catalogue: gettext.NullTranslations | None = None) -> Iterator[None]:
     """Show sentences in a language.
+
+    Parameters
+    ----------
+    code
+        Code of the language, such as "en".
+    catalogue
+        Its catalogue; by default that of the package.
 
     Raises
     ------
     InputError
         If there is no catalogue of it.
     """
-    one_of("language", code, languages())
-    found = gettext.NullTranslations() if code == "en" else gettext.translation("dosefind", _FOLDER, [code])
-    token = _CURRENT.set((code, found))
+    if catalogue is None:
+        one_of("language", code, languages())
+        catalogue = _ENGLISH[1] if code == "en" else gettext.translation("dosefind", _FOLDER, [code])
+    token = _CURRENT.set((code, catalogue))
     try:
         yield
     finally:

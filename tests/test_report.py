@@ -823,10 +823,11 @@ def test_bad_calls():
 MISSING = """
 import sys
 sys.modules["jinja2"] = None
-from dosefind.show.content import Definitions, Document, text
+from dosefind.show.content import Definitions, text
+from dosefind.show.report import Report
 import dosefind as dsf
 try:
-    Document(text("x"), text("y"), "en", "2024-01-01", Definitions(()), (), {}).html()
+    Report(text("x"), text("y"), "en", "2024-01-01", Definitions(()), (), {}).html()
 except dsf.InputError as error:
     print(error)
 """

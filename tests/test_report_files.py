@@ -20,7 +20,8 @@ import dosefind as dsf
 from dosefind.cli import main
 from dosefind.provenance import save_tables
 from dosefind.show import content
-from dosefind.show.content import Column, Document, Figure, Note, Paragraph, Run, Section, Table, text
+from dosefind.show.content import Column, Figure, Note, Paragraph, Run, Section, Table, text
+from dosefind.show.report import Report
 
 from . import made_up
 from .test_report import CONFIG, CUT, HOSTILE, MISSING, harmless, in_two_processes, read, rows, said, small
@@ -167,7 +168,7 @@ def test_a_new_section_and_a_new_design_appear_in_all_formats():
         assert squeezed(words) in in_pdf
     assert [one.text for one in file.paragraphs if one.style.name == "Heading 1"][-1] == "Further title"
     wrong = Section("wrong", text("Wrong"), ("no block",))
-    for make in (Document.pdf, Document.docx):
+    for make in (Report.pdf, Report.docx):
         with pytest.raises(Exception, match=r"no such block|cannot access|does not contain|type string"):
             make(dataclasses.replace(found, sections=(wrong,)))
 

@@ -82,10 +82,10 @@ def report(
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
         from .pages.design import design_report
 
-        return Report(design_report(trial, words, curve=curve, progress=progress))
+        return Report.of(design_report(trial, words, curve=curve, progress=progress))
     from .pages.conduct import conduct_report
 
-    return Report(
+    return Report.of(
         conduct_report(
             *(trial, patients, as_of, words),
             replay=replay,

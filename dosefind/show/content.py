@@ -362,7 +362,7 @@ class Page:
     sections: tuple[Section, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Document:
     """A report.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 
@@ -17,22 +18,14 @@ FORMATS = {"html": ("jinja2", "jinja2"), "pdf": ("typst", "typst"), "docx": ("py
 """Formats of a report, with the package that makes each and the name under which it is imported."""
 
 
-class Report:
-    """A report that a committee reads.
+@dataclass(frozen=True, repr=False)
+class Report(Document):
+    """A report that a committee reads: its content, and the files made of it."""
 
-    Parameters
-    ----------
-    document
-        Its content.
-    """
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-
-    @property
-    def date(self) -> str:
-        """Its date, ISO form: of the data, not of the day on which it was made."""
-        return self.document.date
+    @classmethod
+    def of(cls, document: Document) -> Report:
+        """Return a report with the content of a document."""
+        return cls(**{field.name: getattr(document, field.name) for field in fields(document)})
 
     @one_thread
     def save(self, folder: str | Path, formats: Sequence[str] = tuple(FORMATS), *, force: bool = False) -> list[str]:
@@ -69,7 +62,7 @@ class Report:
         _need("html")
         from .html import as_html
 
-        return as_html(self.document)
+        return as_html(self)
 
     @one_thread
     def pdf(self) -> bytes:
@@ -77,7 +70,7 @@ class Report:
         _need("pdf")
         from .pdf import as_pdf
 
-        return as_pdf(self.document)
+        return as_pdf(self)
 
     @one_thread
     def docx(self) -> bytes:
@@ -85,15 +78,15 @@ class Report:
         _need("docx")
         from .docx import as_docx
 
-        return as_docx(self.document)
+        return as_docx(self)
 
     def __repr__(self) -> str:
-        return f"{self.document!r}; html(), pdf(), docx(), save(folder)"
+        return f"{super().__repr__()}; html(), pdf(), docx(), save(folder)"
 
     def _repr_html_(self) -> str:
         from .html import in_frame
 
-        return in_frame(self.document)
+        return in_frame(self)
 
 
 def can_write(formats: Sequence[str]) -> list[str]:

@@ -38,7 +38,7 @@ def compare(
     memory_limit: int = DEFAULT_MEMORY,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Operating characteristics of the protocol's designs under its scenarios.
+    """Return operating characteristics of the protocol's designs under its scenarios.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def compare(
     memory_limit
         Bytes that an exact walk may hold at a time.
     progress
-        Called with the number of designs done and of all after each, those made for other targets included.
+        Called with the number of designs done and the total number after each.
 
     Returns
     -------
@@ -77,7 +77,6 @@ def compare(
     target, standards, truths = protocol.target, standards_of(protocol), protocol.truths
     designs = trial.designs
     others = {rate: _applicable(made, rate) for rate, made in trial.at_targets.items()}
-    done, total = 0, len(designs) + sum(map(len, others.values()))
 
     def worked_out(design: Design) -> tuple[Figures, Figures]:
         if method == "simulate":
@@ -85,18 +84,17 @@ def compare(
         walked = lattice(design, memory_limit=memory_limit)
         return walked.figures(truths, target.overdose_limit, protocol.least_days), {}
 
-    def figures_of(name: str, design: Design) -> tuple[Figures, Figures]:
-        nonlocal done
-        # A design that does not depend on the target is the same at every target.
-        found = figures[name] if name in figures and design is designs[name] else worked_out(design)
-        done += 1
-        if progress is not None:
-            progress(done, total)
-        return found
-
     figures: dict[str, tuple[Figures, Figures]] = {}
-    for name, design in designs.items():
-        figures[name] = figures_of(name, design)
+    at_targets: dict[float, dict[str, np.ndarray]] = {rate: {} for rate in others}
+    for done, (name, design) in enumerate(designs.items(), start=1):
+        figures[name] = worked_out(design)
+        for rate, made in others.items():
+            if name in made:
+                # A design that does not depend on the target is the same at every target.
+                own = figures[name] if made[name] is design else worked_out(made[name])
+                at_targets[rate][name] = own[0]["selected"]
+        if progress is not None:
+            progress(done, len(designs))
     values, errors = _stacked(designs, figures)
     chances = judged(values["selected"], truths, standards)
     values |= chances | {"above_mtd": above_mtd(values["treated_from"], truths, standards)}
@@ -104,7 +102,7 @@ def compare(
         errors |= {name: np.sqrt(np.maximum(p * (1 - p), 0) / n_trials) for name, p in chances.items()}
         errors["above_mtd"] = above_mtd(errors["treated_from"], truths, standards)
     result = _dataset(protocol, designs, values, errors, standards)
-    result = result.assign(_reference(protocol, standards)).assign(_other_targets(protocol, list(designs), others, figures_of))
+    result = result.assign(_reference(protocol, standards)).assign(_other_targets(protocol, list(designs), at_targets))
     for name, text in definitions(standards).items():
         if name in result:
             result[name].attrs["definition"] = text
@@ -218,24 +216,21 @@ def _settings_from(key: str, design: Design) -> list[str]:
     return [name for name, origin in origins(type(design)).items() if origin.key == key]
 
 
-def _other_targets(
-    protocol: Protocol, names: list[str], others: Mapping[float, Mapping[str, Design]], figures_of: Any
-) -> dict[str, Any]:
-    """Choices of the designs made for each of the protocol's other targets, and how often they are right for that target."""
-    if not others:
+def _other_targets(protocol: Protocol, names: list[str], at_targets: Mapping[float, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+    """Return the choices of the designs made for each of the protocol's other targets, and how often they are right for it."""
+    if not at_targets:
         return {}
     truths, labels = protocol.truths, np.array(choice_labels(protocol.n_doses))
     missing = np.full((len(truths), len(labels)), np.nan)
     selected, correct, mtd = [], [], []
-    for rate, designs in others.items():
-        made = {name: figures_of(name, design)[0]["selected"] for name, design in designs.items()}
+    for rate, made in at_targets.items():
         chosen = np.stack([made.get(name, missing) for name in names])
         standards = _standards(protocol.target.at(rate))
         selected.append(chosen)
         mtd.append(labels[standards.true_mtd(truths) + 1])
         correct.append(judged(chosen, truths, standards)["correct"])
     return {
-        "target": ("target", list(others)),
+        "target": ("target", list(at_targets)),
         "true_mtd_by_target": (("target", "scenario"), np.array(mtd)),
         "selected_by_target": (("target", "design", "scenario", "choice"), np.array(selected)),
         "correct_by_target": (("target", "design", "scenario"), np.array(correct)),

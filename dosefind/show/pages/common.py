@@ -14,7 +14,7 @@ from ..content import Block, Bullets, Column, Definitions, Paragraph, Section, T
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["assumed_words", "assumptions", "definitions", "raised", "rules", "rules_of", "version"]
+__all__ = ["assumed_words", "assumptions", "choice", "definitions", "points", "raised", "rules", "rules_of", "version"]
 
 # Most sentences by which a design is described by its difference from another.
 _APART = 2
@@ -24,6 +24,11 @@ def raised(words: str) -> str:
     """Return words with a capital letter and a full stop, as a whole sentence."""
     ended = words if words.endswith((".", "!", "?")) else f"{words}."
     return f"{ended[:1].upper()}{ended[1:]}"
+
+
+def choice(label: object) -> str:
+    """Return a level, or that there is none, as it is printed in a cell."""
+    return _("none") if label == "none" else str(label)
 
 
 def version(stamp: Mapping[str, Any]) -> tuple[Block, ...]:

@@ -177,7 +177,7 @@ class Comparison:
     def at_a_glance(self) -> Table:
         """Return correct selection and selection of an overdose, one row per design and one column per scenario."""
         columns = (Column(text(_("design"))), *(Column(text(data(name)), True) for name in self.scenarios))
-        true_mtd = tuple(text(str(label)) for label in self.values("true_mtd"))
+        true_mtd = tuple(text(common.choice(label)) for label in self.values("true_mtd"))
         rows = [(text(_("(true MTD)")), *true_mtd)]
         for d, name in enumerate(self.designs):
             pairs = zip(self.values("correct")[d], self.values("overdose_selected")[d], strict=True)
@@ -227,7 +227,7 @@ class Comparison:
         found = []
         for s, name in enumerate(self.scenarios):
             rates = ", ".join(f"{100 * p:.3g}%" for p in self.values("p_true")[s])
-            mtd, other = self.values("true_mtd")[s], self.values("highest_mtd")[s]
+            mtd, other = (common.choice(self.values(name)[s]) for name in ("true_mtd", "highest_mtd"))
             words = _("{scenario}: true DLT rates {rates}; true MTD {mtd}")
             if mtd != other:
                 words = _("{scenario}: true DLT rates {rates}; true MTD {mtd} (alternative: {other})")
@@ -244,7 +244,7 @@ class Comparison:
         designs = range(len(self.designs))
         rows: list[tuple[Text, Sequence[Text]]] = []
         for k, label in enumerate(self.values("choice")):
-            head = text(_("none")) if label == "none" else filled(_("level {level}"), level=label)
+            head = text(common.choice(label)) if label == "none" else filled(_("level {level}"), level=label)
             benchmark = text(written(OPERATING["reference_selected"], self.values("reference_selected")[s, k]))
             rows.append((head, [*(self._written("selected", (d, s, k)) for d in designs), benchmark]))
         for name in _SELECTION:
@@ -280,7 +280,9 @@ class Comparison:
         rows = []
         for t, target in enumerate(self.values("target")):
             shown = text(f"{100 * target:.3g}%")
-            rows.append((shown, text(_("(true MTD)")), *(text(str(label)) for label in self.values("true_mtd_by_target")[t])))
+            rows.append(
+                (shown, text(_("(true MTD)")), *(text(common.choice(label)) for label in self.values("true_mtd_by_target")[t]))
+            )
             for d, name in enumerate(self.designs):
                 cells = ("-" if np.isnan(share) else f"{100 * share:.1f}" for share in self.values("correct_by_target")[t, d])
                 rows.append((shown, text(data(name)), *map(text, cells)))
