@@ -694,7 +694,7 @@ def test_broken_call(call, message):
     assert str(error.value) == message
 
 
-def test_a_walk_too_large_says_how_far_it_got_and_what_to_change():
+def test_walk_too_large_reports_its_progress_and_the_remedy():
     with pytest.raises(WalkTooLarge) as error:
         lattice(BOIN(target=0.3), n_doses=3, max_n=30, memory_limit=10_000)
     said = re.fullmatch(
