@@ -1,1 +1,1 @@
-"""The documentation site and what builds it: `python -m docs.build`."""
+"""The documentation site and its build: `python -m docs.build`."""

@@ -1,4 +1,4 @@
-"""Pages of the reference: every public name, from its docstring. A name that stands in no group stops the build."""
+"""Pages of the reference: every public name, from its docstring. A name in no group stops the build."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import dosefind
 
 __all__ = ["GROUPS", "write"]
 
-# Page: title, what stands there in a sentence, names. A name of the package stands alone, others with their module.
+# Page: title, introduction, names. A name of the package is written alone, others with their module.
 GROUPS: dict[str, tuple[str, str, list[str]]] = {
     "tasks": (
-        "From a protocol to an answer",
-        "One function a question: protocol and data in, a labelled result out. The command line calls the same functions.",
+        "From a protocol to a result",
+        "One function per question: from protocol and data to a labelled result. The command line calls the same functions.",
         [
             *(
                 "load_trial",
@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "patients": (
         "Patients and the next dose",
-        "From what a data set says of patients to who counts, and to what comes next.",
+        "From a data set to evaluability for DLT and the next dose.",
         [
             *("read_patients", "intake.read_counts", "patients.Patients", "patients.Patient", "evaluate", "evaluability.Evaluated"),
             *("evaluability.Status", "next_dose", "NextDose", "decisions.record_decision", "synthesize", "Synthetic"),
@@ -44,8 +44,9 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "designs": (
         "Designs",
-        "Settings are given by name. Every design has the shared limits besides its own; `Design` at the end is their base, and "
-        "what a design of your own derives from.",
+        "Settings are given by name. Every design has the shared limits in addition to its own; `Design` at the end is the base of "
+        "all "
+        "designs, including your own.",
         [
             *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "design_from_rule"),
             *(
@@ -62,13 +63,13 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "operating": (
         "Operating characteristics",
-        "The exact walk, and Monte Carlo beside it.",
+        "Exact enumeration, and Monte Carlo simulation.",
         ["lattice", "Lattice", "simulate"],
     ),
     "curves": (
         "Curves and priors",
-        "Dose-toxicity curves with their priors, and how to come by a skeleton or a prior. `Curve` at the end is what a curve of "
-        "your own derives from.",
+        "Dose-toxicity curves with their priors, and functions that derive a skeleton or a prior. `Curve` at the end is the base "
+        "of your own curves.",
         [
             *("Power", "Logistic", "Logistic2", "BivariateNormal", "skeleton", "indifference_intervals", "prior_from_quantiles"),
             *("minimally_informative_prior", "models.elicited.ElicitedPrior", "models.base.OneParameterCurve", "models.Curve"),
@@ -76,7 +77,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "posteriors": (
         "Posteriors",
-        "The two engines behind `analyze`, for those who want them directly.",
+        "The two engines behind `analyze`, for direct use.",
         [
             *("posterior.base.Posterior", "posterior.base.Figure", "posterior.exact.ExactFit", "posterior.exact.ExactPosterior"),
             *("posterior.mcmc.NutsFit", "posterior.mcmc.NutsPosterior", "posterior.mcmc.NutsSettings"),
@@ -89,7 +90,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "calibration": (
         "Calibration",
-        "Is each posterior that of its model?",
+        "Comparison of each posterior with that of its model.",
         ["calibrate", "calibration.engines.Engine", "calibration.bands.bands"],
     ),
 }
@@ -101,8 +102,8 @@ def write(source: Path) -> None:
     folder.mkdir(parents=True)
     plots = import_module("dosefind.plots")
     pictures = [f"plots.{name}" for name in plots.__all__]
-    groups = GROUPS | {"plots": ("Pictures", "Each takes a result and returns matplotlib axes.", pictures)}
-    rest = {"progress": ("Jupyter", "What notebooks add.", ["progress"])} if "progress" in dosefind.__all__ else {}
+    groups = GROUPS | {"plots": ("Figures", "Each takes a result and returns matplotlib axes.", pictures)}
+    rest = {"progress": ("Jupyter", "Additions for notebooks.", ["progress"])} if "progress" in dosefind.__all__ else {}
     groups |= rest
     missing = set(dosefind.__all__) - {"__version__", "plots"} - {name for _, _, names in groups.values() for name in names}
     if missing:
@@ -111,7 +112,7 @@ def write(source: Path) -> None:
         parts = [title, "=" * len(title), "", says, "", *(line for name in names for line in _entry(name))]
         (folder / f"{page}.rst").write_text("\n".join(parts) + "\n", encoding="utf-8")
     listing = "\n   ".join(groups)
-    head = "Python\n======\n\n``import dosefind as dsf`` is light: a name is loaded when it is first used.\n\n"
+    head = "Python\n======\n\n``import dosefind as dsf`` is fast: a name is loaded on first use.\n\n"
     (folder / "index.rst").write_text(f"{head}.. toctree::\n   :maxdepth: 2\n\n   {listing}\n", encoding="utf-8")
 
 
@@ -126,7 +127,7 @@ def _entry(name: str) -> list[str]:
 
 
 def _documented(kind: type[Any]) -> list[str]:
-    """What a class itself defines and documents."""
+    """Return the names that a class itself defines and documents."""
     return [
         name
         for name, value in vars(kind).items()
@@ -135,12 +136,12 @@ def _documented(kind: type[Any]) -> list[str]:
 
 
 def _is_function(value: Any) -> bool:
-    """Whether a member is a method or is worked out when it is asked for."""
+    """Return whether a member is a method or a property."""
     return inspect.isfunction(_function(value))
 
 
 def _function(value: Any) -> Any:
-    """The function behind a method or a property."""
+    """Return the function behind a method or a property."""
     for name in ("fget", "func", "__func__"):
         value = getattr(value, name, None) or value
     return value

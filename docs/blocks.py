@@ -1,8 +1,8 @@
-"""The code blocks of a Markdown page: found, run in order, and shown with what they gave.
+"""The code blocks of a Markdown page: found, run in order, and shown with their output.
 
-A page's Python blocks share one namespace, all its blocks one folder of their own, in which `configs` and `examples` are copies.
-A command is run within this process. After a block the page shows what was printed and the value of its last expression; a picture
-is shown as such, with its alternative text. Words after a fence's language change that:
+The Python blocks of a page share one namespace, all its blocks one separate folder with copies of `configs` and `examples`.
+A command is run within this process. After a block the page shows the printed text and the value of its last expression; a figure
+is shown as such, with its alternative text. Words after the language of a fence change this:
 
 ``hide``      the result is shown without the code
 ``quiet``     the code is shown without its result
@@ -38,32 +38,32 @@ __all__ = ["ELSEWHERE", "Block", "BlockFailed", "blocks_of", "rendered", "run_pa
 ROOT = Path(__file__).parents[1]
 # Beginnings of commands that a page may show and that only a shell can run.
 ELSEWHERE = ("git clone ", "python -m benchmarks", "python -m docs.build", "python -m pip install ", "python -m tests.mutants")
-# Languages of blocks that are nothing to run.
+# Languages of blocks that are not run.
 TEXTS = ("text", "json")
 WIDTH = "88"
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 
 
 class BlockFailed(Exception):
-    """A block did not do what its page says."""
+    """A block did not do what its page states."""
 
 
 @dataclass
 class Block:
-    """A fenced block, and what running it gave.
+    """A fenced block, with its output.
 
     Attributes
     ----------
     language, options, code
-        What its fence says and holds.
+        Content of its fence.
     line
         Line of the page on which it begins, from 1.
     span
-        Where it stands in the page.
+        Its position in the page.
     output
-        What it printed, and its value.
+        Printed text, and value.
     pictures
-        SVG and alternative text of each picture that it gave.
+        SVG and alternative text of the figures.
     """
 
     language: str
@@ -75,12 +75,12 @@ class Block:
     pictures: list[tuple[str, str]] = field(default_factory=list)
 
     def option(self, name: str) -> str | None:
-        """The value of an option such as ``lines=N``."""
+        """Return the value of an option such as ``lines=N``."""
         return next((word.partition("=")[2] for word in self.options if word.startswith(f"{name}=")), None)
 
 
 def blocks_of(text: str) -> list[Block]:
-    """The fenced blocks of a page, directives left out."""
+    """Return the fenced blocks of a page, without directives."""
     found = []
     for match in _FENCE.finditer(text):
         language, *options = match["info"].split() or [""]
@@ -90,7 +90,7 @@ def blocks_of(text: str) -> list[Block]:
 
 
 def run_page(text: str, folder: Path, name: str = "page") -> list[Block]:
-    """Run the blocks of a page in a folder of their own.
+    """Run the blocks of a page in a separate folder.
 
     Parameters
     ----------
@@ -99,12 +99,12 @@ def run_page(text: str, folder: Path, name: str = "page") -> list[Block]:
     folder
         An empty folder.
     name
-        What messages call the page.
+        Name of the page in messages.
 
     Raises
     ------
     BlockFailed
-        If a block raises, a command fails or succeeds against expectation, or nobody can run it.
+        If a block raises, a command fails or succeeds against expectation, or a block cannot be run.
     """
     blocks = blocks_of(text)
     if any(block.language in ("python", "sh") for block in blocks):
@@ -121,7 +121,7 @@ def run_page(text: str, folder: Path, name: str = "page") -> list[Block]:
 
 
 def rendered(text: str, blocks: list[Block], picture: Any) -> str:
-    """The page with the results of its blocks.
+    """Return the page with the output of its blocks.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def _shown(block: Block, picture: Any) -> Iterator[str]:
 
 
 def _wrapped(line: str) -> list[str]:
-    """A sentence over so many lines as it needs; a row of a table stays as it is."""
+    """Return a sentence wrapped over several lines; a row of a table is unchanged."""
     indent = len(line) - len(line.lstrip())
     if len(line) <= int(WIDTH) or "   " in line.strip():
         return [line]
@@ -195,11 +195,11 @@ def _run(block: Block, names: dict[str, Any]) -> None:
         for command in block.code.replace("\\\n", " ").strip().splitlines():
             _run_command(block, command)
     elif block.language not in TEXTS:
-        raise BlockFailed(f"nobody runs a block of {block.language!r}: it must be python, sh, {', '.join(TEXTS)} or saved")
+        raise BlockFailed(f"a block of {block.language!r} cannot be run: it must be python, sh, {', '.join(TEXTS)} or saved")
 
 
 def _run_command(block: Block, command: str) -> None:
-    # As the README writes it for a machine without anything.
+    # As written in the README for a new machine.
     command = command.removeprefix(".venv/bin/")
     if "norun" in block.options:
         if not command.startswith(ELSEWHERE):
@@ -207,7 +207,7 @@ def _run_command(block: Block, command: str) -> None:
         return
     program, *arguments = shlex.split(command, comments=True)
     if program != "dosefind":
-        raise BlockFailed(f"{program!r} is no command of this project")
+        raise BlockFailed(f"{program!r} is not a command of this project")
     from dosefind.cli import main
 
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
@@ -228,7 +228,7 @@ def _run_python(block: Block, names: dict[str, Any]) -> None:
 
 
 def _words(value: Any, block: Block) -> str:
-    """A value as text; a picture goes to the block's pictures instead."""
+    """Return a value as text; a figure is added to the block's figures instead."""
     import pandas as pd
 
     if value is None:

@@ -1,8 +1,8 @@
 """Build the documentation site: `python -m docs.build`, into `docs/_build/html`. A warning is an error.
 
-Some pages are made here from the code: the reference of every public name, the keys of a config, and how each result was
-validated. The other pages are copied beside them, and Sphinx is called on the whole. Notebooks are pages too: those that
-were run already are taken from the folder that DOSEFIND_NOTEBOOKS names, and without it they are run here.
+Some pages are made here from the code: the reference of every public name, the keys of a config, and the validation of each
+result. The other pages are copied to the same folder, and Sphinx is called on all of them. Notebooks are pages too: notebooks that
+were run before are taken from the folder in DOSEFIND_NOTEBOOKS, and otherwise they are run here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NOT_PAGES = shutil.ignore_patterns("_build", "__pycache__", "*.py", "*.pyc")
 
 
 def build(out: Path) -> int:
-    """Make all pages and the site in the folders `source` and `html` of a folder; the exit status of Sphinx."""
+    """Make all pages and the site in the folders `source` and `html` of a folder; return the exit status of Sphinx."""
     from sphinx.cmd.build import build_main
 
     from . import api, config_keys, notebooks, validation
@@ -40,10 +40,10 @@ def build(out: Path) -> int:
     return _timed("site", lambda: build_main(["-b", "html", "-W", "--keep-going", "-q", str(source), str(out / "html")]))
 
 
-def _timed[T](what: str, do: Callable[[], T]) -> T:
+def _timed[T](task: str, do: Callable[[], T]) -> T:
     began = time.perf_counter()
     result = do()
-    print(f"{what}: {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"{task}: {time.perf_counter() - began:.0f} s", flush=True)
     return result
 
 

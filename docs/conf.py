@@ -1,4 +1,4 @@
-"""Settings of Sphinx. `docs/build.py` copies the pages and this file to where the site is made, and calls Sphinx there."""
+"""Settings of Sphinx. `docs/build.py` copies the pages and this file to the build folder, and calls Sphinx there."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
 ]
-# Pages of notebooks are made from outputs that are there already.
+# Pages of notebooks are made from existing outputs.
 nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]
@@ -36,7 +36,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"footer_icons": []}
 
-# Options begin with two hyphens, which are no dash.
+# Options begin with two hyphens, which are not a dash.
 smartquotes = False
 default_role = "py:obj"
 add_module_names = False

@@ -1,4 +1,4 @@
-"""The page of a config's keys, from its JSON Schema, so that it says what the reader of configs accepts."""
+"""The page of a config's keys, from its JSON Schema, so that it agrees with the reader of configs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["write"]
 
 _LEAD = """# Every key of a config
 
-A config is a TOML file. These are all its tables and keys, as the reader of configs knows them; a key that is not here is
-an error, named with what is allowed. Keys in **bold** have to be given, those of a table within a table where that table
-is. A key that is left out takes the default shown and counts as an assumption, which every result lists.
+A config is a TOML file. These are all its tables and keys; any other key is
+an error, with a message that states what is allowed. Keys in **bold** are required, those of a nested table if that table
+is present. An omitted key takes the default shown and counts as an assumption, which every result lists.
 `dosefind schema --out DIR` writes the same as JSON Schema, with which an editor completes and checks a config while you type.
-How to write one is told in {doc}`/how-to/write-a-config`.
+{doc}`/how-to/write-a-config` describes how to write one.
 """
 
 
@@ -36,10 +36,11 @@ def _section(schema: dict[str, Any], name: str, table: dict[str, Any]) -> Iterat
     yield f"\n## `{name}`\n\n{_sentence(table.get('description', ''))}{required}{several}\n"
     patterns = table.get("patternProperties")
     if patterns and "oneOf" in next(iter(patterns.values())):
-        for one in next(iter(patterns.values()))["oneOf"]:
-            kind = one["properties"]["kind"]["const"]
-            yield f'\n### `[{name}.NAME]` with `kind = "{kind}"`\n\n{_sentence(one.get("description", "").partition(chr(10))[0])}\n'
-            yield from _rows(schema, one)
+        for entry in next(iter(patterns.values()))["oneOf"]:
+            kind = entry["properties"]["kind"]["const"]
+            words = entry.get("description", "").partition(chr(10))[0]
+            yield f'\n### `[{name}.NAME]` with `kind = "{kind}"`\n\n{_sentence(words)}\n'
+            yield from _rows(schema, entry)
         return
     # A list of tables has the keys of each.
     found = _object(schema, table.get("items", {}) if table.get("type") == "array" else table)
@@ -51,7 +52,7 @@ def _section(schema: dict[str, Any], name: str, table: dict[str, Any]) -> Iterat
 
 def _rows(schema: dict[str, Any], table: dict[str, Any], prefix: str = "") -> Iterator[str]:
     if not prefix:
-        yield "| key | type | default | what it is |\n|---|---|---|---|"
+        yield "| key | type | default | meaning |\n|---|---|---|---|"
     for key, value in table.get("properties", {}).items():
         bold = key in table.get("required", [])
         name = f"`{prefix}{key}`"
@@ -60,7 +61,7 @@ def _rows(schema: dict[str, Any], table: dict[str, Any], prefix: str = "") -> It
         yield f"| {f'**{name}**' if bold else name} | {_cell(_kind(schema, value))} | {_cell(default)} | {_cell(says)} |"
         inner = _by_kind(schema, value) or _object(schema, value)
         if inner is not None:
-            # The entries of such a table have names of the user's own.
+            # The entries of such a table have names chosen by the user.
             own = "NAME." if "patternProperties" in _resolved(schema, value) else ""
             yield from _rows(schema, inner, f"{prefix}{key}.{own}")
     if not prefix:
@@ -68,9 +69,9 @@ def _rows(schema: dict[str, Any], table: dict[str, Any], prefix: str = "") -> It
 
 
 def _resolved(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """The schema that a reference names, an alternative to null being that alternative."""
+    """Return the schema that a reference denotes, where an alternative to null is that alternative."""
     if "anyOf" in value:
-        options = [one for one in value["anyOf"] if one.get("type") != "null"]
+        options = [option for option in value["anyOf"] if option.get("type") != "null"]
         if len(options) == 1:
             return _resolved(schema, options[0])
     name = value.get("$ref", "").rpartition("/")[2]
@@ -78,18 +79,18 @@ def _resolved(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _object(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any] | None:
-    """The table that a value is, or that each entry of it is, if its keys are known."""
+    """Return the table that a value is, or that each entry of it is, if its keys are known."""
     found = _resolved(schema, value)
-    options = [_resolved(schema, one) for one in found.get("anyOf", found.get("oneOf", []))]
-    for one in [found, *options]:
-        if "properties" in one:
-            return one
+    options = [_resolved(schema, option) for option in found.get("anyOf", found.get("oneOf", []))]
+    for option in [found, *options]:
+        if "properties" in option:
+            return option
     more = _entries(found)
     return None if more is None else _object(schema, more)
 
 
 def _by_kind(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any] | None:
-    """Return one table with the keys of every kind of table that a value may be, ``None`` where there are no kinds."""
+    """Return one table with the keys of every kind of table that a value may be, or ``None`` if there are no kinds."""
     options = [_resolved(schema, option) for option in _resolved(schema, value).get("oneOf", [])]
     kinds = [option for option in options if "const" in option.get("properties", {}).get("kind", {})]
     if len(kinds) < 2:
@@ -109,29 +110,29 @@ def _by_kind(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any] | 
 
 
 def _entries(value: dict[str, Any]) -> dict[str, Any] | None:
-    """What each entry of a table is whose names are the user's own."""
+    """Return the content of each entry of a table whose names are chosen by the user."""
     patterns = value.get("patternProperties")
     more = next(iter(patterns.values())) if patterns else value.get("additionalProperties")
     return more if isinstance(more, dict) else None
 
 
 def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
-    """The type of a value with its bounds, in words."""
+    """Return the type of a value with its bounds, in words."""
     if "anyOf" in value or "oneOf" in value:
-        options = [_kind(schema, one) for one in value.get("anyOf", value.get("oneOf", [])) if one.get("type") != "null"]
+        options = [_kind(schema, option) for option in value.get("anyOf", value.get("oneOf", [])) if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(options))
     value = _resolved(schema, value)
     if "anyOf" in value or "oneOf" in value:
         return _kind(schema, value)
     if "enum" in value:
-        return " or ".join(f"`{_toml(one)}`" for one in value["enum"])
+        return " or ".join(f"`{_toml(option)}`" for option in value["enum"])
     if "const" in value:
         return f"`{_toml(value['const'])}`"
     kind = value.get("type", "")
     if kind == "array":
         parts = value.get("prefixItems")
         if parts:
-            return f"list of {len(parts)}: {', '.join(dict.fromkeys(_kind(schema, one) for one in parts))}"
+            return f"list of {len(parts)}: {', '.join(dict.fromkeys(_kind(schema, part) for part in parts))}"
         return f"list of {_plural(_kind(schema, value.get('items', {})))}"
     if kind == "object":
         more = None if "properties" in value else _entries(value)
@@ -160,7 +161,7 @@ def _bounds(value: dict[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value as a config writes it."""
+    """Return a value as written in a config."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -168,7 +169,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }" if value else "{ }"
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }" if value else "{ }"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

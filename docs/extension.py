@@ -1,4 +1,4 @@
-"""What the site asks of Sphinx beyond its extensions: pages whose blocks are run, equations as MathML, settings by name."""
+"""Extensions of Sphinx for this site: pages whose blocks are run, equations as MathML, settings by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .blocks import rendered, run_page
 __all__ = ["setup"]
 
 _log = logging.getLogger(__name__)
-# What docutils does not know, or sets otherwise than LaTeX does: sizes of brackets, dots, accents with an index, the blank
+# Commands that docutils lacks, or sets otherwise than LaTeX: sizes of brackets, dots, accents with an index, the space
 # after the name of a function.
 _REWRITTEN = [
     (re.compile(pattern), other)
@@ -35,7 +35,7 @@ _REWRITTEN = [
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx of all three."""
+    """Register the three extensions with Sphinx."""
     for name in ("arviz", "pytensor"):
         plain_logging.getLogger(name).setLevel(plain_logging.WARNING)
     app.setup_extension("sphinx.ext.autodoc")
@@ -46,7 +46,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def _run_blocks(app: Sphinx, name: str, source: list[str]) -> None:
-    """Run the blocks of a Markdown page and put their results after them."""
+    """Run the blocks of a Markdown page and insert their output after them."""
     if Path(app.env.doc2path(name)).suffix != ".md":
         return
     pictures = Path(app.srcdir) / "_pictures"
@@ -62,7 +62,7 @@ def _run_blocks(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def _settings_by_name(app: Sphinx, what: str, name: str, value: Any, *rest: Any) -> tuple[str, None] | None:
-    """The signature of a class of settings: their names, and their defaults where there are any."""
+    """Return the signature of a class of settings: their names, and their defaults if there are any."""
     fields = getattr(value, "model_fields", None) if what == "class" else None
     if not fields:
         return None
@@ -84,7 +84,7 @@ def _block(writer: Any, node: nodes.math_block) -> None:
 
 
 def _mathml(node: nodes.Element, *, as_block: bool) -> str:
-    """The equation in MathML, which browsers set without a script or a font from elsewhere."""
+    """Return the equation in MathML, which browsers set without a script or an external font."""
     tex = node.astext().strip()
     for pattern, other in _REWRITTEN:
         tex = pattern.sub(other, tex)

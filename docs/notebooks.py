@@ -1,4 +1,4 @@
-"""Pages of the notebooks: as they were run, from the folder that DOSEFIND_NOTEBOOKS names, or run here."""
+"""Pages of the notebooks: as run before, from the folder in DOSEFIND_NOTEBOOKS, or run here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def write(source: Path) -> None:
-    """Write a page a notebook, and their list, into ``tutorials``."""
+    """Write one page per notebook, and their list, into ``tutorials``."""
     folder = source / "tutorials"
     pages = sorted((ROOT / "notebooks").glob("[0-9]_*.py"))
     given = os.environ.get("DOSEFIND_NOTEBOOKS")

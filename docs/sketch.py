@@ -1,4 +1,4 @@
-"""A picture of a small walk, for the page on the exact algebra."""
+"""A figure of a small walk, for the page on exact operating characteristics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Counts = tuple[tuple[int, int], ...]
 
 @dataclass
 class _Node:
-    """A merged state: what follows it, ``None`` for a stop, and the weighted ways that lead to it."""
+    """A merged state: the next states, ``None`` for a stop, and its multiplicity."""
 
     level: int | None
     ways: int = 0
@@ -26,7 +26,7 @@ class _Node:
 
 
 def lattice_sketch(design: Design, n_doses: int) -> Any:
-    """The states of a design with few cohorts, merged, from left to right; matplotlib axes."""
+    """Draw the states of a design with few cohorts, merged, from left to right; return matplotlib axes."""
     columns, edges = _walked(design, n_doses)
     places = {
         (at, key): (at, (len(column) - 1) / 2 - row)
@@ -58,7 +58,7 @@ def _order(key: tuple[Counts, int | None]) -> tuple:
 
 
 def _walked(design: Design, n_doses: int) -> tuple[list[dict], list]:
-    """Nodes by cohort and the edges between them; states with equal counts and next dose are one."""
+    """Return nodes by cohort and the edges between them; states with equal counts and next dose are merged."""
     start = _Node(design.decide(state_after(design, [], n_doses)).dose[0] + 1, 1)
     columns, edges = [{(((0, 0),) * n_doses, start.level): start}], []
     while any(node.level for node in columns[-1].values()):

@@ -1,8 +1,8 @@
-"""The page on how each result was validated, measured while it is made.
+"""The page on the validation of each result, measured when the page is built.
 
-It calls the tests' own functions, those that read a file under ``tests/reference``, and notes every comparison that they make: how
-far apart the numbers were, and what the test allows. The reasons for the tolerances are the comments beside them, the sources are
-those that the reference files state. A test that fails stops the build, and so does one that has no title here.
+It calls the tests' own functions, those that read a file under ``tests/reference``, and records every comparison that they make:
+the difference between the numbers, and the tolerance of the test. The reasons for the tolerances are the comments next to them, the
+sources are stated in the reference files. A test that fails stops the build, and so does one that has no title here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["write"]
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "tests" / "reference"
 
-# Test with a reference file -> what it shows.
+# Test with a reference file -> title.
 TITLES = {
     "test_three_plus_three.test_peer_exact_values": "3+3: selection, patients and DLTs, with and without de-escalation",
     "test_three_plus_three.test_published_wheeler": "3+3: published selection probabilities",
@@ -63,54 +63,54 @@ TITLES = {
     "test_monitoring.test_peer_pocock": "Pause rules: Pocock boundary and its crossing probabilities",
     "test_analyze.test_the_published_sepsis_trial": "Upper limits without a curve: a published trial without DLTs",
 }
-# Tests without a reference file that compute a thing a second way.
+# Tests without a reference file that compute a quantity in a second way.
 SECOND_WAYS = {
     "test_crm.test_quadrature_against_adaptive_integration": "Quadrature of one-parameter curves against adaptive integration",
-    "test_crm.test_quadrature_of_a_posterior_far_from_its_prior": "The same where the posterior lies far from a narrow prior",
-    "test_posterior.test_windows_by_hand": "DLT rates over several windows of one hazard, by hand",
-    "test_operating.test_certain_truths_are_exact": "Operating characteristics where every outcome is certain",
-    "test_operating.test_probabilities_sum_to_one": "Probabilities of all ended trials sum to one",
-    "test_operating.test_paths_are_the_unmerged_walk": "The merged walk against every path written out",
-    "test_operating.test_walk_from_the_middle_of_a_trial": "The walk from the middle of a trial against paths written out",
-    "test_operating.test_reference_against_every_multinomial_outcome": "The non-parametric reference against every outcome",
+    "test_crm.test_quadrature_of_a_posterior_far_from_its_prior": "The same for a posterior far from a narrow prior",
+    "test_posterior.test_windows_by_hand": "DLT rates over several windows with a common hazard, by hand",
+    "test_operating.test_certain_truths_are_exact": "Operating characteristics if every outcome is certain",
+    "test_operating.test_probabilities_sum_to_one": "Probabilities of all final states sum to one",
+    "test_operating.test_paths_are_the_unmerged_walk": "The merged enumeration against every single path",
+    "test_operating.test_walk_from_the_middle_of_a_trial": "The enumeration from the middle of a trial against single paths",
+    "test_operating.test_reference_against_every_multinomial_outcome": "The non-parametric optimal benchmark against every outcome",
     "test_three_plus_three.test_plain_rule_of_the_protocol_agrees": "3+3 against a plain rule of ten lines",
     "test_boin.test_plain_rule_agrees": "BOIN against a plain rule of ten lines",
     "test_monitoring.test_crossing_against_every_sequence_of_outcomes": "Probability of a pause against every sequence of outcomes",
 }
 
-_TWO_WAYS = """## The same thing computed two ways
+_TWO_WAYS = """## Results computed in two ways
 
-No file stands behind these: the second computation is part of the test."""
+These have no reference file: the second computation is part of the test."""
 
-_LEAD = """# How each result was validated
+_LEAD = """# Validation of each result
 
 This page was measured when the site was built: the functions of the test suite that compare a result with a reference were run,
-and each comparison was noted. *Worst difference* is the largest difference that was seen between a number of dosefind and the
-reference's, absolute, or as a share where the tolerance says "of the value"; *allowed* is the tolerance of the test. Sources and
-reasons stand below, under the number of the result. Everything here is also run, and has to pass, whenever the test suite runs.
+and each comparison was recorded. *Worst difference* is the largest difference between a number of dosefind and the
+reference's, absolute, or as a proportion if the tolerance says "of the value"; *allowed* is the tolerance of the test. Sources and
+reasons are given below, under the number of the result. Everything here is also run, and must pass, whenever the test suite runs.
 
-A tolerance comes from how the reference was rounded, from the error that its authors state, or from the error of the computation
-that it is compared with.
+A tolerance is derived from the rounding of the reference, from the error that its authors state, or from the error of the
+computation with which it is compared.
 """
 
 
 @dataclass
 class Seen:
-    """What a test compared.
+    """The comparisons of a test.
 
     Attributes
     ----------
     largest
-        Largest difference seen, by what was allowed, in words.
+        Largest difference, by tolerance, in words.
     count
-        How many numbers were compared.
+        Number of values compared.
     """
 
     largest: dict[str, float] = field(default_factory=dict)
     count: int = 0
 
     def note(self, ours: Any, theirs: Any, rtol: float, atol: float) -> None:
-        """Note a comparison; where only a share of the value is allowed, the difference is one too."""
+        """Note a comparison; if the tolerance is a proportion of the value, so is the difference."""
         ours, theirs = np.broadcast_arrays(np.asarray(ours, float), np.asarray(theirs, float))
         both = np.isfinite(ours) & np.isfinite(theirs)
         ours, theirs = ours[both], theirs[both]
@@ -120,7 +120,7 @@ class Seen:
         self.keep(allowed, float((np.abs(ours - theirs) / scale).max(initial=0.0)), int(both.sum()))
 
     def keep(self, allowed: str, difference: float, count: int) -> None:
-        """Keep the largest difference of each allowance."""
+        """Keep the largest difference for each tolerance."""
         self.largest[allowed] = max(self.largest.get(allowed, 0.0), difference)
         self.count += count
 
@@ -145,7 +145,7 @@ def write(source: Path) -> None:
 
 
 def _with_references() -> Iterator[tuple[str, list[str]]]:
-    """Tests that read reference files, and the files."""
+    """Yield tests that read reference files, and the files."""
     for path in sorted((ROOT / "tests").glob("test_*.py")):
         if "peers" not in path.read_text(encoding="utf-8"):
             continue
@@ -164,8 +164,8 @@ def _module(name: str) -> Any:
 
 
 def _row(name: str, title: str, files: list[str], seen: Seen) -> str:
-    """A result's line in the table."""
-    number, worst = _number(name), "<br>".join(f"{one:.1e}" if one else "0" for one in seen.largest.values())
+    """Return the line of a result in the table."""
+    number, worst = _number(name), "<br>".join(f"{difference:.1e}" if difference else "0" for difference in seen.largest.values())
     allowed = "<br>".join(seen.largest)
     if not seen.count:
         cases = sum(_rows(_file(file)) for file in files)
@@ -182,7 +182,7 @@ def _anchor(number: int) -> str:
 
 
 def _details(name: str, title: str, files: list[str]) -> Iterator[str]:
-    """Where a result's reference comes from, and why its tolerance is what it is."""
+    """Yield the source of a result's reference, and the reason for its tolerance."""
     stem, _, function = name.partition(".")
     number = _number(name)
     yield f"({_anchor(number)})=\n### {number}. {title}\n"
@@ -191,7 +191,7 @@ def _details(name: str, title: str, files: list[str]) -> Iterator[str]:
     yield f"- Test `tests/{stem}.py::{function}`"
     reasons = _comments(getattr(_module(stem), function))
     if reasons:
-        yield f"- Beside the tolerance: {' '.join(reasons)}"
+        yield f"- Reason for the tolerance: {' '.join(reasons)}"
     yield ""
 
 
@@ -244,7 +244,7 @@ def _noting(seen: Seen, peers: Any, allowed: str) -> Iterator[None]:
 
 
 def _parameters(test: Callable) -> Iterator[dict[str, Any]]:
-    """Every set of arguments of a test."""
+    """Yield every set of arguments of a test."""
     axes = []
     for mark in getattr(test, "pytestmark", []):
         if mark.name == "parametrize":
@@ -256,7 +256,7 @@ def _parameters(test: Callable) -> Iterator[dict[str, Any]]:
 
 
 def _comments(test: Callable) -> list[str]:
-    """The comments of a test, those that go over several lines in one piece."""
+    """Return the comments of a test, each in one piece."""
     found: list[str] = []
     last = -2
     for token in tokenize.generate_tokens(StringIO(inspect.getsource(test)).readline):
@@ -271,7 +271,7 @@ def _comments(test: Callable) -> list[str]:
 
 
 def _stated(test: Callable) -> str:
-    """What a test allows of `peers.worst_difference`."""
+    """Return the tolerance of a test for `peers.worst_difference`."""
     return next(iter(re.findall(r"worst_difference\(.*\) < (\S+)", inspect.getsource(test))), "")
 
 
@@ -291,20 +291,20 @@ def _rows(path: Path) -> int:
 
 
 def _calibration() -> Iterator[str]:
-    """What simulation-based calibration found, from its stored results."""
+    """Yield the results of simulation-based calibration, from the stored files."""
     yield (
         "## Simulation-based calibration\n\n"
-        "Parameters are drawn from the prior, data from them, and it is noted where the parameters then lie in the "
-        "posterior: uniformly, if the posterior is right ({doc}`/explanation/calibration`). A case passes if the "
-        "distribution function of every quantity stays in its band under the first seed or, failing that, under the next; "
-        "both are stored. *Nearest to the band* is the largest excess over it under either seed: at 0 or below nothing "
-        "left it. These runs take hours and were not repeated for this page; the command makes each again.\n"
+        "Parameters are drawn from the prior and data from them, and the position of the parameters in the "
+        "posterior is recorded: uniform, if the posterior is correct ({doc}`/explanation/calibration`). A case passes if the "
+        "distribution function of every quantity stays in its band with the first seed or, failing that, with the next; "
+        "both are stored. *Nearest to the band* is the largest excess over it with either seed: at 0 or below nothing "
+        "left it. These runs take hours and were not repeated for this page; the command repeats each.\n"
     )
     yield "| model and engine | data sets | quantities | seeds passed | nearest to the band | passed | command |"
     yield "|---|---:|---:|---:|---:|---|---|"
     for path in sorted((ROOT / "benchmarks" / "results" / "sbc").glob("*.json")):
         case = json.loads(path.read_text(encoding="utf-8"))
-        each = [one["excess"] for run in case["runs"] for layout in run["layouts"].values() for one in layout.values()]
+        each = [quantity["excess"] for run in case["runs"] for layout in run["layouts"].values() for quantity in layout.values()]
         quantities, good = len(each) // len(case["runs"]), sum(run["passed"] for run in case["runs"])
         yield (
             f"| {case['case']} | {case['n_sets']:,} | {quantities} | {good} of {len(case['runs'])} | {max(each):+.3f} "

@@ -1,6 +1,6 @@
-"""Dose finding for phase 1 trials: compare designs exactly, decide, and say how sure.
+"""Phase 1 dose-finding trials: exact comparison of designs, dose decisions, and posteriors with stated errors.
 
-Names are loaded when they are first used, so that importing the package costs next to nothing.
+Names are loaded on first use, so that importing the package is fast.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dosefind' has no attribute {name!r}")
     home = importlib.import_module(f".{_HOMES[name]}", __name__)
-    # A name that is its own home is a module.
+    # A name equal to its module is the module itself.
     value = home if _HOMES[name] == name else getattr(home, name)
     globals()[name] = value
     return value

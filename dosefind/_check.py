@@ -1,9 +1,9 @@
-"""Checks of what comes from outside, and the one error they raise.
+"""Validation of external input, and the error that it raises.
 
-Everything a person can get wrong (a key in a config, an argument of a call, a token of an outcome string)
-ends in `InputError`, whose message names the place, the value and what is allowed. Settings classes derive
-from `Settings`, which turns pydantic's findings into such messages; functions use the small checks below. `Shown`, from which
-settings and results derive, is what a notebook asks for HTML.
+Every mistake that a user can make (a key in a config, an argument of a call, a token of an outcome string)
+ends in `InputError`, whose message states the place, the value and what is allowed. Settings classes derive
+from `Settings`, which turns pydantic's findings into such messages; functions use the checks below. `Shown`, from which
+settings and results derive, provides the HTML that a notebook shows.
 """
 
 from __future__ import annotations
@@ -51,29 +51,29 @@ __all__ = [
 ]
 
 MISSING: Any = object()
-"""Stands for the value of a key that is not there."""
+"""Stands for the value of a missing key."""
 
-# Text that a terminal or a file shows: no control characters.
+# Text that a terminal or a file can show: no control characters.
 NAME = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
 KEY = r"^[A-Za-z0-9+_-]{1,40}$"
 
-# Most patients of one trial. Counts are 16-bit integers (`trial.COUNT`): the rest up to 32,767 is room for the cohorts that a
-# design may still add, at most 1,000 patients (`designs.base`), so that no sum of counts wraps.
+# Maximum number of patients in one trial. Counts are 16-bit integers (`trial.COUNT`): the margin up to 32,767 leaves room for the
+# cohorts that a design may still add, at most 1,000 patients (`designs.base`), so that no sum of counts overflows.
 MOST_COUNTED = 30_000
 
-# Most dose levels: outcome notation writes a level in two digits. Grids of doses as fine as that of crmPack's examples have 41.
+# Maximum number of dose levels: outcome notation writes a level in two digits. Dose grids as fine as in crmPack's examples have 41.
 MOST_DOSES = 99
 
-# Largest seed: a NetCDF file, which states it, has no whole number beyond 64 bits with a sign.
+# Largest seed: a NetCDF file, which stores the seed, has no integer type beyond signed 64 bits.
 MOST_SEED = 2**63 - 1
 
-# A reference dose this many times below the lowest or above the highest dose is not one of these doses.
+# A reference dose lower or higher than all doses by more than this factor is taken to be in another unit.
 _REACH = 2.0
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where it stands (empty: the whole table), the value found there, and what is allowed."""
+    """One problem: its location (empty for the whole table), the value found there, and what is allowed."""
 
     where: str
     value: Any
@@ -84,17 +84,17 @@ class Problem:
         return f"{self.where}{shown}: {self.allowed}" if self.where else self.allowed
 
     def within(self, prefix: str) -> Problem:
-        """The same problem as seen from an enclosing table, ``prefix`` being its key."""
+        """Return the same problem, located from an enclosing table with the key ``prefix``."""
         return Problem(".".join(filter(None, (prefix, self.where))), self.value, self.allowed)
 
 
 class InputError(ValueError):
-    """Input that cannot be used.
+    """Input that is not valid.
 
     Parameters
     ----------
     problems
-        What is wrong; a plain string where there is no key to name.
+        The problems; a plain string if there is no key to name.
     source
         The file that the input came from, if any.
     """
@@ -105,12 +105,12 @@ class InputError(ValueError):
         self.problems: list[Problem] = [] if isinstance(problems, str) else list(problems)
         text = problems if isinstance(problems, str) else "\n  ".join(map(str, self.problems))
         self.source = source
-        # A file's name can have line ends, and must not pass for lines of its own.
+        # A file name can contain line ends, and must not produce lines that look like separate messages.
         named = repr(source) if source and len(source.splitlines()) > 1 else source
         super().__init__(f"{named}: {text}" if source else text)
 
     def within(self, prefix: str) -> list[Problem]:
-        """The same problems as seen from an enclosing table, ``prefix`` being its key."""
+        """Return the same error, located from an enclosing table with the key ``prefix``."""
         if not self.problems:
             return [Problem(prefix, MISSING, str(self))]
         return [problem.within(prefix) for problem in self.problems]
@@ -122,12 +122,12 @@ class Settings(Shown, BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __dir__(self) -> list[str]:
-        """What completes with Tab: settings and what they answer, without pydantic's own methods."""
+        """Return the names offered for completion: settings and the class's own methods, without those of pydantic."""
         return sorted({name for name in super().__dir__() if not name.startswith("__")} - {*dir(BaseModel)})
 
     @classmethod
     def read(cls, table: dict[str, Any]) -> Any:
-        """Build from a plain table; raise `InputError` that lists every problem found."""
+        """Build from a plain table; raise `InputError` listing every problem found."""
         try:
             return cls.model_validate(table)
         except ValidationError as error:
@@ -135,7 +135,7 @@ class Settings(Shown, BaseModel):
 
 
 class Checked(Settings):
-    """Settings that people also make directly, with what is wrong as `InputError` there too."""
+    """Settings that users also construct directly; problems are raised as `InputError` there too."""
 
     def __init__(self, /, **settings: Any) -> None:
         try:
@@ -145,9 +145,9 @@ class Checked(Settings):
 
 
 def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Put the words of a settings class's docstring into its JSON Schema: the summary, and what each attribute is.
+    """Add the text of a settings class's docstring to its JSON Schema: the summary and the description of each attribute.
 
-    What its own docstring does not have is taken from those of the classes that it derives from.
+    Attributes missing from its own docstring are taken from those of its base classes.
     """
     schema["description"] = " ".join(inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0].split())
     words: dict[str, str] = {}
@@ -159,7 +159,7 @@ def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """What a class's own docstring says of each attribute."""
+    """Return the description of each attribute in the class's own docstring."""
     names: list[str] = []
     words: dict[str, list[str]] = {}
     doc = inspect.cleandoc(vars(kind).get("__doc__") or "")
@@ -174,22 +174,22 @@ def _attributes(kind: type) -> dict[str, str]:
 
 
 def found_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """What pydantic found wrong with the settings of ``model``."""
+    """Return the problems that pydantic found in the settings of ``model``."""
     found: dict[Any, list[Any]] = {}
     items = error.errors(include_url=False)
     for item in items:
-        # Of a list whose entries were refused, pydantic adds that it has too few.
+        # If entries of a list were rejected, pydantic also reports that the list is too short.
         if item["type"] == "too_short" and any(_within(other["loc"], item["loc"]) for other in items):
             continue
-        # Nor is a default wrong that hangs on a setting that is.
+        # A default that depends on an invalid setting is not reported.
         if item["type"] == "default_factory_not_called":
             continue
         place, branch, owner = _place(model, item["loc"])
-        # Where a setting may be one thing or another, pydantic reports on each: keep what is said of the one that was meant.
+        # If a setting may be of several kinds, pydantic reports on each of them: keep the report on the kind that was intended.
         found.setdefault(place[:branch], []).append((place, item, owner))
     problems: list[Problem] = []
     for place, items in found.items():
-        meant = [one for one in items if len(one[0]) > len(place) or not _is_another_kind(one[1])]
+        meant = [item for item in items if len(item[0]) > len(place) or not _is_another_kind(item[1])]
         if len(items) > 1 and not meant:
             words = [_words(item).removeprefix("must be ") for _, item, _ in items]
             problems.append(Problem(_dotted(place), items[0][1]["input"], f"must be {' or '.join(dict.fromkeys(words))}"))
@@ -213,17 +213,17 @@ def _problems(place: tuple[int | str, ...], item: Any, owner: type[BaseModel] | 
     if item["type"] == "missing":
         return [Problem(where, MISSING, "required, but missing")]
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        # The key that says which kind of table it is.
+        # The key that states the kind of the table.
         context = item["ctx"]
         key, tags = context["discriminator"].strip("'"), context.get("expected_tags") or _tags(owner, str(place[-1]))
         found = context.get("tag", MISSING)
         asked = "required, but missing: one of" if found is MISSING else "must be one of"
         return [Problem(f"{where}.{key}", found, f"{asked} {tags}")]
-    # A check of the whole table has no value of its own to show.
+    # A check of a whole table has no single value to show.
     return [Problem(where, item["input"] if place and not isinstance(item["input"], dict) else MISSING, _words(item))]
 
 
-# What pydantic says of a kind of value, in the words of a config file.
+# Pydantic's names of value types, in the words of a config file.
 _KINDS = {
     "tuple": "a list",
     "dict": "a table",
@@ -253,13 +253,14 @@ def _words(item: Any) -> str:
 
 
 def _is_another_kind(item: Any) -> bool:
-    """Whether a value is not of the kind that was asked for at all."""
+    """Return whether a value is of an entirely different kind from the one required."""
     return item["type"].endswith(("_type", "_parsing", "_from_float", "_inexact", "literal_error"))
 
 
 def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[tuple[int | str, ...], int | None, Any]:
-    """Location of a finding as a reader of the file knows it, how much of it leads to a setting of several kinds (``None``: there
-    is none on the way), and the settings class that the last key belongs to, if any.
+    """Return the location of a finding as a reader of the file knows it, with the settings class of its last key.
+
+    The second value is the number of parts that lead to a setting of several kinds, ``None`` if there is no such setting.
     """
     place: list[int | str] = []
     branch = owner = None
@@ -270,7 +271,7 @@ def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[tuple
         if union and len(options) == 1:
             current, union = options[0], False
         if union:
-            # This part names one of the kinds, in pydantic's way.
+            # This part is pydantic's name for one of the kinds.
             branch = len(place)
             current = next((option for option in options if part in (getattr(option, "__name__", None), *_kinds_of(option))), None)
         elif isinstance(part, int):
@@ -284,13 +285,13 @@ def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[tuple
 
 
 def _kinds_of(option: Any) -> tuple[str, ...]:
-    """Return the values of the key ``kind`` by which pydantic tells a settings class from others, if it has one."""
+    """Return the values of the key ``kind`` by which pydantic distinguishes a settings class, if it has this key."""
     fields = getattr(option, "model_fields", {})
     return get_args(fields["kind"].annotation) if "kind" in fields else ()
 
 
 def _tags(owner: type[BaseModel] | None, key: str) -> str:
-    """Return the kinds of table that a setting may be, as a message lists them."""
+    """Return the kinds of table that a setting may be, as listed in a message."""
     options = get_args(owner.model_fields[key].annotation) if owner is not None else ()
     return ", ".join(repr(kind) for option in options for kind in _kinds_of(option))
 
@@ -299,7 +300,7 @@ def _unknown_key(key: str, model: type[BaseModel] | None) -> str:
     if model is None:
         return "unknown key"
     allowed = list(model.model_fields)
-    # Closer than difflib's usual 0.6, at which "target" is taken for "start".
+    # Stricter than difflib's default of 0.6, at which "start" is suggested for "target".
     near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.75)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown key{hint} (allowed: {', '.join(allowed)})"
@@ -313,7 +314,7 @@ def _dotted(location: Sequence[int | str]) -> str:
 
 
 def shown_key(key: str) -> str:
-    """A key of a file as a message shows it: what a terminal would not print is escaped."""
+    """Return a key of a file as shown in a message, with non-printable characters escaped."""
     return key if key.isprintable() and key else repr(key)
 
 
@@ -323,10 +324,10 @@ def _shorten(value: Any, limit: int = 80) -> str:
 
 
 def probability(name: str, value: float) -> float:
-    """Return ``value`` as a float if it lies strictly between 0 and 1."""
-    rate = number(name, value, "a probability between 0 and 1, both excluded")
+    """Return ``value`` as a float if it is strictly between 0 and 1."""
+    rate = number(name, value, "a probability between 0 and 1 (exclusive)")
     if not 0 < rate < 1:
-        raise InputError(Problem(name, value, "must be a probability between 0 and 1, both excluded"))
+        raise InputError(Problem(name, value, "must be a probability between 0 and 1 (exclusive)"))
     return rate
 
 
@@ -353,13 +354,13 @@ def calendar_day(name: str, value: Any) -> date:
 
 
 def of_type(name: str, value: Any, kind: type, advice: str) -> None:
-    """Raise unless ``value`` is of the class ``kind``; ``advice`` says where one comes from."""
+    """Raise unless ``value`` is of the class ``kind``; ``advice`` says how to obtain one."""
     if not isinstance(value, kind):
         raise InputError(Problem(name, value, f"must be a {kind.__name__}: {advice}"))
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
-    """Return ``value`` if it is among ``allowed``."""
+    """Return ``value`` if it is one of ``allowed``."""
     options = list(allowed)
     if value not in options:
         near = difflib.get_close_matches(str(value), list(map(str, options)), n=1)
@@ -369,7 +370,7 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
 
 
 def count(name: str, value: Any, low: int, high: int) -> int:
-    """Return ``value`` as an int if it is a count from ``low`` to ``high``; see `counts` for what is read as a count."""
+    """Return ``value`` as an int if it is a count from ``low`` to ``high``; `counts` defines what is accepted as a count."""
     found = _as_count(value)
     if found is None or not low <= found <= high:
         raise InputError(Problem(name, value, f"must be a whole number from {low} to {high}"))
@@ -379,9 +380,9 @@ def count(name: str, value: Any, low: int, high: int) -> int:
 def counts(n: Any, y: Any, n_doses: int | None = None, *, batch: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return patients ``n`` and DLTs ``y`` at each dose as integer arrays.
 
-    Whole numbers from 0 to `MOST_COUNTED` are accepted, in lists, arrays and Series. So are floats that are exactly whole, such
-    as 3.0, because a table with a missing cell elsewhere stores its counts so. Booleans, text, complex numbers, missing and
-    masked entries are refused.
+    Whole numbers from 0 to `MOST_COUNTED` are accepted, in lists, arrays and Series, and so are floats that are exactly whole,
+    such as 3.0, because a table with a missing cell stores its counts as floats. Booleans, text, complex numbers, missing and
+    masked entries are rejected.
 
     Parameters
     ----------
@@ -407,7 +408,7 @@ def counts(n: Any, y: Any, n_doses: int | None = None, *, batch: bool = False) -
     --------
     >>> counts([3, 3], [0, 4], 2)
     Traceback (most recent call last):
-    dosefind._check.InputError: y = [0, 4]: must be at most the patients of the dose: level 2 has 3
+    dosefind._check.InputError: y = [0, 4]: must not exceed the patients at the dose: level 2 has 3
     """
     n, y = (_whole_numbers(name, values, n_doses, batch) for name, values in (("n", n), ("y", y)))
     if n.shape != y.shape:
@@ -417,9 +418,9 @@ def counts(n: Any, y: Any, n_doses: int | None = None, *, batch: bool = False) -
         row = int(over.any(axis=1).argmax())
         patients, dlts = np.atleast_2d(n)[row], np.atleast_2d(y)[row]
         level = int(over[row].argmax())
-        allowed = f"must be at most the patients of the dose: level {level + 1} has {patients[level]}"
+        allowed = f"must not exceed the patients at the dose: level {level + 1} has {patients[level]}"
         raise InputError(Problem("y", dlts.tolist(), allowed))
-    # Dose by dose: a sum along a short axis is many times slower.
+    # Summed dose by dose: a sum along a short axis is many times slower.
     total = np.atleast_1d(sum(n.T, np.zeros(n.shape[:-1], np.int64)))
     if total.max(initial=0) > MOST_COUNTED:
         most = np.atleast_2d(n)[int(total.argmax())]
@@ -428,7 +429,7 @@ def counts(n: Any, y: Any, n_doses: int | None = None, *, batch: bool = False) -
 
 
 def broadcast_counts(n: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return patients ``n`` and DLTs ``y`` of any number of groups, of shapes that broadcast, as int64 arrays; see `counts`."""
+    """Return patients ``n`` and DLTs ``y`` of any number of groups, with broadcastable shapes, as int64 arrays; see `counts`."""
     found = {name: _counted(values) for name, values in (("n", n), ("y", y))}
     for name, values in (("n", n), ("y", y)):
         if found[name] is None:
@@ -451,19 +452,19 @@ def _whole_numbers(name: str, values: Any, n_doses: int | None, batch: bool) -> 
         how_many = "whole numbers" if n_doses is None else f"{n_doses} whole numbers"
         per_trial = "; several trials as rows of equal length" if batch else ""
         allowed = f"must be {how_many} from 0 to {MOST_COUNTED}, one per dose{per_trial}"
-        # Shown as a list, which takes one line.
+        # Shown as a list, which fits on one line.
         shown = array if array is not None else values
         raise InputError(Problem(name, shown.tolist() if hasattr(shown, "tolist") else shown, allowed))
     return array
 
 
 def _counted(values: Any) -> np.ndarray | None:
-    """The entries as int64, ``None`` where one of them is not a count."""
+    """Return the entries as int64, or ``None`` if any of them is not a count."""
     if _is_masked(values):
         return None
     numeric = getattr(getattr(values, "dtype", None), "kind", "O") in "iuf"
     try:
-        # A list is read entry by entry: NumPy takes True beside 3 for 1, and a masked entry for what lies under the mask.
+        # A list is read entry by entry: NumPy would convert True beside 3 to 1, and a masked entry to the value under the mask.
         array = np.asarray(values) if numeric else np.array(values, dtype=object)
     except (TypeError, ValueError):
         return None
@@ -483,7 +484,7 @@ def _is_masked(values: Any) -> bool:
 
 
 def _as_count(value: Any) -> int | None:
-    """A whole number, as an int; ``None`` if it is not one."""
+    """Return a whole number as an int, or ``None`` if it is not one."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64)):
         return int(value)
     return int(value) if isinstance(value, (float, np.floating)) and value.is_integer() else None
@@ -492,19 +493,19 @@ def _as_count(value: Any) -> int | None:
 def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarray:
     """Return true DLT probabilities as a ``(scenarios, doses)`` array.
 
-    Each row must hold probabilities in [0, 1] that do not fall with the dose.
+    Each row must hold probabilities in [0, 1] that do not decrease with the dose.
     """
     try:
         array = np.atleast_2d(np.asarray(values, dtype=float))
     except (TypeError, ValueError):
-        raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability a dose")) from None
+        raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability per dose")) from None
     if array.ndim != 2 or (array.shape[1] == 0 and n_doses is None):
-        raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability a dose"))
+        raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability per dose"))
     width = array.shape[1] if n_doses is None else n_doses
     bad = {
-        f"must hold {width} probabilities, one a dose": np.full(len(array), array.shape[1] != width),
+        f"must hold {width} probabilities, one per dose": np.full(len(array), array.shape[1] != width),
         "must be probabilities in [0, 1]": ~((array >= 0) & (array <= 1)).all(axis=1),
-        "must not fall with the dose": (np.diff(array, axis=1) < 0).any(axis=1),
+        "must not decrease with the dose": (np.diff(array, axis=1) < 0).any(axis=1),
     }
     for allowed, rows in bad.items():
         if rows.any():
@@ -513,12 +514,12 @@ def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarr
 
 
 def reach(amounts: Sequence[float]) -> tuple[float, float]:
-    """The lowest and the highest reference dose of these amounts; one further out is taken for one in another unit."""
+    """Return the lowest and highest plausible reference dose for these amounts; a dose outside is taken to be in another unit."""
     return amounts[0] / _REACH, amounts[-1] * _REACH
 
 
 def number(name: str, value: Any, allowed: str) -> float:
-    """Return ``value`` as a float if it is a number, else raise, ``allowed`` saying what it must be."""
+    """Return ``value`` as a float if it is a number; otherwise raise with ``allowed`` as the requirement."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise InputError(Problem(name, value, f"must be {allowed}"))
     return float(value)

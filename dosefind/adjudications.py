@@ -1,9 +1,9 @@
 """Adjudications on file: conclusions of a committee or physician on whether an event is a DLT or a patient is evaluable.
 
-The file is only ever added to. A later adjudication of the same event replaces the earlier one in effect (`in_force`), and both
-stay in the file; the conclusion "retracted" takes back the adjudications of an event. An event is identified by its subject, start
-date and term, and one that is worse in later data (grade, relationship, seriousness) has to be adjudicated again. How the file is
-read and added to is in `dosefind.provenance.AddedTo`; what the hashes of its rows show, in `dosefind.chain`.
+The file is append-only. A later adjudication of the same event supersedes the earlier one (`in_force`), and both
+stay in the file; the conclusion "retracted" withdraws the adjudications of an event. An event is identified by its subject, start
+date and term; if it is worse in later data (grade, relationship, seriousness), it must be adjudicated again. Reading and
+appending are defined in `dosefind.provenance.AddedTo`, the meaning of the hashes of its rows in `dosefind.chain`.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ Conclusion = Literal["DLT", "not a DLT", "not evaluable", "retracted"]
 Relationship = Literal["unrelated", "open", "related"]
 Flag = Literal["yes", "no", ""]
 FLAGS: tuple[Flag, ...] = get_args(Flag)
-# From what weighs least to what weighs most.
+# In ascending order of weight.
 RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 _CONCLUSIONS: tuple[str, ...] = get_args(Conclusion)
 _NAME = 200
 _NUMBER = re.compile(r"[1-9][0-9]{0,6}")
-# An adjudication is dated at most this long after the data cutoff date of the data that it was made on.
+# An adjudication is dated at most this long after the data cutoff date of the data used.
 _LATEST = timedelta(days=366)
 
 
 class EventKey(NamedTuple):
-    """What identifies an adverse event of a patient; three empty fields stand for the patient's DLT assessment as a whole.
+    """The identifiers of an adverse event of a patient; if all three are empty, the patient's DLT assessment as a whole.
 
     Attributes
     ----------
     date
-        Start date, or a partial date as in the data; ``None`` where the data have none.
+        Start date, or a partial date as in the data; ``None`` if the data have none.
     term
-        Term as in the data.
+        Term, as in the data.
     grade
-        CTCAE grade; ``None`` where the data have none.
+        CTCAE grade; ``None`` if the data have none.
     """
 
     date: date | str | None = None
@@ -69,7 +69,7 @@ class Adjudicated(NamedTuple):
     Attributes
     ----------
     as_of
-        Data cutoff date of the data on which it was made.
+        Data cutoff date of the data on which it is based.
     adjudicated_on
         Date of the meeting or of the adjudication.
     protocol
@@ -79,25 +79,25 @@ class Adjudicated(NamedTuple):
     subject
         Identifier of the patient.
     event_date, term, grade
-        The adverse event: start date (a partial date as text), term and CTCAE grade, as far as the data have them. All three are
+        The adverse event: start date (a partial date as text), term and CTCAE grade, as far as recorded in the data. All three are
         empty (``None``, "", ``None``) in an adjudication of the patient's DLT assessment as a whole.
     conclusion
-        "DLT", "not a DLT" or "not evaluable"; or "retracted", which takes back the adjudications of the event before it.
+        "DLT", "not a DLT" or "not evaluable"; or "retracted", which withdraws the earlier adjudications of the event.
     adjudicated_by
         Name of the person or committee, as given.
     reason
         The reason, in their words.
     relationship
-        What the word for the relationship to treatment said: "related", "unrelated" or "open"; empty in rows of earlier versions of
-        dosefind and where no adverse event is adjudicated.
+        Meaning of the word for the relationship to treatment: "related", "unrelated" or "open"; empty in rows of earlier versions
+        of dosefind and if no adverse event is adjudicated.
     serious
-        Whether the event was flagged as serious: "yes" or "no"; empty where the data did not say, and as `relationship` is.
+        Whether the event was flagged as serious: "yes" or "no"; empty if the data did not say, or as for `relationship`.
     fatal
-        Whether the event was fatal by its grade or outcome: "yes" or "no"; empty as `relationship` is.
+        Whether the event was fatal by its grade or outcome: "yes" or "no"; empty as for `relationship`.
     dlt_column
-        What the DLT column of the data said of the patient: "yes", "no", or empty.
+        Value of the DLT column of the data for the patient: "yes", "no", or empty.
     alike
-        How many events of this start date and term the patient had; ``None`` as `relationship` is empty.
+        Number of events of the patient with this start date and term; ``None`` as for `relationship`.
 
     Examples
     --------
@@ -129,24 +129,24 @@ class Adjudicated(NamedTuple):
 
     @property
     def event(self) -> EventKey:
-        """The adverse event; its fields are all empty for the DLT assessment as a whole."""
+        """Return the adverse event; its fields are all empty for the DLT assessment as a whole."""
         return EventKey(self.event_date, self.term, self.grade)
 
     @property
     def of_assessment(self) -> bool:
-        """Whether this concerns the patient's DLT assessment as a whole."""
+        """Return whether this concerns the patient's DLT assessment as a whole."""
         return self.event == EventKey()
 
 
 def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
-    """Read the adjudications for a protocol, in the order in which they were recorded; none where there is no such file.
+    """Read the adjudications for a protocol in the order of recording; return an empty list if there is no such file.
 
     Parameters
     ----------
     path
         The file.
     protocol_id
-        Identifier of the protocol. Adjudications for other protocols are checked and left out.
+        Identifier of the protocol. Adjudications for other protocols are checked but not returned.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
     Raises
     ------
     InputError
-        If the file cannot be read or a cell is not what `record_adjudication` writes; the message names the file, row, column,
+        If the file cannot be read or a cell was not written by `record_adjudication`; the message states the file, row, column,
         value and what is allowed.
 
     Examples
@@ -173,13 +173,13 @@ def read_adjudications(path: Path | str, protocol_id: str) -> list[Adjudicated]:
 
 
 def adjudications_on_file(path: Path | str, protocol_id: str) -> tuple[list[Adjudicated], Chain]:
-    """Return the adjudications for a protocol, as `read_adjudications` does, and what the hashes of all rows show."""
+    """Return the adjudications for a protocol, as `read_adjudications` does, and the result of checking the hashes of all rows."""
     found, chain = _FILE.read(Path(path))
     return [adjudicated for _, adjudicated in found if adjudicated.protocol == protocol_id], chain
 
 
 def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
-    """Add an adjudication to the file, which is made if it is not there.
+    """Append an adjudication to the file, which is created if it does not exist.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
     Raises
     ------
     InputError
-        If a field is not allowed, the adjudication is on file already, the data cutoff date lies before that of the last
+        If a field is not valid, the adjudication is already on file, the data cutoff date is before that of the last
         adjudication for this protocol, or the file is damaged or cannot be written.
 
     Examples
@@ -212,14 +212,14 @@ def record_adjudication(path: Path | str, adjudicated: Adjudicated) -> None:
 
 
 def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudicated]:
-    """Select the latest adjudication of each event and of each DLT assessment that was not retracted, at a data cutoff date.
+    """Select the latest adjudication of each event and of each DLT assessment, unless retracted, at a data cutoff date.
 
     Parameters
     ----------
     adjudications
         In the order in which they were recorded, as `read_adjudications` returns them.
     as_of
-        The data cutoff date. Adjudications made on a later one are left out.
+        The data cutoff date. Adjudications based on a later one are excluded.
 
     Returns
     -------
@@ -232,7 +232,7 @@ def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudica
         if adjudicated.as_of <= as_of:
             key = (adjudicated.subject, adjudicated.event_date, plain_words(adjudicated.term), adjudicated.grade)
             if adjudicated.conclusion == "retracted":
-                latest = {one: said for one, said in latest.items() if one[:3] != key[:3]}
+                latest = {other: kept for other, kept in latest.items() if other[:3] != key[:3]}
                 continue
             latest.pop(key, None)
             latest[key] = adjudicated
@@ -240,7 +240,7 @@ def in_force(adjudications: Iterable[Adjudicated], as_of: date) -> list[Adjudica
 
 
 def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) -> EventKey:
-    """Find the adverse event of a patient that an adjudication is about.
+    """Find the adverse event of a patient to which an adjudication refers.
 
     Parameters
     ----------
@@ -276,10 +276,10 @@ def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) ->
         return _death(patient)
     numbered = list(enumerate(patient.events or (), start=1))
     if event is None:
-        fitting = [(number, one) for number, one in numbered if _needs_adjudication(one, dlt)]
+        fitting = [(number, adverse) for number, adverse in numbered if _needs_adjudication(adverse, dlt)]
         wanted = "of grade 3 or worse, or serious and related"
     elif event.isascii() and event.isdigit() and len(event) < 10:
-        fitting, wanted = [(number, one) for number, one in numbered if number == int(event)], "with this number"
+        fitting, wanted = [(number, adverse) for number, adverse in numbered if number == int(event)], "with this number"
     else:
         start: date | str = event
         try:
@@ -287,19 +287,19 @@ def event_to_adjudicate(patient: Patient, dlt: DLT, event: str | None = None) ->
         except ValueError:
             allowed = "must be a start date such as 2024-03-14, the number of an event, 'death' or 'none'"
             raise InputError(Problem("event", event, allowed)) from None
-        fitting, wanted = [(number, one) for number, one in numbered if one.onset == start], "that began on this date"
-    keys = [EventKey(one.onset, one.term, one.grade) for _, one in fitting]
+        fitting, wanted = [(number, adverse) for number, adverse in numbered if adverse.onset == start], "that began on this date"
+    keys = [EventKey(adverse.onset, adverse.term, adverse.grade) for _, adverse in fitting]
     if len(set(keys)) == 1 and keys[0] != EventKey():
         return keys[0]
     found = f"has {len(fitting)} events {wanted}" if fitting else f"has no event {wanted}"
-    candidates = [_told(number, one, patient) for number, one in fitting or numbered]
+    candidates = [_told(number, adverse, patient) for number, adverse in fitting or numbered]
     listed = f"; choose an event by its number: {'; '.join(candidates)}" if candidates else "; no event to choose from"
     raise InputError(f"subject {shown_key(patient.subject)} {found}{listed}")
 
 
 def _death(patient: Patient) -> EventKey:
-    """Identify a death: the adverse event of grade 5, or else the date of death."""
-    fatal = [EventKey(one.onset, one.term, one.grade) for one in patient.events or () if one.grade == 5]
+    """Identify a death: the adverse event of grade 5, otherwise the date of death."""
+    fatal = [EventKey(adverse.onset, adverse.term, adverse.grade) for adverse in patient.events or () if adverse.grade == 5]
     if fatal:
         return fatal[0]
     died = patient.died
@@ -315,8 +315,8 @@ def _needs_adjudication(event: AdverseEvent, dlt: DLT) -> bool:
 
 
 def _told(number: int, event: AdverseEvent, patient: Patient) -> str:
-    """Describe a candidate: number, day, grade and term, and nothing else of the patient."""
-    grade = "grade not given" if event.grade is None else f"grade {event.grade}"
+    """Describe a candidate by number, day, grade and term, and no other data of the patient."""
+    grade = "grade not recorded" if event.grade is None else f"grade {event.grade}"
     day = "no start date" if event.onset is None else str(event.onset)
     if event.start is not None:
         day = f"{event.start}, day {(event.start - patient.infusions[0]).days + 1}" if patient.infusions else str(event.start)
@@ -337,7 +337,7 @@ def _parsed(cells: Mapping[str, str]) -> Adjudicated:
 
 
 def _event_date(text: str) -> date | str:
-    """Return the date of an event, or its partial date as it is in the file."""
+    """Return the date of an event, or its partial date as in the file."""
     try:
         return text if read_days(text).certain is None else day_of("event_date", text)
     except ValueError:
@@ -357,7 +357,7 @@ def _check_event_date(given: date | str | None) -> None:
 
 
 def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
-    """Check every field, read or to be written."""
+    """Check every field that was read or is to be written."""
     checks = [
         lambda: calendar_day("as_of", adjudicated.as_of),
         lambda: calendar_day("adjudicated_on", adjudicated.adjudicated_on),
@@ -369,7 +369,7 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
         lambda: None if adjudicated.grade is None else whole("grade", adjudicated.grade, 1, 5),
         lambda: one_of("conclusion", adjudicated.conclusion, _CONCLUSIONS),
         lambda: check_text("adjudicated_by", adjudicated.adjudicated_by, _NAME),
-        lambda: check_text("reason", adjudicated.reason, purpose="why it was concluded so"),
+        lambda: check_text("reason", adjudicated.reason, purpose="the reason for the conclusion"),
         lambda: one_of("relationship", adjudicated.relationship, (*RELATIONSHIPS, "")),
         lambda: one_of("serious", adjudicated.serious, FLAGS),
         lambda: one_of("fatal", adjudicated.fatal, FLAGS),
@@ -388,7 +388,7 @@ def _problems(adjudicated: Adjudicated) -> Iterable[Problem]:
     given = adjudicated.event_date
     earliest = read_days(given).earliest if isinstance(given, str) else given
     if earliest is not None and earliest > adjudicated.as_of:
-        yield Problem("event_date", str(given), f"lies after the data cutoff date {adjudicated.as_of}")
+        yield Problem("event_date", str(given), f"is after the data cutoff date {adjudicated.as_of}")
         return
     latest = adjudicated.as_of + _LATEST
     if not (earliest or date.min) <= adjudicated.adjudicated_on <= latest:

@@ -1,6 +1,6 @@
-"""What a protocol borrows from other trials, and on what understanding; off unless an analysis asks for it.
+"""Borrowing from other trials: which trials, and in what quantity; off unless an analysis requests it.
 
-Trials may be pooled only in a quantity that means the same in all of them, so a config that describes borrowing must say which.
+Trials may be pooled only in a quantity that has the same meaning in all of them, so a config with borrowing must state which.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from .units import wrong_unit
 __all__ = ["Borrowing", "OtherTrial"]
 
 _POOLED = {
-    "first-window": "the DLTs of the first {days} days after one infusion, which alone count in every trial",
-    "windows": "the DLTs of windows of {days} days at one hazard, a longer window counting as so many of these",
-    "as-given": "the DLTs of each trial's own window, as if the windows were one",
+    "first-window": "the DLTs of the first {days} days after one infusion, the only DLTs counted in every trial",
+    "windows": "the DLTs in windows of {days} days with a common hazard, a longer window counting as several of them",
+    "as-given": "the DLTs of each trial's own window, as if the windows were the same",
 }
-_CHOICES = "; ".join(f"{name!r}: {words.format(days='so many')}" for name, words in _POOLED.items())
+_CHOICES = "; ".join(f"{name!r}: {words.format(days='n')}" for name, words in _POOLED.items())
 
 
 class OtherTrial(Checked):
-    """A trial to borrow from.
+    """A trial from which to borrow.
 
     Attributes
     ----------
     doses
-        Its dose amounts of one infusion, strictly increasing.
+        Its dose amounts per infusion, strictly increasing.
     unit
-        Their unit, which must be that of the protocol.
+        Unit of the amounts, which must be that of the protocol.
     infusions
-        Infusions of that amount.
+        Number of infusions of that amount.
     dlt_window_days
         Days from the first infusion to the end of its DLT window.
     """
@@ -49,23 +49,24 @@ class OtherTrial(Checked):
 
 
 class Borrowing(Checked):
-    """How a protocol's trial and others borrow from one another.
+    """How a protocol's trial and other trials borrow from one another.
 
     Attributes
     ----------
     pooled
-        What is pooled: the DLTs of the "first-window" in every trial, those over "windows" at one hazard, or those "as-given".
+        Quantity pooled: the DLTs of the "first-window" in every trial, those over "windows" with a common hazard, or those
+        "as-given".
     dose
-        Whether trials are alike at equal doses "per-infusion" or at equal "cumulative" doses.
+        Whether equal doses "per-infusion" or equal "cumulative" doses are comparable across trials.
     reference
-        Reference dose that all trials share, on that scale, in the protocol's unit.
+        Reference dose shared by all trials, on that scale, in the protocol's unit.
     exchangeable
-        How the parameters of exchangeable trials are spread.
+        Distribution of the parameters of exchangeable trials.
     exnex
-        What makes a trial exchangeable only with a weight (the protocol's own trial first, then the others in their order); all
-        are exchangeable without it.
+        Weights with which each trial is exchangeable (the protocol's own trial first, then the others in their order); without
+        it all trials are exchangeable.
     trials
-        The trials to borrow from, by name.
+        The trials from which to borrow, by name.
     """
 
     pooled: Literal["first-window", "windows", "as-given"] | None = Field(default=None, validate_default=True)
@@ -79,27 +80,27 @@ class Borrowing(Checked):
     @classmethod
     def _pooled_is_said(cls, value: str | None) -> str:
         if value is None:
-            raise ValueError(f"say what is pooled, for DLTs over different windows are different quantities ({_CHOICES})")
+            raise ValueError(f"state what is pooled, because DLTs over different windows are different quantities ({_CHOICES})")
         return value
 
     @model_validator(mode="after")
     def _scales_agree(self) -> Self:
         if self.pooled == "first-window" and self.dose == "cumulative":
-            raise ValueError("dose = 'cumulative' contradicts pooled = 'first-window', which is over before a second infusion")
+            raise ValueError("dose = 'cumulative' contradicts pooled = 'first-window', which ends before a second infusion")
         return self
 
     def model(self, protocol: Protocol) -> HierarchicalLogistic:
-        """The model of the protocol's trial, which comes first, and the others.
+        """Return the model of the protocol's trial, which comes first, and the others.
 
         Raises
         ------
         InputError
-            If a trial has another unit or the name of the protocol's own, or the reference dose is out of reach.
+            If a trial has another unit or the name of the protocol's own trial, or the reference dose is too far from the doses.
         """
         own = protocol.record.id
         for name, trial in self.trials.items():
             if name == own:
-                raise InputError(Problem(f"trials.{name}", name, "is the protocol's own trial: name others"))
+                raise InputError(Problem(f"trials.{name}", name, "is the protocol's own trial: state other trials only"))
             if (wrong := wrong_unit(trial.unit, protocol.doses.unit)) is not None:
                 raise InputError(Problem(f"trials.{name}.unit", trial.unit, wrong))
         return HierarchicalLogistic(
@@ -119,33 +120,35 @@ class Borrowing(Checked):
         )
 
     def warnings(self, protocol: Protocol) -> list[str]:
-        """What to bear in mind of figures that borrow."""
+        """Return cautions about results that borrow."""
         windows = {name: trial.dlt_window_days for name, trial in {protocol.record.id: _own(protocol), **self.trials}.items()}
         if len(set(windows.values())) == 1:
             return []
         listed = ", ".join(f"{days} days in {name}" for name, days in windows.items())
-        said = {
-            "first-window": f"Every figure is of DLTs in the first {self._days(protocol)} days, not in the trials' own windows "
-            f"({listed}): the counts given must be of these. What the trial will conclude is worked out on them too.",
-            "windows": f"The windows differ ({listed}): that the hazard is the same in each part of them is assumed, not seen.",
+        cautions = {
+            "first-window": f"Every result refers to DLTs in the first {self._days(protocol)} days, not in the trials' own windows "
+            f"({listed}): the counts given must refer to the same days. The predicted conclusion of the trial is based on them "
+            "too.",
+            "windows": f"The windows differ ({listed}): a common hazard in each part of them is an assumption, not an observation.",
             "as-given": f"P(DLT) is pooled over windows that differ ({listed}), which are different quantities.",
         }
-        return [said[self.pooled or "as-given"], *self._prior_over_windows(windows, self._days(protocol))]
+        return [cautions[self.pooled or "as-given"], *self._prior_over_windows(windows, self._days(protocol))]
 
     def _prior_over_windows(self, windows: Mapping[str, int], days: int) -> list[str]:
-        """What the prior, which speaks of one window, means in longer ones: numbers copied from a curve of these say another."""
+        """Return the meaning of the prior, which refers to one window, in longer windows."""
         if self.pooled != "windows":
             return []
-        # Of one window at the medians: log(1 - p).
+        # For one window at the medians: log(1 - p).
         log_free = -np.logaddexp(0.0, self.exchangeable.mu.mean[0])
         rates = {name: -np.expm1(log_free * long / days) for name, long in windows.items() if long > days}
         listed = ", ".join(f"{rate:.2f} over the {windows[name]} days of {name}" for name, rate in rates.items())
         return [
-            f"The prior is of one window of {days} days: a DLT rate of {-np.expm1(log_free):.2f} at the reference dose is {listed}."
+            f"The prior refers to one window of {days} days: a DLT rate of {-np.expm1(log_free):.2f} at the reference dose is "
+            f"{listed}."
         ]
 
     def variants(self, protocol: Protocol) -> Iterator[tuple[str, str, Self]]:
-        """Borrowing that differs in one assumption: what is varied, its value, the changed settings."""
+        """Yield borrowing that differs in one assumption: the assumption, its value, the changed settings."""
         for varied, value, update in _spreads(self.exchangeable):
             exchangeable = self.exchangeable.model_copy(update=update)
             yield varied, value, self.model_copy(update={"exchangeable": exchangeable})
@@ -160,13 +163,14 @@ class Borrowing(Checked):
         infusions = len(protocol.treatment.infusion_days)
         for dose, times in (("per-infusion", 1 / infusions), ("cumulative", infusions)):
             if dose != self.dose and any(trial.infusions != infusions for trial in self.trials.values()):
-                # The reference stays at the same dose of the protocol's own trial, and DLTs after one infusion know no other.
+                # The reference stays at the same dose of the protocol's own trial; DLTs after one infusion have no other dose
+                # scale.
                 pooled = "windows" if self.pooled == "first-window" else self.pooled
                 update = {"dose": dose, "reference": self.reference * times, "pooled": pooled}
                 yield "dose scale", dose, self.model_copy(update=update)
         for pooled in _POOLED:
             if pooled not in (self.pooled, "first-window"):
-                yield "what is pooled", pooled, self.model_copy(update={"pooled": pooled})
+                yield "pooled quantity", pooled, self.model_copy(update={"pooled": pooled})
 
     def _words(self, protocol: Protocol) -> str:
         scale = "cumulative doses" if self.dose == "cumulative" else "doses of one infusion"
@@ -174,17 +178,17 @@ class Borrowing(Checked):
         return words if self.pooled != "windows" else f"{words}; windows: {self._windows(protocol)}"
 
     def _windows(self, protocol: Protocol) -> str:
-        """How many windows each trial has."""
+        """Return the number of windows of each trial."""
         trials = {protocol.record.id: _own(protocol), **self.trials}
         return ", ".join(f"{name} {trial.dlt_window_days / self._days(protocol):g}" for name, trial in trials.items())
 
     def _days(self, protocol: Protocol) -> int:
-        """The shortest DLT window."""
+        """Return the shortest DLT window."""
         return min(protocol.treatment.dlt_window_days, *(trial.dlt_window_days for trial in self.trials.values()))
 
 
 def _spreads(exchangeable: Exchangeable) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Other means of the trials and other spreads between them: what is varied, its value, the changed settings."""
+    """Yield other means of the trials and other between-trial standard deviations, with the assumption and its value."""
     for times in (0.5, 2.0):
         first, second = (min(times * scale, 10.0) for scale in exchangeable.tau_scale)
         yield "tau scale", f"x {times:g}", {"tau_scale": (first, second)}
@@ -201,7 +205,7 @@ def _spreads(exchangeable: Exchangeable) -> Iterator[tuple[str, str, dict[str, A
 
 
 def _own(protocol: Protocol) -> OtherTrial:
-    """The protocol's own trial, in the words of those to borrow from."""
+    """Return the protocol's own trial in the form of a trial from which to borrow."""
     return OtherTrial(
         doses=protocol.doses.amounts,
         unit=protocol.doses.unit,

@@ -1,9 +1,9 @@
-"""Hashes that chain the rows of a record, so that a change made by hand is noticed.
+"""Hashes that chain the rows of a record, so that manual changes are detected.
 
-The hash of a row covers the hash of the row above it and the cells of the row. A change of a cell, a row removed from the middle, a
-row added and two rows swapped therefore break the chain at the row concerned or at the one below it. The chain does not show rows
-removed at the end, nor a change by somebody who computes all hashes anew: it protects against slips and against changes that nobody
-was told of, not against forgery (compare Haber and Stornetta 1991, doi:10.1007/BF00196791).
+The hash of a row covers the hash of the row above it and the cells of the row. Changing a cell, removing a row from the middle,
+adding a row and swapping two rows therefore break the chain at that row or at the one below it. The chain does not detect rows
+removed at the end, nor a change by somebody who recomputes all hashes: it protects against mistakes and unreported changes, not
+against forgery (compare Haber and Stornetta 1991, doi:10.1007/BF00196791).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Chain(NamedTuple):
-    """What the hashes of a record show.
+    """Result of checking the hashes of a record.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class Chain(NamedTuple):
         Name of the file, without its folder.
     altered
         Numbers of the rows at which the chain is broken: the row was changed, or a row directly above it was removed, added or
-        moved. The number of a row is that of its first line in the file, the header being line 1.
+        moved. The number of a row is that of its first line in the file; the header is line 1.
     without_hash
-        Numbers of the rows at the beginning of the file that have no hash, as earlier versions of dosefind wrote none.
+        Numbers of the rows at the beginning of the file without a hash, written by earlier versions of dosefind.
     """
 
     file: str
@@ -57,7 +57,7 @@ def row_hash(above: str, cells: Sequence[str]) -> str:
 
 
 def is_hash(cell: str) -> bool:
-    """Return whether a cell can be a hash of this kind."""
+    """Return whether a cell has the form of such a hash."""
     return _HASH.fullmatch(cell) is not None
 
 
@@ -69,18 +69,19 @@ def check_chain(file: str, rows: Iterable[tuple[int, Sequence[str], str]]) -> tu
     file
         Name of the file.
     rows
-        Number, cells and stored hash of each row; the hash is empty where none was written.
+        Number, cells and stored hash of each row; the hash is empty if none was written.
 
     Returns
     -------
     Chain
-        What they show.
+        Result of the check.
     str
-        Hash of the last row, from which the next row goes on; empty without rows.
+        Hash of the last row, from which the next row continues; empty without rows.
 
     Notes
     -----
-    A row is compared with the stored hash of the row above, so that one change is named once and not again in every row below.
+    Each row is compared with the stored hash of the row above, so that one change is reported once and not again for every later
+    row.
     """
     altered, without, last, begun = [], [], "", False
     for number, cells, stored in rows:

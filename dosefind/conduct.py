@@ -1,7 +1,8 @@
-"""How the trial was run: what the protocol forbids, found in the data, and from when the next patient and dose group may start.
+"""Conduct of the trial: protocol deviations found in the data, and the earliest start of the next patient and dose group.
 
-A finding is a deviation to report and never an error, for real trials deviate. A rule is one function in ``RULES`` that yields its
-findings; a further rule is one more. The protocol's window rule for groups (no overlap) holds for any change of dose, down as well.
+A finding is a deviation to report, never an error, because real trials deviate. A rule is one function in ``RULES`` that yields its
+findings; another rule is another function. The rule of sequential dose groups applies to any change of dose, including a lower
+dose.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ __all__ = [
 
 
 OTHER_LEVEL = "dose of another level administered"
-"""Rule of a finding: an infusion of another level's dose than the assigned one."""
+"""Rule of a finding: an infusion with the dose of another level than the assigned one."""
 
 
 class Finding(NamedTuple):
@@ -46,13 +47,13 @@ class Finding(NamedTuple):
     Attributes
     ----------
     rule
-        Which rule, in a few words.
+        Name of the rule, in a few words.
     subjects
-        Whom it concerns.
+        Patients concerned.
     dates
-        The days of it.
+        Dates concerned.
     words
-        What happened and what the protocol says.
+        What happened, and what the protocol states.
     """
 
     rule: str
@@ -62,21 +63,21 @@ class Finding(NamedTuple):
 
 
 class Start(NamedTuple):
-    """From when somebody may start: the day, ``None`` where no date can be named, and why."""
+    """Earliest start of a patient: the date, ``None`` if no date can be named, and the reason."""
 
     day: date | None
     words: str
 
 
 class Earliest(NamedTuple):
-    """Starts after the data cut: the next patient at a level, and the next group, one level up."""
+    """Earliest starts after the data cutoff date: the next patient at a level, and the next group, one level up."""
 
     patient: Start
     group: Start
 
 
 class _Group(NamedTuple):
-    """Patients treated together at one dose: its level, or its amount where the protocol does not have it."""
+    """Patients treated together at one dose: its level, or its amount if the dose is not in the protocol."""
 
     level: int | None
     amount: float
@@ -93,12 +94,12 @@ class _Group(NamedTuple):
 
 
 class _Trial(NamedTuple):
-    """What the rules read."""
+    """The data that the rules read."""
 
     evaluated: Evaluated
     protocol: Protocol
     max_per_dose: int | None
-    # With its amendments, by which what was done on a day is judged.
+    # With its amendments, so that each action is judged by the version in force on its date.
     amended: Protocol
     adjudications: tuple[Adjudicated, ...] = ()
 
@@ -107,19 +108,19 @@ class _Trial(NamedTuple):
         return list(zip(self.evaluated.patients, self.evaluated.statuses, strict=True))
 
     def at(self, level: int) -> list[Status]:
-        """Statuses at a level, in the order of the first infusion."""
-        return [one for one in self.evaluated.statuses if one.level == level]
+        """Return the statuses at a level, in the order of first infusion."""
+        return [status for status in self.evaluated.statuses if status.level == level]
 
     def rules(self, day: date) -> Treatment:
-        """Rules on treatment in force on a day."""
+        """Return the rules on treatment in force on a day."""
         return self.amended.in_force(day).treatment
 
     @property
     def groups(self) -> list[_Group]:
-        """Return cohorts, groups beside the escalation and patients at doses outside both, in the order of their first infusion."""
-        of_members = [(one, self.of(one)) for one in self.evaluated.groups]
-        grouped = {subject for one in self.evaluated.groups for subject in one.subjects}
-        groups = [_Group(one.level, 0.0, tuple(statuses)) for one, statuses in of_members]
+        """Return cohorts, groups outside the escalation and patients at other doses, in the order of first infusion."""
+        of_members = [(group, self.of(group)) for group in self.evaluated.groups]
+        grouped = {subject for group in self.evaluated.groups for subject in group.subjects}
+        groups = [_Group(group.level, 0.0, tuple(statuses)) for group, statuses in of_members]
         others: dict[tuple[int | None, float], list[Status]] = {}
         for patient, status in self.pairs:
             if status.subject not in grouped and status.part not in UNTREATED:
@@ -135,24 +136,25 @@ class _Trial(NamedTuple):
 def findings(
     evaluated: Evaluated, protocol: Protocol, max_per_dose: int | None = None, adjudications: Sequence[Adjudicated] = ()
 ) -> list[Finding]:
-    """What the protocol forbids and the data show, rule by rule.
+    """Return the protocol deviations found in the data, rule by rule.
 
     Parameters
     ----------
     evaluated
-        Patients with their status at the data cut.
+        Patients with their status at the data cutoff date.
     protocol
-        The protocol; what was done on a day is judged by the version in force then, sizes by the one in force at the data cutoff.
+        The protocol; an action is judged by the version in force on its date, sizes by the version in force at the data cutoff
+        date.
     max_per_dose
-        Most patients that the binding design allows on a dose; the most of ``limits.group`` if not given.
+        Maximum number of patients per dose of the primary design; by default the maximum in ``limits.group``.
     adjudications
-        Adjudications on file in the order in which they were recorded, also those that later ones replaced: whether a serious event
-        was adjudicated when a patient started. Those in force are known without them.
+        Adjudications on file in the order in which they were recorded, including replaced ones, to determine whether a serious
+        event had been adjudicated when a patient started. Those in force are known without them.
 
     Returns
     -------
     list of Finding
-        None is an error: each is to be reported.
+        Deviations to report; none is an error.
     """
     if max_per_dose is None:
         group = protocol.in_force(evaluated.as_of).limits.group
@@ -167,29 +169,30 @@ def findings(
 def _unknown_dose(trial: _Trial) -> Iterator[Finding]:
     for patient, status in trial.pairs:
         if status.level is None and status.part not in UNTREATED:
-            words = f"{patient.subject} was given {patient.amount:g}, and the protocol has {trial.protocol.doses.words}"
+            words = f"{patient.subject} was given {patient.amount:g}, but the protocol has {trial.protocol.doses.words}"
             yield Finding("dose not in the protocol", (patient.subject,), (status.first,), words)
 
 
 def _two_doses_in_a_cohort(trial: _Trial) -> Iterator[Finding]:
-    for one, other in combinations(trial.evaluated.members, 2):
-        if one.cohort == other.cohort:
-            strays = trial.of(other)
+    for first, second in combinations(trial.evaluated.members, 2):
+        if first.cohort == second.cohort:
+            strays = trial.of(second)
             words = (
-                f"cohort {one.cohort} began at level {one.level}; {_names(strays)} {_were(strays)} treated at level {other.level}"
+                f"cohort {first.cohort} began at level {first.level}; {_names(strays)} {_were(strays)} treated at level "
+                f"{second.level}"
             )
             yield Finding("two doses in a cohort", _subjects(strays), _firsts(strays), words)
 
 
 def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
-    for one, other in combinations(trial.groups, 2):
-        if one.same_dose(other):
+    for group, other in combinations(trial.groups, 2):
+        if group.same_dose(other):
             continue
         begun = other.statuses[0]
-        late = [status for status in one.statuses if status.first >= begun.first and trial.rules(status.first).no_overlap]
+        late = [status for status in group.statuses if status.first >= begun.first and trial.rules(status.first).no_overlap]
         if late:
             words = (
-                f"{_names(late)} {_were(late)} first treated at {one.dose} when {other.dose} "
+                f"{_names(late)} {_were(late)} first treated at {group.dose} when {other.dose} "
                 f"had begun with {begun.subject} on {begun.first}"
             )
             yield Finding("two dose groups at once", (begun.subject, *_subjects(late)), (begun.first, *_firsts(late)), words)
@@ -197,17 +200,17 @@ def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
 
 def _group_too_early(trial: _Trial) -> Iterator[Finding]:
     groups = trial.groups
-    for place, one in enumerate(groups[1:], start=1):
-        start = one.statuses[0]
-        if not trial.rules(start.first).no_overlap or groups[place - 1].same_dose(one):
+    for place, group in enumerate(groups[1:], start=1):
+        start = group.statuses[0]
+        if not trial.rules(start.first).no_overlap or groups[place - 1].same_dose(group):
             continue
-        earlier = [status for group in groups[:place] if not group.same_dose(one) for status in group.statuses]
+        earlier = [status for previous in groups[:place] if not previous.same_dose(group) for status in previous.statuses]
         waiting = [status for status in earlier if status.first <= start.first < _closes(status)]
         if waiting:
             ends = ", ".join(f"{status.subject} on {status.end}" for status in waiting)
             words = (
-                f"{one.dose} began with {start.subject} on {start.first}, before the DLT windows of the group before "
-                f"were closed: {ends}"
+                f"{group.dose} began with {start.subject} on {start.first}, before the DLT windows of earlier groups "
+                f"had ended: {ends}"
             )
             dates = (start.first, *(status.end for status in waiting))
             yield Finding("group started before the last window closed", (start.subject, *_subjects(waiting)), dates, words)
@@ -228,18 +231,18 @@ def _stagger(trial: _Trial) -> Iterator[Finding]:
                     where = f"level {level}" if slot.level == level else f"dose {slot.amount:g}"
                     words = (
                         f"{slot.subject} was first treated at {where} on {slot.start}, {_days(gap)} after "
-                        f"{before.subject} on {before.start}: at least {_days(rules.stagger.days)} are asked"
+                        f"{before.subject} on {before.start}; the minimum is {_days(rules.stagger.days)}"
                     )
                     yield Finding("patients too close together", (before.subject, slot.subject), (before.start, slot.start), words)
 
 
 def _staggered_after(slots: Sequence[Slot], level: int, stagger: Stagger) -> list[Slot]:
-    """Return the patients, of those near a level, from whose start the staggering interval of the next one counts.
+    """Return the patients near a level from whose first infusion the staggering interval of the next patient is counted.
 
-    They are the last patient at the level, or the first one where only that one is waited for, and the last patient at a dose that
+    They are the last patient at the level, or the first one if only that one is waited for, and the last patient at a dose that
     is not in the protocol.
     """
-    own, near = ([slot for slot in slots if slot.near == level and (slot.level == level) is here] for here in (True, False))
+    own, near = ([slot for slot in slots if slot.near == level and (slot.level == level) is at_level] for at_level in (True, False))
     return [*(own[-1:] if stagger.patients == "every" else own[:1]), *near[-1:]]
 
 
@@ -249,12 +252,16 @@ def _too_many(trial: _Trial) -> Iterator[Finding]:
         counted = [status for status in trial.at(level) if status.counts and status.part == "escalation"]
         if most is not None and len(counted) > most:
             beyond = counted[most:]
-            words = f"{len(counted)} patients count at level {level}, and at most {most} are allowed: {_names(beyond)} came after"
+            number = len(counted)
+            words = f"{number} patients are evaluable for DLT at level {level}; the maximum is {most}: {_names(beyond)} came after"
             yield Finding("too many patients on a dose", _subjects(beyond), _firsts(beyond), words)
     counted = [status for status in trial.evaluated.statuses if status.counts and status.part == "escalation"]
     beyond = counted[trial.protocol.limits.max_n :]
     if beyond:
-        words = f"{len(counted)} patients count, and limits.max_n is {trial.protocol.limits.max_n}: {_names(beyond)} came after"
+        number = len(counted)
+        words = (
+            f"{number} patients are evaluable for DLT; limits.max_n is {trial.protocol.limits.max_n}: {_names(beyond)} came after"
+        )
         yield Finding("too many patients", _subjects(beyond), _firsts(beyond), words)
 
 
@@ -264,17 +271,17 @@ def _off_schedule(trial: _Trial) -> Iterator[Finding]:
         for number, day in enumerate(patient.infusions, start=1):
             at = (day - status.first).days + 1
             if number > len(treatment.infusion_days):
-                words = f"{patient.subject} had infusion {number} on {day}, and the protocol plans {len(treatment.infusion_days)}"
+                words = f"{patient.subject} had infusion {number} on {day}, but the protocol plans {len(treatment.infusion_days)}"
             elif abs(at - treatment.infusion_days[number - 1]) > treatment.infusion_tolerance_days:
                 planned = treatment.infusion_days[number - 1]
-                words = f"{patient.subject} had infusion {number} on {day}, day {at}; planned is day {planned}"
+                words = f"{patient.subject} had infusion {number} on {day}, day {at}; planned on day {planned}"
             else:
                 continue
             yield Finding("infusion off its schedule", (patient.subject,), (day,), words)
 
 
 def _doses_administered(trial: _Trial) -> Iterator[Finding]:
-    """Find infusions whose amount is not the assigned one."""
+    """Report infusions whose amount is not the assigned one."""
     treated = [patient for patient, status in trial.pairs if status.part not in UNTREATED]
     for patient in treated:
         for number, (day, amount) in enumerate(zip(patient.infusions, patient.administered, strict=True), start=1):
@@ -285,14 +292,14 @@ def _doses_administered(trial: _Trial) -> Iterator[Finding]:
 
 
 def _other_dose(patient: Patient, number: int, amount: float, doses: Doses) -> tuple[str, str]:
-    """Return the rule and the words on an infusion at another amount: that of another level first, then any other."""
+    """Return the rule and the text for an infusion of another amount: first another level's dose, then any other amount."""
     level = next((at for at, dose in enumerate(doses.amounts, start=1) if math.isclose(amount, dose, rel_tol=SAME_AMOUNT)), None)
     own = f"level {patient.level}, {patient.amount:g} {doses.unit}"
     if level is not None and patient.level is not None:
         made = "the first was at" if patient.assigned_by is None else f"assigned by {patient.assigned_by} was"
         return OTHER_LEVEL, f", the dose of level {level}; {made} {own}"
     if patient.assigned_by is None and number > 1:
-        return "amounts within a course differ", f" and the first at {patient.administered[0]:g} {doses.unit}"
+        return "amounts within a course differ", f" but the first at {patient.administered[0]:g} {doses.unit}"
     side = "above" if amount > patient.amount else "below"
     return "dose administered is not the dose assigned", f", {side} the assigned dose of {own}"
 
@@ -310,7 +317,9 @@ def _partial_course(trial: _Trial) -> Iterator[Finding]:
         stopped = min((day for day in (patient.discontinued, patient.left_treatment) if day is not None), default=None)
         if missed or stopped is not None:
             left = (
-                "" if stopped is None else f", and the patient left {'treatment ' * (stopped != patient.discontinued)}on {stopped}"
+                ""
+                if stopped is None
+                else f", and the patient discontinued {'treatment ' * (stopped != patient.discontinued)}on {stopped}"
             )
             words = f"{patient.subject} had {given} of {len(treatment.infusion_days)} infusions; the next was due on {due}{left}"
             yield Finding("partial course", (patient.subject,), (due,), words)
@@ -322,17 +331,17 @@ def _replacements(trial: _Trial) -> Iterator[Finding]:
         if patient.replaces is None:
             continue
         replaced = by.get(patient.replaces)
-        said = f"{patient.subject} is said to replace {patient.replaces}"
+        claim = f"{patient.subject} is recorded as the replacement of {patient.replaces}"
         if replaced is None:
-            words = f"{said}, and no patient of that name was treated by the data cut"
+            words = f"{claim}, but no such patient was treated by the data cutoff date"
         elif replaced.counts:
-            words = f"{said}, who counts and is not replaced: {replaced.rule}"
+            words = f"{claim}, who is evaluable for DLT and is not replaced: {replaced.rule}"
         elif replaced.replaced_by is None:
-            words = f"{said}, who was not treated before"
+            words = f"{claim}, who was not treated earlier"
         elif replaced.replaced_by != patient.subject:
-            words = f"{said}, whom {replaced.replaced_by} replaces already"
+            words = f"{claim}, who is already replaced by {replaced.replaced_by}"
         elif replaced.level != status.level:
-            words = f"{said}, and was treated at another dose"
+            words = f"{claim}, but was treated at another dose"
         else:
             continue
         yield Finding("replacement", tuple(dict.fromkeys((patient.subject, patient.replaces))), (status.first,), words)
@@ -347,7 +356,7 @@ def _recorded_decisions(trial: _Trial) -> Iterator[Finding]:
         decision = f"{status.subject} is recorded {'evaluable' if status.recorded else 'not evaluable'}{reason}"
         lost = status.kind in ("not evaluable", "replaced")
         if not status.recorded and status.kind == "dlt":
-            rule, words = "recorded not evaluable, with a DLT", f"{decision}, and has a DLT: counted"
+            rule, words = "recorded not evaluable, with a DLT", f"{decision}, but has a DLT: counted"
         elif not status.recorded and lost and status.derived == "complete":
             rule = "recorded not evaluable, evaluable per protocol"
             words = f"{decision}: not counted; per protocol: {status.derived}"
@@ -361,41 +370,41 @@ def _recorded_decisions(trial: _Trial) -> Iterator[Finding]:
 
 
 def _started_on_hold(trial: _Trial) -> Iterator[Finding]:
-    serious = [one for one in trial.evaluated.serious if one.day is not None and one.pauses and one.part not in UNTREATED]
+    serious = [event for event in trial.evaluated.serious if event.day is not None and event.pauses and event.part not in UNTREATED]
     for status in trial.evaluated.statuses:
-        before = [one for one in serious if one.day is not None and one.day < status.first]
-        waiting = [one for one in before if not _adjudicated_by(trial, one, status.first)]
+        before = [event for event in serious if event.day is not None and event.day < status.first]
+        waiting = [event for event in before if not _adjudicated_by(trial, event, status.first)]
         if waiting:
-            told = " and ".join(f"the {one.kinds[0]} of {one.subject} on {one.day}" for one in waiting)
+            told = " and ".join(f"the {event.kinds[0]} of {event.subject} on {event.day}" for event in waiting)
             words = f"{status.subject} was first treated on {status.first}, after {told}, before adjudication"
-            subjects = tuple(dict.fromkeys((status.subject, *(one.subject for one in waiting))))
-            days = tuple(one.day for one in waiting if one.day is not None)
+            subjects = tuple(dict.fromkeys((status.subject, *(event.subject for event in waiting))))
+            days = tuple(event.day for event in waiting if event.day is not None)
             yield Finding("started during a hold", subjects, (status.first, *days), words)
 
 
 def _adjudicated_by(trial: _Trial, event: SeriousEvent, day: date) -> bool:
-    """Return whether the adjudication of a serious event that was the latest by a day, that day included, still stood."""
-    about = [one for one in trial.adjudications if _is_about(one, event)]
-    about += [one for one in (event.adjudication,) if one is not None and one not in about]
-    by_then = [one for one in about if one.adjudicated_on <= day]
+    """Return whether the latest adjudication of a serious event by a day, inclusive, was still in force."""
+    about = [adjudicated for adjudicated in trial.adjudications if _is_about(adjudicated, event)]
+    about += [adjudicated for adjudicated in (event.adjudication,) if adjudicated is not None and adjudicated not in about]
+    by_then = [adjudicated for adjudicated in about if adjudicated.adjudicated_on <= day]
     return bool(by_then) and by_then[-1].conclusion != "retracted"
 
 
-def _is_about(one: Adjudicated, event: SeriousEvent) -> bool:
-    """Return whether an adjudication is about a serious event, and was made when it was known."""
-    if one.subject != event.subject or event.day is None or one.as_of < event.day:
+def _is_about(adjudicated: Adjudicated, event: SeriousEvent) -> bool:
+    """Return whether an adjudication concerns a serious event, and was made when it was known."""
+    if adjudicated.subject != event.subject or event.day is None or adjudicated.as_of < event.day:
         return False
     told = event.event
-    of_event = told is not None and one.event_date == told.onset and plain_words(one.term) == plain_words(told.term)
-    return of_event or (DEATH in event.kinds and one.event_date == event.day and plain_words(one.term) == DEATH)
+    of_event = told is not None and adjudicated.event_date == told.onset and plain_words(adjudicated.term) == plain_words(told.term)
+    return of_event or (DEATH in event.kinds and adjudicated.event_date == event.day and plain_words(adjudicated.term) == DEATH)
 
 
 def _above_the_escalation(trial: _Trial) -> Iterator[Finding]:
-    escalation = [one for one in trial.evaluated.statuses if one.part == "escalation" and one.level is not None]
+    escalation = [other for other in trial.evaluated.statuses if other.part == "escalation" and other.level is not None]
     for status in trial.evaluated.statuses:
         if status.part not in _BESIDE or status.level is None:
             continue
-        highest = max((one.level or 0 for one in escalation if one.first <= status.first), default=0)
+        highest = max((other.level or 0 for other in escalation if other.first <= status.first), default=0)
         if status.level > highest:
             begun = f"started level {highest} as its highest" if highest else "not begun"
             words = (
@@ -435,29 +444,29 @@ SETTINGS = {
     "partial course": "treatment.infusion_days",
     "recorded evaluable, not evaluable per protocol": "evaluability.recorded",
 }
-"""The protocol's setting that makes a rule of conduct, by the rule's name, where one does."""
+"""The protocol setting on which a rule of conduct is based, by the rule's name, if there is one."""
 
 
 def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool = False) -> Earliest:
-    """From when the next patient at a level, and the next group above it, may start, as the rules of the protocol go.
+    """Return the earliest start of the next patient at a level, and of the next group above it, per protocol.
 
-    Whether a design sends anybody there is not asked.
+    The designs' recommendations are not considered.
 
     Parameters
     ----------
     evaluated
-        Patients with their status at the data cut.
+        Patients with their status at the data cutoff date.
     protocol
         The protocol.
     level
         Dose level from 1.
     left
-        Whether the latest cohort is left as it is: nobody joins it, and a group above does not wait until it is full.
+        Whether the latest cohort is closed as it is: nobody joins it, and a group above does not wait until it is complete.
 
     Returns
     -------
     Earliest
-        Neither before the data cut.
+        Neither is before the data cutoff date.
     """
     whole("level", level, 1, protocol.n_doses)
     trial = _Trial(evaluated, protocol, None, protocol)
@@ -466,24 +475,24 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool
 
 
 class Slot(NamedTuple):
-    """A treated patient as the rules on starts see one.
+    """A treated patient as the rules on starts use it.
 
     Attributes
     ----------
     subject
-        The identifier that the user gave.
+        The identifier supplied by the user.
     level
-        Dose level from 1; ``None`` at a dose that is not in the protocol.
+        Dose level from 1; ``None`` for a dose not in the protocol.
     start
-        Day of the first infusion.
+        Date of first infusion.
     end
         Last day of the DLT window.
     closed
-        Whether the outcome is known, or nobody waits for it.
+        Whether the outcome is known or not awaited.
     dated
-        Whether the outcome will be known at the end of the window; False where data are missing or an adjudication is due.
+        Whether the outcome will be known at the end of the window; False if data are missing or an adjudication is due.
     near
-        Level whose staggering interval counts from this patient: the own one, or the next one up from a dose that is not in the
+        Level whose staggering interval counts from this patient: the patient's own level, or the next one up from a dose not in the
         protocol.
     amount
         Dose amount in the protocol's unit.
@@ -505,11 +514,11 @@ class Wait(NamedTuple):
     Attributes
     ----------
     rule
-        "window" (an outcome at another dose or of the cohort before), or "stagger".
+        "window" (an outcome at another dose or in the previous cohort), or "stagger".
     subject
-        Whom it waits for.
+        Patient whose outcome or interval is awaited.
     day
-        From which day on it no longer does; ``None`` where no date can be given.
+        Date from which this reason no longer applies; ``None`` if no date can be named.
     """
 
     rule: Literal["window", "stagger"]
@@ -518,16 +527,16 @@ class Wait(NamedTuple):
 
 
 def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: Treatment) -> list[Wait]:
-    """Return what the next patient at a level waits for; a pure function of starts, closing dates and the level.
+    """Return the reasons why the next patient at a level must wait; a pure function of starts, closing dates and the level.
 
     Parameters
     ----------
     slots
-        Patients treated so far, in the order of their first infusion.
+        Patients treated so far, in the order of first infusion.
     level
         Dose level from 1.
     joins
-        Subjects of the cohort that the patient joins; nobody of it is waited for.
+        Subjects of the cohort that the patient joins, whose outcomes are not awaited.
     treatment
         The protocol's rules: sequential dose groups, staggering interval.
 
@@ -541,7 +550,7 @@ def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: 
     for slot in slots:
         if slot.closed or slot.subject in joins:
             continue
-        # A dose that is not in the protocol is waited for like the next level up.
+        # A dose not in the protocol is treated like the next level up.
         if level in (slot.level, slot.near if slot.level is None else None) or treatment.no_overlap:
             found.append(Wait("window", slot.subject, slot.end if slot.dated else None))
     stagger = treatment.stagger
@@ -552,7 +561,7 @@ def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: 
 
 
 def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
-    """Return the patients who were given the product, as the rules on starts see them."""
+    """Return the patients who received the product, as the rules on starts use them."""
     amounts = protocol.doses.amounts
     found = []
     for patient, status in zip(evaluated.patients, evaluated.statuses, strict=True):
@@ -575,27 +584,27 @@ def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
 
 
 def _next_at(trial: _Trial, level: int, left: bool) -> Start:
-    """The next patient at a level, who may be the first of a group."""
+    """Return the start of the next patient at a level, who may be the first of a group."""
     latest = trial.evaluated.members[-1:]
     joined = [cohort for cohort in latest if cohort.level == level and not left and not _is_full(trial, cohort)]
     joins = joined[0].subjects if joined else ()
     slots, treatment = slots_of(trial.evaluated, trial.protocol), trial.protocol.treatment
-    starts = [_said(trial, wait, level, slots) for wait in waits(slots, level, joins, treatment)]
+    starts = [_as_start(trial, wait, level, slots) for wait in waits(slots, level, joins, treatment)]
     if treatment.no_overlap and not left:
         starts += [
-            Start(None, f"cohort {one.cohort} at level {one.level} is not full")
-            for one in latest
-            if level > one.level and not _is_full(trial, one)
+            Start(None, f"cohort {cohort.cohort} at level {cohort.level} is not complete")
+            for cohort in latest
+            if level > cohort.level and not _is_full(trial, cohort)
         ]
     return _latest(trial, starts)
 
 
-def _said(trial: _Trial, wait: Wait, level: int, slots: Sequence[Slot]) -> Start:
-    """A reason to wait in words."""
+def _as_start(trial: _Trial, wait: Wait, level: int, slots: Sequence[Slot]) -> Start:
+    """Return a reason to wait in words."""
     status = trial.evaluated[wait.subject]
     if wait.rule == "stagger":
         days = trial.protocol.treatment.stagger.days if trial.protocol.treatment.stagger else 0
-        dose = next(f"{one.amount:g}" for one in trial.evaluated.patients if one.subject == wait.subject)
+        dose = next(f"{patient.amount:g}" for patient in trial.evaluated.patients if patient.subject == wait.subject)
         where = f"at level {level}" if status.level == level else f"at dose {dose}"
         return Start(wait.day, f"{_days(days)} after {wait.subject} {where}")
     if wait.day is None:
@@ -609,16 +618,16 @@ def _is_full(trial: _Trial, members: Members) -> bool:
 
 
 def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, start: Start) -> str:
-    """From when those after the next patient at a level may start, where the protocol staggers them; empty where it does not.
+    """Return the starts of the patients after the next one at a level, if the protocol staggers them; otherwise empty.
 
     Parameters
     ----------
     evaluated, protocol, level
-        As for `earliest`.
+        See `earliest`.
     size
-        How many patients there are to be, the next one included.
+        Number of patients to be treated, including the next one.
     start
-        The start of the next patient.
+        Start of the next patient.
     """
     stagger, begun = protocol.treatment.stagger, bool(_Trial(evaluated, protocol, None, protocol).at(level))
     if stagger is None or size < 2 or not _staggered(protocol.treatment, level) or (stagger.patients != "every" and begun):
@@ -627,17 +636,17 @@ def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, sta
         first = "" if start.day is None else f", not before {start.day + timedelta(days=stagger.days)}"
         return f"the others {_days(stagger.days)} after the first{first}"
     last = "" if start.day is None else f", the last of {size} not before {start.day + timedelta(days=(size - 1) * stagger.days)}"
-    return f"each further one {_days(stagger.days)} after the one before{last}"
+    return f"each further patient {_days(stagger.days)} after the previous one{last}"
 
 
 def _latest(trial: _Trial, waits: list[Start]) -> Start:
-    """The start that all of these allow, not before the data cut."""
+    """Return the start allowed by all of these, not before the data cutoff date."""
     unknown = [wait.words for wait in waits if wait.day is None]
     if unknown:
         return Start(None, f"no date can be named: {'; '.join(unknown)}")
     ahead = [wait for wait in waits if wait.day is not None and wait.day > trial.evaluated.as_of]
     if not ahead:
-        return Start(trial.evaluated.as_of, "at once: nothing in the protocol makes this patient wait")
+        return Start(trial.evaluated.as_of, "immediately: no rule of the protocol requires this patient to wait")
     day = max(wait.day for wait in ahead if wait.day is not None)
     return Start(day, "; ".join(wait.words for wait in ahead if wait.day == day))
 
@@ -648,7 +657,7 @@ def _staggered(treatment: Treatment, level: int) -> bool:
 
 
 def _closes(status: Status) -> date:
-    """Day on which a patient's window is closed, whether or not the outcome is known then."""
+    """Return the date on which a patient's window is closed, whether or not the outcome is known then."""
     return status.end if status.closed is None else min(status.closed, status.end)
 
 

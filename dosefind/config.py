@@ -1,8 +1,8 @@
-"""Reading a trial's config from its TOML file, and building the designs and curves that it names, once.
+"""Reading a trial's config from its TOML file, and building its designs and curves once.
 
-A `Trial` is a protocol with all that it names built; it is made where a config is loaded, and handed on. Each design class is its
-own settings schema: a design's table gives its settings, and a setting that it leaves out takes the value of the protocol's key
-that its annotation names (`FromTrial`).
+A `Trial` is a protocol with its designs, curves and borrowing; it is made when a config is loaded, and passed on. Each design class
+is its own settings schema: a design's table states its settings, and an omitted setting takes the value of the protocol key in its
+annotation (`FromTrial`).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from .terminal import argument
 
 __all__ = ["Trial", "build_borrowing", "build_curves", "build_designs", "load_protocol", "load_trial", "origins", "protocol_schema"]
 
-# Largest config that is read, in bytes; those of this repository have some thousands.
+# Maximum size of a config in bytes; those in this repository have some thousands.
 _MOST = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Trial(Shown):
-    """A trial as its protocol states it, with the designs and curves that the protocol names, each built once.
+    """A trial as stated in its protocol, with the protocol's designs and curves, each built once.
 
     `load_trial` reads one from a config; `Trial.of` makes one of a `Protocol`.
 
@@ -49,7 +49,7 @@ class Trial(Shown):
     curves
         Its dose-toxicity curves by name.
     borrowing
-        What it borrows from other trials; ``None`` where it has no such table.
+        Its borrowing from other trials; ``None`` if it has no such table.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Trial(Shown):
 
     @classmethod
     def of(cls, given: Protocol | Trial) -> Trial:
-        """Return a trial itself, or build the trial of a protocol.
+        """Return a trial unchanged, or build the trial of a protocol.
 
         Parameters
         ----------
@@ -75,27 +75,27 @@ class Trial(Shown):
         Raises
         ------
         InputError
-            If the settings of a design, a curve or the borrowing are wrong.
+            If the settings of a design, a curve or the borrowing are not valid.
         """
         if isinstance(given, Trial):
             return given
         if not isinstance(given, Protocol):
             raise InputError(Problem("trial", given, "must be a Trial or a Protocol: load_trial reads one from a file"))
-        # Curves first: a design that takes a curve's prior would be named in its place.
+        # Curves first: otherwise an error in a curve's prior would be reported for a design that uses it.
         curves = build_curves(given)
         return cls(given, build_designs(given), curves, build_borrowing(given))
 
     @cached_property
     def at_targets(self) -> Mapping[float, Mapping[str, Design]]:
-        """The designs at each other target of ``target.sensitivity``, by name.
+        """Return the designs at each other target of ``target.sensitivity``, by name.
 
-        A design that does not depend on the target is the one of ``designs`` itself.
+        A design that does not depend on the target is the same object as in ``designs``.
         """
         return {rate: _at_other_target(self.protocol, self.designs, rate) for rate in self.protocol.target.sensitivity}
 
     @cached_property
     def amended(self) -> tuple[Trial, ...]:
-        """The trial by each amended version of the protocol, in the order of the amendments."""
+        """Return the trial by each amended version of the protocol, in the order of the amendments."""
         found, versions = [], [version for _, version in self.protocol.versions[1:]]
         for number, (amendment, version) in enumerate(zip(self.protocol.amendment, versions, strict=True), start=1):
             with _in_amendment(number, amendment):
@@ -110,7 +110,7 @@ class Trial(Shown):
                 version.check()
 
     def in_force(self, day: date) -> Trial:
-        """Return the trial by the protocol as amended by a day, as `Protocol.in_force`."""
+        """Return the trial by the protocol in force on a day, see `Protocol.in_force`."""
         version = self.protocol.in_force(day)
         return next((trial for trial in self.amended if trial.protocol is version), self)
 
@@ -122,7 +122,7 @@ class Trial(Shown):
 
 @contextmanager
 def _in_amendment(number: int, amendment: Amendment) -> Iterator[None]:
-    """Name an amendment (from 1) in an error of the version that it makes."""
+    """State the amendment (from 1) in an error of the version that it makes."""
     try:
         yield
     except InputError as error:
@@ -130,7 +130,7 @@ def _in_amendment(number: int, amendment: Amendment) -> Iterator[None]:
 
 
 def load_trial(path: str | Path) -> Trial:
-    """Read and check a config, and build the designs and curves that it names.
+    """Read and check a config, and build its designs and curves.
 
     Parameters
     ----------
@@ -140,13 +140,13 @@ def load_trial(path: str | Path) -> Trial:
     Returns
     -------
     Trial
-        By the original version of the protocol; `Trial.in_force` gives the one by the version in force on a day.
+        By the original version of the protocol; `Trial.in_force` returns the trial by the version in force on a day.
 
     Raises
     ------
     InputError
-        If the file cannot be read or anything in it or in an amended version is wrong; the message names the file and every key at
-        fault, its value and what is allowed.
+        If the file cannot be read, or anything in it or in an amended version is not valid; the message states the file and every
+        key at fault, its value and what is allowed.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def load_trial(path: str | Path) -> Trial:
 
 
 def load_protocol(path: str | Path) -> Protocol:
-    """Read and check a config, for the protocol alone; `load_trial` gives the designs that it names too.
+    """Read and check a config, and return the protocol only; `load_trial` also builds its designs.
 
     Parameters
     ----------
@@ -190,12 +190,12 @@ def load_protocol(path: str | Path) -> Protocol:
     Returns
     -------
     Protocol
-        The original version; `Protocol.in_force` gives the version in force on a day, `Protocol.versions` all of them.
+        The original version; `Protocol.in_force` returns the version in force on a day, `Protocol.versions` all of them.
 
     Raises
     ------
     InputError
-        As `load_trial`.
+        See `load_trial`.
 
     Examples
     --------
@@ -206,11 +206,11 @@ def load_protocol(path: str | Path) -> Protocol:
 
 
 def _with_files(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], bytes]:
-    """A config's table with what its designs name of files read, and what was read, for the hash; nothing where there are none."""
+    """Return a config's table with the files that its designs refer to, and the bytes read, for the hash."""
     made, read = dict(table), b""
     amendments = made.get("amendment")
     if isinstance(amendments, list):
-        parts = [_with_files(one, folder) if isinstance(one, dict) else (one, b"") for one in amendments]
+        parts = [_with_files(table, folder) if isinstance(table, dict) else (table, b"") for table in amendments]
         made["amendment"], read = [part for part, _ in parts], b"".join(more for _, more in parts)
     designs = made.get("designs")
     for name, design in designs.items() if isinstance(designs, dict) else ():
@@ -224,33 +224,33 @@ def _with_files(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], by
 
 
 def build_designs(protocol: Protocol, target: float | None = None) -> dict[str, Design]:
-    """The designs of a protocol, by name.
+    """Return the designs of a protocol, by name.
 
     Parameters
     ----------
     protocol
         The protocol.
     target
-        A target in place of the protocol's, for designs whose own table does not fix one. The half-width of an indifference
-        interval is then in proportion to the target. The target interval stays: a design that chooses by it has a prior that was
+        A target instead of the protocol's, for designs whose own table does not state one. The half-width of an indifference
+        interval is then in proportion to the target. The target interval is unchanged: a design that uses it has a prior that was
         stated together with it.
 
     Raises
     ------
     InputError
-        If a design's table names no known kind, or its settings are wrong or contradict each other.
+        If a design's table has no known kind, or its settings are not valid or contradict each other.
     """
     rate = protocol.target.rate if target is None else target
     return _build("designs", _tables_at(protocol, rate), DESIGNS, protocol, rate)
 
 
 def _at_other_target(protocol: Protocol, designs: Mapping[str, Design], rate: float) -> dict[str, Design]:
-    """The designs at another target; one whose settings stay the same is the same object."""
+    """Return the designs at another target; a design whose settings do not change is the same object."""
     tables = _tables_at(protocol, rate)
 
     def differs(name: str, kind: type[Design]) -> bool:
-        here = _filled_in(kind, protocol.designs[name], protocol, protocol.target.rate)
-        return _filled_in(kind, tables[name], protocol, rate) != here
+        settings = _filled_in(kind, protocol.designs[name], protocol, protocol.target.rate)
+        return _filled_in(kind, tables[name], protocol, rate) != settings
 
     other = {name: tables[name] for name, design in designs.items() if differs(name, type(design))}
     try:
@@ -265,12 +265,12 @@ def _at_other_target(protocol: Protocol, designs: Mapping[str, Design], rate: fl
 
 
 def _tables_at(protocol: Protocol, rate: float) -> dict[str, dict[str, Any]]:
-    """Tables of the designs at a target."""
+    """Return the tables of the designs at a target."""
     return {name: _at_target(table, rate / protocol.target.rate) for name, table in protocol.designs.items()}
 
 
 def _at_target(table: dict[str, Any], ratio: float) -> dict[str, Any]:
-    """A design's table where the target is ``ratio`` times the protocol's: a skeleton's half-width in proportion."""
+    """Return a design's table at ``ratio`` times the protocol's target, with a skeleton's half-width in proportion."""
     skeleton = table.get("skeleton")
     if ratio == 1 or "target" in table or not isinstance(skeleton, dict) or not isinstance(skeleton.get("halfwidth"), float):
         return table
@@ -278,7 +278,7 @@ def _at_target(table: dict[str, Any], ratio: float) -> dict[str, Any]:
 
 
 def build_curves(protocol: Protocol) -> dict[str, Curve]:
-    """The dose-toxicity curves of a protocol, by name.
+    """Return the dose-toxicity curves of a protocol, by name.
 
     Parameters
     ----------
@@ -288,14 +288,14 @@ def build_curves(protocol: Protocol) -> dict[str, Curve]:
     Raises
     ------
     InputError
-        If a curve's table names no known kind, or its settings are wrong.
+        If a curve's table has no known kind, or its settings are not valid.
     """
     tables = {name: _with_skeleton(name, table, protocol) for name, table in protocol.curves.items()}
     return _build("curves", tables, CURVES, protocol, protocol.target.rate)
 
 
 def build_borrowing(protocol: Protocol) -> Borrowing | None:
-    """What a protocol borrows from other trials, ``None`` where it has no such table.
+    """Return the borrowing of a protocol from other trials, or ``None`` if it has no such table.
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def build_borrowing(protocol: Protocol) -> Borrowing | None:
     Raises
     ------
     InputError
-        If its settings are wrong, or no model of the trials follows from them.
+        If its settings are not valid, or do not define a model of the trials.
     """
     if not protocol.borrowing:
         return None
@@ -319,7 +319,7 @@ def build_borrowing(protocol: Protocol) -> Borrowing | None:
 
 
 def _with_skeleton(name: str, table: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
-    """A curve's table with its skeleton as numbers, if it is said by an indifference interval."""
+    """Return a curve's table with its skeleton as numbers, if it is defined by an indifference interval."""
     kinds = one_parameter()
     if not isinstance(table.get("skeleton"), dict) or table.get("kind") not in kinds:
         return table
@@ -331,18 +331,18 @@ def _with_skeleton(name: str, table: dict[str, Any], protocol: Protocol) -> dict
         raise InputError([p.within(f"curves.{name}.skeleton") for p in error.problems]) from None
 
 
-# Curves on a dose scale have the doses of the trial.
+# Curves on a dose scale use the doses of the trial.
 _OF_CURVES = {name: origin for name, origin in from_trial(BLRM).items() if name in ("doses", "reference")}
 
 
 def origins(kind: type[Settings]) -> dict[str, FromTrial]:
-    """Return the settings of a design or curve whose values the trial gives where its table does not, each with its origin."""
+    """Return the settings of a design or curve whose values the trial supplies if its table does not, each with its origin."""
     of_curves = {name: origin for name, origin in _OF_CURVES.items() if name in kind.model_fields}
     return of_curves | from_trial(kind)
 
 
 def _filled_in(kind: type[Settings], table: Mapping[str, Any], protocol: Protocol, target: float) -> dict[str, Any]:
-    """Settings of a table, with those that it leaves to the trial, whose target may be another than the protocol's."""
+    """Return the settings of a table, completed from the trial, whose target may differ from the protocol's."""
     given = {name: target if origin.key == "target.rate" else origin.value(protocol) for name, origin in origins(kind).items()}
     known = {name: value for name, value in given.items() if value is not None}
     return {**known, **{key: value for key, value in table.items() if key != "kind"}}
@@ -351,7 +351,7 @@ def _filled_in(kind: type[Settings], table: Mapping[str, Any], protocol: Protoco
 def _build[T: Settings](
     place: str, tables: Mapping[str, dict[str, Any]], registry: Mapping[str, type[T]], protocol: Protocol, target: float
 ) -> dict[str, T]:
-    """What the tables state, each filled in with what it leaves to the trial."""
+    """Return the settings in the tables, each completed from the trial."""
     built: dict[str, T] = {}
     problems: list[Problem] = []
     n_doses = protocol.n_doses
@@ -365,10 +365,10 @@ def _build[T: Settings](
             left = {name: origin for name, origin in origins(kind).items() if name not in settings}
             _refuse_extreme(settings.get("prior"))
             if settings.get("n_doses", n_doses) != n_doses:
-                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {n_doses}, as many as doses.amounts"))
+                raise InputError(Problem("n_doses", settings["n_doses"], f"must be {n_doses}, the number of doses.amounts"))
             made = kind(**_filled_in(kind, table, protocol, target))
             if getattr(made, "n_doses", n_doses) != n_doses:
-                allowed = f"must have {n_doses} entries, one a dose of doses.amounts"
+                allowed = f"must have {n_doses} entries, one per dose of doses.amounts"
                 key = "skeleton" if "skeleton" in settings else "doses"
                 raise InputError(Problem(key, settings.get(key, MISSING), allowed))
             built[name] = made
@@ -379,28 +379,28 @@ def _build[T: Settings](
     return built
 
 
-# Largest absolute means and standard deviations of log alpha and log beta, on the scale of logits: a median DLT rate at the
-# reference dose below 0.005% or above 99.995%, a median slope of 55 or a 55th, and slopes that vary by a factor of 350 each way
-# within two standard deviations. Quadrature of posteriors so far from the data takes minutes before it gives up.
+# Largest absolute means and standard deviations of log alpha and log beta, on the logit scale: a median DLT rate at the
+# reference dose below 0.005% or above 99.995%, a median slope of 55 or 1/55, and slopes that vary by a factor of 350 in each
+# direction within two standard deviations. Quadrature of posteriors so far from the data takes minutes before it fails.
 _EXTREME = {"mean": (10.0, 4.0), "sd": (10.0, 3.0)}
 
 
 def _refuse_extreme(prior: Any) -> None:
-    """Raise `InputError` if a mean or a standard deviation of a prior, or of one of several that are mixed, is beyond any meant."""
+    """Raise `InputError` if a mean or a standard deviation of a prior, or of a mixture component, is implausibly large."""
     several = isinstance(prior, list)
-    for number, one in enumerate(prior if several else [prior], start=1):
-        for key, limits in _EXTREME.items() if isinstance(one, dict) else ():
-            values = one.get(key)
+    for number, component in enumerate(prior if several else [prior], start=1):
+        for key, limits in _EXTREME.items() if isinstance(component, dict) else ():
+            values = component.get(key)
             for place, (value, most) in enumerate(zip(values if isinstance(values, list) else [], limits, strict=False), start=1):
                 if isinstance(value, (int, float)) and abs(value) > most:
                     where = f"prior{f'[{number}]' * several}.{key}[{place}]"
                     least = f"from -{most:g} to" if key == "mean" else "at most"
-                    allowed = f"must be {least} {most:g}, on the scale of logits"
+                    allowed = f"must be {least} {most:g}, on the logit scale"
                     raise InputError(Problem(where, value, allowed))
 
 
 def _with_origin(problem: Problem, left: Mapping[str, FromTrial]) -> Problem:
-    """The same problem, with the origin of the setting at fault where the table leaves it to the trial."""
+    """Return the same problem, with the origin of the setting at fault if the trial supplies it."""
     origin = left.get(problem.where.split("[")[0].split(".")[0])
     if origin is None:
         return problem
@@ -414,18 +414,18 @@ _NOT_AMENDED = ("PartRule", "Intake")
 
 
 def protocol_schema() -> dict[str, Any]:
-    """JSON Schema of a protocol file, designs included, for editors."""
+    """Return the JSON Schema of a protocol file, including designs, for editors."""
     schema = Protocol.model_json_schema()
     describe(schema, Protocol)
     for place, registry in (("designs", DESIGNS), ("curves", CURVES)):
         options = []
         for kind, one_kind in registry.items():
-            one = one_kind.model_json_schema()
-            describe(one, one_kind)
-            schema.setdefault("$defs", {}).update(one.pop("$defs", {}))
-            one["properties"] = {"kind": {"const": kind, "description": f"kind of {place[:-1]}"}, **one["properties"]}
-            one["required"] = ["kind", *(key for key in one.get("required", []) if key not in origins(one_kind))]
-            options.append(one)
+            settings = one_kind.model_json_schema()
+            describe(settings, one_kind)
+            schema.setdefault("$defs", {}).update(settings.pop("$defs", {}))
+            settings["properties"] = {"kind": {"const": kind, "description": f"kind of {place[:-1]}"}, **settings["properties"]}
+            settings["required"] = ["kind", *(key for key in settings.get("required", []) if key not in origins(one_kind))]
+            options.append(settings)
         schema["properties"][place]["patternProperties"] = {"^[A-Za-z0-9+_-]{1,40}$": {"oneOf": options}}
         schema["properties"][place].pop("additionalProperties", None)
     borrowing = Borrowing.model_json_schema()
@@ -434,7 +434,7 @@ def protocol_schema() -> dict[str, Any]:
     schema["$defs"] = parts | schema["$defs"]
     for part in (Exchangeable, Exnex, OtherTrial, BivariateNormal):
         describe(schema["$defs"][part.__name__], part)
-    # An analysis asks what is pooled.
+    # An analysis asks for the borrowed quantity.
     borrowing["required"].append("pooled")
     schema["properties"]["borrowing"] = borrowing
     _describe_amendments(schema)
@@ -442,19 +442,19 @@ def protocol_schema() -> dict[str, Any]:
 
 
 def _describe_amendments(schema: dict[str, Any]) -> None:
-    """Give the tables of an amendment the keys of the tables that they change, none of them required."""
+    """Add to an amendment's tables the keys of the tables that they change, none of them required."""
     describe(schema["$defs"]["Amendment"], Amendment)
     defs = {name: definition for name, definition in schema["$defs"].items() if name != "Amendment"}
     tables = schema["$defs"]["Amendment"]["properties"]
     for name in Amendment.model_fields:
         if tables[name].get("type") == "object" and name != "assumed":
             tables[name]["allOf"] = [_as_amended(schema["properties"][name])]
-    # Rules on parts have days of their own, and no amendment changes them.
+    # Rules on parts have their own dates, and no amendment changes them.
     schema["$defs"] |= {f"Amended{name}": _as_amended(definition) for name, definition in defs.items() if name not in _NOT_AMENDED}
 
 
 def _as_amended(schema: Any) -> Any:
-    """Return the schema of a table of which any keys may be left out."""
+    """Return the schema of a table with all keys optional."""
     if isinstance(schema, list):
         return [_as_amended(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,8 +1,8 @@
-"""The days that a date can mean: a partial date or an interval is a set of days, never a guess.
+"""The days that a date can denote: a partial date or an interval is a set of days, never a guess.
 
-The forms are those of SDTM: ISO 8601 with the parts on the right left out (``2024-03``), a hyphen for each other part that is not
-known (``2024---15``, ``--03-15``), and two dates with a slash between them for "some time between" (SDTM Implementation Guide 3.4,
-section 4.4.2). A time of day is read and left out.
+The forms are those of SDTM: ISO 8601 with the parts on the right omitted (``2024-03``), a hyphen for each other unknown part
+(``2024---15``, ``--03-15``), and two dates with a slash between them for "some time between" (SDTM Implementation Guide 3.4,
+section 4.4.2). A time of day is accepted and ignored.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ FORMS = "2024-03, 2024---15, --03-15 or 2024-03-05/2024-03-20"
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _HOUR, _MINUTE, _SECOND = r"(?:[01]\d|2[0-3])", r"[0-5]\d", r"(?:[0-5]\d|60)(?:[.,]\d+)?"
 # Regular expression of a time of day, with or without the difference from UTC: the extended format of ISO 8601-1:2019, with a
-# hyphen for an hour or a minute that is not known, as in SDTM.
+# hyphen for an unknown hour or minute, as in SDTM.
 CLOCK = (
     rf"(?:{_HOUR}(?::(?:{_MINUTE}|-)(?::{_SECOND})?)?|-:(?:{_MINUTE}(?::{_SECOND})?|-:{_SECOND}))"
     r"(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?"
 )
 _TIME = rf"T{CLOCK}"
-# A time of day follows a day, also one that is not known.
+# A time of day follows a day, even an unknown one.
 _PARTS = re.compile(rf"(?P<year>\d{{4}})(?:-(?P<month>\d\d|-)(?:-(?P<day>\d\d|-)(?:{_TIME})?)?)?", re.ASCII)
 _NO_YEAR = re.compile(rf"--(?P<month>\d\d)(?:-(?P<day>\d\d|-)(?:{_TIME})?)?", re.ASCII)
-# The day alone: with a hyphen for each part that is left out, and for each separator.
+# The day only: with a hyphen for each omitted part, and for each separator.
 _ONLY_DAY = re.compile(rf"-{{3,5}}(?P<day>\d\d)(?:{_TIME})?", re.ASCII)
 _NOTHING = re.compile(rf"(?:-{{5}})?(?:{_TIME})?", re.ASCII)
 _LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _CALENDAR = tuple((month, day) for month, days in enumerate(_LONGEST_MONTHS, start=1) for day in range(1, days + 1))
-_NOT_ISO = f"must be a date in ISO form, such as 2024-03-05, or the parts of it that are known, such as {FORMS}"
-_NO_DAY = "is no day of the calendar"
+_NOT_ISO = f"must be a date in ISO form, such as 2024-03-05, or its known parts, such as {FORMS}"
+_NO_DAY = "is not a calendar day"
 _ONE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Days:
-    """The set of days that a date can mean.
+    """The set of days that a date can denote.
 
     Attributes
     ----------
     text
         The date as in the data.
     earliest, latest
-        First and last day that is possible; ``None`` where there is no bound.
+        First and last possible day; ``None`` if there is no bound.
     pairs
-        Possible months and days of the month, where the year or the month is not known; ``None`` where every day from
+        Possible months and days of the month, if the year or the month is unknown; ``None`` if every day from
         ``earliest`` to ``latest`` is possible.
 
     Examples
@@ -71,7 +71,7 @@ class Days:
     pairs: frozenset[tuple[int, int]] | None = None
 
     def __contains__(self, day: date) -> bool:
-        """Return whether the date can mean this day."""
+        """Return whether the date can be this day."""
         if (self.earliest is not None and day < self.earliest) or (self.latest is not None and day > self.latest):
             return False
         return self.pairs is None or (day.month, day.day) in self.pairs
@@ -82,21 +82,21 @@ class Days:
 
     @property
     def certain(self) -> date | None:
-        """The day, where only one is possible."""
+        """Return the day if only one is possible, otherwise ``None``."""
         return self.earliest if self.earliest == self.latest else None
 
     def meets(self, first: date, end: date) -> bool:
-        """Return whether any of the days lies from ``first`` to ``end``, both included."""
+        """Return whether any possible day is from ``first`` to ``end``, inclusive."""
         return next(self.between(first, end), None) is not None
 
     def within(self, first: date, end: date) -> bool | None:
-        """Return whether the date lies from ``first`` to ``end``: ``True`` for all its days, ``False`` for none, else ``None``."""
+        """Return ``True`` if all possible days are from ``first`` to ``end``, ``False`` if none is, otherwise ``None``."""
         if self.earliest is not None and self.latest is not None and first <= self.earliest and self.latest <= end:
             return True
         return None if self.meets(first, end) else False
 
     def between(self, first: date, end: date) -> Iterator[date]:
-        """Return the days of the set from ``first`` to ``end``, both included, in order."""
+        """Return the possible days from ``first`` to ``end``, inclusive, in order."""
         day = first if self.earliest is None else max(first, self.earliest)
         last = end if self.latest is None else min(end, self.latest)
         while day <= last:
@@ -105,13 +105,13 @@ class Days:
             day += _ONE
 
     def narrowed(self, not_before: date | None = None, not_after: date | None = None) -> Days | None:
-        """Return the days from ``not_before`` to ``not_after``, both included; ``None`` if there is no such day."""
+        """Return the days from ``not_before`` to ``not_after``, inclusive, or ``None`` if there is no such day."""
         earliest = max((day for day in (self.earliest, not_before) if day is not None), default=None)
         latest = min((day for day in (self.latest, not_after) if day is not None), default=None)
         return replace(self, earliest=earliest, latest=latest)._tight()
 
     def _tight(self) -> Days | None:
-        """Return the same set with bounds that are days of it; ``None`` if it is empty."""
+        """Return the same set with its first and last possible day as bounds, or ``None`` if it is empty."""
         earliest, latest = self.earliest, self.latest
         if earliest is not None and latest is not None and earliest > latest:
             return None
@@ -132,17 +132,17 @@ class Days:
 
 
 ANY_DAY = Days("")
-"""No date at all: every day is possible."""
+"""No date: every day is possible."""
 
 
 @lru_cache(maxsize=10_000)
 def read_days(text: str) -> Days:
-    """Read a date, a partial date or an interval as the set of days that it can mean.
+    """Read a date, a partial date or an interval as the set of days that it can denote.
 
     Parameters
     ----------
     text
-        A date in one of the forms of SDTM; empty where nothing is known.
+        A date in one of the forms of SDTM; empty if nothing is known.
 
     Returns
     -------
@@ -151,9 +151,8 @@ def read_days(text: str) -> Days:
     Raises
     ------
     ValueError
-        If the text is in no such form, means no day of the calendar, lies outside 1900 to 2199, or is an interval that ends
-        before it begins or of which one end has a year and the other has not;
-        the message says what is allowed.
+        If the text is not in one of these forms, is not a calendar day, is outside 1900 to 2199, or is an interval that ends
+        before it begins or that has a year at one end only; the message says what is allowed.
 
     Examples
     --------
@@ -171,7 +170,7 @@ def read_days(text: str) -> Days:
 
 
 def _one_date(part: str, text: str) -> Days:
-    """Return the days that one date can mean, as part of ``text``."""
+    """Return the days that one date can denote, as part of ``text``."""
     for form in (_PARTS, _NO_YEAR, _ONLY_DAY):
         if (match := form.fullmatch(part)) is not None:
             parts = {name: int(value) for name, value in match.groupdict().items() if value not in (None, "-")}
@@ -187,7 +186,7 @@ def _one_date(part: str, text: str) -> Days:
 
 
 def _from_parts(text: str, year: int | None, month: int | None, day: int | None) -> Days | None:
-    """Return the days with these parts; ``None`` if there is no such day."""
+    """Return the days with these parts, or ``None`` if there is no such day."""
     if year == 0:
         return None
     pairs = frozenset(pair for pair in _CALENDAR if month in (None, pair[0]) and day in (None, pair[1]))
@@ -201,17 +200,17 @@ def _from_parts(text: str, year: int | None, month: int | None, day: int | None)
 
 
 def _interval(start: Days, end: Days, text: str) -> Days:
-    """Return the days from the first day of ``start`` to the last of ``end``."""
+    """Return the days from the first day of ``start`` to the last day of ``end``."""
     if (start.earliest is None) != (end.latest is None):
-        raise ValueError("must have the year at both ends of the interval, or at neither")
+        raise ValueError("must have a year at both ends of the interval, or at neither")
     if start.earliest is not None and end.latest is not None:
         if end.latest < start.earliest:
             raise ValueError("must not end before it begins")
         return Days(text, start.earliest, end.latest)
-    first, last = (None if one.pairs is None or len({month for month, _ in one.pairs}) > 1 else one.pairs for one in (start, end))
+    first, last = (None if day.pairs is None or len({month for month, _ in day.pairs}) > 1 else day.pairs for day in (start, end))
     if first is None or last is None:
         return Days(text)
     begins, ends = min(first), max(last)
-    # Without a year, an interval that ends in an earlier month goes over the end of the year.
+    # Without a year, an interval that ends in an earlier month extends into the next year.
     inside = (lambda pair: begins <= pair <= ends) if begins <= ends else (lambda pair: pair >= begins or pair <= ends)
     return Days(text, pairs=frozenset(filter(inside, _CALENDAR)))

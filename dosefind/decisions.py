@@ -1,7 +1,7 @@
 """The committee's decisions, on file: what the primary design recommended, what was decided, and why.
 
-The file is only ever added to; what is in it is not changed. A decision that differs from the recommendation shows as an override
-from then on. How the file is read and added to is in `dosefind.provenance.AddedTo`; what the hashes of its rows show, in
+The file is append-only. A decision that differs from the design's recommendation is shown as such
+from then on. Reading and appending are defined in `dosefind.provenance.AddedTo`, the meaning of the hashes of its rows in
 `dosefind.chain`. Every row that is read is checked like a row to be written.
 """
 
@@ -41,7 +41,7 @@ _STOP = re.compile(r"stop(?:, (?:no MTD|MTD level ([1-9][0-9]?))(?:, not reached
 _WAIT = re.compile(r"wait(?: until .*|: escalation and enrolment on hold)?")
 _VERSION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)*[A-Za-z0-9.+-]{0,40})?")
 _NAME = 200
-# A meeting is dated at most this long after the data cutoff date of the data that it decided on, as an adjudication is.
+# A meeting is dated at most this long after the data cutoff date of the data used, as for an adjudication.
 _LATEST = timedelta(days=366)
 _PAUSE = re.compile(r"(related-serious|boundary)(@(?P<level>[1-9][0-9]?))?")
 _SUBJECTS = 'must be a JSON list of subjects, such as ["A2", "A5"]'
@@ -54,7 +54,7 @@ class Recorded(NamedTuple):
     Attributes
     ----------
     as_of
-        Data cutoff date of the data on which it was made.
+        Data cutoff date of the data on which it is based.
     protocol
         Identifier of the protocol.
     data_sha256, config_sha256
@@ -62,18 +62,18 @@ class Recorded(NamedTuple):
     binding
         The primary design.
     recommendation
-        What that design recommended.
+        Recommendation of that design.
     decision
-        What was decided: "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none", "RP2D 2", "RP2D none" or
+        The decision: "level 2", "wait", "stop", "resume" (after a safety pause), "MTD 2", "MTD none", "RP2D 2", "RP2D none" or
         "add dose 0.5".
     override
-        "yes" where that is not the recommendation.
+        "yes" if the decision differs from the recommendation.
     reason
         The reason, in the committee's words.
     meeting
-        Date of the meeting; ``None`` where none was given.
+        Date of the meeting; ``None`` if not given.
     attendees
-        Who attended, as given.
+        Attendees, as given.
     protocol_version
         Date of the protocol version in force at the data cutoff date; ``None`` in rows of earlier versions of dosefind.
     software_version
@@ -81,12 +81,12 @@ class Recorded(NamedTuple):
     conditions
         Conditions of the decision, in the committee's words.
     released
-        With "resume", the pauses that were in force and the subjects with an event of each at the data cutoff date, as
-        `released_text` writes them. Empty with other decisions, and in rows of earlier versions of dosefind.
+        With "resume", the pauses in force and the subjects with an event of each at the data cutoff date, as written by
+        `released_text`. Empty with other decisions, and in rows of earlier versions of dosefind.
     with_dlt
-        Subjects with a DLT in the data on which it was made, as a JSON list; empty in rows of earlier versions of dosefind.
+        Subjects with a DLT in the data on which it is based, as a JSON list; empty in rows of earlier versions of dosefind.
     still_open
-        Subjects whose outcome was still to come in those data, as a JSON list; empty likewise.
+        Subjects with a pending outcome in those data, as a JSON list; empty likewise.
     """
 
     as_of: date
@@ -109,17 +109,17 @@ class Recorded(NamedTuple):
 
     @property
     def day(self) -> date:
-        """Date of the meeting, or the data cutoff date where none was given."""
+        """Return the date of the meeting, or the data cutoff date if it was not given."""
         return self.meeting or self.as_of
 
     @property
     def known_dlts(self) -> frozenset[str]:
-        """Subjects of whom a DLT was known when the decision was made: none where the file does not say."""
+        """Return the subjects with a DLT known when the decision was made; empty if the file does not say."""
         return frozenset(json.loads(self.with_dlt)) if self.with_dlt else frozenset()
 
     @property
     def known_open(self) -> frozenset[str]:
-        """Subjects of whom it was known that the outcome was still to come: none where the file does not say."""
+        """Return the subjects with an outcome known to be pending; empty if the file does not say."""
         return frozenset(json.loads(self.still_open)) if self.still_open else frozenset()
 
 
@@ -129,24 +129,24 @@ def read_decisions(
     amounts: Callable[[date], Sequence[float]] | None = None,
     versions: Sequence[date] | None = None,
 ) -> list[Recorded]:
-    """Return the decisions on a protocol, in the order in which they were recorded; none where there is no such file.
+    """Return the decisions on a protocol in the order in which they were recorded; empty if there is no such file.
 
     Parameters
     ----------
     path
         The file.
     protocol
-        Identifier of the protocol. Decisions on other protocols are checked and left out.
+        Identifier of the protocol. Decisions on other protocols are checked but not returned.
     amounts
-        Function from a data cutoff date to the dose amounts of the protocol version in force, lowest first, against which levels
-        and doses are checked; ``None`` to leave them unchecked.
+        Function from a data cutoff date to the dose amounts of the protocol version in force, in ascending order, against which
+        levels and doses are checked; ``None`` for no such check.
     versions
-        Dates of the versions of the protocol, against which the recorded ones are checked; ``None`` to leave them unchecked.
+        Dates of the versions of the protocol, against which recorded ones are checked; ``None`` for no such check.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or is not what `record_decision` writes; the message names file, row, column, value and what is
+        If the file cannot be read, or was not written by `record_decision`; the message states file, row, column, value and what is
         allowed.
     """
     return decisions_on_file(path, protocol, amounts, versions)[0]
@@ -158,21 +158,21 @@ def decisions_on_file(
     amounts: Callable[[date], Sequence[float]] | None = None,
     versions: Sequence[date] | None = None,
 ) -> tuple[list[Recorded], Chain]:
-    """Return the decisions on a protocol, as `read_decisions` does, and what the hashes of all rows show."""
+    """Return the decisions on a protocol, as `read_decisions` does, and the result of checking the hashes of all rows."""
     path = Path(path)
     on_file, chain = _FILE.read(path)
-    for number, one in on_file:
-        if one.protocol != protocol:
+    for number, recorded in on_file:
+        if recorded.protocol != protocol:
             continue
         try:
             if amounts is not None:
-                check_form(one.decision, amounts(one.as_of))
-            if versions is not None and one.protocol_version is not None and one.protocol_version not in versions:
+                check_form(recorded.decision, amounts(recorded.as_of))
+            if versions is not None and recorded.protocol_version is not None and recorded.protocol_version not in versions:
                 allowed = f"must be the date of a version of the protocol: {', '.join(map(str, versions))}"
-                raise InputError(Problem("protocol_version", str(one.protocol_version), allowed))
+                raise InputError(Problem("protocol_version", str(recorded.protocol_version), allowed))
         except InputError as error:
             raise InputError(error.within(f"row {number}"), source=str(path)) from None
-    return [one for _, one in on_file if one.protocol == protocol], chain
+    return [recorded for _, recorded in on_file if recorded.protocol == protocol], chain
 
 
 def _parsed(cells: Mapping[str, str]) -> Recorded:
@@ -186,26 +186,26 @@ def _parsed(cells: Mapping[str, str]) -> Recorded:
     return recorded
 
 
-def _problems(one: Recorded) -> Iterable[Problem]:
-    """Check every field, read or to be written."""
+def _problems(recorded: Recorded) -> Iterable[Problem]:
+    """Check every field that was read or is to be written."""
     checks = [
-        lambda: calendar_day("as_of", one.as_of),
-        lambda: check_text("protocol", one.protocol, _NAME),
-        lambda: check_text("data_sha256", one.data_sha256, _NAME, required=False),
-        lambda: check_text("config_sha256", one.config_sha256, _NAME, required=False),
-        lambda: check_text("binding", one.binding, _NAME),
-        lambda: check_text("recommendation", one.recommendation),
-        lambda: _matched("decision", one.decision, _FORMS, _ALLOWED),
-        lambda: one_of("override", one.override, ("yes", "no")),
-        lambda: check_text("reason", one.reason, purpose="why it was decided so"),
-        lambda: one.meeting is None or calendar_day("meeting", one.meeting),
-        lambda: check_text("attendees", one.attendees, required=False),
-        lambda: one.protocol_version is None or calendar_day("protocol_version", one.protocol_version),
-        lambda: _matched("software_version", one.software_version, _VERSION, "must be a version of dosefind, such as 0.1.0"),
-        lambda: check_text("conditions", one.conditions, required=False),
-        lambda: released_subjects(one.released),
-        lambda: _check_subjects("with_dlt", one.with_dlt),
-        lambda: _check_subjects("still_open", one.still_open),
+        lambda: calendar_day("as_of", recorded.as_of),
+        lambda: check_text("protocol", recorded.protocol, _NAME),
+        lambda: check_text("data_sha256", recorded.data_sha256, _NAME, required=False),
+        lambda: check_text("config_sha256", recorded.config_sha256, _NAME, required=False),
+        lambda: check_text("binding", recorded.binding, _NAME),
+        lambda: check_text("recommendation", recorded.recommendation),
+        lambda: _matched("decision", recorded.decision, _FORMS, _ALLOWED),
+        lambda: one_of("override", recorded.override, ("yes", "no")),
+        lambda: check_text("reason", recorded.reason, purpose="the reason for the decision"),
+        lambda: recorded.meeting is None or calendar_day("meeting", recorded.meeting),
+        lambda: check_text("attendees", recorded.attendees, required=False),
+        lambda: recorded.protocol_version is None or calendar_day("protocol_version", recorded.protocol_version),
+        lambda: _matched("software_version", recorded.software_version, _VERSION, "must be a version of dosefind, such as 0.1.0"),
+        lambda: check_text("conditions", recorded.conditions, required=False),
+        lambda: released_subjects(recorded.released),
+        lambda: _check_subjects("with_dlt", recorded.with_dlt),
+        lambda: _check_subjects("still_open", recorded.still_open),
     ]
     found: list[Problem] = []
     for check in checks:
@@ -216,20 +216,22 @@ def _problems(one: Recorded) -> Iterable[Problem]:
     yield from found
     if found:
         return
-    if one.meeting is not None and not one.as_of <= one.meeting <= one.as_of + _LATEST:
-        allowed = f"must be on or within a year after the data cutoff date {one.as_of}"
-        yield Problem("meeting", one.meeting.isoformat(), allowed)
-    if one.released and one.decision != "resume":
-        yield Problem("released", one.released, "must be empty unless the decision is 'resume'")
-    agreed = agrees(one.decision, one.recommendation, one.released)
-    if agreed is not None and agreed != (one.override == "no"):
+    if recorded.meeting is not None and not recorded.as_of <= recorded.meeting <= recorded.as_of + _LATEST:
+        allowed = f"must be on or within a year after the data cutoff date {recorded.as_of}"
+        yield Problem("meeting", recorded.meeting.isoformat(), allowed)
+    if recorded.released and recorded.decision != "resume":
+        yield Problem("released", recorded.released, "must be empty unless the decision is 'resume'")
+    agreed = agrees(recorded.decision, recorded.recommendation, recorded.released)
+    if agreed is not None and agreed != (recorded.override == "no"):
         found_word, word = ("differs from", "yes") if not agreed else ("agrees with", "no")
-        allowed = f"must be '{word}': the decision {one.decision!r} {found_word} the recommendation {one.recommendation!r}"
-        yield Problem("override", one.override, allowed)
+        allowed = (
+            f"must be '{word}': the decision {recorded.decision!r} {found_word} the recommendation {recorded.recommendation!r}"
+        )
+        yield Problem("override", recorded.override, allowed)
 
 
 def agrees(decision: str, recommendation: str, released: str) -> bool | None:
-    """Return whether a decision on file is what was recommended; ``None`` where the row does not tell.
+    """Return whether a recorded decision agrees with the recommendation, or ``None`` if the row does not show it.
 
     Parameters
     ----------
@@ -238,7 +240,7 @@ def agrees(decision: str, recommendation: str, released: str) -> bool | None:
 
     Notes
     -----
-    The recommendation is on file in words only, so that they are read here. Words of an unknown form tell nothing.
+    The file holds the recommendation as text only, which is therefore parsed here. Text of an unknown form shows nothing.
 
     Examples
     --------
@@ -248,7 +250,7 @@ def agrees(decision: str, recommendation: str, released: str) -> bool | None:
     False
     """
     if decision == "resume":
-        # To resume agrees where a pause was in force, which rows of earlier versions do not say.
+        # "resume" agrees if a pause was in force, which rows of earlier versions do not state.
         return bool(released_subjects(released)) if released else None
     if _WAIT.fullmatch(recommendation):
         return decision == "wait"
@@ -280,39 +282,42 @@ def _are_subjects(text: str) -> bool:
     return isinstance(content, list) and all(isinstance(name, str) for name in content)
 
 
-def renumbered(one: Recorded, then: Sequence[float], now: Sequence[float]) -> Recorded:
-    """Return a decision with the level numbers of another version of the protocol, which has all doses of the version before.
+def renumbered(recorded: Recorded, then: Sequence[float], now: Sequence[float]) -> Recorded:
+    """Return a decision with the level numbers of another version of the protocol, which has all doses of the previous version.
 
     Parameters
     ----------
-    one
+    recorded
         The decision.
     then, now
-        Dose amounts of the version on which it was made, and of the other version, lowest first.
+        Dose amounts of the version on which it was made, and of the other version, in ascending order.
 
     Examples
     --------
     >>> from datetime import date
-    >>> one = Recorded(date(2024, 3, 1), "X", "", "", "3+3", "level 2, 3 patients", "level 2", "no", "as recommended")
-    >>> renumbered(one, (1, 3), (1, 2, 3)).decision
+    >>> recorded = Recorded(date(2024, 3, 1), "X", "", "", "3+3", "level 2, 3 patients", "level 2", "no", "as recommended")
+    >>> renumbered(recorded, (1, 3), (1, 2, 3)).decision
     'level 3'
     """
     if tuple(then) == tuple(now):
-        return one
+        return recorded
 
     def number(level: int) -> int:
         return tuple(now).index(then[level - 1]) + 1 if 1 <= level <= len(then) else level
 
-    form = _FORMS.fullmatch(one.decision)
-    decision = one.decision
+    form = _FORMS.fullmatch(recorded.decision)
+    decision = recorded.decision
     if form is not None and form["level"]:
         decision = f"{decision.split()[0]} {number(int(form['level']))}"
-    released = {(kind, level and number(level)): sorted(who) for (kind, level), who in released_subjects(one.released).items()}
-    return one._replace(decision=decision, released=released_text(released) if released else one.released)
+    released = {
+        (kind, level and number(level)): sorted(subjects)
+        for (kind, level), subjects in released_subjects(recorded.released).items()
+    }
+    return recorded._replace(decision=decision, released=released_text(released) if released else recorded.released)
 
 
 def released_text(subjects: Mapping[tuple[str, int | None], Sequence[str]]) -> str:
-    """Return the released pauses as they are put on file.
+    """Return the released pauses as text for the file.
 
     Parameters
     ----------
@@ -328,12 +333,12 @@ def released_text(subjects: Mapping[tuple[str, int | None], Sequence[str]]) -> s
 
 
 def released_subjects(text: str) -> dict[tuple[str, int | None], frozenset[str]]:
-    """Return what `released_text` put on file: subjects by kind of the pause rule and dose level; nothing for an empty text.
+    """Return the content of `released_text`: subjects by kind of the pause rule and dose level; empty for an empty text.
 
     Raises
     ------
     InputError
-        If the text is not of that form.
+        If the text does not have that form.
     """
     try:
         content = json.loads(text) if text else {}
@@ -351,27 +356,27 @@ def released_subjects(text: str) -> dict[tuple[str, int | None], frozenset[str]]
 
 
 def check_form(decision: str, amounts: Sequence[float]) -> str:
-    """Return a decision as it is put on file; refuse an unknown form, and a level or dose that does not fit the protocol's doses.
+    """Return a decision as text for the file; reject an unknown form, and a level or dose that does not fit the protocol's doses.
 
     Raises
     ------
     InputError
-        If so.
+        If it is rejected.
     """
     words = re.sub(r"\b(mtd|rp2d)\b( level\b)?", lambda found: found[1].upper(), " ".join(decision.lower().split()))
     form = _FORMS.fullmatch(words)
     if form is None:
         raise InputError(Problem("decision", decision, _ALLOWED))
     if form["level"] and int(form["level"]) > len(amounts):
-        raise InputError(Problem("decision", decision, f"must name one of the protocol's {len(amounts)} levels"))
+        raise InputError(Problem("decision", decision, f"must be one of the protocol's {len(amounts)} levels"))
     if form["dose"] and float(form["dose"]) in (0, *amounts):
         shown = ", ".join(f"{amount:g}" for amount in amounts)
-        raise InputError(Problem("decision", decision, f"must add a dose above 0 that the protocol does not have: it has {shown}"))
+        raise InputError(Problem("decision", decision, f"must add a dose above 0 that is not in the protocol, which has {shown}"))
     return words
 
 
 def record_decision(path: Path | str, recorded: Recorded) -> None:
-    """Add a decision to the file, which is made if it is not there.
+    """Append a decision to the file, which is created if it does not exist.
 
     Parameters
     ----------
@@ -383,7 +388,7 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     Raises
     ------
     InputError
-        If a field is not allowed, ``override`` contradicts the recommendation, the decision is on file already or dated before the
+        If a field is not valid, ``override`` contradicts the recommendation, the decision is already on file or dated before the
         last one, or the file is damaged or cannot be written.
     """
     if problems := list(_problems(recorded)):
@@ -391,6 +396,6 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     _FILE.add(Path(path), recorded, recorded)
 
 
-# Files of earlier versions ended with the reason, then with the conditions, then with what was released.
+# Files of earlier versions ended with the reason, then with the conditions, then with the released pauses.
 _LAST = ("released", "conditions", "reason")
 _FILE = AddedTo("decision", Recorded._fields, tuple(Recorded._fields.index(last) + 1 for last in _LAST), _parsed)

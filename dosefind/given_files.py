@@ -1,4 +1,4 @@
-"""Files that a user gives: regular files up to a stated size."""
+"""Files supplied by the user: regular files up to a stated size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ._check import InputError
 
 __all__ = ["is_folder", "read_file", "read_if_there"]
 
-# What a path can name besides a file and a folder; reading it may never end.
+# What a path can denote other than a file or a folder; reading it may never end.
 _OTHERS = (
     (stat.S_ISFIFO, "is a named pipe (FIFO)"),
     (stat.S_ISSOCK, "is a socket"),
@@ -26,9 +26,9 @@ def read_file(path: Path, most: int, advice: str = "") -> bytes:
     path
         The file.
     most
-        Largest size that is read, in bytes.
+        Maximum size, in bytes.
     advice
-        What to do with a larger file, for the message.
+        Advice on a larger file, for the message.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def read_file(path: Path, most: int, advice: str = "") -> bytes:
     Raises
     ------
     InputError
-        If the file is not there, cannot be read, is larger, or is a folder, named pipe, socket or device.
+        If the file does not exist, cannot be read, is larger, or is a folder, named pipe, socket or device.
 
     Examples
     --------
@@ -66,18 +66,18 @@ def read_file(path: Path, most: int, advice: str = "") -> bytes:
 
 
 def read_if_there(path: Path, most: int) -> bytes | None:
-    """Read a file as `read_file` does; ``None`` where there is none."""
+    """Read a file as `read_file` does; return ``None`` if it does not exist."""
     try:
         path.stat()
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        pass  # What is wrong is told by reading.
+        pass  # Reading reports the problem.
     return read_file(path, most)
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; not where it cannot be looked up, which opening it will tell."""
+    """Return whether a path is a folder; false if it cannot be looked up, which opening it will report."""
     try:
         return path.is_dir()
     except OSError:

@@ -1,4 +1,4 @@
-"""Signals that end a process: raised as exceptions that leave nothing half done, deferred while files get their names."""
+"""Signals that end a process: raised as exceptions that leave no partial output, and deferred while files are renamed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Ended", "noticed", "raised", "undisturbed", "written"]
 _ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 written: ContextVar[list[str]] = ContextVar("written")
-"""What has been written so far, in words, where a caller has set a list for it: an interruption may come right after."""
+"""Description of what has been written so far, if a caller has set a list for it: an interruption may come right after."""
 
 
 class Ended(BaseException):
-    """A signal other than SIGINT has asked the process to end.
+    """A signal other than SIGINT that asks the process to end.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Ended(BaseException):
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Raise `Ended` in this block on SIGTERM and SIGHUP, so that whatever is open is tidied up as after an interruption.
+    """Raise `Ended` in this block on SIGTERM and SIGHUP, so that open resources are cleaned up as after an interruption.
 
-    A signal that the process ignores, as SIGHUP under ``nohup``, or that has a handler already, stays as it is.
+    A signal that the process ignores, as SIGHUP under ``nohup``, or that already has a handler, is left unchanged.
     """
 
     def end(number: int, _: Any) -> None:
@@ -48,14 +48,14 @@ def raised() -> Iterator[None]:
 
 
 class _Interrupted(BaseException):
-    """An interruption that nobody takes for anything else."""
+    """An interruption that no code handles as another exception."""
 
 
 @contextmanager
 def noticed() -> Iterator[None]:
-    """Let an interruption end this block, whatever the code inside makes of a `KeyboardInterrupt`, and raise it then.
+    """Let an interruption end this block, however the code inside handles a `KeyboardInterrupt`, and then raise it.
 
-    PyMC takes one as a wish for the draws made so far, and returns them as if they were all.
+    PyMC treats it as a request for the draws made so far, and returns them as if they were complete.
     """
     came: list[int] = []
 

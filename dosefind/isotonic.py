@@ -1,7 +1,7 @@
 """Isotonic regression of a batch of dose-toxicity estimates (pooled adjacent violators).
 
 The weighted isotonic fit has the closed form ``max over a <= d of min over b >= d of mean(a..b)``, which
-needs no loop over trials and is exact for any number of doses; doses that nobody received are left out.
+needs no loop over trials and is exact for any number of doses; untried doses are excluded.
 Reference: Barlow, Bartholomew, Bremner and Brunk (1972), Statistical Inference under Order Restrictions.
 """
 
@@ -13,14 +13,14 @@ __all__ = ["pool"]
 
 
 def pool(values: np.ndarray, weights: np.ndarray, tried: np.ndarray) -> np.ndarray:
-    """Weighted isotonic (non-decreasing) fit of each row.
+    """Return the weighted isotonic (non-decreasing) fit of each row.
 
     Parameters
     ----------
     values, weights : (states, doses) arrays
-        What to fit and its positive weights.
+        Values to fit and their positive weights.
     tried : (states, doses) bool array
-        Which doses take part; the others come back as NaN.
+        Doses to include; the others are returned as NaN.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Safety monitoring: boundaries on the number of patients with an event, their exact properties, and pause rules that have fired.
 
 Everything here is a pure function of counts. A boundary is an array: entry n is the smallest number of patients with an event,
-among n treated patients, at which enrolment pauses, and n + 1 where no number does. A new kind of boundary is a settings class in
+among n treated patients, at which enrolment pauses, and n + 1 if no number does. A new kind of boundary is a settings class in
 `dosefind.protocol` and one case in `boundary`.
 """
 
@@ -25,14 +25,14 @@ __all__ = ["TIE", "Counts", "Crossing", "Range", "Trigger", "boundary", "crossed
 TIE = 1e-10
 """Probabilities within this distance count as equal, as in the rules of the designs: an equal probability does not pause."""
 
-# Tail probabilities of the binomial distribution that differ by this share are one value: `betainc` is accurate to 1e-14 or so.
+# Binomial tail probabilities that differ by this proportion are one value: `betainc` is accurate to about 1e-14.
 _SAME = 1e-11
 
-# Pause rules in the order in which they are listed.
+# Pause rules in the order of display.
 _KINDS = ("death", "related-serious", "boundary")
 
 
-# Most patients for which a boundary is made, as in a config.
+# Maximum number of patients for which a boundary is made, as in a config.
 _MOST = 1000
 
 
@@ -75,7 +75,7 @@ class Counts:
 
     @property
     def all_events(self) -> int:
-        """Events of all kinds added up, which puts patients in an order and means nothing else."""
+        """Return the events of all kinds added up, used only to order patients."""
         return self.deaths + self.related_serious + self.serious + self.dlts
 
     def __add__(self, other: Counts) -> Counts:
@@ -138,7 +138,7 @@ class Crossing(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Numbers of treated patients, from ``low`` to ``high``, with the same limit; ``events`` is ``None`` where no number pauses."""
+    """Numbers of treated patients, from ``low`` to ``high``, with the same limit; ``events`` is ``None`` if no number pauses."""
 
     low: int
     high: int
@@ -154,7 +154,7 @@ def boundary(rule: BetaBinomialBoundary | PocockBoundary, max_n: int, up_to: int
     rule
         The boundary's settings.
     max_n
-        Number of patients for which the boundary is made; `Protocol.pause_max_n` is that of a protocol. The nominal level of a
+        Number of patients for which the boundary is made; for a protocol this is `Protocol.pause_max_n`. The nominal level of a
         Pocock boundary depends on it.
     up_to
         Last number of treated patients of the result, ``max_n`` by default. Beyond ``max_n`` the same cutoff or nominal level
@@ -163,7 +163,7 @@ def boundary(rule: BetaBinomialBoundary | PocockBoundary, max_n: int, up_to: int
     Returns
     -------
     (up_to + 1,) int array
-        Entry n is the limit among n patients, n + 1 where no number of events pauses. Entry 0 is 1.
+        Entry n is the limit among n patients, n + 1 if no number of events pauses. Entry 0 is 1.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def _size(name: str, value: int, most: int) -> int:
 def nominal_level(rule: PocockBoundary, max_n: int) -> float:
     """Return the constant nominal level of a Pocock boundary.
 
-    Only tail probabilities of the binomial distribution make a difference, so the level is the largest of these at which the
+    Only binomial tail probabilities matter, so the level is the largest of them at which the
     probability of a pause among ``max_n`` patients at the acceptable rate is at most alpha.
 
     Parameters
@@ -216,7 +216,7 @@ def nominal_level(rule: PocockBoundary, max_n: int) -> float:
     Returns
     -------
     float
-        The level; 0 where even the smallest tail probability is too large, so that nothing pauses.
+        The level; 0 if even the smallest tail probability is too large, so that no number of events pauses.
     """
     return _level(rule.rate, rule.alpha, _size("max_n", max_n, _MOST))
 
@@ -224,7 +224,7 @@ def nominal_level(rule: PocockBoundary, max_n: int) -> float:
 @lru_cache(maxsize=256)
 def _level(rate: float, alpha: float, max_n: int) -> float:
     tails = _tails(max_n, rate)
-    # A test that is significant at a level above alpha has on its own a probability above alpha.
+    # A test that is significant at a level above alpha already has a probability above alpha.
     levels = np.unique(tails[(tails > 0) & (tails <= alpha * (1 + _SAME))])
     low, high = -1, len(levels)
     # The probability of a pause rises with the level: bisection.
@@ -236,7 +236,7 @@ def _level(rate: float, alpha: float, max_n: int) -> float:
 
 
 def _tails(max_n: int, rate: float) -> np.ndarray:
-    """Return P(Y >= y) for Y binomial(n, rate): n in rows, y in columns, both from 0; 0 where y > n."""
+    """Return P(Y >= y) for Y binomial(n, rate): n in rows, y in columns, both from 0; 0 if y > n."""
     n, y = np.arange(max_n + 1)[:, None], np.arange(max_n + 1)
     inside = (y >= 1) & (y <= n)
     found = betainc(np.where(inside, y, 1.0), np.where(inside, n - y + 1.0, 1.0), rate)
@@ -244,7 +244,7 @@ def _tails(max_n: int, rate: float) -> np.ndarray:
 
 
 def _at_level(tails: np.ndarray, level: float) -> np.ndarray:
-    """Return the smallest y with a tail probability of at most ``level`` for each n, n + 1 where there is none."""
+    """Return the smallest y with a tail probability of at most ``level`` for each n, n + 1 if there is none."""
     n, y = np.arange(len(tails))[:, None], np.arange(len(tails))
     return ((tails > level * (1 + _SAME)) & (y <= n)).sum(axis=1)
 
@@ -328,7 +328,7 @@ def crossed(pause: Pause, counts_by_level: Mapping[int, Counts] | Mapping[int | 
     pause
         The protocol's pause rules.
     counts_by_level
-        Counts by dose level (from 1); ``None`` as a level holds patients treated at a dose that is not in the protocol, who count
+        Counts by dose level (from 1); a level of ``None`` holds patients treated at a dose not in the protocol, who are counted
         over the whole trial only.
     max_n
         Number of patients for which the boundary is made: `Protocol.pause_max_n`. With more treated patients its cutoff or nominal
@@ -341,7 +341,7 @@ def crossed(pause: Pause, counts_by_level: Mapping[int, Counts] | Mapping[int | 
 
     Notes
     -----
-    Only the counts given are judged. A boundary that was reached with fewer patients may not be reached now; `fired` judges it
+    Only the given counts are judged. A boundary that was reached with fewer patients may not be reached now; `fired` judges it
     after each patient.
 
     Examples
@@ -366,7 +366,7 @@ def fired(pause: Pause, patients: Iterable[tuple[int | None, Counts]], max_n: in
     pause
         The protocol's pause rules.
     patients
-        Dose level and counts of each treated patient, in the order of the first infusion; ``None`` as a level as in `crossed`.
+        Dose level and counts of each treated patient, in the order of the first infusion; a level of ``None`` as in `crossed`.
     max_n
         Number of patients for which the boundary is made: `Protocol.pause_max_n`.
 
@@ -394,7 +394,7 @@ def fired(pause: Pause, patients: Iterable[tuple[int | None, Counts]], max_n: in
 
 
 def _pause_limits(pause: Pause, max_n: int, treated: int) -> np.ndarray | None:
-    """Return the limits of the boundary up to the number of treated patients; ``None`` without a boundary."""
+    """Return the limits of the boundary up to the number of treated patients, or ``None`` without a boundary."""
     return None if pause.boundary is None else boundary(pause.boundary, max_n, max(1, treated))
 
 

@@ -1,7 +1,7 @@
-"""What a patient's outcome can be, and what a design counts of it: the one place that knows.
+"""Patient outcomes and what designs count of them, defined in this module only.
 
-A design says what it `tracks`: DLTs, or responses too, or also the patients with both. Everything that walks, simulates or weighs
-trials works on the tables made here, so that a further outcome is a line here and none elsewhere.
+A design states what it `tracks`: DLTs, or also responses, or also the patients with both. Enumeration, simulation and weighting of
+trials use the tables made here, so that a further outcome is added here and nowhere else.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 __all__ = ["LOG_ZERO", "TRACKED", "Rates", "cells", "log_rates", "outcome_table"]
 
 TRACKED = (("dlt",), ("dlt", "response"), ("dlt", "response", "both"))
-"""What a design can track. Without "both", DLT and response of a patient are independent at each dose."""
+"""Outcomes that a design can track. Without "both", a patient's DLT and response are independent at each dose."""
 
-# Stands for log 0: its exp is 0, and a count of 0 times it is 0, not NaN.
+# Stands for log 0: its exp is 0, and 0 times it is 0, not NaN.
 LOG_ZERO = -1e4
 
 
 class Rates(NamedTuple):
-    """True rates of some scenarios at each dose, each ``(scenarios, doses)``.
+    """True rates at each dose in some scenarios, each ``(scenarios, doses)``.
 
     Attributes
     ----------
     dlt
         DLT rates.
     response
-        Response rates; ``None`` where no responses are tracked.
+        Response rates, or ``None`` if responses are not tracked.
     both
-        Probability that a patient has both, where that is tracked.
+        Probability that a patient has both, if that is tracked.
     """
 
     dlt: np.ndarray
@@ -42,21 +42,21 @@ class Rates(NamedTuple):
 
 @lru_cache(maxsize=64)
 def outcome_table(tracks: tuple[str, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return every outcome of a cohort: what it adds to each count, and in how many ways.
+    """Return every outcome of a cohort: its increment to each count, and its multiplicity.
 
     Parameters
     ----------
     tracks
-        What is counted, one of `TRACKED`.
+        Outcomes counted, one of `TRACKED`.
     size
-        Patients of the cohort.
+        Number of patients in the cohort.
 
     Returns
     -------
     increments : (outcomes, tracks) integer array
-        In a fixed order, DLTs alone in that of their number.
-    ways : (outcomes,) array
-        Sequences of patients with that outcome.
+        In a fixed order; outcomes by DLTs only are in order of their number.
+        ways : (outcomes,) array
+        Multiplicity: number of sequences of patients with that outcome.
 
     Examples
     --------
@@ -78,14 +78,14 @@ def outcome_table(tracks: tuple[str, ...], size: int) -> tuple[np.ndarray, np.nd
 
 
 def cells(n: np.ndarray, counts: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    """Return the numbers of patients with each outcome, ``(states, doses)`` each, in the order of `log_rates`.
+    """Return the number of patients with each outcome, ``(states, doses)`` each, in the order of `log_rates`.
 
     Parameters
     ----------
     n : (states, doses) array
         Patients.
     counts : tuple of (states, doses) arrays
-        What is tracked of them.
+        Their tracked outcomes.
     """
     if len(counts) == 3:
         y, e, both = counts
@@ -96,12 +96,12 @@ def cells(n: np.ndarray, counts: tuple[np.ndarray, ...]) -> list[np.ndarray]:
 def log_rates(rates: Rates) -> np.ndarray:
     """Return the logarithm of the probability of each outcome at each dose, ``(outcomes * doses, scenarios)``.
 
-    The log probability of a state, but for its ways, is the product of its `cells` side by side with these.
+    The log probability of a state, without its multiplicity, is the product of its `cells` side by side with these.
     """
     with np.errstate(divide="ignore"):
         if rates.both is not None and rates.response is not None:
             dlt, response, both = rates.dlt, rates.response, rates.both
-            # A difference of probabilities can fall below 0 by rounding.
+            # A difference of probabilities can be negative by rounding.
             parts = (both, dlt - both, response - both, 1 - dlt - response + both)
             logs = [np.log(np.maximum(part, 0)) for part in parts]
         else:

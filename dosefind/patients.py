@@ -1,4 +1,4 @@
-"""Patients of a trial as their data say, before anybody judges who counts: what intake makes and evaluability reads."""
+"""Patients of a trial as recorded in the data, before evaluability for DLT is judged: made by intake, read by evaluability."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .shown import Shown
 __all__ = ["PARTS", "SAME_AMOUNT", "AdverseEvent", "LabValue", "Listed", "Part", "Patient", "Patients"]
 
 Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
-"""A part of a trial; only the escalation drives the next dose."""
+"""Part of a trial; only the escalation determines the next dose."""
 PARTS: tuple[Part, ...] = get_args(Part)
 
 SAME_AMOUNT = 1e-9
-"""Relative difference of two floating-point numbers that are the same amount, such as 0.1 * 3 and 0.3."""
+"""Relative difference up to which two floating-point numbers are the same amount, such as 0.1 * 3 and 0.3."""
 
 
 class AdverseEvent(NamedTuple):
@@ -27,42 +27,42 @@ class AdverseEvent(NamedTuple):
     Attributes
     ----------
     term
-        What it is called, as in the data.
+        Reported term, as in the data.
     grade
-        Worst CTCAE grade, 1 to 5; ``None`` where the data give none.
+        Worst CTCAE grade, 1 to 5; ``None`` if the data give none.
     related
-        Word for the relation to the treatment, as in the data; ``None`` where they give none. What a word says, the protocol says.
+        Relationship to treatment, as in the data; ``None`` if they give none. The protocol defines the meaning of each word.
     start
-        Day on which it began; ``None`` where more than one day is possible.
+        Start date; ``None`` if more than one day is possible.
     source
-        The row that it was read from, such as ``ae.csv row 7``.
+        The row from which it was read, such as ``ae.csv row 7``.
     serious
-        Whether the data call it serious; ``None`` where they do not say.
+        Whether the data record it as serious; ``None`` if they do not say.
     outcome
-        Outcome as in the data.
+        Outcome, as in the data.
     organ_class
-        System organ class as in the data.
+        System organ class, as in the data.
     days
-        Days on which it can have begun, where they are more than one; ``None`` where ``start`` gives the day, or where nothing is
-        known of it (`possible` has the days of every event).
+        Possible start days, if there are several; ``None`` if ``start`` is the day, or if nothing is known
+        (`possible` has the days of every event).
     initial_grade
-        CTCAE grade at its start; ``None`` where the data give none.
+        CTCAE grade at onset; ``None`` if the data give none.
     end
-        Day on which it ended; ``None`` where the data give no full date.
+        End date; ``None`` if the data give no full date.
     flagged_dlt
-        Whether the investigator flagged this event as a DLT; ``None`` where the data do not say.
+        Whether the investigator flagged this event as a DLT; ``None`` if the data do not say.
     severity
-        Severity as in the data, which is not a CTCAE grade.
+        Severity, as in the data; not a CTCAE grade.
     worsened
-        Day from which it was worse than at its start; ``None`` where the data do not say.
+        Day on which it worsened after onset; ``None`` if the data do not say.
     ongoing
-        Whether the data state that it had not ended; ``None`` where they do not say.
+        Whether the data record it as ongoing; ``None`` if they do not say.
     emergent
-        Whether the data flag it as treatment-emergent; ``None`` where they do not say.
+        Whether the data flag it as treatment-emergent; ``None`` if they do not say.
     supplements
-        Rows of supplemental qualifiers that were read with it.
+        Rows of supplemental qualifiers read with it.
     recorded_grade
-        Grade as recorded, where ``grade`` is that of liver tests by the baseline; else ``None``.
+        Grade as recorded, if ``grade`` is a liver test grade relative to baseline; otherwise ``None``.
     """
 
     term: str
@@ -86,29 +86,29 @@ class AdverseEvent(NamedTuple):
 
     @property
     def possible(self) -> Days:
-        """The days on which it can have begun."""
+        """Return the possible start days."""
         if self.start is not None:
             return Days(self.start.isoformat(), self.start, self.start)
         return ANY_DAY if self.days is None else self.days
 
     @property
     def onset(self) -> date | str | None:
-        """The day on which it began, or its partial date as in the data; ``None`` where there is neither."""
+        """Return the start date, or its partial date as in the data, or ``None`` if there is neither."""
         return self.start or (self.days.text or None if self.days is not None else None)
 
     def dates(self) -> Iterator[tuple[str, date | None]]:
-        """Yield the dates of the event, each with its place."""
+        """Yield the dates of the event, each with its location."""
         yield f"start of the event of {self.source}", self.start or (self.days.earliest if self.days else None)
         yield f"worsening of the event of {self.source}", self.worsened
         yield f"end of the event of {self.source}", self.end
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Every row that the event was read from."""
+        """Return every row from which the event was read."""
         return (self.source, *self.supplements)
 
     def known_by(self, cut: date) -> AdverseEvent:
-        """Return what was known of the event by a day: of an event that became worse later, the grade at its start."""
+        """Return the event as known on a day: for an event that worsened later, the grade at onset."""
         end = None if self.end is not None and self.end > cut else self.end
         if self.worsened is None or self.worsened <= cut:
             return self._replace(end=end)
@@ -127,9 +127,9 @@ class LabValue(NamedTuple):
         The result.
     uln
         Upper limit of normal, in the same unit.
-    day
+    Date of the sample.
         Day of the sample.
-    source
+    The row from which it was read.
         The row that it was read from.
     baseline
         Whether the data flag it as the baseline.
@@ -150,57 +150,57 @@ class Patient:
     Attributes
     ----------
     subject
-        The identifier that the user gave; nothing else of a patient is ever shown.
+        The identifier supplied by the user; no other identifying data of a patient are shown.
     level
-        Assigned dose level, from 1: as the data assign it, else that of the amount administered at the first infusion; ``None``
-        where that amount is not a dose of the protocol.
+        Assigned dose level, from 1: as assigned in the data, otherwise that of the amount administered at the first infusion;
+        ``None`` if that amount is a dose not in the protocol.
     amount
-        Assigned dose in the protocol's unit: that of ``level``, or, without a level, the amount administered at the first
+        Assigned dose in the protocol's unit: that of ``level`` or, without a level, the amount administered at the first
         infusion.
     infusions
-        Days of the infusions, in order; empty before the first.
+        Dates of the infusions, in order; empty before the first.
     cohort
-        Number of the cohort, from 1, as given or derived; ``None`` where it is still to be derived.
+        Number of the cohort, from 1, as given or derived; ``None`` if it has not been derived yet.
     last_contact
-        Last day on which the patient was known to be followed up.
+        Last-contact date: the last day on which the patient was known to be in follow-up.
     dlt
-        Whether there was a DLT, as a column of the data says; ``None`` where it does not.
+        Whether there was a DLT, according to a column of the data; ``None`` if there is no such column.
     dlt_date
-        Day of that DLT.
+        Date of that DLT.
     discontinued
-        Day on which the patient left treatment or follow-up.
+        Date on which the patient discontinued treatment or follow-up.
     reason
-        Why, as in the data.
+        Reason for discontinuation, as in the data.
     replaces
-        Subject whom this one replaces.
+        Subject whom this patient replaces.
     events
-        Adverse events; ``None`` where there is no table of them, which is not the same as none.
+        Adverse events; ``None`` if there is no table of them, which differs from having no events.
     source
-        The rows that this was read from.
+        The rows from which this patient was read.
     amounts
-        Amount administered at each infusion, where any differs from ``amount``; empty where none does. `administered` has the
+        Amount administered at each infusion, if any differs from ``amount``; otherwise empty. `administered` has the
         amounts in either case.
     part
-        Part of the trial, as the data say; ``None`` where they do not, which is read as escalation.
+        Part of the trial, as in the data; ``None`` if not stated, which is read as escalation.
     died
-        Day of death, or the earliest day possible where its date is partial; ``None`` where the data report no death.
+        Date of death, or the earliest possible day if the date is partial; ``None`` if the data report no death.
     evaluable
-        Whether the data record the patient as evaluable for DLT; ``None`` where no decision is recorded.
+        Whether the data record the patient as evaluable for DLT; ``None`` if no decision is recorded.
     evaluable_reason
-        Reason of that decision, as in the data.
+        Reason for that decision, as in the data.
     left_treatment
-        Day on which the patient stopped treatment and stayed in follow-up.
+        Date on which the patient stopped treatment and stayed in follow-up.
     left_treatment_reason
         Reason for stopping treatment, as in the data.
     dlt_days
-        Days on which that DLT can have been, where ``dlt_date`` is not one day; ``None`` elsewhere.
+        Possible days of that DLT, if ``dlt_date`` is not a single day; otherwise ``None``.
     labs
-        Liver tests, where the protocol grades them against the baseline; in the order of their days.
+        Liver tests, if the protocol grades them relative to baseline; in date order.
     assigned_by
-        Column or variable that assigns the level, such as ``ACTARMCD``; ``None`` where the level is that of the amount. It says
-        where the level was read, so two patients are equal whatever it is.
+        Column or variable that assigns the level, such as ``ACTARMCD``; ``None`` if the level is that of the amount. It is only the
+        origin of the level, so it is ignored when patients are compared.
     died_recorded
-        Whether the data have that day; False where it is the last day known, because they tell of a death without its day.
+        Whether the data have that date; False if it is the last day known, because the data report a death without its date.
     """
 
     subject: str
@@ -231,16 +231,16 @@ class Patient:
 
     @property
     def administered(self) -> tuple[float, ...]:
-        """Amount administered at each infusion."""
+        """Return the amount administered at each infusion."""
         return self.amounts or (self.amount,) * len(self.infusions)
 
     @property
     def as_assigned(self) -> bool:
-        """Whether every infusion so far had the assigned amount."""
+        """Return whether every infusion so far had the assigned amount."""
         return all(math.isclose(amount, self.amount, rel_tol=SAME_AMOUNT) for amount in self.administered)
 
     def dates(self) -> Iterator[tuple[str, date]]:
-        """Every date that there is, with its place; of a partial date the earliest day possible, if there is one."""
+        """Return every date with its location; for a partial date the earliest possible day, if there is one."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
         places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died", "left_treatment")]
         places += [("dlt_date", self.dlt_days.earliest)] if self.dlt_days else []
@@ -249,13 +249,13 @@ class Patient:
         return ((place, day) for place, day in places if day is not None)
 
     def rows(self) -> list[str]:
-        """Return every row that the patient, the adverse events and the liver tests were read from, each once."""
+        """Return every row from which the patient, the adverse events and the liver tests were read, each once."""
         events = (row for event in self.events or () for row in event.sources)
         return list(dict.fromkeys((*self.source, *events, *(lab.source for lab in self.labs))))
 
 
 class Listed(NamedTuple):
-    """A row that makes no patient, and why: ``screen failure``, ``no infusion``, ..."""
+    """A row that is not a patient, with the reason: ``screen failure``, ``no infusion``, ..."""
 
     source: str
     reason: str
@@ -263,24 +263,24 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class Patients(Shown):
-    """What a trial's tables say.
+    """The content of a trial's tables.
 
     Attributes
     ----------
     patients
-        In the order of their first infusion, then of the subject.
+        In order of first infusion, then of subject.
     listed
-        Rows that make no patient and no adverse event of one, each with the reason.
+        Rows that are neither a patient nor an adverse event of one, each with the reason.
     rows
-        How many rows were read, the headers not counted: as many as the sources of patients, events and listed rows name.
+        Number of rows read, excluding headers: equal to the number of sources of patients, events and listed rows.
     notes
-        What was derived and how, to be printed.
+        Statements of what was derived and how, to be printed.
     last_date
-        The last date in the data.
+        The latest date in the data.
     sha256
         Hash of the files' bytes.
     keeps_contacts
-        Whether the data are to have a last contact of every patient, as long as each is followed up.
+        Whether the data are expected to have a last-contact date for every patient as long as follow-up continues.
     """
 
     patients: tuple[Patient, ...]

@@ -1,8 +1,8 @@
-"""A trial protocol as settings: what its record states, and what is assumed where the record is silent.
+"""A trial protocol as settings: the values stated in its record, and the values assumed where the record is silent.
 
-Every key that no record states is named in the table ``assumed`` with the reason for its value; a key that a config leaves out
-takes dosefind's default, which counts as assumed too. Tables of designs are kept raw: each design class is its own settings schema.
-Amendments change keys from a date on; every version of the protocol is a `Protocol` of its own, checked as a whole.
+Every key that is not stated in the record is listed in the table ``assumed`` with the reason for its value; a key that a config
+omits takes dosefind's default, which is an assumption too. Tables of designs are kept raw: each design class is its own settings
+schema. Amendments change keys from a date on; every version of the protocol is a separate `Protocol`, checked as a whole.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
 
 
 class Assumption(NamedTuple):
-    """A value that no record states: its key, the value, and why it was chosen."""
+    """A value not stated in the record: its key, the value, and the reason for it."""
 
     key: str
     value: Any
@@ -71,45 +71,45 @@ class Assumption(NamedTuple):
 
 
 class Record(Settings):
-    """Where the protocol comes from."""
+    """The source of the protocol."""
 
-    id: Name = Field(description="registry number, or the name by which results are titled")
+    id: Name = Field(description="registry number, or the name used in the titles of results")
     title: Name = Field(description="title of the trial")
-    population: Name = Field(description="who is treated")
-    product: Name = Field(description="what they are treated with, and how it is given")
+    population: Name = Field(description="trial population")
+    product: Name = Field(description="investigational product and its administration")
     version_date: datetime.date = Field(description="date of the protocol version, ISO form")
-    source: Name | None = Field(default=None, description="where the record can be read")
+    source: Name | None = Field(default=None, description="address of the record")
 
 
 class ReferenceDose(Settings):
-    """Reference dose of dose-toxicity curves, with its own unit so that a change of unit cannot go unseen."""
+    """Reference dose of dose-toxicity curves, with its own unit so that a change of unit is detected."""
 
-    amount: Annotated[float, Field(gt=0, strict=True)] = Field(description="the dose, near the range of the dose levels")
+    amount: Annotated[float, Field(gt=0, strict=True)] = Field(description="the dose, in or near the range of the dose levels")
     unit: Name = Field(description="its unit, which must be that of the dose levels")
 
 
 class Doses(Settings):
-    """Dose levels, lowest first, in one unit."""
+    """Dose levels in ascending order, in one unit."""
 
     amounts: Annotated[tuple[Number, ...], Field(min_length=1, max_length=MOST_DOSES)] = Field(
-        description="dose of each level, increasing"
+        description="dose of each level, in ascending order"
     )
     unit: Name = Field(description="unit of the doses, such as '10^6 cells/kg'")
     reference: ReferenceDose | None = Field(default=None, description="reference dose of dose-toxicity curves")
     tolerance: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
         default=0.0,
-        description="relative difference up to which an amount in the data is read as a dose level where the data assign none; "
+        description="relative difference up to which an amount in the data is read as a dose level if the data assign none; "
         "0 reads amounts to the digits shown",
     )
     arms: dict[Name, Level] = Field(
         default_factory=dict,
-        description="dose level (from 1) of each arm of the data whose name states neither the level nor the amount; compared in "
+        description="dose level (from 1) of each arm in the data whose name states neither the level nor the amount; compared in "
         "lower case",
     )
 
     @property
     def words(self) -> str:
-        """All amounts, with their unit."""
+        """Return all amounts, with their unit."""
         return f"{', '.join(f'{amount:g}' for amount in self.amounts)} {self.unit}"
 
     @field_validator("amounts")
@@ -121,7 +121,7 @@ class Doses(Settings):
 
     @property
     def largest_tolerance(self) -> float:
-        """Half the smallest gap between neighbouring doses, relative to the higher one; infinite for a single dose."""
+        """Return half the smallest gap between neighbouring doses, relative to the higher one; infinite for a single dose."""
         return min(((high - low) / (2 * high) for low, high in pairwise(self.amounts)), default=math.inf)
 
     @model_validator(mode="after")
@@ -147,7 +147,7 @@ class Doses(Settings):
             raise InputError(Problem("reference.unit", self.reference.unit, wrong))
         low, high = reach(self.amounts)
         if not low <= self.reference.amount <= high:
-            allowed = f"is out of reach of the doses: it must lie between {low:g} and {high:g} ({self.unit})"
+            allowed = f"is too far from the doses: it must be between {low:g} and {high:g} ({self.unit})"
             raise InputError(Problem("reference.amount", self.reference.amount, allowed))
         return self
 
@@ -155,34 +155,36 @@ class Doses(Settings):
 class Stagger(Settings):
     """Days between patients of one dose group."""
 
-    days: Days = Field(description="least number of days between the starts of two patients")
-    levels: Literal["all"] | tuple[Level, ...] = Field(default="all", description="levels (from 1) that it holds at, or all")
+    days: Days = Field(description="minimum number of days between the first infusions of two patients")
+    levels: Literal["all"] | tuple[Level, ...] = Field(default="all", description="levels (from 1) to which it applies, or all")
     patients: Literal["every", "first"] = Field(
-        default="every", description="every patient waits for the one before, or only those after the first of a dose"
+        default="every", description="every patient waits for the previous one, or only those after the first patient at a dose"
     )
 
 
 class Treatment(Settings):
-    """Infusions, the window in which a DLT counts, and who may start when."""
+    """Infusions, the DLT assessment period, and the rules on when patients may start."""
 
     infusion_days: Annotated[tuple[Level, ...], Field(min_length=1)] = Field(
         description="study days of the infusions, the first on day 1"
     )
     dlt_window_days: Days = Field(description="days from the first infusion to the end of the DLT window")
     window: Literal["course", "first-infusion"] = Field(
-        default="course", description="the DLT window covers the course of infusions, or what follows the first one alone"
+        default="course", description="the DLT window covers the whole course of infusions, or the first infusion only"
     )
     infusion_tolerance_days: Annotated[int, Field(ge=0, le=28, strict=True)] = Field(
-        default=0, description="days by which an infusion may come before or after its day without being off its schedule"
+        default=0, description="number of days before or after the planned day within which an infusion is on schedule"
     )
     split_days: Annotated[int, Field(ge=0, le=28, strict=True)] = Field(
         default=0,
         description="days after its first day within which further records of a dose belong to the same infusion, their amounts "
         "added; 0 adds the records of one day",
     )
-    stagger: Stagger | None = Field(default=None, description="days between patients of one dose group; none if not given")
+    stagger: Stagger | None = Field(
+        default=None, description="staggering interval between patients of one dose group; none if not given"
+    )
     no_overlap: Annotated[bool, Field(strict=True)] = Field(
-        description="whether two dose groups may not enrol at the same time; a group then waits for the DLT windows before it"
+        description="whether dose groups are sequential: a group then starts only after all earlier DLT windows have ended"
     )
 
     @field_validator("window", mode="before")
@@ -190,14 +192,14 @@ class Treatment(Settings):
     def _one_window(cls, value: Any) -> Any:
         if value == "per-infusion":
             raise ValueError(
-                "is not available: a hazard of each infusion needs a model of its own, and a design counts one outcome a patient; "
+                "is not available: a hazard per infusion needs a separate model, and a design counts one outcome per patient; "
                 "say 'course' or 'first-infusion'"
             )
         return value
 
     @property
     def planned_infusions(self) -> int:
-        """How many infusions the DLT window presupposes."""
+        """Return the number of infusions that the DLT window presupposes."""
         return len(self.infusion_days) if self.window == "course" else 1
 
     @model_validator(mode="after")
@@ -207,7 +209,7 @@ class Treatment(Settings):
             raise ValueError(f"infusion_days = {list(days)} must begin with day 1 and increase")
         if self.window == "course" and days[-1] > self.dlt_window_days + 1:
             raise ValueError(
-                f"infusion_days = {list(days)} must lie inside the DLT window, which ends on day {self.dlt_window_days + 1}"
+                f"infusion_days = {list(days)} must be within the DLT window, which ends on day {self.dlt_window_days + 1}"
             )
         gap = min((later - earlier for earlier, later in pairwise(days)), default=None)
         if gap is not None and self.split_days >= gap:
@@ -215,26 +217,26 @@ class Treatment(Settings):
                 f"split_days = {self.split_days} must be below {gap}, the smallest number of days between two planned infusions"
             )
         if self.stagger is not None and self.stagger.days > self.dlt_window_days:
-            raise ValueError(f"stagger.days = {self.stagger.days} must not be longer than dlt_window_days = {self.dlt_window_days}")
+            raise ValueError(f"stagger.days = {self.stagger.days} must not exceed dlt_window_days = {self.dlt_window_days}")
         return self
 
 
 @lru_cache(maxsize=4096)
 def plain_words(text: str) -> str:
-    """Text as it is compared: lower case, words parted by single blanks, hyphens and underscores read as blanks."""
+    """Return text in comparable form: lower case, words separated by single spaces, hyphens and underscores read as spaces."""
     return " ".join(re.sub(r"[-_\s]+", " ", text).casefold().split())
 
 
 class DLT(Settings):
-    """What makes an adverse event in the DLT window a DLT. Grades are taken as given."""
+    """The definition of a DLT among adverse events in the DLT window. Grades are taken as given."""
 
-    least_grade: Grade = Field(default=3, description="least CTCAE grade of a DLT")
+    least_grade: Grade = Field(default=3, description="minimum CTCAE grade of a DLT")
     least_grade_by_term: dict[Name, Grade] = Field(
         default_factory=dict,
-        description="least CTCAE grade for single terms, in place of least_grade, where baseline disease raises the grade",
+        description="minimum CTCAE grade for single terms, instead of least_grade, if baseline disease raises the grade",
     )
     excluded_terms: tuple[Name, ...] = Field(
-        default=(), description="terms that are no DLT at any grade, because of baseline disease; compared in lower case"
+        default=(), description="terms that are not a DLT at any grade, because of baseline disease; compared in lower case"
     )
     related: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
         default=(
@@ -242,14 +244,14 @@ class DLT(Settings):
             *("likely", "very likely", "likely related", "possible", "possibly", "possibly related", "suspected"),
             *("reasonable possibility", "yes", "y"),
         ),
-        description="words of the data that say at least possibly related; compared in lower case",
+        description="words in the data for at least possibly related to treatment; compared in lower case",
     )
     unrelated: tuple[Name, ...] = Field(
         default=(
             *("unrelated", "not related", "none", "remote", "doubtful", "unlikely", "unlikely related", "probably not related"),
             *("possibly unrelated", "not suspected", "no reasonable possibility", "no", "n"),
         ),
-        description="words of the data that say not related, or unlikely to be; compared in lower case",
+        description="words in the data for not related or unlikely related to treatment; compared in lower case",
     )
     not_assessed: tuple[Name, ...] = Field(
         default=(
@@ -262,29 +264,29 @@ class DLT(Settings):
             "unclassifiable",
             "conditional",
         ),
-        description="words of the data that leave the relation open, as an empty cell does; compared in lower case",
+        description="words in the data for an unassessed relationship, like an empty cell; compared in lower case",
     )
     grade_by_severity: dict[Name, Grade] = Field(
         default_factory=dict,
-        description="grade of an event that has a severity and no CTCAE grade, by the word for the severity, in lower case",
+        description="grade of an event with a severity but no CTCAE grade, by the word for the severity, in lower case",
     )
 
     liver_grading: Literal["as-recorded", "baseline"] = Field(
         default="as-recorded",
-        description="grades of liver tests: as recorded, or by CTCAE v5.0 against the baseline where that was abnormal (reads LB)",
+        description="grades of liver tests: as recorded, or by CTCAE v5.0 relative to an abnormal baseline (reads LB)",
     )
 
     @model_validator(mode="after")
     def _words_say_one_thing(self) -> Self:
         relation = (("related", "unrelated"), ("related", "not_assessed"), ("unrelated", "not_assessed"))
-        for one, other in (*relation, ("excluded_terms", "least_grade_by_term")):
-            both = {plain_words(word) for word in getattr(self, one)} & {plain_words(word) for word in getattr(self, other)}
+        for first, second in (*relation, ("excluded_terms", "least_grade_by_term")):
+            both = {plain_words(word) for word in getattr(self, first)} & {plain_words(word) for word in getattr(self, second)}
             if both:
-                raise ValueError(f"{one} and {other} must not both have {min(both)!r}")
+                raise ValueError(f"{first} and {second} must not both have {min(both)!r}")
         return self
 
     def least_grade_of(self, term: str) -> int | None:
-        """Least grade at which an event of this term is a DLT; ``None`` if it is none at any grade."""
+        """Return the minimum grade at which an event of this term is a DLT, or ``None`` if it is not a DLT at any grade."""
         word = plain_words(term)
         if word in map(plain_words, self.excluded_terms):
             return None
@@ -292,43 +294,46 @@ class DLT(Settings):
         return own.get(word, self.least_grade)
 
     def grade_of_severity(self, severity: str | None) -> int | None:
-        """Return the grade that stands in for a severity where there is no CTCAE grade; ``None`` where no setting has the word."""
+        """Return the grade that replaces a severity without a CTCAE grade, or ``None`` if no setting has the word."""
         return {plain_words(word): grade for word, grade in self.grade_by_severity.items()}.get(plain_words(severity or ""))
 
     def is_related(self, text: str | None) -> bool | None:
-        """Whether the data's word for the relation says at least possibly related; ``None`` where it leaves that open, as no word
-        does. An unknown word is an `InputError`.
+        """Return whether a word in the data means at least possibly related to treatment, or ``None`` if it leaves this open.
+
+        An empty text leaves it open. An unknown word is an `InputError`.
         """
         word = plain_words(text or "")
         for words, meaning in (((*self.not_assessed, ""), None), (self.related, True), (self.unrelated, False)):
             if word in map(plain_words, words):
                 return meaning
         known = "; ".join(f"dlt.{name}: {', '.join(getattr(self, name))}" for name in ("related", "unrelated", "not_assessed"))
-        raise InputError(Problem("related", text, f"is a word that the config does not know: add it to one of its lists ({known})"))
+        raise InputError(Problem("related", text, f"is not among the words in the config: add it to one of its lists ({known})"))
 
 
 Incomplete = Literal["not-evaluable", "no-dlt", "dlt"]
 
 
 class Evaluability(Settings):
-    """What becomes of a patient without a DLT who has not completed the DLT window as planned; ``weight`` is refused for now."""
+    """Handling of patients without a DLT who did not complete the DLT window as planned; ``weight`` is not available yet."""
 
-    dropout: Incomplete = Field(default="not-evaluable", description="left before the window ended")
-    progression: Incomplete = Field(default="not-evaluable", description="left for progression or rescue before the window ended")
-    partial_course: Incomplete = Field(default="not-evaluable", description="followed up, but not given every planned infusion")
+    dropout: Incomplete = Field(default="not-evaluable", description="discontinued before the window ended")
+    progression: Incomplete = Field(
+        default="not-evaluable", description="discontinued for progression or rescue treatment before the window ended"
+    )
+    partial_course: Incomplete = Field(default="not-evaluable", description="followed up, but without every planned infusion")
     least_dose: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         default=0.8,
         description="share of the planned dose in the DLT window below which a patient without a DLT is not evaluable; infusions "
-        "that were not given are judged by partial_course",
+        "that were not given are handled by partial_course",
     )
     pooled_parts: tuple[Literal["backfill", "expansion"], ...] = Field(
         default=("backfill", "expansion"),
         description="parts outside the escalation with the same dose, schedule, DLT window and population: models, BOIN's counts "
-        "and MTD estimates use their patients",
+        "and MTD estimates include their patients",
     )
     progression_words: tuple[Name, ...] = Field(
         default=("progression", "progressive disease", "rescue", "other treatment", "biologic", "biologics"),
-        description="a reason for leaving that has one of these words in it is progression or rescue; compared in lower case",
+        description="a reason for discontinuation with one of these words is progression or rescue; compared in lower case",
     )
     recorded: Literal["exclude", "follow"] = Field(
         default="exclude",
@@ -342,7 +347,7 @@ class Evaluability(Settings):
     )
     least_days: Days | None = Field(
         default=None,
-        description="minimum number of days from the first infusion to the day of leaving for a patient without a DLT who left "
+        description="minimum number of days from the first infusion to discontinuation for a patient without a DLT who left "
         "alive to be evaluable; the whole DLT window if not given",
     )
 
@@ -351,24 +356,25 @@ class Evaluability(Settings):
     def _no_weights(cls, value: Any) -> Any:
         if value == "weight":
             raise ValueError(
-                "is not available: a partial follow-up weight makes a patient a fraction, and the designs here count whole ones; "
+                "is not available: a partial follow-up weight makes a patient a fraction, but the designs here count whole "
+                "patients; "
                 "say 'not-evaluable', 'no-dlt' or 'dlt'"
             )
         return value
 
     def is_progression(self, reason: str | None) -> bool:
-        """Whether a reason for leaving is progression or rescue treatment."""
-        said = f" {' '.join(re.findall(r'\w+', plain_words(reason or '')))} "
-        return any(f" {plain_words(word)} " in said for word in self.progression_words)
+        """Return whether a reason for discontinuation is progression or rescue treatment."""
+        padded = f" {' '.join(re.findall(r'\w+', plain_words(reason or '')))} "
+        return any(f" {plain_words(word)} " in padded for word in self.progression_words)
 
 
 class Intake(Settings):
-    """Names of the variables in CDISC data that hold what no standard variable holds: in ADSL or ADAE, in DM or SUPPDM."""
+    """Names of variables in CDISC data for contents without a standard variable: in ADSL or ADAE, in DM or SUPPDM."""
 
     evaluable_flag: Name | None = Field(default=None, description="whether the patient is evaluable for DLT (yes or no)")
     evaluable_reason: Name | None = Field(default=None, description="why the patient is not evaluable for DLT")
     dlt_flag: Name | None = Field(default=None, description="whether the patient had a DLT (yes or no); ADaM: in ADSL or ADAE")
-    dlt_date: Name | None = Field(default=None, description="day of the DLT; ADaM: in ADSL")
+    dlt_date: Name | None = Field(default=None, description="date of the DLT; ADaM: in ADSL")
     cohort: Name | None = Field(default=None, description="number of the cohort")
 
     @model_validator(mode="after")
@@ -379,23 +385,23 @@ class Intake(Settings):
         return self
 
     def given(self) -> list[tuple[str, str]]:
-        """Return the keys that are given with the name of their variable in upper case."""
+        """Return the keys that are given, with the name of their variable in upper case."""
         return [(key, name.upper()) for key, name in self.model_dump().items() if name is not None]
 
 
 class PartRule(Settings):
-    """Patients of one part of the trial, by cohort, by level or by the day of their first infusion; all that is given must hold."""
+    """Patients of one part of the trial, by cohort, level or date of first infusion; all stated conditions must hold."""
 
     part: Part = Field(description="part of the trial")
-    cohorts: tuple[Level, ...] = Field(default=(), description="numbers of the cohorts, where the data give them")
+    cohorts: tuple[Level, ...] = Field(default=(), description="numbers of the cohorts, if the data give them")
     levels: tuple[Level, ...] = Field(default=(), description="dose levels (from 1)")
     since: datetime.date | None = Field(default=None, description="first infusion on this day or later")
-    until: datetime.date | None = Field(default=None, description="first infusion on this day or before")
+    until: datetime.date | None = Field(default=None, description="first infusion on this day or earlier")
 
     @model_validator(mode="after")
     def _says_whom(self) -> Self:
         if not (self.cohorts or self.levels or self.since or self.until):
-            raise ValueError("must say which patients: cohorts, levels, since or until")
+            raise ValueError("must state at least one of cohorts, levels, since or until")
         if self.since and self.until and self.since > self.until:
             raise ValueError(f"since = {self.since} must not be after until = {self.until}")
         return self
@@ -416,33 +422,34 @@ class Limits(Settings):
     cohort_size: (
         Annotated[int, Field(ge=1, le=100, strict=True)]
         | Annotated[tuple[Annotated[int, Field(ge=1, le=100, strict=True)], ...], Field(min_length=1)]
-    ) = Field(description="patients a cohort, or a list of sizes whose last is repeated")
-    max_n: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(description="largest sample")
+    ) = Field(description="patients per cohort, or a list of sizes, the last of which is repeated")
+    max_n: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(description="maximum sample size")
     group: tuple[Level, Level] | None = Field(
-        default=None, description="fewest and most patients of a dose group, as the protocol says them"
+        default=None, description="minimum and maximum number of patients per dose group, as stated in the protocol"
     )
     start_level: Level = Field(default=1, description="level (from 1) of the first cohort")
 
     def size_of_cohort(self, number: int) -> int:
-        """Planned size of a cohort by its number, from 1."""
+        """Return the planned size of a cohort by its number, from 1."""
         sizes = self.cohort_size
         return sizes if isinstance(sizes, int) else sizes[min(number, len(sizes)) - 1]
 
 
 class Target(Settings):
-    """What dose is looked for, and by what a choice is judged."""
+    """The target of the dose finding, and the standards by which a selection is judged."""
 
     rate: Rate = Field(description="target DLT rate")
-    interval: tuple[Rate, Rate] = Field(description="acceptable DLT rates, the lower end included, the upper not")
+    interval: tuple[Rate, Rate] = Field(description="acceptable DLT rates, including the lower end but not the upper")
     mtd_margin: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
-        default=0.10, description="there is no true MTD where the lowest dose exceeds the target by more than this"
+        default=0.10, description="there is no true MTD if the lowest dose exceeds the target by more than this"
     )
     overdose_limit: Rate = Field(
         default_factory=lambda given: given.get("interval", (0.0, 0.5))[1],
         description="a dose with a true DLT rate above this is an overdose; the upper end of the interval if not given",
     )
     sensitivity: tuple[Rate, ...] = Field(
-        default=(), description="other target DLT rates to compare the designs at, margin and overdose limit in proportion"
+        default=(),
+        description="other target DLT rates at which to compare the designs, with margin and overdose limit in proportion",
     )
 
     @model_validator(mode="after")
@@ -457,10 +464,10 @@ class Target(Settings):
         return self
 
     def at(self, rate: float) -> Target:
-        """Return these standards for another target DLT rate, with the other standards in proportion.
+        """Return these standards for another target DLT rate, with the other values in proportion.
 
-        A target of 0.10 lies outside an interval that was made for a target of 0.25, and with an absolute margin a dose twice as
-        toxic as the target would still count as the MTD. So the interval, the margin and the overdose limit are multiplied by the
+        A target of 0.10 lies outside an interval made for a target of 0.25, and with an absolute margin a dose with twice the
+        target DLT rate would still be the MTD. Therefore the interval, the margin and the overdose limit are multiplied by the
         ratio of the targets, as BOIN multiplies the target by 0.6 and 1.4 (doi:10.1111/rssc.12089).
 
         Parameters
@@ -483,13 +490,12 @@ class Target(Settings):
 
 
 class RP2D(Settings):
-    """The rule by which the recommended phase 2 dose is named from a posterior."""
+    """The rule by which the recommended phase 2 dose is selected from a posterior."""
 
-    limit: Annotated[float, Field(gt=0, lt=1, strict=True, description="a dose qualifies while its P(overdose) is below this")] = (
-        0.25
-    )
+    limit: Annotated[float, Field(gt=0, lt=1, strict=True, description="a dose qualifies if its P(overdose) is below this")] = 0.25
     rule: Literal["toxicity", "utility"] = Field(
-        default="toxicity", description="of the tried doses that qualify, the highest, or the one of the largest expected utility"
+        default="toxicity",
+        description="among the qualifying doses tried, the highest, or the one with the largest expected utility",
     )
 
 
@@ -497,31 +503,36 @@ Worth = Annotated[float, Field(ge=0, le=100, strict=True)]
 
 
 class Utility(Settings):
-    """What the outcomes of a patient are worth, and how likely a response is at each dose."""
+    """Utilities of a patient's outcomes, and the probability of a response at each dose."""
 
     efficacy: tuple[Chance, ...] = Field(description="probability of a response at each dose")
     efficacy_n: Annotated[float, Field(gt=0, le=10_000, strict=True)] | None = Field(
-        default=None, description="patients that this knowledge of efficacy is worth at each dose; known exactly where not given"
+        default=None,
+        description="effective sample size of this knowledge of efficacy at each dose, in patients; known exactly if not given",
     )
-    response: Worth = Field(description="worth, from 0 to 100, of a response without a DLT")
-    response_and_dlt: Worth = Field(description="worth of a response with a DLT")
-    neither: Worth = Field(description="worth of neither")
-    dlt: Worth = Field(description="worth of a DLT without a response")
+    response: Worth = Field(description="utility, from 0 to 100, of a response without a DLT")
+    response_and_dlt: Worth = Field(description="utility of a response with a DLT")
+    neither: Worth = Field(description="utility of neither a response nor a DLT")
+    dlt: Worth = Field(description="utility of a DLT without a response")
 
     def sentences(self) -> list[str]:
-        """What is assumed of efficacy and worths, as plain sentences."""
+        """Return the assumptions on efficacy and utilities, as plain sentences."""
         rates = ", ".join(f"{rate:g}" for rate in self.efficacy)
-        known = "known exactly" if self.efficacy_n is None else f"worth {self.efficacy_n:g} patients at each dose"
+        known = (
+            "known exactly"
+            if self.efficacy_n is None
+            else f"with an effective sample size of {self.efficacy_n:g} patients at each dose"
+        )
         return [
-            f"P(response) by dose, given by the config and not by data: {rates}, {known}; independent of a DLT.",
-            f"Worths: response {self.response:g}, neither {self.neither:g}, response with a DLT {self.response_and_dlt:g}, DLT "
+            f"P(response) by dose, from the config and not from data: {rates}, {known}; independent of a DLT.",
+            f"Utilities: response {self.response:g}, neither {self.neither:g}, response with a DLT {self.response_and_dlt:g}, DLT "
             f"without a response {self.dlt:g}.",
         ]
 
     @model_validator(mode="after")
     def _worths_agree(self) -> Self:
         if not (self.response >= max(self.response_and_dlt, self.neither) and min(self.response_and_dlt, self.neither) >= self.dlt):
-            raise ValueError("a response must not be worth less, and a DLT not more, than the same without: response is the best")
+            raise ValueError("a response must not lower the utility and a DLT must not raise it: response is the best")
         return self
 
 
@@ -553,7 +564,7 @@ class BetaBinomialBoundary(Settings):
     max_n: Patients | None = Field(default=None, description=_MAX_N)
 
     def sentence(self, max_n: int) -> str:
-        """Return the rule as a plain sentence; it is the same for any ``max_n``."""
+        """Return the rule as a plain sentence, which is the same for any ``max_n``."""
         patients = f"{self.least_n} treated patient{'s' * (self.least_n != 1)}"
         return (
             f"Enrolment pauses when P(event rate > {_percent(self.rate)} | data) exceeds {_percent(self.cutoff)} under a "
@@ -626,12 +637,12 @@ class Pause(Settings):
 
     @property
     def counts_patients(self) -> bool:
-        """Whether a rule counts patients with events, besides the rule on deaths."""
+        """Return whether a rule counts patients with events, besides the rule on deaths."""
         return self.related_serious is not None or self.boundary is not None
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Settings without effect, as no rule uses them."""
+        """Return the settings without effect, because no rule uses them."""
         return (*(("event",) if self.boundary is None else ()), *(() if self.counts_patients else ("by",)))
 
     def sentences(self, max_n: int) -> list[str]:
@@ -647,7 +658,7 @@ class Pause(Settings):
             found += [self.boundary.sentence(max_n), f"An event of the boundary is {event}; each patient counts once."]
         if self.counts_patients:
             trial = self.by == "trial"
-            found.append("All treated patients are counted together." if trial else "Each dose level is counted on its own.")
+            found.append("All treated patients are counted together." if trial else "Each dose level is counted separately.")
         return found or ["No pause rule is in force."]
 
 
@@ -670,7 +681,7 @@ class Amendment(Settings):
     target: dict[str, Any] = _changes("target")
     scenarios: dict[str, Any] = _changes("scenarios")
     designs: dict[str, Any] = _changes("designs")
-    binding: Key | None = Field(default=None, description="name of the design that binds from then on")
+    binding: Key | None = Field(default=None, description="name of the primary design from then on")
     curves: dict[str, Any] = _changes("curves")
     borrowing: dict[str, Any] = _changes("borrowing")
     rp2d: dict[str, Any] = _changes("rp2d")
@@ -683,7 +694,7 @@ class Amendment(Settings):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The changed keys as tables within tables, without ``assumed``."""
+        """Return the changed keys as nested tables, without ``assumed``."""
         of_itself = ("date", "version", "why", "assumed")
         given = {name: getattr(self, name) for name in type(self).model_fields if name not in of_itself}
         return {name: value for name, value in given.items() if value}
@@ -711,13 +722,13 @@ class Change(NamedTuple):
     date
         Date from which the amended protocol is in force.
     version, why
-        Name of the amended version and reason for the amendment; ``None`` where the config has none.
+        Name of the amended version and reason for the amendment; ``None`` if the config has none.
     key
         The key.
     before
-        Its value in the version before; ``None`` where that had none.
-    after
-        Its value from the date on.
+        Its value in the previous version; ``None`` if it had none.
+        after
+        Its value from that date on.
     """
 
     date: datetime.date
@@ -729,21 +740,21 @@ class Change(NamedTuple):
 
 
 def in_amendment(number: int, amendment: Amendment, error: InputError) -> InputError:
-    """Return an error found in an amended protocol as one that names the amendment (from 1) besides the key."""
+    """Return an error found in an amended protocol, with the number of the amendment (from 1) in addition to the key."""
     found = error.within(f"amendment[{number}]")
     return InputError([Problem(p.where, p.value, f"{p.allowed} (protocol as amended on {amendment.date})") for p in found])
 
 
 class Report(Settings):
-    """What reports show of patients. These settings change no result, so a default is not listed among the assumptions."""
+    """Patient data shown in reports. These settings change no result, so a default is not listed among the assumptions."""
 
     terms: Annotated[bool, Field(strict=True)] = Field(
-        default=True, description="whether reports show terms of adverse events and reasons for leaving, as in the data"
+        default=True, description="whether reports show terms of adverse events and reasons for discontinuation, as in the data"
     )
     blinded: Annotated[bool, Field(strict=True)] | None = Field(
         default=None,
         description="whether reports hide who was given placebo or control, and do not split tables by assignment; "
-        "yes where there are such patients, if not given",
+        "by default, if there are such patients",
     )
 
 
@@ -753,43 +764,43 @@ class Protocol(Settings):
     Attributes
     ----------
     record
-        Where it comes from.
+        Source of the protocol.
     doses
         Dose levels with their unit.
     treatment
-        Infusions, DLT window, stagger.
+        Infusions, DLT window, staggering interval.
     dlt
-        What makes an adverse event a DLT.
+        Definition of a DLT among adverse events.
     evaluability
-        Who counts, of those who did not complete the DLT window.
+        Evaluability of patients who did not complete the DLT window.
     parts
-        Which patients belong to a part of the trial outside the escalation, where the data do not say it.
+        Patients who belong to a part of the trial outside the escalation, if the data do not record it.
     limits
-        Cohorts, groups, largest sample.
+        Cohorts, groups, maximum sample size.
     pause
-        When enrolment pauses because of serious events.
+        Rules by which enrolment pauses because of serious events.
     target
-        Target DLT rate and what choices are judged by.
+        Target DLT rate and the standards by which selections are judged.
     scenarios
-        Truths to compare designs under: name to DLT probability of each dose.
+        Scenarios in which designs are compared: name to true DLT rate at each dose.
     designs
         Designs to compare: name to a table with ``kind`` and settings.
     binding
-        Name of the design that binds in the conduct of the trial; the first by default.
+        Name of the primary design, which governs the conduct of the trial; by default the first.
     curves
-        Dose-toxicity curves with priors: name to a table with ``kind`` and settings; the first is the one to analyse with.
+        Dose-toxicity curves with priors: name to a table with ``kind`` and settings; the first is used in analyses.
     borrowing
-        What may be borrowed from other trials, and on what understanding; an analysis asks for it.
+        What may be borrowed from other trials, and in what sense; an analysis borrows only on request.
     rp2d
-        How the RP2D is named.
+        Rule for the selection of the RP2D.
     utility
-        What outcomes are worth, and how likely a response is.
+        Utilities of outcomes, and the probability of a response.
     report
-        What reports show of patients.
+        Patient data shown in reports.
     intake
-        Names of variables in the data that no standard fixes.
+        Names of variables in the data that no standard defines.
     assumed
-        Keys whose values no record states, with the reason.
+        Keys whose values are not stated in the record, with the reason.
     amendment
         Amendments in the order of their dates, each with the keys that it changes.
 
@@ -838,27 +849,27 @@ class Protocol(Settings):
 
     @property
     def file(self) -> str:
-        """Name of the file that the protocol was read from."""
+        """Return the name of the file from which the protocol was read."""
         return self._file
 
     @property
     def sha256(self) -> str:
-        """Hash of that file's bytes."""
+        """Return the hash of that file's bytes."""
         return self._sha256
 
     @property
     def versions(self) -> tuple[tuple[datetime.date, Protocol], ...]:
-        """Every version of the protocol with its date: this one, and one per amendment."""
+        """Return every version of the protocol with its date: this one, and one per amendment."""
         return tuple((version.record.version_date, version) for version in (self, *self._amended))
 
     @property
     def amended_on(self) -> tuple[datetime.date, ...]:
-        """Dates of all amendments in the config, also for a version that an amendment made."""
+        """Return the dates of all amendments in the config, also for an amended version."""
         return self._amended_on
 
     @property
     def renumbers_levels(self) -> bool:
-        """Whether an amendment in the config changes the numbers of dose levels, also for a version that an amendment made."""
+        """Return whether an amendment in the config changes the numbering of dose levels, also for an amended version."""
         return self._renumbers
 
     def in_force(self, day: datetime.date) -> Protocol:
@@ -867,12 +878,12 @@ class Protocol(Settings):
         Parameters
         ----------
         day
-            A date. An amendment is in force on its own date and after it.
+            A date. An amendment is in force from its date on.
 
         Returns
         -------
         Protocol
-            This protocol itself where there are no amendments by then, as for a version that an amendment made.
+            This protocol itself if no amendment is in force by then, and for an amended version.
 
         Examples
         --------
@@ -889,7 +900,7 @@ class Protocol(Settings):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What each amendment changes, key by key, in the order of the amendments."""
+        """Return the changes of each amendment, key by key, in the order of the amendments."""
         found = []
         for amendment, (_, before) in zip(self.amendment, self.versions, strict=False):
             rows = _changed(amendment.changes, before)
@@ -897,7 +908,7 @@ class Protocol(Settings):
         return tuple(found)
 
     def without_amendments(self) -> Protocol:
-        """Return this version of the protocol as if it were never amended."""
+        """Return this version of the protocol without its amendments."""
         if not self.amendment:
             return self
         copy = self.model_copy(update={"amendment": ()})
@@ -906,12 +917,12 @@ class Protocol(Settings):
 
     @property
     def truths(self) -> np.ndarray:
-        """Scenarios as rows, ``(scenarios, doses)``."""
+        """Return the scenarios as rows, ``(scenarios, doses)``."""
         return np.array(list(self.scenarios.values()))
 
     @property
     def pause_max_n(self) -> int:
-        """Number of patients for which the pause boundary is made: its own setting, or the maximum per dose level or trial."""
+        """Return the number of patients for which the pause boundary is made: its setting, or the maximum per level or trial."""
         boundary, group = self.pause.boundary, self.limits.group
         if boundary is not None and boundary.max_n is not None:
             return boundary.max_n
@@ -932,23 +943,23 @@ class Protocol(Settings):
         if self.utility is not None:
             efficacy = list(self.utility.efficacy)
             if len(efficacy) != self.n_doses or not all(0 <= rate <= 1 for rate in efficacy):
-                allowed = f"must hold {self.n_doses} probabilities in [0, 1], one a dose"
+                allowed = f"must hold {self.n_doses} probabilities in [0, 1], one per dose"
                 raise InputError(Problem("utility.efficacy", efficacy, allowed))
         elif self.rp2d.rule == "utility":
-            raise InputError(Problem("rp2d.rule", self.rp2d.rule, "needs the table utility: efficacy by dose, and worths"))
+            raise InputError(Problem("rp2d.rule", self.rp2d.rule, "needs the table utility: efficacy by dose, and utilities"))
         if self.binding is not None and self.binding not in self.designs:
             raise InputError(Problem("binding", self.binding, f"must be one of the designs: {', '.join(self.designs)}"))
         self._check_amendments()
         return self
 
     def _check_amendments(self) -> None:
-        """Make every amended version, each from the one before, and check it as a whole."""
+        """Make every amended version, each from the previous one, and check it as a whole."""
         versions = [self]
         dates = tuple(amendment.date for amendment in self.amendment)
         for number, amendment in enumerate(self.amendment, start=1):
             before = versions[-1]
             if amendment.date <= before.record.version_date:
-                allowed = f"must lie after {before.record.version_date}, the date of the version before"
+                allowed = f"must be after {before.record.version_date}, the date of the previous version"
                 raise InputError(Problem(f"amendment[{number}].date", amendment.date.isoformat(), allowed))
             try:
                 version = type(self).read(_amended(before, amendment))
@@ -976,7 +987,7 @@ class Protocol(Settings):
                 Problem(
                     "limits.group",
                     list(self.limits.group),
-                    f"must be [fewest, most] patients a dose, at most max_n = {self.limits.max_n}",
+                    f"must be [minimum, maximum] patients per dose, at most max_n = {self.limits.max_n}",
                 )
             )
 
@@ -984,7 +995,7 @@ class Protocol(Settings):
         """Check that the minimum exposure and follow-up can be reached within the DLT window."""
         infusions, days = self.evaluability.least_infusions, self.evaluability.least_days
         if infusions is not None and infusions > self.treatment.planned_infusions:
-            allowed = f"must be at most the {self.treatment.planned_infusions} planned within the DLT window"
+            allowed = f"must be at most {self.treatment.planned_infusions}, the number planned within the DLT window"
             raise InputError(Problem("evaluability.least_infusions", infusions, allowed))
         if days is not None and days > self.treatment.dlt_window_days:
             allowed = f"must be at most treatment.dlt_window_days = {self.treatment.dlt_window_days}"
@@ -999,11 +1010,11 @@ class Protocol(Settings):
             raise InputError(Problem("pause.related_serious", pause.related_serious, allowed))
 
     def _check_assumed(self) -> None:
-        # What a table of borrowing lacks is said first, by who reads it.
+        # A problem in a table of borrowing is reported first by its reader.
         self.check_assumed([key for key in self.assumed if not self.borrowing or not key.startswith("borrowing.")])
 
     def check_assumed(self, keys: Iterable[str]) -> None:
-        """Raise unless all of these keys, marked as assumed, are in the file."""
+        """Raise unless all keys marked as assumed are in the file."""
         for key in keys:
             if _lookup(self, key) is _ABSENT:
                 raise InputError(
@@ -1011,10 +1022,10 @@ class Protocol(Settings):
                 )
 
     def assumptions(self) -> list[Assumption]:
-        """Everything that no record states: the keys marked so, then the defaults that the file leaves in place."""
+        """Return everything not stated in the record: the keys marked so, then the defaults that the file leaves unchanged."""
         marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
-        # The value of a whole table that is marked shows the defaults in it.
-        # What reports show changes no result.
+        # The value of a whole table that is marked shows its defaults.
+        # Settings of reports change no result.
         tables = (*(f"{key}." for key in self.assumed), "report.")
         unused = {f"pause.{name}" for name in self.pause.unused}
         return marked + [
@@ -1024,20 +1035,20 @@ class Protocol(Settings):
         ]
 
     def timing_words(self) -> str:
-        """What `least_days` rests on, in words."""
+        """Return the assumptions behind `least_days`, in words."""
         words = f"{self.treatment.dlt_window_days}-day DLT window, the last one included"
         stagger = self.treatment.stagger
         if stagger is None:
             return words
         levels = "every level" if stagger.levels == "all" else f"level {', '.join(map(str, stagger.levels))}"
-        whom = "between patients" if stagger.patients == "every" else "after the first patient"
-        return f"{words}; {stagger.days} days {whom} at {levels}"
+        spacing = "between patients" if stagger.patients == "every" else "after the first patient"
+        return f"{words}; {stagger.days} days {spacing} at {levels}"
 
     def least_days(self, n: np.ndarray, visits: np.ndarray) -> np.ndarray:
-        """Least calendar time of trials in days.
+        """Return the minimum duration of trials in days.
 
-        Every cohort waits until the DLT windows of the one before have ended, staggered patients follow each other at the
-        stagger, and nobody is late: time is what the rules alone cost.
+        Every cohort waits until the DLT windows of the previous cohort have ended, staggered patients follow each other at the
+        staggering interval, and accrual is immediate: the duration reflects the protocol's rules only.
 
         Parameters
         ----------
@@ -1057,7 +1068,8 @@ class Protocol(Settings):
             return days
         levels = np.arange(1, self.n_doses + 1)
         staggered = np.ones(self.n_doses, bool) if stagger.levels == "all" else np.isin(levels, stagger.levels)
-        # Each patient of a cohort waits for the one before; or only those of a dose's first cohort wait, once, for its first.
+        # Each patient of a cohort waits for the previous one; or only those of a dose's first cohort wait, once, for its first
+        # patient.
         gaps = n - cohorts if stagger.patients == "every" else first_of_several
         return days + (gaps * staggered).sum(axis=1) * stagger.days
 
@@ -1071,12 +1083,12 @@ def _check_levels_stay(before: Doses, after: Doses) -> None:
     missing = [amount for amount in before.amounts if amount not in after.amounts]
     if missing:
         gone = ", ".join(f"{amount:g}" for amount in missing)
-        allowed = f"dose levels may only be added: must have all amounts of the version before, {before.words}; {gone} is missing"
+        allowed = f"dose levels may only be added: must have all amounts of the previous version, {before.words}; {gone} is missing"
         raise InputError(Problem("doses.amounts", list(after.amounts), allowed))
 
 
 def _amended(before: Protocol, amendment: Amendment) -> dict[str, Any]:
-    """Return the tables of an amended version: the version before with the changed keys, and its own date."""
+    """Return the tables of an amended version: the previous version with the changed keys, and its own date."""
     changes = _merged(amendment.changes, {"record": {"version_date": amendment.date}})
     table = before.model_dump(exclude_unset=True, exclude={"amendment", "assumed"})
     changed = list(_keys(changes))
@@ -1085,7 +1097,7 @@ def _amended(before: Protocol, amendment: Amendment) -> dict[str, Any]:
 
 
 def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested tables with some keys changed; whatever is not a table is replaced as a whole."""
+    """Return nested tables with some keys changed; a value that is not a table is replaced as a whole."""
     merged = dict(table)
     for key, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(table.get(key), Mapping)
@@ -1094,7 +1106,7 @@ def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all values within nested tables."""
+    """Return the dotted keys of all values within nested tables."""
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
             yield from _keys(value, f"{prefix}{key}.")
@@ -1103,7 +1115,7 @@ def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _changed(table: Mapping[str, Any], before: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Dotted keys of all values within nested tables, each with the value before and the new one."""
+    """Return the dotted keys of all values within nested tables, each with the old and the new value."""
     for key, value in table.items():
         old = _within(before, key)
         old = None if old is _ABSENT else old
@@ -1121,7 +1133,7 @@ def _not_among(settings: Protocol, key: str, changed: Iterable[str]) -> list[str
         return [key]
     value = _lookup(settings, key)
     inner = list(type(value).model_fields) if isinstance(value, BaseModel) else list(value) if isinstance(value, dict) else []
-    # A name with a point in it cannot be marked: the whole table stays marked, which shows more as assumed rather than less.
+    # A name containing a dot cannot be marked: the whole table stays marked, which shows more values as assumed rather than fewer.
     if any("." in name for name in inner):
         return [key]
     given = [name for name in inner if _lookup(value, name) not in (None, (), {})]
@@ -1130,18 +1142,18 @@ def _not_among(settings: Protocol, key: str, changed: Iterable[str]) -> list[str
 
 @dataclass(frozen=True)
 class FromTrial:
-    """The key of a protocol that gives a setting of a design or curve its value where its own table does not.
+    """The protocol key that supplies the value of a design's or curve's setting if its own table does not.
 
-    It stands in the annotation of the setting, such as ``target: Annotated[Probability, FromTrial("target.rate")]``.
+    It is part of the setting's annotation, such as ``target: Annotated[Probability, FromTrial("target.rate")]``.
 
     Attributes
     ----------
     key
         Key of the protocol, dotted.
     of
-        Function from the value at that key, if there is one, to the value of the setting; ``None`` where they are the same.
+        Function from the value at that key, if there is one, to the value of the setting; ``None`` if they are equal.
     words
-        The origin as errors name it, where it is not the key.
+        The origin as stated in errors, if it is not the key.
     """
 
     key: str
@@ -1149,7 +1161,7 @@ class FromTrial:
     words: str = ""
 
     def value(self, protocol: Protocol) -> Any:
-        """Return the value that a protocol gives; ``None`` where it gives none."""
+        """Return the value that a protocol supplies, or ``None`` if it supplies none."""
         found = _lookup(protocol, self.key)
         return found if found is None or self.of is None else self.of(found)
 
@@ -1158,12 +1170,12 @@ class FromTrial:
 
 
 def from_trial(kind: type[BaseModel]) -> dict[str, FromTrial]:
-    """Return the settings of a class whose values a trial gives where a table does not, each with its origin.
+    """Return the settings of a class whose values a trial supplies if a table does not, each with its origin.
 
-    A setting that a subclass states anew keeps its origin unless it has one of its own.
+    A setting redefined in a subclass keeps its origin unless it has a new one.
     """
-    classes = [one for one in reversed(kind.__mro__) if issubclass(one, BaseModel)]
-    fields = [(name, field) for one in classes for name, field in one.model_fields.items()]
+    classes = [base for base in reversed(kind.__mro__) if issubclass(base, BaseModel)]
+    fields = [(name, field) for base in classes for name, field in base.model_fields.items()]
     return {name: origin for name, field in fields for origin in field.metadata if isinstance(origin, FromTrial)}
 
 
@@ -1171,7 +1183,7 @@ _ABSENT = object()
 
 
 def _lookup(settings: Any, key: str) -> Any:
-    """Value at a dotted key of nested settings and tables."""
+    """Return the value at a dotted key of nested settings and tables."""
     current: Any = settings
     for part in key.split("."):
         current = _within(current, part)
@@ -1179,14 +1191,14 @@ def _lookup(settings: Any, key: str) -> Any:
 
 
 def _within(settings: Any, name: str) -> Any:
-    """Value of one name in settings or a table."""
+    """Return the value of one name in settings or a table."""
     if isinstance(settings, BaseModel):
         return getattr(settings, name, _ABSENT) if name in type(settings).model_fields else _ABSENT
     return settings.get(name, _ABSENT) if isinstance(settings, dict) else _ABSENT
 
 
 def _defaults(settings: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
-    """Keys of nested settings that were not given and have a default other than "none" or empty."""
+    """Return the keys of nested settings that were not given and have a default other than "none" or empty."""
     found: list[tuple[str, Any]] = []
     for name in type(settings).model_fields:
         value = getattr(settings, name)

@@ -1,4 +1,4 @@
-"""Labelled results that show themselves: an `xarray.Dataset` in every respect, in a notebook with its tables on top."""
+"""Labelled results that display themselves: an `xarray.Dataset` in every respect, shown in a notebook with its tables on top."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .shown import Shown
 
 __all__ = ["Dataset", "restored"]
 
-# The dimensions of our datasets in the order in which they are made, and what in them has no such dimension.
+# The dimensions of datasets in the order in which they are made, and the variables that lack such a dimension.
 _ORDER = ("target", "design", "scenario", "layout")
 _WITHOUT = {
     "scenario": {"max_n_per_dose"},
@@ -19,19 +19,19 @@ _WITHOUT = {
 
 
 class Dataset(Shown, xr.Dataset):
-    """A dataset that a notebook shows as the tables that the command line prints, xarray's own view below.
+    """A dataset that a notebook shows as the tables printed on the command line, with xarray's own view below.
 
-    What is taken out of it (`sel`, a list of variables) is shown as xarray shows it, where the tables need what is no longer there.
+    A selection from it (`sel`, a list of variables) is shown as xarray shows it if the tables need parts that were dropped.
     """
 
     __slots__ = ()
 
 
-def restored(one: xr.Dataset) -> xr.Dataset:
-    """A dataset of ours with its dimensions in their order, and with one of which a single label was selected, as ``sel`` does."""
+def restored(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a dataset with its dimensions in their usual order, restoring a dimension from which one label was selected."""
     for name in ("design", "scenario", "layout"):
-        if name in one.coords and not one[name].ndim:
-            label, bare = one[name].item(), one.drop_vars(name)
-            here = [variable for variable in bare.data_vars if variable not in _WITHOUT.get(name, set())]
-            one = bare.assign({variable: bare[variable].expand_dims({name: [label]}) for variable in here})
-    return one.transpose(*_ORDER, ..., missing_dims="ignore")
+        if name in dataset.coords and not dataset[name].ndim:
+            label, bare = dataset[name].item(), dataset.drop_vars(name)
+            varying = [variable for variable in bare.data_vars if variable not in _WITHOUT.get(name, set())]
+            dataset = bare.assign({variable: bare[variable].expand_dims({name: [label]}) for variable in varying})
+    return dataset.transpose(*_ORDER, ..., missing_dims="ignore")

@@ -1,8 +1,8 @@
-r"""Printing: no text of data controls a terminal, and every encoding can print it.
+r"""Printing in which no text from data controls a terminal, and which every encoding can print.
 
-Texts of data, names of files and arguments can hold escape sequences, which a terminal would obey, and characters that are
-invisible or reorder text. `shown` writes each of them out, such as ``\x1b``, and replaces what the encoding of the stream lacks.
-`guarded` passes all that a command prints through it; only what this package itself styles is sent as it is, by `send`.
+Texts of data, file names and arguments can contain escape sequences, which a terminal would obey, and characters that are invisible
+or reorder text. `shown` writes each of them out, such as ``\x1b``, and replaces characters missing in the stream's encoding.
+`guarded` passes everything that a command prints through it; only the package's own styles are sent unchanged, by `send`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, TextIO
 
 __all__ = ["argument", "encoding_of", "guarded", "send", "shown"]
 
-# Everything but printable ASCII and the end of a line.
+# All characters other than printable ASCII and the line end.
 _UNUSUAL = re.compile(r"[^\n\x20-\x7e]")
 _FOREIGN = re.compile(r"[^\x00-\x7f]")
-# Signs of our own words and tables, for an encoding that lacks them.
+# Characters used in the package's own text and tables, for encodings that lack them.
 _PLAIN = {
     "\u00b1": "+-",
     "\u2264": "<=",
@@ -41,12 +41,12 @@ _PLAIN = {
 
 
 def shown(text: str, encoding: str = "utf-8") -> str:
-    r"""Return text as it is shown: control characters and invisible ones are written out, line ends stay.
+    r"""Return text as it is shown: control characters and invisible characters are written out, line ends are kept.
 
     Parameters
     ----------
     text
-        Any text. What came from bytes that are UTF-8, though the locale is not, is read as UTF-8.
+        Any text. Text from bytes that are UTF-8 in a locale that is not is read as UTF-8.
     encoding
         Encoding of the stream. Characters that it lacks are replaced by similar ones, or written out.
 
@@ -67,7 +67,7 @@ def _sign(sign: str, encoding: str) -> str:
     """Return one character as it is shown."""
     code = ord(sign)
     if 0xDC80 <= code <= 0xDCFF:
-        # A byte that is no text.
+        # A byte that is not text.
         return f"\\x{code - 0xDC00:02x}"
     if sign.isprintable() or unicodedata.category(sign) == "Zs":
         try:
@@ -78,14 +78,14 @@ def _sign(sign: str, encoding: str) -> str:
                 return _PLAIN[sign]
     if sign in "\t\r":
         return {"\t": "\\t", "\r": "\\r"}[sign]
-    # JSON knows this form only, and leaves this one sign to us.
+    # JSON has this form only.
     if code == 0x7F:
         return "\\u007f"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def argument(text: str) -> str:
-    r"""Return text from the command line or a file's name, read as UTF-8 where the locale could not read it.
+    r"""Return text from the command line or a file name, read as UTF-8 if the locale could not read it.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def argument(text: str) -> str:
 
 
 class _Guarded:
-    """A text stream that shows what is written to it; ``None`` in place of a stream that is closed.
+    """A text stream that shows what is written to it, or ``None`` for a closed stream.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class _Guarded:
         Whether errors of the stream are raised. A message that nobody can read raises none.
     """
 
-    # What click asks before it looks for a stream of bytes below this one.
+    # What click checks before it looks for a stream of bytes below this one.
     encoding = "utf-8"
     errors = "strict"
 
@@ -125,8 +125,8 @@ class _Guarded:
         return len(text)
 
     def send(self, text: str) -> None:
-        """Write text that is shown already."""
-        # To write nothing, as click does to learn what a stream takes, must not find it broken.
+        """Write text that has already passed `shown`."""
+        # Writing nothing, as click does to test a stream, must not report it as broken.
         with self._errors():
             if text and self.stream is not None:
                 self.stream.write(text)
@@ -154,18 +154,18 @@ class _Guarded:
             self.stream = None
 
     def __getattr__(self, name: str) -> Any:
-        # What libraries ask of a stream besides.
+        # Other attributes that libraries ask of a stream.
         return getattr(self.stream, name)
 
 
 def encoding_of(stream: Any) -> str:
-    """Return the encoding of a stream, UTF-8 where it does not say."""
+    """Return the encoding of a stream, UTF-8 if it is not stated."""
     inner = stream.stream if isinstance(stream, _Guarded) else stream
     return getattr(inner, "encoding", None) or "utf-8"
 
 
 def send(stream: Any, text: str) -> None:
-    """Write text that is shown already, with styles or movements of the cursor that are ours, in signs that the stream has."""
+    """Write text that has already passed `shown`, with the package's styles and cursor movements, in characters of the stream."""
     encoding = encoding_of(stream)
     text = _FOREIGN.sub(lambda found: _sign(found[0], encoding), text)
     stream.send(text) if isinstance(stream, _Guarded) else stream.write(text)
@@ -175,22 +175,22 @@ def send(stream: Any, text: str) -> None:
 def guarded() -> Iterator[None]:
     """Pass what is printed through `shown`, and ignore standard streams that are closed.
 
-    A file that is opened while a standard stream is closed would else get its number, and whatever a library prints there would
-    end up in that file.
+    Otherwise a file opened while a standard stream is closed would get the number of that stream, and whatever a library prints
+    there would end up in the file.
     """
     if isinstance(sys.stdout, _Guarded):
         yield
         return
     _open_closed()
     before = sys.stdout, sys.stderr
-    # They have what printing asks of a text stream.
+    # They have the attributes that printing needs of a text stream.
     sys.stdout, sys.stderr = _Guarded(before[0], needed=True), _Guarded(before[1], needed=False)  # type: ignore[assignment]
     try:
         yield
     except Exception:
         if before[1] is not sys.__stderr__:
             sys.stdout, sys.stderr = before
-        # In a process of its own, the traceback that follows is shown as all else.
+        # In a separate process, the traceback that follows is shown like all other text.
         raise
     except BaseException:
         sys.stdout, sys.stderr = before
@@ -204,12 +204,12 @@ def _open_closed() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free is taken.
+            # The lowest free number is taken.
             os.open(os.devnull, os.O_RDWR)
 
 
 def _forget(stream: Any) -> None:
-    """Discard what is still to be written to a broken stream, also when the process ends."""
+    """Discard the unwritten output of a broken stream, also when the process ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

@@ -1,11 +1,11 @@
 """One thread for matrix products, so that results do not depend on the number of threads.
 
-A BLAS library splits a large product among its threads and adds up the parts in another order, which changes the last bits. The
-products here are small besides: several threads wait for one another longer than they work. Public functions therefore run with
-one thread (`one_thread`) and restore the caller's number afterwards. Most libraries have one number per process: while a function
-of this package runs, products in other threads of the process have one thread too.
+A BLAS library splits a large product among its threads and adds the parts in another order, which changes the last bits. The
+products here are small as well, so that several threads would spend more time waiting than working. Public functions therefore run
+with one thread (`one_thread`) and restore the caller's number afterwards. Most libraries have one number per process: while a
+function of this package runs, products in other threads of the process have one thread too.
 
-A process of the command line has one thread from the start (`hold_one_thread`), whatever its environment says.
+A command-line process has one thread from the start (`hold_one_thread`), whatever its environment says.
 
 BLAS libraries are found by threadpoolctl, which knows OpenBLAS, MKL, BLIS and FlexiBLAS, but not Apple's Accelerate: that one
 library keeps the number of ``VECLIB_MAXIMUM_THREADS``.
@@ -34,7 +34,7 @@ VARIABLES = (
 
 
 def _set(library: Any, number: int) -> None:
-    # From version 3.8 on, threadpoolctl lets one thread of the process change a library, and ignores the others in silence.
+    # From version 3.8 on, threadpoolctl lets one thread of the process change a library, and silently ignores the others.
     release = getattr(library, "clear_controlling_thread", lambda force: None)
     release(force=True)
     library.set_num_threads(number)
@@ -62,7 +62,7 @@ class _Process:
         self.before: dict[str, int] = {}
 
     def limit(self, own: _Own) -> None:
-        """Give one thread to every library that is loaded, and note the number before."""
+        """Set every loaded library to one thread, and note its number before."""
         if self.modules != len(sys.modules):
             from threadpoolctl import ThreadpoolController
 
@@ -108,7 +108,7 @@ class OneThread:
                 _process.limit(_own)
                 _process.users += 1
         elif _process.modules != len(sys.modules):
-            # A module that was imported since may have loaded another library.
+            # A module imported since then may have loaded another library.
             with _process.lock:
                 _process.limit(_own)
         _own.depth += 1
@@ -135,13 +135,13 @@ def one_thread[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
 
 def one_thread_methods(owner: type) -> None:
-    """Give one thread to the constructor and the public methods that a class itself defines."""
+    """Run the constructor and the public methods that a class itself defines with one thread."""
     for name, method in list(vars(owner).items()):
         if isfunction(method) and (name == "__init__" or not name.startswith("_")):
             setattr(owner, name, one_thread(method))
 
 
 def hold_one_thread() -> None:
-    """Give one thread to the whole process and to those that it starts, if no library has been loaded yet."""
+    """Set the whole process and the processes that it starts to one thread, if no library has been loaded yet."""
     os.environ.update(dict.fromkeys(VARIABLES, "1"))
     _process.held = _process.held or not {"numpy", "scipy"} & set(sys.modules)

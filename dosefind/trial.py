@@ -1,7 +1,7 @@
-"""The state of a trial, as numbers: patients and DLTs at each dose, and what the latest cohort was.
+"""The state of a trial: patients and DLTs at each dose, and the latest cohort.
 
-Designs decide on a batch of such states at once, so `States` has a leading axis; a real trial is a batch of
-one. Trials are written in the outcome notation of the field: ``1NNN 2NNT`` is a cohort of three at level 1
+Designs decide for a batch of such states at once, so `States` has a leading axis; a real trial is a batch of
+one. Trials are written in the usual outcome notation: ``1NNN 2NNT`` is a cohort of three at level 1
 without DLT (N), then three at level 2 with one DLT (T). Levels start at 1 in the notation and wherever a person
 reads them; inside arrays doses are indices from 0, and -1 stands for "no dose".
 """
@@ -35,17 +35,17 @@ __all__ = [
 ]
 
 NO_DOSE = -1
-# A design's answer where it needs outcomes that are pending.
+# Returned by a design that needs outcomes still pending.
 WAIT = -2
-# Counts are signed so that n - y and differences never wrap.
+# Counts are signed, so that n - y and differences never wrap around.
 COUNT = np.int16
 
 
-_NOTATION = "must be a level and a capital N (no DLT) or T (DLT) a patient, cohorts separated by blanks, such as '1NNN 2NNT'"
+_NOTATION = "must be a level and a capital N (no DLT) or T (DLT) per patient, cohorts separated by spaces, such as '1NNN 2NNT'"
 
 
 class Cohort(NamedTuple):
-    """One cohort: its dose level (from 1), how many patients, how many DLTs."""
+    """One cohort: dose level (from 1), number of patients, number of DLTs."""
 
     level: int
     n: int
@@ -55,7 +55,7 @@ class Cohort(NamedTuple):
 class Administered(NamedTuple):
     """Patients whose administered dose differs from that of their assigned level: level (from 1), amount, patients, DLTs.
 
-    They are among the patients and DLTs of the level. Models on a dose scale use the amount.
+    They are included in the patients and DLTs of the level. Models on a dose scale use the amount.
     """
 
     level: int
@@ -70,7 +70,7 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
     Parameters
     ----------
     outcomes
-        Cohorts separated by blanks, each a level and one capital letter a patient: N (no DLT) or T (DLT).
+        Cohorts separated by spaces, each a level and one capital letter per patient: N (no DLT) or T (DLT).
 
     Returns
     -------
@@ -79,7 +79,7 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
     Raises
     ------
     InputError
-        If a part of the text is not a cohort.
+        If part of the text is not a cohort.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def parse_outcomes(outcomes: str) -> list[Cohort]:
 
 
 def notation(cohorts: Sequence[Cohort]) -> str:
-    """Cohorts in the outcome notation, each one's DLTs last."""
+    """Return cohorts in the outcome notation, with the DLTs of each cohort last."""
     return " ".join(f"{c.level}{'N' * (c.n - c.dlts)}{'T' * c.dlts}" for c in cohorts)
 
 
@@ -109,16 +109,16 @@ def check_cohorts(cohorts: Sequence[Cohort], n_doses: int | None = None, place: 
     Parameters
     ----------
     cohorts
-        The cohorts; whole floats are read as counts, as in `States.counts`.
+        The cohorts; floats that are whole numbers are accepted as counts, as in `States.counts`.
     n_doses
         Number of dose levels, if it is known.
     place
-        Beginning of the name of each entry in an error.
+        Prefix of the name of each entry in an error.
 
     Raises
     ------
     InputError
-        If a level does not exist, a cohort does not have 1 to 1,000 patients, it has more DLTs than patients, or all cohorts
+        If a level does not exist, a cohort does not have 1 to 1,000 patients or has more DLTs than patients, or all cohorts
         together have more patients than a trial can have.
     """
     checked = []
@@ -131,7 +131,7 @@ def check_cohorts(cohorts: Sequence[Cohort], n_doses: int | None = None, place: 
 
 
 def choice_labels(n_doses: int) -> list[str]:
-    """Labels of a final choice: "none", then the levels from 1."""
+    """Return the labels of a final selection: "none", then the levels from 1."""
     return ["none", *(str(level) for level in range(1, n_doses + 1))]
 
 
@@ -142,19 +142,19 @@ class States(Shown):
     Attributes
     ----------
     n, y : (states, doses) integer arrays
-        Patients treated and DLTs seen at each dose.
+        Patients treated and DLTs observed at each dose.
     last : (states,) integer array
         Dose index of the latest cohort, -1 before the first.
     last_n, last_y : (states,) integer arrays
-        Size of the latest cohort and its DLTs.
+        Size and DLTs of the latest cohort.
     cohorts : (states,) integer array
-        How many cohorts have been treated.
+        Number of cohorts treated.
     memory : (states, k) integer array
-        Whatever else a design declares that it must remember; k is 0 for most.
+        Additional information that a design must remember; k is 0 for most designs.
     more : tuple of (states, doses) integer arrays
-        What a design tracks besides DLTs, such as responses; empty for most.
+        Outcomes tracked besides DLTs, such as responses; empty for most designs.
     groups : pair of integer arrays or None
-        Where it is known which states share their counts: the first state of each group, ``(groups,)``, and the group of
+        If it is known which states share their counts: the first state of each group, ``(groups,)``, and the group of
         each state, ``(states,)``.
 
     Examples
@@ -182,33 +182,33 @@ class States(Shown):
 
     @property
     def total(self) -> np.ndarray:
-        """Patients treated so far, ``(states,)``."""
+        """Return the number of patients treated so far, ``(states,)``."""
         # Summed dose by dose: a sum along a short axis is many times slower.
         return sum(self.n.T, np.zeros(len(self), COUNT))
 
     def take(self, rows: np.ndarray | slice) -> States:
-        """The states of the given rows."""
+        """Return the states of the given rows."""
         last, last_n, last_y, cohorts = (column[rows] for column in (self.last, self.last_n, self.last_y, self.cohorts))
         n, y, *more = (by_dose(values, rows) for values in (self.n, self.y, *self.more))
         return States(n, y, last, last_n, last_y, cohorts, self.memory[rows], tuple(more))
 
     def here(self, values: np.ndarray) -> np.ndarray:
-        """Column of ``values`` (states, doses) at each state's latest dose; dose 1 before the first cohort."""
+        """Return the column of ``values`` (states, doses) at each state's latest dose, dose 1 before the first cohort."""
         return self.at(values, self.last)
 
     def at(self, values: np.ndarray, dose: np.ndarray) -> np.ndarray:
-        """Column of ``values`` (states, doses) at the given dose index of each state; dose 1 where there is none."""
+        """Return the column of ``values`` (states, doses) at the given dose index of each state, dose 1 if there is none."""
         return values[np.arange(len(self)), np.maximum(dose, 0)]
 
     def by_counts(self, function: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-        """Results of a costly function of n and y, worked out once where states are known to share their counts."""
+        """Return the results of a costly function of n and y, computed once for states known to share their counts."""
         if self.groups is None:
             return function(self.n, self.y)
         first, group = self.groups
         return tuple(result[group] for result in function(by_dose(self.n, first), by_dose(self.y, first)))
 
     def grouped(self) -> States:
-        """The same states, with those that share their counts known."""
+        """Return the same states, with states that share their counts identified."""
         key = np.zeros(len(self), np.uint64)
         for dose in range(self.n_doses):
             key += count_key(np.full(1, dose), self.n[:, dose], self.y[:, dose], *(values[:, dose] for values in self.more))
@@ -220,37 +220,37 @@ class States(Shown):
 
     @classmethod
     def before_first(cls, n_doses: int, memory: tuple[int, ...] = (), more: int = 0) -> States:
-        """One trial that has treated nobody, with ``more`` counts besides DLTs."""
+        """Return one trial without patients, with ``more`` counts besides DLTs."""
         zero = np.zeros((1, n_doses), COUNT)
         none, nothing = np.full(1, NO_DOSE, COUNT), np.zeros(1, COUNT)
         return cls(zero, zero, none, nothing, nothing, nothing, np.array([memory], COUNT).reshape(1, len(memory)), (zero,) * more)
 
     @classmethod
     def counts(cls, n: Any, y: Any) -> States:
-        """States of which only the counts are known, as a final choice needs them.
+        """Return states with the counts only, as needed for a final selection.
 
         Parameters
         ----------
         n, y : (doses,) or (states, doses) arrays
-            Patients and DLTs at each dose: whole numbers, also as floats that are exactly whole, such as 3.0.
+            Patients and DLTs at each dose: whole numbers, or floats that are exactly whole, such as 3.0.
 
         Raises
         ------
         InputError
             If an entry is not a count, the shapes differ, a dose has more DLTs than patients, or a trial has more patients in
-            total than a trial can have.
+            total than allowed.
         """
         n, y = counts(n, y, batch=True)
         return cls.of_checked(np.atleast_2d(n.astype(COUNT)), np.atleast_2d(y.astype(COUNT)))
 
     @classmethod
     def of_checked(cls, n: np.ndarray, y: np.ndarray, more: tuple[np.ndarray, ...] = ()) -> States:
-        """The same of counts that a computation made, ``(states, doses)`` of type ``COUNT``, without a check."""
+        """Return states with computed counts, ``(states, doses)`` of type ``COUNT``, without a check."""
         nothing = np.zeros(len(n), COUNT)
         return cls(n, y, nothing + NO_DOSE, nothing, nothing, nothing, np.zeros((len(n), 0), COUNT), more)
 
     def check(self) -> None:
-        """Raise unless the counts are those of trials.
+        """Raise unless the counts are possible in a trial.
 
         Raises
         ------
@@ -270,7 +270,7 @@ class States(Shown):
     def follow(
         self, rows: np.ndarray | slice, dose: np.ndarray, size: np.ndarray, dlts: np.ndarray, more: Sequence[np.ndarray] = ()
     ) -> States:
-        """The given rows one cohort later, each with its own dose index, size, DLTs and whatever else is counted, ``(rows,)``."""
+        """Return the given rows after another cohort, each with its dose index, size, DLTs and further counts, ``(rows,)``."""
         n, y, *further = (by_dose(values, rows) for values in (self.n, self.y, *self.more))
         each = np.arange(len(n))
         n[each, dose] += size
@@ -281,13 +281,13 @@ class States(Shown):
 
 
 SHARED_KEY = "two different states have the same key: please report the design's settings"
-# Fixed odd multipliers of a linear hash of counts; any will do, and users of keys check that equal keys are equal counts.
+# Fixed odd multipliers of a linear hash of counts; any values work, and users of keys check that equal keys are equal counts.
 _MULTIPLIERS = np.random.Generator(np.random.PCG64(1)).integers(2**63, size=(2, 64), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _MORE = np.random.Generator(np.random.PCG64(2)).integers(2**63, size=(2, 64), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
 def count_key(dose: np.ndarray, n: np.ndarray, y: np.ndarray, *more: np.ndarray) -> np.ndarray:
-    """Hash of patients, DLTs and further counts at a dose index; the key of a state is the sum over its doses, modulo 2^64."""
+    """Return the hash of the counts at a dose index; the key of a state is the sum over its doses, modulo 2^64."""
     key = _MULTIPLIERS[0, dose] * n.astype(np.uint64) + _MULTIPLIERS[1, dose] * y.astype(np.uint64)
     for multipliers, counted in zip(_MORE, more, strict=False):
         key += multipliers[dose] * counted.astype(np.uint64)
@@ -295,5 +295,5 @@ def count_key(dose: np.ndarray, n: np.ndarray, y: np.ndarray, *more: np.ndarray)
 
 
 def by_dose(values: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
-    """Rows of a (states, doses) array, laid out dose by dose, as every rule reads them."""
+    """Return the rows of a (states, doses) array, stored dose by dose, as every rule reads them."""
     return values.T[:, rows].copy().T if isinstance(rows, slice) else np.take(values.T, rows, axis=1).T

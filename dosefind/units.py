@@ -1,8 +1,8 @@
-"""Compare units of doses by their meaning, whatever their spelling; nothing is ever converted.
+"""Comparison of dose units by their meaning, whatever their spelling; nothing is ever converted.
 
 A unit is read as a factor and powers of base units, from a closed list of the units in which doses are given (SI prefixes with
 gram, litre, mole, becquerel and so on), of words for cells and of spellings of powers of ten. The case of m and M is kept, as mg is
-not Mg; a unit wholly in capitals, as SAS data have it, is read where one unit only can be meant (MG, UG, KG). Words that are in no
+not Mg; a unit in capitals only, as in SAS data, is read if only one unit can be meant (MG, UG, KG). Words that are in no
 list are units of their own.
 """
 
@@ -18,9 +18,9 @@ __all__ = ["Unit", "factor", "read_unit", "same_unit", "wrong_unit"]
 
 
 class Unit(NamedTuple):
-    """A unit: its factor, and the powers of its base units by name, sorted.
+    """A unit: its factor and the powers of its base units by name, sorted.
 
-    The name of a base unit that is divided by begins with a slash, as the kilograms of mg/kg are not those of the product.
+    The name of a base unit in the denominator begins with a slash, because the kilograms in mg/kg are not those of the product.
     """
 
     factor: Fraction
@@ -28,13 +28,13 @@ class Unit(NamedTuple):
 
 
 _LONGEST = 200
-# Factors between units that a message names; others are no factors of a mistaken unit.
+# Factors between units that a message states; other factors do not suggest a mistaken unit.
 _LEAST_NAMED = Fraction(1, 10**15)
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _MICRO = "\u03bc"  # NFKC turns the micro sign, U+00B5, into this Greek letter.
 _PREFIXES = {"G": 9, "M": 6, "k": 3, "h": 2, "d": -1, "c": -2, "m": -3, _MICRO: -6, "u": -6, "n": -9, "p": -12, "f": -15}
 _LONG_PREFIXES = {"giga": 9, "mega": 6, "kilo": 3, "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "pico": -12}
-# Symbols of base units with what they are: a power of ten and base units.
+# Symbols with their meaning: a power of ten and base units.
 _SYMBOLS: dict[str, tuple[int, dict[str, int]]] = {
     "g": (0, {"g": 1}),
     "m": (0, {"m": 1}),
@@ -57,7 +57,7 @@ _WORDS: dict[str, tuple[int, dict[str, int]]] = {
     **{name: _SYMBOLS[symbol] for name, symbol in (("becquerel", "Bq"), ("curie", "Ci"), ("gray", "Gy"), ("sievert", "Sv"))},
     "unit": _SYMBOLS["U"],
 }
-# Spellings of one meaning that follow no rule; those in capitals cannot be another unit of a dose.
+# Irregular spellings; those in capitals cannot be another unit of a dose.
 _SPELLINGS = {
     "mcg": "ug",
     "MCG": "ug",
@@ -100,7 +100,7 @@ _TOKEN = re.compile(
 
 @lru_cache(maxsize=1024)
 def read_unit(text: str) -> Unit | None:
-    """Return the meaning of a unit; ``None`` if its spelling is not understood."""
+    """Return the meaning of a unit, or ``None`` if its spelling is not recognised."""
     rest = _plain(text)
     value, powers = Fraction(1), dict[str, int]()
     direction, at, needs = 1, 0, False
@@ -133,8 +133,8 @@ def read_unit(text: str) -> Unit | None:
     return Unit(value, tuple(sorted(powers.items())))
 
 
-def same_unit(one: str, other: str) -> bool:
-    """Return whether two units mean the same.
+def same_unit(unit: str, other: str) -> bool:
+    """Return whether two units have the same meaning.
 
     Examples
     --------
@@ -143,12 +143,12 @@ def same_unit(one: str, other: str) -> bool:
     >>> [same_unit("10^6 cells/kg", text) for text in ("1E6 cells/kg", "10⁶ Cells / kg", "million cells/kg", "cells/kg")]
     [True, True, True, False]
     """
-    return _plain(one) == _plain(other) or factor(one, other) == 1
+    return _plain(unit) == _plain(other) or factor(unit, other) == 1
 
 
-def factor(one: str, other: str) -> Fraction | None:
-    """Return how many of the second unit make the first; ``None`` if they are not of one kind, or not understood."""
-    first, second = read_unit(one), read_unit(other)
+def factor(unit: str, other: str) -> Fraction | None:
+    """Return how many of the second unit make one of the first, or ``None`` if they are not comparable or not recognised."""
+    first, second = read_unit(unit), read_unit(other)
     if first is None or second is None:
         return None
     alike = first.powers == second.powers or _without_cells(first) == second.powers or first.powers == _without_cells(second)
@@ -156,17 +156,17 @@ def factor(one: str, other: str) -> Fraction | None:
 
 
 def wrong_unit(found: str, wanted: str, owner: str = "the protocol") -> str | None:
-    """Return what is wrong with a unit in the place of that of ``owner``, in words; ``None`` if they mean the same."""
+    """Return what is wrong with a unit that should be that of ``owner``, in words, or ``None`` if they have the same meaning."""
     if same_unit(found, wanted):
         return None
     number = factor(found, wanted)
     if number is None or not _LEAST_NAMED <= number <= 1 / _LEAST_NAMED:
-        return f"must be the unit of {owner}, {wanted!r}: nothing is converted"
-    return f"must be the unit of {owner}, {wanted!r}: 1 {found!r} is {_shown(number)} {wanted!r}, and nothing is converted"
+        return f"must be the unit of {owner}, {wanted!r}: units are not converted"
+    return f"must be the unit of {owner}, {wanted!r}: 1 {found!r} is {_shown(number)} {wanted!r}, and units are not converted"
 
 
 def _plain(text: str) -> str:
-    """Return a unit in characters that are compared: superscripts as powers, the micro sign as the Greek letter, single blanks."""
+    """Return a unit in comparable characters: superscripts as powers, the micro sign as the Greek letter, single spaces."""
     raised = re.sub(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda digits: f"^{digits[0].translate(_SUPERSCRIPTS)}", text)
     plain = unicodedata.normalize("NFKC", raised).replace("\u2212", "-")
     return " ".join(re.sub(r"\b[sS][qQ](?:\.|uare)? ?([mM])(?:et(?:er|re)s?)?\b", r"\1^2", plain).split())
@@ -178,7 +178,7 @@ def _meaning(token: re.Match[str]) -> tuple[int, dict[str, int]]:
         return 0, {}
     word = token["word"] or token["named"]
     power = int(token["power"] or token["plain"] or 1)
-    # M is molar, but its square can only be that of the metre.
+    # M is molar, but its square can only be the square metre.
     ten, found = _SYMBOLS["m"] if word == "M" and abs(power) == 2 else _word(word)
     return ten * power, {name: power * own for name, own in found.items()}
 
@@ -192,7 +192,7 @@ def _word(word: str) -> tuple[int, dict[str, int]]:
     for prefix, ten in _PREFIXES.items():
         if spelling.startswith(prefix) and spelling[len(prefix) :] in _SYMBOLS:
             own, found = _SYMBOLS[spelling[len(prefix) :]]
-            # A prefix of a cubed unit is not cubed here: mL is a thousandth of a litre.
+            # The prefix in a cubed unit is not cubed here: mL is a thousandth of a litre.
             return ten + own, found
     folded = spelling.casefold()
     single = _TIMES.get(folded, folded.removesuffix("s") if len(folded) > 3 else folded)
@@ -202,7 +202,7 @@ def _word(word: str) -> tuple[int, dict[str, int]]:
         if single.startswith(prefix) and single[len(prefix) :] in _WORDS:
             own, found = _WORDS[single[len(prefix) :]]
             return ten + own, found
-    # The case of a first m is kept: it may be a prefix of a unit that is in no list.
+    # The case of a leading m is kept: it may be the prefix of a unit that is in no list.
     return 0, {f"{spelling[0]}{single[1:]}?" if spelling[0] in "mM" and len(spelling) < 4 else single: 1}
 
 
@@ -212,13 +212,13 @@ def _number(text: str) -> Fraction:
 
 
 def _without_cells(unit: Unit) -> tuple[tuple[str, int], ...]:
-    """Return the powers without cells, which are a number, where nothing else is counted: 10^6 cells/kg is 10^6/kg."""
+    """Return the powers without cells, which are a pure number, unless something else is counted: 10^6 cells/kg is 10^6/kg."""
     counted = [(name, power) for name, power in unit.powers if name[0] != "/"]
     return tuple(power for power in unit.powers if power[0] != _CELL) if counted == [(_CELL, 1)] else unit.powers
 
 
 def _shown(number: Fraction) -> str:
-    """Return a factor as a person writes it: 0.001, 1000 or 10^6."""
+    """Return a factor as usually written: 0.001, 1000 or 10^6."""
     for power in (*range(-15, -4), *range(5, 16)):
         if number == Fraction(10) ** power:
             return f"10^{power}"

@@ -12,13 +12,13 @@
 # ---
 
 # %% [markdown]
-# # NCT05948982 as its data come in
+# # Sequential analysis of NCT05948982
 #
-# Three infusions of 1, 2 or 4 × 10⁶ cells/kg, a DLT window of twelve weeks: this trial learns slowly. **What do its data say after each
-# cohort, and what changes if it borrows from NCT05962762, the trial of the same cells with one infusion?**
+# Three infusions of 1, 2 or 4 × 10⁶ cells/kg and a DLT window of twelve weeks: this trial accumulates data slowly. **What do its
+# data show after each cohort, and what changes if it borrows from NCT05962762, the trial of the same cells with one infusion?**
 #
-# There are no data of either trial to show. The patients below are made up from a seed (`dosefind synthesize`; true DLT rates 10%, 25%
-# and 40%): they show how the analysis goes, and nothing about the product.
+# No data of either trial are available. The patients below are synthetic, simulated from a seed (`dosefind synthesize`; true DLT
+# rates 10%, 25% and 40%): they show the course of the analysis, and nothing about the product.
 
 # %%
 import json
@@ -35,11 +35,11 @@ folder = "../examples/nct05948982/complete"
 patients = dsf.read_patients(f"{folder}/patients.csv", protocol, events=f"{folder}/events.csv")
 
 # %% [markdown]
-# ## Who counts
+# ## Evaluability for DLT
 #
-# A patient counts once the outcome of the window is known. Who leaves early without a DLT is replaced, as the file assumes; who is still
-# in the window is pending, and is not guessed. The column *rule* says what made a status. The trial is replayed at four data cuts: what
-# became known later is left out. This is the second:
+# A patient is evaluable for DLT once the outcome of the window is known. A patient who discontinues early without a DLT is
+# replaced, as the file assumes; a patient still in the window is pending, and the outcome is not guessed. The column *rule* gives
+# the reason for each status. The trial is replayed at four data cutoff dates: later data are ignored. This is the second:
 
 # %%
 cuts = [date(2023, 10, 24), date(2024, 2, 20), date(2024, 8, 1), date(2024, 10, 12)]
@@ -47,42 +47,42 @@ known = {cut: dsf.evaluate(patients, protocol, cut, replay=True) for cut in cuts
 known[cuts[1]]
 
 # %% [markdown]
-# At the third cut the cohort at the highest dose has had one DLT, and three more patients are in their window. The protocol's 3+3, the
-# design that binds, then says:
+# At the third cutoff the cohort at the highest dose has had one DLT, and three more patients are in their window. The protocol's
+# 3+3, the primary design, then recommends:
 
 # %%
 dsf.next_dose(trial, patients, as_of=cuts[2], replay=True).proposal
 
 # %% [markdown]
-# And at the last cut, the 3+3 and the designs that it is compared with:
+# At the last cutoff, the 3+3 and the designs with which it is compared:
 
 # %%
-answers = dsf.next_dose(trial, patients, as_of=cuts[3], replay=True).designs.set_index("design")[["binding", "next"]]
+recommendations = dsf.next_dose(trial, patients, as_of=cuts[3], replay=True).designs.set_index("design")[["binding", "next"]]
 with pd.option_context("display.max_colwidth", None):
-    display(answers)  # noqa: F821 (of IPython)
+    display(recommendations)  # noqa: F821 (of IPython)
 
 # %% [markdown]
-# ## What the data say, cut by cut
+# ## Results at each cutoff
 #
-# The posterior is that of a two-parameter logistic curve with the weak prior of the protocol's file, by quadrature: its figures have a
-# numerical error below 10⁻⁶ and no Monte Carlo error. P(over) is the probability that a dose's DLT rate is 33% or more. It is not an
-# estimate of the rate, though both are percentages. The RP2D is the highest dose tried whose P(over) is below 25%.
+# The posterior is that of a two-parameter logistic curve with the weak prior of the protocol's file, by quadrature: its values have
+# a numerical error below 10⁻⁶ and no Monte Carlo error. P(overdose) is the probability that a dose's DLT rate is 33% or more. It is
+# not an estimate of the rate, although both are percentages. The RP2D is the highest dose tried with P(overdose) below 25%.
 
 # %%
-alone = {cut: dsf.analyze(trial, one.cohorts()) for cut, one in known.items()}
+alone = {cut: dsf.analyze(trial, evaluated.cohorts()) for cut, evaluated in known.items()}
 
 
 def course(by_cut, error=False):
-    """P(over) by data cut, in percent, with its Monte Carlo error where it has one."""
+    """Return P(overdose) by data cutoff date, in percent, with its Monte Carlo error if it has one."""
     rows = []
-    for cut, one in by_cut.items():
-        s = one.summary
-        row = {"data cut": cut.isoformat(), "outcomes": s.attrs["outcomes"]}
+    for cut, analysis in by_cut.items():
+        s = analysis.summary
+        row = {"data cutoff": cut.isoformat(), "outcomes": s.attrs["outcomes"]}
         for level in s.dose.values:
             at = s.sel(dose=level)
-            row[f"over, level {level}"] = f"{100 * at.p_over:.1f}" + (f" ± {100 * at.p_over_se:.1g}" if error else "")
+            row[f"overdose, level {level}"] = f"{100 * at.p_over:.1f}" + (f" ± {100 * at.p_over_se:.1g}" if error else "")
         rows.append(row | {"RP2D": s.attrs["rp2d"]})
-    return pd.DataFrame(rows).set_index("data cut")
+    return pd.DataFrame(rows).set_index("data cutoff")
 
 
 course(alone)
@@ -97,18 +97,19 @@ dsf.plots.curve(alone[cuts[3]])
 last = alone[cuts[3]].summary
 third = alone[cuts[2]].summary
 Markdown(
-    f"""One DLT in three at the highest dose puts its P(over) at {100 * third.p_over[2]:.1f}%, by a hair
+    f"""With one DLT in three at the highest dose its P(overdose) is {100 * third.p_over[2]:.1f}%, just
 {"below" if third.p_over[2] < 0.25 else "above"} the limit of 25%, with an estimated rate (posterior mean) of {100 * third["mean"][2]:.0f}%;
-three more patients without a DLT bring it to {100 * last.p_over[2]:.1f}%. The RP2D is then level
-{last.attrs["rp2d"]}. But the level's own six patients, one with a DLT, do not exclude rates up to {100 * last.upper_limit[2]:.0f}%
-(one-sided 95% limit): the rest is the curve, its prior, and the six patients at the lower doses."""
+three more patients without a DLT change it to {100 * last.p_over[2]:.1f}%. The RP2D is then level
+{last.attrs["rp2d"]}. But the six patients treated at this level, one with a DLT, do not exclude rates up to {100 * last.upper_limit[2]:.0f}%
+(one-sided 95% limit): the rest is due to the curve, its prior, and the six patients at the lower doses."""
 )
 
 # %% [markdown]
-# ## Where the MTD is
+# ## Posterior of the MTD
 #
-# The MTD, the dose at which the curve passes 25%, need not be one of the three doses. The posterior is a partition: below the lowest
-# dose, at a level (between it and the next), or at the top dose *or anywhere above*. "3 or above" is no proof that level 3 is the MTD.
+# The MTD, the dose at which the curve reaches 25%, need not be one of the three doses. The posterior is a partition: below the
+# lowest dose, at a level (between it and the next), or at the top dose *or anywhere above*. "3 or above" does not mean that level 3
+# is the MTD.
 
 # %%
 dsf.plots.mtd(alone[cuts[3]])
@@ -116,27 +117,29 @@ dsf.plots.mtd(alone[cuts[3]])
 # %% [markdown]
 # ## Borrowing from NCT05962762
 #
-# Borrowing is off unless it is asked for, and the protocol's file says on what understanding: DLT windows of 28 days and of 84 days are
-# taken as one and three windows of one hazard, doses count per infusion, and the two trials' curves are exchangeable with a moderate
-# spread. No record says any of it. And it is another model than the one above: its prior speaks of one window of 28 days at the reference dose
-# of both trials, so it is a more cautious prior of the 84 days, before anything is borrowed. First, therefore, this model with no data of the
-# other trial:
+# Borrowing is off unless requested, and the protocol's file states its assumptions: DLT windows of 28 days and of 84 days are
+# treated as one and three windows with a common hazard, doses are compared per infusion, and the two trials' curves are
+# exchangeable with a moderate spread. No record states any of this. It is also another model than the one above: its prior refers
+# to one window of 28 days at the reference dose of both trials, so it is a more cautious prior for the 84 days, before anything is
+# borrowed. First, therefore, this model without data of the other trial:
 
 # %%
-nothing = {cut: dsf.analyze(trial, one.cohorts(), borrow={"NCT05962762": ""}, draws=2000) for cut, one in known.items()}
+nothing = {cut: dsf.analyze(trial, evaluated.cohorts(), borrow={"NCT05962762": ""}, draws=2000) for cut, evaluated in known.items()}
 course(nothing, error=True)
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
 Markdown("\n".join(f"> - {words}" for words in json.loads(nothing[cuts[3]].summary.attrs["warnings"]) if "window" in words))
 
 # %% [markdown]
-# The other trial's outcomes come with the call. Suppose it has treated three patients at each dose, and seen no DLT; or, the other way, that
-# it has seen three DLTs among its first six patients (worked out here for the third and fourth cut of this trial). What they change is to be
-# read against the table above.
+# The other trial's outcomes are given in the call. Suppose it has treated three patients at each dose without a DLT; or, in
+# contrast, that it has had three DLTs among its first six patients (computed here for the third and fourth cutoff of this trial).
+# Their effect is the difference from the table above.
 
 # %%
 friendly, hostile = "1NNN 2NNN 3NNN", "1NNT 2NTT"
-with_friendly = {cut: dsf.analyze(trial, one.cohorts(), borrow={"NCT05962762": friendly}, draws=2000) for cut, one in known.items()}
+with_friendly = {
+    cut: dsf.analyze(trial, evaluated.cohorts(), borrow={"NCT05962762": friendly}, draws=2000) for cut, evaluated in known.items()
+}
 course(with_friendly, error=True)
 
 # %%
@@ -144,7 +147,7 @@ with_hostile = {cut: dsf.analyze(trial, known[cut].cohorts(), borrow={"NCT059627
 course(with_hostile, error=True)
 
 # %% [markdown]
-# These posteriors are sampled (NUTS, four chains), so each figure has a Monte Carlo error (± one standard error), and diagnostics:
+# These posteriors are sampled (NUTS, four chains), so each value has a Monte Carlo error (± one standard error), and diagnostics:
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
 made = with_friendly[cuts[2]].summary
@@ -154,7 +157,8 @@ Markdown(
 )
 
 # %% [markdown]
-# What the other trial's data are worth, in patients at each dose of this trial, before its own data (± one Monte Carlo standard error):
+# The effective sample size of the other trial's data, in patients at each dose of this trial, before its own data (± one Monte
+# Carlo standard error):
 
 # %%
 pd.DataFrame(
@@ -163,7 +167,7 @@ pd.DataFrame(
         **{
             f"level {level}": [
                 f"{float(at.borrowed_n):.1f} ± {float(at.borrowed_n_se):.1f}"
-                for at in (one[cuts[2]].summary.sel(dose=level) for one in (with_friendly, with_hostile))
+                for at in (analyses[cuts[2]].summary.sel(dose=level) for analyses in (with_friendly, with_hostile))
             ]
             for level in (1, 2, 3)
         },
@@ -181,14 +185,14 @@ def over(by_cut, cut, level):
 
 
 Markdown(
-    f"""**After the DLT at the highest dose (third cut), its P(over) is {over(alone, cuts[2], 3)} from this trial's data alone. In the model
+    f"""**After the DLT at the highest dose (third cutoff), its P(overdose) is {over(alone, cuts[2], 3)} from this trial's data alone. In the model
 that can borrow it is {over(nothing, cuts[2], 3)} before anything is borrowed, {over(with_friendly, cuts[2], 3)} if nine patients of
 NCT05962762 had no DLT, and {over(with_hostile, cuts[2], 3)} if three of six had one.** The RP2D would be
 {alone[cuts[2]].summary.attrs["rp2d"]}, {nothing[cuts[2]].summary.attrs["rp2d"]}, {with_friendly[cuts[2]].summary.attrs["rp2d"]} and
-{with_hostile[cuts[2]].summary.attrs["rp2d"]}. At the end, with twelve patients of its own, P(over) is {over(alone, cuts[3], 3)},
+{with_hostile[cuts[2]].summary.attrs["rp2d"]}. At the end, with twelve patients in this trial, P(overdose) is {over(alone, cuts[3], 3)},
 {over(nothing, cuts[3], 3)}, {over(with_friendly, cuts[3], 3)} and {over(with_hostile, cuts[3], 3)}.
 
-The step from the first figure to the second is the other prior, not the other trial. Borrowing moves the answer most where the trial has fewest patients of its own, and it does so by what is assumed of windows and doses.
-`dsf.sensitivity(trial, outcomes, borrow=...)` varies these assumptions one at a time; a committee should see both analyses, the one
-without borrowing first."""
+The difference between the first two values is due to the other prior, not to the other trial. Borrowing changes the result most if the trial has few patients
+of its own, and it depends on the assumptions on windows and doses. `dsf.sensitivity(trial, outcomes, borrow=...)` varies these assumptions one at a time; a
+committee should see both analyses, the one without borrowing first."""
 )

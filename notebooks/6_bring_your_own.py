@@ -14,10 +14,10 @@
 # ---
 
 # %% [markdown]
-# # Bring your own design and your own curve
+# # Your own design and your own curve
 #
-# **How much code does a new design need, or a new dose-toxicity curve, before it can be compared, calibrated, tabulated, analysed and
-# reported like the others?** Some twenty lines, or fewer. Here are two that dosefind does not have.
+# **How much code does a new design or a new dose-toxicity curve need before it can be compared, calibrated, tabulated, analysed and
+# reported like the others?** About twenty lines or fewer. These are two examples that dosefind does not include.
 
 # %%
 import tempfile
@@ -38,12 +38,13 @@ from dosefind.models import CURVES, OneParameterCurve
 # ## A design: cumulative cohorts
 #
 # The cumulative cohort design (Ivanova, Flournoy and Chung 2007, Journal of Statistical Planning and Inference 137:2316-2327,
-# doi:10.1016/j.jspi.2006.07.009) compares the rate seen so far at the dose with the target. At or below the target less a margin: up. At or above
-# the target plus the margin: down. Between: stay. For targets up to 0.25 its authors take a margin of 0.09.
+# doi:10.1016/j.jspi.2006.07.009) compares the observed DLT rate at the dose with the target. Escalate at or below the target minus
+# a margin, de-escalate at or above the target plus the margin, otherwise stay. For targets up to 0.25 its authors use a margin of
+# 0.09.
 #
-# A design that decides by the patients and DLTs at the current dose alone says one thing, `move`, for many trials at once: `n` and `y` are
-# arrays. Elimination of doses that are too toxic, the final choice by isotonic estimates as in BOIN, the rule for backfill, the largest
-# sample, cohorts and stopping rules come with the base class.
+# A design that decides by the numbers of patients and DLTs at the current dose only defines one method, `move`, for many trials at
+# once: `n` and `y` are arrays. Elimination of overly toxic doses, the final selection by isotonic estimates as in BOIN, the rule
+# for backfill, the maximum sample size, cohorts and stopping rules are inherited from the base class.
 
 
 # %%
@@ -53,7 +54,7 @@ class CumulativeCohorts(IntervalDesign):
     Attributes
     ----------
     margin
-        How far the rate at the dose must be from the target for a move.
+        Distance of the DLT rate at the dose from the target that leads to escalation or de-escalation.
     """
 
     kind: ClassVar[str] = "cumulative-cohorts"
@@ -68,7 +69,7 @@ class CumulativeCohorts(IntervalDesign):
     def move_sentences(self):
         low, high = self.target - self.margin, self.target + self.margin
         return [
-            f"Escalate when the DLT rate at the dose is at most {low:g}, de-escalate when it is {high:g} or more, else stay.",
+            f"Escalate if the DLT rate at the dose is at most {low:g}, de-escalate if it is at least {high:g}, otherwise stay.",
         ]
 
 
@@ -77,8 +78,9 @@ mine = CumulativeCohorts(target=0.25, max_n=18, n_doses=3)
 mine
 
 # %% [markdown]
-# `DESIGNS["cumulative-cohorts"]` is its place in the registry, so that a protocol's file can name it, in this process: a design
-# that the `dosefind` command is to know has its class and its line in the registry in dosefind's own folder. It can be asked at once:
+# `DESIGNS["cumulative-cohorts"]` is its entry in the registry, so that a protocol's file can use it, in this process: for use in
+# the `dosefind` command, a design needs its class and its line in the registry in dosefind's own folder. It can make decisions
+# immediately:
 
 # %%
 dsf.decide(mine, "1NNN 2NNT")
@@ -86,14 +88,14 @@ dsf.decide(mine, "1NNN 2NNT")
 # %% [markdown]
 # At 1 of 3 BOIN de-escalates at this target; this design stays, because 0.333 is below 0.34.
 #
-# For a rule of a few lines there is a shorter way, a plain function of one trial: `dsf.design_from_rule(rule, choose=...)`. It is slower, and
-# as exact.
+# A rule of a few lines can also be a plain function of one trial: `dsf.design_from_rule(rule, choose=...)`. It is slower, and
+# equally exact.
 #
-# ## A curve: one hazard for all
+# ## A curve with proportional hazards
 #
-# Let the cumulative hazard of a DLT over the window be that of a skeleton times exp(-b), so that p = 1 - exp(-H exp(-b)) with
-# H = -log(1 - skeleton). With it, a window of twice the length is a shift of b by -log 2. A curve with one parameter is a scale u(p), falling
-# in p, on which b is a shift, and its way back: log p and log(1 - p), without loss of digits.
+# Let the cumulative hazard of a DLT over the window be that of a skeleton times exp(-b), so that p = 1 - exp(-H exp(-b)) with H =
+# -log(1 - skeleton). Then a window of twice the length is a shift of b by -log 2. A curve with one parameter is defined by a
+# decreasing scale u(p) on which b is a shift, and by its inverse: log p and log(1 - p), without loss of precision.
 
 
 # %%
@@ -118,9 +120,8 @@ curve = OneHazard(skeleton=skeleton, prior_sd=1.0)
 curve
 
 # %% [markdown]
-# `xp` is NumPy for quadrature and PyTensor for sampling, so both engines read the same two lines. First question to a new curve: is its
-# posterior that of the model? Data sets are simulated from the prior, and the true parameter must lie anywhere in its posterior equally
-# often.
+# `xp` is NumPy for quadrature and PyTensor for sampling, so both engines use the same two lines. The first check of a new curve is
+# calibration: data sets are simulated from the prior, and the true parameter must be uniformly distributed over its posterior.
 
 # %%
 found = dsf.calibrate(curve, {"3 each": (3, 3, 3), "by cohorts": mine}, n_sets=200, seed=1)
@@ -129,7 +130,7 @@ found.passed.to_pandas()
 # %% [markdown]
 # ## Both in a protocol
 #
-# A protocol's file names them like any other; the keys of their settings are checked, with a message that names what is allowed.
+# A protocol's file uses them like any other; the keys of their settings are checked, with a message that states what is allowed.
 
 # %%
 text = Path("../configs/nct05962762.toml").read_text()
@@ -156,13 +157,13 @@ with tempfile.TemporaryDirectory() as folder:
         config.write_text(text.replace("margin = 0.09", "margin = 0.5"))
         dsf.compare(dsf.load_trial(config))
     except dsf.InputError as error:
-        refused = str(error).replace(folder, "...")
-Markdown(f"With `margin = 0.5` the file is refused:\n\n```text\n{refused}\n```")
+        message = str(error).replace(folder, "...")
+Markdown(f"With `margin = 0.5` the file is rejected:\n\n```text\n{message}\n```")
 
 # %% [markdown]
-# ### Compared
+# ### Comparison
 #
-# Every way in which its trial can go is walked, as for the designs that dosefind has; no figure has a Monte Carlo error.
+# All possible courses of its trial are enumerated, as for the designs in dosefind; no result has a Monte Carlo error.
 
 # %%
 oc = dsf.compare(trial)
@@ -173,7 +174,7 @@ few = ["3+3", "boin", "cumulative", "crm"]
 dsf.plots.selection(oc.sel(design=few, scenario=["top is MTD", "middle is MTD", "all toxic"]))
 
 # %% [markdown]
-# Simulated too, with 4,000 trials; differences in Monte Carlo errors:
+# The same by simulation, with 4,000 trials; differences in Monte Carlo errors:
 
 # %%
 truths = {name: protocol.scenarios[name] for name in ("top is MTD", "middle is MTD", "all toxic")}
@@ -185,7 +186,7 @@ errors = (walked.selected * (1 - walked.selected) / 4000) ** 0.5
 # %% [markdown]
 # ### Decision table and paths
 #
-# What follows from the DLTs among the patients at a dose; then every path of the next two cohorts after a first one
+# The decision for each number of DLTs among the patients at a dose; then every path of the next two cohorts after a first one
 # without a DLT, with its probability in each scenario:
 
 # %%
@@ -196,10 +197,10 @@ ways = dsf.paths(trial, "cumulative", outcomes="1NNN", cohorts=2)
 ways.head(8).round(3)
 
 # %% [markdown]
-# ### Analysed
+# ### Analysis
 #
-# The posterior by the new curve: the data are a cohort at each level and one DLT at the top. `conclusion` is what each design, the new one
-# included, will name at its end.
+# The posterior with the new curve: the data are one cohort at each level and one DLT at the top. `conclusion` is the predicted
+# conclusion of each design, including the new one.
 
 # %%
 posterior = dsf.analyze(trial, "1NNN 2NNN 3NNT", curve="one-hazard")
@@ -224,16 +225,16 @@ pd.DataFrame(
 ).round(4)
 
 # %% [markdown]
-# ### Reported
+# ### Report
 #
-# The committee's design report has them both, with the rules in the sentences written above.
+# The design report includes both, with the rules in the sentences written above.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
 report = dsf.report(trial, curve="one-hazard").html()
-said = mine.sentences()[0]
+rule = mine.sentences()[0]
 Markdown(
-    f"""The report is one HTML file of {len(report) / 1e6:.1f} MB; it names the design {report.count("cumulative")} times, and its rule "{said}" stands in it:
-{"yes" if said in report else "no"}."""
+    f"""The report is one HTML file of {len(report) / 1e6:.1f} MB; it mentions the design {report.count("cumulative")} times, and includes its rule "{rule}":
+{"yes" if rule in report else "no"}."""
 )
 
 # %% [markdown]
@@ -243,12 +244,12 @@ Markdown(
 worst = float(abs((simulated.selected - walked.selected) / errors).max())
 p = 100 * oc.correct
 Markdown(
-    f"""**Some twenty lines for the design, ten for the curve, and one each to register them.** The design is compared exactly (it names the MTD in
-{p.sel(design="cumulative", scenario="middle is MTD"):.1f}% of trials where that is the middle dose, BOIN in
-{p.sel(design="boin", scenario="middle is MTD"):.1f}%), its simulation agrees with the walk to {worst:.1f} Monte Carlo errors, and the curve
+    f"""**About twenty lines for the design, ten for the curve, and one each to register them.** The design is compared exactly (it selects the MTD in
+{p.sel(design="cumulative", scenario="middle is MTD"):.1f}% of trials if that is the middle dose, BOIN in
+{p.sel(design="boin", scenario="middle is MTD"):.1f}%), its simulation agrees with the exact results to {worst:.1f} Monte Carlo errors, and the curve
 is integrated and sampled; its calibration shows no departure ({int(found.passed.sum())} of {found.passed.size} quantities within their bands),
-which checks the engine on this curve, not that the curve's equation is the one meant.
+which checks the engine on this curve, not that the curve's equation is the intended one.
 
-To add one to dosefind itself, put the class in a file of its own and its name in the registry, with a test that runs the shared contract:
-`CONTRIBUTING.md` says how."""
+To add one to dosefind itself, put the class in its own file and its name in the registry, with a test that runs the shared contract:
+see `CONTRIBUTING.md`."""
 )

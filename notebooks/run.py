@@ -1,8 +1,8 @@
-"""Run the notebooks from top to bottom, once: what they show is what the documentation shows.
+"""Run the notebooks from top to bottom, once: the documentation shows their output.
 
-``python -m notebooks.run OUT`` runs every page of this folder, or those named after it, and writes each as OUT/NAME.ipynb with its
-outputs. ``python -m notebooks.run notebooks`` brings the notebooks of this folder up to date. The text files (jupytext's percent
-format) are the source; the notebooks beside them are made from these.
+``python -m notebooks.run OUT`` runs every page of this folder, or those listed after it, and writes each as OUT/NAME.ipynb with its
+outputs. ``python -m notebooks.run notebooks`` updates the notebooks of this folder. The text files (jupytext's percent
+format) are the source; the notebooks in the same folder are made from these.
 
 A cell that fails, warns, or prints ends the run; so does one that takes longer than `LONGEST` seconds.
 """
@@ -19,14 +19,15 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PAGES = sorted(HERE.glob("[0-9]_*.py"))
-# Seconds after which a cell is given up (with two cores free, none takes half a minute), and bytes of a notebook with its outputs.
+# Seconds after which a cell is stopped (with two cores free, none takes half a minute), and maximum bytes of a notebook with
+# outputs.
 LONGEST, LARGEST = 300, 300_000
-# What of a notebook is of the machine or the day on which it ran.
+# Parts of a notebook that depend on the machine or the day on which it ran.
 _OF_THE_MACHINE = re.compile(r"(?:/(?:home|root|tmp|Users|usr|var)/\S*)|\b\d{1,2}:\d\d:\d\d\b|\bCPU times\b|0x[0-9a-f]{8,}")
 
 
 def read(page: Path) -> Any:
-    """A page as a notebook without outputs; its cells are numbered, so that the same page is the same notebook."""
+    """Return a page as a notebook without outputs; its cells are numbered, so that the same page is the same notebook."""
     import jupytext
 
     notebook = jupytext.read(page)
@@ -36,18 +37,18 @@ def read(page: Path) -> Any:
 
 
 def run(page: Path) -> Any:
-    """A page with its outputs, as a notebook."""
+    """Return a page with its outputs, as a notebook."""
     from nbclient import NotebookClient
 
     notebook = read(page)
-    # Notebooks are opened in their own folder. Whatever a cell warns of comes to standard error.
+    # Notebooks are opened in their own folder. Warnings of a cell go to standard error.
     client = NotebookClient(
         notebook,
         timeout=LONGEST,
         kernel_name="python3",
         resources={"metadata": {"path": str(HERE)}},
         record_timing=False,
-        # The kernel itself says what it has to say from errors on: that its connection on this machine is open is no news.
+        # The kernel itself reports errors only: that its connection on this machine is open is irrelevant.
         extra_arguments=["--IPKernelApp.log_level=40"],
     )
     client.execute()
@@ -59,14 +60,14 @@ def run(page: Path) -> Any:
     notebook.metadata["language_info"] = {"name": "python"}
     text = text_of(notebook)
     if found := _OF_THE_MACHINE.search(text):
-        raise RuntimeError(f"{page.name} shows what is of this machine or day: {found[0]}")
+        raise RuntimeError(f"{page.name} shows data of this machine or day: {found[0]}")
     if len(text.encode()) > LARGEST:
         raise RuntimeError(f"{page.name} has {len(text.encode()):,} bytes with its outputs, more than {LARGEST:,}")
     return notebook
 
 
 def _slim(output: dict[str, Any]) -> None:
-    """Of a picture in two kinds keep the smaller, sharper one; the text of what has HTML is that of its class."""
+    """Keep the smaller, sharper format of a figure in two formats; remove the text of outputs that have HTML."""
     data = output.get("data", {})
     if "image/svg+xml" in data:
         data.pop("image/png", None)
@@ -75,7 +76,7 @@ def _slim(output: dict[str, Any]) -> None:
 
 
 def text_of(notebook: Any) -> str:
-    """A notebook as it is written."""
+    """Return a notebook as written."""
     import nbformat
 
     return nbformat.writes(notebook, version=4) + "\n"

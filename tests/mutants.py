@@ -39,7 +39,7 @@ import dosefind
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dosefind"
-# Seconds of tests that a mutant has to survive, by the time that they take without it; the others are left out.
+# Seconds of tests that a mutant has to survive, by the time that they take without it; the others are ignored.
 MOST_SECONDS = 15
 # Where tests take this many times as long as without the mutant, or seconds on top, the mutant has been noticed.
 TIMES, SLACK = 5, 10

@@ -198,7 +198,7 @@ def test_serious_event_and_death_without_an_event_of_grade_5():
         ((event(4), event(4, term="rash"), event(9)), day(4).isoformat(), ("day 4; grade 3; rash",)),
         ((event(4),), "2", ("day 4; grade 3",)),
         ((event(4),), day(5).isoformat(), ("day 4; grade 3",)),
-        ((event(None, grade=None),), None, ("no start date; grade not given",)),
+        ((event(None, grade=None),), None, ("no start date; grade not recorded",)),
         ((event(4),), "death", ()),
         ((event(4),), "fever", ()),
     ],
@@ -248,7 +248,7 @@ def test_command_records_beside_config(folder):
 
 def test_command_replays(folder):
     words = ("--subject", "A2", "--conclusion", "DLT", "--as-of", "2024-01-11")
-    assert "ask for a replay" in adjudicate(folder, *words).stderr
+    assert "request a replay" in adjudicate(folder, *words).stderr
     # On that day the event of grade 3 had not begun.
     assert "grade 2" in (absent := adjudicate(folder, *words, "--replay")).stderr
     assert "grade 3;" not in absent.stderr

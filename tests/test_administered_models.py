@@ -194,7 +194,7 @@ def test_quantiles_and_draws_are_those_of_the_same_posterior(prior):
 
 
 def test_counts_must_include_these_patients():
-    with pytest.raises(dsf.InputError, match=r"administered.*3, 1\.0, 1, 1.*among those of their level"):
+    with pytest.raises(dsf.InputError, match=r"administered.*3, 1\.0, 1, 1.*included in those of their level"):
         exact_posterior(curve_of(), np.array([3, 3, 3]), np.array([0, 1, 0]), RATES, [Administered(3, 1.0, 1, 1)])
 
 

@@ -142,7 +142,7 @@ def test_what_was_known_before_is_doubted_where_its_draws_are_bad(protocol):
     theta = ExactPosterior(ExactFit(curve), nobody, nobody).draws(4000).reshape(4, 1000, 2)
     good, bad = (DrawnPosterior(curve, nobody, nobody, theta, divergences, {}) for divergences in (0, 2))
     assert _doubts(good, None) == []
-    assert _doubts(bad, None) == ["The figures of the prior cannot be trusted: draws that diverged: 2, with shorter steps too."]
+    assert _doubts(bad, None) == ["The figures of the prior cannot be trusted: 2 divergent draws, even with shorter steps."]
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ CONFIGS = [
         "prior that is not positive definite, which designs take too",
         "prior = { mean = [-2.2, 0.0], sd = [2.0, 1.0] }",
         "prior = { mean = [-2.2, 0.0], sd = [2.0, 1.0], correlation = -1.0 }",
-        "curves.logistic-2.prior.correlation = -1.0: must lie between -1 and 1, both excluded: ...",
+        "curves.logistic-2.prior.correlation = -1.0: must be between -1 and 1 (exclusive): ...",
     ),
     (
         "curve of no kind",
@@ -155,7 +155,7 @@ CONFIGS = [
         "prior not positive definite",
         TIGHT,
         TIGHT.replace(" }", ", correlation = 1.0 }"),
-        f"{TIGHT_PRIOR}.correlation = 1.0: must lie between -1 and 1, both excluded: otherwise the prior's covariance is not "
+        f"{TIGHT_PRIOR}.correlation = 1.0: must be between -1 and 1 (exclusive): otherwise the prior's covariance is not "
         "positive definite",
     ),
     ("prior of one mean", TIGHT, TIGHT.replace("[-2.2, 0.0]", "[-2.2]"), f"{TIGHT_PRIOR}.mean[2]: required, but missing"),
@@ -170,7 +170,7 @@ CONFIGS = [
         "skeleton of a curve",
         part("[curves.power]", "[borrowing]"),
         '[curves.power]\nkind = "power"\nskeleton = [0.1, 0.2]\n',
-        "curves.power.skeleton = [0.1, 0.2]: must have 3 entries, one a dose of doses.amounts",
+        "curves.power.skeleton = [0.1, 0.2]: must have 3 entries, one per dose of doses.amounts",
     ),
     ("missing unit", UNIT, "", "doses.unit: required, but missing"),
     ("empty unit", UNIT, 'unit = ""\n', f"doses.unit = '': {TEXT_ALLOWED}"),
@@ -194,14 +194,14 @@ CONFIGS = [
         REFERENCE,
         'reference = { amount = 3, unit = "cells/kg" }\n',
         "doses.reference.unit = 'cells/kg': must be the unit of the doses, '10^6 cells/kg': 1 'cells/kg' is 10^-6 "
-        "'10^6 cells/kg', and nothing is converted",
+        "'10^6 cells/kg', and units are not converted",
     ),
     ("reference dose without unit", REFERENCE, "reference = { amount = 3 }\n", "doses.reference.unit: required, but missing"),
     (
         "reference dose out of reach",
         REFERENCE,
         'reference = { amount = 3e6, unit = "10^6 cells/kg" }\n',
-        "doses.reference.amount = 3000000.0: is out of reach of the doses: it must lie between 0.5 and 10 (10^6 cells/kg)",
+        "doses.reference.amount = 3000000.0: is too far from the doses: it must be between 0.5 and 10 (10^6 cells/kg)",
     ),
     # Treatment.
     ("infusions begin late", "days = [1]", "days = [2]", "treatment: infusion_days = [2] must begin with day 1 and increase"),
@@ -215,24 +215,24 @@ CONFIGS = [
         "infusion after the window",
         "days = [1]",
         "days = [1, 30]",
-        "treatment: infusion_days = [1, 30] must lie inside the DLT window, which ends on day 29",
+        "treatment: infusion_days = [1, 30] must be within the DLT window, which ends on day 29",
     ),
     (
         "stagger longer than the window",
         "days = 7",
         "days = 70",
-        "treatment: stagger.days = 70 must not be longer than dlt_window_days = 28",
+        "treatment: stagger.days = 70 must not exceed dlt_window_days = 28",
     ),
     ("no window", "window_days = 28", "window_days = 0", "treatment.dlt_window_days = 0: must be greater than or equal to 1"),
     ("overlap in words", "no_overlap = true", 'no_overlap = "yes"', "treatment.no_overlap = 'yes': must be true or false"),
     ("stagger level not there", "levels = [3]", "levels = [4]", "treatment.stagger.levels = [4]: must be among the levels 1 to 3"),
     ("stagger level 0", "levels = [3]", "levels = [0]", "treatment.stagger.levels[1] = 0: must be greater than or equal to 1"),
     (
-        "hazard of each infusion",
+        "hazard per infusion",
         "no_overlap",
         'window = "per-infusion"\nno_overlap',
-        "treatment.window = 'per-infusion': is not available: a hazard of each infusion needs a model of its own, and a design "
-        "counts one outcome a patient; say 'course' or 'first-infusion'",
+        "treatment.window = 'per-infusion': is not available: a hazard per infusion needs a separate model, and a design "
+        "counts one outcome per patient; say 'course' or 'first-infusion'",
     ),
     ("negative tolerance", "no_overlap", "infusion_tolerance_days = -1\nno_overlap", TOLERANCE),
     # What a DLT is, and who counts.
@@ -255,8 +255,8 @@ CONFIGS = [
         "weight of a partial follow-up",
         'dropout = "not-evaluable"',
         'dropout = "weight"',
-        "evaluability.dropout = 'weight': is not available: a partial follow-up weight makes a patient a fraction, and the designs "
-        "here count whole ones; say 'not-evaluable', 'no-dlt' or 'dlt'",
+        "evaluability.dropout = 'weight': is not available: a partial follow-up weight makes a patient a fraction, but the designs "
+        "here count whole patients; say 'not-evaluable', 'no-dlt' or 'dlt'",
     ),
     (
         "unknown choice for progression",
@@ -285,7 +285,12 @@ CONFIGS = [
     ("too many patients", MAX_N, "max_n = 2000", "limits.max_n = 2000: must be less than or equal to 1000"),
     ("patients in quotation marks", MAX_N, 'max_n = "18"', "limits.max_n = '18': must be a whole number"),
     ("start above the doses", MAX_N, f"{MAX_N}\nstart_level = 4", "limits.start_level = 4: must be among the levels 1 to 3"),
-    ("group reversed", "[3, 6]", "[6, 3]", "limits.group = [6, 3]: must be [fewest, most] patients a dose, at most max_n = 18"),
+    (
+        "group reversed",
+        "[3, 6]",
+        "[6, 3]",
+        "limits.group = [6, 3]: must be [minimum, maximum] patients per dose, at most max_n = 18",
+    ),
     # Target.
     ("rate above 1", "rate = 0.25", "rate = 1.2", "target.rate = 1.2: must be less than 1"),
     ("rate of 0", "rate = 0.25", "rate = 0", "target.rate = 0: must be greater than 0"),
@@ -314,9 +319,9 @@ CONFIGS = [
     ("probability above 1", LOW, "[0.02, 0.05, 1.1]", "scenarios.low = [0.02, 0.05, 1.1]: must be probabilities in [0, 1]"),
     ("negative probability", LOW, "[-0.02, 0.05, 0.1]", "scenarios.low = [-0.02, 0.05, 0.1]: must be probabilities in [0, 1]"),
     ("probability in words", LOW, '[0.02, "low", 0.1]', "scenarios.low[2] = 'low': must be a number"),
-    ("scenario falls", LOW, "[0.1, 0.05, 0.02]", "scenarios.low = [0.1, 0.05, 0.02]: must not fall with the dose"),
-    ("scenario too short", LOW, "[0.02, 0.05]", "scenarios.low = [0.02, 0.05]: must hold 3 probabilities, one a dose"),
-    ("empty scenario", LOW, "[]", "scenarios.low = []: must hold 3 probabilities, one a dose"),
+    ("scenario falls", LOW, "[0.1, 0.05, 0.02]", "scenarios.low = [0.1, 0.05, 0.02]: must not decrease with the dose"),
+    ("scenario too short", LOW, "[0.02, 0.05]", "scenarios.low = [0.02, 0.05]: must hold 3 probabilities, one per dose"),
+    ("empty scenario", LOW, "[]", "scenarios.low = []: must hold 3 probabilities, one per dose"),
     ("no scenarios", part("[scenarios]", "[designs."), "[scenarios]\n", "scenarios: must have at least 1 entry"),
     # Designs.
     ("no designs", part("[designs.", "\n[assumed]"), "[designs]\n", "designs: must have at least 1 entry"),
@@ -337,13 +342,13 @@ CONFIGS = [
         "skeleton too short",
         CAPPED_CRM,
         "skeleton = [0.1, 0.25]",
-        "designs.crm-6: skeleton has 2 values for 3 doses: it must have one a dose",
+        "designs.crm-6: skeleton has 2 values for 3 doses: it must have one per dose",
     ),
     (
         "skeleton level",
         CAPPED_CRM,
         "skeleton = [0.1, 0.25, 0.25]",
-        "designs.crm-6.skeleton = [0.1, 0.25, 0.25]: must hold one probability a dose, strictly increasing",
+        "designs.crm-6.skeleton = [0.1, 0.25, 0.25]: must hold one probability per dose, strictly increasing",
     ),
     ("skeleton with a 1", CAPPED_CRM, "skeleton = [0.1, 0.25, 1.0]", "designs.crm-6.skeleton[3] = 1.0: must be less than 1"),
     ("skeleton in words", CAPPED_CRM, 'skeleton = "steep"', "designs.crm-6.skeleton = 'steep': must be a list or a table"),
@@ -381,7 +386,7 @@ CONFIGS = [
         "intercept that no rate can reach",
         PLAIN_CRM,
         f'{PLAIN_CRM}\nmodel = "logistic"\nintercept = -3',
-        "designs.crm: intercept = -3 keeps every rate below 0.047: skeleton and target must lie below that",
+        "designs.crm: intercept = -3 keeps every rate below 0.047: skeleton and target must be below that",
     ),
     (
         "intercept beyond the quadrature",
@@ -436,14 +441,14 @@ CONFIGS = [
         "design with other doses",
         PLAIN_BOIN,
         f"{PLAIN_BOIN}\nn_doses = 4",
-        "designs.boin.n_doses = 4: must be 3, as many as doses.amounts",
+        "designs.boin.n_doses = 4: must be 3, the number of doses.amounts",
     ),
     ("design starts too high", PLAIN_BOIN, f"{PLAIN_BOIN}\nstart = 5", "designs.boin: start = 5 is not among the 3 dose levels"),
     (
         "cap that a 3+3 breaks",
         THREE,
         f"{THREE}\nmax_n_per_dose = 3",
-        "designs.3+3: max_n_per_dose = 3 contradicts the 3+3, which treats up to six patients a dose",
+        "designs.3+3: max_n_per_dose = 3 contradicts the 3+3, with up to six patients per dose",
     ),
     # What is assumed, and text.
     (
@@ -567,11 +572,11 @@ def test_a_path_that_no_file_can_have():
 
 # Calls in Python ------------------------------------------------------------------------------------------------------
 
-THREE_PLUS_THREE, TOP_DOWN = ThreePlusThree(), "must not fall with the dose"
-OUTCOME = "must be a level and a capital N (no DLT) or T (DLT) a patient, cohorts separated by blanks, such as '1NNN 2NNT'"
+THREE_PLUS_THREE, TOP_DOWN = ThreePlusThree(), "must not decrease with the dose"
+OUTCOME = "must be a level and a capital N (no DLT) or T (DLT) per patient, cohorts separated by spaces, such as '1NNN 2NNT'"
 NO_OUTCOMES = "must be text such as '1NNN 2NNT', or a list of Cohort"
 DESIGN = f"must be one of {', '.join(map(repr, tomllib.loads(TEXT)['designs']))}; did you mean 'boin'?"
-ENDLESS = "does not end by itself: give it a largest sample"
+ENDLESS = "does not end by itself: state a maximum sample size"
 
 
 def walked():
@@ -586,7 +591,7 @@ def stay_for_ever(trial):
     return trial.level
 
 
-NO_DESIGN = "must be a Design: such as BOIN(target=0.25); design_from_rule makes one of a plain function"
+NO_DESIGN = "must be a Design: such as BOIN(target=0.25); design_from_rule builds one from a plain function"
 CALLS = [
     # Outcomes.
     (lambda: decide(THREE_PLUS_THREE, "1NNX", n_doses=3), f"outcomes = '1NNX': {OUTCOME}"),
@@ -606,10 +611,10 @@ CALLS = [
     (lambda: decide(THREE_PLUS_THREE, "1NNN", n_doses=0), "n_doses = 0: must be a whole number from 1 to 99"),
     (lambda: CRM(skeleton=(0.1, 0.3), target=0.25).fit("3N"), "level of cohort 1 = 3: must be a whole number from 1 to 2"),
     # Settings of designs.
-    (lambda: BOIN(0.3), "BOIN = 0.3: settings are given by name, such as BOIN(target=...)"),
+    (lambda: BOIN(0.3), "BOIN = 0.3: give settings by name, such as BOIN(target=...)"),
     (
         lambda: ThreePlusThree(True),
-        "ThreePlusThree = True: settings are given by name, such as ThreePlusThree(expand_after_two=...)",
+        "ThreePlusThree = True: give settings by name, such as ThreePlusThree(expand_after_two=...)",
     ),
     (lambda: BOIN(target=1.3), "target = 1.3: must be less than 1"),
     (lambda: BOIN(target="0.3"), "target = '0.3': must be a number"),
@@ -625,20 +630,23 @@ CALLS = [
     (lambda: simulate(BOIN, [0.1, 0.2]), f"design = {BOIN}: {NO_DESIGN}"),
     (lambda: decide("boin", "1NNN"), f"design = 'boin': {NO_DESIGN}"),
     (lambda: BOIN(target=0.3).table(max_n=0), "max_n = 0: must be a whole number, at least 1"),
-    (lambda: CRM(skeleton=(0.2, 0.2), target=0.25), "skeleton = (0.2, 0.2): must hold one probability a dose, strictly increasing"),
+    (
+        lambda: CRM(skeleton=(0.2, 0.2), target=0.25),
+        "skeleton = (0.2, 0.2): must hold one probability per dose, strictly increasing",
+    ),
     (lambda: CRM(skeleton=np.array([0.1, np.nan]), target=0.25), "skeleton[2] = nan: must be a finite number"),
     (
         lambda: CRM(skeleton={"halfwidth": 0.05, "mtd_level": 2}, target=0.25),
-        "n_doses is needed to make a skeleton from an indifference interval",
+        "n_doses is required to calibrate a skeleton from an indifference interval",
     ),
     (lambda: ThreePlusThree(cohort_size=2), "cohort_size = 2: must be 3"),
     (
         lambda: lattice(design_from_rule(lambda trial: 9, choose=lambda trial: None, max_n=9), n_doses=3),
-        "rule = 9: must return a level from 1 to 3, or None; it was given "
+        "rule = 9: must return a level from 1 to 3, or None; its argument was "
         "TrialSoFar(n=(3, 0, 0), y=(0, 0, 0), level=1, last_n=3, last_y=0)",
     ),
     # Walks.
-    (lambda: lattice(BOIN(target=0.3)), "n_doses = None: BOIN does not know the number of dose levels: say it"),
+    (lambda: lattice(BOIN(target=0.3)), "n_doses = None: BOIN has no number of dose levels: state n_doses"),
     (lambda: lattice(BOIN(target=0.3), n_doses=3, memory_limit=2**24), f"max_n = None: BOIN {ENDLESS}"),
     (lambda: lattice(CRM(skeleton=(0.1, 0.3), target=0.25), memory_limit=2**20), f"max_n = None: CRM {ENDLESS}"),
     (
@@ -648,11 +656,11 @@ CALLS = [
     (lambda: lattice(THREE_PLUS_THREE, n_doses=100), "n_doses = 100: must be less than or equal to 99"),
     (lambda: lattice(THREE_PLUS_THREE, n_doses=3, memory_limit=0), "memory_limit = 0: must be a whole number, at least 1"),
     # Truths.
-    (lambda: walked().under([0.1, 0.2]), "truths = [0.1, 0.2]: must hold 3 probabilities, one a dose"),
+    (lambda: walked().under([0.1, 0.2]), "truths = [0.1, 0.2]: must hold 3 probabilities, one per dose"),
     (lambda: walked().under([0.1, 0.2, 1.2]), "truths = [0.1, 0.2, 1.2]: must be probabilities in [0, 1]"),
     (lambda: walked().under({"steep": [0.3, 0.2, 0.1]}), f"truths['steep'] = [0.3, 0.2, 0.1]: {TOP_DOWN}"),
-    (lambda: walked().under("low"), "truths = 'low': must be rows of numbers of equal length, one probability a dose"),
-    (lambda: walked().under({}), "truths = {}: must hold at least one row, one probability a dose"),
+    (lambda: walked().under("low"), "truths = 'low': must be rows of numbers of equal length, one probability per dose"),
+    (lambda: walked().under({}), "truths = {}: must hold at least one row, one probability per dose"),
     (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], n_trials=1), "n_trials = 1: must be a whole number from 2 to 1000000"),
     (lambda: simulate(THREE_PLUS_THREE, [0.1, 0.2, 0.3], seed=-1), "seed = -1: must be a whole number, at least 0"),
     (lambda: simulate(THREE_PLUS_THREE, [0.3, 0.2, 0.1]), f"truths = [0.3, 0.2, 0.1]: {TOP_DOWN}"),
@@ -667,7 +675,7 @@ CALLS = [
         lambda: indifference_intervals((0.2, 0.2), target=0.25),
         "skeleton = (0.2, 0.2): must be strictly increasing probabilities inside (0, 1)",
     ),
-    (lambda: indifference_intervals((0.1, 0.2), target=2), "target = 2: must be a probability between 0 and 1, both excluded"),
+    (lambda: indifference_intervals((0.1, 0.2), target=2), "target = 2: must be a probability between 0 and 1 (exclusive)"),
     # Tasks.
     (lambda: paths(protocol(), "bion"), f"design = 'bion': {DESIGN}"),
     (lambda: paths(protocol(), "boin", cohorts=0), "cohorts = 0: must be a whole number from 1 to 1000"),
@@ -832,14 +840,14 @@ def test_an_interrupted_write_leaves_everything_as_it_was(there, error, status, 
     [
         ("", "is empty: a table of counts has the columns level (or dose), n and dlts"),
         ("\n \n", "is empty: ..."),
-        ("level,n,dlts\n", "has a header and no rows"),
+        ("level,n,dlts\n", "has a header but no rows"),
         ("level,dlts\n1,0\n", "column n: missing: a table of counts has the columns level (or dose), n and dlts"),
         ("n,dlts\n3,0\n", "column dose: missing: ..."),
-        ("level,n,n,dlts\n1,3,3,0\n", "column n: must be there once, and is there 2 times"),
+        ("level,n,n,dlts\n1,3,3,0\n", "column n: must be present once, but is present 2 times"),
         ("level,n,dlts\n1,3,4\n", "row 2.dlts = '4': must be a whole number from 0 to 3"),
         ("level,n,dlts\n1,3,0\n4,3,0\n", "row 3.level = '4': must be a whole number from 1 to 3"),
-        ("level,n,dlts\n1,3\n", "row 2: has 2 cells, and the header 3: the row may be cut off"),
-        ("level,n,dlts\n1,3,0,1\n", "row 2: has 4 cells, and the header 3: ..."),
+        ("level,n,dlts\n1,3\n", "row 2: has 2 cells, but the header has 3: the row may be truncated"),
+        ("level,n,dlts\n1,3,0,1\n", "row 2: has 4 cells, but the header has 3: ..."),
         ("level,n,dlts\n1,-3,0\n", "row 2.n = '-3': must be a whole number from 1 to 1000"),
         ("level,n,dlts\n1,3.5,0\n", "row 2.n = '3.5': must be a whole number from 1 to 1000"),
         ("dose,n,dlts\n2,3,0\n", "row 2.dose = '2': must be one of the protocol's doses: 1, 3, 5"),

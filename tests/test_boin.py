@@ -171,7 +171,7 @@ def test_plain_rule_agrees():
             np.testing.assert_allclose(plain[name], ours[name], rtol=0, atol=1e-14)
 
 
-_LOWER_AND_SMALLER = ("cohort 2 was at level 1, the design would have given level 2", "cohort 2 had 2 patients, the design plans 3")
+_LOWER_AND_SMALLER = ("cohort 2 was at level 1; the design recommended level 2", "cohort 2 had 2 patients; the design planned 3")
 
 
 @pytest.mark.parametrize(
@@ -188,9 +188,9 @@ _LOWER_AND_SMALLER = ("cohort 2 was at level 1, the design would have given leve
             {},
             "1TTT",
             "stop, no MTD: 3 DLTs in 3 patients at level 1, a rate of 1.000 above 0.359; level 1 and above are eliminated: "
-            "the safety rule finds the lowest dose too toxic, so no dose is the MTD",
+            "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
         ),
-        ({"max_n": 6}, "1NNN 2NNN", "stop, MTD level 2: the largest sample is reached"),
+        ({"max_n": 6}, "1NNN 2NNN", "stop, MTD level 2: the maximum sample size is reached"),
     ],
 )
 def test_decisions_in_words(settings, outcomes, says):
@@ -205,13 +205,16 @@ def test_decisions_in_words(settings, outcomes, says):
         (
             {},
             "1TTT 1NNN 1NNN",
-            ("the design had stopped after cohort 1: the safety rule finds the lowest dose too toxic, so no dose is the MTD",),
+            (
+                "the design had stopped after cohort 1: "
+                "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
+            ),
         ),
-        ({}, "1NNN 3NNN", ("cohort 2 was at level 3, the design would have given level 2",)),
-        ({}, "1N 1NN", ("cohort 1 had 1 patient, the design plans 3", *_LOWER_AND_SMALLER)),
-        ({"max_n": 5}, "1NNN 2NNN", ("cohort 2 brought the trial to 6 patients, over max_n = 5",)),
-        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design had stopped after cohort 2: the largest sample is reached",)),
-        ({"max_n_per_dose": 4}, "1NNT 1NNN", ("cohort 2 brought level 1 to 6 patients, over max_n_per_dose = 4",)),
+        ({}, "1NNN 3NNN", ("cohort 2 was at level 3; the design recommended level 2",)),
+        ({}, "1N 1NN", ("cohort 1 had 1 patient; the design planned 3", *_LOWER_AND_SMALLER)),
+        ({"max_n": 5}, "1NNN 2NNN", ("cohort 2 brought the trial to 6 patients, above max_n = 5",)),
+        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design had stopped after cohort 2: the maximum sample size is reached",)),
+        ({"max_n_per_dose": 4}, "1NNT 1NNN", ("cohort 2 brought level 1 to 6 patients, above max_n_per_dose = 4",)),
     ],
 )
 def test_deviations_from_the_design_are_said(settings, outcomes, deviations):
@@ -248,8 +251,8 @@ def test_limits_that_all_designs_share(settings, outcomes, level, size):
 
 def test_rules_say_where_the_boundaries_come_from():
     text = " ".join(dsf.BOIN(target=0.25, p_tox=0.4).rules())
-    assert "too low, p_saf = 0.15 (0.6 times the target), and too toxic, p_tox = 0.4." in text
-    assert "a rate equal to the upper boundary stays" in text
+    assert "subtherapeutic, p_saf = 0.15 (0.6 times the target), and the rate deemed overly toxic, p_tox = 0.4." in text
+    assert "at a rate equal to the upper boundary, stay" in text
     assert "(DLTs + 0.05) / (patients + 0.1)" in text
 
 

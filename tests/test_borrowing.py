@@ -88,7 +88,8 @@ def test_what_the_prior_means_in_longer_windows(protocol):
     """Log alpha of -2.2 is 0.10 in one window, and 1 - 0.9^3 = 0.27 in three."""
     words = build_borrowing(protocol).warnings(protocol)
     assert words[1:] == [
-        "The prior is of one window of 28 days: a DLT rate of 0.10 at the reference dose is 0.27 over the 84 days of NCT05948982."
+        "The prior refers to one window of 28 days: a DLT rate of 0.10 at the reference dose is 0.27 over the 84 "
+        "days of NCT05948982."
     ]
     assert len(build_borrowing(changed(protocol, pooled="as-given")).warnings(protocol)) == 1
 
@@ -102,7 +103,7 @@ def test_outcomes_of_the_others(protocol):
 @pytest.mark.parametrize(
     ("borrowing", "said"),
     [
-        ({"pooled": None}, "borrowing.pooled.*say what is pooled, for DLTs over different windows are different quantities"),
+        ({"pooled": None}, "borrowing.pooled.*state what is pooled, because DLTs over different windows are different quantities"),
         ({"pooled": "both"}, "borrowing.pooled = 'both': must be 'first-window', 'windows' or 'as-given'"),
         ({"pooled": "first-window", "dose": "cumulative"}, "dose = 'cumulative' contradicts pooled = 'first-window'"),
         ({"reference": 30.0}, "borrowing.*reference = 30 is out of reach of the doses of 'NCT05948982'"),
@@ -223,7 +224,7 @@ def test_with_and_without(protocol, capsys, monkeypatch):
     assert np.all(np.abs(found["p_exchangeable"] - 0.5) < 0.2)
     attrs = found.attrs
     assert json.loads(attrs["borrowing"])["outcomes"] == borrow
-    assert "assumed, not seen" in " ".join(json.loads(attrs["warnings"]))
+    assert "an assumption, not an observation" in " ".join(json.loads(attrs["warnings"]))
     assert "borrowing" not in attrs["without_effect"].split(", ")
     table = dsf.sensitivity(mixed, outcomes, borrow=borrow)
     rows = table.set_index(["varied", "value"])

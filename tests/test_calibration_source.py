@@ -65,14 +65,12 @@ def changed_in(found):
 
 WORDS = {
     "docstring of a method": partial(
-        edited, "models.base", "u(p), falling in p, on which b is a shift.", "The scale of the curve."
+        edited, "models.base", "Return the decreasing function u(p), a scale on which b is a shift.", "The scale of the curve."
     ),
     "docstring of a module": partial(edited, "posterior.exact", '"""The posterior by quadrature: exact', '"""Quadrature: exact'),
-    "comment": partial(
-        edited, "posterior.quadrature", "# Below this, rounding and truncation are all that is left.", "# The floor."
-    ),
+    "comment": partial(edited, "posterior.quadrature", "# Below this, only rounding and truncation remain.", "# The floor."),
     "comment in a function": partial(
-        edited, "posterior.quadrature", "# exp is several times slower where it underflows.", "# Slow there."
+        edited, "posterior.quadrature", "# exp is several times slower if it underflows.", "# Slow there."
     ),
     "layout": partial(
         edited,
@@ -81,14 +79,14 @@ WORDS = {
         "\n    return (values, SAFETY * difference, total)",
     ),
     "sentence about the prior": partial(
-        edited, "models.base", "its parameter has a prior of mean 0", "the prior of its parameter has mean 0"
+        edited, "models.base", "its parameter has a normal prior with mean 0", "the prior of its parameter has mean 0"
     ),
     "sentence about a curve": partial(
         edited, "models.base", "{self.prior_sentence()}{options}.", "{self.prior_sentence()} {options}."
     ),
     "title of a curve": partial(edited, "models.power", '"Power curve"', '"Empiric curve"'),
     "source of a curve": partial(edited, "models.power", "\"O'Quigley and Shen (1996), doi", "\"O'Quigley & Shen (1996), doi"),
-    "error message": partial(edited, "models.base", "must be [low, high] with low below high", "must rise"),
+    "error message": partial(edited, "models.base", "must be [low, high] with low below high", "must increase"),
     "error message of an engine": partial(
         edited, "posterior.quadrature", "within {width:g} prior standard deviations", "within {width:g} sd"
     ),

@@ -43,7 +43,7 @@ def test_a_trial_by_the_rules():
 
 def test_a_dose_that_the_protocol_does_not_have():
     assert found(patient("S", None, 4)) == [("dose not in the protocol", "S", [4])]
-    assert words(patient("S", None, 4)) == ["S was given 2, and the protocol has 1, 3, 5 10^6 cells/kg"]
+    assert words(patient("S", None, 4)) == ["S was given 2, but the protocol has 1, 3, 5 10^6 cells/kg"]
 
 
 def test_two_doses_in_a_cohort():
@@ -87,7 +87,7 @@ def test_down_a_group_waits_too():
     early = [*group(2, 1, 2), *group(1, 29)]
     assert found(*early) == [("group started before the last window closed", "S11 S22", [29, 30])]
     assert words(*early) == [
-        "level 1 began with S11 on 2024-01-29, before the DLT windows of the group before were closed: S22 on 2024-01-30"
+        "level 1 began with S11 on 2024-01-29, before the DLT windows of earlier groups had ended: S22 on 2024-01-30"
     ]
     # A second cohort at the dose is no new group.
     assert found(*group(1, 1, 2, 3, 4)) == []
@@ -117,14 +117,14 @@ def test_patients_too_close_together(stagger, level, starts, pairs):
 
 def test_patients_too_close_together_in_words():
     assert words(*group(3, 1, 2)) == [
-        "S32 was first treated at level 3 on 2024-01-02, 1 day after S31 on 2024-01-01: at least 7 days are asked"
+        "S32 was first treated at level 3 on 2024-01-02, 1 day after S31 on 2024-01-01; the minimum is 7 days"
     ]
 
 
 def test_too_many_patients_on_a_dose():
     seven = group(1, *range(1, 8))
     assert found(*seven) == [("too many patients on a dose", "S17", [7])]
-    assert words(*seven) == ["7 patients count at level 1, and at most 6 are allowed: S17 came after"]
+    assert words(*seven) == ["7 patients are evaluable for DLT at level 1; the maximum is 6: S17 came after"]
     assert found(*seven, most=5) == [("too many patients on a dose", "S16 S17", [6, 7])]
     assert found(*seven, most=18) == []
     # Whoever does not count takes no place.
@@ -155,8 +155,8 @@ def test_an_infusion_off_its_schedule(infusions, tolerance, days):
 
 def test_an_infusion_off_its_schedule_in_words():
     assert words(patient("S", 1, 1, 30, 57, 85), name=DLC) == [
-        "S had infusion 2 on 2024-01-30, day 30; planned is day 29",
-        "S had infusion 4 on 2024-03-25, and the protocol plans 3",
+        "S had infusion 2 on 2024-01-30, day 30; planned on day 29",
+        "S had infusion 4 on 2024-03-25, but the protocol plans 3",
     ]
 
 
@@ -191,14 +191,14 @@ def test_amounts_that_differ_within_a_course():
     )
     other = patient("B1", 1, 1, 29, 57, amounts=(1, 1.5, 1))
     assert found(other, name=DLC)[0] == ("amounts within a course differ", "B1", [29])
-    assert words(other, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 1.5 and the first at 1 10^6 cells/kg"
+    assert words(other, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 1.5 but the first at 1 10^6 cells/kg"
     # The second infusion had not been given the day before.
     assert found(*people, name=DLC, as_of=28) == []
 
 
 def test_a_partial_course_in_words():
     assert words(*three_doses().patients, name=DLC) == [
-        "B2 had 2 of 3 infusions; the next was due on 2024-03-04, and the patient left on 2024-02-29",
+        "B2 had 2 of 3 infusions; the next was due on 2024-03-04, and the patient discontinued on 2024-02-29",
         "B3 had 2 of 3 infusions; the next was due on 2024-03-11",
     ]
 
@@ -223,15 +223,15 @@ def test_replacements_that_do_not_fit():
         ("replacement", "R6 R9", [22]),
         ("replacement", "R7 R8", [23]),
     ]
-    assert [text.split(": ")[0] for text in words(*patients) if "is said to replace" in text] == [
-        "R1 is said to replace R2, whom R4 replaces already",
-        "R3 is said to replace R3, who was not treated before",
-        "R5 is said to replace R2, whom R4 replaces already",
-        "R6 is said to replace R9, and no patient of that name was treated by the data cut",
-        "R7 is said to replace R8, who counts and is not replaced",
+    assert [text.split(": ")[0] for text in words(*patients) if "is recorded as the replacement of" in text] == [
+        "R1 is recorded as the replacement of R2, who is already replaced by R4",
+        "R3 is recorded as the replacement of R3, who was not treated earlier",
+        "R5 is recorded as the replacement of R2, who is already replaced by R4",
+        "R6 is recorded as the replacement of R9, but no such patient was treated by the data cutoff date",
+        "R7 is recorded as the replacement of R8, who is evaluable for DLT and is not replaced",
     ]
     elsewhere = [patient("R1", 1, 1, **lost), patient("R2", 2, 40, replaces="R1")]
-    assert words(*elsewhere) == ["R2 is said to replace R1, and was treated at another dose"]
+    assert words(*elsewhere) == ["R2 is recorded as the replacement of R1, but was treated at another dose"]
 
 
 def death(subject, start, of=5, related="related", **fields):
@@ -321,17 +321,17 @@ def starts(data, as_of, level, name=AS, **changed):
     return [(None if start.day is None else (start.day - day(1)).days + 1, start.words) for start in one]
 
 
-AT_ONCE = "at once: nothing in the protocol makes this patient wait"
+AT_ONCE = "immediately: no rule of the protocol requires this patient to wait"
 
 
 @pytest.mark.parametrize(
     ("as_of", "level", "patient_", "group_"),
     [
-        (1, 1, (1, AT_ONCE), (None, "no date can be named: cohort 1 at level 1 is not full")),
+        (1, 1, (1, AT_ONCE), (None, "no date can be named: cohort 1 at level 1 is not complete")),
         (5, 1, (33, "the DLT window of A3 ends"), (33, "the DLT window of A3 ends")),
         (12, 1, (33, "the DLT window of A3 ends"), (33, "the DLT window of A3 ends")),
         (33, 1, (33, AT_ONCE), (33, AT_ONCE)),
-        (50, 1, (50, AT_ONCE), (None, "no date can be named: cohort 2 at level 1 is not full")),
+        (50, 1, (50, AT_ONCE), (None, "no date can be named: cohort 2 at level 1 is not complete")),
         (55, 1, (83, "the DLT window of A7 ends"), (83, "the DLT window of A7 ends")),
         (55, 2, (83, "the DLT window of A7 ends"), (83, "the DLT window of A7 ends")),
         (92, 1, (120, "the DLT window of A10 ends"), (120, "the DLT window of A10 ends")),
@@ -365,13 +365,13 @@ def test_those_after_the_next_patient_start_in_turn():
         return in_turn(evaluated, rules, level, size, earliest(evaluated, rules, level).patient)
 
     full = trial(*group(1, 1, 1, 1), *group(2, 29, 29, 29), last=57)
-    assert turn(full, 3, 3) == f"each further one 7 days after the one before, the last of 3 not before {day(71)}"
+    assert turn(full, 3, 3) == f"each further patient 7 days after the previous one, the last of 3 not before {day(71)}"
     assert turn(full, 3, 1) == turn(full, 2, 3) == ""
     sentinel = {"stagger": {"days": 7, "levels": "all", "patients": "first"}}
     assert turn(full, 3, 3, treatment=sentinel) == f"the others 7 days after the first, not before {day(64)}"
     assert turn(full, 2, 3, treatment=sentinel) == ""
     unfilled = trial(*group(2, 1), last=1)
-    assert turn(unfilled, 3, 2) == "each further one 7 days after the one before"
+    assert turn(unfilled, 3, 2) == "each further patient 7 days after the previous one"
 
 
 def test_a_dose_of_none_of_the_levels_is_waited_for():
@@ -406,7 +406,7 @@ def test_nobody_waits_for_patients_who_are_not_given_the_product():
 def test_down_nobody_waits_for_a_full_cohort():
     toxic = trial(*group(2, 1, 1, events=(event(5),)), last=5)
     assert starts(toxic, 5, 1)[0] == (5, AT_ONCE)
-    assert starts(toxic, 5, 3)[0] == (None, "no date can be named: cohort 1 at level 2 is not full")
+    assert starts(toxic, 5, 3)[0] == (None, "no date can be named: cohort 1 at level 2 is not complete")
 
 
 def test_before_the_first_patient():
@@ -417,7 +417,7 @@ def test_no_date_where_an_outcome_is_not_a_matter_of_time():
     unclear = trial(*group(1, 1, 2), patient("S13", 1, 3, events=(event(None, row=7),)), last=60)
     said = (
         "no date can be named: the outcome of S13 is not known: it is not known whether this is a DLT: "
-        "adverse event of ae.csv row 7 (grade 3; possibly related; no start date); settled by whether it began from 2024-01-03 to "
+        "adverse event of ae.csv row 7 (grade 3; possibly related; no start date); depends on whether it began from 2024-01-03 to "
         "2024-01-31"
     )
     assert starts(unclear, 60, 1) == [(None, said)] * 2

@@ -230,7 +230,7 @@ class Probit(OneParameterCurve):
     prior_sd
         Prior standard deviation of b.
     uniform
-        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
+        Bounds between which exp(b) is uniform a priori, instead of the normal prior.
     slope
         Slope on the normal scale.
     """

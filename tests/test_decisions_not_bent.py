@@ -362,7 +362,7 @@ def test_rows_removed_put_in_or_swapped_are_named(tmp_path, alter, rows):
 
 
 def test_rows_removed_at_the_end_are_not_shown(tmp_path):
-    """As docs/how-to/record-an-override.md says."""
+    """As docs/how-to/record-a-decision.md says."""
     path = filed(tmp_path)
     write_cells(path, cells_of(path)[:-1])
     assert decisions_chain(path) == Chain("decisions.csv")

@@ -59,9 +59,9 @@ def test_a_page_shows_what_its_blocks_gave(tmp_path):
         ("```python\n1 / 0\n```\n", "page, line 1: ZeroDivisionError"),
         ("a\n\n```sh\ndosefind compare missing.toml\n```\n", "page, line 3: .*exit status 2"),
         ("```sh fails\ndosefind --version\n```\n", "exit status 0"),
-        ("```sh\nrm -rf somewhere\n```\n", "'rm' is no command of this project"),
+        ("```sh\nrm -rf somewhere\n```\n", "'rm' is not a command of this project"),
         ("```sh norun\nrm -rf somewhere\n```\n", "not among the commands that are not run"),
-        ("```r\nlibrary(BOIN)\n```\n", "nobody runs a block of 'r'"),
+        ("```r\nlibrary(BOIN)\n```\n", "a block of 'r' cannot be run"),
         ("```python\nimport warnings\nwarnings.warn('old')\n```\n", "UserWarning: old"),
     ],
 )

@@ -269,7 +269,7 @@ def test_level_numbers_of_arms_where_an_amendment_changes_the_numbers(tmp_path):
         path = tmp_path / f"patients{number}.csv"
         path.write_text(f"subject,level,dose,infusion_1\nA-1,3,{dose},{DAY}\n")
         if level is None:
-            with pytest.raises(dsf.InputError, match="level = '3': needs the column dose beside it"):
+            with pytest.raises(dsf.InputError, match="level = '3': needs the column dose too"):
                 dsf.read_patients(path, amended)
         else:
             assert dsf.read_patients(path, amended).patients[0].level == level
@@ -386,12 +386,12 @@ def test_an_amount_for_each_infusion(tmp_path):
         (
             "dose,administered,infusion_2",
             "1,0.6,2024-04-01",
-            "administered = '0.6': is the amount of one infusion, and there are 2",
+            "administered = '0.6': is the amount of one infusion, but there are 2",
         ),
         ("dose,administered", "1,0", "administered = '0': must be a number above 0"),
         ("dose,administered", "1,1000000", "administered = '1000000': is 10^6 times the dose 1"),
         ("dose,administered,dose_given", "1,0.6,0.7", "dose_given = '0.7': contradicts administered"),
-        ("dose,administered_2", "1,0.6", "column administered_2: needs the column infusion_2 beside it"),
+        ("dose,administered_2", "1,0.6", "column administered_2: needs the column infusion_2 too"),
         ("level,dose,administered", "1,0.98,0.6", "dose = '0.98': contradicts the assigned dose"),
     ],
 )

@@ -82,8 +82,8 @@ def test_minimally_informative_quantiles_are_those_of_the_beta_distributions():
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({1: {0.5: 0.1, 0.9: 0.2}}, "must be quantiles at two doses at least"),
-        ({1: {0.5: 0.1}, 3: {0.5: 0.2}}, "four in all"),
+        ({1: {0.5: 0.1, 0.9: 0.2}}, "must be at least four quantiles at two or more doses"),
+        ({1: {0.5: 0.1}, 3: {0.5: 0.2}}, "four quantiles"),
         (
             {1: {0.5: 0.1, 0.9: 0.05}, 3: {0.5: 0.2, 0.9: 0.3}},
             "[1][0.9] = 0.05: must be above the 0.5 quantile at dose 1, 0.1",
@@ -97,8 +97,8 @@ def test_minimally_informative_quantiles_are_those_of_the_beta_distributions():
         ({1: {"a": 0.1, 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1] = 'a': must be a probability"),
         ({1: {0.5: "a", 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1][0.5] = 'a': must be a probability"),
         ({0: {0.5: 0.1, 0.9: 0.5}, 3: {0.5: 0.2, 0.9: 0.6}}, "dose of quantiles = 0: must be a dose amount, above 0"),
-        ({1: [0.1, 0.5], 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1] = [0.1, 0.5]: must go from probability to DLT rate"),
-        ([0.1, 0.5], "quantiles = [0.1, 0.5]: must go from dose amount to quantiles"),
+        ({1: [0.1, 0.5], 3: {0.5: 0.2, 0.9: 0.6}}, "quantiles[1] = [0.1, 0.5]: must map probabilities to DLT rates"),
+        ([0.1, 0.5], "quantiles = [0.1, 0.5]: must map dose amounts to quantiles"),
     ],
 )
 def test_refusals(said, message):
@@ -111,7 +111,7 @@ def test_references_and_correlations_that_cannot_be():
     said = {1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}
     with pytest.raises(dsf.InputError, match=r"reference = 0: must be a dose amount, above 0"):
         dsf.prior_from_quantiles(said, reference=0)
-    with pytest.raises(dsf.InputError, match=r"correlation = 1.5: must lie between -1 and 1, both excluded"):
+    with pytest.raises(dsf.InputError, match=r"correlation = 1.5: must be between -1 and 1 (exclusive)"):
         dsf.prior_from_quantiles(said, reference=3, correlation=1.5)
     bounds = {"lowest": (0.4, 0.05), "highest": (0.1, 0.05)}
     with pytest.raises(dsf.InputError, match=r"doses = -1: must be a dose amount"):
@@ -121,7 +121,7 @@ def test_references_and_correlations_that_cannot_be():
 
 
 def test_bounds_that_contradict_each_other():
-    with pytest.raises(dsf.InputError, match="these must rise"):
+    with pytest.raises(dsf.InputError, match="these must increase"):
         dsf.minimally_informative_prior((1, 5), reference=3, lowest=(0.9, 0.05), highest=(0.01, 0.05))
 
 

@@ -49,7 +49,7 @@ def test_the_window_ends_on_its_last_day(name, course, last):
 
 def test_the_window_of_the_first_infusion_alone():
     """Another window of the second protocol: 28 days after the first infusion, the later ones outside it."""
-    with pytest.raises(dsf.InputError, match="must lie inside the DLT window, which ends on day 29"):
+    with pytest.raises(dsf.InputError, match="must be within the DLT window, which ends on day 29"):
         protocol(DLC, treatment={"dlt_window_days": 28})
     changed = {"dlt_window_days": 28, "window": "first-infusion"}
     assert status(patient("S", 1, 1), 29, DLC, treatment=changed).kind == "complete"
@@ -61,12 +61,13 @@ def test_follow_up_that_is_behind_the_data_cut():
     found = status(one, 25)
     assert (found.kind, found.unresolved, found.days_to_go) == ("pending", False, 4)
     assert found.rule == (
-        "no DLT so far, 4 days to go, 68% of the window followed up; follow-up ends on 2024-01-20, 5 days behind the data cut"
+        "no DLT so far, 4 days to go, 68% of the window followed up; follow-up ends on 2024-01-20, 5 days "
+        "before the data cutoff date"
     )
     assert found.fraction == pytest.approx(19 / 28, rel=1e-15)
     over = status(one, 29)
     assert (over.kind, over.unresolved, over.days_to_go, over.fraction) == ("pending", True, 0, 19 / 28)
-    assert "window over, outcome not known" in over.rule
+    assert "window ended, outcome not known" in over.rule
     assert status(patient("S", 1, 1, last_contact=29), 40).kind == "complete"
 
 
@@ -122,21 +123,21 @@ def test_the_definition_is_a_setting():
     [
         (event(5, related="no"), {}, "not related"),
         (event(30), {}, "outside the window"),
-        (event(5), {"excluded_terms": ["fever"]}, "a term left out"),
+        (event(5), {"excluded_terms": ["fever"]}, "an excluded term"),
         (event(5), {"least_grade_by_term": {"fever": 4}}, "below grade 4"),
         (event(5, grade=2), {}, None),
     ],
 )
 def test_a_grave_event_that_is_no_dlt_is_named_with_the_reason(one, dlt, why):
     rule = status(patient("S", 1, 1, events=(one,)), 40, dlt=dlt).rule
-    assert rule.rpartition("is no DLT: ")[2] == (why or "no DLT by the end of the window, by adverse events")
+    assert rule.rpartition("is not a DLT: ")[2] == (why or "no DLT by the end of the window, according to adverse events")
 
 
 def test_an_unclear_event_says_what_is_missing_and_where():
     found = status(patient("S", 1, 1, events=(event(None, grade=None, row=7),)), 40)
     assert found.rule == (
-        "it is not known whether this is a DLT: adverse event of ae.csv row 7 (grade not given; possibly related; no start date)"
-        "; settled by whether it began from 2024-01-01 to 2024-01-29"
+        "it is not known whether this is a DLT: adverse event of ae.csv row 7 (grade not recorded; possibly related; no start date)"
+        "; depends on whether it began from 2024-01-01 to 2024-01-29"
     )
     assert found.source == ("patients.csv row S", "ae.csv row 7")
     # A DLT that is known settles it.
@@ -149,7 +150,7 @@ def test_an_unknown_word_for_the_relation_stops(grade, start):
         evaluate(trial(patient("S", 1, 1, events=(event(start, grade, "may be", row=4),))), protocol())
     assert str(caught.value).startswith(
         "subject S (patients.csv row S), event of ae.csv row 4.related = 'may be': "
-        "is a word that the config does not know: add it to one of its lists (dlt.related: related, definite, "
+        "is not among the words in the config: add it to one of its lists (dlt.related: related, definite, "
     )
 
 
@@ -191,8 +192,8 @@ def test_how_words_were_read_is_said():
     events = tuple(event(5, 1, word, row=row) for row, word in enumerate(("REMOTE", "remote", "None", "possible", "unknown", None)))
     notes = evaluate(trial(patient("S", 1, 1, events=events)), protocol()).notes
     assert notes[-1] == (
-        "words for the relation (events with it) read: possible (1) as at least possibly related; none (1), remote (2) as not "
-        "related; unknown (1) as not assessed, so open"
+        "words for the relationship (number of events) read: possible (1) as at least possibly related; none (1), remote (2) as "
+        "not related; unknown (1) as not assessed, so open"
     )
 
 
@@ -210,10 +211,10 @@ def test_how_words_were_read_is_said():
         ({"dlt": True, "events": (event(5, grade=2),)}, "dlt = True: contradicts the adverse events: none between"),
         (
             {"dlt": True, "dlt_date": 30, "events": None},
-            "dlt_date = '2024-01-30': lies outside the DLT window, 2024-01-01 to 2024-01-29",
+            "dlt_date = '2024-01-30': is outside the DLT window, 2024-01-01 to 2024-01-29",
         ),
-        ({"dlt": None, "dlt_date": 3, "events": None}, "dlt_date = '2024-01-03': must not be given where dlt = None"),
-        ({"dlt": False, "dlt_date": 3, "events": None}, "dlt_date = '2024-01-03': must not be given where dlt = False"),
+        ({"dlt": None, "dlt_date": 3, "events": None}, "dlt_date = '2024-01-03': must not be given if dlt = None"),
+        ({"dlt": False, "dlt_date": 3, "events": None}, "dlt_date = '2024-01-03': must not be given if dlt = False"),
     ],
 )
 def test_a_column_that_disagrees_stops(fields, said):
@@ -296,7 +297,7 @@ def test_weights_are_refused_with_the_reason(setting):
 
 
 def test_a_hazard_of_each_infusion_is_refused_with_the_reason():
-    with pytest.raises(dsf.InputError, match=r"treatment\.window = 'per-infusion': is not available: a hazard of each infusion"):
+    with pytest.raises(dsf.InputError, match=r"treatment\.window = 'per-infusion': is not available: a hazard per infusion"):
         protocol(treatment={"window": "per-infusion"})
 
 
@@ -348,7 +349,7 @@ def test_who_cannot_replace():
 def test_a_dose_that_the_protocol_does_not_have_is_not_counted():
     found = evaluate(trial(patient("S", None, 1, events=(event(5),)), patient("T", 1, 2)), protocol(), day(60))
     assert found["S"].kind == "not evaluable"
-    assert found["S"].rule.startswith("dose 2 is none of the protocol's; otherwise DLT: adverse event of ae.csv row 1")
+    assert found["S"].rule.startswith("dose 2 is not in the protocol; otherwise DLT: adverse event of ae.csv row 1")
     assert (found["S"].cohort, found["T"].cohort) == (None, 1)
     assert found.cohorts() == [Cohort(1, 1, 0)]
 
@@ -391,9 +392,9 @@ def test_what_is_left_out_or_assumed_is_named():
     notes = evaluate(data, protocol(), day(20)).notes
     named = ", ".join(f"patients.csv row {row}" for row in range(4, 16))
     assert notes[:3] == (
-        f"counted nowhere, no infusion: {named} and 2 more",
-        "counted nowhere, screen failure: dm.xpt row 1",
-        f"no last contact is given, so follow-up is assumed to have gone on to {day(20)}: P1, P2",
+        f"not counted, no infusion: {named} and 2 more",
+        "not counted, screen failure: dm.xpt row 1",
+        f"no last-contact date is given, so follow-up is assumed up to {day(20)}: P1, P2",
     )
 
 
@@ -404,8 +405,11 @@ def test_an_empty_last_contact_beside_others_is_not_taken_as_followed_up():
     assert (alone["P1"].kind, beside["P1"].kind, beside["P2"].kind) == ("complete", "pending", "complete")
     assert beside["P1"].unresolved
     assert beside["P1"].fraction == (20 - 1) / 28
-    assert f"follow-up ends on {day(20)}, 20 days behind the data cut" in beside["P1"].rule
-    words = "no last contact is given, as it is of others, so follow-up is taken to end with the patient's own last date: P1"
+    assert f"follow-up ends on {day(20)}, 20 days before the data cutoff date" in beside["P1"].rule
+    words = (
+        "no last-contact date is given, unlike for other patients, so follow-up is assumed to end on the patient's own last date: "
+        "P1"
+    )
     assert words in beside.notes
     # The last contact of who left says nothing of how others were followed; nor does that of somebody treated after the cut.
     left = patient("P4", 1, 3, last_contact=12, discontinued=12)
@@ -504,14 +508,15 @@ def test_dates_after_the_data_cut_are_an_error_unless_replayed():
     with pytest.raises(dsf.InputError) as caught:
         evaluate(data, protocol(), day(28))
     assert str(caught.value).split("\n  ") == [
-        "subject S (patients.csv row S), last_contact = '2024-01-30': lies after the data cut 2024-01-28",
-        "subject S (patients.csv row S), start of the event of ae.csv row 2 = '2024-02-04': lies after the data cut 2024-01-28",
-        "subject T (patients.csv row T), discontinued = '2024-01-29': lies after the data cut 2024-01-28; to go back to that day, "
-        "leaving out what came later, ask for a replay",
+        "subject S (patients.csv row S), last_contact = '2024-01-30': is after the data cutoff date 2024-01-28",
+        "subject S (patients.csv row S), start of the event of ae.csv row 2 = '2024-02-04': is after the data cutoff date "
+        "2024-01-28",
+        "subject T (patients.csv row T), discontinued = '2024-01-29': is after the data cutoff date 2024-01-28; to return to "
+        "that date and ignore later data, request a replay",
     ]
     found = evaluate(data, protocol(), day(28), replay=True)
     assert found.later_dates == 3
-    assert found.closing() == "3 rows read: 3 are those of 2 patients, 0 listed; data cut 2024-01-28; 3 later dates left out."
+    assert found.closing() == "3 rows read: 3 are those of 2 patients, 0 listed; data cutoff 2024-01-28; 3 later dates ignored."
     assert evaluate(data, protocol()).later_dates == 0
 
 
@@ -525,7 +530,7 @@ def test_the_data_cut():
     data = single_dose()
     assumed = evaluate(data, protocol())
     assert (assumed.as_of, assumed.as_of_assumed) == (day(92), True)
-    assert assumed.closing().endswith("data cut 2024-04-01, assumed: the last date in the data.")
+    assert assumed.closing().endswith("data cutoff 2024-04-01, assumed: the last date in the data.")
     stated = evaluate(data, protocol(), day(92))
     assert (stated.as_of_assumed, stated.statuses) == (False, assumed.statuses)
     for wrong in ("2024-03-01", datetime(2024, 3, 1), 20240301):
@@ -546,7 +551,7 @@ def test_rows_in_are_rows_out():
     assert found.listed == (*listed, Listed("patients.csv row T", "no infusion by 2024-02-29"))
     assert found.closing() == (
         "4 rows read: 2 are those of 1 patient, 2 listed (screen failure, no infusion by 2024-02-29); "
-        "data cut 2024-02-29, assumed: the last date in the data."
+        "data cutoff 2024-02-29, assumed: the last date in the data."
     )
     for rows in (3, 5):
         with pytest.raises(
@@ -556,7 +561,7 @@ def test_rows_in_are_rows_out():
     twice = trial(patient("S", 1, 1), listed=(Listed("patients.csv row S", "screen failure"),))
     with pytest.raises(dsf.InputError, match="each row in one of them"):
         evaluate(twice, protocol())
-    with pytest.raises(dsf.InputError, match="subject = 'S': must be that of one patient only"):
+    with pytest.raises(dsf.InputError, match="subject = 'S': must identify one patient only"):
         evaluate(trial(patient("S", 1, 1), patient("S", 1, 2)), protocol())
 
 
@@ -573,14 +578,14 @@ def test_the_audit_table():
         ],
         [
             *(2, 1, "replaced", "2024-02-10", "2024-03-09"),
-            "replaced by A7: left on 2024-02-19, day 10, before the window ended, with no DLT "
+            "replaced by A7: discontinued on 2024-02-19, day 10, before the window ended, with no DLT "
             "(evaluability.dropout = not-evaluable)",
             "patients.csv row A5",
         ],
         [
             *(2, 1, "pending", "2024-02-11", "2024-03-10"),
             "no DLT so far, 15 days to go, 46% of the window followed up; "
-            "adverse event of ae.csv row 4 (grade 3; unlikely; began 2024-02-14, day 4) is no DLT: not related",
+            "adverse event of ae.csv row 4 (grade 3; unlikely; began 2024-02-14, day 4) is not a DLT: not related",
             "patients.csv row A6; ae.csv row 4",
         ],
     ]
@@ -629,7 +634,7 @@ def by_walking_the_days(entry, until):
         if any(start + after == today and grade >= 3 and related in ("related", "possible") for after, grade, related in events):
             return "dlt"
         gone = gone or (left is not None and start + left == today and left < 28)
-    # A death in the window that is no DLT by the definition waits for adjudication, whatever else there is.
+    # A death in the window that is no DLT by the definition awaits adjudication, whatever else there is.
     if any(grade == 5 and after <= 28 and start + after <= until for after, grade, _ in events):
         return "pending"
     if gone:
@@ -679,7 +684,7 @@ def test_the_order_of_patients_does_not_matter(diary, until, shuffle: random.Ran
 def test_time_settles_outcomes(diary, choice):
     """Nobody who is complete or has a DLT is ever pending again, and a DLT stays one."""
     data, rules = from_diary(diary, 120), protocol(evaluability={"dropout": choice})
-    # Only a death in the window, which waits for adjudication, opens an outcome again.
+    # Only a death in the window, which awaits adjudication, opens an outcome again.
     deaths = {f"D{n}" for n, entry in enumerate(diary, start=1) if any(one[1] == 5 and one[0] <= 28 for one in entry[4])}
     settled: dict[str, str] = {}
     cut = day(1)

@@ -346,8 +346,14 @@ def test_a_supplement_finds_its_event_by_any_variable(tmp_path, row):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("AE,S2,AESEQ,1,AERELNST,Relationship to Non-Study Treatment,RELATED", "relationship to what is not the study treatment"),
-        ("AE,S2,AESEQ,1,AEREL2,Relationship to Underlying Disease,RELATED", "relationship to what is not the study treatment"),
+        (
+            "AE,S2,AESEQ,1,AERELNST,Relationship to Non-Study Treatment,RELATED",
+            "relationship to something other than the study treatment",
+        ),
+        (
+            "AE,S2,AESEQ,1,AEREL2,Relationship to Underlying Disease,RELATED",
+            "relationship to something other than the study treatment",
+        ),
         ("AE,S2,AESEQ,1,AECLSIG,Clinically Significant,Y", "AECLSIG"),
         ("AE,S2,AESEQ,1,DLTCRIT,DLT Criterion,Grade 4 rash", "DLTCRIT"),
         ("MH,S2,MHSEQ,1,MHX,Other,Y", "another domain"),
@@ -363,11 +369,11 @@ def test_a_supplement_that_is_not_used_is_listed(tmp_path, row, reason):
 @pytest.mark.parametrize(
     ("row", "place", "allowed"),
     [
-        ("AE,S2,AESEQ,3,AEDLT,,Y", "IDVARVAL = '3'", "is no AESEQ of an adverse event of this subject"),
-        ("AE,S1,AESEQ,1,AEDLT,,Y", "IDVARVAL = '1'", "is no AESEQ"),
+        ("AE,S2,AESEQ,3,AEDLT,,Y", "IDVARVAL = '3'", "is not the AESEQ of an adverse event of this subject"),
+        ("AE,S1,AESEQ,1,AEDLT,,Y", "IDVARVAL = '1'", "is not the AESEQ"),
         ("AE,S2,AELNKID,1,AEDLT,,Y", "IDVAR = 'AELNKID'", "must be a variable of AE"),
         ("AE,S2,,,AEDLT,,Y", "IDVAR = ''", "must be a variable of AE"),
-        ("AE,S9,AESEQ,1,AEDLT,,Y", "USUBJID", "is no subject of"),
+        ("AE,S9,AESEQ,1,AEDLT,,Y", "USUBJID", "is not a subject of"),
         ("AE,S2,AESEQ,1,AEDLT,,perhaps", "SUPPAE AEDLT = 'perhaps'", "must be yes or no"),
         ("AE,S2,AESEQ,1,AEITOXGR,,6", "SUPPAE AEITOXGR = '6'", "must be a CTCAE grade from 0 to 5"),
         ("AE,S2,AESEQ,1,AEDLT,,Y\nC1,AE,S2,AESEQ,1,AEDLT,,N", "QVAL = 'N'", "has another value for the same adverse event"),
@@ -459,7 +465,7 @@ def test_records_with_another_identifier_or_term_are_other_events(tmp_path, othe
     ae = "USUBJID,AESPID,AEDECOD,AEREL,AETOXGR,AESTDTC\n"
     found = sdtm(tmp_path, ae + f"S2,E7,Rash,RELATED,4,2024-02-27\nS2,{other},RELATED,1,2024-02-27\n")
     assert [one.initial_grade for one in found.patients[1].events] == [None, None]
-    # Of neither is it told that it became worse on treatment; a related event of grade 4 waits for adjudication all the same.
+    # Of neither is it told that it worsened on treatment; a related event of grade 4 awaits adjudication all the same.
     assert (told(found), status(found).held) == (("complete", ()), True)
 
 
@@ -581,7 +587,7 @@ def test_a_laboratory_value_that_is_not_used_is_listed(tmp_path, row, reason):
         ("S2,ALT,50,U/L,-1,2024-03-15,", "a number above 0, the upper limit of normal"),
         ("S2,ALT,50,U/L,40,15.03.2024,", "must be a full date in ISO form"),
         ("S2,ALT,50,U/L,40,2024-03-15,\nS2,ALT,1,ukat/L,0.7,2024-03-16,", "must be the unit of the other values"),
-        ("S9,ALT,50,U/L,40,2024-03-15,", "is no subject of"),
+        ("S9,ALT,50,U/L,40,2024-03-15,", "is not a subject of"),
     ],
 )
 def test_a_broken_laboratory_value_is_refused(tmp_path, row, allowed):

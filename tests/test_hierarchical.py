@@ -289,7 +289,7 @@ def test_sentences_name_what_is_pooled():
         "pooled: DLT over 28 days after one infusion.",
         "half-normal with scales 0.6 and 0.3",
         "correlation is uniform between -1 and 1",
-        "So few trials say little of how they are spread",
+        "With so few trials, the amount of borrowing",
         "DLC is exchangeable with prior probability 0.6; else",
     ):
         assert words in said
@@ -298,10 +298,10 @@ def test_sentences_name_what_is_pooled():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"pooled": " - "}, "pooled = ' - ': must name what is pooled"),
+        ({"pooled": " - "}, "pooled = ' - ': must state what is pooled"),
         ({"pooled": ""}, "pooled = '': must be text of 1 to 200 characters"),
         ({"trials": ()}, r"trials = \(\): must have at least 1 entry"),
-        ({"trials": (TRIALS[0], TRIALS[0])}, "trials = .*: must have a name each, but two are called 'AS'"),
+        ({"trials": (TRIALS[0], TRIALS[0])}, "trials = .*: must have different names, but two are named 'AS'"),
         ({"trials": (TRIALS[0], TrialDoses(name="mg", doses=(1000.0, 4000.0)))}, "out of reach of the doses of 'mg'"),
         ({"reference": 10.5}, "reference = 10.5 is out of reach of the doses of 'AS': it must lie between 0.5 and 10"),
         ({"reference": -1.0}, "reference = -1.0: must be greater than 0"),
@@ -348,8 +348,8 @@ def test_bad_settings(make, said):
         ({"AS": DATA["AS"]}, "DLC: no counts for this trial"),
         (DATA | {"DLX": DATA["AS"]}, "trial = 'DLX': must be one of 'AS', 'DLC'; did you mean"),
         (DATA | {"DLC": ((3, 3, 3), (0, 0, 0))}, r"DLC.n = \[3, 3, 3\]: must be 2 whole numbers"),
-        (DATA | {"DLC": ((3, 3), (0, 4))}, r"DLC.y = \[0, 4\]: must be at most the patients of the dose: level 2 has 3"),
-        (DATA | {"DLC": (3,)}, r"DLC = \(3,\): must be patients and DLTs, two lists"),
+        (DATA | {"DLC": ((3, 3), (0, 4))}, r"DLC.y = \[0, 4\]: must not exceed the patients at the dose: level 2 has 3"),
+        (DATA | {"DLC": (3,)}, r"DLC = \(3,\): must be two lists, patients and DLTs"),
         (DATA | {"DLC": None}, "DLC = None: must be patients and DLTs"),
     ],
 )
@@ -495,7 +495,7 @@ def test_without_spread_the_trials_are_one(fits):
     pooled = exact((1.0, 3.0, 4.0, 5.0), MU, (6, 6, 6, 6), (0, 1, 0, 2))
     for trial, at in zip(TRIALS, ([0, 1, 3], [0, 2]), strict=True):
         expected = np.concatenate([pooled[:2], pooled[2:].reshape(2, 4)[:, at].ravel()])
-        # 1e-4: twice the spread that is left, on the scale of logits, moves no figure further.
+        # 1e-4: twice the spread that is left, on the logit scale, moves no figure further.
         agree(posterior.trials[trial.name], expected, error=(1e-4, 1e-4))
 
 

@@ -126,7 +126,7 @@ def test_text_that_looks_like_a_formula_is_data(tmp_path):
 
 
 def test_cohorts_are_not_guessed(tmp_path):
-    """Which cohort a patient joins hangs on who counts, which `evaluate` judges: here a dropout that nobody is said to replace."""
+    """Which cohort a patient joins hangs on who counts, which `evaluate` judges: here a dropout without a replacement."""
     lines = ["A-1,1,2024-03-01,,", "A-2,1,2024-03-02,2024-03-10,moved", "A-3,1,2024-03-03,,", "A-4,1,2024-03-12,,"]
     lines += [f"A-{k},3,2024-05-{k:02d},," for k in (5, 6, 7)]
     found = read_patients(written(tmp_path, "\n".join(["subject,dose,infusion_1,discontinued,reason", *lines])), AS)
@@ -168,7 +168,7 @@ def test_flags_of_dlts_in_adam(tmp_path):
         row["CRIT1"] = "ALT above three times its limit"
     by_subject = read_patients(write_domains(tmp_path / "c", tables, "xpt"), AS)
     assert bare(by_subject) == bare(plain)
-    assert "adae.xpt: CRIT1FL is not used, as CRIT1 does not speak of DLTs" in by_subject.notes
+    assert "adae.xpt: CRIT1FL is not used, because CRIT1 is not about DLTs" in by_subject.notes
 
 
 def test_a_patient_whose_infusions_differ_in_dose(tmp_path):
@@ -216,7 +216,7 @@ def test_rows_of_no_use_are_listed(tmp_path):
     # Two of twenty are screen failures, each with a row in DM, two in DS, and one of them with one in AE.
     assert reasons == {
         "screen failure": 2 + 4 + 1,
-        "not used: no disposition event": 18,
+        "not used: not a disposition event": 18,
         "not used: a dose of 0": 1,
         "not used: an infusion that was not given": 1,
     }
@@ -403,10 +403,10 @@ NO_DAY = "must be a full date in ISO form, such as 2024-03-05"
 BROKEN = {
     "empty": ("", "is empty"),
     "blank": ("\n  \n", "is empty"),
-    "header alone": ("subject,dose,infusion_1\n", "has a header and no rows"),
+    "header alone": ("subject,dose,infusion_1\n", "has a header but no rows"),
     "not UTF-8": ("subject,dose,infusion_1\nJos\xe9,1,2024-03-01\n".encode("latin-1"), "is not UTF-8 text: save it as 'CSV UTF-8"),
     "UTF-16": (ONE.encode("utf-16"), "is not UTF-8 text"),
-    "UTF-16 without a mark": (ONE.encode("utf-16-le"), "is not UTF-8 text, as it has zero bytes"),
+    "UTF-16 without a mark": (ONE.encode("utf-16-le"), "is not UTF-8 text, because it has zero bytes"),
     "semicolons": (
         ONE.replace(",", ";"),
         "is separated by semicolons: save it as 'CSV UTF-8 (comma delimited)', with decimal points",
@@ -416,29 +416,29 @@ BROKEN = {
     "decimal comma": (row(dose="1,5"), "row 3, subject A-2, dose = '1,5': has a decimal comma: write it with a point"),
     "decimal comma without quotes": (
         ONE.replace(",1,", ",1,5,"),
-        "row 2: has 4 cells, and the header 3: a comma inside a cell needs",
+        "row 2: has 4 cells, but the header has 3: a comma inside a cell needs",
     ),
-    "cut off": (ONE + "A-2,1", "row 3: has 2 cells, and the header 3: the row may be cut off"),
+    "cut off": (ONE + "A-2,1", "row 3: has 2 cells, but the header has 3: the row may be truncated"),
     "quote not closed": (ONE.replace("A-1", '"A-1'), "a quote is not closed"),
     "quote that swallows rows": (
         'subject,level,infusion_1\n"A-1,1,2024-03-01\nA-2",1,2024-03-08\n',
         "subject = 'A-1,1,2024-03-01': must be text in one line: a quote may not be closed",
     ),
-    "huge cell": (row(reason="x" * 20_000), "row 3, reason: has 20,000 characters, and a cell may have 10,000"),
+    "huge cell": (row(reason="x" * 20_000), "row 3, reason: has 20,000 characters, but a cell may have 10,000"),
     "cell beyond what csv reads": (row(reason="x" * 200_000), "row 3: a cell has more than 10,000 characters"),
     "column missing": (
         "subject,infusion_1\nA-1,2024-03-01\n",
         "column level or dose or assigned: missing (the columns are: subject, infusion_1)",
     ),
-    "column misspelt": (ONE.replace("infusion_1", "infusion1"), "column infusion_1: missing; is infusion1 what is meant?"),
-    "column twice": (ONE.replace("dose", "dose,Dose").replace(",1,", ",1,1,"), "column dose: must be there once, and is"),
+    "column misspelt": (ONE.replace("infusion_1", "infusion1"), "column infusion_1: missing; did you mean infusion1?"),
+    "column twice": (ONE.replace("dose", "dose,Dose").replace(",1,", ",1,1,"), "column dose: must be present once, but is"),
     "infusion column missing": (
         row(infusion_3=""),
-        "column infusion_3: the columns before it must be there too: infusion_1, infusion_2",
+        "column infusion_3: the previous columns must be present too: infusion_1, infusion_2",
     ),
     "date of DLT alone": (row(dlt_date=""), "column dlt_date: needs the column dlt"),
     "reason alone": (row(reason=""), "column reason: needs the column discontinued"),
-    "duplicate subject": (row(subject="A-1"), "row 3, subject = 'A-1': stands in row 2 already, and a subject has one row"),
+    "duplicate subject": (row(subject="A-1"), "row 3, subject = 'A-1': is already in row 2, but a subject has one row"),
     "no subject": (row(subject=""), "row 3, subject = '': must not be empty"),
     "subject with a control character": (
         row(subject="A\x1b[31m2"),
@@ -449,17 +449,17 @@ BROKEN = {
     "level of half": (row(dose="", level=1.5), "level = '1.5': must be a whole number from 1 to 3"),
     "level 0": (row(dose="", level=0), "level = '0': must be a whole number from 1 to 3"),
     "level against dose": (row(level=2), "row 3, subject A-2, dose = '1': contradicts the level, which is dose 3"),
-    "no dose": (row(dose=""), "dose = '': must not be empty where there is an infusion"),
+    "no dose": (row(dose=""), "dose = '': must not be empty if there is an infusion"),
     "dose in cells": (row(dose="3000000"), "is 10^6 times the dose 3 of the protocol: it must be an amount in 10^6 cells/kg"),
     "dose in 10^12 cells": (row(dose="5e-6"), "is a millionth of the dose 5 of the protocol"),
     "dose with a unit": (row(dose="3 x10^6 cells/kg"), f"dose = '3 x10^6 cells/kg': {NEEDS_AMOUNT}"),
     "dose below 0": (row(dose="-1"), f"dose = '-1': {NEEDS_AMOUNT}"),
     "dose without end": (row(dose="inf"), f"dose = 'inf': {NEEDS_AMOUNT}"),
     "formula for a dose": (row(dose="=1+2"), f"dose = '=1+2': {NEEDS_AMOUNT}"),
-    "ambiguous date": (row(infusion_1="03/04/2024"), f"infusion_1 = '03/04/2024': {NO_DAY}: day and month can be taken"),
+    "ambiguous date": (row(infusion_1="03/04/2024"), f"infusion_1 = '03/04/2024': {NO_DAY}: day and month are ambiguous"),
     "partial date": (
         row(infusion_1="2024-03"),
-        f"infusion_1 = '2024-03': {NO_DAY}: a part of it is missing, and nothing is guessed",
+        f"infusion_1 = '2024-03': {NO_DAY}: a part of it is missing, and missing parts are not guessed",
     ),
     "day missing in the middle": (row(infusion_1="2024---15"), f"{NO_DAY}: a part of it is missing"),
     "no such day": (row(infusion_1="2024-02-30"), f"infusion_1 = '2024-02-30': {NO_DAY}: it is none"),
@@ -467,12 +467,12 @@ BROKEN = {
     "year 24": (row(infusion_1="0024-03-08"), "must be a date from 1900 to 2199"),
     "infusions out of order": (
         row(infusion_2="2024-03-01"),
-        "infusion_2 = '2024-03-01': must be later than the infusion before it",
+        "infusion_2 = '2024-03-01': must be later than the previous infusion",
     ),
-    "two infusions on a day": (row(infusion_2="2024-03-08"), "must be later than the infusion before it"),
+    "two infusions on a day": (row(infusion_2="2024-03-08"), "must be later than the previous infusion"),
     "gap between infusions": (
         row(infusion_1="", infusion_2="2024-03-08"),
-        "infusion_1 = '': must not be empty where there is a later",
+        "infusion_1 = '': must not be empty if there is a later",
     ),
     "last contact too early": (row(last_contact="2024-03-07"), "last_contact = '2024-03-07': must not be before the last infusion"),
     "left before the infusion": (
@@ -481,7 +481,7 @@ BROKEN = {
     ),
     "reason without its day": (
         row(discontinued="", reason="moved"),
-        "discontinued = '': must be the day on which the patient left",
+        "discontinued = '': must be the day on which the patient discontinued",
     ),
     "DLT before the infusion": (
         row(dlt="yes", dlt_date="2024-03-07"),
@@ -493,7 +493,7 @@ BROKEN = {
     ),
     "DLT without infusion": (
         row(infusion_1="", dlt="yes", dlt_date="2024-03-20"),
-        "dlt = 'yes': a DLT needs an infusion before it",
+        "dlt = 'yes': a DLT needs an earlier infusion",
     ),
     "DLT without its day": (row(dlt="yes", dlt_date=""), "dlt = 'yes': needs dlt_date"),
     "day of no DLT": (row(dlt="no", dlt_date="2024-03-20"), "dlt_date = '2024-03-20': must be empty unless dlt is yes"),
@@ -502,20 +502,20 @@ BROKEN = {
     "replaces the same": (row(replaces="A-2"), "replaces = 'A-2': must be another subject"),
     "replaced twice": (
         row(replaces="A-1") + "A-3,1,2024-03-09,A-1\n",
-        "row 4, subject A-3, replaces = 'A-1': is replaced by subject A-2 already",
+        "row 4, subject A-3, replaces = 'A-1': is already replaced by subject A-2",
     ),
     "replaced by an earlier patient": (row(infusion_1="2024-02-08", replaces="A-1"), "is a patient whose first infusion was later"),
     "replaced in a circle": (
         "subject,dose,infusion_1,replaces\nA-1,1,2024-03-01,A-2\nA-2,1,2024-03-01,A-1\n",
-        "row 2, subject A-1, replaces = 'A-2': patients replace each other in a circle",
+        "row 2, subject A-1, replaces = 'A-2': patients replace one another in a cycle",
     ),
     "replaced at another dose": (
         row(dose=3, replaces="A-1"),
-        "is a patient of another dose, whose cohort a replacement cannot join",
+        "is a patient at another dose, whose cohort a replacement cannot join",
     ),
     "two doses in a cohort": (
         "subject,dose,infusion_1,cohort\nA-1,1,2024-03-01,1\nA-2,3,2024-03-08,1\n",
-        "row 3, subject A-2, cohort = '1': subject A-1 of this cohort has another dose, and a cohort has one",
+        "row 3, subject A-2, cohort = '1': subject A-1 of this cohort has another dose, but a cohort has one",
     ),
     "cohorts out of order": (
         "subject,dose,infusion_1,cohort\nA-1,1,2024-03-08,1\nA-2,3,2024-03-01,2\n",
@@ -559,7 +559,10 @@ def test_there_are_enough_broken_inputs():
 
 
 BROKEN_EVENTS = {
-    "unknown subject": (EVENTS + "A-9,Rash,1,no,2024-03-02\n", "events.csv row 4, subject = 'A-9': is no subject of patients.csv"),
+    "unknown subject": (
+        EVENTS + "A-9,Rash,1,no,2024-03-02\n",
+        "events.csv row 4, subject = 'A-9': is not a subject of patients.csv",
+    ),
     "grade 6": (EVENTS.replace(",3,", ",6,"), "events.csv row 3, subject A-2, grade = '6': must be a CTCAE grade from 1 to 5"),
     "grade in words": (EVENTS.replace(",3,", ",severe,"), "grade = 'severe': must be a CTCAE grade from 1 to 5"),
     "no term": (EVENTS.replace("Rash", ""), "events.csv row 3, subject A-2, term = '': must not be empty"),
@@ -583,7 +586,9 @@ def test_broken_events(text, said, tmp_path):
 def test_a_grave_related_event_needs_an_infusion(tmp_path):
     """Rather than listing the event of a patient whose infusion was forgotten; others of such a subject are listed."""
     path = written(tmp_path, row(infusion_1="", dose="3"))
-    said = "events.csv row 3, subject A-2, related = 'related': is at least possibly related, of an event of grade 3: such an event"
+    said = (
+        "events.csv row 3, subject A-2, related = 'related': is at least possibly related, for an event of grade 3: such an event"
+    )
     refused(tmp_path, path, said, events=written(tmp_path, EVENTS, "events.csv"))
     for harmless in (
         EVENTS.replace("3,related", "3,not related"),
@@ -636,10 +641,10 @@ def test_a_finding_shows_no_other_cell_of_the_patient(tmp_path):
             lambda sheet: (sheet.__setitem__("C3", 45359), setattr(sheet["C3"], "number_format", "General")),
             "sheet patients row 3, subject S-00002, infusion_1 = '45359': must be a full date",
         ),
-        (lambda sheet: sheet.__setitem__("C3", "3.4.2024"), "day and month can be taken for each other"),
-        (lambda sheet: sheet.__setitem__("B3", "#N/A"), "dose = '#N/A': must not be empty where there is an infusion (#N/A"),
+        (lambda sheet: sheet.__setitem__("C3", "3.4.2024"), "day and month are ambiguous"),
+        (lambda sheet: sheet.__setitem__("B3", "#N/A"), "dose = '#N/A': must not be empty if there is an infusion (#N/A"),
         (lambda sheet: sheet.__setitem__("G3", "x" * 20_000), "row 3, reason: has 20,000 characters"),
-        (lambda sheet: sheet.delete_rows(2, 99), "has a header and no rows"),
+        (lambda sheet: sheet.delete_rows(2, 99), "has a header but no rows"),
         (lambda sheet: sheet.delete_rows(1, 99), "is empty"),
     ],
 )
@@ -662,8 +667,8 @@ def test_a_formula_that_nobody_reads_is_no_matter(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("trial.xlsx", b"subject,dose,infusion_1\n", "is no Excel workbook"),
-        ("trial.xlsx", b"PK\x03\x04 cut off", "is no Excel workbook"),
+        ("trial.xlsx", b"subject,dose,infusion_1\n", "is not an Excel workbook"),
+        ("trial.xlsx", b"PK\x03\x04 cut off", "is not an Excel workbook"),
         ("trial.csv", b"PK\x03\x04\xff\xfe", "is not UTF-8 text"),
         ("trial.xls", b"\xd0\xcf\x11\xe0", "must be a table as .csv or .xlsx, or a folder"),
         ("trial.xpt", b"HEADER", "must be a table as .csv or .xlsx, or a folder"),
@@ -689,7 +694,7 @@ def test_a_protocol_is_needed(tmp_path):
 def test_two_tables_of_one_name(tmp_path):
     (tmp_path / "other").mkdir()
     again = written(tmp_path / "other", EVENTS)
-    with pytest.raises(InputError, match=re.escape(f"{again}: has the name of the table of patients")):
+    with pytest.raises(InputError, match=re.escape(f"{again}: has the same name as the table of patients")):
         read_patients(written(tmp_path, ONE), AS, events=again)
 
 
@@ -697,7 +702,7 @@ def test_two_tables_of_events(tmp_path):
     people, events = made.trial(4)
     path = write_xlsx(tmp_path / "trial.xlsx", {"patients": people, "events": events})
     refused(
-        tmp_path, path, "has a sheet of events, and a file of events is given too", events=written(tmp_path, EVENTS, "events.csv")
+        tmp_path, path, "has a sheet of events, but a file of events is given too", events=written(tmp_path, EVENTS, "events.csv")
     )
 
 
@@ -711,20 +716,20 @@ BROKEN_SDTM = {
         first("ex", EXDOSU="cells/kg"),
         "subject S-00001, EXDOSU = 'cells/kg': must be the unit of the",
     ),
-    "mg": (first("ex", EXDOSU="mg"), "EXDOSU = 'mg': must be the unit of the protocol, '10^6 cells/kg': nothing is converted"),
+    "mg": (first("ex", EXDOSU="mg"), "EXDOSU = 'mg': must be the unit of the protocol, '10^6 cells/kg': units are not converted"),
     "no unit": (first("ex", EXDOSU=""), "EXDOSU = '': must be the unit of the protocol"),
     "amount in cells": (first("ex", EXDOSE="1000000"), "EXDOSE = '1000000': is 10^6 times the dose 1 of the protocol"),
     "no amount": (first("ex", EXDOSE=""), "EXDOSE = '': must be a number above 0"),
     "partial infusion": (first("ex", EXSTDTC="2023-09"), f"EXSTDTC = '2023-09': {NO_DAY}: a part of it is missing"),
     "no date of infusion": (first("ex", EXSTDTC=""), "EXSTDTC = '': must not be empty"),
-    "two treatments": (first("ex", EXTRT="SALINE"), "column EXTRT: must name one treatment, the product, and names SALINE, UC-MSC"),
+    "two treatments": (first("ex", EXTRT="SALINE"), "column EXTRT: must have one treatment, the product, but has SALINE, UC-MSC"),
     "infusion of nobody": (first("ex", USUBJID="S-99999"), "subject = 'S-99999'"),
     "two bags in cells": (
         lambda t: t["ex"].extend([(bag := t["ex"].pop(0) | {"EXDOSE": "500000"}), bag]),
         "EXDOSE = '500000': is 10^6 times the dose 1 of the protocol",
     ),
-    "event of nobody": (first("ae", USUBJID="S-99999"), "USUBJID = 'S-99999': is no subject of "),
-    "subject twice": (lambda t: t["dm"].append(t["dm"][0]), "stands in row "),
+    "event of nobody": (first("ae", USUBJID="S-99999"), "USUBJID = 'S-99999': is not a subject of "),
+    "subject twice": (lambda t: t["dm"].append(t["dm"][0]), "is already in row "),
     "treated screen failure": (first("dm", ARMCD="SCRNFAIL"), "ARMCD = 'SCRNFAIL': contradicts the infusions of the subject"),
     "last contact in a year too early": (first("dm", RFPENDTC="2022"), "RFPENDTC = '2022': is before 2023-"),
     "last contact on no day": (first("dm", RFPENDTC="2023-13"), f"RFPENDTC = '2023-13': {NO_DAY}"),
@@ -768,13 +773,16 @@ def flagged(**cells):
 
 BROKEN_ADAM = {
     "DLT in an imputed month too early": (flagged(ASTDT="2022-01-01", ASTDTF="D"), "a DLT must not be before the first infusion"),
-    "DLT on no day": (flagged(ASTDT=""), "ASTDT = '': must be the date of the DLT, or the parts of it that are known"),
+    "DLT on no day": (flagged(ASTDT=""), "ASTDT = '': must be the date of the DLT, or its known parts"),
     "imputed infusion": (
         lambda t: [row.update(ASTDTF="D") for row in t["adex"]],
-        "ASTDTF = 'D': says that ASTDT is imputed, and an infusion needs its own date",
+        "ASTDTF = 'D': says that ASTDT is imputed, but an infusion needs its own date",
     ),
-    "left on no day": (first("adsl", EOSSTT="DISCONTINUED"), "EOSDT = '': must be the day on which the patient left"),
-    "no EOSDT": (lambda t: [row.pop("EOSDT") for row in t["adsl"]], "column EOSDT: missing: EOSSTT says who left, and not when"),
+    "left on no day": (first("adsl", EOSSTT="DISCONTINUED"), "EOSDT = '': must be the day on which the patient discontinued"),
+    "no EOSDT": (
+        lambda t: [row.pop("EOSDT") for row in t["adsl"]],
+        "column EOSDT: missing: EOSSTT shows who discontinued, but not when",
+    ),
     "DLT without its day": (
         lambda t: [row.update(DLTFL="Y") for row in t["adsl"]],
         "DLTFL = 'Y': needs DLTDT, or the flag DLTFL of an adverse event",
@@ -803,8 +811,8 @@ def test_broken_adam(edit, said, kind, tmp_path):
     ("damage", "said"),
     [
         (lambda data: b"", "is empty"),
-        (lambda data: data[:-7], "is cut off: a SAS transport file is a multiple of 80 bytes long"),
-        (lambda data: b"no transport file".ljust(800), "is no SAS transport file (XPT)"),
+        (lambda data: data[:-7], "is truncated: a SAS transport file is a multiple of 80 bytes long"),
+        (lambda data: b"no transport file".ljust(800), "is not a SAS transport file (XPT)"),
         (lambda data: data.replace(b"UC-MSC", b"UC\xfcMSC"), "has text that is not UTF-8"),
     ],
 )
@@ -820,7 +828,7 @@ def test_a_domain_in_two_files(tmp_path):
     tables = made.sdtm(*made.trial(6))
     folder = write_domains(tmp_path / "trial", tables, "xpt")
     write_csv(folder / "DM.csv", tables["dm"])
-    refused(tmp_path, folder, "has DM.csv and dm.xpt, of which one must go")
+    refused(tmp_path, folder, "has DM.csv and dm.xpt: remove one of them")
     refused(tmp_path, folder, "is a folder: its adverse events are in AE or ADAE", events=written(tmp_path, EVENTS, "events.csv"))
 
 

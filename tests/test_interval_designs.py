@@ -63,7 +63,7 @@ def test_decisions_of_peers(kind, column):
 
 
 def test_keyboard_boundaries_of_its_package():
-    """Exact integers; the package eliminates with one or two patients too, which is left out."""
+    """Exact integers; the package eliminates with one or two patients too, which is ignored."""
     for table in (peers.table("keyboard_boundary"), peers.table("keyboard_boundaries")):
         for target, rows in table.groupby("target"):
             if "cutoff_eli" in rows:
@@ -155,7 +155,7 @@ def test_backfill_conflicts_follow_the_members_own_moves():
 
 
 WRONG_MOVES = [
-    ({3: "E S D"}, "the moves for 3 patients must be 4, for 0 to 3 DLTs, and are 3"),
+    ({3: "E S D"}, "the moves for 3 patients must be 4 in number, for 0 to 3 DLTs, not 3"),
     ({3: "E D S D"}, "D for 1 DLTs in 3 patients and S for 2: one more DLT must not lead to a higher dose"),
     ({3: "E S D DU", 6: "E E S D DU D DU"}, "DU for 4 DLTs in 6 patients and D for 5"),
     ({3: "E S D X"}, "the move for 3 DLTs in 3 patients, 'X', must be one of E, S, D, DU"),
@@ -163,10 +163,10 @@ WRONG_MOVES = [
     ({"three": "E S D D"}, "'three' must be a number of patients from 1 to 1000, each given once"),
     ({0: "E"}, "0 must be a number of patients"),
     ({"3": "E S D D", 3: "E S D D"}, "3 must be a number of patients from 1 to 1000, each given once"),
-    ({3: 5}, "the moves for 3 patients must be 4, for 0 to 3 DLTs, not 5"),
-    ({}, "must give the moves by the number of patients"),
-    ([1], "must give the moves by the number of patients"),
-    ({3: "E S D DU", 9: "E E S D DU DU DU DU DU DU"}, "moves has none for 6 patients"),
+    ({3: 5}, "the moves for 3 patients must be 4 in number, for 0 to 3 DLTs, not 5"),
+    ({}, "must give the moves for each number of patients"),
+    ([1], "must give the moves for each number of patients"),
+    ({3: "E S D DU", 9: "E E S D DU DU DU DU DU DU"}, "moves has no row for 6 patients"),
 ]
 
 
@@ -220,7 +220,7 @@ def test_elimination_is_the_tables_own_where_it_has_any():
     assert dsf.decide(own, "1NNN 2TTT", n_doses=3).admissible == (1, 2)
     by_rate = dsf.DecisionTable(target=0.25, moves={3: "E S D D", 6: "E E S D D D D"}, max_n=9)
     assert dsf.decide(by_rate, "1NNN 2TTT", n_doses=3).admissible == (1,)
-    with pytest.raises(dsf.InputError, match=r"cutoff = 0\.9 has no effect where moves has DU"):
+    with pytest.raises(dsf.InputError, match=r"cutoff = 0\.9 has no effect because moves contains DU"):
         dsf.DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU"}, max_n=9, cutoff=0.9)
 
 
@@ -273,7 +273,7 @@ def test_another_content_of_the_file_is_another_hash(tmp_path):
     [
         (None, "moves.csv: No such file"),
         ("", "moves.csv: is empty"),
-        ("n,dlts,move\n", "has a header and no rows"),
+        ("n,dlts,move\n", "has a header but no rows"),
         ("n,dlt,move\n3,0,E\n", "column dlts: missing"),
         ("n,dlts,move\n3,0,E\n3,1,S\n3,3,D\n", "n = 3: has no row for dlts = 2"),
         ("n,dlts,move\n3,0,E\n3,0,S\n3,2,D\n3,3,D\n", "row 3: dlts = 0: is stated for n = 3 in row 2 too"),

@@ -208,7 +208,7 @@ def test_three_infusions_date_by_date():
 def test_every_rule_that_ends_a_3_plus_3_is_said_with_its_counts():
     said = {
         "1NTT": "2 DLTs in 3 patients at level 1: the lowest dose has too many DLTs, so no dose is the MTD",
-        "1NNN 2NTT": "2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
+        "1NNN 2NTT": "2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD",
         "1NNN 2NNN 3NNT 3NNN": "1 DLT in 6 patients at level 3: the top dose is tolerated",
         "1NNN 2NNN": "0 DLTs in 3 patients at level 2",
     }
@@ -219,7 +219,7 @@ def test_nobody_else_is_treated_where_it_makes_no_difference():
     """The reason gives the patients that there are, not those who will never come."""
     found = then(*in_a_row("1NNN 2TT"), protocol(AS, "crm", "boin"))
     assert found.proposal.reason == (
-        "2 DLTs in 2 patients at level 2: a dose has too many DLTs, so the one below it is the MTD; "
+        "2 DLTs in 2 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD; "
         "no outcome of 1 further patient would keep the trial at level 2"
     )
     assert found.proposals["boin"].words == "de-escalate to level 1, 3 patients"
@@ -239,7 +239,7 @@ def test_a_cohort_is_filled_by_the_design_that_began_it_only():
     """Seven at a dose of the 3+3: not filled to nine. A design that had gone down does not fill the cohort above."""
     found = then(*in_a_row("1NNN 1NNN 1N"))
     assert found.proposal.words == "escalate to level 2, 3 patients"
-    assert found.start.words == "at once: nothing in the protocol makes this patient wait"
+    assert found.start.words == "immediately: no rule of the protocol requires this patient to wait"
     assert [one.rule for one in found.findings] == ["too many patients on a dose"]
     boin = then(*in_a_row("1NNN 2NNT 2N"), protocol(AS, "boin")).proposals
     assert (boin["3+3"].words, boin["boin"].action) == ("fill the cohort at level 2, 2 patients", "de-escalate")
@@ -314,14 +314,14 @@ def test_who_is_in_no_count_is_named_first(folder):
     first = patient("P50", None, 70, amount=50, events=(event(75),))
     found = then(trial(*clean(1, 1), *clean(2, 31), first, last=75), 75)
     (alarm,) = found.alarms
-    assert alarm == "P50: dose 50 is none of the protocol's; otherwise DLT"
+    assert alarm == "P50: dose 50 is not in the protocol; otherwise DLT"
     assert [status.subject for status in found.holds.unplaced] == ["P50"]
     assert (found.proposal.action, found.start) == ("hold", None)
     assert found.proposal.held.words == "escalate to level 3, 3 patients"
     pending = then(trial(*clean(1, 1), *clean(2, 31), replace(first, events=()), last=75), 75).start
     assert pending.day == day(98)
     assert pending.words == (
-        f"the DLT window of P50 ends; each further one 7 days after the one before, the last of 3 not before {day(112)}"
+        f"the DLT window of P50 ends; each further patient 7 days after the previous one, the last of 3 not before {day(112)}"
     )
     (folder / "patients.csv").write_text("subject,dose,infusion_1\nP1,1,2024-01-01\nP2,50,2024-01-03\n")
     (folder / "ae.csv").write_text("subject,term,grade,related,start\n")
@@ -369,7 +369,7 @@ def test_paths_two_cohorts_on():
     # The top dose tolerated: the MTD is not reached. Reasons are words.
     shown = found.paths.set_index("path")[["mtd", "not_reached", "reason"]].T.to_dict("list")
     assert shown["2NNN 3NNN"] == ["3", "yes", "the top dose is tolerated"]
-    assert shown["2NNN 3NTT"] == ["2", "", "a dose has too many DLTs, so the one below it is the MTD"]
+    assert shown["2NNN 3NTT"] == ["2", "", "a dose has too many DLTs, so the next lower dose is the MTD"]
     assert shown["2NNN 3NNT"] == ["", "", "stay"]
 
 
@@ -743,9 +743,9 @@ def test_rows_4_and_5_and_the_agreement_on_the_mtd(text, decision, override):
 @pytest.mark.parametrize(
     ("decision", "words"),
     [(form, "must be 'level 2', 'wait', 'stop'") for form in ("", "level", "level 0", "level2", "level 2 now", "MTD", "add dose x")]
-    + [("level 4", "must name one of the protocol's 3 levels"), ("MTD 12", "must name one of the protocol's 3 levels")]
-    + [("RP2D 4", "must name one of the protocol's 3 levels"), ("RP2D", "must be 'level 2'")]
-    + [("add dose 3.0", "must add a dose above 0 that the protocol does not have: it has 1, 3, 5"), ("add dose 0", "above 0")],
+    + [("level 4", "must be one of the protocol's 3 levels"), ("MTD 12", "must be one of the protocol's 3 levels")]
+    + [("RP2D 4", "must be one of the protocol's 3 levels"), ("RP2D", "must be 'level 2'")]
+    + [("add dose 3.0", "must add a dose above 0 that is not in the protocol, which has 1, 3, 5"), ("add dose 0", "above 0")],
 )
 def test_decisions_of_no_known_form(decision, words):
     with pytest.raises(dsf.InputError, match=words):
@@ -936,7 +936,7 @@ def test_next_prints_the_answer_first(folder):
         "1 DLT: stop, no MTD",
     ]
     # Seven rows of patients and one of an event; A7's is of a day to come.
-    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cut 2024-02-20" in result.stdout
+    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cutoff 2024-02-20" in result.stdout
     assert max(map(len, lines)) <= 118
     other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
     answer = next(line for line in other.splitlines() if line.startswith("What next"))
@@ -1094,7 +1094,7 @@ def test_recording_by_command(folder):
     assert "override" not in run(folder, "next", "--as-of", "2024-03-22", "--replay").stdout
     early = ("--as-of", "2024-02-20", "--decision", "wait", "--reason", "no")
     too_early = run(folder, "record", *early)
-    assert (too_early.exit_code, "ask for a replay" in too_early.stderr) == (2, True)
+    assert (too_early.exit_code, "request a replay" in too_early.stderr) == (2, True)
     replayed = run(folder, "record", "--replay", *early)
     assert "lies before the last decision on file" in replayed.stderr
     agreed = run(folder, "record", *cut, "--decision", "Level 2", "--reason", "as planned")
@@ -1104,13 +1104,13 @@ def test_recording_by_command(folder):
 @pytest.mark.parametrize(
     ("command", "words", "says"),
     [
-        ("next", ("--as-of", "2024-02-20"), "lies after the data cut 2024-02-20"),
+        ("next", ("--as-of", "2024-02-20"), "is after the data cutoff date 2024-02-20"),
         ("next", ("--design", "keyboard"), "design = 'keyboard'"),
         ("next", ("--replay",), "replay = True needs as_of"),
         ("next", ("--as-of", "20.2.2024"), "--as-of"),
         ("record", ("--decision", "up", "--reason", "x"), "decision = 'up': must be 'level 2'"),
         ("record", ("--decision", "stop", "--reason", " "), "reason = ' '"),
-        ("record", ("--decision", "stop", "--reason", "x", "--as-of", "2024-02-20"), "lies after the data cut"),
+        ("record", ("--decision", "stop", "--reason", "x", "--as-of", "2024-02-20"), "is after the data cutoff date"),
         ("record", ("--decision", "stop"), "--reason"),
     ],
 )

@@ -329,7 +329,7 @@ def test_known_outcomes(outcome):
 @pytest.mark.parametrize("outcome", ["transferred", "gone", "genesen", "code 7"])
 def test_an_unknown_outcome_is_noted(tmp_path, outcome):
     _, notes = read(tmp_path, events=EVENTS.format(columns="grade,outcome", cells=f"2,{outcome}", term="Rash"))
-    assert any("outcomes not understood" in note and outcome in note for note in notes)
+    assert any("outcomes not recognised" in note and outcome in note for note in notes)
 
 
 def test_letters():

@@ -318,7 +318,7 @@ def test_problems_in_words():
     few = given(curve, independent(4, draws=60)).problems()
     assert any(words.startswith("the bulk effective sample size is ") for words in few)
     assert any(words.startswith("the tail effective sample size is ") for words in few)
-    assert given(curve, independent(4), diverged=3).problems() == ["draws that diverged: 3, with shorter steps too"]
+    assert given(curve, independent(4), diverged=3).problems() == ["3 divergent draws, even with shorter steps"]
     # Sampled once more where any diverged, and with what is said.
     for diverged, left, accept in (({0.9: 2, 0.99: 0}, [], 0.99), ({0.9: 0}, [], 0.9)):
         again = given(curve, independent(4), diverged)
@@ -347,7 +347,7 @@ def test_without_nutpie_pymc_s_own_sampler_is_taken(monkeypatch):
         ((3, 3, -1), (0, 0, 0), "n = .*from 0 to"),
         ((3, 3, 3), (0, 0.5, 0), "y = .*whole numbers"),
         ((3, 3, 3), ((0, 0), (0,)), "y = .*whole numbers"),
-        ((3, 3, 3), (0, 4, 0), r"y = \[0, 4, 0\]: must be at most the patients of the dose: level 2 has 3"),
+        ((3, 3, 3), (0, 4, 0), r"y = \[0, 4, 0\]: must not exceed the patients at the dose: level 2 has 3"),
     ],
 )
 def test_bad_counts(n, y, said):

@@ -502,9 +502,9 @@ EVENTS = {
     "death, not related, in the window": (event(10, 5, "not related"), "pending", True),
     "death, related, after the window": (event(45, 5, "related"), "complete", True),
     "death, not related, after the window": (event(45, 5, "not related"), "complete", True),
-    "death, relation not given, after the window": (event(45, 5, None), "complete", True),
+    "death, relationship not recorded, after the window": (event(45, 5, None), "complete", True),
     "grade 4, related, after the window": (event(45, 4, "related"), "complete", True),
-    "grade 4, relation not given, after the window": (event(45, 4, None), "complete", True),
+    "grade 4, relationship not recorded, after the window": (event(45, 4, None), "complete", True),
     "grade 4, not related, after the window": (event(45, 4, "not related"), "complete", False),
     "grade 4, not related, in the window": (event(10, 4, "not related"), "complete", False),
     "serious grade 2, related, after the window": (event(45, 2, "related")._replace(serious=True), "complete", True),
@@ -717,7 +717,7 @@ UNTREATED = {
     "death, related": {"events": (event(10, 5, "related", row=99),)},
     "death without an event": {"died": day(20)},
     "serious, after the window": {"events": (event(50, 2, "related", row=99)._replace(serious=True),)},
-    "grade not given": {"events": (event(10, None, "related", row=99),)},
+    "grade not recorded": {"events": (event(10, None, "related", row=99),)},
     "left": {"discontinued": 9},
 }
 

@@ -185,7 +185,7 @@ def test_event_began_by_its_end(tmp_path, start, end, latest):
 def test_dates_wholly_after_the_cutoff_are_later_dates(tmp_path):
     data = read(tmp_path, "2024-05")
     assert data.last_date == date(2024, 5, 1)
-    with pytest.raises(InputError, match="lies after the data cut"):
+    with pytest.raises(InputError, match="is after the data cutoff date"):
         evaluate(data, AS, as_of=date(2024, 4, 25))
     replayed = evaluate(data, AS, as_of=date(2024, 4, 25), replay=True)
     assert (replayed.later_dates, replayed.patients[0].events) == (1, ())
@@ -213,7 +213,7 @@ def test_partial_date_of_a_dlt_wholly_outside_the_window_is_refused(tmp_path, da
     if day == "2024---30/2024-12":
         assert status(read_patients(tmp_path / "p.csv", AS)).kind == "dlt"
         return
-    with pytest.raises(InputError, match="lies outside the DLT window"):
+    with pytest.raises(InputError, match="is outside the DLT window"):
         evaluate(read_patients(tmp_path / "p.csv", AS), AS)
 
 
@@ -426,7 +426,7 @@ def test_leaving_and_death_of_adam(tmp_path):
         ("2024-04-03/2024-04-19", "4", 1, False),
         ("2024-03", "4", 1, None),
         ("", "4", 1, None),
-        # There before the first infusion: whether it became worse on treatment is not known.
+        # There before the first infusion: whether it worsened on treatment is not known.
         ("2024-02", "4", 1, None),
         ("2023", "4", 1, None),
         ("2023", "3", 0, None),

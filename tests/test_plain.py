@@ -85,15 +85,15 @@ class Wrong(OneWayDown):
     ("says", "value", "words"),
     [
         # The levels from 1, as a plain function gives them.
-        ("conclude", 1, "conclude must give indices of doses, 0 to 2, or -1 for none, not 3"),
-        ("conclude", -2, "conclude must give indices of doses, 0 to 2, or -1 for none, not -3"),
-        ("propose", -3, "propose must give indices of doses, 0 to 2, or -1 for none, not -3"),
-        ("propose", WAIT, "propose waits for pending outcomes where no outcome is pending"),
-        ("propose", 3, "propose must give indices of doses, 0 to 2, or -1 for none, not 3"),
-        ("propose", 0.5, "propose must give indices of doses, 0 to 2, or -1 for none, not float64"),
-        ("no reason", 0, "propose must say in stops why it stops"),
-        ("other reason", "tired", "propose stops for 'tired', which must be one of the reasons max_n, "),
-        ("other reason", "stay", "propose stops for 'stay', which must be one of the reasons max_n, "),
+        ("conclude", 1, "conclude must return dose indices, 0 to 2, or -1 for none, not 3"),
+        ("conclude", -2, "conclude must return dose indices, 0 to 2, or -1 for none, not -3"),
+        ("propose", -3, "propose must return dose indices, 0 to 2, or -1 for none, not -3"),
+        ("propose", WAIT, "propose waits for pending outcomes, but no outcome is pending"),
+        ("propose", 3, "propose must return dose indices, 0 to 2, or -1 for none, not 3"),
+        ("propose", 0.5, "propose must return dose indices, 0 to 2, or -1 for none, not float64"),
+        ("no reason", 0, "propose must give a reason for each stop"),
+        ("other reason", "tired", "propose stops with the reason 'tired'; it must be one of max_n, "),
+        ("other reason", "stay", "propose stops with the reason 'stay'; it must be one of max_n, "),
     ],
 )
 def test_answers_that_are_no_dose_and_no_reason_are_errors(says, value, words):
@@ -115,7 +115,7 @@ def test_a_design_that_remembers_keeps_the_contract():
 def test_a_rule_that_returns_no_level_is_named():
     design = dsf.design_from_rule(lambda trial: 7, choose=lambda trial: None, max_n=6)
     with pytest.raises(
-        dsf.InputError, match=r"rule = 7: must return a level from 1 to 3, or None; it was given TrialSoFar\(n=\(3, 0, 0\)"
+        dsf.InputError, match=r"rule = 7: must return a level from 1 to 3, or None; its argument was TrialSoFar\(n=\(3, 0, 0\)"
     ):
         dsf.lattice(design, n_doses=3)
 

@@ -187,7 +187,7 @@ def test_files_read_back_and_are_the_same_bytes_each_time(tmp_path):
     np.testing.assert_array_equal(selected, saved.selected.values.ravel())
     assert set(rows.config_sha256) == {protocol().sha256}
     assumed = pd.read_csv(tmp_path / "one" / "compare-assumed.csv", dtype=str, keep_default_na=False)
-    # Nothing is borrowed here and nobody treated: assumptions on borrowing, evaluability, pauses and patient data are left out.
+    # Nothing is borrowed here and nobody treated: assumptions on borrowing, evaluability, pauses and patient data are ignored.
     idle = ("borrowing", "dlt", "evaluability", "pause")
     of_data = ("doses.tolerance", "treatment.split_days")
     stated = [a.key for a in protocol().assumptions() if a.key.split(".")[0] not in idle and a.key not in of_data]

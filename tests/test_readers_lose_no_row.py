@@ -407,16 +407,16 @@ BAD_BOOKS = {
     "only a chart": (only_a_chart(), "charts"),
     "no cells": (workbook(sheet()), "is empty"),
     "only a header": (workbook(sheet(*rows(ROWS[:1]))), "no rows"),
-    "sheets of one name": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "Patients")), "sheets of one name"),
+    "sheets of one name": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "Patients")), "several sheets of the same"),
     "a second sheet with data": (workbook(sheet(*rows()), sheet(*rows()), names=("patients", "more")), "more"),
     "a sheet that is not in it": (workbook(sheet(*rows()), sheet(*rows()), without=("xl/worksheets/sheet2.xml",)), "damaged"),
     "a strict workbook": (workbook(sheet(*rows()), office="http://purl.oclc.org/ooxml/officeDocument/relationships"), "Strict"),
-    "no list of sheets": (workbook(sheet(*rows()), without=("xl/workbook.xml",)), "no Excel workbook"),
-    "another zip archive": (workbook(without=("xl/workbook.xml", "[Content_Types].xml")), "no Excel workbook"),
+    "no list of sheets": (workbook(sheet(*rows()), without=("xl/workbook.xml",)), "not an Excel workbook"),
+    "another zip archive": (workbook(without=("xl/workbook.xml", "[Content_Types].xml")), "not an Excel workbook"),
     "a password": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
     "an old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "Workbook".encode("utf-16-le"), ".xls"),
-    "text": (PEOPLE.encode(), "no Excel workbook"),
-    "a page": (b"<html><table><tr><td>subject</td></tr></table></html>", "no Excel workbook"),
+    "text": (PEOPLE.encode(), "not an Excel workbook"),
+    "a page": (b"<html><table><tr><td>subject</td></tr></table></html>", "not an Excel workbook"),
     "an archive that unpacks to gigabytes": (HUGE, "MB unpacked"),
 }  # fmt: skip
 
@@ -456,15 +456,15 @@ def folder_with(folder, version, **changed):
 
 HEAD = b"HEADER RECORD*******"
 BAD_TRANSPORT = {
-    "cut inside a record": (5, lambda data: data[:-160], "cut off in record"),
-    "cut inside the variables": (5, lambda data: data[:1200], "cut off before its records"),
-    "cut inside its head": (5, lambda data: data[:400], "cut off before its variables"),
+    "cut inside a record": (5, lambda data: data[:-160], "truncated in record"),
+    "cut inside the variables": (5, lambda data: data[:1200], "truncated before its records"),
+    "cut inside its head": (5, lambda data: data[:400], "truncated before its variables"),
     "cut inside a card": (5, lambda data: data[:-7], "multiple of 80 bytes"),
     "a record fewer than stated": (8, lambda data: restated(data, 1), "records"),
     "a record more than stated": (8, lambda data: restated(data, -1), "records"),
     "two tables": (5, lambda data: data + data[3 * _CARD :], "several tables"),
-    "the head of another file": (5, lambda data: data.replace(b"LIBRARY ", b"LIBRARIES", 1)[:-1], "no SAS transport file"),
-    "text": (5, lambda data: b"USUBJID,AETERM\n".ljust(_CARD), "no SAS transport file"),
+    "the head of another file": (5, lambda data: data.replace(b"LIBRARY ", b"LIBRARIES", 1)[:-1], "not a SAS transport file"),
+    "text": (5, lambda data: b"USUBJID,AETERM\n".ljust(_CARD), "not a SAS transport file"),
     "nothing": (5, lambda data: b"", "is empty"),
 }
 
@@ -636,7 +636,7 @@ def test_csv_cut_at_any_byte(place):
 def test_workbook_cut_at_any_byte(data, tmp_path):
     content = GOOD_BOOKS["plain"]
     place = data.draw(st.integers(1, len(content) - 1))
-    refused(written(tmp_path, content[:place], "book.xlsx"), "no Excel workbook")
+    refused(written(tmp_path, content[:place], "book.xlsx"), "not an Excel workbook")
 
 
 @cuts

@@ -289,7 +289,7 @@ def test_every_section_is_there(conduct, design, protocol):
     binding = [row for row in rows(design, "The trial without a DLT")[1:] if row[0] == "3+3"]
     assert binding[0][1:5] == ["1NNN 2NNN 3NNN", "9", "3", "yes: that level or above"]
     settings = {row[0]: row[1:] for row in rows(design, "Sizes") + rows(design, "Target, and what")}
-    assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no largest sample"]
+    assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no maximum sample size"]
     assert settings["Fewest and most patients of a dose group, as the protocol says them"] == ["3, 6", "record"]
 
 
@@ -617,7 +617,7 @@ def test_who_is_in_no_count_stands_at_the_top():
     )
     tree = read(dsf.report(dsf.load_protocol(CONFIG), patients).html())
     page = said(next(one for one in tree.iter("section") if one.get("id") == "summary"))
-    assert "settle this before any decision A2: dose 50 is none of the protocol's; otherwise DLT" in page
+    assert "settle this before any decision A2: dose 50 is not in the protocol; otherwise DLT" in page
     assert "1 patient more at a dose not in the protocol: 1 DLT, counted by no design." in page
     assert ["A2", "", "not in the protocol", "50", "DLT; counted by no design"] in rows(tree, "DLT profile")
     assert rows(tree, "Patients by dose.")[-2][:4] == ["not in the protocol", "", "1", "1"]
@@ -798,7 +798,7 @@ def test_the_command_writes_the_report(patients, tmp_path):
         (["--replay"], "--replay has no effect"),
         (["--format", "html,odt"], "formats = 'odt': must be one of 'html', 'pdf', 'docx'"),
         (["--curve", "cubic"], "must be one of 'logistic-2'"),
-        (["--data", "PATIENTS", "--as-of", "2024-01-15"], "lies after the data cut 2024-01-15"),
+        (["--data", "PATIENTS", "--as-of", "2024-01-15"], "is after the data cutoff date 2024-01-15"),
         (["--data", "PATIENTS", "--design", "crm-9"], "must be one of"),
         (["--data", "nowhere.csv"], "nowhere.csv"),
     ],

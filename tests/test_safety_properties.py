@@ -98,7 +98,7 @@ def _rules(design, no_overlap, stagger):
 class Person(NamedTuple):
     """A patient of a random trial: what happens, and how many days after the first infusion.
 
-    ``outcome`` is "none", "dlt", "left", "unclear" (grade not given), "died", "serious" (related grade 4) or "unrelated" (grade 5).
+    ``outcome`` is "none", "dlt", "left", "unclear" (no grade), "died", "serious" (related grade 4) or "unrelated" (grade 5).
     """
 
     subject: str

@@ -155,7 +155,7 @@ def test_a_separator_of_thousands_is_refused_with_its_readings(text, readings, t
 def test_a_dose_is_a_number_alone(text, tmp_path):
     (problem,) = refused(lambda: person(tmp_path, dose=text))
     assert problem.value == text
-    assert ("without anything behind it" in problem.allowed) == (text in ("3 mg", "3mg", "1.5 x"))
+    assert ("without anything after it" in problem.allowed) == (text in ("3 mg", "3mg", "1.5 x"))
 
 
 @pytest.mark.parametrize("text", ["1,000", "1 000", "1'000", "1.5", "1,5", "one"])
@@ -325,7 +325,7 @@ def test_counts_in_other_spellings(text, cohorts, tmp_path):
         ("counts.csv", "level\tn\tdlts\n1\t3\t0\n", "is separated by tabs"),
         ("counts.csv", "level|n|dlts\n1|3|0\n", "is separated by vertical bars"),
         ("counts.xlsx", "level,n,dlts\n1,3,0\n", "must be a CSV file"),
-        ("counts.csv", "dose,n,dlts\n1,000,3,0\n", "row 2: has 4 cells, and the header 3"),
+        ("counts.csv", "dose,n,dlts\n1,000,3,0\n", "row 2: has 4 cells, but the header has 3"),
         ("counts.csv", "\nlevel,n,dlts\n\n1,3,0\n\n1,3,4\n", "row 6.dlts = '4': must be a whole number from 0 to 3"),
         ("counts.csv", "level,n,dlts\nNA,3,0\n", "row 2.level = 'NA': must be a whole number from 1 to 3"),
         ("counts.csv", "level,n,dlts\n1,NA,0\n", "row 2.n = 'NA': must be a whole number from 1 to 1000"),

@@ -301,7 +301,7 @@ def test_the_other_commands_of_the_examples(monkeypatch):
     assert "wait until" in said[0] or "fill the cohort" in said[0]
     for words in ("patients too close together", "infusion off its schedule", "partial course"):
         assert words in said[1]
-    assert "data cut 2023-12-20" in said[2]
+    assert "data cutoff 2023-12-20" in said[2]
     # Published: 5, 5 and 5 patients without a DLT, partly inferred; one-sided 95% limits are 1 - 0.05^(1/5) and 1 - 0.05^(1/15).
     assert "1NNNNN 2NNNNN 3NNNNN" in said[3]
     assert re.search(r"one-sided 95% upper limit 18%", said[3])
@@ -318,9 +318,9 @@ def test_the_other_commands_of_the_examples(monkeypatch):
     ("truth", "changed", "message"),
     [
         ("midle is MTD", {}, "truth = 'midle is MTD': must be one of .*did you mean 'middle is MTD'"),
-        ([0.1, 0.2], {}, r"truth = \[0.1, 0.2\]: must hold 3 probabilities, one a dose"),
+        ([0.1, 0.2], {}, r"truth = \[0.1, 0.2\]: must hold 3 probabilities, one per dose"),
         ([0.1, 0.2, 1.2], {}, r"truth = \[0.1, 0.2, 1.2\]: must be probabilities in \[0, 1\]"),
-        ([0.1, 0.3, 0.2], {}, r"truth = \[0.1, 0.3, 0.2\]: must not fall with the dose"),
+        ([0.1, 0.3, 0.2], {}, r"truth = \[0.1, 0.3, 0.2\]: must not decrease with the dose"),
         ("low", {"seed": -1}, "seed = -1: must be a whole number, at least 0"),
         ("low", {"dropout": 1.5}, "dropout = 1.5: must be a probability from 0 to 1"),
         ("low", {"deviate": "often"}, "deviate = 'often': must be a probability from 0 to 1"),

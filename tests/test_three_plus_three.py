@@ -104,7 +104,7 @@ def test_plain_rule_of_the_protocol_agrees():
         (
             {},
             "1NNN 2NTT",
-            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD",
         ),
         ({"six_at_mtd": True}, "1NNN 2NTT", "de-escalate to level 1, 3 patients: 2 DLTs in 3 patients at level 2"),
         (
@@ -120,7 +120,7 @@ def test_plain_rule_of_the_protocol_agrees():
         (
             {"six_at_mtd": True},
             "1NNN 2NTT 1NNT",
-            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD",
         ),
         ({}, "1NNN 2NNN 2NNN 3NNT 1NNN", "escalate to level 3, 3 patients: 0 DLTs in 6 patients at level 1"),
         (
@@ -139,10 +139,14 @@ def test_plain_rule_of_the_protocol_agrees():
         (
             {"max_n": 6},
             "1NNN 2NTT",
-            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the one below it is the MTD",
+            "stop, MTD level 1: 2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD",
         ),
-        ({"max_n": 6, "six_at_mtd": True}, "1NNN 2NTT", "stop, no MTD: the largest sample is reached; no dose qualifies as MTD"),
-        ({"max_n": 9, "six_at_top": True}, "1NNN 2NNN 3NNN", "stop, MTD level 2: the largest sample is reached"),
+        (
+            {"max_n": 6, "six_at_mtd": True},
+            "1NNN 2NTT",
+            "stop, no MTD: the maximum sample size is reached; no dose qualifies as MTD",
+        ),
+        ({"max_n": 9, "six_at_top": True}, "1NNN 2NNN 3NNN", "stop, MTD level 2: the maximum sample size is reached"),
     ],
 )
 def test_decisions_in_words(settings, outcomes, says):

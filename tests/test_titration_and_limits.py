@@ -128,8 +128,8 @@ def test_titration_keeps_to_overdose_control():
 
 def test_titration_and_cohorts_that_contradict_it():
     for settings, words in (
-        ({"cohort_size": (1, 3)}, "titration needs one cohort_size"),
-        ({"cohort_size_by_dose": (1, 3, 3)}, "titration needs one cohort_size"),
+        ({"cohort_size": (1, 3)}, "titration needs a single cohort_size"),
+        ({"cohort_size_by_dose": (1, 3, 3)}, "titration needs a single cohort_size"),
         ({"cohort_size": 1}, "titration = True has no effect with cohorts of one patient"),
     ):
         with pytest.raises(dsf.InputError, match=words):
@@ -168,12 +168,12 @@ def test_several_stopping_rules():
     stopped = both.decide(states).dose < 0
     np.testing.assert_array_equal(stopped, (each[0].decide(states).dose < 0) | (each[1].decide(states).dose < 0))
     assert stopped.any()
-    assert sum("Stop when" in rule for rule in both.rules()) == 2
+    assert sum("Stop once" in rule for rule in both.rules()) == 2
     one = dsf.BOIN(target=0.25, stop_n=(6, 9), stop_n_at="any", n_doses=3)
     assert one.stopping == ((6, "any"), (9, "any"))
     for settings, words in (
-        ({"stop_n": (6, 9), "stop_n_at": ("any",)}, "one entry a number of stop_n"),
-        ({"stop_n": 6, "stop_n_at": ("any", "stay")}, "one entry a number of stop_n"),
+        ({"stop_n": (6, 9), "stop_n_at": ("any",)}, "one entry per number in stop_n"),
+        ({"stop_n": 6, "stop_n_at": ("any", "stay")}, "one entry per number in stop_n"),
         ({"stop_n": (6, 20), "max_n": 18}, "stop_n = 20 contradicts max_n = 18"),
         ({"stop_n": (6, 9), "stop_n_at": ("any", 5), "n_doses": 3}, "stop_n_at = 5 is not among the 3 dose levels"),
     ):

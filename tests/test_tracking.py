@@ -139,7 +139,7 @@ def test_outcomes_of_a_cohort_are_all_there(tracks):
 @pytest.mark.parametrize(
     ("design", "given", "words"),
     [
-        (Useful(max_n=6), {}, "responses: required, as the design tracks it"),
+        (Useful(max_n=6), {}, "responses: required, because the design tracks it"),
         (dsf.BOIN(target=0.25, max_n=6), {"responses": RESPONSES[:1]}, "must not be given: the design does not track it"),
         (Useful(max_n=6), {"responses": RESPONSES[:1], "both": BOTH[:1]}, "must not be given: the design does not track it"),
         (Useful(max_n=6), {"responses": RESPONSES}, "must hold 1 rows of 3 probabilities"),
@@ -163,5 +163,5 @@ def test_rates_that_do_not_fit(design, given, words):
 
 
 def test_outcomes_in_notation_say_nothing_of_responses():
-    with pytest.raises(dsf.InputError, match="Useful counts response too, of which these cohorts say nothing"):
+    with pytest.raises(dsf.InputError, match="Useful also counts response, which these cohorts do not state"):
         dsf.decide(Useful(max_n=6), "1NNN", n_doses=3)

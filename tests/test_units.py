@@ -85,7 +85,7 @@ def test_other_units_are_told_apart_with_their_factor(unit, other, number):
     assert factor(other, unit) == number
     words = wrong_unit(other, unit) or ""
     assert repr(unit) in words
-    assert "nothing is converted" in words
+    assert "units are not converted" in words
     assert (repr(other) in words) == (number is not None)
 
 

@@ -102,9 +102,9 @@ def test_analysis_and_sensitivity(protocol):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"efficacy": [0.2, 0.4]}, r"utility.efficacy = \[0.2, 0.4\]: must hold 3 probabilities in \[0, 1\], one a dose"),
+        ({"efficacy": [0.2, 0.4]}, r"utility.efficacy = \[0.2, 0.4\]: must hold 3 probabilities in \[0, 1\], one per dose"),
         ({"efficacy": [0.2, 0.4, 1.4]}, r"utility.efficacy = .*1.4.*: must hold 3 probabilities"),
-        ({"dlt": 70.0}, "a response must not be worth less, and a DLT not more"),
+        ({"dlt": 70.0}, "a response must not lower the utility and a DLT must not raise it"),
         ({"neither": 120.0}, "utility.neither = 120.0: must be less than or equal to 100"),
         ({"efficacy_n": 0.0}, "utility.efficacy_n = 0.0: must be greater than 0"),
     ],

@@ -259,7 +259,7 @@ def test_identifier_with_a_fraction_of_zeros_is_the_whole_number(text, tmp_path)
 @pytest.mark.parametrize("text", ["1001.5", "01001", "1001.01", "A1001.0", "1003.0"])
 def test_another_identifier_is_refused(text, tmp_path):
     events = write_csv(tmp_path / "events.csv", [{"subject": text, "term": "Fever"}])
-    with pytest.raises(InputError, match="is no subject"):
+    with pytest.raises(InputError, match="is not a subject"):
         read_patients(write_csv(tmp_path / "patients.csv", [PERSON | {"subject": "1001"}]), AS, events=events)
 
 

@@ -1,1 +1,1 @@
-"""Simulation-based calibration: is each posterior that of its model?"""
+"""Simulation-based calibration: comparison of each posterior with that of its model."""

@@ -1,7 +1,7 @@
-"""Are these numbers uniform between 0 and 1? Simultaneous bands for their empirical distribution function.
+"""Tests of uniformity between 0 and 1: simultaneous bands for the empirical distribution function.
 
-The distribution function of so many uniform numbers is looked at on an equally spaced grid of `POINTS`. At each point its count
-is binomial; the band is between two equal binomial tails there, and their size is such that the whole function stays in
+The empirical distribution function of n uniform numbers is evaluated on an equally spaced grid of `POINTS`. At each point its count
+is binomial; the band lies between two equal binomial tails, whose size is such that the whole function stays inside
 with a given probability. That probability is exact: from point to point the counts are a Markov chain.
 
 Reference: Säilynoja, Bürkner and Vehtari (2022), Statistics and Computing 32:32, doi:10.1007/s11222-022-10090-6.
@@ -19,26 +19,26 @@ from ..threads import one_thread
 
 __all__ = ["POINTS", "bands", "coverage", "excess", "histogram"]
 
-# Intervals between the points at which distribution functions are compared; the last is 1, where all are equal.
+# Number of intervals between the points at which distribution functions are compared; the last is 1, where all are equal.
 POINTS = 100
 
 
 def histogram(pit: np.ndarray) -> np.ndarray:
-    """How many of the numbers ``(..., sets)`` fall between neighbouring points, ``(..., POINTS)``."""
+    """Return the number of values ``(..., sets)`` between neighbouring points, ``(..., POINTS)``."""
     rows = np.clip(pit, 0.0, 1.0).reshape(-1, np.shape(pit)[-1])
     counted = [np.histogram(row, POINTS, (0.0, 1.0))[0] for row in rows]
     return np.array(counted, int).reshape(*np.shape(pit)[:-1], POINTS)
 
 
 def excess(counts: np.ndarray, level: float) -> np.ndarray:
-    """How far the distribution functions leave their bands, ``(...)``; below 0 where they stay in, by so much at the nearest point.
+    """Return the largest distance by which distribution functions leave their bands, ``(...)``; negative if they stay inside.
 
     Parameters
     ----------
     counts
         Histograms, ``(..., POINTS)``.
     level
-        Probability with which one of uniform numbers leaves its band.
+        Probability that the function of uniform numbers leaves its band.
     """
     n_sets = int(counts.sum(axis=-1).max())
     lower, upper = bands(n_sets, level)
@@ -51,9 +51,9 @@ def excess(counts: np.ndarray, level: float) -> np.ndarray:
 @lru_cache(maxsize=64)
 @one_thread
 def bands(n_sets: int, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper band of the distribution function of so many uniform numbers, each ``(POINTS - 1,)``, 0 and 1 left out.
+    """Return the lower and upper band of the empirical distribution function, each ``(POINTS - 1,)``, without 0 and 1.
 
-    They are the narrowest that it leaves with a probability of at most ``level``.
+    They are the narrowest bands that the function leaves with a probability of at most ``level``.
 
     Examples
     --------
@@ -70,18 +70,18 @@ def bands(n_sets: int, level: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _tails(n_sets: int, log_tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest count at each point between two tails of at most half this probability each."""
+    """Return the minimum and maximum count at each point between two tails, each with at most half this probability."""
     least = binom.ppf(np.exp(log_tail) / 2, n_sets, np.arange(1, POINTS) / POINTS).astype(int)
     return least, n_sets - least[::-1]
 
 
 @one_thread
 def coverage(n_sets: int, least: np.ndarray, most: np.ndarray) -> float:
-    """Probability that so many uniform numbers have, below each point, from ``least`` to ``most`` of them."""
+    """Return the probability that the numbers of uniform values below each point are all from ``least`` to ``most``."""
     factorials = gammaln(np.arange(n_sets + 1) + 1.0)
     before, chance = np.zeros(1, int), np.ones(1)
     for point in range(POINTS - 1):
-        # Of those that are not below the last point, each is below this one with the same probability.
+        # Of the values not below the last point, each is below this one with the same probability.
         share = 1 / (POINTS - point)
         after = np.arange(least[point], most[point] + 1)
         new, left = after - before[:, None], n_sets - after

@@ -1,7 +1,7 @@
-"""Chunks of results in a folder, each a file that says by its name what it must hold.
+"""Chunks of results in a folder, each a file whose name identifies its content.
 
-A file's name has the hash of its content and of what the chunk is of, so a file that was damaged, cut short or put in the place of
-another is not taken, and what it should hold is worked out again.
+The name of a file has the hash of its content and of the job of the chunk, so a file that was damaged, truncated or swapped with
+another is rejected, and its results are computed again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Chunk", "Chunks"]
 Chunk = tuple[int, int]
 """First index, and number of data sets."""
 
-# Bytes of a file beyond which it cannot be a chunk.
+# Maximum size of a chunk's file in bytes.
 _LARGEST = 2**26
 
 
@@ -31,20 +31,20 @@ class Chunks:
     Attributes
     ----------
     folder
-        Where they are.
+        Their location.
     key
-        Hash of all that the results depend on.
+        Hash of everything on which the results depend.
     """
 
     folder: Path
     key: str
 
     def check(self) -> None:
-        """Raise `InputError` if the folder cannot take files."""
+        """Raise `InputError` if files cannot be written to the folder."""
         refuse_to_overwrite(self.folder, [], True)
 
     def read(self, chunk: Chunk) -> np.ndarray | None:
-        """Return the rows of a chunk; none where there are none, or where the file is not as it was written."""
+        """Return the rows of a chunk, or ``None`` if there are none or the file has changed since it was written."""
         for path in sorted(self.folder.glob(f"{_stem(chunk)}-*.npy")):
             try:
                 if not path.is_file() or path.stat().st_size > _LARGEST:
@@ -60,7 +60,7 @@ class Chunks:
         return None
 
     def write(self, chunk: Chunk, rows: np.ndarray) -> None:
-        """Write the rows of a chunk; rows that cannot be results are not kept."""
+        """Write the rows of a chunk; rows that cannot be results are not stored."""
         if not valid(rows, chunk):
             return
         content = io.BytesIO()
@@ -77,7 +77,7 @@ class Chunks:
 
 
 def valid(rows: np.ndarray, chunk: Chunk) -> bool:
-    """Whether rows can be those of a chunk: PIT values from 0 to 1 and their errors, finite."""
+    """Return whether rows can be those of a chunk: finite PIT values from 0 to 1 and their errors."""
     if rows.dtype != float or rows.ndim != 3 or rows.shape[:2] != (chunk[1], 2):
         return False
     pit, error = rows[:, 0], rows[:, 1]

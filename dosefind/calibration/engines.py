@@ -1,12 +1,12 @@
-"""One simulated data set at a time: parameters from the prior, data from the parameters, and where the posterior has the former.
+"""One simulated data set at a time: parameters from the prior, data from the parameters, and their position in the posterior.
 
-If a posterior is that of its model, the share of it that lies below what the data were made of is uniform between 0 and 1, for
-every quantity: its PIT value. Quadrature integrates it; of draws, thinned until they are nearly independent, it is the rank,
+If a posterior is that of its model, its mass below the true value is uniform between 0 and 1 for
+every quantity: the PIT value. Quadrature integrates it; for draws, thinned until they are nearly independent, it is the rank,
 placed at random within its step and among ties. The likelihood is one of the quantities because without it a posterior that
 ignores the data, the prior, would pass.
 
-How patients were assigned to doses does not matter, as a posterior depends on the data alone: a layout is a number of patients
-for each dose, or a design that chooses as the data come in.
+How patients were assigned to doses is irrelevant, because a posterior depends on the data only: a layout is a number of patients
+per dose, or a design that decides as the data accumulate.
 
 To check another engine, derive from `Engine`.
 
@@ -38,35 +38,35 @@ from ..trial import COUNT, States
 __all__ = ["ENGINES", "ByHierarchicalNuts", "ByNuts", "ByQuadrature", "Engine", "Layout", "Model", "checked_layout", "ranked"]
 
 Layout = Design | Sequence[int] | Mapping[str, "Design | Sequence[int]"]
-"""Patients for each dose, or a design that assigns them; of a hierarchical model one such for each trial, by name."""
+"""Patients per dose, or a design that assigns them; for a hierarchical model one of these per trial, by name."""
 Model = Curve | HierarchicalLogistic
 
 ALL_DRAWS = 10**9
-# Largest error of a PIT value by quadrature, far below what any number of data sets can show.
+# Largest error of a PIT value by quadrature, far below what any number of data sets can detect.
 EXACT = 1e-6
-# Draws that a rank is among: at most so many, and no more than this share of the effective sample size. Independent draws of
-# that number place a value to a hundredth, which is the grid on which ranks are looked at.
+# Maximum number of draws for a rank, and their maximum proportion of the effective sample size. This number of independent draws
+# places a value to a hundredth, the resolution of the grid on which ranks are evaluated.
 MOST_DRAWS, SHARE_OF_ESS = 200, 0.5
 
 
 class Engine(ABC):
-    """A model and the engine whose posteriors of it are checked.
+    """A model and the engine whose posteriors are checked.
 
     Parameters
     ----------
     model
         The model with its priors.
     settings
-        How draws are made; none for quadrature.
+        Sampler settings; none for quadrature.
 
     Attributes
     ----------
     quantities
-        Names of what is compared.
+        Names of the quantities compared.
     """
 
     name: ClassVar[str]
-    # Modules of the package, besides the model's own classes and this one, that a result depends on.
+    # Modules of the package, besides the model's own classes and this one, on which a result depends.
     sources: ClassVar[tuple[str, ...]]
     settings_by_default: ClassVar[NutsSettings | None] = None
     takes: ClassVar[type] = Curve
@@ -77,7 +77,7 @@ class Engine(ABC):
     quantities: tuple[str, ...]
 
     def one(self, layout: Layout, label: str, seed: int, index: int) -> np.ndarray:
-        """PIT value of each quantity in one simulated data set, and its resolution, ``(2, quantities)``.
+        """Return the PIT value of each quantity in one simulated data set, and its resolution, ``(2, quantities)``.
 
         A pure function of the settings and its arguments.
         """
@@ -87,15 +87,15 @@ class Engine(ABC):
 
     @abstractmethod
     def simulated(self, layout: Layout, rng: np.random.Generator) -> tuple[Any, Any]:
-        """Parameters drawn from the prior, and a data set that they make."""
+        """Return parameters drawn from the prior, and a data set simulated from them."""
 
     @abstractmethod
     def pit(self, truth: Any, data: Any, rng: np.random.Generator) -> np.ndarray:
-        """PIT value of each quantity, and its numerical error or the step of its rank, ``(2, quantities)``."""
+        """Return the PIT value of each quantity, and its numerical error or the step of its rank, ``(2, quantities)``."""
 
 
 class CurveEngine(Engine):
-    """What engines for the posterior of one curve share."""
+    """Shared part of the engines for the posterior of one curve."""
 
     def __init__(self, model: Curve, settings: NutsSettings | None = None) -> None:
         super().__init__(model, settings)
@@ -111,7 +111,7 @@ class CurveEngine(Engine):
 
     @abstractmethod
     def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Posterior:
-        """The posterior that is checked."""
+        """Return the posterior that is checked."""
 
 
 class ByQuadrature(CurveEngine):
@@ -119,7 +119,7 @@ class ByQuadrature(CurveEngine):
 
     name: ClassVar[str] = "quadrature"
     sources: ClassVar[tuple[str, ...]] = ("posterior.exact", "posterior.mixture", "posterior.quadrature")
-    # Draws that the likelihood is ranked among.
+    # Number of draws among which the likelihood is ranked.
     draws: ClassVar[int] = 200
 
     def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> ExactPosterior:
@@ -153,7 +153,7 @@ class ByNuts(CurveEngine):
 
 
 class ByHierarchicalNuts(Engine):
-    """NUTS over several trials, with what they share, who is exchangeable, and a trial not yet started."""
+    """NUTS over several trials, with their shared parameters, exchangeability, and a trial not yet started."""
 
     name: ClassVar[str] = "hierarchical-nuts"
     sources: ClassVar[tuple[str, ...]] = ("models.base", "models.logistic2", "posterior.mcmc", "posterior.hierarchical")
@@ -163,17 +163,17 @@ class ByHierarchicalNuts(Engine):
     def __init__(self, model: HierarchicalLogistic, settings: NutsSettings | None = None) -> None:
         super().__init__(model, settings)
         self.rho_is_free = model.exchangeable.rho == "uniform"
-        # Of which trials the data can say whether they are exchangeable.
+        # The trials whose data can inform on exchangeability.
         self.undecided = np.flatnonzero((model.weights > 0) & (model.weights < 1))
         pair = ("log_alpha", "log_beta")
-        names = [f"{shared}_{one}" for shared in ("mu", "tau") for one in pair] + ["rho"] * self.rho_is_free
+        names = [f"{shared}_{parameter}" for shared in ("mu", "tau") for parameter in pair] + ["rho"] * self.rho_is_free
         for trial in model.trials:
-            names += [f"{trial.name}: {one}" for one in (*pair, *(f"p_{level}" for level in range(1, len(trial.doses) + 1)))]
+            names += [f"{trial.name}: {dose}" for dose in (*pair, *(f"p_{level}" for level in range(1, len(trial.doses) + 1)))]
         names += [f"{model.trials[at].name}: exchangeable" for at in self.undecided]
-        self.quantities = (*names, *(f"new trial: {one}" for one in pair), "log_likelihood")
+        self.quantities = (*names, *(f"new trial: {parameter}" for parameter in pair), "log_likelihood")
 
     def simulated(self, layout: Any, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        # Written from the model's definition, not with the functions of which the sampled model is made.
+        # Written from the model's definition, not with the functions used to build the sampled model.
         model, spread = self.model, self.model.exchangeable
         mu = rng.multivariate_normal(spread.mu.mean, spread.mu.factor @ spread.mu.factor.T)
         tau = np.abs(rng.normal(scale=spread.tau_scale))
@@ -192,7 +192,7 @@ class ByHierarchicalNuts(Engine):
         return truth, data
 
     def posterior(self, data: Mapping[str, Any], rng: np.random.Generator) -> HierarchicalPosterior:
-        """The posterior that is checked."""
+        """Return the posterior that is checked."""
         return HierarchicalPosterior(hierarchical_fit(self.model, self.settings or SETTINGS), data, _seed(rng), self.model)
 
     def pit(self, truth: Mapping[str, np.ndarray], data: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
@@ -208,7 +208,7 @@ class ByHierarchicalNuts(Engine):
         return ranked(self._quantities(drawn, data), self._quantities(truth, data), rng)
 
     def _quantities(self, of: Mapping[str, np.ndarray], data: Mapping[str, Any]) -> np.ndarray:
-        """What is compared, ``(..., quantities)``, of draws or of the truth."""
+        """Return the quantities compared, ``(..., quantities)``, of draws or of the true values."""
         trials = [_quantities(self.model.curve(at), of["theta"][..., at, :], *pair) for at, pair in enumerate(data.values())]
         shared = [of["mu"], of["tau"], *([of["rho"][..., None]] if self.rho_is_free else [])]
         likelihood = sum(trial[..., -1:] for trial in trials)
@@ -220,7 +220,7 @@ ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (ByQuadrat
 
 
 def treated(layout: Any, p: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Patients and DLTs of one trial whose doses have these DLT probabilities, each ``(doses,)``."""
+    """Return patients and DLTs of one trial with these DLT rates at its doses, each ``(doses,)``."""
     if not isinstance(layout, Design):
         n = np.asarray(layout)
         return n, rng.binomial(n, p)
@@ -235,16 +235,16 @@ def treated(layout: Any, p: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
 
 
 def ranked(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """PIT value of each quantity among thinned draws, and the step of its rank, ``(2, quantities)``.
+    """Return the PIT value of each quantity among thinned draws, and the step of its rank, ``(2, quantities)``.
 
     Parameters
     ----------
     draws
         Draws of each quantity, ``(chains, draws, quantities)``.
     truth
-        What the data were made of, ``(quantities,)``.
+        True values, ``(quantities,)``.
     rng
-        Where in its step, and among draws that equal it, a value is placed.
+        Places a value within its step and among equal draws.
     """
     from arviz import ess  # pyright: ignore[reportPrivateImportUsage]
 
@@ -252,7 +252,7 @@ def ranked(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np
     # Ties of a quantity with itself, as of a likelihood without data, have no effective sample size.
     varies = np.ptp(draws, axis=(0, 1)) > 0
     sizes = [ess(draws[..., varies], method="bulk"), ess(draws[..., varies], method="tail", prob=(0.05, 0.95))]
-    # Where it is not a number the chains are stuck.
+    # If it is NaN, the chains are stuck.
     size = min([float(chains * length), *np.nan_to_num(sizes, nan=1.0).ravel()])
     kept = max(1, int(min(MOST_DRAWS, SHARE_OF_ESS * size) / chains))
     thinned = draws[:, np.arange(kept) * length // kept]
@@ -261,15 +261,15 @@ def ranked(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np
 
 
 def _placed(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Where between 0 and 1 a value lies among draws ``(draws, quantities)``: in its step, and among ties, at random."""
+    """Return the position of a value between 0 and 1 among draws ``(draws, quantities)``, random within its step and ties."""
     below, ties = (draws < truth).sum(axis=0), (draws == truth).sum(axis=0)
     return (below + rng.random(len(truth)) * (ties + 1)) / (len(draws) + 1)
 
 
 def _quantities(curve: Curve, theta: np.ndarray, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Parameters, logits of the DLT probabilities and log-likelihood at parameters ``(..., parameters)``.
+    """Return parameters, logits of the DLT probabilities and log-likelihood at parameters ``(..., parameters)``.
 
-    A logit has the same rank as its probability, and does not stop at 1.
+    A logit has the same rank as its probability, and is not bounded by 1.
     """
     log_p, log_q = curve.log_terms(tuple(np.moveaxis(theta, -1, 0)[..., None]), curve.coordinates)
     likelihood = (y * log_p + (n - y) * log_q).sum(axis=-1, keepdims=True)
@@ -277,7 +277,7 @@ def _quantities(curve: Curve, theta: np.ndarray, n: np.ndarray, y: np.ndarray) -
 
 
 def _below(nodes: Nodes, theta: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Weights ``(nodes, parameters + doses)`` whose expectation is the probability of lying below these."""
+    """Return weights ``(nodes, parameters + doses)`` whose expectation is the probability of being below these."""
     columns = []
     for at, value in enumerate(theta):
         line = nodes.z[:, at]
@@ -288,7 +288,7 @@ def _below(nodes: Nodes, theta: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _reaches(nodes: Nodes, at: int, value: float) -> np.ndarray:
-    """The coordinate at which a parameter reaches a value, given each node's others; it rises with its own coordinate."""
+    """Return the coordinate at which a parameter reaches a value, given each node's others; it increases with its coordinate."""
     others = list(nodes.z.T)
 
     def beyond(x: np.ndarray) -> np.ndarray:
@@ -302,14 +302,14 @@ def _seed(rng: np.random.Generator) -> int:
 
 
 def checked_layout(model: Model, layout: Any, where: str) -> Any:
-    """The layout, if it is one of this model; patients as a tuple of whole numbers, of several trials in the model's order."""
+    """Return the layout after checking that it fits the model; patients as a tuple of whole numbers per trial."""
     if isinstance(model, HierarchicalLogistic):
         of_type(where, layout, Mapping, "patients or a design for each trial, by name")
         for name in layout:
             one_of(f"trial of {where}", name, model.names)
         missing = [name for name in model.names if name not in layout]
         if missing:
-            raise InputError(Problem(where, list(layout), f"has nothing for the trial {missing[0]!r}"))
+            raise InputError(Problem(where, list(layout), f"has no entry for the trial {missing[0]!r}"))
         return {trial.name: _one_layout(layout[trial.name], len(trial.doses), f"{where}.{trial.name}") for trial in model.trials}
     return _one_layout(layout, model.n_doses, where)
 
@@ -319,13 +319,13 @@ def _one_layout(layout: Any, n_doses: int, where: str) -> Any:
         try:
             n, _ = counts(layout, np.zeros(n_doses, int), n_doses)
         except InputError:
-            allowed = f"must be a design, or {n_doses} whole numbers of patients of at least 0, one a dose"
+            allowed = f"must be a design, or {n_doses} whole numbers of patients of at least 0, one per dose"
             raise InputError(Problem(where, layout, allowed)) from None
         return tuple(n.tolist())
     if layout.known_doses not in (None, n_doses):
-        raise InputError(Problem(where, layout.title, f"is a design for {layout.known_doses} doses, the model has {n_doses}"))
+        raise InputError(Problem(where, layout.title, f"is a design for {layout.known_doses} doses, but the model has {n_doses}"))
     design = layout.with_settings(n_doses=n_doses)
     refuse_endless(design, States.before_first(n_doses, (0,) * design.n_memory))
-    # Its settings alone, without the grids that a design keeps: they would be sent to each process with each chunk.
+    # Its settings only, without the grids that a design caches: they would be sent to each process with each chunk.
     settings = {name: getattr(design, name) for name in type(design).model_fields}
     return type(design).model_construct(design.model_fields_set, **settings)

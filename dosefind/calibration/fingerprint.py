@@ -1,11 +1,11 @@
-"""A hash of values and of all code of the user's own that they reach.
+"""A hash of values and of all user code that they reach.
 
-A stored result is valid as long as nothing that it depends on has changed. For code that is the compiled code as it is in memory,
-which is there too where no source can be found (``python -c``, standard input, a notebook): bytecode, constants, defaults,
+A stored result is valid as long as nothing on which it depends has changed. User code is hashed in its compiled form in memory,
+which also exists without source (``python -c``, standard input, a notebook): bytecode, constants, defaults,
 closures, and the functions, classes, constants and modules that it names, recursively. Code of Python, of dosefind and of installed
-packages counts by its name and by the file that holds it; versions are hashed elsewhere.
+packages is identified by its name and by its file; versions are hashed elsewhere.
 
-What code reads from files, the environment or a clock cannot be seen.
+What code reads from files, the environment or a clock is not detected.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import BaseModel
 
 __all__ = ["UnknownError", "fingerprint", "is_own"]
 
-# What Python and pydantic note in the dictionary of a class; values of fields are part of an instance.
+# Entries that Python and pydantic add to the dictionary of a class; values of fields are part of an instance.
 _NOTED = {
     *("__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__", "__annotations__"),
     *("__abstractmethods__", "_abc_impl", "__signature__", "__class_vars__", "__private_attributes__", "__orig_bases__"),
@@ -38,21 +38,21 @@ _NOT_OWN = {
     Path(__file__).resolve().parents[1],
     *(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib")),
 }
-# With these, code runs what stands in a text.
+# With these, code runs text as code.
 _BY_TEXT = {"eval", "exec", "__import__", "import_module", "run_path", "run_module"}
 
 
 class UnknownError(Exception):
-    """Something that a result depends on has no hash; the message names it."""
+    """An object on which a result depends has no hash; the message names it."""
 
 
 def fingerprint(*values: Any) -> str:
-    """Return the hash of values and of the user's code that they reach.
+    """Return the hash of values and of the user code that they reach.
 
     Raises
     ------
     UnknownError
-        If they reach something that has no hash, such as a lock or an open file.
+        If they reach an object without a hash, such as a lock or an open file.
     """
     walk = _Walk()
     try:
@@ -63,14 +63,14 @@ def fingerprint(*values: Any) -> str:
 
 
 def is_own(module: str | None) -> bool:
-    """Whether a module is the user's: not Python's, not dosefind's, and not of an installed package."""
+    """Return whether a module is the user's: not of Python, dosefind or an installed package."""
     top = (module or "__main__").partition(".")[0]
     if top == "__main__":
         return True
     loaded = (sys.modules.get(name) for name in (module or "", top))
-    files = (getattr(one, "__file__", None) for one in loaded)
+    files = (getattr(value, "__file__", None) for value in loaded)
     file = next((file for file in files if file), None)
-    # Modules without a file are Python's own, or made by the user's code.
+    # Modules without a file are Python's own, or made by user code.
     return top not in {*sys.stdlib_module_names, *sys.builtin_module_names} if file is None else _is_own_file(file)
 
 
@@ -87,12 +87,12 @@ def _file_hash(path: str, changed: float, size: int) -> str:
 
 
 class _Walk:
-    """One walk over everything that is reached; what is met again counts by its place."""
+    """A traversal of everything that is reached; an object met again is identified by its position."""
 
     def __init__(self) -> None:
         self.hash = sha256()
         self.met: dict[int, int] = {}
-        # So that no place in memory is used twice.
+        # So that no memory address is used twice.
         self.kept: list[Any] = []
         self.done: dict[int, set[str]] = {}
 
@@ -105,7 +105,7 @@ class _Walk:
         """Add one value."""
         if isinstance(value, _PLAIN):
             self.say(type(value).__name__, repr(value))
-            # A subclass has code of its own, as an enumeration has.
+            # A subclass has its own code, as an enumeration has.
             if type(value) not in _PLAIN:
                 self.add(type(value))
         elif type(value) is tuple:
@@ -169,7 +169,7 @@ class _Walk:
             self.reduced(value)
 
     def named(self, value: Any) -> None:
-        """Add code that is not the user's own by its name, and by its file where that is neither Python's nor dosefind's."""
+        """Add code that is not the user's by its name, and by its file if that is neither Python's nor dosefind's."""
         module = getattr(value, "__module__", None) or "builtins"
         self.say("name", module, getattr(value, "__qualname__", ""))
         self.of_file(module)
@@ -200,7 +200,7 @@ class _Walk:
             self.module(value, names) if isinstance(value, ModuleType) else self.add(value)
 
     def function(self, function: FunctionType) -> None:
-        """Add a function: its code where it is the user's own, and what it encloses in any case."""
+        """Add a function: its code if it is the user's, and its closure in any case."""
         module = function.__globals__.get("__name__")
         cells = []
         for cell in function.__closure__ or ():
@@ -220,7 +220,7 @@ class _Walk:
         self.globals_of(function.__code__, function.__globals__)
 
     def globals_of(self, code: CodeType, names: dict[str, Any]) -> None:
-        """Add what code names among the names of its module, and the modules that it imports itself."""
+        """Add the module names that code uses, and the modules that it imports itself."""
         used = _names(code)
         if by_text := sorted(used & _BY_TEXT):
             raise UnknownError(f"code that uses {by_text[0]}, in {names.get('__name__', 'a function')}")
@@ -238,26 +238,26 @@ class _Walk:
             self.module(module, used)
 
     def code(self, code: CodeType) -> None:
-        """Add compiled code without the places of its lines."""
+        """Add compiled code without its line numbers."""
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         self.say("code")
         self.add((code.co_code, counts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
         self.add((code.co_exceptiontable, code.co_consts))
 
-    def a_class(self, one: type) -> None:
-        """Add a class: its name, and where it is the user's own, its bases and what its body defines."""
-        if not is_own(one.__module__):
-            self.named(one)
+    def a_class(self, cls: type) -> None:
+        """Add a class: its name, and if it is the user's, its bases and the content of its body."""
+        if not is_own(cls.__module__):
+            self.named(cls)
             return
-        self.say("class", one.__qualname__)
-        self.add((one.__bases__, type(one)))
-        for name, value in sorted(vars(one).items()):
+        self.say("class", cls.__qualname__)
+        self.add((cls.__bases__, type(cls)))
+        for name, value in sorted(vars(cls).items()):
             if name not in _NOTED and not name.startswith("__pydantic"):
                 self.say(name)
                 self.add(value)
 
     def reduced(self, value: Any) -> None:
-        """Add an object by what it would be pickled as."""
+        """Add an object by its pickled form."""
         kind: Any = type(value)
         try:
             reduce = copyreg.dispatch_table.get(kind)
@@ -274,18 +274,18 @@ class _Walk:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names that code uses, those in text constants included, as for ``getattr`` and ``globals``."""
-    texts = [one for one in code.co_consts if isinstance(one, str) and one.isidentifier()]
-    inner = [_names(one) for one in code.co_consts if isinstance(one, CodeType)]
+    """Return the names that code uses, including those in text constants, as for ``getattr`` and ``globals``."""
+    texts = [value for value in code.co_consts if isinstance(value, str) and value.isidentifier()]
+    inner = [_names(value) for value in code.co_consts if isinstance(value, CodeType)]
     return {*code.co_names, *texts}.union(*inner)
 
 
 def _imports(code: CodeType) -> set[tuple[str, tuple[str, ...], int]]:
-    """Modules that code imports itself: name, names taken from it, level of a relative import."""
+    """Return the modules that code imports itself: name, names taken from it, level of a relative import."""
     found, before = set(), []
     for step in dis.get_instructions(code):
         if step.opname == "IMPORT_NAME":
             level, wanted = before
             found.add((str(step.argval), tuple(wanted or ()), int(level or 0)))
         before = [*before, step.argval][-2:]
-    return found.union(*(_imports(one) for one in code.co_consts if isinstance(one, CodeType)))
+    return found.union(*(_imports(value) for value in code.co_consts if isinstance(value, CodeType)))

@@ -1,11 +1,11 @@
-"""Many simulated data sets, on one process, several, or a Dask cluster; kept as they are done, so that a run can be resumed.
+"""Many simulated data sets, on one process, several, or a Dask cluster; stored as they are completed, so that a run can resume.
 
-A data set's result is a pure function of what it is of, its seed and its index, worked out on one thread, so the same bits come
-from any number of workers in any order. Work is handed out in chunks of neighbouring indices. In a folder, each chunk is a file
-that appears under its name only when it is complete (`chunks`); the folder's own name is a hash of all that the results depend on,
-code of the user's own included (`fingerprint`).
+The result of a data set is a pure function of its job, its seed and its index, computed on one thread, so any number of workers
+in any order gives the same bits. Work is distributed in chunks of neighbouring indices. In a folder, each chunk is a file
+that gets its name only when it is complete (`chunks`); the folder's own name is a hash of everything on which the results depend,
+including user code (`fingerprint`).
 
-Worker processes leave an interruption to the process that started them, and end when it ends, however it ends.
+Worker processes leave an interruption to the process that started them, and end when it ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from .source import package_hash
 
 __all__ = ["CHUNK", "Job", "closing_processes", "run"]
 
-# Data sets that are handed out, and kept, together: the most that is done again after a kill.
+# Number of data sets per chunk: the maximum repeated after a kill.
 CHUNK = 25
-# How often processes that died are replaced before the run is given up.
+# Number of times that dead processes are replaced before the run is abandoned.
 PATIENCE = 3
 # Seconds until a worker notices that its parent has ended.
 SOON = 0.5
@@ -46,7 +46,7 @@ SOON = 0.5
 
 @dataclass(frozen=True)
 class Job:
-    """Data sets of one model, engine and layout: everything that their results depend on besides the indices."""
+    """Data sets of one model, engine and layout: everything on which their results depend besides the indices."""
 
     kind: type[Engine]
     model: Model
@@ -56,19 +56,19 @@ class Job:
     seed: int
 
     def rows(self, first: int, count: int) -> np.ndarray:
-        """Results of `Engine.one` for so many indices, ``(count, 2, quantities)``."""
-        # Frozen settings have a hash, which pyright does not see.
+        """Return results of `Engine.one` for ``count`` indices from ``first``, ``(count, 2, quantities)``."""
+        # Frozen settings are hashable, which pyright does not see.
         engine = _engine(self.kind, self.model, self.settings)  # type: ignore[arg-type]
         with OneThread(), noticed():
             return np.array([engine.one(self.layout, self.label, self.seed, first + at) for at in range(count)])
 
     def key(self) -> str:
-        """Return the hash of all that the results depend on: settings, the user's own code, this package's, versions.
+        """Return the hash of everything on which the results depend: settings, user code, this package's code, versions.
 
         Raises
         ------
         UnknownError
-            If the user's code reaches something that has no hash.
+            If the user's code reaches an object without a hash.
         """
         settings = self.kind, self.model, self.settings, self.label, self.layout, self.seed
         parts = fingerprint(*settings), package_hash(), versions(), sampler_versions()
@@ -83,25 +83,25 @@ def _engine(kind: type[Engine], model: Model, settings: NutsSettings | None) -> 
 def run(
     job: Job, n_sets: int, workers: Any = 1, folder: Path | None = None, say: Callable[[int], object] = lambda done: None
 ) -> np.ndarray:
-    """Results of the first ``n_sets`` data sets, ``(n_sets, 2, quantities)``.
+    """Return the results of the first ``n_sets`` data sets, ``(n_sets, 2, quantities)``.
 
     Parameters
     ----------
     job
-        What they are of.
+        Their model, engine and layout.
     n_sets
-        How many.
+        Number of data sets.
     workers
-        Processes, or a Dask client.
+        Number of processes, or a Dask client.
     folder
-        Folder in which chunks that are done are kept, and found again. It is not used, with a warning, where nothing tells
-        whether code of the user's own has changed.
+        Folder in which completed chunks are stored and found again. It is not used, with a warning, if changes of
+        user code cannot be detected.
     say
-        Called with the number of data sets of each chunk that is done or found.
+        Called with the number of data sets of each chunk that is completed or found.
     """
     kept = None if folder is None else _chunks_in(folder, job)
     found = {chunk: None if kept is None else kept.read(chunk) for chunk in _chunks(n_sets)}
-    rows = {chunk: one for chunk, one in found.items() if one is not None}
+    rows = {chunk: rows_of_chunk for chunk, rows_of_chunk in found.items() if rows_of_chunk is not None}
     for _, count in rows:
         say(count)
     for chunk, made in _made(job, [chunk for chunk in found if chunk not in rows], workers):
@@ -117,7 +117,9 @@ def _chunks_in(folder: Path, job: Job) -> Chunks | None:
     try:
         key = job.key()
     except UnknownError as error:
-        words = f"the cache {folder} is not used: a result would not show whether it is still valid, as it depends on {error}"
+        words = (
+            f"the cache {folder} is not used: whether a stored result is still valid cannot be checked, as it depends on {error}"
+        )
         warnings.warn(words, stacklevel=2)
         return None
     kept = Chunks(folder / key, key)
@@ -127,7 +129,7 @@ def _chunks_in(folder: Path, job: Job) -> Chunks | None:
 
 @contextmanager
 def closing_processes(workers: Any) -> Iterator[None]:
-    """End the processes of `run` after the block, and at once where it fails or is interrupted."""
+    """End the processes of `run` after the block, or immediately if it fails or is interrupted."""
     try:
         yield
     except BaseException:
@@ -141,7 +143,7 @@ def _chunks(n_sets: int) -> list[Chunk]:
 
 
 def _made(job: Job, chunks: Sequence[Chunk], workers: Any) -> Iterator[tuple[Chunk, np.ndarray]]:
-    """Rows of each chunk as they are done, in any order."""
+    """Yield the rows of each chunk as they are completed, in any order."""
     if not isinstance(workers, int):
         yield from _by_dask(job, chunks, workers)
     elif workers == 1:
@@ -168,14 +170,14 @@ def _pool(workers: int) -> Any:
 
 
 def _close(workers: Any, kill: bool = False) -> None:
-    """End the processes of a pool, where there is one: after their work, or at once."""
+    """End the processes of a pool, if there is one: after their work, or immediately."""
     pool = _pools.pop(workers, None) if isinstance(workers, int) else None
     if pool is not None:
         pool.shutdown(wait=True, kill_workers=kill)
 
 
 def _begin_worker(parent: int) -> None:
-    """Begin a worker process: an interruption is its parent's to deal with, and it ends with its parent."""
+    """Begin a worker process, which leaves interruptions to its parent and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
@@ -186,7 +188,7 @@ def _end_after(parent: int) -> None:
         import ctypes
 
         kernel = ctypes.windll.kernel32
-        # The right to wait for it; there is no handle of a process that has ended.
+        # The right to wait for it; an ended process has no handle.
         handle = kernel.OpenProcess(0x00100000, False, parent)
         if handle:
             kernel.WaitForSingleObject(handle, 0xFFFFFFFF)
@@ -211,7 +213,7 @@ def _by_processes(job: Job, chunks: Sequence[Chunk], workers: int) -> Iterator[t
                 yield chunk, rows
             return
         except TerminatedWorkerError:
-            # A process that died takes all others of its pool with it.
+            # A process that died ends all others of its pool.
             _close(workers, kill=True)
             if attempt == PATIENCE:
                 raise
@@ -223,7 +225,7 @@ def _by_processes(job: Job, chunks: Sequence[Chunk], workers: int) -> Iterator[t
 def _by_dask(job: Job, chunks: Sequence[Chunk], client: Any) -> Iterator[tuple[Chunk, np.ndarray]]:
     from distributed import as_completed
 
-    # The scheduler hands the chunks of a worker that died to another.
+    # The scheduler reassigns the chunks of a worker that died.
     futures = [client.submit(_one_chunk, job, chunk, pure=False) for chunk in chunks]
     try:
         for _, found in as_completed(futures, with_results=True):

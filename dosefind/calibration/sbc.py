@@ -1,4 +1,4 @@
-"""Simulation-based calibration of a model: run it, compare with what is uniform, label the result."""
+"""Simulation-based calibration of a model: run it, compare with uniform distributions, label the result."""
 
 from __future__ import annotations
 
@@ -41,51 +41,53 @@ def calibrate(
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Simulation-based calibration: is the posterior of an engine that of the model?
+    """Run simulation-based calibration, which checks whether an engine's posterior is that of the model.
 
-    Parameters are drawn from the prior, data from the parameters, and the engine says where in its posterior the parameters lie:
-    a number that is uniform between 0 and 1, for every quantity, if the posterior is right. Its distribution function over many
-    data sets is held against simultaneous bands.
+    Parameters are drawn from the prior and data from the parameters, and the engine gives the position of the parameters in its
+    posterior: a number that is uniform between 0 and 1, for every quantity, if the posterior is correct. Its empirical
+    distribution function over many data sets is compared with simultaneous bands.
 
     Parameters
     ----------
     model
         A dose-toxicity curve with its prior, or a hierarchical model.
     layouts
-        How patients are assigned to doses, each under a name of your own: patients for each dose, or a design. For a hierarchical
-        model each is a table of such, a trial's name to its own.
+        Assignment of patients to doses, each with a name of your own: patients per dose, or a design. For a hierarchical
+        model, each layout is a table from the name of a trial to its own assignment.
     engine
         "quadrature" or "nuts" for a curve, "hierarchical-nuts" for a hierarchical model, or a class derived from
-        `dosefind.calibration.engines.Engine`; by default quadrature where there is a choice.
+        `dosefind.calibration.engines.Engine`; by default quadrature if it is available for the model.
     n_sets
-        Data sets of each layout.
+        Number of data sets per layout.
     seed
         Seed. The same seed gives each engine of a model the same data sets.
     level
-        Probability that a right posterior is found wrong, for all quantities and layouts together (Bonferroni).
+        Probability that a correct posterior is rejected, for all quantities and layouts together (Bonferroni).
     settings
-        How draws are made, of NUTS.
+        Sampler settings, for NUTS.
     workers
-        Processes, or a Dask client; the result does not depend on it.
+        Number of processes, or a Dask client; the result does not depend on it.
     cache
-        Folder in which what is done is kept: a run that was interrupted goes on from there. A file that is not as it was written
-        is not taken, nor a result of other settings or versions, or of code that has changed, of functions and constants that a
-        class or design of your own uses too. What these read from files or the environment is not seen. Where they use something
-        that cannot be compared, a warning says so, and the folder is not used.
+        Folder in which completed results are stored: an interrupted run continues from there. A file that has changed since it
+        was written is rejected, and so is a result of other settings or versions, or of code that has changed, including
+        functions and constants used by a class or design of your own. What these read from files or the environment is not
+        detected. If they use an object that cannot be compared, a warning says so, and the folder is not used.
     progress
         Called with the number of data sets done and of all.
+    Called with the number of completed data sets and the total.
 
     Returns
     -------
     xarray.Dataset
-        ``pit`` (layout, set, quantity), where the truth lies in the posterior, and ``resolution``, the numerical error of that or
-        the step of its rank; ``ecdf`` (layout, quantity, at), the distribution function of the former, with its band ``lower``,
-        ``upper`` (at); ``excess`` (layout, quantity), how far it leaves the band, and ``passed``, that it does not.
+        ``pit`` (layout, set, quantity), the position of the true value in the posterior, and ``resolution``, its numerical
+        error or the step of its rank; ``ecdf`` (layout, quantity, at), the empirical distribution function of the former, with
+        its band ``lower``, ``upper`` (at); ``excess`` (layout, quantity), the distance by which it leaves the band, and
+        ``passed``, whether it does not.
 
     Raises
     ------
     InputError
-        If the engine does not take the model, or a layout is not one of the model's.
+        If the engine does not support the model, or a layout does not fit the model.
 
     Examples
     --------
@@ -123,12 +125,12 @@ def calibrate(
 def described(
     model: Model, layouts: Mapping[str, Layout], *, engine: str | type[Engine] | None = None, settings: NutsSettings | None = None
 ) -> dict[str, Any]:
-    """What a result of `calibrate` is of, besides seed and number of sets: it holds as long as none of this changes but versions.
+    """Return the identity of a result of `calibrate`, besides seed and number of sets: it is valid while only versions change.
 
     Parameters
     ----------
     model, layouts, engine, settings
-        As for `calibrate`.
+        See `calibrate`.
     """
     kind, checked, settings = _checked(model, layouts, engine, settings)
     return dict(_described(kind, model, checked, settings))
@@ -136,7 +138,7 @@ def described(
 
 @one_thread
 def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: float) -> xr.Dataset:
-    """The labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
+    """Return the labelled result of rows ``(layouts, sets, 2, quantities)``; see `calibrate`."""
     from ..results import Dataset
 
     pit, n_sets = rows[:, :, 0], rows.shape[1]
@@ -144,16 +146,20 @@ def summarised(rows: np.ndarray, labels: list[str], names: list[str], level: flo
     counted = histogram(np.swapaxes(pit, 1, 2))
     beyond, (lower, upper) = excess(counted, each), bands(n_sets, each)
     data = {
-        "pit": (("layout", "set", "quantity"), pit, "share of the posterior below what the data were made of"),
+        "pit": (("layout", "set", "quantity"), pit, "posterior mass below the true value"),
         "resolution": (("layout", "set", "quantity"), rows[:, :, 1], "numerical error of the PIT value, or the step of its rank"),
         "ecdf": (
             ("layout", "quantity", "at"),
             counted.cumsum(axis=-1)[..., :-1] / n_sets,
-            "share of the data sets whose PIT value lies below",
+            "proportion of the data sets whose PIT value is below",
         ),
-        "lower": (("at",), lower, f"lower band of the distribution function, left with probability {each:.2g} a quantity"),
+        "lower": (("at",), lower, f"lower band of the distribution function, left with probability {each:.2g} per quantity"),
         "upper": (("at",), upper, "upper band"),
-        "excess": (("layout", "quantity"), beyond, "how far the distribution function leaves its band; negative: the room left"),
+        "excess": (
+            ("layout", "quantity"),
+            beyond,
+            "distance by which the distribution function leaves its band; negative: distance inside",
+        ),
         "passed": (("layout", "quantity"), beyond <= 0, "the distribution function stays within its band"),
     }
     return Dataset(
@@ -175,12 +181,12 @@ def _described(
     try:
         yield "source", source_hash(kind, model)
     except UnknownError as error:
-        yield "source", f"not known: it depends on {error}"
+        yield "source", f"unknown: it depends on {error}"
     yield "versions", versions() | (sampler_versions() if settings else {})
 
 
 def _checked(model: Any, layouts: Any, engine: Any, settings: Any) -> tuple[type[Engine], dict[str, Any], NutsSettings | None]:
-    """Engine, layouts and settings of a model, if they are."""
+    """Return the engine, layouts and settings of a model after checking them."""
     kind = _kind(model, engine)
     if settings is not None:
         of_type("settings", settings, NutsSettings, "from dosefind.posterior.mcmc")
@@ -199,23 +205,23 @@ def _kind(model: Any, engine: Any) -> type[Engine]:
     if isinstance(engine, type) and issubclass(engine, Engine):
         kind = engine
     else:
-        fitting = [name for name, one in ENGINES.items() if isinstance(model, one.takes)]
+        fitting = [name for name, engine in ENGINES.items() if isinstance(model, engine.takes)]
         kind = ENGINES[one_of("engine", fitting[0] if engine is None else engine, fitting)]
-    of_type("model", model, kind.takes, f"the engine {kind.name!r} takes no other")
+    of_type("model", model, kind.takes, f"the engine {kind.name!r} supports no other")
     return kind
 
 
 def _words(layout: Any) -> Any:
-    """A layout as a file shows it: patients for each dose, or the rules of a design."""
+    """Return a layout as shown in a file: patients per dose, or the rules of a design."""
     if isinstance(layout, Mapping):
-        return {name: _words(one) for name, one in layout.items()}
+        return {name: _words(part) for name, part in layout.items()}
     return list(layout) if isinstance(layout, tuple) else [layout.title, *layout.rules()]
 
 
 def _settings(layout: Any) -> Any:
-    """A layout by its settings: patients for each dose, or the settings that a design was given."""
+    """Return a layout by its settings: patients per dose, or the settings given to a design."""
     if isinstance(layout, Mapping):
-        return {name: _settings(one) for name, one in layout.items()}
+        return {name: _settings(part) for name, part in layout.items()}
     if isinstance(layout, tuple):
         return list(layout)
     given = {name: getattr(layout, name) for name in sorted(layout.model_fields_set)}

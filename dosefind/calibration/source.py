@@ -1,15 +1,14 @@
-"""A hash of the package's own code that a calibration runs: of what is computed, not of how it is worded.
+"""A hash of the package's own code that a calibration runs: of what is computed, not of its wording.
 
-A stored calibration stays valid as long as the code that made it computes the same. Therefore the hash is of definitions, not of
+A stored calibration is valid as long as the code that made it computes the same. Therefore the hash is of definitions, not of
 files: of the engine's `one`, of the model, and of every function, class, constant and import that these reach. A name is followed
-to its definition. The class of an attribute is not known, so all methods and class attributes of its name are reached, in every
-class that is reached. Methods that Python or pydantic calls (``__init__``, validators that change a setting) are reached with their
-class, and so are all methods of a class whose base is not known here.
+to its definition. The class of an attribute is unknown, so all methods and class attributes of its name are reached, in every
+class, and so are all methods of a class whose base is unknown here.
 
 Layout, comments, docstrings, annotations without effect, error messages, descriptions of settings and names of private functions
-do not count. Nor does what no engine reaches, such as the sentences about a curve, or what only refuses settings, as those of a
-stored result are accepted. `designs`, `trial` and the checks of data are not followed: they make or refuse data, and a posterior
-that is right is right for any data.
+are ignored. So is code that no engine reaches, such as the sentences about a curve, and code that only rejects settings, because
+those of a stored result are accepted. `designs`, `trial` and the checks of data are not followed: they make or reject data, and a
+correct posterior is correct for any data.
 """
 
 from __future__ import annotations
@@ -33,36 +32,36 @@ __all__ = ["Reached", "package_hash", "reached", "source_hash", "texts"]
 PACKAGE = Path(__file__).parents[1]
 # Modules whose definitions are followed.
 FOLLOWED = ("calibration/engines", "models", "posterior")
-# Further parts of the package that a result can depend on.
+# Other parts of the package on which a result can depend.
 PARTS = (*FOLLOWED, "_check", "designs", "isotonic", "operating", "threads", "trial")
-# What is called from outside the modules that are followed.
+# Names called from outside the modules that are followed.
 FIRST = ("one",)
 # Bases that call no method of a class by a name of its own.
 _PLAIN_BASES = {"ABC", "Checked", "NamedTuple", "Protocol", "Shown", "object"}
-# Decorators after which a method is called by nothing but its name.
+# Decorators after which a method is called by its name only.
 _PLAIN_DECORATORS = {"abstractmethod", "cached_property", "classmethod", "one_thread", "override", "property", "staticmethod"}
 # Statements that do nothing besides defining names.
 _DEFINING = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.TypeAlias)
-# Arguments that are words.
+# Arguments that are text.
 _WORDS = {"description"}
 
-# Fields of a node that change nothing of what is computed.
+# Fields of a node that do not affect what is computed.
 _IDLE = {(ast.FunctionDef, "returns"), (ast.AsyncFunctionDef, "returns"), (ast.arg, "annotation"), (ast.Assert, "msg")}
 
 type Key = tuple[str, ...]
-"""A definition: module and name; of a member, module, class and name. An import from elsewhere: three words, the first empty."""
+"""A definition: module and name; for a member, module, class and name. An external import: three words, the first empty."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What is reached.
+    """The code that is reached.
 
     Attributes
     ----------
     definitions
         Definitions in the order in which they are reached, such as ``"posterior.exact:ExactFit.expect"``.
     checks
-        Methods of these classes that only refuse settings, which the hash leaves out.
+        Methods of these classes that only reject settings, which the hash excludes.
     hash
         Hash of what they compute.
     """
@@ -75,13 +74,13 @@ class Reached:
 def source_hash(kind: type[Engine], model: Model) -> str:
     """Return the hash of the code of a model and an engine.
 
-    If a class is from elsewhere, the hash is of all code of this package that a result can depend on, and of the compiled code of
-    that class and of what it reaches.
+    If a class is external, the hash is of all code of this package on which a result can depend, and of the compiled code of
+    that class and the code that it reaches.
 
     Raises
     ------
     UnknownError
-        If a class from elsewhere reaches something that has no hash.
+        If an external class reaches an object without a hash.
     """
     classes = [base for top in (kind, type(model)) for base in top.__mro__ if base not in (ABC, *Checked.__mro__)]
     own = [base for base in classes if not base.__module__.startswith("dosefind.")]
@@ -97,7 +96,7 @@ def _shipped(*classes: str) -> str:
 
 @cache
 def package_hash() -> str:
-    """Return the hash of the files of the package that a result can depend on, byte by byte."""
+    """Return the hash of the files of the package on which a result can depend, byte by byte."""
     return sha256(b"".join(path.read_bytes() for path in _files(PARTS))).hexdigest()
 
 
@@ -112,7 +111,7 @@ def _files(parts: Iterable[str]) -> list[Path]:
 
 
 def reached(classes: Iterable[str], first: Iterable[str], texts: Mapping[str, str]) -> Reached:
-    """Return what some classes reach if their attributes ``first`` are used.
+    """Return the code that some classes reach if their attributes ``first`` are used.
 
     Parameters
     ----------
@@ -137,7 +136,7 @@ def _shown(keys: Iterable[Key]) -> tuple[str, ...]:
 
 
 class _Walk:
-    """One walk over definitions, which are written as nested tuples that are the same in every version of Python."""
+    """A traversal of definitions, written as nested tuples that are the same in every version of Python."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         read = {name: _read(text) for name, text in texts.items()}
@@ -153,26 +152,26 @@ class _Walk:
         self.tokens: dict[Key, str] = {}
 
     def each(self) -> Iterator[Key]:
-        """Yield each definition once; to write one adds those that it reaches."""
+        """Yield each definition once; writing one adds the definitions that it reaches."""
         while self.waiting:
             yield self.waiting.popleft()
 
     def add(self, key: Key) -> None:
-        """Add a definition, and what its module does besides defining names."""
-        for one in (key, (key[0], "")):
-            if one not in self.met and one[-1] in (key[-1], *self.bound.get(one[0], ())):
-                self.met[one] = None
-                self.waiting.append(one)
+        """Add a definition, and the statements of its module that do more than define names."""
+        for definition in (key, (key[0], "")):
+            if definition not in self.met and definition[-1] in (key[-1], *self.bound.get(definition[0], ())):
+                self.met[definition] = None
+                self.waiting.append(definition)
 
     def name(self, module: str, name: str) -> Key | None:
-        """Add the definition of a name used in a module; none where that is local or built in."""
+        """Add the definition of a name used in a module, unless it is local or built in."""
         key = self.resolved(module, name)
         if key is not None:
             self.add(key)
         return key
 
     def attribute(self, name: str) -> None:
-        """Add the members of this name of all classes, those that are reached later included."""
+        """Add the members of this name of all classes, including those reached later."""
         if name not in self.attributes:
             self.attributes[name] = None
             for owner, members in self.members.items():
@@ -180,16 +179,16 @@ class _Walk:
                     self.add((*owner, name))
 
     def resolved(self, module: str, name: str) -> Key | None:
-        """Definition of a name in a module, followed through imports."""
+        """Return the definition of a name in a module, followed through imports."""
         statements = self.bound[module].get(name)
         if statements is None:
             return None
         last = statements[-1]
         if isinstance(last, ast.Import):
-            return "", next(one.name for one in last.names if name in (one.asname, one.name)), ""
+            return "", next(node.name for node in last.names if name in (node.asname, node.name)), ""
         if not isinstance(last, ast.ImportFrom):
             return module, name
-        original = next(one.name for one in last.names if name in (one.asname, one.name))
+        original = next(node.name for node in last.names if name in (node.asname, node.name))
         if not last.level:
             return "", last.module or "", original
         above = module.split(".")[: len(module.split(".")) - last.level + (module in self.packages)]
@@ -199,28 +198,28 @@ class _Walk:
         return self.resolved(source, original) if source in self.bound else ("", "dosefind", original)
 
     def written(self, key: Key) -> Any:
-        """Write one definition, and add what it reaches."""
+        """Write one definition, and add the definitions that it reaches."""
         if not key[0]:
             return key
         module, name = key[0], key[-1]
         if len(key) == 3:
-            return tuple(self.plain(one, module, name=self.token(name)) for one in self.members[key[:2]][name])
+            return tuple(self.plain(node, module, name=self.token(name)) for node in self.members[key[:2]][name])
         kept = []
-        for one in self.bound[module][name]:
-            if isinstance(one, ast.ClassDef):
-                kept.append(self.a_class(one, module))
+        for node in self.bound[module][name]:
+            if isinstance(node, ast.ClassDef):
+                kept.append(self.a_class(node, module))
             else:
-                kept.append(self.plain(one, module, name=self.token(name, key)))
+                kept.append(self.plain(node, module, name=self.token(name, key)))
         return tuple(kept)
 
-    def a_class(self, one: ast.ClassDef, module: str) -> Any:
-        """Write a class without its members, and add those that are reached."""
-        key = module, one.name
-        bases = [self.resolved(module, base.id) if isinstance(base, ast.Name) else None for base in one.bases]
+    def a_class(self, node: ast.ClassDef, module: str) -> Any:
+        """Write a class without its members, and add the members that are reached."""
+        key = module, node.name
+        bases = [self.resolved(module, base.id) if isinstance(base, ast.Name) else None for base in node.bases]
         known = all(base is not None and (base[0] in self.bound or base[-1] in _PLAIN_BASES) for base in bases)
         members: dict[str, list[ast.stmt]] = {}
         fields, always = [], []
-        for statement in one.body:
+        for statement in node.body:
             name = _member(statement)
             if _only_checks(statement):
                 self.checks[*key, str(name)] = None
@@ -232,27 +231,27 @@ class _Walk:
         self.members[key] = members
         for name in (*always, *(name for name in self.attributes if name in members)):
             self.add((*key, name))
-        head = [*one.decorator_list, *one.bases, *one.keywords]
-        said = self.token(one.name, key)
-        return "class", said, [self.plain(part, module) for part in head], self.body(fields, module, annotated=True)
+        head = [*node.decorator_list, *node.bases, *node.keywords]
+        token = self.token(node.name, key)
+        return "class", token, [self.plain(part, module) for part in head], self.body(fields, module, annotated=True)
 
     def body(self, statements: Iterable[ast.stmt], module: str, annotated: bool = False) -> Any:
-        kept = [self.plain(one, module, annotated=annotated) for one in statements if not _is_idle(one)]
-        return tuple(one for one in kept if one is not None)
+        kept = [self.plain(node, module, annotated=annotated) for node in statements if not _is_idle(node)]
+        return tuple(node for node in kept if node is not None)
 
     def plain(self, node: Any, module: str, *, name: str | None = None, annotated: bool = False) -> Any:
-        """Write a part of a syntax tree, and add what it reaches.
+        """Write a part of a syntax tree, and add the definitions that it reaches.
 
         Parameters
         ----------
         node
             The part.
         module
-            Module that it is in.
+            Module in which it is.
         name
-            Name to write for a definition, where it is not its own.
+            Name to write for a definition, if it is not its own.
         annotated
-            Whether annotations count, as in a class.
+            Whether annotations are included, as in a class.
         """
         if isinstance(node, list):
             return self.body(node, module) if node and isinstance(node[0], ast.stmt) else tuple(self.plain(n, module) for n in node)
@@ -284,7 +283,7 @@ class _Walk:
         return type(node).__name__, fields, *((field, self.plain(value, module)) for field, value in parts.items())
 
     def token(self, name: str, key: Key | None = None) -> str:
-        """What is written for a name: of a private one, its place among these."""
+        """Return the text written for a name; for a private name, its number."""
         if name not in self.private:
             return name
         return self.tokens.setdefault((name,) if key is None else key, f"private {len(self.tokens)}")
@@ -292,37 +291,37 @@ class _Walk:
 
 @lru_cache(maxsize=64)
 def _read(text: str) -> tuple[dict[str, list[ast.stmt]], frozenset[str]]:
-    """Statements of a module by the names that they define, and its private names."""
+    """Return the statements of a module by the names that they define, and its private names."""
     tree = ast.parse(text)
     return _bound(tree.body), frozenset(name for name in _defined(tree) if _is_private(name))
 
 
 def _bound(body: Iterable[ast.stmt]) -> dict[str, list[ast.stmt]]:
-    """Statements of a module by the names that they define."""
+    """Return the statements of a module by the names that they define."""
     found: dict[str, list[ast.stmt]] = {}
-    for one in body:
-        if not _is_idle(one):
-            names = dict.fromkeys(_names(one)) if isinstance(one, _DEFINING) else {"": None, **dict.fromkeys(_names(one))}
+    for node in body:
+        if not _is_idle(node):
+            names = dict.fromkeys(_names(node)) if isinstance(node, _DEFINING) else {"": None, **dict.fromkeys(_names(node))}
             for name in names:
-                found.setdefault(name, []).append(one)
+                found.setdefault(name, []).append(node)
     return found
 
 
 def _names(statement: ast.stmt) -> Iterator[str]:
-    """Names that a statement defines."""
+    """Yield the names that a statement defines."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-        yield from (one.asname or one.name for one in statement.names)
+        yield from (node.asname or node.name for node in statement.names)
     else:
         # The variables of a comprehension are its own.
         simple = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.TypeAlias))
         parts = [part for field, part in ast.iter_fields(statement) if not simple or field in ("targets", "target", "name")]
-        for one in (one for part in parts for each in (part if isinstance(part, list) else [part]) for one in _walked(each)):
-            if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):
-                yield one.id
-            elif isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
-                yield from _names(one)
+        for node in (node for part in parts for each in (part if isinstance(part, list) else [part]) for node in _walked(each)):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                yield node.id
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
+                yield from _names(node)
 
 
 def _walked(part: Any) -> Iterator[ast.AST]:
@@ -330,12 +329,12 @@ def _walked(part: Any) -> Iterator[ast.AST]:
 
 
 def _defined(tree: ast.AST) -> Iterator[str]:
-    """Names that a module defines anywhere, those of attributes included."""
-    for one in ast.walk(tree):
-        if isinstance(one, ast.stmt):
-            yield from _names(one)
-        elif isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store):
-            yield one.attr
+    """Yield the names that a module defines anywhere, including attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            yield from _names(node)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
 
 
 def _is_private(name: str) -> bool:
@@ -343,54 +342,56 @@ def _is_private(name: str) -> bool:
 
 
 def _member(statement: ast.stmt) -> str | None:
-    """Name of a method or of a class variable; none of a field."""
+    """Return the name of a method or of a class variable, or ``None`` for a field."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return statement.name
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        inner = [one.id for one in ast.walk(statement.annotation) if isinstance(one, ast.Name)]
+        inner = [node.id for node in ast.walk(statement.annotation) if isinstance(node, ast.Name)]
         return statement.target.id if inner[:1] == ["ClassVar"] else None
     return None
 
 
 def _is_called(statement: ast.stmt) -> bool:
-    """Whether a member is called by more than its name: by the language, or by what decorates it."""
+    """Return whether a member is called other than by name: by the language, or by its decorators."""
     name = _member(statement) or ""
     decorators = getattr(statement, "decorator_list", [])
-    return name.startswith("__") or any(not isinstance(one, ast.Name) or one.id not in _PLAIN_DECORATORS for one in decorators)
+    return name.startswith("__") or any(not isinstance(node, ast.Name) or node.id not in _PLAIN_DECORATORS for node in decorators)
 
 
 def _only_checks(statement: ast.stmt) -> bool:
-    """Whether a method is a validator that raises, or else leaves the settings as they are."""
+    """Return whether a method is a validator that raises or returns the settings unchanged."""
     if not isinstance(statement, ast.FunctionDef):
         return False
-    inside = [one for part in statement.body for one in ast.walk(part)]
+    inside = [node for part in statement.body for node in ast.walk(part)]
     checked = statement.args.args[-1].arg if statement.args.args else ""
-    validates = any(isinstance(one, ast.Call) and "validator" in ast.unparse(one.func) for one in statement.decorator_list)
-    returned = [one.value for one in inside if isinstance(one, ast.Return)]
-    stored = [one for one in inside if isinstance(getattr(one, "ctx", None), (ast.Store, ast.Del))]
-    changes = any(not isinstance(one, ast.Name) or one.id == checked for one in stored)
+    validates = any(isinstance(node, ast.Call) and "validator" in ast.unparse(node.func) for node in statement.decorator_list)
+    returned = [node.value for node in inside if isinstance(node, ast.Return)]
+    stored = [node for node in inside if isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))]
+    changes = any(not isinstance(node, ast.Name) or node.id == checked for node in stored)
     by_name = any(
-        "setattr" in getattr(one, "attr", getattr(one, "id", "")) for one in inside if isinstance(one, (ast.Name, ast.Attribute))
+        "setattr" in getattr(node, "attr", getattr(node, "id", ""))
+        for node in inside
+        if isinstance(node, (ast.Name, ast.Attribute))
     )
-    as_given = all(isinstance(one, ast.Name) and one.id == checked for one in returned)
+    as_given = all(isinstance(node, ast.Name) and node.id == checked for node in returned)
     return validates and bool(returned) and as_given and not changes and not by_name
 
 
 def _is_idle(statement: ast.stmt) -> bool:
-    """Whether a statement does nothing when the code runs: a docstring, or imports for types."""
+    """Return whether a statement does nothing when the code runs: a docstring, or imports for types."""
     if isinstance(statement, ast.If):
         return isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
 
 
 def _computing(node: ast.AST) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a node that change what is computed."""
+    """Yield the fields of a node that affect what is computed."""
     for field, value in ast.iter_fields(node):
         if isinstance(node, ast.Raise):
-            # The error counts, its message does not.
+            # The error matters, its message does not.
             if field == "exc":
                 yield field, value.func if isinstance(value, ast.Call) else value
         elif isinstance(node, ast.Call) and field == "keywords":
-            yield field, [one for one in value if one.arg not in _WORDS]
+            yield field, [child for child in value if child.arg not in _WORDS]
         elif (type(node), field) not in _IDLE and field != "type_comment":
             yield field, value

@@ -1,4 +1,4 @@
-"""Designs, one file a design; this registry names them for configs and commands."""
+"""Dose-finding designs, one per file, and the registry that gives their names to configs and commands."""
 
 from ..protocol import FromTrial
 from .base import Decision, Design, Proposal, Selection

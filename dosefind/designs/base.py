@@ -1,9 +1,9 @@
-"""What a design is: settings, a decision on a batch of states, and a final choice.
+"""The interface of a design: settings, a decision for a batch of states, and a final selection.
 
 A design derives from `Design`, lists its settings as fields, and answers two questions about a batch of states:
-`propose` (which dose, or stop, before the limits that all designs share) and `conclude` (which dose is the MTD). The
-shared limits of `limits` (largest sample, patients a dose, stopping at n) are applied once, in `decide`. A new design is
-one file and one line in the registry of this package.
+`propose` (the next dose, or a stop, before the limits that all designs share) and `conclude` (the dose selected as MTD).
+The shared limits in `limits` (maximum sample size, maximum number of patients per dose, stopping at n) are applied once, in
+`decide`. A new design is one file and one line in the registry of this package.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from . import limits
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Selection"]
 
-# Where a design comes from, for errors.
-A_DESIGN = "such as BOIN(target=0.25); design_from_rule makes one of a plain function"
+# How to obtain a design, for error messages.
+A_DESIGN = "such as BOIN(target=0.25); design_from_rule builds one from a plain function"
 
 Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1000, strict=True)]
@@ -35,7 +35,7 @@ Flag = Annotated[bool, Field(strict=True)]
 
 
 class Beside(NamedTuple):
-    """Counts beside the escalation (backfill, expansion), each a ``(doses,)`` integer array.
+    """Counts outside the dose escalation (backfill, expansion), each a ``(doses,)`` integer array.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Beside(NamedTuple):
 
     @classmethod
     def of(cls, counts: Sequence[Cohort], n_doses: int) -> Beside | None:
-        """Return the counts by dose; ``None`` where there are none.
+        """Return the counts by dose, or ``None`` if there are none.
 
         Raises
         ------
@@ -69,19 +69,19 @@ class Beside(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a design's own rules say of a batch of states, before the limits that all designs share.
+    """The decision of a design's own rules for a batch of states, before the limits that all designs share.
 
     Attributes
     ----------
     dose : (states,) integer array
-        Dose index of the next cohort, -1 to stop, -2 (`dosefind.trial.WAIT`) to wait for outcomes that are pending.
+        Dose index of the next cohort, -1 to stop, -2 (`dosefind.trial.WAIT`) to wait for pending outcomes.
     stops : mapping of str to (states,) bool array
-        Name of each reason to stop, with the states that stop for it, whatever dose is given for them; of several the first
-        counts. A state whose dose is -1 must be among them.
+        States that stop, by the name of the reason to stop. A state in a mask stops whatever its ``dose`` is; if a state is in
+        several masks, the first reason applies. A state whose dose is -1 must be in at least one mask.
     open : (states, doses) bool array or None
-        Doses that the rules leave open for the next cohort; ``None`` for all of them.
+        Doses that the rules allow for the next cohort; ``None`` for all of them.
     margin : (states,) array or None
-        How far the posterior probability nearest to its limit is from it, where a design decides by such.
+        Distance of the posterior probability closest to its limit from that limit, for designs that decide by such limits.
     """
 
     dose: np.ndarray
@@ -92,22 +92,22 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a design does next, for a batch of states.
+    """The next step of a design, for a batch of states.
 
     Attributes
     ----------
     dose : (states,) integer array
         Dose index of the next cohort, -1 to stop.
     size : (states,) integer array
-        Patients of the next cohort, 0 where the trial stops.
+        Number of patients in the next cohort, 0 if the trial stops.
     reason : (states,) integer array
         Position of the reason in the design's ``reasons``.
     admissible : (states, doses) bool array
-        Doses that the design's rules leave open for the next cohort; none at the planned end of the trial.
+        Doses that the design's rules allow for the next cohort; none at the planned end of the trial.
     memory : (states, k) integer array
         The design's memory after this decision.
     margin : (states,) array or None
-        As for `Proposal`.
+        See `Proposal`.
     """
 
     dose: np.ndarray
@@ -120,17 +120,17 @@ class Decision:
 
 @dataclass(frozen=True)
 class Selection:
-    """The final choice of a batch of states.
+    """The final selection for a batch of states.
 
     Attributes
     ----------
     dose : (states,) integer array
-        Dose index named as MTD, -1 for none.
+        Index of the dose selected as MTD, -1 for none.
     not_reached : (states,) bool array
-        Whether the top dose is named and the design's rule would have escalated from it. What `Design.conclude` says where another
-        dose is named does not count.
+        Whether the top dose is selected and the design's rule would have escalated from it. Values that `Design.conclude` returns
+        for states in which another dose is selected are ignored.
     margin : (states,) array or None
-        As for `Proposal`.
+        See `Proposal`.
     """
 
     dose: np.ndarray
@@ -139,72 +139,72 @@ class Selection:
 
 
 class Design(Settings, ABC):
-    """Settings that every design has, and the limits that it obeys.
+    """Settings that every design has, and the limits that every design obeys.
 
     Attributes
     ----------
     start
         Level (from 1) of the first cohort.
     cohort_size
-        Patients a cohort; a list gives them cohort by cohort, its last entry repeated.
+        Patients per cohort; a list gives the size of each cohort in turn, and its last entry is repeated.
     cohort_size_by_dose
-        Patients a cohort at each dose, in place of ``cohort_size``.
+        Patients per cohort at each dose, instead of ``cohort_size``.
     titration
-        Whether one patient a dose is treated, level by level, until the first DLT or the top dose; there the cohort is then
-        completed, and cohorts are whole from then on.
+        Whether the trial begins with one patient per dose, level by level, until the first DLT or the top dose. The cohort there
+        is then completed, and full cohorts are treated from then on.
     max_n
-        Largest sample; none if the design ends by itself.
+        Maximum sample size; none if the design ends by itself.
     max_n_per_dose
-        Most patients on one dose: when the rule chooses a dose that is full, the trial stops.
+        Maximum number of patients per dose; if the rule chooses a dose that has this many patients, the trial stops.
     stop_n, stop_n_at
-        Stop when this many patients are at "any" dose, at the dose "chosen" for the next cohort, at the dose where the rule
-        would "stay", or at a given level. Lists give several such rules, of which any stops the trial.
+        Stop when this many patients have been treated at "any" dose, at the dose "chosen" for the next cohort, at the dose where
+        the rule would "stay", or at a given level. Lists give several such rules; the trial stops when any of them is met.
     n_doses
-        Number of dose levels, where a caller does not say it otherwise.
+        Number of dose levels, unless the caller states it.
     """
 
     kind: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
     n_memory: ClassVar[int] = 0
-    # What is counted of patients, one of `dosefind.outcomes.TRACKED`; what goes beyond DLTs is in `States.more`, in this order.
+    # Outcomes that are counted, one of `dosefind.outcomes.TRACKED`; those other than DLTs are in `States.more`, in this order.
     tracks: ClassVar[tuple[str, ...]] = ("dlt",)
-    # Settings that say something of the target, so that a table which gives them holds at other targets too.
+    # Settings defined relative to the target, so that a table that states them also holds at other targets.
     tied_to_target: ClassVar[tuple[str, ...]] = ("target",)
-    # Whether the largest group on a dose that a protocol states is one of its own rules.
+    # Whether a maximum number of patients per dose stated in the protocol is one of the design's own rules.
     bound_by_group: ClassVar[bool] = False
-    # Whether it has a model of the dose amount, so that `with_administered` makes a difference.
+    # Whether the design has a model on the dose scale, so that `with_administered` has an effect.
     on_dose_scale: ClassVar[bool] = False
-    # Whether counts beside the escalation are added to those of the escalation; where not, they can only close a dose.
+    # Whether counts outside the escalation are added to those of the escalation; if not, they can only close a dose.
     pools_parts: ClassVar[bool] = True
     shared_reasons: ClassVar[dict[str, str]] = {
         "start": "first cohort",
         "escalate": "escalate",
         "stay": "stay at this dose",
         "de-escalate": "de-escalate",
-        "max_n": "the largest sample is reached",
-        "dose_full": "the dose that the rule chooses has its largest number of patients",
-        "n_at_dose": "enough patients at the dose named by the stopping rule",
-        "too_toxic": "the safety rule finds the lowest dose too toxic, so no dose is the MTD",
+        "max_n": "the maximum sample size is reached",
+        "dose_full": "the dose chosen by the rule has its maximum number of patients",
+        "n_at_dose": "the number of patients stated in the stopping rule is reached",
+        "too_toxic": "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
     }
     own_reasons: ClassVar[dict[str, str]] = {}
 
     start: Annotated[Count, FromTrial("limits.start_level")] = Field(default=1, description="level (from 1) of the first cohort")
     cohort_size: Annotated[Count | tuple[Count, ...], FromTrial("limits.cohort_size")] = Field(
-        default=3, description="patients a cohort, or a list of sizes whose last is repeated"
+        default=3, description="patients per cohort, or a list of sizes, the last of which is repeated"
     )
     cohort_size_by_dose: tuple[Count, ...] | None = Field(
-        default=None, description="patients a cohort at each dose, in place of cohort_size"
+        default=None, description="patients per cohort at each dose, instead of cohort_size"
     )
     titration: Flag = Field(
-        default=False, description="one patient a dose until the first DLT or the top dose, where the cohort is then completed"
+        default=False, description="one patient per dose until the first DLT or the top dose, where the cohort is then completed"
     )
-    max_n: Annotated[Count | None, FromTrial("limits.max_n")] = Field(default=None, description="largest sample")
+    max_n: Annotated[Count | None, FromTrial("limits.max_n")] = Field(default=None, description="maximum sample size")
     max_n_per_dose: Count | None = Field(
-        default=None, description="most patients on one dose; choosing a full dose stops the trial"
+        default=None, description="maximum number of patients per dose; the trial stops if the rule chooses a full dose"
     )
     stop_n: Count | tuple[Count, ...] | None = Field(
-        default=None, description="stop when this many patients are at the place that stop_n_at names; a list gives several rules"
+        default=None, description="stop when the dose stated by stop_n_at has this many patients; a list gives several rules"
     )
     stop_n_at: Place | tuple[Place, ...] = Field(
         default="any",
@@ -217,12 +217,12 @@ class Design(Settings, ABC):
     @one_thread
     def __init__(self, /, *unnamed: Never, **settings: Any) -> None:
         if unnamed:
-            # Required settings before those with a default, a design's own before the shared ones.
+            # Required settings first, then those with a default; a design's own settings before the shared ones.
             fields = type(self).model_fields
             name = min(fields, key=lambda name: (not fields[name].is_required(), name in Design.model_fields))
             kind = type(self).__name__
-            raise InputError(Problem(kind, unnamed[0], f"settings are given by name, such as {kind}({name}=...)"))
-        # NumPy's scalars are numbers to a user, not to strict settings.
+            raise InputError(Problem(kind, unnamed[0], f"give settings by name, such as {kind}({name}=...)"))
+        # NumPy scalars are numbers to a user but not to strict settings.
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
         try:
             super().__init__(**plain)
@@ -236,14 +236,14 @@ class Design(Settings, ABC):
         if self.max_n is not None and self.max_n_per_dose is not None and self.max_n_per_dose > self.max_n:
             raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts max_n = {self.max_n}: it must not be larger")
         if isinstance(self.stop_n_at, tuple) and (not isinstance(self.stop_n, tuple) or len(self.stop_n) != len(self.stop_n_at)):
-            raise ValueError(f"stop_n_at = {list(self.stop_n_at)} must have one entry a number of stop_n")
+            raise ValueError(f"stop_n_at = {list(self.stop_n_at)} must have one entry per number in stop_n")
         for n, _ in self.stopping:
             for name in ("max_n", "max_n_per_dose"):
                 most = getattr(self, name)
                 if most is not None and n > most:
                     raise ValueError(f"stop_n = {n} contradicts {name} = {most}: it would never be reached")
         if self.titration and (not isinstance(self.cohort_size, int) or self.cohort_size_by_dose is not None):
-            raise ValueError("titration needs one cohort_size for all cohorts after it")
+            raise ValueError("titration needs a single cohort_size for all later cohorts")
         for name, why in self.idle().items():
             if name in self.model_fields_set:
                 value = getattr(self, name)
@@ -254,7 +254,7 @@ class Design(Settings, ABC):
                 if isinstance(level, int) and level > self.n_doses:
                     raise ValueError(f"{name} = {level} is not among the {self.n_doses} dose levels")
             if self.cohort_size_by_dose is not None and len(self.cohort_size_by_dose) != self.n_doses:
-                raise ValueError(f"cohort_size_by_dose must have {self.n_doses} entries, one a dose")
+                raise ValueError(f"cohort_size_by_dose must have {self.n_doses} entries, one per dose")
         return self
 
     @classmethod
@@ -263,22 +263,24 @@ class Design(Settings, ABC):
 
     @classmethod
     def with_files(cls, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        """Settings as a config states them, with what they name of files in its folder read; nothing by default.
+        """Return the settings as a config states them, after reading any files that they refer to in its folder.
+
+        By default a design refers to no files.
 
         Raises
         ------
         InputError
-            If a file cannot be read or is not what it must be; the message names it.
+            If a file cannot be read or its content is not valid; the message states the file.
         """
         return dict(settings)
 
     def with_settings(self, **changes: Any) -> Self:
-        """The same design with some settings changed, checked again."""
+        """Return the same design with some settings changed, checked again."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **changes}) if changes else self
 
     def idle(self) -> dict[str, str]:
-        """Settings that have no effect beside the others, each with the reason; to give one of them is an error."""
+        """Return settings that have no effect given the others, each with the reason; stating one of them is an error."""
         found = {} if self.stop_n is not None else {"stop_n_at": "without stop_n"}
         if self.titration and self.cohort_size == 1:
             found["titration"] = "with cohorts of one patient"
@@ -286,18 +288,18 @@ class Design(Settings, ABC):
 
     @property
     def most_per_dose(self) -> int | None:
-        """Most patients that it treats at one dose; ``None`` without a limit."""
+        """Return the maximum number of patients per dose, or ``None`` without a limit."""
         return self.max_n_per_dose
 
     def in_force(self) -> dict[str, Any]:
-        """Settings that have an effect, each at the value that it takes: what is left open and follows from the others included."""
+        """Return settings that have an effect with the values in use, including values that follow from other settings."""
         without = {*self.idle(), *(["cohort_size"] if self.cohort_size_by_dose is not None else [])}
         values = {name: getattr(self, name) for name in type(self).model_fields if name not in without}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
     def stopping(self) -> tuple[tuple[int, Place], ...]:
-        """Numbers of patients that stop the trial, each with its place."""
+        """Return the numbers of patients that stop the trial, each with the dose to which it applies."""
         if self.stop_n is None:
             return ()
         numbers = self.stop_n if isinstance(self.stop_n, tuple) else (self.stop_n,)
@@ -306,62 +308,68 @@ class Design(Settings, ABC):
 
     @property
     def one_size(self) -> int | None:
-        """Patients of every cohort, ``None`` where they differ or a design plans them by a rule of its own."""
+        """Return the size of every cohort, or ``None`` if sizes differ or the design plans them by its own rule."""
         if type(self).planned_size is not Design.planned_size:
             return None
         same = isinstance(self.cohort_size, int) and self.cohort_size_by_dose is None and not self.titration
         return self.cohort_size if same and isinstance(self.cohort_size, int) else None
 
     def exceptions(self) -> dict[str, str]:
-        """Invariants of the designs' contract that do not hold with these settings, each with the reason.
+        """Return the invariants of the design contract that do not hold with these settings, each with the reason.
 
-        "highest without a DLT": where nobody had a DLT, the highest dose tried is the MTD. "no higher with a DLT": one more DLT
-        never makes the MTD higher.
+        "highest without a DLT": if no patient had a DLT, the highest dose tried is the MTD. "no higher with a DLT": an additional
+        DLT never leads to a higher MTD.
         """
         return {}
 
     @property
     def known_doses(self) -> int | None:
-        """Number of dose levels, if the settings tell."""
+        """Return the number of dose levels, if the settings determine it."""
         return self.n_doses
 
-    # What a design must answer ------------------------------------------------------------------------------------
+    # Methods that a design must define -----------------------------------------------------------------------------
 
     @abstractmethod
     def propose(self, states: States) -> Proposal:
-        """What the rules say of each state, before the shared limits. States have treated at least one cohort."""
+        """Return the decision of the design's own rules for each state, before the shared limits.
+
+        Every state has treated at least one cohort.
+        """
 
     @abstractmethod
     def conclude(self, states: States) -> Selection:
-        """Which dose is named as MTD in each state, and whether the rule would escalate from the top dose. Counts only."""
+        """Return the dose selected as MTD in each state, and whether the rule would escalate from the top dose.
+
+        The selection depends on the counts only.
+        """
 
     def with_beside(self, states: States, beside: Beside) -> States:
-        """Return the states as the rules read them with counts beside the escalation: added, at no other current dose."""
+        """Return the states as the rules read them, with counts outside the escalation added; the current dose is unchanged."""
         count("patients in total", int(states.total.max(initial=0)) + int(beside.n.sum()), 0, MOST_COUNTED)
         return replace(states, n=states.n + beside.n, y=states.y + beside.y, groups=None)
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
-        """Return what `propose` does, of states that `with_beside` has made; a design with a rule for backfill has its own."""
+        """Return the same as `propose`, for states made by `with_beside`; a design with a rule for backfill overrides this."""
         return self.propose(states)
 
     def open_in_titration(self, proposal: Proposal) -> np.ndarray | None:
-        """Doses that titration may give, ``(states, doses)``; ``None`` for all: it goes before the design's own rule."""
+        """Return the doses that titration may use, ``(states, doses)``, or ``None`` for all; titration precedes the own rule."""
         return None
 
     def remember(self, states: States, dose: np.ndarray) -> np.ndarray:
-        """The memory, ``(states, n_memory)`` small integers, that goes with the next dose; none by default."""
+        """Return the memory, ``(states, n_memory)`` small integers, that accompanies the next dose; none by default."""
         return states.memory
 
     def with_prior(self, scale: float) -> Self | None:
-        """The design with the standard deviations of its prior multiplied by ``scale``; none where it has no prior."""
+        """Return the design with its prior standard deviations multiplied by ``scale``, or ``None`` if it has no prior."""
         return None
 
     @abstractmethod
     def sentences(self) -> list[str]:
-        """The design's own rules as plain sentences."""
+        """Return the design's own rules as plain sentences."""
 
     def with_administered(self, administered: Sequence[Administered]) -> Self:
-        """Return the design for a trial with patients whose administered dose differs from that of their level.
+        """Return the design for a trial in which some patients received a dose other than that of their level.
 
         A design on a dose scale then uses the administered dose of these patients wherever counts include them. Any other design
         returns itself.
@@ -369,42 +377,42 @@ class Design(Settings, ABC):
         Parameters
         ----------
         administered
-            The patients, in place of any stated before.
+            The patients, replacing any stated before.
 
         Raises
         ------
         InputError
-            If a design on a dose scale does not have the level, or an amount or a number of patients is not possible.
+            If a design on a dose scale does not have the level, or if an amount or a number of patients is not possible.
         """
         return self
 
-    # What every design does ---------------------------------------------------------------------------------------
+    # Methods shared by all designs ---------------------------------------------------------------------------------
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Names of the reasons, in the order of their codes."""
+        """Return the names of the reasons, in the order of their codes."""
         return (*self.shared_reasons, *self.own_reasons)
 
     def explain(self, reason: str) -> str:
-        """The sentence behind a reason's name."""
+        """Return the sentence that explains a reason."""
         return {**self.shared_reasons, **self.own_reasons}[reason]
 
     def in_words(self, reason: str) -> str:
-        """A reason for a move by its name, which is a word; one for a stop by its sentence."""
+        """Return the name of a reason for a move, which is a plain word, or the sentence of a reason to stop."""
         return reason if reason in _MOVES else self.explain(reason)
 
     def code(self, reason: str) -> int:
-        """The integer that stands for a reason in arrays."""
+        """Return the integer that represents a reason in arrays."""
         return self.reasons.index(reason)
 
     @one_thread
     def decide(self, states: States, beside: Beside | None = None) -> Decision:
         """Return the next dose or stop of each state, with the limits that all designs share.
 
-        Sizes and limits are those of the escalation; only the design's own rules read counts beside it.
+        Cohort sizes and limits refer to the escalation; only the design's own rules use counts outside it.
         """
         of_type("states", states, States, "dosefind.designs.replay.state_after(design, cohorts, n_doses) makes one")
-        # Counts of this type are ours; those made otherwise may be of any size.
+        # Counts of this type were made here; counts of other types may have any size.
         if getattr(states.n, "dtype", None) != COUNT or getattr(states.y, "dtype", None) != COUNT:
             states.check()
         planned_end = np.zeros(len(states), bool) if self.max_n is None else states.total >= self.max_n
@@ -414,7 +422,7 @@ class Design(Settings, ABC):
             return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))
         proposal = self.propose(states) if beside is None else self.propose_beside(self.with_beside(states, beside), beside)
         empty = states.cohorts == 0
-        # Whoever has treated nobody starts, whatever the rules say; such states come alone in a walk, so mostly there are none.
+        # A state without patients starts whatever the rules propose; such states come alone in a walk, so usually there are none.
         begins = bool(empty.any())
         dose = np.where(empty, self.start - 1, proposal.dose) if begins else proposal.dose
         stops = {name: mask & ~empty for name, mask in proposal.stops.items()} if begins else proposal.stops
@@ -429,34 +437,36 @@ class Design(Settings, ABC):
             admissible = admissible | ((np.arange(states.n_doses) == dose[:, None]) & limits.single(states)[:, None])
         if begins:
             admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
-        # A trial at its planned end did not stop early for toxicity; but a design that ends by itself may end just there.
+        # A trial at its planned end did not stop early for toxicity, but a design that ends by itself may end at the same time.
         ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
         for name, ends in [*limits.stops(self, states, dose), ("max_n", planned_end & ~ends_by_itself)]:
             dose, reason = np.where(ends, NO_DOSE, dose), np.where(ends, self.code(name), reason)
         admissible = admissible & ~planned_end[:, None]
         size = limits.size(self, states, dose)
         if np.any((dose >= 0) & (size < 1)):
-            raise InputError(f"{self.title}: planned_size must give one patient or more for each state")
+            raise InputError(f"{self.title}: planned_size must return at least one patient for each state")
         return Decision(dose, size, reason, admissible, self.remember(states, dose), proposal.margin)
 
     def _stopped(self, stops: Mapping[str, np.ndarray], dose: np.ndarray, reason: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Doses and reasons where some states stop."""
-        said = np.zeros(len(dose), bool)
+        """Return doses and reasons after applying the stops."""
+        explained = np.zeros(len(dose), bool)
         for name, stopped in list(stops.items())[::-1]:
             if name not in self.reasons or name in _MOVES:
                 allowed = ", ".join(reason for reason in self.reasons if reason not in _MOVES)
                 raise InputError(
-                    f"{self.title}: propose stops for {name!r}, which must be one of the reasons {allowed}, or one that the design "
-                    "adds in own_reasons"
+                    f"{self.title}: propose stops with the reason {name!r}; it must be one of {allowed}, or a reason that the "
+                    "design "
+                    "adds to own_reasons"
                 )
             reason = np.where(stopped, self.code(name), reason)
-            said |= stopped
-        if (unsaid := (dose < 0) & ~said).any():
-            raise InputError(f"{self.title}: propose must say in stops why it stops; {int(unsaid.sum())} states stop for no reason")
-        return np.where(said, NO_DOSE, dose), reason
+            explained |= stopped
+        if (unexplained := (dose < 0) & ~explained).any():
+            number = int(unexplained.sum())
+            raise InputError(f"{self.title}: propose must give a reason for each stop; {number} states stop without a reason")
+        return np.where(explained, NO_DOSE, dose), reason
 
     def because(self, state: States, beside: Beside | None = None) -> str:
-        """Return why a single state is decided as it is, in words; the reason's own sentence unless a design says more."""
+        """Return the reason for the decision in a single state, in words; by default the sentence of the reason."""
         return self.explain(self.reasons[int(self.decide(state, beside).reason[0])])
 
     @one_thread
@@ -466,43 +476,43 @@ class Design(Settings, ABC):
         Raises
         ------
         InputError
-            If ``states`` is not `States`, or its counts are not those of trials.
+            If ``states`` is not `States`, or its counts are not possible in a trial.
         """
-        of_type("states", states, States, "States.counts(n, y) makes one of patients and DLTs at each dose")
+        of_type("states", states, States, "States.counts(n, y) makes one from patients and DLTs at each dose")
         states.check()
         found = self.conclude(states)
         self._check_doses("conclude", found.dose, states.n_doses, len(states))
         return replace(found, not_reached=(found.dose == states.n_doses - 1) & found.not_reached)
 
-    def _check_doses(self, what: str, dose: np.ndarray, n_doses: int, length: int) -> None:
-        """What a rule answers are indices of doses, or none; else its trials would end nowhere, and nothing would say so."""
+    def _check_doses(self, rule: str, dose: np.ndarray, n_doses: int, length: int) -> None:
+        """Raise unless a rule returned dose indices or no dose; otherwise trials would end at no dose without an error."""
         whole_numbers = dose.dtype.kind in "iu"
         if len(dose) != length:
-            raise InputError(f"{self.title}: {what} must give one dose a state: {len(dose)} for {length} states")
+            raise InputError(f"{self.title}: {rule} must return one dose per state, not {len(dose)} for {length} states")
         if whole_numbers and (len(dose) == 0 or (dose.min() >= NO_DOSE and dose.max() < n_doses)):
             return
-        wrong = next(one for one in dose.tolist() if one not in range(NO_DOSE, n_doses)) if whole_numbers else dose.dtype
+        wrong = next(index for index in dose.tolist() if index not in range(NO_DOSE, n_doses)) if whole_numbers else dose.dtype
         if whole_numbers and wrong == WAIT:
-            raise InputError(f"{self.title}: {what} waits for pending outcomes where no outcome is pending")
-        raise InputError(f"{self.title}: {what} must give indices of doses, 0 to {n_doses - 1}, or {NO_DOSE} for none, not {wrong}")
+            raise InputError(f"{self.title}: {rule} waits for pending outcomes, but no outcome is pending")
+        raise InputError(f"{self.title}: {rule} must return dose indices, 0 to {n_doses - 1}, or {NO_DOSE} for none, not {wrong}")
 
     def rules(self) -> list[str]:
-        """All rules of the design as plain sentences, in the order in which they apply."""
+        """Return all rules of the design as plain sentences, in the order in which they apply."""
         return [*self.sentences(), *limits.sentences(self)]
 
     def __str__(self) -> str:
         return "\n".join([self.title, *(f"  - {rule}" for rule in self.rules())])
 
     def cohort_sentence(self) -> str:
-        """How large cohorts are, as a sentence without its end; a design with a `planned_size` of its own states it here."""
+        """Return the cohort sizes as a sentence without its end; a design that overrides `planned_size` overrides this too."""
         if self.cohort_size_by_dose is not None:
-            return f"Cohorts of {', '.join(map(str, self.cohort_size_by_dose))} patients at level 1, 2 and so on"
+            return f"Cohorts of {', '.join(map(str, self.cohort_size_by_dose))} patients at levels 1, 2 and so on"
         if isinstance(self.cohort_size, int):
             return f"Cohorts of {self.cohort_size}"
-        return f"Cohorts of {', '.join(map(str, self.cohort_size))}, then the last size again"
+        return f"Cohorts of {', '.join(map(str, self.cohort_size))}, then the last size repeatedly"
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
-        """Patients that the next cohort, at dose index ``dose`` (states,), would have if no limit cut it short."""
+        """Return the planned size of the next cohort at dose index ``dose`` (states,), before any limit reduces it."""
         if self.cohort_size_by_dose is not None:
             return np.array(self.cohort_size_by_dose)[np.maximum(dose, 0)]
         if isinstance(self.cohort_size, int):

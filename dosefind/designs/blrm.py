@@ -1,8 +1,8 @@
 """Bayesian logistic regression model (BLRM) with escalation under overdose control (EWOC).
 
-After each cohort a two-parameter logistic curve is fitted to all data. A dose is admissible while the probability that it
-overdoses stays below a limit; among the admissible doses the next cohort gets the highest, or the one most probably in the
-target interval. Neuenschwander, Branson and Gsponer (2008), Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230; overdose
+After each cohort a two-parameter logistic curve is fitted to all data. A dose is admissible if its probability of overdose
+is below a limit. The next cohort receives the highest admissible dose, or the admissible dose with the largest probability of
+the target interval. Neuenschwander, Branson and Gsponer (2008), Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230; overdose
 control as in Babb, Rogatko and Zacks (1998), Statistics in Medicine 17:1103-1120,
 doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
 """
@@ -30,12 +30,12 @@ from .rules import TIE, at_least, highest
 
 __all__ = ["BLRM"]
 
-# Largest error of P(overdose) where it is said why a trial cannot start.
+# Largest acceptable error of P(overdose) in the message that a trial cannot start.
 _SAID = 1e-4
 
 
 def _prior_of_first(curves: Mapping[str, dict[str, Any]]) -> Any:
-    """Return the prior of the first curve of this design's kind in a protocol, if there is one."""
+    """Return the prior of the first curve of this design's kind in a protocol, or ``None``."""
     return next((table["prior"] for table in curves.values() if table.get("kind") == Logistic2.kind and "prior" in table), None)
 
 
@@ -50,19 +50,19 @@ class BLRM(ModelBased):
     doses
         Dose amounts, strictly increasing.
     reference
-        Dose at which the odds of a DLT are alpha, in the doses' unit and within reach of them.
+        Dose at which the odds of a DLT are alpha, in the unit of the doses and of comparable size.
     prior
-        Prior of (log alpha, log beta): means, standard deviations and correlation; or a list of such, each with its weight.
+        Prior of (log alpha, log beta): means, standard deviations and correlation; or a list of such priors with weights.
     interval
-        Target interval: a DLT rate of its upper end or more is an overdose.
+        Target interval; a DLT rate at or above its upper end is an overdose.
     ewoc
-        A dose is admissible while P(overdose) is below this.
+        A dose is admissible if P(overdose) is below this limit.
     choose
-        Among the admissible doses the "highest", or the one with the largest probability of the "target" interval.
+        Which admissible dose to give: the "highest", or the one with the largest probability of the "target" interval.
     target
-        Target DLT rate, by which alone a cohort counts as toxic: doses are chosen by the interval.
+        Target DLT rate, used only to judge whether the latest cohort was toxic; doses are chosen by the interval.
     final
-        The final choice is among doses "tried", or the "model"'s, which can be a dose that nobody received.
+        Doses eligible for the final selection: those "tried", or all doses of the "model", including doses never given.
 
     See Also
     --------
@@ -91,7 +91,7 @@ class BLRM(ModelBased):
     choose: Literal["highest", "target"] = "target"
     final: Literal["tried", "model"] = "tried"
 
-    # Belongs to a trial, not to the settings; `None` where every patient had the dose of the level.
+    # A property of the trial, not a setting; `None` if every patient received the dose of the level.
     _at_amounts: AtAmounts | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -100,8 +100,8 @@ class BLRM(ModelBased):
         if not low < high:
             raise ValueError(f"interval = {list(self.interval)} must be [low, high] with low below high")
         if self.n_doses is not None and len(self.doses) != self.n_doses:
-            raise ValueError(f"doses has {len(self.doses)} amounts for {self.n_doses} levels: it must have one a level")
-        # Its own checks: doses, reference, prior.
+            raise ValueError(f"doses has {len(self.doses)} amounts for {self.n_doses} levels: it must have one per level")
+        # These constructors check doses, reference and prior.
         nobody = np.zeros((1, len(self.curve.doses)))
         if self.start > len(self.doses):
             raise ValueError(f"start = {self.start} is not among the {len(self.doses)} dose levels")
@@ -116,7 +116,7 @@ class BLRM(ModelBased):
     def exceptions(self) -> dict[str, str]:
         found = {"no higher with a DLT": "a DLT at a lower dose can make the curve flatter, and so a higher dose safer"}
         if self.final == "model":
-            found["highest without a DLT"] = "the model can name a dose that nobody received"
+            found["highest without a DLT"] = "the model can select a dose that no patient received"
         return found
 
     @property
@@ -125,7 +125,7 @@ class BLRM(ModelBased):
 
     @cached_property
     def curve(self) -> Logistic2:
-        """The dose-toxicity curve with its prior."""
+        """Return the dose-toxicity curve with its prior."""
         return Logistic2(doses=self.doses, reference=self.reference, prior=self.prior)
 
     def with_administered(self, administered: Sequence[Administered]) -> Self:
@@ -146,7 +146,7 @@ class BLRM(ModelBased):
         ceiling = self.ceiling(states)
         open_doses = safe & (np.arange(states.n_doses) <= ceiling[:, None])
         dose = self._best(merit[:, :-1], open_doses)
-        # A dose kept up must itself be safe.
+        # A dose retained by coherence must itself be admissible.
         kept = self.kept_up(states, dose, ceiling)
         dose = np.where((dose >= 0) & states.at(safe, kept), kept, dose)
         dose = self.stepped_down(states, dose, open_doses)
@@ -175,33 +175,36 @@ class BLRM(ModelBased):
 
     def with_prior(self, scale: float) -> Self:
         each = self.prior if isinstance(self.prior, tuple) else (self.prior,)
-        scaled = [one.model_copy(update={"sd": tuple(scale * sd for sd in one.sd)}) for one in each]
+        scaled = [prior.model_copy(update={"sd": tuple(scale * sd for sd in prior.sd)}) for prior in each]
         return self.with_settings(prior=tuple(scaled) if len(scaled) > 1 else scaled[0])
 
     def sentences(self) -> list[str]:
         low, high = self.interval
         best = (
-            "the highest"
+            "the highest admissible dose"
             if self.choose == "highest"
-            else f"the one with the largest probability of a DLT rate in [{low:g}, {high:g})"
+            else f"the admissible dose with the largest probability of a DLT rate in [{low:g}, {high:g})"
         )
-        among = "those given" if self.final == "tried" else "all, given or not"
+        among = "the doses given" if self.final == "tried" else "all doses, given or not"
         return [
             *self.curve.sentences(),
-            f"A dose is admissible while the probability that its DLT rate is {high:g} or more is below {self.ewoc:g} (EWOC).",
-            f"The next cohort gets, of the admissible doses, {best}, the lower on ties.",
+            f"A dose is admissible if the probability that its DLT rate is {high:g} or more is below {self.ewoc:g} (EWOC).",
+            f"The next cohort receives {best}; ties go to the lower dose.",
             *self.restrictions(),
             "Stop without an MTD when no dose is admissible.",
-            f"The MTD is chosen in the same way, of {among}.",
-            "A further DLT at a lower dose can raise the dose recommended: with two parameters it makes the curve flatter.",
-            "It counts as not reached when the top dose is named and a further level, as far above the top as the top is above the "
-            "next on the scale of log dose (twice the dose where there is one level), would be chosen instead.",
+            f"The MTD is selected in the same way from {among}.",
+            "An additional DLT at a lower dose can raise the recommended dose, because with two parameters it makes the curve "
+            "flatter.",
+            "The MTD is not reached if the top dose is selected and a hypothetical next level would be chosen instead. That level "
+            "is as "
+            "far above the top dose as the top dose is above the one below it, on the log dose scale (twice the dose if there is "
+            "one level).",
         ]
 
     # The fit -----------------------------------------------------------------------------------------------------
 
     def _best(self, merit: np.ndarray, among: np.ndarray) -> np.ndarray:
-        """Dose index chosen among some, -1 where there are none."""
+        """Return the index of the chosen dose among ``among``, -1 if there are none."""
         if self.choose == "highest":
             return highest(among)
         shown = np.where(among, merit, -np.inf)
@@ -212,13 +215,13 @@ class BLRM(ModelBased):
         return np.abs(over[:, :-1] - self.ewoc).min(axis=1)
 
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """P(overdose) and the probability of the target interval, of every dose and of the level beyond the top."""
+        """Return P(overdose) and the probability of the target interval, for every dose and for the level beyond the top."""
         values = self._quadrature.settle(n, y, self._decided) if self._at_amounts is None else self._settled(self._at_amounts, n, y)
         over = values[:, : (len(self.doses) + 1)]
         return over, values[:, (len(self.doses) + 1) :] if self.choose == "target" else over
 
     def _settled(self, at: AtAmounts, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the same, with administered doses for the counts that include the patients at other amounts."""
+        """Return the same values, using administered doses in counts that include patients with other amounts."""
         included = at.includes(n, y)
         moved = _quadrature(at.extended, tuple(self._at.tolist()), self.interval, self.choose == "target")  # type: ignore[arg-type]
         values = np.empty((len(n), (len(self.doses) + 1) * (2 if self.choose == "target" else 1)))
@@ -227,17 +230,17 @@ class BLRM(ModelBased):
         return values
 
     def _may_start(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Whether P(overdose) where it starts is known well enough to be said, and to be on one side of the limit."""
+        """Return whether P(overdose) at the starting dose is precise enough to be reported and to be on one side of the limit."""
         p_over, error = values[:, self.start - 1], error[:, self.start - 1]
         return (error < _SAID) & ((np.abs(p_over - self.ewoc) > error + TIE) | (error < FLOOR))
 
     def _decided(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Whether every comparison that hangs on these values comes out the same within their error."""
+        """Return whether every comparison that depends on these values has the same result within their error."""
         over, merit = values[:, : (len(self.doses) + 1)], values[:, (len(self.doses) + 1) :]
         margin = np.abs(over - self.ewoc).min(axis=1)
         for i in range(merit.shape[1]):
             for j in range(i):
-                # Only a choice between admissible doses hangs on their merits.
+                # Only a choice between admissible doses depends on the interval probabilities.
                 apart = np.abs(merit[:, i] - merit[:, j]) / 2
                 margin = np.minimum(margin, np.where(over[:, i] < self.ewoc, apart, np.inf))
         worst = error.max(axis=1)
@@ -245,21 +248,21 @@ class BLRM(ModelBased):
 
     @property
     def _at(self) -> np.ndarray:
-        """The doses on the curve's scale, and a level beyond the top."""
+        """Return the doses on the curve's scale, and a level beyond the top."""
         at = self.curve.coordinates
         return np.append(at, at[-1] + (at[-1] - at[-2] if len(at) > 1 else np.log(2)))
 
     @cached_property
     def _quadrature(self) -> MixedQuadrature:
-        # Frozen settings have a hash, which pyright does not see.
+        # Frozen settings are hashable, which pyright does not see.
         return _quadrature(self.curve, tuple(self._at.tolist()), self.interval, self.choose == "target")  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=16)
 def _quadrature(curve: Logistic2, places: tuple[float, ...], interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
-    """Quadrature of P(overdose) and, if asked for, of the target interval's probability, at some places on the curve's scale.
+    """Return the quadrature of P(overdose) and optionally of the target interval, at given points of the curve's scale.
 
-    Designs that differ elsewhere share its grids.
+    Designs that differ only in other settings share its grids.
     """
     at = np.array(places)
 

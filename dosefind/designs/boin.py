@@ -1,8 +1,8 @@
 """The Bayesian optimal interval design (BOIN).
 
-The DLT rate at the current dose is compared with two boundaries that minimise the chance of a wrong move: at or below the lower,
-escalate; above the upper, de-escalate. Liu and Yuan (2015), JRSS C 64:507-523, doi:10.1111/rssc.12089; elimination and
-final selection as in Yan et al. (2020), Journal of Statistical Software 94(13), doi:10.18637/jss.v094.i13.
+The DLT rate at the current dose is compared with two boundaries that minimise the probability of a wrong decision: escalate at
+or below the lower boundary, de-escalate above the upper one. Liu and Yuan (2015), JRSS C 64:507-523, doi:10.1111/rssc.12089;
+elimination and final selection as in Yan et al. (2020), Journal of Statistical Software 94(13), doi:10.18637/jss.v094.i13.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .rules import at_least
 
 __all__ = ["BOIN"]
 
-# The rates deemed too low and too toxic, as multiples of the target, where they are not given.
+# Default rates deemed subtherapeutic and overly toxic, as multiples of the target.
 _TOO_LOW, _TOO_TOXIC = 0.6, 1.4
 
 
@@ -28,11 +28,11 @@ class BOIN(IntervalDesign):
     Attributes
     ----------
     p_saf, p_tox
-        Highest rate that is deemed too low and lowest that is deemed too toxic; 0.6 and 1.4 times the target if not given.
+        Highest rate deemed subtherapeutic and lowest rate deemed overly toxic; by default 0.6 and 1.4 times the target.
     stay_at_1_of_3
-        Whether one DLT in three patients means "stay" instead of what the boundaries say.
+        Whether one DLT in three patients leads to "stay", whatever the boundaries say.
     bound_mtd
-        Whether the final choice must have an isotonic estimate below the de-escalation boundary.
+        Whether the dose selected as MTD must have an isotonic estimate below the de-escalation boundary.
 
     See Also
     --------
@@ -76,13 +76,13 @@ class BOIN(IntervalDesign):
 
     @property
     def rates(self) -> tuple[float, float]:
-        """The rates deemed too low and too toxic."""
+        """Return the rates deemed subtherapeutic and overly toxic."""
         low = _TOO_LOW * self.target if self.p_saf is None else self.p_saf
         return low, _TOO_TOXIC * self.target if self.p_tox is None else self.p_tox
 
     @property
     def boundaries(self) -> tuple[float, float]:
-        """Escalation and de-escalation boundary for the observed DLT rate (Liu and Yuan 2015, equation 3)."""
+        """Return the escalation and de-escalation boundaries for the observed DLT rate (Liu and Yuan 2015, equation 3)."""
         low, high = self.rates
         t = self.target
         escalation = np.log((1 - low) / (1 - t)) / np.log(t * (1 - low) / (low * (1 - t)))
@@ -95,14 +95,14 @@ class BOIN(IntervalDesign):
 
     def move(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         low, high = self.boundaries
-        # A rate equal to the upper boundary stays.
+        # At a rate equal to the upper boundary, stay.
         move = at_least(low * n, y).astype(int) - ~at_least(high * n, y)
         return np.where((n == 3) & (y == 1), 0, move) if self.stay_at_1_of_3 else move
 
     def place(self, n: int, y: int) -> str:
         low, high = self.boundaries
         if self.stay_at_1_of_3 and (n, y) == (3, 1):
-            return "for which the 1 of 3 rule says stay"
+            return "at which the 1 of 3 rule stays"
         if at_least(low * n, y):
             return f"at most {low:.3f}"
         return f"between {low:.3f} and {high:.3f}" if at_least(high * n, y) else f"above {high:.3f}"
@@ -113,9 +113,10 @@ class BOIN(IntervalDesign):
         saf = "" if self.p_saf else f" ({_TOO_LOW:g} times the target)"
         tox = "" if self.p_tox else f" ({_TOO_TOXIC:g} times the target)"
         return [
-            f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is at most {low:.4f}, de-escalate "
-            f"when it is above {high:.4f}, else stay; a rate equal to the upper boundary stays.",
-            f"The boundaries set the target apart from the rates deemed too low, p_saf = {p_saf:.4g}{saf}, and too toxic, "
-            f"p_tox = {p_tox:.4g}{tox}.",
+            f"Target DLT rate {self.target:g}. Escalate if the DLT rate at the current dose is at most {low:.4f}, de-escalate "
+            f"if it is above {high:.4f}, otherwise stay; at a rate equal to the upper boundary, stay.",
+            f"The boundaries separate the target from the rate deemed subtherapeutic, p_saf = {p_saf:.4g}{saf}, and the rate "
+            "deemed "
+            f"overly toxic, p_tox = {p_tox:.4g}{tox}.",
             *(["1 DLT in 3 patients: stay, whatever the boundaries say."] if self.stay_at_1_of_3 else []),
         ]

@@ -1,6 +1,6 @@
 """The continual reassessment method (CRM) with any one-parameter curve and a normal prior.
 
-After each cohort the curve is fitted to all data and the next cohort gets the dose whose estimated DLT rate is nearest to
+After each cohort the curve is fitted to all data and the next cohort receives the dose whose estimated DLT rate is closest to
 the target. O'Quigley, Pepe and Fisher (1990), Biometrics 46:33-48, doi:10.2307/2531628; restrictions on escalation as in
 Goodman, Zahurak and Piantadosi (1995), doi:10.1002/sim.4780141102, and Cheung (2005), Biometrika 92:863-873,
 doi:10.1093/biomet/92.4.863.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CRM"]
 
-# A curve's parameter of most likelihood is looked for between minus this and this.
+# The maximum likelihood estimate of the parameter is sought between minus this and this.
 _SEARCHED = 10.0
 
 
@@ -50,8 +50,8 @@ class CRM(ModelBased):
     target
         Target DLT rate.
     skeleton
-        DLT probability of each dose a priori, strictly increasing; or ``{"halfwidth": h, "mtd_level": k}``, from which it
-        is calibrated for ``n_doses`` doses.
+        Prior DLT probability of each dose, strictly increasing; or ``{"halfwidth": h, "mtd_level": k}``, from which it is
+        calibrated for ``n_doses`` doses.
     model
         Kind of the one-parameter curve, such as "power" (dfcrm's "empiric"), "logistic" or "cloglog".
     intercept
@@ -61,13 +61,15 @@ class CRM(ModelBased):
     recommend
         "plug-in": the curve at the posterior mean of its parameter (dfcrm); "mean": the posterior mean of each DLT rate.
     safety_cutoff, safety_by, safety_min_n
-        Stop when P(p_1 > target) > cutoff, by the "model" or by a "beta" posterior with a Beta(1, 1) prior on the lowest dose
-        alone, once that dose has ``safety_min_n`` patients; no such rule where the cutoff is not given.
+        Stop if P(p_1 > target) > cutoff, by the "model" or by a "beta" posterior with a Beta(1, 1) prior using the lowest dose
+        only, once that dose has ``safety_min_n`` patients; without a cutoff there is no such rule.
     final
-        The final choice is among doses "tried", or the "model"'s, which can be a dose that nobody received (dfcrm's simulator).
+        Doses eligible for the final selection: those "tried", or all doses of the "model", including doses never given (as in
+        dfcrm's simulator).
     not_reached_below
-        The MTD counts as not reached when the estimate at the top dose is below this rate; by default the rate at which a further
-        level, as far above the top as the top is above the next, would be as near to the target.
+        The MTD is not reached if the estimate at the top dose is below this rate. By default this is the rate at which a
+        hypothetical next level, as far above the top as the top is above the next lower level, would be equally close to the
+        target.
 
     See Also
     --------
@@ -90,7 +92,7 @@ class CRM(ModelBased):
     model: Annotated[str, BeforeValidator(_known_curve), WithJsonSchema({"enum": list(one_parameter()), "type": "string"})] = (
         "power"
     )
-    # An option of a curve is a setting of the same name here.
+    # Each option of a curve is a setting of the same name here.
     intercept: Annotated[float, Field(ge=-10, le=10, strict=True)] = 3.0
     prior_sd: Annotated[float, Field(gt=0, le=10, strict=True)] = 1.34**0.5
     recommend: Literal["plug-in", "mean"] = "plug-in"
@@ -109,22 +111,23 @@ class CRM(ModelBased):
     @classmethod
     def _skeleton_increases(cls, value: Any) -> Any:
         if isinstance(value, tuple) and (len(value) == 0 or any(b <= a for a, b in pairwise(value))):
-            raise ValueError("must hold one probability a dose, strictly increasing")
+            raise ValueError("must hold one probability per dose, strictly increasing")
         return value
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
         if isinstance(self.skeleton, tuple):
             if self.n_doses is not None and len(self.skeleton) != self.n_doses:
-                raise ValueError(f"skeleton has {len(self.skeleton)} values for {self.n_doses} doses: it must have one a dose")
+                raise ValueError(f"skeleton has {len(self.skeleton)} values for {self.n_doses} doses: it must have one per dose")
         elif self.n_doses is None:
-            raise ValueError("n_doses is needed to make a skeleton from an indifference interval")
+            raise ValueError("n_doses is required to calibrate a skeleton from an indifference interval")
         curve = one_parameter()[self.model].of_options(**self._options)
         if self.target >= curve.ceiling or max(self.levels) >= curve.ceiling:
             raise ValueError(curve.beyond("skeleton and target"))
         if self.not_reached_below is not None and self.not_reached_below >= curve.ceiling:
             raise ValueError(
-                f"not_reached_below = {self.not_reached_below:g} is a rate that no dose has: it must lie below {curve.ceiling:.3f}"
+                f"not_reached_below = {self.not_reached_below:g} is a rate that no dose can have: it must be below "
+                f"{curve.ceiling:.3f}"
             )
         return self
 
@@ -137,7 +140,7 @@ class CRM(ModelBased):
         return idle
 
     def exceptions(self) -> dict[str, str]:
-        return {"highest without a DLT": "the model can name a dose that nobody received"} if self.final == "model" else {}
+        return {"highest without a DLT": "the model can select a dose that no patient received"} if self.final == "model" else {}
 
     def in_force(self) -> dict[str, Any]:
         return super().in_force() | {"not_reached_below": self._top_edge[0]}
@@ -148,7 +151,7 @@ class CRM(ModelBased):
 
     @cached_property
     def levels(self) -> tuple[float, ...]:
-        """The skeleton as numbers, one a dose."""
+        """Return the skeleton as numbers, one per dose."""
         if isinstance(self.skeleton, tuple):
             return self.skeleton
         try:
@@ -158,12 +161,12 @@ class CRM(ModelBased):
 
     @cached_property
     def curve(self) -> OneParameterCurve:
-        """The dose-toxicity curve with its prior."""
+        """Return the dose-toxicity curve with its prior."""
         return one_parameter()[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **self._options)
 
     @property
     def _options(self) -> dict[str, Any]:
-        """The options of the curve."""
+        """Return the options of the curve."""
         return {name: getattr(self, name) for name in one_parameter()[self.model].options()}
 
     def propose(self, states: States) -> Proposal:
@@ -193,13 +196,13 @@ class CRM(ModelBased):
         rates = values[0, 2:] if self.recommend == "mean" else self.curve.probabilities(values[0, 0])[0]
         shown = ", ".join(f"{p:.3f}" for p in rates)
         best = int(self._evaluate(state.n, state.y)[0][0]) + 1
-        text = f"estimated DLT rates {shown}, nearest to {self.target:g} at level {best}"
+        text = f"estimated DLT rates {shown}, closest to {self.target:g} at level {best}"
         if reason not in ("escalate", "stay", "de-escalate"):
             return f"{text}: {self.explain(reason)}"
-        return text if int(decision.dose[0]) + 1 == best else f"{text}, held back by the rules on skipping and coherence"
+        return text if int(decision.dose[0]) + 1 == best else f"{text}, restricted by the rules on skipping and coherence"
 
     def fit(self, outcomes: str) -> xr.Dataset:
-        """Posterior of the curve after the given outcomes.
+        """Return the posterior of the curve after the given outcomes.
 
         Parameters
         ----------
@@ -209,9 +212,9 @@ class CRM(ModelBased):
         Returns
         -------
         xarray.Dataset
-            ``estimate`` and ``variance`` of the parameter, ``plug_in`` (dose), the curve at the estimate, with its 90% interval
-            ``plug_in_lower`` and ``plug_in_upper`` (estimate -+ 1.645 standard deviations, as dfcrm has it), ``mean`` (dose), the
-            posterior mean of each DLT rate, ``log_evidence``, and ``recommended``, the level nearest to the target.
+            ``estimate`` and ``variance`` of the parameter; ``plug_in`` (dose), the curve at the estimate, with its 90% interval
+            ``plug_in_lower`` and ``plug_in_upper`` (estimate -+ 1.645 standard deviations, as in dfcrm); ``mean`` (dose), the
+            posterior mean of each DLT rate; ``log_evidence``; and ``recommended``, the level closest to the target.
         """
         import xarray as xr
 
@@ -238,24 +241,24 @@ class CRM(ModelBased):
         )
 
     def fit_mle(self, outcomes: str) -> xr.Dataset:
-        """Maximum likelihood fit of the curve after the given outcomes, without the prior.
+        """Return the maximum likelihood fit of the curve after the given outcomes, without the prior.
 
         Parameters
         ----------
         outcomes
-            Outcome notation; at least one DLT and one patient without.
+            Outcome notation; at least one DLT and at least one patient without a DLT.
 
         Returns
         -------
         xarray.Dataset
-            ``estimate`` of the parameter, ``plug_in`` (dose), the curve there, and ``recommended``, the level nearest to the
-            target.
+            ``estimate`` of the parameter, ``plug_in`` (dose), the curve at the estimate, and ``recommended``, the level closest to
+            the target.
 
         Raises
         ------
         InputError
-            If the likelihood has no maximum for a parameter between -10 and 10: nobody or everybody had a DLT, or so many that
-            no curve of this form rises to them.
+            If the likelihood has no maximum for a parameter between -10 and 10: no patient or every patient had a DLT, or there
+            were more DLTs than a curve of this form can fit.
         """
         import xarray as xr
 
@@ -263,7 +266,8 @@ class CRM(ModelBased):
         estimate = self.curve.most_likely(state.n[0], state.y[0])
         if abs(estimate) > _SEARCHED - 1e-6:
             counts = f"{state.y.sum()} DLTs in {state.n.sum()} patients"
-            raise InputError(Problem("outcomes", counts, f"the likelihood has no maximum for a parameter up to {_SEARCHED:g}"))
+            limits = f"between -{_SEARCHED:g} and {_SEARCHED:g}"
+            raise InputError(Problem("outcomes", counts, f"the likelihood has no maximum for a parameter {limits}"))
         plug_in = self.curve.probabilities(estimate)[0]
         best = nearest(plug_in[None], self.target, np.ones((1, len(plug_in)), bool))[0]
         data = {"estimate": estimate, "plug_in": ("dose", plug_in), "recommended": best + 1}
@@ -281,31 +285,37 @@ class CRM(ModelBased):
         )
         rules = [
             f"Target DLT rate {self.target:g}. Curve: {self.curve.form}, skeleton {levels}; {self.curve.prior_sentence()}.",
-            "The next cohort gets the dose whose estimated DLT rate is nearest to the target, the lower on ties; the estimate is "
-            f"{estimate}.",
+            "The next cohort receives the dose whose estimated DLT rate is closest to the target; ties go to the lower dose. The "
+            f"estimate is {estimate}.",
         ]
         rules += self.restrictions()
         if self.safety_cutoff is not None:
-            by = "by the model" if self.safety_by == "model" else "under a Beta(1, 1) prior on that dose alone"
+            by = "by the model" if self.safety_by == "model" else "under a Beta(1, 1) prior, using the lowest dose only"
             rules.append(
-                f"Stop without an MTD when P(p_1 > {self.target:g}) > {self.safety_cutoff:g} {by}, once the lowest dose has "
+                f"Stop without an MTD if P(p_1 > {self.target:g}) > {self.safety_cutoff:g} {by}, once the lowest dose has "
                 f"{self.safety_min_n} patients."
             )
         else:
-            rules.append("No rule stops the trial for toxicity: however many DLTs there are, the lowest dose stays open.")
-        among = "among the doses given" if self.final == "tried" else "whether or not anybody received it"
-        rules.append(f"The MTD is the dose whose estimated DLT rate is nearest to the target, {among}.")
+            rules.append("No rule stops the trial for toxicity: the lowest dose stays open, however many DLTs are observed.")
+        among = "among the doses given" if self.final == "tried" else "among all doses, given or not"
+        rules.append(f"The MTD is the dose whose estimated DLT rate is closest to the target, {among}.")
         origin = "as set" if self.not_reached_below else "the target"
         if self.not_reached_below is None and len(self.levels) > 1:
-            origin = "at which a further level, as far above the top as the top is above the next, would be as near to the target"
+            origin = (
+                "at which a hypothetical next level, as far above the top as the top is above the next lower level, would be "
+                "equally close to the target"
+            )
         edge = f"{self._top_edge[0]:.3f}, {origin}"
-        rules.append(f"It counts as not reached when the top dose is named with an estimated DLT rate below {edge}.")
+        rules.append(f"The MTD is not reached if the top dose is selected with an estimated DLT rate below {edge}.")
         return rules
 
     # The fit -----------------------------------------------------------------------------------------------------
 
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Nearest dose, whether the lowest is too toxic, whether the rule would go above the top; each ``(states,)``."""
+        """Return the closest dose, whether the lowest exceeds the safety limit, and whether the rule would exceed the top dose.
+
+        Each is ``(states,)``.
+        """
         values = self._decisive.settle(n, y, self._decided)
         if self.recommend == "mean":
             rates = values[:, : len(self.levels)]
@@ -322,7 +332,7 @@ class CRM(ModelBased):
         return above(p_over, self.safety_cutoff) & (n[:, 0] >= self.safety_min_n)
 
     def _decided(self, values: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Whether every comparison that hangs on these values comes out the same within their error."""
+        """Return whether every comparison that depends on these values has the same result within their error."""
         if self.recommend == "mean":
             distance = np.sort(np.abs(values[:, : len(self.levels)] - self.target), axis=1)
             margin = np.abs(values[:, len(self.levels) - 1] - self._top_edge[0])
@@ -351,18 +361,18 @@ class CRM(ModelBased):
 
     @cached_property
     def _top_edge(self) -> tuple[float, float]:
-        """Rate at the top dose below which the MTD is not reached, and the parameter at which the curve has it."""
+        """Return the rate at the top dose below which the MTD is not reached, and the parameter at which the curve has it."""
         rate = self.target
         if self.not_reached_below is not None:
             rate = self.not_reached_below
         elif len(self._boundaries):
-            # The next-to-top dose has this rate where it would be left for the top one.
+            # Rate of the next lower dose at which the top dose becomes the closer one.
             rate = max(float(self.curve.probabilities(self._boundaries[-1])[0, -2]), 1e-300)
         return rate, self.curve.crossing(len(self.levels) - 1, rate)
 
     @cached_property
     def _decisive(self) -> Quadrature:
-        """Quadrature of just what a decision needs."""
+        """Return the quadrature of the values that a decision needs."""
         return Quadrature(self.curve, self._decisive_columns)
 
     def _decisive_columns(self, nodes: Nodes) -> np.ndarray:
@@ -373,7 +383,7 @@ class CRM(ModelBased):
 
     @cached_property
     def _moments(self) -> Quadrature:
-        """Quadrature of everything that a report shows."""
+        """Return the quadrature of all values that a report shows."""
         return Quadrature(self.curve, self._moment_columns)
 
     def _moment_columns(self, nodes: Nodes) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A design that follows a decision table of the user's own."""
+"""A design that follows a decision table supplied by the user."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _MOST_PATIENTS = 1000
 
 
 def _moves(value: Any) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """Moves by the number of patients as pairs, in their order, each row checked by itself."""
+    """Return the moves by number of patients as pairs, in ascending order, each row checked separately."""
     if not isinstance(value, Mapping):
-        # The form that they have once checked, as in a copy of the settings.
+        # Moves that were checked before, as in a copy of the settings.
         value = dict(value) if isinstance(value, tuple) else None
     if not value:
-        raise ValueError('must give the moves by the number of patients, such as 3 = "E S D DU"')
+        raise ValueError('must give the moves for each number of patients, such as 3 = "E S D DU"')
     rows = {}
     for key, row in value.items():
-        # Keys of a TOML file are texts.
+        # Keys of a TOML file are strings.
         n = int(key) if isinstance(key, str) and re.fullmatch("[0-9]{1,4}", key) else key
         if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= _MOST_PATIENTS or n in rows:
             raise ValueError(f"{key!r} must be a number of patients from 1 to {_MOST_PATIENTS}, each given once")
         moves = row.split() if isinstance(row, str) else row
         if not isinstance(moves, Sequence) or len(moves) != n + 1:
-            given = f"and are {len(moves)}" if isinstance(moves, Sequence) else f"not {row!r}"
-            raise ValueError(f"the moves for {n} patients must be {n + 1}, for 0 to {n} DLTs, {given}")
+            given = f"not {len(moves)}" if isinstance(moves, Sequence) else f"not {row!r}"
+            raise ValueError(f"the moves for {n} patients must be {n + 1} in number, for 0 to {n} DLTs, {given}")
         moves = tuple(move.strip().upper() if isinstance(move, str) else move for move in moves)
         for dlts, move in enumerate(moves):
             if move not in _MOVES:
@@ -65,16 +65,16 @@ Moves = Annotated[tuple[tuple[int, tuple[str, ...]], ...], BeforeValidator(_move
 
 
 class DecisionTable(IntervalDesign):
-    """A decision table of the user's own: patients and DLTs at the current dose to a move.
+    """A decision table supplied by the user: from patients and DLTs at the current dose to a move.
 
     Attributes
     ----------
     moves
-        For each number of patients at the current dose the moves for 0, 1, ... DLTs, such as ``{3: "E S D DU"}``: E escalate, S
-        stay, D de-escalate, DU de-escalate and eliminate the dose with all above. In a config also the name of a CSV file with the
-        columns n, dlts and move. Where no move is DU, doses are eliminated by ``cutoff``. With a number of patients that has no
-        row, as after a dropout, the trial de-escalates where as many DLTs do so in the next row, and else stays until there is a
-        row.
+        For each number of patients at the current dose, the moves for 0, 1, ... DLTs, such as ``{3: "E S D DU"}``: E escalate, S
+        stay, D de-escalate, DU de-escalate and eliminate this dose and all higher doses. In a config this can also be the name of a
+        CSV file with the columns n, dlts and move. If no move is DU, doses are eliminated by ``cutoff``. For a number of patients
+        without a row, as after a dropout, the trial de-escalates if the next row de-escalates at the same number of DLTs, and
+        otherwise stays until a number of patients with a row is reached.
 
     See Also
     --------
@@ -86,12 +86,12 @@ class DecisionTable(IntervalDesign):
     >>> from dosefind import decide
     >>> design = DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU"}, max_n_per_dose=6)
     >>> print(decide(design, "1NNN 2NNT", n_doses=3))
-    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 for which the table says stay
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 at which the table says stay
     """
 
     kind: ClassVar[str] = "table"
     title: ClassVar[str] = "Decision table"
-    source: ClassVar[str] = "the table given"
+    source: ClassVar[str] = "the table supplied"
     tied_to_target: ClassVar[tuple[str, ...]] = ("target", "moves")
 
     moves: Moves
@@ -105,15 +105,15 @@ class DecisionTable(IntervalDesign):
     def _no_gaps(self) -> Self:
         gaps = sorted(self._reached() - dict(self.moves).keys())
         if gaps:
-            raise ValueError(f"moves has none for {', '.join(map(str, gaps))} patients, which a dose can have within the limits")
+            raise ValueError(f"moves has no row for {', '.join(map(str, gaps))} patients, which a dose can have within the limits")
         return self
 
     def _reached(self) -> set[int]:
-        """Numbers of patients at a dose for which a move can be asked where all cohorts are complete."""
+        """Return the numbers of patients at a dose for which a move can be needed if all cohorts are complete."""
         sizes = self.cohort_size_by_dose or self.cohort_size
         sizes = sizes if isinstance(sizes, tuple) else (sizes,)
         limits = [limit for limit in (self.max_n, self.max_n_per_dose) if limit is not None]
-        # Without a limit the table itself is one.
+        # Without a limit the table itself is the limit.
         most = min(limits, default=self.moves[-1][0])
         found, before = {0}, set[int]()
         for cohort in itertools.count():
@@ -121,14 +121,14 @@ class DecisionTable(IntervalDesign):
                 break
             before = found
             longer = {n + sizes[min(cohort, len(sizes) - 1)] for n in found}
-            # A limit cuts the last cohort short.
+            # A limit can reduce the last cohort.
             found = found | {min(n, most) for n in longer if n <= most or limits}
-        # A trial at its largest sample asks no more, nor one that stops at so many on any dose.
+        # A trial at its maximum sample size needs no move, nor does one that stops at this number on any dose.
         ends = (self.max_n, *(n for n, place in self.stopping if place == "any"))
         return {n for n in found if n > 0 and all(end is None or n < end for end in ends)}
 
     def idle(self) -> dict[str, str]:
-        return super().idle() | ({"cutoff": "where moves has DU"} if self._eliminates and not self.extra_safe else {})
+        return super().idle() | ({"cutoff": "because moves contains DU"} if self._eliminates and not self.extra_safe else {})
 
     def move(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         n, y = np.asarray(n), np.asarray(y)
@@ -143,19 +143,19 @@ class DecisionTable(IntervalDesign):
         return np.array([fewest.get(row, int(patients) + 1) for patients, row in zip(n, self._row(n).tolist(), strict=True)])
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
-        """Patients of a cohort; of one at a dose with a number of patients that has no row, those up to the next row."""
-        here = states.at(states.n, dose)
-        missing = self._row(here) - here
-        return np.where((here > 0) & (missing > 0), missing, super().planned_size(states, dose))
+        """Return the cohort size; at a dose whose number of patients has no row, the number of patients up to the next row."""
+        treated = states.at(states.n, dose)
+        missing = self._row(treated) - treated
+        return np.where((treated > 0) & (missing > 0), missing, super().planned_size(states, dose))
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
-        """Return what `propose` does: a table has no rule for backfill."""
+        """Return the same as `propose`: a table has no rule for backfill."""
         return self.propose(states)
 
     def place(self, n: int, y: int) -> str:
         row = int(self._row(np.array(n)))
-        said = _WORDS[dict(self.moves)[row][min(y, row)]]
-        return f"for which the table says {said}" if n == row else f"with no row for {n} patients, and for {row} it says {said}"
+        move = _WORDS[dict(self.moves)[row][min(y, row)]]
+        return f"at which the table says {move}" if n == row else f"with no row for {n} patients; the row for {row} says {move}"
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
         frame = super().table(max_n)
@@ -164,28 +164,29 @@ class DecisionTable(IntervalDesign):
     def move_sentences(self) -> list[str]:
         rows = "; ".join(f"{n} patient{'s' * (n != 1)}: {' '.join(row)}" for n, row in self.moves)
         return [
-            f"Target DLT rate {self.target:g}. The move follows a table, by patients and DLTs (0, 1, ...) at the current dose: E "
+            f"Target DLT rate {self.target:g}. The move follows a table by patients and DLTs (0, 1, ...) at the current dose: E "
             "escalate, S stay, D de-escalate, DU de-escalate and eliminate.",
             f"The table is: {rows}.",
-            "With a number of patients that has no row: de-escalate where as many DLTs do so in the next row, or in the last if "
-            "there is none, else stay and treat as many as bring the dose to the next row.",
+            "If the number of patients has no row: de-escalate if the next row (or the last, if there is no later row) "
+            "de-escalates at "
+            "the same number of DLTs; otherwise stay and treat enough patients to reach the next row.",
         ]
 
     def elimination_sentence(self) -> str:
-        return "A dose for which the table says DU" if self._eliminates else super().elimination_sentence()
+        return "A dose at which the table says DU" if self._eliminates else super().elimination_sentence()
 
     @cached_property
     def _eliminates(self) -> bool:
         return any("DU" in row for _, row in self.moves)
 
     def _row(self, n: np.ndarray) -> np.ndarray:
-        """The number of patients itself where it has a row, else the next that has one, or the last."""
+        """Return the number of patients itself if it has a row, otherwise the next number that has one, or the last."""
         listed = np.array([patients for patients, _ in self.moves])
         return listed[np.minimum(np.searchsorted(listed, n), len(listed) - 1)]
 
     @cached_property
     def _grid(self) -> np.ndarray:
-        """Moves by patients and DLTs; 0 where the table says nothing."""
+        """Return the moves by patients and DLTs; 0 where the table has no entry."""
         most = self.moves[-1][0]
         grid = np.zeros((most + 1, most + 1), int)
         for n, row in self.moves:

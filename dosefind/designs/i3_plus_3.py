@@ -1,8 +1,8 @@
 """The i3+3 design.
 
-The observed DLT rate at the current dose is held against an interval around the target; above it, one DLT fewer tells whether the
-rate is high only because few patients were treated. Liu, Wang and Ji (2020), Journal of Biopharmaceutical Statistics 30:294-304,
-doi:10.1080/10543406.2019.1636811.
+The observed DLT rate at the current dose is compared with an interval around the target. Above it, the rate with one DLT fewer
+shows whether the rate is high only because few patients were treated. Liu, Wang and Ji (2020), Journal of Biopharmaceutical
+Statistics 30:294-304, doi:10.1080/10543406.2019.1636811.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class I3Plus3(AroundTarget):
     --------
     >>> from dosefind import decide
     >>> print(decide(I3Plus3(target=0.25), "1NNN 2NNT", n_doses=3))
-    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 for which the rule says stay
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 at which the rule says stay
     """
 
     kind: ClassVar[str] = "i3+3"
@@ -45,7 +45,7 @@ class I3Plus3(AroundTarget):
     def move_sentences(self) -> list[str]:
         low, high = self.ends
         return [
-            f"Target DLT rate {self.target:g}. Escalate when the DLT rate at the current dose is below {low:g}, stay when it is "
+            f"Target DLT rate {self.target:g}. Escalate if the DLT rate at the current dose is below {low:g}, stay if it is "
             f"from {low:g} to {high:g}.",
-            f"When it is above {high:g}: stay if one DLT fewer would make it less than {low:g}, else de-escalate.",
+            f"If it is above {high:g}: stay if one DLT fewer would bring it below {low:g}, otherwise de-escalate.",
         ]

@@ -1,8 +1,9 @@
-"""Designs that decide by the patients and DLTs at the current dose alone.
+"""Interval designs: decisions by the numbers of patients and DLTs at the current dose only.
 
-A member says one thing, `move`: whether so many DLTs in so many patients at the current dose lead up, down or nowhere. What they
-share is here, as in Yan et al. (2020), Journal of Statistical Software 94(13), doi:10.18637/jss.v094.i13: a dose that is probably
-too toxic is eliminated with all above it, and the MTD is chosen by isotonic estimates of the DLT rates.
+Each member defines one method, `move`: whether y DLTs in n patients at the current dose lead to escalation, staying or
+de-escalation. The rest is shared, as in Yan et al. (2020), Journal of Statistical Software 94(13), doi:10.18637/jss.v094.i13: a
+dose with a high probability of exceeding the target is eliminated with all higher doses, and the MTD is selected by isotonic
+estimates.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AroundTarget", "IntervalDesign"]
 
-# A dose is judged for elimination from this many patients on.
+# Minimum number of patients at a dose before it can be eliminated.
 _MIN_ELIMINATION = 3
-# Credible level of an estimate's interval, each side.
+# Tail probability on each side of the credible interval of an estimate.
 _TAIL = 0.025
-# Limits are kept up to the largest sample, or to this many patients on a dose; beyond they are made when asked for.
+# Limits are stored up to the maximum sample size, or this number of patients per dose; beyond it they are computed on request.
 _KEPT = 60
 
 
 class _Limits(NamedTuple):
-    """Numbers of DLTs by number of patients, from 0: escalate at most, de-escalate, eliminate, stop at the lowest dose at least."""
+    """Numbers of DLTs by number of patients: maximum to escalate, minimum to de-escalate, eliminate, stop at the lowest dose."""
 
     escalate: np.ndarray
     deescalate: np.ndarray
@@ -46,19 +47,19 @@ class _Limits(NamedTuple):
 
 
 class IntervalDesign(Design):
-    """A design that decides by the patients and DLTs at the current dose.
+    """A design that decides by the numbers of patients and DLTs at the current dose.
 
     Attributes
     ----------
     target
         Target DLT rate.
     cutoff
-        A dose and all above are eliminated when P(p > target) > cutoff under a Beta(1, 1) prior, from three patients on.
+        A dose and all higher doses are eliminated if P(p > target) > cutoff under a Beta(1, 1) prior, from three patients on.
     extra_safe, offset
-        Whether the trial also stops when P(p_1 > target) > cutoff - offset at the lowest dose.
+        Whether the trial also stops if P(p_1 > target) > cutoff - offset at the lowest dose.
     """
 
-    # Both parameters of the beta prior of the final estimates.
+    # Value of both parameters of the beta prior used in the final estimates.
     estimate_prior: ClassVar[float] = 0.05
 
     target: Annotated[Probability, FromTrial("target.rate")]
@@ -66,7 +67,7 @@ class IntervalDesign(Design):
     extra_safe: Flag = False
     offset: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = 0.05
 
-    # What a member says ------------------------------------------------------------------------------------------
+    # Methods that each design defines -------------------------------------------------------------------------------
 
     @abstractmethod
     def move(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -75,37 +76,37 @@ class IntervalDesign(Design):
         Parameters
         ----------
         n, y : integer arrays of one shape
-            Patients, at least one, and DLTs.
+            Patients (at least one) and DLTs.
 
         Returns
         -------
         integer array of that shape
-            It never rises with ``y``. Elimination is decided apart.
+            Non-increasing in ``y``. Elimination is decided separately.
         """
 
     @abstractmethod
     def move_sentences(self) -> list[str]:
-        """The rule of `move` as plain sentences."""
+        """Return the rule of `move` as plain sentences."""
 
     def place(self, n: int, y: int) -> str:
-        """Return how ``y`` DLTs in ``n`` patients stand to the rule, in words that follow "a rate of 0.333"."""
+        """Return how ``y`` DLTs in ``n`` patients compare with the rule, in words that follow "a rate of 0.333"."""
         move = ("de-escalate", "stay", "escalate")[int(self.move(np.array([n]), np.array([y]))[0]) + 1]
-        return f"for which the rule says {move}"
+        return f"at which the rule says {move}"
 
     @property
     def mtd_below(self) -> float | None:
-        """A bound that the estimate of the MTD must lie below, if there is one."""
+        """Return the bound that the estimate of the MTD must be below, or ``None``."""
         return None
 
     def fewest_eliminated(self, n: np.ndarray) -> np.ndarray:
-        """Return the fewest DLTs among ``n`` patients that eliminate a dose; n + 1 where no number does."""
+        """Return the minimum number of DLTs among ``n`` patients that eliminates a dose, or n + 1 if no number does."""
         return self._fewest_dlts_above(self.cutoff, n)
 
     def elimination_sentence(self) -> str:
-        """Return when a dose is eliminated, as the beginning of a sentence."""
+        """Return the condition for eliminating a dose, as the beginning of a sentence."""
         return f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1)"
 
-    # What they share ---------------------------------------------------------------------------------------------
+    # Shared methods -------------------------------------------------------------------------------------------------
 
     def idle(self) -> dict[str, str]:
         return super().idle() | ({} if self.extra_safe else {"offset": "without extra_safe = true"})
@@ -114,12 +115,12 @@ class IntervalDesign(Design):
         return self._moved(states, self._moves(states.here(states.n), states.here(states.y)))
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
-        """Return the moves by the rule for conflicts between backfilled doses and the current one.
+        """Return the moves by the rule for conflicts between backfilled doses and the current dose.
 
-        A backfilled dose below the current one that would itself not be escalated from is in conflict: from there up to the
-        current dose the data are pooled. Zhao et al. (2024), Clin Cancer Res 30:673-679, doi:10.1158/1078-0432.CCR-23-2585, with
-        two differences, so that one more DLT never raises the dose: the move is never above that of the current dose's own data,
-        and of several doses in conflict the one that leads furthest down decides.
+        A backfilled dose below the current one is in conflict if its own data would not lead to escalation; data from that dose up
+        to the current dose are then pooled. Zhao et al. (2024), Clin Cancer Res 30:673-679, doi:10.1158/1078-0432.CCR-23-2585, with
+        two differences, so that an additional DLT never raises the dose: the move is never above the move by the current dose's
+        data alone, and if several doses are in conflict, the one that leads to the lowest dose decides.
         """
         moves = self._moves(states.n, states.y)
         return self._moved(states, np.array([self._with_backfill(states, moves, beside.n, row)[0] for row in range(len(states))]))
@@ -151,17 +152,17 @@ class IntervalDesign(Design):
         return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
-        """Decision table: DLTs among n patients at the current dose that lead to each move.
+        """Return the decision table: numbers of DLTs among n patients at the current dose that lead to each move.
 
         Parameters
         ----------
         max_n
-            Largest number of patients; ``max_n_per_dose`` where the design has it and it is smaller.
+            Maximum number of patients; ``max_n_per_dose`` if the design has it and it is smaller.
 
         Returns
         -------
         pandas.DataFrame
-            One row for each n from 1 on; "<NA>" where no number of DLTs leads to the move. With ``extra_safe``, a further column
+            One row for each n from 1 on; "<NA>" if no number of DLTs leads to the move. With ``extra_safe``, an additional column
             for stopping at the lowest dose.
         """
         import pandas as pd
@@ -177,18 +178,18 @@ class IntervalDesign(Design):
         return frame if self.extra_safe else frame.drop(columns=names[3])
 
     def estimates(self, n: Any, y: Any) -> pd.DataFrame:
-        """Estimates on which the final choice rests, with interval and P(overdose).
+        """Return the estimates used in the final selection, with credible interval and P(overdose).
 
         Parameters
         ----------
         n, y : (doses,) arrays
-            Patients and DLTs at each dose of one trial: whole numbers, also as floats that are exactly whole, such as 3.0.
+            Patients and DLTs at each dose of one trial: whole numbers, or floats that are exactly whole, such as 3.0.
 
         Returns
         -------
         pandas.DataFrame
-            One row a level: patients, DLTs, isotonic estimate, 95% credible interval and P(p > target), the latter three
-            isotonic too; missing where nobody was treated.
+            One row per level: patients, DLTs, isotonic estimate, 95% credible interval and P(p > target), the latter three also
+            isotonic; missing if no patient was treated.
 
         Raises
         ------
@@ -200,7 +201,7 @@ class IntervalDesign(Design):
         states = States.counts(*counts(n, y))
         a, b = states.y + self.estimate_prior, states.n - states.y + self.estimate_prior
         tried = states.n > 0
-        # An untried dose has no estimate of its own; the pooling leaves it out.
+        # An untried dose has no estimate of its own and is excluded from the pooling.
         weights = precision(states.n, states.y, self.estimate_prior)
         columns = {
             "patients": states.n[0],
@@ -215,38 +216,40 @@ class IntervalDesign(Design):
     def sentences(self) -> list[str]:
         rules = [
             *self.move_sentences(),
-            f"{self.elimination_sentence()} is eliminated with all doses above, judged on all data to date; if the lowest is "
+            f"{self.elimination_sentence()} is eliminated together with all higher doses, using all data to date; if the lowest "
+            "dose is "
             "eliminated, the trial stops without an MTD.",
         ]
         if self.extra_safe:
-            rules.append(f"The trial also stops when P(p_1 > {self.target:g}) > {self.cutoff - self.offset:g} at the lowest dose.")
-        bound = "" if self.mtd_below is None else f", its estimate below {self.mtd_below:.4f}"
+            rules.append(f"The trial also stops if P(p_1 > {self.target:g}) > {self.cutoff - self.offset:g} at the lowest dose.")
+        bound = "" if self.mtd_below is None else f", provided that the estimate is below {self.mtd_below:.4f}"
         prior = self.estimate_prior
         return [
             *rules,
-            f"The MTD is the treated, not eliminated dose whose isotonic estimate is nearest to the target{bound}; on ties the "
-            "highest of those estimated below the target, else the lowest.",
-            f"Isotonic estimates are (DLTs + {prior:g}) / (patients + {2 * prior:g}), pooled where they fall with the dose, "
+            "The MTD is the dose, among those treated and not eliminated, whose isotonic estimate is closest to the "
+            f"target{bound}; ties "
+            "go to the highest dose with an estimate below the target, otherwise to the lowest dose.",
+            f"Isotonic estimates are (DLTs + {prior:g}) / (patients + {2 * prior:g}), pooled where they decrease with the dose, "
             "each weighted by the inverse of its variance.",
-            "It counts as not reached when the top dose is named and its own DLT rate would escalate.",
+            "The MTD is not reached if the top dose is selected and its own DLT rate would lead to escalation.",
         ]
 
     def _moves(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return +1, 0 or -1 for each pair of counts, as if they were those of the current dose; -1 where it is eliminated."""
+        """Return +1, 0 or -1 for each pair of counts, as if they were those of the current dose; -1 if it is eliminated."""
         limits = self._limits(n)
         return (y <= limits.escalate[n]).astype(int) - (y >= limits.deescalate[n])
 
     def _moved(self, states: States, move: np.ndarray) -> Proposal:
         admissible = self._admissible(states)
         wanted = np.clip(states.last + move, 0, states.n_doses - 1)
-        # Elimination takes away a dose and all above, so what is left starts at the lowest.
+        # Elimination removes a dose and all higher doses, so the remaining doses start at the lowest.
         dose = np.minimum(wanted, admissible.sum(axis=1) - 1)
-        # What is open now: the way up is so only after few DLTs, and skips no level.
+        # Doses open now: escalation is open only after few DLTs, and skips no level.
         open_ = admissible & (np.arange(states.n_doses) <= (states.last + (move > 0))[:, None])
         return Proposal(dose, {"too_toxic": dose < 0}, open_)
 
     def _with_backfill(self, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> tuple[int, int | None]:
-        """Return how many levels one state moves, and the dose index from which data were pooled to settle a conflict."""
+        """Return the number of levels that one state moves, and the dose index from which data were pooled in a conflict."""
         last = max(int(states.last[row]), 0)
         found: tuple[int, int | None] = (int(moves[row, last]), None)
         for lowest in range(last):
@@ -261,13 +264,13 @@ class IntervalDesign(Design):
         return found
 
     def _conflict(self, state: States, beside: Beside) -> str:
-        """Return which backfilled level is in conflict with the current dose, with the counts pooled from there on."""
+        """Return the backfilled level that is in conflict with the current dose, with the counts pooled from that level upwards."""
         lowest = self._with_backfill(state, self._moves(state.n, state.y), beside.n, 0)[1]
         if lowest is None:
             return ""
         pooled = slice(lowest, int(state.last[0]) + 1)
         patients, dlts = int(state.n[0, pooled].sum()), int(state.y[0, pooled].sum())
-        return f"; level {lowest + 1}, backfilled, is in conflict: {dlts} DLTs in {patients} patients from there on"
+        return f"; level {lowest + 1}, backfilled, is in conflict: {dlts} DLTs in {patients} patients from that level up"
 
     def _admissible(self, states: States) -> np.ndarray:
         limits = self._limits(states.n)
@@ -277,7 +280,7 @@ class IntervalDesign(Design):
         return ~np.logical_or.accumulate(toxic, axis=1)
 
     def _limits(self, n: np.ndarray) -> _Limits:
-        """Limits that reach at least to the largest n."""
+        """Return limits for numbers of patients up to at least the largest n."""
         most = int(n.max(initial=0))
         return self._kept_limits if most < len(self._kept_limits.stop) else self._limits_up_to(most)
 
@@ -286,10 +289,10 @@ class IntervalDesign(Design):
         return self._limits_up_to(self.max_n or _KEPT)
 
     def _limits_up_to(self, max_n: int) -> _Limits:
-        """Limits by number of patients 0 to ``max_n``; one more than the patients where no number of DLTs is enough."""
+        """Return the limits for 0 to ``max_n`` patients; n + 1 if no number of DLTs among n patients is enough."""
         n = np.arange(max_n + 1)
         patients = np.maximum(n, 1)
-        # Without a patient nothing speaks against going up.
+        # Without patients there is no evidence against escalation.
         escalate = np.where(n == 0, 0, _fewest(n, lambda y: self.move(patients, np.minimum(y, patients)) < 1) - 1)
         deescalate = np.where(n == 0, 1, _fewest(n, lambda y: self.move(patients, np.minimum(y, patients)) < 0))
         eliminate = self.fewest_eliminated(n)
@@ -297,18 +300,18 @@ class IntervalDesign(Design):
         return _Limits(escalate, np.minimum(deescalate, eliminate), eliminate, stop)
 
     def _fewest_dlts_above(self, cutoff: float, n: np.ndarray) -> np.ndarray:
-        """Fewest DLTs among n patients with P(p > target) > cutoff under Beta(1, 1); n + 1 if there are none."""
+        """Return the minimum number of DLTs among n patients with P(p > target) > cutoff under Beta(1, 1), or n + 1 if none."""
         fewest = _fewest(n, lambda y: above(betaincc(y + 1.0, np.maximum(n - y, 0) + 1.0, self.target), cutoff))
         return np.where(n >= _MIN_ELIMINATION, fewest, n + 1)
 
 
 class AroundTarget(IntervalDesign):
-    """A design that decides by an interval around the target.
+    """An interval design with an interval around the target.
 
     Attributes
     ----------
     margin_below, margin_above
-        The interval reaches from target - margin_below to target + margin_above.
+        The interval extends from target - margin_below to target + margin_above.
     """
 
     tied_to_target: ClassVar[tuple[str, ...]] = ("target", "margin_below", "margin_above")
@@ -325,13 +328,13 @@ class AroundTarget(IntervalDesign):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Lower and upper end of the interval."""
+        """Return the lower and upper end of the interval."""
         return self.target - self.margin_below, self.target + self.margin_above
 
 
 def _fewest(n: np.ndarray, holds: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Fewest DLTs, 0 to n, for which something holds that goes on to hold for more; n + 1 where it holds for none."""
-    # Halving finds them without a table of all pairs.
+    """Return the minimum number of DLTs, 0 to n, for which a monotone condition holds, or n + 1 if it holds for none."""
+    # Bisection finds it without a table of all pairs.
     fewest, most = np.zeros_like(n), n + 1
     while np.any(fewest < most):
         dlts = (fewest + most) // 2

@@ -1,4 +1,4 @@
-"""The limits that all designs share: cohorts, titration, largest sample, patients on a dose, stopping at a number of patients."""
+"""Limits that all designs share: cohort sizes, titration, maximum sample size, patients per dose, stopping rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLACES = {
 
 
 def stops(design: Design, states: States, dose: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Return each shared stopping rule's reason with the states that it stops, ``(states,)``.
+    """Return the reason of each shared stopping rule with the states that it stops, ``(states,)``.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def stops(design: Design, states: States, dose: np.ndarray) -> list[tuple[str, n
     states
         The states.
     dose : (states,) integer array
-        Dose index that the design's own rules choose, -1 where they stop.
+        Dose index chosen by the design's own rules, -1 where they stop.
 
     Returns
     -------
     list
-        A later rule takes the place of an earlier one's reason.
+        If several rules apply, the reason of the last one is used.
     """
     going = dose >= 0
     at_chosen = states.at(states.n, dose)
@@ -54,26 +54,26 @@ def stops(design: Design, states: States, dose: np.ndarray) -> list[tuple[str, n
 
 
 def single(states: States) -> np.ndarray:
-    """Return which states have had no more than one patient on any dose, as all have while a titration goes on, ``(states,)``."""
+    """Return the states with at most one patient at every dose, as is the case during titration, ``(states,)``."""
     return (states.cohorts > 0) & (states.n.max(axis=1) <= 1)
 
 
 def titrated(states: States, dose: np.ndarray, within: np.ndarray | None) -> np.ndarray:
-    """Return the doses where titration goes before the design's own rule, ``(states,)``.
+    """Return the doses after applying titration, which precedes the design's own rule, ``(states,)``.
 
     Parameters
     ----------
     states
         The states.
     dose : (states,) integer array
-        Dose index that the design's own rules choose.
+        Dose index chosen by the design's own rules.
     within : (states, doses) bool array or None
-        Doses that titration may give; ``None`` for all.
+        Doses that titration may use; ``None`` for all.
 
     Returns
     -------
     integer array
-        One level up where nobody had a DLT, else the dose itself, so that its cohort is completed.
+        One level up if no patient had a DLT, otherwise the current dose, so that its cohort is completed.
     """
     climbs = (states.y.sum(axis=1) == 0) & (states.last < states.n_doses - 1)
     wanted = states.last + climbs
@@ -84,13 +84,13 @@ def titrated(states: States, dose: np.ndarray, within: np.ndarray | None) -> np.
 
 
 def size(design: Design, states: States, dose: np.ndarray) -> np.ndarray:
-    """Return how many patients the next cohort, at dose index ``dose``, has within all limits, ``(states,)``; 0 where it is -1."""
+    """Return the size of the next cohort at dose index ``dose``, within all limits, ``(states,)``; 0 if ``dose`` is -1."""
     patients = design.planned_size(states, dose)
     if design.titration:
-        one, begins = single(states), states.cohorts == 0
-        # Up goes one patient; where the titration ends, the rest of the first whole cohort.
-        patients = np.where(begins | (one & (dose > states.last)), 1, patients)
-        patients = np.where(one & (dose == states.last), int(np.max(design.cohort_size)) - 1, patients)
+        titrating, begins = single(states), states.cohorts == 0
+        # One patient if titration continues upwards; where it ends, the rest of the first full cohort.
+        patients = np.where(begins | (titrating & (dose > states.last)), 1, patients)
+        patients = np.where(titrating & (dose == states.last), int(np.max(design.cohort_size)) - 1, patients)
     if design.max_n is not None:
         patients = np.minimum(patients, design.max_n - states.total)
     if design.max_n_per_dose is not None:
@@ -103,14 +103,14 @@ def sentences(design: Design) -> list[str]:
     lines = [f"{design.cohort_sentence()}, starting at level {design.start}."]
     if design.titration:
         lines.append(
-            "Before that one patient a level, upwards, until the first DLT or the top level; there the cohort is completed, and "
-            "cohorts are whole from then on."
+            "Titration before that: one patient per level, escalating until the first DLT or the top level; the cohort there is "
+            "completed, and full cohorts are treated from then on.",
         )
     if design.max_n_per_dose is not None:
-        lines.append(f"At most {design.max_n_per_dose} patients on a dose: when the rule chooses a full dose, the trial stops.")
+        lines.append(f"At most {design.max_n_per_dose} patients per dose: if the rule chooses a full dose, the trial stops.")
     for n, at in design.stopping:
         place = f"at level {at}" if isinstance(at, int) else _PLACES[at]
-        lines.append(f"Stop when {n} or more patients are {place}.")
+        lines.append(f"Stop once {n} or more patients have been treated {place}.")
     if design.max_n is not None:
-        lines.append(f"At most {design.max_n} patients in all; the last cohort is cut short if need be.")
+        lines.append(f"Maximum sample size {design.max_n}; the last cohort is reduced if necessary.")
     return lines

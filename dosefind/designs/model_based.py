@@ -1,4 +1,4 @@
-"""Restrictions on escalation that model-based designs share."""
+"""Restrictions on escalation that the model-based designs share."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["ModelBased"]
 
 
 class ModelBased(Design):
-    """A design that follows a fitted curve, within limits on how fast it may climb.
+    """A design that follows a fitted curve, with restrictions on escalation and de-escalation.
 
     Attributes
     ----------
     target
         Target DLT rate.
     no_skip
-        Escalate by at most one level above the "last" dose given, above the highest "tried", or "off".
+        Escalate to at most one level above the "last" dose given, above the highest dose "tried", or "off" for no restriction.
     coherence
-        "escalation": no escalation when the latest cohort's DLT rate was at or above the target; "both": nor de-escalation
-        when it had no DLT; "off".
+        "escalation": no escalation if the latest cohort's DLT rate was at or above the target; "both": also no de-escalation
+        if the latest cohort had no DLT; "off": no restriction.
     no_skip_down
-        Whether a de-escalation goes down by one level at most, where that level is open.
+        Whether a de-escalation is by at most one level, provided that that level is open.
     """
 
     target: Annotated[Probability, FromTrial("target.rate")]
@@ -36,7 +36,7 @@ class ModelBased(Design):
     no_skip_down: Flag = False
 
     def ceiling(self, states: States) -> np.ndarray:
-        """Highest dose index to which each state may go next, ``(states,)``."""
+        """Return the highest dose index that each state may use next, ``(states,)``."""
         top = states.n_doses - 1
         ceiling = np.full(len(states), top)
         if self.no_skip != "off":
@@ -48,13 +48,13 @@ class ModelBased(Design):
         return ceiling
 
     def kept_up(self, states: States, dose: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
-        """The doses, none of them a de-escalation straight after a cohort without a DLT where coherence forbids it."""
+        """Return the doses after the coherence rule, which forbids de-escalation straight after a cohort without a DLT."""
         if self.coherence != "both":
             return dose
         return np.where(states.last_y == 0, np.maximum(dose, np.minimum(states.last, ceiling)), dose)
 
     def stepped_down(self, states: States, dose: np.ndarray, within: np.ndarray) -> np.ndarray:
-        """The doses, none of them more than one level below the last where that level is open and no level may be skipped."""
+        """Return the doses after the rule that de-escalation skips no level, which applies where the next lower level is open."""
         if not self.no_skip_down:
             return dose
         next_below = np.maximum(states.last - 1, 0)
@@ -64,15 +64,15 @@ class ModelBased(Design):
         return proposal.open
 
     def restrictions(self) -> list[str]:
-        """The limits on escalation as sentences."""
+        """Return the restrictions on escalation and de-escalation as sentences."""
         rules = []
         if self.no_skip != "off":
             base = "last dose given" if self.no_skip == "last" else "highest dose tried"
-            rules.append(f"No skipping: at most one level above the {base}.")
+            rules.append(f"No skipping: escalation to at most one level above the {base}.")
         if self.coherence != "off":
             rules.append(f"No escalation straight after a cohort with a DLT rate of {self.target:g} or more.")
         if self.coherence == "both":
             rules.append("No de-escalation straight after a cohort without a DLT.")
         if self.no_skip_down:
-            rules.append("De-escalation goes down by one level at most, where that level is open.")
+            rules.append("De-escalation is by at most one level, provided that that level is open.")
         return rules

@@ -1,8 +1,9 @@
-"""The modified toxicity probability interval design, second version (mTPI-2), and the Keyboard design, which moves as it does.
+"""The modified toxicity probability interval design, second version (mTPI-2), and the Keyboard design, which has the same moves.
 
-The interval around the target and intervals of the same width on both sides of it part the rates from 0 to 1. The one in which the
-posterior is densest says the move. Guo et al. (2017), Contemporary Clinical Trials 58:23-33, doi:10.1016/j.cct.2017.04.006; Yan,
-Mandrekar and Yuan (2017), Clinical Cancer Research 23:3994-4003, doi:10.1158/1078-0432.CCR-17-0220.
+The range of DLT rates from 0 to 1 is divided into the interval around the target and intervals of the same width on both sides. The
+interval with the highest posterior density decides. Guo et al. (2017), Contemporary Clinical Trials 58:23-33,
+doi:10.1016/j.cct.2017.04.006; Yan, Mandrekar and Yuan (2017), Clinical Cancer Research 23:3994-4003,
+doi:10.1158/1078-0432.CCR-17-0220.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class MTPI2(AroundTarget):
     --------
     >>> from dosefind import decide
     >>> print(decide(MTPI2(target=0.30), "1NNN 2NNT", n_doses=3))
-    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 for which the rule says stay
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 at which the rule says stay
     """
 
     kind: ClassVar[str] = "mtpi-2"
@@ -41,7 +42,7 @@ class MTPI2(AroundTarget):
 
     @cached_property
     def edges(self) -> np.ndarray:
-        """Edges of the intervals, from 0 to 1; those at the two ends can be shorter."""
+        """Return the edges of the intervals, from 0 to 1; the first and the last interval can be shorter."""
         low, high = self.ends
         each = (high - low) * np.arange(np.ceil(1 / (high - low)))
         edges = np.concatenate([(low - each)[::-1], high + each])
@@ -50,7 +51,7 @@ class MTPI2(AroundTarget):
     def move(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         below = betainc(np.add(y, 1.0)[..., None], np.subtract(n, y)[..., None] + 1.0, self.edges)
         density = np.diff(below) / np.diff(self.edges)
-        # Of intervals that are as dense, the highest.
+        # If several intervals have equal density, the highest is used.
         tied = density >= density.max(axis=-1, keepdims=True) - TIE
         densest = tied.shape[-1] - 1 - np.argmax(tied[..., ::-1], axis=-1)
         return np.sign(np.searchsorted(self.edges, self.target) - 1 - densest)
@@ -58,14 +59,17 @@ class MTPI2(AroundTarget):
     def move_sentences(self) -> list[str]:
         low, high = self.ends
         return [
-            f"Target DLT rate {self.target:g}. From [{low:g}, {high:g}], intervals of its width go out to 0 and to 1, cut there.",
-            "Escalate when the posterior of the DLT rate at the current dose, under Beta(1, 1), is densest in an interval below "
-            f"[{low:g}, {high:g}], de-escalate when in one above, else stay; of intervals that are as dense the highest counts.",
+            f"Target DLT rate {self.target:g}. Intervals of the width of [{low:g}, {high:g}] extend from it down to 0 and up to 1, "
+            "truncated there.",
+            "Escalate if the posterior density of the DLT rate at the current dose, under Beta(1, 1), is highest in an interval "
+            "below "
+            f"[{low:g}, {high:g}]; de-escalate if it is highest in an interval above; otherwise stay. If densities are equal, the "
+            "highest interval is used.",
         ]
 
 
 class Keyboard(MTPI2):
-    """The Keyboard design: its intervals are keys, and the strongest key says the move.
+    """The Keyboard design: its intervals are keys, and the strongest key decides.
 
     See Also
     --------

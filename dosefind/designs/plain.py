@@ -1,4 +1,4 @@
-"""A design made of a plain function of one trial, for readers who do not think in batches."""
+"""A design made from a plain function of one trial, without batches of states."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["PlainRule", "TrialSoFar", "design_from_rule"]
 
 @dataclass(frozen=True)
 class TrialSoFar:
-    """One trial as a plain rule sees it; levels from 1, ``None`` before the first cohort.
+    """One trial as a plain rule sees it; levels are counted from 1.
 
     Attributes
     ----------
     n, y : tuple of int
         Patients and DLTs at each level.
     level : int or None
-        Level of the latest cohort; ``None`` when only the counts are known, as for a final choice.
-    last_n, last_y : int
-        Size of the latest cohort and its DLTs.
+        Level of the latest cohort; ``None`` if only the counts are known, as for a final selection.
+        last_n, last_y : int
+        Size and DLTs of the latest cohort.
     """
 
     n: tuple[int, ...]
@@ -42,7 +42,7 @@ class TrialSoFar:
         return len(self.n)
 
     def estimates(self, prior: float = 0.05) -> tuple[float | None, ...]:
-        """Isotonic estimate of the DLT rate of each level, ``None`` where nobody was treated; see `dosefind.designs.rules`.
+        """Return the isotonic estimate of the DLT rate of each level, ``None`` if untreated; see `dosefind.designs.rules`.
 
         Parameters
         ----------
@@ -54,16 +54,16 @@ class TrialSoFar:
         return tuple(rate if patients else None for rate, patients in zip(found, self.n, strict=True))
 
     def nearest(self, target: float, levels: Collection[int] | None = None, prior: float = 0.05) -> int | None:
-        """Level whose isotonic estimate is nearest to a target, with ties broken as BOIN breaks them; ``None`` if there is none.
+        """Return the level whose isotonic estimate is closest to a target, with BOIN's rule for ties, or ``None`` if there is none.
 
         Parameters
         ----------
         target
             Target DLT rate.
         levels
-            Levels to choose among; all that have been treated by default.
+            Eligible levels; by default all treated levels.
         prior
-            As for `estimates`.
+            See `estimates`.
         """
         n, y = np.array([self.n]), np.array([self.y])
         wanted = [levels is None or level in levels for level in range(1, self.n_doses + 1)]
@@ -73,17 +73,17 @@ class TrialSoFar:
 
 
 class PlainRule(Design):
-    """A design whose decisions come from two plain functions, each called once a distinct state.
+    """A design whose decisions come from two plain functions, each called once per distinct state.
 
     Attributes
     ----------
     rule, choose, name
-        As for `design_from_rule`.
+        See `design_from_rule`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     kind: ClassVar[str] = "rule"
-    source: ClassVar[str] = "the function given"
+    source: ClassVar[str] = "the function supplied"
     own_reasons: ClassVar[dict[str, str]] = {"rule": "the rule ends the trial"}
 
     rule: Callable[[TrialSoFar], int | None]
@@ -92,7 +92,7 @@ class PlainRule(Design):
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """The name given, or that of the function in words."""
+        """Return the name given, or the function's name in words."""
         own = getattr(self.rule, "__name__", "")
         return self.name or (own.replace("_", " ").strip().capitalize() if own.isidentifier() else "") or "Plain rule"
 
@@ -111,7 +111,7 @@ class PlainRule(Design):
     def sentences(self) -> list[str]:
         text = (self.rule.__doc__ or "").strip().splitlines()
         rule = text[0] if text else f"The function {getattr(self.rule, '__name__', 'given')}."
-        return [rule] if self.choose else [rule, "No MTD is named: no choice was given."]
+        return [rule] if self.choose else [rule, "No MTD is selected: no function for the selection was supplied."]
 
     @staticmethod
     def _each(function: Callable[[TrialSoFar], int | None], rows: np.ndarray, doses: int, name: str) -> np.ndarray:
@@ -120,12 +120,12 @@ class PlainRule(Design):
         for i, row in enumerate(distinct.tolist()):
             n, y, (last, last_n, last_y) = tuple(row[:doses]), tuple(row[doses : 2 * doses]), row[2 * doses :]
             trial = TrialSoFar(n, y, last + 1 if last >= 0 else None, last_n, last_y)
-            # The empty trial is the start level's; a rule need not know it.
+            # The first cohort is at the start level, so the rule is not called for an empty trial.
             level = None if last < 0 and name == "rule" else function(trial)
             if level is not None and (
                 isinstance(level, bool) or not isinstance(level, (int, np.integer)) or not 1 <= level <= doses
             ):
-                raise InputError(Problem(name, level, f"must return a level from 1 to {doses}, or None; it was given {trial}"))
+                raise InputError(Problem(name, level, f"must return a level from 1 to {doses}, or None; its argument was {trial}"))
             answers[i] = -1 if level is None else level - 1
         return answers[inverse.ravel()]
 
@@ -137,18 +137,19 @@ def design_from_rule(
     name: str | None = None,
     **limits: Any,
 ) -> PlainRule:
-    """Make a design of a plain function of one trial.
+    """Make a design from a plain function of one trial.
 
     Parameters
     ----------
     rule
-        From a `TrialSoFar` to the level of the next cohort, or ``None`` to stop. It must depend on nothing else.
+        Function from a `TrialSoFar` to the level of the next cohort, or ``None`` to stop. It must depend on nothing else.
     choose
-        From a `TrialSoFar`, of which only the counts are known, to the level named as MTD, or ``None``; without it no MTD is named.
+        Function from a `TrialSoFar`, with the counts only, to the level selected as MTD, or ``None``. By default no MTD is
+        selected.
     name
-        What the design is called; the name of the function by default.
+        Name of the design; by default the name of the function.
     **limits
-        The settings that every design has: ``start``, ``cohort_size``, ``max_n`` and so on.
+        Settings that every design has: ``start``, ``cohort_size``, ``max_n`` and so on.
 
     Returns
     -------
@@ -165,7 +166,7 @@ def design_from_rule(
     >>> print(decide(design, "1N", n_doses=3))
     escalate to level 2, 1 patient: escalate
 
-    A choice by isotonic estimates, as of BOIN:
+    A selection by isotonic estimates, as in BOIN:
 
     >>> design_from_rule(up_or_stop, choose=lambda trial: trial.nearest(0.25), cohort_size=1).title
     'Up or stop'

@@ -1,4 +1,4 @@
-"""A real trial followed by a design, cohort by cohort, and where its cohorts are not those that the design would have begun."""
+"""A real trial followed by a design, cohort by cohort, and the cohorts that differ from the design's recommendations."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ __all__ = ["Departure", "departures", "followed", "state_after", "state_later"]
 
 @dataclass(frozen=True)
 class Departure:
-    """One way in which a cohort is not as its design would have had it; the trial can be decided all the same.
+    """A difference between a cohort and the design's recommendation; the trial can still be decided.
 
     Attributes
     ----------
     kind
-        Treated after the design had "stopped"; at another "level"; of another "size"; over a limit, "max_n" or "max_n_per_dose".
+        The cohort was treated after the design had "stopped", at another "level", with another "size", or beyond "max_n" or
+        "max_n_per_dose".
     cohort
         Number of the cohort, from 1.
     given
-        The cohort's level for "stopped" and "level"; patients in the cohort, in the trial or at the level for the others.
+        Level of the cohort for "stopped" and "level"; patients in the cohort, the trial or the level for the other kinds.
     planned
-        The level, size or limit of the design; for "stopped" the reason of the stop as a sentence.
+        The design's level, size or limit; for "stopped" the reason to stop, as a sentence.
     level
         Level of the cohort.
     """
@@ -44,20 +45,20 @@ class Departure:
         if self.kind == "stopped":
             return f"the design had stopped after cohort {self.cohort - 1}: {self.planned}"
         if self.kind == "level":
-            return f"cohort {self.cohort} was at level {self.given}, the design would have given level {self.planned}"
+            return f"cohort {self.cohort} was at level {self.given}; the design recommended level {self.planned}"
         if self.kind == "size":
-            return f"cohort {self.cohort} had {self.given} patient{'s' * (self.given != 1)}, the design plans {self.planned}"
+            return f"cohort {self.cohort} had {self.given} patient{'s' * (self.given != 1)}; the design planned {self.planned}"
         place = "the trial" if self.kind == "max_n" else f"level {self.level}"
-        return f"cohort {self.cohort} brought {place} to {self.given} patients, over {self.kind} = {self.planned}"
+        return f"cohort {self.cohort} brought {place} to {self.given} patients, above {self.kind} = {self.planned}"
 
 
 def state_after(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> States:
-    """Return the state of one trial after the given cohorts, with what the design remembers of them.
+    """Return the state of one trial after the given cohorts, including the design's memory.
 
     Raises
     ------
     InputError
-        If a cohort is not possible with so many dose levels.
+        If a cohort is not possible with this number of dose levels.
 
     Examples
     --------
@@ -69,9 +70,9 @@ def state_after(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> Stat
 
 
 def followed(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> tuple[States, ...]:
-    """Return the states of one trial before the given cohorts and after each of them; the last is that of `state_after`."""
+    """Return the states of one trial before and after each of the given cohorts; the last is that of `state_after`."""
     if design.tracks != ("dlt",):
-        raise InputError(f"{design.title} counts {' and '.join(design.tracks[1:])} too, of which these cohorts say nothing")
+        raise InputError(f"{design.title} also counts {' and '.join(design.tracks[1:])}, which these cohorts do not state")
     states = [States.before_first(whole("n_doses", n_doses, 1, MOST_DOSES), (0,) * design.n_memory)]
     for cohort in check_cohorts(cohorts, n_doses):
         states.append(state_later(design, states[-1], cohort))
@@ -79,7 +80,7 @@ def followed(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> tuple[S
 
 
 def state_later(design: Design, state: States, cohort: Cohort) -> States:
-    """Return the state of one trial one cohort later; the cohort has been checked."""
+    """Return the state of one trial after another cohort, which has been checked."""
     dose, size, dlts = (np.full(1, value, COUNT) for value in (cohort.level - 1, cohort.n, cohort.dlts))
     memory = design.decide(state).memory if design.n_memory else state.memory
     return replace(state, memory=memory).follow(slice(None), dose, size, dlts)
@@ -88,7 +89,7 @@ def state_later(design: Design, state: States, cohort: Cohort) -> States:
 def departures(
     design: Design, cohorts: Sequence[Cohort], n_doses: int, states: Sequence[States] | None = None
 ) -> tuple[Departure, ...]:
-    """Return where these cohorts are not those of a trial that followed the design, in their order.
+    """Return the differences between these cohorts and those of a trial that followed the design, in order.
 
     Parameters
     ----------
@@ -99,13 +100,13 @@ def departures(
     n_doses
         Number of dose levels.
     states
-        The states before the cohorts and after each of them, where they are known from `followed`.
+        The states before and after each cohort, if they are known from `followed`.
 
     Examples
     --------
     >>> from dosefind import BOIN
-    >>> [str(one) for one in departures(BOIN(target=0.25), [Cohort(1, 3, 0), Cohort(3, 3, 0)], 3)]
-    ['cohort 2 was at level 3, the design would have given level 2']
+    >>> [str(departure) for departure in departures(BOIN(target=0.25), [Cohort(1, 3, 0), Cohort(3, 3, 0)], 3)]
+    ['cohort 2 was at level 3; the design recommended level 2']
     """
     found: list[Departure] = []
     stopped = False
@@ -119,7 +120,7 @@ def departures(
                 found.append(Departure("level", number, cohort.level, planned, cohort.level))
             found += _wrong_size(design, state, number, cohort)
         elif not stopped:
-            # The first cohort after the stop says it for those that follow.
+            # The first cohort after the stop reports it for all later cohorts.
             why = design.explain(design.reasons[int(decision.reason[0])])
             found.append(Departure("stopped", number, cohort.level, why, cohort.level))
         stopped = planned == 0
@@ -127,12 +128,12 @@ def departures(
 
 
 def _wrong_size(design: Design, state: States, number: int, cohort: Cohort) -> list[Departure]:
-    """What is not as planned in the size of a single state's next cohort: a limit that it breaks, else its own size."""
+    """Return the departure in the size of a single state's next cohort: an exceeded limit, otherwise a different cohort size."""
     level = np.full(1, cohort.level - 1)
-    total, here = int(state.total[0]) + cohort.n, int(state.at(state.n, level)[0]) + cohort.n
+    total, at_level = int(state.total[0]) + cohort.n, int(state.at(state.n, level)[0]) + cohort.n
     if design.max_n is not None and total > design.max_n:
         return [Departure("max_n", number, total, design.max_n, cohort.level)]
-    if design.max_n_per_dose is not None and here > design.max_n_per_dose:
-        return [Departure("max_n_per_dose", number, here, design.max_n_per_dose, cohort.level)]
+    if design.max_n_per_dose is not None and at_level > design.max_n_per_dose:
+        return [Departure("max_n_per_dose", number, at_level, design.max_n_per_dose, cohort.level)]
     size = int(limits.size(design, state, level)[0])
     return [] if cohort.n == size else [Departure("size", number, cohort.n, size, cohort.level)]

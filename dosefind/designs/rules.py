@@ -1,6 +1,6 @@
 """Rules that designs share, each a pure function of a batch.
 
-Every comparison on which a decision hangs goes through `above`, `at_least` or `nearest`: a row of a matrix product differs in
+Every comparison on which a decision depends goes through `above`, `at_least` or `nearest`: a row of a matrix product differs in
 its last bits from the same row in a larger batch, so values within `TIE` of each other count as equal.
 """
 
@@ -16,17 +16,17 @@ TIE = 1e-10
 
 
 def above(value: np.ndarray | float, bound: np.ndarray | float) -> np.ndarray:
-    """Whether ``value > bound``, a tie not counting."""
+    """Return whether ``value > bound``, treating a tie as false."""
     return np.asarray(value) > np.asarray(bound) + TIE
 
 
 def at_least(value: np.ndarray | float, bound: np.ndarray | float) -> np.ndarray:
-    """Whether ``value >= bound``, a tie counting."""
+    """Return whether ``value >= bound``, treating a tie as true."""
     return np.asarray(value) >= np.asarray(bound) - TIE
 
 
 def nearest(values: np.ndarray, target: float, admissible: np.ndarray) -> np.ndarray:
-    """Index of the admissible value nearest to the target in each row, the first on ties, -1 where there is none."""
+    """Return the index of the admissible value closest to the target in each row, the first on ties, -1 if there is none."""
     distance = np.where(admissible, np.abs(values - target), np.inf)
     closest = distance.min(axis=1, keepdims=True)
     first = np.argmax(distance <= closest + TIE, axis=1)
@@ -34,24 +34,24 @@ def nearest(values: np.ndarray, target: float, admissible: np.ndarray) -> np.nda
 
 
 def precision(n: np.ndarray, y: np.ndarray, prior: float) -> np.ndarray:
-    """Inverse variance of the beta posterior of each DLT rate, both parameters of its prior being ``prior``."""
+    """Return the inverse variance of the beta posterior of each DLT rate, with both prior parameters equal to ``prior``."""
     a, b = y + prior, n - y + prior
     return (a + b) ** 2 * (a + b + 1) / (a * b)
 
 
 def isotonic(n: np.ndarray, y: np.ndarray, among: np.ndarray, prior: float) -> np.ndarray:
-    """Isotonic estimates of the DLT rates of some doses, ``(states, doses)``.
+    """Return the isotonic estimates of the DLT rates of the doses in ``among``, ``(states, doses)``.
 
-    Means of beta posteriors, pooled where they fall with the dose, each weighted by its `precision`: Yan et al. (2020), Journal of
+    Beta posterior means, pooled where they decrease with the dose, each weighted by its `precision`: Yan et al. (2020), Journal of
     Statistical Software 94(13), doi:10.18637/jss.v094.i13.
     """
     return pool((y + prior) / (n + 2 * prior), precision(n, y, prior), among)
 
 
 def nearest_isotonic(estimate: np.ndarray, target: float, among: np.ndarray) -> np.ndarray:
-    """Index of the dose whose isotonic estimate is nearest to the target in each row, -1 where there is none among ``among``.
+    """Return the index of the dose whose isotonic estimate is closest to the target in each row, -1 if ``among`` has none.
 
-    Doses that are pooled have one estimate. Of those equally near it is the highest estimated below the target, else the lowest.
+    Pooled doses share one estimate. Ties go to the highest dose estimated below the target, otherwise to the lowest dose.
     """
     distance = np.where(among, np.abs(estimate - target), np.inf)
     closest = distance <= distance.min(axis=1, keepdims=True) + TIE
@@ -61,11 +61,11 @@ def nearest_isotonic(estimate: np.ndarray, target: float, among: np.ndarray) -> 
 
 
 def highest(allowed: np.ndarray) -> np.ndarray:
-    """Index of the last true value in each row, -1 where there is none."""
+    """Return the index of the last true value in each row, -1 if there is none."""
     doses = allowed.shape[1]
     return np.where(allowed.any(axis=1), doses - 1 - np.argmax(allowed[:, ::-1], axis=1), -1)
 
 
 def lowest(found: np.ndarray) -> np.ndarray:
-    """Index of the first true value in each row, the number of doses where there is none."""
+    """Return the index of the first true value in each row, the number of doses if there is none."""
     return np.where(found.any(axis=1), np.argmax(found, axis=1), found.shape[1])

@@ -1,8 +1,8 @@
-"""The 3+3 design, as NCT05962762 writes it and in its usual variants.
+"""The 3+3 design, as stated in NCT05962762 and in its usual variants.
 
-Three patients a dose; none with a DLT: go up; one: treat three more there, and go up if it stays at one of six; two or
-more: the dose is too toxic, and the dose below is the MTD. Storer (1989), Biometrics 45:925-937, doi:10.2307/2531693;
-variants as in Korn et al. (1994), Statistics in Medicine 13:1799-1806, doi:10.1002/sim.4780131802.
+Three patients are treated at a dose. No DLT: escalate. One DLT: treat three more at the same dose, and escalate if 1 of 6 has a
+DLT. Two or more: the dose is not tolerated, and the MTD is the next lower dose. Storer (1989), Biometrics 45:925-937,
+doi:10.2307/2531693; variants as in Korn et al. (1994), Statistics in Medicine 13:1799-1806, doi:10.1002/sim.4780131802.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ class ThreePlusThree(Design):
     Attributes
     ----------
     expand_after_two
-        What two or three DLTs among a dose's first three lead to: False, stop there; True, treat three more, to read
-        "2 DLTs in 6" to the letter.
+        Action after two or three DLTs in the first three patients at a dose: False, stop escalation; True, treat three more, which
+        follows "2 DLTs in 6" literally.
     six_at_mtd
-        Whether a dose below a toxic one needs six patients to be the MTD; if so the trial de-escalates to treat them.
+        Whether a dose below one that is not tolerated needs six patients to be the MTD; if so, the trial de-escalates to treat
+        them.
     six_at_top
-        Whether the top dose needs six patients to be called tolerated.
+        Whether the top dose needs six patients to be tolerated.
     tolerated_in_six
-        With how many DLTs in six patients, at most, a dose is tolerated and escalated from.
+        Maximum number of DLTs in six patients at which a dose is tolerated and escalation continues.
 
     See Also
     --------
@@ -53,7 +54,7 @@ class ThreePlusThree(Design):
     pools_parts: ClassVar[bool] = False
     own_reasons: ClassVar[dict[str, str]] = {
         "no_dose": "the lowest dose has too many DLTs, so no dose is the MTD",
-        "mtd_below": "a dose has too many DLTs, so the one below it is the MTD",
+        "mtd_below": "a dose has too many DLTs, so the next lower dose is the MTD",
         "top_tolerated": "the top dose is tolerated",
     }
 
@@ -66,9 +67,9 @@ class ThreePlusThree(Design):
     @model_validator(mode="after")
     def _groups_of_six_fit(self) -> Self:
         if self.max_n_per_dose is not None and self.max_n_per_dose < 6:
-            raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts the 3+3, which treats up to six patients a dose")
+            raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts the 3+3, with up to six patients per dose")
         if self.cohort_size_by_dose is not None:
-            raise ValueError("cohort_size_by_dose contradicts the 3+3, which treats three patients a cohort")
+            raise ValueError("cohort_size_by_dose contradicts the 3+3, which treats three patients per cohort")
         return self
 
     @property
@@ -78,41 +79,41 @@ class ThreePlusThree(Design):
     def exceptions(self) -> dict[str, str]:
         why = []
         if self.titration:
-            why.append("a dose with one patient is not tolerated yet")
+            why.append("one patient does not show that a dose is tolerated")
         if self.six_at_top or self.six_at_mtd:
-            why.append("a dose with three patients is not named where six are asked for")
+            why.append("a dose with three patients is not selected if six are required")
         if self.max_n is not None and self.max_n % 3:
-            why.append("the largest sample cuts a group short, and such a group does not show that its dose is tolerated")
+            why.append("the maximum sample size truncates a group of three, which then does not show that its dose is tolerated")
         return {"highest without a DLT": "; ".join(why)} if why else {}
 
     def propose(self, states: States) -> Proposal:
         return self._proposed(states, np.full(len(states), states.n_doses))
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
-        """Return what `propose` does, with no escalation while a dose up to the current one has too high a pooled rate."""
+        """Return the same as `propose`, without escalation while the pooled rate at a dose up to the current one is too high."""
         return self._proposed(states, np.maximum(lowest(self._too_high(states.n, states.y, beside)), states.last))
 
     def _proposed(self, states: States, most: np.ndarray) -> Proposal:
-        """What the rules say where no dose is above ``most`` or above a dose with more than one DLT in six."""
+        """Return the rules' decision with no dose above ``most`` or above a dose at which more than one in six had a DLT."""
         tolerated, toxic, admissible = self._verdicts(states)
         index = np.arange(states.n_doses)
         bound = np.minimum(most, lowest(~toxic & (6 * states.y > self.tolerated_in_six * states.n)))
         below_toxic = highest(admissible)
         bounded = bound < below_toxic
         below_toxic = np.minimum(below_toxic, bound)
-        # A dose already tolerated is not left behind because a lower one was given since.
+        # A dose already tolerated is not abandoned because a lower one was given since.
         highest_open = np.maximum(
             np.where(states.here(tolerated), states.last + 1, states.last), highest(tolerated & admissible) + 1
         )
         wanted = np.minimum(highest_open, below_toxic)
         candidate = np.clip(wanted, 0, states.n_doses - 1)
-        # The dose that nothing separates from being the MTD: tolerated, and the one above toxic or not there.
+        # The candidate for the MTD: settled if it is tolerated and the next dose is not tolerated or does not exist.
         is_top = candidate == states.n_doses - 1
         needs_six = np.where(is_top & ~toxic.any(axis=1), self.six_at_top, self.six_at_mtd)
         chosen = index == candidate[:, None]
         settled = (tolerated & chosen).any(axis=1) & (~needs_six | ((states.n * chosen).sum(axis=1) >= 6))
         settled &= (candidate == below_toxic) | (wanted >= states.n_doses)
-        # A dose that is not escalated from for its DLTs is first given to six.
+        # A dose whose DLTs prevent escalation is first given to six patients.
         settled &= ~bounded | ((states.n * chosen).sum(axis=1) >= 6)
         at_top = is_top & ~toxic.any(axis=1)
         stops = {"no_dose": wanted < 0, "mtd_below": settled & ~at_top, "top_tolerated": settled & at_top}
@@ -126,7 +127,7 @@ class ThreePlusThree(Design):
         return Selection(dose, np.ones(len(states), bool))
 
     def _verdicts(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which doses are tolerated, which are toxic, and which lie below every toxic one."""
+        """Return the tolerated doses, the doses not tolerated, and the doses below every dose that is not tolerated."""
         n, y = states.n, states.y
         tolerated = ((n >= 3) & (y == 0)) | ((n >= 6) & (y <= self.tolerated_in_six))
         toxic = np.where(n >= 6, y > self.tolerated_in_six, (y >= 2) & (not self.expand_after_two))
@@ -134,17 +135,18 @@ class ThreePlusThree(Design):
 
     @property
     def one_size(self) -> int | None:
-        # Groups are filled up to three and to six, so each cohort but the one that the largest sample cuts has three.
+        # Groups are completed to three and to six, so each cohort has three unless the maximum sample size truncates it.
         return None if self.titration else 3
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
-        """Fill the group up to three, or to six."""
+        """Return the number of patients that completes the group of three or six."""
         return 3 - states.at(states.n, dose) % 3
 
     def with_beside(self, states: States, beside: Beside) -> States:
-        """Return the states with a dose closed where its pooled rate meets the stopping rate, such as two or more DLTs in six.
+        """Return the states with a dose closed if its pooled rate meets the stopping rule, such as two or more DLTs in six.
 
-        Patients beside the escalation never dilute, and without a DLT they close nothing: the escalation's own counts stay.
+        Patients outside the escalation never dilute its rates, and without a DLT they close no dose: the escalation's own counts
+        stay.
         """
         n, y = states.n + beside.n, states.y + beside.y
         too_many = self.tolerated_in_six + 1
@@ -164,47 +166,49 @@ class ThreePlusThree(Design):
         toxic = self._verdicts(state)[1][0]
         limiting = np.flatnonzero(toxic | (6 * y > self.tolerated_in_six * n))[:1]
         stopped = {"no_dose": limiting, "mtd_below": limiting, "top_tolerated": [state.n_doses - 1]}
-        # The dose for which the trial goes down may be another than the current one.
+        # The dose that causes the de-escalation may differ from the current dose.
         shown = stopped.get(reason, limiting if reason == "de-escalate" and limiting.size else state.last[:1])
         dose = int(shown[0])
         patients, dlts = int(n[dose]), int(y[dose])
         text = f"{dlts} DLT{'s' * (dlts != 1)} in {patients} patient{'s' * (patients != 1)} at level {dose + 1}"
         if reason == "mtd_below" and not toxic.any():
-            return f"{text}: more than {'one' if self.tolerated_in_six == 1 else 'two'} in six, so no dose above it is given"
+            return f"{text}: more than {'one' if self.tolerated_in_six == 1 else 'two'} in six, so no higher dose is given"
         return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
 
     def sentences(self) -> list[str]:
         too_many = self.tolerated_in_six + 1
         in_words, in_six = ("two", "1 DLT") if too_many == 2 else ("three", "2 DLTs")
         two = (
-            f"three more patients are treated there, and {in_words} or more DLTs in six end the escalation"
+            f"three more are treated at the same dose, and {in_words} or more DLTs in six end the escalation"
             if self.expand_after_two
-            else "the escalation ends at once"
+            else "the dose is not tolerated and the escalation ends"
         )
         below = (
-            "with six patients; where it has three, three more are treated there, and it too can prove too toxic"
+            "provided that six patients were treated there; if only three were, three more are treated, and it may prove not "
+            "tolerated too"
             if self.six_at_mtd
-            else "also where it has three patients only"
+            else "even if only three patients were treated there"
         )
-        six = " by six patients" if self.six_at_mtd else ""
+        six = " in six patients" if self.six_at_mtd else ""
         top = "six patients" if self.six_at_top else f"0 of 3 or at most {self.tolerated_in_six} of 6"
         return [
             "0 DLTs in three patients: escalate to the next dose.",
-            f"1 DLT in three patients: three more at the same dose; {'still 1' if too_many == 2 else '1 or 2'} in six: escalate.",
+            f"1 DLT in three patients: three more at the same dose; escalate if {'1' if too_many == 2 else '1 or 2'} of 6 had a "
+            "DLT.",
             f"2 or more DLTs in three patients: {two}.",
-            f"{too_many} or more DLTs in six patients: the dose is too toxic and the escalation ends.",
-            f"No dose is given above one with more than {in_six} in six patients, those beside the escalation included.",
-            f"The MTD is the dose below the one that is too toxic, {below}; if the lowest dose is too toxic there is no MTD.",
+            f"{too_many} or more DLTs in six patients: the dose is not tolerated and the escalation ends.",
+            f"No dose is given above a dose with more than {in_six} in six patients, including patients outside the escalation.",
+            f"The MTD is the next dose below the one not tolerated, {below}; if the lowest dose is not tolerated, there is no MTD.",
             f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
             *(
-                ["If the first dose is too toxic, the untried dose below it is treated by the same rules."]
+                ["If the first dose is not tolerated, the untried dose below it is treated by the same rules."]
                 if self.start > 1
                 else []
             ),
-            *([f"If the largest sample ends the trial, the MTD is the highest dose tolerated so far{six}."] if self.max_n else []),
+            *([f"At the maximum sample size, the MTD is the highest dose tolerated so far{six}."] if self.max_n else []),
         ]
 
     def _too_high(self, n: np.ndarray, y: np.ndarray, beside: Beside) -> np.ndarray:
-        """Return at which doses patients beside the escalation bring it to two or more DLTs and a rate that is not tolerated."""
+        """Return the doses at which patients outside the escalation lead to two or more DLTs and a rate that is not tolerated."""
         n, y = n + beside.n, y + beside.y
         return (beside.y > 0) & (y >= 2) & (6 * y > self.tolerated_in_six * n)

@@ -1,8 +1,8 @@
-"""Which patients are evaluable for DLT at a data cutoff, and with which outcome.
+"""Evaluability for DLT of each patient at a data cutoff date, with the outcome.
 
 ``evaluated`` has the records that designs and reports read, ``events`` judges single adverse events, ``serious`` has the events
-that hold enrolment, ``verdict`` the rules for one patient, ``cohorts`` groups and replacements, ``judging`` puts them together, and
-``safety_set`` has all treated patients with the whole follow-up. A further rule is one function in ``verdict``.
+that put enrolment on hold, ``verdict`` has the rules for one patient, ``cohorts`` groups and replacements, ``judging`` combines
+them, and ``safety_set`` has all treated patients with the whole follow-up. Another rule is one function in ``verdict``.
 """
 
 from .evaluated import KINDS, MOST_BY_COHORT, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status

@@ -1,4 +1,4 @@
-"""Cohorts of the escalation, groups beside it, and replacements: from verdicts to statuses."""
+"""Cohorts of the escalation, groups outside it, and replacements: from verdicts to statuses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["cohort_numbers", "in_order", "members", "others", "statuses"]
 
 
 def in_order(patient: Patient, verdict: Verdict) -> tuple[date, int, int, str]:
-    """Return what puts patients in order: by the first infusion; of one day, the highest level first, and there DLTs first.
+    """Return the sort key of a patient: by first infusion; on the same day, the highest level first, then DLTs first.
 
-    So no name decides which dose was given last or who belongs to a cohort.
+    In this way no name determines the latest dose or the members of a cohort.
     """
     kinds = ("dlt", "pending", "complete", "not evaluable", "replaced")
     return patient.infusions[0], -(patient.level or 0), kinds.index(verdict.kind), patient.subject
@@ -26,32 +26,33 @@ def in_order(patient: Patient, verdict: Verdict) -> tuple[date, int, int, str]:
 def cohort_numbers(
     patients: Sequence[Patient], verdicts: Sequence[Verdict], parts: Sequence[Part], protocol: Protocol
 ) -> tuple[dict[str, int | None], list[str]]:
-    """Return the number of each patient's cohort, as given or derived, and a note if derived; patients outside the escalation
-    join none.
+    """Return the number of each patient's cohort, as given or derived, and a note if derived.
+
+    Patients outside the escalation belong to no cohort.
     """
-    if not patients or any(one.cohort is not None for one in patients):
-        return {one.subject: one.cohort for one in patients}, []
+    if not patients or any(patient.cohort is not None for patient in patients):
+        return {patient.subject: patient.cohort for patient in patients}, []
     numbers: dict[str, int | None] = {}
     by_number: list[list[tuple[Patient, Verdict]]] = []
-    for one, verdict, part in zip(patients, verdicts, parts, strict=True):
-        if one.level is None or part != "escalation":
-            numbers[one.subject] = None
+    for member, verdict, part in zip(patients, verdicts, parts, strict=True):
+        if member.level is None or part != "escalation":
+            numbers[member.subject] = None
             continue
-        number = _joins(one, numbers, by_number, protocol)
+        number = _joins(member, numbers, by_number, protocol)
         if number > len(by_number):
             by_number.append([])
-        by_number[number - 1].append((one, verdict))
-        numbers[one.subject] = number
+        by_number[number - 1].append((member, verdict))
+        numbers[member.subject] = number
     return numbers, ["cohorts derived from the doses, the order of the first infusions and limits.cohort_size"]
 
 
 def _joins(
     patient: Patient, numbers: dict[str, int | None], by_number: list[list[tuple[Patient, Verdict]]], protocol: Protocol
 ) -> int:
-    """Number of the cohort that a patient joins: the replaced one's, an open one at the dose, or a new one.
+    """Return the number of the cohort that a patient joins: the replaced patient's, an open one at the dose, or a new one.
 
-    A cohort is open while fewer than its size count in it, as known on the patient's first day, unless another dose was begun since
-    and all its windows are over: then the dose is come back to.
+    A cohort is open while it has fewer evaluable patients than its size, as known on the patient's first day, unless another dose
+    has since been started and all its windows have ended; a return to the dose then begins a new cohort.
     """
     day, last = patient.infusions[0], len(by_number)
     replaced = numbers.get(patient.replaces) if patient.replaces else None
@@ -61,10 +62,11 @@ def _joins(
     if number is not None:
         members = by_number[number - 1]
         lost = [v.kind == "not evaluable" and v.closed is not None and v.closed <= day for _, v in members]
-        latest = max(window(one, protocol)[1] for one, _ in members)
-        # Above the dose that was begun last, data of a cohort of its own are looked at, and none are hidden in an earlier one.
-        here = number == last or ((patient.level or 0) <= (by_number[-1][0][0].level or 0) and day < latest)
-        if lost.count(False) < rules_of(patient, protocol).limits.size_of_cohort(number) and here:
+        latest = max(window(member, protocol)[1] for member, _ in members)
+        # Above the latest dose a new cohort is formed, so that its data are considered separately and not hidden in an earlier
+        # cohort.
+        open_ = number == last or ((patient.level or 0) <= (by_number[-1][0][0].level or 0) and day < latest)
+        if lost.count(False) < rules_of(patient, protocol).limits.size_of_cohort(number) and open_:
             return number
     return last + 1
 
@@ -72,19 +74,19 @@ def _joins(
 def members(patients: Sequence[Patient], numbers: dict[str, int | None], parts: Sequence[Part]) -> tuple[Members, ...]:
     """Return the cohorts of the escalation in the order of their first infusion, which is that of ``patients``."""
     found: dict[tuple[int, int], list[str]] = {}
-    for one, part in zip(patients, parts, strict=True):
-        number = numbers[one.subject]
-        if number is not None and one.level is not None and part == "escalation":
-            found.setdefault((number, one.level), []).append(one.subject)
+    for patient, part in zip(patients, parts, strict=True):
+        number = numbers[patient.subject]
+        if number is not None and patient.level is not None and part == "escalation":
+            found.setdefault((number, patient.level), []).append(patient.subject)
     return tuple(Members(number, level, tuple(subjects)) for (number, level), subjects in found.items())
 
 
 def others(patients: Sequence[Patient], parts: Sequence[Part], protocol: Protocol) -> tuple[Members, ...]:
-    """Return the groups of other parts whose data are pooled, by part and level, in the order of their first infusion."""
+    """Return the groups of other parts with pooled data, by part and level, in the order of their first infusion."""
     found: dict[tuple[str, int], list[str]] = {}
-    for one, part in zip(patients, parts, strict=True):
-        if part in protocol.evaluability.pooled_parts and one.level is not None:
-            found.setdefault((part, one.level), []).append(one.subject)
+    for patient, part in zip(patients, parts, strict=True):
+        if part in protocol.evaluability.pooled_parts and patient.level is not None:
+            found.setdefault((part, patient.level), []).append(patient.subject)
     return tuple(Members(0, level, tuple(subjects), part) for (part, level), subjects in found.items())
 
 
@@ -98,31 +100,31 @@ def statuses(
 ) -> Iterator[Status]:
     """Yield the verdicts with the cohort, and with the replacement of patients who are not evaluable.
 
-    A patient who counts is not replaced, whatever a later row says: a DLT always counts.
+    A patient evaluable for DLT is not replaced, whatever a later row says: a DLT always counts.
     """
-    lost = {one.subject for one, verdict in zip(patients, verdicts, strict=True) if verdict.kind == "not evaluable"}
+    lost = {patient.subject for patient, verdict in zip(patients, verdicts, strict=True) if verdict.kind == "not evaluable"}
     replaced_by: dict[str, str] = {}
     seen: set[str] = set()
-    for one in patients:
-        if one.replaces in lost & seen:
-            replaced_by.setdefault(one.replaces, one.subject)
-        seen.add(one.subject)
+    for member in patients:
+        if member.replaces in lost & seen:
+            replaced_by.setdefault(member.replaces, member.subject)
+        seen.add(member.subject)
     pooled = ("escalation", *protocol.evaluability.pooled_parts)
-    for one, verdict, part in zip(patients, verdicts, parts, strict=True):
-        first, end = window(one, protocol)
-        by = replaced_by.get(one.subject)
+    for member, verdict, part in zip(patients, verdicts, parts, strict=True):
+        first, end = window(member, protocol)
+        by = replaced_by.get(member.subject)
         yield Status(
-            subject=one.subject,
-            cohort=numbers[one.subject],
-            level=None if part in UNTREATED else one.level,
+            subject=member.subject,
+            cohort=numbers[member.subject],
+            level=None if part in UNTREATED else member.level,
             kind=verdict.kind if by is None else "replaced",
             rule=verdict.rule if by is None else f"replaced by {by}: {verdict.rule}",
             first=first,
             end=end,
             closed=verdict.closed,
             days_to_go=max(0, (end - cut).days) if verdict.kind == "pending" else 0,
-            fraction=max(0.0, min(1.0, (followed_to(one, verdict.closed or cut) - first).days / (end - first).days)),
-            source=verdict.source or one.source,
+            fraction=max(0.0, min(1.0, (followed_to(member, verdict.closed or cut) - first).days / (end - first).days)),
+            source=verdict.source or member.source,
             replaced_by=by,
             unresolved=verdict.unresolved,
             otherwise=verdict.otherwise,
@@ -132,13 +134,15 @@ def statuses(
             overdue=part not in UNTREATED
             and (verdict.otherwise or verdict.kind) == "pending"
             and verdict.unresolved
-            and one.died is None
+            and member.died is None
             and end < cut,
-            assessed=one.dlt is True or (one.dlt is False and followed_to(one, cut) >= end) or verdict.adjudication is not None,
+            assessed=member.dlt is True
+            or (member.dlt is False and followed_to(member, cut) >= end)
+            or verdict.adjudication is not None,
             derived=verdict.derived,
             adjudication=verdict.adjudication,
-            recorded=one.evaluable,
+            recorded=member.evaluable,
             settled_by=verdict.settled_by if verdict.kind == "pending" else (),
             questions=() if verdict.kind == "dlt" else verdict.questions,
-            administered=None if part in UNTREATED else dose_administered(one, protocol),
+            administered=None if part in UNTREATED else dose_administered(member, protocol),
         )

@@ -1,8 +1,8 @@
-"""The patients of a trial at a data cutoff, each with a status, and the counts that designs read.
+"""The patients of a trial at a data cutoff date, each with a status, and the counts that designs read.
 
-Patients of the escalation form cohorts (``members``), which drive the next dose. Patients of other parts whose data are pooled
-(backfill, expansion) stand beside them (``others``): designs read their counts by dose, and they never move the current dose or
-fill a cohort. Outcomes that are not known yet are enumerated by `Evaluated.completions`, never guessed.
+Patients of the escalation form cohorts (``members``), which determine the next dose. Patients of other parts with pooled data
+(backfill, expansion) are kept separately (``others``): designs read their counts by dose, and they never change the current dose or
+complete a cohort. Pending outcomes are enumerated by `Evaluated.completions`, never guessed.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
 KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
 
 UNTREATED: tuple[Part, ...] = ("placebo", "control")
-"""Parts whose patients are not given the product: they have no dose level, and no design counts them."""
+"""Parts whose patients do not receive the product: they have no dose level, and no design counts them."""
 
 OUTSIDE = "outside the escalation"
-"""Part of `Members` that a reading of the trial sets aside."""
+"""Part of `Members` that are set aside in a reading of the trial."""
 
 MOST_BY_COHORT = 256
-"""Most ways in which outcomes still to come can come out cohort by cohort, before they are counted by dose."""
+"""Maximum number of completions of pending outcomes enumerated by cohort, before they are counted by dose."""
 
 
 class OpenDay(NamedTuple):
-    """The date of a possible DLT that can mean days inside and outside the DLT window: its day would settle the question.
+    """The date of a possible DLT that may be inside or outside the DLT window, so that its day would settle the question.
 
     Attributes
     ----------
     subject
-        The identifier that the user gave.
+        The identifier supplied by the user.
     source
         Row of the adverse event.
     days
-        Days on which it can have begun.
+        Possible start days.
     first, end
         First and last day of the DLT window.
     """
@@ -79,62 +79,63 @@ class OpenDay(NamedTuple):
 
 @dataclass(frozen=True)
 class Status:
-    """Where a patient stands at the data cutoff.
+    """Status of a patient at the data cutoff date.
 
     Attributes
     ----------
     subject
-        The identifier that the user gave.
+        The identifier supplied by the user.
     cohort
-        Number of the cohort, from 1; ``None`` at a dose that is not in the protocol and outside the escalation, unless the data
+        Number of the cohort, from 1; ``None`` for a dose not in the protocol and outside the escalation, unless the data
         give one.
     level
-        Dose level from 1; ``None`` where the protocol does not have the dose, and for patients who are not given the product.
+        Dose level from 1; ``None`` for a dose not in the protocol, and for patients who do not receive the product.
     kind
         "dlt", "complete" (without a DLT), "pending", "not evaluable" or "replaced".
     rule
-        What made it so, in words.
+        Reason for the status, in words.
     first, end
         First and last day of the DLT window.
     closed
-        Day from which nobody waits for this patient: that of the DLT, of leaving, or the end of the window; ``None`` before.
+        Day from which this patient is no longer awaited: the day of the DLT, of discontinuation, or the end of the window; ``None``
+        before.
     days_to_go
-        Days from the data cutoff to the end of the window; 0 unless pending.
+        Days from the data cutoff date to the end of the window; 0 unless pending.
     fraction
-        Part of the window through which the patient is known to have been followed up.
+        Fraction of the window during which the patient is known to have been followed up.
     source
-        The rows that made the status.
+        The rows on which the status is based.
     replaced_by
-        Subject who takes this one's place.
+        Subject who replaces this patient.
     unresolved
-        Pending for want of a piece of data, not of time.
+        Whether the status is pending for lack of data rather than of time.
     otherwise
-        What would be the kind at one of the protocol's doses; ``None`` where it was one.
+        The kind that would apply at a dose of the protocol; ``None`` if the dose is in the protocol.
     part
         Part of the trial.
     pooled
-        Whether designs and models read this patient's outcome: the escalation, and the parts of ``evaluability.pooled_parts``.
+        Whether designs and models read this patient's outcome: in the escalation, and in the parts of
+        ``evaluability.pooled_parts``.
     held
-        Whether a serious event of this patient waits for adjudication, so that the outcome can still become a DLT.
+        Whether a serious event of this patient awaits adjudication, so that the outcome can still become a DLT.
     overdue
-        Whether the window ended before the data cutoff and no DLT assessment has come.
+        Whether the window ended before the data cutoff date without a DLT assessment.
     assessed
-        Whether a DLT assessment is recorded (the DLT column, or an adjudication); else last contact and adverse events stand in
-        for it.
+        Whether a DLT assessment is recorded (the DLT column, or an adjudication); otherwise last contact and adverse events replace
+        it.
     derived
-        Kind by the protocol's definition alone, where an adjudication or a recorded decision made it another; ``None`` where
-        neither did.
+        Kind by the protocol's definition alone, if an adjudication or a recorded decision changed it; otherwise ``None``.
     adjudication
-        The adjudication that made the kind; ``None`` where none did.
+        The adjudication that determined the kind; ``None`` if there was none.
     recorded
-        Whether the data record the patient as evaluable for DLT, as known by the data cutoff; ``None`` where no decision is
+        Whether the data record the patient as evaluable for DLT, as known by the data cutoff date; ``None`` if no decision is
         recorded.
     settled_by
-        Dates whose day would settle whether there was a DLT; empty where no date is open.
+        Dates whose day would settle whether there was a DLT; empty if no date is open.
     questions
-        Questions about adverse events that must be settled before the outcome is known.
+        Questions about adverse events that must be answered before the outcome is known.
     administered
-        Amount administered per planned infusion in the DLT window; ``None`` for patients who are not given the product.
+        Amount administered per planned infusion in the DLT window; ``None`` for patients who do not receive the product.
     """
 
     subject: str
@@ -165,17 +166,17 @@ class Status:
 
     @property
     def counts(self) -> bool:
-        """Whether designs count this patient, now or once the outcome is known."""
+        """Return whether designs count this patient, now or once the outcome is known."""
         return self.pooled and self.kind in ("dlt", "complete", "pending")
 
     @property
     def has_dlt(self) -> bool:
-        """Whether there was a DLT, counted or not."""
+        """Return whether there was a DLT, counted or not."""
         return "dlt" in (self.kind, self.otherwise)
 
     @property
     def open(self) -> bool:
-        """Whether this patient can still become one with a DLT."""
+        """Return whether this patient can still have a DLT."""
         return self.pooled and (self.kind == "pending" or (self.held and self.kind == "complete"))
 
 
@@ -189,7 +190,7 @@ class Members(NamedTuple):
     level
         Dose level from 1.
     subjects
-        Who they are.
+        The patients.
     part
         Part of the trial, or `OUTSIDE`.
     """
@@ -201,23 +202,23 @@ class Members(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The group in words."""
+        """Return the group in words."""
         return f"cohort {self.cohort}" if self.part == "escalation" else f"{self.part} at level {self.level}"
 
 
 class Completion(NamedTuple):
-    """One way in which the outcomes still to come can come out.
+    """One completion of the pending outcomes.
 
     Attributes
     ----------
     dlts
-        Further DLTs in each group: the cohorts of ``members``, then the groups of ``others``.
+        Additional DLTs in each group: the cohorts of ``members``, then the groups of ``others``.
     cohorts
-        Cohorts of the escalation that designs then read.
+        Cohorts of the escalation as designs then read them.
     ways
-        How many assignments of outcomes to patients give these counts.
+        Multiplicity: number of assignments of outcomes to patients with these counts.
     others
-        Counts by level beside the escalation; a level that has none is left out.
+        Counts by level outside the escalation; levels without counts are omitted.
     """
 
     dlts: tuple[int, ...]
@@ -227,27 +228,27 @@ class Completion(NamedTuple):
 
 
 class Pools(Protocol):
-    """What `Evaluated.for_design` asks of a design."""
+    """The methods of a design that `Evaluated.for_design` uses."""
 
     @property
     def pools_parts(self) -> bool:
-        """Whether counts beside the escalation are added to those of the escalation."""
+        """Return whether counts outside the escalation are added to those of the escalation."""
         ...
 
 
 class DesignCounts(NamedTuple):
-    """The same patients as one design counts them, outcomes still to come left out.
+    """The patients as one design counts them, without pending outcomes.
 
     Attributes
     ----------
     cohorts
         Cohorts of the escalation.
     others
-        Patients beside the escalation that the design adds to its counts, by level.
+        Patients outside the escalation whom the design adds to its counts, by level.
     closing
-        Patients beside the escalation that the design does not add, but that can close a dose, by level.
+        Patients outside the escalation whom the design does not add but who can close a dose, by level.
     left_out
-        Treated patients in no count, with the reason (the part of the trial, or the kind of the status).
+        Treated patients who are not counted, with the reason (the part of the trial, or the kind of the status).
     """
 
     cohorts: list[Cohort]
@@ -257,7 +258,7 @@ class DesignCounts(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Patients of a group with a known outcome, their DLTs, and who is pending or can still become one with a DLT."""
+    """Patients of a group with a known outcome, their DLTs, the pending patients, and those who can still have a DLT."""
 
     n: int
     dlts: int
@@ -267,42 +268,42 @@ class _Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluated(Shown):
-    """The patients of a trial at a data cutoff, each with a status.
+    """The patients of a trial at a data cutoff date, each with a status.
 
     Attributes
     ----------
     as_of
-        The data cutoff.
+        The data cutoff date.
     as_of_assumed
-        Whether it was not given, and is the last date in the data.
+        Whether it was not given, so that it is the last date in the data.
     statuses
-        One per patient infused by the data cutoff, in the order of the first infusion; of one day from the highest level, those
-        with a DLT first, then by the subject.
+        One per patient infused by the data cutoff date, in order of first infusion; on the same day the highest level first, then
+        patients with a DLT first, then by subject.
     patients
-        What was known of them by then, in the same order.
+        The patients as known by then, in the same order.
     members
         Cohorts of the escalation with their patients, in the order of their first infusion. A cohort treated at two levels is
-        listed at each.
+        listed once per level.
     listed
-        Rows that make no patient, with the reason.
+        Rows that are not patients, with the reason.
     rows
-        Rows read: those of ``patients``, and those listed.
+        Number of rows read: those of ``patients``, and those listed.
     later_dates
-        Dates in the data after the data cutoff, left out; 0 unless a trial is replayed.
+        Number of dates after the data cutoff date, which are ignored; 0 unless a trial is replayed.
     notes
-        What was derived and how, to be printed.
+        Statements of what was derived and how, to be printed.
     sha256
         Hash of the data's bytes.
     others
-        Groups of other parts whose data are pooled, by part and level.
+        Groups of other parts with pooled data, by part and level.
     serious
         Deaths, related serious events and related events of grade 4 or worse, at any time after the first infusion.
     final
-        Whether this is a final analysis, in which a possible DLT on a day that is not known counts as inside the DLT window.
+        Whether this is a final analysis, in which a possible DLT on an unknown day counts as inside the DLT window.
     counted_inside
-        Dates that the final analysis counted as inside; empty elsewhere.
+        Dates that the final analysis counted as inside; otherwise empty.
     apart
-        How many of the latest cohorts stand alone where outcomes still to come are counted by dose; ``None`` where they are
+        Number of latest cohorts kept separate if pending outcomes are counted by dose; ``None`` if they are
         counted by cohort.
     """
 
@@ -323,7 +324,7 @@ class Evaluated(Shown):
     apart: int | None = None
 
     def __getitem__(self, subject: str) -> Status:
-        """Status of a patient."""
+        """Return the status of a patient."""
         return self._by_subject[subject]
 
     @cached_property
@@ -332,43 +333,43 @@ class Evaluated(Shown):
 
     @property
     def unplaced(self) -> list[Status]:
-        """Patients who were given a dose that is not in the protocol."""
+        """Return the patients who were given a dose not in the protocol."""
         return [status for status in self.statuses if status.level is None and status.part not in UNTREATED]
 
     @property
     def overdue(self) -> list[Status]:
-        """Patients whose window ended before the data cutoff without a DLT assessment, the longest overdue first."""
+        """Return the patients whose window ended before the data cutoff date without a DLT assessment, longest overdue first."""
         return sorted((status for status in self.statuses if status.overdue), key=lambda status: (status.end, status.subject))
 
     @property
     def groups(self) -> tuple[Members, ...]:
-        """Cohorts of the escalation, then the groups beside it."""
+        """Return the cohorts of the escalation, then the groups outside it."""
         return (*self.members, *self.others)
 
     @property
     def n_pending(self) -> int:
-        """How many outcomes of counted patients are still to come."""
+        """Return the number of pending outcomes of counted patients."""
         return sum(map(len, self.pending))
 
     @cached_property
     def pending(self) -> tuple[tuple[str, ...], ...]:
-        """Pending patients of each group, in the order of ``groups``."""
-        return tuple(self._in(one).pending for one in self.groups)
+        """Return the pending patients of each group, in the order of ``groups``."""
+        return tuple(self._in(group).pending for group in self.groups)
 
     @cached_property
     def open(self) -> tuple[tuple[str, ...], ...]:
-        """Patients of each group who can still become one with a DLT: pending, or held for adjudication."""
-        return tuple(self._in(one).open for one in self.groups)
+        """Return the patients of each group who can still have a DLT: pending, or held for adjudication."""
+        return tuple(self._in(group).open for group in self.groups)
 
     def setting_aside(self, places: Collection[int]) -> Evaluated:
-        """Return the same trial with the cohorts at these places of ``members`` read as outside the escalation."""
-        aside = tuple(one._replace(part=OUTSIDE) for place, one in enumerate(self.members) if place in places)
-        kept = tuple(one for place, one in enumerate(self.members) if place not in places)
+        """Return the same trial with the cohorts at these positions of ``members`` read as outside the escalation."""
+        aside = tuple(cohort._replace(part=OUTSIDE) for place, cohort in enumerate(self.members) if place in places)
+        kept = tuple(cohort for place, cohort in enumerate(self.members) if place not in places)
         return self._of_same_patients(members=kept, others=(*self.others, *aside))
 
     @property
     def n_completions(self) -> int:
-        """Number of ways in which the outcomes still to come can come out: what `completions` has."""
+        """Return the number of completions of the pending outcomes, as enumerated by `completions`."""
         return math.prod(1 + sum(len(self.open[place]) for place in pool) for pool in self.pools)
 
     def with_members(self, members: tuple[Members, ...]) -> Evaluated:
@@ -376,82 +377,84 @@ class Evaluated(Shown):
         return self._of_same_patients(members=members)
 
     def by_dose(self, apart: int) -> Evaluated:
-        """Return the same trial with outcomes still to come counted by dose.
+        """Return the same trial with pending outcomes counted by dose.
 
-        A design without a memory sees the patients and DLTs at each dose and the latest cohort. Earlier cohorts at one dose are
-        exchangeable for it, as are groups beside the escalation: the sum of their DLTs alone makes a difference.
+        A design without a memory uses the patients and DLTs at each dose and the latest cohort. Earlier cohorts at one dose are
+        exchangeable for it, as are groups outside the escalation: only the sum of their DLTs matters.
 
         Parameters
         ----------
         apart
-            How many of the latest cohorts stand alone: one; or two, where the trial before the latest is asked about too.
+            Number of latest cohorts kept separate: one, or two if the trial before the latest cohort is considered too.
         """
         return self._of_same_patients(apart=apart)
 
     def _of_same_patients(self, **changes: Any) -> Evaluated:
         found = replace(self, **changes)
-        # The patients are the same, so that they need not be looked up anew.
+        # The patients are the same, so that their counts need not be computed again.
         found.__dict__.update({name: getattr(self, name) for name in ("_by_subject", "_by_group")})
         return found
 
     @cached_property
     def pools(self) -> tuple[tuple[int, ...], ...]:
-        """Places in ``groups`` of the groups whose outcomes still to come are counted together."""
+        """Return the positions in ``groups`` of the groups whose pending outcomes are counted together."""
         if self.apart is None:
             return tuple((place,) for place in range(len(self.groups)))
-        evaluable = [place for place, one in enumerate(self.members) if self._in(one).n or self._in(one).pending]
+        evaluable = [place for place, cohort in enumerate(self.members) if self._in(cohort).n or self._in(cohort).pending]
         alone, found = evaluable[-self.apart :], dict[tuple[int, int], list[int]]()
-        for place, one in enumerate(self.groups):
+        for place, group in enumerate(self.groups):
             shared = self.open[place] and place not in alone
-            found.setdefault((one.level, place >= len(self.members)) if shared else (-1, place), []).append(place)
+            found.setdefault((group.level, place >= len(self.members)) if shared else (-1, place), []).append(place)
         return tuple(map(tuple, found.values()))
 
     def with_outcomes(self, dlts: Sequence[int]) -> Evaluated:
-        """Return the same trial once all outcomes have come, with so many further DLTs in each group.
+        """Return the same trial with all outcomes known, with these additional DLTs in each group.
 
-        The first open patients of a group have the DLTs; designs do not tell patients of a group apart.
+        The first open patients of a group have the DLTs; designs do not distinguish patients of a group.
         """
         came: dict[str, Kind] = {}
         for subjects, further in zip(self.open, dlts, strict=True):
             came |= {subject: "dlt" if place < further else "complete" for place, subject in enumerate(subjects)}
         known = (
-            replace(one, kind=came[one.subject], closed=self._comes_on(one), held=False, unresolved=False)
-            if one.subject in came
-            else one
-            for one in self.statuses
+            replace(status, kind=came[status.subject], closed=self._comes_on(status), held=False, unresolved=False)
+            if status.subject in came
+            else status
+            for status in self.statuses
         )
         return replace(self, statuses=tuple(known))
 
     def _comes_on(self, status: Status) -> date:
-        """Return the day of an outcome still to come: the end of the window, or that of the event that waits for adjudication."""
+        """Return the day on which a pending outcome becomes known: the window's end, or the day of the event to be adjudicated."""
         days = [event.day for event in self.holding(status.subject) if event.day is not None]
         return max(status.end, min(days, default=status.end))
 
     def holding(self, subject: str) -> list[SeriousEvent]:
-        """Serious events of a patient that wait for adjudication."""
+        """Return the serious events of a patient that await adjudication."""
         return [event for event in self.serious if event.subject == subject and event.holds]
 
     def with_unknown(self, subjects: Collection[str]) -> Evaluated:
-        """Return the same trial with the outcomes of these patients still to come."""
-        statuses = (replace(one, kind="pending", held=False) if one.subject in subjects else one for one in self.statuses)
+        """Return the same trial with the outcomes of these patients pending."""
+        statuses = (
+            replace(status, kind="pending", held=False) if status.subject in subjects else status for status in self.statuses
+        )
         return replace(self, statuses=tuple(statuses))
 
     def as_counted(self) -> Evaluated:
-        """Return the same trial with the outcomes as they are counted now, whatever adjudications still to come will say."""
+        """Return the same trial with the outcomes as counted now, whatever pending adjudications will conclude."""
         return replace(self, statuses=tuple(replace(status, held=False) for status in self.statuses))
 
     def cohorts(self, pending: Sequence[int] | None = None) -> list[Cohort]:
-        """Return what designs read of the escalation: patients that count and their DLTs, cohort by cohort.
+        """Return the escalation as designs read it: evaluable patients and their DLTs, cohort by cohort.
 
         Parameters
         ----------
         pending
-            DLTs among the pending patients of each cohort, in the order of ``members``; ``None`` leaves pending patients out.
+            DLTs among the pending patients of each cohort, in the order of ``members``; ``None`` excludes pending patients.
 
         Returns
         -------
         list of Cohort
-            Without cohorts in which nobody counts.
+            Without cohorts that have no evaluable patient.
 
         Raises
         ------
@@ -464,19 +467,19 @@ class Evaluated(Shown):
                 raise InputError(Problem("pending", list(pending), f"must be {len(self.members)} numbers, one per cohort"))
             for place, dlts in enumerate(pending):
                 whole(f"pending[{place + 1}]", dlts, 0, len(self.pending[place]))
-        for place, one in enumerate(self.members):
-            n, dlts, *_ = self._in(one)
+        for place, group in enumerate(self.members):
+            n, dlts, *_ = self._in(group)
             if pending is not None:
                 n, dlts = n + len(self.pending[place]), dlts + pending[place]
             if n:
-                found.append(Cohort(one.level, n, dlts))
+                found.append(Cohort(group.level, n, dlts))
         return found
 
     @cached_property
     def administered(self) -> tuple[Administered, ...]:
-        """Patients with a known outcome whose administered dose differs from the assigned dose, for models on a dose scale.
+        """Return patients with a known outcome whose administered dose differs from the assigned dose, for models on a dose scale.
 
-        Patients whose outcome can still change are not included: those models use their assigned dose until it is known.
+        Patients whose outcome can still change are not included: these models use their assigned dose until the outcome is known.
         """
         found: dict[tuple[int, float], tuple[int, int]] = {}
         for patient, status in zip(self.patients, self.statuses, strict=True):
@@ -489,8 +492,8 @@ class Evaluated(Shown):
         return tuple(Administered(*place, *counts) for place, counts in sorted(found.items()))
 
     def beside(self) -> tuple[Cohort, ...]:
-        """Return known counts beside the escalation, one `Cohort` per level that has any."""
-        return _by_level((one.level, *self._in(one)[:2]) for one in self.others)
+        """Return the known counts outside the escalation, one `Cohort` per level that has any."""
+        return _by_level((group.level, *self._in(group)[:2]) for group in self.others)
 
     def for_design(self, design: Pools) -> DesignCounts:
         """Return the counts of these patients as a design reads them; see `DesignCounts`.
@@ -513,32 +516,37 @@ class Evaluated(Shown):
         others = self.beside()
         return DesignCounts(self.cohorts(), others if design.pools_parts else (), () if design.pools_parts else others, left_out)
 
-    def _in(self, one: Members) -> _Group:
-        """Return what is known of the patients of a group."""
-        if one.subjects not in self._by_group:
-            statuses = [self[subject] for subject in one.subjects]
+    def _in(self, group: Members) -> _Group:
+        """Return the known counts of the patients of a group."""
+        if group.subjects not in self._by_group:
+            statuses = [self[subject] for subject in group.subjects]
             kinds = [status.kind for status in statuses]
             open_ = tuple(status.subject for status in statuses if status.open)
             pending = tuple(status.subject for status in statuses if status.kind == "pending")
-            self._by_group[one.subjects] = _Group(kinds.count("dlt") + kinds.count("complete"), kinds.count("dlt"), pending, open_)
-        return self._by_group[one.subjects]
+            self._by_group[group.subjects] = _Group(
+                kinds.count("dlt") + kinds.count("complete"), kinds.count("dlt"), pending, open_
+            )
+        return self._by_group[group.subjects]
 
     @cached_property
     def _by_group(self) -> dict[tuple[str, ...], _Group]:
         return {}
 
     def completions(self) -> Iterator[Completion]:
-        """Enumerate the ways in which outcomes can still come out, as designs tell them apart: by the DLTs of each group, or of
-        groups that are counted together (`by_dose`), of which the first then have the DLTs.
+        """Yield the completions of the pending outcomes, as designs distinguish them: by the DLTs of each group, or of
+        groups that are counted together (`by_dose`), in which case the first of them have the DLTs.
 
         Yields
         ------
         Completion
-            The first is that without a further DLT. The ways of all add up to 2 to the power of the number of open outcomes.
+            The first has no additional DLT. The multiplicities add up to 2 to the power of the number of open outcomes.
         """
         groups, open_ = self.groups, [len(subjects) for subjects in self.open]
-        # Somebody held has a known outcome too, which can become another.
-        known = [(one.level, here.n + len(here.pending), here.dlts) for one, here in ((one, self._in(one)) for one in groups)]
+        # A patient held for adjudication has a known outcome too, which can change.
+        known = [
+            (group.level, counts.n + len(counts.pending), counts.dlts)
+            for group, counts in ((group, self._in(group)) for group in groups)
+        ]
         pools = [(pool, n) for pool in self.pools if (n := sum(open_[place] for place in pool))]
         for in_pools in product(*(range(n + 1) for _, n in pools)):
             ways, further, counts = 1, [0] * len(groups), known.copy()
@@ -553,13 +561,13 @@ class Evaluated(Shown):
             yield Completion(tuple(further), cohorts, ways, _by_level(counts[len(self.members) :]))
 
     def audit(self) -> pd.DataFrame:
-        """Return one row per patient: what was made of it, by which rule and from which rows.
+        """Return one row per patient: the status, the rule and the rows on which it is based.
 
         Returns
         -------
         pandas.DataFrame
-            Columns subject, cohort, level, status, first_infusion, window_ends, rule, source; dates in ISO form; and, where
-            patients outside the escalation are among them, part. Where any amount administered is not the assigned dose,
+            Columns subject, cohort, level, status, first_infusion, window_ends, rule, source; dates in ISO form; and, if
+            there are patients outside the escalation, part. If any amount administered differs from the assigned dose,
             assigned (the amount) and administered (the amount of each infusion).
         """
         import pandas as pd
@@ -576,26 +584,26 @@ class Evaluated(Shown):
                 "source": ["; ".join(s.source) for s in self.statuses],
             }
         )
-        if not all(one.as_assigned for one in self.patients):
+        if not all(patient.as_assigned for patient in self.patients):
             table = table.assign(
-                assigned=[float("nan") if one.level is None else one.amount for one in self.patients],
-                administered=[", ".join(f"{amount:g}" for amount in one.administered) for one in self.patients],
+                assigned=[float("nan") if patient.level is None else patient.amount for patient in self.patients],
+                administered=[", ".join(f"{amount:g}" for amount in patient.administered) for patient in self.patients],
             )
         parts = [s.part for s in self.statuses]
         return table if set(parts) <= {"escalation"} else table.assign(part=parts)
 
     def closing(self) -> str:
-        """Return rows in and out, and the data cutoff, in words."""
-        reasons = ", ".join(dict.fromkeys(one.reason for one in self.listed))
+        """Return the numbers of rows read and used, and the data cutoff date, in words."""
+        reasons = ", ".join(dict.fromkeys(row.reason for row in self.listed))
         listed = f"{len(self.listed)} listed" + (f" ({reasons})" if reasons else "")
-        cut = f"data cut {self.as_of}" + (", assumed: the last date in the data" if self.as_of_assumed else "")
-        later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} left out" if self.later_dates else ""
+        cut = f"data cutoff {self.as_of}" + (", assumed: the last date in the data" if self.as_of_assumed else "")
+        later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} ignored" if self.later_dates else ""
         people = f"{len(self.statuses)} patient{'s' * (len(self.statuses) != 1)}"
         return f"{self.rows} rows read: {self.rows - len(self.listed)} are those of {people}, {listed}; {cut}{later}."
 
 
 def _by_level(counts: Collection[tuple[int, int, int]] | Iterator[tuple[int, int, int]]) -> tuple[Cohort, ...]:
-    """Return (level, patients, DLTs) added up by level, levels without anybody left out."""
+    """Return (level, patients, DLTs) summed by level, without levels that have no patient."""
     total: dict[int, tuple[int, int]] = {}
     for level, n, dlts in counts:
         before = total.get(level, (0, 0))

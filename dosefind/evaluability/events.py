@@ -1,7 +1,7 @@
-"""Whether one adverse event is a DLT, is not one, or is open with the questions that would settle it.
+"""Judgement of one adverse event: a DLT, not a DLT, or open with the questions that would settle it.
 
-An event counts from the day on which it had a DLT grade. An event that began before the first infusion and lasted into the
-treatment had it in the window only if it became worse there; where the day is not known, the event is open.
+An event counts from the day on which it reached a DLT grade. An event that began before the first infusion and continued into the
+treatment period had it in the window only if it worsened there; if that day is unknown, the event is open.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from .window import in_window, is_before, window
 __all__ = ["Judged", "Question", "judge", "worse_on_treatment"]
 
 Asked = Literal["grade", "relationship", "start", "worsening", "flag", "laboratory"]
-"""What is not known of an event: worst grade, relationship, start, day of worsening, why it was flagged as a DLT; or whether a
-laboratory value that no event tells of is a DLT."""
+"""The unknown item: worst grade, relationship to treatment, start, day of worsening, reason for a DLT flag; or whether a
+laboratory value without an adverse event is a DLT."""
 
 
 class Question(NamedTuple):
-    """A question that must be settled before the outcome of a patient is known.
+    """A question that must be answered before the outcome of a patient is known.
 
     Attributes
     ----------
     source
         Row of the adverse event or laboratory value.
     asks
-        What is not known.
+        The unknown item.
     words
         The question.
     """
@@ -39,18 +39,18 @@ class Question(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What an adverse event is by the protocol's definition of a DLT.
+    """The judgement of an adverse event by the protocol's definition of a DLT.
 
     Attributes
     ----------
     conclusion
         "DLT", "open" or "not a DLT".
     reason
-        Why it is not a DLT; of a DLT, what in the data contradicts that; empty where there is nothing to say.
+        Reason why it is not a DLT; for a DLT, data that contradict it; otherwise empty.
     day
-        First day on which the DLT is known; ``None`` where the data give none, and for other conclusions.
+        First day on which the DLT is known; ``None`` if the data give none, and for other conclusions.
     questions
-        Questions to settle where it is open.
+        Questions to answer if it is open.
     """
 
     conclusion: Literal["DLT", "open", "not a DLT"]
@@ -60,7 +60,7 @@ class Judged(NamedTuple):
 
 
 def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
-    """Return what an event is: a DLT, not a DLT, or open.
+    """Return the judgement of an event: a DLT, not a DLT, or open.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
 
     Notes
     -----
-    An event that the investigator flagged as a DLT is one unless it lies outside the window, which is then open. A flag that an
-    event is not a DLT does not overrule the definition.
+    An event that the investigator flagged as a DLT is one unless it is outside the window, in which case it is open. A flag that an
+    event is not a DLT does not override the definition.
     """
     first, last = window(patient, protocol)
     found = _by_grade(event, protocol.dlt)
@@ -99,17 +99,17 @@ def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
 
 
 def _by_grade(event: AdverseEvent, dlt: DLT) -> str:
-    """Return why an event is not a DLT by its term, grade or relationship, whatever its dates; empty if it can be."""
+    """Return the reason why an event is not a DLT by term, grade or relationship, whatever its dates; empty if it can be one."""
     least = dlt.least_grade_of(event.term)
     if least is None:
-        return "a term left out"
+        return "an excluded term"
     if event.grade is not None and event.grade < least:
         return f"below grade {least}"
     return "not related" if dlt.is_related(event.related) is False else ""
 
 
 class _Timing(NamedTuple):
-    """Whether an event had its DLT grade in the window: yes with the day, no with the reason, or not known with what is asked."""
+    """Whether an event had its DLT grade in the window: yes with the day, no with the reason, or unknown with the question."""
 
     inside: bool | None
     day: date | None = None
@@ -127,7 +127,7 @@ def _timing(event: AdverseEvent, first: date, last: date, dlt: DLT) -> _Timing:
     began_below = event.initial_grade is not None and least is not None and event.initial_grade < least
     if event.worsened is not None and event.worsened > last and not after:
         if began_below or before:
-            return _Timing(False, reason=f"became worse on {event.worsened}, after the window")
+            return _Timing(False, reason=f"worsened on {event.worsened}, after the window")
         if event.initial_grade is None or not began_inside:
             return _Timing(None, asks="worsening" if began_inside else "start")
         return _Timing(True, _known_from(event, last))
@@ -143,17 +143,17 @@ def _timing(event: AdverseEvent, first: date, last: date, dlt: DLT) -> _Timing:
     if worse is False:
         return _Timing(False, reason=_there_before(event))
     if worse is None and event.initial_grade is None and event.end is None and not event.ongoing:
-        return _Timing(False, reason="it began before the first infusion, and nothing says that it became worse on treatment")
+        return _Timing(False, reason="it began before the first infusion, and no data show that it worsened on treatment")
     return _Timing(None, asks="worsening")
 
 
 def _known_from(event: AdverseEvent, last: date) -> date:
-    """Return the onset; where its day is not known, the latest day possible in the window."""
+    """Return the onset, or if its day is unknown, the latest possible day in the window."""
     return event.start or min(event.possible.latest or last, last)
 
 
 def worse_on_treatment(event: AdverseEvent, first: date) -> bool | None:
-    """Return whether an event that began before the first infusion became worse after it; ``None`` where that is not known.
+    """Return whether an event that began before the first infusion worsened after it, or ``None`` if that is unknown.
 
     Parameters
     ----------
@@ -174,10 +174,10 @@ def worse_on_treatment(event: AdverseEvent, first: date) -> bool | None:
 
 
 def _there_before(event: AdverseEvent) -> str:
-    """Return why an event that began before the first infusion and lasted into the treatment is not a DLT."""
+    """Return the reason why an event that began before the first infusion and continued into treatment is not a DLT."""
     if event.worsened is not None:
-        return f"there before the first infusion, and became worse on {event.worsened}, before it"
-    return f"there before the first infusion at grade {event.initial_grade}"
+        return f"present before the first infusion, and worsened on {event.worsened}, before it"
+    return f"present before the first infusion at grade {event.initial_grade}"
 
 
 def _question(event: AdverseEvent, asks: Asked, first: date, last: date, dlt: DLT, reason: str = "") -> Question:
@@ -185,10 +185,10 @@ def _question(event: AdverseEvent, asks: Asked, first: date, last: date, dlt: DL
     least = dlt.least_grade_of(event.term) or dlt.least_grade
     reached = f"did it reach grade {least} or worse in the DLT window, {first} to {last}?"
     if event.initial_grade is not None and event.initial_grade >= least:
-        reached = f"did it become worse in the DLT window, {first} to {last}?"
+        reached = f"did it worsen in the DLT window, {first} to {last}?"
     words = {
         "grade": "what was its worst grade in the DLT window?",
-        "relationship": "is it at least possibly related to the treatment?",
+        "relationship": "is it at least possibly related to treatment?",
         "start": "on which day did it begin?",
         "worsening": f"{'what was its grade before the first infusion, and ' if _lacks_initial(event, first) else ''}{reached}",
         "flag": f"the investigator flagged it as a DLT, but {reason}: is it a DLT?",

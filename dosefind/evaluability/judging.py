@@ -1,6 +1,6 @@
-"""`evaluate`: what was known by the data cutoff, what must hold before anybody is judged, and the notes on what was derived.
+"""`evaluate`: the data known by the data cutoff date, checks before patients are judged, and notes on what was derived.
 
-Nothing here reads a clock; what "today" is comes in as the data cutoff.
+No clock is read here; the current date comes in as the data cutoff date.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .window import rules_of, window
 
 __all__ = ["evaluate", "known_by"]
 
-# Names that a note gives.
+# Maximum number of names in a note.
 _NAMED = 12
 
 
@@ -38,25 +38,25 @@ def evaluate(
     adjudications: Sequence[Adjudicated] = (),
     final: bool = False,
 ) -> Evaluated:
-    """Judge each patient at a data cutoff: evaluable for DLT or not, with which outcome, and which serious events wait.
+    """Judge each patient at a data cutoff date: evaluability for DLT, outcome, and serious events awaiting adjudication.
 
     Parameters
     ----------
     patients
-        What the data say.
+        The data.
     protocol
-        The protocol: its DLT window, its definition of a DLT, and what becomes of patients who do not complete the window. For each
-        patient these are those of the version in force on the day of the first infusion; the dose levels are those of the version
-        in force at the data cutoff.
+        The protocol: its DLT window, its definition of a DLT, and its rules for patients who do not complete the window. For each
+        patient the version in force on the day of the first infusion applies; the dose levels are those of the version
+        in force at the data cutoff date.
     as_of
-        The data cut. Without it, the last date in the data, which the result says.
+        The data cutoff date. By default the last date in the data, which the result states.
     replay
-        Go back to ``as_of``: what the data say of later days is left out as not yet known. Otherwise a date after ``as_of`` is an
-        error. An event without a date is always known of.
+        Return to ``as_of``: data of later days are ignored as not yet known. Otherwise a date after ``as_of`` is an
+        error. An event without a date is always known.
     adjudications
-        Adjudications on file; those made on a later data cutoff are left out.
+        Adjudications on file; those based on a later data cutoff date are ignored.
     final
-        Whether this is the final analysis: a possible DLT whose date can mean days inside and outside the DLT window then counts
+        Whether this is the final analysis: a possible DLT whose date may be inside or outside the DLT window then counts
         as inside, with a note. Before it, such a date keeps the outcome open (`Status.settled_by`).
 
     Returns
@@ -66,7 +66,7 @@ def evaluate(
     Raises
     ------
     InputError
-        If a date lies after the data cut, a word for the relation of an event is unknown, a DLT column contradicts the adverse
+        If a date is after the data cutoff date, a word for an event's relationship is unknown, a DLT column contradicts the adverse
         events or the DLT window, or rows are lost or counted twice.
 
     Examples
@@ -94,36 +94,37 @@ def evaluate(
     >>> evaluate(data, protocol, as_of=date(2024, 3, 29)).cohorts()
     [Cohort(level=1, n=1, dlts=0)]
     """
-    of_type("patients", patients, Patients, "what the data's tables are read into")
-    of_type("protocol", protocol, Protocol, "what load_protocol reads")
+    of_type("patients", patients, Patients, "the result of reading the data, as by read_patients")
+    of_type("protocol", protocol, Protocol, "load_protocol returns one")
     if as_of is not None:
         calendar_day("as_of", as_of)
     if replay and as_of is None:
-        raise InputError("replay = True needs as_of, the day to go back to")
+        raise InputError("replay = True needs as_of, the date to return to")
     cut = patients.last_date if as_of is None else as_of
     later = _later_dates(patients.patients, cut)
     if later and not replay:
-        hint = f"{later[-1].allowed}; to go back to that day, leaving out what came later, ask for a replay"
+        hint = f"{later[-1].allowed}; to return to that date and ignore later data, request a replay"
         raise InputError([*later[:-1], replace(later[-1], allowed=hint)])
     _check(patients, protocol)
 
     whole_data = cut >= patients.last_date
-    ordered = [_decided(one, protocol, cut, whole_data) for one in sorted(patients.patients, key=_order)]
-    known = [regraded(_placed(known_by(one, cut), protocol, cut), protocol) for one in ordered]
+    ordered = [_decided(patient, protocol, cut, whole_data) for patient in sorted(patients.patients, key=_order)]
+    known = [regraded(_placed(known_by(patient, cut), protocol, cut), protocol) for patient in ordered]
     if as_of is not None and not replay:
-        # What the data say at a stated cutoff had begun by then.
-        known = [replace(one, events=_begun_by(one.events, cut)) for one in known]
-    infused = _followed([one for one in known if one.infusions], patients.keeps_contacts)
-    said = _known_subjects(in_force(adjudications, cut), patients)
+        # Data at a stated cutoff date concern events that had begun by then.
+        known = [replace(patient, events=_begun_by(patient.events, cut)) for patient in known]
+    infused = _followed([patient for patient in known if patient.infusions], patients.keeps_contacts)
+    adjudicated = _known_subjects(in_force(adjudications, cut), patients)
     inside: list[OpenDay] = []
     if final:
-        pairs = [counted_inside(one, protocol, _case(one, (), said).adjudications) for one in infused]
-        infused = [one for one, _ in pairs]
+        pairs = [counted_inside(patient, protocol, _case(patient, (), adjudicated).adjudications) for patient in infused]
+        infused = [patient for patient, _ in pairs]
         inside = [day for _, days in pairs for day in days]
-    serious = serious_events(infused, protocol, said)
-    parts: list[Part] = [part_of_patient(one, protocol) for one in infused]
+    serious = serious_events(infused, protocol, adjudicated)
+    parts: list[Part] = [part_of_patient(patient, protocol) for patient in infused]
     verdicts = [
-        verdict(one, protocol, cut, whole_data, _case(one, serious, said), part) for one, part in zip(infused, parts, strict=True)
+        verdict(patient, protocol, cut, whole_data, _case(patient, serious, adjudicated), part)
+        for patient, part in zip(infused, parts, strict=True)
     ]
     verdicts = [_final_words(found, inside) for found in verdicts]
     order = sorted(range(len(infused)), key=lambda place: in_order(infused[place], verdicts[place]))
@@ -133,7 +134,7 @@ def evaluate(
     found = tuple(statuses(infused, verdicts, numbers, parts, protocol, cut))
     listed = (
         *patients.listed,
-        *(Listed(row, f"no infusion by {cut}") for one in _not_yet(patients.patients, cut) for row in one.rows()),
+        *(Listed(row, f"no infusion by {cut}") for patient in _not_yet(patients.patients, cut) for row in patient.rows()),
     )
     return Evaluated(
         as_of=cut,
@@ -166,14 +167,14 @@ def evaluate(
 
 
 def _begun_by(events: tuple[AdverseEvent, ...] | None, cut: date) -> tuple[AdverseEvent, ...] | None:
-    """Return events with the days that are possible by the data cutoff."""
+    """Return events with the days that are possible by the data cutoff date."""
     if events is None or all(event.days is None for event in events):
         return events
     return tuple(event._replace(days=event.days.narrowed(not_after=cut)) if event.days else event for event in events)
 
 
 def _final_words(verdict: Verdict, inside: Iterable[OpenDay]) -> Verdict:
-    """Return the verdict with the assumption of a final analysis where its DLT hangs on it."""
+    """Return the verdict with the assumption of a final analysis if its DLT depends on it."""
     if verdict.kind != "dlt" or not {day.source for day in inside} & set(verdict.source):
         return verdict
     return verdict._replace(rule=f"{verdict.rule}; counted as inside the DLT window in the final analysis")
@@ -181,68 +182,72 @@ def _final_words(verdict: Verdict, inside: Iterable[OpenDay]) -> Verdict:
 
 def _open_days(found: Iterable[Status]) -> list[str]:
     """Note the possible DLTs whose day would settle the outcome."""
-    names = [f"{day.subject} ({day.source}, {day.days}; {day.first} to {day.end})" for one in found for day in one.settled_by]
-    rule = "possible DLTs on a day not known, open until it is known to be in the DLT window or not (a final analysis, --final, "
+    names = [f"{day.subject} ({day.source}, {day.days}; {day.first} to {day.end})" for status in found for day in status.settled_by]
+    rule = "possible DLTs on an unknown day, open until it is known whether it is in the DLT window (a final analysis, --final, "
     return [f"{rule}counts them as inside): {_some(names)}"] if names else []
 
 
 def _inside_at_the_end(inside: Iterable[OpenDay]) -> list[str]:
     """Note the dates that a final analysis counted as inside the DLT window."""
-    names = [f"{one.subject} ({one.source}, {one.days})" for one in inside]
-    return [f"final analysis: events on a day that is not known, counted as inside the DLT window: {_some(names)}"] if names else []
+    names = [f"{open_day.subject} ({open_day.source}, {open_day.days})" for open_day in inside]
+    return [f"final analysis: events on an unknown day, counted as inside the DLT window: {_some(names)}"] if names else []
 
 
 def _known_subjects(adjudications: Iterable[Adjudicated], patients: Patients) -> tuple[Adjudicated, ...]:
-    """Return the adjudications, each of which must be of a patient of the data."""
-    subjects = {one.subject for one in patients.patients}
+    """Return the adjudications, each of which must refer to a patient in the data."""
+    subjects = {patient.subject for patient in patients.patients}
     found = tuple(adjudications)
     unknown = [
-        Problem("adjudications", one.subject, "must name a patient of the data") for one in found if one.subject not in subjects
+        Problem("adjudications", adjudicated.subject, "must be a patient in the data")
+        for adjudicated in found
+        if adjudicated.subject not in subjects
     ]
     if unknown:
         raise InputError(unknown)
     return found
 
 
-def _case(patient: Patient, serious: Iterable[SeriousEvent], said: Iterable[Adjudicated]) -> Case:
+def _case(patient: Patient, serious: Iterable[SeriousEvent], adjudications: Iterable[Adjudicated]) -> Case:
     """Return the serious events and adjudications of a patient."""
-    own = tuple(one for one in said if one.subject == patient.subject)
-    return Case(tuple(one for one in serious if one.subject == patient.subject), own)
+    own = tuple(adjudicated for adjudicated in adjudications if adjudicated.subject == patient.subject)
+    return Case(tuple(serious_event for serious_event in serious if serious_event.subject == patient.subject), own)
 
 
 def _dlts_in_no_count(found: Iterable[Status]) -> list[str]:
-    """Note the DLTs of treated patients whom no design counts."""
-    names = [f"{one.subject} ({one.part})" for one in found if one.kind == "dlt" and not one.pooled]
-    return [f"DLTs that no design counts: {_some(names)}"] if names else []
+    """Note the DLTs of treated patients who are counted by no design."""
+    names = [f"{status.subject} ({status.part})" for status in found if status.kind == "dlt" and not status.pooled]
+    return [f"DLTs not counted by any design: {_some(names)}"] if names else []
 
 
 def _doses_that_differ(patients: Iterable[Patient], parts: Iterable[Part]) -> list[str]:
-    """Note the patients whose dose administered is not the one assigned; they are counted at the assigned level."""
+    """Note the patients whose administered dose is not the assigned dose; they are counted at the assigned level."""
     names = [
-        f"{one.subject} ({', '.join(f'{amount:g}' for amount in one.administered)}, assigned {one.amount:g})"
-        for one, part in zip(patients, parts, strict=True)
-        if not one.as_assigned and part not in UNTREATED
+        f"{patient.subject} ({', '.join(f'{amount:g}' for amount in patient.administered)}, assigned {patient.amount:g})"
+        for patient, part in zip(patients, parts, strict=True)
+        if not patient.as_assigned and part not in UNTREATED
     ]
-    return [f"dose administered is not the dose assigned, by which level patients are counted: {_some(names)}"] if names else []
+    return (
+        [f"administered dose differs from the assigned dose, at whose level patients are counted: {_some(names)}"] if names else []
+    )
 
 
 def _too_early(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
-    """Note the events that are called related and began before the first infusion, whose dates are to be checked."""
+    """Note the related events that began before the first infusion, whose dates should be checked."""
     names = early_events(patients, protocol)
-    return [f"related to treatment, but began before the first infusion, so check the date: {_some(names)}"] if names else []
+    return [f"related to treatment but began before the first infusion, so check the date: {_some(names)}"] if names else []
 
 
 def _not_assessed(found: Iterable[Status]) -> list[str]:
-    """Note the patients without a DLT whose last contact stands in for the DLT assessment that is not recorded."""
-    names = [one.subject for one in found if one.kind == "complete" and not one.assessed]
-    return [f"no DLT assessment is recorded, so adverse events and last contact stand in for it: {_some(names)}"] if names else []
+    """Note the patients without a DLT for whom the last contact replaces an unrecorded DLT assessment."""
+    names = [status.subject for status in found if status.kind == "complete" and not status.assessed]
+    return [f"no DLT assessment is recorded; adverse events and last contact are used instead: {_some(names)}"] if names else []
 
 
 def _order(patient: Patient) -> tuple[date, str]:
     return patient.infusions[0] if patient.infusions else date.max, patient.subject
 
 
-# What was known by the data cut.
+# Data known by the data cutoff date.
 
 
 def _place(patient: Patient, field: str) -> str:
@@ -250,22 +255,25 @@ def _place(patient: Patient, field: str) -> str:
 
 
 def _later_dates(patients: Iterable[Patient], cut: date) -> list[Problem]:
-    allowed = f"lies after the data cut {cut}"
+    allowed = f"is after the data cutoff date {cut}"
     return [
-        Problem(_place(one, field), found.isoformat(), allowed) for one in patients for field, found in one.dates() if found > cut
+        Problem(_place(patient, field), found.isoformat(), allowed)
+        for patient in patients
+        for field, found in patient.dates()
+        if found > cut
     ]
 
 
 def _not_yet(patients: Iterable[Patient], cut: date) -> list[Patient]:
-    """Who had no infusion by a day, with all rows of theirs, those of later events too."""
-    return [one for one in sorted(patients, key=_order) if all(day > cut for day in one.infusions)]
+    """Return the patients without an infusion by a day, with all their rows, including those of later events."""
+    return [patient for patient in sorted(patients, key=_order) if all(day > cut for day in patient.infusions)]
 
 
 def known_by(patient: Patient, cut: date) -> Patient:
-    """What was known of a patient by a day. Days without a date stay: they cannot be shown to be later."""
+    """Return a patient as known by a day. Events without a date are kept: they cannot be shown to be later."""
     left = patient.discontinued is not None and patient.discontinued <= cut
     stopped = patient.left_treatment is not None and patient.left_treatment <= cut
-    # That there was a DLT is known from its day on; that there was none, for all days up to the cut.
+    # A DLT is known from its day on; the absence of a DLT for all days up to the cutoff date.
     told = patient.dlt is not True or _begun(patient.dlt_date, patient.dlt_days, cut)
     return replace(
         patient,
@@ -286,14 +294,14 @@ def known_by(patient: Patient, cut: date) -> Patient:
 
 
 def _decided(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Patient:
-    """Return the patient without a recorded decision on evaluability that was not known by the data cutoff."""
+    """Return the patient without a recorded decision on evaluability that was not known by the data cutoff date."""
     if patient.evaluable is None or whole_data or not patient.infusions or decision_known_from(patient, protocol) <= cut:
         return patient
     return replace(patient, evaluable=None, evaluable_reason=None)
 
 
 def _begun(day: date | None, days: Days | None, cut: date) -> bool:
-    """Return whether something can have begun by a day; what has no date can."""
+    """Return whether an event can have begun by a day; an event without a date can."""
     earliest = day if day is not None else None if days is None else days.earliest
     return earliest is None or earliest <= cut
 
@@ -302,7 +310,7 @@ def _begun(day: date | None, days: Days | None, cut: date) -> bool:
 
 
 def _by_rules(patients: Iterable[Patient], protocol: Protocol) -> list[tuple[Protocol, list[Patient]]]:
-    """Group patients by the version of the protocol that they are judged by."""
+    """Group patients by the version of the protocol by which they are judged."""
     groups: dict[date, tuple[Protocol, list[Patient]]] = {}
     for patient in patients:
         rules = rules_of(patient, protocol)
@@ -311,7 +319,7 @@ def _by_rules(patients: Iterable[Patient], protocol: Protocol) -> list[tuple[Pro
 
 
 def _placed(patient: Patient, protocol: Protocol, cut: date) -> Patient:
-    """Return the patient with the level of the dose in the version in force at the data cut; the data have the latest one's."""
+    """Return the patient with the level of the dose in the version in force at the data cutoff date; the data have the latest."""
     amounts = protocol.in_force(cut).doses.amounts
     if amounts == protocol.versions[-1][1].doses.amounts:
         return patient
@@ -319,7 +327,7 @@ def _placed(patient: Patient, protocol: Protocol, cut: date) -> Patient:
     return replace(patient, level=next(same, None))
 
 
-# What must hold before anybody is judged.
+# Checks before patients are judged.
 
 
 def _check(patients: Patients, protocol: Protocol) -> None:
@@ -331,35 +339,35 @@ def _check(patients: Patients, protocol: Protocol) -> None:
     ]
     if unknown:
         raise InputError(unknown)
-    problems = [problem for one in patients.patients for problem in _contradictions(regraded(one, protocol), protocol)]
-    subjects = Counter(one.subject for one in patients.patients)
-    problems += [Problem("subject", s, "must be that of one patient only") for s, times in sorted(subjects.items()) if times > 1]
-    escalation = [one for one in patients.patients if part_of_patient(one, protocol) == "escalation"]
-    given = [one.subject for one in escalation if one.cohort is not None]
+    problems = [problem for patient in patients.patients for problem in _contradictions(regraded(patient, protocol), protocol)]
+    subjects = Counter(patient.subject for patient in patients.patients)
+    problems += [Problem("subject", s, "must identify one patient only") for s, times in sorted(subjects.items()) if times > 1]
+    escalation = [patient for patient in patients.patients if part_of_patient(patient, protocol) == "escalation"]
+    given = [patient.subject for patient in escalation if patient.cohort is not None]
     if given and len(given) < len(escalation):
-        without = next(one for one in escalation if one.cohort is None)
+        without = next(patient for patient in escalation if patient.cohort is None)
         problems.append(Problem(_place(without, "cohort"), None, "must be given for every patient or for none"))
     if problems:
         raise InputError(problems)
-    counted = {row for one in patients.patients for row in one.rows()}
+    counted = {row for patient in patients.patients for row in patient.rows()}
     found = len(counted) + len(patients.listed)
-    if found != patients.rows or counted & {one.source for one in patients.listed}:
-        allowed = f"must be those of patients, {len(counted)}, and those listed, {len(patients.listed)}, each row in one of them"
+    if found != patients.rows or counted & {row.source for row in patients.listed}:
+        allowed = f"must be the {len(counted)} of patients and the {len(patients.listed)} listed, each row in one of them"
         raise InputError(Problem("rows", patients.rows, allowed))
 
 
 def _relations(patients: Iterable[Patient]) -> dict[str, list[tuple[Patient, AdverseEvent]]]:
-    """Events by their word for the relation, in lower case; none of those without a word."""
+    """Return events by their word for the relationship to treatment, in lower case, without events that have no word."""
     found: dict[str, list[tuple[Patient, AdverseEvent]]] = {}
-    for one in patients:
-        for event in one.events or ():
+    for patient in patients:
+        for event in patient.events or ():
             if event.related is not None:
-                found.setdefault(plain_words(event.related), []).append((one, event))
+                found.setdefault(plain_words(event.related), []).append((patient, event))
     return found
 
 
 def _unknown_word(events: list[tuple[Patient, AdverseEvent]], protocol: Protocol) -> Iterator[Problem]:
-    """One finding for all events with a word that the protocol does not know, at the first of them."""
+    """Yield one finding for all events with a word not in the protocol, at the first of them."""
     patient, event = events[0]
     try:
         protocol.dlt.is_related(event.related)
@@ -369,65 +377,75 @@ def _unknown_word(events: list[tuple[Patient, AdverseEvent]], protocol: Protocol
 
 
 def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
-    """How each word for a relation was read."""
-    said: dict[bool | None, Counter[str]] = {True: Counter(), False: Counter(), None: Counter()}
+    """Return how each word for a relationship was read."""
+    counts: dict[bool | None, Counter[str]] = {True: Counter(), False: Counter(), None: Counter()}
     for rules, people in _by_rules(patients, protocol):
         for word, events in _relations(people).items():
-            said[rules.dlt.is_related(word)][word] += len(events)
+            counts[rules.dlt.is_related(word)][word] += len(events)
     meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
-    listed = {meaning: ", ".join(f"{shown_key(word)} ({n})" for word, n in sorted(said[meaning].items())) for meaning in said}
-    words = [f"{listed[meaning]} as {name}" for meaning, name in meanings if said[meaning]]
-    return [f"words for the relation (events with it) read: {'; '.join(words)}"] if words else []
+    listed = {meaning: ", ".join(f"{shown_key(word)} ({n})" for word, n in sorted(counts[meaning].items())) for meaning in counts}
+    words = [f"{listed[meaning]} as {name}" for meaning, name in meanings if counts[meaning]]
+    return [f"words for the relationship (number of events) read: {'; '.join(words)}"] if words else []
 
 
 def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
-    """Which rows make no patient, by their reason: one of them may be a patient whose infusion was forgotten."""
+    """Note the rows that are not patients, by reason: one of them may be a patient whose infusion was not entered."""
     by_reason: dict[str, list[str]] = {}
-    for one in listed:
-        by_reason.setdefault(one.reason, []).append(one.source)
-    return [f"counted nowhere, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
+    for row in listed:
+        by_reason.setdefault(row.reason, []).append(row.source)
+    return [f"not counted, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
 
 
 def _followed(infused: list[Patient], keeps_contacts: bool) -> list[Patient]:
-    """Patients as known by the data cut. Where the data have a last contact of somebody still followed up, one without it is known
-    to have been followed no longer than to the last of the own dates.
+    """Return the patients as known by the data cutoff date.
+
+    If the data have a last-contact date for any patient in follow-up, a patient without one is known to have been
+    followed up to the latest of the patient's own dates only.
     """
-    if not keeps_contacts or all(one.last_contact is None for one in infused if one.discontinued is None):
+    if not keeps_contacts or all(patient.last_contact is None for patient in infused if patient.discontinued is None):
         return infused
-    return [one if one.last_contact else replace(one, last_contact=max(day for _, day in one.dates())) for one in infused]
+    return [
+        patient if patient.last_contact else replace(patient, last_contact=max(day for _, day in patient.dates()))
+        for patient in infused
+    ]
 
 
 def _followed_as_said(known: Iterable[Patient], infused: Iterable[Patient], verdicts: Iterable[Verdict], cut: date) -> list[str]:
-    """Of whom no last contact is given: how far follow-up is then taken to have gone."""
-    without = {one.subject for one in known if one.last_contact is None and one.discontinued is None}
-    hang = ("complete", "pending")
-    silent = [one for one, found in zip(infused, verdicts, strict=True) if one.subject in without and found.kind in hang]
+    """Note patients without a last-contact date and the follow-up assumed for them."""
+    without = {patient.subject for patient in known if patient.last_contact is None and patient.discontinued is None}
+    dependent = ("complete", "pending")
+    silent = [
+        patient for patient, found in zip(infused, verdicts, strict=True) if patient.subject in without and found.kind in dependent
+    ]
     if not silent:
         return []
-    names = _some([one.subject for one in silent])
+    names = _some([patient.subject for patient in silent])
     if silent[0].last_contact is None:
-        return [f"no last contact is given, so follow-up is assumed to have gone on to {cut}: {names}"]
-    return [f"no last contact is given, as it is of others, so follow-up is taken to end with the patient's own last date: {names}"]
+        return [f"no last-contact date is given, so follow-up is assumed up to {cut}: {names}"]
+    return [
+        "no last-contact date is given, unlike for other patients, so follow-up is assumed to end on the patient's own last date: "
+        f" {names}"
+    ]
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first so many names, and how many more there are."""
+    """Return the first names up to the maximum, and the number of further ones."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
-    """A DLT column against the window and the adverse events."""
+    """Yield contradictions of a DLT column with the window and the adverse events."""
     protocol = rules_of(patient, protocol)
     given = patient.dlt_date.isoformat() if patient.dlt_date is not None else str(patient.dlt_days) if patient.dlt_days else None
     if patient.dlt is not True and given is not None:
-        yield Problem(_place(patient, "dlt_date"), given, f"must not be given where dlt = {patient.dlt}")
+        yield Problem(_place(patient, "dlt_date"), given, f"must not be given if dlt = {patient.dlt}")
     if patient.dlt is None or not patient.infusions:
         return
     first, end = window(patient, protocol)
     outside = patient.dlt_date is not None and not first <= patient.dlt_date <= end
     if patient.dlt and (outside or (patient.dlt_days is not None and not patient.dlt_days.meets(first, end))):
-        yield Problem(_place(patient, "dlt_date"), given, f"lies outside the DLT window, {first} to {end}")
+        yield Problem(_place(patient, "dlt_date"), given, f"is outside the DLT window, {first} to {end}")
     if patient.events is None:
         return
     made, open_ = toxicities(patient, protocol)

@@ -1,4 +1,4 @@
-"""Liver tests graded by CTCAE v5.0: by the upper limit of normal (ULN), or by the baseline where that was abnormal.
+"""Liver tests graded by CTCAE v5.0: relative to the upper limit of normal (ULN), or to baseline if that was abnormal.
 
 Common Terminology Criteria for Adverse Events v5.0 (National Cancer Institute, 27 November 2017), Investigations: alanine
 aminotransferase, aspartate aminotransferase, alkaline phosphatase, GGT and blood bilirubin increased.
@@ -18,7 +18,7 @@ from .window import rules_of, window
 
 __all__ = ["LIVER_TERMS", "baseline_of", "liver_grade", "regraded", "values_without_event"]
 
-# Multiples above which a value has grade 2, 3 and 4; and the one from which it has grade 1 where the baseline was abnormal.
+# Multiples above which a value has grade 2, 3 and 4; and the multiple from which it has grade 1 if the baseline was abnormal.
 _ABOVE: dict[str, tuple[float, float, float]] = {
     "ALT": (3.0, 5.0, 20.0),
     "AST": (3.0, 5.0, 20.0),
@@ -35,7 +35,7 @@ LIVER_TERMS: dict[str, tuple[str, ...]] = {
     "BILI": ("blood bilirubin increased", "bilirubin increased", "hyperbilirubinaemia", "hyperbilirubinemia"),
 }
 """Terms of adverse events by test, as `plain_words` compares them."""
-# Relative difference below which a value is read as the limit itself: rounding of a product of two doubles.
+# Relative difference below which a value is read as the limit itself: rounding error of a product of two doubles.
 _TIE = 1e-9
 
 
@@ -51,7 +51,7 @@ def liver_grade(test: str, value: float, uln: float, baseline: float | None = No
     uln
         Upper limit of normal, in the unit of the value.
     baseline
-        Value before treatment, in the same unit. Without it, or where it is normal, the grade is by the limit of normal.
+        Value before treatment, in the same unit. Without it, or if it is normal, the grade is relative to the limit of normal.
 
     Raises
     ------
@@ -82,21 +82,21 @@ def _exceeds(value: float, limit: float) -> bool:
 
 
 def baseline_of(patient: Patient, test: str) -> LabValue | None:
-    """Return the baseline of a test: the last value flagged as one, or else the last before the first infusion."""
-    before = [one for one in patient.labs if one.test == test and one.day <= patient.infusions[0]]
-    flagged = [one for one in before if one.baseline]
-    earlier = [one for one in before if one.day < patient.infusions[0]]
-    return max(flagged or earlier, key=lambda one: one.day, default=None)
+    """Return the baseline of a test: the last value flagged as such, otherwise the last before the first infusion."""
+    before = [lab for lab in patient.labs if lab.test == test and lab.day <= patient.infusions[0]]
+    flagged = [lab for lab in before if lab.baseline]
+    earlier = [lab for lab in before if lab.day < patient.infusions[0]]
+    return max(flagged or earlier, key=lambda lab: lab.day, default=None)
 
 
 def _grades(patient: Patient, test: str) -> list[tuple[date, int, int]]:
-    """Return day, grade by the baseline and grade by the limit of normal of each value since the first infusion."""
+    """Return day, grade relative to baseline and grade relative to the limit of normal of each value since the first infusion."""
     before = baseline_of(patient, test)
     baseline = None if before is None else before.value
     return [
-        (one.day, liver_grade(test, one.value, one.uln, baseline), liver_grade(test, one.value, one.uln))
-        for one in patient.labs
-        if one.test == test and one.day >= patient.infusions[0] and one is not before
+        (lab.day, liver_grade(test, lab.value, lab.uln, baseline), liver_grade(test, lab.value, lab.uln))
+        for lab in patient.labs
+        if lab.test == test and lab.day >= patient.infusions[0] and lab is not before
     ]
 
 
@@ -106,10 +106,10 @@ def _test_of(term: str) -> str | None:
 
 
 def regraded(patient: Patient, protocol: Protocol) -> Patient:
-    """Return the patient with the grades of liver tests by the baseline, where the protocol says so.
+    """Return the patient with liver test grades relative to baseline, if the protocol says so.
 
-    The grade of an event is replaced where the values from its start to its end have the recorded grade by the limit of normal:
-    else the value that was graded is not among them, and the recorded grade stays.
+    The grade of an event is replaced if the values from its start to its end have the recorded grade relative to the limit of
+    normal; otherwise the graded value is not among them, and the recorded grade is kept.
     """
     if not patient.infusions or not patient.labs or rules_of(patient, protocol).dlt.liver_grading != "baseline":
         return patient
@@ -130,7 +130,7 @@ def _regraded(event: AdverseEvent, patient: Patient) -> AdverseEvent:
 
 
 def values_without_event(patient: Patient, protocol: Protocol) -> list[LabValue]:
-    """Return the first value of each test in the DLT window that has a DLT grade and no adverse event of it at the time.
+    """Return the first value of each test in the DLT window with a DLT grade and without a concurrent adverse event of that test.
 
     Parameters
     ----------
@@ -150,11 +150,11 @@ def values_without_event(patient: Patient, protocol: Protocol) -> list[LabValue]
             continue
         days = [day for day, grade, _ in _grades(patient, test) if first <= day <= last and grade >= max(known)]
         days = [day for day in days if not _has_event(patient.events or (), test, day)]
-        found += [one for one in patient.labs if days and one.test == test and one.day == min(days)][:1]
+        found += [lab for lab in patient.labs if days and lab.test == test and lab.day == min(days)][:1]
     return found
 
 
 def _has_event(events: Iterable[AdverseEvent], test: str, day: date) -> bool:
-    """Return whether an adverse event of a test was there on a day; an event without a start or end may have been."""
+    """Return whether an adverse event of a test was present on a day; an event without a start or end may have been."""
     own = [event for event in events if _test_of(event.term) == test]
     return any((event.start is None or event.start <= day) and (event.end is None or event.end >= day) for event in own)

@@ -1,7 +1,7 @@
-"""The safety set: all treated patients and their whole follow-up, and the events that a reader of a report must see one by one.
+"""The safety set: all treated patients with their whole follow-up, and the events that reports list individually.
 
-Patients of every part of the trial belong to it, and patients who are not evaluable for DLT. Adverse events that began before the
-first infusion do not, unless they were fatal.
+It includes patients of every part of the trial, and patients who are not evaluable for DLT. Adverse events that began before the
+first infusion are excluded unless they were fatal.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ __all__ = [
 ALL = "all"
 """Label of the row of all patients."""
 NO_LEVEL = "not in the protocol"
-"""Dose group of patients who were given a dose that is not in the protocol."""
+"""Dose group of patients who were given a dose not in the protocol."""
 HIDDEN = ""
-"""Dose group of all patients where a dose group would tell who was not given the product."""
+"""Dose group of all patients if a dose group would reveal who did not receive the product."""
 
 _SEVERE, _FATAL = 3, 5
 _GRADES = (1, 2, 3, 4, 5)
@@ -51,25 +51,25 @@ class SafetyEvent(NamedTuple):
     Attributes
     ----------
     subject
-        The identifier that the user gave.
+        The identifier supplied by the user.
     group
-        Dose group, as of `dose_groups`.
+        Dose group, see `dose_groups`.
     part
         Part of the trial.
     day
-        Onset, or day of the death; ``None`` where the data give none.
+        Onset, or day of death; ``None`` if the data give none.
     study_day
-        The same counted from the first infusion, which is day 1.
+        The same as a study day, where the first infusion is day 1.
     event
-        The adverse event; ``None`` for a DLT or a death that no adverse event tells of.
+        The adverse event; ``None`` for a DLT or a death without an adverse event.
     kinds
-        Kinds of the serious event that it is, as of `SeriousEvent`; empty if it is none.
+        Kinds of serious event, see `SeriousEvent`; empty if it is not serious.
     derived
-        Conclusion by the protocol's definition, or by the DLT column where there is no event: "open" where the data leave it open.
+        Conclusion by the protocol's definition, or by the DLT column if there is no event: "open" if the data leave it open.
     adjudicated
-        Conclusion of the adjudication on file; ``None`` where there is none.
+        Conclusion of the adjudication on file; ``None`` if there is none.
     waits
-        Whether it waits for adjudication.
+        Whether it awaits adjudication.
     """
 
     subject: str
@@ -85,20 +85,20 @@ class SafetyEvent(NamedTuple):
 
     @property
     def death(self) -> bool:
-        """Whether it is a death."""
+        """Return whether it is a death."""
         return DEATH in self.kinds
 
 
 def dose_groups(evaluated: Evaluated, blinded: bool = False) -> dict[str, str]:
-    """Return the dose group of each treated patient: the level, `NO_LEVEL`, or the part of a patient who is not given the product.
+    """Return the dose group of each treated patient: the level, `NO_LEVEL`, or the part of a patient not given the product.
 
     Parameters
     ----------
     evaluated
         The patients.
     blinded
-        Whether a group must not tell who was given the product. Patients on placebo or control then have the level of their
-        cohort; where the data do not give it, all groups are `HIDDEN`.
+        Whether a group must not reveal who received the product. Patients on placebo or control then have the level of their
+        cohort; if the data do not give it, all groups are `HIDDEN`.
     """
     groups = {status.subject: _group(status) for status in evaluated.statuses}
     untreated = [status for status in evaluated.statuses if status.part in UNTREATED]
@@ -132,7 +132,7 @@ def safety_events(evaluated: Evaluated, protocol: Protocol, blinded: bool = Fals
     protocol
         The protocol with its amendments: each patient is judged by the version in force at the first infusion.
     blinded
-        As for `dose_groups`.
+        See `dose_groups`.
     """
     groups, found = dose_groups(evaluated, blinded), []
     for patient in evaluated.patients:
@@ -142,15 +142,17 @@ def safety_events(evaluated: Evaluated, protocol: Protocol, blinded: bool = Fals
 
 def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, group: str) -> list[SafetyEvent]:
     status, first = evaluated[patient.subject], patient.infusions[0]
-    own = [one for one in evaluated.serious if one.subject == patient.subject]
+    own = [serious_event for serious_event in evaluated.serious if serious_event.subject == patient.subject]
     rules = rules_of(patient, protocol)
     dlts, open_ = toxicities(patient, rules)
     asked = {question.source for question in status.questions}
     emergent = {*_emergent(patient), *(event for event in open_ if event.source in asked)}
-    said = () if status.adjudication is None else (status.adjudication,)
+    adjudicated = () if status.adjudication is None else (status.adjudication,)
 
     def made(day: date | None, event: AdverseEvent | None, serious: SeriousEvent | None, derived: Any) -> SafetyEvent:
-        adjudication = serious.adjudication if serious else adjudication_of(said, event, patient, rules.dlt) if event else None
+        adjudication = (
+            serious.adjudication if serious else adjudication_of(adjudicated, event, patient, rules.dlt) if event else None
+        )
         if adjudication is None and derived == "DLT" and status.adjudication is not None and status.adjudication.of_assessment:
             adjudication = status.adjudication
         return SafetyEvent(
@@ -170,24 +172,25 @@ def _of_patient(patient: Patient, evaluated: Evaluated, protocol: Protocol, grou
     for event in patient.events or ():
         if event not in emergent:
             continue
-        serious = next((one for one in own if one.event == event), None)
+        serious = next((candidate for candidate in own if candidate.event == event), None)
         derived = "DLT" if event in dlts else "open" if event in open_ else "not a DLT"
         if derived != "not a DLT" or (event.grade or 0) >= _SEVERE or event.serious or serious:
             day = serious.day if serious and DEATH in serious.kinds else event.start
             found.append(made(day, event, serious, derived))
-    found += [made(one.day, None, one, "not a DLT") for one in own if one.event is None]
+    found += [made(death.day, None, death, "not a DLT") for death in own if death.event is None]
     if patient.dlt and not dlts:
         found.append(made(patient.dlt_date, None, None, "DLT"))
-    return sorted(found, key=lambda one: (one.day is not None, one.day or date.min))
+    return sorted(found, key=lambda listed: (listed.day is not None, listed.day or date.min))
 
 
 def _emergent(patient: Patient) -> list[AdverseEvent]:
-    """Adverse events that began since the first infusion or became worse after it; those that can have done so are taken for such.
+    """Return adverse events that began since the first infusion or worsened after it, or may have done so.
 
-    Of an event that began before, the initial grade must be known to be below the worst one where the data give no day.
+    For an event that began before, the initial grade must be known to be below the worst grade if the data give no day of
+    worsening.
     """
     first = patient.infusions[0]
-    return [one for one in patient.events or () if not is_before(one, first) or _worsened(one, first)]
+    return [event for event in patient.events or () if not is_before(event, first) or _worsened(event, first)]
 
 
 def _worsened(event: AdverseEvent, first: date) -> bool:
@@ -196,19 +199,19 @@ def _worsened(event: AdverseEvent, first: date) -> bool:
 
 
 class UnseenSerious(NamedTuple):
-    """What the data do not say of serious events, so that some of them cannot be seen.
+    """Missing information on serious events, because of which some of them cannot be identified.
 
     Attributes
     ----------
     no_table
-        Treated patients for whom there is no table of adverse events.
+        Treated patients without a table of adverse events.
     no_seriousness
-        Whether there are adverse events, and for none of them the data say whether it is serious.
+        Whether there are adverse events, and the data record the seriousness of none of them.
     not_given
-        Number of related events, and events of open relationship, that would be serious events if they were serious, and for
-        which the data do not say so.
+        Number of related events, and events of unassessed relationship, that would be serious events if they were serious, and
+        whose seriousness is not recorded.
     subjects
-        Patients with such an event, in the order of the first infusion.
+        Patients with such an event, in the order of first infusion.
     """
 
     no_table: tuple[str, ...] = ()
@@ -221,7 +224,7 @@ class UnseenSerious(NamedTuple):
 
 
 def unseen_serious(evaluated: Evaluated, protocol: Protocol) -> UnseenSerious:
-    """Return what the data do not say of serious events, for all treated patients.
+    """Return the missing information on serious events, for all treated patients.
 
     Parameters
     ----------
@@ -230,7 +233,7 @@ def unseen_serious(evaluated: Evaluated, protocol: Protocol) -> UnseenSerious:
     protocol
         The protocol with its amendments, for its words for the relationship to treatment.
     """
-    shown = {(one.subject, one.event) for one in evaluated.serious}
+    shown = {(serious_event.subject, serious_event.event) for serious_event in evaluated.serious}
     events = [(patient, event) for patient in evaluated.patients for event in _emergent(patient)]
     missing = [
         patient.subject
@@ -248,14 +251,14 @@ def unseen_serious(evaluated: Evaluated, protocol: Protocol) -> UnseenSerious:
 
 
 def safety_set(evaluated: Evaluated, blinded: bool = False) -> dict[str, pd.DataFrame]:
-    """Return the tables of the safety set: all treated patients and the whole follow-up.
+    """Return the tables of the safety set: all treated patients with their whole follow-up.
 
     Parameters
     ----------
     evaluated
         The patients.
     blinded
-        As for `dose_groups`.
+        See `dose_groups`.
 
     Returns
     -------
@@ -263,7 +266,7 @@ def safety_set(evaluated: Evaluated, blinded: bool = False) -> dict[str, pd.Data
         ``safety``: one row per dose group (``level``), then all patients; treated patients, patients with at least one event and
         number of events of each kind (``ae``, ``grade3``: grade 3 or worse, ``sae``: serious), patients who died, and patients by
         their worst grade (``worst_none``, ``worst_1`` to ``worst_5``, ``worst_unknown``: events without a grade only). What the
-        data do not tell is missing: adverse events where there is no table of them, serious ones where it does not say which.
+        unknown values are missing: adverse events if there is no table of them, serious ones if seriousness is not recorded.
         ``terms``: one row per system organ class, preferred term and dose group; patients, events and worst grade. Class and
         term are compared in lower case.
     """
@@ -273,7 +276,7 @@ def safety_set(evaluated: Evaluated, blinded: bool = False) -> dict[str, pd.Data
     by_group = _by_group(evaluated, groups)
     known = any(patient.events is not None for patient in evaluated.patients)
     told = known and any(event.serious is not None for patient in evaluated.patients for event in patient.events or ())
-    died = {one.subject for one in evaluated.serious if DEATH in one.kinds}
+    died = {serious_event.subject for serious_event in evaluated.serious if DEATH in serious_event.kinds}
     rows = [{"level": name, **_counted(patients, died, known, told)} for name, patients in by_group.items()]
     table = pd.DataFrame(rows, columns=["level", *_COLUMNS])
     numbers = dict.fromkeys(_COLUMNS, "Int64")
@@ -287,19 +290,19 @@ _COLUMNS = ("treated", *_EVENTS, "deaths", *_WORST)
 
 
 def _by_group(evaluated: Evaluated, groups: Mapping[str, str]) -> dict[str, list[Patient]]:
-    """Patients of each dose group, lowest level first, and of all."""
+    """Return the patients of each dose group, lowest level first, and of all groups."""
     names = sorted(set(groups.values()) - {HIDDEN}, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
-    found = {name: [one for one in evaluated.patients if groups[one.subject] == name] for name in names}
+    found = {name: [patient for patient in evaluated.patients if groups[patient.subject] == name] for name in names}
     return {**found, ALL: list(evaluated.patients)}
 
 
 def _counted(patients: Iterable[Patient], died: set[str], known: bool, told: bool) -> dict[str, int | None]:
-    """Counts of one dose group."""
-    own = {one.subject: _emergent(one) for one in patients}
+    """Return the counts of one dose group."""
+    own = {patient.subject: _emergent(patient) for patient in patients}
     kinds = {
         "ae": own,
-        "grade3": {subject: [one for one in events if (one.grade or 0) >= _SEVERE] for subject, events in own.items()},
-        "sae": {subject: [one for one in events if one.serious or one.grade == _FATAL] for subject, events in own.items()},
+        "grade3": {subject: [event for event in events if (event.grade or 0) >= _SEVERE] for subject, events in own.items()},
+        "sae": {subject: [event for event in events if event.serious or event.grade == _FATAL] for subject, events in own.items()},
     }
     found: dict[str, int | None] = {"treated": len(own)}
     for kind, events in kinds.items():
@@ -314,12 +317,12 @@ def _counted(patients: Iterable[Patient], died: set[str], known: bool, told: boo
 def _worst(events: list[AdverseEvent]) -> str:
     if not events:
         return "worst_none"
-    grades = [one.grade for one in events if one.grade is not None]
+    grades = [event.grade for event in events if event.grade is not None]
     return f"worst_{max(grades)}" if grades else "worst_unknown"
 
 
 def _terms(by_group: Mapping[str, Iterable[Patient]]) -> Iterator[dict[str, Any]]:
-    """Rows of the table by system organ class and term: by class in its spelling, then by term."""
+    """Return the rows of the table by system organ class and term: by class as spelled, then by term."""
     spelled: dict[tuple[str, str], tuple[str, str]] = {}
     found: dict[tuple[str, str], dict[str, list[tuple[str, AdverseEvent]]]] = {}
     for group, patients in by_group.items():

@@ -1,8 +1,8 @@
-"""Serious events: every death, related serious event and related event of grade 4 or worse, whatever the DLT window says.
+"""Serious events: every death, related serious event and related event of grade 4 or worse, inside or outside the DLT window.
 
-An event of grade 3 or worse, or a serious one, that is called related and began before the first infusion is one as well where a
-slip of the date is plausible: either of the two is to be checked. They hold escalation and enrolment until an adjudication is on
-file. An event whose relationship is not assessed is taken for related here.
+An event of grade 3 or worse, or a serious one, that is related and began before the first infusion is included if an error in
+its date is plausible: either must be checked. They put escalation and enrolment on hold until an adjudication is on
+file. An event whose relationship is not assessed is treated as related here.
 """
 
 from __future__ import annotations
@@ -40,42 +40,42 @@ RELATED_SERIOUS = "related serious event"
 RELATED_SEVERE = "related event of grade 4 or worse"
 EARLY = "related event before the first infusion"
 _GRAVE, _SEVERE, _FATAL = 3, 4, 5
-# An onset this close before the first infusion can be off by some days; one in the wrong year is sought this long after the window.
-# Rules of this project.
+# An onset up to this number of days before the first infusion can be a date error; with the wrong year, the window is extended by
+# this number of days. Rules of this project.
 _DAYS_OFF, _AFTER_WINDOW = timedelta(days=7), timedelta(days=90)
 
 
 @dataclass(frozen=True)
 class SeriousEvent:
-    """A death, or an event that can weigh as much.
+    """A death, or an event of comparable weight.
 
     Attributes
     ----------
     subject
-        The identifier that the user gave.
+        The identifier supplied by the user.
     level
-        Dose level from 1; ``None`` at a dose that is not in the protocol.
+        Dose level from 1; ``None`` for a dose not in the protocol.
     part
         Part of the trial.
     kinds
-        Which of `DEATH`, `EARLY`, `RELATED_SERIOUS` and `RELATED_SEVERE` it is.
+        One or more of `DEATH`, `EARLY`, `RELATED_SERIOUS` and `RELATED_SEVERE`.
     day
-        Day of the death or onset; ``None`` where the data give none.
+        Day of death or onset; ``None`` if the data give none.
     study_day
-        The same counted from the first infusion, which is day 1; the day before is day -1.
+        The same as a study day, where the first infusion is day 1 and the day before is day -1.
     in_window
-        Whether it came in the DLT window; ``None`` where its date can mean days inside and outside, or is to be checked.
+        Whether it occurred in the DLT window; ``None`` if its date may be inside or outside, or must be checked.
     event
-        The adverse event; ``None`` for a death that no adverse event tells of.
+        The adverse event; ``None`` for a death without an adverse event.
     adjudication
-        The adjudication on file; ``None`` while there is none.
+        The adjudication on file; ``None`` if there is none.
     open_items
-        What the data leave open and was taken against safety: "relationship", "grade".
+        Items that the data leave open and that were read conservatively: "relationship", "grade".
     pauses
         Whether the protocol's pause rules hold enrolment for such an event; False for an unrelated death with
         ``pause.any_death = false``.
     days
-        Days that are possible, where ``day`` is ``None`` and the data say anything of them.
+        Possible days, if ``day`` is ``None`` and the data give any information on them.
     """
 
     subject: str
@@ -93,22 +93,22 @@ class SeriousEvent:
 
     @property
     def holds(self) -> bool:
-        """Whether it holds escalation and enrolment: not adjudicated, in a patient who was given the product."""
+        """Return whether it holds escalation and enrolment: not adjudicated, in a patient who received the product."""
         return self.pauses and self.adjudication is None and self.part not in UNTREATED
 
     @property
     def words(self) -> str:
-        """The event in a few words: what, who, when; no term."""
+        """Return the event in a few words: kind, patient and day, without the term."""
         grade = "" if self.event is None or self.event.grade is None or DEATH in self.kinds else f", grade {self.event.grade}"
-        unknown = f"on a day not known ({self.days})" if self.days and self.days.text else "on a day not known"
+        unknown = f"on an unknown day ({self.days})" if self.days and self.days.text else "on an unknown day"
         when = unknown if self.study_day is None else f"on day {self.study_day}"
         window = {True: ", in the DLT window", False: ", after the DLT window", None: ""}[self.in_window]
-        left = f" ({' and '.join(self.open_items)} not given)" if self.open_items else ""
+        left = f" ({' and '.join(self.open_items)} not recorded)" if self.open_items else ""
         return f"{self.kinds[0]} of {self.subject}{grade} {when}{window}{left}"
 
 
 def part_of_patient(patient: Patient, protocol: Protocol) -> Part:
-    """Return the part of the trial that a patient belongs to: as the data say, or by the first matching rule of the protocol."""
+    """Return the part of the trial to which a patient belongs: as in the data, or by the first matching rule of the protocol."""
     if patient.part is not None:
         return patient.part
     first = patient.infusions[0] if patient.infusions else None
@@ -121,42 +121,42 @@ def part_of_patient(patient: Patient, protocol: Protocol) -> Part:
 def serious_events(
     patients: Iterable[Patient], protocol: Protocol, adjudications: tuple[Adjudicated, ...]
 ) -> tuple[SeriousEvent, ...]:
-    """Return the serious events of treated patients, in the order of their day; those without a day come first.
+    """Return the serious events of treated patients in order of their day; those without a day come first.
 
     Parameters
     ----------
     patients
-        Treated patients, as known by the data cutoff.
+        Treated patients, as known by the data cutoff date.
     protocol
-        The protocol, for the words of relationship and the DLT window.
+        The protocol, for the words for relationship and the DLT window.
     adjudications
         Adjudications in force.
     """
     found = [event for patient in patients for event in _of_patient(patient, protocol, adjudications)]
-    return tuple(sorted(found, key=lambda one: (one.day is not None, one.day or date.min, one.subject)))
+    return tuple(sorted(found, key=lambda serious: (serious.day is not None, serious.day or date.min, serious.subject)))
 
 
 def _of_patient(patient: Patient, protocol: Protocol, adjudications: tuple[Adjudicated, ...]) -> Iterator[SeriousEvent]:
-    own = tuple(one for one in adjudications if one.subject == patient.subject)
+    own = tuple(adjudication for adjudication in adjudications if adjudication.subject == patient.subject)
     fatal = False
     for event in patient.events or ():
         kinds, left = _kinds(event, patient, protocol)
         if kinds:
             died = patient.died if DEATH in kinds else None
             fatal |= DEATH in kinds
-            said = adjudication_of(own, event, patient, rules_of(patient, protocol).dlt)
-            # What was concluded of the event before the death says nothing of the death.
-            if died is not None and (said is None or said.as_of < died):
-                said = _of_death(own, died) if _only_fatal(patient, event) else None
-            yield _made(patient, protocol, kinds, died or _day(patient, event, kinds), event, said, left)
+            adjudicated = adjudication_of(own, event, patient, rules_of(patient, protocol).dlt)
+            # An adjudication of the event before the death does not cover the death.
+            if died is not None and (adjudicated is None or adjudicated.as_of < died):
+                adjudicated = _of_death(own, died) if _only_fatal(patient, event) else None
+            yield _made(patient, protocol, kinds, died or _day(patient, event, kinds), event, adjudicated, left)
     if patient.died is not None and not fatal:
         yield _made(patient, protocol, (DEATH,), patient.died, None, _of_death(own, patient.died), ())
 
 
 def _day(patient: Patient, event: AdverseEvent, kinds: tuple[str, ...]) -> date | None:
-    """Return the onset; of an event that began before the first infusion and is not fatal, the day on which it became worse.
+    """Return the onset; for a non-fatal event that began before the first infusion, the day on which it worsened.
 
-    Where its date is to be checked and no such day is known, it is the onset.
+    If its date must be checked and no such day is known, the onset is returned.
     """
     if DEATH in kinds or event.start is None or event.start >= patient.infusions[0]:
         return event.start
@@ -164,8 +164,12 @@ def _day(patient: Patient, event: AdverseEvent, kinds: tuple[str, ...]) -> date 
 
 
 def _of_death(adjudications: Iterable[Adjudicated], died: date | None) -> Adjudicated | None:
-    """Return the latest adjudication of a death, by its day and as a death."""
-    found = [one for one in adjudications if died is not None and one.event_date == died and plain_words(one.term) == DEATH]
+    """Return the latest adjudication of a death, identified by its day and as a death."""
+    found = [
+        adjudication
+        for adjudication in adjudications
+        if died is not None and adjudication.event_date == died and plain_words(adjudication.term) == DEATH
+    ]
     return found[-1] if found else None
 
 
@@ -174,12 +178,12 @@ def _is_fatal(event: AdverseEvent) -> bool:
 
 
 def _only_fatal(patient: Patient, event: AdverseEvent) -> bool:
-    """Return whether no other event of the patient is fatal, so that the death is that of this event."""
+    """Return whether no other event of the patient is fatal, so that the death is due to this event."""
     return not any(_is_fatal(other) for other in patient.events or () if other is not event)
 
 
 def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which kinds of serious event this is, and what was left open."""
+    """Return the kinds of serious event, and the items left open."""
     fatal = _is_fatal(event)
     first, end = window(patient, protocol)
     related = rules_of(patient, protocol).dlt.is_related(event.related)
@@ -190,12 +194,12 @@ def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[t
     kinds = [DEATH] if fatal else [EARLY] if early else []
     if related is not False:
         severe = (event.grade or 0) >= _SEVERE
-        # In the window, an event without a grade keeps the outcome open by itself.
+        # In the window, an event without a grade itself keeps the outcome open.
         inside = before or in_window(event, first, end) is True
         ungraded = event.grade is None and event.serious is None and not fatal and not inside
         if severe or ungraded:
             kinds.append(RELATED_SEVERE)
-        # A death is serious by definition, and so is what threatens life, where the data do not say.
+        # Without data on seriousness, a death or a life-threatening event is serious by definition.
         if event.serious or fatal or (event.serious is None and severe):
             kinds.append(RELATED_SERIOUS)
     left = ("relationship",) * (related is None) + ("grade",) * (event.grade is None)
@@ -203,7 +207,7 @@ def _kinds(event: AdverseEvent, patient: Patient, protocol: Protocol) -> tuple[t
 
 
 def _may_be_worse(event: AdverseEvent, first: date, related: bool | None) -> bool:
-    """Return whether an event that began before the first infusion became worse on treatment, or may have by what is known."""
+    """Return whether an event that began before the first infusion worsened on treatment, or may have as far as known."""
     worse = worse_on_treatment(event, first)
     return bool(worse) or (worse is None and (related is True or event.initial_grade is not None))
 
@@ -214,7 +218,7 @@ def _weighs(event: AdverseEvent) -> bool:
 
 
 def _may_be_misdated(event: AdverseEvent, first: date, end: date) -> bool:
-    """Return whether a slip of the date is plausible in the full date of an onset before the first infusion.
+    """Return whether a date error is plausible in the full date of an onset before the first infusion.
 
     The day is off by at most a week, or the year by one: the same day of the next year is in the DLT window or up to 90 days after.
     """
@@ -225,13 +229,13 @@ def _may_be_misdated(event: AdverseEvent, first: date, end: date) -> bool:
         return True
     try:
         later = start.replace(year=start.year + 1)
-    except ValueError:  # 29 February, which the next year has not
+    except ValueError:  # 29 February, which does not exist in the next year
         return False
     return first <= later <= end + _AFTER_WINDOW
 
 
 def early_events(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
-    """Return the events that are called related and began before the first infusion, each by its row and subject."""
+    """Return the related events that began before the first infusion, each with its row and subject."""
     return [
         f"{event.source} ({patient.subject}, {event.onset})"
         for patient in patients
@@ -270,7 +274,7 @@ def _made(
 
 
 def _in_window(day: date | None, event: AdverseEvent | None, first: date, end: date) -> bool | None:
-    """Return whether a serious event came in the DLT window; of one there before, the day on which it became worse counts."""
+    """Return whether a serious event occurred in the DLT window; for an event present before, by the day on which it worsened."""
     if day is not None:
         return first <= day <= end
     fatal = event is not None and _is_fatal(event)
@@ -278,37 +282,42 @@ def _in_window(day: date | None, event: AdverseEvent | None, first: date, end: d
 
 
 def adjudication_of(adjudications: Iterable[Adjudicated], event: AdverseEvent, patient: Patient, dlt: DLT) -> Adjudicated | None:
-    """Return the latest adjudication of an event of a patient: of its onset and its term, with nothing worse or further since."""
+    """Return the latest adjudication of an event with the same onset and term, unless it is worse or repeated since."""
     alike = sum(_alike(event, other.onset, other.term) for other in patient.events or ())
     found = None
-    for one in adjudications:
-        further = one.alike is not None and alike > one.alike
-        if not one.of_assessment and _alike(event, one.event_date, one.term) and not further and _covers(one, event, dlt):
-            found = one
+    for adjudicated in adjudications:
+        further = adjudicated.alike is not None and alike > adjudicated.alike
+        if (
+            not adjudicated.of_assessment
+            and _alike(event, adjudicated.event_date, adjudicated.term)
+            and not further
+            and _covers(adjudicated, event, dlt)
+        ):
+            found = adjudicated
     return found
 
 
 def _alike(event: AdverseEvent, onset: date | str | None, term: str) -> bool:
-    """Return whether an event has this start date, or this text of a partial one, and this term."""
+    """Return whether an event has this start date, or this text of a partial date, and this term."""
     return event.onset == onset and plain_words(event.term) == plain_words(term)
 
 
-def _covers(one: Adjudicated, event: AdverseEvent, dlt: DLT) -> bool:
+def _covers(adjudicated: Adjudicated, event: AdverseEvent, dlt: DLT) -> bool:
     """Return whether the event is no worse than when it was adjudicated, in grade, outcome, relationship and seriousness."""
-    if one.grade != event.grade and (one.grade is None or event.grade is None or event.grade > one.grade):
+    if adjudicated.grade != event.grade and (adjudicated.grade is None or event.grade is None or event.grade > adjudicated.grade):
         return False
     now = _known(event, dlt)
-    if now.fatal == "yes" and one.fatal != "yes" and one.grade != _FATAL:
+    if now.fatal == "yes" and adjudicated.fatal != "yes" and adjudicated.grade != _FATAL:
         return False
-    # A row of an earlier version says nothing of relationship and seriousness.
-    return not one.relationship or (
-        RELATIONSHIPS.index(now.relationship or "open") <= RELATIONSHIPS.index(one.relationship)
-        and (now.serious != "yes" or one.serious == "yes")
+    # A row of an earlier version does not state relationship and seriousness.
+    return not adjudicated.relationship or (
+        RELATIONSHIPS.index(now.relationship or "open") <= RELATIONSHIPS.index(adjudicated.relationship)
+        and (now.serious != "yes" or adjudicated.serious == "yes")
     )
 
 
 class Known(NamedTuple):
-    """What an adjudication records of the data besides the key of the event; fields as of `Adjudicated`."""
+    """The data that an adjudication records besides the key of the event; fields as in `Adjudicated`."""
 
     relationship: Relationship | Literal[""] = ""
     serious: Flag = ""
@@ -326,18 +335,18 @@ _FLAGS: dict[bool | None, Flag] = {False: "no", None: "", True: "yes"}
 
 
 def known_at(patient: Patient, key: EventKey, dlt: DLT) -> Known:
-    """Return what the data say of what is to be adjudicated, the worst where several events have the same key."""
+    """Return the data on the event to be adjudicated, the worst if several events have the same key."""
     column = Known(dlt_column=_FLAGS[patient.dlt])
     events = patient.events or ()
-    found = [_known(one, dlt) for one in events if EventKey(one.onset, one.term, one.grade) == key]
+    found = [_known(event, dlt) for event in events if EventKey(event.onset, event.term, event.grade) == key]
     if not found:
         return column
-    relationships = {one.relationship for one in found}
+    relationships = {event.relationship for event in found}
     return column._replace(
-        relationship=next(one for one in reversed(RELATIONSHIPS) if one in relationships),
-        serious=_worst([one.serious for one in found]),
-        fatal=_worst([one.fatal for one in found]),
-        alike=sum(_alike(one, key.date, key.term) for one in events),
+        relationship=next(relationship for relationship in reversed(RELATIONSHIPS) if relationship in relationships),
+        serious=_worst([event.serious for event in found]),
+        fatal=_worst([event.fatal for event in found]),
+        alike=sum(_alike(event, key.date, key.term) for event in events),
     )
 
 

@@ -1,8 +1,8 @@
-"""The status of one patient: one rule after the other, and the one that decides gives its reason and its rows.
+"""The status of one patient: rules applied in turn; the deciding rule gives the reason and the rows.
 
 A window of ``dlt_window_days`` days begins with the first infusion and ends that many days after it: a DLT counts if it begins on
-one of these days, both ends included, and a patient without one is complete once follow-up has reached the last of them. A
-further rule is one more function in `_derived`.
+one of these days, inclusive, and a patient without a DLT is complete once follow-up has reached the last of them.
+Another rule is one more function in `_derived`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class Verdict(NamedTuple):
-    """What is known of a patient's outcome by the data cutoff; fields as of `Status`."""
+    """The outcome of a patient as known by the data cutoff date; fields as in `Status`."""
 
     kind: Kind
     rule: str
@@ -53,25 +53,25 @@ class Verdict(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What a verdict rests on besides the patient: the serious events and adjudications of that patient."""
+    """The serious events and adjudications of a patient, on which a verdict also depends."""
 
     serious: tuple[SeriousEvent, ...] = ()
     adjudications: tuple[Adjudicated, ...] = ()
 
 
 def verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool, case: Case, part: Part) -> Verdict:
-    """Return what is known of a patient's outcome by the data cutoff, the cohort and replacements aside.
+    """Return the outcome of a patient as known by the data cutoff date, before cohorts and replacements.
 
     Parameters
     ----------
     patient
-        The patient, as known by the data cutoff.
+        The patient, as known by the data cutoff date.
     protocol
         The protocol.
     cut
-        The data cutoff.
+        The data cutoff date.
     whole_data
-        Whether the data end by the data cutoff, so that nothing of them was left out.
+        Whether the data end by the data cutoff date, so that no data were ignored.
     case
         Serious events and adjudications of the patient.
     part
@@ -80,73 +80,87 @@ def verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool, c
     protocol = rules_of(patient, protocol)
     derived = _derived(patient, protocol, cut, whole_data)
     found = _adjudicated(patient, protocol, cut, whole_data, case, derived)
-    died_in_window = any(DEATH in one.kinds and one.in_window is not False and one.adjudication is None for one in case.serious)
+    died_in_window = any(
+        DEATH in serious_event.kinds and serious_event.in_window is not False and serious_event.adjudication is None
+        for serious_event in case.serious
+    )
     if died_in_window and found.kind != "dlt":
-        day = next(one.study_day for one in case.serious if DEATH in one.kinds and one.adjudication is None)
-        rule = f"died{f' on day {day}' if day is not None else ''}: waits for adjudication"
+        day = next(
+            serious_event.study_day
+            for serious_event in case.serious
+            if DEATH in serious_event.kinds and serious_event.adjudication is None
+        )
+        rule = f"died{f' on day {day}' if day is not None else ''}: awaits adjudication"
         found = Verdict("pending", rule, None, found.source or patient.source, unresolved=True)
-    found = found._replace(held=any(one.holds for one in case.serious))
+    found = found._replace(held=any(serious_event.holds for serious_event in case.serious))
     if part in UNTREATED:
         return found._replace(kind="not evaluable", rule=f"{part}, not given the product", otherwise=found.kind)
     if patient.level is None:
-        rule = f"dose {patient.amount:g} is none of the protocol's; otherwise {found.kind.replace('dlt', 'DLT')}: {found.rule}"
+        rule = f"dose {patient.amount:g} is not in the protocol; otherwise {found.kind.replace('dlt', 'DLT')}: {found.rule}"
         return found._replace(kind="not evaluable", rule=rule, otherwise=found.kind)
     return found
 
 
 def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bool, case: Case, derived: Verdict) -> Verdict:
-    """Return the verdict as adjudications make it: one of a DLT counts first, then one of not evaluable, then one of no DLT."""
+    """Return the verdict after adjudications: a DLT takes precedence, then not evaluable, then no DLT."""
     if not case.adjudications:
         return derived
-    by = {one.conclusion: one for one in case.adjudications}
+    by = {adjudication.conclusion: adjudication for adjudication in case.adjudications}
     end = window(patient, protocol)[1]
     rest = _derived(_without(patient, case.adjudications, protocol.dlt), protocol, cut, whole_data)
-    if (said := by.get("DLT")) is not None:
-        # An event that began before the first infusion and became worse on treatment is known by its onset.
-        day = max(_day_of(said, end, cut), patient.infusions[0])
-        made = Verdict("dlt", f"adjudicated a DLT on {said.adjudicated_on}", day, patient.source)
-    elif (said := by.get("not evaluable")) is not None and rest.kind != "dlt":
-        closed = min(end, said.as_of)
-        made = Verdict("not evaluable", f"adjudicated not evaluable on {said.adjudicated_on}", closed, patient.source)
+    if (adjudicated := by.get("DLT")) is not None:
+        # An event that began before the first infusion and worsened on treatment is identified by its onset.
+        day = max(_day_of(adjudicated, end, cut), patient.infusions[0])
+        made = Verdict("dlt", f"adjudicated a DLT on {adjudicated.adjudicated_on}", day, patient.source)
+    elif (adjudicated := by.get("not evaluable")) is not None and rest.kind != "dlt":
+        closed = min(end, adjudicated.as_of)
+        made = Verdict("not evaluable", f"adjudicated not evaluable on {adjudicated.adjudicated_on}", closed, patient.source)
     else:
-        said = case.adjudications[-1]
-        assessed = any(one.of_assessment and one.conclusion == "not a DLT" and one.as_of >= end for one in case.adjudications)
-        # An assessment stands for follow-up that is not recorded; an event that can be a DLT is adjudicated by itself.
+        adjudicated = case.adjudications[-1]
+        assessed = any(
+            adjudication.of_assessment and adjudication.conclusion == "not a DLT" and adjudication.as_of >= end
+            for adjudication in case.adjudications
+        )
+        # An assessment replaces follow-up that is not recorded; an event that may be a DLT is adjudicated by itself.
         open_ = rest.kind == "pending" and _unclear_event(_without(patient, case.adjudications, protocol.dlt), protocol) is None
         made = Verdict("complete", "no DLT by the end of the window", end) if assessed and open_ else rest
-        made = made._replace(rule=f"{made.rule}; adjudicated {said.conclusion} on {said.adjudicated_on}")
+        made = made._replace(rule=f"{made.rule}; adjudicated {adjudicated.conclusion} on {adjudicated.adjudicated_on}")
     changed = made.kind != derived.kind
     words = f"; by the protocol's definition alone: {derived.kind.replace('dlt', 'DLT')}" if changed else ""
-    return made._replace(rule=made.rule + words, derived=derived.kind if changed else made.derived, adjudication=said)
+    return made._replace(rule=made.rule + words, derived=derived.kind if changed else made.derived, adjudication=adjudicated)
 
 
-def _day_of(said: Adjudicated, end: date, cut: date) -> date:
-    """Return the day of an adjudicated DLT: its date, or the latest day possible in the window."""
-    if isinstance(said.event_date, date):
-        return said.event_date
-    return min(end if said.event_date is None else _latest_day(read_days(said.event_date), end), cut)
+def _day_of(adjudicated: Adjudicated, end: date, cut: date) -> date:
+    """Return the day of an adjudicated DLT: its date, or the latest possible day in the window."""
+    if isinstance(adjudicated.event_date, date):
+        return adjudicated.event_date
+    return min(end if adjudicated.event_date is None else _latest_day(read_days(adjudicated.event_date), end), cut)
 
 
 def _without(patient: Patient, adjudications: tuple[Adjudicated, ...], dlt: DLT) -> Patient:
-    """Return the patient without the events, and without the DLT, that were adjudicated not to be one."""
+    """Return the patient without the events and the DLT that were adjudicated not to be a DLT."""
     cleared = [event for event in patient.events or () if adjudication_of(adjudications, event, patient, dlt) is not None]
     left = None if patient.events is None else tuple(event for event in patient.events if event not in cleared)
-    labs = tuple(one for one in patient.labs if not any(said.of_assessment and one.day <= said.as_of for said in adjudications))
-    if not (patient.dlt is True and any(_is_of_dlt_column(one, patient, dlt) for one in adjudications)):
+    labs = tuple(
+        lab
+        for lab in patient.labs
+        if not any(adjudicated.of_assessment and lab.day <= adjudicated.as_of for adjudicated in adjudications)
+    )
+    if not (patient.dlt is True and any(_is_of_dlt_column(adjudication, patient, dlt) for adjudication in adjudications)):
         return replace(patient, events=left, labs=labs)
     return replace(patient, events=left, labs=labs, dlt=False, dlt_date=None, dlt_days=None)
 
 
-def _is_of_dlt_column(one: Adjudicated, patient: Patient, dlt: DLT) -> bool:
-    """Return whether an adjudication is about the DLT of the DLT column: that was known then, and is the one of that day."""
-    if one.dlt_column != "yes":
+def _is_of_dlt_column(adjudicated: Adjudicated, patient: Patient, dlt: DLT) -> bool:
+    """Return whether an adjudication concerns the DLT of the DLT column: it was known then and has the same day."""
+    if adjudicated.dlt_column != "yes":
         return False
     days = patient.dlt_days
-    if one.of_assessment:
+    if adjudicated.of_assessment:
         possible = patient.dlt_date if days is None else days.latest or date.max
-        return possible is None or possible <= one.as_of
-    least, onset = dlt.least_grade_of(one.term), patient.dlt_date if days is None else days.text
-    return one.event_date == onset and (one.grade is None or (least is not None and one.grade >= least))
+        return possible is None or possible <= adjudicated.as_of
+    least, onset = dlt.least_grade_of(adjudicated.term), patient.dlt_date if days is None else days.text
+    return adjudicated.event_date == onset and (adjudicated.grade is None or (least is not None and adjudicated.grade >= least))
 
 
 def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Verdict:
@@ -165,7 +179,8 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
     found = _as_recorded(patient, protocol, cut, found)
     if found.kind != "dlt":
         told = [
-            (event, f"; {told_event(event, patient.infusions[0])} is no DLT: {why}") for event, why in _ruled_out(patient, protocol)
+            (event, f"; {told_event(event, patient.infusions[0])} is not a DLT: {why}")
+            for event, why in _ruled_out(patient, protocol)
         ]
         rows = (*(found.source or patient.source), *(event.source for event, _ in told))
         found = found._replace(rule=found.rule + "".join(words for _, words in told), source=rows)
@@ -173,51 +188,53 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
 
 
 def _basis(patient: Patient) -> str:
-    """What a patient without a DLT is taken to have none by."""
+    """Return the data according to which a patient had no DLT."""
     tables = [
-        name for name, there in (("the DLT column", patient.dlt is False), ("adverse events", patient.events is not None)) if there
+        name
+        for name, present in (("the DLT column", patient.dlt is False), ("adverse events", patient.events is not None))
+        if present
     ]
-    return f", by {' and '.join(tables)}" if tables else ""
+    return f", according to {' and '.join(tables)}" if tables else ""
 
 
 def told_event(event: AdverseEvent, first: date) -> str:
-    """An event in words, without its term: no more of a patient is shown than is needed."""
-    grade = "grade not given" if event.grade is None else f"grade {event.grade}"
+    """Return an event in words, without its term: no more of a patient is shown than necessary."""
+    grade = "grade not recorded" if event.grade is None else f"grade {event.grade}"
     if event.initial_grade is not None and event.initial_grade != event.grade:
-        grade += f", {event.initial_grade} at its start"
+        grade += f", {event.initial_grade} at onset"
     if event.recorded_grade is not None:
-        grade += f" by the baseline, {event.recorded_grade} as recorded"
+        grade += f" relative to baseline, {event.recorded_grade} as recorded"
     if event.grade is None and event.severity is not None:
         grade += f", severity {event.severity}"
-    related = "relation not given" if event.related is None else event.related
+    related = "relationship not recorded" if event.related is None else event.related
     if event.start is not None:
         day = f"began {event.start}, day {(event.start - first).days + 1}"
     else:
         day = f"began {event.days}" if event.days and event.days.text else "no start date"
     if event.worsened is not None:
-        day += f", became worse {event.worsened}, day {(event.worsened - first).days + 1}"
+        day += f", worsened {event.worsened}, day {(event.worsened - first).days + 1}"
     return f"adverse event of {event.source} ({grade}; {related}; {day})"
 
 
 def toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent], list[AdverseEvent]]:
-    """Return the events that are DLTs, the earliest first, and the events that would be if what is not known of them were so."""
+    """Return the events that are DLTs, the earliest first, and the events that may be DLTs, depending on unknown items."""
     judged = [(event, judge(event, patient, protocol)) for event in patient.events or ()]
     made = [(found.day or date.max, event.source, event) for event, found in judged if found.conclusion == "DLT"]
     open_ = [event for event, found in judged if found.conclusion == "open"]
-    return [event for _, _, event in sorted(made, key=lambda one: one[:2])], open_
+    return [event for _, _, event in sorted(made, key=lambda dated: dated[:2])], open_
 
 
 def _latest_day(days: Days, end: date) -> date:
-    """Return the latest day possible by ``end``: a DLT whose day is not known is taken to be known from then."""
+    """Return the latest possible day by ``end``: a DLT on an unknown day is treated as known from then."""
     return end if days.latest is None else min(days.latest, end)
 
 
 def counted_inside(
     patient: Patient, protocol: Protocol, adjudications: tuple[Adjudicated, ...] = ()
 ) -> tuple[Patient, tuple[OpenDay, ...]]:
-    """Return the patient with the open days of possible DLTs inside the window, and these days: the rule of a final analysis.
+    """Return the patient with unknown days of possible DLTs moved into the window, and these days: the rule of a final analysis.
 
-    Events that were adjudicated stay as they are.
+    Adjudicated events are unchanged.
     """
     if not patient.infusions or not patient.events:
         return patient, ()
@@ -238,7 +255,7 @@ def _open_day(patient: Patient, event: AdverseEvent, first: date, end: date) -> 
 
 
 def _ruled_out(patient: Patient, protocol: Protocol) -> list[tuple[AdverseEvent, str]]:
-    """Events that are grave enough for a DLT and are none, with the reason."""
+    """Return events with a DLT grade that are not a DLT, with the reason."""
     least = protocol.dlt.least_grade
     grave = [event for event in patient.events or () if event.grade is None or max(event.grade, event.recorded_grade or 0) >= least]
     judged = [(event, judge(event, patient, protocol)) for event in grave]
@@ -253,7 +270,7 @@ def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool)
     rows = tuple(row for event in made[:1] for row in event.sources)
     if patient.dlt:
         if patient.dlt_date is None and not made and not whole_data and cut < end:
-            rule = "the DLT column has a DLT without a date: whether it had come by the data cut is not known"
+            rule = "the DLT column has a DLT without a date: it is not known whether it had occurred by the data cutoff date"
             return Verdict("pending", rule, None, patient.source, unresolved=True)
         if patient.dlt_date is not None:
             when = f"on {patient.dlt_date}, day {(patient.dlt_date - first).days + 1}"
@@ -261,19 +278,19 @@ def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool)
             when = f"on {patient.dlt_days}" if patient.dlt_days else "without a date"
         known = (by.day if by else None) or end
         day = patient.dlt_date or min(_latest_day(patient.dlt_days, end) if patient.dlt_days else known, cut)
-        return Verdict("dlt", "; ".join([f"DLT {when}, by the DLT column", *from_events]), day, (*patient.source, *rows))
+        return Verdict("dlt", "; ".join([f"DLT {when}, according to the DLT column", *from_events]), day, (*patient.source, *rows))
     return None if by is None else Verdict("dlt", from_events[0], min(by.day or end, cut), (*patient.source, *rows))
 
 
 def _why_dlt(found: Judged) -> str:
-    """Return what makes an event a DLT: the flag of the investigator, or the definition with what contradicts it."""
+    """Return the basis of a DLT: the investigator's flag, or the definition with any data that contradict it."""
     if found.reason.startswith("flagged"):
         return found.reason
     return f"a DLT by the definition under dlt{f', {found.reason}' if found.reason else ''}"
 
 
 def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
-    """An event is never taken for "no DLT" for want of a grade, a relation or a date."""
+    """Return a pending verdict for an event that may be a DLT: a missing grade, relationship or date is never read as no DLT."""
     _, open_ = toxicities(patient, protocol)
     if not open_:
         return None
@@ -282,7 +299,7 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     told = "; ".join(told_event(event, first) + _asked(questions) for event, questions in judged)
     rows = (*patient.source, *(row for event in open_ for row in event.sources))
     days = tuple(_open_day(patient, event, first, end) for event in open_ if in_window(event, first, end) is None)
-    settle = f"; settled by whether it began from {first} to {end}" if days else ""
+    settle = f"; depends on whether it began from {first} to {end}" if days else ""
     found = Verdict(
         "pending", f"it is not known whether this is a DLT: {told}{settle}", None, rows, unresolved=True, settled_by=days
     )
@@ -290,20 +307,20 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
 
 
 def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict | None:
-    """A liver test of DLT grade in the window of which no adverse event tells is never taken for "no DLT"."""
+    """Return a pending verdict for a liver test of DLT grade in the window without an adverse event, never read as no DLT."""
     found = values_without_event(patient, protocol)
     if not found:
         return None
     first = patient.infusions[0]
-    told = [f"{one.test} of {one.source} on {one.day}, day {(one.day - first).days + 1}" for one in found]
-    words = [f"{one} has a DLT grade and no adverse event: is it a DLT?" for one in told]
-    rows = (*patient.source, *(one.source for one in found))
-    questions = tuple(Question(one.source, "laboratory", word) for one, word in zip(found, words, strict=True))
+    values = [f"{lab.test} of {lab.source} on {lab.day}, day {(lab.day - first).days + 1}" for lab in found]
+    words = [f"{value} has a DLT grade and no adverse event: is it a DLT?" for value in values]
+    rows = (*patient.source, *(lab.source for lab in found))
+    questions = tuple(Question(lab.source, "laboratory", word) for lab, word in zip(found, words, strict=True))
     return Verdict("pending", f"it is not known whether there was a DLT: {'; '.join(words)}", None, rows, True, questions=questions)
 
 
 def _asked(questions: Iterable[Question]) -> str:
-    """Return the questions that the facts of an event do not show by themselves."""
+    """Return the questions that are not evident from the description of an event."""
     words = [question.words for question in questions if question.asks in ("worsening", "flag")]
     return f": {' '.join(words)}" if words else ""
 
@@ -311,13 +328,13 @@ def _asked(questions: Iterable[Question]) -> str:
 def _no_word(patient: Patient) -> Verdict | None:
     if _said(patient) == "no DLT":
         return None
-    rule = "the window is over, and neither a DLT column nor adverse events say whether there was a DLT"
+    rule = "the window has ended, and neither a DLT column nor adverse events show whether there was a DLT"
     return Verdict("pending", rule, unresolved=True)
 
 
 def _said(patient: Patient) -> str:
-    """What is known of a patient of whom no DLT is known."""
-    return "no word of a DLT" if patient.dlt is None and patient.events is None else "no DLT"
+    """Return the information on a patient without a known DLT."""
+    return "no information on DLTs" if patient.dlt is None and patient.events is None else "no DLT"
 
 
 def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
@@ -327,7 +344,7 @@ def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
         return None
     progression = protocol.evaluability.is_progression(reason)
     died = left == patient.died
-    words = "died" if died else "left for progression or rescue" if progression else "left"
+    words = "died" if died else "discontinued for progression or rescue" if progression else "discontinued"
     days = f"{words} on {left}, day {(left - first).days + 1}, before the window ended, with {_said(patient)}"
     least = protocol.evaluability.least_days
     if least is not None and not died and (left - first).days >= least and _said(patient) == "no DLT":
@@ -337,9 +354,10 @@ def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
 
 
 def _leaving(patient: Patient, protocol: Protocol) -> tuple[date | None, str | None]:
-    """Return the day on which follow-up for DLT ended before its time, and the reason.
+    """Return the day on which follow-up for DLT ended prematurely, and the reason.
 
-    A patient who stopped treatment is still in follow-up, unless for progression or rescue, which the protocol treats as leaving.
+    A patient who stopped treatment is still in follow-up, unless for progression or rescue, which the protocol treats as
+    discontinuation.
     """
     left = [(patient.discontinued, patient.reason), (patient.died, patient.reason)]
     if protocol.evaluability.is_progression(patient.left_treatment_reason):
@@ -354,16 +372,16 @@ def _still_open(patient: Patient, protocol: Protocol, cut: date) -> Verdict | No
     if known >= end:
         return None
     to_go, part = (end - cut).days, (known - first).days / (end - first).days
-    open_ = f"{to_go} {'day' if to_go == 1 else 'days'} to go" if to_go > 0 else "window over, outcome not known"
+    open_ = f"{to_go} {'day' if to_go == 1 else 'days'} to go" if to_go > 0 else "window ended, outcome not known"
     behind = (cut - known).days
-    late = f"; follow-up ends on {known}, {behind} {'day' if behind == 1 else 'days'} behind the data cut" if behind else ""
+    late = f"; follow-up ends on {known}, {behind} {'day' if behind == 1 else 'days'} before the data cutoff date" if behind else ""
     return Verdict(
         "pending", f"{_said(patient)} so far, {open_}, {part:.0%} of the window followed up{late}", unresolved=to_go <= 0
     )
 
 
 def followed_to(patient: Patient, cut: date) -> date:
-    """Return the day up to which the patient is known to have been followed up, at most the data cutoff."""
+    """Return the day up to which the patient is known to have been followed up, at most the data cutoff date."""
     return cut if patient.last_contact is None else min(patient.last_contact, cut)
 
 
@@ -380,8 +398,8 @@ def _part_of_the_course(patient: Patient, protocol: Protocol) -> Verdict | None:
 def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict) -> Verdict:
     """Return the verdict with the recorded decision on evaluability.
 
-    A DLT counts and an event that may be one stays open, whatever is recorded. A decision that the patient is evaluable is
-    followed only by the setting, and never closes an open window.
+    A DLT counts and an event that may be a DLT stays open, whatever is recorded. A decision that the patient is evaluable is
+    followed only if the settings say so, and never closes an open window.
     """
     if patient.evaluable is None:
         return found
@@ -407,20 +425,20 @@ def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict
 
 
 def _may_have_dlt(patient: Patient, protocol: Protocol) -> bool:
-    """Return whether a DLT is reported, or an event that may be one."""
+    """Return whether a DLT is reported, or an event that may be a DLT."""
     return patient.dlt is True or bool(toxicities(patient, protocol)[1])
 
 
 def recorded_reason(patient: Patient, protocol: Protocol) -> str:
-    """Return the reason of a recorded decision on evaluability in brackets; empty without one, or where reports show no reasons."""
+    """Return the reason of a recorded decision on evaluability in parentheses; empty without one, or if reports show no reasons."""
     reason = patient.evaluable_reason
     return f" ({shown_key(reason[:80])})" if reason and protocol.report.terms else ""
 
 
 def decision_known_from(patient: Patient, protocol: Protocol) -> date:
-    """Return the day from which a recorded decision on evaluability is taken to be known, as the data do not date it.
+    """Return the day from which a recorded decision on evaluability is treated as known, because the data do not date it.
 
-    It is the end of the DLT window, or the last day on which anything is known of the patient if that was before.
+    It is the end of the DLT window, or an earlier last day on which anything is known of the patient.
     """
     end = window(patient, protocol)[1]
     last = [day for day in (patient.last_contact, patient.discontinued, patient.died) if day is not None]
@@ -428,7 +446,7 @@ def decision_known_from(patient: Patient, protocol: Protocol) -> date:
 
 
 def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
-    """Return not evaluable where the administered dose is below ``evaluability.least_dose`` of the planned one."""
+    """Return not evaluable if the administered dose is below ``evaluability.least_dose`` of the planned dose."""
     if patient.level is None:
         return None
     given, least = dose_administered(patient, protocol), protocol.evaluability.least_dose

@@ -24,7 +24,7 @@ def window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
 def dose_administered(patient: Patient, protocol: Protocol) -> float:
     """Return the amount administered per planned infusion in the DLT window.
 
-    Infusions that were not given are not planned here: ``evaluability.partial_course`` judges them.
+    Infusions that were not given are not included here: ``evaluability.partial_course`` covers them.
     """
     first, end = window(patient, protocol)
     given = [amount for day, amount in zip(patient.infusions, patient.administered, strict=True) if first <= day <= end]
@@ -32,11 +32,11 @@ def dose_administered(patient: Patient, protocol: Protocol) -> float:
 
 
 def in_window(event: AdverseEvent, first: date, end: date) -> bool | None:
-    """Return whether an event began in the DLT window; ``None`` where its date can mean days inside and outside."""
+    """Return whether an event began in the DLT window, or ``None`` if its date may be inside or outside."""
     return first <= event.start <= end if event.start is not None else event.possible.within(first, end)
 
 
 def is_before(event: AdverseEvent, first: date) -> bool:
-    """Return whether an event began before a day, whichever of its days it is."""
+    """Return whether an event began before a day, on any of its possible days."""
     last = event.start if event.start is not None or event.days is None else event.days.latest
     return last is not None and last < first

@@ -1,10 +1,10 @@
-"""Data from outside: tables of counts to cohorts, tables of patients to what they say of each patient.
+"""External data: from tables of counts to cohorts, and from tables of patients to records of each patient.
 
-A table is read as text, cell by cell, by the reader of its kind of file (`csv_file`, `excel`, `xpt`), and understood by the
-layout that its columns follow (`plain`, `sdtm`, `adam`). A new kind of file is one module and a line in `files.READERS`, a new
-layout one module and a line in `reading.LAYOUTS`. What all layouts share stands in `cells` (rows, cells and what is wrong with
-them), `doses` (an amount to its level), `assigned` (the level that a name states), `infusions` (rows of exposure to infusions with
-the dose assigned and administered), `entries` (from facts to a patient, with the checks between them) and `cohorts`.
+A table is read as text, cell by cell, by the reader of its kind of file (`csv_file`, `excel`, `xpt`), and interpreted by the
+layout of its columns (`plain`, `sdtm`, `adam`). A new kind of file is one module and a line in `files.READERS`, a new
+layout one module and a line in `reading.LAYOUTS`. Shared parts are in `cells` (rows, cells and their problems),
+`doses` (an amount to its level), `assigned` (the level stated in a name), `infusions` (rows of exposure to infusions with
+assigned and administered dose), `entries` (from facts to a patient, with consistency checks) and `cohorts`.
 """
 
 from .counts import read_counts

@@ -1,4 +1,4 @@
-"""ADaM: ADSL and ADEX, and ADAE if it is there. `read_patients` documents what is read from which variable."""
+"""ADaM: ADSL and ADEX, and ADAE if present. `read_patients` documents the variables that are read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COLUMNS = {
     "adex": [IDENTIFIER, _EXPOSURE.day, _EXPOSURE.dose, _EXPOSURE.unit],
     "adae": [IDENTIFIER, _EVENTS.term, _EVENTS.start],
 }
-# Status, day and reason of leaving the treatment, and of leaving the study.
+# Status, day and reason of discontinuing treatment and of discontinuing the study.
 _LEAVING = (("EOTSTT", "EOTDT", "DCTREAS"), ("EOSSTT", "EOSDT", "DCSREAS"))
 _COHORTS = 10_000
 # The decision on evaluability and its reason: key of the config and usual names.
@@ -48,12 +48,12 @@ _DECISION = (("evaluable_flag", EVALUABLE), ("evaluable_reason", REASONS))
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
-    """What the data sets say; there is no variable for replacements."""
+    """Return the content of the data sets; there is no variable for replacements."""
     for name, table in tables.items():
         found.columns(table, _COLUMNS[name])
     for word, day, _ in _LEAVING:
         if tables["adsl"].has(word) and not tables["adsl"].has(day):
-            found.column(tables["adsl"], day, f"missing: {word} says who left, and not when")
+            found.column(tables["adsl"], day, f"missing: {word} shows who discontinued, but not when")
     adsl, intake = tables["adsl"], protocol.intake
     cohort = (named_in(found, adsl, intake, "cohort", ()) or ["COHORTN"])[0]
     flags, reasons = (named_in(found, adsl, intake, *fact) for fact in _DECISION)
@@ -76,12 +76,12 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         left_by_events(found, draft, adae, _EVENTS.start, protocol)
     _dlts(found, draft, only_of_dlts(adsl, of_subjects, named), adae, of_subjects, of_events, intake)
     refuse_deaths_of_domains(found, draft, tables)
-    found.notes.append("ADaM names no replacements: a patient who replaces another is read as any other")
+    found.notes.append("ADaM has no variable for replacements: a replacement is read like any other patient")
     return draft
 
 
 def _another_parameter(row: Row) -> str | None:
-    """ADEX may have a row a parameter: those of the parameter DOSE are the infusions."""
+    """Return why a row of ADEX is not an infusion: ADEX may have one row per parameter, and DOSE holds the infusions."""
     return "not used: another parameter than DOSE" if row.cell("PARAMCD").text not in ("", "DOSE") else None
 
 
@@ -96,22 +96,22 @@ def _subject_level(found: Findings, entry: Entry, row: Row, cohort: str | None) 
         if number is not None:
             entry.cohort = (number, row.cell(cohort))
         elif not row.cell(cohort).text:
-            found.refuse(row.cell(cohort), "must not be empty: either every patient has a cohort, or the column is left out")
+            found.refuse(row.cell(cohort), "must not be empty: either every patient has a cohort, or the column is omitted")
 
 
 def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str, str], of_study: State | None) -> State | None:
-    """Record leaving the study or the treatment by its variables, and return the state; ``of_study`` is that of the study.
+    """Record discontinuation of the study or of treatment, and return the state; ``of_study`` is the state of the study.
 
-    A reason or a day of leaving without a status is read as leaving, and so is a reason beside another status, with a note.
+    A reason or a day without a status is read as discontinuation, and so is a reason with another status, with a note.
     """
     word, day, reason = map(row.cell, variables)
     specified = row.cell(f"{reason.column}P")
     died = next((cell for cell in (reason, specified, word) if is_death(cell.text)), None)
     if died is not None:
         if word.text and not is_death(word.text) and status(found, word) == "left" and not day.text:
-            found.refuse(day, "must be the day on which the patient left")
+            found.refuse(day, "must be the day on which the patient discontinued")
         record_death(found, entry, day, died)
-        # A partial date is recorded with the death, which has an earliest day of its own.
+        # A partial date is recorded with the death, which has its own earliest day.
         if not partial_date(day.text):
             leave(entry, latest(found, row, (day.column,)), died.text)
         return "left"
@@ -120,11 +120,11 @@ def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str,
     if state != "left" and not gave and not (state is None and not word.text and day.text and not treatment):
         return state
     if not day.text:
-        found.refuse(day, "must be the day on which the patient left")
+        found.refuse(day, "must be the day on which the patient discontinued")
     if state != "left":
         known = f"although {word.column} is {word.text}" if word.text else f"without {word.column}"
         by = reason.column if gave else day.column
-        found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: read as leaving on {day.text} by {by}, {known}")
+        found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: read as discontinued on {day.text} by {by}, {known}")
     left_on = latest(found, row, (day.column,), entry.first)
     why = found.text(reason) if gave else word.text if state == "left" and plain_words(word.text) != "discontinued" else None
     if treatment and not (leaves_follow_up(why) and (of_study in (None, "left") or is_lost(why))):
@@ -135,7 +135,7 @@ def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str,
 
 
 def _flags(found: Findings, tables: dict[str, Table], intake: Intake) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the variables that flag a DLT, of subjects and of events; others that are named after DLTs are findings."""
+    """Return the variables that flag a DLT, of subjects and of events; other variables named after DLTs are findings."""
     names = dict(intake.given())
     named, dates = names.get("dlt_flag"), {"DLTDT", names.get("dlt_date", "DLTDT")}
     flags = {name: dlt_flags(found, tables[name], named) for name in ("adsl", "adae") if name in tables}
@@ -154,23 +154,23 @@ def _dlts(
     of_events: tuple[str, ...],
     intake: Intake,
 ) -> None:
-    """DLTs by the flags of subjects, of events, or of both, which must agree."""
+    """Yield DLTs by the flags of subjects, of events, or of both, which must agree."""
     names = dict(intake.given())
     named, date_of = names.get("dlt_flag"), names.get("dlt_date", "DLTDT")
     by_subject, by_event = (flags[0] if flags else None for flags in (of_subjects, of_events))
     if named is not None and named not in (*of_subjects, *of_events):
-        found.column(adsl, named, "missing here and in ADAE: the config names it (intake.dlt_flag)")
+        found.column(adsl, named, "missing here and in ADAE: the config states it (intake.dlt_flag)")
     if "dlt_date" in names and not adsl.has(date_of):
-        found.column(adsl, date_of, "missing: the config names it (intake.dlt_date)")
+        found.column(adsl, date_of, "missing: the config states it (intake.dlt_date)")
     days = {} if adae is None else _flagged(found, draft, adae, of_events)
     rows = {row.subject: row for row in adsl.rows}
     for entry in draft.entries:
         row = rows[entry.subject]
-        said = flagged(found, row, of_subjects)
+        by_flag = flagged(found, row, of_subjects)
         has_day = entry.subject in days
-        if by_subject and by_event and said is not None and said != has_day:
+        if by_subject and by_event and by_flag is not None and by_flag != has_day:
             found.refuse(row.cell(by_subject), f"contradicts {by_event} of the adverse events")
-        entry.dlt = has_day if by_event else said
+        entry.dlt = has_day if by_event else by_flag
         entry.dlt_date, entry.dlt_days = days.get(entry.subject, (None, None))
         if entry.dlt and by_subject and not has_day:
             entry.dlt_date, entry.dlt_days = one_or_more_days(found, row.cell(date_of))
@@ -180,9 +180,9 @@ def _dlts(
 
 
 def _flagged(found: Findings, draft: Draft, adae: Table, flags: tuple[str, ...]) -> dict[str, tuple[Dated | None, Undated | None]]:
-    """Return the first day of the flagged events of each patient; of partial dates the one that can be the earliest.
+    """Return the first day of the flagged events of each patient; for partial dates the earliest possible one.
 
-    There is none for an event that began before the first infusion.
+    Events that began before the first infusion are excluded.
     """
     first = {entry.subject: entry.first for entry in draft.entries}
     by_subject: dict[str, list[tuple[Dated | None, Undated | None]]] = {}
@@ -191,7 +191,7 @@ def _flagged(found: Findings, draft: Draft, adae: Table, flags: tuple[str, ...])
             continue
         start, days, cell = start_of(found, row, _EVENTS)
         if not cell.text:
-            found.refuse(cell, "must be the date of the DLT, or the parts of it that are known")
+            found.refuse(cell, "must be the date of the DLT, or its known parts")
         if start is not None and start < first.get(row.subject, date.min):
             by_subject.setdefault(row.subject, []).append((None, None))
             continue
@@ -202,7 +202,7 @@ def _flagged(found: Findings, draft: Draft, adae: Table, flags: tuple[str, ...])
 
 
 def _earliest(event: tuple[Dated | None, Undated | None]) -> tuple[bool, date]:
-    """Return what sorts DLTs: full dates come first, in order."""
+    """Return the sort key of DLTs: full dates come first, in order."""
     dated, undated = event
     days = undated.days.earliest if undated else None
     return dated is None, dated.day if dated else days or date.min

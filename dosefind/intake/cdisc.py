@@ -1,4 +1,4 @@
-"""What SDTM and ADaM share: subjects who were not treated, infusions, the unit of the dose, days that several columns say."""
+"""Shared parts of SDTM and ADaM: untreated subjects, infusions, the unit of the dose, days stated in several columns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IDENTIFIER = ("USUBJID", "SUBJID")
 SCREEN_FAILURE = "screen failure"
 _ARMS = ("ARMCD", "ACTARMCD", "ARM", "ACTARM", "ARMNRS")
 _TREATMENTS = ("EXTRT", "TRTA", "TRT01A")
-# The arm of a subject: of these columns the first that the table has, so that a planned arm never replaces an actual one.
+# The arm of a subject: the first of these columns in the table, so that a planned arm never replaces an actual one.
 _ARM_NAMES = ("ACTARM", "TRT01A", "ARM")
 _PLACEBO = re.compile(r"\b(placebo|pbo|sham)\b|^vehicle\b", re.IGNORECASE)
 _ONLY_PLACEBO = re.compile(r"placebo|pbo|vehicle|sham", re.IGNORECASE)
@@ -44,7 +44,7 @@ _FAILED = re.compile(r"scrnfail|screen failure", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ExposureColumns:
-    """Columns of a table of infusions; where there are several, the first that the table has."""
+    """Columns of a table of infusions; if there are alternatives, the first in the table."""
 
     day: tuple[str, ...]
     dose: tuple[str, ...]
@@ -63,10 +63,10 @@ def exposures(
     not_used: Callable[[Row], str | None],
     subject_rows: Mapping[str, Row],
 ) -> dict[str, list[Infusion]]:
-    """Infusions of each subject in the order of their days; ``not_used`` says why a row is none, and such rows are listed.
+    """Return the infusions of each subject in order of days; ``not_used`` says why a row is not one, and such rows are listed.
 
-    The rows of the table of subjects, ``subject_rows``, give the arms, which are read where no exposure of the subject names
-    placebo by itself. A subject who received the product has only the infusions of the product; those of placebo are listed.
+    The rows of the table of subjects, ``subject_rows``, give the arms, which are used if no exposure of the subject itself is
+    placebo. A subject who received the product has only the infusions of the product; those of placebo are listed.
     """
     given: dict[str, list[Infusion]] = {}
     treatments: dict[str, str] = {}
@@ -78,7 +78,7 @@ def exposures(
     for row in steps(table.rows):
         subject = found.subject(row)
         if subject is not None and subject not in draft.subjects:
-            found.refuse(row.subject_cell, "is no subject of the table of subjects")
+            found.refuse(row.subject_cell, "is not a subject of the table of subjects")
             continue
         placebo = _is_placebo(row, columns, by_arm=subject in arms, control=subject in controls)
         why = not_used(row) or _no_dose(row, columns, placebo)
@@ -97,7 +97,7 @@ def exposures(
             given.setdefault(subject, []).append(infusion)
     if len(treatments) > 1:
         listed = ", ".join(map(shown_key, sorted(treatments.values())))
-        found.column(table, "EXTRT", f"must name one treatment, the product, and names {listed}: keep the rows of the product")
+        found.column(table, "EXTRT", f"must have one treatment, the product, but has {listed}: keep the rows of the product")
     if longer:
         found.notes.append(f"{table.name}: {longer:,} rows last longer than a day; each is read as one infusion, on its first day")
     if nominal:
@@ -107,7 +107,7 @@ def exposures(
 
 
 def _refuse_product_in_placebo_arm(found: Findings, row: Row, of_subject: Row) -> None:
-    """Refuse a dose above 0 of a treatment that is neither placebo nor control, in a subject whose arm is placebo."""
+    """Reject a dose above 0 of a treatment that is neither placebo nor control, in a subject whose arm is placebo."""
     treatment = next((cell for cell in map(row.cell, _TREATMENTS) if cell.text), None)
     if treatment is not None and not _without_product(treatment.text):
         arm = of_subject.cell(*_ARM_NAMES)
@@ -143,8 +143,8 @@ def _without_product(name: str) -> bool:
 def _is_placebo(row: Row, columns: ExposureColumns, by_arm: bool, control: bool = False) -> bool:
     """Return whether a row is an administration of placebo or control.
 
-    An empty dose is one only if the treatment is placebo and nothing else; a dose of 0 if the treatment or the arm (``control``)
-    mentions placebo or a control; a dose above 0 if the treatment or the arm (``by_arm``) is placebo and nothing else.
+    An empty dose is one only if the treatment is exactly placebo; a dose of 0 if the treatment or the arm (``control``)
+    mentions placebo or a control; a dose above 0 if the treatment or the arm (``by_arm``) is exactly placebo.
     """
     amount = row.cell(*columns.dose).text
     names = [cell.text for cell in map(row.cell, _TREATMENTS) if cell.text]
@@ -156,7 +156,7 @@ def _is_placebo(row: Row, columns: ExposureColumns, by_arm: bool, control: bool 
 
 
 def _arm_is_placebo(row: Row) -> bool:
-    """Return whether the arm of a subject, the actual one if the table has it, is placebo and nothing else."""
+    """Return whether the arm of a subject, the actual one if the table has it, is exactly placebo."""
     return _ONLY_PLACEBO.fullmatch(row.cell(*_ARM_NAMES).text) is not None
 
 
@@ -169,7 +169,7 @@ def _infusion(
         found.refuse(unit, wrong)
     cell = row.cell(*columns.day)
     if columns.imputed is not None and row.cell(columns.imputed).text:
-        found.refuse(row.cell(columns.imputed), f"says that {cell.column} is imputed, and an infusion needs its own date")
+        found.refuse(row.cell(columns.imputed), f"says that {cell.column} is imputed, but an infusion needs its own date")
     day = found.day(cell, required=True)
     if amount is None or day is None:
         return None
@@ -177,7 +177,7 @@ def _infusion(
 
 
 def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str, list[Infusion]], protocol: Protocol) -> None:
-    """Make an entry of each subject with an infusion, and list the others with the reason."""
+    """Make an entry for each subject with an infusion, and list the others with the reason."""
     levels = AssignedLevels(ArmNames(protocol), protocol.doses)
     for subject, row in rows.items():
         failed = next((cell for cell in map(row.cell, _ARMS) if _FAILED.fullmatch(cell.text)), None)
@@ -215,7 +215,7 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
 
 
 _DATES_OF_DEATH = ("DTHDTC", "DTHDT")
-# Variables of vital status; what is no sign of a death in a variable whose name begins with DTH.
+# Variables of vital status; values that do not report a death in a variable whose name begins with DTH.
 _STATUS = ("VITSTAT", "LSTALVST", "SURVSTAT", "VITALST")
 _NO_CAUSE = frozenset({"n/a", "na", "not applicable", "none", "no", "n", "-", "alive", "0", "false", "u", "unk", "unknown"})
 
@@ -229,13 +229,13 @@ def _signs_of_death(found: Findings, row: Row) -> list[Cell]:
 
 
 def partial_dates(found: Findings, *cells: Cell) -> list[Undated]:
-    """Return the days that the partial dates among some cells can mean."""
+    """Return the possible days of the partial dates among some cells."""
     filled = [cell for cell in cells if cell.text and partial_date(cell.text)]
     return [Undated(days, cell) for cell in filled if (days := found.possible(cell)) is not None]
 
 
 def record_death(found: Findings, entry: Entry, day: Cell, cell: Cell) -> None:
-    """Record a death by its day, or by the cell that reports it where there is no full date; a partial date is recorded beside."""
+    """Record a death by its day, or by the cell that reports it if there is no full date; a partial date is also recorded."""
     full = None if partial_date(day.text) else found.day(day)
     if full is not None:
         entry.deaths.append(Dated(full, day))
@@ -245,14 +245,14 @@ def record_death(found: Findings, entry: Entry, day: Cell, cell: Cell) -> None:
 
 
 def subjects(found: Findings, draft: Draft, table: Table, steps: Steps) -> dict[str, Row]:
-    """The row of each subject."""
+    """Return the row of each subject."""
     rows = dict(one_row_each(found, steps(table.rows)))
     draft.subjects |= set(rows)
     return rows
 
 
 def latest(found: Findings, row: Row, columns: tuple[str, ...], not_before: date | None = None) -> Dated | None:
-    """Return the last of the days in some columns of a row; with ``not_before``, of partial dates the earliest from then."""
+    """Return the last of the days in some columns of a row; for partial dates the earliest from ``not_before``, if given."""
     cells = [row.cell(column) for column in columns]
     if not_before is not None:
         found_days = (earliest_day(found, cell, not_before) for cell in cells)

@@ -1,4 +1,4 @@
-"""Tables as they were read, cell by cell, and what is wrong in them: all of it is gathered, then said at once."""
+"""Tables as read, cell by cell, and their problems, which are collected and reported together."""
 
 from __future__ import annotations
 
@@ -34,21 +34,22 @@ __all__ = [
     "why_no_number",
 ]
 
-# Characters of a cell; more than any term or reason has, and what a forgotten quote makes of the rest of a file.
+# Maximum number of characters in a cell: more than any term or reason has, but fewer than the rest of a file after an unclosed
+# quote.
 LONGEST = 10_000
-# Findings that one error shows; the rest are counted.
+# Maximum number of findings shown in one error; the rest are counted.
 _SHOWN = 20
 _SUBJECT = ("subject", "USUBJID", "SUBJID")
-# A day, and a time of day that is left out; after a blank, as spreadsheets write it, its hour may have one digit.
+# A day, and a time of day that is ignored; after a space, as spreadsheets write it, its hour may have one digit.
 _DAY = re.compile(rf"(\d{{4}}-\d\d-\d\d)([T ]{CLOCK}| \d(?::[0-5]\d){{1,2}}(?:\.\d+)?)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NUMBER_AND_MORE = re.compile(r"[+-]?[0-9.]+ ?[^\W\d]")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
-# Digits in groups of three, parted by commas, apostrophes, blanks or points, and a fraction behind the other sign.
+# Digits in groups of three, separated by commas, apostrophes, spaces or points, and a fraction after the other sign.
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?P<sign>[,'\u2019\s])[0-9]{3}(?:(?P=sign)[0-9]{3})*(?:\.[0-9]*)?")
 _GROUPED_BY_POINTS = re.compile(r"[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})", re.ASCII)
-# Blanks around a cell: all of Unicode, line breaks, and the characters without a width that spreadsheets and web pages leave there.
-# Control characters, which `str.strip` takes for blanks, are none: a cell with one is no number, no date and no name.
+# Blanks around a cell: all of Unicode, line breaks, and the zero-width characters that spreadsheets and web pages insert.
+# Control characters, which `str.strip` treats as blanks, are not: a cell with one is not a number, a date or a name.
 _WIDE = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _NO_WIDTH = "\ufeff\u200b\u200c\u200d\u2060"
 _PLAIN_BLANKS = " \t\r\n"
@@ -61,12 +62,12 @@ _ISO = "must be a full date in ISO form, such as 2024-03-05"
 
 
 class NoValue(str):
-    """The text of a cell of a spreadsheet that holds no value that is read: a formula, an error, a duration.
+    """The text of a spreadsheet cell without a readable value: a formula, an error, a duration.
 
     Attributes
     ----------
     why
-        Why it is none and what to do, for messages.
+        Reason and remedy, for messages.
     """
 
     why: str
@@ -79,12 +80,12 @@ class NoValue(str):
 
 
 class Absent(str):
-    """An empty cell that spells a missing value, such as NA.
+    """An empty cell with a spelling of a missing value, such as NA.
 
     Attributes
     ----------
     written
-        What stands in the file.
+        The text in the file.
     """
 
     written: str
@@ -98,7 +99,7 @@ class Absent(str):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table: its table's name, its number there, and its cells by column."""
+    """One row of a table: the name of the table, the number of the row, and its cells by column."""
 
     table: str
     number: int
@@ -117,20 +118,20 @@ class Row:
         return self.cell(*_SUBJECT)
 
     def cell(self, *columns: str) -> Cell:
-        """The cell of the first of these columns that the table has, empty if it has none."""
+        """Return the cell of the first of these columns in the table, empty if it has none."""
         for column in columns:
             if column in self.cells:
                 return Cell(self, column, self.cells[column])
         return Cell(self, columns[0], "")
 
     def first_filled(self, columns: Sequence[str]) -> Cell:
-        """Return the first cell with text among some columns, or else the cell of the first column."""
+        """Return the first non-empty cell among some columns, otherwise the cell of the first column."""
         cells = [self.cell(column) for column in columns]
         return next((cell for cell in cells if cell.text), cells[0])
 
 
 class Cell(NamedTuple):
-    """A cell, and where it stands."""
+    """A cell and its location."""
 
     row: Row
     column: str
@@ -139,20 +140,20 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it was read.
+    """A table as read.
 
     Attributes
     ----------
     name
-        Its name as messages show it.
+        Its name as shown in messages.
     columns
-        Names of the columns in their order.
+        Names of the columns in order.
     rows
         The rows, in the order of the file.
     notes
-        What the user is told where the table is used.
+        Notes for the user if the table is used.
     problems
-        What is wrong with cells or columns as such, whatever they mean; `checked` raises it where the table is used.
+        Problems of cells or columns as such, whatever their meaning; `checked` raises them if the table is used.
     """
 
     name: str
@@ -172,17 +173,17 @@ def make_table(
     notes: Iterable[str] = (),
     problems: Iterable[Problem] = (),
 ) -> Table:
-    """Return a table of numbered lines; a line without any text is no row, and a column with text but no name gets its number.
+    """Return a table of numbered lines; a line without text is not a row, and a column with text but no name gets its number.
 
-    A cell that is too long or has a line break is a problem, whatever its column: it may have swallowed rows. So are columns of one
-    name, of which a row would keep one.
+    A cell that is too long or has a line break is a problem, whatever its column: it may contain further rows. So are columns of
+    the same name, because a row would keep only one of them.
     """
     rows, found = [], list(problems)
     lines = list(lines)
     columns = _numbered(columns, [line for _, line in lines])
     for column, times in Counter(columns).items():
         if column and times > 1:
-            found.append(Problem(f"column {_shown_column(column)}", MISSING, f"must be there once, and is there {times} times"))
+            found.append(Problem(f"column {_shown_column(column)}", MISSING, f"must be present once, but is present {times} times"))
     for number, line in lines:
         cells = [cell if isinstance(cell, NoValue) else bare(cell) for cell in line]
         if not any(cells):
@@ -191,7 +192,7 @@ def make_table(
         suspect = len(whole) > LONGEST or "\n" in whole or "\r" in whole
         for column, cell in zip(columns, cells, strict=True) if suspect else ():
             if len(cell) > LONGEST:
-                allowed = f"has {len(cell):,} characters, and a cell may have {LONGEST:,}: a quote may not be closed"
+                allowed = f"has {len(cell):,} characters, but a cell may have {LONGEST:,}: a quote may not be closed"
                 found.append(Problem(f"row {number}, {_shown_column(column)}", MISSING, allowed))
             elif "\n" in cell or "\r" in cell:
                 allowed = "must be text in one line: a quote may not be closed, or the cell has a line break"
@@ -201,7 +202,7 @@ def make_table(
 
 
 def checked(table: Table) -> Table:
-    """Return a table that is used; raise `InputError` with what is wrong with it."""
+    """Return a table that is used; raise `InputError` with its problems, if any."""
     if table.problems:
         raise InputError(_first(list(table.problems)), source=table.name)
     return table
@@ -212,17 +213,17 @@ def _shown_column(name: str) -> str:
 
 
 def bare(text: str) -> str:
-    """Return text without the blanks around it, those without a width included."""
+    """Return text without the blanks around it, including zero-width ones."""
     return text.strip(_PLAIN_BLANKS if text.isascii() else _BLANKS)
 
 
 def number_of(text: str) -> float | None:
-    """Return the number that text says with a decimal point; ``None`` if it says none, or groups its digits."""
+    """Return the number stated by text with a decimal point, or ``None`` if it states none or groups its digits."""
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def flag_of(text: str) -> bool | None:
-    """Return yes or no; ``None`` if text says neither."""
+    """Return yes or no, or ``None`` if text is neither."""
     plain = text.casefold()
     if plain in _YES or plain in _NO:
         return plain in _YES
@@ -231,7 +232,7 @@ def flag_of(text: str) -> bool | None:
 
 
 def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
-    """Return why text is not a number such as ``allowed``; where it has separators of thousands, with the numbers it may be."""
+    """Return why text is not a number such as ``allowed``; with separators of thousands, also the numbers it may be."""
     grouped = _GROUPED.fullmatch(text)
     if grouped is not None:
         sign = grouped["sign"]
@@ -239,19 +240,19 @@ def why_no_number(text: str, allowed: str, whole: bool = False) -> str:
         other = f"{first}.{rest}" if sign == "," and rest.isdigit() else None
         meant = f"{text.replace(sign, '')}, with a separator of thousands"
         if other is not None:
-            return f"may be {meant}, or {other}, with a decimal comma: write the one that is meant ({allowed})"
+            return f"may be {meant}, or {other}, with a decimal comma: write the intended number ({allowed})"
         return f"may be {meant}, or {first} followed by something else: write it without the separator ({allowed})"
     if _GROUPED_BY_POINTS.fullmatch(text):
         plain = text.replace(".", "").replace(",", ".")
-        return f"has points between thousands: write {plain}, if that is meant ({allowed})"
+        return f"has points as thousands separators: write {plain}, if that is intended ({allowed})"
     if _DECIMAL_COMMA.fullmatch(text) and not whole:
         return f"has a decimal comma: write it with a point ({allowed})"
-    more = ", without anything behind it" if _NUMBER_AND_MORE.match(text) else ""
+    more = ", without anything after it" if _NUMBER_AND_MORE.match(text) else ""
     return f"must be {allowed}{more}"
 
 
 def whole_of(text: str, column: str, low: int, high: int) -> int:
-    """Return the whole number that a cell of a column states; raise `InputError` if it states none from ``low`` to ``high``."""
+    """Return the whole number stated by a cell; raise `InputError` if it is not a whole number from ``low`` to ``high``."""
     value = number_of(text)
     if value is None or not low <= value <= high or value != int(value):
         raise InputError(Problem(column, text, why_no_number(text, f"a whole number from {low} to {high}", whole=True)))
@@ -259,7 +260,7 @@ def whole_of(text: str, column: str, low: int, high: int) -> int:
 
 
 def _numbered(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return the names of columns, where one without a name that has text is named by its number."""
+    """Return the names of columns; a column with text but no name is named by its number."""
     return [
         name if name or not any(line[place].strip() for line in lines) else f"column {place + 1}"
         for place, name in enumerate(columns)
@@ -267,7 +268,7 @@ def _numbered(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> list[st
 
 
 def partial_date(text: str) -> bool:
-    """Whether a cell holds a date in ISO form of which the day, or more, is not known."""
+    """Return whether a cell holds a date in ISO form whose day, or more, is unknown."""
     if text and _DAY.fullmatch(text):
         return False
     try:
@@ -277,7 +278,7 @@ def partial_date(text: str) -> bool:
 
 
 def possible_days(text: str) -> Days | None:
-    """Return the days that text can mean as a date, whatever time of day follows; ``None`` if it is no date."""
+    """Return the possible days of text as a date, ignoring a time of day, or ``None`` if it is not a date."""
     full = _DAY.fullmatch(text)
     try:
         return read_days(full[1] if full else _unquoted(text))
@@ -286,20 +287,20 @@ def possible_days(text: str) -> Days | None:
 
 
 def _unquoted(text: str) -> str:
-    """Return a date without the apostrophe that keeps a spreadsheet from taking a leading hyphen for a formula."""
+    """Return a date without the apostrophe that prevents a spreadsheet from reading a leading hyphen as a formula."""
     return text[1:] if text.startswith("'-") else text
 
 
 @dataclass
 class Findings:
-    """What is wrong with the cells of some tables.
+    """The problems of the cells of some tables.
 
     Attributes
     ----------
     path
-        The file or folder that was given; messages name it once, at their head.
+        The file or folder supplied; messages state it once, at the beginning.
     notes
-        What the user is told although nothing is wrong.
+        Notes for the user that are not problems.
     """
 
     path: Path
@@ -311,28 +312,28 @@ class Findings:
         written = cell.text
         if isinstance(cell.text, Absent):
             written = cell.text.written
-            other = ", and an identifier must be written otherwise" if cell.column in _SUBJECT else ""
+            other = ", so an identifier must be written differently" if cell.column in _SUBJECT else ""
             allowed += f" ({written} is read as a missing value{other})"
         self.problems.append(Problem(f"{place}, {cell.column}", written, allowed))
 
     def shown(self, source: str) -> str:
-        """A source without the name of the file that heads the message."""
+        """Return a source without the name of the file at the beginning of the message."""
         return source.removeprefix(argument(self.path.name)).lstrip()
 
     def place(self, row: Row) -> str:
-        """A row as messages name it."""
+        """Return a row as described in messages."""
         subject = f", subject {shown_key(row.subject[:80])}" if row.subject else ""
         return self.shown(row.source) + subject
 
     def stop(self) -> None:
-        """Raise if there is anything wrong."""
+        """Raise if there are any problems."""
         if self.problems:
             raise InputError(_first(self.problems), source=str(self.path))
 
     def columns(self, table: Table, required: Iterable[Sequence[str]], optional: Iterable[str] = ()) -> list[str]:
-        """Find columns that are missing; return those that nobody reads.
+        """Report missing columns; return those that are not read.
 
-        Each of ``required`` names alternatives, one of which must be there.
+        Each of ``required`` lists alternatives, at least one of which must be present.
         """
         required = [tuple(names) for names in required]
         known = {name for names in required for name in names} | set(optional)
@@ -340,16 +341,16 @@ class Findings:
         for names in required:
             if not any(table.has(name) for name in names):
                 near = next((near for name in names for near in difflib.get_close_matches(name, unread, n=1, cutoff=0.75)), None)
-                hint = f"; is {shown_key(near)} what is meant?" if near else ""
+                hint = f"; did you mean {shown_key(near)}?" if near else ""
                 self.column(table, " or ".join(names), f"missing{hint} (the columns are: {_listed(table.columns)})")
         return unread
 
     def column(self, table: Table, column: str, allowed: str) -> None:
-        """A finding about a whole column."""
+        """Add a finding about a whole column."""
         self.problems.append(Problem(f"{self.shown(table.name)} column {column}".lstrip(), MISSING, allowed))
 
     def text(self, cell: Cell, required: bool = False) -> str | None:
-        """The text of a cell; ``None`` if it is empty, or a formula, which is a finding."""
+        """Return the text of a cell, or ``None`` if it is empty or a formula, which is a finding."""
         if isinstance(cell.text, NoValue):
             self.refuse(cell, cell.text.why)
             return None
@@ -358,11 +359,11 @@ class Findings:
         return cell.text or None
 
     def subject(self, row: Row) -> str | None:
-        """The subject of a row, if it is one that can be shown."""
+        """Return the subject of a row, if it can be shown."""
         return self.name(row.subject_cell, required=True)
 
     def name(self, cell: Cell, required: bool = False) -> str | None:
-        """Text of a length and of characters that can be shown."""
+        """Return text that is not too long and can be shown."""
         text = self.text(cell, required)
         if text is not None and not (re.match(NAME, text) and text.isprintable()):
             self.refuse(cell, "must be 1 to 200 printable characters")
@@ -370,7 +371,7 @@ class Findings:
         return text
 
     def day(self, cell: Cell, required: bool = False) -> date | None:
-        """A date in ISO form; a time of day that follows is left out."""
+        """Return a date in ISO form, ignoring a time of day."""
         text = self.text(cell, required)
         if text is None:
             return None
@@ -387,7 +388,7 @@ class Findings:
         return day
 
     def possible(self, cell: Cell) -> Days | None:
-        """Return the days that a date can mean, partial or not; ``None`` where it is none, which is a finding."""
+        """Return the possible days of a date, partial or full, or ``None`` if it is not a date, which is a finding."""
         text = self.text(cell)
         if text is None and isinstance(cell.text, NoValue):
             return None
@@ -400,7 +401,7 @@ class Findings:
             return None
 
     def number(self, cell: Cell, allowed: str) -> float | None:
-        """A number above 0; ``allowed`` says of what."""
+        """Return a number above 0; ``allowed`` describes it."""
         text = self.text(cell)
         if text is None and isinstance(cell.text, NoValue):
             return None
@@ -411,7 +412,7 @@ class Findings:
         return value
 
     def whole(self, cell: Cell, low: int, high: int) -> int | None:
-        """A whole number; ``None`` if the cell is empty."""
+        """Return a whole number, or ``None`` if the cell is empty."""
         text = self.text(cell)
         if text is None:
             return None
@@ -422,26 +423,26 @@ class Findings:
         return int(value)
 
     def yes(self, cell: Cell, or_unknown: bool = False) -> bool | None:
-        """Yes or no; ``None`` if the cell is empty, or says that it is not known where that is allowed."""
+        """Return yes or no, or ``None`` if the cell is empty or, if allowed, states that it is unknown."""
         text = self.text(cell)
         if text is None:
             return None
         flag = flag_of(text)
         if flag is None and not (or_unknown and text.casefold() in _NOT_KNOWN):
-            self.refuse(cell, "must be yes or no (or y, n, true, false, 1, 0), or empty where it is not known")
+            self.refuse(cell, "must be yes or no (or y, n, true, false, 1, 0), or empty if unknown")
         return flag
 
 
 def _why_no_day(text: str) -> str:
     if partial_date(text):
-        return "a part of it is missing, and nothing is guessed"
-    return _hint(text).removeprefix(": ") or "it is none"
+        return "a part of it is missing, and missing parts are not guessed"
+    return _hint(text).removeprefix(": ") or "it is not a date"
 
 
 def _hint(text: str) -> str:
     """Return what may be wrong with a date, after a colon."""
     if re.fullmatch(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", text):
-        return ": day and month can be taken for each other"
+        return ": day and month are ambiguous"
     if _NUMBER.fullmatch(text):
         return ": it is a number; format the cell as a date"
     return ""
@@ -453,6 +454,4 @@ def _listed(columns: tuple[str, ...]) -> str:
 
 def _first(problems: list[Problem]) -> list[Problem]:
     rest = len(problems) - _SHOWN
-    return (
-        problems if rest <= 0 else [*problems[:_SHOWN], Problem("", MISSING, f"and {rest:,} more findings of this kind or others")]
-    )
+    return problems if rest <= 0 else [*problems[:_SHOWN], Problem("", MISSING, f"and {rest:,} more findings")]

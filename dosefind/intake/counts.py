@@ -1,4 +1,4 @@
-"""Tables of counts to cohorts."""
+"""Reading tables of counts as cohorts."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .missing import is_missing
 
 __all__ = ["read_counts"]
 
-# Largest table that is read, in bytes: a row has some ten, and a trial some dozens of rows.
+# Maximum file size in bytes: a row has about ten, and a trial a few dozen rows.
 _MOST = 1_000_000
 _ALLOWED = "a table of counts has the columns level (or dose), n and dlts"
 
 
 def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
-    """Read a table of counts, one row a cohort, in the order in which they were treated.
+    """Read a table of counts, one row per cohort, in the order of treatment.
 
     Parameters
     ----------
     path
-        A CSV file with the columns ``level`` (from 1) or ``dose`` (an amount of the protocol, or one rounded to the digits shown;
-        see `match_level`) or both, ``n`` and ``dlts``. A level that is missing (empty, or NA and its like) is taken from the dose.
+        A CSV file with the columns ``level`` (from 1) or ``dose`` (an amount in the protocol, or one rounded to the digits shown;
+        see `match_level`) or both, ``n`` and ``dlts``. A missing level (empty, NA or similar) is taken from the dose.
     amounts
-        The protocol's dose amounts, lowest first.
+        The protocol's dose amounts in ascending order.
 
     Returns
     -------
@@ -37,8 +37,8 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
     Raises
     ------
     InputError
-        If the file cannot be read, is cut off before the last cell of a row or above 1 MB, a column is missing, or a cell is not
-        what it must be; the message names the file, the row (in the file, whose first line is row 1), the column and the value.
+        If the file cannot be read, is truncated before the last cell of a row or larger than 1 MB, a column is missing, or a cell
+        is not valid; the message states the file, the row (of the file, whose first line is row 1), the column and the value.
     """
     path = Path(path)
     if path.suffix.lower() in (".xlsx", ".xls", ".xpt"):
@@ -50,11 +50,11 @@ def read_counts(path: str | Path, amounts: tuple[float, ...]) -> list[Cohort]:
     by = "level" if table.has("level") else "dose"
     if table.has("subject") and not table.has("n"):
         hint = "dosefind next reads it and prints the outcomes, to be given as --outcomes"
-        raise InputError(f"is a table of patients, and counts are asked for here: {hint}", source=str(path))
+        raise InputError(f"is a table of patients, but counts are required here: {hint}", source=str(path))
     problems = [*table.problems]
     problems += [Problem(f"column {name}", MISSING, f"missing: {_ALLOWED}") for name in (by, "n", "dlts") if not table.has(name)]
     if not problems and not table.rows:
-        raise InputError("has a header and no rows", source=str(path))
+        raise InputError("has a header but no rows", source=str(path))
     cohorts = []
     for row in table.rows if not problems else ():
         try:
@@ -82,7 +82,7 @@ def _level(row: dict[str, str], amounts: tuple[float, ...]) -> int:
     allowed = f"one of the protocol's doses: {', '.join(f'{amount:.10g}' for amount in amounts)}"
     if grouped is not None:
         either = f"{float(cell):g} or {grouped:g}"
-        raise InputError(Problem("dose", cell, f"may be {either}, the latter with a point between thousands: write {either}"))
+        raise InputError(Problem("dose", cell, f"may be {either}, the latter with a point as thousands separator: write {either}"))
     if level is None:
         raise InputError(Problem("dose", cell, why_no_number(cell, allowed)))
     return level

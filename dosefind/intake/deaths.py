@@ -1,7 +1,7 @@
-"""Words that report a death: in reasons for leaving, terms and outcomes of adverse events, and free text.
+"""Words that report a death: in reasons for discontinuation, terms and outcomes of adverse events, and free text.
 
-Text is compared in plain letters (`letters`). A further word is one more in `_DEATH`, wording that contains such a word and reports
-no death one more in `_NO_DEATH`. A word that is missed could let an escalation pass, so in doubt a text reports a death.
+Text is compared in plain letters (`letters`). Another word is added to `_DEATH`, wording that contains such a word but does not
+report a death to `_NO_DEATH`. A missed word could let an escalation pass, so in doubt a text reports a death.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from .letters import has_look_alikes, one_slip, plain_letters
 
 __all__ = ["is_death", "is_fatal_outcome", "is_understood_outcome", "resembles_death"]
 
-# Hyphens inside a word, underscores and blanks are read as one blank; a dash between blanks is kept.
+# Hyphens inside a word, underscores and spaces are read as one space; a dash between spaces is kept.
 _SPACES = re.compile(r"(?<=\w)[-\u2010-\u2015](?=\w)|[_\s]+")
-# Texts whose reading is kept: the texts of a table repeat.
+# Texts whose reading is cached, because the texts of a table repeat.
 _TEXTS = 50_000
 _PERSON = r"(patient|pt|subject|participant|he|she)"
 _DEATH = re.compile(
@@ -29,7 +29,7 @@ _DEATH = re.compile(
     # A dagger, alone or before a date.
     r"|[\u2020\u271d] ?\d|^[\u2020\u271d]$"
 )
-# Wording that contains one of these words and reports no death of the patient.
+# Wording that contains one of these words but does not report the death of the patient.
 _NO_DEATH = re.compile(
     r"\b(not|non|never|near|nearly) (yet )?(fatal|lethal|dead|deceased|expired|died|killed)\b"
     r"|\bnonfatal\b|\bno (deaths?|fatality|fatalities|mortality)\b|\bnot (due to |a )?death\b|\bnear death\b"
@@ -63,7 +63,7 @@ _NEAR_DEATH = ("fatal", "death", "died", "dead", "deceased", "lethal", "demise",
 
 @lru_cache(maxsize=_TEXTS)
 def is_death(text: str | None) -> bool:
-    """Return whether a reason for leaving, a term, the outcome of an event or its severity reports a death."""
+    """Return whether a reason for discontinuation, a term, the outcome of an event or its severity reports a death."""
     if text is None or (text.isascii() and text.lower() == text.upper()):
         # No letters, as in a date.
         return False
@@ -86,9 +86,10 @@ def is_understood_outcome(text: str) -> bool:
 
 @lru_cache(maxsize=_TEXTS)
 def resembles_death(text: str) -> bool:
-    """Return whether an outcome that reports no death may be meant to.
+    """Return whether an outcome that reports no death may be intended to.
 
-    A word mixes scripts or is one slip from a word for death, or the outcome is the beginning of one, as of a file that is cut off.
+    A word mixes scripts or is one typing error from a word for death, or the outcome is the beginning of one, as in a truncated
+    file.
     """
     if has_look_alikes(text):
         return not is_death(text)

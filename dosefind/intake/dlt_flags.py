@@ -1,6 +1,6 @@
-"""ADaM: the variables that flag a DLT, DLTFL, the one that the config names and each CRITnFL whose CRITn speaks of DLTs.
+"""ADaM: the variables that flag a DLT: DLTFL, the one stated in the config, and each CRITnFL whose CRITn is about DLTs.
 
-A criterion that speaks of DLTs and negates them is refused, as it cannot be told what its flag means.
+A criterion that negates DLTs is rejected, because the meaning of its flag is unclear.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _DLT = re.compile(r"\bDLTs?\b|dose[- ]limiting", re.IGNORECASE)
 _NO_DLT = re.compile(r"\b(no|non|not an?|without)[- ](DLTs?|dose[- ]limiting)\b", re.IGNORECASE)
 _EVALUABLE = re.compile(r"evaluab|evaluation|analysis set|population", re.IGNORECASE)
 _CRITERION = re.compile(r"CRIT(\d+)FL")
-# Names after DLTs that flag no DLT: who is evaluable, and reasons, numbers and dates beside a flag.
+# Names after DLTs that do not flag a DLT: evaluability, and reasons, numbers and dates of a flag.
 _NO_FLAG = re.compile(r"EV|DLTE|POP|SET|RE?S|DT[FM]$|DY$")
 
 
 def dlt_flags(found: Findings, table: Table, named: str | None = None) -> tuple[str, ...]:
     """Return the variables of a table that flag a DLT; criteria that are not used are noted.
 
-    The variable that the config names (``named``) comes first, then DLTFL.
+    The variable stated in the config (``named``) comes first, then DLTFL.
     """
     flags = [name for name in dict.fromkeys((named, "DLTFL")) if name is not None and table.has(name)]
     for name in table.columns:
@@ -36,19 +36,19 @@ def dlt_flags(found: Findings, table: Table, named: str | None = None) -> tuple[
         texts = {row.cell(variable).text for row in table.rows}
         speaking = {text for text in texts if _DLT.search(text)}
         if any(_NO_DLT.search(text) for text in speaking):
-            found.column(table, variable, f"negates DLTs, so that it cannot be told what {name} says: give DLTs in DLTFL")
+            found.column(table, variable, f"negates DLTs, so that the meaning of {name} is unclear: give DLTs in DLTFL")
         elif speaking and not all(map(_EVALUABLE.search, speaking)):
             flags.append(name)
         elif any(row.cell(name).text for row in table.rows):
-            why = "speaks of who is evaluable" if speaking else "does not speak of DLTs"
-            found.notes.append(f"{table.name}: {name} is not used, as {variable} {why}")
+            why = "is about evaluability" if speaking else "is not about DLTs"
+            found.notes.append(f"{table.name}: {name} is not used, because {variable} {why}")
     return tuple(flags)
 
 
 def only_of_dlts(table: Table, flags: Iterable[str], named: str | None = None) -> Table:
-    """Return a table in which a criterion's flag is empty where its criterion does not speak of DLTs.
+    """Return a table in which a criterion's flag is empty if its criterion is not about DLTs.
 
-    The flag that the config names (``named``) stays as it is.
+    The flag stated in the config (``named``) is unchanged.
     """
     found = [(name, _CRITERION.fullmatch(name)) for name in flags if name != named]
     criteria = [(name, f"CRIT{match[1]}") for name, match in found if match is not None]
@@ -62,17 +62,17 @@ def only_of_dlts(table: Table, flags: Iterable[str], named: str | None = None) -
 
 
 def flagged(found: Findings, row: Row, flags: Iterable[str]) -> bool | None:
-    """Return whether any of these flags says yes; ``None`` where all are empty."""
-    said = [found.yes(row.cell(name)) for name in flags]
-    return True if True in said else False if False in said else None
+    """Return whether any of these flags is yes, or ``None`` if all are empty."""
+    answers = [found.yes(row.cell(name)) for name in flags]
+    return True if True in answers else False if False in answers else None
 
 
 def refuse_other_flags(found: Findings, table: Table, read: Iterable[str]) -> None:
-    """Refuse variables that are named after DLTs, say anything and are not read; those of evaluability are left aside."""
+    """Reject non-empty variables that are named after DLTs and not read, except those of evaluability."""
     read = set(read)
     for name in table.columns:
         named = "dlt" in flat(name) or "doselimit" in flat(name)
         if named and name not in read and not _NO_FLAG.search(name.upper()) and any(row.cell(name).text for row in table.rows):
             found.column(
-                table, name, "speaks of DLTs and is not read: give DLTs in DLTFL (ADaM) or AEDLT (SDTM), or delete the column"
+                table, name, "is about DLTs and is not read: give DLTs in DLTFL (ADaM) or AEDLT (SDTM), or delete the column"
             )

@@ -1,4 +1,4 @@
-"""Match an amount in the data to a dose level of the protocol, by the digits shown."""
+"""Matching an amount in the data to a dose level of the protocol, by the digits shown."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from itertools import pairwise
 
 __all__ = ["match_level", "with_thousands"]
 
-# Relative difference of two floating-point numbers that are the same amount: 0.1 * 3 and 0.3.
+# Relative difference up to which two floating-point numbers are the same amount: 0.1 * 3 and 0.3.
 _SAME = 1e-9
-# Fewest significant digits of an amount in the data that is read as a rounded amount of the protocol: the rounding then changes it
-# by 0.5% or less, so that "1" is never read as 1.4.
+# Minimum number of significant digits of an amount in the data that is read as rounded from the protocol: the rounding then changes
+# it by 0.5% or less, so that "1" is never read as 1.4.
 _LEAST_SHOWN = 3
-# Fewest significant digits of an amount in the protocol that is itself read as rounded (a step of a Fibonacci scheme written as
-# 3.12901): an amount with fewer, such as 2.5 or 100, is taken to be exact.
+# Minimum number of significant digits of an amount in the protocol that is itself read as rounded (a step of a Fibonacci scheme
+# written as 3.12901): an amount with fewer, such as 2.5 or 100, is taken as exact.
 _LEAST_STATED = 5
 
 
@@ -31,10 +31,10 @@ def match_level(amount: str | float, amounts: Sequence[float]) -> int | None:
     Parameters
     ----------
     amount
-        The amount as it is written in the data, so that zeros at its end count as digits; a number shows the digits of its
+        The amount as written in the data, so that trailing zeros count as digits; a number shows the digits of its
         shortest decimal form.
     amounts
-        The doses of the protocol, lowest first, in the unit of the amount.
+        The doses of the protocol in ascending order, in the unit of the amount.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def match_level(amount: str | float, amounts: Sequence[float]) -> int | None:
         shown = Decimal(text)
     except InvalidOperation:
         return None
-    # Decimal takes not-a-number, underscores and digits outside ASCII too, and exponents beyond those of a floating-point number.
+    # Decimal also accepts NaN, underscores, digits outside ASCII, and exponents beyond those of a floating-point number.
     if not text.isascii() or "_" in text or not shown.is_finite() or not 0 < float(shown) < math.inf:
         return None
     known = [Decimal(repr(float(dose))) for dose in amounts]
@@ -67,7 +67,7 @@ def match_level(amount: str | float, amounts: Sequence[float]) -> int | None:
 
 
 def with_thousands(text: str, amounts: Sequence[float]) -> float | None:
-    """Return the dose of the protocol that text says if its point stands between thousands, as in 1.000; ``None`` if it is none.
+    """Return the dose that text states if its point is a thousands separator, as in 1.000, or ``None`` if it is not a dose.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def with_thousands(text: str, amounts: Sequence[float]) -> float | None:
 
 
 def _is_rounded(shown: Decimal, stated: Decimal, gap: Decimal) -> bool:
-    """Return whether one of two amounts is the other rounded, to enough digits and to a unit that is small against the gap."""
+    """Return whether one of two amounts is the other rounded, to enough digits and to a unit small relative to the gap."""
     exact = stated.normalize()
     return any(
         len(rounded.as_tuple().digits) >= fewest and abs(shown - stated) <= _unit(rounded) / 2 < gap / 2
@@ -90,5 +90,5 @@ def _is_rounded(shown: Decimal, stated: Decimal, gap: Decimal) -> bool:
 
 
 def _unit(amount: Decimal) -> Decimal:
-    """Return one unit of the last digit that an amount shows."""
+    """Return one unit of the last digit shown by an amount."""
     return Decimal(1).scaleb(int(amount.as_tuple().exponent))

@@ -1,6 +1,6 @@
-"""From what the tables say of a patient, fact by fact with the cell that says it, to a `Patient`: the checks between facts.
+"""From the facts of a patient in the tables, each with its cell, to a `Patient`: the consistency checks between facts.
 
-Layouts make a `Draft` of entries; nothing here knows from which.
+Layouts make a `Draft` of entries; this module does not depend on the layout.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 NO_INFUSION = "no infusion"
-# A dose off by this factor is one in another unit: cells in place of 10^6 cells.
+# A dose off by this factor is in another unit: cells instead of 10^6 cells.
 _MILLION = 1e6
 # No grade at the start of an event is recorded as 0.
 _NO_GRADE = re.compile(r"(?:grade )?0(?:\.0*)?", re.IGNORECASE | re.ASCII)
@@ -65,14 +65,14 @@ Steps = Callable[[list[Row]], Iterator[Row]]
 
 
 class Dated(NamedTuple):
-    """A day, and the cell that says it."""
+    """A day, and the cell that states it."""
 
     day: date
     cell: Cell
 
 
 class Undated(NamedTuple):
-    """Days of which a date is one, and the cell that says so."""
+    """Possible days of a date, and the cell that states it."""
 
     days: Days
     cell: Cell
@@ -80,11 +80,12 @@ class Undated(NamedTuple):
 
 @dataclass
 class Entry:
-    """What the tables say of one patient; the cells are those that a finding would name.
+    """The facts of one patient in the tables; the cells are those that a finding would name.
 
-    Four facts report a death, in the order in which they give its day: ``died``, the date of death; ``deaths``, the days of
-    records of leaving by death; ``death_days``, partial dates of it; ``dead``, a cell that reports the death without a day.
-    ``contacts`` are days of other records on which the patient was known to be followed up: they only make a last contact later.
+    Four facts report a death, in the order in which they give its day: ``died``, the date of death; ``deaths``, the days of records
+    of discontinuation by death; ``death_days``, partial dates of death; ``dead``, a cell that reports the death without a day.
+    ``contacts`` are days of other records on which the patient was known to be in follow-up: they can only make a last contact
+    later.
     """
 
     subject: str
@@ -116,35 +117,35 @@ class Entry:
 
     @property
     def first(self) -> date:
-        """Day of the first infusion."""
+        """Return the day of the first infusion."""
         return min(infusion.day for infusion in self.infusions)
 
     @property
     def last(self) -> date:
-        """Day of the last infusion."""
+        """Return the day of the last infusion."""
         return max(infusion.day for infusion in self.infusions)
 
 
 @dataclass
 class Draft:
-    """What a layout makes of its tables.
+    """The result of a layout.
 
     Attributes
     ----------
     entries
         The patients.
     events
-        Adverse events by subject; ``None`` where there is no table of them.
+        Adverse events by subject; ``None`` if there is no table of them.
     listed
-        Rows that make neither.
+        Rows that are neither.
     absent
-        Subjects who are no patients, with the reason.
+        Subjects who are not patients, with the reason.
     subjects
-        All subjects of the table of patients, those with a finding included.
+        All subjects of the table of patients, including those with a finding.
     has_cohorts
         Whether the data give cohorts.
     keeps_contacts
-        Whether they have a last contact of everybody, as long as somebody is followed up: not only of who has ended it.
+        Whether the data have last-contact dates of patients in follow-up, not only of those who have ended it.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -156,31 +157,31 @@ class Draft:
     keeps_contacts: bool = False
 
     def leave_out(self, subject: str, row: Row, reason: str) -> None:
-        """List the row of a subject who is no patient."""
+        """List the row of a subject who is not a patient."""
         self.absent[subject] = reason
         self.listed.append(Listed(row.source, reason))
 
     def owner(self, found: Findings, row: Row, table: str) -> str | None:
-        """The patient to whom a row of another table belongs; listed, or a finding, if there is none."""
+        """Return the patient to whom a row of another table belongs; if there is none, the row is listed or a finding."""
         subject = found.subject(row)
         if subject in self.absent:
             self.listed.append(Listed(row.source, self.absent[subject]))
             return None
         if subject is not None and subject not in self.subjects:
-            found.refuse(row.subject_cell, f"is no subject of {table}")
+            found.refuse(row.subject_cell, f"is not a subject of {table}")
             return None
         return subject
 
 
 def one_row_each(found: Findings, rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
-    """Rows with their subjects, of whom each must have one."""
+    """Yield rows with their subjects, one row per subject."""
     seen: dict[str, Row] = {}
     for row in rows:
         subject = found.subject(row)
         if subject is None:
             continue
         if subject in seen:
-            found.refuse(row.subject_cell, f"stands in row {seen[subject].number} already, and a subject has one row")
+            found.refuse(row.subject_cell, f"is already in row {seen[subject].number}, but a subject has one row")
             continue
         seen[subject] = row
         yield subject, row
@@ -189,7 +190,7 @@ def one_row_each(found: Findings, rows: Iterable[Row]) -> Iterator[tuple[str, Ro
 def dose(found: Findings, cell: Cell, doses: Doses) -> tuple[int | None, float] | None:
     """Return the level and the amount of a dose in the protocol's unit.
 
-    The level is ``None`` where the amount is not a dose of the protocol; see `matched`.
+    The level is ``None`` if the amount is not in the protocol; see `matched`.
     """
     return None if amount_given(found, cell, doses) is None else matched(cell.text, doses)
 
@@ -201,13 +202,15 @@ def amount_given(found: Findings, cell: Cell, doses: Doses) -> float | None:
         return None
     grouped = with_thousands(cell.text, doses.amounts)
     if grouped is not None:
-        found.refuse(cell, f"may be {amount:g}, or {grouped:g} with a point between thousands: write {amount:g} or {grouped:g}")
+        found.refuse(
+            cell, f"may be {amount:g}, or {grouped:g} with a point as thousands separator: write {amount:g} or {grouped:g}"
+        )
         return None
     return amount
 
 
 def refuse_unit(found: Findings, cell: Cell, amount: float, doses: Doses) -> bool:
-    """Refuse an amount that is a dose of the protocol in another unit, and return whether it is one."""
+    """Reject an amount that is a dose of the protocol in another unit, and return whether it is one."""
     for known in doses.amounts:
         for factor, words in ((_MILLION, "10^6 times"), (1 / _MILLION, "a millionth of")):
             if math.isclose(amount, known * factor, rel_tol=1e-9) and matched(amount, doses)[0] is None:
@@ -217,9 +220,9 @@ def refuse_unit(found: Findings, cell: Cell, amount: float, doses: Doses) -> boo
 
 
 def earliest_day(found: Findings, cell: Cell, not_before: date) -> Dated | None:
-    """Return the day in a cell, or the earliest day possible where its date is partial, with a note.
+    """Return the day in a cell, or the earliest possible day of a partial date, with a note.
 
-    A partial date that is wholly before ``not_before`` is a finding; ``None`` where the cell is empty.
+    A partial date that is entirely before ``not_before`` is a finding; ``None`` if the cell is empty.
     """
     if not cell.text or not partial_date(cell.text):
         day = found.day(cell)
@@ -229,14 +232,14 @@ def earliest_day(found: Findings, cell: Cell, not_before: date) -> Dated | None:
         return None
     narrowed = days.narrowed(not_before=not_before)
     if narrowed is None or narrowed.earliest is None:
-        found.refuse(cell, f"is before {not_before}, whichever of its days it is")
+        found.refuse(cell, f"is before {not_before} on all its possible days")
         return None
-    found.notes.append(f"{_place(cell.row)}: {cell.column} is {cell.text}; the earliest day possible is taken, {narrowed.earliest}")
+    found.notes.append(f"{_place(cell.row)}: {cell.column} is {cell.text}; read as the earliest possible day, {narrowed.earliest}")
     return Dated(narrowed.earliest, cell)
 
 
 def one_or_more_days(found: Findings, cell: Cell) -> tuple[Dated | None, Undated | None]:
-    """Return the day in a cell, or else the days that a partial date there can mean."""
+    """Return the day in a cell, otherwise the possible days of a partial date."""
     days = found.possible(cell) if cell.text else None
     if days is None:
         return None, None
@@ -246,7 +249,7 @@ def one_or_more_days(found: Findings, cell: Cell) -> tuple[Dated | None, Undated
 
 
 def part_of(found: Findings, cell: Cell) -> Part | None:
-    """Return the part of the trial that a cell names; ``None`` if it is empty or names none, which is a finding."""
+    """Return the part of the trial named in a cell, or ``None`` if it is empty or names none, which is a finding."""
     text = found.text(cell)
     if text is None:
         return None
@@ -259,11 +262,11 @@ def part_of(found: Findings, cell: Cell) -> Part | None:
 class EventColumns(NamedTuple):
     """Columns of a table of adverse events.
 
-    Where there are several, the first with text is read; of grades and of relationships to treatment all of them are read, and
-    the worse is taken where they differ; a start that is imputed is read as collected. ``criteria`` are flags that
-    make an event serious, ``death`` flags a fatal event, and ``severity`` is read where there is no grade. Of ``initial`` grades
-    that differ the lower is taken; ``ongoing`` tells that an event had not ended, ``flagged`` that it is a DLT by the
-    investigator, ``emergent`` that it began or became worse on treatment; records of one event share an identifier of ``links``.
+    If there are alternatives, the first with text is read; of grades and of relationships to treatment all are read, and
+    the worse is used if they differ; an imputed start is read as collected. ``criteria`` are flags that
+    make an event serious, ``death`` flags a fatal event, and ``severity`` is read if there is no grade. If ``initial`` grades
+    differ, the lower is used; ``ongoing`` states that an event had not ended, ``flagged`` that it is a DLT according to the
+    investigator, ``emergent`` that it began or worsened on treatment; records of one event share an identifier of ``links``.
     """
 
     term: tuple[str, ...]
@@ -287,7 +290,7 @@ class EventColumns(NamedTuple):
     links: tuple[str, ...] = ("AEGRPID", "AELNKID", "AESPID")
 
     def there(self, table: Table) -> EventColumns:
-        """Return the columns that the table has; of fields whose cell findings name, the first where it has none."""
+        """Return the columns in the table; for fields whose cells findings name, the first if it has none."""
         has = set(table.columns)
         named = ("term", "related", "start", "organ_class", "end")
         found: dict[str, tuple[str, ...]] = {}
@@ -310,8 +313,8 @@ def adverse_events(
 ) -> None:
     """Read a table of adverse events into the draft.
 
-    ``people`` names the table of patients, ``dlt`` says what is grave, ``supplements`` has the rows of supplemental qualifiers that
-    were read with an event, by its row.
+    ``people`` names the table of patients, ``dlt`` defines which events are considered, ``supplements`` has the rows of
+    supplemental qualifiers read with an event, by its row.
     """
     draft.events = {entry.subject: [] for entry in draft.entries}
     columns = columns.there(table)
@@ -345,7 +348,7 @@ def adverse_events(
         if columns.links:
             links[row.source] = links_of(row, columns.links)
         draft.events.setdefault(subject, []).append(with_details(found, row, columns, event, dlt, counts))
-    found.notes += [f"{table.name}: {what}: {number:,}" for what, number in counts.items() if number]
+    found.notes += [f"{table.name}: {label}: {number:,}" for label, number in counts.items() if number]
     _note_outcomes(found, table, columns)
     for subject, events in draft.events.items():
         if links:
@@ -354,13 +357,13 @@ def adverse_events(
 
 
 def _in_order(event: AdverseEvent) -> tuple[bool, date, str, int, str, str]:
-    """Return what sorts the events of a patient, whatever the order of their rows; those without a start come last."""
+    """Return the sort key of a patient's events, independent of the order of their rows; those without a start come last."""
     days = "" if event.days is None else event.days.text
     return event.start is None, event.start or date.min, event.term, event.grade or 0, event.related or "", days
 
 
 def _place(row: Row) -> str:
-    """Return a row as notes name it."""
+    """Return a row as described in notes."""
     return f"{row.source}, subject {shown_key(row.subject)}"
 
 
@@ -372,7 +375,7 @@ def _filled(row: Row, columns: tuple[str, ...]) -> list[Cell]:
 def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, str | None]:
     """Return whether a flag, the severity, a term or a code reports a fatal event, and the outcome.
 
-    The outcome of such an event is "fatal" unless its own words report a death; a note names the cell that was followed.
+    The outcome of such an event is "fatal" unless its own words report a death; a note states the cell that was used.
     """
     outcomes = _filled(row, columns.outcome)
     outcome = found.text(outcomes[0]) if outcomes else None
@@ -380,23 +383,23 @@ def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, st
     signs += [row.cell(name) for name in (*columns.severity, *columns.term) if is_death(row.cells.get(name))]
     signs += [cell for cell in outcomes if is_fatal_outcome(cell.text) and not is_death(outcome)]
     if signs and not is_death(outcome):
-        was = "no outcome is given" if outcome is None else f"the outcome is {shown_key(outcome[:80])}"
+        was = "no outcome is recorded" if outcome is None else f"the outcome is {shown_key(outcome[:80])}"
         found.notes.append(f"{_place(row)}: read as fatal because of {signs[0].column}, although {was}")
         return True, "fatal"
     if outcome is not None and not signs and resembles_death(outcome):
         found.refuse(
-            outcomes[0], "is close to a word for death: write fatal if it was, or else recovered, not recovered or unknown"
+            outcomes[0], "is close to a word for death: write fatal if it was, otherwise recovered, not recovered or unknown"
         )
     return bool(signs), outcome
 
 
 def _note_outcomes(found: Findings, table: Table, columns: EventColumns) -> None:
-    """Note the outcomes that were not understood, which are read as not fatal."""
+    """Note the outcomes that were not recognised, which are read as not fatal."""
     times = Counter(text for row in table.rows for name in columns.outcome if (text := row.cells.get(name)))
     unknown = {text: number for text, number in times.items() if not is_understood_outcome(text)}
     if unknown:
         words = ", ".join(f"{shown_key(text[:80])} ({number})" for text, number in sorted(unknown.items()))
-        found.notes.append(f"{table.name}: outcomes not understood, read as not fatal (events with them): {words}")
+        found.notes.append(f"{table.name}: outcomes not recognised, read as not fatal (number of events): {words}")
 
 
 def _flagged(found: Findings, cell: Cell) -> bool:
@@ -419,7 +422,7 @@ def _serious(found: Findings, row: Row, columns: EventColumns, fatal: bool, grad
 
 
 def _related(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> str | None:
-    """Return the relationship to treatment; of columns that differ in meaning the one that is closer to related, with a note."""
+    """Return the relationship to treatment; if columns differ in meaning, the one closer to related, with a note."""
     words = [word for cell in _filled(row, columns.related) if (word := found.text(cell)) is not None]
     if not words:
         return found.text(row.cell(*columns.related))
@@ -434,7 +437,7 @@ def _related(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> str 
 
 
 def _rank_of_relationship(dlt: DLT, word: str) -> int:
-    """Rank a word: 0 not related, 1 open, 2 unknown to the protocol, 3 related."""
+    """Rank a word: 0 not related, 1 open, 2 not in the protocol, 3 related."""
     try:
         return {False: 0, None: 1, True: 3}[dlt.is_related(word)]
     except InputError:
@@ -442,8 +445,9 @@ def _rank_of_relationship(dlt: DLT, word: str) -> int:
 
 
 def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> None:
-    """A grave event of a subject without an infusion cannot come from the product: rather the infusion is missing. Where the data
-    leave the relation open, that is noted, for it is empty by nature where nothing was given.
+    """Report a related event of grade 3 or worse in a subject without an infusion, because the infusion may be missing.
+
+    If the relationship is open, the event is noted only: without an infusion it is normally not assessed.
     """
     least, grade = dlt.least_grade_of(row.first_filled(columns.term).text), _grade(found, row, columns.grade)
     related = max(
@@ -457,13 +461,13 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
         return
     event = f"an event of grade {grade}"
     if is_related:
-        found.refuse(related, f"is at least possibly related, of {event}: such an event needs an infusion before it")
+        found.refuse(related, f"is at least possibly related, for {event}: such an event needs an earlier infusion")
     else:
-        found.notes.append(f"{_place(row)}: {event}, relation open, without an infusion: counted nowhere")
+        found.notes.append(f"{_place(row)}: {event}, relationship open, without an infusion: not counted")
 
 
 def _grade(found: Findings, row: Row, columns: tuple[str, ...], initial: bool = False) -> int | None:
-    """Return a grade; of columns that differ the worse, of initial grades the better, with a note."""
+    """Return a grade; if columns differ the worse, for initial grades the better, with a note."""
     grades = {}
     for cell in map(row.cell, columns):
         text = found.text(cell)
@@ -480,19 +484,19 @@ def _grade(found: Findings, row: Row, columns: tuple[str, ...], initial: bool = 
 
 
 def _start(found: Findings, row: Row, columns: EventColumns) -> tuple[date | None, Days | None]:
-    """Return the day on which an event began, or else the days on which it can have begun, with a note."""
+    """Return the day on which an event began, otherwise its possible start days, with a note."""
     start, days, cell = start_of(found, row, columns)
     if start is None and days is not None:
         imputed = columns.imputed is not None and cell.column == columns.start[0] and row.cell(columns.imputed).text
-        what = f"an imputed date (flag {imputed})" if imputed else f"no full date ({cell.text})" if cell.text else "empty"
-        found.notes.append(f"{_place(row)}: {cell.column} is {what}, so the event is kept with all days on which it can have begun")
+        problem = f"an imputed date (flag {imputed})" if imputed else f"no full date ({cell.text})" if cell.text else "empty"
+        found.notes.append(f"{_place(row)}: {cell.column} is {problem}, so the event is kept with all its possible start days")
     return start, days if days is not None and (days.text or days.latest) else None
 
 
 def start_of(found: Findings, row: Row, columns: EventColumns) -> tuple[date | None, Days | None, Cell]:
-    """Return the day on which an event began, or else the days on which it can have begun, and the cell that says so.
+    """Return the day on which an event began, otherwise its possible start days, and the cell that states them.
 
-    An event began by the day on which it ended. The date as collected is read where the first column is empty or imputed.
+    An event began by the day on which it ended. The date as collected is read if the first column is empty or imputed.
     """
     cells = [row.cell(name) for name in columns.start if name in row.cells] or [row.cell(*columns.start)]
     cell = next((cell for cell in cells if cell.text), cells[0])
@@ -512,7 +516,7 @@ def start_of(found: Findings, row: Row, columns: EventColumns) -> tuple[date | N
 
 
 def _imputed(found: Findings, cell: Cell, flag: str) -> Days | None:
-    """Return the days that an imputed date leaves possible: D means that the day is imputed, M the month too, other flags all.
+    """Return the days that an imputed date leaves possible: D means an imputed day, M also the month, other flags everything.
 
     Flags of ADaM such as ASTDTF (ADaM Implementation Guide 1.3, section 3.1.3).
     """
@@ -521,14 +525,14 @@ def _imputed(found: Findings, cell: Cell, flag: str) -> Days | None:
 
 
 def _as_known(text: str, flag: str) -> str:
-    """Return the parts of an imputed date that are known."""
+    """Return the known parts of an imputed date."""
     return text[: {"D": 7, "M": 4}.get(flag.upper(), 0)]
 
 
 def _ended_by(row: Row, columns: EventColumns) -> date | None:
-    """Return the last day on which an event can have ended; ``None`` where no date of its end can be read.
+    """Return the last possible end day of an event, or ``None`` if no end date can be read.
 
-    The date as collected is read before the one of the analysis, of which an imputed part is not known.
+    The date as collected is read before the analysis date, whose imputed parts are unknown.
     """
     for name in reversed(columns.end):
         text, flag = row.cells.get(name, ""), row.cells.get(columns.end_imputed or "", "")
@@ -539,10 +543,10 @@ def _ended_by(row: Row, columns: EventColumns) -> date | None:
 
 
 def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[str, list[AdverseEvent]] | None) -> Patient:
-    """The patient of an entry, whose dates are checked against each other."""
+    """Return the patient of an entry, after checking its dates against each other."""
     for before, after in pairwise(entry.infusions):
         if after.day <= before.day:
-            found.refuse(after.cell, "must be later than the infusion before it")
+            found.refuse(after.cell, "must be later than the previous infusion")
     last = entry.last
     if entry.last_contact and entry.last_contact.day < last:
         found.refuse(entry.last_contact.cell, "must not be before the last infusion")
@@ -592,7 +596,7 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
 
 
 def _day_of_death(entry: Entry) -> date | None:
-    """Return the day of death where a record has its full date: the date of death, or else that of leaving by death."""
+    """Return the day of death from a record with a full date: the date of death, or discontinuation by death."""
     if entry.died is not None:
         return entry.died.day
     if entry.death_days:
@@ -603,7 +607,7 @@ def _day_of_death(entry: Entry) -> date | None:
 
 
 def _begun_by(event: AdverseEvent, day: date) -> AdverseEvent:
-    """Return an event that began by a day; as it is if its date contradicts that."""
+    """Return an event that began by a day; unchanged if its date contradicts that."""
     if event.start is not None:
         return event
     days = event.possible.narrowed(not_after=day)
@@ -611,11 +615,11 @@ def _begun_by(event: AdverseEvent, day: date) -> AdverseEvent:
 
 
 def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> tuple[date | None, bool]:
-    """Return the day of death, and whether the data have it: the recorded date, the day of leaving by death, the onset of a fatal
-    event, or the last day known, which is no recorded one.
+    """Return the day of death, and whether the data have it.
 
-    A fatal event that began before the first infusion, or at an unknown time, gives no day of death: the last day known is
-    taken, so that no death is lost.
+    It is the recorded date, the day of discontinuation by death, the onset of a fatal event, or the last day known, which is not a
+    recorded date. A fatal event that began before the first infusion, or at an unknown time, gives no day of death: the last day
+    known is used, so that no death is lost.
     """
     leaving = [death.day for death in entry.deaths]
     if is_death(entry.reason) and entry.discontinued is not None:
@@ -626,7 +630,7 @@ def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> tu
     if entry.died is not None:
         return entry.died.day, True
     if entry.death_days:
-        # A day of leaving is that of the death only if the partial date of the death can mean it.
+        # A day of discontinuation is that of the death only if the partial date of death includes it.
         leaving = [day for day in leaving if any(day in days for days, _ in entry.death_days)]
     if leaving:
         return max(leaving), True
@@ -634,7 +638,7 @@ def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> tu
         return None, True
     if entry.dead is None and not entry.death_days and onsets and max(onsets) >= entry.first:
         return max(*onsets, last_infusion), True
-    dated = [one.day for one in (entry.last_contact, entry.discontinued, entry.dlt_date) if one]
+    dated = [dated_fact.day for dated_fact in (entry.last_contact, entry.discontinued, entry.dlt_date) if dated_fact]
     known = max([last_infusion, *dated, *(event.start for event in events if event.start is not None)])
     if entry.death_days:
         return _earliest_death(found, entry, known), True
@@ -643,7 +647,7 @@ def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> tu
 
 
 def _earliest_death(found: Findings, entry: Entry, known: date) -> date:
-    """Return the earliest day that a partial date of death leaves possible, after the last day known where that can be."""
+    """Return the earliest day that a partial date of death allows, after the last day known if possible."""
     earliest = []
     for days, cell in entry.death_days:
         narrowed = days.narrowed(not_before=known) or days.narrowed(not_before=entry.last)
@@ -654,6 +658,6 @@ def _earliest_death(found: Findings, entry: Entry, known: date) -> date:
     died = min(earliest, default=known)
     shown = ", ".join(dict.fromkeys(str(days) for days, _ in entry.death_days))
     found.notes.append(
-        f"subject {shown_key(entry.subject)}: died on a partial date, {shown}: the earliest day possible is taken, {died}"
+        f"subject {shown_key(entry.subject)}: died on a partial date, {shown}: read as the earliest possible day, {died}"
     )
     return died

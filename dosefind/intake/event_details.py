@@ -1,4 +1,4 @@
-"""The course of an adverse event in the tables: grade at its start, worsening, end, flags, and records that belong together."""
+"""The course of an adverse event in the tables: grade at onset, worsening, end, flags, and records of the same event."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def yes_or_unknown(found: Findings, cell: Cell) -> bool | None:
 def with_details(
     found: Findings, row: Row, columns: EventColumns, event: AdverseEvent, dlt: DLT, counts: Counter[str]
 ) -> AdverseEvent:
-    """Return an event with the details that its row has; ``counts`` counts what is noted once per table."""
+    """Return an event with the details in its row; ``counts`` counts notes that are shown once per table."""
     severity = next((found.text(cell) for cell in map(row.cell, columns.severity) if cell.text), None)
     end, ongoing = _end(found, row, columns, event.start, counts)
     worsened = _worsened(found, row, columns, event.start, end)
@@ -50,7 +50,7 @@ def with_details(
             emergent=emergent,
         )
     if event.severity is not None and event.grade is None:
-        counts["events with a severity and no CTCAE grade, which stay open (dlt.grade_by_severity can give grades)"] += 1
+        counts["events with a severity but no CTCAE grade, which stay open (dlt.grade_by_severity can give grades)"] += 1
     return event
 
 
@@ -59,7 +59,7 @@ def _place(row: Row) -> str:
 
 
 def _worst(found: Findings, row: Row, event: AdverseEvent, severity: str | None, dlt: DLT, counts: Counter[str]) -> int | None:
-    """Return the worst grade: at least the initial grade; by the severity where there is no grade and a setting says so."""
+    """Return the worst grade: at least the initial grade; by severity if there is no grade and a setting defines it."""
     grade, initial = event.grade, event.initial_grade
     if grade is None and (by_severity := dlt.grade_of_severity(severity)) is not None:
         counts["events without a CTCAE grade, graded by severity (dlt.grade_by_severity)"] += 1
@@ -67,15 +67,15 @@ def _worst(found: Findings, row: Row, event: AdverseEvent, severity: str | None,
     least = dlt.least_grade_of(event.term) or dlt.least_grade
     if initial is None or (grade is None and initial < least) or (grade is not None and grade >= initial):
         return grade
-    was = "not given" if grade is None else str(grade)
-    found.notes.append(f"{_place(row)}: the worst grade is {was} and the initial grade {initial}; read as {initial} at worst")
+    was = "not recorded" if grade is None else str(grade)
+    found.notes.append(f"{_place(row)}: the worst grade is {was} and the initial grade {initial}; read as worst grade {initial}")
     return initial
 
 
 def _end(
     found: Findings, row: Row, columns: EventColumns, start: date | None, counts: Counter[str]
 ) -> tuple[date | None, bool | None]:
-    """Return the day of the end, and whether the event is stated to be ongoing."""
+    """Return the end day, and whether the event is recorded as ongoing."""
     cell = row.first_filled(columns.end)
     if not cell.text and not columns.ongoing:
         return None, None
@@ -98,7 +98,7 @@ def _end(
 
 
 def _worsened(found: Findings, row: Row, columns: EventColumns, start: date | None, end: date | None) -> date | None:
-    """Return the day from which the event was worse than at its start."""
+    """Return the day on which the event worsened after onset."""
     cells = [cell for cell in map(row.cell, columns.worsened) if not partial_date(cell.text)]
     day = found.day(cells[0]) if cells else None
     if day is not None and start is not None and day < start:
@@ -109,7 +109,7 @@ def _worsened(found: Findings, row: Row, columns: EventColumns, start: date | No
 
 
 def _flag(found: Findings, row: Row, columns: tuple[str, ...]) -> bool | None:
-    """Return a flag that several columns can have; where they differ it is set, with a note."""
+    """Return a flag that several columns can have; if they differ, it is set, with a note."""
     if not columns:
         return None
     cells = [cell for cell in map(row.cell, columns) if cell.text]
@@ -121,18 +121,18 @@ def _flag(found: Findings, row: Row, columns: tuple[str, ...]) -> bool | None:
 
 
 def links_of(row: Row, columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the identifiers by which records of one event can belong together."""
+    """Return the identifiers by which records of one event can be linked."""
     return tuple((cell.column, cell.text) for cell in map(row.cell, columns) if cell.text)
 
 
 def link_records(
     found: Findings, subject: str, events: list[AdverseEvent], links: dict[str, tuple[tuple[str, str], ...]], dlt: DLT
 ) -> list[AdverseEvent]:
-    """Return the events of a subject, in which records of one event give each other the initial grade and the worsening.
+    """Return the events of a subject, in which records of one event determine each other's initial grade and worsening.
 
-    Records belong together if they share an identifier and the term. A record whose start is that of the others has the least
-    of their grades as initial grade; otherwise each record has its grade from its own start, and a record that is graded for the
-    whole event became worse on the day of the first later record of that grade or of a DLT grade.
+    Records belong together if they share an identifier and the term. A record with the same start as the others has the lowest
+    of their grades as initial grade; otherwise each record has its grade from its own start, and a record graded for the
+    whole event worsened on the day of the first later record with that grade or a DLT grade.
     """
     groups: dict[tuple[str, str, str], list[AdverseEvent]] = defaultdict(list)
     for event in events:
@@ -151,8 +151,8 @@ def link_records(
 
 
 def _linked(event: AdverseEvent, records: Iterable[AdverseEvent], dlt: DLT) -> AdverseEvent:
-    """Return a record with the initial grade and the worsening that the other records of the event give."""
-    dated = [(one.start, one.grade) for one in records if one.start is not None and one.grade is not None]
+    """Return a record with the initial grade and the worsening given by the other records of the event."""
+    dated = [(record.start, record.grade) for record in records if record.start is not None and record.grade is not None]
     if event.start is None or event.grade is None or len(dated) < 2:
         return event
     together = [grade for start, grade in dated if start == event.start]

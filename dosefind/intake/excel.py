@@ -1,7 +1,7 @@
-"""Excel workbooks (.xlsx): every sheet a table, formulas never evaluated.
+"""Excel workbooks (.xlsx): every sheet is a table; formulas are never evaluated.
 
-What a sheet states of its own size is not believed. Rows and cells must stand in the order of their numbers, each once, as Excel
-writes them: of two rows of one number openpyxl keeps one.
+The size that a sheet states is not trusted. Rows and cells must be in the order of their numbers, each once, as Excel
+writes them: of two rows with the same number openpyxl keeps one.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from .cells import NoValue, Table, bare, make_table
 
 __all__ = ["read"]
 
-# Most bytes that the parts of a workbook may have unpacked: a file of some kilobytes can hold gigabytes.
+# Maximum size of a workbook's parts when unpacked: a file of some kilobytes can hold gigabytes.
 _MOST_UNPACKED = 50_000_000
 _OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_DAMAGED = "is no Excel workbook (.xlsx), or is damaged or encrypted"
-_FORMULA = "is a formula, and formulas are not evaluated: put its value there"
-_ERROR = "is an error of the spreadsheet: put its value there, or leave the cell empty"
+_DAMAGED = "is not an Excel workbook (.xlsx), or is damaged or encrypted"
+_FORMULA = "is a formula, but formulas are not evaluated: replace it with its value"
+_ERROR = "is a spreadsheet error: replace it with its value, or leave the cell empty"
 _NO_DAY = "is a time of day, a duration or a number shown as a date: must be a date from 1901 on, or text such as 2024-03-05"
-# Days before it are numbers from 0 to 366, in which Excel has a day that there was not (1900-02-29).
+# Earlier days are numbers from 0 to 366, in which Excel has a day that did not exist (1900-02-29).
 _FIRST_DAY = date(1901, 1, 1)
-_ANEW = ": the file is damaged; open it in the spreadsheet, check it and save it anew"
+_ANEW = ": the file is damaged; open it in the spreadsheet, check it and save it again"
 _NOT_AVAILABLE = "#N/A"
 _BOOK = "xl/workbook.xml"
 _SHEET = re.compile(rb"<(?:\w+:)?sheet\s")
 
 
 class _Sheet(NamedTuple):
-    """A sheet: rows with any text, each with its number and its cells by column; what is out of order; what is hidden or merged."""
+    """A sheet: rows with text, each with its number and its cells by column; parts out of order; hidden and merged parts."""
 
     title: str
     hidden: bool
@@ -49,7 +49,7 @@ class _Sheet(NamedTuple):
 
 
 def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
-    """Return the tables of a workbook, one per sheet; a row's number is that of the sheet."""
+    """Return the tables of a workbook, one per sheet; the number of a row is that of the sheet."""
     source = str(path)
     _check_archive(content, source)
     sheets = _sheets(content, source)
@@ -58,12 +58,12 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
     titles = Counter(sheet.title.casefold() for sheet in sheets)
     twice = [shown_key(sheet.title) for sheet in sheets if titles[sheet.title.casefold()] > 1]
     if twice:
-        raise InputError(f"has sheets of one name ({', '.join(twice)}): rename or delete one", source=source)
+        raise InputError(f"has several sheets of the same name ({', '.join(twice)}): rename or delete one", source=source)
     return [_table(f"{path.name} sheet {shown_key(sheet.title)}", sheet, fold) for sheet in sheets]
 
 
 def _check_archive(content: bytes, source: str) -> None:
-    """Raise if the bytes are no zip archive, or one that is too large unpacked."""
+    """Raise if the bytes are not a zip archive, or are one that is too large when unpacked."""
     if content.startswith(_OLD):
         kind = (
             "is encrypted: save it without a password"
@@ -77,10 +77,11 @@ def _check_archive(content: bytes, source: str) -> None:
         raise InputError(_DAMAGED, source=source) from None
     size = sum(part.file_size for part in parts)
     if len({part.filename for part in parts}) < len(parts):
-        raise InputError("is damaged: it has two parts of one name", source=source)
+        raise InputError("is damaged: it has two parts of the same name", source=source)
     if size > _MOST_UNPACKED:
         raise InputError(
-            f"has {size / 1e6:,.0f} MB unpacked, and at most {_MOST_UNPACKED / 1e6:,.0f} MB are read: leave out what is no data",
+            f"has {size / 1e6:,.0f} MB unpacked, but at most {_MOST_UNPACKED / 1e6:,.0f} MB are read: remove parts that are not "
+            "data",
             source=source,
         )
 
@@ -93,15 +94,15 @@ def _sheets(content: bytes, source: str) -> list[_Sheet]:
         raise InputError("an Excel file needs openpyxl: pip install 'dosefind[excel]'", source=source) from None
     sheets = []
     with warnings.catch_warnings():
-        # What openpyxl leaves out (drop-down lists, conditional formats) is not read here.
+        # Parts that openpyxl ignores (drop-down lists, conditional formats) are not needed here.
         warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         try:
             book: Any = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
-            # Of a sheet that the workbook lists and that is not in the file openpyxl says nothing.
+            # openpyxl does not report a sheet that the workbook lists but the file lacks.
             listed = book._archive.read(_BOOK) if _BOOK in book._archive.namelist() else b""
             for sheet in book.worksheets:
                 with sheet._get_source() as xml:
-                    # The rows of a sheet object leave out what is out of order.
+                    # The rows of a sheet object omit parts that are out of order.
                     parser = WorkSheetParser(
                         xml,
                         sheet._shared_strings,
@@ -118,7 +119,7 @@ def _sheets(content: bytes, source: str) -> list[_Sheet]:
     if b"purl.oclc.org/ooxml" in listed:
         raise InputError("is a Strict Open XML workbook, which is not read: save it as an Excel workbook (.xlsx)", source=source)
     if len(_SHEET.findall(listed)) > len(book.sheetnames):
-        raise InputError("is damaged: a sheet that it lists is not in it", source=source)
+        raise InputError("is damaged: a listed sheet is missing", source=source)
     return sheets
 
 
@@ -130,7 +131,7 @@ def _table(name: str, sheet: _Sheet, fold: Callable[[str], str]) -> Table:
     columns = sorted({column for _, cells in lines for column in cells})
     header = [fold(bare(lines[0][1].get(column, ""))) or f"column {_letters(column)}" for column in columns]
     problems = [*sheet.problems, *_merged(sheet.merged, lines, header_row)]
-    notes = ["the sheet is hidden, and is read"] if sheet.hidden else []
+    notes = ["the sheet is hidden, but is read"] if sheet.hidden else []
     hidden = sorted({number for number, _ in lines} & set(sheet.hidden_rows))
     if hidden:
         notes.append(f"hidden rows are read too: {', '.join(map(str, hidden[:20]))}{', ...' if len(hidden) > 20 else ''}")
@@ -139,7 +140,7 @@ def _table(name: str, sheet: _Sheet, fold: Callable[[str], str]) -> Table:
 
 
 def _lines(rows: Iterable[tuple[int, list[dict[str, Any]]]]) -> tuple[list[tuple[int, dict[int, str]]], list[Problem]]:
-    """Return the rows with any text, each cell by the number of its column, and what is out of order."""
+    """Return the rows with text, each cell by the number of its column, and the parts out of order."""
     lines: list[tuple[int, dict[int, str]]] = []
     problems = []
     last_row = 0
@@ -152,14 +153,14 @@ def _lines(rows: Iterable[tuple[int, list[dict[str, Any]]]]) -> tuple[list[tuple
             column = cell["column"]
             if column <= last or cell["row"] != number:
                 place = f"row {number}, cell {_letters(column)}{cell['row']}"
-                allowed = "belongs to another row" if cell["row"] != number else "is there twice, or after a cell on its right"
+                allowed = "belongs to another row" if cell["row"] != number else "is present twice, or after a cell to its right"
                 problems.append(Problem(place, MISSING, f"{allowed}{_ANEW}"))
             last = column
             texts[column] = text
         if not texts:
             continue
         if number <= last_row:
-            allowed = "is there twice" if number == last_row else f"stands after row {last_row}"
+            allowed = "is present twice" if number == last_row else f"comes after row {last_row}"
             problems.append(Problem(f"row {number}", MISSING, f"{allowed}{_ANEW}"))
         last_row = max(number, last_row)
         lines.append((number, texts))
@@ -167,7 +168,7 @@ def _lines(rows: Iterable[tuple[int, list[dict[str, Any]]]]) -> tuple[list[tuple
 
 
 def _merged(ranges: Iterable[Any], lines: list[tuple[int, dict[int, str]]], header_row: int) -> list[Problem]:
-    """Return a problem for each group of merged cells with a value, which only the first of them has."""
+    """Yield a problem for each group of merged cells with a value, which only the first of them has."""
     texts = dict(lines)
     return [
         Problem(
@@ -182,7 +183,7 @@ def _merged(ranges: Iterable[Any], lines: list[tuple[int, dict[int, str]]], head
 
 
 def _letters(column: int) -> str:
-    """Return the letters of a column from its number, as spreadsheets show them."""
+    """Return the letters of a column from its number, as in spreadsheets."""
     letters = ""
     while column:
         column, rest = divmod(column - 1, 26)

@@ -1,4 +1,4 @@
-"""Which files there are: a table of patients, or a folder with domains; the reader of each kind of file."""
+"""The files of a trial: a table of patients, or a folder with domains; and the reader of each kind of file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "ref
 
 Reader = Callable[[Path, bytes, Callable[[str], str]], list[Table]]
 
-# Kind of file by the end of its name.
+# Kind of file by its suffix.
 READERS: dict[str, Reader] = {".csv": csv_file.read, ".xlsx": excel.read, ".xpt": xpt.read}
-# Largest file of each kind that is read, in bytes: what takes some ten seconds. A record of a transport file is mostly blanks.
+# Maximum size of each kind of file in bytes, which takes about ten seconds to read. A record of a transport file is mostly blanks.
 _MOST = {".csv": 20_000_000, ".xlsx": 20_000_000, ".xpt": 200_000_000}
-# Kinds of a file of dosefind's own layout; and of CDISC domains.
+# Kinds of file for dosefind's own layout, and for CDISC domains.
 _TABLES = (".csv", ".xlsx")
 _DOMAINS = (".csv", ".xpt")
-# The sheet of liver tests, which is noted where the protocol does not grade by it.
+# The sheet of liver tests, which is noted if the protocol does not use it for grading.
 _LABS = "labs"
-# Kinds of a file that holds data which nobody reads here.
+# Kinds of file with data that are not read here.
 _DATA = (
     *_DOMAINS,
     ".xlsx",
@@ -44,9 +44,9 @@ _DATA = (
     ".rds",
     ".sav",
 )
-# Domains that may not be read and that may report a death: subject status, comments, supplements of subjects, times to an event.
+# Domains that may not be read but may report a death: subject status, comments, supplements of subjects, times to an event.
 _SURVIVAL = ("ss", "co", "suppdm", "suppds", "adtte")
-# Names of a sheet of adverse events beside ``events``; of sheets without data of patients; columns that only data have.
+# Names of a sheet of adverse events besides ``events``; of sheets without data of patients; columns that only data have.
 _EVENTS = ("ae", "aes", "adverseevent", "adverseevents")
 _NO_DATA = (
     *(
@@ -83,7 +83,7 @@ _SUBJECT = ("subject", "usubjid", "subjid", "patient", "patient_id", "subject_id
 
 
 class Found(NamedTuple):
-    """Tables by their part, what was left aside, and the hash of the files."""
+    """Tables by their part, parts not used, and the hash of the files."""
 
     tables: dict[str, Table]
     notes: list[str]
@@ -91,16 +91,16 @@ class Found(NamedTuple):
 
 
 def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> Found:
-    """The tables of patients and, if there are any, of adverse events and, if wanted, of liver tests."""
+    """Return the tables of patients and, if there are any, of adverse events and, if requested, of liver tests."""
     hashes = Hashes()
     sheets = _read(data, hashes)
     people = _named(sheets, "patients") or sheets[0]
     tables, left = {"patients": people}, [sheet for sheet in sheets if sheet is not people]
     beside = _of_events(left, data)
     if beside is not None and events is not None:
-        raise InputError("has a sheet of events, and a file of events is given too", source=str(data))
+        raise InputError("has a sheet of events, but a file of events is given too", source=str(data))
     if events is not None and events.name == data.name:
-        raise InputError("has the name of the table of patients: rows could not be told apart", source=str(events))
+        raise InputError("has the same name as the table of patients: rows could not be distinguished", source=str(events))
     notes = []
     if events is not None:
         others = _read(events, hashes)
@@ -117,25 +117,25 @@ def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> 
         if not table.columns:
             raise InputError("is empty", source=table.name)
         if not table.rows and name == "patients":
-            raise InputError("has a header and no rows", source=table.name)
+            raise InputError("has a header but no rows", source=table.name)
     return _found(tables, _left_aside(left, data) + notes, hashes)
 
 
 def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) -> Found:
-    """The tables of some domains, of those that the folder has."""
+    """Return the tables of the domains that are in the folder."""
     hashes = Hashes()
     tables = {}
     for name in names:
         if len(files.get(name, [])) > 1:
             both = " and ".join(sorted(path.name for path in files[name]))
-            raise InputError(f"has {both}, of which one must go", source=str(folder))
+            raise InputError(f"has {both}: remove one of them", source=str(folder))
         for path in files.get(name, []):
             tables[name] = _domain(path, hashes)
     return _found(tables, [], hashes)
 
 
 def _found(tables: dict[str, Table], notes: list[str], hashes: Hashes) -> Found:
-    """Return tables that are used, with their own notes; raise `InputError` if any has a problem."""
+    """Return the used tables with their own notes; raise `InputError` if any has a problem."""
     own = [f"{table.name}: {note}" for table in tables.values() for note in checked(table).notes]
     return Found(tables, notes + own, hashes.together())
 
@@ -145,11 +145,11 @@ def _domain(path: Path, hashes: Hashes) -> Table:
 
 
 def domain_files(folder: Path) -> dict[str, list[Path]]:
-    """Files of a folder that may hold a domain, by the name of the domain."""
+    """Return the files of a folder that may hold a domain, by the name of the domain."""
     files: dict[str, list[Path]] = {}
     try:
         for path in sorted(folder.iterdir()):
-            # A link that leads nowhere and a named pipe are files that cannot be read, not files that are not there.
+            # A broken link and a named pipe are files that cannot be read, not missing files.
             if path.suffix.lower() in _DOMAINS and not is_folder(path):
                 files.setdefault(path.stem.lower(), []).append(path)
     except OSError as error:
@@ -158,12 +158,12 @@ def domain_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def refuse_further_files(folder: Path, names: Iterable[str]) -> None:
-    """Refuse files that have the name of a domain that is read with a number or a further word, or are in a format not read here.
+    """Reject files with the name of a used domain and a number or another word, or in a format that is not read.
 
     Raises
     ------
     InputError
-        If there is any: it may hold rows of the domain.
+        If there is any such file: it may hold rows of the domain.
     """
     domain = re.compile(rf"({'|'.join(names)})s?(?![a-z])")
     further = sorted(
@@ -181,9 +181,9 @@ def refuse_further_files(folder: Path, names: Iterable[str]) -> None:
 
 
 def survival(folder: Path, read: Iterable[str]) -> dict[str, Table]:
-    """Return tables that are not read and may report a death, to be searched for one: vital status, comments, survival.
+    """Return tables that are not read but may report a death: vital status, comments, survival.
 
-    Of times to an event, only observed deaths are kept: rows of overall survival that are not censored.
+    Of times to an event, only observed deaths are kept: uncensored rows of overall survival.
     """
     hashes, found = Hashes(), {}
     for name, paths in domain_files(folder).items():
@@ -201,24 +201,24 @@ def _is_observed_death(row: Row) -> bool:
 
 
 class Hashes:
-    """Reads files of the kinds of `READERS`, and keeps their hashes."""
+    """Reads files of the kinds of `READERS`, and stores their hashes."""
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
 
     def read(self, path: Path) -> bytes:
-        content = read_file(path, _MOST[path.suffix.lower()], "leave out rows and columns that no figure depends on")
+        content = read_file(path, _MOST[path.suffix.lower()], "remove rows and columns that no result depends on")
         if not content:
             raise InputError("is empty", source=str(path))
         self.add(path.name, content)
         return content
 
     def add(self, name: str, content: bytes) -> None:
-        """Keep the hash of a file with this content."""
+        """Store the hash of a file with this content."""
         self.files[name] = hashlib.sha256(content).hexdigest()
 
     def together(self) -> str:
-        """The hash of the one file; of several, that of the lines that ``sha256sum`` prints for them, by name."""
+        """Return the hash of a single file; for several files, that of the lines that ``sha256sum`` prints for them, by name."""
         if len(self.files) == 1:
             return next(iter(self.files.values()))
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items()))
@@ -237,19 +237,21 @@ def _read(path: Path, hashes: Hashes) -> list[Table]:
 
 
 def _of_events(sheets: list[Table], path: Path) -> Table | None:
-    """Return the sheet of adverse events, by its name; ``None`` if there is none."""
+    """Return the sheet of adverse events, by its name, or ``None`` if there is none."""
     found = _named(sheets, "events")
     if found is not None:
         return found
     others = [sheet for sheet in sheets if flat(_title(sheet)) in _EVENTS]
     if len(others) > 1:
         names = " and ".join(_title(sheet) for sheet in others)
-        raise InputError(f"has the sheets {names}, of which one must go, as there is one table of adverse events", source=str(path))
+        raise InputError(
+            f"has the sheets {names}: remove one of them, because there is one table of adverse events", source=str(path)
+        )
     return others[0] if others else None
 
 
 def _left_aside(sheets: list[Table], path: Path) -> list[str]:
-    """Note the sheets that are not read; one with text is refused, unless its name says that it has no data of patients."""
+    """Note the sheets that are not read; one with text is rejected, unless its name shows that it has no data of patients."""
     filled = [sheet for sheet in sheets if sheet.columns]
     for sheet in filled:
         if _title(sheet).lower() == _LABS:

@@ -1,4 +1,4 @@
-"""Read CTCAE grades in the spellings in which data have them."""
+"""CTCAE grades in the spellings of the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GRADE = re.compile(
     r"(?:\s?[-:=,\u2013\u2014]?\s?\(?(?P<words>[a-z][a-z -]*[a-z])\)?)?",
     re.IGNORECASE | re.ASCII,
 )
-# What CTCAE calls each grade (Common Terminology Criteria for Adverse Events v5.0, NCI, 27 November 2017, page 2), with usual
+# The name of each grade in CTCAE (Common Terminology Criteria for Adverse Events v5.0, NCI, 27 November 2017, page 2), with usual
 # short forms.
 _SEVERITY = {
     1: ("mild", "asymptomatic"),
@@ -29,7 +29,7 @@ _TWO = re.compile(r"(?:grade )?\d ?(?:-|/|\u2013|to|or|and) ?\d|(?:grade )?(?:[<
 
 @lru_cache(maxsize=1024)
 def grade_of(text: str) -> int | None:
-    """Return the grade that a cell says, from 1 to 5; ``None`` if it says none, more than one, or words that contradict it.
+    """Return the grade stated by a cell, from 1 to 5, or ``None`` if it states none, several, or contradictory words.
 
     Examples
     --------
@@ -49,10 +49,10 @@ def grade_of(text: str) -> int | None:
 
 
 def why_no_grade(text: str, least: int = 1) -> str:
-    """Return what is wrong with a cell that says no grade; ``least`` is the lowest that is allowed there."""
+    """Return the problem with a cell that states no grade; ``least`` is the lowest grade allowed there."""
     plain = plain_words(text)
     found = _GRADE.fullmatch(" ".join(text.split()))
-    allowed = f"must be a CTCAE grade from {least} to 5, or empty where it is not known"
+    allowed = f"must be a CTCAE grade from {least} to 5, or empty if unknown"
     if _ROMAN.fullmatch(plain):
         return f"{allowed}: a Roman numeral is not read, write its digit"
     if _TWO.fullmatch(" ".join(text.split())):

@@ -1,6 +1,6 @@
-"""From rows of exposure to infusions and their dose: what was assigned, what was administered, what is one infusion.
+"""From rows of exposure to infusions and their dose: assigned amount, administered amount, and grouping into infusions.
 
-SDTM and ADaM share this. Records of one day, or of the days within ``treatment.split_days`` of the first, are one infusion, and
+Used by SDTM and ADaM. Records of one day, or of the days within ``treatment.split_days`` of the first, are one infusion, and
 their amounts are added.
 """
 
@@ -20,14 +20,14 @@ from .entries import Dated, refuse_unit
 
 __all__ = ["PLACEBO", "AssignedLevels", "Dose", "Infusion", "dose_of", "named_level", "one_each"]
 
-# Columns of the table of subjects that can name the assigned level: the actual arm before the planned one.
+# Columns of the table of subjects that can state the assigned level: the actual arm before the planned one.
 _OF_SUBJECT = ("ACTARMCD", "ACTARM", "TRT01A", "ARMCD", "ARM", "TRT01P")
 _OF_RECORD = ("EXTRT", "TRTA", "EPOCH", "EXEPOCH")
 _PLANNED_DOSE, _PLANNED_UNIT = "DOSE01P", "DOSE01U"
 
 
 class Infusion(NamedTuple):
-    """A row of an infusion with a dose: its day, the amount in it, and the level that the row itself assigns."""
+    """A row of an infusion with a dose: its day, its amount, and the level assigned by the row itself."""
 
     day: Dated
     amount: float
@@ -38,7 +38,7 @@ class Infusion(NamedTuple):
 
 
 class Dose(NamedTuple):
-    """Assigned level and amount of a patient, and the amount of each infusion where any differs; as of `Patient`."""
+    """Assigned level and amount of a patient, and the amount of each infusion if any differs; as in `Patient`."""
 
     level: int | None
     amount: float
@@ -66,7 +66,7 @@ def one_each(records: Sequence[Infusion], split_days: int) -> list[list[Infusion
 
 @dataclass
 class AssignedLevels:
-    """The levels that the data assign to subjects, and a note on which columns assign them and which names do not."""
+    """The levels that the data assign to subjects, and a note on the columns that assign them and the names that do not."""
 
     names: ArmNames
     doses: Doses
@@ -74,18 +74,22 @@ class AssignedLevels:
     _unread: dict[str, None] = field(default_factory=dict)
 
     def of(self, found: Findings, row: Row, first: Sequence[Infusion]) -> Assignment | None:
-        """Return the assigned level of a subject, by the row of the table of subjects and the records of the first infusion.
+        """Return the assigned level of a subject, from the row of the table of subjects and the records of the first infusion.
 
         The arm comes first, the actual one before the planned one, then the planned dose of ADSL, then the rows of the infusion. A
-        note names columns that assign another level.
+        note states columns that assign another level.
         """
         named = [named_level(self.names, row, (name,)) for name in _OF_SUBJECT]
-        said = [one for one in (*named, self._planned_dose(row), *(record.assigned for record in first)) if one is not None]
-        if not said:
+        assignments = [
+            assignment
+            for assignment in (*named, self._planned_dose(row), *(record.assigned for record in first))
+            if assignment is not None
+        ]
+        if not assignments:
             self._unread |= dict.fromkeys(text for name in ("ACTARM", "ARM", "ACTARMCD", "ARMCD") if (text := row.cell(name).text))
             return None
-        chosen = said[0]
-        others = {one.by: one.level for one in said if one.level != chosen.level}
+        chosen = assignments[0]
+        others = {assignment.by: assignment.level for assignment in assignments if assignment.level != chosen.level}
         if others:
             words = ", ".join(f"{by} level {level}" for by, level in others.items())
             found.notes.append(
@@ -95,7 +99,7 @@ class AssignedLevels:
         return chosen
 
     def note(self, found: Findings) -> None:
-        """Note how many levels each column assigns, and the names of arms that assign none."""
+        """Note the number of levels assigned by each column, and the names of arms that assign none."""
         if self._columns:
             words = ", ".join(f"{column} ({count})" for column, count in self._columns.items())
             found.notes.append(f"the dose level is the assigned one, by (patients): {words}")
@@ -103,7 +107,7 @@ class AssignedLevels:
             listed = ", ".join(shown_key(name[:80]) for name in list(self._unread)[:_NAMED])
             more = f" and {len(self._unread) - _NAMED} more" if len(self._unread) > _NAMED else ""
             found.notes.append(
-                f"arms that state no dose level, so that the level is that of the amount administered: {listed}{more} "
+                f"arms without a dose level, so that the level is that of the administered amount: {listed}{more} "
                 "(doses.arms of the config maps arms to levels)"
             )
 
@@ -113,7 +117,7 @@ class AssignedLevels:
         return None if level is None else Assignment(level, _PLANNED_DOSE)
 
 
-# Arms that a note names.
+# Maximum number of arms in a note.
 _NAMED = 5
 
 
@@ -122,8 +126,8 @@ def dose_of(
 ) -> Dose:
     """Return the dose of a subject who received the product.
 
-    Without an assignment the level is that of the amount of the first infusion. Where its records repeat one another and a
-    single one has a dose of the protocol, the level is that of the single one, so that a row entered twice never raises it.
+    Without an assignment the level is that of the amount of the first infusion. If its records are repeated and a
+    single one has a dose in the protocol, the level is that of the single one, so that a row entered twice never raises it.
     """
     given = [_administered(found, records, doses) for records in infusions]
     level = given[0][0] if assigned is None else assigned.level

@@ -22,7 +22,7 @@ _TESTS = {
 
 
 class LabColumns(NamedTuple):
-    """Columns of a table of laboratory values; of ``baseline`` flags any that is set counts."""
+    """Columns of a table of laboratory values; any of the ``baseline`` flags is sufficient."""
 
     test: tuple[str, ...]
     value: str
@@ -40,7 +40,7 @@ SHEET = LabColumns(("test",), "value", "unit", "uln", "date", ("baseline",))
 def read_labs(found: Findings, draft: Draft, table: Table, columns: LabColumns, people: str, steps: Steps) -> None:
     """Read the liver tests of a table into the draft; ``people`` names the table of patients.
 
-    Values of one test of a patient must be in one unit, so that they can be held against the baseline.
+    Values of one test of a patient must be in one unit, so that they can be compared with the baseline.
     """
     entries = {entry.subject: entry for entry in draft.entries}
     units: dict[tuple[str, str], Cell] = {}
@@ -56,12 +56,12 @@ def read_labs(found: Findings, draft: Draft, table: Table, columns: LabColumns, 
             unit = row.cell(columns.unit)
             first = units.setdefault((subject, value.test), unit)
             if plain_words(first.text) != plain_words(unit.text):
-                found.refuse(unit, f"must be the unit of the other values of this test, {first.text!r}: nothing is converted")
+                found.refuse(unit, f"must be the unit of the other values of this test, {first.text!r}: units are not converted")
             entry.labs.append(value)
 
 
 def _value(found: Findings, row: Row, columns: LabColumns) -> tuple[LabValue | None, str]:
-    """Return the value of a row, or why it is not used; neither where a cell is refused."""
+    """Return the value of a row, or the reason why it is not used; neither if a cell is rejected."""
     word = plain_words(row.cell(*columns.test).text)
     test = next((name for name, words in _TESTS.items() if word in words), None)
     if test is None or any(plain_words(cell.text) == "urine" for cell in map(row.cell, columns.specimen)):

@@ -1,7 +1,7 @@
-"""Leaving treatment, leaving follow-up and completing it, from the records of disposition, status and adverse events.
+"""Discontinuation of treatment, discontinuation and completion of follow-up, from disposition, status and adverse events.
 
-A patient who stops treatment is still followed up, where a later contact shows it; else the day of leaving treatment is taken for
-that of leaving follow-up. A further word for a status is one more in `_STATUS`.
+A patient who stops treatment is still in follow-up if a later contact shows it; otherwise the day of discontinuing treatment is
+also that of discontinuing follow-up. Another word for a status is added to `_STATUS`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _COMPLETED = re.compile(
 _UNDER_WAY = frozenset({"ongoing", "on going", "enrolled", "on study", "on treatment", "in follow up"})
 _TREATMENT = re.compile(r"(?<!post )(?<!pre )\b(treatment|drug|dosing|study product|investigational product|infusion)\b")
 _FOLLOW_UP = re.compile(r"\bfollow up\b")
-# Reasons for not completing, of which one without a category is read as a disposition event (CDISC codelist NCOMPLT).
+# Reasons for not completing, which without a category are read as a disposition event (CDISC codelist NCOMPLT).
 _REASONS = frozenset(
     {
         *("adverse event", "completed", "disease relapse", "failure to meet randomization criteria", "lack of efficacy"),
@@ -72,21 +72,21 @@ _OFF_STUDY = re.compile(
     r"|\b(study|trial) (was )?(discontinu\w+|withdraw\w+)\b"
 )
 _ADVERSE_EVENT = "ADVERSE EVENT"
-# Action taken with the study treatment, and other action taken.
+# Action taken with study treatment, and other action taken.
 _ACTIONS = ("AEACN", "AEACNOTH")
 
 
 class Disposition(NamedTuple):
-    """What a row of disposition says.
+    """The content of a disposition row.
 
     Attributes
     ----------
     state
         "left", "completed" or "ongoing".
     treatment
-        Whether it is about treatment, and not about follow-up.
+        Whether it concerns treatment rather than follow-up.
     by_epoch
-        Whether it has no subcategory, so that at most its epoch says so, which may be that of its date.
+        Whether it has no subcategory, so that only its epoch can show this, which may be that of its date.
     """
 
     state: State
@@ -95,9 +95,9 @@ class Disposition(NamedTuple):
 
 
 def disposition(row: Row) -> Disposition | None:
-    """Return what a row of DS says of leaving or completing; ``None`` if it is no such row.
+    """Return what a row of DS states on discontinuation or completion, or ``None`` if it is another kind of row.
 
-    Losing a patient to follow-up and withdrawing consent is read in any category. A row is about treatment by its subcategory, or
+    Loss to follow-up and withdrawal of consent are read in any category. A row concerns treatment by its subcategory, or
     by its epoch, unless it reports one of these two.
     """
     words = [row.cell(name).text for name in ("DSDECOD", "DSTERM")]
@@ -121,18 +121,18 @@ def is_lost(text: str | None) -> bool:
 
 
 def leaves_follow_up(text: str | None) -> bool:
-    """Return whether text reports leaving follow-up by its nature: lost to follow-up, or consent withdrawn."""
+    """Return whether text reports discontinuation of follow-up by its nature: lost to follow-up, or consent withdrawn."""
     words = plain_words(text or "")
     return is_lost(words) or (_CONSENT.search(words) is not None and _OPTIONAL.search(words) is None)
 
 
 def no_reason(cell: Cell) -> bool:
-    """Return whether a cell gives no reason for leaving."""
+    """Return whether a cell gives no reason for discontinuation."""
     return plain_words(cell.text) in _NO_REASON
 
 
 def status(found: Findings, cell: Cell) -> State | None:
-    """Return the state that a variable of status gives (EOSSTT, EOTSTT); ``None`` if it is empty or unknown, which is a finding."""
+    """Return the state of a status variable (EOSSTT, EOTSTT), or ``None`` if it is empty or unknown, which is a finding."""
     text = found.text(cell)
     if text is None:
         return None
@@ -148,27 +148,27 @@ def status(found: Findings, cell: Cell) -> State | None:
 
 
 def leave(entry: Entry, day: Dated | None, reason: str | None) -> None:
-    """Record that the patient left follow-up on that day, unless the patient had left before."""
+    """Record that the patient discontinued follow-up on that day, unless this happened earlier."""
     if day is not None and _is_earlier(day, reason, entry.discontinued, entry.reason):
         entry.discontinued, entry.reason = day, reason
 
 
 def leave_treatment(entry: Entry, day: Dated | None, reason: str | None) -> None:
-    """Record that the patient left treatment on that day, unless the patient had left it before."""
+    """Record that the patient discontinued treatment on that day, unless this happened earlier."""
     if day is not None and _is_earlier(day, reason, entry.left_treatment, entry.left_treatment_reason):
         entry.left_treatment, entry.left_treatment_reason = day, reason
 
 
 def _is_earlier(day: Dated, reason: str | None, now: Dated | None, now_reason: str | None) -> bool:
-    """Return whether a day of leaving comes before the one recorded so far."""
+    """Return whether a day of discontinuation is earlier than the one recorded so far."""
     return now is None or (day.day, reason or "") < (now.day, now_reason or "")
 
 
 def contact(entry: Entry, day: Dated | None, ends: bool) -> None:
-    """Record a day on which the patient was known to be followed up.
+    """Record a day on which the patient was known to be in follow-up.
 
-    Where follow-up ends on that day (``ends``) it is the last contact if no later one is recorded; else it only makes a recorded
-    last contact later. Days before the first infusion say nothing.
+    If follow-up ends on that day (``ends``), it is the last contact if no later one is recorded; otherwise it only makes a recorded
+    last contact later. Days before the first infusion are ignored.
     """
     if day is None or day.day < entry.first:
         return
@@ -179,10 +179,10 @@ def contact(entry: Entry, day: Dated | None, ends: bool) -> None:
 
 
 def settle(draft: Draft) -> None:
-    """Make last contacts those of the latest record, and leaving treatment leaving follow-up where no later contact is recorded."""
+    """Set last contacts to the latest record, and read discontinued treatment as discontinued follow-up without a later contact."""
     for entry in draft.entries:
         known = entry.last_contact
-        # A last contact before the last infusion is an error of the data, to be named as such.
+        # A last contact before the last infusion is an error in the data, to be reported as such.
         if known is not None and known.day >= max(infusion.day for infusion in entry.infusions):
             entry.last_contact = max([known, *entry.contacts], key=lambda dated: dated.day)
         left, last = entry.left_treatment, entry.last_contact
@@ -192,9 +192,9 @@ def settle(draft: Draft) -> None:
 
 
 def left_by_events(found: Findings, draft: Draft, table: Table, start: tuple[str, ...], protocol: Protocol) -> None:
-    """Read from adverse events who stopped treatment (AEACN) or left the study (AEACNOTH) because of one.
+    """Read from adverse events which patients stopped treatment (AEACN) or left the study (AEACNOTH) because of one.
 
-    The day of stopping treatment is that of the onset. Leaving the study is dated by the last contact, or by the onset where that
+    The day of stopping treatment is the onset. Leaving the study is dated by the last contact, or by the onset if that
     is later or no last contact is recorded.
     """
     if not any(map(table.has, _ACTIONS)):
@@ -227,6 +227,6 @@ def _off_study(found: Findings, entry: Entry, onset: Dated | None, row: Row) -> 
     days = [day for day in (onset, entry.last_contact) if day is not None]
     last = max(days, key=lambda dated: dated.day, default=max(entry.infusions, key=lambda dated: dated.day))
     if entry.discontinued is None or last.day < entry.discontinued.day:
-        words = f"left the study because of an adverse event ({row.source}), read as leaving on {last.day}"
+        words = f"left the study because of an adverse event ({row.source}), read as discontinued on {last.day}"
         found.notes.append(f"subject {shown_key(entry.subject)}: {words}")
     leave(entry, last, _ADVERSE_EVENT)

@@ -1,6 +1,6 @@
-"""Text without what is mere spelling: case, accents, invisible characters, letters that look like Latin ones.
+"""Text without differences of spelling: case, accents, invisible characters, letters that look like Latin ones.
 
-A further letter of another script that looks like a Latin one is one more in `_LOOK_ALIKES`.
+Another letter of another script that looks like a Latin one is added to `_LOOK_ALIKES`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def has_look_alikes(text: str) -> bool:
 
 
 def one_slip(text: str, other: str) -> bool:
-    """Return whether one letter more, less or exchanged, or two swapped, makes one text of the other."""
+    """Return whether inserting, deleting or exchanging one letter, or swapping two, turns one text into the other."""
     if abs(len(text) - len(other)) > 1 or text == other:
         return False
     short, long = sorted((text, other), key=len)
-    start = next((place for place, (one, two) in enumerate(zip(short, long, strict=False)) if one != two), len(short))
+    start = next((place for place, (left, right) in enumerate(zip(short, long, strict=False)) if left != right), len(short))
     if len(short) < len(long):
         return short[start:] == long[start + 1 :]
     swapped = short[start + 1 : start + 2] + short[start]

@@ -1,4 +1,4 @@
-"""Read the spellings of a missing value that R, pandas, SAS and Excel write as empty cells."""
+"""Spellings of a missing value in R, pandas, SAS and Excel, read as empty cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NONE = frozenset({"None", "none", "NONE"})
 _SAS = frozenset({".", "._", *(f".{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")})
 _NAMES = ("NA", "N/A", "N.A.", "NaN", "NaT", "<NA>", "NULL", "#N/A", "#NA", "(null)", "<NULL>")
 # Missing values of R (NA, NaN, NULL), pandas (<NA>, NaN, NaT, None), SAS (., .A to .Z, ._), Excel (#N/A) and SQL (NULL), and the
-# dash of tables that people fill in. Words such as "unknown" are none of them: they are read where a column knows them.
+# dash of manually completed tables. Words such as "unknown" are not included: they are read in columns that allow them.
 SPELLINGS = frozenset(
     {spelling for name in _NAMES for spelling in (name, name.upper(), name.lower(), name.capitalize())}
     | {"-", "--", "\u2013", "\u2014"}
@@ -24,7 +24,7 @@ SPELLINGS = frozenset(
     | _NONE
 )
 _ABSENT = {spelling: Absent.written_as(spelling) for spelling in SPELLINGS}
-# Columns in which "none" is a word: not related, no outcome, no event. It is kept there as it is, and so it is in columns of
+# Columns in which "none" is a word: not related, no outcome, no event. It is kept there unchanged, and also in columns of
 # relationships to treatment and of outcomes, whatever their name.
 _WORDS = frozenset({"term", "AETERM", "AEDECOD", "AEOUT", "DSDECOD", "DSTERM"})
 _RELATION, _OUTCOME = "relationship to treatment", "outcomes"
@@ -44,10 +44,10 @@ def _spellings(column: str, relations: dict[str, Absent], words: dict[str, Absen
 
 
 def empty_missing(tables: Iterable[Table], dlt: DLT) -> list[str]:
-    """Empty the cells that spell a missing value; return notes on the spellings, a single point of SAS excepted.
+    """Empty the cells with a spelling of a missing value; return notes on the spellings, except a single point of SAS.
 
-    In columns of terms, outcomes and relationships "none" stays a word, and in those of relationships so does every spelling that
-    the protocol has among its own words.
+    In columns of terms, outcomes and relationships "none" remains a word, and in those of relationships so does every spelling that
+    the protocol lists among its own words.
     """
     own = {plain_words(word) for word in (*dlt.related, *dlt.unrelated, *dlt.not_assessed)}
     words = {spelling: absent for spelling, absent in _ABSENT.items() if spelling not in _NONE}
@@ -65,6 +65,6 @@ def empty_missing(tables: Iterable[Table], dlt: DLT) -> list[str]:
                     counted[text] += 1
         counted.pop(".", None)
         if counted:
-            said = ", ".join(f"{shown_key(spelling)} ({number:,})" for spelling, number in sorted(counted.items()))
-            notes.append(f"{table.name}: cells read as empty: {said}")
+            listed = ", ".join(f"{shown_key(spelling)} ({number:,})" for spelling, number in sorted(counted.items()))
+            notes.append(f"{table.name}: cells read as empty: {listed}")
     return notes

@@ -1,4 +1,4 @@
-"""Decision tables of a user's own, from a file."""
+"""Decision tables supplied by the user, from a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .cells import whole_of
 
 __all__ = ["read_moves"]
 
-# Largest table that is read, in bytes: a row has some ten, and up to 60 patients make 1,890 rows.
+# Maximum file size in bytes: a row has about ten, and up to 60 patients make 1,890 rows.
 _MOST = 1_000_000
 _COLUMNS = ("n", "dlts", "move")
 _ALLOWED = "a decision table has the columns n, dlts and move"
@@ -28,13 +28,13 @@ def read_moves(path: str | Path) -> dict[int, list[str]]:
     Returns
     -------
     dict
-        By the number of patients, the moves for 0, 1, ... DLTs as they are written.
+        For each number of patients, the moves for 0, 1, ... DLTs as written.
 
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing, a cell is not what it must be, or a number of DLTs is missing or stated
-        twice; the message names the file, the row, the column and the value.
+        If the file cannot be read, a column is missing, a cell is not valid, or a number of DLTs is missing or stated
+        twice; the message states the file, the row, the column and the value.
     """
     path = Path(path)
     content = read_file(path, _MOST)
@@ -55,10 +55,10 @@ def read_moves(path: str | Path) -> dict[int, list[str]]:
             continue
         if (n, dlts) in found:
             before = found[n, dlts][0]
-            problems.append(Problem(f"row {row.number}: dlts", dlts, f"is stated for n = {n} in row {before} too"))
+            problems.append(Problem(f"row {row.number}: dlts", dlts, f"is also stated for n = {n} in row {before}"))
         found[n, dlts] = row.number, row.cells["move"]
     if not found and not problems:
-        raise InputError("has a header and no rows", source=str(path))
+        raise InputError("has a header but no rows", source=str(path))
     moves: dict[int, list[str]] = {}
     for n in sorted({n for n, _ in found}):
         gaps = [dlts for dlts in range(n + 1) if (n, dlts) not in found]

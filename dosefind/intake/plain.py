@@ -1,4 +1,4 @@
-"""dosefind's own layout: a row a patient, and beside it a row an adverse event. `read_patients` documents the columns."""
+"""dosefind's own layout: one row per patient, and a table with one row per adverse event. `read_patients` documents the columns."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _EVENT_COLUMNS = EventColumns(
     death=_FATAL,
     criteria=_CRITERIA,
 )
-# Other spellings of columns whose meaning is certain; those of a name itself differ in case, blanks and punctuation.
+# Other spellings of columns whose meaning is certain; variants of a name itself differ in case, spaces and punctuation.
 _PATIENT_NAMES = {
     "dlt": ("dlts", "dlt_yn", "dlt_flag", "had_dlt", "any_dlt", "dltfl", "dlt_yes_no", "dose_limiting_toxicity"),
     "dlt_date": ("date_of_dlt", "dlt_dt", "dltdtc", "dlt_onset", "dlt_onset_date"),
@@ -99,7 +99,7 @@ _EVENT_NAMES = {
     "outcome": ("aeout", "event_outcome", "outcome_of_event"),
     **dict.fromkeys(("severity", "initial_grade", *_SERIOUS, *_FATAL, *_CRITERIA), ()),
 }
-# What to do with a column that is not read, by what its name speaks of.
+# Advice on a column that is not read, by the topic of its name.
 _OF_EVENT = "give it in the table of adverse events, as"
 _PATIENT_ADVICE = {
     "DLTs": "rename it to dlt (yes or no) or dlt_date, a free text to comment",
@@ -117,12 +117,12 @@ _EVENT_ADVICE = {
     "seriousness": "rename it to serious (yes or no)",
     "relationship to treatment": "rename it to related",
     "grades": "rename it to grade, or initial_grade at the start of the event",
-    "severity": "rename it to severity, which is no grade",
+    "severity": "rename it to severity, which is not a grade",
     "outcomes": "rename it to outcome",
     "evaluability": "give it in the column evaluable of the table of patients",
 }
 _DECISIVE = ("dlt", "dlt_date", "died", "death", "grade", "related", "serious", "outcome", "severity", "evaluable")
-# Parts of a trial whose patients are not given a dose of the product.
+# Parts of a trial whose patients do not receive a dose of the product.
 _UNTREATED = ("placebo", "control")
 _INFUSION = re.compile(r"infusion_[1-9]\d?")
 # Amount of the only infusion, or of each.
@@ -133,7 +133,7 @@ _LEFT_TREATMENT = ("left_treatment", "left_treatment_reason")
 
 
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
-    """What the table of patients says, and that of adverse events if there is one."""
+    """Return the content of the table of patients, and of that of adverse events if there is one."""
     people, events, labs = renamed(found, tables["patients"], _PATIENT_NAMES), tables.get("events"), tables.get("labs")
     infusions, unread = _columns(found, people)
     of_events: list[str] = []
@@ -155,7 +155,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
             draft.entries += [entry] if entry else []
         else:
             if found.yes(row.cell("dlt"), or_unknown=True) or row.cell("dlt_date").text:
-                found.refuse(row.cell("dlt"), "a DLT needs an infusion before it")
+                found.refuse(row.cell("dlt"), "a DLT needs an earlier infusion")
             for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED):
                 found.text(row.cell(column))
             draft.leave_out(subject, row, NO_INFUSION)
@@ -163,7 +163,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     zero = sum(entry.part == "placebo" and not entry.rows[0].cell("part").text for entry in draft.entries)
     if zero:
         # No subject is named: the notes are part of reports that must not reveal who received placebo.
-        found.notes.append(f"{people.name}: rows with a dose of 0 and no part of the trial, read as placebo: {zero:,}")
+        found.notes.append(f"{people.name}: rows with a dose of 0 but no part of the trial, read as placebo: {zero:,}")
     if events is not None:
         adverse_events(found, draft, events, _EVENT_COLUMNS, people.name, steps, protocol.dlt)
         where = "give fatal in the column outcome, or the day in the column died of the patient"
@@ -178,9 +178,9 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
 
 
 def _evaluability(found: Findings, entry: Entry, row: Row) -> None:
-    """Record the decision on evaluability, and the day of leaving treatment.
+    """Record the decision on evaluability, and the day of discontinuing treatment.
 
-    The column ``reason`` is that of the decision where the patient did not leave.
+    The column ``reason`` is that of the decision if the patient did not discontinue.
     """
     reasons = [cell for cell in map(row.cell, _REASONS) if cell.text]
     if not reasons and not row.cell("discontinued").text and row.cell("reason").text:
@@ -190,11 +190,13 @@ def _evaluability(found: Findings, entry: Entry, row: Row) -> None:
     entry.left_treatment = earliest_day(found, row.cell("left_treatment"), entry.first)
     entry.left_treatment_reason = found.text(row.cell(_LEFT_TREATMENT[1]))
     if entry.left_treatment_reason and not row.cell("left_treatment").text:
-        found.refuse(row.cell("left_treatment"), "must be the day on which the patient left treatment, as there is a reason")
+        found.refuse(
+            row.cell("left_treatment"), "must be the day on which the patient discontinued treatment, because there is a reason"
+        )
 
 
 def _columns(found: Findings, table: Table) -> tuple[list[str], list[str]]:
-    """Return the columns of infusions, in order, and those that nobody reads; findings and notes of the others."""
+    """Return the columns of infusions, in order, and those that are not read; findings and notes on the others."""
     infusions = sorted(
         (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
     )
@@ -203,20 +205,20 @@ def _columns(found: Findings, table: Table) -> tuple[list[str], list[str]]:
     unread = found.columns(table, [("subject",), ("level", "dose", "assigned"), ("infusion_1",)], optional)
     for column in each:
         if f"infusion_{column.partition('_')[2]}" not in infusions:
-            found.column(table, column, f"needs the column infusion_{column.partition('_')[2]} beside it")
+            found.column(table, column, f"needs the column infusion_{column.partition('_')[2]} too")
     wanted = [f"infusion_{number}" for number in range(1, len(infusions) + 1)]
     if infusions and infusions != wanted:
-        found.column(table, infusions[-1], f"the columns before it must be there too: {', '.join(wanted)}")
+        found.column(table, infusions[-1], f"the previous columns must be present too: {', '.join(wanted)}")
     if table.has("dlt_date") and not table.has("dlt"):
-        found.column(table, "dlt_date", "needs the column dlt beside it")
+        found.column(table, "dlt_date", "needs the column dlt too")
     decided = any(map(table.has, _EVALUABLE))
     for name in _REASONS:
         if table.has(name) and not decided:
-            found.column(table, name, "needs the column evaluable beside it")
+            found.column(table, name, "needs the column evaluable too")
     if table.has("left_treatment_reason") and not table.has("left_treatment"):
-        found.column(table, "left_treatment_reason", "needs the column left_treatment beside it: the day of leaving treatment")
+        found.column(table, "left_treatment_reason", "needs the column left_treatment too: the day of discontinuing treatment")
     if table.has("reason") and not table.has("discontinued") and not decided:
-        found.column(table, "reason", "needs the column discontinued beside it: the day on which the patient left")
+        found.column(table, "reason", "needs the column discontinued too: the day on which the patient discontinued")
     missing = [name for name in optional if name not in _ADMINISTERED[1:]]
     _not_used(found, table, refuse_names(found, table, unread, _PATIENT_ADVICE, _DECISIVE), missing)
     return infusions, unread
@@ -233,7 +235,7 @@ def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[
 
 
 def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protocol: Protocol, has_cohorts: bool) -> Entry | None:
-    """The facts of a patient who had an infusion; ``None`` if the dose or the infusions cannot be read."""
+    """Return the facts of a patient who had an infusion, or ``None`` if the dose or the infusions cannot be read."""
     part = part_of(found, row.cell("part"))
     if not row.cell("part").text and row.cell("dose").text and _no_dose(row):
         part = "placebo"
@@ -241,7 +243,7 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
     given = PLACEBO if part in _UNTREATED and _no_dose(row) else _dose(found, row, protocol.doses, len(days))
     cohort = found.whole(row.cell("cohort"), 1, _COHORTS)
     if has_cohorts and not row.cell("cohort").text and part in (None, "escalation"):
-        found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is left out")
+        found.refuse(row.cell("cohort"), "must not be empty: either every patient has a cohort, or the column is omitted")
     first, last = (min(dated.day for dated in days), max(dated.day for dated in days)) if days else (date.min, date.min)
     last_contact = earliest_day(found, row.cell("last_contact"), last)
     discontinued = earliest_day(found, row.cell("discontinued"), first)
@@ -249,12 +251,12 @@ def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protoc
     died, dead, death_days = _death(found, row)
     dlt = found.yes(row.cell("dlt"), or_unknown=True)
     if dlt and not row.cell("dlt_date").text:
-        found.refuse(row.cell("dlt"), "needs dlt_date: without its day a DLT cannot be held against the window")
+        found.refuse(row.cell("dlt"), "needs dlt_date: without its day a DLT cannot be compared with the window")
     if not dlt and row.cell("dlt_date").text:
         found.refuse(row.cell("dlt_date"), "must be empty unless dlt is yes")
     reason = found.text(row.cell("reason"))
     if reason and not row.cell("discontinued").text and not any(row.cell(name).text for name in _EVALUABLE):
-        found.refuse(row.cell("discontinued"), "must be the day on which the patient left, as there is a reason")
+        found.refuse(row.cell("discontinued"), "must be the day on which the patient discontinued, because there is a reason")
     replaces = row.cell("replaces") if found.name(row.cell("replaces")) else None
     if given is None or not days:
         return None
@@ -311,10 +313,10 @@ def _no_dose(row: Row) -> bool:
 
 
 def _dose(found: Findings, row: Row, doses: Doses, infusions: int) -> Dose | None:
-    """Return the dose assigned and the amounts administered; ``None`` if they cannot be read.
+    """Return the assigned dose and the administered amounts, or ``None`` if they cannot be read.
 
-    The level is that of ``level`` or ``assigned``. Beside one of these ``dose`` is the amount administered, but is refused beside
-    ``level`` if it is the dose of another level: either can be a slip of the pen. Alone it is the assigned amount.
+    The level is that of ``level`` or ``assigned``. With one of these, ``dose`` is the administered amount, but is rejected with
+    ``level`` if it is the dose of another level: either can be an error of entry. Alone it is the assigned amount.
     """
     level_cell, assigned, dose_cell = (row.cell(name) for name in ("level", "assigned", "dose"))
     level = found.whole(level_cell, 1, len(doses.amounts))
@@ -322,7 +324,7 @@ def _dose(found: Findings, row: Row, doses: Doses, infusions: int) -> Dose | Non
     by_dose = dose(found, dose_cell, doses) if dose_cell.text else None
     if not (level_cell.text or assigned.text or dose_cell.text):
         present = next((cell for cell in (dose_cell, level_cell, assigned) if cell.column in row.cells), dose_cell)
-        found.refuse(present, "must not be empty where there is an infusion")
+        found.refuse(present, "must not be empty if there is an infusion")
     if level is None and level_cell.text:
         return None
     if level is not None:
@@ -339,7 +341,7 @@ def _dose(found: Findings, row: Row, doses: Doses, infusions: int) -> Dose | Non
     amounts = _administered(found, row, doses, by_row, infusions)
     another = any(cell.text for cell in _amount_cells(row, infusions))
     if another and not math.isclose(by_row, amount, rel_tol=SAME_AMOUNT):
-        found.refuse(dose_cell, "contradicts the assigned dose, and another column has the amount administered")
+        found.refuse(dose_cell, "contradicts the assigned dose, but another column has the administered amount")
     differ = any(not math.isclose(value, amount, rel_tol=SAME_AMOUNT) for value in amounts)
     return Dose(stated[0], amount, amounts if differ else ())
 
@@ -350,16 +352,18 @@ def _amount_cells(row: Row, infusions: int) -> list[Cell]:
 
 
 def _administered(found: Findings, row: Row, doses: Doses, otherwise: float, infusions: int) -> tuple[float, ...]:
-    """Return the amount administered at each infusion; ``otherwise`` where the cell is empty."""
+    """Return the amount administered at each infusion; ``otherwise`` if the cell is empty."""
     filled = [cell for cell in map(row.cell, _ADMINISTERED) if cell.text]
     if filled and infusions > 1:
         names = ", ".join(f"administered_{number}" for number in range(1, infusions + 1))
-        found.refuse(filled[0], f"is the amount of one infusion, and there are {infusions}: use the columns {names}")
+        found.refuse(filled[0], f"is the amount of one infusion, but there are {infusions}: use the columns {names}")
     amounts = []
     for number in range(1, infusions + 1):
         cell = row.cell(f"administered_{number}")
-        cells = [one for one in (cell, *filled) if one.text] if infusions == 1 else [cell] if cell.text else []
-        read = [one for one in (dose(found, cell, doses) for cell in cells) if one is not None]
+        cells = (
+            [filled_cell for filled_cell in (cell, *filled) if filled_cell.text] if infusions == 1 else [cell] if cell.text else []
+        )
+        read = [amount for amount in (dose(found, cell, doses) for cell in cells) if amount is not None]
         if any(not math.isclose(amount, read[0][1], rel_tol=SAME_AMOUNT) for _, amount in read):
             found.refuse(cells[-1], f"contradicts {cells[0].column}")
         amounts.append(read[0][1] if read else otherwise)
@@ -371,6 +375,6 @@ def _infusions(found: Findings, row: Row, columns: list[str]) -> list[Dated]:
     given = [cell for cell in cells if cell.text]
     for cell in cells[: len(given)]:
         if not cell.text:
-            found.refuse(cell, "must not be empty where there is a later infusion")
+            found.refuse(cell, "must not be empty if there is a later infusion")
     days = [(found.day(cell), cell) for cell in given]
     return [Dated(day, cell) for day, cell in days if day is not None]

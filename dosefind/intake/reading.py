@@ -1,4 +1,4 @@
-"""`read_patients`: files in, patients and listed rows out, and not a row between them."""
+"""`read_patients`: from files to patients and listed rows, without losing a row."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .untreated import deaths_without_infusion
 
 __all__ = ["LAYOUTS", "read_patients"]
 
-# Rows between two calls of a callback for progress.
+# Number of rows between two calls of a progress callback.
 _STEP = 1000
 
 
 class Layout(NamedTuple):
-    """How a kind of tables is understood: the domains that must and that may be there, and who reads them."""
+    """How a kind of tables is read: the required and optional domains, and their reader."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -50,102 +50,102 @@ def read_patients(
     events: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Patients:
-    r"""Read what a trial's tables say of each patient, without judging who counts.
+    r"""Read the patients of a trial's tables, without judging their evaluability for DLT.
 
-    Dates are in ISO form (a time of day that follows is left out). A partial date, or an interval such as 2024-03-05/2024-03-20, is
-    the set of days that it can mean; an ambiguous date is never completed. Formulas are never evaluated. Text is kept as it is, and
-    is data whatever it begins with.
+    Dates are in ISO form (a time of day is ignored). A partial date, or an interval such as 2024-03-05/2024-03-20, is
+    the set of its possible days; an ambiguous date is never completed. Formulas are never evaluated. Text is kept unchanged, and
+    is data whatever its first character.
 
     Parameters
     ----------
     data
         A table of patients as CSV (UTF-8, commas, decimal points) or Excel (.xlsx: the sheet ``patients``, or the first; adverse
-        events in the sheet ``events``, ``AE`` or ``Adverse events``; a further sheet with data is an error), or a folder with CDISC
-        domains as .xpt or .csv. Columns and domains are found whatever their case and order. The columns are described below.
+        events in the sheet ``events``, ``AE`` or ``Adverse events``; another sheet with data is an error), or a folder with CDISC
+        domains as .xpt or .csv. Columns and domains are recognised in any case and order. The columns are described below.
     protocol
         The protocol, for its doses with their unit. With amendments, the doses are those of the latest version, which has all
-        levels of the versions before.
+        levels of the previous versions.
     events
-        A table of adverse events beside ``data``, as .csv or .xlsx.
+        A table of adverse events in addition to ``data``, as .csv or .xlsx.
     progress
-        Called with the rows done and their total, now and then.
+        Called at intervals with the number of rows done and their total.
 
     Returns
     -------
     Patients
-        Each row read makes a patient, an adverse event, or is listed with the reason, which is checked. ``notes`` says what was
-        derived, and which columns nobody read.
+        Each row read is a patient, an adverse event, or listed with the reason; this is checked. ``notes`` states what was
+        derived, and which columns were not read.
 
     Raises
     ------
     InputError
-        If a file cannot be read, is cut off or too large (above 20 MB as .csv or .xlsx, 200 MB as .xpt), or anything in it is not
-        what it must be. Every finding is counted, the first twenty are shown, each with its row (in CSV the line, in Excel the row,
+        If a file cannot be read, is truncated or too large (above 20 MB as .csv or .xlsx, 200 MB as .xpt), or its content is not
+        valid. Every finding is counted, the first twenty are shown, each with its row (in CSV the line, in Excel the row,
         so that the header is row 1; in XPT the record), subject, column and value.
 
     Notes
     -----
-    The table of patients, a row each:
+    The table of patients, with one row per patient:
 
     ``subject``
-        Identifier, required; nothing else of a patient is ever shown.
+        Identifier, required; no other identifying data of a patient are shown.
     ``level``, ``dose`` or ``assigned``
         Dose level from 1, or assigned amount in the protocol's unit; at least one. An amount that is not a dose of the protocol to
         the digits shown, or within ``doses.tolerance`` of one, is kept, with ``level`` none. Levels are numbered as in the latest
-        version of the protocol; where an amendment changes the numbers of levels before it, ``dose`` is required. Beside
-        ``assigned``, or as an amount that is not a dose of the protocol beside ``level``, ``dose`` is the amount administered.
+        version of the protocol; if an amendment changes the numbering of earlier levels, ``dose`` is required. Together with
+        ``assigned``, or as an amount not in the protocol together with ``level``, ``dose`` is the administered amount.
     ``administered``, or ``administered_1``, ``administered_2``, ...
-        Amount administered at the only infusion (also named ``dose_given`` or ``dose_administered``), or at each; the assigned
-        amount where it is empty.
+        Amount administered at the only infusion (also named ``dose_given`` or ``dose_administered``), or at each; if empty, the
+        assigned amount.
     ``infusion_1``, ``infusion_2``, ...
-        Days of the infusions, as full dates; a row without any is listed, and an error if it has a DLT or a grave related adverse
-        event.
+        Days of the infusions, as full dates; a row without any is listed, and is an error if it has a DLT or a related adverse
+        event of grade 3 or worse.
     ``cohort``
-        Number from 1, in the order of dates. Where there is no such column, `evaluate` derives it, for it hangs on who counts.
+        Number from 1, in date order. Without this column, `evaluate` derives it from the evaluable patients.
     ``last_contact``
-        Last day on which the patient was known to be followed up. Where it is empty for some who are still followed up,
-        they are known to have been followed to the last of their own dates; where it is empty for all of them, to the data cut,
-        which is said.
+        Last day on which the patient was known to be in follow-up. If it is empty for some patients still in follow-up,
+        they are known to have been followed up to the last of their own dates; if it is empty for all of them, to the data cutoff
+        date, which is stated.
     ``dlt``, ``dlt_date``
-        ``yes`` or ``no``, or empty where it is not known; the day of the DLT, which can be a partial date.
+        ``yes`` or ``no``, or empty if unknown; the day of the DLT, which can be a partial date.
     ``discontinued``, ``reason``
-        Day on which the patient left treatment or follow-up, and why.
+        Day on which the patient discontinued treatment or follow-up, and the reason.
     ``evaluable``, ``evaluable_reason``
-        Whether the patient is recorded as evaluable for DLT (yes or no), and why; also named ``dlt_evaluable`` or
-        ``evaluable_for_dlt``, and ``reason_not_evaluable`` or ``not_evaluable_reason``. Where the patient did not leave, ``reason``
-        is that of this decision.
+        Whether the patient is recorded as evaluable for DLT (yes or no), and the reason; also named ``dlt_evaluable`` or
+        ``evaluable_for_dlt``, and ``reason_not_evaluable`` or ``not_evaluable_reason``. If the patient did not discontinue,
+        ``reason`` is that of this decision.
     ``left_treatment``, ``left_treatment_reason``
-        Day on which the patient stopped treatment and stayed in follow-up, and why. Without a later contact it is read as
+        Day on which the patient stopped treatment and stayed in follow-up, and the reason. Without a later contact it is read as
         ``discontinued``.
     ``replaces``
-        Subject whom this one replaces.
+        Subject whom this patient replaces.
     ``part``
-        Part of the trial: escalation (which an empty cell says too), backfill, expansion, run-in, placebo or control. Patients on
-        placebo and control need neither ``level`` nor ``dose``. A dose of 0 where this is empty is read as placebo.
+        Part of the trial: escalation (also for an empty cell), backfill, expansion, run-in, placebo or control. Patients on
+        placebo and control need neither ``level`` nor ``dose``. A dose of 0 with an empty part is read as placebo.
     ``died``
-        Day of death, or ``yes`` where it is not known; also named ``death``, ``death_date``, ``dod``, ``dead``, .... A reason
-        for leaving that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a day
-        is shown on the last day known, with a note.
+        Day of death, or ``yes`` if unknown; also named ``death``, ``death_date``, ``dod``, ``dead``, .... A reason for
+        discontinuation that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a
+        day is shown on the last day known, with a note.
 
-    A usual spelling of these columns is read, with a note: ``DLT (y/n)``, ``dlt_flag`` or ``had_dlt`` as ``dlt``, ``deceased`` or
-    ``dthdtc`` as a death. A column that is not read, has text, and is named after DLTs, deaths, seriousness, relationship to
+    The usual spellings of these columns are read, with a note: ``DLT (y/n)``, ``dlt_flag`` or ``had_dlt`` as ``dlt``, ``deceased``
+    or ``dthdtc`` as a death. A column that is not read, has text, and is named after DLTs, deaths, seriousness, relationship to
     treatment, grades, severity, evaluability or outcomes is an error, and so is a cell of any column that reports a death which no
     column that is read reports. Two subjects whose identifiers differ only in case, zeros before a number, separators or look-alike
     letters are an error; so is the death of a subject who was assigned a dose and has no infusion.
 
-    Of a partial date of the last contact, of leaving and of death the earliest day possible is taken, with a note: from the last
-    infusion, the first infusion, and the last day on which the patient is known to be alive, where the date can mean such a day.
+    For a partial date of the last contact, of discontinuation and of death the earliest possible day is used, with a note: from the
+    last infusion, the first infusion, and the last day on which the patient is known to be alive, respectively, if the date
+    includes such a day.
 
     The table of adverse events, one row per event: ``subject`` and ``term``, required; ``grade``, 1 to 5; ``related``, as in the
-    data; ``start``, of which a partial date is kept as the days that it can mean, none of them after the end of the event or after
-    a full date of death, with a note; ``serious`` (yes or no; also named ``sae``, ``seriousness``, ``is_serious``, ...),
-    ``outcome``, ``organ_class``; the flags ``results_in_death``, ``fatal`` or ``aesdth`` of a fatal event, and
-    ``hospitalisation``, ``life_threatening`` or ``aeshosp`` of a serious one; ``initial_grade``, 0 to 5, the grade at its start,
-    where ``grade`` is the worst; ``end``, a date or ``ongoing``; ``worsened``, the day from which it was worse than at its start;
-    ``severity``, which is no grade unless ``dlt.grade_by_severity`` makes it one; ``dlt``, whether the investigator flagged it as a
-    DLT; ``treatment_emergent``; ``event_id``, which several rows of one event share. An event is fatal by its grade, its outcome
-    (words, or 5 of ICH E2B), a flag, its severity or its term. An outcome that is not understood is noted, and refused if it is
-    close to a word for death.
+    data; ``start``, of which a partial date is kept as its possible days, none of them after the end of the event or after a full
+    date of death, with a note; ``serious`` (yes or no; also named ``sae``, ``seriousness``, ``is_serious``, ...), ``outcome``,
+    ``organ_class``; the flags ``results_in_death``, ``fatal`` or ``aesdth`` of a fatal event, and ``hospitalisation``,
+    ``life_threatening`` or ``aeshosp`` of a serious one; ``initial_grade``, 0 to 5, the grade at onset, if ``grade`` is the worst;
+    ``end``, a date or ``ongoing``; ``worsened``, the day on which it worsened after onset; ``severity``, which is not a grade
+    unless ``dlt.grade_by_severity`` defines one; ``dlt``, whether the investigator flagged it as a DLT; ``treatment_emergent``;
+    ``event_id``, shared by several rows of one event. An event is fatal by its grade, its outcome (words, or 5 of ICH E2B), a flag,
+    its severity or its term. An outcome that is not recognised is noted, and rejected if it is close to a word for death.
 
     The sheet ``labs`` of a workbook, read with ``dlt.liver_grading = "baseline"``: ``subject``, ``test`` (ALT, AST, ALP, GGT or
     BILI), ``value``, ``unit``, ``uln`` (upper limit of normal), ``date``; ``baseline`` (yes or no).
@@ -183,21 +183,22 @@ def read_patients(
     Without an assignment the level is that of the amount of the first infusion. EXDOSE, or ADOSE, is the amount administered.
     Records of one day, and of ``treatment.split_days`` after it, are one infusion, whose amounts are added.
 
-    A patient who left treatment is followed up, where a later contact shows it; else the patient left follow-up on that day.
+    A patient who discontinued treatment is in follow-up if a later contact shows it; otherwise the patient left follow-up on that
+    day.
 
-    Placebo: a dose of 0 where EXTRT, TRTA, TRT01A or the arm mentions placebo (or a control, which is read as control); an empty
-    dose where the treatment is placebo and nothing else; a nominal dose where treatment or arm is placebo and nothing else. A
-    subject who received the product as well has only the infusions of the product, and those of placebo are listed.
+    Placebo: a dose of 0 if EXTRT, TRTA, TRT01A or the arm mentions placebo (or a control, which is read as control); an empty
+    dose if the treatment is exactly placebo; a nominal dose if treatment or arm is exactly placebo. A
+    subject who also received the product has only the infusions of the product, and those of placebo are listed.
 
-    Cells that spell a missing value are empty: NA, N/A, NaN, NaT, <NA>, NULL, None, #N/A, a dash, and SAS's point and .A to .Z.
-    Notes count them, a point excepted. "None" stays a word in terms, outcomes and relationships to treatment. A subject that is
-    spelled so is refused. The identifier 1001.0 is that of the subject 1001, if there is one. Numbers may be written as 3, 3.0, 3e0
-    or +3; separators of thousands are refused, as 1,000 may be 1000 or 1. Grades may be written as 3, 3.0, Grade 3, G3, CTCAE 3 or
-    3 - Severe; flags as yes, y, true, t or 1, and no, n, false, f or 0.
+    Cells with a spelling of a missing value are empty: NA, N/A, NaN, NaT, <NA>, NULL, None, #N/A, a dash, and SAS's point and .A to
+    .Z. Notes count them, except points. "None" remains a word in terms, outcomes and relationships to treatment. A subject with
+    such a spelling is rejected. The identifier 1001.0 is that of the subject 1001, if there is one. Numbers may be written as 3,
+    3.0, 3e0 or +3; separators of thousands are rejected, because 1,000 may be 1000 or 1. Grades may be written as 3, 3.0, Grade 3,
+    G3, CTCAE 3 or 3 - Severe; flags as yes, y, true, t or 1, and no, n, false, f or 0.
 
     An amount is a dose of the protocol if it equals it to the digits shown, of which there must be three or more
-    (`dosefind.intake.doses.match_level`). The unit of a dose must be the protocol's by its meaning (`dosefind.units`: mcg is µg):
-    nothing is converted.
+    (`dosefind.intake.doses.match_level`). The unit of a dose must have the same meaning as the protocol's (`dosefind.units`: mcg is
+    µg): units are not converted.
 
     Examples
     --------
@@ -247,30 +248,32 @@ def read_patients(
 
 
 def _refuse_levels_alone(found: Findings, table: Table, doses: Doses) -> None:
-    """Refuse rows with a level and no dose of the protocol, where the number may be that of an earlier version."""
+    """Reject rows with a level but no dose of the protocol, if the number may be that of an earlier version."""
     for row in table.rows:
         level = row.cell("level")
         if level.text and not any(match_level(row.cell(name).text, doses.amounts) for name in ("dose", "assigned")):
-            found.refuse(level, "needs the column dose beside it: an amendment of the protocol changes the numbers of the levels")
+            found.refuse(level, "needs the column dose too: an amendment of the protocol changes the numbers of the levels")
 
 
 def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Found]:
-    """Return the layout of the data and their tables; liver tests are read only where the protocol grades by them."""
+    """Return the layout of the data and their tables; liver tests are read only if the protocol uses them for grading."""
     if not is_folder(path):
         return Layout(("patients",), ("events", "labs"), plain.read), patient_tables(path, events, with_labs)
     if events is not None:
-        raise InputError("is a folder: its adverse events are in AE or ADAE, and a table beside it is not read", source=str(path))
+        raise InputError("is a folder: its adverse events are in AE or ADAE, and a separate table is not read", source=str(path))
     files = domain_files(path)
-    there = [name for name, layout in LAYOUTS.items() if set(files) & {*layout.required, *layout.optional}]
+    present = [name for name, layout in LAYOUTS.items() if set(files) & {*layout.required, *layout.optional}]
     wanted = "; ".join(f"{name}: {', '.join(layout.required).upper()}" for name, layout in LAYOUTS.items())
-    if len(there) != 1:
-        allowed = "domains of both SDTM and ADaM: keep those of one in the folder" if there else f"no CDISC domains ({wanted})"
+    if len(present) != 1:
+        allowed = (
+            "domains of both SDTM and ADaM: keep those of one of them in the folder" if present else f"no CDISC domains ({wanted})"
+        )
         raise InputError(f"has {allowed}", source=str(path))
-    layout = LAYOUTS[there[0]]
+    layout = LAYOUTS[present[0]]
     missing = [name.upper() for name in layout.required if name not in files]
     if missing:
         raise InputError(f"has no {' and no '.join(missing)} as .xpt or .csv ({wanted})", source=str(path))
-    names = [*layout.required, *layout.optional, *(("lb",) if with_labs and there == ["SDTM"] else ())]
+    names = [*layout.required, *layout.optional, *(("lb",) if with_labs and present == ["SDTM"] else ())]
     refuse_further_files(path, names)
     found = domains(path, names, files)
     others = sorted(file.name for name, group in files.items() if name not in names for file in group)
@@ -278,7 +281,7 @@ def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Fou
 
 
 def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None) -> Steps:
-    """Walk over rows, and say how many of all are done."""
+    """Yield rows, and report the number done."""
     total, done = sum(len(table.rows) for table in tables), 0
 
     def walk(rows: list[Row]) -> Iterator[Row]:
@@ -293,7 +296,7 @@ def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None)
 
 
 def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
-    """Every row is named once: by a patient, an adverse event, or the list."""
+    """Raise unless every row is included exactly once: in a patient, an adverse event, or the list."""
     named = [source for patient in result.patients for source in patient.source]
     named += [row for patient in result.patients for event in patient.events or () for row in event.sources]
     named += [lab.source for patient in result.patients for lab in patient.labs]

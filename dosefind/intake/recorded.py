@@ -1,7 +1,7 @@
-"""Recorded decisions on evaluability, and variables of the data whose names no standard fixes.
+"""Recorded decisions on evaluability, and variables of the data whose names no standard defines.
 
-The config's table ``intake`` names such variables; without it the usual names are looked for, and a note says which was used. A
-further usual name is one more in `EVALUABLE` or `REASONS`.
+The config's table ``intake`` states such variables; without it the usual names are searched, and a note states the one used.
+Another usual name is added to `EVALUABLE` or `REASONS`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["EVALUABLE", "REASONS", "cells_of", "decision", "named_in", "names_of
 EVALUABLE = ("DLTEVLFL", "DLTEVFL", "DLTEFL", "EVALDLTFL", "EVDLTFL", "DLTEVALFL", "DLTEVAL")
 """Usual names of the variable that flags patients evaluable for DLT."""
 REASONS = ("DLTEVLRS", "DLTEVRS", "DLTERS", "DLTNERS", "DLTNEVRS", "DLTEVLRE")
-"""Usual names of the variable that gives the reason of that flag."""
+"""Usual names of the variable with the reason for that flag."""
 _NOT_EVALUABLE = frozenset({"not evaluable", "non evaluable", "nonevaluable", "unevaluable", "inevaluable", "ne"})
 _MOST = 12
 
 
 def _evaluable(found: Findings, cell: Cell) -> bool | None:
-    """Return whether a cell says evaluable; ``None`` if it is empty."""
+    """Return whether a cell says evaluable, or ``None`` if it is empty."""
     words = plain_words(cell.text)
     if words == "evaluable":
         return True
@@ -47,12 +47,12 @@ def decision(found: Findings, flags: Sequence[Cell], reasons: Sequence[Cell]) ->
             found.refuse(cell, f"must be empty unless the patient is recorded as not evaluable, and {_name(known[0][0])} is yes")
     for cell, text in given[1:]:
         if plain_words(text) != plain_words(given[0][1]):
-            found.refuse(cell, f"contradicts {_name(given[0][0])}, and a decision has one reason")
+            found.refuse(cell, f"contradicts {_name(given[0][0])}, but a decision has one reason")
     return value, given[0][1] if given and value is not None else None
 
 
 def _name(cell: Cell) -> str:
-    """Return the variable of a cell: in supplemental qualifiers the one that QNAM names."""
+    """Return the variable of a cell; for supplemental qualifiers, QNAM."""
     return cell.row.cell("QNAM").text or cell.column
 
 
@@ -62,29 +62,29 @@ def record_decision(found: Findings, entry: Entry, flags: Sequence[Cell], reason
 
 
 def named_in(found: Findings, table: Table, intake: Intake, key: str, usual: Sequence[str]) -> list[str]:
-    """Return the columns of a table that hold a fact: the one that the config names, which must be there, or usual ones."""
+    """Return the columns of a table for a fact: the one stated in the config, which must be present, or usual ones."""
     names = names_of(intake, key, usual)
     used = [name for name in names if table.has(name)]
     if not used and key in dict(intake.given()):
-        found.column(table, names[0], f"missing: the config names it (intake.{key})")
+        found.column(table, names[0], f"missing: the config states it (intake.{key})")
     elif used and key not in dict(intake.given()):
         found.notes.append(f"{table.name}: decisions on evaluability are read from variables with usual names: {', '.join(used)}")
     return used
 
 
 def supplemental(found: Findings, draft: Draft, table: Table, wanted: Sequence[str], steps: Steps) -> dict[str, dict[str, Cell]]:
-    """Return the values of supplemental qualifiers of DM, by subject and name of the variable; rows of others are listed.
+    """Return the values of supplemental qualifiers of DM, by subject and name of the variable; other rows are listed.
 
     Parameters
     ----------
     found
         Findings.
     draft
-        The draft, whose entries get the rows that are used.
+        The draft, to whose entries the used rows are added.
     table
         SUPPDM.
     wanted
-        Names of the variables to be read (QNAM), in upper case.
+        Names of the variables to read (QNAM), in upper case.
     steps
         Walk over rows.
     """
@@ -113,21 +113,21 @@ def supplemental(found: Findings, draft: Draft, table: Table, wanted: Sequence[s
 
 
 def _keep(found: Findings, values: dict[str, Cell], name: str, row: Row) -> None:
-    """Keep the value of a qualifier, of which a subject has one."""
+    """Store the value of a qualifier, of which a subject has one."""
     cell, before = row.cell("QVAL"), values.get(name)
     if found.text(cell, required=True) is None:
         return
     if before is not None and before.text.casefold() != cell.text.casefold():
-        found.refuse(cell, f"contradicts row {before.row.number}, and a subject has one {name}")
+        found.refuse(cell, f"contradicts row {before.row.number}, but a subject has one {name}")
     values.setdefault(name, cell)
 
 
 def names_of(intake: Intake, key: str, usual: Sequence[str]) -> tuple[str, ...]:
-    """Return the names under which a fact is looked for: that of the config, or the usual ones; in upper case."""
+    """Return the names under which a fact is searched: that in the config, or the usual ones; in upper case."""
     named = dict(intake.given()).get(key)
     return tuple(usual) if named is None else (named,)
 
 
 def cells_of(values: Mapping[str, Cell], names: Sequence[str]) -> list[Cell]:
-    """Return the values of these variables that there are."""
+    """Return the available values of these variables."""
     return [values[name] for name in names if name in values]

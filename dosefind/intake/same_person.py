@@ -1,7 +1,7 @@
-"""Identifiers that are those of one person, or may be.
+"""Identifiers that belong, or may belong, to the same person.
 
-A whole number with a fraction of zeros is the number. Identifiers that are equal but for case, look-alike letters, zeros before a
-number and separators are refused.
+A whole number with a fraction of zeros is that number. Identifiers that are equal except for case, look-alike letters, zeros before
+a number and separators are rejected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def person(subject: str) -> tuple[str, ...]:
 
 
 def refuse_same_person(found: Findings, table: Table) -> None:
-    """Refuse subjects of the table of patients who may be one person under two identifiers, whose events could be split."""
+    """Reject subjects of the table of patients who may be one person with two identifiers, whose events could be split."""
     seen: dict[tuple[str, ...], Row] = {}
     for row in table.rows:
         if not row.subject:
@@ -37,7 +37,7 @@ def refuse_same_person(found: Findings, table: Table) -> None:
         if first.subject != row.subject:
             found.refuse(
                 row.subject_cell,
-                f"may be the person of row {first.number}, {shown_key(first.subject[:80])}: one person has one row "
+                f"may be the same person as in row {first.number}, {shown_key(first.subject[:80])}: one person has one row "
                 "and one identifier; identifiers of two persons must differ in more than case, zeros, separators and look-alikes",
             )
 
@@ -45,13 +45,13 @@ def refuse_same_person(found: Findings, table: Table) -> None:
 def read_whole_numbers(found: Findings, people: Table, tables: Iterable[Table]) -> None:
     """Read identifiers such as 1001.0 as those of the subject 1001, with a note.
 
-    Data frames and spreadsheets write whole numbers so in a column with an empty cell. An identifier that is a subject as it
-    stands is kept.
+    Data frames and spreadsheets write whole numbers in this way in a column with an empty cell. An identifier that is itself a
+    subject is kept.
 
     Parameters
     ----------
     found
-        Where the notes go.
+        Receives the notes.
     people
         The table of patients or subjects.
     tables

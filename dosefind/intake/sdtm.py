@@ -1,4 +1,4 @@
-"""SDTM: the domains DM and EX, and AE, DS and DD if they are there. `read_patients` documents what is read from which variable."""
+"""SDTM: the domains DM and EX, and AE, DS and DD if present. `read_patients` documents the variables that are read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["read"]
 _EXPOSURE = ExposureColumns(day=("EXSTDTC",), dose=("EXDOSE",), unit=("EXDOSU",), end=("EXENDTC",))
 _EVENTS = EventColumns(("AEDECOD", "AETERM"), ("AETOXGR", "AETOXGRN"), ("AEREL",), ("AESTDTC",))
 _COHORTS = 10_000
-# Variables that have a value for some patients only, and the flags beside which they do.
+# Variables with a value for some patients only, and the flags with which they have one.
 _BESIDE = {"dlt_date": "dlt_flag", "evaluable_reason": "evaluable_flag"}
 _SUPPLEMENTS = [IDENTIFIER, ("IDVAR",), ("IDVARVAL",), ("QNAM",), ("QVAL",)]
 _COLUMNS = {
@@ -49,7 +49,9 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     treated(found, draft, rows, given, protocol)
     for entry in draft.entries:
         ended = latest(found, rows[entry.subject], ("RFPENDTC",), entry.last)
-        entry.last_contact = max((one for one in (ended, entry.died) if one), key=lambda one: one.day, default=None)
+        entry.last_contact = max(
+            (dated_fact for dated_fact in (ended, entry.died) if dated_fact), key=lambda dated_fact: dated_fact.day, default=None
+        )
         contact(entry, _full_date(found, rows[entry.subject], "RFENDTC"), ends=False)
     if "ds" in tables:
         _disposition(found, draft, tables["ds"], steps)
@@ -59,7 +61,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     _named(found, draft, tables, rows, protocol, steps)
     if "ae" in tables:
         if not (tables["ae"].has("AETOXGR") or tables["ae"].has("AETOXGRN")):
-            found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is no CTCAE grade)")
+            found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is not a CTCAE grade)")
         _events(found, draft, tables, protocol, steps)
         left_by_events(found, draft, tables["ae"], _EVENTS.start, protocol)
     elif "suppae" in tables:
@@ -68,9 +70,10 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         read_labs(found, draft, tables["lb"], LB, tables["dm"].name, steps)
     refuse_deaths_of_domains(found, draft, tables)
     flagged = any(event.flagged_dlt is not None for events in (draft.events or {}).values() for event in events)
-    by = ", and what the investigator flagged as DLTs" if flagged else ""
+    by = ", and the DLTs flagged by the investigator" if flagged else ""
     found.notes.append(
-        f"SDTM names no DLTs and no replacements: DLTs are what the protocol's definition makes of the adverse events{by}"
+        "SDTM has no variables for DLTs and replacements: DLTs are derived from the adverse events by the protocol's "
+        f"definition{by}"
     )
     return draft
 
@@ -83,7 +86,7 @@ def _flags_read(domain: str, intake: Intake) -> Sequence[str]:
 
 
 def _events(found: Findings, draft: Draft, tables: dict[str, Table], protocol: Protocol, steps: Steps) -> None:
-    """Read AE, with SUPPAE if it is there."""
+    """Read AE, with SUPPAE if present."""
     if "suppae" not in tables:
         adverse_events(found, draft, tables["ae"], _EVENTS, tables["dm"].name, steps, protocol.dlt)
         return
@@ -92,7 +95,7 @@ def _events(found: Findings, draft: Draft, tables: dict[str, Table], protocol: P
 
 
 def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> None:
-    """Read days and reasons of leaving, of which the first day counts, and deaths, in whichever row and category they are."""
+    """Read days and reasons of discontinuation, of which the first day counts, and deaths, in any row and category."""
     entries = {entry.subject: entry for entry in draft.entries}
     by_epoch: list[tuple[Entry, Dated, str | None]] = []
     last_event: dict[str, date] = {}
@@ -103,7 +106,7 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         died = next((cell for cell in map(row.cell, ("DSDECOD", "DSTERM")) if is_death(cell.text)), None)
         event = disposition(row)
         if event is None and died is None:
-            draft.listed.append(Listed(row.source, "not used: no disposition event"))
+            draft.listed.append(Listed(row.source, "not used: not a disposition event"))
             continue
         reason = found.text(row.cell("DSDECOD"), required=event is not None)
         left = event is not None and event.state == "left"
@@ -113,7 +116,7 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         entry.rows.append(row)
         day = row.cell("DSSTDTC")
         if left and not day.text:
-            found.refuse(day, "must be the day on which the patient left")
+            found.refuse(day, "must be the day on which the patient discontinued")
         if died is not None:
             record_death(found, entry, day, died)
         found_day = _day_of(found, entry, row, left, died is not None)
@@ -129,15 +132,15 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         else:
             leave_treatment(entry, found_day, reason)
     for entry, day, reason in by_epoch:
-        # An epoch may be that of the date alone, so a later disposition must show that the patient stayed.
+        # The epoch may be that of the date only, so a later disposition must show that the patient stayed.
         record = leave_treatment if last_event[entry.subject] > day.day else leave
         record(entry, day, reason)
 
 
 def _day_of(found: Findings, entry: Entry, row: Row, left: bool, died: bool) -> Dated | None:
-    """Return the day of a disposition; of a partial date of leaving the earliest day possible.
+    """Return the day of a disposition; for a partial date of discontinuation the earliest possible day.
 
-    A partial date of leaving by death is recorded with the death, which has an earliest day of its own.
+    A partial date of discontinuation by death is recorded with the death, which has its own earliest day.
     """
     if not left or (died and partial_date(row.cell("DSSTDTC").text)):
         return _full_date(found, row, "DSSTDTC")
@@ -145,7 +148,7 @@ def _day_of(found: Findings, entry: Entry, row: Row, left: bool, died: bool) -> 
 
 
 def _named(found: Findings, draft: Draft, tables: dict[str, Table], rows: dict[str, Row], protocol: Protocol, steps: Steps) -> None:
-    """Read the variables that the config names, and decisions on evaluability, from SUPPDM or a further variable of DM."""
+    """Read the variables stated in the config, and decisions on evaluability, from SUPPDM or another variable of DM."""
     intake, keys, table = protocol.intake, ("dlt_flag", "dlt_date", "cohort"), tables.get("suppdm")
     flags, reasons = names_of(intake, "evaluable_flag", EVALUABLE), names_of(intake, "evaluable_reason", REASONS)
     names = {key: names_of(intake, key, ()) for key in keys}
@@ -162,17 +165,17 @@ def _named(found: Findings, draft: Draft, tables: dict[str, Table], rows: dict[s
     there = {key for key, name in intake.given() if name in used or tables["dm"].has(name)}
     for key, name in intake.given():
         if key not in there and _BESIDE.get(key) in there and table is not None:
-            # A supplemental qualifier has no record where nobody has a value.
+            # A supplemental qualifier has no record if no patient has a value.
             found.notes.append(f"{table.name}: no record of {name} (intake.{key})")
         elif key not in there:
-            found.column(tables["dm"], name, f"missing here and in SUPPDM: the config names it (intake.{key})")
+            found.column(tables["dm"], name, f"missing here and in SUPPDM: the config states it (intake.{key})")
     usual = sorted(used - {name for _, name in intake.given()})
     if usual:
         found.notes.append(f"decisions on evaluability are read from variables with usual names: {', '.join(usual)}")
 
 
 def _dlt_and_cohort(found: Findings, entry: Entry, cells: dict[str, Cell | None], intake: Intake) -> None:
-    """Record the DLT and the cohort of a patient from the variables that the config names."""
+    """Record the DLT and the cohort of a patient from the variables stated in the config."""
     flag, day, cohort = cells["dlt_flag"], cells["dlt_date"], cells["cohort"]
     if flag is not None:
         entry.dlt = found.yes(flag)
@@ -187,7 +190,7 @@ def _dlt_and_cohort(found: Findings, entry: Entry, cells: dict[str, Cell | None]
         entry.cohort = None if number is None else (number, cohort)
     elif intake.cohort is not None:
         cell = entry.rows[0].cell(intake.cohort.upper())
-        found.refuse(cell, "must not be empty: every patient needs a cohort where intake.cohort names its variable")
+        found.refuse(cell, "must not be empty: every patient needs a cohort if intake.cohort states its variable")
 
 
 def _death_details(found: Findings, draft: Draft, table: Table, steps: Steps) -> None:
@@ -210,5 +213,5 @@ def _death_details(found: Findings, draft: Draft, table: Table, steps: Steps) ->
 
 
 def _full_date(found: Findings, row: Row, column: str) -> Dated | None:
-    """Return the day in a cell; ``None`` where its date is partial."""
+    """Return the day in a cell, or ``None`` if its date is partial."""
     return None if partial_date(row.cell(column).text) else latest(found, row, (column,))

@@ -1,4 +1,4 @@
-"""Supplemental qualifiers of adverse events (SUPPAE): each record is put beside the event that it belongs to."""
+"""Supplemental qualifiers of adverse events (SUPPAE): each record is added to the event to which it belongs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .entries import Draft, EventColumns, Steps
 __all__ = ["Supplemented", "with_supplements"]
 
 _FLAG_WORDS = frozenset(("yes", "y", "1", "true", "no", "n", "0", "false", "u", "unk", "unknown", "na", "n/a", "not applicable"))
-# Names of qualifiers by the field of `EventColumns` that they belong to, and what the label of other names says.
+# Names of qualifiers by the field of `EventColumns` to which they belong, and patterns of the labels of other names.
 _NAMES = {
     "flagged": ("DLT", "AEDLT", "DLTFL", "AEDLTFL", "DLTYN", "AEDLTYN", "AEDLTF"),
     "initial": ("AEITOXGR", "AEITOXG", "AETOXGRI", "AEINITGR", "AEINTOXG", "AEBTOXGR"),
@@ -31,14 +31,14 @@ _LABELS = {
     "worsened": re.compile(r"\bdate\b.*\bworse", re.IGNORECASE),
 }
 _RELATED = re.compile(r"AEREL\w+")
-# Relationship to what is not the study treatment.
+# Relationship to something other than the study treatment.
 _OTHER_TREATMENT = re.compile(r"\bnon[- ]?study\b|\bconcomitant\b|\bunderlying\b|\bdisease\b", re.IGNORECASE)
 _GRADE_VALUE = re.compile(r"(grade )?[0-5](\.0*)?", re.IGNORECASE)
 _DATE_VALUE = re.compile(r"\d{4}-\d\d-\d\d\b.*")
 
 
 class Supplemented(NamedTuple):
-    """A table of events with the supplements as further columns, the columns to read, and rows of supplements by event."""
+    """A table of events with the supplements as additional columns, the columns to read, and rows of supplements by event."""
 
     table: Table
     columns: EventColumns
@@ -48,9 +48,9 @@ class Supplemented(NamedTuple):
 def with_supplements(
     found: Findings, draft: Draft, table: Table, supplements: Table, columns: EventColumns, steps: Steps
 ) -> Supplemented:
-    """Return the events with their supplements; records that nothing reads are listed.
+    """Return the events with their supplements; unused records are listed.
 
-    A record of an event that does not exist is a finding.
+    A record of a missing event is a finding.
     """
     index: dict[tuple[str, str, str], list[Row]] = {}
     indexed: set[str] = set()
@@ -74,7 +74,7 @@ def with_supplements(
                 index.setdefault((event.subject, name, _plain(event.cell(name).text)), []).append(event)
         events = index.get((subject, name, _plain(row.cell("IDVARVAL").text)), [])
         if not events:
-            found.refuse(row.cell("IDVARVAL"), f"is no {name} of an adverse event of this subject")
+            found.refuse(row.cell("IDVARVAL"), f"is not the {name} of an adverse event of this subject")
             continue
         field, why = _field_of(row)
         if field is None:
@@ -86,7 +86,7 @@ def with_supplements(
             own = cells.setdefault(event.source, {})
             if column in own and own[column] != row.cell("QVAL").text:
                 found.refuse(
-                    _qualifier(row), f"has another value for the same adverse event already, {shown_key(own[column][:80])}"
+                    _qualifier(row), f"already has another value for the same adverse event, {shown_key(own[column][:80])}"
                 )
             own[column] = row.cell("QVAL").text
         rows[events[0].source] = (*rows.get(events[0].source, ()), row.source)
@@ -110,12 +110,12 @@ def _with_column(columns: EventColumns, field: str, column: str) -> EventColumns
 
 
 def _field_of(row: Row) -> tuple[str | None, str]:
-    """Return the field of `EventColumns` to which a qualifier belongs, or ``None`` and why it is not used."""
+    """Return the field of `EventColumns` to which a qualifier belongs, or ``None`` and the reason why it is not used."""
     name, label, value = row.cell("QNAM").text.upper(), row.cell("QLABEL").text, row.cell("QVAL").text
     unused = f"not used: {shown_key(name[:40]) if name else 'no QNAM'} of SUPPAE"
     if _RELATED.fullmatch(name):
         other = name == "AERELNST" or _OTHER_TREATMENT.search(label)
-        return (None, f"{unused}, relationship to what is not the study treatment") if other else ("related", "")
+        return (None, f"{unused}, relationship to something other than the study treatment") if other else ("related", "")
     for field, names in _NAMES.items():
         if name in names:
             return field, ""
@@ -126,7 +126,7 @@ def _field_of(row: Row) -> tuple[str | None, str]:
 
 
 def _fits(field: str, value: str) -> bool:
-    """Return whether a value can be that of a field; a qualifier that only its label names may be something else."""
+    """Return whether a value can be that of a field; a qualifier with a matching label only may be something else."""
     if field in ("initial", "grade"):
         return _GRADE_VALUE.fullmatch(value) is not None
     if field == "worsened":

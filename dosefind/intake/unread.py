@@ -1,8 +1,7 @@
-"""What stands where nothing reads it: columns under other names, and deaths in columns that are not read.
+"""Data in places that are not read: columns under other names, and deaths in columns that are not read.
 
-A column that nobody reads is refused if its name speaks of what decides about a dose, and so is a cell that reports a death that no
-other record gives. A further spelling that is certain is one more in the layout's own list of names; a further topic one more in
-`_TOPICS`.
+A column that is not read is rejected if its name is about data that determine a dose decision, and so is a cell that reports a
+death that no other record gives. Another certain spelling is added to the layout's own list of names, another topic to `_TOPICS`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 _FATAL = 5
-# A misspelt name is sought among names of at least this length: shorter names are one slip from many words.
+# A misspelt name is searched among names of at least this length: shorter names are one typing error from many words.
 _SHORTEST = 5
 
 
@@ -40,13 +39,13 @@ SAYS_NO_DEATH = frozenset({"", "n", "no", "0", "false", "alive", "u", "unk", "un
 
 
 class _Topic(NamedTuple):
-    """What a name speaks of: by a part of the name, by a whole word of it, or by its beginning."""
+    """The topic of a name: by a part of the name, by a whole word, or by its beginning."""
 
     name: str
     parts: tuple[str, ...]
     words: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
-    # Whether names that speak of the disease, the donor or the time before treatment are left out.
+    # Whether names about the disease, the donor or the time before treatment are excluded.
     of_treatment: bool = False
 
 
@@ -94,7 +93,7 @@ _TOPICS = (
 _OF_OTHERS = ("donor", "tumo", "histolog", "baseline", "disease", "family", "history")
 
 
-# What a free text may say of DLTs and serious events, and what it says of none.
+# Mentions of DLTs and serious events in free text, and phrases that deny them.
 _MENTION = re.compile(r"\b(dlts?|dose limiting|saes?|susars?|life threatening|hospitali[sz](ed|ation))\b")
 _NO_MENTION = re.compile(r"\b(no|non|not a|without) (dlts?|dose limiting|saes?|susars?|life threatening|hospitali[sz]ation)\b")
 # Variables of CDISC whose texts are those of the trial.
@@ -102,7 +101,7 @@ OF_TRIAL = re.compile(r"CRIT\d|SMQ|CQ\d|PARAM|TRT|ARM|ACTARM|STUDY|SITE|DOMAIN|U
 
 
 def topic_of(name: str) -> str | None:
-    """Return the topic that the name of a column speaks of, of those that decide about a dose; ``None`` if it speaks of none."""
+    """Return the topic of a column name among those that determine a dose decision, or ``None`` if there is none."""
     whole, words = flat(name), re.findall(r"[^\W_]+", plain_letters(name))
     of_others = any(part in whole for part in _OF_OTHERS)
     for topic in _TOPICS:
@@ -114,10 +113,10 @@ def topic_of(name: str) -> str | None:
 
 
 def renamed(found: Findings, table: Table, names: Mapping[str, Iterable[str]]) -> Table:
-    """Return a table whose columns have the names that are read, with a note; ``names`` has their other spellings.
+    """Return a table with columns renamed to the names that are read, with a note; ``names`` has their other spellings.
 
-    Spellings are compared without case, punctuation and blanks. A column is renamed only where the table has none of the name and
-    no other column would get it; what is left is for `refuse_names`.
+    Spellings are compared without case, punctuation and spaces. A column is renamed only if the table has none of that name and
+    no other column would get it; the others are left to `refuse_names`.
     """
     known = {flat(other): name for name, others in names.items() for other in (name, *others)}
     wanted = {column: known[flat(column)] for column in table.columns if column not in names and flat(column) in known}
@@ -137,20 +136,20 @@ def renamed(found: Findings, table: Table, names: Mapping[str, Iterable[str]]) -
 def refuse_names(
     found: Findings, table: Table, unread: Iterable[str], advice: Mapping[str, str], names: Iterable[str]
 ) -> list[str]:
-    """Refuse columns that nobody reads and whose name speaks of what decides about a dose; return the other columns.
+    """Reject unread columns whose name is about data that determine a dose decision; return the other columns.
 
     Parameters
     ----------
     found
-        Where the findings go.
+        Receives the findings.
     table
         The table of the columns.
     unread
-        Columns that nobody reads.
+        Columns that are not read.
     advice
-        What to do with a column, by topic.
+        Advice on a column, by topic.
     names
-        Columns that are read and decide about a dose; a name one slip from one that the table lacks is refused as well.
+        Columns that are read and determine a dose decision; a misspelling of one that the table lacks is rejected as well.
     """
     missing = [name for name in names if len(name) >= _SHORTEST and not table.has(name)]
     left = []
@@ -160,9 +159,9 @@ def refuse_names(
         if (topic is None and near is None) or not any(row.cells[column] for row in table.rows):
             left.append(column)
         elif topic is None:
-            found.column(table, column, f"is not read: rename it to {near}, if that is meant, or delete the column")
+            found.column(table, column, f"is not read: rename it to {near}, if that is intended, or delete the column")
         else:
-            found.column(table, column, f"speaks of {topic} and is not read: {advice[topic]}, or delete the column")
+            found.column(table, column, f"is about {topic} and is not read: {advice[topic]}, or delete the column")
     return left
 
 
@@ -180,20 +179,20 @@ def known_deaths(draft: Draft) -> set[str]:
 
 
 def refuse_deaths(found: Findings, draft: Draft, table: Table, columns: Iterable[str], where: str) -> None:
-    """Refuse cells of columns that report the death of a patient whose death no record that is read reports.
+    """Reject cells of columns that report the death of a patient whose death is in no record that is read.
 
     Parameters
     ----------
     found
-        Where the findings go.
+        Receives the findings.
     draft
-        Patients and events as they were read.
+        Patients and events as read.
     table
         The table of the columns.
     columns
-        Columns that nobody reads.
+        Columns that are not read.
     where
-        Where a death belongs.
+        Where a death should be recorded.
     """
     qualifiers = table.has("QNAM") and table.has("QVAL")
     columns = [name for name in columns if not qualifiers or name not in ("QNAM", "QLABEL")]
@@ -217,7 +216,7 @@ def _texts(table: Table, column: str) -> set[str]:
 
 
 def note_mentions(found: Findings, table: Table, columns: Iterable[str]) -> None:
-    """Note the cells of columns that nobody reads and that speak of a DLT or of a serious event."""
+    """Note the cells of unread columns that mention a DLT or a serious event."""
     read = {column: {text: word for text in _texts(table, column) if (word := _mention(text)) is not None} for column in columns}
     speaking = {column: words for column, words in read.items() if words}
     if not speaking:
@@ -226,11 +225,11 @@ def note_mentions(found: Findings, table: Table, columns: Iterable[str]) -> None
         for column, words in speaking.items():
             mention = words.get(row.cells[column])
             if mention is not None:
-                found.notes.append(f"{found.place(row)}: {column} speaks of {mention!r} and is not read".lstrip())
+                found.notes.append(f"{found.place(row)}: {column} mentions {mention!r} and is not read".lstrip())
 
 
 def _mention(text: str) -> str | None:
-    """Return the word for a DLT or a serious event that a text has."""
+    """Return the word for a DLT or a serious event in a text."""
     plain = " ".join(re.split(r"[\s_-]+", plain_letters(text)))
     mention = _MENTION.search(_NO_MENTION.sub(" ", plain))
     return None if mention is None else mention[0]
@@ -243,9 +242,9 @@ def _is_death_of_qualifier(row: Row) -> bool:
 
 
 def refuse_deaths_of_domains(found: Findings, draft: Draft, tables: Mapping[str, Table]) -> None:
-    """Refuse cells of CDISC domains that report the death of a patient whose death no record that is read reports.
+    """Reject cells of CDISC domains that report the death of a patient whose death is in no record that is read.
 
-    Criteria, queries of terms, parameters and treatments are left aside: their texts are those of the trial and not of the patient.
+    Criteria, queries of terms, parameters and treatments are ignored: their texts are those of the trial and not of the patient.
     """
     for table in tables.values():
         columns = [name for name in table.columns if not OF_TRIAL.match(name)]

@@ -1,4 +1,4 @@
-"""Deaths of subjects without an infusion: the row of an infusion may be missing, and then no count has the patient."""
+"""Deaths of subjects without an infusion: the row of an infusion may be missing, and the patient would then not be counted."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _GRADE_5 = re.compile(r"(grade )?5(\.0*)?", re.IGNORECASE)
 
 
 def deaths_without_infusion(found: Findings, draft: Draft, people: Table, tables: Iterable[Table]) -> None:
-    """Refuse the death of a subject who was assigned a dose and has no infusion; note that of any other without an infusion.
+    """Reject the death of a subject who was assigned a dose and has no infusion; note that of any other without an infusion.
 
     Parameters
     ----------
     found
-        Where findings and notes go.
+        Receives findings and notes.
     draft
-        Patients as they were read, and the subjects who are no patients.
+        Patients as read, and the subjects who are not patients.
     people
         The table of patients or subjects.
     tables
-        All tables that were read, that of patients included.
+        All tables that were read, including that of patients.
     """
     assigned = {row.subject for row in people.rows if row.subject in draft.absent and _is_assigned(row)}
     told: set[str] = set()
@@ -48,15 +48,15 @@ def deaths_without_infusion(found: Findings, draft: Draft, people: Table, tables
             if row.subject in assigned:
                 found.refuse(
                     cell,
-                    "reports a death of a subject who was assigned a dose and has no infusion: give the day of the infusion, or no "
+                    "reports a death of a subject who was assigned a dose but has no infusion: give the day of the infusion, or no "
                     "dose (ARMNRS in SDTM) if nothing was given",
                 )
             else:
-                found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: died without an infusion, counted nowhere")
+                found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: died without an infusion, not counted")
 
 
 def _is_assigned(row: Row) -> bool:
-    """Return whether a row of the table of patients assigns a dose: by level or dose, or by an arm that is treated."""
+    """Return whether a row of the table of patients assigns a dose: by level or dose, or by a treated arm."""
     if any(not _NOTHING.fullmatch(row.cell(name).text) for name in ("level", "dose", "assigned")):
         return True
     arm = row.cell(*_ARMS).text

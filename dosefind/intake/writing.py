@@ -1,6 +1,6 @@
-"""The way back: patients as the tables that `read_patients` reads, in dosefind's own layout and as SDTM.
+"""Writing patients as the tables that `read_patients` reads, in dosefind's own layout and as SDTM.
 
-A table is its rows as dictionaries by column; `csv_text` and `write_xpt` put one into a file. SDTM has no variable for cohorts,
+A table is its rows as dictionaries by column; `csv_text` and `write_xpt` write it to a file. SDTM has no variable for cohorts,
 DLTs and replacements, so these are in dosefind's own layout only.
 """
 
@@ -27,12 +27,12 @@ _COMPLETED = "COMPLETED"
 # The longest text of a transport file of version 5, in bytes.
 _LONGEST = 200
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-# The cards of a transport file before its variables, which hold four times when it was written.
+# The cards of a transport file before its variables, which contain the time of writing four times.
 _HEAD, _TIME = 7 * 80, re.compile(rb"\d\d[A-Z]{3}\d\d:\d\d:\d\d:\d\d")
 
 
 class Written(NamedTuple):
-    """A table to be written: its columns in their order, those that are numbers, and its rows."""
+    """A table to be written: its columns in order, the numeric ones, and its rows."""
 
     columns: tuple[str, ...]
     numbers: tuple[str, ...]
@@ -43,20 +43,20 @@ _WHERE_FILLED = ("part", "died", "evaluable", "evaluable_reason", "left_treatmen
 
 
 def plain_tables(patients: Patients) -> dict[str, Written]:
-    """The tables ``patients`` and ``events`` of dosefind's own layout.
+    """Return the tables ``patients`` and ``events`` of dosefind's own layout.
 
-    Without ``events`` where a patient has no table of them. Rows that made no patient are not written.
+    ``events`` is omitted if a patient has no table of them. Rows that are not patients are not written.
     """
-    most = max((len(one.infusions) for one in patients.patients), default=1)
+    most = max((len(patient.infusions) for patient in patients.patients), default=1)
     infusions = [f"infusion_{number}" for number in range(1, most + 1)]
-    people = [_person(one, infusions) for one in patients.patients]
+    people = [_person(patient, infusions) for patient in patients.patients]
     given = _filled(people, tuple(f"administered_{number}" for number in range(1, most + 1)))
     head = ("subject", *_filled(people, ("cohort",)), "level", "dose", *given, *infusions)
     tail = ("last_contact", "dlt", "dlt_date", "discontinued", "reason", "replaces", *_filled(people, _WHERE_FILLED))
     columns = (*head, *tail)
     tables = {"patients": Written(columns, (), people)}
-    if all(one.events is not None for one in patients.patients):
-        events = [{"subject": one.subject, **_event(event)} for one in patients.patients for event in one.events or ()]
+    if all(patient.events is not None for patient in patients.patients):
+        events = [{"subject": patient.subject, **_event(event)} for patient in patients.patients for event in patient.events or ()]
         more = _filled(events, ("serious", "outcome", "organ_class", *_COURSE))
         tables["events"] = Written(("subject", "term", "grade", "related", "start", *more), (), events)
     return tables
@@ -66,7 +66,7 @@ _COURSE = ("initial_grade", "end", "severity", "worsened", "dlt", "treatment_eme
 
 
 def _filled(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
-    """Columns in which any row has something."""
+    """Return the columns in which any row has a value."""
     return [name for name in columns if any(row[name] is not None for row in rows)]
 
 
@@ -88,39 +88,39 @@ def _event(event: AdverseEvent) -> dict[str, Any]:
     }
 
 
-def _person(one: Patient, infusions: list[str]) -> dict[str, Any]:
-    amounts = [_amount(amount) for amount in one.amounts]
+def _person(patient: Patient, infusions: list[str]) -> dict[str, Any]:
+    amounts = [_amount(amount) for amount in patient.amounts]
     return {
-        "subject": one.subject,
-        "cohort": one.cohort,
-        "level": one.level,
-        "dose": _amount(one.amount),
+        "subject": patient.subject,
+        "cohort": patient.cohort,
+        "level": patient.level,
+        "dose": _amount(patient.amount),
         **{f"administered_{place + 1}": amounts[place] if place < len(amounts) else None for place in range(len(infusions))},
-        **dict(zip(infusions, one.infusions, strict=False)),
-        "last_contact": one.last_contact,
-        "dlt": None if one.dlt is None else "yes" if one.dlt else "no",
-        "dlt_date": one.dlt_date or (one.dlt_days.text if one.dlt_days else None),
-        "discontinued": one.discontinued,
-        "reason": one.reason,
-        "replaces": one.replaces,
-        "part": one.part,
-        "died": one.died,
-        "evaluable": None if one.evaluable is None else "yes" if one.evaluable else "no",
-        "evaluable_reason": one.evaluable_reason,
-        "left_treatment": one.left_treatment,
-        "left_treatment_reason": one.left_treatment_reason,
+        **dict(zip(infusions, patient.infusions, strict=False)),
+        "last_contact": patient.last_contact,
+        "dlt": None if patient.dlt is None else "yes" if patient.dlt else "no",
+        "dlt_date": patient.dlt_date or (patient.dlt_days.text if patient.dlt_days else None),
+        "discontinued": patient.discontinued,
+        "reason": patient.reason,
+        "replaces": patient.replaces,
+        "part": patient.part,
+        "died": patient.died,
+        "evaluable": None if patient.evaluable is None else "yes" if patient.evaluable else "no",
+        "evaluable_reason": patient.evaluable_reason,
+        "left_treatment": patient.left_treatment,
+        "left_treatment_reason": patient.left_treatment_reason,
     }
 
 
 def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str, Written]:
-    """The domains DM, EX, AE and DS; SUPPAE where an event has what AE has no variable for.
+    """Return the domains DM, EX, AE and DS, and SUPPAE if an event has data for which AE has no variable.
 
     Parameters
     ----------
     patients
-        The patients, with a last contact each.
+        The patients, each with a last contact.
     protocol
-        The protocol, for its unit, its product and the end of the DLT window: who was followed to there has completed.
+        The protocol, for its unit, its product and the end of the DLT window: patients followed up to that day have completed.
     study
         Identifier of the study (STUDYID), of at most 200 bytes.
 
@@ -130,14 +130,16 @@ def sdtm_domains(patients: Patients, protocol: Protocol, study: str) -> dict[str
         By the name of the domain in lower case.
     """
     every = patients.patients
-    people = [_demographics(one, protocol) for one in every]
-    events = [row for one in every for row in _events(one)]
-    left = [row for one in every for row in _disposition(one, protocol)]
-    decisions = [row for one in every for row in _decision(one)]
-    supplements = [row for one in every for row in _supplements(one)]
+    people = [_demographics(patient, protocol) for patient in every]
+    events = [row for patient in every for row in _events(patient)]
+    left = [row for patient in every for row in _disposition(patient, protocol)]
+    decisions = [row for patient in every for row in _decision(patient)]
+    supplements = [row for patient in every for row in _supplements(patient)]
     domains = {
         "dm": _domain("DM", study, people, (*_DM, *_filled(people, ("DTHDTC",)))),
-        "ex": _domain("EX", study, (row for one in every for row in _exposure(one, protocol)), _EX, ("EXSEQ", "EXDOSE", "EXSTDY")),
+        "ex": _domain(
+            "EX", study, (row for patient in every for row in _exposure(patient, protocol)), _EX, ("EXSEQ", "EXDOSE", "EXSTDY")
+        ),
         "ae": _domain("AE", study, events, (*_AE, *_filled(events, _AE_MORE)), ("AESEQ", "AESTDY")),
         "ds": _domain("DS", study, left, (*_DS, *_filled(left, ("DSSCAT",))), ("DSSEQ", "DSSTDY")),
     }
@@ -168,48 +170,48 @@ def _domain(
     return Written(columns, numbers, [{"STUDYID": study, domain: name, **row} for row in rows])
 
 
-def _demographics(one: Patient, protocol: Protocol) -> dict[str, Any]:
-    first, last = one.infusions[0], one.infusions[-1]
-    if one.level is None:
+def _demographics(patient: Patient, protocol: Protocol) -> dict[str, Any]:
+    first, last = patient.infusions[0], patient.infusions[-1]
+    if patient.level is None:
         arm, code, none = None, None, "UNPLANNED TREATMENT"
     else:
-        arm, code, none = f"Level {one.level}: {one.amount:g} ({protocol.doses.unit})", f"LEVEL{one.level}", None
+        arm, code, none = f"Level {patient.level}: {patient.amount:g} ({protocol.doses.unit})", f"LEVEL{patient.level}", None
     return {
-        "USUBJID": one.subject,
-        "SUBJID": one.subject,
+        "USUBJID": patient.subject,
+        "SUBJID": patient.subject,
         "RFSTDTC": first,
         "RFENDTC": last,
         "RFXSTDTC": first,
         "RFXENDTC": last,
-        "RFPENDTC": one.last_contact,
+        "RFPENDTC": patient.last_contact,
         "ARMCD": code,
         "ARM": arm,
         "ACTARMCD": code,
         "ACTARM": arm,
         "ARMNRS": none,
-        "DTHDTC": one.died,
+        "DTHDTC": patient.died,
     }
 
 
-def _exposure(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
-    for number, (day, amount) in enumerate(zip(one.infusions, one.administered, strict=True), start=1):
+def _exposure(patient: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
+    for number, (day, amount) in enumerate(zip(patient.infusions, patient.administered, strict=True), start=1):
         yield {
-            "USUBJID": one.subject,
+            "USUBJID": patient.subject,
             "EXSEQ": number,
             "EXTRT": protocol.record.product,
             "EXDOSE": _amount(amount),
             "EXDOSU": protocol.doses.unit,
             "EXSTDTC": day,
             "EXENDTC": day,
-            "EXSTDY": _study_day(one, day),
+            "EXSTDY": _study_day(patient, day),
         }
 
 
-def _events(one: Patient) -> Iterable[dict[str, Any]]:
-    for number, event in enumerate(one.events or (), start=1):
-        day = None if event.start is None else _study_day(one, event.start)
+def _events(patient: Patient) -> Iterable[dict[str, Any]]:
+    for number, event in enumerate(patient.events or (), start=1):
+        day = None if event.start is None else _study_day(patient, event.start)
         yield {
-            "USUBJID": one.subject,
+            "USUBJID": patient.subject,
             "AESEQ": number,
             "AETERM": event.term.upper(),
             "AEDECOD": event.term,
@@ -227,19 +229,19 @@ def _events(one: Patient) -> Iterable[dict[str, Any]]:
         }
 
 
-def _decision(one: Patient) -> Iterable[dict[str, Any]]:
+def _decision(patient: Patient) -> Iterable[dict[str, Any]]:
     """Yield the recorded decision on evaluability and its reason as supplemental qualifiers of DM."""
-    flag = None if one.evaluable is None else "Y" if one.evaluable else "N"
-    qualifiers = (("DLTEVLFL", "Evaluable for DLT", flag), ("DLTEVLRS", "Reason of Evaluability for DLT", one.evaluable_reason))
+    flag = None if patient.evaluable is None else "Y" if patient.evaluable else "N"
+    qualifiers = (("DLTEVLFL", "Evaluable for DLT", flag), ("DLTEVLRS", "Reason of Evaluability for DLT", patient.evaluable_reason))
     for name, label, value in qualifiers:
         if value is not None:
             qualifier = {"QNAM": name, "QLABEL": label, "QVAL": value, "QORIG": "ASSIGNED"}
-            yield {"RDOMAIN": "DM", "USUBJID": one.subject, **qualifier}
+            yield {"RDOMAIN": "DM", "USUBJID": patient.subject, **qualifier}
 
 
-def _supplements(one: Patient) -> Iterable[dict[str, Any]]:
-    """Qualifiers of the events for which AE has no variable."""
-    for number, event in enumerate(one.events or (), start=1):
+def _supplements(patient: Patient) -> Iterable[dict[str, Any]]:
+    """Yield qualifiers of the events for which AE has no variable."""
+    for number, event in enumerate(patient.events or (), start=1):
         qualifiers = (
             ("AEDLTFL", "Dose-Limiting Toxicity Flag", _flag(event.flagged_dlt)),
             ("AETRTEM", "Treatment-Emergent Flag", _flag(event.emergent)),
@@ -247,7 +249,7 @@ def _supplements(one: Patient) -> Iterable[dict[str, Any]]:
         )
         for name, label, value in qualifiers:
             if value is not None:
-                row = {"USUBJID": one.subject, "IDVAR": "AESEQ", "IDVARVAL": number, "QNAM": name, "QLABEL": label}
+                row = {"USUBJID": patient.subject, "IDVAR": "AESEQ", "IDVARVAL": number, "QNAM": name, "QLABEL": label}
                 yield row | {"QVAL": value, "QORIG": "CRF"}
 
 
@@ -255,52 +257,52 @@ def _flag(value: bool | None) -> str | None:
     return None if value is None else "Y" if value else "N"
 
 
-def _disposition(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
-    """Yield the day on which the patient left treatment, and left or was followed to the end of the DLT window, if any."""
-    rows = [*_left_treatment(one), *_left_follow_up(one, protocol)]
+def _disposition(patient: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
+    """Yield the day of discontinuing treatment, and of discontinuing or completing follow-up to the end of the DLT window."""
+    rows = [*_left_treatment(patient), *_left_follow_up(patient, protocol)]
     yield from ({**row, "DSSEQ": number} for number, row in enumerate(rows, start=1))
 
 
-def _left_treatment(one: Patient) -> Iterable[dict[str, Any]]:
-    day, words = one.left_treatment, one.left_treatment_reason or "OTHER"
+def _left_treatment(patient: Patient) -> Iterable[dict[str, Any]]:
+    day, words = patient.left_treatment, patient.left_treatment_reason or "OTHER"
     if day is not None:
-        yield {**_left(one, words, day), "DSSCAT": "STUDY TREATMENT"}
+        yield {**_left(patient, words, day), "DSSCAT": "STUDY TREATMENT"}
 
 
-def _left(one: Patient, words: str | None, day: date) -> dict[str, Any]:
+def _left(patient: Patient, words: str | None, day: date) -> dict[str, Any]:
     """Return a row of disposition."""
     return {
-        "USUBJID": one.subject,
+        "USUBJID": patient.subject,
         "DSTERM": words,
         "DSDECOD": words,
         "DSCAT": "DISPOSITION EVENT",
         "DSSCAT": None,
         "DSSTDTC": day,
-        "DSSTDY": _study_day(one, day),
+        "DSSTDY": _study_day(patient, day),
     }
 
 
-def _left_follow_up(one: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
-    end = one.infusions[0] + timedelta(days=protocol.in_force(one.infusions[0]).treatment.dlt_window_days)
-    words, day = one.reason, one.discontinued
-    if day is None and one.last_contact is not None and one.last_contact >= end:
-        words, day = _COMPLETED, one.last_contact
+def _left_follow_up(patient: Patient, protocol: Protocol) -> Iterable[dict[str, Any]]:
+    end = patient.infusions[0] + timedelta(days=protocol.in_force(patient.infusions[0]).treatment.dlt_window_days)
+    words, day = patient.reason, patient.discontinued
+    if day is None and patient.last_contact is not None and patient.last_contact >= end:
+        words, day = _COMPLETED, patient.last_contact
     if day is not None:
-        yield _left(one, words, day)
+        yield _left(patient, words, day)
 
 
 def _amount(amount: float) -> str:
     return str(int(amount)) if float(amount).is_integer() else repr(float(amount))
 
 
-def _study_day(one: Patient, day: date) -> int:
-    """Day 1 is that of the first infusion; there is no day 0."""
-    days = (day - one.infusions[0]).days
+def _study_day(patient: Patient, day: date) -> int:
+    """Return the study day, where the first infusion is day 1; there is no day 0."""
+    days = (day - patient.infusions[0]).days
     return days + 1 if days >= 0 else days
 
 
 def csv_text(table: Written) -> str:
-    """A table as CSV, no cell of which a spreadsheet takes for a formula."""
+    """Return a table as CSV in which a spreadsheet reads no cell as a formula."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(table.columns)
@@ -321,7 +323,7 @@ def needs_xpt() -> None:
 
 
 def write_xpt(table: Written, path: Path, day: date) -> None:
-    """Write a table as a SAS transport file of version 5, said to be written on ``day``, for no clock is read."""
+    """Write a table as a SAS transport file of version 5, dated ``day``, because no clock is read."""
     import pandas as pd
     import pyreadstat
 
@@ -331,10 +333,10 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
         if name in table.numbers:
             columns[name] = pd.Series([float(cell or "nan") for cell in cells], dtype="float64")
         else:
-            # Of a column of objects that is empty some versions of pandas cannot tell the kind.
+            # Some versions of pandas cannot determine the type of an empty column of objects.
             columns[name] = pd.Series([_cut(cell) for cell in cells], dtype="string")
     frame: Any = pd.DataFrame(columns)
-    # Which of them there are depends on the version.
+    # The available ones depend on the version.
     errors = tuple(getattr(pyreadstat, name) for name in ("PyreadstatError", "ReadstatError") if hasattr(pyreadstat, name))
     try:
         pyreadstat.write_xport(frame, path, file_format_version=5, table_name=path.stem.upper())
@@ -343,7 +345,7 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
     except errors:
         complete = False
     if not complete:
-        # ReadStat does not tell that a disk is full.
+        # ReadStat does not report a full disk.
         raise OSError(errno.EIO, f"{path.name} could not be written completely (is the disk full?)")
     content = path.read_bytes()
     written = f"{day.day:02d}{_MONTHS[day.month - 1]}{day.year % 100:02d}:00:00:00".encode()
@@ -354,5 +356,5 @@ def write_xpt(table: Written, path: Path, day: date) -> None:
 
 
 def _cut(text: str) -> str:
-    """Text of at most as many bytes as the format holds."""
+    """Return text of at most the number of bytes that the format allows."""
     return text.encode()[:_LONGEST].decode(errors="ignore")

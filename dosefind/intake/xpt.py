@@ -1,13 +1,13 @@
 """SAS transport files (XPT, versions 5 and 8) by pyreadstat.
 
-Version 5 does not say how many records there are: a file that was cut off inside its head or a record is refused, and one cut off
-where a record ends within the last card of 80 bytes cannot be told from a whole one. Version 8 says the number, which is held
-against the records that are there.
+Version 5 does not state the number of records: a file truncated inside its head or a record is rejected, and one truncated where a
+record ends within the last card of 80 bytes cannot be distinguished from a complete one. Version 8 states the number, which is
+compared with the records present.
 
 Layouts: SAS Institute, TS-140, Record Layout of a SAS Version 5 or 6 Data Set in SAS Transport (XPORT) Format, and Record Layout
 of a SAS Version 8 or 9 Data Set in SAS Transport Format.
 
-pandas reads version 5 too, but takes blanks at the end of the last record for padding and so loses rows without a word (pandas 3.1:
+pandas reads version 5 too, but takes blanks at the end of the last record for padding and so silently loses rows (pandas 3.1:
 three records of 32 bytes, the last ending in a blank variable, are read as two).
 """
 
@@ -27,10 +27,10 @@ from .cells import Table, make_table
 __all__ = ["read"]
 
 _EPOCH = date(1960, 1, 1)
-# A card of the format: every file is a whole number of them.
+# A card of the format: every file is a whole number of cards.
 _CARD = 80
-_DAMAGED = "is no SAS transport file (XPT), or is damaged"
-# Cards that begin the parts of a file, by the two versions.
+_DAMAGED = "is not a SAS transport file (XPT), or is damaged"
+# Cards that begin the parts of a file, in both versions.
 _LIBRARY = re.compile(rb"HEADER RECORD\*{7}(?:LIBRARY |LIBV8   )HEADER RECORD!{7}")
 _MEMBER = re.compile(rb"HEADER RECORD\*{7}(?:MEMBER  |MEMBV8  )HEADER RECORD!{7}.{27}(?P<size>140|136)", re.DOTALL)
 _NAMES = re.compile(rb"HEADER RECORD\*{7}(?:NAMESTR |NAMSTV8 )HEADER RECORD!{7}0{6}(?P<variables>[0-9]{4})")
@@ -38,7 +38,7 @@ _RECORDS = re.compile(rb"HEADER RECORD\*{7}(?:OBS     |OBSV8   )HEADER RECORD!{7
 
 
 def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
-    """The table of a transport file; there is no header row, so the first record is row 1.
+    """Return the table of a transport file; there is no header row, so the first record is row 1.
 
     A number whose name ends in DT is a date, days from 1960-01-01, as ADaM names them; a missing value of any kind is empty.
     """
@@ -66,20 +66,20 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
 
 
 def _count_records(content: bytes, source: str) -> int:
-    """Return how many records the one table of a file has, without those of blanks alone at its end.
+    """Return the number of records in the single table of a file, without blank ones at its end.
 
     Raises
     ------
     InputError
-        If the file is cut off or has several tables.
+        If the file is truncated or has several tables.
     """
     if len(content) % _CARD:
-        raise InputError(f"is cut off: a SAS transport file is a multiple of {_CARD} bytes long", source=source)
+        raise InputError(f"is truncated: a SAS transport file is a multiple of {_CARD} bytes long", source=source)
     cards = [content[place : place + _CARD] for place in range(0, min(len(content), 8 * _CARD), _CARD)]
     if not cards or not _LIBRARY.match(cards[0]):
         raise InputError(_DAMAGED, source=source)
     if len(cards) < 8:
-        raise InputError("is cut off before its variables", source=source)
+        raise InputError("is truncated before its variables", source=source)
     member, names = _MEMBER.match(cards[3]), _NAMES.match(cards[7])
     if member is None or names is None:
         raise InputError(_DAMAGED, source=source)
@@ -89,26 +89,26 @@ def _count_records(content: bytes, source: str) -> int:
     place = first + -(-size * variables // _CARD) * _CARD
     while (start := _RECORDS.match(content, place)) is None:
         if place >= len(content):
-            raise InputError("is cut off before its records", source=source)
+            raise InputError("is truncated before its records", source=source)
         place += _CARD
     data, record = content[place + _CARD :], sum(lengths)
     if not record:
         raise InputError(_DAMAGED, source=source)
     if any(_MEMBER.match(data, card) for card in _aligned(data, b"HEADER RECORD*******MEMB")):
         raise InputError("has several tables: put each into its own file", source=source)
-    # Blanks fill up the last card, and records of blanks alone at the end cannot be told from them.
+    # Blanks fill the last card, and blank records at the end cannot be distinguished from them.
     records = -(-len(data.rstrip(b" ")) // record)
     stated = int(start["records"]) if start["records"].strip().isdigit() else 0
     if records * record > len(data):
         there = len(data) - (records - 1) * record
-        raise InputError(f"is cut off in record {records:,}, of which {there:,} of {record:,} bytes are there", source=source)
+        raise InputError(f"is truncated in record {records:,}, with {there:,} of {record:,} bytes", source=source)
     if stated and not records <= stated <= len(data) // record:
-        raise InputError(f"is cut off or damaged: it states {stated:,} records and has {records:,}", source=source)
+        raise InputError(f"is truncated or damaged: it states {stated:,} records but has {records:,}", source=source)
     return records
 
 
 def _aligned(data: bytes, start: bytes) -> Iterator[int]:
-    """Return the places of cards that begin with some bytes."""
+    """Yield the positions of cards that begin with some bytes."""
     place = data.find(start)
     while place >= 0:
         if place % _CARD == 0:

@@ -1,4 +1,4 @@
-"""Dose-toxicity curves, one file a curve; this registry names them."""
+"""Dose-toxicity curves, one per file, and the registry of their names."""
 
 from .base import Curve, OneParameterCurve
 from .cloglog import Cloglog
@@ -27,5 +27,5 @@ CURVES: dict[str, type[Curve]] = {curve.kind: curve for curve in (Power, Logisti
 
 
 def one_parameter() -> dict[str, type[OneParameterCurve]]:
-    """Return the curves that the CRM takes, by kind."""
+    """Return the curves available to the CRM, by kind."""
     return {kind: curve for kind, curve in CURVES.items() if issubclass(curve, OneParameterCurve)}

@@ -1,11 +1,11 @@
-"""What every dose-toxicity curve offers, and the shared half of the one-parameter curves.
+"""The interface of every dose-toxicity curve, and the shared part of the one-parameter curves.
 
 A curve states its prior once: its parameters are a function of independent standard normal coordinates z. Both engines
-read that function and the curve itself, quadrature with NumPy and sampling with PyTensor, so ``xp`` stands for either. In
-the first coordinate every dose's DLT probability is monotone, so "the dose lies below a rate" is one bound in it.
+use that function and the curve itself, quadrature with NumPy and sampling with PyTensor, so ``xp`` stands for either. Every
+dose's DLT probability is monotone in the first coordinate, so that "the dose is below a rate" is one bound in it.
 
-To add a curve, derive from `Curve` (or `OneParameterCurve`, which the CRM takes) in a new file and name it in the registry of this
-package.
+To add a curve, derive from `Curve` (or from `OneParameterCurve`, for use in the CRM) in a new file and add it to the registry of
+this package.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 
 
-def increasing(what: str) -> AfterValidator:
-    """Check that a setting holds one of what it is named for a dose, strictly increasing."""
+def increasing(quantity: str) -> AfterValidator:
+    """Check that a setting has one entry per dose, strictly increasing."""
 
     def check(value: tuple[float, ...]) -> tuple[float, ...]:
         if len(value) == 0 or any(b <= a for a, b in pairwise(value)):
-            raise ValueError(f"must hold one {what} a dose, strictly increasing")
+            raise ValueError(f"must hold one {quantity} per dose, strictly increasing")
         return value
 
     return AfterValidator(check)
 
 
-# A rate that lies below every curve's ceiling.
+# A rate below every curve's ceiling.
 _ANY_RATE = 1e-300
 
 Amounts = Annotated[tuple[Positive, ...], increasing("amount")]
@@ -54,7 +54,7 @@ class Curve(Checked, ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     parameter_names: ClassVar[tuple[str, ...]]
-    # Whether the DLT probabilities rise with the first standard coordinate.
+    # Whether the DLT probabilities increase with the first standard coordinate.
     rises: ClassVar[bool]
     # Whether it has a probability at any dose amount, not only at the levels.
     on_dose_scale: ClassVar[bool] = False
@@ -62,19 +62,19 @@ class Curve(Checked, ABC):
     @property
     @abstractmethod
     def coordinates(self) -> np.ndarray:
-        """Where each dose lies on the curve's own scale, ``(doses,)``."""
+        """Return the coordinate of each dose on the curve's own scale, ``(doses,)``."""
 
     @abstractmethod
     def parameters(self, z: Sequence[Any], xp: Any = np) -> tuple[Any, ...]:
-        """The parameters at standard normal coordinates, one array or tensor each."""
+        """Return the parameters at standard normal coordinates, one array or tensor each."""
 
     @abstractmethod
     def log_terms(self, theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
-        """log p and log(1 - p), without underflow, at parameters that broadcast against the coordinates ``at``."""
+        """Return log p and log(1 - p), without underflow, at parameters that broadcast with the coordinates ``at``."""
 
     @abstractmethod
     def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray]) -> np.ndarray:
-        """The first standard coordinate at which a dose at coordinate ``at`` has DLT probability ``rate``.
+        """Return the first standard coordinate at which a dose at coordinate ``at`` has DLT probability ``rate``.
 
         ``rest`` holds the other standard coordinates; all broadcast.
         """
@@ -82,26 +82,26 @@ class Curve(Checked, ABC):
     @property
     @abstractmethod
     def first_step(self) -> tuple[float, ...]:
-        """Steps of the first quadrature grid, one a coordinate: enough for most trials of up to 30 patients; others are refined."""
+        """Return the steps of the first quadrature grid, one per coordinate: sufficient for most trials of up to 30 patients."""
 
     @abstractmethod
     def sentences(self) -> list[str]:
-        """The curve and its prior as plain sentences."""
+        """Return the curve and its prior as plain sentences."""
 
     @property
     def n_doses(self) -> int:
         return len(self.coordinates)
 
     def coordinate(self, amount: Any) -> Any:
-        """Where a dose amount lies on the curve's own scale, of a curve on a dose scale."""
+        """Return the coordinate of a dose amount on the curve's own scale, for a curve on a dose scale."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
     def amount(self, coordinate: Any) -> Any:
-        """The dose amount at a coordinate, of a curve on a dose scale."""
+        """Return the dose amount at a coordinate, for a curve on a dose scale."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
     def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
-        """The coordinate at which the DLT probability is ``rate``, of a curve on a dose scale with parameters ``theta``."""
+        """Return the coordinate at which the DLT probability is ``rate``, for a curve on a dose scale with parameters ``theta``."""
         raise NotImplementedError(f"{self.title} is not on a dose scale")
 
     @property
@@ -110,25 +110,25 @@ class Curve(Checked, ABC):
 
     @property
     def components(self) -> tuple[tuple[float, Self], ...]:
-        """Weights and curves that the prior mixes; a curve whose prior is no mixture is its own only component."""
+        """Return the weights and curves of a mixture prior; otherwise the curve itself as the only component."""
         return ((1.0, self),)
 
     @abstractmethod
     def variants(self) -> Iterator[tuple[str, str, Self]]:
-        """Curves that differ in one assumption: what is varied, its value, the curve."""
+        """Return curves that differ in one assumption: the assumption, its value, the curve."""
 
     @property
     def pooled(self) -> Self:
-        """The curve whose one prior has the moments of the mixture; itself where the prior is no mixture."""
+        """Return the curve with a single prior that has the moments of the mixture; itself if the prior is not a mixture."""
         return self
 
     def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """log p and log(1 - p), each ``(nodes, doses)``, at standard coordinates ``z`` (nodes, parameters)."""
+        """Return log p and log(1 - p), each ``(nodes, doses)``, at standard coordinates ``z`` (nodes, parameters)."""
         theta = self.parameters(tuple(z.T[:, :, None]))
         return self.log_terms(theta, self.coordinates if doses is None else doses)
 
     def to_pymc(self, n: Any, y: Any) -> Model:
-        """PyMC's own model of the curve and its data.
+        """Return PyMC's own model of the curve and its data.
 
         Its free variable is ``z``, the standard coordinates of the prior, so it is not centred. The parameters and the DLT
         probabilities ``p`` follow from it; ``n`` and ``y`` are data that ``pymc.set_data`` replaces without compiling again;
@@ -137,12 +137,12 @@ class Curve(Checked, ABC):
         Parameters
         ----------
         n, y
-            Patients and DLTs, one whole number a dose.
+            Patients and DLTs, one whole number per dose.
 
         Raises
         ------
         InputError
-            If the counts are not those of this curve's doses.
+            If the counts do not fit the doses of this curve.
         """
         import pymc as pm
         import pytensor.tensor as pt
@@ -157,16 +157,16 @@ class Curve(Checked, ABC):
                 pm.Deterministic(name, value)
             log_p, log_q = pooled.log_terms(theta, self.coordinates, pt)
             pm.Deterministic("p", pt.exp(log_p), dims="dose")
-            # PyMC's binomial takes p, whose logarithm is lost where p is next to 0 or 1.
+            # PyMC's binomial takes p, whose logarithm loses precision if p is close to 0 or 1.
             pm.CustomDist("dlts", log_p, log_q, treated, dist=_binomial, logp=_log_binomial, observed=dlts, dims="dose")
         return model
 
     def starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Draws from the prior in the standard coordinates of `pooled`, each component in turn, ``(count, parameters)``."""
+        """Return draws from the prior in the standard coordinates of `pooled`, each component in turn, ``(count, parameters)``."""
         return rng.normal(size=(count, self.n_parameters))
 
     def _standard(self, pm: Any) -> Any:
-        """The prior of the standard coordinates of `pooled`, as a variable of the PyMC model that is being made."""
+        """Return the prior of the standard coordinates of `pooled`, as a variable of the current PyMC model."""
         return pm.Normal("z", dims="coordinate")
 
 
@@ -186,9 +186,9 @@ def _log_binomial(y: Any, log_p: Any, log_q: Any, n: Any) -> Any:
 class OneParameterCurve(Curve):
     """A curve with one parameter b, by default normal with mean 0.
 
-    It is a location family on a scale of its own: with u(p) that scale, ``u(p_d) = u(skeleton_d) + b``. A curve is therefore its
-    scale and the inverse; the highest rate that it can have, skeletons, crossings and boundaries follow. Settings that a curve has
-    beyond those below are its options, such as the intercept of the logistic curve; they are numbers.
+    It is a location family on its own scale: with u(p) that scale, ``u(p_d) = u(skeleton_d) + b``. A curve is therefore defined by
+    its scale and the inverse; its highest rate, skeletons, crossings and boundaries follow. Further settings of a curve are its
+    options, such as the intercept of the logistic curve; they are numbers.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class OneParameterCurve(Curve):
     prior_sd
         Prior standard deviation of b.
     uniform
-        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
+        Bounds between which exp(b) is uniform a priori, instead of the normal prior.
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("b",)
@@ -223,36 +223,36 @@ class OneParameterCurve(Curve):
 
     @abstractmethod
     def scale(self, p: np.ndarray | float) -> np.ndarray:
-        """u(p), falling in p, on which b is a shift."""
+        """Return the decreasing function u(p), a scale on which b is a shift."""
 
     @abstractmethod
     def log_at(self, u: Any, xp: Any = np) -> tuple[Any, Any]:
-        """log p and log(1 - p) at scale values ``u``, without underflow."""
+        """Return log p and log(1 - p) at scale values ``u``, without underflow."""
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """Return the names of the settings that this curve has and other one-parameter curves need not have."""
+        """Return the names of the settings that this curve has in addition to those of all one-parameter curves."""
         return tuple(name for name in cls.model_fields if name not in OneParameterCurve.model_fields)
 
     @classmethod
     def of_options(cls, **options: Any) -> Self:
-        """Return a curve with these options, for what does not depend on the skeleton: its scale, the inverse and its ceiling."""
+        """Return a curve with these options, for properties independent of the skeleton: its scale, the inverse and its ceiling."""
         return cls(skeleton=(_ANY_RATE,), **options)
 
     @property
     def ceiling(self) -> float:
-        """The rate that the curve approaches as its parameter falls: every rate lies below it."""
+        """Return the supremum of the rates of the curve, approached as its parameter decreases."""
         with np.errstate(divide="ignore"):
             return float(np.exp(self.log_at(-np.inf)[0]))
 
-    def beyond(self, what: str) -> str:
-        """Return why the curve cannot have what does not lie below its ceiling."""
+    def beyond(self, subject: str) -> str:
+        """Return the message for a value that is not below the curve's ceiling."""
         cause = ", ".join(f"{name} = {getattr(self, name):g}" for name in self.options()) or f"the curve {self.kind!r}"
-        return f"{cause} keeps every rate below {self.ceiling:.3f}: {what} must lie below that"
+        return f"{cause} keeps every rate below {self.ceiling:.3f}: {subject} must be below that"
 
     @property
     def form(self) -> str:
-        """The kind of curve with its options, as in a sentence."""
+        """Return the kind of curve with its options, for use in a sentence."""
         options = ", ".join(f"{name} {getattr(self, name):g}" for name in self.options())
         return f"{self.kind} ({options})" if options else self.kind
 
@@ -282,21 +282,21 @@ class OneParameterCurve(Curve):
         return ndtri(np.clip((np.exp(b) - low) / (high - low), 0.0, 1.0))
 
     def log_probabilities(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """log p and log(1 - p) of every dose, each ``(nodes, doses)``, at parameters ``b`` (nodes,)."""
+        """Return log p and log(1 - p) of every dose, each ``(nodes, doses)``, at parameters ``b`` (nodes,)."""
         return self.log_at(np.asarray(b, float)[:, None] + self.coordinates)
 
     def probabilities(self, b: np.ndarray | float) -> np.ndarray:
-        """DLT probability of every dose, ``(nodes, doses)``, at parameters ``b``."""
+        """Return the DLT probability of every dose, ``(nodes, doses)``, at parameters ``b``."""
         return np.exp(self.log_probabilities(np.atleast_1d(b))[0])
 
     def crossing(self, dose: int, rate: float) -> float:
-        """The b at which the dose (index) has DLT probability ``rate``; a larger b makes it less toxic."""
+        """Return the b at which the dose (index) has DLT probability ``rate``; a larger b makes it less toxic."""
         return float(self.scale(rate) - self.scale(self.skeleton[dose]))
 
     def prior_sentence(self) -> str:
-        """The prior of b in words."""
+        """Return the prior of b in words."""
         if self.uniform is None:
-            return f"its parameter has a prior of mean 0 and variance {self.prior_sd**2:.4g}, normal"
+            return f"its parameter has a normal prior with mean 0 and variance {self.prior_sd**2:.4g}"
         return f"the exponential of its parameter is uniform between {self.uniform[0]:g} and {self.uniform[1]:g} a priori"
 
     def sentences(self) -> list[str]:
@@ -309,7 +309,7 @@ class OneParameterCurve(Curve):
             for times in (0.5, 2.0):
                 yield "prior sd", f"x {times:g}", self.model_copy(update={"prior_sd": self.prior_sd * times})
         u = self.coordinates
-        # A shift of the skeleton by one dose's distance: the MTD a priori one level lower or higher.
+        # A shift of the skeleton by the distance of one dose: the prior MTD one level lower or higher.
         step = np.diff(u).mean() if len(u) > 1 else 0.0
         for words, shift in (("one level more toxic", step), ("one level less toxic", -step)):
             skeleton = np.exp(self.log_at(u + shift)[0])
@@ -317,18 +317,22 @@ class OneParameterCurve(Curve):
                 yield "skeleton", words, self.model_copy(update={"skeleton": tuple(skeleton.tolist())})
 
     def most_likely(self, n: np.ndarray, y: np.ndarray) -> float:
-        """The b that maximises the likelihood of the counts ``n``, ``y``, each (doses,), between -10 and 10.
+        """Return the b that maximises the likelihood of the counts ``n``, ``y``, each (doses,), between -10 and 10.
 
         Raises
         ------
         InputError
-            If nobody or everybody had a DLT: the likelihood then has no maximum.
+            If no patient or every patient had a DLT: the likelihood then has no maximum.
         """
         from scipy.optimize import minimize_scalar
 
         if not 0 < y.sum() < n.sum():
             raise InputError(
-                Problem("outcomes", f"{y.sum()} DLTs in {n.sum()} patients", "maximum likelihood needs a DLT and a patient without")
+                Problem(
+                    "outcomes",
+                    f"{y.sum()} DLTs in {n.sum()} patients",
+                    "maximum likelihood needs at least one patient with and one without a DLT",
+                )
             )
 
         def loss(b: float) -> float:
@@ -339,14 +343,14 @@ class OneParameterCurve(Curve):
         return float(found.x)
 
     def boundaries(self, target: float) -> np.ndarray:
-        """The b at which two neighbouring doses are equally far from the target, ``(doses - 1,)``, increasing.
+        """Return the b at which two neighbouring doses are equally far from the target, ``(doses - 1,)``, increasing.
 
-        A dose is nearest to the target between its two boundaries, so the plug-in recommendation is a
+        A dose is closest to the target between its two boundaries, so the plug-in recommendation is a
         search in this list. They are the intervals H of Cheung (2011, ISBN 9781420088519), chapter 3.
         """
         u = self.coordinates
         low, high = self.scale(target) - u[:-1], self.scale(target) - u[1:]
-        # p_k + p_{k+1} falls in b and crosses twice the target between the two crossings: bisect to the last bit.
+        # p_k + p_{k+1} decreases in b and equals twice the target between the two crossings: bisect to the last bit.
         for _ in range(200):
             middle = (low + high) / 2
             total = np.exp(self.log_at(middle + u[:-1])[0]) + np.exp(self.log_at(middle + u[1:])[0])

@@ -1,6 +1,6 @@
 """The complementary log-log curve ``1 - p_d = (1 - skeleton_d) ** exp(-b)``.
 
-In other words ``log(-log(1 - p_d)) = log(-log(1 - skeleton_d)) - b``. Hazards are proportional: for every b, the cumulative hazards
+Equivalently, ``log(-log(1 - p_d)) = log(-log(1 - skeleton_d)) - b``. Hazards are proportional: for every b, the cumulative hazards
 of a DLT at two doses, -log(1 - p), have the same ratio as in the skeleton. At the prior mean b = 0 the curve is the skeleton.
 
 The CRM is consistent with any one-parameter curve that meets the conditions of Shen and O'Quigley (1996), Biometrika 83:395-405,
@@ -29,7 +29,7 @@ class Cloglog(OneParameterCurve):
     prior_sd
         Prior standard deviation of b.
     uniform
-        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
+        Bounds between which exp(b) is uniform a priori, instead of the normal prior.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Skeletons from an indifference interval, and the intervals that a skeleton implies.
 
-A skeleton is calibrated so that neighbouring doses are told apart exactly at the edges of an interval around the
+A skeleton is calibrated so that neighbouring doses are distinguished exactly at the edges of an interval around the
 target: Lee and Cheung (2009), Clinical Trials 6:227-238, doi:10.1177/1740774509105076. On the scale u(p) of a
-one-parameter curve, on which its parameter is a shift, that skeleton is equally spaced, so it is written down, not solved for.
+one-parameter curve, on which its parameter is a shift, that skeleton is equally spaced, so it has a closed form.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["Indifference", "indifference_intervals", "skeleton"]
 
 
 class Indifference(Settings):
-    """A skeleton said by its indifference interval, target -+ halfwidth, and the level that is the MTD a priori."""
+    """A skeleton defined by its indifference interval, target -+ halfwidth, and the prior MTD level."""
 
     halfwidth: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = Field(
-        description="half the width of the interval of DLT rates around the target within which doses are not told apart"
+        description="half the width of the interval of DLT rates around the target within which doses are not distinguished"
     )
-    mtd_level: Annotated[int, Field(ge=1, strict=True)] = Field(description="level (from 1) that is the MTD a priori")
+    mtd_level: Annotated[int, Field(ge=1, strict=True)] = Field(description="prior MTD level (from 1)")
 
     def levels(self, target: float, n_doses: int, model: str, **options: float) -> tuple[float, ...]:
-        """The skeleton as numbers, one a dose."""
+        """Return the skeleton as numbers, one per dose."""
         return skeleton(self.halfwidth, target=target, mtd_level=self.mtd_level, n_doses=n_doses, model=model, **options)
 
 
@@ -37,7 +37,7 @@ class Indifference(Settings):
 def skeleton(
     halfwidth: float, *, target: float, mtd_level: int, n_doses: int, model: str = "power", **options: float
 ) -> tuple[float, ...]:
-    """Skeleton whose indifference intervals are ``target`` -+ ``halfwidth`` at every dose (dfcrm's ``getprior``).
+    """Return the skeleton with indifference intervals ``target`` -+ ``halfwidth`` at every dose (dfcrm's ``getprior``).
 
     Parameters
     ----------
@@ -46,23 +46,23 @@ def skeleton(
     target
         Target DLT rate.
     mtd_level
-        Level (from 1) that is the MTD a priori; its skeleton value is the target.
+        Prior MTD level (from 1); its skeleton value is the target.
     n_doses
         Number of dose levels.
     model
         Kind of the one-parameter curve, such as "power" or "logistic".
     **options
-        Settings of that curve alone, such as the ``intercept`` of the logistic curve, 3 by default.
+        Settings specific to that curve, such as the ``intercept`` of the logistic curve, 3 by default.
 
     Returns
     -------
     tuple of float
-        One probability a dose, strictly increasing.
+        One probability per dose, strictly increasing.
 
     Raises
     ------
     InputError
-        If the interval leaves (0, 1), or the skeleton does at the far doses; if the curve is unknown or has no such option.
+        If the interval or the skeleton extends beyond (0, 1), the curve is unknown, or it has no such option.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def skeleton(
     u = curve.scale(target) + step * (np.arange(1, n_doses + 1) - mtd_level)
     values = np.exp(curve.log_at(u)[0])
     if not (np.all(np.diff(values) > 0) and values[0] > 1e-300):
-        raise InputError(Problem("halfwidth", halfwidth, f"too wide: the skeleton {values.tolist()} leaves (0, 1)"))
+        raise InputError(Problem("halfwidth", halfwidth, f"too wide: the skeleton {values.tolist()} extends beyond (0, 1)"))
     return tuple(values.tolist())
 
 
@@ -89,20 +89,20 @@ def skeleton(
 def indifference_intervals(
     skeleton: tuple[float, ...], *, target: float, model: str = "power", **options: float
 ) -> dict[str, np.ndarray]:
-    """Where each dose is recommended, and the DLT rates there (dfcrm's ``crmsens``).
+    """Return the parameter values at which each dose is recommended, and the DLT rates there (dfcrm's ``crmsens``).
 
     Parameters
     ----------
     skeleton, target, model, **options
-        As for `skeleton`.
+        See `skeleton`.
 
     Returns
     -------
     dict
-        ``parameter`` (doses, 2): the values of b between which the dose is nearest to the target, outermost ones
+        ``parameter`` (doses, 2): the values of b between which the dose is closest to the target, the outermost ones
         infinite. ``rate`` (doses, 2): the DLT rate of the lower neighbour at the lower of these values and of the upper
-        neighbour at the upper, NaN where there is no neighbour; in the limit of many patients the dose recommended has a
-        true rate inside (Cheung and Chappell 2002, Biometrics 58:671-674, doi:10.1111/j.0006-341X.2002.00671.x).
+        neighbour at the upper, NaN if there is no neighbour; in the limit of many patients the recommended dose has a
+        true rate in this interval (Cheung and Chappell 2002, Biometrics 58:671-674, doi:10.1111/j.0006-341X.2002.00671.x).
 
     Examples
     --------
@@ -129,7 +129,7 @@ def indifference_intervals(
 
 
 def _kind(model: str, options: Mapping[str, float]) -> tuple[type[OneParameterCurve], dict[str, float]]:
-    """The kind of curve of this name, and its options, if it has them."""
+    """Return the curve of this kind, and its options, if it has them."""
     kinds = one_parameter()
     kind = kinds[one_of("model", model, kinds)]
     for name in options:

@@ -1,4 +1,4 @@
-"""Priors of the two-parameter logistic curve from what a clinician can say of DLT rates.
+"""Priors of the two-parameter logistic curve elicited from clinicians' statements on DLT rates.
 
 Quantiles of the DLT rate at two or more doses, or two bounds from which minimally informative quantiles at every dose follow:
 Neuenschwander, Branson and Gsponer (2008), Statistics in Medicine 27:2420-2439, doi:10.1002/sim.3230, section 3. Given log beta
@@ -27,26 +27,26 @@ __all__ = ["ElicitedPrior", "minimally_informative_prior", "prior_from_quantiles
 # Nodes in log beta, in prior standard deviations.
 _Z = np.linspace(-8, 8, 193)
 _WEIGHT = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
-# Probabilities of the quantiles that a minimally informative prior is fitted to.
+# Probabilities of the quantiles to which a minimally informative prior is fitted.
 _FITTED = (0.025, 0.5, 0.975)
 
 
 @dataclass(frozen=True)
 class ElicitedPrior(Shown):
-    """A prior fitted to what was said, and how well it fits.
+    """A prior fitted to elicited quantiles, and its goodness of fit.
 
     Attributes
     ----------
     prior
         The prior, for `Logistic2` or `BLRM`.
     reference
-        Reference dose that it goes with.
+        Reference dose of the prior.
     wanted
-        Rows of dose, probability and rate that were asked for.
+        Rows of dose, probability and rate that were elicited.
     got
-        The prior's rate at each of these probabilities, in their order.
+        The prior's rate at each of these probabilities, in the same order.
     at_bound
-        Parameters of the prior that the fit has pushed to the end of their range, so that what was said cannot be met.
+        Parameters of the prior that the fit has moved to the limit of their range, so that the statements cannot be met.
     """
 
     prior: BivariateNormal
@@ -57,36 +57,36 @@ class ElicitedPrior(Shown):
 
     @property
     def misfit(self) -> float:
-        """Largest difference between a rate asked for and the prior's."""
+        """Return the largest difference between an elicited rate and the prior's."""
         return float(max(abs(rate - got) for (_, _, rate), got in zip(self.wanted, self.got, strict=True)))
 
     def table(self) -> pd.DataFrame:
-        """What was asked for beside what the prior gives."""
+        """Return the elicited quantiles next to those of the prior."""
         import pandas as pd
 
         frame = pd.DataFrame(self.wanted, columns=["dose", "probability", "rate"])
         return frame.assign(got=self.got)
 
     def curve(self, doses: tuple[float, ...] | None = None) -> Logistic2:
-        """The curve with this prior, at dose amounts; those of which something was said by default."""
+        """Return the curve with this prior at dose amounts, by default the elicited ones."""
         amounts = tuple(sorted({dose for dose, _, _ in self.wanted})) if doses is None else doses
         return Logistic2(doses=amounts, reference=self.reference, prior=self.prior)
 
     @one_thread
     def quantiles(self, probabilities: Sequence[float], doses: tuple[float, ...] | None = None) -> pd.DataFrame:
-        """Quantiles of the DLT rate.
+        """Return quantiles of the DLT rate.
 
         Parameters
         ----------
         probabilities
             Their probabilities.
         doses
-            Dose amounts; by default those of which something was said.
+            Dose amounts; by default the elicited ones.
 
         Returns
         -------
         pandas.DataFrame
-            A row a dose, a column a probability.
+            One row per dose, one column per probability.
         """
         import pandas as pd
 
@@ -97,19 +97,19 @@ class ElicitedPrior(Shown):
 
     @one_thread
     def predictive(self, patients: int = 3, doses: tuple[float, ...] | None = None) -> pd.DataFrame:
-        """What the prior expects of the first patients: the probability of each number of DLTs, all at one dose.
+        """Return the prior predictive probability of each number of DLTs among the first patients, all at one dose.
 
         Parameters
         ----------
         patients
-            How many patients.
+            Number of patients.
         doses
-            Dose amounts; by default those of which something was said.
+            Dose amounts; by default the elicited ones.
 
         Returns
         -------
         pandas.DataFrame
-            A row a dose, a column a number of DLTs; by quadrature, to 1e-8.
+            One row per dose, one column per number of DLTs; by quadrature, to 1e-8.
 
         Examples
         --------
@@ -132,10 +132,10 @@ class ElicitedPrior(Shown):
 def prior_from_quantiles(
     quantiles: Mapping[float, Mapping[float, float]], *, reference: float, correlation: float = 0.0
 ) -> ElicitedPrior:
-    """Prior of (log alpha, log beta) with given quantiles of the DLT rate.
+    """Return the prior of (log alpha, log beta) with given quantiles of the DLT rate.
 
-    It is the least-squares fit to the rates. Two quantiles at each of two doses are often met exactly, given the correlation; how
-    far it is off says ``misfit``, and ``at_bound`` names what keeps it from fitting better.
+    It is the least-squares fit to the rates. Two quantiles at each of two doses can often be met exactly, given the correlation;
+    ``misfit`` is the largest deviation, and ``at_bound`` names the parameters that prevent a better fit.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def prior_from_quantiles(
     Raises
     ------
     InputError
-        If there are fewer than two doses or four quantiles, or they do not rise with probability and dose.
+        If there are fewer than two doses or four quantiles, or they do not increase with probability and dose.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def prior_from_quantiles(
     True
     """
     _amount("reference", reference)
-    # Refused before anything is fitted.
+    # Rejected before anything is fitted.
     BivariateNormal.read({"mean": (0.0, 0.0), "sd": (1.0, 1.0), "correlation": correlation})
     doses, wanted = _wanted(quantiles)
     start = _start(wanted, reference)
@@ -176,17 +176,17 @@ def prior_from_quantiles(
 def minimally_informative_prior(
     doses: tuple[float, ...], *, reference: float, lowest: tuple[float, float], highest: tuple[float, float]
 ) -> ElicitedPrior:
-    """Prior that says no more than two bounds.
+    """Return a prior that contains no more information than two bounds.
 
-    At the lowest dose a rate that is probably not exceeded, at the highest one that is probably exceeded; each, with the least
-    informative beta distribution of one mode, gives a median, those of the doses between lie on a line (logit rate against
-    log dose), and the prior is fitted to the 2.5%, 50% and 97.5% quantiles of the least informative beta distributions with these
-    medians.
+    The bounds are a rate that is probably not exceeded at the lowest dose, and one that is probably exceeded at the highest dose.
+    Each gives a median through the least informative unimodal beta distribution; the medians of the doses between are on a line
+    (logit rate against log dose); and the prior is fitted to the 2.5%, 50% and 97.5% quantiles of the least informative beta
+    distributions with these medians.
 
     Parameters
     ----------
     doses
-        Dose amounts, strictly increasing, two at least.
+        Dose amounts, strictly increasing, at least two.
     reference
         Reference dose of the curve, in the same unit.
     lowest
@@ -208,7 +208,7 @@ def minimally_informative_prior(
     for dose in doses:
         _amount("doses", dose)
     if len(doses) < 2:
-        raise InputError(Problem("doses", doses, "must be two dose amounts at least"))
+        raise InputError(Problem("doses", doses, "must be at least two dose amounts"))
     rates = []
     for name, bound, below in (("lowest", lowest, False), ("highest", highest, True)):
         if not isinstance(bound, Sequence) or len(bound) != 2:
@@ -219,7 +219,7 @@ def minimally_informative_prior(
         a, b = _least_informative(rate, chance if below else 1 - chance)
         rates.append(float(betaincinv(a, b, 0.5)))
     if rates[0] >= rates[1]:
-        allowed = f"give medians of {rates[0]:.3g} at the lowest and {rates[1]:.3g} at the highest dose: these must rise"
+        allowed = f"give medians of {rates[0]:.3g} at the lowest and {rates[1]:.3g} at the highest dose: these must increase"
         raise InputError(Problem("lowest, highest", (lowest, highest), allowed))
     at = np.log(np.array(doses, float))
     medians = expit(np.interp(at, at[[0, -1]], logit(rates)))
@@ -235,7 +235,7 @@ def _prior(log_alpha: float, sd_alpha: float, log_beta: float, sd_beta: float, c
 
 
 def _least_informative(rate: float, chance: float) -> tuple[float, float]:
-    """The beta distribution, one of its parameters 1, that lies below ``rate`` with probability ``chance``."""
+    """Return the beta distribution, one of its parameters 1, that is below ``rate`` with probability ``chance``."""
     return (np.log(chance) / np.log(rate), 1.0) if rate > chance else (1.0, np.log1p(-chance) / np.log1p(-rate))
 
 
@@ -248,34 +248,34 @@ def _amount(name: str, value: Any) -> float:
 
 
 def _wanted(quantiles: Mapping[float, Mapping[float, float]]) -> tuple[tuple[float, ...], tuple[tuple[float, float, float], ...]]:
-    """Doses, and rows of dose, probability and rate, checked."""
+    """Return the checked doses, and rows of dose, probability and rate."""
     if not isinstance(quantiles, Mapping):
         raise InputError(
-            Problem("quantiles", quantiles, "must go from dose amount to quantiles, these from probability to DLT rate")
+            Problem("quantiles", quantiles, "must map dose amounts to quantiles, and these probabilities to DLT rates")
         )
     doses = tuple(sorted(_amount("dose of quantiles", dose) for dose in quantiles))
     for dose, given in quantiles.items():
         if not isinstance(given, Mapping):
-            raise InputError(Problem(f"quantiles[{dose:g}]", given, "must go from probability to DLT rate"))
+            raise InputError(Problem(f"quantiles[{dose:g}]", given, "must map probabilities to DLT rates"))
         for p, rate in given.items():
-            number(f"quantiles[{dose:g}]", p, "a probability between 0 and 1, both excluded")
-            number(f"quantiles[{dose:g}][{p:g}]", rate, "a probability between 0 and 1, both excluded")
+            number(f"quantiles[{dose:g}]", p, "a probability between 0 and 1 (exclusive)")
+            number(f"quantiles[{dose:g}][{p:g}]", rate, "a probability between 0 and 1 (exclusive)")
     rows = tuple((float(dose), float(p), float(quantiles[dose][p])) for dose in sorted(quantiles) for p in sorted(quantiles[dose]))
     if len(doses) < 2 or len(rows) < 4:
-        raise InputError(Problem("quantiles", quantiles, "must be quantiles at two doses at least, four in all"))
+        raise InputError(Problem("quantiles", quantiles, "must be at least four quantiles at two or more doses"))
     for dose, p, rate in rows:
         probability(f"quantiles[{dose:g}]", p)
         probability(f"quantiles[{dose:g}][{p:g}]", rate)
-    for one, other in ((one, other) for one in rows for other in rows):
-        rises = (one[0] == other[0] and one[1] < other[1]) or (one[1] == other[1] and one[0] < other[0])
-        if rises and one[2] >= other[2]:
-            allowed = f"must be above the {one[1]:g} quantile at dose {one[0]:g}, {one[2]:g}"
+    for row, other in ((row, other) for row in rows for other in rows):
+        rises = (row[0] == other[0] and row[1] < other[1]) or (row[1] == other[1] and row[0] < other[0])
+        if rises and row[2] >= other[2]:
+            allowed = f"must be above the {row[1]:g} quantile at dose {row[0]:g}, {row[2]:g}"
             raise InputError(Problem(f"quantiles[{other[0]:g}][{other[1]:g}]", other[2], allowed))
     return doses, rows
 
 
 def _start(wanted: tuple[tuple[float, float, float], ...], reference: float) -> np.ndarray:
-    """Means and standard deviations to begin from: a line through the rates' logits, and the spread of these."""
+    """Return starting values of means and standard deviations: a line through the rates' logits, and their spread."""
     dose, p, rate = np.array(wanted).T
     slope, level = np.polyfit(np.log(dose / reference), logit(rate), 1)
     spread = np.std(logit(rate) - level - slope * np.log(dose / reference)) / max(np.std(ndtri(p)), 0.1)
@@ -283,7 +283,7 @@ def _start(wanted: tuple[tuple[float, float, float], ...], reference: float) -> 
 
 
 def _quantiles(curve: Logistic2, at: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Quantiles of probability ``p`` of the rates at coordinates ``at``, pair by pair."""
+    """Return the quantiles of probability ``p`` of the rates at coordinates ``at``, pair by pair."""
     low, high = np.full(len(p), -30.0), np.full(len(p), 30.0)
     for _ in range(50):
         middle = (low + high) / 2

@@ -1,13 +1,13 @@
-"""The two-parameter logistic curve over several trials, each with its own doses, that borrow from one another.
+"""Hierarchical two-parameter logistic curves of several trials that borrow from one another, each with its own doses.
 
-With theta_j = (log alpha_j, log beta_j) of trial j and one reference dose for all, trials are exchangeable where
-``theta_j ~ N(mu, diag(tau) R(rho) diag(tau))``, or, trial by trial, exchangeable with a weight and else on a prior of their own
+With theta_j = (log alpha_j, log beta_j) of trial j and one common reference dose, trials are exchangeable if
+``theta_j ~ N(mu, diag(tau) R(rho) diag(tau))``, or each trial is exchangeable with a given weight and otherwise has its own prior
 (EXNEX): Neuenschwander, Wandel, Roychoudhury and Bailey (2016), Pharmaceutical Statistics 15:123-134, doi:10.1002/pst.1730.
-What the trials say of one not yet started is the meta-analytic-predictive prior: Neuenschwander, Capkun-Niggli, Branson and
+The distribution for a trial not yet started is the meta-analytic-predictive prior: Neuenschwander, Capkun-Niggli, Branson and
 Spiegelhalter (2010), Clinical Trials 7:5-18, doi:10.1177/1740774509356002.
 
-Everything follows from coordinates that are free and independent a priori (`FREE`), so no parameter is centred on another. The
-settings enter PyMC's model as data, so that models of one `structure` share what is compiled.
+Everything is a function of coordinates that are free and independent a priori (`FREE`), a non-centred parametrisation. The
+settings enter PyMC's model as data, so that models of the same `structure` share compiled code.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["Exchangeable", "Exnex", "HierarchicalLogistic", "Population", "Trial
 
 Weight = Annotated[float, Field(ge=0, le=1, strict=True)]
 Text = Annotated[str, Field(pattern=NAME, strict=True)]
-# A half-normal tau has no say below this many trials: the posterior of tau is nearly its prior.
+# Below this number of trials, the posterior of a half-normal tau is nearly its prior.
 FEW_TRIALS = 5
 
 
 def _alone(prior: BivariateNormal) -> BivariateNormal:
     if "weight" in prior.model_fields_set:
-        raise ValueError(f"weight = {prior.weight:g} has no effect: this prior is not among several that are mixed")
+        raise ValueError(f"weight = {prior.weight:g} has no effect: this prior is not a component of a mixture")
     return prior
 
 
@@ -45,13 +45,13 @@ class TrialDoses(Checked):
     Attributes
     ----------
     name
-        What the trial is called.
+        Name of the trial.
     doses
-        Its dose amounts, strictly increasing, in the unit that all trials and the reference dose share.
+        Its dose amounts, strictly increasing, in the unit shared by all trials and the reference dose.
     windows
-        Length of its DLT window in those of which the parameters speak, as of `Logistic2`.
+        Length of its DLT window in units of the window to which the parameters refer, as in `Logistic2`.
     infusions
-        How many times a dose is given, where amounts add up: trials are alike at equal sums, and the reference dose is one.
+        Number of administrations of a dose if amounts add up: trials are comparable at equal sums, and the reference dose is a sum.
 
     Examples
     --------
@@ -66,21 +66,21 @@ class TrialDoses(Checked):
 
     @property
     def amounts(self) -> tuple[float, ...]:
-        """The amounts of all infusions together."""
+        """Return the total amounts over all infusions."""
         return tuple(dose * self.infusions for dose in self.doses)
 
 
 class Exchangeable(Checked):
-    """How the parameters of exchangeable trials are spread.
+    """Distribution of the parameters over exchangeable trials.
 
     Attributes
     ----------
     mu
         Prior of the mean of (log alpha, log beta) over trials.
     tau_scale
-        Scales of the half-normal priors of the standard deviations between trials, of log alpha and log beta.
+        Scales of the half-normal priors of the between-trial standard deviations of log alpha and log beta.
     rho
-        Correlation of log alpha and log beta between trials: a number, or "uniform" between -1 and 1.
+        Between-trial correlation of log alpha and log beta: a number, or "uniform" between -1 and 1.
 
     Examples
     --------
@@ -101,26 +101,26 @@ class Exchangeable(Checked):
     @classmethod
     def _scale_is_sane(cls, value: tuple[float, float]) -> tuple[float, float]:
         if max(value) > 10:
-            raise ValueError("must be scales of at most 10, on the scale of logits")
+            raise ValueError("must be scales of at most 10, on the logit scale")
         return value
 
     @field_validator("rho")
     @classmethod
     def _positive_definite(cls, value: float | str) -> float | str:
         if not isinstance(value, str) and not -1 < value < 1:
-            raise ValueError("must lie between -1 and 1, both excluded: otherwise the covariance is not positive definite")
+            raise ValueError("must be between -1 and 1 (exclusive): otherwise the covariance is not positive definite")
         return value
 
 
 class Exnex(Checked):
-    """What makes a trial exchangeable only with a weight.
+    """Weights of exchangeability, and the priors of trials that are not exchangeable.
 
     Attributes
     ----------
     weight
-        Prior probability that a trial is exchangeable: one for all, or one a trial.
+        Prior probability that a trial is exchangeable: one value for all trials, or one per trial.
     prior
-        Prior of (log alpha, log beta) of a trial that is not: one for all, or one a trial.
+        Prior of (log alpha, log beta) of a trial that is not exchangeable: one for all trials, or one per trial.
 
     Examples
     --------
@@ -140,7 +140,7 @@ class Exnex(Checked):
 
 
 class Population(NamedTuple):
-    """Parameters over trials, and of each trial as an exchangeable one; arrays or tensors that may have leading axes.
+    """Parameters over trials, and of each trial as an exchangeable one; arrays or tensors, with leading axes if any.
 
     Attributes
     ----------
@@ -159,12 +159,12 @@ class Population(NamedTuple):
 
 
 def population(free: Mapping[str, Any], given: Mapping[str, Any], xp: Any = np) -> Population:
-    """The parameters that follow from the free coordinates and the settings in numbers.
+    """Return the parameters as a function of the free coordinates and the numeric settings.
 
     Parameters
     ----------
     free
-        ``z_mu``, ``log_spread``, ``z`` and, where rho is not fixed, ``z_rho``.
+        ``z_mu``, ``log_spread``, ``z`` and, if rho is not fixed, ``z_rho``.
     given
         `HierarchicalLogistic.numbers`.
     xp
@@ -185,15 +185,15 @@ class HierarchicalLogistic(Checked):
     Attributes
     ----------
     pooled
-        What is pooled, in words: the quantity that has one meaning in all trials.
+        The pooled quantity in words, which must have the same meaning in all trials.
     trials
         The trials with their doses.
     reference
-        Dose at which the odds of a DLT are alpha, in every trial's unit and within reach of every trial's doses.
+        Dose at which the odds of a DLT are alpha, in the unit of all trials and of comparable size to the doses of every trial.
     exchangeable
-        How the parameters of exchangeable trials are spread.
+        Distribution of the parameters of exchangeable trials.
     exnex
-        What makes a trial exchangeable only with a weight; all are exchangeable without it.
+        Weights of exchangeability; by default all trials are exchangeable.
 
     Examples
     --------
@@ -218,7 +218,7 @@ class HierarchicalLogistic(Checked):
     @classmethod
     def _pooled_is_named(cls, value: str) -> str:
         if not any(letter.isalpha() for letter in value):
-            raise ValueError("must name what is pooled, such as 'DLT over 28 days after one infusion'")
+            raise ValueError("must state what is pooled, such as 'DLT over 28 days after one infusion'")
         return value
 
     @field_validator("trials")
@@ -227,17 +227,17 @@ class HierarchicalLogistic(Checked):
         names = [trial.name for trial in value]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"must have a name each, but two are called {twice!r}")
+            raise ValueError(f"must have different names, but two are named {twice!r}")
         return value
 
     @model_validator(mode="after")
     def _reference_is_within_reach(self) -> HierarchicalLogistic:
-        # Of each trial by itself: one whose doses are in another unit is not hidden by the others.
+        # Checked for each trial separately, so that one with doses in another unit is not hidden by the others.
         for trial in self.trials:
             low, high = reach(trial.amounts)
             if not low <= self.reference <= high:
                 raise ValueError(
-                    f"reference = {self.reference:g} is out of reach of the doses of {trial.name!r}: it must lie between "
+                    f"reference = {self.reference:g} is too far from the doses of {trial.name!r}: it must be between "
                     f"{low:g} and {high:g}, in one unit for all trials"
                 )
         return self
@@ -248,30 +248,30 @@ class HierarchicalLogistic(Checked):
             value = getattr(self.exnex, name)
             if isinstance(value, tuple) and len(value) != len(self.trials):
                 raise ValueError(
-                    f"exnex.{name} has {len(value)} entries: must be one for all trials or {len(self.trials)}, one a trial"
+                    f"exnex.{name} has {len(value)} entries: must be one for all trials or {len(self.trials)}, one per trial"
                 )
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the trials are called."""
+        """Return the names of the trials."""
         return tuple(trial.name for trial in self.trials)
 
     @property
     def weights(self) -> np.ndarray:
-        """Prior probability that each trial is exchangeable, ``(trials,)``."""
+        """Return the prior probability that each trial is exchangeable, ``(trials,)``."""
         return np.array(np.broadcast_to(np.asarray(self.exnex.weight if self.exnex else 1.0, float), len(self.trials)))
 
     @property
     def own_priors(self) -> tuple[BivariateNormal, ...]:
-        """Prior of each trial where it is not exchangeable; empty where all are."""
+        """Return the prior of each trial if it is not exchangeable; empty if all are."""
         if self.exnex is None:
             return ()
         return self.exnex.prior if isinstance(self.exnex.prior, tuple) else (self.exnex.prior,) * len(self.trials)
 
     @property
     def structure(self) -> tuple[int, int, bool, bool]:
-        """What has to be compiled again where it changes: trials, most doses, whether rho is free, whether there is EXNEX."""
+        """Return the settings that require compilation: number of trials, maximum number of doses, free rho, EXNEX."""
         return len(self.trials), max(len(trial.doses) for trial in self.trials), self._rho_is_free, self.exnex is not None
 
     @property
@@ -280,16 +280,16 @@ class HierarchicalLogistic(Checked):
 
     @property
     def has_dose(self) -> np.ndarray:
-        """Which cells of a table ``(trials, most doses)`` are doses of a trial."""
+        """Return the cells of a table ``(trials, maximum number of doses)`` that are doses of a trial."""
         return np.arange(self.structure[1]) < np.array([len(trial.doses) for trial in self.trials])[:, None]
 
     def curve(self, trial: int) -> Logistic2:
-        """The curve of a trial (index). Its prior has the moments of the hierarchical one, which is not normal."""
+        """Return the curve of a trial (index). Its prior has the moments of the hierarchical prior, which is not normal."""
         own = self.own_priors[trial] if self.exnex else None
         return self.curve_of(self.trials[trial], float(self.weights[trial]), own)
 
     def curve_of(self, trial: TrialDoses, weight: float = 1.0, own: BivariateNormal | None = None) -> Logistic2:
-        """The same of any trial, exchangeable with this weight and else on its ``own`` prior."""
+        """Return the same for any trial, exchangeable with this weight and otherwise with its ``own`` prior."""
         parts = [] if weight == 0 else [self._exchangeable_moments(weight)]
         if own is not None and weight < 1:
             parts.append(own.model_copy(update={"weight": 1 - weight}))
@@ -307,11 +307,11 @@ class HierarchicalLogistic(Checked):
         ]
         sd = np.sqrt(np.diag(covariance))
         correlation = float(covariance[0, 1] / sd.prod())
-        # It may be wider than what a person may ask for: no checks.
+        # It may be wider than users may request: no checks.
         return BivariateNormal.model_construct(mean=spread.mu.mean, sd=tuple(sd.tolist()), correlation=correlation, weight=weight)
 
     def numbers(self) -> dict[str, np.ndarray]:
-        """The settings as arrays: what PyMC's model takes as data besides the counts."""
+        """Return the settings as arrays, which PyMC's model takes as data besides the counts."""
         spread = self.exchangeable
         at = np.zeros(self.structure[:2])
         for row, trial in zip(at, self.trials, strict=True):
@@ -332,28 +332,30 @@ class HierarchicalLogistic(Checked):
         return found
 
     def tables(self, data: Mapping[str, tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
-        """Patients and DLTs, each ``(trials, most doses)``, nobody where a trial has fewer doses.
+        """Return patients and DLTs, each ``(trials, maximum number of doses)``, with zeros for doses that a trial does not have.
 
         Parameters
         ----------
         data
-            Of each trial, by name, patients and DLTs: one whole number a dose.
+            Patients and DLTs of each trial, by name: one whole number per dose.
 
         Raises
         ------
         InputError
-            If a trial is unknown or missing, or the counts are not those of its doses.
+            If a trial is unknown or missing, or the counts do not fit its doses.
         """
         for name in data:
             one_of("trial", name, self.names)
         n, y = np.zeros((2, *self.structure[:2]), np.int64)
         for row, trial in enumerate(self.trials):
             if trial.name not in data:
-                raise InputError(Problem(trial.name, MISSING, "no counts for this trial: zeros where nobody has been treated"))
+                raise InputError(
+                    Problem(trial.name, MISSING, "no counts for this trial: give zeros if no patient has been treated")
+                )
             try:
                 patients, dlts = data[trial.name]
             except (TypeError, ValueError):
-                raise InputError(Problem(trial.name, data[trial.name], "must be patients and DLTs, two lists")) from None
+                raise InputError(Problem(trial.name, data[trial.name], "must be two lists, patients and DLTs")) from None
             doses = len(trial.doses)
             try:
                 n[row, :doses], y[row, :doses] = counts(patients, dlts, doses)
@@ -362,35 +364,35 @@ class HierarchicalLogistic(Checked):
         return n, y
 
     def own(self, free: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-        """(log alpha, log beta) of each trial where it is not exchangeable, ``(..., trials, 2)``."""
+        """Return (log alpha, log beta) of each trial if it is not exchangeable, ``(..., trials, 2)``."""
         return given["own_mean"] + (given["own_factor"] * free["z_own"][..., None, :]).sum(axis=-1)
 
     def log_terms(self, theta: Any, given: Mapping[str, Any], xp: Any = np) -> tuple[Any, Any]:
-        """log p and log(1 - p), ``(..., trials, most doses)``, at parameters ``(..., trials, 2)``."""
+        """Return log p and log(1 - p), ``(..., trials, maximum number of doses)``, at parameters ``(..., trials, 2)``."""
         one_window = Logistic2.one_window((theta[..., 0, None], theta[..., 1, None]), given["at"], xp)
         return over_windows(*one_window, given["windows"][..., None], xp)
 
     def to_pymc(self, data: Mapping[str, tuple[Any, Any]]) -> Model:
-        """PyMC's own model of the trials and their data.
+        """Return PyMC's own model of the trials and their data.
 
-        Its free variables are independent a priori: ``z_mu`` and ``z``, standard normal; ``log_spread``, the logarithm of
-        tau / scale; ``z_rho``, of which rho is the hyperbolic tangent; with EXNEX ``z_own``. From them follow ``mu``, ``tau``,
-        ``rho``, ``theta`` and ``p``, the parameters and DLT probabilities of each trial as an exchangeable one, and with EXNEX
-        ``theta_own`` and ``p_own``, those of each as one that is not, and ``p_ex``, the probability given these and the data
-        that it is. ``n``, ``y`` and `numbers` are data that ``pymc.set_data`` replaces without compiling again.
+        Its free variables are independent a priori: ``z_mu`` and ``z``, standard normal; ``log_spread``, the logarithm of tau /
+        scale; ``z_rho``, whose hyperbolic tangent is rho; with EXNEX ``z_own``. Derived from them are ``mu``, ``tau``, ``rho``,
+        ``theta`` and ``p``, the parameters and DLT probabilities of each trial as an exchangeable one, and with EXNEX ``theta_own``
+        and ``p_own``, those of each trial as a non-exchangeable one, and ``p_ex``, the probability given these and the data that it
+        is exchangeable. ``n``, ``y`` and `numbers` are data that ``pymc.set_data`` replaces without recompilation.
 
-        ``dlts`` is observed. With EXNEX its likelihood is that of a trial, mixed over whether the trial is exchangeable, and
-        PyMC's predictions draw that by its prior weight: they are of other trials like these, not of these trials' next patients.
+        ``dlts`` is observed. With EXNEX its likelihood is that of a trial, mixed over whether the trial is exchangeable, and PyMC's
+        predictions draw this by its prior weight: they refer to other trials like these, not to the next patients of these trials.
 
         Parameters
         ----------
         data
-            Of each trial, by name, patients and DLTs: one whole number a dose.
+            Patients and DLTs of each trial, by name: one whole number per dose.
 
         Raises
         ------
         InputError
-            If a trial is unknown or missing, or the counts are not those of its doses.
+            If a trial is unknown or missing, or the counts do not fit its doses.
         """
         import pymc as pm
 
@@ -402,7 +404,7 @@ class HierarchicalLogistic(Checked):
             free = self._free(pm)
             found = population(free, given, _tensors())
             for name, value in found._asdict().items():
-                # A rho that is fixed is data of that name.
+                # A fixed rho is data of that name.
                 if name not in given:
                     pm.Deterministic(name, value, dims=_DIMS[name])
             terms = self._rates(found.theta, given, "p")
@@ -427,7 +429,7 @@ class HierarchicalLogistic(Checked):
         return model
 
     def _rates(self, theta: Any, given: Mapping[str, Any], name: str) -> tuple[Any, Any]:
-        """log p and log(1 - p), and p as a variable of the model that is being made: not a number where there is no dose."""
+        """Return log p and log(1 - p), and p as a variable of the current model: NaN if there is no dose."""
         import pymc as pm
 
         math = _tensors()
@@ -436,7 +438,7 @@ class HierarchicalLogistic(Checked):
         return terms
 
     def _free(self, pm: Any) -> dict[str, Any]:
-        """The free variables of the model that is being made."""
+        """Return the free variables of the current model."""
         free = {"z_mu": pm.Normal("z_mu", dims="parameter")}
         free["log_spread"] = pm.CustomDist("log_spread", dist=_draw_log_half_normal, logp=_log_half_normal, dims="parameter")
         if self._rho_is_free:
@@ -447,7 +449,7 @@ class HierarchicalLogistic(Checked):
         return free
 
     def starts(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draws of the free variables from their prior, each ``(count,)`` and its own shape."""
+        """Return draws of the free variables from their prior, each ``(count,)`` and its own shape."""
         trials = len(self.trials)
         found = {"z_mu": rng.normal(size=(count, 2)), "log_spread": np.log(np.abs(rng.normal(size=(count, 2))))}
         if self._rho_is_free:
@@ -458,7 +460,7 @@ class HierarchicalLogistic(Checked):
         return found
 
     def sentences(self) -> list[str]:
-        """The model and its priors as plain sentences."""
+        """Return the model and its priors as plain sentences."""
         spread, mu = self.exchangeable, self.exchangeable.mu
         rho = "uniform between -1 and 1" if self._rho_is_free else f"{spread.rho:g}"
         lines = [
@@ -470,12 +472,10 @@ class HierarchicalLogistic(Checked):
             f"correlation is {rho}.",
         ]
         if len(self.trials) < FEW_TRIALS:
-            lines.append(
-                "So few trials say little of how they are spread: how much is borrowed is mostly the scales of this prior."
-            )
+            lines.append("With so few trials, the amount of borrowing depends mainly on the scales of this prior.")
         for name, weight, prior in zip(self.names, self.weights, self.own_priors, strict=False):
             lines.append(
-                f"{name} is exchangeable with prior probability {weight:.3g}; else (log alpha, log beta) is normal with means "
+                f"{name} is exchangeable with prior probability {weight:.3g}; otherwise (log alpha, log beta) is normal with means "
                 f"{prior.mean[0]:.4g} and {prior.mean[1]:.4g}, standard deviations {prior.sd[0]:.4g} and {prior.sd[1]:.4g} and "
                 f"correlation {prior.correlation:g}."
             )
@@ -493,7 +493,7 @@ def _draw_log_half_normal(size: Any) -> Any:
 
 
 def _log_half_normal(value: Any) -> Any:
-    """Log density of the logarithm of a half-normal variable of scale 1."""
+    """Return the log density of the logarithm of a half-normal variable of scale 1."""
     math = _tensors()
     return np.log(2 / np.pi) / 2 + value - math.exp(2 * value) / 2
 
@@ -502,7 +502,7 @@ def _mixed_binomial(log_p: Any, log_q: Any, own_log_p: Any, own_log_q: Any, n: A
     import pymc as pm
 
     math = _tensors()
-    # One indicator a trial: its doses share it.
+    # One indicator per trial: its doses share it.
     exchangeable = math.eq(pm.Bernoulli.dist(p=weight), 1)
     return pm.Binomial.dist(n=n, p=math.exp(math.where(exchangeable[..., None], log_p, own_log_p)))
 
@@ -510,7 +510,7 @@ def _mixed_binomial(log_p: Any, log_q: Any, own_log_p: Any, own_log_q: Any, n: A
 def _log_mixed_binomial(y: Any, log_p: Any, log_q: Any, own_log_p: Any, own_log_q: Any, n: Any, weight: Any) -> Any:
     math = _tensors()
     ex, own = (_log_binomial(y, *terms, n).sum(axis=-1) for terms in ((log_p, log_q), (own_log_p, own_log_q)))
-    # A weight of 0 or 1 has no logarithm on one side, whose gradient would be no number.
+    # A weight of 0 or 1 has an infinite logarithm on one side, whose gradient would be NaN.
     between = math.where((weight > 0) & (weight < 1), weight, 0.5)
     mixed = math.logaddexp(math.log(between) + ex, math.log1p(-between) + own)
     return math.where(weight >= 1, ex, math.where(weight <= 0, own, mixed))
@@ -523,7 +523,7 @@ def _exchangeable_share(n: Any, y: Any, terms: tuple[Any, Any], own_terms: tuple
 
 
 def _tensors() -> Any:
-    """PyTensor's tensor module, whose functions have no types to check."""
+    """Return PyTensor's tensor module, whose functions have no types to check."""
     import pytensor.tensor
 
     return pytensor.tensor

@@ -19,7 +19,7 @@ __all__ = ["Logistic"]
 class Logistic(OneParameterCurve):
     """One-parameter logistic curve; on the scale u = log(intercept - logit p) the parameter is a shift.
 
-    Every probability of the curve lies below ``1 / (1 + exp(-intercept))``, 0.953 at the usual intercept 3.
+    Every probability of the curve is below ``1 / (1 + exp(-intercept))``, 0.953 at the usual intercept 3.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Logistic(OneParameterCurve):
     prior_sd
         Prior standard deviation of b.
     uniform
-        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
+        Bounds between which exp(b) is uniform a priori, instead of the normal prior.
     intercept
         The intercept.
 
@@ -49,7 +49,7 @@ class Logistic(OneParameterCurve):
         return (1 / 12,)
 
     def scale(self, p: np.ndarray | float) -> np.ndarray:
-        # A rate that the curve never reaches lies at minus infinity.
+        # A rate that the curve never reaches is at minus infinity.
         with np.errstate(divide="ignore"):
             return np.log(np.maximum(self.intercept - np.log(p) + np.log1p(-np.asarray(p)), 0.0))
 

@@ -22,7 +22,7 @@ Number = Annotated[float, Field(strict=True)]
 
 
 class BivariateNormal(Checked):
-    """A normal prior of (log alpha, log beta), and its weight where several are mixed.
+    """A normal prior of (log alpha, log beta), with its weight in a mixture.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class BivariateNormal(Checked):
     correlation
         Correlation of log alpha and log beta.
     weight
-        Weight among the priors that are mixed.
+        Weight in a mixture of priors.
 
     Examples
     --------
@@ -45,32 +45,32 @@ class BivariateNormal(Checked):
     mean: tuple[Number, Number] = Field(description="means of log alpha and log beta")
     sd: tuple[Positive, Positive] = Field(description="standard deviations of log alpha and log beta")
     correlation: Number = Field(default=0.0, description="correlation of log alpha and log beta")
-    weight: Positive = Field(default=1.0, description="weight among the priors that are mixed")
+    weight: Positive = Field(default=1.0, description="weight in a mixture of priors")
 
     @field_validator("correlation")
     @classmethod
     def _positive_definite(cls, value: float) -> float:
         if not -1 < value < 1:
-            raise ValueError("must lie between -1 and 1, both excluded: otherwise the prior's covariance is not positive definite")
+            raise ValueError("must be between -1 and 1 (exclusive): otherwise the prior's covariance is not positive definite")
         return value
 
     @field_validator("sd")
     @classmethod
     def _sd_is_sane(cls, value: tuple[float, float]) -> tuple[float, float]:
         if max(value) > 10:
-            raise ValueError("must be standard deviations of at most 10, on the scale of logits")
+            raise ValueError("must be standard deviations of at most 10, on the logit scale")
         return value
 
     @property
     def factor(self) -> np.ndarray:
-        """The matrix that turns standard coordinates into deviations from the mean, ``(2, 2)``."""
+        """Return the matrix that maps standard coordinates to deviations from the mean, ``(2, 2)``."""
         rho = self.correlation
         return np.array(self.sd)[:, None] * np.array([[(1 - rho**2) ** 0.5, rho], [0.0, 1.0]])
 
 
 def over_windows(log_p: Any, log_q: Any, windows: Any, xp: Any = np) -> tuple[Any, Any]:
-    """log p and log(1 - p) over so many windows of one hazard, from those over one."""
-    # Where p is tiny, (1 - q^windows) / (1 - q) is next to the number of windows, and 0 / 0 in floating point.
+    """Return log p and log(1 - p) over several windows with a common hazard, from those over one window."""
+    # If p is tiny, (1 - q^windows) / (1 - q) is close to the number of windows, but 0 / 0 in floating point.
     log_q1 = xp.minimum(log_q, -1e-8)
     return log_p + xp.log(xp.expm1(windows * log_q1) / xp.expm1(log_q1)), windows * log_q
 
@@ -83,11 +83,11 @@ class Logistic2(Curve):
     doses
         Dose amounts, strictly increasing.
     reference
-        Dose at which the odds of a DLT are alpha, in the doses' unit and within reach of them.
+        Dose at which the odds of a DLT are alpha, in the unit of the doses and of comparable size.
     prior
-        Prior of (log alpha, log beta): means, standard deviations and correlation; or a list of such, each with its weight.
+        Prior of (log alpha, log beta): means, standard deviations and correlation; or a list of such priors with weights.
     windows
-        How many times as long a patient is watched as the window of which alpha and beta speak, at the same hazard: the DLT
+        Length of a patient's DLT window relative to the window to which alpha and beta refer, at the same hazard: the DLT
         probability is 1 - (1 - p)^windows, an offset of log(windows) on the complementary log-log scale.
 
     Examples
@@ -114,20 +114,18 @@ class Logistic2(Curve):
     def _reference_is_within_reach(self) -> Self:
         low, high = reach(self.doses)
         if not low <= self.reference <= high:
-            raise ValueError(
-                f"reference = {self.reference:g} is out of reach of the doses: it must lie between {low:g} and {high:g}"
-            )
+            raise ValueError(f"reference = {self.reference:g} is too far from the doses: it must be between {low:g} and {high:g}")
         return self
 
     @property
     def priors(self) -> tuple[BivariateNormal, ...]:
-        """The priors that are mixed, one by default."""
+        """Return the components of the prior, one unless it is a mixture."""
         return self.prior if isinstance(self.prior, tuple) else (self.prior,)
 
     @property
     def components(self) -> tuple[tuple[float, Self], ...]:
-        total = sum(one.weight for one in self.priors)
-        return tuple((one.weight / total, self.model_copy(update={"prior": one})) for one in self.priors)
+        total = sum(prior.weight for prior in self.priors)
+        return tuple((prior.weight / total, self.model_copy(update={"prior": prior})) for prior in self.priors)
 
     @property
     def pooled(self) -> Self:
@@ -139,19 +137,19 @@ class Logistic2(Curve):
         covariance = np.einsum("c,cij->ij", weight, factor @ factor.mT + away[:, :, None] * away[:, None, :])
         sd = np.sqrt(np.diag(covariance))
         correlation = float(covariance[0, 1] / sd.prod())
-        # The moments of components far apart may be wider than what a person may ask for: no checks.
+        # The moments of components far apart may be wider than users may request: no checks.
         prior = BivariateNormal.model_construct(mean=tuple(centre), sd=tuple(sd), correlation=correlation, weight=1.0)
         return self.model_copy(update={"prior": prior})
 
     @property
     def _mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights, means and factors of the priors that are mixed."""
+        """Return weights, means and factors of the components of the prior."""
         weight = np.array([share for share, _ in self.components])
-        return weight, np.array([one.mean for one in self.priors]), np.array([one.factor for one in self.priors])
+        return weight, np.array([prior.mean for prior in self.priors]), np.array([prior.factor for prior in self.priors])
 
     @property
     def _standard_mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same in the standard coordinates of the pooled prior, in which each component is normal still."""
+        """Return the same in the standard coordinates of the pooled prior, in which each component is still normal."""
         weight, mean, factor = self._mixture
         pooled = self.pooled._only
         back = np.linalg.inv(pooled.factor)
@@ -171,7 +169,7 @@ class Logistic2(Curve):
         back = np.linalg.inv(factor)
         log_height = np.log(weight / np.abs(np.linalg.det(factor)) / (2 * np.pi))
 
-        # Written out: PyMC's multivariate normal calls LAPACK, which takes long to compile and which numba warns it cannot keep.
+        # Written out: PyMC's multivariate normal calls LAPACK, which is slow to compile and which numba warns that it cannot cache.
         def log_density(z: Any) -> Any:
             own = (back * (z - mean)[:, None, :]).sum(axis=-1)
             return pm.math.logsumexp(log_height - (own**2).sum(axis=-1) / 2)
@@ -184,7 +182,7 @@ class Logistic2(Curve):
 
     @property
     def first_step(self) -> tuple[float, ...]:
-        # A quarter on the scale of logits, and an eighth of the prior's own scale.
+        # A quarter on the logit scale, and an eighth of the prior's own scale.
         sd, rho = self._only.sd, self._only.correlation
         return min(1 / 8, 1 / (4 * sd[0] * (1 - rho**2) ** 0.5)), min(1 / 6, 1 / (6 * sd[1]))
 
@@ -193,15 +191,15 @@ class Logistic2(Curve):
         return self.coordinate(np.array(self.doses))
 
     def coordinate(self, amount: Any) -> Any:
-        """Where a dose amount lies on the curve's scale, log(amount / reference)."""
+        """Return the coordinate of a dose amount on the curve's scale, log(amount / reference)."""
         return np.log(amount) - np.log(self.reference)
 
     def amount(self, coordinate: Any) -> Any:
-        """The dose amount at a coordinate."""
+        """Return the dose amount at a coordinate."""
         return self.reference * np.exp(coordinate)
 
     def coordinate_of(self, rate: float, theta: Sequence[Any]) -> Any:
-        # A flat curve meets the rate further away than any dose could be.
+        # A flat curve reaches the rate further away than any dose can be.
         with np.errstate(over="ignore"):
             return (logit(self._in_one_window(rate)) - theta[0]) * np.exp(-theta[1])
 
@@ -221,12 +219,12 @@ class Logistic2(Curve):
 
     @staticmethod
     def one_window(theta: Sequence[Any], at: Any, xp: Any = np) -> tuple[Any, Any]:
-        """log p and log(1 - p) over the window of which the parameters speak."""
+        """Return log p and log(1 - p) over the window to which the parameters refer."""
         eta = theta[0] + xp.exp(theta[1]) * at
         return -xp.logaddexp(0.0, -eta), -xp.logaddexp(0.0, eta)
 
     def _in_one_window(self, rate: Any) -> Any:
-        """The rate over that window at which the rate over all of them is ``rate``."""
+        """Return the rate over that window at which the rate over all windows is ``rate``."""
         return rate if self.windows == 1 else -np.expm1(np.log1p(-rate) / self.windows)
 
     def bound(self, rate: Any, at: Any, rest: Sequence[np.ndarray]) -> np.ndarray:
@@ -237,8 +235,10 @@ class Logistic2(Curve):
     def variants(self) -> Iterator[tuple[str, str, Self]]:
         def changed(shift: float = 0.0, times: float = 1.0) -> Self:
             priors = tuple(
-                one.model_copy(update={"mean": (one.mean[0] + shift, one.mean[1]), "sd": (one.sd[0] * times, one.sd[1] * times)})
-                for one in self.priors
+                prior.model_copy(
+                    update={"mean": (prior.mean[0] + shift, prior.mean[1]), "sd": (prior.sd[0] * times, prior.sd[1] * times)}
+                )
+                for prior in self.priors
             )
             return self.model_copy(update={"prior": priors})
 
@@ -253,7 +253,9 @@ class Logistic2(Curve):
     def sentences(self) -> list[str]:
         lines = [f"Two-parameter logistic curve, logit p = log alpha + beta log(dose / {self.reference:g})."]
         if self.windows != 1:
-            lines.append(f"That is p over one window; over {self.windows:g} at the same hazard it is 1 - (1 - p)^{self.windows:g}.")
+            lines.append(
+                f"This is p over one window; over {self.windows:g} windows at the same hazard it is 1 - (1 - p)^{self.windows:g}."
+            )
         for weight, curve in self.components:
             prior = curve._only
             share = f"With prior weight {weight:.3g}, " if len(self.priors) > 1 else "A priori "

@@ -25,7 +25,7 @@ class Power(OneParameterCurve):
     prior_sd
         Prior standard deviation of b.
     uniform
-        In place of the normal prior: the bounds between which exp(b) is uniform a priori.
+        Bounds between which exp(b) is uniform a priori, instead of the normal prior.
 
     Examples
     --------

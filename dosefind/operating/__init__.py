@@ -1,1 +1,1 @@
-"""Operating characteristics: the exact walk, simulation, metrics, and the reference benchmark."""
+"""Operating characteristics: exact enumeration, simulation, metrics, and the non-parametric optimal benchmark."""

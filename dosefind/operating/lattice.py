@@ -1,7 +1,7 @@
-"""A walked design: its ended states once, its operating characteristics under any number of truths.
+"""An enumerated design: its final states, computed once, and its operating characteristics in any number of scenarios.
 
-The probability of an ended state is ``exp(log ways + y @ log p + (n - y) @ log(1 - p))``, and its number of ways does not depend
-on the truth p; so all truths together are one matrix product, and no figure has a Monte Carlo error.
+The probability of a final state is ``exp(log ways + y @ log p + (n - y) @ log(1 - p))``, and its multiplicity (``ways``) does not
+depend on the true rates p; so all scenarios together are one matrix product, and no result has a Monte Carlo error.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 __all__ = ["OVERDOSE_LIMIT", "Lattice", "labelled", "lattice", "named_truths", "safe_doses"]
 
 OVERDOSE_LIMIT = 0.33
-# Ended states and truths whose probabilities are held at a time.
+# Number of final states and scenarios whose probabilities are held at a time.
 _ROWS, _TRUTHS = 2**13, 2**8
 
 
 @dataclass(frozen=True)
 class Lattice(Shown):
-    """Every way in which a design's trial can end.
+    """All final states of a design's trial.
 
     Attributes
     ----------
     design
-        The design, with the limits that it was walked with.
+        The design, with the limits used in the enumeration.
     n_doses
         Number of dose levels.
     ends
-        The ended states with their ways.
+        The final states with their multiplicities.
     """
 
     design: Design
@@ -55,29 +55,30 @@ class Lattice(Shown):
 
     @cached_property
     def selections(self) -> list[Selection]:
-        """The final choices of the ended states, so many at a time."""
+        """Yield the final selections in batches of final states."""
         ends, starts = self.ends, range(0, len(self.ends.n), 2**16)
         parts = ([values[i : i + 2**16] for values in (ends.n, ends.y, *ends.more)] for i in starts)
         return [self.design.select(States.of_checked(n, y, tuple(more))) for n, y, *more in parts]
 
     @cached_property
     def trials(self) -> EndedTrials:
-        """The ended states with the dose that each names."""
+        """Return the final states with the dose selected in each."""
         choice, not_reached = (np.concatenate([getattr(p, name) for p in self.selections]) for name in ("dose", "not_reached"))
         ends = self.ends
         return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits, ends.more)
 
     @property
     def margin(self) -> float:
-        """Smallest distance of a posterior probability from the limit that it is held against.
+        """Return the smallest distance of a posterior probability from the limit with which it is compared.
 
-        Over all decisions and final choices; infinite where the design does not decide by such, or does not tell.
+        The minimum is over all decisions and final selections; infinite if the design does not use such limits or does not report
+        them.
         """
         return min([self.ends.margin, *(p.margin.min(initial=np.inf) for p in self.selections if p.margin is not None)])
 
     @one_thread
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
-        """Probability of each ended state under each truth, ``(states, scenarios)``."""
+        """Return the probability of each final state in each scenario, ``(states, scenarios)``."""
         return self._probabilities(_log_terms(Rates(curve_values("truths", truths, self.n_doses))), rows)
 
     def _probabilities(self, log_terms: np.ndarray, rows: slice) -> np.ndarray:
@@ -85,13 +86,13 @@ class Lattice(Shown):
         n, *counts = (values[rows].astype(float) for values in (ends.n, ends.y, *ends.more))
         exponent = np.column_stack([*cells(n, tuple(counts)), np.log(ends.ways[rows])]) @ log_terms
         if log_terms.min() > LOG_ZERO:
-            # exp is several times slower where it underflows; a probability of exactly 0 comes from certainty alone.
+            # exp is several times slower if it underflows; a probability of exactly 0 arises from certainty only.
             np.maximum(exponent, -700.0, out=exponent)
         return np.exp(exponent, out=exponent)
 
     @one_thread
     def figures(self, truths: np.ndarray | Rates, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
-        """All figures under each truth, ``(scenarios, doses)``, as plain arrays."""
+        """Return all operating characteristics in each scenario, ``(scenarios, doses)``, as plain arrays."""
         table, widths, largest = 0.0, {}, self.trials.largest_sample
         rates = truths if isinstance(truths, Rates) else Rates(truths)
         truths, log_terms = rates.dlt, _log_terms(rates)
@@ -104,11 +105,11 @@ class Lattice(Shown):
                 side_by_side @ self._probabilities(log_terms[:, i : i + _TRUTHS], rows) for i in range(0, len(truths), _TRUTHS)
             ]
             table = table + np.hstack(blocks)
-        # The first column is all ones: its mean is the probability of all ends together.
+        # The first column is all ones: its mean is the total probability of all final states.
         total, *means = np.asarray(table)
         worst = float(np.abs(total - 1).max())
         if worst > 1e-9:
-            raise ArithmeticError(f"the probabilities of all ends of {self.design.title} sum to 1 only within {worst:.1e}")
+            raise ArithmeticError(f"the probabilities of all final states of {self.design.title} sum to 1 only within {worst:.1e}")
         return self.trials.split(np.transpose(means), widths, safe_doses(truths, overdose_limit))
 
     @one_thread
@@ -121,32 +122,32 @@ class Lattice(Shown):
         overdose_limit: float = OVERDOSE_LIMIT,
         days: Days | None = None,
     ) -> xr.Dataset:
-        """Operating characteristics under one or more truths, without Monte Carlo error.
+        """Return operating characteristics in one or more scenarios, without Monte Carlo error.
 
         Parameters
         ----------
         truths
-            True DLT probability of each dose: rows ``(scenarios, doses)``, or a mapping from names to rows.
+            True DLT rate at each dose: rows ``(scenarios, doses)``, or a mapping from names to rows.
         responses, both
-            For a design that tracks them, in the same form: true response probability of each dose, and the probability of DLT and
-            response in one patient.
+            For a design that tracks them, in the same form: true response rate at each dose, and the probability of both DLT and
+            response in a patient.
         overdose_limit
             A dose with a true DLT rate above it is an overdose.
         days
-            Least calendar time of a trial from its patients and visits; see `Protocol.least_days`.
+            Minimum duration of a trial from its patients and visits; see `Protocol.least_days`.
 
         Returns
         -------
         xarray.Dataset
             ``selected`` (scenario, choice: none, 1..D), ``patients`` and ``dlts`` (scenario, dose), ``not_reached``, ``any_dlt``,
             ``over_60`` and ``over_80`` (scenario), ``stopped`` (scenario, reason), ``sample_size`` (scenario, n_patients),
-            ``p_true`` (scenario, dose), and ``days`` (scenario) if asked for.
+            ``p_true`` (scenario, dose), and ``days`` (scenario) if requested.
 
         Raises
         ------
         InputError
-            If a truth is not a row of probabilities that do not fall with the dose, or responses are missing, not tracked or no
-            probabilities that go with the truths.
+            If a scenario is not a row of probabilities that do not decrease with the dose, or responses are missing, not tracked or
+            not probabilities consistent with the DLT rates.
 
         Examples
         --------
@@ -172,23 +173,23 @@ class Lattice(Shown):
 
 
 def _log_terms(rates: Rates) -> np.ndarray:
-    """Rows of `log_rates` and 1, a column a truth."""
+    """Return the rows of `log_rates` and 1, one column per scenario."""
     return np.vstack([log_rates(rates), np.ones(len(rates.dlt))])
 
 
 def rates_of(design: Design, truths: np.ndarray, responses: Any, both: Any) -> Rates:
-    """Return the true rates of what a design tracks.
+    """Return the true rates of the outcomes that a design tracks.
 
     Raises
     ------
     InputError
-        If something is missing or not tracked, or the rates are not those of some joint probabilities.
+        If a rate is missing or not tracked, or the rates are not consistent with any joint probabilities.
     """
     given: dict[str, np.ndarray | None] = {}
     for name, track, values in (("responses", "response", responses), ("both", "both", both)):
         if (values is None) == (track in design.tracks):
             if values is None:
-                raise InputError(Problem(name, MISSING, "required, as the design tracks it"))
+                raise InputError(Problem(name, MISSING, "required, because the design tracks it"))
             raise InputError(Problem(name, values, "must not be given: the design does not track it"))
         given[track] = None if values is None else _same_shape(name, values, truths)
     rates = Rates(truths, **given)
@@ -209,7 +210,7 @@ def _same_shape(name: str, values: Any, truths: np.ndarray) -> np.ndarray:
     except (TypeError, ValueError):
         array = np.zeros((0, 0))
     if array.shape != truths.shape or not ((array >= 0) & (array <= 1)).all():
-        allowed = f"must hold {truths.shape[0]} rows of {truths.shape[1]} probabilities, as the truths do"
+        allowed = f"must hold {truths.shape[0]} rows of {truths.shape[1]} probabilities, like truths"
         raise InputError(Problem(name, values, allowed))
     return array
 
@@ -223,18 +224,18 @@ def lattice(
     max_n: int | None = None,
     memory_limit: int = DEFAULT_MEMORY,
 ) -> Lattice:
-    """Walk a design through every way in which a trial can go.
+    """Enumerate all final states of a design's trial exactly.
 
     Parameters
     ----------
     design
         The design.
     n_doses
-        Number of dose levels; by default the design's own, if it knows it.
+        Number of dose levels; by default the design's own, if it has one.
     cohort_size, max_n
-        Patients a cohort and in all, in place of the design's own.
+        Patients per cohort and maximum sample size, instead of the design's own.
     memory_limit
-        Bytes that the walk may hold at a time.
+        Maximum memory of the enumeration in bytes.
 
     Returns
     -------
@@ -243,7 +244,7 @@ def lattice(
     Raises
     ------
     InputError
-        If the design's settings and the arguments contradict each other, or the walk outgrows the memory limit.
+        If the design's settings and the arguments contradict each other, or the enumeration exceeds the memory limit.
 
     Examples
     --------
@@ -259,20 +260,20 @@ def lattice(
     }
     design = design.with_settings(**{name: value for name, value in changes.items() if value is not None})
     if design.known_doses is None:
-        raise InputError(Problem("n_doses", None, f"{design.title} does not know the number of dose levels: say it"))
+        raise InputError(Problem("n_doses", None, f"{design.title} has no number of dose levels: state n_doses"))
     whole("memory_limit", memory_limit, 1)
     return Lattice(design, design.known_doses, walk(design, design.known_doses, memory_limit=memory_limit))
 
 
 def safe_doses(truths: np.ndarray, overdose_limit: float) -> np.ndarray:
-    """How many of the lowest doses are not overdoses, ``(scenarios,)``."""
+    """Return the number of doses that are not overdoses, ``(scenarios,)``."""
     return (~above(truths, overdose_limit)).sum(axis=1)
 
 
 def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np.ndarray]:
-    """Names and rows of the truths; rows without names are numbered from 1."""
+    """Return names and rows of the scenarios; rows without names are numbered from 1."""
     if isinstance(truths, Mapping) and not truths:
-        raise InputError(Problem("truths", truths, "must hold at least one row, one probability a dose"))
+        raise InputError(Problem("truths", truths, "must hold at least one row, one probability per dose"))
     if isinstance(truths, Mapping):
         rows = [curve_values(f"truths[{name!r}]", row, n_doses)[0] for name, row in truths.items()]
         return [str(name) for name in truths], np.array(rows)
@@ -283,7 +284,7 @@ def named_truths(truths: Any, n_doses: int | None = None) -> tuple[list[str], np
 def labelled(
     values: dict[str, np.ndarray], design: Design, coords: Mapping[str, Any], overdose_limit: float, suffix: str = ""
 ) -> xr.Dataset:
-    """Return operating characteristics of one design as a dataset."""
+    """Return the operating characteristics of one design as a dataset."""
     from ..results import Dataset
 
     meant = defined({name: OPERATING[name] for name in values}, limit=f"{overdose_limit:g}")

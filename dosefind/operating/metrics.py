@@ -1,4 +1,4 @@
-"""What is right in a scenario, and how far a design's choices are from it; each definition in words beside its figure."""
+"""The true MTD of a scenario, and measures of a design's selections relative to it, each with its definition in words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Standards", "above_mtd", "definitions", "judged"]
 
 @dataclass(frozen=True)
 class Standards:
-    """By what a scenario is judged.
+    """Standards by which selections in a scenario are judged.
 
     Attributes
     ----------
     target
         Target DLT rate.
     interval
-        Acceptable DLT rates, the lower end included, the upper not.
+        Acceptable DLT rates, including the lower end but not the upper.
     margin
         There is no MTD if the lowest dose exceeds the target by more than this.
     overdose_limit
@@ -34,21 +34,21 @@ class Standards:
     overdose_limit: float
 
     def true_mtd(self, truths: np.ndarray) -> np.ndarray:
-        """Index of the dose nearest to the target, the lower on ties, -1 for none, ``(scenarios,)``."""
+        """Return the index of the dose closest to the target, the lower on ties, -1 for none, ``(scenarios,)``."""
         dose = nearest(truths, self.target, np.ones(truths.shape, bool))
         return np.where(above(truths[:, 0], self.target + self.margin), -1, dose)
 
     def highest_below(self, truths: np.ndarray) -> np.ndarray:
-        """Index of the highest dose with a rate of at most the target, -1 for none, ``(scenarios,)``."""
+        """Return the index of the highest dose with a rate of at most the target, -1 for none, ``(scenarios,)``."""
         return highest(~above(truths, self.target))
 
     def acceptable(self, truths: np.ndarray) -> np.ndarray:
-        """Doses whose rate lies in the interval, ``(scenarios, doses)`` bool."""
+        """Return the doses whose rate is in the interval, ``(scenarios, doses)`` bool."""
         return at_least(truths, self.interval[0]) & ~at_least(truths, self.interval[1])
 
 
 def above_mtd(treated_from: np.ndarray, truths: np.ndarray, standards: Standards) -> np.ndarray:
-    """Patients treated above the true MTD, (..., scenarios), from those treated at each dose or above, (..., scenarios, doses)."""
+    """Return patients treated above the true MTD, (..., scenarios), from those treated at each dose or above."""
     nobody_above_the_top = np.zeros((*treated_from.shape[:-1], 1))
     return np.concatenate([treated_from, nobody_above_the_top], axis=-1)[
         ..., np.arange(len(truths)), standards.true_mtd(truths) + 1
@@ -56,16 +56,16 @@ def above_mtd(treated_from: np.ndarray, truths: np.ndarray, standards: Standards
 
 
 def judged(selected: np.ndarray, truths: np.ndarray, standards: Standards) -> dict[str, np.ndarray]:
-    """Probabilities that a design's choice is right or wrong in one of several ways.
+    """Return the probabilities of correct and incorrect selections.
 
     Parameters
     ----------
     selected : (..., scenarios, doses + 1) array
-        Probability of choosing none, 1..D.
+        Probability of selecting none, 1..D.
     truths : (scenarios, doses) array
         True DLT probabilities.
     standards
-        What is judged by.
+        Standards of the judgement.
 
     Returns
     -------

@@ -24,27 +24,28 @@ MOST_PATHS = 100_000
 
 @one_thread
 def paths_of(design: Design, begin: States, cohorts: int, truths: np.ndarray, columns: list[str]) -> pd.DataFrame:
-    """Every path of the next cohorts.
+    """Return every path of the next cohorts.
 
     Parameters
     ----------
     design
-        The design, which knows its limits.
+        The design, with its limits.
     begin
-        State of the trial so far, as `dosefind.designs.replay.state_after` gives it.
+        State of the trial so far, as returned by `dosefind.designs.replay.state_after`.
     cohorts
-        How many cohorts to look ahead; paths that stop earlier end there.
+        Number of cohorts to look ahead; paths that stop earlier end there.
     truths : (scenarios, doses) array
-        Truths under which to give each path's probability; may have no rows.
+        Scenarios in which to give each path's probability; may have no rows.
     columns
-        Column of the probabilities under each truth, none of them one of the columns below.
+        Columns of the probabilities in each scenario, all different from the columns below.
 
     Returns
     -------
     pandas.DataFrame
-        One row a path: ``path`` in outcome notation (a cohort's DLTs listed last), ``ways`` in which its patients can be ordered,
-        the ``next`` level or "stop" after it, the ``reason`` in words, where it stops the ``mtd`` named and whether that is
-        ``not_reached`` ("yes": it is the top dose, from which the rule would have escalated), and the probability under each truth.
+        One row per path: ``path`` in outcome notation (a cohort's DLTs listed last), ``ways``, the number of orders of its
+        patients, the ``next`` level or "stop" after it, the ``reason`` in words, the ``mtd`` selected if it stops and whether that
+        is ``not_reached`` ("yes": it is the top dose, from which the rule would have escalated), and the probability in each
+        scenario.
     """
     import pandas as pd
 
@@ -71,8 +72,9 @@ def paths_of(design: Design, begin: States, cohorts: int, truths: np.ndarray, co
         decision = design.decide(states)
     table = pd.concat(finished, ignore_index=True)
     note = (
-        "A path is given with the DLTs of a cohort last; ways: orders in which its patients can have these outcomes; next, "
-        "reason: the decision after it; mtd: what is named where it stops; not_reached: where that is the top dose or above; under "
+        "A path lists the DLTs of a cohort last; ways: number of orders of its patients with these outcomes; next, "
+        "reason: the decision after it; mtd: the dose selected if it stops; not_reached: whether that is the top dose or above; "
+        "for "
         "each scenario the probability of the path, all orders together."
     )
     shown = _with_probabilities(table, begin, truths, columns).drop(columns=["n", "y"])
@@ -114,5 +116,5 @@ def _with_probabilities(table: pd.DataFrame, before: States, truths: np.ndarray,
 
 
 def _order(path: str) -> tuple[tuple[str, int], ...]:
-    """Paths in the order in which a reader expects them: cohort by cohort, fewer DLTs first."""
+    """Return paths in the usual order: cohort by cohort, fewer DLTs first."""
     return tuple((token.rstrip("NT"), token.count("T")) for token in path.split())

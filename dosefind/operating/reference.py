@@ -1,9 +1,9 @@
-"""The non-parametric reference: what could be chosen if every patient's outcome were known at every dose.
+"""The non-parametric optimal benchmark: the selection if every patient's outcome were known at every dose.
 
-With complete information on n patients, the DLT rate of each dose is estimated by its share of patients who would have a DLT
-there, and the MTD by its definition applied to these shares. The counts at the doses are sums of a multinomial, so the
-choice has an exact distribution. O'Quigley, Paoletti and Maccario (2002), Biostatistics 3:51-56,
-doi:10.1093/biostatistics/3.1.51. It is a reference for how hard a scenario is, not a bound: a design whose prior happens to
+With complete information on n patients, the DLT rate of each dose is estimated by the proportion of patients who would have a DLT
+there, and the MTD by its definition applied to these proportions. The counts at the doses are sums of a multinomial, so the
+selection has an exact distribution. O'Quigley, Paoletti and Maccario (2002), Biostatistics 3:51-56,
+doi:10.1093/biostatistics/3.1.51. It measures the difficulty of a scenario and is not a bound: a design whose prior happens to
 fit a scenario can do better in it.
 """
 
@@ -20,25 +20,25 @@ __all__ = ["reference_selection"]
 
 @one_thread
 def reference_selection(truth: np.ndarray, target: float, margin: float, n_patients: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distribution of the choice with complete information.
+    """Return the distribution of the selection with complete information.
 
     Parameters
     ----------
     truth : (doses,) array
-        True DLT probabilities, not falling with the dose.
+        True DLT rates, not decreasing with the dose.
     target
         Target DLT rate.
     margin
-        No dose is chosen if the estimate at the lowest exceeds the target by more than this.
+        No dose is selected if the estimate at the lowest exceeds the target by more than this.
     n_patients
         Number of patients.
 
     Returns
     -------
     nearest, highest : (doses + 1,) arrays
-        Probability of none, 1..D for the dose nearest to the target, and for the highest dose whose estimate is at most the
-        target. Ties are settled on the counts: between a count below and one above, the lower dose; between equal counts below
-        the target, the higher dose (nothing speaks against it), else the lower.
+        Probability of none, 1..D for the dose closest to the target, and for the highest dose whose estimate is at most the
+        target. Ties are resolved on the counts: between a count below and one above, the lower dose; between equal counts below
+        the target, the higher dose (there is no evidence against it), otherwise the lower.
 
     Examples
     --------
@@ -55,10 +55,10 @@ def reference_selection(truth: np.ndarray, target: float, margin: float, n_patie
 
 
 def _nearest(truth: np.ndarray, target: float, margin: float, n: int) -> np.ndarray:
-    """Follow the counts c_1 <= c_2 <= ... dose by dose, remembering the best dose so far and its count."""
+    """Follow the counts c_1 <= c_2 <= ... dose by dose, with the best dose so far and its count."""
     counts = np.arange(n + 1)
     distance = np.abs(counts - n * target)
-    # mass[count, best dose + 1, count at the best dose]; a best dose of 0 stands for none.
+    # mass[count, best dose + 1, count at the best dose]; a best dose of 0 means none.
     mass = np.zeros((n + 1, len(truth) + 1, n + 1))
     first = _step(n, truth[0])[0]
     none = above(counts / n, target + margin)
@@ -68,7 +68,7 @@ def _nearest(truth: np.ndarray, target: float, margin: float, n: int) -> np.ndar
         share = (truth[dose] - truth[dose - 1]) / (1 - truth[dose - 1]) if truth[dose - 1] < 1 else 0.0
         mass = np.einsum("ij,ikb->jkb", _step(n, share), mass)
         for best in range(1, dose + 1):
-            # Rows: count at this dose; columns: count at the best so far.
+            # Rows: count at this dose; columns: count at the best dose so far.
             better = (distance[:, None] < distance - TIE) | (np.eye(n + 1, dtype=bool) & (counts < n * target - TIE))
             moved = np.where(better, mass[:, best], 0.0)
             mass[:, best] -= moved
@@ -77,7 +77,7 @@ def _nearest(truth: np.ndarray, target: float, margin: float, n: int) -> np.ndar
 
 
 def _step(n: int, share: float) -> np.ndarray:
-    """P(c -> c') when each of the n - c patients without a DLT so far has one at the next dose with probability ``share``."""
+    """Return P(c -> c') if each of the n - c patients without a DLT so far has one at the next dose with probability ``share``."""
     more = np.arange(n + 1) - np.arange(n + 1)[:, None]
     left = n - np.arange(n + 1)[:, None]
     k = np.maximum(more, 0)

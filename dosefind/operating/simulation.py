@@ -1,8 +1,8 @@
-"""Operating characteristics by Monte Carlo, on latent patients that all designs and truths share.
+"""Operating characteristics by Monte Carlo, on latent patients shared by all designs and scenarios.
 
-Patient j of trial r has one uniform number u; the patient has a DLT at a dose with true rate p where u < p. Every design and
-every truth meets the same patients, so differences between designs are paired. Trials are simulated in chunks, each with its
-own stream of random numbers, so results do not depend on how the work is split.
+Patient j of trial r has one uniform number u; the patient has a DLT at a dose with true rate p if u < p. Every design and
+every scenario uses the same patients, so differences between designs are paired. Trials are simulated in chunks, each with its
+own stream of random numbers, so results do not depend on how the work is divided.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def simulated_figures(
     overdose_limit: float = OVERDOSE_LIMIT,
     days: Days | None = None,
 ) -> tuple[Figures, Figures]:
-    """All figures under each truth, ``(scenarios, doses)``, and their standard errors, as plain arrays; see `simulate`."""
+    """Return all operating characteristics in each scenario and their standard errors, as plain arrays; see `simulate`."""
     rates = truths if isinstance(truths, Rates) else Rates(truths)
     truths = rates.dlt
     refuse_endless(design, States.before_first(truths.shape[1], (0,) * design.n_memory, len(design.tracks) - 1))
@@ -78,7 +78,7 @@ def simulated_figures(
 
 
 def _run(design: Design, rates: Rates, patients: _Patients, responders: _Patients) -> EndedTrials:
-    """Run all trials of a chunk under all truths to their end, rows ordered by truth, then trial."""
+    """Run all trials of a chunk in all scenarios to their end, rows ordered by scenario, then trial."""
     truths, responds = rates.dlt, _response_rates(rates)
     scenarios, doses = truths.shape
     rows = scenarios * patients.trials
@@ -100,24 +100,24 @@ def _run(design: Design, rates: Rates, patients: _Patients, responders: _Patient
         first = states.total[rest].astype(int)
         dlts, *further = (np.zeros(len(rest), COUNT) for _ in design.tracks)
         for j in range(int(size.max(initial=0))):
-            who, there = (first + np.minimum(j, size - 1), trial[going]), (scenario[going], dose)
-            dlt = (j < size) & (patients(*who) < truths[there])
+            latent, there = (first + np.minimum(j, size - 1), trial[going]), (scenario[going], dose)
+            dlt = (j < size) & (patients(*latent) < truths[there])
             dlts += dlt
             if responds is not None:
-                response = (j < size) & (responders(*who) < np.where(dlt, responds[0][there], responds[1][there]))
+                response = (j < size) & (responders(*latent) < np.where(dlt, responds[0][there], responds[1][there]))
                 for counted, seen in zip(further, (response, response & dlt), strict=False):
                     counted += seen
         visits[going, 1, dose] += (visits[going, 0, dose] == 0) & (size > 1)
         visits[going, 0, dose] += 1
         states = replace(states, memory=decision.memory).follow(rest, dose, size, dlts, further)
         if len(going) and states.cohorts.max() > MOST_COHORTS:
-            raise InputError(Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample"))
+            raise InputError(Problem("max_n", None, f"{design.title} does not end by itself: state a maximum sample size"))
     selection = design.select(States.of_checked(n, y, tuple(more)).grouped())
     return EndedTrials(design, n, y, selection.dose, selection.not_reached, reason, visits, tuple(more))
 
 
 def _response_rates(rates: Rates) -> tuple[np.ndarray, np.ndarray] | None:
-    """Response rates of patients with a DLT and of those without, ``(scenarios, doses)``; ``None`` where none are tracked."""
+    """Return response rates of patients with and without a DLT, ``(scenarios, doses)``, or ``None`` if none are tracked."""
     if rates.response is None:
         return None
     if rates.both is None:
@@ -139,26 +139,26 @@ def simulate(
     overdose_limit: float = OVERDOSE_LIMIT,
     days: Days | None = None,
 ) -> xr.Dataset:
-    """Operating characteristics by simulation.
+    """Return operating characteristics by simulation.
 
     Parameters
     ----------
     design
         The design; it must end by itself or have ``max_n``.
     truths, responses, both, overdose_limit, days
-        As for `Lattice.under`.
+        See `Lattice.under`.
     n_doses
-        Number of dose levels; by default as many as the truths have.
+        Number of dose levels; by default the number in the scenarios.
     n_trials
-        Trials simulated for each truth.
+        Trials simulated per scenario.
     seed
-        Seed; the same seed gives every design and truth the same patients.
+        Seed; the same seed gives every design and scenario the same patients.
 
     Returns
     -------
     xarray.Dataset
-        As `Lattice.under`, and for each figure its Monte Carlo standard error in a variable whose name ends in ``_se``. A
-        standard error of 0 where every trial agreed is no proof: the probability can still be as large as about 3 /
+        As in `Lattice.under`, with the Monte Carlo standard error of each value in a variable whose name ends in ``_se``. A
+        standard error of 0 if every trial agreed does not mean certainty: the probability can still be as large as about 3 /
         ``n_trials``.
 
     Examples

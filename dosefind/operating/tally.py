@@ -1,7 +1,7 @@
-"""Figures of a design as weighted sums over ended trials.
+"""Operating characteristics of a design as weighted sums over ended trials.
 
-An exact walk and a simulation end in the same thing, rows of ended trials; they differ in the weights of these rows. Every figure
-is the weighted mean of a column worked out from a row, so one matrix product gives all of them under all truths.
+Exact enumeration and simulation both yield rows of ended trials; they differ in the weights of these rows. Every operating
+characteristic is the weighted mean of a column computed from a row, so one matrix product gives all of them in all scenarios.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["FIGURES", "Days", "EndedTrials", "Figures"]
 
 OVERDOSE_SHARES = {"over_60": 6, "over_80": 8}
 Days = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Least calendar time of trials in days, from the patients at each dose, (trials, doses), and the visits of `EndedTrials`."""
+"""Minimum duration of trials in days, from the patients at each dose, (trials, doses), and the visits of `EndedTrials`."""
 Figures = dict[str, np.ndarray]
-"""Figures by name, ``(scenarios,)`` or ``(scenarios, k)``."""
+"""Operating characteristics by name, ``(scenarios,)`` or ``(scenarios, k)``."""
 
-# Figure -> its own dimension, None for a single number a scenario.
+# Operating characteristic -> its own dimension, None for a single number per scenario.
 FIGURES = {
     "selected": "choice",
     "not_reached": None,
@@ -50,15 +50,15 @@ class EndedTrials:
     n, y : (rows, doses) integer arrays
         Patients and DLTs at each dose.
     choice : (rows,) integer array
-        Dose index named as MTD, -1 for none.
+        Index of the dose selected as MTD, -1 for none.
     not_reached : (rows,) bool array
-        Whether the top dose is named and the rule would have escalated from it.
+        Whether the top dose is selected and the rule would have escalated from it.
     reason : (rows,) integer array
         Position of the reason in the design's ``reasons``.
     visits : (rows, 2, doses) array
         Cohorts at each dose, and whether the first of them had more than one patient.
     more : tuple of (rows, doses) integer arrays
-        What the design tracks besides DLTs.
+        Outcomes that the design tracks besides DLTs.
     """
 
     design: Design
@@ -82,10 +82,10 @@ class EndedTrials:
         return int(self.n.sum(axis=1).max())
 
     def columns(self, rows: slice, days: Days | None, largest_sample: int) -> dict[str, np.ndarray]:
-        """One block of columns a figure, ``(rows, k)``.
+        """Return one block of columns per operating characteristic, ``(rows, k)``.
 
-        The sample size has a column for 0 to ``largest_sample`` patients. The overdosing columns come once for each number
-        of doses that are not overdoses, 0 to all; the truth says which holds.
+        The sample size has a column for 0 to ``largest_sample`` patients. The overdosing columns are repeated for each number
+        of doses that are not overdoses, 0 to all; the scenario determines which applies.
         """
         n, y = self.n[rows].astype(float), self.y[rows].astype(float)
         total = n.sum(axis=1)
@@ -110,16 +110,16 @@ class EndedTrials:
 
     @staticmethod
     def split(table: np.ndarray, widths: dict[str, int], safe: np.ndarray) -> Figures:
-        """Weighted means ``(scenarios, columns)`` taken apart into figures.
+        """Return weighted means ``(scenarios, columns)`` separated into operating characteristics.
 
         Parameters
         ----------
         table
             Weighted means of all columns side by side.
         widths
-            Columns of each figure, in order.
+            Number of columns of each, in order.
         safe : (scenarios,) integer array
-            How many of the lowest doses are not overdoses in each scenario.
+            Number of doses that are not overdoses in each scenario.
         """
         edges = np.cumsum([0, *widths.values()])
         figures = {name: table[:, low:high] for name, low, high in zip(widths, edges, edges[1:], strict=False)}

@@ -1,10 +1,10 @@
-"""Every way that a trial can go, walked cohort by cohort and merged where the future is the same.
+"""Exact enumeration of a design's trial, cohort by cohort, merging states with the same future (the "walk").
 
-From each state (n, y, next dose) every outcome of the next cohort is made, the design decides on these
-unmerged children (a rule may look at the latest cohort), and states that share counts, next dose and the design's memory are
-merged. A trial that ends keeps its counts, its reason, the number of distinct paths, and the number of weighted ways that
-lead to it, the sum over paths of the product of binomial coefficients, which does not depend on the truth. The path algebra
-is that of Norris (2020), arXiv:2012.05301 (R package precautionary); merging makes it cheap.
+From each state (n, y, next dose) every outcome of the next cohort is generated, the design decides on these
+unmerged children (a rule may depend on the latest cohort), and states that share counts, next dose and the design's memory are
+merged. A trial that ends keeps its counts, its reason, the number of distinct paths, and its multiplicity (``ways``), the sum over
+paths of the product of binomial coefficients, which does not depend on the true rates. The path algebra
+is that of Norris (2020), arXiv:2012.05301 (R package precautionary); merging makes it efficient.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ from ..trial import COUNT, SHARED_KEY, States, count_key
 
 __all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "refuse_endless", "walk"]
 
-# Bytes that a walk may hold at a time unless told otherwise.
+# Default maximum memory of a walk in bytes.
 DEFAULT_MEMORY = 6 * 2**30
-# A walk that is still running after so many cohorts belongs to a design that does not end.
+# A walk that still continues after this number of cohorts belongs to a design that does not end.
 MOST_COHORTS = 1000
 MOST_PATIENTS = 1000
-# What a design remembers must stay below this, each column of it.
+# Each column of a design's memory must be below this.
 MOST_MEMORY = 4096
-# Groups of states with equal counts decided on at a time: large enough for NumPy, small enough for the cache.
+# Number of groups of states with equal counts per decision: large enough for NumPy, small enough for the cache.
 BLOCK = 2**15
 
 
 class WalkTooLarge(InputError):
-    """The walk would need more memory than it may take."""
+    """The walk would need more memory than allowed."""
 
 
 @dataclass(frozen=True)
 class Ends:
-    """The states in which trials end, merged.
+    """The final states of trials, merged.
 
     Attributes
     ----------
     n, y : (ends, doses) integer arrays
         Patients and DLTs at each dose.
     more : tuple of (ends, doses) integer arrays
-        What the design tracks besides.
+        Outcomes that the design tracks besides DLTs.
     reason : (ends,) integer array
         Position of the reason in the design's ``reasons``.
     ways : (ends,) float array
-        Sum over the paths that lead here of the product of binomial coefficients.
+        Multiplicity: sum over the paths to this state of the product of binomial coefficients.
     paths : (ends,) float array
         Number of distinct paths (sequences of dose and number of DLTs).
     visits : (ends, 2, doses) float array
-        Mean over these paths, which does not depend on the truth, of the number of cohorts at each dose and of whether the first of
-        them had more than one patient.
+        Mean over these paths, which does not depend on the true rates, of the number of cohorts at each dose and of whether the
+        first of them had more than one patient.
     walked : int
-        States of the walk after merging, running and ended ones together.
+        Number of states of the walk after merging, running and ended.
     peak_bytes : int
-        Most that the walk's arrays held at a time.
+        Maximum memory of the walk's arrays at any time.
     margin : float
-        Smallest distance of a posterior probability from the limit that it is held against, over all decisions; infinite where
-        a design does not tell.
+        Smallest distance of a posterior probability from the limit with which it is compared, over all decisions; infinite if
+        a design does not report it.
     """
 
     n: np.ndarray
@@ -78,7 +78,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class _Front:
-    """Decided states with what leads to them and, in ``code``, what follows: the next dose, or doses + reason of the stop."""
+    """Decided states with their multiplicity and, in ``code``, the next step: the next dose, or doses + reason of the stop."""
 
     states: States
     key: np.ndarray
@@ -111,7 +111,7 @@ class _Front:
 def walk(
     design: Design, n_doses: int, *, begin: States | None = None, merge: bool = True, memory_limit: int = DEFAULT_MEMORY
 ) -> Ends:
-    """Walk a design to its end from one state.
+    """Enumerate a design's trial to its end from one state.
 
     Parameters
     ----------
@@ -120,11 +120,11 @@ def walk(
     n_doses
         Number of dose levels.
     begin
-        One state to begin from; by default the trial that has treated nobody.
+        A single state to start from; by default a trial without patients.
     merge
-        Whether to merge states; without it every path is kept, which is exponential and for checking.
+        Whether to merge states; without merging every path is kept, which is exponential and meant for checks.
     memory_limit
-        Bytes that the walk may hold at a time.
+        Maximum memory of the walk in bytes.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def walk(
     """
     states = begin if begin is not None else States.before_first(n_doses, (0,) * design.n_memory, len(design.tracks) - 1)
     refuse_endless(design, states)
-    # With cohorts of one size the visits to a dose follow from its count; else they are carried along.
+    # With cohorts of one size the visits to a dose follow from its count; otherwise they are stored.
     visits = None if design.one_size is not None else np.zeros((1, 2, n_doses))
     front = _decided(design, states, np.zeros(1, np.uint64), np.ones(1), np.ones(1), visits)
     ended: list[_Front] = []
@@ -148,7 +148,7 @@ def walk(
         over = front.code >= n_doses
         ended.append(front.take(np.flatnonzero(over)))
         held += len(ended[-1]) * front.row_bytes
-        # The old front is let go of before its children are made.
+        # The old front is released before its children are generated.
         front = front.take(np.flatnonzero(~over))
         needed = held + len(front) * front.row_bytes + _bytes_of_children(front)
         peak = max(peak, needed)
@@ -164,11 +164,11 @@ def walk(
 
 
 def _endless(design: Design) -> Problem:
-    return Problem("max_n", None, f"{design.title} does not end by itself: give it a largest sample")
+    return Problem("max_n", None, f"{design.title} does not end by itself: state a maximum sample size")
 
 
 def refuse_endless(design: Design, states: States) -> None:
-    """Raise where a trial without DLTs would never end, before a walk of it fills the memory."""
+    """Raise if a trial without DLTs would never end, before its enumeration fills the memory."""
     while design.max_n is None and states.total[0] <= MOST_PATIENTS:
         decision = design.decide(states)
         if decision.dose[0] < 0:
@@ -198,7 +198,7 @@ def _decided(
 
 
 def _next(design: Design, front: _Front, merge: bool) -> _Front:
-    """The states one cohort later, decided on and merged."""
+    """Return the states after another cohort, decided and merged."""
     if not len(front):
         return front
     parent, outcome = _outcomes(front, design.tracks)
@@ -207,7 +207,7 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
     dlts, *more = (column[size, outcome] for column in increments) if front.states.more else (outcome,)
     key = front.key[parent] + count_key(dose, size, dlts, *more)
     if merge:
-        # Children of sorted parents come in sorted runs, one an outcome, which a merging sort uses.
+        # Children of sorted parents come in sorted runs, one per outcome, which a merging sort exploits.
         order = np.argsort(key, kind="stable")
         parent, outcome, dose, size, key = (column[order] for column in (parent, outcome, dose, size, key))
         dlts, *more = (column[order] for column in (dlts, *more)) if more else (outcome,)
@@ -235,7 +235,7 @@ def _next(design: Design, front: _Front, merge: bool) -> _Front:
 
 @lru_cache(maxsize=64)
 def _tables(tracks: tuple[str, ...], most: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """What each outcome of a cohort adds to each count, and in how many ways, each ``(size, outcome)``."""
+    """Return the increments of each outcome of a cohort to each count and its multiplicity, each ``(size, outcome)``."""
     tables = [outcome_table(tracks, size) for size in range(most + 1)]
     shape = most + 1, len(tables[-1][1])
     increments, ways = [np.zeros(shape, COUNT) for _ in tracks], np.zeros(shape)
@@ -247,9 +247,9 @@ def _tables(tracks: tuple[str, ...], most: int) -> tuple[list[np.ndarray], np.nd
 
 
 def _outcomes(front: _Front, tracks: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Parent and position in the outcome table of every child, children of one next dose, size and outcome together.
+    """Return the parent and the position in the outcome table of every child, grouped by next dose, size and outcome.
 
-    Where DLTs alone are tracked the position is their number.
+    If only DLTs are tracked, the position is their number.
     """
     kinds = front.code.astype(np.int64) * 4096 + front.size
     parents, outcomes = [], []
@@ -262,7 +262,7 @@ def _outcomes(front: _Front, tracks: tuple[str, ...]) -> tuple[np.ndarray, np.nd
 
 
 def _group_starts(key: np.ndarray, children: States) -> np.ndarray:
-    """First row of each run of children with equal counts; equal keys are checked to be equal counts."""
+    """Return the first row of each run of children with equal counts; equal keys are checked to be equal counts."""
     new = key[1:] != key[:-1]
     for column in (part for values in (children.n, children.y, *children.more) for part in values.T):
         if np.any(~new & (column[1:] != column[:-1])):
@@ -271,7 +271,7 @@ def _group_starts(key: np.ndarray, children: States) -> np.ndarray:
 
 
 def _merged(part: _Front, group: np.ndarray) -> _Front:
-    """Merge states of one group of counts with equal memory and what follows."""
+    """Merge states of one group of counts with equal memory and next step."""
     label = group * 128 + part.code
     for column in part.states.memory.T:
         if column.min() < 0 or column.max() >= MOST_MEMORY:
@@ -302,19 +302,19 @@ def _joined(parts: list[_Front]) -> _Front:
 
 
 def _bytes_of_children(front: _Front) -> int:
-    """What the next cohort needs: its children, once in order and once merged, their keys and their order."""
+    """Return the memory that the next cohort needs: its children, once in order and once merged, their keys and their order."""
     tracked = 1 + len(front.states.more)
     children = int(((front.size.astype(np.int64) + 1) ** tracked).sum())
     return children * (2 * front.row_bytes + 40)
 
 
 def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_bytes: int, memory_limit: int) -> None:
-    """Raise where a walk would end at the memory limit after hours, as far as its first cohorts tell.
+    """Raise if a walk would reach the memory limit after hours, as predicted from its first cohorts.
 
-    The number of states under way grows like a power of the number of cohorts, since states are counts at doses. The power is
-    taken from the latest half of the cohorts; a walk is refused only where many times the limit would not do. While doses are left
-    for good with few patients, as in the 3+3, it grows by the same factor with each cohort instead. It then does so for about three
-    quarters of the cohorts that a trial can have, and all states together are about five times as many as are under way then.
+    The number of running states grows like a power of the number of cohorts, because states are counts at doses. The power is
+    estimated from the latest half of the cohorts; a walk is rejected only if it would need many times the limit. While doses are
+    abandoned with few patients, as in the 3+3, the number grows by the same factor with each cohort instead, for about three
+    quarters of the cohorts that a trial can have, and the total number of states is about five times the number running then.
 
     Raises
     ------
@@ -340,15 +340,15 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
         raise WalkTooLarge(_too_large(design, sum(going), expected, memory_limit, "a later cohort would need about"))
 
 
-# Every so many cohorts a walk's size is foreseen. It is refused where it exceeds so many times the memory limit, the first time
-# and later, when the estimate is better.
+# The size of a walk is predicted at every multiple of this number of cohorts. It is rejected if the prediction exceeds this
+# multiple of the memory limit, the first time and later, when the estimate is better.
 _FORESEEN, _FAR_AT_FIRST, _FAR = 10, 1000, 10
 
 
 def _too_large(design: Design, walked: int, needed: float, limit: int, when: str = "the next cohort would need") -> str:
     return (
         f"{design.title}: after {walked:,} states {when} {needed / 2**30:.3g} GiB, more than the memory limit "
-        f"of {limit / 2**30:.3g} GiB. Use larger cohorts, fewer patients (max_n), a cap on a dose (max_n_per_dose) or the method "
+        f"of {limit / 2**30:.3g} GiB. Use larger cohorts, fewer patients (max_n), a limit per dose (max_n_per_dose) or the method "
         "'simulate'"
     )
 

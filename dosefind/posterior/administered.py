@@ -1,8 +1,8 @@
-"""Posteriors of curves on a dose scale with patients at the amount administered to them.
+"""Posteriors of curves on a dose scale that use the administered doses of patients.
 
-Everything else counts patients by their assigned level. The likelihood of patients at other amounts is that of a curve with the
-same parameters and prior and with more doses. So these patients are counted at the dose of their amount there, an ordinary engine
-gives the posterior, and only the doses of the levels are shown.
+Elsewhere patients are counted by their assigned level. The likelihood of patients with other amounts is that of a curve with the
+same parameters and prior and additional doses. Therefore these patients are counted at the dose of their amount in that curve, an
+ordinary engine computes the posterior, and only the doses of the levels are shown.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = ["AtAmounts", "administered_among", "at_amounts", "exact_posterior"]
 
 @dataclass(frozen=True)
 class AtAmounts:
-    """A curve on a dose scale, and patients whose administered dose differs from that of their level.
+    """A curve on a dose scale, and the patients whose administered dose differs from that of their level.
 
     Attributes
     ----------
     curve
         The curve, whose doses are those of the levels.
     administered
-        The patients, who are among the counts of their level.
+        The patients, who are included in the counts of their level.
     """
 
     curve: Logistic2
@@ -47,7 +47,7 @@ class AtAmounts:
 
     @cached_property
     def extended(self) -> Logistic2:
-        """The same curve with the doses of the levels and the amounts administered."""
+        """Return the same curve with the doses of the levels and the administered amounts."""
         amounts = list(self.curve.doses)
         for patients in self.administered:
             if not any(math.isclose(patients.amount, known, rel_tol=SAME_AMOUNT) for known in amounts):
@@ -76,7 +76,7 @@ class AtAmounts:
         return _include(n, y, self._moved[0])
 
     def sampled(self, fit: NutsFit, n: np.ndarray, y: np.ndarray, seed: int) -> DrawnPosterior:
-        """Return the posterior at the levels by NUTS, or the prior of the same fit where the counts are of nobody.
+        """Return the posterior at the levels by NUTS, or the prior of the same fit if the counts are zero.
 
         Parameters
         ----------
@@ -85,24 +85,24 @@ class AtAmounts:
         n, y : (levels,) arrays
             Patients and DLTs by assigned level.
         seed
-            As for `NutsPosterior`.
+            See `NutsPosterior`.
         """
         from .mcmc import DrawnPosterior
 
         nobody = np.zeros(self.extended.n_doses, int)
         drawn = fit.sample(*(self.counts(n, y) if n.any() else (nobody, nobody)), seed)
-        # Draws of the parameters do not depend on the doses that are shown.
+        # Draws of the parameters do not depend on the doses shown.
         theta = np.stack(list(drawn.draws.values()), axis=-1)
         return DrawnPosterior(self.curve, n, y, theta, drawn.divergences, drawn.made)
 
     @cached_property
     def _levels(self) -> np.ndarray:
-        """Place of each level among the doses of the extended curve."""
+        """Return the position of each level among the doses of the extended curve."""
         return np.searchsorted(self.extended.doses, self.curve.doses)
 
     @cached_property
     def _moved(self) -> tuple[np.ndarray, np.ndarray]:
-        """Counts to subtract at each level, ``(2, levels)``, and to add at each dose of the extended curve, ``(2, doses)``."""
+        """Return the counts to subtract at each level, ``(2, levels)``, and to add at each dose of the extended curve."""
         doses = np.array(self.extended.doses)
         there = np.zeros((2, len(doses)), int)
         for patients in self.administered:
@@ -111,12 +111,12 @@ class AtAmounts:
 
 
 def at_amounts(curve: Curve, administered: Sequence[Administered]) -> AtAmounts | None:
-    """Return a curve with patients at the amounts administered; ``None`` where there are none or the curve has no dose scale.
+    """Return a curve with patients at their administered amounts, or ``None`` without such patients or a dose scale.
 
     Raises
     ------
     InputError
-        If a level is not among those of the curve, an amount is not above 0, or a number of patients is not possible.
+        If a level is not among those of the curve, an amount is not positive, or a number of patients is not possible.
     """
     if not administered or not isinstance(curve, Logistic2):
         return None
@@ -124,12 +124,12 @@ def at_amounts(curve: Curve, administered: Sequence[Administered]) -> AtAmounts 
 
 
 def administered_among(administered: Sequence[Administered], n: np.ndarray, y: np.ndarray) -> tuple[Administered, ...]:
-    """Return patients at other amounts, checked to be among the counts by level.
+    """Return patients at other amounts, checked to be included in the counts by level.
 
     Raises
     ------
     InputError
-        If they are not, or as for `at_amounts`.
+        If they are not, or as in `at_amounts`.
     """
     found = _checked(administered, len(n))
     if not _include(n, y, _by_level(found, len(n))):
@@ -145,7 +145,7 @@ def exact_posterior(
     administered: Sequence[Administered] = (),
     tolerance: float = REPORTED,
 ) -> ExactPosterior:
-    """Return the posterior by quadrature, with patients at the amounts administered where the curve is on a dose scale.
+    """Return the posterior by quadrature, with patients at their administered amounts if the curve is on a dose scale.
 
     Parameters
     ----------
@@ -154,21 +154,21 @@ def exact_posterior(
     n, y : (levels,) arrays
         Patients and DLTs by assigned level.
     rates
-        Cut points, as for `ExactFit`.
+        Cut points, see `ExactFit`.
     administered
-        Those of the patients whose administered dose differs from that of their level.
+        Patients whose administered dose differs from that of their level.
     tolerance
-        As for `ExactPosterior`.
+        See `ExactPosterior`.
     """
     at = at_amounts(curve, administered)
-    # Frozen settings have a hash, which pyright does not see.
+    # Frozen settings are hashable, which pyright does not see.
     if at is None:
         return ExactPosterior(exact_fit(curve, rates), n, y, tolerance)  # type: ignore[arg-type]
     return _Posterior(_fit(at, rates), n, y, tolerance)
 
 
 class _Fit(ExactFit):
-    """Posterior figures at the levels, of counts by level, under the likelihood of the extended curve."""
+    """Posterior summaries at the levels for counts by level, under the likelihood of the extended curve."""
 
     def __init__(self, at: AtAmounts, rates: Sequence[float]) -> None:
         super().__init__(at.curve, rates)
@@ -193,7 +193,7 @@ def _fit(at: AtAmounts, rates: tuple[float, ...]) -> _Fit:
 
 
 class _Posterior(ExactPosterior):
-    """The posterior after counts by level, by the fit of an extended curve."""
+    """The posterior after counts by level, using the fit of an extended curve."""
 
     fit: _Fit
 
@@ -216,12 +216,12 @@ class _Posterior(ExactPosterior):
 
     @cached_property
     def _extended(self) -> ExactPosterior:
-        """The posterior of the extended curve, for what does not depend on its doses: its own figures are not used."""
+        """Return the posterior of the extended curve, for values that do not depend on its doses."""
         at = self.fit.at
         return ExactPosterior(exact_fit(at.extended, ()), *at.counts(self.n, self.y), _UNUSED)  # type: ignore[arg-type]
 
 
-# Error asked of figures that are not used.
+# Error requested of values that are not used.
 _UNUSED = 1e-3
 
 
@@ -242,7 +242,7 @@ def _checked(administered: Sequence[Administered], n_doses: int) -> tuple[Admini
 
 
 def _by_level(administered: Sequence[Administered], n_doses: int) -> np.ndarray:
-    """Patients and DLTs by assigned level, ``(2, levels)``."""
+    """Return patients and DLTs by assigned level, ``(2, levels)``."""
     found = np.zeros((2, n_doses), int)
     for patients in administered:
         found[:, patients.level - 1] += (patients.n, patients.dlts)
@@ -254,5 +254,5 @@ def _include(n: np.ndarray, y: np.ndarray, patients: np.ndarray) -> np.ndarray:
 
 
 def _not_among(administered: Sequence[Administered]) -> InputError:
-    allowed = "must be patients and DLTs among those of their level"
+    allowed = "must be patients and DLTs included in those of their level"
     return InputError(Problem("administered", [tuple(patients) for patients in administered], allowed))

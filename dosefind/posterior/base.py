@@ -1,4 +1,4 @@
-"""What a posterior offers, whichever engine made it."""
+"""The interface of a posterior, for every engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Figure", "Posterior"]
 
 
 class Figure(NamedTuple):
-    """A figure with its numerical or Monte Carlo error, arrays of the same shape."""
+    """A value with its numerical or Monte Carlo error, arrays of the same shape."""
 
     value: np.ndarray
     error: np.ndarray
@@ -28,8 +28,8 @@ class Figure(NamedTuple):
 class Posterior(Shown, ABC):
     """The posterior of a dose-toxicity curve after one data set.
 
-    Every engine takes the patients and DLTs as ``n`` and ``y``, and these are checked here for all of them, before the engine
-    sees them: counts that no trial can have are an `InputError`.
+    Every engine takes the patients and DLTs as ``n`` and ``y``, which are checked here for all engines, before the engine
+    uses them: counts that are not possible in a trial are an `InputError`.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Posterior(Shown, ABC):
     """
 
     engine: ClassVar[str]
-    # Whether its figures come from draws, with Monte Carlo standard errors; else their errors are numerical.
+    # Whether its values come from draws, with Monte Carlo standard errors; otherwise their errors are numerical.
     samples: ClassVar[bool]
 
     curve: Curve
@@ -55,43 +55,45 @@ class Posterior(Shown, ABC):
 
     @abstractmethod
     def moments(self) -> tuple[Figure, Figure]:
-        """Mean and standard deviation of each dose's DLT probability, ``(doses,)``."""
+        """Return the mean and standard deviation of each dose's DLT probability, ``(doses,)``."""
 
     @abstractmethod
     def parameters(self) -> tuple[Figure, Figure]:
-        """Mean and standard deviation of each parameter, ``(parameters,)``."""
+        """Return the mean and standard deviation of each parameter, ``(parameters,)``."""
 
     @abstractmethod
     def below(self, rate: float) -> Figure:
-        """Probability that each dose's DLT probability lies below ``rate``, ``(doses,)``."""
+        """Return the probability that each dose's DLT probability is below ``rate``, ``(doses,)``."""
 
     @abstractmethod
     def quantiles(self, probabilities: Sequence[float], at: np.ndarray | None = None) -> np.ndarray:
-        """Quantiles of each dose's DLT probability, ``(doses, probabilities)``; of doses at other coordinates ``at`` of a curve on
-        a dose scale, where these are given.
+        """Return quantiles of each dose's DLT probability, ``(doses, probabilities)``.
+
+        For a curve on a dose scale, other coordinates can be given as ``at``.
         """
 
     @abstractmethod
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
-        """Quantiles of the dose amount at which the DLT probability is ``target``, ``(probabilities,)``; 0 or infinity where they
-        lie further than any dose could. Only for curves on a dose scale.
+        """Return quantiles of the dose amount at which the DLT probability is ``target``, ``(probabilities,)``.
+
+        They are 0 or infinity if further than any dose can be. Only for curves on a dose scale.
         """
 
     @abstractmethod
     def draws(self, count: int) -> np.ndarray:
-        """Draws of the parameters, ``(chains, draws, parameters)``; about ``count`` in all."""
+        """Return draws of the parameters, ``(chains, draws, parameters)``, about ``count`` in total."""
 
     @abstractmethod
     def diagnostics(self) -> dict[str, Any]:
-        """How far the figures can be trusted: name to number."""
+        """Return diagnostics of the numerical accuracy: name to number."""
 
     def problems(self) -> list[str]:
-        """What speaks against trusting the figures, in words; nothing where it is empty."""
+        """Return problems with the numerical accuracy, in words; empty if there are none."""
         return []
 
     @one_thread
     def mtd(self, target: float) -> Figure:
-        """Posterior of the MTD as a partition, ``(doses + 1,)``.
+        """Return the posterior of the MTD as a partition, ``(doses + 1,)``.
 
         Below the lowest level (p_1 > target), level k (p_k <= target < p_k+1), the top level or above (p_D <= target).
         """
@@ -102,7 +104,7 @@ class Posterior(Shown, ABC):
 
 
 def _with_checked_counts(init: Callable[..., None]) -> Callable[..., None]:
-    """The constructor of an engine, which gets ``n`` and ``y`` as checked integer arrays."""
+    """Return the constructor of an engine, which receives ``n`` and ``y`` as checked integer arrays."""
     signature = inspect.signature(init)
 
     @wraps(init)

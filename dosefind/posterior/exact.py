@@ -16,27 +16,27 @@ from .quadrature import Nodes, below_weights, settled_at
 
 __all__ = ["REPORTED", "ExactFit", "ExactPosterior", "exact_fit", "root"]
 
-# Largest error of a reported figure.
+# Largest error of a reported value.
 REPORTED = 1e-9
-# Error, in probability, asked of the nodes of which quantiles are made, and of a quantile.
+# Error, in probability, requested of the nodes from which quantiles are computed, and of a quantile.
 AT_NODES, AT_ROOT = 1e-3, 1e-7
-# Most halvings of the step for a quantile, corrections of it on each grid, and how far apart two chances give a slope.
+# Maximum number of halvings of the step for a quantile, number of corrections on each grid, and the distance for a slope.
 _FINEST, _CORRECTIONS, _APART = 4, 3, 1e-3
-# How many weights of the heaviest node a quantile among the nodes may be off.
+# Maximum error of a quantile between nodes, in weights of the heaviest node.
 _NODES = 4
-# Logits and log doses beyond this are further than anything could be: a quantile of a rate below 1e-13 is given as that.
+# Logits and log doses beyond this are treated as this value: a quantile of a rate below 1e-13 is returned as that.
 FAR = 30.0
 
 
 class ExactFit:
-    """Posterior figures of a curve for a batch of data sets, mixtures of priors included.
+    """Posterior summaries of a curve for a batch of data sets, including mixtures of priors.
 
     Parameters
     ----------
     curve
         The curve with its prior.
     rates
-        Cut points: of each, the probability that a dose lies below it.
+        Cut points: for each, the probability that a dose is below it.
     """
 
     def __init__(self, curve: Curve, rates: Sequence[float] = ()) -> None:
@@ -44,15 +44,15 @@ class ExactFit:
         self.quadrature = MixedQuadrature(curve, self._columns)
 
     def expect(self, n: np.ndarray, y: np.ndarray, tolerance: float = REPORTED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Expectations ``(sets, k)``, their errors and the log evidence ``(sets,)``.
+        """Return expectations ``(sets, k)``, their errors and the log evidence ``(sets,)``.
 
-        The columns are the parameters, their squares, the DLT probabilities, their squares, and the probabilities of lying
+        The columns are the parameters, their squares, the DLT probabilities, their squares, and the probabilities of being
         below each rate, dose by dose.
         """
         return self.quadrature.expect(n, y, tolerance)
 
     def shares(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Posterior weight of each component of the prior, ``(sets, components)``."""
+        """Return the posterior weight of each component of the prior, ``(sets, components)``."""
         return self.quadrature.shares(n, y, REPORTED)
 
     def _columns(self, nodes: Nodes) -> np.ndarray:
@@ -62,7 +62,7 @@ class ExactFit:
 
 @lru_cache(maxsize=32)
 def exact_fit(curve: Curve, rates: tuple[float, ...]) -> ExactFit:
-    """A fit whose grids are kept, as most questions about a trial are asked of the same few curves."""
+    """Return a fit whose grids are cached, because most questions about a trial use the same few curves."""
     return ExactFit(curve, rates)
 
 
@@ -76,7 +76,7 @@ class ExactPosterior(Posterior):
     n, y : (doses,) arrays
         Patients and DLTs.
     tolerance
-        Largest error of its figures, those of quantiles aside.
+        Largest error of its values, except quantiles.
     """
 
     engine: ClassVar[str] = "quadrature"
@@ -124,7 +124,7 @@ class ExactPosterior(Posterior):
         return expit(logits).reshape(wanted.shape)
 
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
-        # The MTD lies below a dose whose DLT probability is above the target.
+        # The MTD is below a dose whose DLT probability exceeds the target.
         at = self._solved(
             lambda nodes, at: 1 - nodes.below(target, at),
             np.asarray(probabilities)[None],
@@ -135,8 +135,9 @@ class ExactPosterior(Posterior):
     def _solved(
         self, chance: Callable[[Nodes, np.ndarray], np.ndarray], probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]
     ) -> np.ndarray:
-        """Where rising chances reach ``probabilities`` (variables, each), in one row: on finer and finer grids, until halving the
-        step changes nothing. ``at_nodes`` has the variables whose quantiles these are, (nodes, variables).
+        """Return the points where increasing probabilities reach ``probabilities`` (variables, each), in one row.
+
+        Finer and finer grids are used until halving the step changes nothing. ``at_nodes`` holds the variables, (nodes, variables).
         """
         wanted = probabilities.ravel()
 
@@ -159,13 +160,13 @@ class ExactPosterior(Posterior):
         return found
 
     def _near(self, probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Values between which quantiles should lie, as the nodes are where the posterior is."""
+        """Return values that should bracket the quantiles, because the nodes cover the posterior."""
         parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._share, self._weighted(), strict=True)]
-        values, weight = np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+        values, weight = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
         order = np.argsort(values, axis=0)
         risen = np.cumsum(weight[order], axis=0)
         values = np.take_along_axis(values, order, axis=0)
-        # A node stands for its whole weight, half of it on each side.
+        # A node represents its whole weight, half of it on each side.
         margin = _NODES * weight.max()
 
         def reached(chances: np.ndarray) -> np.ndarray:
@@ -177,7 +178,7 @@ class ExactPosterior(Posterior):
         return np.clip(low - _APART, -FAR, FAR), np.clip(high + _APART, -FAR, FAR)
 
     def draws(self, count: int) -> np.ndarray:
-        """Deterministic draws: a component of the prior, the other coordinates and the first, each by its inverse distribution."""
+        """Return deterministic draws: a component of the prior, then each coordinate by its inverse distribution function."""
         sizes = np.diff(np.round(np.cumsum(np.append(0.0, self._share)) * count).astype(int))
         found = []
         for (nodes, weight), size in zip(self._weighted(), sizes, strict=True):
@@ -187,7 +188,7 @@ class ExactPosterior(Posterior):
         return np.random.Generator(np.random.PCG64(0)).permutation(np.concatenate(found))[None]
 
     def diagnostics(self) -> dict[str, Any]:
-        """The largest error of any figure, and that of any quantile asked for so far, in probability."""
+        """Return the largest error of any value, and that of any quantile requested so far, in probability."""
         return {"largest_error": float(self._error.max()), "quantile_error": self._quantile_error}
 
     @cached_property
@@ -195,14 +196,14 @@ class ExactPosterior(Posterior):
         return self.fit.shares(self.n[None], self.y[None])[0]
 
     def _weighted(self, more: int = 0) -> list[tuple[Nodes, np.ndarray]]:
-        """Nodes of each component's posterior and their shares, on a grid whose step is halved so many times more."""
+        """Return the nodes of each component's posterior and their shares, on a grid with the step halved this many more times."""
         if more not in self._nodes:
             parts = self.fit.quadrature.parts
             self._nodes[more] = [part.weighted(self.n, self.y, settled_at(AT_NODES), more) for part in parts]
         return self._nodes[more]
 
     def _chance(self, columns: Callable[[Nodes], np.ndarray], more: int = 0) -> np.ndarray:
-        """Expectations of columns that are made for this once."""
+        """Return expectations of columns that are used once."""
         total = 0.0
         for share, (nodes, weight) in zip(self._share, self._weighted(more), strict=True):
             total = total + share * (weight @ columns(nodes))
@@ -210,8 +211,9 @@ class ExactPosterior(Posterior):
 
 
 def root(function: Callable[[np.ndarray], np.ndarray], count: int, near: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """Roots of so many rising functions, by regula falsi in its Illinois form; -+FAR where there is no root between these. They
-    are looked for between the values ``near`` first.
+    """Return the roots of increasing functions, by regula falsi in its Illinois form; -+FAR if there is no root between these.
+
+    They are sought between the values ``near`` first.
     """
     low, high = near or (np.full(count, -FAR), np.full(count, FAR))
     at_low, at_high = function(low), function(high)
@@ -235,13 +237,13 @@ def root(function: Callable[[np.ndarray], np.ndarray], count: int, near: tuple[n
 
 
 def _spread(nodes: Nodes, weight: np.ndarray, n: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
-    """Deterministic draws of the standard coordinates, ``(count, parameters)``."""
+    """Return deterministic draws of the standard coordinates, ``(count, parameters)``."""
     first = (np.arange(count) + 0.5) / max(count, 1)
     if nodes.z.shape[1] == 1:
         return _inverse(nodes.z[:, 0], weight, nodes.step, first)[:, None]
     other, column = np.unique(nodes.z[:, 1], return_inverse=True)
     second = _inverse(other, np.bincount(column, weight), float(np.diff(other).min()), first)
-    # Given the second coordinate, the first has a density of its own, worked out along a line.
+    # Given the second coordinate, the first has a conditional density, computed along a line.
     step = nodes.step / 2
     line = np.arange(nodes.z[:, 0].min(), nodes.z[:, 0].max() + step, step)
     golden = np.mod(0.5 + np.arange(count) * (np.sqrt(5) - 1) / 2, 1)
@@ -260,7 +262,7 @@ def _spread(nodes: Nodes, weight: np.ndarray, n: np.ndarray, y: np.ndarray, coun
 
 
 def _inverse(z: np.ndarray, weight: np.ndarray, step: float, probabilities: np.ndarray) -> np.ndarray:
-    """Quantiles of a density with shares ``weight`` at nodes ``z``, ``step`` apart."""
+    """Return quantiles of a density with shares ``weight`` at nodes ``z``, with distance ``step``."""
     fine = np.arange(z.min() - step, z.max() + step, step / 4)
     below = below_weights(z, step, fine[:, None]) @ weight
     return np.interp(probabilities, np.maximum.accumulate(below), fine)

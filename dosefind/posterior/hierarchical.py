@@ -1,4 +1,4 @@
-"""The posterior of several trials that borrow from one another, by NUTS: of each trial, of what they share, and of a new trial."""
+"""The posterior by NUTS of several trials that borrow from one another: each trial, the shared parameters, and a new trial."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .mcmc import LAST_SEED, CompiledFit, Drawn, DrawnPosterior, NutsSettings, _
 
 __all__ = ["SETTINGS", "HierarchicalFit", "HierarchicalPosterior", "TrialPosterior", "hierarchical_fit"]
 
-# Where data are few, the spread between trials is a funnel that default steps are too long for; its free variables are hardly
-# correlated, so that a diagonal serves as well as more and is tuned sooner.
+# With few data, the between-trial spread is a funnel for which default steps are too long; its free variables are hardly
+# correlated, so that a diagonal mass matrix is sufficient and is tuned sooner.
 SETTINGS = NutsSettings(target_accept=0.95, tune=600, adaptation="draw_diag")
 
 
 class HierarchicalFit(CompiledFit):
-    """A model of several trials, compiled once for any number of data sets and for all models of its structure.
+    """A model of several trials, compiled once for any number of data sets and all models of the same structure.
 
     Parameters
     ----------
     model
         The model with its priors.
     settings
-        How long and how carefully to sample.
+        Length of sampling and its tuning.
     sampler
-        "nutpie" or "pymc"; by default nutpie where it is installed.
+        "nutpie" or "pymc"; by default nutpie if it is installed.
 
     Raises
     ------
@@ -51,35 +51,35 @@ class HierarchicalFit(CompiledFit):
     def __init__(self, model: HierarchicalLogistic, settings: NutsSettings | None = None, *, sampler: str | None = None) -> None:
         self.model = model
         nobody = {trial.name: ([0] * len(trial.doses), [0] * len(trial.doses)) for trial in model.trials}
-        # The free variables alone: the rest follows from them without having been compiled.
+        # The free variables only: the rest is computed from them without compilation.
         free = tuple(model.starts(1, np.random.default_rng(0)))
         super().__init__(lambda: model.to_pymc(nobody), free, settings or SETTINGS, sampler)
 
     def sample(self, data: Mapping[str, tuple[Any, Any]], seed: int, model: HierarchicalLogistic | None = None) -> Drawn:
-        """Draws of the free variables, each ``(chains, draws)`` and its own shape.
+        """Return draws of the free variables, each ``(chains, draws)`` and its own shape.
 
         Parameters
         ----------
         data
-            Of each trial, by name, patients and DLTs: one whole number a dose.
+            Patients and DLTs of each trial, by name: one whole number per dose.
         seed
-            Whole number that the draws follow from.
+            Whole number that determines the draws.
         model
-            Another model of the same structure, in place of the one that was compiled.
+            Another model of the same structure, instead of the compiled one.
         """
         model = model or self.model
         if model.structure != self.model.structure:
             allowed = f"must have the structure of the model that was compiled, {self.model.structure}"
             raise InputError(Problem("model.structure", model.structure, allowed))
         n, y = model.tables(data)
-        # Not the stream of the seed itself, of which a simulated data set may have been made.
+        # Not the stream of the seed itself, which may have generated a simulated data set.
         rng = np.random.default_rng((whole("seed", seed, 0, LAST_SEED), 1))
         starts = model.starts(self.settings.chains, rng)
         return self._drawn({"n": n, "y": y, **model.numbers()}, starts, seed)
 
 
 def hierarchical_fit(model: HierarchicalLogistic, settings: NutsSettings) -> HierarchicalFit:
-    """A fit that is kept, for all models of a structure."""
+    """Return a cached fit, for all models of a structure."""
     key = (model.structure, settings)
     if key not in _FITS:
         _FITS[key] = HierarchicalFit(model, settings)
@@ -93,14 +93,14 @@ _FITS: dict[Any, HierarchicalFit] = {}
 class TrialPosterior(DrawnPosterior):
     """The posterior of one trial among several.
 
-    What all trials share is watched too: a trial's draws are not to be trusted where those are not.
+    Convergence of the shared parameters is checked too: a trial's draws are not reliable if those are not.
 
     Parameters
     ----------
     shared : (chains, draws, k) array
-        Draws of what all trials share.
+        Draws of the shared parameters.
     curve, n, y, theta, divergences, made
-        As of `DrawnPosterior`.
+        See `DrawnPosterior`.
     """
 
     def __init__(
@@ -122,16 +122,16 @@ class HierarchicalPosterior:
     fit
         The fit, which may be shared between data sets and between models of its structure.
     data
-        Of each trial, by name, patients and DLTs: one whole number a dose.
+        Patients and DLTs of each trial, by name: one whole number per dose.
     seed
-        Whole number that the draws follow from.
+        Whole number that determines the draws.
     model
-        Another model of the same structure, in place of the one that was compiled.
+        Another model of the same structure, instead of the compiled one.
 
     Attributes
     ----------
     trials
-        The posterior of each trial, by name, with the figures of any other posterior.
+        The posterior of each trial, by name, with the methods of any other posterior.
     mu, tau : (chains, draws, 2) arrays
         Draws of the means and standard deviations of (log alpha, log beta) over trials.
     rho : (chains, draws) array
@@ -157,12 +157,12 @@ class HierarchicalPosterior:
         self.trials = {name: self._trial(at) for at, name in enumerate(self.model.names)}
 
     def parameters(self) -> dict[str, tuple[Figure, Figure]]:
-        """Mean and standard deviation of mu and tau, each ``(2,)``, and of rho, ``(1,)``, where it is not fixed."""
+        """Return the mean and standard deviation of mu and tau, each ``(2,)``, and of rho, ``(1,)``, if it is not fixed."""
         found = {"mu": _mean_and_sd(self.mu), "tau": _mean_and_sd(self.tau)}
         return found | ({"rho": _mean_and_sd(self.rho[..., None])} if "z_rho" in self._free else {})
 
     def exchangeable(self) -> Figure:
-        """Posterior probability that each trial is exchangeable, ``(trials,)``."""
+        """Return the posterior probability that each trial is exchangeable, ``(trials,)``."""
         weights, free = self.model.weights, self._undecided
         value, error = weights.copy(), np.zeros(len(weights))
         if free.any():
@@ -170,16 +170,16 @@ class HierarchicalPosterior:
         return Figure(value, error)
 
     def new_trial(self, doses: tuple[float, ...], windows: float = 1.0) -> TrialPosterior:
-        """What the trials say of an exchangeable one that is not yet started: its meta-analytic-predictive prior.
+        """Return the meta-analytic-predictive prior: the distribution for an exchangeable trial that has not started.
 
-        Its ``draws`` are of (log alpha, log beta), its other figures of the DLT probabilities at its doses.
+        Its ``draws`` are of (log alpha, log beta), its other values are DLT probabilities at its doses.
 
         Parameters
         ----------
         doses
             The new trial's dose amounts, strictly increasing, in the unit of the others.
         windows
-            Its DLT window, as of `TrialDoses`.
+            Its DLT window, see `TrialDoses`.
         """
         trial = TrialDoses.read({"name": "new", "doses": doses, "windows": windows})
         z = np.random.default_rng((self.seed, 3)).normal(size=(*self.mu.shape[:2], 1, 2))
@@ -188,7 +188,7 @@ class HierarchicalPosterior:
         return self._posterior(self.model.curve_of(trial), nobody, nobody, theta)
 
     def problems(self) -> list[str]:
-        """What speaks against trusting the draws, in words, trial by trial; nothing does where it is empty."""
+        """Return problems with the draws, in words, trial by trial; empty if there are none."""
         return [f"{name}: {words}" for name, trial in self.trials.items() for words in trial.problems()]
 
     def _trial(self, at: int) -> TrialPosterior:
@@ -204,12 +204,12 @@ class HierarchicalPosterior:
 
     @property
     def _undecided(self) -> np.ndarray:
-        """Of which trials the data can say whether they are exchangeable; of others it is as likely as it was."""
+        """Return the trials whose data can inform on exchangeability; for other trials its probability is unchanged."""
         return (self.model.weights > 0) & (self.model.weights < 1) & (self.n.sum(axis=1) > 0)
 
     @cached_property
     def p_ex(self) -> np.ndarray:
-        """Probability that each trial is exchangeable given each draw, ``(chains, draws, trials)``."""
+        """Return the probability that each trial is exchangeable given each draw, ``(chains, draws, trials)``."""
         return expit(self._log_odds)
 
     @cached_property
@@ -218,13 +218,13 @@ class HierarchicalPosterior:
         if self.model.exnex is None:
             return np.full(theta.shape[:-1], np.inf)
         given = self.model.numbers()
-        terms, own = (self.model.log_terms(one, given) for one in (theta, self.model.own(self._free, given)))
+        terms, own = (self.model.log_terms(parameters, given) for parameters in (theta, self.model.own(self._free, given)))
         ratio = self.y * (terms[0] - own[0]) + (self.n - self.y) * (terms[1] - own[1])
         return logit(self.model.weights) + ratio.sum(axis=-1)
 
     @cached_property
     def _theta(self) -> np.ndarray:
-        """Draws of each trial's parameters, ``(chains, draws, trials, 2)``: as an exchangeable trial or not, as drawn."""
+        """Return draws of each trial's parameters, ``(chains, draws, trials, 2)``: exchangeable or not, as drawn."""
         theta = self._population.theta
         if self.model.exnex is None:
             return theta

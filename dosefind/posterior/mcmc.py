@@ -1,14 +1,14 @@
-"""The posterior by NUTS: draws from PyMC's model of a curve, every figure with its Monte Carlo standard error.
+"""The posterior by NUTS: draws from PyMC's model of a curve, with Monte Carlo standard errors.
 
-Compiling a model takes a hundred times as long as sampling it, so `NutsFit` compiles once and puts each data set into what was
-compiled. It samples with nutpie where that is installed (the extra ``nuts``) and with PyMC's own NUTS otherwise; the diagnostics
-say which. Chains start at draws from the prior, one from each component of a mixture in turn, so that R-hat shows where they do
-not meet. The draws depend on the data, the seed and the settings, not on the number of threads or on what was sampled before.
+Compiling a model takes a hundred times as long as sampling it, so `NutsFit` compiles once and passes each data set to the
+compiled model. It samples with nutpie if that is installed (the extra ``nuts``) and otherwise with PyMC's own NUTS; the diagnostics
+state which. Chains start at draws from the prior, one from each component of a mixture in turn, so that R-hat shows if they
+do not mix. The draws depend on the data, the seed and the settings, not on the number of threads or on earlier sampling.
 
-Nothing is raised where the draws cannot be trusted: `NutsPosterior.problems` says so in words, and the caller decides. No
-diagnostic sees a mode that every chain has left: for components of a mixture many standard deviations apart, quadrature is exact.
+Unreliable draws raise no error: `NutsPosterior.problems` describes the problems, and the caller decides. No diagnostic detects a
+mode that every chain has left: for components of a mixture many standard deviations apart, quadrature is exact.
 
-To add a sampler, derive from `Sampler` and name it in `SAMPLERS`. PyMC, nutpie and ArviZ are imported where they are used.
+To add a sampler, derive from `Sampler` and add it to `SAMPLERS`. PyMC, nutpie and ArviZ are imported where they are used.
 
 References: Hoffman and Gelman (2014), JMLR 15:1593-1623 (NUTS); Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021), Bayesian
 Analysis 16:667-718, doi:10.1214/20-BA1221 (R-hat, bulk and tail effective sample size).
@@ -37,30 +37,30 @@ if TYPE_CHECKING:
 
 __all__ = ["SAMPLERS", "CompiledFit", "Drawn", "DrawnPosterior", "NutsFit", "NutsPosterior", "NutsSettings", "Sampler", "nuts_fit"]
 
-# Beyond these, draws are not to be trusted: Vehtari et al. (2021), section 4.
+# Beyond these limits, draws are not reliable: Vehtari et al. (2021), section 4.
 LARGEST_RHAT, LEAST_ESS = 1.01, 400
-# The largest seed that every sampler takes.
+# The largest seed that every sampler accepts.
 LAST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class NutsSettings:
-    """How long and how carefully to sample.
+    """Length of sampling and its tuning.
 
     Attributes
     ----------
     chains
-        Independent chains.
+        Number of independent chains.
     draws
-        Draws of each chain that are kept.
+        Draws kept per chain.
     tune
-        Draws of each chain before these, for tuning; they are not kept.
+        Tuning draws per chain, before the others and not kept.
     target_accept
-        Mean acceptance rate that the step size is tuned to; nearer to 1 is slower and diverges less.
+        Mean acceptance rate to which the step size is tuned; closer to 1 is slower with fewer divergences.
     after_divergences
-        Mean acceptance rate to sample once more with, from the start, where any draw diverged; nearer to 1 than ``target_accept``.
+        Mean acceptance rate of a second run from the start if any draw diverged; closer to 1 than ``target_accept``.
     adaptation
-        How nutpie tunes the scales of the parameters; PyMC's own NUTS has one way.
+        Method by which nutpie tunes the scales of the parameters; PyMC's own NUTS has one method.
     """
 
     chains: int = 4
@@ -68,7 +68,7 @@ class NutsSettings:
     tune: int = 1000
     target_accept: float = 0.9
     after_divergences: float = 0.99
-    # Correlated parameters give a third more effective draws with it, wide priors three times as many.
+    # With it, correlated parameters have a third more effective draws, wide priors three times as many.
     adaptation: Literal["low_rank", "draw_diag"] = "low_rank"
 
     def __post_init__(self) -> None:
@@ -81,16 +81,16 @@ class NutsSettings:
 
 
 class Sampler(ABC):
-    """A sampler with a model that it has compiled.
+    """A sampler with a compiled model.
 
     Parameters
     ----------
     model
         PyMC's model.
     names
-        Variables of which draws are wanted.
+        Variables to draw.
     settings
-        How long and how carefully to sample.
+        Length of sampling and its tuning.
     """
 
     name: ClassVar[str]
@@ -102,18 +102,18 @@ class Sampler(ABC):
     def sample(
         self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int, target_accept: float
     ) -> tuple[list[np.ndarray], np.ndarray]:
-        """Draws of each variable, ``(chains, draws)`` and its own shape, and which draws diverged, ``(chains, draws)``.
+        """Return draws of each variable, ``(chains, draws)`` and its own shape, and which draws diverged, ``(chains, draws)``.
 
         Parameters
         ----------
         data
-            What replaces the data of the model, by name.
+            Replacements of the data of the model, by name.
         starts
-            Where each chain starts: of each free variable of the model ``(chains,)`` and its own shape.
+            Starting values of each chain: for each free variable of the model ``(chains,)`` and its own shape.
         seed
-            Whole number that the draws follow from.
+            Whole number that determines the draws.
         target_accept
-            Mean acceptance rate to tune the step size to.
+            Mean acceptance rate to which the step size is tuned.
         """
 
 
@@ -127,7 +127,7 @@ class Nutpie(Sampler):
 
         self.names, self.settings = names, settings
         self.free = [variable.name for variable in model.free_RVs]
-        # A frozen model cannot be given other data.
+        # A frozen model does not accept other data.
         self.compiled: Any = nutpie.compile_pymc_model(model, freeze_model=False, var_names=list(names))
 
     def sample(
@@ -138,17 +138,17 @@ class Nutpie(Sampler):
         running = []
         for chain, own_seed in enumerate(seeds):
             start = np.concatenate([np.ravel(starts[name][chain]) for name in self.free])
-            one = replace(compiled, initial_point_func=lambda _, start=start: start)
-            running.append(self._run(one, int(own_seed), target_accept))
-        traces = [one.wait().get_arrow_trace() for one in running]
+            started = replace(compiled, initial_point_func=lambda _, start=start: start)
+            running.append(self._run(started, int(own_seed), target_accept))
+        traces = [chain.wait().get_arrow_trace() for chain in running]
         draws = [self._stack([chains[0] for chains, _ in traces], name) for name in self.names]
         return draws, self._stack([statistics[0] for _, statistics in traces], "diverging")
 
     def _run(self, compiled: Any, seed: int, target_accept: float) -> Any:
-        """A chain under way: nutpie gives no chain of several a start of its own."""
+        """Return a running chain: nutpie does not give each of several chains its own start."""
         import nutpie
 
-        # Labelling the trace, and two dozen statistics that nobody asked for, would take half as long as sampling.
+        # Labelling the trace, and two dozen unused statistics, would take half as long as sampling.
         return nutpie.sample(
             compiled,
             draws=self.settings.draws,
@@ -165,12 +165,12 @@ class Nutpie(Sampler):
         )
 
     def _stack(self, batches: Sequence[Any], name: str) -> np.ndarray:
-        """One column of each chain's trace, without the tuning, which comes first where it was kept."""
+        """Return one column of each chain's trace, without the tuning draws, which come first if they were kept."""
         shape = self.compiled.shapes.get(name, ())
         columns = [batch.column(name) for batch in batches]
-        # Arrays are lists there, which have no array of their own.
+        # Arrays are stored there as lists.
         values = [np.array(column.to_pylist()).reshape(-1, *shape) if shape else column.to_numpy() for column in columns]
-        return np.stack([one[-self.settings.draws :] for one in values])
+        return np.stack([value[-self.settings.draws :] for value in values])
 
 
 class OwnNuts(Sampler):
@@ -207,7 +207,7 @@ class OwnNuts(Sampler):
         return [trace["posterior"][name].to_numpy() for name in self.names], trace["sample_stats"]["diverging"].to_numpy()
 
     def _step(self, target_accept: float) -> Any:
-        """The compiled step method, as it is before any tuning."""
+        """Return the compiled step method in its state before tuning."""
         import pymc as pm
 
         if target_accept not in self._steps:
@@ -224,7 +224,7 @@ SAMPLERS: dict[str, type[Sampler]] = {sampler.name: sampler for sampler in (Nutp
 
 @contextmanager
 def _without_messages(logger: str) -> Iterator[None]:
-    """Silence what a logger says below a warning."""
+    """Silence messages of a logger below a warning."""
     log = logging.getLogger(logger)
     level = log.level
     log.setLevel(logging.WARNING)
@@ -235,7 +235,7 @@ def _without_messages(logger: str) -> Iterator[None]:
 
 
 class Drawn(NamedTuple):
-    """Draws of each variable, how many of them diverged, and how they were made: with the acceptance rate of the last time."""
+    """Draws of each variable, the number of divergences, and how they were made, with the acceptance rate of the last run."""
 
     draws: dict[str, np.ndarray]
     divergences: int
@@ -243,18 +243,18 @@ class Drawn(NamedTuple):
 
 
 class CompiledFit:
-    """A model of PyMC's that has been compiled, for any number of data sets.
+    """A compiled PyMC model, for any number of data sets.
 
     Parameters
     ----------
     model
         PyMC's model.
     names
-        Variables of which draws are wanted.
+        Variables to draw.
     settings
-        How long and how carefully to sample.
+        Length of sampling and its tuning.
     sampler
-        "nutpie" or "pymc"; by default nutpie where it is installed.
+        "nutpie" or "pymc"; by default nutpie if it is installed.
 
     Raises
     ------
@@ -263,13 +263,13 @@ class CompiledFit:
     """
 
     def __init__(self, model: Callable[[], Model], names: Sequence[str], settings: NutsSettings, sampler: str | None) -> None:
-        # Whether it is installed is known before the model is made.
+        # Installation is checked before the model is made.
         chosen = SAMPLERS[_installed(sampler)]
         self.names, self.settings = tuple(names), settings
         self.sampler = chosen(model(), self.names, settings)
 
     def _drawn(self, data: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seed: int) -> Drawn:
-        """Draws, made once more with shorter steps where any of them diverged."""
+        """Return draws, repeated once with shorter steps if any of them diverged."""
         settings = self.settings
         for accept in (settings.target_accept, settings.after_divergences):
             draws, diverged = self.sampler.sample(data, starts, seed, accept)
@@ -287,9 +287,9 @@ class NutsFit(CompiledFit):
     curve
         The curve with its prior.
     settings
-        How long and how carefully to sample.
+        Length of sampling and its tuning.
     sampler
-        "nutpie" or "pymc"; by default nutpie where it is installed.
+        "nutpie" or "pymc"; by default nutpie if it is installed.
 
     Raises
     ------
@@ -303,17 +303,17 @@ class NutsFit(CompiledFit):
         super().__init__(lambda: curve.to_pymc(nobody, nobody), curve.parameter_names, settings or NutsSettings(), sampler)
 
     def sample(self, n: Any, y: Any, seed: int) -> Drawn:
-        """Draws of the parameters after one data set, each ``(chains, draws)``.
+        """Return draws of the parameters after one data set, each ``(chains, draws)``.
 
         Parameters
         ----------
         n, y : (doses,) arrays
             Patients and DLTs.
         seed
-            Whole number that the draws follow from.
+            Whole number that determines the draws.
         """
         n, y = counts(n, y, self.curve.n_doses)
-        # Not the stream of the seed itself, of which a simulated data set may have been made.
+        # Not the stream of the seed itself, which may have generated a simulated data set.
         rng = np.random.default_rng((whole("seed", seed, 0, LAST_SEED), 1))
         starts = {"z": self.curve.starts(self.settings.chains, rng)}
         return self._drawn({"n": n, "y": y}, starts, seed)
@@ -321,7 +321,7 @@ class NutsFit(CompiledFit):
 
 @lru_cache(maxsize=8)
 def nuts_fit(curve: Curve, settings: NutsSettings) -> NutsFit:
-    """A fit that is kept, as compiling takes so much longer than sampling."""
+    """Return a cached fit, because compiling takes much longer than sampling."""
     return NutsFit(curve, settings)
 
 
@@ -330,16 +330,16 @@ def _installed(sampler: str | None) -> str:
     if sampler is None:
         return "nutpie" if nutpie else "pymc"
     if one_of("sampler", sampler, SAMPLERS) == "nutpie" and not nutpie:
-        raise InputError(Problem("sampler", sampler, "is not installed: pip install 'dosefind[nuts]', or take 'pymc'"))
+        raise InputError(Problem("sampler", sampler, "is not installed: pip install 'dosefind[nuts]', or use 'pymc'"))
     return sampler
 
 
 class DrawnPosterior(Posterior):
     """The posterior of a curve after one data set, by draws of its parameters.
 
-    An error is the Monte Carlo standard error of its figure. That of a probability is never below ``(1 - 0.05 ** (1 / ESS)) / 3``,
-    about 1 / ESS, with the smallest of the diagnostics' effective sample sizes: where none or all of the draws fall in, three
-    errors reach to the one-sided 95% binomial limit.
+    An error is the Monte Carlo standard error of its value. That of a probability is never below ``(1 - 0.05 ** (1 / ESS)) / 3``,
+    about 1 / ESS, with the smallest of the diagnostics' effective sample sizes: if none or all of the draws are in the set, three
+    errors reach the one-sided 95% binomial limit.
 
     Parameters
     ----------
@@ -350,9 +350,9 @@ class DrawnPosterior(Posterior):
     theta : (chains, draws, parameters) array
         Draws of the parameters.
     divergences
-        How many of the draws diverged.
+        Number of divergences.
     made
-        How the draws were made, which is said among the diagnostics.
+        How the draws were made, as stated in the diagnostics.
     """
 
     engine: ClassVar[str] = "nuts"
@@ -373,7 +373,7 @@ class DrawnPosterior(Posterior):
         return self._chance(self._p < rate)
 
     def mtd(self, target: float) -> Figure:
-        # Draw by draw, which gives each level an error of its own.
+        # Draw by draw, which gives each level its own error.
         at_most = np.pad(self._p <= target, ((0, 0), (0, 0), (1, 1)), constant_values=((0, 0), (0, 0), (True, False)))
         return self._chance(at_most[..., :-1] & ~at_most[..., 1:])
 
@@ -387,14 +387,16 @@ class DrawnPosterior(Posterior):
         return np.where(found <= -FAR, 0.0, np.where(found >= FAR, np.inf, self.curve.amount(found)))
 
     def draws(self, count: int) -> np.ndarray:
-        """Draws of the parameters, equally spaced in each chain; all of them where ``count`` is larger."""
+        """Return draws of the parameters, equally spaced in each chain; all of them if ``count`` is larger."""
         chains, draws, _ = self._theta.shape
         kept = min(draws, max(1, round(whole("count", count, 1) / chains)))
         return self._theta[:, np.arange(kept) * draws // kept]
 
     def diagnostics(self) -> dict[str, Any]:
-        """The largest R-hat and the smallest bulk and tail effective sample size of the parameters and of each dose's DLT
-        probability; the divergences after tuning; the settings, the seed and the sampler.
+        """Return the convergence diagnostics, the settings, the seed and the sampler.
+
+        They are the largest R-hat and the smallest bulk and tail effective sample size of the parameters and of each dose's DLT
+        probability, and the divergences after tuning.
         """
         return {
             **self._convergence,
@@ -403,16 +405,16 @@ class DrawnPosterior(Posterior):
         }
 
     def problems(self) -> list[str]:
-        """What speaks against trusting the draws, in words; nothing does where it is empty."""
+        """Return problems with the draws, in words; empty if there are none."""
         found = self._convergence
-        # Written so that a figure that is not a number counts as a problem.
-        said = {
+        # Written so that NaN counts as a problem.
+        checks = {
             f"R-hat is {found['rhat']:.3f}, not at most {LARGEST_RHAT}: the chains do not agree": found["rhat"] <= LARGEST_RHAT,
             f"the bulk effective sample size is {found['ess_bulk']:.0f}, below {LEAST_ESS}": found["ess_bulk"] >= LEAST_ESS,
             f"the tail effective sample size is {found['ess_tail']:.0f}, below {LEAST_ESS}": found["ess_tail"] >= LEAST_ESS,
-            f"draws that diverged: {self._divergences}, with shorter steps too": self._divergences == 0,
+            f"{self._divergences} divergent draws, even with shorter steps": self._divergences == 0,
         }
-        return [words for words, passed in said.items() if not passed]
+        return [words for words, passed in checks.items() if not passed]
 
     @cached_property
     def _log_terms(self) -> tuple[np.ndarray, np.ndarray]:
@@ -428,8 +430,8 @@ class DrawnPosterior(Posterior):
 
     @property
     def _watched(self) -> np.ndarray:
-        """What the diagnostics are of, ``(chains, draws, k)``."""
-        # Ranks are the same for a probability and its logit, which does not stop at 1.
+        """Return the quantities to which the diagnostics apply, ``(chains, draws, k)``."""
+        # Ranks are the same for a probability and its logit, which is not bounded by 1.
         return np.concatenate([self._theta, self._log_terms[0] - self._log_terms[1]], axis=-1)
 
     @cached_property
@@ -437,7 +439,7 @@ class DrawnPosterior(Posterior):
         from arviz import ess, rhat  # pyright: ignore[reportPrivateImportUsage]
 
         watched = self._watched
-        # One chain is judged by its halves.
+        # A single chain is judged by its halves.
         chains = watched if len(watched) > 1 else np.stack(np.array_split(watched[0, : watched.shape[1] // 2 * 2], 2))
         return {
             "rhat": float(np.max(rhat(chains))),
@@ -446,7 +448,7 @@ class DrawnPosterior(Posterior):
         }
 
     def _chance(self, inside: np.ndarray) -> Figure:
-        """The share of draws ``(chains, draws, k)`` that fall in."""
+        """Return the share of draws ``(chains, draws, k)`` in the set."""
         value, error = _mean(inside.astype(float))
         size = min(self._convergence["ess_bulk"], self._convergence["ess_tail"])
         return Figure(value, np.fmax(error, (1 - 0.05 ** (1 / size)) / 3))
@@ -462,7 +464,7 @@ class NutsPosterior(DrawnPosterior):
     n, y : (doses,) arrays
         Patients and DLTs.
     seed
-        Whole number that the draws follow from.
+        Whole number that determines the draws.
     """
 
     def __init__(self, fit: NutsFit, n: Any, y: Any, seed: int) -> None:

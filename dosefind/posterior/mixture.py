@@ -1,4 +1,4 @@
-"""Quadrature under a prior that mixes components: each has a posterior of its own, weighted by its evidence."""
+"""Quadrature under a mixture prior: each component has its own posterior, weighted by its evidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .quadrature import FLOOR, HALF_WIDTH, Columns, Quadrature, Settled, settled
 
 __all__ = ["MixedQuadrature"]
 
-# Errors asked of the components in turn until what hangs on the mixture is settled.
+# Errors requested of the components in turn until every comparison that depends on the mixture is settled.
 _LADDER = (1e-4, 1e-7, FLOOR)
 
 
@@ -26,24 +26,24 @@ class MixedQuadrature:
 
     def __init__(self, curve: Curve, columns: Columns) -> None:
         self.log_weights = np.log([weight for weight, _ in curve.components])
-        self.parts = [Quadrature(one, columns) for _, one in curve.components]
+        self.parts = [Quadrature(component, columns) for _, component in curve.components]
 
     def expect(
         self, n: np.ndarray, y: np.ndarray, tolerance: float = FLOOR, width: float = HALF_WIDTH
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Expectations, their errors and the log evidence of data sets ``(sets, doses)``; as `Quadrature.expect`."""
+        """Return expectations, their errors and the log evidence of data sets ``(sets, doses)``, as in `Quadrature.expect`."""
         found = [part.expect(n, y, settled_at(tolerance), width) for part in self.parts]
         if len(found) == 1:
             return found[0]
         values, error, log_evidence = (np.array(each) for each in zip(*found, strict=True))
         share, total = self._shares(log_evidence)
         mixed = np.einsum("cs,csk->sk", share, values)
-        # A component's share is off by its evidence's relative error, which is within the error of its values.
+        # The error of a component's share is the relative error of its evidence, which is within the error of its values.
         apart = np.abs(values - mixed)
         return mixed, np.einsum("cs,csk->sk", share, error * (1 + apart)), total
 
     def settle(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> np.ndarray:
-        """Expectations just good enough for what hangs on them; as `Quadrature.settle`."""
+        """Return expectations accurate enough for the comparisons that depend on them, as in `Quadrature.settle`."""
         if len(self.parts) == 1:
             return self.parts[0].settle(n, y, settled)
         values, error, _ = self.expect(n, y, _LADDER[0])
@@ -54,7 +54,7 @@ class MixedQuadrature:
         return values
 
     def shares(self, n: np.ndarray, y: np.ndarray, tolerance: float = FLOOR) -> np.ndarray:
-        """Posterior weight of each component of the prior, ``(sets, components)``."""
+        """Return the posterior weight of each component of the prior, ``(sets, components)``."""
         return self._shares(np.array([part.expect(n, y, settled_at(tolerance))[2] for part in self.parts]))[0].T
 
     def _shares(self, log_evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,14 +1,14 @@
 """Posterior expectations by quadrature, for a batch of data sets at once.
 
 A trapezoid rule on the curve's standard normal coordinates z converges exponentially once the grid is wide and fine
-enough, and costs two matrix products and one exp a batch:
+enough, and costs two matrix products and one exp per batch:
 
     exp(y @ log p(z) + (n - y) @ log(1 - p(z)) - |z|^2 / 2) @ [1, f_1(z), f_2(z), ...]
 
-Every grid contains the grid of twice its step, so each data set carries its own error estimate: how much its values and
-its evidence differ between the two, and how much posterior can lie beyond the grid, where the likelihood is at most that of
-the observed rates. Data sets that a caller does not call settled are done again with half the step, or on a wider grid.
-Interval probabilities are not sums of indicators over nodes (those err by a node's weight): they use weights that integrate
+Every grid contains the grid of twice its step, so each data set has its own error estimate: the differences of its values and
+its evidence between the two grids, and the posterior mass that can be beyond the grid, where the likelihood is at most that of
+the observed rates. Data sets that the caller does not accept are repeated with half the step, or on a wider grid.
+Interval probabilities are not sums of indicators over nodes (whose error is a node's weight): they use weights that integrate
 the sinc interpolant in the first coordinate up to the boundary, which keeps the exponential accuracy. With two coordinates
 the grid is a disc.
 
@@ -28,36 +28,36 @@ from ..models import Curve
 
 __all__ = ["HALF_WIDTH", "Columns", "Nodes", "Quadrature", "below_weights", "settled_at"]
 
-# Prior standard deviations on each side of the grid for decisions and of the first full one; beyond the latter is less than 2e-14
-# of the prior. A grid that may cut a posterior off is made a third wider.
+# Half width, in prior standard deviations, of the grid for decisions and of the first full one; less than 2e-14 of the prior is
+# beyond the latter. A grid that may truncate a posterior is made a third wider.
 ROUGH_WIDTH, HALF_WIDTH, WIDER = 6.0, 8.0, 4 / 3
-# The difference between two grids was up to 1.8 times too small as an error where a posterior is narrower than their steps.
+# The difference between two grids underestimated the error by a factor of up to 1.8 for posteriors narrower than their steps.
 SAFETY = 2.0
-# A grid of more nodes than this is made for one data set alone, only where its posterior is; and most nodes of such a grid.
+# Above this number of nodes a grid is made for a single data set, around its posterior; and the maximum number of its nodes.
 MANY, LAST = 2**17, 2**21
-# Nodes whose log density is further than this below the largest are of no account.
+# Nodes whose log density is further than this below the largest are negligible.
 REGION = 80.0
-# Below this, rounding and truncation are all that is left.
+# Below this, only rounding and truncation remain.
 FLOOR = 1e-11
-# Node values held at a time, so that they stay in the cache whatever the grid.
+# Number of node values held at a time, so that they stay in the cache whatever the grid.
 BLOCK = 2**17
-# Nodes of less than this share of the largest density are left out of sums over one posterior.
+# Nodes of less than this share of the largest density are omitted from sums over one posterior.
 NEGLIGIBLE = 1e-15
 # Log densities above this are far from underflow.
 SAFE_LOG = -600.0
 
 Settled = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From values and their errors, each (rows, k), to whether these values will do, (rows,)."""
+"""Function from values and their errors, each (rows, k), to whether these values are accurate enough, (rows,)."""
 
 
 def below_weights(z: np.ndarray, step: float, bound: np.ndarray | float) -> np.ndarray:
-    """Weights that turn node values into the integral from -infinity to ``bound``, relative to ``step``."""
+    """Return weights that turn node values into the integral from -infinity to ``bound``, relative to ``step``."""
     return 0.5 + sici(np.pi * (bound - z) / step)[0] / np.pi
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Nodes of a grid on a curve, of which integrands are made.
+    """Nodes of a grid on a curve, at which integrands are evaluated.
 
     Attributes
     ----------
@@ -74,15 +74,15 @@ class Nodes:
     step: float
 
     def parameters(self) -> np.ndarray:
-        """The curve's parameters, ``(nodes, parameters)``."""
+        """Return the curve's parameters, ``(nodes, parameters)``."""
         return np.column_stack(self.curve.parameters(tuple(self.z.T)))
 
     def probabilities(self, at: np.ndarray | None = None) -> np.ndarray:
-        """DLT probabilities, ``(nodes, doses)``, of the curve's doses or of those at the given coordinates."""
+        """Return DLT probabilities, ``(nodes, doses)``, of the curve's doses or at the given coordinates."""
         return np.exp(self.curve.at(self.z, at)[0])
 
     def below(self, rate: float, at: np.ndarray | None = None) -> np.ndarray:
-        """Weights ``(nodes, doses)`` whose expectation is the probability that a dose lies below ``rate``."""
+        """Return weights ``(nodes, doses)`` whose expectation is the probability that a dose is below ``rate``."""
         at = self.curve.coordinates if at is None else np.asarray(at)
         first, *rest = self.z.T[:, :, None]
         weights = below_weights(first, self.step, self.curve.bound(rate, at, rest))
@@ -94,7 +94,7 @@ Columns = Callable[[Nodes], np.ndarray]
 
 
 def settled_at(tolerance: float) -> Settled:
-    """Settled where the largest error is below a tolerance."""
+    """Return whether the largest error is below a tolerance."""
     return lambda values, error: error.max(axis=1) < tolerance
 
 
@@ -103,11 +103,11 @@ _at_floor = settled_at(FLOOR)
 
 @dataclass
 class _Grid:
-    """Nodes of the grid of twice the step come first.
+    """A grid in which the nodes of the grid of twice the step come first.
 
-    ``log_terms`` has rows log p, log(1 - p) and log prior density, whose constant is in ``log_weight``; ``columns`` one and
-    the integrands; ``coarse`` the same on the grid of twice the step; ``largest`` the largest size of each integrand;
-    ``log_outside`` is the logarithm of the prior beyond the grid; ``middle`` the place of z = 0.
+    ``log_terms`` has rows log p, log(1 - p) and log prior density, whose constant is in ``log_weight``; ``columns`` holds ones and
+    the integrands; ``coarse`` the same on the grid of twice the step; ``largest`` the largest absolute value of each integrand;
+    ``log_outside`` is the logarithm of the prior mass beyond the grid; ``middle`` the position of z = 0.
     """
 
     log_terms: np.ndarray
@@ -121,7 +121,7 @@ class _Grid:
 
 @dataclass(frozen=True)
 class _Focused:
-    """One data set's expectations, and the grid that they come from: halvings of the step, half width, the box in it."""
+    """Expectations for one data set, and their grid: number of halvings of the step, half width, box."""
 
     values: np.ndarray
     error: np.ndarray
@@ -138,7 +138,7 @@ class Quadrature:
     Attributes
     ----------
     curve
-        The dose-toxicity curve with its prior, which is no mixture.
+        The dose-toxicity curve with its prior, which is not a mixture.
     columns
         Function from nodes to the integrands there.
     """
@@ -146,21 +146,21 @@ class Quadrature:
     curve: Curve
     columns: Columns
     _grids: dict[tuple[float, float], _Grid] = field(default_factory=dict, repr=False)
-    # The latest data set that was focused on.
+    # The latest data set with its own grid.
     _found: dict[tuple[bytes, bytes], _Focused] = field(default_factory=dict, repr=False)
 
     def settle(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> np.ndarray:
-        """Posterior expectations just good enough for what hangs on them.
+        """Return posterior expectations accurate enough for the comparisons that depend on them.
 
-        All data sets are done in single precision first, with a bound on its rounding added to the error; those that
-        are not settled by that are done again by `expect`.
+        All data sets are first evaluated in single precision, with a bound on rounding added to the error; those that
+        are not settled are evaluated again by `expect`.
 
         Parameters
         ----------
         n, y : (sets, doses) arrays
             Patients and DLTs.
         settled
-            From values (rows, k) and their errors (rows, k) to a bool array (rows,): whether these values will do.
+            Function from values (rows, k) and their errors (rows, k) to a bool array (rows,): whether these are accurate enough.
 
         Returns
         -------
@@ -175,14 +175,14 @@ class Quadrature:
     def expect(
         self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, width: float = HALF_WIDTH
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Posterior expectations, each data set on a grid fine enough for it.
+        """Return posterior expectations, each data set on a sufficiently fine grid.
 
         Parameters
         ----------
         n, y : (sets, doses) arrays
             Patients and DLTs.
         settled
-            As for `settle`. The default asks for errors below 1e-11.
+            See `settle`. The default requests errors below 1e-11.
         width
             Half width of the first grid in prior standard deviations.
 
@@ -205,7 +205,7 @@ class Quadrature:
         values, error, log_evidence, cut = self._on_grid(0, width, n, y)
         pending = np.flatnonzero(~settled(values, error))
         while len(pending):
-            # A posterior cut off by the grid needs a wider one, any other a finer one.
+            # A posterior truncated by the grid needs a wider one, any other a finer one.
             widths[pending] *= np.where(cut[pending], WIDER, 1)
             halvings[pending] += ~cut[pending]
             for grid in sorted({(int(halvings[row]), float(widths[row])) for row in pending}):
@@ -220,16 +220,16 @@ class Quadrature:
         return values, error, log_evidence
 
     def weighted(self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, more: int = 0) -> tuple[Nodes, np.ndarray]:
-        """The nodes that carry the posterior of one data set, and the share of each.
+        """Return the nodes that carry the posterior of one data set, with the share of each.
 
         Parameters
         ----------
         n, y : (doses,) arrays
             Patients and DLTs.
         settled
-            As for `settle`.
+            See `settle`.
         more
-            How often to halve the step once more.
+            Number of additional halvings of the step.
         """
         n, y = np.asarray(n), np.asarray(y)
         key = (n.tobytes(), y.tobytes())
@@ -245,7 +245,7 @@ class Quadrature:
         return Nodes(self.curve, z[there], steps[0]), share[there] / share[there].sum()
 
     def _focused(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> _Focused:
-        """One data set on finer and finer grids, each only where the last one found its posterior."""
+        """Return results for one data set on finer and finer grids, each restricted to the posterior found on the previous one."""
         counts, log_best = np.concatenate([y, n - y, [1.0]])[None], _log_best(n[None], y[None])
         halvings, width, box = 0, HALF_WIDTH, None
         while True:
@@ -267,18 +267,18 @@ class Quadrature:
             halvings, width, box = (0, width * WIDER, None) if cut else (halvings + 1, width, box)
 
     def _on_grid(self, halvings: float, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values, error, log evidence and whether the grid cuts the posterior off, on a grid of that step and half width."""
+        """Return values, error, log evidence and whether the grid truncates the posterior, for that step and half width."""
         grid = self._grid(halvings, width)
         return _by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, float)
 
     def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values and error in single precision, on the middle of the first grid."""
+        """Return values and error in single precision, on the middle of the first grid."""
         grid = self._grid(0, ROUGH_WIDTH)
         # Relative to the middle node, nothing near the posterior underflows.
         middle = grid.log_terms[:, grid.middle]
         terms = (grid.log_terms - middle[:, None]).astype(np.float32)
         single = replace(grid, log_terms=terms, columns=grid.columns.astype(np.float32), coarse=grid.coarse.astype(np.float32))
-        # What overflows gets an infinite error.
+        # Values that overflow get an infinite error.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return _by_blocks(lambda *block: _roughly(single, middle, *block), len(grid.columns), n, y, np.float32)
 
@@ -286,7 +286,7 @@ class Quadrature:
         return np.array(self.curve.first_step) / 2**halvings
 
     def _n_nodes(self, halvings: int, width: float) -> float:
-        """About how many nodes a grid has."""
+        """Return the approximate number of nodes of a grid."""
         sides = 2 * width / self._steps(halvings)
         return float(np.prod(sides)) * (1.0 if len(sides) == 1 else np.pi / 4)
 
@@ -319,8 +319,9 @@ class Quadrature:
 
 
 def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> tuple[np.ndarray, int]:
-    """Whole multiples of the steps, ``(nodes, coordinates)``, in the interval or disc of a half width, even ones first, and
-    how many these are; the ends of a line are even. Of a disc, only what lies in a ``box`` (ends, coordinates).
+    """Return integer multiples of the steps, ``(nodes, coordinates)``, in the interval or disc, even ones first, and their number.
+
+    The ends of an interval are even. Of a disc, only the nodes in a ``box`` (ends, coordinates) are included.
     """
     most = 2 * np.ceil(width / (2 * steps) - 1e-9).astype(int)
     low, high = -most, most
@@ -335,9 +336,9 @@ def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> 
 
 
 def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
-    """Results of ``evaluate(counts, log_best, buffer)``, for so many data sets at a time that they stay in the cache."""
+    """Return results of ``evaluate(counts, log_best, buffer)``, for blocks of data sets small enough for the cache."""
     rows = max(1, BLOCK // nodes)
-    # One buffer for all blocks: asking the system for fresh pages costs as much as filling them.
+    # One buffer for all blocks: requesting new pages from the system costs as much as filling them.
     buffer = np.empty((min(rows, len(n)), nodes), kind)
     log_best = _log_best(n, y)
     parts = []
@@ -350,7 +351,7 @@ def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kin
 
 
 def _log_best(n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Log-likelihood of the observed rates, which no curve exceeds, ``(sets,)``."""
+    """Return the log-likelihood of the observed rates, which no curve exceeds, ``(sets,)``."""
     counts = np.arange(int(n.max(initial=0)) + 1)
     table = xlogy(counts, counts)
     n, y = n.astype(np.intp, copy=False), y.astype(np.intp, copy=False)
@@ -358,14 +359,14 @@ def _log_best(n: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Values, error, log evidence and whether the grid may cut the posterior off; ``density`` is a buffer."""
+    """Return values, error, log evidence and whether the grid may truncate the posterior; ``density`` is a buffer."""
     np.matmul(counts, grid.log_terms, out=density)
     top = np.zeros(len(counts))
-    # No node can underflow everywhere if the middle one, the prior's median, does not.
+    # The nodes cannot all underflow unless the middle one, the prior's median, does.
     if density[:, grid.middle].min(initial=0) < SAFE_LOG:
         top = density.max(axis=1)
         density -= top[:, None]
-    # exp is several times slower where it underflows.
+    # exp is several times slower if it underflows.
     values, error, total = _sums(grid, np.maximum(density, -690.0, out=density))
     log_evidence = np.log(total) + grid.log_weight + top
     beyond = _beyond(grid, log_best, log_evidence)
@@ -375,7 +376,7 @@ def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.
 def _roughly(
     grid: _Grid, middle: np.ndarray, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Values and error, rounding in single precision included; ``density`` is a buffer."""
+    """Return values and error, including rounding in single precision; ``density`` is a buffer."""
     values, error, total = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
     error[~np.isfinite(total)] = np.inf
     at_middle = counts @ middle
@@ -388,7 +389,7 @@ def _roughly(
 
 
 def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Values, their error on this grid, and the sum of the density, from the log density."""
+    """Return values, their error on this grid, and the sum of the density, from the log density."""
     np.exp(density, out=density)
     fine, coarse = density @ grid.columns, density[:, : len(grid.coarse)] @ grid.coarse
     total, values = fine[:, 0], fine[:, 1:] / fine[:, :1]
@@ -397,9 +398,9 @@ def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _beyond(grid: _Grid, log_best: np.ndarray, log_evidence: np.ndarray) -> np.ndarray:
-    """Most that the values can be wrong for what lies beyond the grid, ``(sets, k)``.
+    """Return the largest error of the values due to the region beyond the grid, ``(sets, k)``.
 
-    An integrand is hardly twice as large there as on the grid.
+    An integrand is at most about twice as large there as on the grid.
     """
     share = np.exp(np.minimum(log_best + grid.log_outside - log_evidence, 50.0))
     return share[:, None] * (2 * grid.largest)
