@@ -31,7 +31,7 @@ from dosefind import BLRM, CRM, BivariateNormal, InputError, Logistic, Logistic2
 from dosefind._check import one_of, whole
 from dosefind.calibration.bands import excess, histogram
 from dosefind.calibration.sbc import described
-from dosefind.models import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
+from dosefind.models import Cloglog, Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
 from dosefind.posterior.mcmc import LAST_SEED
 from dosefind.provenance import write_whole
 
@@ -84,6 +84,7 @@ def _cases() -> Iterator[tuple[str, Case]]:
         "power": (Power(skeleton=SKELETON), by_crm),
         "logistic": (Logistic(skeleton=SKELETON), by_crm),
         "logistic-uniform": (Logistic(skeleton=SKELETON, uniform=(0.2, 3.0)), by_crm),
+        "cloglog": (Cloglog(skeleton=SKELETON), by_crm),
         "logistic-2": (Logistic2(doses=DOSES, reference=3.0, prior=PRIOR), by_blrm),
         "logistic-2-mixture": (Logistic2(doses=DOSES, reference=3.0, prior=MIXTURE, windows=2.0), by_blrm),
     }

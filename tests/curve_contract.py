@@ -35,9 +35,13 @@ def check_curve(curve: Curve, *, tensors: bool = True) -> None:
     check_posterior(curve)
     check_variants(curve)
     check_words(curve)
+    check_kind(curve)
     if isinstance(curve, OneParameterCurve):
         check_prior(curve)
+        check_uniform(curve, tensors=tensors)
         check_scale(curve)
+        check_tails(curve)
+        check_options(curve)
         check_ceiling(curve)
         check_boundaries(curve)
         if CURVES.get(curve.kind) is type(curve):
@@ -169,12 +173,31 @@ def check_words(curve: Curve) -> None:
     assert type(curve)(**curve.model_dump(exclude_unset=True)) == curve
 
 
+def check_kind(curve: Curve) -> None:
+    """No other curve of the registry has the kind: it would be replaced."""
+    other = CURVES.get(curve.kind, type(curve))
+    assert other.__name__ == type(curve).__name__, f"the kind {curve.kind!r} is that of {other.__name__}"
+
+
 def check_prior(curve: OneParameterCurve) -> None:
     """The parameter is normal with mean 0, where the curve is its skeleton."""
     z = np.linspace(-3, 3, 13)
     np.testing.assert_allclose(curve.parameters((z,))[0], curve.prior_sd * z, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(np.exp(curve.at(np.zeros((1, 1)))[0][0]), curve.skeleton, rtol=1e-10)
     np.testing.assert_allclose(curve.probabilities(0.0)[0], curve.skeleton, rtol=1e-10)
+
+
+def check_uniform(curve: OneParameterCurve, *, tensors: bool = True) -> None:
+    """With the uniform prior too the bounds, the posterior and what is sampled are those of the curve."""
+    low, high = 0.3, 4.0
+    other = curve.model_copy(update={"prior_sd": type(curve).model_fields["prior_sd"].default, "uniform": (low, high)})
+    z = np.linspace(-3, 3, 13)
+    # 1e-12: rounding.
+    np.testing.assert_allclose(np.exp(other.parameters((z,))[0]), low + (high - low) * norm.cdf(z), rtol=1e-12)
+    check_bound(other)
+    check_posterior(other)
+    if tensors:
+        check_tensors(other)
 
 
 def check_scale(curve: OneParameterCurve) -> None:
@@ -191,15 +214,35 @@ def check_scale(curve: OneParameterCurve) -> None:
             np.testing.assert_allclose(curve.crossing(dose, rate), b, rtol=0, atol=1e-9)
 
 
+def check_tails(curve: OneParameterCurve) -> None:
+    """Far out log p, and log(1 - p) where rates come near 1, are still those of the curve, not of a rate cut off or rounded."""
+    log_p = np.linspace(-1.0, np.log(1e-200), 60)
+    # 1e-9: rounding of a scale value of up to some hundred, which a curve may raise to a power.
+    np.testing.assert_allclose(
+        curve.log_at(curve.scale(curve.ceiling * np.exp(log_p)))[0], np.log(curve.ceiling) + log_p, rtol=1e-9
+    )
+    if curve.ceiling == 1:
+        far = curve.log_at(curve.scale(0.5) - np.linspace(0, 30, 61))[1]
+        assert np.isfinite(far).all()
+        assert np.all(np.diff(far) < 0)
+
+
+def check_options(curve: OneParameterCurve) -> None:
+    """Every option changes the curve."""
+    for name in curve.options():
+        other = curve.model_copy(update={name: 1.1 * getattr(curve, name) + 0.1})
+        assert np.abs(other.probabilities(-0.5) - curve.probabilities(-0.5)).max() > 1e-6, name
+
+
 def check_ceiling(curve: OneParameterCurve) -> None:
     """Rates come as near to the ceiling as one likes and never beyond, and a skeleton that reaches it is refused."""
     assert 0 < curve.ceiling <= 1
-    far = curve.scale(curve.skeleton[0]) - np.array([10.0, 100.0, 500.0])
-    p = np.exp(curve.log_at(far)[0])
+    near = curve.ceiling * (1 - np.geomspace(1e-2, 1e-7, 6))
+    u = curve.scale(near)
+    assert np.isfinite(u).all()
+    np.testing.assert_allclose(np.exp(curve.log_at(u)[0]), near, rtol=1e-9)
     # 1e-9: rounding of an exponential.
-    assert np.all(p <= curve.ceiling * (1 + 1e-9))
-    np.testing.assert_allclose(p[-1], curve.ceiling, rtol=1e-9)
-    assert np.exp(curve.log_at(curve.scale(curve.skeleton[-1]) + 100.0)[0]) < 1e-9
+    assert np.all(np.exp(curve.log_at(u[-1] - np.geomspace(1.0, 500.0, 20))[0]) <= curve.ceiling * (1 + 1e-9))
     if curve.ceiling < 1:
         with pytest.raises(InputError):
             type(curve)(**{**curve.model_dump(), "skeleton": (curve.ceiling / 2, (1 + curve.ceiling) / 2)})

@@ -32,7 +32,7 @@ from dosefind import (
 )
 from dosefind.cli import main
 from dosefind.designs import DESIGNS
-from dosefind.models import CURVES
+from dosefind.models import CURVES, one_parameter
 from dosefind.operating.walk import WalkTooLarge
 from dosefind.protocol import Record, Stagger, Treatment
 from dosefind.trial import Cohort
@@ -52,6 +52,7 @@ def keys(settings):
 
 KINDS = ", ".join(map(repr, DESIGNS))
 CURVE_KINDS = ", ".join(map(repr, CURVES))
+ONE_PARAMETER = " or ".join(", ".join(map(repr, one_parameter())).rsplit(", ", 1))
 TITLE = 'title = "'
 AMOUNTS = "[1, 3, 5]"
 DOSES = "{'amounts': [1, 3, 5], 'unit': '10^6 cells/kg', 'reference': {'amount': 3, 'u..."
@@ -374,7 +375,7 @@ CONFIGS = [
         "unknown curve",
         PLAIN_CRM,
         f'{PLAIN_CRM}\nmodel = "logit"',
-        "designs.crm.model = 'logit': must be 'power', 'logistic' or 'cloglog'",
+        f"designs.crm.model = 'logit': must be {ONE_PARAMETER}",
     ),
     (
         "intercept of a power curve",

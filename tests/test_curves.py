@@ -139,6 +139,42 @@ class NoDerivative(Power):
         return super().log_at(u, xp)
 
 
+class CutOff(Logistic):
+    """Rates next to 0 are cut off."""
+
+    def log_at(self, u, xp=np):
+        log_p, log_q = super().log_at(u, xp)
+        return xp.clip(log_p, -27.0, 0.0), log_q
+
+
+class Rounds(Power):
+    """log(1 - p) is cut off where p is next to 1."""
+
+    def log_at(self, u, xp=np):
+        log_p, log_q = super().log_at(u, xp)
+        return log_p, xp.clip(log_q, -27.0, 0.0)
+
+
+class AlwaysNormal(Power):
+    """The uniform prior has no effect."""
+
+    def parameters(self, z, xp=np):
+        return (self.prior_sd * z[0],)
+
+
+class BoundOfNormal(Power):
+    """The bound is that under the normal prior."""
+
+    def bound(self, rate, at, rest=()):
+        return (self.scale(rate) - at) / self.prior_sd
+
+
+class OtherPower(Power):
+    """It has the kind of another curve."""
+
+    kind: ClassVar[str] = "logistic"
+
+
 class OffCentre(Power):
     """The prior mean is not 0."""
 
@@ -174,6 +210,20 @@ class Unstated(Power):
     tail: float = 1.0
 
 
+class NoEffect(Power):
+    """An option without effect.
+
+    Attributes
+    ----------
+    skeleton, prior_sd, uniform
+        As of every one-parameter curve.
+    tail
+        Nothing.
+    """
+
+    tail: float = 1.0
+
+
 class Upside(Logistic2):
     """Says that rates fall with the first coordinate."""
 
@@ -195,6 +245,12 @@ WRONG = {
     "ceiling too low": (TooLow, contract.check_ceiling),
     "probabilities without sum": (NoSum, contract.check_probabilities),
     "underflow": (Underflow, contract.check_probabilities),
+    "low rates cut off": (CutOff, contract.check_tails),
+    "high rates cut off": (Rounds, contract.check_tails),
+    "uniform prior": (AlwaysNormal, contract.check_uniform),
+    "bound of the uniform prior": (BoundOfNormal, contract.check_uniform),
+    "kind of another curve": (OtherPower, contract.check_kind),
+    "option without effect": (NoEffect, contract.check_options),
     "bound of the parameter": (OtherBound, contract.check_bound),
     "integrals up to that bound": (OtherBound, contract.check_posterior),
     "other tensors": (OtherTensors, contract.check_tensors),
@@ -247,6 +303,31 @@ class Probit(OneParameterCurve):
         return log_ndtr(-u * self.slope), log_ndtr(u * self.slope)
 
 
+class Cauchit(OneParameterCurve):
+    """The distribution function of Cauchy, with tails so heavy that rates come slowly near 0 and 1.
+
+    Attributes
+    ----------
+    skeleton, prior_sd, uniform
+        As of every one-parameter curve.
+    """
+
+    kind: ClassVar[str] = "cauchit"
+    title: ClassVar[str] = "Cauchit curve"
+    source: ClassVar[str] = "this test"
+
+    def scale(self, p):
+        return 1 / np.tan(np.pi * np.asarray(p))
+
+    def log_at(self, u, xp=np):
+        return xp.log(xp.arctan2(1.0, u) / np.pi), xp.log(xp.arctan2(1.0, -u) / np.pi)
+
+
+def test_curve_with_heavy_tails_keeps_the_contract(monkeypatch):
+    monkeypatch.setitem(CURVES, "cauchit", Cauchit)
+    check_curve(Cauchit(skeleton=SKELETON))
+
+
 def test_curve_whose_rates_rise_with_its_scale_is_refused():
     class Falling(Power):
         def log_at(self, u, xp=np):
@@ -277,7 +358,7 @@ class PlainProbit(Probit):
 
 
 def test_registered_curve_drives_the_crm(monkeypatch):
-    with pytest.raises(dsf.InputError, match="must be 'power', 'logistic' or 'cloglog'"):
+    with pytest.raises(dsf.InputError, match=f"model = 'probit': must be '{next(iter(one_parameter()))}', "):
         dsf.CRM(skeleton=SKELETON, target=0.25, model="probit")
     monkeypatch.setitem(CURVES, "probit", PlainProbit)
     contract.check_crm(PlainProbit(skeleton=SKELETON))

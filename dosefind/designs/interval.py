@@ -206,7 +206,7 @@ class IntervalDesign(Design):
         columns = {
             "patients": states.n[0],
             "dlts": states.y[0],
-            "estimate": pool(a / (a + b), weights, tried)[0],
+            "estimate": isotonic(states.n, states.y, tried, self.estimate_prior)[0],
             "lower": pool(betaincinv(a, b, _TAIL), weights, tried)[0],
             "upper": pool(betaincinv(a, b, 1 - _TAIL), weights, tried)[0],
             "p_overdose": pool(betaincc(a, b, self.target), np.ones(a.shape), tried)[0],

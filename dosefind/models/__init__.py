@@ -23,7 +23,15 @@ __all__ = [
     "one_parameter",
 ]
 
-CURVES: dict[str, type[Curve]] = {curve.kind: curve for curve in (Power, Logistic, Cloglog, Logistic2)}
+CURVES: dict[str, type[Curve]] = {
+    curve.kind: curve
+    for curve in (
+        Power,
+        Logistic,
+        Cloglog,
+        Logistic2,
+    )
+}
 
 
 def one_parameter() -> dict[str, type[OneParameterCurve]]:
