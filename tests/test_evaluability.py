@@ -554,9 +554,7 @@ def test_rows_in_are_rows_out():
         "data cutoff 2024-02-29, assumed: the last date in the data."
     )
     for rows in (3, 5):
-        with pytest.raises(
-            dsf.InputError, match=f"rows = {rows}: must be those of patients, 3, and those listed, 1, each row in one"
-        ):
+        with pytest.raises(dsf.InputError, match=f"rows = {rows}: must be the 3 of patients and the 1 listed, each row in one"):
             evaluate(data.__class__(**{**vars(data), "rows": rows}), protocol())
     twice = trial(patient("S", 1, 1), listed=(Listed("patients.csv row S", "screen failure"),))
     with pytest.raises(dsf.InputError, match="each row in one of them"):

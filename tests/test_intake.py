@@ -462,7 +462,7 @@ BROKEN = {
         f"infusion_1 = '2024-03': {NO_DAY}: a part of it is missing, and missing parts are not guessed",
     ),
     "day missing in the middle": (row(infusion_1="2024---15"), f"{NO_DAY}: a part of it is missing"),
-    "no such day": (row(infusion_1="2024-02-30"), f"infusion_1 = '2024-02-30': {NO_DAY}: it is none"),
+    "no such day": (row(infusion_1="2024-02-30"), f"infusion_1 = '2024-02-30': {NO_DAY}: it is not a date"),
     "number for a date": (row(infusion_1="45359"), f"{NO_DAY}: it is a number; format the cell as a date"),
     "year 24": (row(infusion_1="0024-03-08"), "must be a date from 1900 to 2199"),
     "infusions out of order": (
@@ -566,8 +566,8 @@ BROKEN_EVENTS = {
     "grade 6": (EVENTS.replace(",3,", ",6,"), "events.csv row 3, subject A-2, grade = '6': must be a CTCAE grade from 1 to 5"),
     "grade in words": (EVENTS.replace(",3,", ",severe,"), "grade = 'severe': must be a CTCAE grade from 1 to 5"),
     "no term": (EVENTS.replace("Rash", ""), "events.csv row 3, subject A-2, term = '': must not be empty"),
-    "no such day": (EVENTS.replace("2024-03-10", "2024-13-10"), f"start = '2024-13-10': {NO_DAY}: it is none"),
-    "no such month": (EVENTS.replace("2024-03-10", "2024-13"), f"start = '2024-13': {NO_DAY}: it is none"),
+    "no such day": (EVENTS.replace("2024-03-10", "2024-13-10"), f"start = '2024-13-10': {NO_DAY}: it is not a date"),
+    "no such month": (EVENTS.replace("2024-03-10", "2024-13"), f"start = '2024-13': {NO_DAY}: it is not a date"),
     "column missing": (EVENTS.replace("term", "name"), "events.csv column term: missing"),
     "empty": ("", "is empty"),
 }
@@ -602,7 +602,11 @@ def test_related_event_of_grade_3_needs_an_infusion(tmp_path):
     subject = tables["ae"][0]["USUBJID"]
     tables["ae"][0] |= {"AETOXGR": "4", "AEREL": "RELATED"}
     tables["ex"] = [one for one in tables["ex"] if one["USUBJID"] != subject]
-    refused(tmp_path, write_domains(tmp_path / "sdtm", tables, "csv"), "of an event of grade 4: such an event needs an infusion")
+    refused(
+        tmp_path,
+        write_domains(tmp_path / "sdtm", tables, "csv"),
+        "for an event of grade 4: such an event needs an earlier infusion",
+    )
 
 
 def test_a_partial_date_of_an_event_is_noted(tmp_path):
