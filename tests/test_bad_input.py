@@ -454,13 +454,13 @@ CONFIGS = [
     # What is assumed, and text.
     (
         "assumed key that is not there",
-        part('"scenarios" = "made', '"designs.3+3"'),
+        part('"scenarios" = "chosen', '"designs.3+3"'),
         '"scenario" = "made up"\n',
         "assumed.scenario = 'made up': must name a key of this file, such as 'target.rate'",
     ),
     (
         "control character in an assumed key",
-        part('"scenarios" = "made', '"designs.3+3"'),
+        part('"scenarios" = "chosen', '"designs.3+3"'),
         '"\\u001b[31m" = "made up"\n',
         "assumed.'\\x1b[31m' = 'made up': must name a key of this file, such as 'target.rate'",
     ),
