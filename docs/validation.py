@@ -68,7 +68,7 @@ SECOND_WAYS = {
     "test_crm.test_quadrature_against_adaptive_integration": "Quadrature of one-parameter curves against adaptive integration",
     "test_crm.test_quadrature_of_a_posterior_far_from_its_prior": "The same for a posterior far from a narrow prior",
     "test_posterior.test_windows_by_hand": "DLT rates over several windows with a common hazard, by hand",
-    "test_operating.test_certain_truths_are_exact": "Operating characteristics if every outcome is certain",
+    "test_operating.test_certain_scenarios_are_exact": "Operating characteristics if every outcome is certain",
     "test_operating.test_probabilities_sum_to_one": "Probabilities of all final states sum to one",
     "test_operating.test_paths_are_the_unmerged_walk": "The merged enumeration against every single path",
     "test_operating.test_walk_from_the_middle_of_a_trial": "The enumeration from the middle of a trial against single paths",

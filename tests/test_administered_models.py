@@ -160,7 +160,7 @@ def test_curve_without_a_dose_scale_has_patients_at_their_levels():
     np.testing.assert_array_equal(figures(one), figures(other))
 
 
-def test_moving_patients_to_another_level_is_moving_their_counts():
+def test_patients_at_other_amounts_are_counted_at_the_other_level():
     """Of two at the third level, both given the dose of the first: the posterior is that of other counts by level."""
     moved = exact_posterior(curve_of(), N, Y, RATES, [Administered(3, 1.0, 2, 1)])
     counted = exact_posterior(curve_of(), np.array([5, 3, 1]), np.array([1, 1, 1]), RATES)
@@ -216,7 +216,7 @@ def test_counts_must_include_these_patients():
         ((1, 1.0, 1, -1), "dlts"),
     ],
 )
-def test_amounts_that_nobody_can_have_been_given(one, place):
+def test_impossible_amounts_are_rejected(one, place):
     good, bad = Administered(1, 2.0, 1, 0), Administered(*one)
     with pytest.raises(dsf.InputError, match=rf"administered\[2\]\.{place} = "):
         at_amounts(curve_of(), [good, bad])
@@ -225,7 +225,7 @@ def test_amounts_that_nobody_can_have_been_given(one, place):
 
 
 @pytest.mark.parametrize("given", ["1.0", 5, [3], [(1, 2.0, 1)], ["abcd"]])
-def test_what_is_no_list_of_patients(given):
+def test_argument_must_be_a_list_of_patients(given):
     with pytest.raises(dsf.InputError, match="administered"):
         analyze(protocol(), "1NNN 2NNT", administered=given)
 
@@ -461,7 +461,7 @@ def test_patients_beside_the_escalation_are_at_their_amounts_too():
         [Administered(9, 1.0, 1, 0)],
     ],
 )
-def test_amounts_of_patients_who_are_not_counted_are_refused(administered):
+def test_amounts_of_patients_outside_the_counts_are_rejected(administered):
     for task in (analyze, sensitivity):
         with pytest.raises(dsf.InputError, match="administered"):
             task(protocol(), "1NNN 2NNT", administered=administered)

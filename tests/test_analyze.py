@@ -130,7 +130,7 @@ def test_conclusion_against_a_recursion(protocol, outcomes):
         np.testing.assert_allclose(ours.conclusion.sel(design=name), theirs, rtol=0, atol=1e-5)
 
 
-def test_a_sampled_probability_is_said_with_its_error():
+def test_sampled_probability_is_shown_with_its_error():
     over = Figure(np.array([0.0, 0.3]), np.array([0.0007, 0.012]))
     text = recommended(np.array([3, 3]), over, 0.25).reason
     assert "P(overdose), 0.0% \u00b10.07, is below 25%; at level 2 it is 30.0% \u00b11" in text
@@ -168,7 +168,7 @@ def test_conclusion_of_a_trial_that_is_over(protocol):
     np.testing.assert_allclose(found.sum("choice"), 1, rtol=0, atol=1e-9)
 
 
-def test_what_does_not_follow_a_design_is_said(protocol):
+def test_departures_from_the_design_are_reported(protocol):
     found = dsf.analyze(protocol, "1TTT 1NNN").summary.attrs
     assert json.loads(found["deviations"])["3+3"] == [
         "the design had stopped after cohort 1: the lowest dose has too many DLTs, so no dose is the MTD"
@@ -208,7 +208,7 @@ def test_no_dlt_at_all(protocol, outcomes):
         assert (f"At level {level}, nobody has a known outcome" in said) == (level not in treated)
 
 
-def test_a_prior_worth_more_than_the_patients_is_named(protocol):
+def test_prior_with_larger_ess_than_patients_is_reported(protocol):
     found = dsf.analyze(protocol, "1NNN 2NNN 3NNT", curve="logistic-2-tight").summary
     worth = found.prior_effective_n.values
     said = json.loads(found.attrs["warnings"])
@@ -353,7 +353,7 @@ def test_no_rp2d_from_draws_that_cannot_be_trusted():
     assert recommended(np.array([3, 3]), sure, 0.25).level == 2
 
 
-def test_a_table_of_patients_is_named_as_one(tmp_path):
+def test_table_of_patients_is_recognised_in_place_of_counts(tmp_path):
     path = tmp_path / "patients.csv"
     path.write_text("subject,level,infusion_1\nA-1,1,2024-03-05\n")
     with pytest.raises(dsf.InputError, match=r"is a table of patients.*dosefind next reads it and prints the outcomes"):

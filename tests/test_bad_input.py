@@ -454,13 +454,13 @@ CONFIGS = [
     # What is assumed, and text.
     (
         "assumed key that is not there",
-        part('"scenarios" = "made', '"designs.3+3"'),
+        part('"scenarios" = "chosen', '"designs.3+3"'),
         '"scenario" = "made up"\n',
         "assumed.scenario = 'made up': must name a key of this file, such as 'target.rate'",
     ),
     (
         "control character in an assumed key",
-        part('"scenarios" = "made', '"designs.3+3"'),
+        part('"scenarios" = "chosen', '"designs.3+3"'),
         '"\\u001b[31m" = "made up"\n',
         "assumed.'\\x1b[31m' = 'made up': must name a key of this file, such as 'target.rate'",
     ),
@@ -695,7 +695,7 @@ def test_broken_call(call, message):
     assert str(error.value) == message
 
 
-def test_a_walk_too_large_says_how_far_it_got_and_what_to_change():
+def test_walk_too_large_reports_its_progress_and_the_remedy():
     with pytest.raises(WalkTooLarge) as error:
         lattice(BOIN(target=0.3), n_doses=3, max_n=30, memory_limit=10_000)
     said = re.fullmatch(

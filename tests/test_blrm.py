@@ -102,7 +102,7 @@ def test_a_further_dlt_at_a_lower_dose_can_raise_the_dose():
     assert levels == [2, 3]
 
 
-def test_the_walk_tells_its_smallest_margin():
+def test_walk_reports_its_smallest_margin():
     design = dsf.BLRM(**SETTINGS)
     walked = dsf.lattice(design)
     states = reachable(design, 3)

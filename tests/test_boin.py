@@ -217,7 +217,7 @@ def test_decisions_in_words(settings, outcomes, says):
         ({"max_n_per_dose": 4}, "1NNT 1NNN", ("cohort 2 brought level 1 to 6 patients, above max_n_per_dose = 4",)),
     ],
 )
-def test_deviations_from_the_design_are_said(settings, outcomes, deviations):
+def test_deviations_from_the_design_are_reported(settings, outcomes, deviations):
     step = dsf.decide(dsf.BOIN(target=0.30, **settings), outcomes, n_doses=3)
     assert tuple(map(str, step.deviations)) == deviations
     assert str(step).splitlines()[1:] == [f"  deviation: {words}" for words in deviations]

@@ -48,7 +48,7 @@ def test_windows_and_dose_scales_by_hand(protocol):
     np.testing.assert_allclose(cumulative.numbers()["at"][1], np.log(np.array([1, 3, 5]) / 6), rtol=0, atol=1e-15)
 
 
-def test_what_is_varied(protocol):
+def test_variants_of_borrowing(protocol):
     borrowing = build_borrowing(protocol)
     varied = {(name, value): other for name, value, other in borrowing.variants(protocol)}
     assert set(varied) == {
@@ -66,14 +66,14 @@ def test_what_is_varied(protocol):
     assert all(other.model(protocol).structure == borrowing.model(protocol).structure for other in varied.values())
 
 
-def test_what_is_varied_within_reach_alone(protocol):
+def test_reference_doses_too_far_from_the_doses_are_not_varied(protocol):
     """Of the doses 1, 2 and 4 only the last is within reach of the other trial's, which begin at 8."""
     far = {AS: protocol.borrowing["trials"][AS] | {"doses": [8, 120, 200]}}
     borrowing = build_borrowing(changed(protocol, trials=far, reference=4.0))
     assert [value for varied, value, _ in borrowing.variants(protocol) if varied == "reference dose"] == []
 
 
-def test_what_is_varied_where_trials_may_not_be_exchangeable(protocol):
+def test_variants_with_exnex(protocol):
     exnex = {"weight": 0.5, "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}}
     wide = {"mu": {"mean": [-2.2, 0.0], "sd": [6.0, 1.0]}, "tau_scale": [0.5, 0.25], "rho": "uniform"}
     found = list(build_borrowing(changed(protocol, exnex=exnex, exchangeable=wide)).variants(protocol))
@@ -176,7 +176,7 @@ def test_a_protocol_without_the_table_borrows_nothing(protocol):
         dsf.analyze(protocol.model_copy(update={"borrowing": {}}), "1NNN", borrow={AS: "1NNN"})
 
 
-def test_without_borrowing_nothing_is_said_of_it(protocol):
+def test_without_borrowing_the_result_does_not_mention_it(protocol):
     attrs = dsf.analyze(protocol, "1NNN").summary.attrs
     assert "borrowing" not in attrs
     assert "borrowing" in attrs["without_effect"].split(", ")

@@ -46,7 +46,7 @@ def calibrated(name, n_sets=50):
 
 
 @pytest.mark.slow
-def test_band_is_left_as_often_as_it_says():
+def test_band_is_left_with_its_stated_probability():
     for n_sets, level in ((50, 0.05), (400, 0.01)):
         lower, upper = bands(n_sets, level)
         exact = 1 - coverage(n_sets, np.rint(lower * n_sets).astype(int), np.rint(upper * n_sets).astype(int))
@@ -454,7 +454,7 @@ FAULTS = {
     "each point of a band has the level to itself": (
         "dosefind.calibration.bands:bands",
         lambda old: lambda n_sets, level: old(n_sets, 10 * level),
-        test_band_is_left_as_often_as_it_says,
+        test_band_is_left_with_its_stated_probability,
     ),
     "a tie lies below": (
         "dosefind.calibration.engines:ranked",

@@ -282,11 +282,11 @@ def test_starts_after_a_serious_event_and_before_its_adjudication(adjudications,
         ([death("S1", 1, part="placebo", amount=0.0), patient("S2", 1, 9)], []),
     ],
 )
-def test_what_is_no_start_during_a_hold(people, rows):
+def test_starts_that_are_not_during_a_hold(people, rows):
     assert [subjects.split()[0] for rule, subjects, _ in found(*people) if rule == HELD] == rows
 
 
-def test_an_unrelated_death_holds_nothing_where_the_protocol_says_so():
+def test_unrelated_death_causes_no_hold_with_any_death_false():
     people = [death("S1", 1, related="not related"), patient("S2", 1, 9)]
     assert [one[0] for one in found(*people)] == [HELD]
     assert found(*people, pause={"any_death": False}) == []
@@ -339,11 +339,11 @@ AT_ONCE = "immediately: no rule of the protocol requires this patient to wait"
         (92, 3, (120, "the DLT window of A10 ends"), (None, "there is no level above level 3")),
     ],
 )
-def test_who_may_start_in_the_single_dose_trial(as_of, level, patient_, group_):
+def test_earliest_starts_in_the_single_dose_trial(as_of, level, patient_, group_):
     assert starts(single_dose(), as_of, level) == [patient_, group_]
 
 
-def test_who_may_start_in_the_three_dose_trial():
+def test_earliest_starts_in_the_three_dose_trial():
     assert starts(three_doses(), 30, 1, DLC) == [(99, "the DLT window of B3 ends")] * 2
     assert starts(three_doses(), 155, 1, DLC)[0] == (155, AT_ONCE)
 
@@ -388,7 +388,7 @@ def test_a_dose_of_none_of_the_levels_is_waited_for():
     assert starts(data, 60, 3, treatment=sentinel)[0] == (67, "7 days after S31 at level 3")
 
 
-def test_where_groups_may_overlap_nobody_waits_for_another_dose():
+def test_overlapping_groups_do_not_wait_for_another_dose():
     assert starts(trial(*group(1, 1)), 1, 1, treatment={"no_overlap": False}) == [(1, AT_ONCE), (1, AT_ONCE)]
     assert starts(trial(*group(1, 1)), 1, 2, treatment={"no_overlap": False})[0] == (1, AT_ONCE)
 
@@ -398,12 +398,12 @@ def test_where_groups_may_overlap_a_cohort_waits_for_the_one_before_at_its_dose(
     assert starts(full, 2, 1, treatment={"no_overlap": False}) == [(30, "the DLT window of S13 ends"), (2, AT_ONCE)]
 
 
-def test_nobody_waits_for_patients_who_are_not_given_the_product():
+def test_patients_without_the_product_are_not_waited_for():
     control = patient("C1", None, 2, amount=0, part="placebo")
     assert starts(trial(*group(1, 1, 1, 1), control), 29, 2)[0] == (29, AT_ONCE)
 
 
-def test_down_nobody_waits_for_a_full_cohort():
+def test_de_escalation_does_not_wait_for_a_complete_cohort():
     toxic = trial(*group(2, 1, 1, events=(event(5),)), last=5)
     assert starts(toxic, 5, 1)[0] == (5, AT_ONCE)
     assert starts(toxic, 5, 3)[0] == (None, "no date can be named: cohort 1 at level 2 is not complete")
@@ -485,7 +485,7 @@ FAULTS = {
     "patients who were not given the product are waited for": (
         "dosefind.conduct:UNTREATED",
         lambda _: (),
-        test_nobody_waits_for_patients_who_are_not_given_the_product,
+        test_patients_without_the_product_are_not_waited_for,
     ),
 }
 

@@ -57,7 +57,7 @@ NO_COUNTS = {
 
 @pytest.mark.parametrize("values", NO_COUNTS.values(), ids=NO_COUNTS)
 @pytest.mark.parametrize("call", [BOIN.estimates, States.counts], ids=["estimates", "States.counts"])
-def test_what_is_no_count_is_refused(call, values):
+def test_other_values_than_counts_are_rejected(call, values):
     if call == States.counts and values is NO_COUNTS["two rows"]:
         return  # a batch of two trials, of which y has one
     with pytest.raises(dsf.InputError, match=r"^[ny] = "):
@@ -65,7 +65,7 @@ def test_what_is_no_count_is_refused(call, values):
 
 
 @pytest.mark.parametrize("kind", ["fraction", "text", "complex", "NaN", "none", "boolean", "65539", "huge", "negative"])
-def test_upper_limit_refuses_what_is_no_count(kind):
+def test_upper_limit_rejects_other_values_than_counts(kind):
     with pytest.raises(dsf.InputError):
         upper_limit(NO_COUNTS[kind], [0, 0])
 

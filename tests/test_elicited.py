@@ -45,7 +45,7 @@ def test_misfit_is_the_prior_s_own():
     np.testing.assert_allclose(found.misfit, np.abs(table.rate - table.got).max(), rtol=1e-12)
 
 
-def test_what_cannot_be_met_is_said():
+def test_statements_that_cannot_be_met_are_reported():
     """At the reference dose 1 the spread at dose 1 leaves none for the slope: its standard deviation ends at its bound."""
     said = {1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}
     assert dsf.prior_from_quantiles(said, reference=3).at_bound == ()
@@ -166,7 +166,7 @@ def test_sensitivity_varies_one_thing_at_a_time():
         np.testing.assert_allclose([getattr(row, name) for name in over], other.p_over, rtol=0, atol=1e-9)
 
 
-def test_sensitivity_says_what_moves_the_rp2d():
+def test_sensitivity_reports_changes_of_the_rp2d():
     table = dsf.sensitivity(dsf.load_protocol(CONFIG), "1NNN 2NNN 3NNT")
     note = table.attrs["note"]
     moved = table[table.rp2d != table.rp2d[0]]

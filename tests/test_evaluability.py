@@ -128,12 +128,12 @@ def test_the_definition_is_a_setting():
         (event(5, grade=2), {}, None),
     ],
 )
-def test_a_grave_event_that_is_no_dlt_is_named_with_the_reason(one, dlt, why):
+def test_event_of_dlt_grade_that_is_not_a_dlt_is_listed_with_the_reason(one, dlt, why):
     rule = status(patient("S", 1, 1, events=(one,)), 40, dlt=dlt).rule
     assert rule.rpartition("is not a DLT: ")[2] == (why or "no DLT by the end of the window, according to adverse events")
 
 
-def test_an_unclear_event_says_what_is_missing_and_where():
+def test_unclear_event_states_the_missing_item_and_its_row():
     found = status(patient("S", 1, 1, events=(event(None, grade=None, row=7),)), 40)
     assert found.rule == (
         "it is not known whether this is a DLT: adverse event of ae.csv row 7 (grade not recorded; possibly related; no start date)"
@@ -154,7 +154,7 @@ def test_an_unknown_word_for_the_relation_stops(grade, start):
     )
 
 
-def test_an_unknown_word_is_said_once():
+def test_unknown_word_is_reported_once():
     """Not once for each of a thousand events; words that differ in case and hyphens are one."""
     events = (
         event(5, 1, "may be", row=4),
@@ -188,7 +188,7 @@ def test_amounts_of_later_infusions_are_not_known():
     assert known == [(1,), (1, 2), (1, 2, 1)]
 
 
-def test_how_words_were_read_is_said():
+def test_reading_of_words_is_noted():
     events = tuple(event(5, 1, word, row=row) for row, word in enumerate(("REMOTE", "remote", "None", "possible", "unknown", None)))
     notes = evaluate(trial(patient("S", 1, 1, events=events)), protocol()).notes
     assert notes[-1] == (
@@ -319,13 +319,13 @@ def test_a_replaced_patient_does_not_count():
     ("fields", "kind"),
     [({"events": (event(5),)}, "dlt"), ({"events": (event(5),), "discontinued": 9}, "dlt"), ({}, "complete")],
 )
-def test_whoever_counts_is_not_replaced(fields, kind):
+def test_evaluable_patient_is_not_replaced(fields, kind):
     found = evaluate(trial(patient("R1", 1, 1, **fields), patient("R2", 1, 20, replaces="R1")), protocol(), day(60))
     assert (found["R1"].kind, found["R1"].replaced_by, found["R2"].kind) == (kind, None, "complete")
     assert found.cohorts() == [Cohort(1, 2, int(kind == "dlt"))]
 
 
-def test_who_cannot_replace():
+def test_invalid_replacements():
     """Nobody twice, nobody by one treated before, nobody by himself."""
     lost = {"discontinued": 9}
     found = evaluate(
@@ -384,7 +384,7 @@ def test_cohorts_as_given():
     assert [note in notes for notes in judged] == [False, True]
 
 
-def test_what_is_left_out_or_assumed_is_named():
+def test_omissions_and_assumptions_are_noted():
     """A row without an infusion may be a patient whose infusion was forgotten; nobody is silently taken as followed up."""
     people = patient("P1", 1, 1), patient("P2", 1, 2), patient("P3", 1, 3, dlt=True, dlt_date=5, events=None)
     empty = [Listed(f"patients.csv row {row}", "no infusion") for row in range(4, 18)]
@@ -398,7 +398,7 @@ def test_what_is_left_out_or_assumed_is_named():
     )
 
 
-def test_an_empty_last_contact_beside_others_is_not_taken_as_followed_up():
+def test_missing_last_contact_among_others_is_not_read_as_follow_up():
     """Where the data say of some how long they were followed, nobody else is known longer than to the own last date."""
     silent, told = patient("P1", 1, 1, events=(event(20, grade=1, row=2),)), patient("P2", 1, 2, last_contact=40)
     alone, beside = evaluate(trial(silent), protocol(), day(40)), evaluate(trial(silent, told), protocol(), day(40))
@@ -554,9 +554,7 @@ def test_rows_in_are_rows_out():
         "data cutoff 2024-02-29, assumed: the last date in the data."
     )
     for rows in (3, 5):
-        with pytest.raises(
-            dsf.InputError, match=f"rows = {rows}: must be those of patients, 3, and those listed, 1, each row in one"
-        ):
+        with pytest.raises(dsf.InputError, match=f"rows = {rows}: must be the 3 of patients and the 1 listed, each row in one"):
             evaluate(data.__class__(**{**vars(data), "rows": rows}), protocol())
     twice = trial(patient("S", 1, 1), listed=(Listed("patients.csv row S", "screen failure"),))
     with pytest.raises(dsf.InputError, match="each row in one of them"):
@@ -698,7 +696,7 @@ def test_time_settles_outcomes(diary, choice):
     assert waiting <= deaths
 
 
-def test_the_parts_of_a_trial_are_named_once():
+def test_parts_of_a_trial_are_defined_once():
     assert typing.get_args(dsf.protocol.Part) == PARTS
 
 

@@ -147,7 +147,7 @@ def test_the_question_names_the_row_and_the_window():
     assert evaluate(trial(patient("S2", 1, 1, events=both), last=60), RULES)["S2"].questions == ()
 
 
-def test_what_was_there_before_is_said():
+def test_event_present_before_treatment_states_the_reason():
     one = event(-3, grade=3, row=7)._replace(initial_grade=3)
     found = evaluate(trial(patient("S2", 1, 1, events=(one,)), last=60), RULES)["S2"]
     assert found.kind == "complete"
@@ -217,7 +217,7 @@ SEVERITIES = {"severe": 3, "life threatening": 4, "fatal": 5, "mild": 1, "modera
     ("severity", "kind"),
     [("SEVERE", "dlt"), ("LIFE-THREATENING", "dlt"), ("MILD", "complete"), ("MODERATE", "complete"), ("GRAVE", "pending")],
 )
-def test_a_severity_is_no_grade_unless_a_setting_says_so(tmp_path, severity, kind):
+def test_severity_is_not_a_grade_without_a_setting(tmp_path, severity, kind):
     ae = f"USUBJID,AEDECOD,AEREL,AESEV,AESTDTC\nS2,Rash,RELATED,{severity},2024-03-10\n"
     found = sdtm(tmp_path, ae)
     assert (found.patients[1].events[0].severity, found.patients[1].events[0].grade) == (severity, None)
@@ -504,7 +504,7 @@ def test_a_value_at_a_limit_is_not_above_it():
         (("ALT", "9", 1), "value"),
     ],
 )
-def test_what_is_no_liver_test_is_refused(call, named):
+def test_invalid_liver_tests_are_rejected(call, named):
     with pytest.raises(InputError) as error:
         liver_grade(*call)
     assert error.value.problems[0].where == named

@@ -9,7 +9,7 @@ from dosefind.protocol import Doses
 
 
 @pytest.mark.parametrize("n_doses", [31, 41, 98, 99])
-def test_a_protocol_may_have_so_many_doses(n_doses):
+def test_protocol_with_the_maximum_number_of_doses(n_doses):
     doses = Doses.read({"amounts": [25 * step for step in range(1, n_doses + 1)], "unit": "mg"})
     assert len(doses.amounts) == n_doses
     assert decide(ThreePlusThree(), f"{n_doses}NNN", n_doses=n_doses).reason

@@ -254,7 +254,7 @@ def test_a_window_of_its_own():
     assert long.curve.windows == 3.0
 
 
-def test_what_is_shared_is_watched():
+def test_convergence_of_shared_parameters_is_checked():
     """Where the chains disagree on tau no trial is to be trusted."""
     free = from_prior(MODELS["fixed"])
     free["log_spread"][3, :, 1] += 2.0
@@ -283,7 +283,7 @@ def test_summary_takes_each_trial():
         assert np.all(found["p_over_se"] > 0)
 
 
-def test_sentences_name_what_is_pooled():
+def test_sentences_state_the_pooled_quantity():
     said = " ".join(MODELS["exnex uniform"].sentences())
     for words in (
         "pooled: DLT over 28 days after one infusion.",

@@ -96,7 +96,7 @@ def test_order_of_first_infusion_decides():
     assert not pauses(one_by_one(*[0] * 17, 1, 1, 1), rules)
 
 
-def test_fired_by_dose_counts_each_level_on_its_own():
+def test_fired_by_dose_counts_each_level_separately():
     pause = Pause(boundary=PocockBoundary(kind="pocock", rate=0.2), by="dose", any_death=False)
     patients = [(2, Counts(1, serious=1)), (1, Counts(1)), (2, Counts(1, serious=1)), (None, Counts(1, serious=1)), (1, Counts(1))]
     patients += [(2, Counts(1, serious=1)), *[(2, Counts(1))] * 9]

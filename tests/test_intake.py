@@ -112,7 +112,7 @@ def test_a_dose_that_is_none_of_the_protocols_is_kept(tmp_path):
     ]
 
 
-def test_columns_that_nobody_reads_are_named(tmp_path):
+def test_columns_that_are_not_read_are_noted(tmp_path):
     text = "subject,level,infusion_1,sex,last_contct\nA-1,1,2024-03-01,f,2024-05-01\n"
     found = read_patients(written(tmp_path, text), AS)
     assert found.notes[0] == "patients.csv: columns not used: sex, last_contct (did you mean last_contact?)"
@@ -462,7 +462,7 @@ BROKEN = {
         f"infusion_1 = '2024-03': {NO_DAY}: a part of it is missing, and missing parts are not guessed",
     ),
     "day missing in the middle": (row(infusion_1="2024---15"), f"{NO_DAY}: a part of it is missing"),
-    "no such day": (row(infusion_1="2024-02-30"), f"infusion_1 = '2024-02-30': {NO_DAY}: it is none"),
+    "no such day": (row(infusion_1="2024-02-30"), f"infusion_1 = '2024-02-30': {NO_DAY}: it is not a date"),
     "number for a date": (row(infusion_1="45359"), f"{NO_DAY}: it is a number; format the cell as a date"),
     "year 24": (row(infusion_1="0024-03-08"), "must be a date from 1900 to 2199"),
     "infusions out of order": (
@@ -566,8 +566,8 @@ BROKEN_EVENTS = {
     "grade 6": (EVENTS.replace(",3,", ",6,"), "events.csv row 3, subject A-2, grade = '6': must be a CTCAE grade from 1 to 5"),
     "grade in words": (EVENTS.replace(",3,", ",severe,"), "grade = 'severe': must be a CTCAE grade from 1 to 5"),
     "no term": (EVENTS.replace("Rash", ""), "events.csv row 3, subject A-2, term = '': must not be empty"),
-    "no such day": (EVENTS.replace("2024-03-10", "2024-13-10"), f"start = '2024-13-10': {NO_DAY}: it is none"),
-    "no such month": (EVENTS.replace("2024-03-10", "2024-13"), f"start = '2024-13': {NO_DAY}: it is none"),
+    "no such day": (EVENTS.replace("2024-03-10", "2024-13-10"), f"start = '2024-13-10': {NO_DAY}: it is not a date"),
+    "no such month": (EVENTS.replace("2024-03-10", "2024-13"), f"start = '2024-13': {NO_DAY}: it is not a date"),
     "column missing": (EVENTS.replace("term", "name"), "events.csv column term: missing"),
     "empty": ("", "is empty"),
 }
@@ -583,7 +583,7 @@ def test_broken_events(text, said, tmp_path):
         refused(tmp_path, path, said, events=events)
 
 
-def test_a_grave_related_event_needs_an_infusion(tmp_path):
+def test_related_event_of_grade_3_needs_an_infusion(tmp_path):
     """Rather than listing the event of a patient whose infusion was forgotten; others of such a subject are listed."""
     path = written(tmp_path, row(infusion_1="", dose="3"))
     said = (
@@ -602,7 +602,11 @@ def test_a_grave_related_event_needs_an_infusion(tmp_path):
     subject = tables["ae"][0]["USUBJID"]
     tables["ae"][0] |= {"AETOXGR": "4", "AEREL": "RELATED"}
     tables["ex"] = [one for one in tables["ex"] if one["USUBJID"] != subject]
-    refused(tmp_path, write_domains(tmp_path / "sdtm", tables, "csv"), "of an event of grade 4: such an event needs an infusion")
+    refused(
+        tmp_path,
+        write_domains(tmp_path / "sdtm", tables, "csv"),
+        "for an event of grade 4: such an event needs an earlier infusion",
+    )
 
 
 def test_a_partial_date_of_an_event_is_noted(tmp_path):
@@ -613,7 +617,7 @@ def test_a_partial_date_of_an_event_is_noted(tmp_path):
     assert any(note.startswith("events.csv row 3, subject A-2: start is no full date (2024-03)") for note in found.notes)
 
 
-def test_everything_wrong_is_said_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     lines = [f"A-{k},x,2024-13-01" for k in range(15)]
     text = refused(tmp_path, written(tmp_path, "subject,dose,infusion_1\n" + "\n".join(lines)), "and 10 more findings")
     assert text.count("must be a full date") == text.count("must be a number above 0") == 10
@@ -658,7 +662,7 @@ def test_broken_workbooks(edit, said, tmp_path):
     refused(tmp_path, path, said)
 
 
-def test_a_formula_that_nobody_reads_is_no_matter(tmp_path):
+def test_formula_in_an_unread_column_is_ignored(tmp_path):
     people, _ = made.trial(4)
     path = write_xlsx(tmp_path / "trial.xlsx", {"patients": [row | {"age": "=1+2"} for row in people]})
     assert "trial.xlsx sheet patients: columns not used: age" in read_patients(path, AS).notes
@@ -898,7 +902,7 @@ def test_parts_seriousness_and_outcomes_come_back_as_written(tmp_path):
     assert again.patients == found.patients
 
 
-def test_an_unknown_part_is_refused_with_what_is_allowed(tmp_path):
+def test_unknown_part_is_rejected_with_the_allowed_values(tmp_path):
     (tmp_path / "patients.csv").write_text("subject,level,infusion_1,part\nP1,1,2024-03-01,cohort B\n")
     with pytest.raises(InputError, match=r"row 2, subject P1, part = 'cohort B': must be a part of the trial: escalation"):
         read_patients(tmp_path / "patients.csv", AS)

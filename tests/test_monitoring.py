@@ -283,7 +283,7 @@ def test_more_patients_than_the_maximum():
     assert (found.events, found.n, found.limit) == (30, 30, int(boundary(pocock(), 18, up_to=30)[30]))
 
 
-def test_nobody_treated():
+def test_no_patient_treated():
     for by in ("trial", "dose"):
         pause = Pause(related_serious=1, boundary=beta_binomial(), by=by)
         assert crossed(pause, {}, 18) == ()

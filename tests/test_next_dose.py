@@ -205,7 +205,7 @@ def test_three_infusions_date_by_date():
     assert then(data, 90, rules).evaluated["B3"].kind == "replaced"
 
 
-def test_every_rule_that_ends_a_3_plus_3_is_said_with_its_counts():
+def test_every_stopping_rule_of_the_3_plus_3_states_its_counts():
     said = {
         "1NTT": "2 DLTs in 3 patients at level 1: the lowest dose has too many DLTs, so no dose is the MTD",
         "1NNN 2NTT": "2 DLTs in 3 patients at level 2: a dose has too many DLTs, so the next lower dose is the MTD",
@@ -215,7 +215,7 @@ def test_every_rule_that_ends_a_3_plus_3_is_said_with_its_counts():
     assert {text: then(*in_a_row(text)).proposal.reason for text in said} == said
 
 
-def test_nobody_else_is_treated_where_it_makes_no_difference():
+def test_no_further_patient_is_treated_without_effect_on_the_decision():
     """The reason gives the patients that there are, not those who will never come."""
     found = then(*in_a_row("1NNN 2TT"), protocol(AS, "crm", "boin"))
     assert found.proposal.reason == (
@@ -284,7 +284,7 @@ def test_completions_by_hand():
     assert filling.completions["ways"].sum() == 4
 
 
-def test_the_reason_names_whose_data_are_wanting():
+def test_reason_lists_patients_with_missing_data():
     found = then(REPLAYS["an event without a grade"][0], 60)
     assert found.proposal.until is None
     assert found.proposal.reason.endswith("; no date can be named while data of S3 are wanting")
@@ -309,7 +309,7 @@ def test_what_would_follow_by_hand():
     assert (last["0 DLTs"], last["1 DLT"], last["2 DLTs"]) == ("stop, MTD level 3, not reached", "level 3", "stop, MTD level 2")
 
 
-def test_who_is_in_no_count_is_named_first(folder):
+def test_uncounted_patients_are_listed_first(folder):
     """50 for 5: a level is nobody's, but the patient is looked at first, and others wait as at the top dose."""
     first = patient("P50", None, 70, amount=50, events=(event(75),))
     found = then(trial(*clean(1, 1), *clean(2, 31), first, last=75), 75)
@@ -345,7 +345,7 @@ def test_further_dlts_that_end_a_cohort_are_shown():
     assert then(toxic, 45).proposal.words == "stop, no MTD"
 
 
-def test_what_is_open_is_one_level_up_at_most():
+def test_open_doses_are_at_most_one_level_up():
     """The 3+3 and BOIN skip no dose: after 0 of 3 at the first, the third is not open; a toxic dose is shut with all above."""
     rules = protocol(AS, "boin")
     for when, data, levels in (
@@ -373,7 +373,7 @@ def test_paths_two_cohorts_on():
     assert shown["2NNN 3NNT"] == ["", "", "stay"]
 
 
-def test_which_design_binds():
+def test_primary_design():
     rules = protocol(AS, "boin", binding="boin")
     assert next_dose(rules, single_dose()).binding == "boin"
     assert next_dose(rules, single_dose(), design="3+3").binding == "3+3"
@@ -532,7 +532,7 @@ def test_levels_in_the_column_of_doses_are_refused():
     assert len(next_dose(protocol, trial(*(replace(one, amount=7.0) for one in people))).alarms) == 3
 
 
-def test_who_is_treated_otherwise_after_a_decision_is_named(tmp_path):
+def test_patient_treated_differently_from_the_decision_is_reported(tmp_path):
     """Though somebody was treated as decided before; and nobody since is said too."""
     protocol, path = dsf.load_protocol(ROOT / "configs" / "nct05962762.toml"), tmp_path / "decisions.csv"
     people = [patient(f"A{n}", 1, n) for n in (1, 2, 3)] + [patient("B1", 2, 40), patient("B2", 1, 41)]
@@ -1006,7 +1006,7 @@ def _with_a_cohort_too_many(folder):
     return "too_many.csv"
 
 
-def test_rows_of_who_comes_later_are_listed_with_their_events(folder):
+def test_rows_of_later_patients_are_listed_with_their_events(folder):
     text = run(folder, "next", "--as-of", "2024-01-01", "--replay").stdout
     assert "8 rows read: 1 are those of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
 

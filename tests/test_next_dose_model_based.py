@@ -136,7 +136,7 @@ def nobody_who_counts(check):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crm", "blrm"])
 @nobody_who_counts
-def test_a_patient_who_does_not_count_changes_nothing(name, people, after, at):
+def test_patient_not_evaluable_changes_nothing(name, people, after, at):
     """Of a dose that the protocol does not have, with a DLT; lost and replaced by nobody; not yet treated at the data cut."""
     rules = RULES[name, "nct05962762"]
     patients, end = made(people)

@@ -529,7 +529,7 @@ def test_flags_of_dlts_in_ae_are_read(tmp_path, column):
 
 
 @pytest.mark.parametrize(("column", "cell"), [("TOXFL", "Y"), ("DLTFL", "Y"), ("CRIT4FL", "Y"), ("CRIT2FL", None)])
-def test_the_variable_of_dlts_that_the_config_names_is_read_with_the_others(tmp_path, column, cell):
+def test_variable_of_dlts_in_the_config_is_read_with_the_others(tmp_path, column, cell):
     """A criterion's flag is read where the criterion of the row speaks of DLTs; the one that the config names always is."""
     cells = {"TOXFL": "N", "DLTFL": "N", "CRIT4": "", "CRIT4FL": "N", "CRIT2": "grade 2", "CRIT2FL": "Y"}
     rules = protocol(intake={"dlt_flag": "TOXFL"})
@@ -689,7 +689,7 @@ def test_a_death_in_a_supplemental_qualifier_is_refused(tmp_path, qualifier, val
         ("4,,2024-03-31,yes", None),
     ],
 )
-def test_a_grave_related_event_before_the_first_infusion_holds(tmp_path, cells, kinds):
+def test_related_event_of_grade_3_before_the_first_infusion_holds(tmp_path, cells, kinds):
     """Where a slip of the date is plausible: up to 7 days before, or a year before the DLT window or the 90 days after it.
 
     An event is noted if it is called related, whatever its grade and its date.

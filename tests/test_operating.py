@@ -138,7 +138,7 @@ def test_probabilities_sum_to_one(name):
     np.testing.assert_allclose(oc.dlts, oc.patients * oc.p_true, rtol=0, atol=1e-11)
 
 
-def test_certain_truths_are_exact():
+def test_certain_scenarios_are_exact():
     oc = dsf.lattice(dsf.ThreePlusThree(), n_doses=3).under({"no DLT": (0, 0, 0), "all DLT": (1, 1, 1)})
     np.testing.assert_array_equal(oc.selected.values, [[0, 0, 0, 1], [1, 0, 0, 0]])
     np.testing.assert_array_equal(oc.patients.values, [[3, 3, 3], [3, 0, 0]])
@@ -243,7 +243,7 @@ def test_reference_against_every_multinomial_outcome(truth, n):
     np.testing.assert_allclose(ours[1], highest, rtol=0, atol=1e-13)
 
 
-def test_reference_says_how_ties_are_settled():
+def test_benchmark_states_its_rule_for_ties():
     text = definitions(Standards(0.25, (0.16, 0.33), 0.1, 0.33))["reference_selected"]
     # How it is settled is said, with the values that it depends on.
     assert {"0.25", "0.35", "0.1)"} <= {word.strip(",;") for word in text.split()}

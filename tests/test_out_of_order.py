@@ -258,7 +258,7 @@ def test_cohort_completed_late_makes_the_levels_above_it_planned(name, design):
 
 
 @pytest.mark.parametrize(("start", "outcome"), [(76, "N"), (70, "T"), (40, "N")])
-def test_patient_who_is_pending_or_has_a_dlt_makes_no_cohort_planned(start, outcome):
+def test_pending_patient_or_dlt_does_not_make_a_cohort_planned(start, outcome):
     """Level 2 was begun early, and again when level 1 had five of six patients. The sixth is in time only if known to be clean."""
     groups = (BELOW, ("2N", 8), ("1N", 8), ("1N", 8), ("2NN", 15))
     more = (*groups, ("1" + outcome, start))
@@ -480,7 +480,7 @@ STRAY = {
 
 
 @pytest.mark.parametrize("name", STRAY)
-def test_unmarked_patient_whom_nobody_planned(name):
+def test_unmarked_unplanned_patient(name):
     design, groups, cut, expected, other, start = STRAY[name]
     found = after(groups, cut, design)
     assert answer(found.proposal) == expected
@@ -661,7 +661,7 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("name", DEATHS)
-def test_death_told_of_by_one_table(name, tmp_path):
+def test_death_reported_by_one_table(name, tmp_path):
     changes, kind = DEATHS[name]
     rules = protocol("3+3")
     found = next_dose(rules, dsf.read_patients(tables(tmp_path, **changes), rules), date(2024, 7, 1))
@@ -746,7 +746,7 @@ def test_placebo_patient_does_not_begin_a_level():
     assert starts[0].day == day(40)
 
 
-def test_run_in_death_holds_and_counts_nowhere():
+def test_run_in_death_holds_and_is_not_counted():
     people = [*group(1, "1NNN", 1), patient("Z1", 1, 4, part="run-in", died=day(20))]
     found = next_dose(protocol("3+3"), trial(*people, last=200), day(60), replay=True)
     assert answer(found.proposal) == ("hold", None)
@@ -837,12 +837,12 @@ FAULTS = {
     "the bolder reading is taken": (
         "dosefind.tasks.proposals:most_cautious",
         lambda real: lambda found, level: next((one for one in found if one is not real(found, level)), found[0]),
-        partial(test_unmarked_patient_whom_nobody_planned, "BOIN, below, clean"),
+        partial(test_unmarked_unplanned_patient, "BOIN, below, clean"),
     ),
     "two readings are tried and no more": (
         "dosefind.tasks.next_dose:readings_of",
         lambda real: lambda *given: real(*given)[:2],
-        partial(test_unmarked_patient_whom_nobody_planned, "3+3, extra with a DLT, then level 2"),
+        partial(test_unmarked_unplanned_patient, "3+3, extra with a DLT, then level 2"),
     ),
     "later backfill makes earlier cohorts unplanned": (
         "dosefind.tasks.proposals:_closed_by",

@@ -112,7 +112,7 @@ def test_a_design_that_remembers_keeps_the_contract():
     check_design(OneWayDown(cohort_size=1, max_n=8), exceptions=BOTH)
 
 
-def test_a_rule_that_returns_no_level_is_named():
+def test_rule_that_returns_no_level_is_reported():
     design = dsf.design_from_rule(lambda trial: 7, choose=lambda trial: None, max_n=6)
     with pytest.raises(
         dsf.InputError, match=r"rule = 7: must return a level from 1 to 3, or None; its argument was TrialSoFar\(n=\(3, 0, 0\)"
@@ -144,7 +144,7 @@ def test_choice_of_a_plain_rule_is_boins_where_nothing_is_eliminated(n, y):
     assert seen.nearest(0.3, levels=[]) is None
 
 
-def test_select_names_levels():
+def test_select_returns_levels():
     boin = dsf.BOIN(target=0.3)
     assert dsf.select(boin, [3, 3, 3], [0, 0, 1]) == 3
     assert dsf.select(boin, [3, 3, 3], [3, 0, 0]) is None

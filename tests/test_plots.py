@@ -488,7 +488,7 @@ def test_probabilities_of_zero_and_one(oc):
     plots.as_svg(ax)
 
 
-def test_nobody_treated():
+def test_no_patient_treated():
     ax = plots.trial("")
     assert "nobody has been treated" in texts(ax)
     assert plots.alt_text(ax) == "Trial of 0 patients."

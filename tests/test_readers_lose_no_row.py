@@ -237,7 +237,7 @@ DATES = """
 
 
 @pytest.mark.parametrize("text", [*re.split("[|\n]", NO_DATES.strip("\n")), *FULLWIDTH])
-def test_what_is_no_date_is_refused(text, tmp_path):
+def test_invalid_dates_are_rejected(text, tmp_path):
     refused(written(tmp_path, PEOPLE.replace("2024-03-08", text)), "row 3, subject A-2, infusion_1")
 
 
@@ -359,7 +359,7 @@ def test_no_row_of_a_workbook_is_lost(case, tmp_path):
         (workbook(sheet(*rows([[*ROWS[0], ""], [*ROWS[1], "x"], [*ROWS[2], ""]]))), "column E"),
     ],
 )
-def test_what_is_hidden_in_a_workbook_is_noted(content, words, tmp_path):
+def test_hidden_parts_of_a_workbook_are_noted(content, words, tmp_path):
     assert words.lower() in " ".join(read_patients(written(tmp_path, content, "book.xlsx"), AS).notes).lower()
 
 
@@ -527,7 +527,7 @@ OTHERS = {
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 @pytest.mark.parametrize("case", OTHERS)
 @pytest.mark.parametrize("role", READ)
-def test_what_is_no_file_is_refused_at_once(role, case, tmp_path):
+def test_other_paths_than_files_are_rejected_at_once(role, case, tmp_path):
     make, words = OTHERS[case]
     path = tmp_path / "x.csv"
     make(path)

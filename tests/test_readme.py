@@ -36,10 +36,10 @@ def test_samples_are_what_the_commands_print(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     commands = "(?:compare|table|paths|analyze)"
     samples = re.findall(rf"```sh\n([^`]*?dosefind {commands} [^`]*?)\n```[^`]*?```text\n(.*?)\n```", README, re.DOTALL)
-    shown = re.search(r"```text\n(NCT05962762: .*?)\n```", README, re.DOTALL)[1]
+    shown = re.search(r"```text\n(NCT05962762: comparison.*?)\n```", README, re.DOTALL)[1]
     compare = "dosefind compare configs/nct05962762.toml"
     for command, lines in ((compare, shown), *samples):
-        printed = CliRunner().invoke(main, shlex.split(command.split("dosefind ", 1)[1])).stdout
+        printed = "\n" + CliRunner().invoke(main, shlex.split(command.split("dosefind ", 1)[1])).stdout
         for line in lines.splitlines():
-            assert f"\n{line}" in f"\n{printed}"
+            assert f"\n{line}" in printed
     assert [command.split()[0] for command, _ in samples] == [".venv/bin/dosefind"] * 3

@@ -134,7 +134,7 @@ def test_a_worse_or_newly_graded_event_is_adjudicated_again():
         assert [event.holds for event in status(one, said("A", 40, "embolism", grade, "not a DLT", 60)).serious] == [holds]
 
 
-def test_an_assessment_says_nothing_of_what_came_after_it():
+def test_assessment_does_not_cover_later_events():
     one = patient("A", 1, 1, events=None, dlt=True, dlt_date=20)
     assert status(one, said("A", None, "", None, "not a DLT", 10))["A"].kind == "dlt"
     assessed = said("A", None, "", None, "not a DLT", 40)

@@ -97,7 +97,7 @@ def proposed(text, n=(0, 0, 0, 0), y=(0, 0, 0, 0), **settings):
         ("1NNN 2NNN 3NNN 1TNN", (0, 0, 0, 0), (0, 0, 0, 0), 4, "level 1"),
     ],
 )
-def test_nobody_is_treated_above_more_than_one_dlt_in_six(text, n, y, level, shown):
+def test_no_dose_is_given_above_more_than_one_dlt_in_six(text, n, y, level, shown):
     found, reason = proposed(text, n, y)
     assert found == level
     assert shown in reason
@@ -123,7 +123,7 @@ def test_ordinary_trials_never_meet_the_bar(settings):
     assert done > 10
 
 
-def test_the_dose_that_closes_is_the_one_named():
+def test_reason_states_the_dose_that_closes():
     assert "at level 2" in proposed("1NNN 2NNN 3NNN", (0, 3, 0, 0), (0, 2, 0, 0), six_at_mtd=True)[1]
 
 
@@ -136,7 +136,7 @@ def test_a_pending_patient_comes_before_a_stop_at_the_top():
     assert found.proposal.action in ("wait", "hold", "fill", "stay")
 
 
-def test_a_death_holds_a_stop_that_names_the_top_dose():
+def test_death_holds_a_stop_that_selects_the_top_dose():
     fatal = event(150, grade=5, row=99, term="embolism")
     first = cohorts("1NNN 2NNN 3NNN")
     assert answer(ask(first)) == ("stop", "3")
@@ -147,7 +147,7 @@ def test_a_death_holds_a_stop_that_names_the_top_dose():
 
 @pytest.mark.parametrize("part", ["run-in", "expansion"])
 @pytest.mark.parametrize("level", [1, 2])
-def test_a_dlt_that_no_design_counts_holds_until_a_decision_that_knew_it(tmp_path, part, level):
+def test_uncounted_dlt_holds_until_a_decision_that_knew_it(tmp_path, part, level):
     people = [*cohorts("1NNN"), patient("R1", level, 60, part=part, events=(event(62, row=500),))]
     changed = {"evaluability": {"pooled_parts": []}}
     found = ask(people, **changed)
@@ -206,7 +206,7 @@ def test_a_pooled_rate_that_closes_nothing_is_cautioned(toxic, clean, expected):
     assert [tuple(one) for one in cautions(ask([*cohorts("1NNN 2NNN 3TTN"), *beside]))] == expected
 
 
-def test_doses_that_nothing_opens_again_are_named():
+def test_doses_closed_for_good_are_listed():
     people = [*(patient(f"A{n}", 1, 1 + n) for n in range(3)), *cohorts("2TT", first=4)]
     found = ask(people, last=20)
     assert found.proposal.action == "wait"
@@ -299,7 +299,7 @@ def test_an_adjudication_is_dated_after_the_event_and_soon_after_the_data(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("design", ["3+3", "boin", "crm"])
-def test_names_decide_nothing(design):
+def test_names_do_not_affect_decisions(design):
     """Two patients of one day at different levels, one with a DLT, under every assignment of names."""
     given = [(2, ()), (1, (event(42, row=800),)), (2, ()), (2, ())]
     answers = set()
@@ -309,7 +309,7 @@ def test_names_decide_nothing(design):
     assert len(answers) == 1
 
 
-def test_names_decide_no_pause():
+def test_names_do_not_affect_pauses():
     pause = {"event": "dlt", "boundary": {"kind": "pocock", "rate": 0.2, "alpha": 0.1}}
     fired = set()
     for toxic in (6, 7):

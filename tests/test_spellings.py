@@ -243,7 +243,7 @@ def test_grades_with_their_words(text, grade):
 
 
 @pytest.mark.parametrize("text", NO_GRADES)
-def test_what_is_no_grade_is_refused(text, tmp_path):
+def test_invalid_grades_are_rejected(text, tmp_path):
     assert grade_of(text) is None
     (problem,) = refused(lambda: event(tmp_path, grade=text))
     assert (problem.value, problem.allowed) == (text, why_no_grade(text))

@@ -59,7 +59,7 @@ def test_serious_events_after_the_window_hold():
     assert dose_in_question(found) == (3, "without hold")
 
 
-def test_nobody_is_added_above_pending_patients():
+def test_no_patient_is_added_above_pending_patients():
     found = example("early-above-pending")
     assert found.proposal.action == "wait"
     assert found.proposal.level is None

@@ -131,7 +131,7 @@ def test_a_trial_that_shows_everything(obedient):
 
 
 @pytest.mark.parametrize(("kind", "rules"), [("schedule", DLC), ("stagger", AS), ("dose", AS)])
-def test_what_deviates_is_what_is_found(kind, rules):
+def test_simulated_deviations_are_found(kind, rules):
     made_any = 0
     for seed in SEEDS[:4]:
         made = synthesize(rules, [0.02, 0.03, 0.05], seed=seed, dropout=0, deviate=0.3, kinds=[kind])
@@ -169,7 +169,7 @@ def test_dlts_have_the_true_probability(obedient):
     assert 0 <= min(days) < max(days) <= 1
 
 
-def test_certain_truths():
+def test_certain_scenarios():
     tolerated = synthesize(AS, [0, 0, 0], dropout=0, deviate=0)
     assert tolerated.about["outcomes"] == "1NNN 2NNN 3NNN"
     toxic = synthesize(AS, [1, 1, 1], dropout=0, deviate=0, gap=3000)
@@ -239,7 +239,7 @@ def test_transport_files_have_the_day_of_the_data(tmp_path):
     assert content.count(b"10SEP23:00:00:00") == 4
 
 
-def test_a_trial_says_that_it_is_made_up(tmp_path):
+def test_synthetic_trial_states_that_it_is_synthetic(tmp_path):
     made = synthesize(AS, "low", seed=2)
     made.write(tmp_path / "out")
     assert (tmp_path / "out" / "README.txt").read_text().startswith("SYNTHETIC DATA: these patients do not exist.\n")

@@ -111,7 +111,7 @@ def test_merged_unmerged_and_simulated(kind):
         assert (np.abs(drawn[name] - ours[name]) <= 4.5 * drawn[f"{name}_se"] + 1e-12).all()
 
 
-def test_responses_that_nobody_looks_at_change_nothing():
+def test_unused_responses_change_nothing():
     plain, tracked = dsf.BOIN(target=0.25, max_n=12), BOINWithResponses(target=0.25, max_n=12)
     ours = dsf.lattice(tracked, n_doses=3).under(TRUTHS, responses=RESPONSES)
     theirs = dsf.lattice(plain, n_doses=3).under(TRUTHS)

@@ -58,7 +58,7 @@ def of(*designs, **tables):
 # Where a setting's value comes from.
 
 
-def test_setting_takes_the_value_of_the_key_that_it_names(registered):
+def test_setting_takes_the_value_of_its_key(registered):
     trial = of({})
     own, given = trial.designs["own-1"], trial.protocol
     assert (own.rate, own.weeks, own.group) == (given.target.rate, given.treatment.dlt_window_days / 7, given.limits.group)
@@ -70,7 +70,7 @@ def test_table_of_the_design_comes_first(registered):
     assert [design.rate for design in list(of({"rate": 0.2}, {}).designs.values())[:2]] == [0.2, 0.25]
 
 
-def test_error_names_the_origin_of_the_value(registered):
+def test_error_states_the_origin_of_the_value(registered):
     long = protocol().treatment.model_dump(exclude_unset=True) | {"dlt_window_days": 42}
     with pytest.raises(dsf.InputError, match=r"designs\.own-1\.weeks = 6\.0: .* \(it comes from the DLT window\)"):
         of({}, treatment=long)
@@ -198,7 +198,7 @@ def test_version_in_force_is_built_once(built):
     assert set(built.values()) == {1}
 
 
-def test_error_in_an_amended_design_names_the_amendment():
+def test_error_in_an_amended_design_states_the_amendment():
     changed = protocol(amendment=[{"date": date(2024, 5, 1), "designs": {"boin": {"cutoff": 2.0}}}])
     with pytest.raises(
         dsf.InputError, match=r"amendment\[1\]\.designs\.boin\.cutoff = 2\.0: .* \(protocol as amended on 2024-05-01\)"
@@ -212,6 +212,6 @@ def test_protocol_gives_the_same_as_its_trial():
     assert dsf.analyze(trial.protocol, "1NNN 2NNT").summary.identical(dsf.analyze(trial, "1NNN 2NNT").summary)
 
 
-def test_what_is_no_trial_is_refused():
+def test_invalid_trials_are_rejected():
     with pytest.raises(dsf.InputError, match=r"^trial = 'nothing': must be a Trial or a Protocol: load_trial reads one"):
         dsf.compare("nothing")

@@ -79,7 +79,7 @@ def test_spellings_of_one_unit(unit, spelling):
 
 
 @pytest.mark.parametrize(("unit", "other", "number"), OTHER)
-def test_other_units_are_told_apart_with_their_factor(unit, other, number):
+def test_other_units_are_distinguished_with_their_factor(unit, other, number):
     assert not same_unit(unit, other)
     assert not same_unit(other, unit)
     assert factor(other, unit) == number
@@ -133,7 +133,7 @@ FAULTS = {
     "every unit is the unit wanted": (
         "dosefind.units:same_unit",
         lambda _: lambda one, other: True,
-        test_other_units_are_told_apart_with_their_factor,
+        test_other_units_are_distinguished_with_their_factor,
     ),
 }
 

@@ -222,7 +222,7 @@ def test_event_began_by_the_day_of_leaving_by_death(tmp_path):
     assert (partly.died, partly.events[0].days.latest) == (date(2024, 4, 1), date(2024, 4, 30))
 
 
-def test_named_variable_without_a_record_where_nobody_has_a_value(tmp_path):
+def test_stated_variable_without_any_record(tmp_path):
     """Supplemental qualifiers have records of values only: before the first DLT there is no day of one."""
     named = AS.model_copy(update={"intake": NAMED.model_copy(update={"cohort": None})})
     supplement = {"RDOMAIN": "DM", "USUBJID": "A-1", "QLABEL": "DLT", "QNAM": "DLTFL", "QVAL": "N"}

@@ -424,7 +424,7 @@ def _followed_as_said(known: Iterable[Patient], infused: Iterable[Patient], verd
         return [f"no last-contact date is given, so follow-up is assumed up to {cut}: {names}"]
     return [
         "no last-contact date is given, unlike for other patients, so follow-up is assumed to end on the patient's own last date: "
-        f" {names}"
+        f"{names}"
     ]
 
 

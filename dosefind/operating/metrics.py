@@ -86,7 +86,7 @@ def judged(selected: np.ndarray, truths: np.ndarray, standards: Standards) -> di
 
 
 def definitions(standards: Standards) -> dict[str, str]:
-    """Return what each operating characteristic means, with the values that it depends on."""
+    """Return the definition of each operating characteristic, with the values on which it depends."""
     low, high = (f"{end:g}" for end in standards.interval)
     target, limit, margin = (f"{value:g}" for value in (standards.target, standards.overdose_limit, standards.margin))
     too_far = f"{standards.target + standards.margin:g}"
