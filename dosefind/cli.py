@@ -284,7 +284,12 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     show(comparison(result), details)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "analyze configs/nct05962762.toml --outcomes '1NNN 2NNN 3NNT'",
+        "analyze configs/nct05962762.toml --data counts.csv --curve power --details",
+    )
+)
 @_config
 @_outcomes
 @_data
@@ -296,6 +301,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     help="Exact integration, or sampling by PyMC (compiles for a quarter of a minute).  [default: quadrature; nuts with --borrow]",
 )
 @click.option("--draws", type=click.IntRange(min=10), help="Draws of each of four chains, where PyMC samples.  [default: 1000]")
+@_details
 @_common
 def analyze(
     config: Path,
@@ -305,9 +311,10 @@ def analyze(
     borrow: tuple[str, ...],
     engine: Any,
     draws: int | None,
+    details: bool,
     output: _Output,
 ) -> None:
-    """Posterior of the DLT rates, the MTD and the RP2D, and what the trial will conclude."""
+    """Posterior of the DLT rates and the MTD: highest dose within the limit, P(overdose), predicted conclusion of the trial."""
     from . import provenance, tasks
     from .config import load_trial
 
@@ -330,9 +337,10 @@ def analyze(
     if output.as_json:
         click.echo(provenance.as_json(summary))
         return
-    from . import tables
+    from .show.pages.analysis import analysis
+    from .show.terminal import show
 
-    tables.show(tables.analysis(summary))
+    show(analysis(summary), details)
 
 
 @main.command()

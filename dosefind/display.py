@@ -7,11 +7,10 @@ samples, and nothing comes here before something is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 from html import escape
-from importlib.util import find_spec
 from itertools import groupby
 from typing import Any
 
@@ -19,9 +18,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from . import plots, tables
+from . import tables
 from .tables import Aside
-from .tasks import Analysis, NextDose
+from .tasks import NextDose
 from .threads import one_thread
 
 __all__ = ["content", "html"]
@@ -61,16 +60,6 @@ def content(result: Any) -> list[Any]:
 @content.register
 def _(found: NextDose) -> list[Any]:
     return [tables.next_dose(found)]
-
-
-@content.register
-def _(found: Analysis) -> list[Any]:
-    return [*_picture(plots.curve, found), tables.analysis(found.summary)]
-
-
-def _picture(draw: Callable[..., Any], result: Any) -> list[_Made]:
-    """A picture, where matplotlib is there to draw it."""
-    return [_Made(plots.as_svg(draw(result)))] if find_spec("matplotlib") else []
 
 
 # HTML

@@ -21,7 +21,6 @@ from rich.text import Text
 from . import terminal
 from .conduct import OTHER_LEVEL
 from .provenance import named_column
-from .summaries import support_words
 from .tasks.holds import trigger_words
 from .tasks.standing import (
     Caution,
@@ -41,7 +40,6 @@ from .tasks.standing import (
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
     from .chain import Chain
     from .decisions import Recorded
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aside",
-    "analysis",
     "assumed",
     "frame",
     "next_dose",
@@ -598,48 +595,6 @@ def sensitivity(table: pd.DataFrame, title: str, note: str = "") -> Group:
     return Group(_folded(title, style="bold"), *([_folded(note)] if note else []), _wrapped(kept, "varied"))
 
 
-def analysis(found: xr.Dataset) -> Group:
-    """Return a posterior as tables: doses, prior beside posterior, MTD, support for an RP2D, predicted conclusion, warnings,
-    curves, assumptions.
-    """
-    attrs = found.attrs
-    values = {str(name): variable.values for name, variable in found.variables.items()}
-    after = attrs["outcomes"] or "no data yet: this is the prior"
-    borrowing = json.loads(attrs.get("borrowing", "null"))
-    curve = f"Borrowing from {', '.join(borrowing['outcomes'])}" if borrowing else f"Curve {attrs['curve_used']}"
-    title = f"{attrs['protocol']}: posterior after {after}. {curve}, by {engine(attrs)}."
-    unit = found.dose_amount.attrs["units"]
-    warnings = [_indented(text) for text in json.loads(attrs["warnings"])]
-    parts: list[Any] = [
-        _folded(title, style="bold"),
-        *version(attrs),
-        Text(f"DLT rates in percent; doses in {unit}."),
-        _doses(values, attrs),
-        Text("\nBefore and after this trial's own data" if borrowing else "\nPrior and posterior", "bold"),
-        _prior_beside(values),
-        *_pooled(attrs, values),
-        Text(f"\nMTD: dose with a DLT rate of {attrs['target']:g}, probability (%)", "bold"),
-        _mtd(values),
-        *_mtd_amount(values, unit),
-        Text("\nSupport for the RP2D", "bold"),
-        _indented(f"{support_words(attrs)} ({attrs['rp2d_reason']})."),
-        _indented("The RP2D itself is decided by the committee."),
-        *_undecided(attrs),
-        *(_utility(values, json.loads(attrs["utility_rules"])) if "utility" in values else []),
-        _by_curve(values, "by curve, nothing\nborrowed" if borrowing else "by curve"),
-        *(_borrowing(borrowing, values) if borrowing else []),
-        *([Text("\nCautions", "bold"), *warnings] if warnings else []),
-        *_predicted(values),
-        *_deviations(json.loads(attrs["deviations"]), len(json.loads(attrs["rules"]))),
-        rules(json.loads(attrs["curve_rules"]), "Curves compared, without borrowing" if borrowing else "Curves"),
-    ]
-    texts = {str(name): variable.attrs.get("definition", "") for name, variable in found.variables.items()}
-    meant = [_indented(f"{heading}: {texts[name]}.") for name, heading in ANALYSED.items() if texts.get(name)]
-    parts.append(Aside(Text("\nWhat the columns mean", "bold"), *meant))
-    parts.append(assumed(json.loads(attrs["assumptions"]), attrs["without_effect"]))
-    return Group(*parts)
-
-
 ANALYSED = {
     "mean": "mean",
     "sd": "sd",
@@ -672,99 +627,11 @@ def engine(attrs: dict[str, Any]) -> str:
     return f"NUTS ({diagnosed}; \u00b1 is one Monte Carlo standard error)"
 
 
-def _deviations(by_design: dict[str, list[str]], designs: int) -> list[Text]:
-    """Where the data are not those of a trial that followed the designs, what is said of every one said once."""
-    named: dict[str, list[str]] = {}
-    for name, texts in by_design.items():
-        for text in texts:
-            named.setdefault(text, []).append(name)
-    return [_indented(f"{'every design' if len(names) == designs else ', '.join(names)}: {text}.") for text, names in named.items()]
-
-
-def _undecided(attrs: dict[str, Any]) -> list[Text]:
-    """Note that the probabilities do not decide which dose meets the limit."""
-    if not attrs["undecided"] or json.loads(attrs["problems"]):
-        return []
-    if attrs["method"] == "exact":
-        words = "Undecided: a probability lies within three numerical errors of the limit"
-        return [_indented(f"{words}, or a utility within three of another dose's.")]
-    words = "Undecided: a probability lies within three of its errors of the limit, or a utility within three of another dose's"
-    return [_indented(f"{words}; more draws (--draws) would decide.")]
-
-
 def share(values: dict[str, Any], name: str, at: Any, scale: float = 100, digits: int = 1, before: str = " ") -> str:
     """A figure, in percent by default, with its standard error where it has one, ``before`` which comes what parts them."""
     error = values.get(f"{name}_se")
     text = f"{scale * values[name][at]:.{digits}f}"
     return text if error is None else f"{text}{before}\u00b1{scale * error[at]:.1g}"
-
-
-def _doses(values: dict[str, Any], attrs: dict[str, Any]) -> Table:
-    low, high = attrs["interval"]
-    table = _table()
-    names = ("level", "dose", "DLTs\n/ n", "mean %", "sd", "median", "95% in-\nterval")
-    for heading in (*names, f"under\n< {low:g}", f"target\n< {high:g}", f"over\n>= {high:g}"):
-        table.add_column(heading, justify="right")
-    for d, level in enumerate(values["dose"]):
-        table.add_row(
-            str(level),
-            f"{values['dose_amount'][d]:g}",
-            f"{values['dlts'][d]}/{values['n'][d]}",
-            # Errors below the figures, as the table is wider than a terminal with them beside.
-            share(values, "mean", d, before="\n"),
-            share(values, "sd", d, before="\n"),
-            f"{100 * values['median'][d]:.1f}",
-            f"{100 * values['lower'][d]:.1f}-{100 * values['upper'][d]:.1f}",
-            *(share(values, name, d, before="\n") for name in ("p_under", "p_target", "p_over")),
-        )
-    return table
-
-
-def _prior_beside(values: dict[str, Any]) -> Table:
-    table = _table()
-    headings = (
-        "level",
-        "over\nbefore",
-        "over\nnow",
-        "mean\nbefore",
-        "mean\nnow",
-        "prior\nESS",
-        "treated",
-        "limit\nalone",
-    )
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for d, level in enumerate(values["dose"]):
-        shares = (share(values, name, d) for name in ("prior_p_over", "p_over", "prior_mean", "mean"))
-        worth, limit = share(values, "prior_effective_n", d, 1), f"{100 * values['upper_limit'][d]:.0f}" if values["n"][d] else "-"
-        table.add_row(str(level), *shares, worth, str(values["n"][d]), limit)
-    return table
-
-
-def _pooled(attrs: dict[str, Any], values: dict[str, Any]) -> list[Text]:
-    if not values["n"].any():
-        return []
-    return [
-        _folded(
-            f"All doses pooled: one-sided 95% upper limit {100 * attrs['pooled_upper_limit']:.0f}% for the average DLT rate "
-            "over the patients treated (where toxicity rises with dose, also for the lowest dose; not for the top one)."
-        )
-    ]
-
-
-def _mtd(values: dict[str, Any]) -> Table:
-    table = _table()
-    table.add_column("")
-    for label in values["mtd_level"]:
-        table.add_column(str(label), justify="right")
-    table.add_row("before", *(share(values, "prior_mtd", i) for i in range(len(values["mtd_level"]))), style="dim")
-    table.add_row("now", *(share(values, "mtd", i) for i in range(len(values["mtd_level"]))))
-    return table
-
-
-def _mtd_amount(values: dict[str, Any], unit: str) -> list[Text]:
-    words = mtd_amount(values, unit)
-    return [_folded(words)] if words else []
 
 
 def mtd_amount(values: dict[str, Any], unit: str) -> str:
@@ -779,70 +646,6 @@ def mtd_amount(values: dict[str, Any], unit: str) -> str:
     )
     outside = f"{100 * values['mtd'][0]:.1f}% below the lowest dose, {100 * values['mtd'][-1]:.1f}% at or above the top dose"
     return f"On the dose scale ({unit}): median {median}, quartiles {lower} and {upper}, 95% interval {low} to {high}; {outside}."
-
-
-def _utility(values: dict[str, Any], sentences: list[str]) -> list[Any]:
-    table = _table()
-    for heading in ("level", "expected\nutility", "sd", "largest,\nprobability (%)"):
-        table.add_column(heading, justify="right")
-    for d, level in enumerate(values["dose"]):
-        worth = share(values, "utility", d, 1)
-        table.add_row(str(level), worth, f"{values['utility_sd'][d]:.1f}", share(values, "p_best", d))
-    return [table, *map(_indented, sentences)]
-
-
-def _borrowing(borrowing: dict[str, Any], values: dict[str, Any]) -> list[Any]:
-    """What is borrowed: whose data, by what model, and what they are worth."""
-    others = [f"{name}: {outcomes or 'nobody treated'}." for name, outcomes in borrowing["outcomes"].items()]
-    worth = _table()
-    for heading in ("level", "before this trial's data,\nworth (patients)", "without the\nother trials", "borrowed"):
-        worth.add_column(heading, justify="right")
-    for d, level in enumerate(values["dose"]):
-        names = ("prior_effective_n", "prior_effective_n_alone", "borrowed_n")
-        worth.add_row(str(level), *(share(values, name, d, 1) for name in names))
-    spread = ", ".join(
-        f"{name} {share(values, 'tau_mean', i, 1, 3)} (before any data {values['tau_prior_mean'][i]:.3f})"
-        for i, name in enumerate(values["parameter"])
-    )
-    lines = [f"Standard deviation between trials, mean: {spread}."]
-    if "p_exchangeable" in values:
-        shares = (
-            f"{name} {share(values, 'p_exchangeable', i)} (before {100 * values['p_exchangeable_prior'][i]:.0f})"
-            for i, name in enumerate(values["trial"])
-        )
-        lines.append(f"Probability (%) that a trial is exchangeable with the others: {', '.join(shares)}.")
-    words = [_indented(text) for text in (*others, *borrowing["rules"])]
-    return [Text("\nBorrowing", "bold"), *words, worth, *map(_folded, lines)]
-
-
-def _by_curve(values: dict[str, Any], heading: str) -> Table:
-    table = _table()
-    table.add_column(heading)
-    table.add_column("meets\nlimit", justify="right")
-    for level in values["dose"]:
-        table.add_column(f"over,\nlevel {level}", justify="right")
-    for c, name in enumerate(values["curve"]):
-        table.add_row(str(name), str(values["rp2d_by_curve"][c]), *(f"{100 * p:.1f}" for p in values["p_over_by_curve"][c]))
-    return table
-
-
-def _predicted(values: dict[str, Any]) -> list[Any]:
-    """The predicted conclusion, where there is one."""
-    if "conclusion" not in values:
-        return []
-    title = "Predicted conclusion: MTD selected at the planned end, given the data now: probability (%)"
-    return ["", _folded(title, style="bold"), _conclusion(values)]
-
-
-def _conclusion(values: dict[str, Any]) -> Table:
-    table = _table()
-    table.add_column("design")
-    for label in (*values["choice"], "not reached"):
-        table.add_column(str(label), justify="right")
-    for d, name in enumerate(values["design"]):
-        named = (share(values, "conclusion", (d, k)) for k in range(len(values["choice"])))
-        table.add_row(str(name), *named, share(values, "conclusion_not_reached", d))
-    return table
 
 
 def rules(sentences: dict[str, list[str]], title: str = "") -> Aside:

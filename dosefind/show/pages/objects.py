@@ -6,6 +6,7 @@ A further kind is one more function here, and `Shown` among the bases of its cla
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import singledispatch
 from importlib.util import find_spec
 from typing import Any
@@ -33,6 +34,7 @@ from ...trial import States
 from ...words import _, counted
 from ..content import Block, Bullets, Column, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, text
 from . import common
+from .analysis import analysis
 from .comparison import comparison
 
 __all__ = ["page"]
@@ -56,9 +58,15 @@ def page(result: Any) -> Page:
     raise TypeError(f"no page shows a {type(result).__name__}")
 
 
-@page.register(Analysis)
+@page.register
+def _analysis(found: Analysis) -> Page:
+    answer = analysis(found.summary)
+    shown = picture(plots.curve, found, _("DLT rate by dose: posterior median, 95% interval, data and target."))
+    return replace(answer, blocks=(*answer.blocks, *shown))
+
+
 @page.register(NextDose)
-def _not_yet(result: Analysis | NextDose) -> Page:
+def _not_yet(result: NextDose) -> Page:
     return Page((), (Other(_Old(result)),))
 
 
