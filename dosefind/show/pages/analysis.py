@@ -169,9 +169,9 @@ class Estimates:
         mtd = self.values("mtd")
         place = int(mtd.argmax())
         its = {"p": self.percent("mtd", place), "prior": self.percent("prior_mtd", place), "place": self.place(place)}
-        words = _("MTD most likely {place}: {p} (prior {prior}).")
+        words = _("Most likely MTD: {place}, {p} (prior {prior}).")
         if self.borrows:
-            words = _("MTD most likely {place}: {p} ({prior} before this trial's own data).")
+            words = _("Most likely MTD: {place}, {p} ({prior} before this trial's own data).")
         decided = text(_("The RP2D itself is decided by the committee."))
         return (self.within_limit(), *self.overdose(), filled(words, **its), *self.undecided(), decided)
 
