@@ -480,7 +480,13 @@ def _next(
     return found, decisions
 
 
-@main.command("next")
+@main.command(
+    "next",
+    examples=(
+        "next configs/nct05962762.toml --data examples/nct05962762/midway/patients.csv",
+        "next configs/nct05948982.toml --data examples/nct05948982/complete/sdtm-csv --as-of 2024-03-20 --replay --details",
+    ),
+)
 @_config
 @_patients
 @_events
@@ -513,12 +519,18 @@ def next_(
     if output.as_json:
         click.echo(provenance.tables_as_json(found.tables, stamp))
         return
-    from . import tables
+    from .show.pages.next_dose import next_dose
+    from .show.terminal import show
 
-    tables.show(tables.next_dose(found, details))
+    show(next_dose(found), details)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "record trial.toml --data patients.csv --as-of 2024-03-14 --decision 'level 2' --reason 'as recommended'",
+        "record trial.toml --data patients.csv --decision 'MTD 2' --reason 'DLT rate at level 3' --meeting 2024-03-20",
+    )
+)
 @_config
 @_patients
 @_events
@@ -569,7 +581,14 @@ def record(
         _say("No pause rule has fired, so there is nothing to resume after.")
 
 
-@main.command()
+@main.command(
+    examples=(
+        "adjudicate trial.toml --data patients.csv --subject A-04 --event death --conclusion DLT \\\n"
+        "    --by 'safety committee' --on 2024-03-14 --reason 'related to the infusion'",
+        "adjudicate trial.toml --data patients.csv --subject A-06 --event 2024-03-02 --conclusion 'not a DLT' \\\n"
+        "    --by 'safety committee' --on 2024-03-14 --reason 'infection, as of the culture'",
+    )
+)
 @_config
 @_patients
 @_events
@@ -645,7 +664,12 @@ def adjudicate(
     _say_altered(chains)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "synthesize configs/nct05962762.toml --truth 'middle is MTD' --seed 8 --out trial",
+        "synthesize configs/nct05962762.toml --truth 0.05,0.15,0.3 --until 2023-11-20 --dropout 0.2 --out trial",
+    )
+)
 @_config
 @click.option(
     "--truth", required=True, metavar="TEXT", help="One of the config's scenarios, or a DLT probability a dose: 0.05,0.15,0.3."
@@ -887,9 +911,9 @@ _NEXT = (
 def _say_altered(chains: Sequence[Chain]) -> None:
     """Say where files of decisions and adjudications were changed by hand; words are loaded where there is something to say."""
     if any(chain.altered for chain in chains):
-        from . import tables
+        from .show.pages.next_dose import record_words
 
-        for words in tables.record_words([chain._replace(without_hash=()) for chain in chains]):
+        for words in record_words([chain._replace(without_hash=()) for chain in chains]):
             _say(f"Caution: {words}")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel
 
-from ... import display, plots
+from ... import plots
 from ...config import Trial
 from ...designs import Design
 from ...evaluability import Evaluated
@@ -36,6 +36,7 @@ from ..content import Block, Bullets, Column, Figure, Other, Page, Paragraph, Se
 from . import common
 from .analysis import analysis
 from .comparison import comparison
+from .next_dose import next_dose
 
 __all__ = ["page"]
 
@@ -59,25 +60,15 @@ def page(result: Any) -> Page:
 
 
 @page.register
+def _next_dose(found: NextDose) -> Page:
+    return next_dose(found)
+
+
+@page.register
 def _analysis(found: Analysis) -> Page:
     answer = analysis(found.summary)
     shown = picture(plots.curve, found, _("DLT rate by dose: posterior median, 95% interval, data and target."))
     return replace(answer, blocks=(*answer.blocks, *shown))
-
-
-@page.register(NextDose)
-def _not_yet(result: NextDose) -> Page:
-    return Page((), (Other(_Old(result)),))
-
-
-class _Old:
-    """A result whose page is still made of tables for a terminal."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def _repr_html_(self) -> str:
-        return display.html(self._result)
 
 
 @page.register
