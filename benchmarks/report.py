@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks.measure import ChildFailed, in_child
 from benchmarks.picture import Line, Panel, lines
 from benchmarks.study import Study, circumstances
-from dosefind.reports.content import FORMATS, can_write
+from dosefind.show.report import FORMATS, can_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,14 +58,14 @@ def measured(name: str, kind: str) -> dict[str, Any]:
         import xarray
 
         import dosefind.config
-        import dosefind.reports.conduct_report
-        import dosefind.reports.design_report
+        import dosefind.show.pages.conduct
+        import dosefind.show.pages.design
 
-        assert all((docx, jinja2, matplotlib.backends, pandas, typst, xarray, dosefind.config, dosefind.reports))
+        assert all((docx, jinja2, matplotlib.backends, pandas, typst, xarray, dosefind.config, dosefind.show))
 
     clocked("imports", imports)()
     from dosefind import load_protocol, plots, read_patients, report
-    from dosefind.reports.content import Figure
+    from dosefind.show.content import Figure
 
     for picture in ("allocation", "curve", "decisions", "intervals", "mtd", "prior_posterior", "selection", "trial"):
         setattr(plots, picture, clocked("figures", getattr(plots, picture)))

@@ -8,7 +8,7 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, wraps
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .chain import Chain
     from .config import Trial
     from .protocol import Protocol
+    from .show.content import Page
     from .tasks import NextDose
 
 __all__ = ["main"]
@@ -122,7 +123,7 @@ def main() -> None:
 
 _details = click.option("--details", is_flag=True, help="Print all results, rules, definitions and assumptions.")
 _config = click.argument("config", type=click.Path(path_type=Path))
-_design = click.option("--design", required=True, metavar="NAME", help="Name of one of the config's designs.")
+_design = click.option("--design", metavar="NAME", help="Name of one of the config's designs.  [required]")
 
 
 _outcomes = click.option("--outcomes", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
@@ -162,6 +163,13 @@ def _borrowed(given: tuple[str, ...], borrowing: Borrowing | None) -> dict[str, 
         trial = borrowing.trials.get(name) if borrowing and outcomes.endswith(".csv") else None
         found[name] = outcomes if trial is None else read_counts(_as_path(outcomes), trial.doses)
     return found or None
+
+
+def _one_design(trial: Trial, name: str | None) -> str:
+    """Return the name of the design, which must be given; without it the error lists the designs of the config."""
+    from ._check import MISSING, one_of
+
+    return one_of("--design", MISSING, trial.designs) if name is None else name
 
 
 def _as_path(text: str) -> str:
@@ -284,7 +292,12 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     show(comparison(result), details)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "analyze configs/nct05962762.toml --outcomes '1NNN 2NNN 3NNT'",
+        "analyze configs/nct05962762.toml --data counts.csv --curve power --details",
+    )
+)
 @_config
 @_outcomes
 @_data
@@ -296,6 +309,7 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     help="Exact integration, or sampling by PyMC (compiles for a quarter of a minute).  [default: quadrature; nuts with --borrow]",
 )
 @click.option("--draws", type=click.IntRange(min=10), help="Draws of each of four chains, where PyMC samples.  [default: 1000]")
+@_details
 @_common
 def analyze(
     config: Path,
@@ -305,9 +319,10 @@ def analyze(
     borrow: tuple[str, ...],
     engine: Any,
     draws: int | None,
+    details: bool,
     output: _Output,
 ) -> None:
-    """Posterior of the DLT rates, the MTD and the RP2D, and what the trial will conclude."""
+    """Posterior of the DLT rates and the MTD: highest dose within the limit, P(overdose), predicted conclusion of the trial."""
     from . import provenance, tasks
     from .config import load_trial
 
@@ -330,60 +345,96 @@ def analyze(
     if output.as_json:
         click.echo(provenance.as_json(summary))
         return
-    from . import tables
+    from .show.pages.analysis import analysis
+    from .show.terminal import show
 
-    tables.show(tables.analysis(summary))
+    show(analysis(summary), details)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "sensitivity configs/nct05962762.toml --outcomes '1NNN 2NNN 3NNT'",
+        "sensitivity configs/nct05962762.toml --data counts.csv --details",
+    )
+)
 @_config
 @_outcomes
 @_data
 @_curve
 @_borrow
+@_details
 @_common
 def sensitivity(
-    config: Path, outcomes: str | None, data: Path | None, curve: str | None, borrow: tuple[str, ...], output: _Output
+    config: Path,
+    outcomes: str | None,
+    data: Path | None,
+    curve: str | None,
+    borrow: tuple[str, ...],
+    details: bool,
+    output: _Output,
 ) -> None:
-    """What RP2D, MTD and P(over) hang on besides the data: curve, prior, reference dose, target, limits, borrowing."""
+    """Sensitivity of the posterior to curve, prior, reference dose, target, limits and borrowing."""
     from . import tasks
 
     def make(trial: Trial) -> pd.DataFrame:
         given, others = _given(outcomes, data, trial.protocol), _borrowed(borrow, trial.borrowing)
         return tasks.sensitivity(trial, given, curve=curve, borrow=others, seed=output.seed, say=_say)
 
-    _tabulate(config, None, "sensitivity", make, "Sensitivity of the posterior", output, borrows=bool(borrow))
+    def page(table: pd.DataFrame, stamp: Mapping[str, Any]) -> Page:
+        from .show.pages.sensitivity import sensitivity
+
+        return sensitivity(table, stamp)
+
+    _tabulate(config, None, "sensitivity", make, page, details, output, borrows=bool(borrow))
 
 
-@main.command()
+@main.command(
+    examples=("table configs/nct05962762.toml --design 3+3", "table configs/nct05962762.toml --design boin --out results --details")
+)
 @_config
 @_design
+@_details
 @_common
-def table(config: Path, design: str, output: _Output) -> None:
+def table(config: Path, design: str | None, details: bool, output: _Output) -> None:
     """Decision table of a design."""
     from . import tasks
 
     def make(trial: Trial) -> pd.DataFrame:
-        return tasks.decision_table(trial, design)
+        return tasks.decision_table(trial, _one_design(trial, design))
 
-    _tabulate(config, design, "table", make, f"Decision table of {design}", output)
+    def page(table: pd.DataFrame, stamp: Mapping[str, Any]) -> Page:
+        from .show.pages.table import decision_table
+
+        return decision_table(table, stamp, design=str(design))
+
+    _tabulate(config, design, "table", make, page, details, output)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "paths configs/nct05962762.toml --design 3+3",
+        "paths configs/nct05962762.toml --design crm --cohorts 1 --outcomes '1NNN 2NNT'",
+    )
+)
 @_config
 @_design
 @click.option("--cohorts", type=click.IntRange(min=1), default=2, show_default=True, help="Cohorts to look ahead.")
 @click.option("--outcomes", default="", metavar="TEXT", help="Outcomes so far, such as '1NNN 2NNT'.")
+@_details
 @_common
-def paths(config: Path, design: str, cohorts: int, outcomes: str, output: _Output) -> None:
+def paths(config: Path, design: str | None, cohorts: int, outcomes: str, details: bool, output: _Output) -> None:
     """Every path of the next cohorts, with the decision after each and its probability in each scenario."""
     from . import tasks
 
     def make(trial: Trial) -> pd.DataFrame:
-        return tasks.paths(trial, design, cohorts=cohorts, outcomes=outcomes)
+        return tasks.paths(trial, _one_design(trial, design), cohorts=cohorts, outcomes=outcomes)
 
-    title = f"Paths of the next {cohorts} cohort{'s' * (cohorts != 1)} of {design}" + (f" after {outcomes}" if outcomes else "")
-    _tabulate(config, design, "paths", make, title, output)
+    def page(table: pd.DataFrame, stamp: Mapping[str, Any]) -> Page:
+        from .show.pages.paths import paths
+
+        return paths(table, stamp, design=str(design), cohorts=cohorts, outcomes=outcomes)
+
+    _tabulate(config, design, "paths", make, page, details, output)
 
 
 _patients = click.option(
@@ -429,7 +480,13 @@ def _next(
     return found, decisions
 
 
-@main.command("next")
+@main.command(
+    "next",
+    examples=(
+        "next configs/nct05962762.toml --data examples/nct05962762/midway/patients.csv",
+        "next configs/nct05948982.toml --data examples/nct05948982/complete/sdtm-csv --as-of 2024-03-20 --replay --details",
+    ),
+)
 @_config
 @_patients
 @_events
@@ -462,12 +519,18 @@ def next_(
     if output.as_json:
         click.echo(provenance.tables_as_json(found.tables, stamp))
         return
-    from . import tables
+    from .show.pages.next_dose import next_dose
+    from .show.terminal import show
 
-    tables.show(tables.next_dose(found, details))
+    show(next_dose(found), details)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "record trial.toml --data patients.csv --as-of 2024-03-14 --decision 'level 2' --reason 'as recommended'",
+        "record trial.toml --data patients.csv --decision 'MTD 2' --reason 'DLT rate at level 3' --meeting 2024-03-20",
+    )
+)
 @_config
 @_patients
 @_events
@@ -518,7 +581,14 @@ def record(
         _say("No pause rule has fired, so there is nothing to resume after.")
 
 
-@main.command()
+@main.command(
+    examples=(
+        "adjudicate trial.toml --data patients.csv --subject A-04 --event death --conclusion DLT \\\n"
+        "    --by 'safety committee' --on 2024-03-14 --reason 'related to the infusion'",
+        "adjudicate trial.toml --data patients.csv --subject A-06 --event 2024-03-02 --conclusion 'not a DLT' \\\n"
+        "    --by 'safety committee' --on 2024-03-14 --reason 'infection, as of the culture'",
+    )
+)
 @_config
 @_patients
 @_events
@@ -594,7 +664,12 @@ def adjudicate(
     _say_altered(chains)
 
 
-@main.command()
+@main.command(
+    examples=(
+        "synthesize configs/nct05962762.toml --truth 'middle is MTD' --seed 8 --out trial",
+        "synthesize configs/nct05962762.toml --truth 0.05,0.15,0.3 --until 2023-11-20 --dropout 0.2 --out trial",
+    )
+)
 @_config
 @click.option(
     "--truth", required=True, metavar="TEXT", help="One of the config's scenarios, or a DLT probability a dose: 0.05,0.15,0.3."
@@ -785,14 +860,13 @@ def _tabulate(
     design: str | None,
     stem: str,
     make: Callable[[Trial], pd.DataFrame],
-    title: str,
+    page: Callable[[pd.DataFrame, Mapping[str, Any]], Page],
+    details: bool,
     output: _Output,
     *,
     borrows: bool = False,
 ) -> None:
-    """Make a table from a config, save it, print it."""
-    import json
-
+    """Make a table from a config, save it, print its page."""
     from . import provenance, tasks
     from .config import load_trial
 
@@ -805,15 +879,9 @@ def _tabulate(
     if output.as_json:
         click.echo(provenance.as_json(frame, stamp))
         return
-    from . import tables
+    from .show.terminal import show
 
-    shown = tables.sensitivity if stem == "sensitivity" else tables.frame
-    tables.show(shown(frame, f"{trial.protocol.record.id}: {title}", frame.attrs.get("note", "")))
-    for line in tables.version(stamp):
-        tables.show(line)
-    if design is not None:
-        tables.show(tables.rules(json.loads(stamp["rules"])))
-    tables.show(tables.assumed(json.loads(stamp["assumptions"]), stamp["without_effect"]))
+    show(page(frame, stamp), details)
 
 
 def _progress(what: str) -> Callable[[int, int], None] | None:
@@ -843,9 +911,9 @@ _NEXT = (
 def _say_altered(chains: Sequence[Chain]) -> None:
     """Say where files of decisions and adjudications were changed by hand; words are loaded where there is something to say."""
     if any(chain.altered for chain in chains):
-        from . import tables
+        from .show.pages.next_dose import record_words
 
-        for words in tables.record_words([chain._replace(without_hash=()) for chain in chains]):
+        for words in record_words([chain._replace(without_hash=()) for chain in chains]):
             _say(f"Caution: {words}")
 
 

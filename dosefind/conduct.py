@@ -63,7 +63,7 @@ class Finding(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Earliest start of a patient: the date, ``None`` if no date can be named, and the reason."""
+    """Earliest start of a patient: the date, ``None`` if no date can be stated, and the reason."""
 
     day: date | None
     words: str
@@ -643,7 +643,7 @@ def _latest(trial: _Trial, waits: list[Start]) -> Start:
     """Return the start allowed by all of these, not before the data cutoff date."""
     unknown = [wait.words for wait in waits if wait.day is None]
     if unknown:
-        return Start(None, f"no date can be named: {'; '.join(unknown)}")
+        return Start(None, "; ".join(unknown))
     ahead = [wait for wait in waits if wait.day is not None and wait.day > trial.evaluated.as_of]
     if not ahead:
         return Start(trial.evaluated.as_of, "immediately: no rule of the protocol requires this patient to wait")

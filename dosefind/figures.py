@@ -6,12 +6,12 @@ A definition has places for what it depends on, such as ``{target}``; `defined` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .words import _, marked
 
-__all__ = ["OPERATING", "Quantity", "defined", "written"]
+__all__ = ["BORROWING", "ESTIMATES", "OPERATING", "Quantity", "defined", "written"]
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,132 @@ OPERATING: dict[str, Quantity] = {
     ),
 }
 """Operating characteristics of a design, by their names in `dosefind.compare`'s result."""
+
+ESTIMATES: dict[str, Quantity] = {
+    "n": Quantity(marked("patients treated whose outcome is known"), marked("patients"), "patients", 0),
+    "dlts": Quantity(marked("patients with a DLT"), marked("DLTs"), "DLTs", 0),
+    "mean": Quantity(marked("posterior mean of the DLT rate"), marked("mean"), "%"),
+    "sd": Quantity(marked("posterior standard deviation of the DLT rate"), marked("SD"), "%"),
+    "median": Quantity(marked("posterior median of the DLT rate"), marked("median"), "%"),
+    "lower": Quantity(marked("2.5% quantile of the DLT rate: lower end of the 95% interval"), marked("95% interval, lower"), "%"),
+    "upper": Quantity(marked("97.5% quantile of the DLT rate: upper end of the 95% interval"), marked("95% interval, upper"), "%"),
+    "p_under": Quantity(
+        marked("probability that the DLT rate is below the target interval, [{low}, {high})"), marked("P(underdose)"), "%"
+    ),
+    "p_target": Quantity(
+        marked("probability that the DLT rate is in the target interval, [{low}, {high})"), marked("P(target)"), "%"
+    ),
+    "p_over": Quantity(marked("probability that the DLT rate is {high} or more"), marked("P(overdose)"), "%"),
+    "prior_mean": Quantity(marked("prior mean of the DLT rate"), marked("prior mean"), "%"),
+    "prior_p_over": Quantity(marked("P(overdose) before any data"), marked("prior P(overdose)"), "%"),
+    "prior_effective_n": Quantity(
+        marked("prior effective sample size (ESS) at the dose: that of the beta prior with the same mean and variance"),
+        marked("prior ESS"),
+        "patients",
+    ),
+    "upper_limit": Quantity(
+        marked(
+            "one-sided {confidence} upper limit of the DLT rate from the patients treated at that dose alone (Clopper-Pearson), as "
+            "if their number had been fixed in advance"
+        ),
+        marked("upper limit, patients at the dose alone"),
+        "%",
+    ),
+    "mtd": Quantity(
+        marked("posterior probability of the MTD: below the lowest level, at a level, at the top level or above"),
+        marked("posterior of the MTD"),
+        "%",
+    ),
+    "prior_mtd": Quantity(marked("probability of the MTD before any data"), marked("prior of the MTD"), "%"),
+    "mtd_amount": Quantity(
+        marked("quantile of the dose at which the DLT rate is the target"), marked("dose at the target DLT rate")
+    ),
+    "parameter_mean": Quantity(marked("posterior mean of the parameter")),
+    "parameter_sd": Quantity(marked("posterior standard deviation of the parameter")),
+    "utility": Quantity(
+        marked(
+            "expected utility of a patient's outcome at the dose, from 0 to 100, by the utilities and the efficacy of the config"
+        ),
+        marked("expected utility"),
+    ),
+    "utility_sd": Quantity(
+        marked("standard deviation of that utility, from the uncertainty about toxicity and efficacy"), marked("SD of the utility")
+    ),
+    "p_best": Quantity(
+        marked("probability that the dose has the largest utility of all, by draws"), marked("P(largest utility)"), "%"
+    ),
+    "prior_effective_n_alone": Quantity(
+        marked("prior effective sample size (ESS) at the dose without the other trials' data"),
+        marked("ESS without the other trials"),
+        "patients",
+    ),
+    "borrowed_n": Quantity(
+        marked(
+            "effective sample size (ESS) that the other trials' data add at the dose: the ESS before this trial's own data, with "
+            "them minus without them"
+        ),
+        marked("ESS borrowed"),
+        "patients",
+    ),
+    "tau_mean": Quantity(
+        marked("posterior mean of the standard deviation of the parameter between trials"), marked("between-trial SD"), digits=3
+    ),
+    "tau_prior_mean": Quantity(marked("between-trial SD before any data"), marked("between-trial SD, prior"), digits=3),
+    "p_exchangeable": Quantity(
+        marked("posterior probability that the trial is exchangeable with the others"), marked("P(exchangeable)"), "%"
+    ),
+    "p_exchangeable_prior": Quantity(marked("P(exchangeable) before any data"), marked("P(exchangeable), prior"), "%"),
+    "p_over_by_curve": Quantity(
+        marked("probability that the DLT rate is {high} or more under each curve, by quadrature"),
+        marked("P(overdose) by curve"),
+        "%",
+    ),
+    "rp2d_by_curve": Quantity(marked("dose within the limit by the same rule under each curve"), marked("dose within the limit")),
+    "conclusion": Quantity(
+        marked(
+            "predictive probability that the design selects the dose, or none, as MTD at its planned end, given the data now, "
+            "under the posterior of the curve used"
+        ),
+        marked("predicted conclusion"),
+        "%",
+    ),
+    "conclusion_not_reached": Quantity(
+        marked("predictive probability that the design selects the top dose and would have escalated from it"),
+        marked("MTD not reached"),
+        "%",
+    ),
+}
+"""What a posterior says, by the names in `dosefind.analyze`'s result."""
+
+BORROWING: dict[str, Quantity] = {
+    name: replace(ESTIMATES[name], definition=definition, label=label)
+    for name, definition, label in (
+        (
+            "prior_mean",
+            marked("mean of the DLT rate given the other trials' data, before this trial's own"),
+            marked("mean before own data"),
+        ),
+        (
+            "prior_p_over",
+            marked("P(overdose) given the other trials' data, before this trial's own"),
+            marked("P(overdose) before own data"),
+        ),
+        (
+            "prior_mtd",
+            marked("probability of the MTD given the other trials' data, before this trial's own"),
+            marked("MTD before own data"),
+        ),
+        (
+            "prior_effective_n",
+            marked(
+                "effective sample size (ESS) of the prior and the other trials' data at the dose: that of the beta prior with the "
+                "mean and variance before this trial's own data"
+            ),
+            marked("ESS before own data"),
+        ),
+    )
+}
+"""What is known before a trial's own data where it borrows from others, in place of what is known before any data."""
 
 
 def defined(quantities: Mapping[str, Quantity], **values: Any) -> dict[str, str]:

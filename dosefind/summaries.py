@@ -15,6 +15,7 @@ from scipy.special import betaincinv
 
 from ._check import broadcast_counts
 from .designs import Design
+from .figures import ESTIMATES, defined
 from .models import Curve
 from .operating.lattice import Lattice
 from .operating.walk import walk
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
-    "DEFINITIONS",
     "Recommendation",
     "UtilityFigures",
     "conclusions",
@@ -47,35 +47,6 @@ QUANTILES = (0.025, 0.5, 0.975)
 MTD_QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 # One-sided confidence of the upper limits that need no curve.
 CONFIDENCE = 0.95
-
-DEFINITIONS = {
-    "n": "patients treated",
-    "dlts": "patients with a DLT",
-    "mean": "posterior mean of the DLT rate",
-    "sd": "posterior standard deviation of the DLT rate",
-    "median": "posterior median of the DLT rate",
-    "lower": "2.5% quantile of the DLT rate",
-    "upper": "97.5% quantile of the DLT rate",
-    "p_under": "probability that the DLT rate lies below the target interval",
-    "p_target": "probability that the DLT rate lies in the target interval",
-    "p_over": "probability that the DLT rate is the upper end of the target interval or more",
-    "prior_mean": "prior mean of the DLT rate",
-    "prior_p_over": "the same probability of overdosing before any data",
-    "prior_effective_n": "prior effective sample size (ESS) at the dose: that of the beta prior with the same mean and variance",
-    "upper_limit": f"one-sided {CONFIDENCE:.0%} upper limit of the DLT rate from the dose's own patients alone, as if "
-    "their number had been fixed beforehand",
-    "mtd": "posterior probability that the MTD lies there: below the lowest level, at a level, at the top level or above",
-    "prior_mtd": "the same before any data",
-    "mtd_amount": "quantile of the dose at which the DLT rate is the target",
-    "parameter_mean": "posterior mean of the parameter",
-    "parameter_sd": "posterior standard deviation of the parameter",
-    "utility": "expected worth of a patient's outcome at the dose, from 0 to 100, by the worths and the efficacy of the config",
-    "utility_sd": "standard deviation of that worth, by what is known of toxicity and efficacy",
-    "p_best": "probability that the dose has the largest worth of all, by draws",
-    "conclusion_not_reached": "probability that the design names the top dose and would have gone on to a higher one",
-    "conclusion": "probability that the design, going on from the data now, names the dose as MTD at its planned end, under the "
-    "posterior of the curve used",
-}
 
 
 @dataclass(frozen=True)
@@ -351,9 +322,10 @@ def summary(
     if "mtd_amount" in data:
         coords["quantile"] = list(MTD_QUANTILES)
     result = xr.Dataset(data, coords)
-    for name, text in DEFINITIONS.items():
+    low, high = (f"{100 * rate:.3g}%" for rate in interval)
+    for name, definition in defined(ESTIMATES, low=low, high=high, confidence=f"{CONFIDENCE:.0%}").items():
         if name in result:
-            result[name].attrs["definition"] = text
+            result[name].attrs["definition"] = definition
     attrs = {
         "rp2d": "none" if rp2d.level is None else str(rp2d.level),
         "rp2d_reason": rp2d.reason,

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
-from dosefind.config import build_borrowing
+from dosefind.config import Trial, build_borrowing
 from dosefind.models import BivariateNormal, Logistic2
 from dosefind.posterior.exact import ExactFit, ExactPosterior
+from dosefind.show.content import as_string
+from dosefind.show.pages.analysis import analysis
+from dosefind.show.pages.sensitivity import Sensitivity, sensitivity
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.borrowing import borrow_from
+from dosefind.tasks.stamps import stamp
 
 from . import peers
 from .planted import faults
@@ -209,7 +214,7 @@ def test_one_trial_in_the_limit(protocol):
 
 
 @pytest.mark.slow
-def test_with_and_without(protocol, capsys, monkeypatch):
+def test_with_and_without(protocol):
     """Both trials together: the other's harmless doses lower P(over), the table says what was borrowed and on what it hangs."""
     outcomes, borrow = "1NNN 2NNN 3NNT", {AS: "1NNN 2NNN 3NNN"}
     exnex = {"weight": 0.5, "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}}
@@ -242,15 +247,19 @@ def test_with_and_without(protocol, capsys, monkeypatch):
     assert sorted(before) == ["p_exchangeable_prior", "tau_prior_mean"]
     assert {"prior_mean_se", "prior_p_over_se", "prior_mtd_se"} <= set(found)
     assert "the prior and the other trials' data" in " ".join(json.loads(most.attrs["warnings"]))
-    from dosefind import tables
-
-    monkeypatch.setenv("COLUMNS", "80")
-    tables.show(tables.sensitivity(table, "Sensitivity"))
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
-    tables.show(tables.analysis(found))
-    lines = capsys.readouterr().out.splitlines()
-    # Three doses, sampled and borrowed, fit a terminal of 80 columns.
-    assert max(len(line) for line in lines if "\u00b1" in line and "NUTS" not in line and "Standard" not in line) <= 80
+    assert max(map(len, as_lines(sensitivity(table, stamp(Trial.of(mixed), borrows=True))).splitlines())) <= 80
+    shown = [as_string(cell) for cell in Sensitivity(table).by_change().rows[0]]
+    # P(overdose) and the probability of the MTD with their errors.
+    assert all(" \u00b1" in cell for cell in shown[3:])
+    page = analysis(found)
+    assert len(as_lines(page).splitlines()) <= 40
+    # Three doses, sampled and borrowed, fit a terminal of 80 columns, and nothing is left out.
+    shown = as_lines(page, details=True)
+    assert max(map(len, shown.splitlines())) <= 80
+    for name in ("borrowed_n", "prior_effective_n_alone"):
+        assert all(f"{value:.1f} \u00b1" in shown for value in found[name].values), name
+    for value in found["tau_mean"].values:
+        assert f"{value:.3f} \u00b1" in shown
 
 
 @pytest.mark.slow
@@ -259,7 +268,7 @@ def test_command(protocol, tmp_path):
     words = ("analyze", str(DLC), "--outcomes", "1NNN 2NNN 3NNT", "--draws", "200")
     done = run(*words, "--borrow", f"{AS}={tmp_path / 'other.csv'}", "--out", str(tmp_path / "out"))
     assert done.exit_code == 0, done.stderr
-    assert "Borrowing from NCT05962762, by NUTS" in " ".join(done.stdout.split())
+    assert "Borrowing from NCT05962762; hierarchical model, by NUTS" in " ".join(done.stdout.split())
     saved = json.loads((tmp_path / "out" / "analyze.json").read_text())
     assert saved["attrs"]["borrowing"]["outcomes"] == {AS: "1NNN 2NNN 3NNN"}
 

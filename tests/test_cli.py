@@ -78,11 +78,11 @@ def test_json_and_files(words, keys, tmp_path):
 
 
 def test_paths_after_outcomes():
-    text = run("paths", CONFIG, "--design", "3+3", "--cohorts", "1", "--outcomes", "1NNN 2NNT").stdout
+    text = run("paths", CONFIG, "--design", "3+3", "--cohorts", "1", "--outcomes", "1NNN 2NNT", "--details").stdout
     assert "after 1NNN 2NNT" in text
     # What is assumed of this design, and not of the others.
-    assert "designs.3+3: " in text
-    assert "designs.crm: " not in text
+    assert re.search(r"^designs\.3\+3 ", text, re.MULTILINE)
+    assert "designs.crm" not in text
     assert "2TTT" in text
     assert "deviate" not in text
     # Its rules, in the sentences of a comparison, and no other design's.
@@ -92,11 +92,11 @@ def test_paths_after_outcomes():
 
 def test_paths_say_where_the_outcomes_deviate():
     stopped = "the design had stopped after cohort 1: the lowest dose has too many DLTs, so no dose is the MTD"
-    words = f"The outcomes so far deviate from the design: {stopped}."
     text = run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN").stdout
-    assert words in " ".join(text.split())
-    note = json.loads(run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN", "--json").stdout)["attrs"]["note"]
-    assert note.endswith(words)
+    assert f"{stopped[1:]}." in " ".join(text.split())
+    attrs = json.loads(run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN", "--json").stdout)["attrs"]
+    assert attrs["note"].endswith(f"The outcomes so far deviate from the design: {stopped}.")
+    assert attrs["deviations"] == [stopped]
 
 
 def test_schema_is_json():
@@ -123,7 +123,7 @@ def test_as_a_process_in_a_pipe(module):
         check=True,
     )
     assert process.stderr == ""
-    assert "escalate_if_dlt_le" in process.stdout
+    assert "de-escalate" in process.stdout
 
 
 def test_python_m_dosefind_shows_its_own_usage_and_exit_status():

@@ -130,8 +130,8 @@ def test_an_analysis_shows_curve_and_figures(shown):
     assert html.count("<svg") == 1
     first = rows(html)
     assert [row[2] for row in first[1:]] == ["0/3", "0/3", "1/3"]
-    assert [row[-1] for row in first[1:]] == [f"{100 * p:.1f}" for p in found.summary.p_over.values]
-    assert found.summary.attrs["rp2d_reason"] in words(html)
+    assert [row[6] for row in first[1:]] == [f"{100 * p:.1f}" for p in found.summary.p_over.values]
+    assert f"level {found.summary.attrs['rp2d']} (" in words(html)
 
 
 def test_without_matplotlib_there_is_no_picture(shown, monkeypatch):

@@ -3,17 +3,24 @@
 A snapshot is read when it changes: ``python -m pytest tests/test_pages.py --snapshot-update`` writes it anew.
 """
 
+import json
 import re
 
 import numpy as np
 import pytest
 
 import dosefind as dsf
-from dosefind.figures import OPERATING
-from dosefind.show.content import Table, as_string
+from dosefind.figures import ESTIMATES, OPERATING
+from dosefind.show.content import Note, Table, as_string, text
 from dosefind.show.html import as_fragment
+from dosefind.show.pages import common
+from dosefind.show.pages.analysis import Estimates, analysis
 from dosefind.show.pages.comparison import Comparison, comparison
+from dosefind.show.pages.paths import Paths, paths
+from dosefind.show.pages.sensitivity import Sensitivity, sensitivity
+from dosefind.show.pages.table import decision_table, decisions
 from dosefind.show.terminal import as_lines
+from dosefind.tasks.stamps import stamp
 
 from .peers import ROOT
 
@@ -54,6 +61,260 @@ def by_row(tables):
         for head, *cells in table.rows:
             rows.setdefault(as_string(head), []).append([as_string(cell) for cell in cells])
     return rows
+
+
+# The posterior.
+
+ANALYSED = "1NNN 2NNN 3NNT"
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return dsf.analyze(dsf.load_trial(CONFIG), ANALYSED).summary
+
+
+@pytest.fixture(scope="module")
+def with_utility():
+    table = dsf.load_protocol(CONFIG).model_dump(exclude_unset=True) | {"assumed": {}}
+    worth = {"response": 100, "neither": 40, "response_and_dlt": 60, "dlt": 0, "efficacy": [0.2, 0.4, 0.5], "efficacy_n": 10}
+    return dsf.Protocol.read(table | {"utility": worth, "rp2d": {"limit": 0.25, "rule": "utility"}})
+
+
+def printed(cells):
+    """The numbers of cells, without their errors."""
+    return [float(cell.split()[0]) for cell in cells]
+
+
+def expected(summary, name, at=slice(None)):
+    scale = 100 if ESTIMATES[name].unit == "%" else 1
+    return scale * summary[name].values[at]
+
+
+@pytest.mark.parametrize("config", ["nct05962762", "nct05948982"])
+@pytest.mark.parametrize("outcomes", ["", "1NNN", "1NNN 2NNN 3NNN", ANALYSED, "1NNN 2NNN 2NNT", "1TTT", "1NNNT 2NNN"])
+def test_first_screen_of_posterior_fits(config, outcomes):
+    found = dsf.analyze(dsf.load_trial(ROOT / "configs" / f"{config}.toml"), outcomes).summary
+    lines = as_lines(analysis(found), width=80).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("outcomes", ["", "1NNN", ANALYSED, "1NNN 2NNN 3NTT", "1TTT"])
+def test_answers_have_dose_within_limit_overdose_and_mtd(outcomes):
+    found = dsf.analyze(dsf.load_trial(CONFIG), outcomes).summary
+    first, overdose, mtd, *_ = (as_string(words) for words in Estimates(found).answers())
+    level = 1 if found.attrs["rp2d"] == "none" else int(found.attrs["rp2d"])
+    assert (f"level {level} (" in first) == (found.attrs["rp2d"] != "none")
+    over, prior = (100 * float(found[name][level - 1]) for name in ("p_over", "prior_p_over"))
+    assert f"at level {level}: {over:.1f}% (prior {prior:.1f}%)" in overdose
+    by_curve = found["p_over_by_curve"].isel(dose=level - 1)
+    for name in (by_curve.idxmin().item(), by_curve.idxmax().item()):
+        assert f"{100 * float(by_curve.sel(curve=name)):.1f}% ({name})" in overdose
+    above = [d for d in range(level, 3) if found["n"].values[d]]
+    assert ("At level" in overdose) == bool(above)
+    if above:
+        assert f"At level {above[0] + 1}: {100 * found['p_over'].values[above[0]]:.1f}%" in overdose
+    place = found["mtd"].idxmax().item()
+    where = "below level 1" if place == "below 1" else f"level {place}"
+    now, before = (100 * float(found[name].sel(mtd_level=place)) for name in ("mtd", "prior_mtd"))
+    assert f"{where}, {now:.1f}% (prior {before:.1f}%)" in mtd
+
+
+def test_tables_have_every_estimate(summary):
+    """Half of the last digit that is printed, and a float's error."""
+    shown = Estimates(summary)
+    rows = by_row([shown.by_dose()])
+    for d, level in enumerate(summary.dose.values):
+        dose, counts, mean, interval, *rest = rows[str(level)][0]
+        assert float(dose) == summary.dose_amount.values[d]
+        assert counts == f"{summary.dlts.values[d]}/{summary.n.values[d]}"
+        names = ("mean", "lower", "upper", "p_target", "p_over", "prior_p_over", "prior_effective_n")
+        cells = [mean, *interval.split("\u2013"), *rest]
+        np.testing.assert_allclose(printed(cells), [expected(summary, name, d) for name in names], rtol=0, atol=0.0501)
+    table, _ = shown.further()
+    for d, cells in enumerate(table.rows):
+        names = ("prior_mean", "sd", "median", "p_under", "upper_limit")
+        np.testing.assert_allclose(
+            printed(map(as_string, cells[1:])), [expected(summary, name, d) for name in names], rtol=0, atol=0.0501
+        )
+    for words, name in (("prior", "prior_mtd"), ("posterior", "mtd")):
+        (cells,) = by_row([shown.mtd()])[words]
+        np.testing.assert_allclose(printed(cells), expected(summary, name), rtol=0, atol=0.0501)
+    for c, (rp2d, *over) in enumerate(rows[0] for rows in by_row([shown.by_curve()]).values()):
+        assert rp2d.removeprefix("level ") == summary.rp2d_by_curve.values[c]
+        np.testing.assert_allclose(printed(over), expected(summary, "p_over_by_curve", c), rtol=0, atol=0.0501)
+    for d, (*levels, not_reached) in enumerate(rows[0] for rows in by_row([shown.predicted()]).values()):
+        np.testing.assert_allclose(printed(levels), expected(summary, "conclusion", d), rtol=0, atol=0.0501)
+        assert float(not_reached) == pytest.approx(100 * summary.conclusion_not_reached.values[d], abs=0.0501)
+    assert f"{100 * summary.attrs['pooled_upper_limit']:.1f}%" in as_string(shown.pooled())
+
+
+def test_every_caution_of_a_posterior_is_on_its_first_screen():
+    found = dsf.analyze(dsf.load_trial(CONFIG), "1NNNN 2NNN").summary
+    (note,) = Estimates(found).cautions()
+    said = [as_string(words) for words in note.items]
+    assert set(json.loads(found.attrs["warnings"])) < set(said)
+    # All designs have cohorts of three.
+    assert "every design" in said[-1]
+    whole = " ".join(as_lines(analysis(found), details=True).split())
+    assert "every design: cohort 1 had 4 patients" in whole
+
+
+def test_posterior_that_cannot_be_trusted_says_so_first(summary):
+    why = ["R-hat is 1.200"]
+    found = summary.assign_attrs(problems=json.dumps(why), rp2d="none")
+    shown = analysis(found)
+    assert isinstance(shown.blocks[0], Note)
+    assert "R-hat is 1.200." in as_string(shown.blocks[0].items[0])
+    assert "Highest dose" not in as_lines(shown)
+
+
+def test_expected_utilities_are_shown(with_utility):
+    found = dsf.analyze(with_utility, ANALYSED).summary
+    table, sentences = Estimates(found).utilities()
+    for d, (cells,) in enumerate(by_row([table]).values()):
+        values = [expected(found, name, d) for name in ("utility", "utility_sd", "p_best")]
+        np.testing.assert_allclose(printed(cells), values, rtol=0, atol=0.0501)
+    assert [as_string(words) for words in sentences.items] == json.loads(found.attrs["utility_rules"])
+    first = as_string(Estimates(found).within_limit())
+    assert first.startswith("Dose with the largest expected utility") == (found.attrs["rp2d"] != "none")
+
+
+def test_every_estimate_is_defined(summary):
+    meant = dict(common.definitions(ESTIMATES, summary).blocks[0].items)
+    for name in summary.data_vars:
+        label = ESTIMATES[name].label
+        assert summary[name].attrs["definition"]
+        assert not label or as_string(meant[text(label)][0]) == f"{summary[name].attrs['definition']}."
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_posterior_page(summary, details, snapshot):
+    assert as_lines(analysis(summary), details, 80) == snapshot
+
+
+# Sensitivity, paths and decision tables.
+
+
+@pytest.fixture(scope="module")
+def trial():
+    return dsf.load_trial(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def varied(trial):
+    return dsf.sensitivity(trial, ANALYSED)
+
+
+def test_sensitivity_says_which_changes_give_another_dose(varied):
+    shown = Sensitivity(varied)
+    dose, over, mtd = map(as_string, shown.answers())
+    first, changes = varied.iloc[0], varied.iloc[1:]
+    moved = changes[changes.rp2d != first.rp2d]
+    assert f"{len(moved)} of {len(changes)} changes" in dose
+    for row in moved.to_dict("records"):
+        assert as_string(shown.change(row, whole=False)) in dose
+    for row in changes[changes.mtd != first.mtd].to_dict("records"):
+        assert as_string(shown.change(row, whole=False)) in mtd
+    alike = varied[varied.overdose_from == first.overdose_from].over_3
+    for p in (first.over_3, alike.min(), alike.max()):
+        assert f"{100 * p:.1f}%" in over
+
+
+def test_sensitivity_to_nothing_says_so(varied):
+    same = varied.assign(rp2d="3", mtd="3 or above")
+    same.attrs = varied.attrs
+    dose, _, mtd = map(as_string, Sensitivity(same).answers())
+    assert dose.startswith("Dose within the limit: level 3 as analysed, and after each of the 18 changes.")
+    assert "after each of the changes" in mtd
+
+
+def test_sensitivity_table_has_every_value(varied):
+    rows = Sensitivity(varied).by_change().rows
+    for cells, row in zip(rows, varied.to_dict("records"), strict=True):
+        _, dose, mtd, *numbers = map(as_string, cells)
+        assert (dose, mtd) == (row["rp2d"], row["mtd"])
+        values = [row["p_mtd"], *(row[f"over_{level}"] for level in (1, 2, 3))]
+        np.testing.assert_allclose(printed(numbers), 100 * np.array(values), rtol=0, atol=0.0501)
+    # What a row is judged by, in its words.
+    words = {as_string(row[0]) for row in rows}
+    assert {"target 10%, overdose from 13.2%", "overdose from 28%", "limit of P(overdose) 15%", "prior SD \u00d7 2"} <= words
+
+
+@pytest.mark.parametrize("cohorts", [1, 2, 3])
+def test_decisions_of_paths_have_their_probability(trial, cohorts):
+    table = dsf.paths(trial, "boin", cohorts=cohorts)
+    (decisions,) = Paths(table).by_decision()
+    columns = [name for name in table.columns if name.startswith("scenario: ")]
+    found = {as_string(head): printed(map(as_string, cells)) for head, *cells in decisions.rows}
+    for level in ("1", "2", "3"):
+        expected = 100 * table.loc[table.next == level, columns].sum()
+        assert (f"level {level}" in found) == (table.next == level).any()
+        np.testing.assert_allclose(found.get(f"level {level}", 0), expected, rtol=0, atol=0.0501)
+    np.testing.assert_allclose(sum(map(np.array, found.values())), 100, rtol=0, atol=0.0501 * len(found))
+    (chances,) = Paths(table).probabilities()
+    for cells, row in zip(chances.rows, table.to_dict("records"), strict=True):
+        assert as_string(cells[0]) == row["path"]
+        np.testing.assert_allclose(printed(map(as_string, cells[1:])), [100 * row[name] for name in columns], rtol=0, atol=0.0501)
+
+
+def test_paths_say_what_is_selected_and_why(trial):
+    table = dsf.paths(trial, "3+3", cohorts=3)
+    for cells, row in zip(Paths(table).by_path().rows, table.to_dict("records"), strict=True):
+        path, orders, decision, reason = map(as_string, cells)
+        assert (path, orders, reason) == (row["path"], str(row["ways"]), row["reason"])
+        assert ("stop" in decision) == (row["next"] == "stop")
+        assert ("not reached" in decision) == (row["not_reached"] == "yes")
+        assert (row["mtd"] if row["next"] == "stop" and row["mtd"] != "none" else row["next"]) in decision or "no MTD" in decision
+
+
+@pytest.mark.parametrize("design", ["3+3", "crm-6", "crm", "boin-6", "boin", "blrm"])
+def test_decision_table_has_every_decision_in_words(trial, design):
+    table = dsf.decision_table(trial, design)
+    shown = decisions(table)
+    lines = as_lines(decision_table(table, stamp(trial, design), design=design)).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    if "next" not in table:
+        for cells, row in zip(shown.rows, table.itertuples(index=False), strict=True):
+            assert [as_string(cell) for cell in cells] == ["never" if str(cell) == "<NA>" else str(cell) for cell in row]
+        return
+    # Each number of DLTs is in one row, with the level or the MTD of the table.
+    said = {}
+    for level, n, dlts, decision in (tuple(map(as_string, row)) for row in shown.rows):
+        low, high = (int(end) for end in (dlts.split("\u2013") * 2)[:2])
+        said |= {(int(level), int(n), y): decision for y in range(low, high + 1)}
+    assert said.keys() == {(row.level, row.n, row.dlts) for row in table.itertuples()}
+    for row in table.itertuples():
+        words = said[row.level, row.n, row.dlts]
+        assert "_" not in words
+        if row.next.isdigit():
+            assert words == f"level {row.next}"
+        else:
+            mtd = re.search(r"MTD (\d)", row.next)
+            assert words == "stop: no MTD" if mtd is None else f"level {mtd[1]}" in words
+            assert ("not reached" in words) == ("not reached" in row.next)
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_pages_of_sensitivity_paths_and_decision_table(trial, varied, details, snapshot):
+    pages = (
+        sensitivity(varied, stamp(trial)),
+        paths(dsf.paths(trial, "3+3"), stamp(trial, "3+3"), design="3+3", cohorts=2, outcomes=""),
+        decision_table(dsf.decision_table(trial, "3+3"), stamp(trial, "3+3"), design="3+3"),
+        decision_table(dsf.decision_table(trial, "boin"), stamp(trial, "boin"), design="boin"),
+    )
+    for page in pages:
+        assert as_lines(page, details, 80) == snapshot
+
+
+@pytest.mark.parametrize("config", ["nct05962762", "nct05948982"])
+def test_first_screen_of_sensitivity_fits(config):
+    trial = dsf.load_trial(ROOT / "configs" / f"{config}.toml")
+    for outcomes in ("", ANALYSED):
+        lines = as_lines(sensitivity(dsf.sensitivity(trial, outcomes), stamp(trial)), width=80).splitlines()
+        assert len(lines) <= 40
+        assert max(map(len, lines)) <= 80
 
 
 # The comparison.
@@ -118,8 +379,8 @@ def test_at_a_glance_has_the_values_of_the_comparison(oc):
         own = oc.sel(design=design)
         assert float(correct) == pytest.approx(100 * float(own.correct.mean()), abs=0.0501)
         assert float(overdose) == pytest.approx(100 * float(own.overdose_selected.mean()), abs=0.0501)
-        for text, name, digits in ((patients, "mean_n", 1), (days, "days", 0)):
-            assert [float(end) for end in text.split("\u2013")] == [round(float(end(own[name])), digits) for end in (min, max)]
+        for cell, name, digits in ((patients, "mean_n", 1), (days, "days", 0)):
+            assert [float(end) for end in cell.split("\u2013")] == [round(float(end(own[name])), digits) for end in (min, max)]
 
 
 def test_details_have_every_value_of_every_scenario(oc):

@@ -18,22 +18,18 @@ __all__ = ["as_fragment", "as_html", "in_frame"]
 
 def as_html(document: Document) -> str:
     """Return a document as the text of an HTML file; the same text for the same document."""
-    from markupsafe import Markup
-
     # What is counted through the document, in the order of the template.
     numbers = {"table": count(1), "figure": count(1), "region": count(1)}
 
     def number(what: str) -> str:
         n = next(numbers[what])
-        return f"region-{n}" if what == "region" else Markup("<b>{} {}.</b> ").format(document.labels[what], n)
+        return f"region-{n}" if what == "region" else f"{document.labels[what]} {n}."
 
     return _template("report").render(doc=document, kind=_kind, number=number, other=lambda _: "")
 
 
 def as_fragment(page: Page) -> str:
     """Return a page as HTML within a notebook."""
-    from markupsafe import Markup
-
     regions = count(1)
     # Within one notebook, no two results have regions of one name.
     name = sha256(repr((page.title, page.blocks)).encode("utf-8", "backslashreplace")).hexdigest()[:12]
@@ -42,7 +38,7 @@ def as_fragment(page: Page) -> str:
         return f"dosefind-{name}-{next(regions)}" if what == "region" else ""
 
     def other(block: Other) -> str:
-        return Markup(block.result._repr_html_())
+        return block.result._repr_html_()
 
     return _template("notebook").render(page=page, kind=_kind, number=number, other=other)
 

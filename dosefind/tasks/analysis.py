@@ -15,6 +15,7 @@ from ..config import Trial
 from ..designs import Design
 from ..designs.base import Beside
 from ..designs.replay import departures, followed
+from ..figures import BORROWING, ESTIMATES
 from ..interruption import noticed
 from ..models import Curve, Logistic2
 from ..posterior.administered import administered_among, at_amounts, exact_posterior
@@ -26,7 +27,6 @@ from ..protocol import Protocol
 from ..provenance import sampler_versions
 from ..shown import Shown
 from ..summaries import (
-    DEFINITIONS,
     QUANTILES,
     conclusions,
     name_rp2d,
@@ -38,7 +38,8 @@ from ..summaries import (
 )
 from ..threads import one_thread
 from ..trial import Administered, Cohort, States, check_cohorts, choice_labels, notation
-from .borrowing import KNOWN_BEFORE, Borrowed, borrow_from, borrowed, borrowing_of
+from ..words import _
+from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
 from .steps import cohorts_of
 
@@ -253,8 +254,8 @@ def analyze(
         differing += _moved_by_prior(protocol, curves[chosen], n, y, administered)
     else:
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
-        for variable, words in KNOWN_BEFORE.items():
-            result[variable].attrs["definition"] = words
+        for variable, quantity in BORROWING.items():
+            result[variable].attrs["definition"] = _(quantity.definition)
     deviations = {name: departures(design, cohorts, protocol.n_doses, states[name]) for name, design in designs.items()}
     made = said | {
         "method": "sampled" if now.samples else "exact",
@@ -353,10 +354,10 @@ def _under_each_curve(protocol: Protocol, by_curve: Mapping[str, ExactPosterior]
     named = zip(by_curve.values(), figures, strict=True)
     rp2d = [name_rp2d(one, figure, protocol.rp2d, protocol.utility).label for one, figure in named]
     values = np.array([figure.value for figure in figures])
-    return {
-        "p_over_by_curve": (("curve", "dose"), values, {"definition": f"{DEFINITIONS['p_over']}, by quadrature"}),
-        "rp2d_by_curve": ("curve", rp2d, {"definition": "dose that meets the same rule under each curve"}),
-    }
+    high = f"{100 * protocol.target.interval[1]:.3g}%"
+    names = ("p_over_by_curve", "rp2d_by_curve")
+    over, within = ({"definition": _(ESTIMATES[name].definition).format(high=high)} for name in names)
+    return {names[0]: (("curve", "dose"), values, over), names[1]: ("curve", rp2d, within)}
 
 
 def p_over(posterior: Posterior, high: float) -> Figure:
@@ -385,7 +386,7 @@ def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], no
             found[f"conclusion{suffix}"] = (("design", "choice"), array[:, :-1])
             found[f"conclusion_not_reached{suffix}"] = ("design", array[:, -1])
     for name in ("conclusion", "conclusion_not_reached"):
-        found[name] = (*found[name], {"definition": DEFINITIONS[name]})
+        found[name] = (*found[name], {"definition": _(ESTIMATES[name].definition)})
     return found
 
 

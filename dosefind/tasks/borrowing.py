@@ -12,38 +12,21 @@ import numpy as np
 from .._check import MISSING, InputError, Problem, one_of
 from ..borrowing import Borrowing
 from ..config import Trial
+from ..figures import ESTIMATES
 from ..interruption import noticed
 from ..posterior.base import Posterior
 from ..summaries import effective_n
 from ..trial import Cohort, notation
+from ..words import _
 from .steps import cohorts_of
 
 if TYPE_CHECKING:
     from ..models import HierarchicalLogistic
     from ..posterior.hierarchical import HierarchicalPosterior
 
-__all__ = ["KNOWN_BEFORE", "Borrowed", "Counts", "borrow_from", "borrowed", "borrowing_of", "sampling"]
+__all__ = ["Borrowed", "Counts", "borrow_from", "borrowed", "borrowing_of", "sampling"]
 
 type Counts = Mapping[str, tuple[Sequence[int] | np.ndarray, Sequence[int] | np.ndarray]]
-
-_DEFINITIONS = {
-    "prior_effective_n_alone": "patients that the prior is worth at the dose without the other trials' data",
-    "borrowed_n": "patients that the other trials' data are worth at the dose: the worth of what is known before this trial's own "
-    "data, with them minus without",
-    "tau_mean": "posterior mean of the standard deviation of the parameter between trials",
-    "tau_prior_mean": "the same before any data",
-    "p_exchangeable": "posterior probability that the trial is exchangeable with the others",
-    "p_exchangeable_prior": "the same before any data",
-}
-
-# What is known before a trial that borrows has data of its own, in place of what is known before any data.
-KNOWN_BEFORE = {
-    "prior_mean": "mean of the DLT rate before this trial's own data, the other trials' data being known",
-    "prior_p_over": "probability of overdosing before this trial's own data, the other trials' data being known",
-    "prior_mtd": "posterior of the MTD before this trial's own data, the other trials' data being known",
-    "prior_effective_n": "patients that the prior and the other trials' data are worth at the dose: those of the beta prior with "
-    "the mean and variance before this trial's own data",
-}
 
 
 class Borrowed(NamedTuple):
@@ -79,7 +62,7 @@ class Borrowed(NamedTuple):
             share = self.now.exchangeable()
             values |= {"p_exchangeable": ("trial", share.value), "p_exchangeable_prior": ("trial", self.now.model.weights)}
             errors["p_exchangeable_se"] = ("trial", share.error)
-        return {key: (*value, {"definition": _DEFINITIONS[key]}) for key, value in values.items()} | errors
+        return {key: (*value, {"definition": _(ESTIMATES[key].definition)}) for key, value in values.items()} | errors
 
 
 def borrowing_of(trial: Trial) -> Borrowing:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from ..decisions import Recorded, check_form, decisions_on_file, renumbered
 from ..designs import Design
 from ..designs.replay import Departure, departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
+from ..evaluability.evaluated import Kind
 from ..operating.paths import paths_of
 from ..operating.walk import MOST_PATIENTS
 from ..patients import Patients
@@ -64,10 +65,28 @@ from .steps import NextStep
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NextDose", "Recommendation", "next_dose", "read_checked"]
+__all__ = ["NextDose", "Recommendation", "Unplaced", "next_dose", "read_checked"]
 
 # Cohorts that the paths look ahead, and the most DLTs of the next cohort that are shown.
 _AHEAD = 2
+
+
+class Unplaced(NamedTuple):
+    """A patient at a dose that is not in the protocol.
+
+    Attributes
+    ----------
+    subject
+        The identifier that the user gave.
+    amount
+        The dose.
+    kind
+        What the status would be at a dose of the protocol.
+    """
+
+    subject: str
+    amount: float
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,10 @@ class NextDose(Shown):
         Adjudications in force at the data cutoff date, in the order in which they were recorded.
     chains
         What the hashes of the rows show, for each file of decisions or adjudications that there is.
+    notes
+        What was made of the data while they were read and judged, in sentences.
+    pause_rules
+        The protocol's pause rules, in sentences.
     closed_from
         Where the primary design waits or holds, or the committee decided: the lowest treated level to which the design does not
         come back whatever the outcomes still to come, nor to those above; ``None`` if there is none.
@@ -138,6 +161,8 @@ class NextDose(Shown):
     adjudicated: tuple[Adjudicated, ...] = ()
     chains: tuple[Chain, ...] = ()
     closed_from: int | None = None
+    notes: tuple[str, ...] = ()
+    pause_rules: tuple[str, ...] = ()
 
     @property
     def proposal(self) -> Recommendation:
@@ -166,10 +191,10 @@ class NextDose(Shown):
         return self.evaluated.overdue
 
     @property
-    def alarms(self) -> tuple[str, ...]:
-        """Who is in no count and is to be looked at before anything else: patients at a dose that the protocol does not have."""
-        # Without what happened to the patient, which a report does not show.
-        return tuple(f"{one.subject}: {one.rule.partition(': ')[0]}" for one in self.evaluated.unplaced)
+    def alarms(self) -> tuple[Unplaced, ...]:
+        """Patients at a dose that is not in the protocol, whom no design counts: to be settled before anything else."""
+        amounts = {patient.subject: patient.amount for patient in self.evaluated.patients}
+        return tuple(Unplaced(one.subject, amounts[one.subject], one.otherwise or one.kind) for one in self.evaluated.unplaced)
 
     @property
     def assumed_rules(self) -> tuple[str, ...]:
@@ -419,6 +444,7 @@ def next_dose(
     # None stands for the protocol's largest group.
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
     outcomes = notation(whole.cohorts())
+    notes = (*evaluated.notes, *_on_dose_scale(designs, evaluated))
     attrs = {
         "as_of": evaluated.as_of.isoformat(),
         "as_of_assumed": int(evaluated.as_of_assumed),
@@ -431,7 +457,7 @@ def next_dose(
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps([*evaluated.notes, *_on_dose_scale(designs, evaluated)]),
+        "notes": json.dumps(notes),
     }
     found = NextDose(
         evaluated=evaluated,
@@ -454,6 +480,8 @@ def next_dose(
         adjudicated=tuple(in_force(said, evaluated.as_of)),
         chains=tuple(chains),
         closed_from=closed_from(asked[binding], read[binding], chosen) if unsettled else None,
+        notes=notes,
+        pause_rules=tuple(protocol.pause_rules()),
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
@@ -610,7 +638,7 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
 def _start(evaluated: Evaluated, protocol: Protocol, chosen: Recommendation, holds: Holds) -> Start:
     """From when the next patient may start, and those who come with them."""
     if holds:
-        return Start(None, f"no date can be named: enrolment is on hold: {holds.words}")
+        return Start(None, f"enrolment is on hold: {holds.words}")
     level = chosen.level or 0
     start = earliest(evaluated, protocol, level, left=chosen.action != "fill").patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))

@@ -1,4 +1,4 @@
-"""What the posterior of a trial hangs on besides the data."""
+"""What the posterior of a trial depends on besides the data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sensitivity(
     seed: int = 1,
     say: Callable[[str], None] = lambda words: None,
 ) -> pd.DataFrame:
-    """What the answer hangs on besides the data: one row a change, everything else as in `analyze`.
+    """Return the sensitivity of the posterior: one row per change of an assumption, everything else as in `analyze`.
 
     Parameters
     ----------
@@ -59,9 +59,10 @@ def sensitivity(
         something is borrowed whether it is, the mean and the spread of the trials, the weight of their being exchangeable, the
         reference dose, the dose scale and what is pooled; the target with the rate from which a dose overdoses in proportion
         (`Target.at`), that rate alone, the limit of the RP2D) and its ``value``; the ``rp2d``, "not to be trusted" where the
-        draws are not; the most probable ``mtd`` and its probability ``p_mtd``; and P(over) at each level, ``over_1``, ..., with
-        Monte Carlo standard errors ``se_1``, ... where something is borrowed. ``attrs["note"]`` says what is counted as over,
-        and which changes move the RP2D.
+        draws are not; the most probable ``mtd`` and its probability ``p_mtd``; P(overdose) at each level, ``over_1``, ..., with
+        Monte Carlo standard errors ``se_1``, ..., and ``se_mtd`` of ``p_mtd``, where something is borrowed; and by which
+        ``target``, lowest rate of an overdose (``overdose_from``) and ``limit`` of P(overdose) each row is judged.
+        ``attrs["note"]`` says what is counted as over, and which changes move the RP2D.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def sensitivity(
         cases = list(_by_borrowing(base, protocol, borrowing, data, curves[chosen], sample))
     cases += _by_standard(cases[0][2], protocol)
     table = pd.DataFrame([_row(varied, value, case, protocol, borrow is not None) for varied, value, case in cases])
-    table.attrs["outcomes"] = notation(cohorts)
+    table.attrs |= {"outcomes": notation(cohorts), "curve_used": chosen, "rp2d_rule": protocol.rp2d.rule}
     table.attrs["note"] = _note(table, base, chosen, notation(cohorts), mtd_labels(protocol.n_doses), _RULES[protocol.rp2d.rule])
     return table
 
@@ -111,13 +112,17 @@ class _Case:
 
 def _row(varied: str, value: str, case: _Case, protocol: Protocol, errors: bool) -> dict[str, object]:
     found = case.posterior((case.high, case.target) if case.high != case.target else (case.high,))
-    over, mtd = p_over(found, case.high), found.mtd(case.target).value
+    over, mtd = p_over(found, case.high), found.mtd(case.target)
+    place = int(mtd.value.argmax())
     row: dict[str, object] = {"varied": varied, "value": value}
     rule = protocol.rp2d.model_copy(update={"limit": case.limit})
     row["rp2d"] = "not to be trusted" if found.problems() else name_rp2d(found, over, rule, protocol.utility).label
-    row |= {"mtd": mtd_labels(protocol.n_doses)[int(mtd.argmax())], "p_mtd": round(float(mtd.max()), 12)}
+    row |= {"mtd": mtd_labels(protocol.n_doses)[place], "p_mtd": round(float(mtd.value[place]), 12)}
     row |= {f"over_{level}": float(p) for level, p in enumerate(over.value, start=1)}
-    return row | ({f"se_{level}": float(p) for level, p in enumerate(over.error, start=1)} if errors else {})
+    if errors:
+        row |= {f"se_{level}": float(p) for level, p in enumerate(over.error, start=1)}
+        row["se_mtd"] = float(np.broadcast_to(mtd.error, mtd.value.shape)[place])
+    return row | {"target": case.target, "overdose_from": case.high, "limit": case.limit}
 
 
 # Error of a row's figures, of which three digits are shown and two compared.

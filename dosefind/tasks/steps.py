@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -19,6 +20,7 @@ from ..provenance import named_column
 from ..shown import Shown
 from ..threads import one_thread
 from ..trial import Cohort, States, check_cohorts, choice_labels, notation, parse_outcomes
+from ..words import _
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -260,7 +262,8 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
     pandas.DataFrame
         One row a path; see `dosefind.operating.paths.paths_of`. The last columns, ``scenario: NAME``, are its
         probability under each scenario.
-        ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design.
+        ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design, as ``deviations``
+        (JSON) lists it.
 
     Examples
     --------
@@ -279,6 +282,7 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
     states = followed(chosen, done, protocol.n_doses)
     table = paths_of(chosen, states[-1], cohorts, protocol.truths, columns)
     deviations = departures(chosen, done, protocol.n_doses, states)
+    table.attrs["deviations"] = json.dumps(list(map(str, deviations)))
     if deviations:
         table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(map(str, deviations))}."
     return table
@@ -317,11 +321,14 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
         return _climb_table(chosen, protocol.n_doses)
     table = own(max_n=chosen.max_n or protocol.limits.max_n)
     full = chosen.max_n_per_dose
-    table.attrs["note"] = (
+    note = _(
         "DLTs among the patients at the current dose that lead to each move; elimination takes that dose and all above. At the "
         "lowest level de-escalating means staying, unless it is eliminated, which stops the trial; at the top level escalating "
         "means staying."
-    ) + f" Where the move leads to a dose that has {full} patients, the trial stops." * (full is not None)
+    )
+    if full is not None:
+        note += _(" Where the move leads to a dose that has {full} patients, the trial stops.").format(full=full)
+    table.attrs["note"] = note
     return table.reset_index()
 
 
@@ -381,7 +388,7 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     found: dict[tuple[int, int, int], set[str]] = {}
     for level, below in _clean_climb(design, n_doses).items():
         front: dict[tuple[int, ...], States] = {(): below}
-        for _ in range(_TABLE_COHORTS):
+        for _cohort in range(_TABLE_COHORTS):
             following: dict[tuple[int, ...], States] = {}
             for state in front.values():
                 decision = design.decide(state)
@@ -396,10 +403,13 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
     table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next"])
     goes_back = any(words.isdigit() and int(words) < level for (level, _, _), several in found.items() for words in several)
-    table.attrs["note"] = (
-        f"Next level after DLTs among n patients at a level, up to {_TABLE_COHORTS} cohorts there, each lower level having been "
-        "left without a DLT; where the trial stops, the MTD and the reason; 'or' where it depends on the order of the outcomes."
-    ) + " Rows hold on the way up: what follows at a level to which the trial comes back is not shown." * goes_back
+    note = _(
+        "Next level after DLTs among n patients at a level, up to {cohorts} cohorts there, after no DLT at the lower levels; where "
+        "the trial stops, the MTD and the reason; 'or' where it depends on the order of the outcomes."
+    ).format(cohorts=_TABLE_COHORTS)
+    if goes_back:
+        note += _(" Rows hold on the way up: what follows at a level to which the trial comes back is not shown.")
+    table.attrs["note"] = note
     return table
 
 

@@ -14,16 +14,20 @@ from ..content import Block, Bullets, Column, Definitions, Paragraph, Section, T
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["assumed_words", "assumptions", "choice", "definitions", "points", "raised", "rules", "rules_of", "version"]
+__all__ = ["assumed_words", "assumptions", "choice", "definitions", "ended", "points", "raised", "rules", "rules_of", "version"]
 
 # Most sentences by which a design is described by its difference from another.
 _APART = 2
 
 
+def ended(words: str) -> str:
+    """Return words with a full stop, as the end of a sentence."""
+    return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
 def raised(words: str) -> str:
     """Return words with a capital letter and a full stop, as a whole sentence."""
-    ended = words if words.endswith((".", "!", "?")) else f"{words}."
-    return f"{ended[:1].upper()}{ended[1:]}"
+    return f"{words[:1].upper()}{ended(words[1:])}"
 
 
 def choice(label: object) -> str:

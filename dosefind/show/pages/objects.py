@@ -6,6 +6,7 @@ A further kind is one more function here, and `Shown` among the bases of its cla
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import singledispatch
 from importlib.util import find_spec
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel
 
-from ... import display, plots
+from ... import plots
 from ...config import Trial
 from ...designs import Design
 from ...evaluability import Evaluated
@@ -33,7 +34,9 @@ from ...trial import States
 from ...words import _, counted
 from ..content import Block, Bullets, Column, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, text
 from . import common
+from .analysis import analysis
 from .comparison import comparison
+from .next_dose import next_dose
 
 __all__ = ["page"]
 
@@ -56,20 +59,16 @@ def page(result: Any) -> Page:
     raise TypeError(f"no page shows a {type(result).__name__}")
 
 
-@page.register(Analysis)
-@page.register(NextDose)
-def _not_yet(result: Analysis | NextDose) -> Page:
-    return Page((), (Other(_Old(result)),))
+@page.register
+def _next_dose(found: NextDose) -> Page:
+    return next_dose(found)
 
 
-class _Old:
-    """A result whose page is still made of tables for a terminal."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def _repr_html_(self) -> str:
-        return display.html(self._result)
+@page.register
+def _analysis(found: Analysis) -> Page:
+    answer = analysis(found.summary)
+    shown = picture(plots.curve, found, _("DLT rate by dose: posterior median, 95% interval, data and target."))
+    return replace(answer, blocks=(*answer.blocks, *shown))
 
 
 @page.register

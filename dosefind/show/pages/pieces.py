@@ -11,7 +11,7 @@ from ... import tables
 from ...plots.style import amount, unit
 from ...provenance import named_column
 from ..catalogue import Words
-from ..content import Block, Bullets, Column, Definitions, Note, Paragraph, Run, Section, Table, Text, data, text
+from ..content import Block, Bullets, Column, Definitions, Paragraph, Run, Section, Table, Text, data, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,12 +186,6 @@ def _like(case: Case, own: Sequence[str], told: Mapping[str, Sequence[str]]) -> 
     return tuple(lines) or (case.say("rules.same", design=data(name)),)
 
 
-def definitions(headings: Mapping[str, str], result: xr.Dataset) -> Definitions:
-    """What the figures of a result mean, as it says itself."""
-    said = {str(name): variable.attrs.get("definition", "") for name, variable in result.variables.items()}
-    return Definitions(tuple((text(words), (text(f"{said[name]}."),)) for name, words in headings.items() if said.get(name)))
-
-
 def assumed(case: Case, stamp: Mapping[str, Any], id_: str = "assumed") -> Section:
     """What no record states, and what has no effect."""
     say = case.say
@@ -234,17 +228,6 @@ def limits(case: Case, own: Literal["planned", "conduct"]) -> Section:
         if not (key == "efficacy" and case.protocol.utility is not None)
     ]
     return Section("limits", case.say("limits.title"), (Bullets(tuple(items)),))
-
-
-def warnings(case: Case, summary: xr.Dataset) -> list[Note]:
-    """Where the prior decides, and where the figures cannot be trusted."""
-    problems, bear = (json.loads(summary.attrs[name]) for name in ("problems", "warnings"))
-    found = []
-    if problems:
-        found.append(Note(case.say.plain("answers.untrusted"), tuple(map(text, problems)), warning=True))
-    if bear:
-        found.append(Note(case.say.plain("answers.bear"), tuple(map(text, bear)), warning=True))
-    return found
 
 
 Progress = Callable[[int, int], None] | None

@@ -1,0 +1,447 @@
+"""The posterior of a trial: the highest dose within the limit, the MTD and P(overdose), each beside its prior."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ...figures import BORROWING, ESTIMATES, Quantity, written
+from ...plots.style import amount, unit
+from ...tasks.standing import overdose_range
+from ...words import _
+from ..content import Block, Bullets, Column, Note, Page, Paragraph, Run, Section, Table, Text, data, filled, text
+from . import common
+
+__all__ = ["Estimates", "analysis", "engine_words"]
+
+# Times the lowest or highest dose beyond which an amount is not given.
+FAR = 10
+
+
+def analysis(summary: xr.Dataset) -> Page:
+    """Return the page of a posterior.
+
+    Parameters
+    ----------
+    summary
+        The summary of an `Analysis`.
+    """
+    found, attrs = Estimates(summary), summary.attrs
+    names = {"protocol": data(attrs["protocol"]), "outcomes": attrs["outcomes"]}
+    title = filled(
+        _("{protocol}: posterior after {outcomes}") if attrs["outcomes"] else _("{protocol}: prior, no data yet"), **names
+    )
+    blocks = (
+        *common.version(attrs),
+        *found.untrusted(),
+        Bullets(found.answers()),
+        found.by_dose(),
+        found.mtd(),
+        *found.cautions(),
+        Paragraph((*found.source(), Run(" "), *common.assumed_words(attrs))),
+    )
+    sections = (
+        Section("rates", text(_("Further estimates of the DLT rates")), found.further(), detail=True),
+        *found.amount_of_mtd(),
+        *found.utility(),
+        *found.conclusion(),
+        Section("curves", text(_("Results by curve")), (found.by_curve(), common.rules_of(found.curve_rules, "")), detail=True),
+        *found.borrowing(),
+        common.definitions(found.quantities, summary),
+        common.assumptions(attrs),
+    )
+    return Page(title, blocks, sections)
+
+
+def engine_words(attrs: Mapping[str, Any]) -> str:
+    """Return how a posterior was computed, with its numerical error or its diagnostics."""
+    if "largest_error" in attrs:
+        words = _("quadrature (numerical error at most {largest}; of the 95% intervals {quantiles} in probability)")
+        return words.format(largest=f"{attrs['largest_error']:.0e}", quantiles=f"{attrs['quantile_error']:.0e}")
+    words = _(
+        "NUTS ({chains} chains of {draws} draws by {sampler}; R-hat at most {rhat}, effective sample size at least {bulk} (bulk) "
+        "and {tail} (tail), {divergences} divergences; \u00b1 is one Monte Carlo standard error)"
+    )
+    numbers = {"rhat": f"{attrs['rhat']:.3f}", "bulk": f"{attrs['ess_bulk']:.0f}", "tail": f"{attrs['ess_tail']:.0f}"}
+    return words.format(**{name: attrs[name] for name in ("chains", "draws", "sampler", "divergences")}, **numbers)
+
+
+def heading(quantity: Quantity) -> str:
+    """Return the label of a quantity, with % for a probability."""
+    return _("{label}, %").format(label=_(quantity.label)) if quantity.unit == "%" else _(quantity.label)
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """The summary of an `Analysis` as the pages show it.
+
+    Attributes
+    ----------
+    summary
+        The summary.
+    """
+
+    summary: xr.Dataset
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return self.summary.attrs
+
+    @property
+    def unit(self) -> str:
+        """Unit of the doses, its powers raised."""
+        return unit(self.summary["dose_amount"].attrs["units"])
+
+    @property
+    def n_doses(self) -> int:
+        return self.summary.sizes["dose"]
+
+    @property
+    def borrows(self) -> bool:
+        return "borrowing" in self.attrs
+
+    @property
+    def problems(self) -> list[str]:
+        """Reasons not to trust the draws."""
+        return json.loads(self.attrs["problems"])
+
+    @property
+    def curve_rules(self) -> dict[str, list[str]]:
+        return json.loads(self.attrs["curve_rules"])
+
+    @property
+    def deviations(self) -> dict[str, list[str]]:
+        """Where the data are not those of a trial that followed a design, by design."""
+        return json.loads(self.attrs["deviations"])
+
+    @cached_property
+    def quantities(self) -> dict[str, Quantity]:
+        """Estimates as they are defined for this result."""
+        return ESTIMATES | BORROWING if self.borrows else ESTIMATES
+
+    def values(self, name: str) -> np.ndarray:
+        return self.summary[name].values
+
+    def written(self, name: str, at: Any) -> str:
+        """Return an estimate as it is printed, with its Monte Carlo standard error where it has one."""
+        error = self.values(f"{name}_se")[at] if f"{name}_se" in self.summary else None
+        return written(ESTIMATES[name], self.values(name)[at], error)
+
+    def percent(self, name: str, at: Any) -> str:
+        """Return a probability in percent, as it is written in a sentence."""
+        return f"{self.written(name, at)}%"
+
+    def dose(self, level: int) -> Run:
+        """Return the amount of a level with its unit."""
+        return data(amount(float(self.values("dose_amount")[level - 1]), self.unit))
+
+    def place(self, at: int) -> Text:
+        """Return where the MTD is, by its place among the labels of ``mtd_level``."""
+        if at == 0:
+            return text(_("below level 1"))
+        return filled(_("level {level} or above") if at == self.n_doses else _("level {level}"), level=at)
+
+    def _table(self, caption: Text, names: Iterable[str], rows: Iterable[Sequence[str]], notes: tuple[Text, ...] = ()) -> Table:
+        """Return a table with the level of the dose in its first column, and columns with the headings of quantities."""
+        heads = (_("level"), *(heading(self.quantities[name]) for name in names))
+        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
+        levels = zip(self.values("dose"), rows, strict=True)
+        return Table(caption, columns, tuple(tuple(map(text, (str(level), *row))) for level, row in levels), notes)
+
+    # The answer.
+
+    def untrusted(self) -> tuple[Note, ...]:
+        """Return why the draws cannot be trusted, where they cannot."""
+        if not self.problems:
+            return ()
+        return (
+            Note(_("The posterior cannot be trusted"), tuple(text(common.raised(words)) for words in self.problems), warning=True),
+        )
+
+    def answers(self) -> tuple[Text, ...]:
+        """Return the dose within the limit, P(overdose) there, and the MTD that is most likely."""
+        mtd = self.values("mtd")
+        place = int(mtd.argmax())
+        its = {"p": self.percent("mtd", place), "prior": self.percent("prior_mtd", place), "place": self.place(place)}
+        words = _("Most likely MTD: {place}, {p} (prior {prior}).")
+        if self.borrows:
+            words = _("Most likely MTD: {place}, {p} ({prior} before this trial's own data).")
+        decided = text(_("The RP2D itself is decided by the committee."))
+        return (self.within_limit(), *self.overdose(), filled(words, **its), *self.undecided(), decided)
+
+    def within_limit(self) -> Text:
+        """Return the dose that meets the rule for an RP2D, or why there is none."""
+        limit, label = f"{100 * self.attrs['rp2d_limit']:g}%", self.attrs["rp2d"]
+        if self.problems:
+            return text(_("No dose is stated as within the limit: the draws cannot be trusted."))
+        if not self.values("n").any():
+            return text(_("No dose is within the limit yet: no outcome is known."))
+        if label == "none":
+            return filled(
+                _("No dose is within the limit: P(overdose) is {limit} or more at every dose with a known outcome."), limit=limit
+            )
+        words = _("Highest dose within the limit, P(overdose) below {limit}: level {level} ({dose}).")
+        if self.attrs["rp2d_rule"] == "utility":
+            words = _("Dose with the largest expected utility, of those with P(overdose) below {limit}: level {level} ({dose}).")
+        return filled(words, level=label, dose=self.dose(int(label)), limit=limit)
+
+    def overdose(self) -> tuple[Text, ...]:
+        """Return P(overdose) at the dose within the limit, or else at the lowest dose, with its range over the curves and its value
+        at the next dose that was tried.
+        """
+        level = 1 if self.attrs["rp2d"] == "none" else int(self.attrs["rp2d"])
+        high, found = f"{100 * self.attrs['interval'][1]:g}%", overdose_range(self.summary, level)
+        words = filled(
+            _("P(overdose), the probability that the DLT rate is {high} or more, at level {level}: {p} (prior {prior})."),
+            high=high,
+            level=level,
+            p=self.percent("p_over", level - 1),
+            prior=self.percent("prior_p_over", level - 1),
+        )
+        if len(self.values("curve")) > 1:
+            over = _(" Over the curves of the config: {low} ({low_curve}) to {high} ({high_curve}).")
+            if self.borrows:
+                over = _(" Over the curves of the config, without borrowing: {low} ({low_curve}) to {high} ({high_curve}).")
+            ends = {"low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
+            words += filled(over, low=f"{100 * found.low:.1f}%", high=f"{100 * found.high:.1f}%", **ends)
+        tried = np.flatnonzero(self.values("n")[level:])
+        if len(tried):
+            above = int(tried[0]) + level
+            words += filled(_(" At level {level}: {p}."), level=above + 1, p=self.percent("p_over", above))
+        return (words,)
+
+    def undecided(self) -> tuple[Text, ...]:
+        """Return that the errors leave open which dose is within the limit, where they do."""
+        if not self.attrs["undecided"] or self.problems:
+            return ()
+        words = _(
+            "Undecided: a probability is within three of its errors of the limit, or a utility within three of another dose's; "
+            "more draws (--draws) would decide."
+        )
+        if self.attrs["method"] == "exact":
+            words = _(
+                "Undecided: a probability is within three numerical errors of the limit, or a utility within three of another "
+                "dose's."
+            )
+        return (text(words),)
+
+    def cautions(self) -> tuple[Note, ...]:
+        """Return where the prior or the curve decides, and that the data deviate from the designs."""
+        items = [text(words) for words in json.loads(self.attrs["warnings"])]
+        if found := self.deviations:
+            designs = len(json.loads(self.attrs["rules"]))
+            words = _("The data are not those of a trial that followed the design (see the predicted conclusion): {designs}.")
+            names = text(_("every design")) if len(found) == designs > 1 else (data(", ".join(found)),)
+            items.append(filled(words, designs=names))
+        return (Note(_("Cautions"), tuple(items), warning=True),) if items else ()
+
+    def source(self) -> Text:
+        """Return the curve and how its posterior was computed."""
+        engine = {"engine": engine_words(self.attrs)}
+        words = filled(_("Curve {curve}, by {engine}."), curve=data(self.attrs["curve_used"]), **engine)
+        if self.borrows:
+            trials = ", ".join(json.loads(self.attrs["borrowing"])["outcomes"])
+            words = filled(_("Borrowing from {trials}; hierarchical model, by {engine}."), trials=data(trials), **engine)
+        if self.attrs["others"]:
+            words += filled(_(" Outcomes of other parts of the trial are included: {others}."), others=self.attrs["others"])
+        return words
+
+    # By dose.
+
+    def by_dose(self, caption: Text = ()) -> Table:
+        """Return the posterior of the DLT rate by dose, beside P(overdose) and the effective sample size of the prior."""
+        low, high = (f"{100 * rate:g}%" for rate in self.attrs["interval"])
+        heads = (_("level"), _("dose"), _("DLTs/n"), _(ESTIMATES["mean"].label), _("95% interval"))
+        heads += (
+            _(ESTIMATES["p_target"].label),
+            _(ESTIMATES["p_over"].label),
+            _("before own data") if self.borrows else _("its prior"),
+        )
+        heads += (_(self.quantities["prior_effective_n"].label),)
+        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
+        rows = []
+        for d, level in enumerate(self.values("dose")):
+            ends = (f"{100 * self.values(name)[d]:.1f}" for name in ("lower", "upper"))
+            own = f"{self.values('dlts')[d]}/{self.values('n')[d]}" if self.values("n")[d] else "\u2013"
+            cells = [str(level), f"{self.values('dose_amount')[d]:g}", own, self.written("mean", d), "\u2013".join(ends)]
+            rows.append(tuple(map(text, (*cells, *(self.written(name, d) for name in _BY_DOSE)))))
+        words = _(
+            "DLT rate by dose: dose in {unit}, rates and probabilities in %; target interval {low} to below {high}, overdose "
+            "{high} or more."
+        )
+        return Table(caption or filled(words, unit=data(self.unit), low=low, high=high), columns, tuple(rows))
+
+    def further(self) -> tuple[Block, ...]:
+        """Return the other estimates by dose, and the upper limit of all doses pooled."""
+        names = ("prior_mean", "sd", "median", "p_under", "upper_limit")
+        rows = []
+        for d, n in enumerate(self.values("n")):
+            *cells, limit = (self.written(name, d) for name in names)
+            rows.append((*cells, limit if n else "\u2013"))
+        table = self._table(text(_("DLT rate by dose, further estimates.")), names, rows)
+        if not self.values("n").any():
+            return (table,)
+        return (table, Paragraph(self.pooled()))
+
+    def pooled(self) -> Text:
+        """Return the upper limit of the average DLT rate, all doses pooled."""
+        words = _(
+            "All doses pooled: one-sided 95% upper limit {limit} for the average DLT rate over the patients treated. If toxicity "
+            "increases with dose, it is also an upper limit for the lowest dose, but not for the top dose."
+        )
+        return filled(words, limit=f"{100 * self.attrs['pooled_upper_limit']:.1f}%")
+
+    # The MTD.
+
+    def mtd(self, caption: Text = ()) -> Table:
+        """Return the posterior of the MTD beside its prior."""
+        places = range(len(self.values("mtd_level")))
+        labels = [_("below 1"), *map(str, places[1:-1]), _("{level} or above").format(level=self.n_doses)]
+        columns = (Column(text(_("MTD at level"))), *(Column(text(label), True) for label in labels))
+        before = _("before this trial's own data") if self.borrows else _("prior")
+        rows = [
+            (text(words), *(text(self.written(name, at)) for at in places))
+            for words, name in ((before, "prior_mtd"), (_("posterior"), "mtd"))
+        ]
+        words = _("Probability of the MTD, the highest dose with a DLT rate of at most {target}, %.")
+        return Table(caption or filled(words, target=f"{100 * self.attrs['target']:g}%"), columns, tuple(rows))
+
+    def mtd_amount(self) -> Text:
+        """Return the posterior of the dose at the target DLT rate; nothing where the curve has no dose scale."""
+        if "mtd_amount" not in self.summary:
+            return ()
+        doses, mtd = self.values("dose_amount"), self.values("mtd")
+        names = ("low", "lower", "median", "upper", "high")
+        ends = {name: _amount(value, doses) for name, value in zip(names, self.values("mtd_amount"), strict=True)}
+        words = _(
+            "Dose at the target DLT rate of {target} ({unit}): median {median}, quartiles {lower} and {upper}, 95% interval {low} "
+            "to {high}; {below} below the lowest dose, {above} at the top dose or above."
+        )
+        outside = {"below": self.percent("mtd", 0), "above": self.percent("mtd", len(mtd) - 1)}
+        return filled(words, target=f"{100 * self.attrs['target']:g}%", unit=data(self.unit), **ends, **outside)
+
+    def amount_of_mtd(self) -> tuple[Section, ...]:
+        found = self.mtd_amount()
+        return (Section("mtd-dose", text(_("MTD on the dose scale")), (Paragraph(found),), detail=True),) if found else ()
+
+    # Details.
+
+    def by_curve(self, caption: Text = ()) -> Table:
+        """Return the dose within the limit and P(overdose) under each curve."""
+        heads = [text(_("curve")), text(_("dose within the limit"))]
+        heads += [filled(_("P(overdose), level {level}, %"), level=level) for level in self.values("dose")]
+        columns = tuple(Column(head, place > 0) for place, head in enumerate(heads))
+        rows = []
+        for c, name in enumerate(self.values("curve")):
+            over = (written(ESTIMATES["p_over_by_curve"], p) for p in self.values("p_over_by_curve")[c])
+            rows.append((text(data(name)), *map(text, (level_words(self.values("rp2d_by_curve")[c]), *over))))
+        words = (
+            _("Dose within the limit and P(overdose) by curve, without borrowing:")
+            if self.borrows
+            else _("Dose within the limit and P(overdose) by curve:")
+        )
+        return Table(caption or text(words), columns, tuple(rows))
+
+    def utility(self) -> tuple[Section, ...]:
+        """Return the expected utility of each dose, where the protocol has utilities."""
+        return (
+            (Section("utility", text(_("Expected utility")), self.utilities(), detail=True),) if "utility" in self.summary else ()
+        )
+
+    def utilities(self) -> tuple[Block, ...]:
+        names = ("utility", "utility_sd", "p_best")
+        rows = [[self.written(name, d) for name in names] for d in range(self.n_doses)]
+        sentences = json.loads(self.attrs["utility_rules"])
+        return (self._table(text(_("Expected utility by dose.")), names, rows), Bullets(tuple(map(text, sentences))))
+
+    def conclusion(self) -> tuple[Section, ...]:
+        """Return what each design is predicted to select, and where the data deviate from the designs."""
+        blocks: list[Block] = []
+        if "conclusion" in self.summary:
+            blocks.append(self.predicted())
+        if found := self.deviations:
+            blocks.append(Paragraph(text(_("Deviations of the data from the designs:"))))
+            blocks.append(
+                Bullets(tuple(_deviation(words, names, len(json.loads(self.attrs["rules"]))) for words, names in _by_words(found)))
+            )
+        return (Section("conclusion", text(_("Predicted conclusion of the trial")), tuple(blocks), detail=True),) if blocks else ()
+
+    def predicted(self, caption: Text = (), notes: tuple[Text, ...] = ()) -> Table:
+        """Return the predictive probability of each design's selection."""
+        labels = [text(_("none")), *(filled(_("level {level}"), level=level) for level in self.values("dose"))]
+        columns = (Column(text(_("design"))), *(Column(label, True) for label in labels))
+        columns += (Column(text(_(ESTIMATES["conclusion_not_reached"].label)), True),)
+        rows = []
+        for d, name in enumerate(self.values("design")):
+            cells = [self.written("conclusion", (d, k)) for k in range(len(labels))]
+            rows.append((text(data(name)), *map(text, (*cells, self.written("conclusion_not_reached", d)))))
+        words = _("Predicted conclusion: probability that the dose is selected as MTD at the planned end, given the data now, %:")
+        return Table(caption or text(words), columns, tuple(rows), notes)
+
+    def borrowing(self) -> tuple[Section, ...]:
+        """Return from which trials it borrows, by which model, and how much."""
+        if not self.borrows:
+            return ()
+        given = json.loads(self.attrs["borrowing"])
+        items = [
+            filled(_("{trial}: {outcomes}."), trial=data(name), outcomes=outcomes or _("nobody treated"))
+            for name, outcomes in given["outcomes"].items()
+        ]
+        names = ("prior_effective_n", "prior_effective_n_alone", "borrowed_n")
+        rows = [[self.written(name, d) for name in names] for d in range(self.n_doses)]
+        blocks: list[Block] = [
+            Bullets((*items, *map(text, given["rules"]))),
+            self._table(text(_("Effective sample size (ESS) by dose, in patients.")), names, rows),
+            self._before_and_after(_("parameter"), "parameter", ("tau_prior_mean", "tau_mean"), _("Between-trial SD.")),
+        ]
+        if "p_exchangeable" in self.summary:
+            names = ("p_exchangeable_prior", "p_exchangeable")
+            caption = _("Probability that a trial is exchangeable with the others.")
+            blocks.append(self._before_and_after(_("trial"), "trial", names, caption))
+        return (Section("borrowing", text(_("Borrowing")), tuple(blocks), detail=True),)
+
+    def _before_and_after(self, head: str, dim: str, names: tuple[str, str], caption: str) -> Table:
+        """Return two quantities, before any data and now, one row per entry of a dimension."""
+        heads = (head, *(heading(ESTIMATES[name]) for name in names))
+        columns = tuple(Column(text(one), place > 0) for place, one in enumerate(heads))
+        rows = []
+        for at, name in enumerate(self.values(dim)):
+            rows.append((text(data(name)), *(text(self.written(quantity, at)) for quantity in names)))
+        return Table(text(caption), columns, tuple(rows))
+
+
+# Columns of the main table after the interval.
+_BY_DOSE = ("p_target", "p_over", "prior_p_over", "prior_effective_n")
+
+
+def level_words(label: object) -> str:
+    """Return a choice of dose in words: the level, or that there is none."""
+    return _("none") if str(label) == "none" else _("level {level}").format(level=label)
+
+
+def _amount(value: float, doses: np.ndarray) -> str:
+    """Return an amount; far outside the doses, where it is the curve's extrapolation, only that it is beyond."""
+    least, most = doses[0] / FAR, doses[-1] * FAR
+    if value < least:
+        return _("below {least}").format(least=f"{least:g}")
+    return _("above {most}").format(most=f"{most:g}") if value > most else f"{value:.3g}"
+
+
+def _by_words(by_design: Mapping[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
+    """Return deviations, each once, with the designs that they concern."""
+    named: dict[str, list[str]] = {}
+    for name, sentences in by_design.items():
+        for words in sentences:
+            named.setdefault(words, []).append(name)
+    return list(named.items())
+
+
+def _deviation(words: str, names: Sequence[str], designs: int) -> Text:
+    who = text(_("every design")) if len(names) == designs > 1 else (data(", ".join(names)),)
+    return filled(_("{designs}: {deviation}."), designs=who, deviation=words)
