@@ -111,7 +111,7 @@ def test_outcomes_of_the_others(protocol):
         ({"pooled": None}, "borrowing.pooled.*state what is pooled, because DLTs over different windows are different quantities"),
         ({"pooled": "both"}, "borrowing.pooled = 'both': must be 'first-window', 'windows' or 'as-given'"),
         ({"pooled": "first-window", "dose": "cumulative"}, "dose = 'cumulative' contradicts pooled = 'first-window'"),
-        ({"reference": 30.0}, "borrowing.*reference = 30 is out of reach of the doses of 'NCT05948982'"),
+        ({"reference": 30.0}, "borrowing.*reference = 30 is too far from the doses of 'NCT05948982'"),
         ({"borrow": True}, "borrowing.borrow = True: unknown key"),
         ({"trials": {}}, "borrowing.trials: must have at least 1 entry"),
     ],

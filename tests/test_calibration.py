@@ -404,7 +404,7 @@ ENDLESS = design_from_rule(lambda trial: 1)
         (POWER, {"a": ENDLESS}, {}, "does not end by itself"),
         (HIERARCHICAL_MODEL, {"a": (3, 3, 3)}, {}, "layouts.a = (3, 3, 3): must be a Mapping"),
         (HIERARCHICAL_MODEL, {"a": {"AS": (3, 3, 3), "DCL": (3, 3)}}, {}, "did you mean 'DLC'"),
-        (HIERARCHICAL_MODEL, {"a": {"AS": (3, 3, 3)}}, {}, "has nothing for the trial 'DLC'"),
+        (HIERARCHICAL_MODEL, {"a": {"AS": (3, 3, 3)}}, {}, "has no entry for the trial 'DLC'"),
         (HIERARCHICAL_MODEL, {"a": {"AS": (3, 3, 3), "DLC": (3, 3, 3)}}, {}, "layouts.a.DLC = (3, 3, 3)"),
         (HIERARCHICAL_MODEL, {"a": {"AS": (3, 3, 3), "DLC": (3, 3)}}, {"engine": "nuts"}, "must be one of 'hierarchical-nuts'"),
     ],

@@ -65,7 +65,7 @@ def test_json_and_files(words, keys, tmp_path):
     assert set(content) == keys
     assert content["attrs"]["config_sha256"]
     assert content["attrs"]["versions"]
-    assert "At most 18 patients in all; the last cohort is cut short if need be." in list(content["attrs"]["rules"].values())[-1]
+    assert "Maximum sample size 18; the last cohort is reduced if necessary." in list(content["attrs"]["rules"].values())[-1]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
         f"{command}{end}" for end in (".csv", ".json", ".nc", "-assumed.csv")
     )

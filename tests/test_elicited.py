@@ -111,7 +111,7 @@ def test_references_and_correlations_that_cannot_be():
     said = {1: {0.1: 0.01, 0.9: 0.25}, 5: {0.1: 0.10, 0.9: 0.60}}
     with pytest.raises(dsf.InputError, match=r"reference = 0: must be a dose amount, above 0"):
         dsf.prior_from_quantiles(said, reference=0)
-    with pytest.raises(dsf.InputError, match=r"correlation = 1.5: must be between -1 and 1 (exclusive)"):
+    with pytest.raises(dsf.InputError, match=r"correlation = 1.5: must be between -1 and 1 \(exclusive\)"):
         dsf.prior_from_quantiles(said, reference=3, correlation=1.5)
     bounds = {"lowest": (0.4, 0.05), "highest": (0.1, 0.05)}
     with pytest.raises(dsf.InputError, match=r"doses = -1: must be a dose amount"):

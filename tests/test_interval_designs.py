@@ -276,7 +276,7 @@ def test_another_content_of_the_file_is_another_hash(tmp_path):
         ("n,dlts,move\n", "has a header but no rows"),
         ("n,dlt,move\n3,0,E\n", "column dlts: missing"),
         ("n,dlts,move\n3,0,E\n3,1,S\n3,3,D\n", "n = 3: has no row for dlts = 2"),
-        ("n,dlts,move\n3,0,E\n3,0,S\n3,2,D\n3,3,D\n", "row 3: dlts = 0: is stated for n = 3 in row 2 too"),
+        ("n,dlts,move\n3,0,E\n3,0,S\n3,2,D\n3,3,D\n", "row 3: dlts = 0: is also stated for n = 3 in row 2"),
         ("n,dlts,move\n3,4,E\n", "row 2: dlts = '4': must be a whole number from 0 to 3"),
         ("n,dlts,move\nthree,0,E\n", "row 2: n = 'three'"),
         ("n,dlts,move\n3,0,E\n3,1,up\n3,2,D\n3,3,D\n", "designs.mine.moves"),

@@ -164,7 +164,7 @@ REPLAYS = {
         trial(*clean(1, 1), patient("S4", 1, 40), last=80),
         {40: WAIT.format(day(68)), 68: "escalate to level 2, 3 patients"},  # 0 of 4; 1 of 4 would be two more
     ),
-    "a dose that is none of the protocol's": (
+    "a dose not in the protocol": (
         trial(patient("S1", None, 1), last=40),
         {1: "start at level 1, 3 patients", 40: "start at level 1, 3 patients"},
     ),

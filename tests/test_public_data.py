@@ -174,5 +174,5 @@ def test_adam_of_the_pilot_has_no_infusions(tmp_path):
         read_patients(folder, PROTOCOL)
     exposure = {"ASTDT": "2014-01-02", "ADOSE": "54", "ADOSEU": "mg"}
     write_csv(folder / "adex.csv", [{"USUBJID": row["USUBJID"], **exposure} for row in tables["adsl"]])
-    with pytest.raises(InputError, match=r"EOSDT.*EOSSTT says who left, and not when"):
+    with pytest.raises(InputError, match=r"EOSDT.*EOSSTT shows who discontinued, but not when"):
         read_patients(folder, PROTOCOL)
