@@ -385,7 +385,7 @@ CASES = [
 
 
 def test_every_chart_is_tried():
-    assert {chart for chart, _ in CHARTS} == set(plots.__all__) - {"alt_text", "as_png", "as_svg", "save"}
+    assert {chart for chart, _ in CHARTS} == set(plots.__all__) - {"alt_text", "as_png", "as_svg", "pages", "save"}
     assert {chart for chart, _ in QUICK} == {chart for chart, _ in CHARTS}
     assert set(CHARTS) >= QUICK
 
@@ -393,6 +393,17 @@ def test_every_chart_is_tried():
 @pytest.mark.parametrize(("chart", "setting"), CASES)
 def test_chart_is_legible(chart, setting):
     assert troubles(CHARTS[chart, setting](), chart) == {}
+
+
+@pytest.mark.parametrize("designs", [1, 8])
+@pytest.mark.parametrize("doses", [3, 6, 12])
+def test_pages_of_a_comparison_have_all_scenarios_and_fit(designs, doses):
+    """205 mm: an A4 page of 297 mm less margins of 22 mm, a heading, and a caption."""
+    oc = comparison(doses, designs, 8, long=True, unit=UNIT, name=NAME)
+    parts = plots.pages(oc)
+    assert np.concatenate([part.scenario.values for part in parts]).tolist() == oc.scenario.values.tolist()
+    charts = [chart(part) for part in parts for chart in (plots.selection, plots.allocation)]
+    assert max(ax.get_figure().get_figheight() * 25.4 for ax in charts) <= 205
 
 
 def without(text):

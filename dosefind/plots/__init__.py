@@ -11,7 +11,7 @@ chart, write a function that draws within `layout.drawing`, which places all tex
 charts of `tests/test_charts_legible.py`.
 """
 
-from .comparison import allocation, selection
+from .comparison import allocation, pages, selection
 from .conduct import decisions, trial
 from .elicited import prior
 from .export import as_png, as_svg, save
@@ -27,6 +27,7 @@ __all__ = [
     "decisions",
     "intervals",
     "mtd",
+    "pages",
     "prior",
     "prior_posterior",
     "save",

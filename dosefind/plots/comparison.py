@@ -34,11 +34,10 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["allocation", "selection"]
+__all__ = ["allocation", "pages", "selection"]
 
-# Type size of the rows, and height of a line of it, in points; what else a chart needs of a page's height.
+# Type size of the rows, and height of a line of it, in points.
 _SIZE, _LINE = 7.0, 8.4
-_TALLEST = TALLEST / INCH * 72 - 90
 # Width of the names of designs at least, where they are long, and of the label of the vertical axis.
 _NAMES, _LABEL = 60.0, 20.0
 
@@ -59,9 +58,8 @@ def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     oc = _comparison(comparison, "selected")
     choices = [str(choice) for choice in oc["choice"].values]
-    shares = oc["selected"].transpose("design", "scenario", "choice").values
-    errors = _errors(oc, "selected", "choice")
-    bars = _Bars(shares, errors, [lambda at: in_percent(shares[at])], "100% of trials")
+    bars = _selection_bars(oc)
+    shares, errors = bars.length, bars.error
     grid = _grid(oc, bars, ax)
     with drawing(ax, grid.height(*shares.shape[:2]) / 72 * INCH) as ax:
         _matrix(ax, oc, bars, grid, 1)
@@ -73,6 +71,41 @@ def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
         *_sentences(oc, lambda d, s: _selected(shares[d, s], choices, errors if errors is None else errors[d, s])),
         _method(oc),
     )
+
+
+def _selection_bars(oc: xr.Dataset) -> _Bars:
+    shares = oc["selected"].transpose("design", "scenario", "choice").values
+    return _Bars(shares, _errors(oc, "selected", "choice"), [lambda at: in_percent(float(shares[at]))], "100% of trials")
+
+
+def pages(comparison: xr.Dataset) -> list[xr.Dataset]:
+    """Split a comparison by scenario into parts whose charts each fit on a page without being reduced.
+
+    Parameters
+    ----------
+    comparison
+        What `dosefind.compare` returned.
+
+    Returns
+    -------
+    list of xarray.Dataset
+        Comparisons for `selection` and `allocation`, with about the same number of scenarios each.
+
+    Examples
+    --------
+    >>> from dosefind import compare, load_trial
+    >>> [part.sizes["scenario"] for part in pages(compare(load_trial("configs/nct05962762.toml")))]
+    [6]
+    """
+    oc = _comparison(comparison, "selected")
+    designs, scenarios, _ = (bars := _selection_bars(oc)).length.shape
+    grids = list(_grids(oc, bars, available(None) - _LABEL, True))
+    # As many scenarios as fit where there is room for numbers; without numbers where there never is.
+    grids = [grid for grid in grids if grid.text] or grids
+    tallest = _tallest(oc)
+    most = max(sum(grid.height(designs, n + 1) <= tallest for n in range(scenarios)) for grid in grids)
+    parts = np.array_split(np.arange(scenarios), -(-scenarios // max(most, 1)))
+    return [oc.isel(scenario=part) for part in parts]
 
 
 def allocation(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -137,7 +170,8 @@ class _Bars(NamedTuple):
 
     def number_width(self, text: _Text) -> float:
         """Width of the widest number in points."""
-        return max(width_of(text(at), _SIZE) for at in product(*map(range, self.length.shape)))
+        designs, scenarios, columns = map(range, self.length.shape)
+        return max(width_of(text(at), _SIZE) for at in product(designs, scenarios, columns))
 
 
 class _Grid(NamedTuple):
@@ -242,11 +276,20 @@ def _grids(oc: xr.Dataset, bars: _Bars, width: float, own: bool) -> Iterator[_Gr
                 yield _Grid(gutter, column, number * beside, pitch, bar, text, lines, heads, _Rates.of(oc, column))
 
 
+def _tallest(oc: xr.Dataset) -> float:
+    """Height in points that a page leaves for the matrix, without title, key, heads and notes."""
+    name, label = shown(oc.attrs["protocol"]), dose_label(oc["dose_amount"].attrs["units"])
+    width = available(None)
+    lines = filled(f"{name}: mean number of patients (of DLTs) at each dose", width, 9, "bold"), filled(label, width / 2, 8.5)
+    return TALLEST / INCH * 72 - 94 - 11 * sum(text.count("\n") for text in lines)
+
+
 def _grid(oc: xr.Dataset, bars: _Bars, ax: Axes | None) -> _Grid:
     """The first of the possible sizes with which the chart fits on a page, or else the lowest one."""
     designs, scenarios, _ = bars.length.shape
     grids = list(_grids(oc, bars, available(ax) - _LABEL, ax is None))
-    fits = (grid for grid in grids if grid.height(designs, scenarios) <= _TALLEST)
+    tallest = _tallest(oc)
+    fits = (grid for grid in grids if grid.height(designs, scenarios) <= tallest)
     return next(fits, min(grids, key=lambda grid: grid.height(designs, scenarios)))
 
 
@@ -301,7 +344,8 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, grid: _Grid, first_level: int
 def _gutter(ax: Axes, places: dict[float, tuple[str, str]]) -> None:
     """Write the names on the left, each at its height."""
     ticks(ax, "y", list(places), [name for name, _ in places.values()], size=_SIZE)
-    for label, (_, weight) in zip(ax.get_yticklabels(), places.values(), strict=True):
+    labels: Any = ax.get_yticklabels()
+    for label, (_, weight) in zip(labels, places.values(), strict=True):
         label.set_weight(weight)
     tall = room(ax)[1]
     ax.set_ylabel("Design, by scenario" if tall > 90 else "Design")

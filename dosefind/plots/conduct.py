@@ -135,8 +135,8 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
         for status, (words, look) in _STATUS.items():
             at = [i for i, patient in enumerate(treated) if patient.status == status]
             if at:
-                thin = {"linewidth": 0.5} if size < 20 else {}
-                mark = ax.scatter(x[at], [treated[i].level for i in at], size, zorder=3, clip_on=False, **look | thin)
+                drawn: dict[str, Any] = {**look, "linewidth": 1.0 if size > 20 else 0.5}
+                mark = ax.scatter(x[at], [treated[i].level for i in at], size, zorder=3, clip_on=False, **drawn)
                 handle = copy(mark)
                 handle.set_sizes([max(size, 30.0)])
                 key(ax, [handle], [words])

@@ -117,7 +117,7 @@ def drawing(ax: Axes | None, height: float = HEIGHT) -> Iterator[Axes]:
 
 def available(ax: Axes | None) -> float:
     """Return the width in points of a chart on these axes: theirs, or that of a figure of its own."""
-    return _points(ax, ax.get_window_extent().width) if getattr(ax, "get_window_extent", None) else WIDTH / INCH * 72 - 2 * _EDGE
+    return WIDTH / INCH * 72 - 2 * _EDGE if ax is None else _points(ax, ax.get_window_extent().width)
 
 
 def room(ax: Axes) -> tuple[float, float]:
@@ -298,8 +298,8 @@ class Form(NamedTuple):
     def extent(self, cell: str, weight: str = "normal") -> tuple[float, float]:
         """Return width and height of a cell in points."""
         text = self.text(cell)
-        size = width_of(text, self.size, weight), line_height(self.size) * (text.count("\n") + 1)
-        return size[::-1] if self.turned else size
+        wide, tall = width_of(text, self.size, weight), line_height(self.size) * (text.count("\n") + 1)
+        return (tall, wide) if self.turned else (wide, tall)
 
 
 _FORMS = (Form(), Form(SMALL), Form(SMALL, broken=True), Form(SMALL, turned=True))
@@ -322,12 +322,14 @@ def form_of(cells: Sequence[str], at: np.ndarray, ends: tuple[float, float], ali
 
 
 def _points(ax: Axes, pixels: float) -> float:
-    return float(pixels) * 72 / ax.get_figure(root=True).dpi
+    figure: Any = ax.get_figure(root=True)
+    return float(pixels) * 72 / figure.dpi
 
 
 def _margins(ax: Axes) -> tuple[float, float, float, float]:
     """How far what is drawn reaches beyond the axes, in points: on the left, below, on the right and above."""
-    outer, inner = ax.get_tightbbox(for_layout_only=True), ax.get_window_extent()
+    outer: Any = ax.get_tightbbox(for_layout_only=True)
+    inner = ax.get_window_extent()
     reach = (inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1)
     left, below, right, above = (max(0.0, _points(ax, pixels)) for pixels in reach)
     return left, below, right, above
