@@ -384,6 +384,10 @@ CASES = [
 ]
 
 
+# Designs and doses of comparisons that are split in the long run.
+PAGED = ((1, 3), (1, 12), (8, 3), (8, 12))
+
+
 def test_every_chart_is_tried():
     assert {chart for chart, _ in CHARTS} == set(plots.__all__) - {"alt_text", "as_png", "as_svg", "pages", "save"}
     assert {chart for chart, _ in QUICK} == {chart for chart, _ in CHARTS}
@@ -395,8 +399,7 @@ def test_chart_is_legible(chart, setting):
     assert troubles(CHARTS[chart, setting](), chart) == {}
 
 
-@pytest.mark.parametrize("designs", [1, 8])
-@pytest.mark.parametrize("doses", [3, 6, 12])
+@pytest.mark.parametrize(("designs", "doses"), [(8, 6), *(pytest.param(*case, marks=pytest.mark.slow) for case in PAGED)])
 def test_pages_of_a_comparison_have_all_scenarios_and_fit(designs, doses):
     """205 mm: an A4 page of 297 mm less margins of 22 mm, a heading, and a caption."""
     oc = comparison(doses, designs, 8, long=True, unit=UNIT, name=NAME)

@@ -58,14 +58,14 @@ _TICK = 3.0
 
 @dataclass
 class _Page:
-    """What is to be placed around the axes; sizes in points.
+    """Text and keys to be placed around the axes; sizes in points.
 
     Attributes
     ----------
     width, height
         Width available to everything, and height of the axes.
     own
-        Whether the figure is ours.
+        Whether the figure is new, so that its size and margins follow from its content.
     """
 
     width: float
@@ -116,7 +116,7 @@ def drawing(ax: Axes | None, height: float = HEIGHT) -> Iterator[Axes]:
 
 
 def available(ax: Axes | None) -> float:
-    """Return the width in points of a chart on these axes: theirs, or that of a figure of its own."""
+    """Return the width in points of a chart on these axes: their width, or that of a new figure."""
     return WIDTH / INCH * 72 - 2 * _EDGE if ax is None else _points(ax, ax.get_window_extent().width)
 
 
@@ -295,10 +295,10 @@ class Form(NamedTuple):
         """Return a cell as it is written."""
         return "\n".join(cell.split()) if self.broken else cell
 
-    def extent(self, cell: str, weight: str = "normal") -> tuple[float, float]:
+    def extent(self, cell: str) -> tuple[float, float]:
         """Return width and height of a cell in points."""
         text = self.text(cell)
-        wide, tall = width_of(text, self.size, weight), line_height(self.size) * (text.count("\n") + 1)
+        wide, tall = width_of(text, self.size), line_height(self.size) * (text.count("\n") + 1)
         return (tall, wide) if self.turned else (wide, tall)
 
 
@@ -327,7 +327,7 @@ def _points(ax: Axes, pixels: float) -> float:
 
 
 def _margins(ax: Axes) -> tuple[float, float, float, float]:
-    """How far what is drawn reaches beyond the axes, in points: on the left, below, on the right and above."""
+    """Distances in points by which artists extend beyond the axes: on the left, below, on the right and above."""
     outer: Any = ax.get_tightbbox(for_layout_only=True)
     inner = ax.get_window_extent()
     reach = (inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1)
@@ -336,7 +336,7 @@ def _margins(ax: Axes) -> tuple[float, float, float, float]:
 
 
 def _arrange(ax: Axes, page: _Page) -> None:
-    """Put title, key, table and notes in place, and give a figure of our own its size."""
+    """Put title, key, table and notes in place, and give a new figure its size."""
     figure: Any = ax.get_figure(root=True)
     ax.set_ylabel(filled(ax.get_ylabel(), page.height, LABEL), parse_math=False)
     left, right, width = 0.0, 0.0, page.width
