@@ -222,6 +222,10 @@ def test_elimination_is_the_tables_own_where_it_has_any():
     assert dsf.decide(by_rate, "1NNN 2TTT", n_doses=3).admissible == (1,)
     with pytest.raises(dsf.InputError, match=r"cutoff = 0\.9 has no effect because moves contains DU"):
         dsf.DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU"}, max_n=9, cutoff=0.9)
+    # The safety stop at the lowest dose has it too, and without DU it eliminates.
+    for moves in ({3: "E S D DU", 6: "E E S D DU DU DU"}, {3: "E S D D", 6: "E E S D D D D"}):
+        assert dsf.DecisionTable(target=0.25, moves=moves, max_n=9, cutoff=0.9, extra_safe=True).cutoff == 0.9
+    assert dsf.DecisionTable(target=0.25, moves={3: "E S D D", 6: "E E S D D D D"}, max_n=9, cutoff=0.9).cutoff == 0.9
 
 
 CONFIG = peers.ROOT / "configs" / "nct05962762.toml"
