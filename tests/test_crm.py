@@ -378,6 +378,21 @@ def test_choices_with_many_patients_follow_sums_over_a_fine_grid(settings):
     assert set(chosen.tolist()) == ({-1, 0, 1, 2} if "safety_cutoff" in settings else {0, 1, 2})
 
 
+@pytest.mark.parametrize(
+    ("settings", "outcomes", "levels"),
+    [
+        ({}, "1NNN", (1, 2)),
+        ({}, "1NNN 2NNT", (1, 2)),
+        ({"no_skip": "off"}, "1NNN", (1, 2, 3)),
+        ({"no_skip": "off"}, "1NNN 2NNT", (1, 2)),
+        ({"no_skip": "off", "coherence": "off"}, "1NNN 2NNT", (1, 2, 3)),
+        ({"safety_cutoff": 0.8}, "1TTT", ()),
+    ],
+)
+def test_admissible_levels_are_those_within_reach(settings, outcomes, levels):
+    assert dsf.decide(dsf.CRM(skeleton=SKELETON, target=0.25, max_n=12, **settings), outcomes).admissible == levels
+
+
 def test_not_reached_means_a_further_level_would_be_given():
     """A level above the top, at the same spacing, is nearest to the target exactly where the flag is up."""
     short = dsf.CRM(skeleton=dsf.skeleton(0.05, target=0.25, mtd_level=2, n_doses=3), target=0.25, final="model")

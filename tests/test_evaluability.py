@@ -495,6 +495,8 @@ def test_whether_an_outcome_is_assessed_or_overdue(fields, as_of, assessed, over
     found = evaluate(trial(patient("S", 1, 1, **fields), last=as_of), protocol(), day(as_of))
     assert (found["S"].assessed, found["S"].overdue) == (assessed, overdue)
     assert [one.subject for one in found.overdue] == ["S"] * overdue
+    noted = any(note.startswith("no DLT assessment is recorded") for note in found.notes)
+    assert noted == (found["S"].kind == "complete" and not assessed)
 
 
 # Replay.

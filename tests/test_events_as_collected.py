@@ -115,6 +115,7 @@ def test_an_unrelated_event_is_not_open(related):
         (5, 10, 1, "DLT", 10),
         (5, 40, 1, "not a DLT", None),
         (5, 40, 3, "DLT", 5),
+        (1, 40, 3, "DLT", 1),
         (5, 40, None, "open", None),
         (None, 10, 1, "DLT", 10),
         (None, 40, 1, "not a DLT", None),

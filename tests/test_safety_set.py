@@ -120,6 +120,9 @@ def test_events_of_the_first_day_and_of_the_day_before():
     events = (adverse(10, 4, row=1), adverse(9, 4, serious=True, term="Seizure", row=2))
     found = evaluate(trial(patient("A1", 1, 10, events=events), last=120), RULES)
     assert {one.study_day for one in found.serious} == {1, -1}
+    # What was there before treatment is no event on it.
+    assert [one.study_day for one in safety_events(found, RULES)] == [1]
+    assert by_level(safety_set(found)["safety"])["1"]["ae_events"] == 1
 
 
 def unseen(*people):
