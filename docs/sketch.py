@@ -8,7 +8,8 @@ from typing import Any
 
 from dosefind.designs import Design
 from dosefind.designs.replay import state_after
-from dosefind.plots.style import BLUE, FAINT, INK, PALE, describe, drawing
+from dosefind.plots.layout import drawing
+from dosefind.plots.style import BLUE, FAINT, INK, PALE, describe
 from dosefind.trial import Cohort
 
 __all__ = ["lattice_sketch"]

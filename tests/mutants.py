@@ -15,6 +15,7 @@ import argparse
 import ast
 import collections
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -124,26 +125,28 @@ class Reach:
                     reach.lines[function].setdefault(int(line), set()).update(names[place] for place in places)
         return reach
 
+    @functools.cached_property
+    def breadth(self) -> collections.Counter[str]:
+        """How many lines of the package each test reaches."""
+        return collections.Counter(test for lines in self.lines.values() for tests in lines.values() for test in tests)
+
     def of(self, mutant: Mutant) -> list[str]:
-        """Tests of a mutant, those first that reach what few tests reach, then the quickest.
+        """Tests of a mutant, those first that reach few lines of the package, as they are about the line.
 
         They are followed by others of the same files, for which a fixture may have reached it.
         """
         lines = self.lines.get(mutant.function, {})
-        rarity: dict[str, int] = {}
-        for tests in lines.values():
-            rarity |= {test: min(len(tests), rarity.get(test, len(tests))) for test in tests}
-        reaching = lines.get(mutant.line) or set(rarity)
+        reaching = lines.get(mutant.line) or set[str]().union(*lines.values())
         files = {test.partition("::")[0] for test in reaching}
         beside = {test for test in self.tests if test.partition("::")[0] in files} - reaching
+        ordered = sorted(reaching, key=lambda test: (self.breadth[test], self.tests[test]))
+        ordered += sorted(beside, key=self.tests.__getitem__)
         chosen, seconds = [], 0.0
-        ordered = sorted(reaching, key=lambda test: (rarity[test], self.tests[test]))
-        for test in [*ordered, *sorted(beside, key=self.tests.__getitem__)]:
-            seconds += self.tests[test]
-            if seconds > MOST_SECONDS and chosen:
-                break
-            chosen.append(test)
-        return chosen
+        for test in ordered:
+            if seconds + self.tests[test] <= MOST_SECONDS:
+                chosen.append(test)
+                seconds += self.tests[test]
+        return chosen or ordered[:1]
 
 
 @dataclass(frozen=True)

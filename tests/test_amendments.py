@@ -180,6 +180,17 @@ def test_a_start_is_judged_by_the_rules_of_its_day(tmp_path):
     assert rules == {-20: ["group started before the last window closed"], 40: []}
 
 
+def test_staggering_of_an_amendment_is_asked_of_patients_treated_since(tmp_path):
+    text = '[[amendment]]\ndate = 2024-05-01\ntreatment.stagger = { days = 7, levels = "all", patients = "every" }\n'
+    protocol = load(tmp_path, text)
+    people = [patient(f"A{place}", 1, after(start)) for place, start in enumerate((-3, -1, 2, 4), start=1)]
+    found = findings(evaluate(trial(*people, last=after(60)), protocol), protocol)
+    assert [(one.rule, one.subjects) for one in found] == [
+        ("patients too close together", ("A2", "A3")),
+        ("patients too close together", ("A3", "A4")),
+    ]
+
+
 def test_each_patient_has_the_window_of_the_first_infusion(tmp_path):
     protocol = load(tmp_path, WINDOW)
     people = [patient("A1", 1, after(-10)), patient("A2", 1, after(-1)), patient("A3", 1, after(0)), patient("A4", 1, after(5))]

@@ -73,6 +73,31 @@ def test_decisions_follow_the_posterior(choose, final):
         assert chosen.not_reached[i] == (chosen.dose[i] == 2 and better)
 
 
+def test_further_level_beyond_a_single_dose_is_twice_the_dose():
+    alone, pair = (dsf.BLRM(**{**SETTINGS, "doses": doses, "ewoc": 0.3, "final": "model"}) for doses in ((3,), (3, 6)))
+    patients = np.repeat(np.arange(3, 31, 3), 4)
+    dlts = np.tile(np.arange(4), 10)
+    found = alone.select(States.counts(patients[:, None], dlts[:, None]))
+    above = pair.select(States.counts(np.column_stack([patients, 0 * patients]), np.column_stack([dlts, 0 * dlts])))
+    np.testing.assert_array_equal(found.not_reached, above.dose == 1)
+    assert {True, False} == set(found.not_reached.tolist())
+
+
+@pytest.mark.parametrize("choose", ["highest", "target"])
+def test_choices_with_many_patients_are_those_of_the_reported_posterior(choose):
+    """Posteriors narrower than the steps of a first grid: up to 300 patients a dose."""
+    design = dsf.BLRM(**{**SETTINGS, "choose": choose, "final": "model"})
+    rng = np.random.default_rng(10)
+    n = rng.integers(150, 300, (6, 3))
+    y = rng.binomial(n, rng.uniform(0.02, 0.3, (6, 1)) + np.array([0, 0.05, 0.1]))
+    chosen = design.select(States.counts(n, y)).dose
+    for i in range(len(n)):
+        low, high = cut(n[i], y[i])
+        merit = np.arange(3) if choose == "highest" else high - low
+        assert chosen[i] == max(np.flatnonzero(1 - high < design.ewoc), key=lambda d: merit[d], default=-1)
+    assert len(set(chosen.tolist())) > 2
+
+
 def test_a_mixture_of_one_prior_twice_is_that_prior():
     twice = ({**PRIOR, "weight": 2.0}, {**PRIOR, "weight": 5.0})
     one, two = (dsf.lattice(dsf.BLRM(**{**SETTINGS, "prior": prior})) for prior in (PRIOR, twice))
@@ -124,6 +149,7 @@ def test_walk_reports_its_smallest_margin():
         ({"reference": 3000}, "reference = 3000 is too far from the doses: it must be between 0.5 and 10"),
         ({"doses": (1, 5, 3)}, "strictly increasing"),
         ({"interval": (0.4, 0.3)}, "interval = [0.4, 0.3] must be [low, high] with low below high"),
+        ({"interval": (0.3, 0.3)}, "interval = [0.3, 0.3] must be [low, high] with low below high"),
         ({"start": 3}, "start = 3 is not admissible before any data: P(overdose) is"),
         ({"start": 4}, "start = 4 is not among the 3 dose levels"),
         ({"n_doses": 4}, "doses has 3 amounts for 4 levels"),

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
+from scipy.integrate import quad, simpson
 from scipy.special import bdtr, expit, logit
 
 import dosefind as dsf
@@ -340,6 +340,57 @@ def test_fit_of_a_large_trial_does_not_underflow():
     assert 0 < abs(values[0, 0]) < 0.05
     assert 0 < values[0, 1] - values[0, 0] ** 2 < 0.01
     assert log_evidence[0] < -1200
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"recommend": "mean"}, {"safety_cutoff": 0.9}, {"safety_cutoff": 0.5, "recommend": "mean"}], ids=str
+)
+def test_choices_with_many_patients_follow_sums_over_a_fine_grid(settings):
+    """Posteriors narrower than the steps of a first grid: up to 400 patients a dose."""
+    target, cutoff = 0.25, settings.get("safety_cutoff", np.inf)
+    rng = np.random.default_rng(5)
+    n = rng.integers(1, 400, (400, 3))
+    y = rng.binomial(n, rng.uniform(0.05, 0.3, (400, 1)) + np.array([0, 0.1, 0.2]))
+    design = dsf.CRM(skeleton=SKELETON, target=target, final="model", **settings)
+    chosen = design.select(States.counts(n, y)).dose
+    # Simpson's rule on either side of the parameter at which the lowest dose has the target rate.
+    edge, sd = np.log(np.log(target) / np.log(SKELETON[0])), 1.34**0.5
+    grids = [np.linspace(low, high, 2001) for low, high in ((-9 * sd, edge), (edge, 9 * sd))]
+    log_p = [np.exp(b)[:, None] * np.log(SKELETON) for b in grids]
+    logs = [y @ lp.T + (n - y) @ np.log(-np.expm1(lp)).T - b**2 / (2 * sd**2) for b, lp in zip(grids, log_p, strict=True)]
+    most = np.concatenate(logs, axis=1).max(axis=1, keepdims=True)
+    toxic, other = (
+        np.array([simpson(np.exp(log - most) * f, x=b) for f in (np.ones_like(b), b, *np.exp(lp).T)])
+        for b, lp, log in zip(grids, log_p, logs, strict=True)
+    )
+    evidence, mean, *rates = toxic + other
+    over = toxic[0] / evidence
+    if settings.get("recommend") == "mean":
+        p = (np.array(rates) / evidence).T
+    else:
+        p = np.array(SKELETON) ** np.exp(mean / evidence)[:, None]
+    distance = np.abs(p - target)
+    nearest = np.where(over > cutoff, -1, distance.argmin(axis=1))
+    # No set is so near a tie that the sums, right to 1e-8, could not tell.
+    assert np.diff(np.sort(distance, axis=1)[:, :2], axis=1).min() > 1e-6
+    assert np.abs(over - cutoff).min() > 1e-6
+    np.testing.assert_array_equal(chosen, nearest)
+    assert set(chosen.tolist()) == ({-1, 0, 1, 2} if "safety_cutoff" in settings else {0, 1, 2})
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcomes", "levels"),
+    [
+        ({}, "1NNN", (1, 2)),
+        ({}, "1NNN 2NNT", (1, 2)),
+        ({"no_skip": "off"}, "1NNN", (1, 2, 3)),
+        ({"no_skip": "off"}, "1NNN 2NNT", (1, 2)),
+        ({"no_skip": "off", "coherence": "off"}, "1NNN 2NNT", (1, 2, 3)),
+        ({"safety_cutoff": 0.8}, "1TTT", ()),
+    ],
+)
+def test_admissible_levels_are_those_within_reach(settings, outcomes, levels):
+    assert dsf.decide(dsf.CRM(skeleton=SKELETON, target=0.25, max_n=12, **settings), outcomes).admissible == levels
 
 
 def test_not_reached_means_a_further_level_would_be_given():

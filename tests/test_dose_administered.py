@@ -465,6 +465,11 @@ def test_the_least_dose_is_a_share_of_the_whole_course():
     for amounts, kind in [((1, 1, 0.4), "complete"), ((1, 1, 0.3), "not evaluable"), ((0.4, 1, 1), "complete")]:
         one = patient("S", 1, 1, 29, 57, amounts=amounts)
         assert evaluate(trial(one), COURSE, day(100))["S"].kind == kind
+    # An infusion on the last day of the window, day 85, is planned; the day after it is beside the course.
+    for last, administered in ((85, (1 + 1 + 4) / 3), (86, 1.0)):
+        one = patient("S", 1, 1, 29, last, amounts=(1, 1, 4))
+        # 1e-12: rounding of a sum of three.
+        assert evaluate(trial(one), COURSE, day(100))["S"].administered == pytest.approx(administered, rel=1e-12)
     # A missed infusion is judged by its own setting.
     short = patient("S", 1, 1, 29, amounts=(1, 0.9))
     changed = {"evaluability": {"partial_course": "no-dlt"}, "treatment": {"infusion_days": [1, 29, 57], "dlt_window_days": 84}}

@@ -446,6 +446,59 @@ def test_completions_by_hand():
     assert [tuple(c) for c in none.completions()] == [((0, 0), [Cohort(1, 3, 1), Cohort(1, 3, 0)], 1, ())]
 
 
+def test_outcomes_that_have_come_close_the_patients():
+    """At the end of the window; where a later event waits for adjudication, on its day."""
+    people = patient("P1", 1, 1, events=(event(50, grade=4, row=2),)), patient("P2", 1, 40), patient("P3", 1, 41)
+    found = evaluate(trial(*people, last=60), protocol(), day(60))
+    assert found.open == (("P1", "P2", "P3"),)
+    came = found.with_outcomes((2,))
+    assert [(one.kind, one.closed, one.held, one.unresolved) for one in came.statuses] == [
+        *(("dlt", day(50), False, False), ("dlt", day(68), False, False)),
+        ("complete", day(69), False, False),
+    ]
+    assert came.cohorts() == [Cohort(1, 3, 2)]
+    assert came.n_pending == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "fraction", "days_to_go", "closed"),
+    [
+        ({}, 1.0, 0, 29),
+        ({"events": (event(10),)}, 9 / 28, 0, 10),
+        ({"discontinued": 15}, 14 / 28, 0, 15),
+        ({"last_contact": 22}, 21 / 28, 0, None),
+    ],
+)
+def test_how_far_a_patient_was_followed(fields, fraction, days_to_go, closed):
+    found = evaluate(trial(patient("S", 1, 1, **fields), last=40), protocol(), day(40))["S"]
+    assert found.fraction == pytest.approx(fraction, rel=1e-15)
+    assert (found.days_to_go, found.closed) == (days_to_go, None if closed is None else day(closed))
+
+
+@pytest.mark.parametrize(
+    ("fields", "as_of", "assessed", "overdue"),
+    [
+        ({"dlt": False, "events": None}, 28, False, False),
+        ({"dlt": False, "events": None}, 29, True, False),
+        ({"dlt": False, "events": None, "last_contact": 20}, 29, False, False),
+        ({"dlt": False, "events": None, "last_contact": 20}, 30, False, True),
+        ({"dlt": True, "dlt_date": 5, "events": None}, 10, True, False),
+        ({"events": None}, 29, False, False),
+        ({"events": None}, 30, False, True),
+        ({"events": None, "part": "backfill"}, 30, False, True),
+        ({"events": None, "part": "placebo"}, 30, False, False),
+        ({"events": None, "died": day(20)}, 30, False, False),
+        ({"events": ()}, 30, False, False),
+    ],
+)
+def test_whether_an_outcome_is_assessed_or_overdue(fields, as_of, assessed, overdue):
+    found = evaluate(trial(patient("S", 1, 1, **fields), last=as_of), protocol(), day(as_of))
+    assert (found["S"].assessed, found["S"].overdue) == (assessed, overdue)
+    assert [one.subject for one in found.overdue] == ["S"] * overdue
+    noted = any(note.startswith("no DLT assessment is recorded") for note in found.notes)
+    assert noted == (found["S"].kind == "complete" and not assessed)
+
+
 # Replay.
 
 LETTERS = {"dlt": "T", "complete": "N", "pending": "p", "not evaluable": "x", "replaced": "r"}
@@ -524,6 +577,10 @@ def test_a_dlt_column_is_replayed_by_its_date():
     data = trial(patient("S", 1, 1, dlt=True, dlt_date=9, events=None), patient("T", 1, 2, dlt=False, events=None), last=40)
     for number, letters in ((8, "pp"), (9, "Tp"), (29, "Tp"), (30, "TN")):
         assert replayed(data, AS, number)[0] == f"1{letters}"
+    # Before its day nothing was known of it.
+    before = evaluate(data, protocol(), day(8), replay=True)
+    assert not before["S"].unresolved
+    assert (before.patients[0].dlt, before.patients[0].dlt_date) == (False, None)
 
 
 def test_the_data_cut():

@@ -113,6 +113,12 @@ def test_decision_is_known_from_the_end_of_the_window_or_the_last_contact(fields
     assert judged(patient("S", 1, 1, evaluable=False), as_of=20, replay=False)["S"].closed == day(20)
 
 
+def test_decision_on_a_patient_without_an_infusion_is_of_nobody_treated():
+    found = judged(patient("S", 1, evaluable=False), patient("T", 1, 1), patient("U", 1, 70), as_of=40)
+    assert [one.subject for one in found.statuses] == ["T"]
+    assert {one.source for one in found.listed} == {"patients.csv row S", "patients.csv row U"}
+
+
 def test_patient_recorded_not_evaluable_can_be_replaced():
     people = [patient("S1", 1, 1), patient("S2", 1, 2, evaluable=False), patient("S3", 1, 3), patient("S4", 1, 32, replaces="S2")]
     found = judged(*people, as_of=70)

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from dosefind import InputError, evaluate, load_protocol, read_patients
+from dosefind.adjudications import Adjudicated
 from dosefind.evaluability.events import judge
 from dosefind.evaluability.liver import liver_grade
 from dosefind.evaluability.safety_set import safety_events, safety_set
@@ -114,6 +115,7 @@ def test_an_unrelated_event_is_not_open(related):
         (5, 10, 1, "DLT", 10),
         (5, 40, 1, "not a DLT", None),
         (5, 40, 3, "DLT", 5),
+        (1, 40, 3, "DLT", 1),
         (5, 40, None, "open", None),
         (None, 10, 1, "DLT", 10),
         (None, 40, 1, "not a DLT", None),
@@ -528,6 +530,7 @@ def liver(path, lb, ae, rules=BY_BASELINE):
         ("100", "220", "3,2024-03-10,", "complete", 1),
         ("100", "310", "3,2024-03-10,2024-03-30", "complete", 2),
         ("100", "510", "3,2024-03-10,", "dlt", 3),
+        ("100", "810", "4,2024-03-10,", "dlt", 3),
         ("40", "220", "3,2024-03-10,", "dlt", 3),  # the baseline was normal
         ("100", "150", "3,2024-03-10,", "dlt", 3),  # the value that was graded is not among the tests
         ("100", "220", "3,2024-03-16,", "dlt", 3),  # no test since its start
@@ -557,6 +560,9 @@ def test_the_grade_by_the_baseline_replaces_the_recorded_one(tmp_path, baseline,
         ("ALT,220,U/L,40,2024-03-15,", ("laboratory",)),  # no baseline
         # A flagged baseline on the day of the infusion.
         ("ALT,30,U/L,40,2024-03-01,\nS2,ALT,100,U/L,40,2024-03-02,Y\nS2,ALT,220,U/L,40,2024-03-15,", ()),
+        # A value of that day that is not flagged is none, and of those before the last is.
+        ("ALT,30,U/L,40,2024-03-01,\nS2,ALT,100,U/L,40,2024-03-02,\nS2,ALT,220,U/L,40,2024-03-15,", ("laboratory",)),
+        ("ALT,100,U/L,40,2024-03-01,\nS2,ALT,30,U/L,40,2024-02-20,\nS2,ALT,220,U/L,40,2024-03-15,", ()),
         ("BILI,31,umol/L,10,2024-03-15,\nS2,ALP,501,U/L,100,2024-03-16,", ("laboratory", "laboratory")),
         ("GLUC,900,mg/dL,100,2024-03-15,", ()),
     ],
@@ -564,6 +570,34 @@ def test_the_grade_by_the_baseline_replaces_the_recorded_one(tmp_path, baseline,
 def test_a_liver_test_of_dlt_grade_without_an_event_is_open(tmp_path, lb, asks):
     none = "USUBJID,AEDECOD,AEREL,AETOXGR,AESTDTC\nS2,Rash,RELATED,1,2024-03-10\n"
     assert told(liver(tmp_path, f"S2,{lb}\n", none), BY_BASELINE) == ("pending" if asks else "complete", asks)
+
+
+@pytest.mark.parametrize(
+    ("sampled", "start", "end", "asks"),
+    [
+        # The window goes from 2 to 30 March.
+        ("2024-03-02", "2024-03-20", "", True),
+        ("2024-03-30", "2024-03-02", "2024-03-29", True),
+        ("2024-03-31", "2024-03-02", "2024-03-29", False),
+        ("2024-03-15", "2024-03-10", "2024-03-14", True),
+        ("2024-03-15", "2024-03-10", "2024-03-15", False),
+        ("2024-03-15", "2024-03-15", "", False),
+        ("2024-03-15", "2024-03-16", "", True),
+        ("2024-03-15", "", "2024-03-20", False),
+    ],
+)
+def test_a_liver_test_asks_unless_an_event_was_there_on_its_day(tmp_path, sampled, start, end, asks):
+    ae = ALT.replace("{cells}", f"1,{start},{end}")
+    _, found = told(liver(tmp_path, f"S2,ALT,220,U/L,40,{sampled},\n", ae), BY_BASELINE)
+    assert ("laboratory" in found) is asks
+
+
+@pytest.mark.parametrize(("as_of", "kind"), [("2024-03-14", "pending"), ("2024-03-15", "complete")])
+def test_an_assessment_settles_liver_tests_up_to_its_data_cutoff(tmp_path, as_of, kind):
+    none = "USUBJID,AEDECOD,AEREL,AETOXGR,AESTDTC\nS2,Rash,RELATED,1,2024-03-10\n"
+    data = liver(tmp_path, "S2,ALT,220,U/L,40,2024-03-15,\n", none)
+    said = (date.fromisoformat(as_of), date(2024, 6, 1), "X", "", "S2", None, "", None, "not a DLT", "board", "infection")
+    assert evaluate(data, BY_BASELINE, adjudications=[Adjudicated(*said)])["S2"].kind == kind
 
 
 @pytest.mark.parametrize(

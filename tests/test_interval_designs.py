@@ -170,6 +170,14 @@ WRONG_MOVES = [
 ]
 
 
+def test_gaps_of_a_table_without_another_limit():
+    """The last row is the limit then."""
+    nine = "E E S D DU DU DU DU DU DU"
+    assert dsf.DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU", 9: nine}).max_n is None
+    with pytest.raises(dsf.InputError, match="moves has none for 6 patients"):
+        dsf.DecisionTable(target=0.25, moves={3: "E S D DU", 9: nine})
+
+
 @pytest.mark.parametrize(("moves", "words"), WRONG_MOVES, ids=lambda value: str(value)[:40])
 def test_tables_that_are_wrong(moves, words):
     with pytest.raises(dsf.InputError) as found:
@@ -222,6 +230,10 @@ def test_elimination_is_the_tables_own_where_it_has_any():
     assert dsf.decide(by_rate, "1NNN 2TTT", n_doses=3).admissible == (1,)
     with pytest.raises(dsf.InputError, match=r"cutoff = 0\.9 has no effect because moves contains DU"):
         dsf.DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU"}, max_n=9, cutoff=0.9)
+    # The safety stop at the lowest dose has it too, and without DU it eliminates.
+    for moves in ({3: "E S D DU", 6: "E E S D DU DU DU"}, {3: "E S D D", 6: "E E S D D D D"}):
+        assert dsf.DecisionTable(target=0.25, moves=moves, max_n=9, cutoff=0.9, extra_safe=True).cutoff == 0.9
+    assert dsf.DecisionTable(target=0.25, moves={3: "E S D D", 6: "E E S D D D D"}, max_n=9, cutoff=0.9).cutoff == 0.9
 
 
 CONFIG = peers.ROOT / "configs" / "nct05962762.toml"

@@ -194,6 +194,17 @@ def test_memory_limit_stops_before_it_is_passed():
     assert walk(dsf.BOIN(target=0.3, cohort_size=1, max_n=15), 5, memory_limit=ends.peak_bytes).walked == ends.walked
 
 
+def test_states_decided_on_in_parts_are_those_of_one_batch(monkeypatch):
+    for design in (dsf.BOIN(target=0.25, cohort_size=(1, 2, 3), max_n=12), dsf.ThreePlusThree(), dsf.BOIN(target=0.25, max_n=12)):
+        whole = walk(design, 4)
+        with monkeypatch.context() as changed:
+            changed.setattr("dosefind.operating.walk.BLOCK", 3)
+            parts = walk(design, 4)
+        for name in ("n", "y", "reason", "ways", "paths", "visits"):
+            np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name), err_msg=name)
+        assert (parts.walked, parts.margin) == (whole.walked, whole.margin)
+
+
 def test_varying_cohorts_count_their_visits():
     """Cohorts at each dose and whether the first had company, carried through merging, against every path written out."""
     design = dsf.BOIN(target=0.25, cohort_size=(1, 2, 1), max_n=12)

@@ -485,6 +485,14 @@ def test_adjudication_of_a_partial_dlt_column_is_of_its_own_text(tmp_path):
     assert by("2024-03") == "pending"
 
 
+@pytest.mark.parametrize(("as_of", "kind"), [(date(2024, 3, 30), "dlt"), (date(2024, 3, 31), "complete")])
+def test_assessment_clears_a_partial_dlt_column_once_all_its_days_are_over(tmp_path, as_of, kind):
+    (tmp_path / "p.csv").write_text(PEOPLE.format(more=",dlt,dlt_date", own=",yes,2024-03"))
+    data = read_patients(tmp_path / "p.csv", AS)
+    said = Adjudicated(as_of, date(2024, 4, 21), "X", "", "P1", None, "", None, "not a DLT", "board", "x", dlt_column="yes")
+    assert status(data, adjudications=[said]).kind == kind
+
+
 @pytest.mark.parametrize("bad", ["2024-13", "nonsense", "2024-05", "2024-03-05", ""])
 def test_bad_partial_date_of_an_adjudication_is_refused(tmp_path, bad):
     given = Adjudicated(date(2024, 4, 20), date(2024, 4, 21), "X", "", "P1", bad, "Fever", 4, "not a DLT", "board", "x")

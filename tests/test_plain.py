@@ -192,6 +192,12 @@ def test_states_that_differ_in_memory_alone_stay_apart():
     check_design(FirstCohortCounts(cohort_size=2, max_n=10), exceptions=BOTH)
 
 
+def test_one_trial_is_followed_with_its_memory():
+    design = FirstCohortCounts(cohort_size=2, max_n=10)
+    levels = [dsf.decide(design, outcomes, n_doses=2).level for outcomes in ("1NN 1NT 1NN", "1NT 1NN 1NN")]
+    assert levels == [None, 1]
+
+
 def _without_memory(merged):
     def fault(part, group):
         states = replace(part.states, memory=np.zeros_like(part.states.memory))

@@ -60,6 +60,7 @@ def test_patients_and_events_by_dose():
         "placebo": [1, 1, 1, 1, 1, 0, 0, 0],
         ALL: [8, 5, 6, 4, 4, 2, 2, 1],
     }
+    assert list(rows) == ["1", "2", NO_LEVEL, "placebo", ALL]
     worst = ("worst_none", "worst_1", "worst_2", "worst_3", "worst_4", "worst_5", "worst_unknown")
     assert counts(rows["1"], *worst) == [2, 1, 0, 0, 1, 0, 0]
     assert counts(rows[ALL], *worst) == [3, 1, 0, 2, 1, 1, 0]
@@ -106,6 +107,22 @@ def test_a_dlt_without_an_adverse_event_and_an_adjudicated_one():
     )
     found = safety_events(evaluate(data, RULES, adjudications=[said]), RULES)
     assert [(one.adjudicated, one.waits) for one in found if one.subject == "B2"] == [("not a DLT", False)]
+
+
+def test_a_death_without_an_adverse_event_is_an_event_of_the_report():
+    data = trial(patient("A1", 1, 1, died=day(50), discontinued=50, reason="death"), last=120)
+    (one,) = safety_events(evaluate(data, RULES), RULES)
+    assert (one.event, one.study_day, one.death, one.waits, one.derived) == (None, 50, True, True, "not a DLT")
+
+
+def test_events_of_the_first_day_and_of_the_day_before():
+    """There is no day 0."""
+    events = (adverse(10, 4, row=1), adverse(9, 4, serious=True, term="Seizure", row=2))
+    found = evaluate(trial(patient("A1", 1, 10, events=events), last=120), RULES)
+    assert {one.study_day for one in found.serious} == {1, -1}
+    # What was there before treatment is no event on it.
+    assert [one.study_day for one in safety_events(found, RULES)] == [1]
+    assert by_level(safety_set(found)["safety"])["1"]["ae_events"] == 1
 
 
 def unseen(*people):

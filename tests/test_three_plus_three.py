@@ -38,6 +38,12 @@ def test_peer_exact_values():
         assert peers.worst_difference(oc, some) < 1e-13
 
 
+def test_six_patients_a_dose_are_no_further_limit():
+    truths = [[0.1, 0.3, 0.5], [0.4, 0.5, 0.6]]
+    capped, plain = (dsf.lattice(dsf.ThreePlusThree(**limit), n_doses=3).under(truths) for limit in ({"max_n_per_dose": 6}, {}))
+    np.testing.assert_array_equal(capped.selected, plain.selected)
+
+
 def test_published_wheeler():
     item = peers.published("three_plus_three_exact")
     checks = (item["independent_check"]["exact_enumeration_deesc"], item["independent_check"]["exact_enumeration_no_deesc"])

@@ -1,16 +1,17 @@
-"""Pictures of labelled results, one call each; no computation.
+"""Charts of labelled results, one function each; no computation.
 
-Each function takes a result of a task, draws on one matplotlib axes (``ax``, or new ones on a figure of their own, as wide as the
-text of a report) and returns them. New axes show themselves once in a notebook. Every picture has an alternative text with the
-numbers that it shows (`alt_text`), and goes to SVG, PNG and PDF by `as_svg`, `as_png` and `save`, with the same bytes for the same
-result.
+Each function takes the result of a task, draws on one matplotlib axes (``ax``, or new ones on a figure of their own, as wide as the
+text of a report) and returns the axes. New axes display themselves once in a notebook. Every chart has an alternative text with the
+numbers that it shows (`alt_text`), and is written as SVG, PNG and PDF by `as_svg`, `as_png` and `save`, with the same bytes for the
+same result.
 
-Neither matplotlib's settings nor pyplot's list of figures are touched, and matplotlib is loaded with the first picture. Colours are
-those of Okabe and Ito (2008), made to differ in lightness too; where they stand for something, so does a hatch, a marker or a word.
-To add a picture, write a function that draws within `style.drawing` and ends with `style.describe`.
+Neither matplotlib's settings nor pyplot's list of figures are changed, and matplotlib is loaded with the first chart. Colours are
+those of Okabe and Ito (2008), adjusted to differ in lightness too; a hatch, a marker or a label repeats their meaning. To add a
+chart, write a function that draws within `layout.drawing`, which places all text, and ends with `style.describe`; add it to the
+charts of `tests/test_charts_legible.py`.
 """
 
-from .comparison import allocation, selection
+from .comparison import allocation, pages, selection
 from .conduct import decisions, trial
 from .elicited import prior
 from .export import as_png, as_svg, save
@@ -26,6 +27,7 @@ __all__ = [
     "decisions",
     "intervals",
     "mtd",
+    "pages",
     "prior",
     "prior_posterior",
     "save",

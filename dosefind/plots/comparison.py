@@ -1,31 +1,32 @@
-"""Pictures of a comparison of designs: what each names as MTD, and whom it treats where, under each scenario."""
+"""Charts of a comparison of designs: the doses selected as MTD and the patients treated at each dose, by scenario."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._check import InputError, Problem
+from .layout import TALLEST, available, distinct, dose_label, drawing, filled, key, notes, room, rows, title, width_of
 from .style import (
     BLUE,
     FAINT,
+    INCH,
     INK,
     RULE,
     SKY,
     TOO_TOXIC,
-    amount,
     boxes,
     describe,
-    drawing,
-    foot,
-    key,
+    dose_text,
+    in_percent,
     listed,
-    said,
+    percent,
     shown,
-    title,
-    unit,
+    spoken,
+    ticks,
     write,
 )
 
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["allocation", "selection"]
+__all__ = ["allocation", "pages", "selection"]
 
-# Height of a row in mm, how many rows the heads of the columns take, and how much of a column its longest bar takes.
-_ROW, _HEADS, _LONGEST = 3.8, 2.0, 0.58
-# With more columns than these there is room for the shortest words only.
-_BRIEF = 6
+# Type size of the rows, and height of a line of it, in points.
+_SIZE, _LINE = 7.0, 8.4
+# Width of the names of designs at least, where they are long, and of the label of the vertical axis.
+_NAMES, _LABEL = 60.0, 20.0
 
 
 def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """What each design names as MTD, a row a design under each scenario.
+    """Draw the doses that each design selects as MTD, one row per design under each scenario.
 
     Parameters
     ----------
@@ -57,24 +58,58 @@ def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     oc = _comparison(comparison, "selected")
     choices = [str(choice) for choice in oc["choice"].values]
-    shares = oc["selected"].transpose("design", "scenario", "choice").values
-    heads = ["none", *(_head(oc, level) for level in range(len(choices) - 1))]
-    errors = _errors(oc, "selected", "choice")
-    bars = _Bars(shares, errors, lambda at: f"{100 * shares[at]:.1f}")
-    with drawing(ax, _height(oc)) as ax:
-        _matrix(ax, oc, bars, heads, 1)
-        title(ax, f"{shown(oc.attrs['protocol'], 24)}: named as MTD, % of trials{_rates_are_true(len(heads))}", above=20)
+    bars = _selection_bars(oc)
+    shares, errors = bars.length, bars.error
+    grid = _grid(oc, bars, ax)
+    with drawing(ax, grid.height(*shares.shape[:2]) / 72 * INCH) as ax:
+        _matrix(ax, oc, bars, grid, 1)
+        title(ax, f"{shown(oc.attrs['protocol'])}: selected as MTD, %\u00a0of\u00a0trials")
         key(ax, _handles("true", "above", "below"), ["the true MTD", "above it", "below it, or none"])
     return describe(
         ax,
-        f"What each design names as MTD, {said(oc.attrs['protocol'])}",
-        *_sentences(oc, lambda d, s: _named(shares[d, s], choices, errors if errors is None else errors[d, s])),
-        _simulated(oc),
+        f"Doses selected as MTD by each design, {spoken(oc.attrs['protocol'])}",
+        *_sentences(oc, lambda d, s: _selected(shares[d, s], choices, errors if errors is None else errors[d, s])),
+        _method(oc),
     )
 
 
+def _selection_bars(oc: xr.Dataset) -> _Bars:
+    shares = oc["selected"].transpose("design", "scenario", "choice").values
+    return _Bars(shares, _errors(oc, "selected", "choice"), [lambda at: in_percent(float(shares[at]))], "100% of trials")
+
+
+def pages(comparison: xr.Dataset) -> list[xr.Dataset]:
+    """Split a comparison by scenario into parts whose charts each fit on a page without being reduced.
+
+    Parameters
+    ----------
+    comparison
+        What `dosefind.compare` returned.
+
+    Returns
+    -------
+    list of xarray.Dataset
+        Comparisons for `selection` and `allocation`, with about the same number of scenarios each.
+
+    Examples
+    --------
+    >>> from dosefind import compare, load_trial
+    >>> [part.sizes["scenario"] for part in pages(compare(load_trial("configs/nct05962762.toml")))]
+    [6]
+    """
+    oc = _comparison(comparison, "selected")
+    designs, scenarios, _ = (bars := _selection_bars(oc)).length.shape
+    grids = list(_grids(oc, bars, available(None) - _LABEL, True))
+    # As many scenarios as fit where there is room for numbers; without numbers where there never is.
+    grids = [grid for grid in grids if grid.text] or grids
+    tallest = _tallest(oc)
+    most = max(sum(grid.height(designs, n + 1) <= tallest for n in range(scenarios)) for grid in grids)
+    parts = np.array_split(np.arange(scenarios), -(-scenarios // max(most, 1)))
+    return [oc.isel(scenario=part) for part in parts]
+
+
 def allocation(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """How many patients each design treats at each dose, and how many of them have a DLT, under each scenario.
+    """Draw the mean numbers of patients and DLTs of each design at each dose, under each scenario.
 
     Parameters
     ----------
@@ -89,87 +124,258 @@ def allocation(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     oc = _comparison(comparison, "patients", "dlts")
     treated, toxic = (oc[name].transpose("design", "scenario", "dose").values for name in ("patients", "dlts"))
-    heads = [_head(oc, level) for level in range(treated.shape[2])]
     most = max(treated.max(), 1e-9)
     errors = _errors(oc, "patients", "dose")
-    brief = len(heads) > _BRIEF
-
-    def text(at: tuple[int, int, int]) -> str:
-        return f"{treated[at]:.1f}" if brief else f"{treated[at]:.1f} ({toxic[at]:.1f})"
-
-    bars = _Bars(treated / most, None if errors is None else errors / most, text, toxic / most)
-    with drawing(ax, _height(oc)) as ax:
-        _matrix(ax, oc, bars, heads, 0)
-        what = f"mean number of patients{'' if brief else ' (of DLTs)'}{_rates_are_true(len(heads))}"
-        title(ax, f"{shown(oc.attrs['protocol'], 24)}: {what}", above=20)
-        key(ax, _handles(*_LOOKS), ["at the true MTD", "above it", "below it", "of these with a DLT"])
+    texts: list[_Text] = [lambda at: f"{treated[at]:.1f} ({toxic[at]:.1f})", lambda at: f"{treated[at]:.1f}"]
+    bars = _Bars(treated / most, None if errors is None else errors / most, texts, f"{most:.1f} patients", toxic / most)
+    grid = _grid(oc, bars, ax)
+    with drawing(ax, grid.height(*treated.shape[:2]) / 72 * INCH) as ax:
+        _matrix(ax, oc, bars, grid, 0)
+        of_dlts = " (of DLTs)" if grid.text is texts[0] else ""
+        title(ax, f"{shown(oc.attrs['protocol'])}: mean number of patients{of_dlts} at each dose")
+        key(ax, _handles(*_LOOKS), ["at the true MTD", "above it", "below it", "patients with a DLT"])
     doses = oc["dose"].values
 
     def words(d: int, s: int) -> str:
         at = [f"{treated[d, s, k]:.1f} patients and {toxic[d, s, k]:.2f} DLTs at level {dose}" for k, dose in enumerate(doses)]
         return f"treats {listed(at)}"
 
-    return describe(ax, f"Patients and DLTs at each dose, {said(oc.attrs['protocol'])}", *_sentences(oc, words), _simulated(oc))
+    return describe(ax, f"Patients and DLTs at each dose, {spoken(oc.attrs['protocol'])}", *_sentences(oc, words), _method(oc))
+
+
+_Place = tuple[int, int, int]
+_Text = Callable[[_Place], str]
 
 
 class _Bars(NamedTuple):
-    """Bars of a matrix: lengths and standard errors as shares of the longest, the text beside, a dark part within."""
+    """Bars of a matrix of design, scenario and column.
+
+    Attributes
+    ----------
+    length, error
+        Lengths and their standard errors, as shares of a full bar.
+    texts
+        The number of a bar, in full and then more briefly.
+    full
+        What a full bar stands for.
+    dark
+        Length of the dark part of a bar.
+    """
 
     length: np.ndarray
     error: np.ndarray | None
-    text: Callable[[tuple[int, int, int]], str]
+    texts: Sequence[_Text]
+    full: str
     dark: np.ndarray | None = None
 
+    def number_width(self, text: _Text) -> float:
+        """Width of the widest number in points."""
+        designs, scenarios, columns = map(range, self.length.shape)
+        return max(width_of(text(at), _SIZE) for at in product(designs, scenarios, columns))
 
-def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, heads: list[str], first_level: int) -> None:
-    """A bar for each design, scenario and column, the rows of a scenario below its name and its true DLT rates."""
+
+class _Grid(NamedTuple):
+    """Sizes of a matrix in points.
+
+    Attributes
+    ----------
+    gutter, column
+        Width of the names on the left, and of a column.
+    number
+        Width of the number beside a bar; 0 where it is above the bar or missing.
+    pitch, bar
+        Height of a row, and of a bar.
+    text
+        The number of a bar; None where there is no room for numbers.
+    lines
+        Lines that the name of a design takes.
+    heads
+        Lines above the rows of each scenario for its name, 0 where that is beside its true DLT rates.
+    rates
+        How true DLT rates are written.
+    """
+
+    gutter: float
+    column: float
+    number: float
+    pitch: float
+    bar: float
+    text: _Text | None
+    lines: int
+    heads: int
+    rates: _Rates
+
+    @property
+    def longest(self) -> float:
+        """Length of a full bar as a share of a column."""
+        return 1 - (self.number + 8 if self.number else 4) / self.column
+
+    @property
+    def row(self) -> float:
+        """Height of the row of a design."""
+        return max(self.pitch, self.lines * _LINE)
+
+    @property
+    def head(self) -> float:
+        """Height of what is above the rows of a scenario, with a gap."""
+        return self.heads * _LINE + self.rates.height + 5.0
+
+    def height(self, designs: int, scenarios: int) -> float:
+        """Height of the matrix."""
+        return max(scenarios * (self.head + designs * self.row) + 2.0, 40.0)
+
+
+class _Rates(NamedTuple):
+    """True DLT rates of the scenarios as they are written above the bars."""
+
+    texts: list[list[str]]
+    turned: bool
+    explained: bool
+
+    @property
+    def height(self) -> float:
+        """Height of a row of rates."""
+        return max(width_of(text, _SIZE, "bold") for row in self.texts for text in row) + 3 if self.turned else _LINE
+
+    @classmethod
+    def of(cls, oc: xr.Dataset, column: float) -> _Rates:
+        """Choose the most explicit form that fits into a column."""
+        rates = oc["p_true"].values
+        marked = [[str(level + 1) == mtd for level in range(rates.shape[1])] for mtd in map(str, oc["true_mtd"].values)]
+        for words in ("true {}% = MTD", "{}% = MTD", "{}%*", "{}*"):
+            plain = words.replace(" = MTD", "").replace("*", "")
+            texts = [
+                [(words if mark else plain).format(f"{100 * rate:.3g}") for rate, mark in zip(row, marks, strict=True)]
+                for row, marks in zip(rates, marked, strict=True)
+            ]
+            if all(width_of(text, _SIZE, "bold") + 4 <= column for row in texts for text in row):
+                return cls(texts, False, "true" in words)
+        return cls(texts, True, False)
+
+
+def _grids(oc: xr.Dataset, bars: _Bars, width: float, own: bool) -> Iterator[_Grid]:
+    """Possible sizes of a matrix, from the most explicit one on."""
+    columns = bars.length.shape[2]
+    names, scenarios = (distinct(list(oc[dim].values), np.inf) for dim in ("design", "scenario"))
+    beside_rates = [wide for name in scenarios if (wide := width_of(name, _SIZE, "bold")) <= _NAMES]
+    wanted = max([*(width_of(name, _SIZE) for name in names), *beside_rates, 30.0]) + 3
+    least = min(wanted, _NAMES)
+    for text in (*bars.texts, None):
+        number = bars.number_width(text) if text else 0.0
+        for beside, pitch in ((True, 10.8), (True, _LINE), (False, 14.0)) if text else ((False, 10.8), (False, _LINE)):
+            room_for = number + (32 if bars.error is None else 38) if beside else max(number + 5, 27)
+            gutter = max(least, min(wanted, width - columns * room_for)) if own else wanted
+            column = (width - gutter * own) / columns
+            if text and column < room_for:
+                continue
+            needed = max(filled(name, gutter, _SIZE).count("\n") + 1 for name in names)
+            apart = any(width_of(name, _SIZE, "bold") > gutter for name in scenarios)
+            heads = apart * max(filled(name, width, _SIZE, "bold").count("\n") + 1 for name in scenarios)
+            bar = 0.72 * pitch if beside or not text else 3.2
+            for lines in range(min(needed, 3), 0, -1):
+                yield _Grid(gutter, column, number * beside, pitch, bar, text, lines, heads, _Rates.of(oc, column))
+
+
+def _tallest(oc: xr.Dataset) -> float:
+    """Height in points that a page leaves for the matrix, without title, key, heads and notes."""
+    name, label = shown(oc.attrs["protocol"]), dose_label(oc["dose_amount"].attrs["units"])
+    width = available(None)
+    lines = filled(f"{name}: mean number of patients (of DLTs) at each dose", width, 9, "bold"), filled(label, width / 2, 8.5)
+    return TALLEST / INCH * 72 - 94 - 11 * sum(text.count("\n") for text in lines)
+
+
+def _grid(oc: xr.Dataset, bars: _Bars, ax: Axes | None) -> _Grid:
+    """The first of the possible sizes with which the chart fits on a page, or else the lowest one."""
+    designs, scenarios, _ = bars.length.shape
+    grids = list(_grids(oc, bars, available(ax) - _LABEL, ax is None))
+    tallest = _tallest(oc)
+    fits = (grid for grid in grids if grid.height(designs, scenarios) <= tallest)
+    return next(fits, min(grids, key=lambda grid: grid.height(designs, scenarios)))
+
+
+def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, grid: _Grid, first_level: int) -> None:
+    """Draw a bar for each design, scenario and column, the rows of a scenario below its name and its true DLT rates."""
     designs, scenarios, columns = bars.length.shape
-    names = [shown(name, 20) for name in oc["design"].values]
-    size = 7.5 if columns <= _BRIEF else 6.5
-    true = oc["p_true"].values
+    names = distinct(list(oc["design"].values), grid.gutter, grid.lines, _SIZE)
+    lines = [line for name in names for line in name.split("\n")]
+    left = max(width_of(line, _SIZE) for line in lines)
+    wide = left + columns * grid.column if grid.heads else grid.gutter
+    titles = distinct(list(oc["scenario"].values), wide, max(grid.heads, 1), _SIZE, "bold")
     shapes: dict[str, list[tuple[float, float, float, float]]] = {look: [] for look in _LOOKS}
-    for k, head in enumerate(heads):
-        write(ax, k, -0.3, head, ha="left", va="bottom", size=size)
-    for s, scenario in enumerate(oc["scenario"].values):
-        mtd = str(oc["true_mtd"].values[s])
-        top = s * (designs + 1.7)
+    places: dict[float, tuple[str, str]] = {}
+    for s, mtd in enumerate(map(str, oc["true_mtd"].values)):
+        top = s * (grid.head + designs * grid.row)
         ax.axhline(top, color=RULE, lw=0.6)
-        write(ax, -0.04, top + 0.6, shown(scenario, 24), ha="right", va="center", weight="bold", size=7.5)
-        for level in range(true.shape[1]):
-            mark = " = MTD" if mtd == str(level + 1) else ""
-            rate = f"{100 * true[s, level]:.3g}%"
-            rate = f"true {rate}{mark}" if columns <= _BRIEF else f"{rate}{'*' * bool(mark)}"
-            look: dict[str, Any] = {"weight": "bold"} if mark else {"color": FAINT}
-            write(ax, first_level + level, top + 0.6, rate, va="center", size=size, **look, in_layout=False)
+        rates = top + 3.0 + grid.heads * _LINE + grid.rates.height / 2
+        if grid.heads:
+            _scenario_title(ax, titles[s], left, top + 3.0 + grid.heads * _LINE / 2)
+        else:
+            places[rates] = (titles[s], "bold")
+        for level, text in enumerate(grid.rates.texts[s]):
+            look: dict[str, Any] = {"weight": "bold"} if mtd == str(level + 1) else {"color": FAINT}
+            turned = {"rotation": 90} if grid.rates.turned else {}
+            write(ax, first_level + level, rates, text, va="center", size=_SIZE, in_layout=False, **look, **turned)
         for d in range(designs):
-            y = top + 1.6 + d
-            write(ax, -0.04, y, names[d], ha="right", va="center", size=7.5)
+            y = top + grid.head + (d + 0.5) * grid.row
+            places[y] = (names[d], "normal")
             for k in range(columns):
-                at = (d, s, k)
-                shapes[_look(k - first_level + 1, mtd)].append((k, y - 0.36, _LONGEST * bars.length[at], 0.72))
+                at, x = (d, s, k), float(k)
+                upper = y + (_LINE - grid.pitch / 2 if grid.text and not grid.number else -grid.bar / 2)
+                shapes[_look(k - first_level + 1, mtd)].append((x, upper, grid.longest * bars.length[at], grid.bar))
                 if bars.dark is not None:
-                    shapes["dark"].append((k, y + 0.04, _LONGEST * bars.dark[at], 0.32))
-                _bar_end(ax, k, y, bars, at, size)
+                    shapes["dark"].append((x, upper + grid.bar * 0.55, grid.longest * bars.dark[at], grid.bar * 0.45))
+                _number(ax, x, y, upper + grid.bar / 2, bars, at, grid)
+    if not grid.number:
+        ax.vlines(np.arange(columns), 0, grid.height(designs, scenarios), color=RULE, lw=0.4)
     for name, corners in shapes.items():
         boxes(ax, corners, **_LOOKS[name])
     ax.set_xlim(0, columns)
-    ax.set_ylim(scenarios * (designs + 1.7), -_HEADS)
-    ax.set_axis_off()
+    ax.set_ylim(grid.height(designs, scenarios), 0)
+    _gutter(ax, places)
+    heads = {
+        "level": [*["none"] * first_level, *(str(dose) for dose in oc["dose"].values)],
+        "dose": [*[""] * first_level, *map(dose_text, oc["dose_amount"].values)],
+    }
+    rows(ax, np.arange(columns), heads, dose_label(oc["dose_amount"].attrs["units"]), above=True, align=0.0)
+    rates = "" if grid.rates.explained else "Beside or below a scenario: its true DLT rates in percent; * true MTD."
+    notes(ax, rates, "" if grid.number else f"A bar as wide as its column is {bars.full}.", _method(oc))
+
+
+def _gutter(ax: Axes, places: dict[float, tuple[str, str]]) -> None:
+    """Write the names on the left, each at its height."""
+    ticks(ax, "y", list(places), [name for name, _ in places.values()], size=_SIZE)
+    labels: Any = ax.get_yticklabels()
+    for label, (_, weight) in zip(labels, places.values(), strict=True):
+        label.set_weight(weight)
+    tall = room(ax)[1]
+    ax.set_ylabel("Design, by scenario" if tall > 90 else "Design")
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.set_xticks([])
+
+
+def _scenario_title(ax: Axes, text: str, left: float, y: float) -> None:
+    """Write the name of a scenario over the whole width."""
+    where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
+    ax.annotate(text, (0, y), (-left - 5, 0), va="center", size=_SIZE, weight="bold", parse_math=False, in_layout=False, **where)
+
+
+def _number(ax: Axes, x: float, y: float, middle: float, bars: _Bars, at: _Place, grid: _Grid) -> None:
+    """Write the number of a bar beside or above it, and draw its standard error."""
+    end = length = grid.longest * float(bars.length[at])
     if bars.error is not None:
-        foot(ax, -1, _simulated(oc))
+        error = grid.longest * float(bars.error[at])
+        low = max(0.0, length - error)
+        ax.plot([x + low, x + end + error], [middle] * 2, color=INK, lw=0.8, marker="|", ms=min(3.5, grid.bar), mew=0.8)
+        end += error + 2 / grid.column
+    if grid.text and grid.number:
+        write(ax, x + end + 2 / grid.column, y, grid.text(at), va="center", size=_SIZE, in_layout=False)
+    elif grid.text:
+        write(ax, x, y - grid.pitch / 2 + _LINE / 2, grid.text(at), va="center", size=_SIZE, in_layout=False)
 
 
-def _bar_end(ax: Axes, x: float, y: float, bars: _Bars, at: tuple[int, int, int], size: float) -> None:
-    """The text beside a bar, and its standard error."""
-    end = length = _LONGEST * float(bars.length[at])
-    if bars.error is not None:
-        error = _LONGEST * float(bars.error[at])
-        ax.plot([x + max(0.0, length - error), x + end + error], [y, y], color=INK, lw=0.8, marker="|", ms=3.5, mew=0.8)
-        end += error + 0.015
-    write(ax, x + end + 0.015, y, bars.text(at), va="center", size=size, in_layout=False)
-
-
-# How bars look: of the true MTD, above it, below it or of none; and the dark part of a bar, which is drawn last.
+# Looks of bars: of the true MTD, above it, below it or none; and of the dark part of a bar, which is drawn last.
 _LOOKS: dict[str, dict[str, Any]] = {
     "true": {"facecolor": BLUE, "lw": 0.0},
     "above": TOO_TOXIC,
@@ -179,7 +385,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
 
 
 def _look(level: int, mtd: str) -> str:
-    """How the bar of a level (0: none) looks where the true MTD is ``mtd``."""
+    """Return the look of the bar of a level (0: none) where the true MTD is ``mtd``."""
     if str(level) == mtd or (level == 0 and mtd == "none"):
         return "true"
     return "above" if level > (0 if mtd == "none" else int(mtd)) else "below"
@@ -189,21 +395,6 @@ def _handles(*looks: str) -> list[Any]:
     from matplotlib.patches import Patch
 
     return [Patch(**_LOOKS[look]) for look in looks]
-
-
-def _height(oc: xr.Dataset) -> float:
-    """Height of the picture in mm."""
-    return 14 + 6 * (oc.attrs.get("method") == "simulated") + _ROW * (oc.sizes["scenario"] * (oc.sizes["design"] + 1.7) + _HEADS)
-
-
-def _head(oc: xr.Dataset, level: int) -> str:
-    dose_unit = unit(shown(oc["dose_amount"].attrs["units"], 16)) if oc.sizes["dose"] < _BRIEF else ""
-    return f"level {level + 1}\n{amount(oc['dose_amount'].values[level], dose_unit)}"
-
-
-def _rates_are_true(columns: int) -> str:
-    """What the rates of a scenario are, where there is no room to say so beside each."""
-    return "; beside a scenario its true DLT rates, * MTD" if columns > _BRIEF else ""
 
 
 def _comparison(oc: Any, *names: str) -> xr.Dataset:
@@ -217,30 +408,30 @@ def _comparison(oc: Any, *names: str) -> xr.Dataset:
 
 
 def _errors(oc: xr.Dataset, name: str, dim: str) -> np.ndarray | None:
-    """Monte Carlo standard errors, where there are any."""
+    """Return Monte Carlo standard errors, where there are any."""
     return oc[f"{name}_se"].transpose("design", "scenario", dim).values if f"{name}_se" in oc else None
 
 
-def _named(shares: np.ndarray, choices: list[str], errors: np.ndarray | None) -> str:
+def _selected(shares: np.ndarray, choices: list[str], errors: np.ndarray | None) -> str:
     plus = ["" if errors is None else f" \u00b1 {100 * error:.1g}%" for error in (shares if errors is None else errors)]
     levels = [choice if choice == "none" else f"level {choice}" for choice in choices]
-    return f"names {listed([f'{level} in {100 * p:.1f}%{e}' for level, p, e in zip(levels, shares, plus, strict=True)])}"
+    return f"selects {listed([f'{level} in {percent(p)}{e}' for level, p, e in zip(levels, shares, plus, strict=True)])}"
 
 
 def _sentences(oc: xr.Dataset, words: Callable[[int, int], str]) -> list[str]:
-    """A sentence for each scenario and design."""
+    """Return a sentence for each scenario, and one for its designs."""
     found = []
     for s, scenario in enumerate(oc["scenario"].values):
         true = listed([f"{100 * p:.3g}%" for p in oc["p_true"].values[s]])
         mtd = str(oc["true_mtd"].values[s])
         which = "no dose is the MTD" if mtd == "none" else f"level {mtd} is the MTD"
-        found.append(f"Scenario {said(scenario)}, with true DLT rates of {true}, where {which}:")
-        parts = [f"{said(design)} {words(d, s)}" for d, design in enumerate(oc["design"].values)]
+        found.append(f"Scenario {spoken(scenario)}, with true DLT rates of {true}, where {which}:")
+        parts = [f"{spoken(design)} {words(d, s)}" for d, design in enumerate(oc["design"].values)]
         found.append(f"{'; '.join(parts)}.")
     return found
 
 
-def _simulated(oc: xr.Dataset) -> str:
+def _method(oc: xr.Dataset) -> str:
     if oc.attrs.get("method") != "simulated":
-        return "The figures are exact."
-    return f"The figures are of {oc.attrs['n_trials']} simulated trials a scenario; lines at the bars' ends are one standard error."
+        return "Results are exact."
+    return f"Results of {oc.attrs['n_trials']} simulated trials per scenario; lines at the ends of bars: \u00b1 one standard error."

@@ -1,9 +1,10 @@
-"""Pictures of the conduct of a trial: the trial as it went, and what a design does next."""
+"""Charts of the conduct of a trial: the patients in order of treatment, and the decision grid of a design."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,25 +13,39 @@ import numpy as np
 from .._check import MOST_DOSES, InputError, Problem, of_type, one_of, whole
 from ..protocol import Protocol
 from ..trial import Cohort, check_cohorts, notation
+from .layout import (
+    TALLEST,
+    distinct,
+    dose_label,
+    drawing,
+    filled,
+    form_of,
+    key,
+    line_height,
+    notes,
+    room,
+    rows,
+    title,
+    width_of,
+)
 from .style import (
     BLUE,
     FAINT,
+    INCH,
     INK,
     ORANGE,
     RED,
     RULE,
+    WIDTH,
     amount,
     boxes,
     describe,
-    drawing,
-    key,
+    dose_text,
     listed,
     patients,
-    said,
     shown,
+    spoken,
     ticks,
-    title,
-    unit,
     write,
 )
 
@@ -41,10 +56,10 @@ if TYPE_CHECKING:
 __all__ = ["decisions", "trial"]
 
 _NOTATION = (
-    "must be a level and a capital N (no DLT), T (DLT) or P (pending) a patient, cohorts separated by blanks, such as '1NNN 2NTP'"
+    "must be a level and a capital N (no DLT), T (DLT) or P (pending) per patient, cohorts separated by blanks, such as '1NNN 2NTP'"
 )
 _LETTERS = {"N": "complete", "T": "dlt", "P": "pending"}
-# Status: words, and how a patient is drawn.
+# Status of a patient: label and marker.
 _STATUS: dict[str, tuple[str, dict[str, Any]]] = {
     "complete": ("no DLT", {"marker": "o", "facecolor": "#A9CDE6", "edgecolor": BLUE, "linewidth": 1.0}),
     "dlt": ("DLT", {"marker": "o", "facecolor": RED, "edgecolor": INK, "linewidth": 1.0}),
@@ -52,12 +67,16 @@ _STATUS: dict[str, tuple[str, dict[str, Any]]] = {
     "not evaluable": ("not evaluable", {"marker": "D", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
     "replaced": ("not evaluable, replaced", {"marker": "X", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
 }
-# How a sentence says what the key of the picture says more shortly.
+# Status in a sentence, where it differs from the label.
 _SENTENCE = {"complete": "without a DLT", "dlt": "with a DLT"}
 
 
-# Level and cohort of who was given a dose that the protocol does not have.
+# Level and cohort of a patient whose dose is not in the protocol.
 _ELSEWHERE = 0
+
+
+# Parts of a chart's width that the axes of a trial and of a grid take; width that the name of a patient may have, in points.
+_PLOT, _GRID, _LONGEST_NAME = 0.8, 0.88, 110.0
 
 
 class _Patient(NamedTuple):
@@ -68,19 +87,19 @@ class _Patient(NamedTuple):
 
 
 def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = None, *, protocol: Protocol | None = None) -> Axes:
-    """The trial as it went, patient by patient, the dose level on the vertical axis.
+    """Draw the course of the trial: patients in order of treatment, with dose level, cohort and status.
 
     Parameters
     ----------
     outcomes
-        Outcome notation such as ``"1NNN 2NTP"``, in which P stands for a patient who is still pending; cohorts, whose DLTs are
-        drawn last as their order is not known; or a table with a row a patient in the order of treatment and the columns
+        Outcome notation such as ``"1NNN 2NTP"``, in which P stands for a pending patient; cohorts, whose DLTs are
+        drawn last as their order is not known; or a table with one row per patient in order of treatment and the columns
         ``subject``, ``cohort``, ``level`` and ``status`` (complete, dlt, pending, not evaluable, replaced), level and cohort
-        missing where the dose is not in the protocol, and the cohort alone missing outside the escalation.
+        missing where the dose is not in the protocol, and only the cohort missing outside the escalation.
     ax
         Axes to draw on; new ones by default.
     protocol
-        The protocol, whose doses are named on the vertical axis.
+        The protocol, whose doses are shown on the vertical axis.
 
     Returns
     -------
@@ -89,7 +108,7 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
     Raises
     ------
     InputError
-        If the outcomes cannot be read, or name a level that the protocol has not.
+        If the outcomes cannot be read, or contain a level that the protocol does not have.
 
     Examples
     --------
@@ -101,34 +120,36 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
     treated, named = _patients(outcomes)
     if protocol is not None:
         of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    levels = max([1, *(one.level for one in treated)]) if protocol is None else protocol.n_doses
-    for one in treated:
-        if one.level != _ELSEWHERE:
-            whole(f"level of patient {said(one.subject)}", one.level, 1, levels)
+    levels = max([1, *(patient.level for patient in treated)]) if protocol is None else protocol.n_doses
+    for patient in treated:
+        if patient.level != _ELSEWHERE:
+            whole(f"level of patient {spoken(patient.subject)}", patient.level, 1, levels)
     x = np.arange(1, len(treated) + 1)
-    size = float(np.clip(5200 / max(len(treated), 1), 16, 70))
-    with drawing(ax, 34 + 9 * max(levels, 2)) as ax:
-        _cohorts(ax, treated)
-        ax.step(x, [one.level for one in treated], where="mid", color=RULE, lw=1.0, zorder=1)
-        used = []
+    with drawing(ax, min(14 + 9 * max(levels, 2), 0.6 * TALLEST)) as ax:
+        from matplotlib.lines import Line2D
+
+        # Marks of neighbours do not touch.
+        apart = _PLOT * room(ax)[0] / max(len(treated), 1)
+        size = float(np.clip((0.8 * apart) ** 2, 2, 70))
+        _cohorts(ax, treated, apart)
         for status, (words, look) in _STATUS.items():
-            at = [i for i, one in enumerate(treated) if one.status == status]
+            at = [i for i, patient in enumerate(treated) if patient.status == status]
             if at:
-                mark = ax.scatter(x[at], [treated[i].level for i in at], size, zorder=3, clip_on=False, **look)
-                used.append((mark, words))
-        if used:
-            key(ax, [mark for mark, _ in used], [words for _, words in used])
-        else:
-            write(ax, 0.5, 0.5, "nobody has been treated", transform=ax.transAxes, ha="center", va="center", color=FAINT)
-        every = max(1, -(-len(treated) // 40))
-        labels = [shown(one.subject, 14) for one in treated][::every]
-        upright = max(map(len, labels), default=0) * len(labels) > 75
-        ticks(ax, "x", x[::every], labels, rotation=90 if upright else 0)
-        ax.set_xlabel("subject" if named else "patient, in the order of treatment")
-        _level_axis(ax, levels, protocol, any(one.level == _ELSEWHERE for one in treated))
+                drawn: dict[str, Any] = {**look, "linewidth": 1.0 if size > 20 else 0.5}
+                mark = ax.scatter(x[at], [treated[i].level for i in at], size, zorder=3, clip_on=False, **drawn)
+                handle = copy(mark)
+                handle.set_sizes([max(size, 30.0)])
+                key(ax, [handle], [words])
+        if len(treated) > 1:
+            ax.step(x, [patient.level for patient in treated], where="mid", color=RULE, lw=1.0, zorder=1)
+            key(ax, [Line2D([], [], color=RULE, lw=1.0)], ["order of treatment"])
+        elif not treated:
+            write(ax, 0.5, 0.5, "no patient has been treated", transform=ax.transAxes, ha="center", va="center", color=FAINT)
+        label = "Patient" if named else "Patient, in order of treatment"
+        rows(ax, x, {"": distinct([patient.subject for patient in treated], _LONGEST_NAME)}, label, turn=named)
+        _level_axis(ax, levels, protocol, any(patient.level == _ELSEWHERE for patient in treated))
         ax.set_xlim(0.3, max(len(treated), 1) + 0.7)
-        name = "" if protocol is None else f"{shown(protocol.record.id, 24)}: "
-        title(ax, f"{name}the trial as it went", above=20 if treated else 6)
+        title(ax, f"{'' if protocol is None else f'{shown(protocol.record.id)}: '}{'c' if protocol else 'C'}ourse of the trial")
     counted = [
         f"{n} {words}" for words, n in (("with a DLT", _count(treated, "dlt")), ("pending", _count(treated, "pending"))) if n
     ]
@@ -137,79 +158,78 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
 
 
 def _count(treated: Sequence[_Patient], status: str) -> int:
-    return sum(one.status == status for one in treated)
+    return sum(patient.status == status for patient in treated)
 
 
-def _cohorts(ax: Axes, treated: Sequence[_Patient]) -> None:
-    """Bands behind the cohorts, every other one shaded, with their numbers."""
-    # Patients without a cohort stand in the one that was current.
-    numbers = list(accumulate((one.cohort for one in treated), lambda before, here: here or before))
+def _cohorts(ax: Axes, treated: Sequence[_Patient], apart: float) -> None:
+    """Shade every other cohort, and write the cohorts' numbers above them, as many as there is room for."""
+    # Patients without a cohort are drawn in the current one.
+    numbers = list(accumulate((patient.cohort for patient in treated), lambda before, here: here or before))
     starts = [i for i in range(len(treated)) if i == 0 or numbers[i] != numbers[i - 1]]
-    for band, (start, end) in enumerate(pairwise([*starts, len(treated)] if starts else ())):
-        if band % 2:
-            ax.axvspan(start + 0.5, end + 0.5, facecolor="#F2F2F2", edgecolor="none", zorder=0)
-        words = f"cohort {numbers[start]}" if band == 0 and end - start > 1 else str(numbers[start] or "\u2013")
-        ax.annotate(
-            words,
-            ((start + end + 1) / 2, 1),
-            (0, -6),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            color=FAINT,
-            size=7,
-        )
+    look: dict[str, Any] = {"textcoords": "offset points", "va": "center", "color": FAINT, "size": 7, "annotation_clip": False}
+    if treated:
+        ax.annotate("cohort", (0, 1), (-5, -6), xycoords="axes fraction", ha="right", **look)
+    bands = list(pairwise([*starts, len(treated)] if starts else ()))
+    for start, end in bands[1::2]:
+        ax.axvspan(start + 0.5, end + 0.5, facecolor="#F2F2F2", edgecolor="none", zorder=0)
+    middles, words = [(start + end + 1) / 2 for start, end in bands], [str(numbers[start] or "\u2013") for start, _ in bands]
+    every = form_of(words, np.array(middles) * apart, (-np.inf, np.inf), turn=False).every
+    for middle, number in list(zip(middles, words, strict=True))[::every]:
+        ax.annotate(number, (middle, 1), (0, -6), xycoords=("data", "axes fraction"), ha="center", **look)
 
 
 def _level_axis(ax: Axes, levels: int, protocol: Protocol | None, elsewhere: bool) -> None:
     at = np.arange(1, levels + 1)
     words = [f"level {level}" for level in at]
     if protocol is not None:
-        words = [f"{dose:g} ({level})" for dose, level in zip(protocol.doses.amounts, words, strict=True)]
-    ticks(ax, "y", np.arange(0, levels + 1) if elsewhere else at, ["another dose", *words] if elsewhere else words)
+        words = [f"{dose_text(dose)} ({level})" for dose, level in zip(protocol.doses.amounts, words, strict=True)]
+    low, high = 0.5 - elsewhere, levels + 0.85
+    every = int(np.ceil((high - low) * line_height(8) / room(ax)[1]))
+    at, words = at[::every], words[::every]
     if elsewhere:
-        # Its place says nothing of how high the dose was.
+        at, words = np.append(0, at), [filled("dose not in the protocol", 70), *words]
+        # Its place does not show how high the dose was.
         ax.axhline(0.5, color=FAINT, lw=0.8, ls=":", zorder=1)
-    ax.set_ylim(0.5 - elsewhere, levels + 0.85)
-    ax.set_ylabel("dose" if protocol is None else f"dose, {unit(shown(protocol.doses.unit, 24))}")
+    ticks(ax, "y", at, words)
+    ax.set_ylim(low, high)
+    ax.set_ylabel("Dose level" if protocol is None else dose_label(protocol.doses.unit))
 
 
 def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, named: bool) -> list[str]:
     groups: dict[tuple[int, int], list[_Patient]] = {}
-    for one in treated:
-        groups.setdefault((one.cohort, one.level), []).append(one)
+    for patient in treated:
+        groups.setdefault((patient.cohort, patient.level), []).append(patient)
     found = []
     for (cohort, level), group in groups.items():
         where = f"Cohort {cohort}, level {level}" if cohort != _ELSEWHERE else f"Outside the escalation, level {level}"
-        where = where if level != _ELSEWHERE else "At a dose that the protocol does not have"
+        where = where if level != _ELSEWHERE else "At a dose not in the protocol"
         doses = None if protocol is None else protocol.doses
-        dose = "" if doses is None or level == _ELSEWHERE else f" ({amount(doses.amounts[level - 1], said(doses.unit))})"
+        dose = "" if doses is None or level == _ELSEWHERE else f" ({amount(doses.amounts[level - 1], spoken(doses.unit))})"
         parts = [
             f"{_count(group, status)} {_SENTENCE.get(status, words)}"
             for status, (words, _) in _STATUS.items()
             if _count(group, status)
         ]
-        toxic = [said(one.subject) for one in group if one.status == "dlt"] if named else []
-        who = f" (DLT: {', '.join(toxic)})" if toxic else ""
-        found.append(f"{where}{dose}: {listed(parts)}{who}.")
+        toxic = [spoken(patient.subject) for patient in group if patient.status == "dlt"] if named else []
+        subjects = f" (DLT: {', '.join(toxic)})" if toxic else ""
+        found.append(f"{where}{dose}: {listed(parts)}{subjects}.")
     return found
 
 
 def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
-    """Patients in the order of treatment, and whether their subjects are named."""
+    """Return patients in order of treatment, and whether their subjects are named."""
     import pandas as pd
 
     if isinstance(outcomes, str):
         return _from_notation(outcomes), False
-    if isinstance(outcomes, Sequence) and all(isinstance(one, Cohort) for one in outcomes):
+    if isinstance(outcomes, Sequence) and all(isinstance(cohort, Cohort) for cohort in outcomes):
         return _from_notation(notation(check_cohorts(outcomes))), False
     records = _records(outcomes)
     names: Any = getattr(outcomes, "columns", ())
     if records is None or any(name not in names for name in _Patient._fields):
         allowed = f"must be outcome notation, cohorts, or a table with the columns {', '.join(_Patient._fields)}"
         raise InputError(Problem("outcomes", outcomes if records is None else list(names), allowed))
-    rows = []
+    found = []
     for number, row in enumerate(records, start=1):
         where = f"outcomes.row {number}"
         if pd.isna(row["level"]):
@@ -217,12 +237,12 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
         else:
             level = whole(f"{where}.level", row["level"], 1, MOST_DOSES)
             cohort = _ELSEWHERE if pd.isna(row["cohort"]) else whole(f"{where}.cohort", row["cohort"], 1)
-        rows.append(_Patient(str(row["subject"]), cohort, level, one_of(f"{where}.status", row["status"], _STATUS)))
-    return rows, True
+        found.append(_Patient(str(row["subject"]), cohort, level, one_of(f"{where}.status", row["status"], _STATUS)))
+    return found, True
 
 
 def _records(table: Any) -> list[dict[str, Any]] | None:
-    """Rows of a data frame; None where it is not one."""
+    """Return the rows of a data frame; None for anything else."""
     import pandas as pd
 
     return [dict(row) for row in table.to_dict("records")] if isinstance(table, pd.DataFrame) else None
@@ -239,7 +259,7 @@ def _from_notation(text: str) -> list[_Patient]:
 
 
 class _Cell(NamedTuple):
-    """A cell of a grid: its column, its DLTs, what is done (one of `_ACTS`), and the text in it."""
+    """A cell of a grid: its column, its DLTs, the decision (a key of `_ACTS`), and its text."""
 
     column: int
     dlts: int
@@ -248,22 +268,22 @@ class _Cell(NamedTuple):
 
 
 _ACTS: dict[str, tuple[str, str, str]] = {
-    "E": ("E: escalate", "#9BD3BC", INK),
-    "S": ("S: stay", "#ECECEC", INK),
+    "E": ("E: escalate", "#A3DAC3", INK),
+    "S": ("S: stay", "#F0F0F0", INK),
     "D": ("D: de-escalate", ORANGE, INK),
     "DU": ("DU: de-escalate, dose eliminated", RED, "white"),
-    "stop": ("\u00d7: stop, with the MTD (\u2013 none, + not reached)", "#4D4D4D", "white"),
-    "or": ("depends on the order", "white", INK),
+    "stop": ("\u00d7: stop and select the MTD (\u2013 none, + MTD not reached)", "#3A3A3A", "white"),
+    "or": ("depends on the order of the outcomes", "white", INK),
 }
 
 
 def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") -> Axes:
-    """The decision grid of a design: what follows each number of DLTs among the patients at a dose.
+    """Draw the decision grid of a design: the decision for each number of DLTs and patients at a dose.
 
     Parameters
     ----------
     table
-        What `dosefind.decision_table` returned, or the table of a BOIN.
+        What `dosefind.decision_table` returned, or the table of an interval design.
     ax
         Axes to draw on; new ones by default.
     name
@@ -274,53 +294,63 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
     matplotlib.axes.Axes
     """
     cells, columns, headings = _cells(table)
-    rows = max((cell.dlts for cell in cells), default=0) + 1
-    # Width and height of a cell in mm.
-    wide, high = 135 / max(len(columns), 1), min(5.2, 120 / rows)
-    with drawing(ax, max(60.0, 34 + high * rows)) as ax:
+    deep = max((cell.dlts for cell in cells), default=0) + 1
+    with drawing(ax, _grid_height(cells, len(columns), deep)) as ax:
         from matplotlib.patches import Patch
 
-        for act, (_, fill, _) in _ACTS.items():
-            corners = [(cell.column - 0.5, cell.dlts - 0.5, 1.0, 1.0) for cell in cells if cell.act == act]
-            boxes(ax, corners, facecolor=fill, edgecolor="white", lw=0.8)
-        for cell in cells:
-            ink = _ACTS[cell.act][2]
-            lines = cell.text.split("\n")
-            size = min(7.5, 4.3 * wide / max(map(len, lines)), 2.1 * high / len(lines))
-            if size >= 3.5:
-                write(
-                    ax,
-                    cell.column,
-                    cell.dlts,
-                    cell.text,
-                    ha="center",
-                    va="center",
-                    size=size,
-                    color=ink,
-                    linespacing=0.95,
-                    in_layout=False,
-                )
-        for start, words in headings:
-            if start:
-                ax.axvline(start - 0.5, color=INK, lw=0.8)
-            write(ax, start - 0.4, rows - 0.35, words, va="bottom", size=7.5)
+        wide, high = _GRID * room(ax)[0] / max(len(columns), 1), room(ax)[1] / deep
+        texts = _cell_texts(cells, wide, high)
+        # Without text, a hatch shows the decisions that look alike in grey.
+        hatch = {} if texts else {"D": "\\\\\\", "DU": "////"}
         used = [act for act in _ACTS if any(cell.act == act for cell in cells)]
-        key(ax, [Patch(facecolor=_ACTS[act][1], edgecolor=RULE) for act in used], [_ACTS[act][0] for act in used])
-        every = max(1, -(-len(columns) // 36))
-        ticks(ax, "x", range(0, len(columns), every), columns[::every])
-        each = max(1, -(-rows // 30))
-        ticks(ax, "y", range(0, rows, each), [str(k) for k in range(0, rows, each)])
-        ax.set_xlabel("patients at the dose")
-        ax.set_ylabel("of these with a DLT")
-        ax.set_xlim(-0.5, len(columns) - 0.5)
-        ax.set_ylim(-0.5, rows - 0.5 + 0.9 * bool(headings))
+        for act in used:
+            corners = [(cell.column - 0.5, cell.dlts - 0.5, 1.0, 1.0) for cell in cells if cell.act == act]
+            edge = 0.8 if texts else 0.3
+            boxes(ax, corners, facecolor=_ACTS[act][1], edgecolor="white", lw=edge, hatch=hatch.get(act))
+        for cell, text in zip(cells, texts, strict=False):
+            look: dict[str, Any] = {"size": 7, "color": _ACTS[cell.act][2], "linespacing": 0.95, "in_layout": False}
+            write(ax, cell.column, cell.dlts, text, ha="center", va="center", **look)
+        for start, _ in headings[1:]:
+            ax.axvline(start - 0.5, color=INK, lw=0.8)
+        fills = [Patch(facecolor=_ACTS[act][1], edgecolor="white" if act in hatch else RULE, hatch=hatch.get(act)) for act in used]
+        key(ax, fills, [_ACTS[act][0] if texts else _ACTS[act][0].partition(": ")[2].partition(" and select")[0] for act in used])
+        ends = [*(start for start, _ in headings), len(columns)]
+        ax.set_xlim(-0.5, max(len(columns), 1) - 0.5)
+        ax.set_ylim(-0.5, deep - 0.5)
+        label = "Number of patients at the dose"
+        rows(ax, np.arange(len(columns)), {"patients": columns}, label, turn=False)
+        if headings:
+            middles = [(start + end - 1) / 2 for start, end in pairwise(ends)]
+            rows(ax, middles, {"level": [str(level) for _, level in headings]}, f"{label}, by dose level", turn=False)
+            notes(ax, "Blank: cannot occur under the design.")
+        each = int(np.ceil(line_height(8) / high))
+        ticks(ax, "y", range(0, deep, each), [str(k) for k in range(0, deep, each)])
+        ax.set_ylabel("DLTs")
         ax.tick_params(length=0)
-        title(ax, f"What next{f' by {shown(name)}' if name else ''}", above=20)
-    return describe(ax, f"Decision grid{f' of {said(name)}' if name else ''}", *_grid_sentences(cells, columns, headings))
+        title(ax, f"Decision grid{f': {shown(name)}' if name else ''}")
+    return describe(ax, f"Decision grid{f' of {spoken(name)}' if name else ''}", *_grid_sentences(cells, columns, headings))
 
 
-def _cells(table: Any) -> tuple[list[_Cell], list[str], list[tuple[int, str]]]:
-    """Cells, the number of patients of each column, and headings with the column where each begins."""
+def _cell_texts(cells: Sequence[_Cell], wide: float, high: float) -> list[str]:
+    """Return the texts of the cells, on one line or on several; none where there is no room for all of them."""
+    for texts in ([cell.text for cell in cells], ["\n".join(cell.text.split()) for cell in cells]):
+        tallest = max((text.count("\n") + 1 for text in texts), default=1)
+        if all(width_of(text, 7) + 1 <= wide for text in texts) and 7 * tallest + 2 <= high:
+            return texts
+    return []
+
+
+def _grid_height(cells: Sequence[_Cell], columns: int, deep: int) -> float:
+    """Return the height of a grid in mm, enough for the text of its cells if the chart then fits on a page."""
+    tallest, wide = 0.7 * TALLEST, _GRID * WIDTH / INCH * 72 / max(columns, 1)
+    for high in (5.2, 6.5, 9.0, 12.0):
+        if high * deep <= tallest and _cell_texts(cells, wide, high / INCH * 72):
+            return max(20.0, high * deep)
+    return max(20.0, min(4.0 * deep, tallest))
+
+
+def _cells(table: Any) -> tuple[list[_Cell], list[str], list[tuple[int, int]]]:
+    """Return cells, the number of patients of each column, and headings with the column where each begins."""
     if _records(table) is not None and table.index.name == "n_patients":
         table = table.reset_index()
     names: set[str] = set(getattr(table, "columns", ()))
@@ -337,7 +367,7 @@ def _boundary_cells(table: pd.DataFrame) -> list[_Cell]:
     found = []
     for column, row in enumerate(table.to_dict("records")):
         n = int(row["n_patients"])
-        # A boundary that there is not lies beyond all patients.
+        # A boundary that does not exist is beyond all patients.
         last, down, out = (
             beyond if pd.isna(row[name]) else int(row[name])
             for name, beyond in (("escalate_if_dlt_le", -1), ("deescalate_if_dlt_ge", n + 1), ("eliminate_if_dlt_ge", n + 1))
@@ -348,7 +378,7 @@ def _boundary_cells(table: pd.DataFrame) -> list[_Cell]:
     return found
 
 
-def _climb_cells(table: pd.DataFrame) -> tuple[list[_Cell], list[str], list[tuple[int, str]]]:
+def _climb_cells(table: pd.DataFrame) -> tuple[list[_Cell], list[str], list[tuple[int, int]]]:
     records = table.to_dict("records")
     places = sorted({(int(row["level"]), int(row["n"])) for row in records})
     found = []
@@ -358,12 +388,12 @@ def _climb_cells(table: pd.DataFrame) -> tuple[list[_Cell], list[str], list[tupl
         act = acts[0][0] if len({act for act, _ in acts}) == 1 else "or"
         found.append(_Cell(places.index((level, int(row["n"]))), int(row["dlts"]), act, "\nor ".join(text for _, text in acts)))
     of_column = [level for level, _ in places]
-    headings = [(of_column.index(level), f"level {level}") for level in sorted(set(of_column))]
+    headings = [(of_column.index(level), level) for level in sorted(set(of_column))]
     return found, [str(n) for _, n in places], headings
 
 
 def _act(words: str, level: int) -> tuple[str, str]:
-    """What is done and its text, of an entry of a decision table: the next level, or "stop: MTD 2 (reason)"."""
+    """Return the decision and its text, of an entry of a decision table: the next level, or "stop: MTD 2 (reason)"."""
     if words.isdigit():
         act = "E" if int(words) > level else "D" if int(words) < level else "S"
         return act, f"{act} {words}"
@@ -372,23 +402,23 @@ def _act(words: str, level: int) -> tuple[str, str]:
     return "stop", f"\u00d7 {mtd}"
 
 
-def _grid_sentences(cells: Sequence[_Cell], columns: Sequence[str], headings: Sequence[tuple[int, str]]) -> list[str]:
-    """A sentence a column: which numbers of DLTs lead to what."""
+def _grid_sentences(cells: Sequence[_Cell], columns: Sequence[str], headings: Sequence[tuple[int, int]]) -> list[str]:
+    """Return one sentence per column: the numbers of DLTs that lead to each decision."""
     starts = dict(headings)
     found, place = [], ""
     for column, n in enumerate(columns):
-        place = f"At {starts[column]}, " if column in starts else place
+        place = f"At level {starts[column]}, " if column in starts else place
         by_text: dict[str, list[str]] = {}
         for cell in sorted((cell for cell in cells if cell.column == column), key=lambda cell: cell.dlts):
-            by_text.setdefault(_spoken(cell), []).append(str(cell.dlts))
+            by_text.setdefault(_decision(cell), []).append(str(cell.dlts))
         parts = [f"{listed(dlts)} DLT{'s' * (dlts != ['1'])}: {act}" for act, dlts in by_text.items()]
         begin = f"{place or 'Of '}{'of ' * bool(place)}{patients(int(n))}"
         found.append(f"{begin}, {'; '.join(parts)}.")
     return found
 
 
-def _spoken(cell: _Cell) -> str:
-    """What is done at a cell, in words."""
+def _decision(cell: _Cell) -> str:
+    """Return the decision of a cell in words."""
     verbs = {"E": "escalate", "S": "stay", "D": "de-escalate", "DU": "de-escalate and eliminate the dose"}
     parts = []
     for text in cell.text.split("\nor "):

@@ -1,30 +1,31 @@
-"""The picture of an elicited prior: what was said, what the prior makes of it, and what it expects of the first patients."""
+"""The chart of an elicited prior: elicited and fitted quantiles, the prior's band, and the DLTs that it predicts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._check import of_type
 from ..models.elicited import ElicitedPrior
 from ..protocol import Protocol
+from .layout import dose_rows, drawing, key, notes, percent_axis, room, rows, title
 from .posterior import DoseAxis
-from .style import BLUE, INK, PALE, describe, dose_rows, drawing, foot, key, listed, percent, percent_axis, said, title, under
+from .style import BLUE, INK, PALE, describe, dlts, dose_text, in_percent, listed, percent, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["prior"]
 
-# Points of the band, which costs next to nothing; what stands behind a label that a line may cross.
+# Points of the band, which costs next to nothing.
 _POINTS = 60
-_BEHIND = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6}
+# Markers of the elicited quantiles, one for each probability in turn: below 50%, 50% and above.
+_BELOW, _MEDIAN, _ABOVE = ("v", "<", "s", "p", "1"), "D", ("^", ">", "h", "P", "2")
 
 
 def prior(elicited: ElicitedPrior, ax: Axes | None = None, *, protocol: Protocol | None = None, cohort: int = 3) -> Axes:
-    """An elicited prior: the quantiles that were asked for, the prior's own, its median and 95% band, and the number of DLTs that
-    it expects of a first cohort at each dose.
+    """Draw an elicited prior: elicited and fitted quantiles, median and 95% band, and the predicted number of DLTs at each dose.
 
     Parameters
     ----------
@@ -33,9 +34,9 @@ def prior(elicited: ElicitedPrior, ax: Axes | None = None, *, protocol: Protocol
     ax
         Axes to draw on; new ones by default.
     protocol
-        The protocol, whose doses are shown; by default those of which something was said.
+        The protocol, whose doses are shown; by default the doses of the elicited quantiles.
     cohort
-        Patients of a first cohort.
+        Patients of a first cohort, of which the number of DLTs is predicted.
 
     Returns
     -------
@@ -47,43 +48,24 @@ def prior(elicited: ElicitedPrior, ax: Axes | None = None, *, protocol: Protocol
     amounts = np.array(sorted({dose for dose, _, _ in elicited.wanted})) if protocol is None else np.array(protocol.doses.amounts)
     doses = tuple(amounts.tolist())
     expected = elicited.predictive(cohort, doses)
-    scale = DoseAxis.of(amounts)
-    band = elicited.quantiles((0.025, 0.5, 0.975), tuple(scale.between(amounts, _POINTS).tolist()))
-    asked, p, rate = np.array(elicited.wanted).T
-    inside = (asked >= amounts[0]) & (asked <= amounts[-1])
-    unit = "dose" if protocol is None else protocol.doses.unit
-    with drawing(ax, 88) as ax:
-        from matplotlib.lines import Line2D
-        from matplotlib.patches import Patch
-
-        scale.on(ax, 0.1)
-        percent_axis(ax, min(1.0, max(band.to_numpy().max(), rate.max()) + 0.02), "DLT rate")
-        x = scale.at(band.index.to_numpy())
-        low, middle, high = band.to_numpy().T
-        ax.fill_between(x, low, high, facecolor=PALE, edgecolor="none")
-        ax.plot(x, middle, color=BLUE, lw=1.4)
-        at = scale.at(asked[inside])
-        ax.plot(at, np.array(elicited.got)[inside], "o", color=BLUE, ms=3, zorder=5, clip_on=False)
-        ax.plot(at, rate[inside], "D", mfc="none", mec=INK, ms=6.5, zorder=4, clip_on=False)
-        for one, level, chance in zip(at, rate[inside], p[inside], strict=True):
-            ax.annotate(f"{100 * chance:g}%", (one, level), (7, 0), textcoords="offset points", va="center", size=7, bbox=_BEHIND)
-        title(ax, "Prior of the DLT rate, from what was said", above=20)
-        handles = [
-            Line2D([], [], ls="none", marker="D", mfc="none", mec=INK, ms=6.5),
-            Line2D([], [], ls="none", marker="o", color=BLUE, ms=3),
-            Line2D([], [], color=BLUE, lw=1.4),
-            Patch(facecolor=PALE),
-        ]
-        key(ax, handles, ["quantile said, with its probability", "the prior's own", "median", "95% interval"])
-        rows = {f"{k} DLTs in {cohort}, %": [f"{100 * chance:.0f}" for chance in expected[k]] for k in expected.columns}
-        rows = {heading.replace("1 DLTs", "1 DLT"): cells for heading, cells in rows.items()}
+    cells = {f"{dlts(k)} in {cohort}, %": [in_percent(chance, 0) for chance in expected[k]] for k in expected.columns}
+    with drawing(ax) as ax:
+        scale = DoseAxis.of(amounts, room(ax)[0], cells.values())
+        band = elicited.quantiles((0.025, 0.5, 0.975), tuple(scale.between(amounts, _POINTS).tolist()))
+        scale.on(ax)
+        percent_axis(ax, 1.03 * max(band.to_numpy().max(), max(rate for _, _, rate in elicited.wanted)), "DLT rate")
+        _draw_band(ax, scale.at(band.index.to_numpy()), band.to_numpy().T)
+        _draw_quantiles(ax, elicited, scale)
+        title(ax, "Elicited prior of the DLT rate")
         if protocol is None:
-            count = under(ax, scale.at(amounts), {"dose": [f"{amount:g}" for amount in doses]} | rows)
+            table = {"dose": [dose_text(amount) for amount in doses]} | cells
+            rows(ax, scale.at(amounts), table, "Dose (in the unit of the elicited quantiles)")
         else:
-            count = dose_rows(ax, scale.at(amounts), doses, unit, rows)
-        foot(ax, count, _misfit(elicited), _bound(elicited), scale.words)
+            dose_rows(ax, scale.at(amounts), doses, protocol.doses.unit, cells)
+        predicted = f"Rows below the doses: probability of each number of DLTs in the first {cohort} patients at a dose."
+        notes(ax, _misfit(elicited), _bound(elicited), predicted, scale.words)
     quantiles = [
-        f"the {100 * chance:g}% quantile at {dose:g} is {percent(level)} as said and {percent(got)} by the prior"
+        f"the {100 * chance:g}% quantile at {dose:g} is {percent(level)} as elicited and {percent(got)} as fitted"
         for (dose, chance, level), got in zip(elicited.wanted, elicited.got, strict=True)
     ]
     first = [
@@ -92,18 +74,54 @@ def prior(elicited: ElicitedPrior, ax: Axes | None = None, *, protocol: Protocol
     ]
     return describe(
         ax,
-        "Prior of the DLT rate, from what was said",
-        f"Doses are in {said(unit)}." if protocol is not None else "",
+        "Elicited prior of the DLT rate",
+        f"Doses are in {spoken(protocol.doses.unit)}." if protocol is not None else "",
         f"Of the DLT rate, {'; '.join(quantiles)}.",
         _misfit(elicited),
         _bound(elicited),
-        f"DLTs that the prior expects in a first cohort of {cohort}: {'; '.join(first)}.",
+        f"Predicted number of DLTs in a first cohort of {cohort}: {'; '.join(first)}.",
     )
 
 
+def _draw_band(ax: Axes, x: np.ndarray, band: np.ndarray) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    ax.fill_between(x, band[0], band[2], facecolor=PALE, edgecolor="none")
+    ax.plot(x, band[1], color=BLUE, lw=1.4)
+    key(ax, [(Patch(facecolor=PALE), Line2D([], [], color=BLUE, lw=1.4))], ["prior median and 95% interval"])
+
+
+def _draw_quantiles(ax: Axes, elicited: ElicitedPrior, scale: DoseAxis) -> None:
+    """Draw elicited quantiles as hollow marks, one shape per probability, and fitted ones as points."""
+    from matplotlib.lines import Line2D
+
+    asked, probabilities, rate = np.array(elicited.wanted).T
+    inside = (asked >= scale.amounts[0]) & (asked <= scale.amounts[-1])
+    x = np.full(len(asked), np.nan)
+    x[inside] = scale.at(asked[inside])
+    for probability, marker in _markers(probabilities[inside]).items():
+        here = inside & (probabilities == probability)
+        look: dict[str, Any] = {"ls": "none", "marker": marker, "mfc": "none", "mec": INK, "ms": 6.5}
+        ax.plot(x[here], rate[here], zorder=4, clip_on=False, **look)
+        key(ax, [Line2D([], [], **look)], [f"elicited {100 * probability:g}% quantile"])
+    if inside.any():
+        fitted: dict[str, Any] = {"ls": "none", "marker": "o", "color": BLUE, "ms": 3}
+        ax.plot(x[inside], np.array(elicited.got)[inside], zorder=5, clip_on=False, **fitted)
+        key(ax, [Line2D([], [], **fitted)], ["fitted quantiles"])
+
+
+def _markers(probabilities: np.ndarray) -> dict[float, str]:
+    """Return a marker for each probability, lowest first; the shapes are repeated after five on the same side of 50%."""
+    found = sorted(set(probabilities.tolist()))
+    below, above = [p for p in found if p < 0.5], [p for p in found if p > 0.5]
+    markers = {p: _BELOW[i % len(_BELOW)] for i, p in enumerate(below)} | {p: _ABOVE[i % len(_ABOVE)] for i, p in enumerate(above)}
+    return {p: markers.get(p, _MEDIAN) for p in found}
+
+
 def _misfit(elicited: ElicitedPrior) -> str:
-    return f"The prior's quantiles are off by at most {100 * elicited.misfit:.1f} percentage points."
+    return f"Fitted and elicited quantiles differ by at most {100 * elicited.misfit:.1f} percentage points."
 
 
 def _bound(elicited: ElicitedPrior) -> str:
-    return f"At the end of its range: {listed(elicited.at_bound)}." if elicited.at_bound else ""
+    return f"Parameters at a bound of the fit: {listed(elicited.at_bound)}." if elicited.at_bound else ""

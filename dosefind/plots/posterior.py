@@ -1,9 +1,9 @@
-"""Pictures of an analysis: the curve, interval probabilities, the MTD, prior against posterior."""
+"""Charts of an analysis: the curve, interval probabilities, the MTD, prior and posterior."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from .._check import of_type
 from ..summaries import support_words
 from ..tasks import Analysis
+from .layout import beside, dose_label, dose_rows, drawing, form_of, key, notes, percent_axis, room, rows, slots, title
 from .style import (
     BLUE,
     FAINT,
@@ -21,24 +22,16 @@ from .style import (
     SKY,
     TOO_TOXIC,
     amount,
-    beside,
     describe,
     dlts,
-    dose_rows,
-    drawing,
-    foot,
-    key,
+    dose_text,
+    in_percent,
     listed,
     patients,
     percent,
-    percent_axis,
     rates,
-    said,
     shown,
-    slots,
-    title,
-    under,
-    unit,
+    spoken,
 )
 
 if TYPE_CHECKING:
@@ -46,17 +39,22 @@ if TYPE_CHECKING:
 
 __all__ = ["curve", "intervals", "mtd", "prior_posterior"]
 
-# About how many points of a band are worked out, which takes a hundredth to a tenth of a second each, and how many are drawn.
+# About how many points of a band are computed, which takes a hundredth to a tenth of a second each, and how many are drawn.
 _POINTS, _SMOOTH = 7, 101
-# Least distance of neighbouring doses, as a share of the axis, that leaves room for what is written below them.
-_ROOM = 0.055
+# Parts of a chart's width that lie between the lowest and the highest dose, and beyond each of them.
+_SHARE, _MARGIN = 0.7, 0.035
+# Area of the largest square of an observed rate, in square points, and the number of patients that it stands for at least.
+_LARGEST, _MANY = 122, 18
+# Fill and line of a band up to the highest dose treated, and beyond it.
+_KNOWN: tuple[str, Any] = (PALE, "-")
+_UNKNOWN: tuple[str, Any] = ("#F0F3F6", (0, (4, 2)))
 
 
 def curve(found: Analysis, ax: Axes | None = None) -> Axes:
-    """The dose-toxicity curve: posterior median and 95% interval of the DLT rate, the data and the target.
+    """Draw the dose-toxicity curve: posterior median and 95% interval of the DLT rate, the data and the target.
 
-    Between the doses there is a band where the curve is on a dose scale; it is broken off after the highest dose tried, beyond
-    which the data do not reach.
+    Between the doses there is a band where the curve is on a dose scale; beyond the highest dose treated, for which there are no
+    data, its line is dashed.
 
     Parameters
     ----------
@@ -70,14 +68,17 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
     """
     case = _Case.of(found)
-    scale = DoseAxis.of(case.amounts)
     low, middle, high = (case.values[name] for name in ("lower", "median", "upper"))
     n, y = case.values["n"], case.values["dlts"]
+    cells = {"DLTs / patients": [f"{a}/{b}" if b else "\u2013" for a, b in zip(y, n, strict=True)]}
+    marks = ["\u25b2" if case.rp2d == str(level) else "" for level in range(1, len(n) + 1)]
+    cells |= {"meets limit": marks} if any(marks) else {}
     top = max(high.max(), case.interval[1], *(y / np.maximum(n, 1)))
     with drawing(ax) as ax:
+        scale = DoseAxis.of(case.amounts, room(ax)[0], cells.values())
         scale.on(ax)
-        percent_axis(ax, min(1.0, top + 0.03), "DLT rate")
-        _target(ax, case)
+        percent_axis(ax, min(1.0, top + 0.03 * top), "DLT rate")
+        _curve_key(ax)
         if found.posterior.curve.on_dose_scale and len(case.amounts) > 1:
             _band(ax, found, scale)
         ax.errorbar(
@@ -91,27 +92,13 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
             capsize=2.5,
             zorder=4,
         )
-        tried = n > 0
-        # Larger with more patients, but never lost to sight.
-        area = 14 + 6 * n[tried]
-        observed = y[tried] / n[tried]
-        ax.scatter(
-            scale.at(case.amounts[tried]),
-            observed,
-            area,
-            marker="s",
-            facecolor="none",
-            edgecolor=INK,
-            lw=1.0,
-            zorder=5,
-            clip_on=False,
-        )
-        case.head(ax, "DLT rate by dose", 20)
-        _curve_key(ax, bool(tried.any()))
-        rows = {"DLTs / patients": [f"{a}/{b}" if b else "\u2013" for a, b in zip(y, n, strict=True)]}
-        marks = ["\u25b2" if case.rp2d == str(level) else "" for level in range(1, len(n) + 1)]
-        rows |= {"meets limit": marks} if any(marks) else {}
-        case.foot(ax, dose_rows(ax, scale.at(case.amounts), case.amounts, case.unit, rows), scale.words, case.no_rp2d)
+        if n.any():
+            _observed(ax, scale.at(case.amounts), n, y)
+        _target(ax, case)
+        case.head(ax, "DLT rate by dose")
+        dose_rows(ax, scale.at(case.amounts), case.amounts, case.unit, cells)
+        supported = f"\u25b2 {support_words(case.attrs)}." if any(marks) else case.no_rp2d
+        case.notes(ax, scale.words, supported)
     by_dose = [
         f"{percent(middle[d])} ({percent(low[d])} to {percent(high[d])}) at {case.dose(d)}, where {_seen(n[d], y[d])}"
         for d in range(len(n))
@@ -126,8 +113,27 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
     )
 
 
+def _curve_key(ax: Axes) -> None:
+    from matplotlib.lines import Line2D
+
+    key(ax, [Line2D([], [], color=BLUE, marker="o", ms=3.5, lw=1.2)], ["posterior median and 95% interval"])
+
+
+def _observed(ax: Axes, x: np.ndarray, n: np.ndarray, y: np.ndarray) -> None:
+    """Draw the observed rates as squares, larger with more patients but never too small to be seen."""
+    from matplotlib.lines import Line2D
+
+    tried = n > 0
+    area = 14 + (_LARGEST - 14) * n[tried] / max(n.max(), _MANY)
+    look: dict[str, Any] = {"marker": "s", "facecolor": "none", "edgecolor": INK, "lw": 1.0}
+    ax.scatter(x[tried], y[tried] / n[tried], area, zorder=5, clip_on=False, **look)
+    key(ax, [Line2D([], [], color=INK, marker="s", ms=5, mfc="none", ls="none")], ["observed DLT rate (larger: more patients)"])
+
+
 def _band(ax: Axes, found: Analysis, scale: DoseAxis) -> None:
-    """Median and 95% band between the doses, dashed and lighter beyond the highest dose tried."""
+    """Draw median and 95% band between the doses, dashed and lighter beyond the highest dose treated."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
     from scipy.interpolate import PchipInterpolator
 
     amounts = found.summary["dose_amount"].values
@@ -140,32 +146,30 @@ def _band(ax: Axes, found: Analysis, scale: DoseAxis) -> None:
     tried = amounts[found.summary["n"].values > 0]
     known = points <= (tried.max() if len(tried) else 0.0)
     unknown = ~known | (points == points[known].max()) if known.any() else ~known
-    for part, colour, style in ((known, PALE, "-"), (unknown, "#F0F3F6", (0, (4, 2)))):
+    for part, (colour, style), words in (
+        (known, _KNOWN, "between doses"),
+        (unknown, _UNKNOWN, "beyond the highest dose treated"),
+    ):
         if part.sum() > 1:
             x = scale.at(points[part])
             ax.fill_between(x, band[0, part], band[2, part], facecolor=colour, edgecolor="none", zorder=1)
             ax.plot(x, band[1, part], color=BLUE, lw=1.4, ls=style, zorder=3)
+            key(ax, [(Patch(facecolor=colour), Line2D([], [], color=BLUE, lw=1.4, ls=style))], [words])
 
 
 def _target(ax: Axes, case: _Case) -> None:
-    """The target and its interval, named on the right."""
-    for rate, style in ((case.interval[0], ":"), (case.target, "-"), (case.interval[1], ":")):
-        ax.axhline(rate, color=FAINT, lw=0.8, ls=style, zorder=2)
-    marks = {f"target {100 * case.target:g}%": case.target}
-    beside(ax, marks | {f"{100 * rate:g}%": rate for rate in case.interval})
-
-
-def _curve_key(ax: Axes, observed: bool) -> None:
+    """Draw the target and its interval, with their values on the right."""
     from matplotlib.lines import Line2D
 
-    interval = Line2D([], [], color=BLUE, marker="o", ms=3.5, lw=1.2)
-    square = Line2D([], [], color=INK, marker="s", ms=5, mfc="none", ls="none")
-    handles, labels = [interval, square], ["median and 95% interval of the DLT rate", "rate observed (larger: more patients)"]
-    key(ax, handles[: 1 + observed], labels[: 1 + observed])
+    for rate, style in ((case.interval[0], ":"), (case.target, "-"), (case.interval[1], ":")):
+        ax.axhline(rate, color=FAINT, lw=0.8, ls=style, zorder=2)
+    beside(ax, {f"{100 * rate:g}%": rate for rate in (case.target, *case.interval)})
+    lines = [Line2D([], [], color=FAINT, lw=0.8, ls=style) for style in ("-", ":")]
+    key(ax, lines, ["target", "target interval"])
 
 
 def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
-    """Interval probabilities by dose: that the DLT rate lies below, in or above the target interval.
+    """Draw the interval probabilities of each dose: DLT rate below, in or above the target interval.
 
     Parameters
     ----------
@@ -186,43 +190,49 @@ def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
         "under": {"facecolor": PALE},
     }
     low, high = case.interval
-    said_of = {
-        "over": f"over: {100 * high:g}% or more",
+    labels = {
+        "over": f"overdose: {100 * high:g}% or more",
         "target": f"target interval: {rates(low, high)}",
-        "under": f"under: below {100 * low:g}%",
+        "under": f"underdose: below {100 * low:g}%",
     }
     with drawing(ax) as ax:
+        from matplotlib.lines import Line2D
+
         at = slots(ax, 1, len(case.amounts))
-        percent_axis(ax, 1.0, "probability")
+        percent_axis(ax, 1.0, "Probability")
         base = np.zeros(len(at))
-        handles = []
+        handles: list[Any] = []
         for name, chance in parts.items():
             handles.append(ax.bar(at, chance, 0.62, base, **looks[name]))
             base = base + chance
-        for colour, width, style in (("white", 2.4, "-"), (INK, 1.0, (0, (4, 2)))):
-            ax.axhline(case.limit, color=colour, lw=width, ls=style)
-        beside(ax, {f"limit: over\nbelow {100 * case.limit:g}%": case.limit})
-        case.head(ax, "where the DLT rate lies", 20)
-        key(ax, handles, list(said_of.values()))
-        rows = {f"{name}, %": [case.share(f"p_{name}", d) for d in range(len(at))] for name in ("under", "target", "over")}
-        case.foot(ax, dose_rows(ax, at, case.amounts, case.unit, rows), case.rp2d_words)
+        limit: dict[str, Any] = {"color": INK, "lw": 1.0, "ls": (0, (4, 2))}
+        for look in ({"color": "white", "lw": 2.4}, limit):
+            ax.axhline(case.limit, **look)
+        beside(ax, {f"{100 * case.limit:g}%": case.limit})
+        case.head(ax, "DLT rate relative to the target interval")
+        key(ax, [*handles, Line2D([], [], **limit)], [*labels.values(), "limit for P(overdose)"])
+        names = {"under": "underdose, %", "target": "target, %", "over": "overdose, %"}
+        cells = {heading: [case.share(f"p_{name}", d) for d in range(len(at))] for name, heading in names.items()}
+        dose_rows(ax, at, case.amounts, case.unit, cells)
+        case.notes(ax, case.rp2d_words)
     by_dose = [
-        f"{percent(parts['under'][d])} under, {percent(parts['target'][d])} in the target interval and {percent(parts['over'][d])} "
-        f"over at {case.dose(d)}"
+        f"{percent(parts['under'][d])} underdose, {percent(parts['target'][d])} target interval and {percent(parts['over'][d])} "
+        f"overdose at {case.dose(d)}"
         for d in range(len(case.amounts))
     ]
     return describe(
         ax,
-        f"Where the DLT rate lies, {case.state}",
+        f"DLT rate relative to the target interval, {case.state}",
         f"The posterior probabilities are {'; '.join(by_dose)}.",
-        f"Under is a DLT rate below {100 * low:g}%, the target interval is {rates(low, high)}, over is {100 * high:g}% or more.",
+        f"Underdose is a DLT rate below {100 * low:g}%, the target interval is {rates(low, high)}, overdose is {100 * high:g}% "
+        "or more.",
         case.rp2d_words,
         case.trust,
     )
 
 
 def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
-    """The posterior of the MTD beside its prior.
+    """Draw the posterior distribution of the MTD beside its prior.
 
     Parameters
     ----------
@@ -238,28 +248,28 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
     case = _Case.of(found)
     labels = found.summary["mtd_level"].values
     now, before = case.values["mtd"], case.values["prior_mtd"]
-    with drawing(ax, 70) as ax:
+    with drawing(ax, 40) as ax:
         at = slots(ax, 0, len(labels))
-        percent_axis(ax, min(1.0, max(now.max(), before.max()) + 0.02), "probability")
+        percent_axis(ax, 1.03 * max(now.max(), before.max()), "Probability")
         handles = [
             ax.bar(at - 0.18, before, 0.3, facecolor="white", edgecolor=FAINT, lw=0.9, ls=(0, (3, 1.5))),
             ax.bar(at + 0.18, now, 0.3, facecolor=BLUE),
         ]
-        case.head(ax, "where the MTD lies", 20)
-        key(ax, handles, [case.before, "now"])
-        rows = {
-            "level": [str(label).replace(" or above", "\u2009+") for label in labels],
-            unit(shown(case.unit, 24)): ["", *(f"{amount:g}" for amount in case.amounts)],
-            "before, %": [f"{100 * p:.1f}" for p in before],
-            "now, %": [case.share("mtd", i) for i in range(len(labels))],
+        case.head(ax, "probability that a level is the MTD")
+        key(ax, handles, [case.prior, "posterior"])
+        levels = [str(label) for label in labels]
+        cells = {
+            "level": [f"\u2265 {level.split()[0]}" if level.endswith("above") else level for level in levels],
+            "dose": ["\u2013", *map(dose_text, case.amounts)],
+            "prior, %": [in_percent(p) for p in before],
+            "posterior, %": [case.share("mtd", i) for i in range(len(levels))],
         }
-        top = f"{labels[-1].split()[0]}\u2009+: that level or above." if len(labels) > 1 else ""
-        lies = f"The MTD is the highest level whose DLT rate is at most {100 * case.target:g}%."
-        case.foot(ax, under(ax, at, rows), lies, top)
+        rows(ax, at, cells, dose_label(case.unit))
+        case.notes(ax, f"The MTD is the highest level whose DLT rate is at most {100 * case.target:g}%.")
     parts = [f"{percent(now[i])} {_where(label)} ({percent(before[i])} {case.before})" for i, label in enumerate(map(str, labels))]
     return describe(
         ax,
-        f"Where the MTD lies, {case.state}",
+        f"Probability that a level is the MTD, {case.state}",
         f"The posterior probability is {listed(parts)}.",
         f"The MTD is the highest level whose DLT rate is at most the target of {100 * case.target:g}%.",
         case.trust,
@@ -267,14 +277,14 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
 
 
 def _where(label: str) -> str:
-    """A label of where the MTD lies, in words."""
+    """Return a label of the MTD in words."""
     if label.startswith("below"):
         return "below level 1"
     return f"at level {label}"
 
 
 def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
-    """The DLT rate of each dose before and after the data, with what the prior is worth in patients.
+    """Draw prior and posterior of the DLT rate of each dose, with the effective sample size of the prior.
 
     Parameters
     ----------
@@ -289,41 +299,43 @@ def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
     """
     case = _Case.of(found)
     both = [found.quantiles(_SPREAD, prior=before).values for before in (True, False)]
-    worth = [f"{value:.1f}" for value in case.values["prior_effective_n"]]
+    size = [f"{value:.1f}" for value in case.values["prior_effective_n"]]
     with drawing(ax) as ax:
+        from matplotlib.lines import Line2D
+
         at = slots(ax, 1, len(case.amounts))
-        percent_axis(ax, min(1.0, max(part.max() for part in both) + 0.02), "DLT rate")
-        _target(ax, case)
+        percent_axis(ax, 1.03 * max(*(part.max() for part in both), case.interval[1]), "DLT rate")
         handles = [
             _spread(ax, at + shift, part, look) for shift, part, look in zip((-0.14, 0.14), both, (_BEFORE, _NOW), strict=True)
         ]
-        case.head(ax, "DLT rate before and now", 20)
-        key(ax, handles, [case.before, "now (mark: median; thick: 50%, thin: 95% interval)"])
-        rows = {"patients": [str(n) for n in case.values["n"]], "prior ESS": worth}
-        patients_worth = "Prior ESS: effective sample size of the prior, in patients."
-        case.foot(ax, dose_rows(ax, at, case.amounts, case.unit, rows), patients_worth)
+        key(ax, handles, [f"{case.prior} (mark: median)", "posterior (mark: median)"])
+        key(ax, [Line2D([], [], color=FAINT, lw=width) for width in (3.2, 1.0)], ["50% interval", "95% interval (prior: dashed)"])
+        _target(ax, case)
+        case.head(ax, "prior and posterior of the DLT rate")
+        dose_rows(ax, at, case.amounts, case.unit, {"patients": [str(n) for n in case.values["n"]], "prior ESS": size})
+        case.notes(ax, "Prior ESS: effective sample size of the prior, in patients.")
     by_dose = [
-        f"at {case.dose(d)} it is {_median(both[1][d])} now and {_median(both[0][d])} {case.before}, where the prior is worth "
-        f"{worth[d]} patients and {case.values['n'][d]} were treated"
+        f"at {case.dose(d)} it is {_median(both[1][d])} in the posterior and {_median(both[0][d])} {case.before}, with a prior "
+        f"effective sample size of {size[d]} patients and {patients(case.values['n'][d])} treated"
         for d in range(len(case.amounts))
     ]
     return describe(
         ax,
-        f"DLT rate before and after the data, {case.state}",
+        f"Prior and posterior of the DLT rate, {case.state}",
         f"The median of the DLT rate with its 95% interval: {'; '.join(by_dose)}.",
         case.target_words,
         case.trust,
     )
 
 
-# Probabilities of the quantiles that an interval is drawn from.
+# Probabilities of the quantiles of which an interval is drawn.
 _SPREAD = (0.025, 0.25, 0.5, 0.75, 0.975)
 _BEFORE: dict[str, Any] = {"color": FAINT, "mfc": "white", "marker": "D", "ls": (0, (3, 1.5))}
 _NOW: dict[str, Any] = {"color": BLUE, "mfc": BLUE, "marker": "o", "ls": "-"}
 
 
 def _spread(ax: Axes, x: np.ndarray, rows: np.ndarray, look: dict[str, Any]) -> Any:
-    """Intervals of 95% and 50% and the median, one upright line a dose; returns what stands for them in a key."""
+    """Draw 95% and 50% intervals and the median, one upright line per dose; return their handle for the key."""
     from matplotlib.lines import Line2D
 
     ax.vlines(x, rows[:, 0], rows[:, 4], color=look["color"], lw=1.0, ls=look["ls"], zorder=3)
@@ -341,7 +353,7 @@ def _seen(n: int, y: int) -> str:
 
 
 class _Case(NamedTuple):
-    """What all pictures of an analysis say."""
+    """Facts and sentences that all charts of an analysis share."""
 
     name: str
     values: dict[str, np.ndarray]
@@ -380,21 +392,26 @@ class _Case(NamedTuple):
 
     @property
     def before(self) -> str:
-        """What the prior is before: with borrowing, the other trials' data are part of it."""
+        """Which data are not part of the prior; with borrowing, the other trials' data are."""
         return "before any data of its own" if "borrowed_n" in self.values else "before any data"
 
     @property
-    def state(self) -> str:
-        """Which trial, and how far it has come, in words."""
-        return f"{said(self.name)} {self.after.replace(',', ' and')}"
+    def prior(self) -> str:
+        """Name of the prior in a key."""
+        return "prior (with the data of other trials)" if "borrowed_n" in self.values else "prior"
 
-    def head(self, ax: Axes, words: str, above: float) -> None:
-        """The title."""
-        title(ax, f"{shown(self.name, 24)} {self.after}: {words}", above=above)
+    @property
+    def state(self) -> str:
+        """Trial and its data so far, in words."""
+        return f"{spoken(self.name)} {self.after.replace(',', ' and')}"
+
+    def head(self, ax: Axes, words: str) -> None:
+        """Register the title."""
+        title(ax, f"{shown(self.name)} {self.after}: {words}")
 
     def dose(self, index: int) -> str:
-        """A dose in a sentence."""
-        return f"level {index + 1} ({amount(self.amounts[index], said(self.unit))})"
+        """Return a dose for a sentence."""
+        return f"level {index + 1} ({amount(self.amounts[index], spoken(self.unit))})"
 
     @property
     def target_words(self) -> str:
@@ -409,10 +426,10 @@ class _Case(NamedTuple):
         return self.rp2d_words if self.rp2d == "none" else ""
 
     def share(self, name: str, at: int) -> str:
-        """A probability in percent, with its Monte Carlo standard error where it has one."""
-        text = f"{100 * self.values[name][at]:.1f}"
+        """Return a probability in percent, with its Monte Carlo standard error where it has one."""
+        text = in_percent(self.values[name][at])
         error = self.values.get(f"{name}_se")
-        return text if error is None else f"{text}\u2009\u00b1\u2009{100 * error[at]:.1g}"
+        return text if error is None else f"{text} \u00b1{100 * error[at]:.1g}"
 
     @property
     def problems(self) -> list[str]:
@@ -420,10 +437,10 @@ class _Case(NamedTuple):
 
     @property
     def trust(self) -> str:
-        """How far the figures can be trusted."""
-        curve_used = said(self.attrs["curve_used"])
+        """Method and diagnostics, or the reasons not to trust the results."""
+        curve_used = spoken(self.attrs["curve_used"])
         if self.problems:
-            return f"These figures cannot be trusted: {'; '.join(self.problems)}."
+            return f"These results cannot be trusted: {'; '.join(self.problems)}."
         if "rhat" not in self.attrs:
             return f"Curve {curve_used}, by quadrature."
         return (
@@ -431,36 +448,39 @@ class _Case(NamedTuple):
             f"{min(self.attrs['ess_bulk'], self.attrs['ess_tail']):.0f}; \u00b1 is one Monte Carlo standard error."
         )
 
-    def foot(self, ax: Axes, after: int, *sentences: str) -> None:
-        """What holds for all of the picture, below so many rows."""
-        foot(ax, after, *(() if self.problems else sentences), self.trust, trusted=not self.problems)
+    def notes(self, ax: Axes, *sentences: str) -> None:
+        """Register sentences below the chart; only the warning where the results cannot be trusted."""
+        notes(ax, *(() if self.problems else sentences), self.trust, warning=bool(self.problems))
 
 
 class DoseAxis(NamedTuple):
-    """Where dose amounts stand on a horizontal axis: on a linear scale, a logarithmic one, or equally spaced, the first of these
-    that leaves room for what is written below the doses.
-    """
+    """Horizontal scale of dose amounts: linear, logarithmic or equally spaced, the first that leaves room for the table below."""
 
     kind: str
     amounts: np.ndarray
 
     @classmethod
-    def of(cls, amounts: np.ndarray) -> DoseAxis:
-        for kind, x in (("linear", amounts), ("log", np.log(amounts))):
-            if len(x) == 1 or np.diff(x).min() >= _ROOM * (x[-1] - x[0]):
-                return cls(kind, amounts)
-        return cls("equal", amounts)
+    def of(cls, amounts: np.ndarray, width: float, cells: Iterable[Sequence[str]]) -> DoseAxis:
+        """Choose the scale for a chart so many points wide, with rows of cells below the doses."""
+        table = [[dose_text(amount) for amount in amounts], *cells]
+        span = _SHARE * width
+        scales = {}
+        for kind, x in (("linear", amounts), ("log", np.log(amounts)), ("equal", np.arange(len(amounts)))):
+            at = span * (x - x[0]) / ((x[-1] - x[0]) or 1.0)
+            forms = [form_of(row, at, (-_MARGIN * width, span + _MARGIN * width)) for row in table]
+            scales[kind] = (any(form.every > 1 for form in forms), any(form.turned for form in forms))
+        return cls(min(scales, key=lambda kind: scales[kind]), amounts)
 
     @property
     def words(self) -> str:
         return {"linear": "", "log": "Doses on a logarithmic scale.", "equal": "Levels equally spaced."}[self.kind]
 
     def at(self, amounts: np.ndarray) -> np.ndarray:
-        """Horizontal coordinates of amounts."""
+        """Return the horizontal coordinates of amounts."""
         return np.interp(amounts, self.amounts, np.arange(1, len(self.amounts) + 1)) if self.kind == "equal" else amounts
 
     def between(self, amounts: np.ndarray, about: int) -> np.ndarray:
-        """The amounts and others between them, about so many in all, evenly between two doses."""
+        """Return the amounts and others between them, about so many in total, evenly spaced between two doses."""
         if len(amounts) == 1:
             return amounts
         each = max(1, round((about - 1) / (len(amounts) - 1)))

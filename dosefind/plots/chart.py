@@ -1,4 +1,4 @@
-"""Axes that show themselves in a notebook; loaded with the first picture, for it needs matplotlib."""
+"""Axes that display themselves in a notebook; loaded with the first chart, as this module needs matplotlib."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from .export import as_png, as_svg
 from .style import alt_text
 
-__all__ = ["Picture"]
+__all__ = ["Chart"]
 
 
-class Picture(Axes):
-    """Axes on a figure that pyplot does not know of, so that a notebook shows them once, as the value of a cell."""
+class Chart(Axes):
+    """Axes on a figure that is unknown to pyplot, so that a notebook displays them once, as the value of a cell."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         alt = {"alt": alt_text(self)}

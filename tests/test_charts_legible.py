@@ -1,0 +1,440 @@
+"""Every chart stays legible with any number of doses, designs and scenarios, long names and units, and extreme rates.
+
+Measured with matplotlib's renderer: no text overlaps another or is outside the figure, none is smaller than 7 points at the printed
+width of 160 mm, every axis has a label with its unit, every look is explained, and fills of a key differ in grey.
+"""
+
+import types
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, Patch
+from matplotlib.text import Text
+from scipy.special import expit, ndtri
+
+import dosefind as dsf
+from dosefind.plots.style import settings
+
+from .peers import ROOT
+from .planted import faults
+
+plots = dsf.plots
+NAME = "Escalation of mesenchymal stromal cells, arm A_1 <$100> $x_2$"
+OTHER = "Повышение дозы мезенхимальных клеток, группа Б, ανάλυση_1"
+UNIT = "10^6 viable CAR-positive T cells per kg of body weight"
+DOSES = (1.0, 2.0, 3.3, 5.0, 7.0, 10.0, 14.0, 19.0, 25.0, 33.0, 44.0, 59.0)
+DIGITS = (0.0012345678, 0.123456789, 12.3456789, 1234.56789, 1234567.89, 123456789.0)
+assert min(map(len, (NAME, OTHER))) >= 57
+
+
+class Synthetic(dsf.Analysis):
+    """An analysis whose DLT rates are logit-normal around a line, the prior with twice the spread."""
+
+    def quantiles(self, probabilities=(0.025, 0.5, 0.975), amounts=None, *, prior=False):
+        curve, spread = self.posterior.curve, self.summary.attrs["spread"] * (1 + prior)
+        x = curve.coordinates if amounts is None else curve.coordinate(np.asarray(amounts))
+        return xr.DataArray(expit(self.summary.attrs["level"] + x[:, None] + spread * ndtri(probabilities)))
+
+
+def analysis(amounts=DOSES[:3], unit="mg", name="X", level=-2.0, spread=1.0, interval=(0.16, 0.25, 0.33), n=3, **more):
+    """An analysis with a DLT at the last dose treated, which is the middle one."""
+    k, rng = len(amounts), np.random.default_rng(1)
+    curve = dsf.Logistic2(doses=amounts, reference=amounts[k // 2], prior=dsf.BivariateNormal(mean=(-2.0, 0.0), sd=(1.0, 1.0)))
+    treated = np.where(np.arange(k) <= k // 2, n, 0)
+    shares, mtd = rng.dirichlet(np.full(3, 0.5), k).T, rng.dirichlet(np.full(k + 1, 0.5), 2)
+    found = Synthetic(xr.Dataset(attrs={"level": level, "spread": spread}), types.SimpleNamespace(curve=curve), None)
+    lower, middle, upper = found.quantiles().values.T
+    by_dose = {
+        "n": treated,
+        "dlts": np.where(np.arange(k) == k // 2, treated // 3, 0),
+        "lower": lower,
+        "median": middle,
+        "upper": upper,
+        **dict(zip(("p_under", "p_target", "p_over"), shares, strict=True)),
+        "prior_effective_n": np.geomspace(0.4, 52066.2, k),
+    }
+    labels = ["below 1", *map(str, range(1, k)), f"{k} or above"]
+    attrs = {"protocol": name, "target": interval[1], "interval": list(interval[::2]), "rp2d_limit": interval[1], "rp2d": "1"}
+    attrs |= {"curve_used": "logistic-2", "problems": "[]", "rp2d_reason": "the highest dose", "level": level, "spread": spread}
+    data = {key: ("dose", value) for key, value in by_dose.items()} | {
+        "mtd": ("mtd_level", mtd[0]),
+        "prior_mtd": ("mtd_level", mtd[1]),
+    }
+    if "rhat" in more:
+        data |= {f"{key}_se": (data[key][0], 0.0123 + 0 * data[key][1]) for key in ("p_under", "p_target", "p_over", "mtd")}
+    coordinates = {"dose": np.arange(1, k + 1), "mtd_level": labels, "dose_amount": ("dose", np.array(amounts), {"units": unit})}
+    return Synthetic(xr.Dataset(data, coordinates, attrs | more), found.posterior, None)
+
+
+SAMPLED = {"rhat": 1.0031, "ess_bulk": 1800.0, "ess_tail": 900.0}
+ANALYSES = {
+    "one dose": lambda: analysis(DOSES[:1]),
+    "six doses": lambda: analysis(DOSES[:6]),
+    "twelve doses": lambda: analysis(DOSES, "10^6 cells/kg"),
+    "long names": lambda: analysis(unit=UNIT, name=NAME),
+    "other letters": lambda: analysis(unit="мг/кг_$", name=OTHER),
+    "many digits": lambda: analysis(DIGITS, UNIT),
+    "twelve doses with many digits": lambda: analysis(tuple(1.23457 * 2.13**i for i in range(12)), UNIT, NAME),
+    "very small rates": lambda: analysis(level=-7.0, spread=0.3, interval=(0.005, 0.01, 0.02), n=0),
+    "very small rates, one DLT": lambda: analysis(level=-7.0, spread=0.3, interval=(0.001, 0.01, 0.0125)),
+    "very large rates": lambda: analysis(level=6.0, spread=0.5, interval=(0.93, 0.95, 0.96)),
+    "thousands of patients": lambda: analysis(DOSES, n=1000),
+    "sampled": lambda: analysis(DOSES, name=NAME, **SAMPLED),
+    "cannot be trusted": lambda: analysis(name=NAME, problems=f'["{NAME}", "R-hat is 2.01"]', **SAMPLED),
+    "borrowed": lambda: (lambda found: Synthetic(found.summary.assign(borrowed_n=found.summary["n"]), found.posterior, None))(
+        analysis()
+    ),
+}
+
+
+def comparison(doses=3, designs=3, scenarios=3, *, amounts=None, unit="mg", name="X", long=False, simulated=False, n=18):
+    """Operating characteristics at random, from a scenario with very small rates to one with very large ones."""
+    rng = np.random.default_rng(1)
+    true = np.sort(rng.beta(1.0, 2.5, (scenarios, doses)), axis=1)
+    true[0], true[-1] = np.linspace(0.00012, 0.012, doses), np.linspace(0.35, 0.985, doses)
+    patients = n * rng.dirichlet(np.full(doses, 0.7), (designs, scenarios))
+    selected = rng.dirichlet(np.full(doses + 1, 0.5), (designs, scenarios))
+    selected[0, 0] = np.eye(doses + 1)[-1]
+    data = {
+        "selected": (("design", "scenario", "choice"), selected),
+        "patients": (("design", "scenario", "dose"), patients),
+        "dlts": (("design", "scenario", "dose"), patients * true),
+        "p_true": (("scenario", "dose"), true),
+        "true_mtd": ("scenario", [str((row <= 0.3).sum()) if row[0] <= 0.3 else "none" for row in true]),
+    }
+    if simulated:
+        data |= {f"{key}_se": (data[key][0], 0.0158 + 0 * data[key][1]) for key in ("selected", "patients", "dlts")}
+    units = {"units": unit}
+    coordinates = {
+        "design": [f"{'ABCDEFGH'[d]}_{NAME}"[:60] if long else f"design-{d}" for d in range(designs)],
+        "scenario": [f"{OTHER} {s}"[-60:] if long else f"scenario {s}" for s in range(scenarios)],
+        "choice": ["none", *map(str, range(1, doses + 1))],
+        "dose": np.arange(1, doses + 1),
+        "dose_amount": ("dose", np.array((amounts or DOSES)[:doses]), units),
+    }
+    return xr.Dataset(data, coordinates, {"method": "simulated" if simulated else "exact", "protocol": name, "n_trials": 1000})
+
+
+COMPARISONS = {
+    "one scenario, one design": lambda: comparison(3, 1, 1),
+    "one of everything": lambda: comparison(1, 1, 1),
+    "six doses": lambda: comparison(6),
+    "twelve doses": lambda: comparison(12, unit="10^6 cells/kg"),
+    "eight designs and scenarios": lambda: comparison(3, 8, 8),
+    "eight designs and scenarios, six doses": lambda: comparison(6, 8, 8),
+    "eight designs and scenarios, twelve doses, long names": lambda: comparison(12, 8, 8, unit=UNIT, name=NAME, long=True),
+    "long names": lambda: comparison(unit=UNIT, name=NAME, long=True),
+    "many digits": lambda: comparison(6, amounts=DIGITS, unit=UNIT),
+    "thousands of patients": lambda: comparison(6, n=10_000),
+    "simulated": lambda: comparison(simulated=True),
+    "simulated, twelve doses": lambda: comparison(12, simulated=True),
+}
+
+
+TREATMENT = {"infusion_days": [1], "dlt_window_days": 28, "no_overlap": False}
+
+
+def protocol(amounts, unit="mg", name="X"):
+    rates = np.linspace(0.1, 0.5, len(amounts)).tolist()
+    doses = {"amounts": list(amounts), "unit": unit, "reference": {"amount": amounts[0], "unit": unit}}
+    changed = {
+        "doses": doses,
+        "scenarios": {"rising": rates},
+        "designs": {"3+3": {"kind": "3+3"}},
+        "treatment": TREATMENT,
+        "assumed": {},
+    }
+    table = dsf.load_protocol(ROOT / "configs" / "nct05962762.toml").model_dump(exclude={"borrowing", "curves"}, exclude_unset=True)
+    table["record"]["id"], table["limits"]["max_n"] = name, 6 * len(amounts)
+    return dsf.Protocol.read(table | changed)
+
+
+STATUSES = ("complete", "dlt", "pending", "not evaluable", "replaced")
+
+
+def patients(count, subject, levels, per_level=6):
+    """Patients in cohorts of three; the last one at a dose that is not in the protocol."""
+    at = [min(i // per_level + 1, levels) for i in range(count - 1)]
+    cohorts = [i // 3 + 1 for i in range(count - 1)]
+    return pd.DataFrame(
+        {
+            "subject": [subject.format(i) for i in range(count)],
+            "cohort": pd.array([*cohorts, None], "Int64"),
+            "level": pd.array([*at, None], "Int64"),
+            "status": [STATUSES[i % 5] for i in range(count)],
+        }
+    )
+
+
+def climbing(levels, cohorts=1):
+    return " ".join(f"{level}NNN" for level in range(1, levels) for _ in range(cohorts)) + f" {levels}NTP"
+
+
+TRIALS = {
+    "nobody": lambda: plots.trial(""),
+    "one patient": lambda: plots.trial("1N"),
+    "six doses": lambda: plots.trial(climbing(6), protocol=protocol(DOSES[:6])),
+    "twelve doses": lambda: plots.trial(climbing(12), protocol=protocol(DOSES)),
+    "many digits": lambda: plots.trial(climbing(6), protocol=protocol(DIGITS, UNIT, NAME)),
+    "every status": lambda: plots.trial(patients(16, "{}", 3), protocol=protocol(DOSES[:3])),
+    "long subjects": lambda: plots.trial(patients(36, f"{NAME}-{{:03d}}", 6), protocol=protocol(DOSES[:6], "мг/кг", OTHER)),
+    "hundreds of patients": lambda: plots.trial(climbing(12, 12), protocol=protocol(DOSES)),
+    "cohorts of one": lambda: plots.trial(" ".join(f"{i // 9 + 1}N" for i in range(54))),
+}
+
+
+def boundaries(patients):
+    return dsf.BOIN(target=0.3).table(max_n=patients)
+
+
+def grid(levels):
+    return dsf.decision_table(protocol(DOSES[:levels]), "3+3")
+
+
+DECISIONS = {
+    "one patient": lambda: plots.decisions(boundaries(1)),
+    "twelve patients": lambda: plots.decisions(boundaries(12), name="boin"),
+    "thirty patients": lambda: plots.decisions(boundaries(30), name=NAME),
+    "sixty patients": lambda: plots.decisions(boundaries(60), name=OTHER),
+    "six doses": lambda: plots.decisions(grid(6), name=NAME),
+    "twelve doses": lambda: plots.decisions(grid(12)),
+}
+
+
+def elicited(amounts):
+    return dsf.minimally_informative_prior(amounts, reference=amounts[-1] / 2, lowest=(0.4, 0.05), highest=(0.1, 0.05))
+
+
+def quantiles(low, high):
+    return dsf.prior_from_quantiles(
+        {1: dict(zip((0.1, 0.9), low, strict=True)), 3: dict(zip((0.1, 0.9), high, strict=True))}, reference=3
+    )
+
+
+PRIORS = {
+    "no protocol": lambda: plots.prior(quantiles((0.01, 0.25), (0.1, 0.6))),
+    "six doses": lambda: plots.prior(elicited(DOSES[:6]), protocol=protocol(DOSES[:6]), cohort=6),
+    "twelve doses": lambda: plots.prior(elicited(DOSES), protocol=protocol(DOSES)),
+    "many digits": lambda: plots.prior(elicited(DIGITS), protocol=protocol(DIGITS, UNIT, NAME)),
+    "very small rates": lambda: plots.prior(quantiles((1e-4, 2e-3), (1e-3, 1e-2)), protocol=protocol(DOSES[:3])),
+    "very large rates": lambda: plots.prior(quantiles((0.6, 0.98), (0.9, 0.999)), protocol=protocol(DOSES[:3])),
+}
+
+OF_ANALYSIS, OF_COMPARISON = ("curve", "intervals", "mtd", "prior_posterior"), ("selection", "allocation")
+
+
+def drawn_from(chart, make):
+    return lambda: getattr(plots, chart)(make())
+
+
+CHARTS = {
+    **{(chart, key): drawn_from(chart, make) for key, make in ANALYSES.items() for chart in OF_ANALYSIS},
+    **{(chart, key): drawn_from(chart, make) for key, make in COMPARISONS.items() for chart in OF_COMPARISON},
+    **{("trial", key): make for key, make in TRIALS.items()},
+    **{("decisions", key): make for key, make in DECISIONS.items()},
+    **{("prior", key): make for key, make in PRIORS.items()},
+}
+# Each kind of trouble with one chart at least; the others are tried in the long run.
+QUICK = {
+    ("curve", "twelve doses"),
+    ("curve", "long names"),
+    ("curve", "very small rates, one DLT"),
+    ("curve", "one dose"),
+    ("intervals", "sampled"),
+    ("intervals", "other letters"),
+    ("mtd", "twelve doses with many digits"),
+    ("mtd", "cannot be trusted"),
+    ("prior_posterior", "thousands of patients"),
+    ("prior_posterior", "very large rates"),
+    ("selection", "one of everything"),
+    ("selection", "eight designs and scenarios"),
+    ("selection", "long names"),
+    ("selection", "twelve doses"),
+    ("allocation", "six doses"),
+    ("allocation", "many digits"),
+    ("allocation", "simulated"),
+    ("trial", "long subjects"),
+    ("trial", "twelve doses"),
+    ("trial", "nobody"),
+    ("decisions", "twelve doses"),
+    ("decisions", "thirty patients"),
+    ("prior", "twelve doses"),
+    ("prior", "very small rates"),
+}
+# The text in a label that states what an axis measures.
+UNITS = {
+    "curve": ("Dose (", "(%)"),
+    "intervals": ("Dose (", "(%)"),
+    "mtd": ("Dose (", "(%)"),
+    "prior_posterior": ("Dose (", "(%)"),
+    "selection": ("Dose (", "Design"),
+    "allocation": ("Dose (", "Design"),
+    "trial": ("Patient", "Dose"),
+    "decisions": ("Number of patients", "DLTs"),
+    "prior": ("Dose (", "(%)"),
+}
+# Looks that a text beside them explains, or that only separate.
+SEPARATOR, GREY = ("line", "#bfbfbf"), "#595959"
+BESIDE = {
+    "trial": {("fill", "#f2f2f2", None): "cohort", ("line", GREY): "dose not in the\nprotocol"},
+    "decisions": {("line", "#1a1a1a"): "level"},
+    "intervals": {("line", "#ffffff"): ""},
+    "selection": {("line", "#1a1a1a"): "one standard", SEPARATOR: ""},
+    "allocation": {("line", "#1a1a1a"): "one standard", SEPARATOR: ""},
+}
+
+
+def looks(artist):
+    """What distinguishes an artist: kind, colour, and hatch or marker."""
+    if isinstance(artist, Line2D):
+        if artist.get_linestyle() not in ("None", "none", "", " "):
+            yield ("line", to_hex(artist.get_color()))
+        if artist.get_marker() not in ("None", "none", "", None, "_", "|"):
+            yield ("mark", artist.get_marker(), to_hex(artist.get_markeredgecolor()))
+    elif isinstance(artist, LineCollection):
+        yield from {("line", to_hex(colour)) for colour in artist.get_colors()}
+    elif isinstance(artist, PathCollection | PolyCollection):
+        colours = (
+            [*artist.get_facecolor(), *artist.get_edgecolor()][:2] if isinstance(artist, PathCollection) else artist.get_facecolor()
+        )
+        yield ("mark" if isinstance(artist, PathCollection) else "fill", *(to_hex(colour) for colour in colours), None)
+    elif isinstance(artist, Patch) and not isinstance(artist, FancyArrowPatch):
+        yield ("fill", to_hex(artist.get_facecolor()), artist.get_hatch())
+
+
+def unexplained(ax, chart, written):
+    """Looks that are in the axes, but neither in a key nor explained by a text beside them."""
+    keys = [artist for legend in ax.findobj(Legend) for artist in legend.findobj() if artist is not legend.get_frame()]
+    explained = {look for artist in keys for look in looks(artist)}
+    explained |= {look for look, text in BESIDE.get(chart, {}).items() if text in " ".join(written)}
+    # A square of the curve's key is a line's marker, in the axes it is one of many.
+    explained |= {("mark", "#1a1a1a", None) for look in explained if look[:2] == ("mark", "s")}
+    drawn = {look for artist in (*ax.lines, *ax.collections, *ax.patches) for look in looks(artist)}
+    return sorted(map(str, drawn - explained))
+
+
+def lightness(colour):
+    """CIE L* of a colour: what is left of it in grey."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    y = np.dot((0.2126, 0.7152, 0.0722), linear)
+    return 116 * np.cbrt(y) - 16 if y > 0.008856 else 903.3 * y
+
+
+def alike_in_grey(ax):
+    """Pairs of fills of a key that neither differ by 8 steps of lightness nor by a hatch."""
+    fills = {
+        look for legend in ax.findobj(Legend) for handle in legend.legend_handles for look in looks(handle) if look[0] == "fill"
+    }
+    return [
+        (one, other)
+        for one, other in combinations(sorted(fills, key=str), 2)
+        if one[-1] == other[-1] and abs(lightness(one[1]) - lightness(other[1])) < 8
+    ]
+
+
+def troubles(ax, chart):
+    """What a reader could not read or understand on a chart, under the settings with which it is saved."""
+    with settings():
+        return measured(ax, chart)
+
+
+def measured(ax, chart):
+    figure = ax.get_figure()
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    # The box of an annotation would reach to the end of its line.
+    boxes = np.array([Text.get_window_extent(text, renderer).extents for text in texts])
+    low, high = boxes[:, :2], boxes[:, 2:]
+    # Half a pixel of 0.25 mm on each side is rounding.
+    overlap = np.all(np.minimum(high[:, None], high) - np.maximum(low[:, None], low) > 1.0, axis=2)
+    pairs = [(texts[i].get_text(), texts[j].get_text()) for i, j in np.argwhere(np.triu(overlap, 1))]
+    outside = [
+        text.get_text() for text, box in zip(texts, boxes, strict=True) if min(box) < 0 or np.any(box[2:] > figure.bbox.size + 0.5)
+    ]
+    around = figure.get_tightbbox(renderer)
+    found = {
+        "texts overlap": pairs,
+        "texts outside the figure": outside,
+        "marks outside the figure": [around.extents]
+        if min(around.extents) < -0.01 or np.any(around.extents[2:] > figure.get_size_inches() + 0.01)
+        else [],
+        "texts below 7 points": [text.get_text() for text in texts if text.get_fontsize() < 7],
+        "printed width": [figure.get_figwidth()] if abs(figure.get_figwidth() * 25.4 - 160) > 0.1 else [],
+        "labels without a unit": [
+            label for label, unit in zip((ax.get_xlabel(), ax.get_ylabel()), UNITS[chart], strict=True) if unit not in label
+        ],
+        "looks without an explanation": unexplained(ax, chart, [text.get_text() for text in texts]),
+        "alike in grey": alike_in_grey(ax),
+        "numbers with a letter for the exponent": [text.get_text() for text in texts if "e+" in text.get_text()],
+    }
+    return {trouble: where for trouble, where in found.items() if where}
+
+
+CASES = [
+    pytest.param(chart, setting, marks=() if (chart, setting) in QUICK else pytest.mark.slow, id=f"{chart}: {setting}")
+    for chart, setting in CHARTS
+]
+
+
+# Designs and doses of comparisons that are split in the long run.
+PAGED = ((1, 3), (1, 12), (8, 3), (8, 12))
+
+
+def test_every_chart_is_tried():
+    assert {chart for chart, _ in CHARTS} == set(plots.__all__) - {"alt_text", "as_png", "as_svg", "pages", "save"}
+    assert {chart for chart, _ in QUICK} == {chart for chart, _ in CHARTS}
+    assert set(CHARTS) >= QUICK
+
+
+@pytest.mark.parametrize(("chart", "setting"), CASES)
+def test_chart_is_legible(chart, setting):
+    assert troubles(CHARTS[chart, setting](), chart) == {}
+
+
+@pytest.mark.parametrize(("designs", "doses"), [(8, 6), *(pytest.param(*case, marks=pytest.mark.slow) for case in PAGED)])
+def test_pages_of_a_comparison_have_all_scenarios_and_fit(designs, doses):
+    """205 mm: an A4 page of 297 mm less margins of 22 mm, a heading, and a caption."""
+    oc = comparison(doses, designs, 8, long=True, unit=UNIT, name=NAME)
+    parts = plots.pages(oc)
+    assert np.concatenate([part.scenario.values for part in parts]).tolist() == oc.scenario.values.tolist()
+    charts = [chart(part) for part in parts for chart in (plots.selection, plots.allocation)]
+    assert max(ax.get_figure().get_figheight() * 25.4 for ax in charts) <= 205
+
+
+def without(text):
+    """A fault that leaves a part out."""
+    return lambda *given, **named: text
+
+
+def unfitted(old):
+    """A fault with which cells are written at full size, wherever they are."""
+    return lambda *given, **named: old(("",), np.zeros(1), (0, 0))
+
+
+CROWDED = ("selection", "eight designs and scenarios, twelve doses, long names")
+LAYOUT = "dosefind.plots.layout"
+# What is replaced, by what, and the chart that then is not legible.
+FAULTS = {
+    "a figure keeps its first size": ("matplotlib.figure:Figure.set_size_inches", lambda _: without(None), ("curve", "long names")),
+    "cells are not fitted": (f"{LAYOUT}:form_of", unfitted, ("mtd", "twelve doses with many digits")),
+    "lines are not broken": (f"{LAYOUT}:filled", lambda _: lambda text, *given: text, ("intervals", "other letters")),
+    "names are not shortened": (f"{LAYOUT}:distinct", lambda _: lambda names, *given: list(map(str, names)), CROWDED),
+    "text has no width": (f"{LAYOUT}:width_of", lambda _: without(1.0), ("selection", "twelve doses")),
+    "lines have no height": (f"{LAYOUT}:line_height", lambda _: without(1.0), ("curve", "very small rates, one DLT")),
+    "marks have no key": (f"{LAYOUT}:key", lambda _: without(None), ("prior", "very small rates")),
+    "a dose has no unit": (f"{LAYOUT}:dose_label", lambda _: without("Dose"), ("allocation", "many digits")),
+    "notes are small": (f"{LAYOUT}:SMALL", lambda _: 6.5, ("decisions", "twelve doses")),
+    "two fills are equally light": ("dosefind.plots.posterior:SKY", lambda _: "#CCE0EE", ("intervals", "sampled")),
+    "doses have exponents": ("dosefind.plots.style:dose_text", lambda _: "{:g}".format, ("curve", "many digits")),
+}
+test_fault_is_caught = faults(
+    {name: (target, fault, lambda case=case: test_chart_is_legible(*case)) for name, (target, fault, case) in FAULTS.items()}
+)
