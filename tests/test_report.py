@@ -305,8 +305,9 @@ def test_every_section_is_there(conduct, design, protocol):
     assert binding[0][1:4] == ["1NNN 2NNN 3NNN", "9", "3"]
     assert binding[0][4].startswith("no")
     settings = {row[0]: row[1:] for row in rows(design, "Cohorts and sample size") + rows(design, "Target, and standards")}
-    assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no maximum sample size"]
-    assert settings["Fewest and most patients of a dose group, as the protocol says them"] == ["3, 6", "protocol"]
+    why = "three groups of at most six; the record states no maximum sample size"
+    assert settings["Maximum sample size"] == ["18", f"assumed: {why}"]
+    assert settings["Minimum and maximum number of patients per dose group, as stated in the protocol"] == ["3, 6", "protocol"]
 
 
 def pause_report(**pause):
