@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from datetime import date
 from html import unescape
 from itertools import pairwise
@@ -19,10 +18,10 @@ import dosefind as dsf
 from dosefind import monitoring
 from dosefind.cli import main
 from dosefind.decisions import record_decision
-from dosefind.evaluability import KINDS
-from dosefind.show import catalogue as words
 from dosefind.show import content
-from dosefind.show.content import Run, data, text
+from dosefind.show.content import Run, as_string, text
+from dosefind.show.pages.comparison import Comparison
+from dosefind.show.pages.pieces import labels
 
 from . import made_up
 from .peers import ROOT
@@ -73,11 +72,13 @@ def assert_same_decisions(shown, table):
         return
     found = []
     for level, n, dlts, then in shown:
-        low, _, high = dlts.partition(" to ")
+        low, _, high = dlts.partition("\u2013")
         found += [(int(level), int(n), k, re.sub(r" \([^)]*\)", "", then)) for k in range(int(low), int(high or low) + 1)]
-    numbers = re.compile(r"(?<!MTD )\b\d+")
-    rows = table.assign(next=[numbers.sub(r"level \g<0>", re.sub(r" \(\w+\)", "", words)) for words in table["next"]])
-    assert found == list(rows.itertuples(index=False, name=None))
+    words = {"MTD (\\d), not reached": r"level \1, MTD not reached", "MTD (\\d)$": r"MTD level \1", r"^(\d)$": r"level \1"}
+    expected = table["next"].str.replace(r" \(\w+\)", "", regex=True)
+    for pattern, shown_as in words.items():
+        expected = expected.str.replace(pattern, shown_as, regex=True)
+    assert found == list(table.assign(next=expected).itertuples(index=False, name=None))
     assert len(shown) < len(table)
 
 
@@ -206,31 +207,45 @@ def test_posterior_and_predictions_are_those_of_the_analysis(conduct, protocol):
 def test_operating_characteristics_are_those_of_the_comparison(design, protocol):
     oc = dsf.compare(protocol)
     for scenario in oc.scenario.values:
-        header, *choice = rows(design, f"{scenario}: what is named")
+        header, *choice = rows(design, f"{scenario}: selection of the MTD")
         assert header[1:-1] == oc.design.values.tolist()
-        cost = {row[0]: row[1:] for row in rows(design, f"{scenario}: what it costs")[1:]}
+        cost = {row[0]: row[1:] for row in rows(design, f"{scenario}: patients, DLTs and duration")[1:]}
         for d, name in enumerate(header[1:-1]):
             at = oc.sel(design=name, scenario=scenario)
             assert [row[1 + d] for row in choice[:4]] == [f"{100 * p:.1f}" for p in at.selected.values]
-            assert {row[0]: row[1 + d] for row in choice}["correct"] == f"{100 * float(at.correct):.1f}"
-            assert cost["patients in all"][d] == f"{float(at.mean_n):.1f}"
+            assert {row[0]: row[1 + d] for row in choice}["correct selection"] == f"{100 * float(at.correct):.1f}"
+            assert cost["total patients"][d] == f"{float(at.mean_n):.1f}"
             assert [cost[f"DLTs at level {k}"][d] for k in (1, 2, 3)] == [f"{y:.2f}" for y in at.dlts.values]
         assert [row[-1] for row in choice[:4]] == [f"{100 * p:.1f}" for p in oc.reference_selected.sel(scenario=scenario).values]
-    for row in rows(design, "The design that binds, under each scenario")[1:]:
-        at = oc.sel(scenario=row[0])
-        best = at.correct.to_series()
-        assert row[3] == f"{100 * best['3+3']:.1f}"
-        assert row[4] == f"{100 * best.max():.1f} ({best.idxmax()}, {float(at.mean_n.sel(design=best.idxmax())):.1f})"
-    lead = next(said(one) for one in design.iter("p") if said(one).startswith("3+3 names"))
-    own = oc.correct.sel(design="3+3").values
-    assert lead == f"3+3 names the true MTD in {100 * own.min():.0f}% to {100 * own.max():.0f}% of trials"
+
+
+def test_first_page_of_design_report_answers_what_trial_and_which_design(design, protocol):
+    """Trial, best design with its price and its worst scenario, costs, and the events that can be seen, in this order."""
+    oc = dsf.compare(protocol)
+    page = said(next(section for section in design.iter("section") if section.get("id") == "summary"))
+    found = Comparison.of(oc)
+    wanted = [f"maximum sample size {protocol.limits.max_n}", *(as_string(words) for words in found.verdicts())]
+    wanted += ["True MTD selected / overdose selected", "Mean over scenarios", "an event that occurs in 10% of patients"]
+    places = [page.index(words) for words in wanted]
+    assert places == sorted(places)
+    # 1 - 0.9^n by hand, for a cohort, the groups of six and all patients.
+    for n, p in ((3, "27.1%"), (6, "46.9%"), (18, "85.0%")):
+        assert f"{n} patients (" in page
+        assert f"): {p}" in page[page.index(f"{n} patients (") :]
+    assert "settings are assumptions" in page
+    for design_name, *cells in rows(design, "True MTD selected")[2:-1]:
+        own = oc.sel(design=design_name)
+        assert cells == [
+            f"{100 * float(right):.1f}/{100 * float(over):.1f}"
+            for right, over in zip(own.correct.values, own.overdose_selected.values, strict=True)
+        ]
 
 
 @pytest.mark.slow
 def test_designs_with_other_priors_stand_in_the_design_report(design, protocol):
     """Each beside the prior that the config has, with which the figures are those of the comparison."""
     varied, oc = dsf.compare_priors(protocol), dsf.compare(protocol)
-    shown = rows(design, "Probability in percent that the true MTD is named, with the prior")[1:]
+    shown = rows(design, "Correct selection with the prior of a design")[1:]
     assert [row[:2] for row in shown] == [
         [name, scale] for name in ("crm-6", "crm", "blrm-6", "blrm") for scale in ("0.5", "1", "2")
     ]
@@ -279,7 +294,7 @@ def test_every_section_is_there(conduct, design, protocol):
         assert why in everything
     assert "doi:10.1136/bmj-2023-076386" in everything
     # Reasons are words, not the names that code has for them.
-    assert "stop: no MTD (too many DLTs at the lowest dose)" in everything
+    assert "too many DLTs at the lowest dose (stop: no MTD)" in everything
     assert not re.search(
         r"\b(?:no_dose|mtd_below|top_tolerated|too_toxic|max_n|dose_full)\b(?!\s*=)", everything.replace("limits.max_n", "")
     )
@@ -287,10 +302,12 @@ def test_every_section_is_there(conduct, design, protocol):
         assert_same_decisions(rows(design, f"Decision table of {name}.")[1:], dsf.decision_table(protocol, name))
         assert f"decisions-{number}" in sections(design)
     binding = [row for row in rows(design, "The trial without a DLT")[1:] if row[0] == "3+3"]
-    assert binding[0][1:5] == ["1NNN 2NNN 3NNN", "9", "3", "yes: that level or above"]
-    settings = {row[0]: row[1:] for row in rows(design, "Sizes") + rows(design, "Target, and what")}
-    assert settings["Largest sample"] == ["18", "assumed: three groups of at most six; the record states no maximum sample size"]
-    assert settings["Fewest and most patients of a dose group, as the protocol says them"] == ["3, 6", "record"]
+    assert binding[0][1:4] == ["1NNN 2NNN 3NNN", "9", "3"]
+    assert binding[0][4].startswith("no")
+    settings = {row[0]: row[1:] for row in rows(design, "Cohorts and sample size") + rows(design, "Target, and standards")}
+    why = "three groups of at most six; the record states no maximum sample size"
+    assert settings["Maximum sample size"] == ["18", f"assumed: {why}"]
+    assert settings["Minimum and maximum number of patients per dose group, as stated in the protocol"] == ["3, 6", "protocol"]
 
 
 def pause_report(**pause):
@@ -325,7 +342,7 @@ def test_pause_boundary_and_its_crossing_probabilities(by):
     assert "the probability per patient of a DLT" in said(section)
     assert "no Monte Carlo error" in said(section)
     settings = {row[0]: row[1:] for row in rows(tree, "Pause rules.")}
-    assert settings["Acceptable probability of an event per patient"] == ["0.22", "record"]
+    assert settings["Acceptable probability of an event per patient"] == ["0.22", "protocol"]
     assert settings["Whether any death pauses enrolment until it is adjudicated"] == ["yes", "assumed: dosefind's default"]
 
 
@@ -360,12 +377,13 @@ def test_rules_told_by_those_of_another_design_are_its_rules(design, protocol):
     assert list(told) == list(protocol.designs)
     by_another = {}
     for name, lines in told.items():
-        if lines[0].startswith("As "):
-            apart = [re.fullmatch(r"As (.+), but (with this|without its) rule: \u201c(.+)\u201d", one).groups() for one in lines]
+        if lines[0].startswith("Same rules as "):
+            like = r"Same rules as (.+), (with the further|without the) rule: \u201c(.+)\u201d"
+            apart = [re.fullmatch(like, line).groups() for line in lines]
             (by_another[name],) = {kin for kin, _, _ in apart}
-            dropped = [rule for _, how, rule in apart if how == "without its"]
+            dropped = [rule for _, how, rule in apart if how == "without the"]
             assert set(dropped) <= set(told[by_another[name]])
-            added = [rule for _, how, rule in apart if how == "with this"]
+            added = [rule for _, how, rule in apart if how == "with the further"]
             told[name] = [one for one in told[by_another[name]] if one not in dropped] + added
     assert by_another == {"crm": "crm-6", "boin-6-stay": "boin-6", "boin": "boin-6", "blrm": "blrm-6"}
     for name, sentences in json.loads(dsf.compare(protocol).attrs["rules"]).items():
@@ -420,7 +438,7 @@ def test_a_new_design_appears_by_its_config():
     changed = small(designs={"brand-new": {"kind": "boin", "max_n_per_dose": 6}})
     html = dsf.report(changed).html()
     tree = read(html)
-    for caption in ("low: what is named", "toxic: what it costs"):
+    for caption in ("low: selection of the MTD", "toxic: patients, DLTs and duration"):
         assert "brand-new" in rows(tree, caption)[0]
     for caption in ("The trial without a DLT", "Number of patients"):
         assert "brand-new" in [row[0] for row in rows(tree, caption)]
@@ -528,10 +546,10 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
 
 def test_what_is_assumed_of_who_counts_is_not_called_recorded(design, protocol):
     """The definition of a DLT and what becomes of dropouts stand in no record; the report says so wherever it tells them."""
-    about = {row[0]: row[2] for row in rows(design, "What makes an adverse event a DLT")[1:]}
+    about = {row[0]: row[2] for row in rows(design, "Definition of a DLT")[1:]}
     assert about
     assert all(origin.startswith("assumed: ") for origin in about.values())
-    keys = {row[0] for row in rows(design, "Assumptions.")[1:]}
+    keys = {row[0] for row in rows(design, "Settings that the protocol does not state")[1:]}
     assumed_keys = {key for key, _, _ in json.loads(dsf.next_dose(protocol, made_up.single_dose(), CUT).attrs["assumptions"])}
     assert {"dlt", "evaluability"} <= assumed_keys
     assert keys == assumed_keys
@@ -841,26 +859,7 @@ def test_without_jinja2_one_line_says_what_to_install():
 # Words.
 
 
-def test_every_phrase_is_used_and_every_use_has_one():
-    """Keys stand in the code as a whole, or their last part does where the rest is added there."""
-    code = "".join(path.read_text() for path in sorted((ROOT / "dosefind" / "show").glob("*.py")))
-    catalogue = tomllib.loads((ROOT / "dosefind" / "show" / "words-en.toml").read_text())
-    by_name = {"columns", "status", "limits", "labels", "reasons"}
-    for name in set(catalogue) - by_name:
-        for key in (
-            set(catalogue[name]) - {"parts", "items"} - ({kind.replace(" ", "_") for kind in KINDS} & set(catalogue["patients"]))
-        ):
-            assert f'"{name}.{key}"' in code or f'"{key}"' in code, f"{name}.{key}"
-    for key in set(re.findall(r'(?:say|words)(?:\.plain)?\(\s*"([a-z0-9_.]+)"', code)):
-        table, _, rest = key.partition(".")
-        assert rest in catalogue[table], key
-    assert set(catalogue["status"]) == {kind.replace(" ", "_") for kind in KINDS}
+def test_renderers_have_their_labels():
     template = (ROOT / "dosefind" / "show" / "report.html.jinja").read_text()
-    assert set(re.findall(r"doc\.labels\.(\w+)", template)) == set(catalogue["labels"])
-
-
-def test_phrases():
-    say = words.Words()
-    assert say.plain("count.dlts", n=1) == "1 DLT"
-    assert say("answers.differs", design=data("{n}"), next="stop") == (Run("{n}", "data"), Run(": "), Run("stop"))
-    assert say.sentence("it depends")[0].text == "It depends."
+    # Tables and figures are numbered.
+    assert {*re.findall(r"doc\.labels\.(\w+)", template), "table", "figure"} == set(labels())

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
-from rich.console import Group
-from rich.text import Text
 
-from dosefind import tables, terminal
+from dosefind import terminal
 from dosefind.cli import main
 from dosefind.provenance import as_json
+from dosefind.show.content import Bullets, Column, Note, Page, Paragraph, Section, Table, as_string, data, text
+from dosefind.show.terminal import show
 
-from .test_next_dose import ROOT
+from .peers import ROOT
 
 CONFIG = ROOT / "configs" / "nct05962762.toml"
 MIDWAY = ROOT / "examples" / "nct05962762" / "midway"
@@ -95,25 +95,34 @@ def printing(encoding, call):
     return [one.buffer.getvalue().decode(encoding) for one in streams]
 
 
+def page_of(heads, *rows):
+    """A page with one table, the columns after the first numeric."""
+    columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
+    return Page(text("title"), (Table(text("caption"), columns, tuple(tuple(map(text, row)) for row in rows)),))
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_tables_show_hostile_cells_columns_and_titles(kind, encoding):
-    text = HOSTILE[kind]
-    columns = pd.Index(["name", text, "n"], dtype=object)
-    frame = pd.DataFrame([[text, "[red]x[/]", 1], ["b", text, 2]], columns=columns, dtype=object)
-    out, err = printing(encoding, lambda: tables.show(Group(tables.frame(frame, text, text), Text(text), text)))
+    words = HOSTILE[kind]
+    columns = (Column(text("name")), Column(text(data(words))), Column(text("n"), True))
+    rows = (tuple(map(text, (data(words), "[red]x[/]", "1"))), tuple(map(text, ("b", data(words), "2"))))
+    table = Table(text(data(words)), columns, rows, (text(data(words)),))
+    blocks = (table, Paragraph(text(data(words))), Note(words, (text(data(words)),)), Bullets((text(data(words)),)))
+    page = Page(text(data(words)), blocks, (Section("more", text(data(words)), blocks),))
+    out, err = printing(encoding, lambda: show(page))
     assert not controls(out)
     assert err == ""
     assert "[red]x[/]" in out
     if kind not in ("return", "vertical tab", "separators", "C1"):
         # Blanks fold lines, as any blank does.
-        assert terminal.shown(text, encoding) in out
+        assert terminal.shown(as_string(text(data(words))), encoding) in out
 
 
 @pytest.mark.parametrize("cells", [["\u6f22\u5b57", "ab"], ["\uff21\uff22", "\u00e4"], ["\u6f22" * 60, "b"], ["a\u0301", "b"]])
-def test_columns_stay_below_one_another_with_wide_characters(cells):
-    frame = pd.DataFrame({"name": cells, "n": [10, 20]})
-    out, _ = printing("utf-8", lambda: tables.show(tables.frame(frame, "title")))
+def test_columns_stay_below_one_another_with_wide_characters(cells, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    out, _ = printing("utf-8", lambda: show(page_of(("name", "n"), *zip(cells, ("10", "20"), strict=True))))
     lines = [line for line in out.splitlines() if line.endswith(("10", "20"))]
     assert len(lines) == 2
     assert cell_len(lines[0]) == cell_len(lines[1])
@@ -122,14 +131,15 @@ def test_columns_stay_below_one_another_with_wide_characters(cells):
 
 def test_wide_text_is_folded_at_the_width_that_it_takes(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    out, _ = printing("utf-8", lambda: tables.show(tables.frame(pd.DataFrame({"a": [1]}), "\u6f22\u5b57" * 100)))
+    words = "\u6f22\u5b57" * 100
+    out, _ = printing("utf-8", lambda: show(Page(text("title"), (Paragraph(text(words)),))))
     assert max(map(cell_len, out.splitlines())) <= 80
     assert "".join(out.split()).count("\u6f22\u5b57") == 100
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp1252"])
 def test_table_lines_are_drawn_in_every_encoding(encoding):
-    out, _ = printing(encoding, lambda: tables.show(tables.frame(pd.DataFrame({"a\u00b1": [1], "b": [2]}), "title")))
+    out, _ = printing(encoding, lambda: show(page_of(("a\u00b1", "b"), ("1", "2"))))
     assert re.search("^(\u2500+|-+)$", out, re.MULTILINE)
 
 
@@ -218,7 +228,9 @@ def test_markup_in_data_is_shown_as_it_is(tmp_path, name):
     (tmp_path / "c.toml").write_text(config, encoding="utf-8")
     found = run("paths", tmp_path / "c.toml", "--design", "3+3", "--cohorts", 1)
     assert found.exit_code == 0
-    assert "".join(name.split()) in "".join(found.stdout.split())
+    # A heading breaks a word of more than 24 letters.
+    shown, whole = "".join(found.stdout.split()), "".join(name.split())
+    assert all(whole[place : place + 24] in shown for place in range(0, len(whole), 24))
 
 
 # As processes of their own.

@@ -15,7 +15,7 @@ from ..config import Trial
 from ..patients import Patients
 from ..protocol import Protocol
 from ..threads import one_thread
-from .catalogue import Words
+from ..words import in_language
 from .report import Report
 
 __all__ = ["Report", "report"]
@@ -73,7 +73,6 @@ def report(
     '2023-08-30'
     """
     trial = Trial.of(trial)
-    words = Words(language)
     if patients is None:
         given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions, "adjudications": adjudications}
         given["final"] = final or None
@@ -82,17 +81,19 @@ def report(
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
         from .pages.design import design_report
 
-        return Report.of(design_report(trial, words, curve=curve, progress=progress))
+        with in_language(language):
+            return Report.of(design_report(trial, curve=curve, progress=progress))
     from .pages.conduct import conduct_report
 
-    return Report.of(
-        conduct_report(
-            *(trial, patients, as_of, words),
-            replay=replay,
-            design=design,
-            curve=curve,
-            decisions=decisions,
-            adjudications=adjudications or (),
-            final=final,
+    with in_language(language):
+        return Report.of(
+            conduct_report(
+                *(trial, patients, as_of),
+                replay=replay,
+                design=design,
+                curve=curve,
+                decisions=decisions,
+                adjudications=adjudications or (),
+                final=final,
+            )
         )
-    )

@@ -37,6 +37,7 @@ from .content import (
     as_string,
     filled,
     shares,
+    text,
 )
 
 __all__ = ["as_lines", "show"]
@@ -116,7 +117,7 @@ def _block(block: Block, width: int) -> Iterator[RenderableType]:
         case Bullets():
             yield from _points(block.items)
         case Note():
-            yield Styled(block.title, "bold")
+            yield Styled(as_string(text(block.title)), "bold")
             yield from _points(block.items)
         case Definitions():
             for term, said in block.items:
@@ -127,7 +128,7 @@ def _block(block: Block, width: int) -> Iterator[RenderableType]:
                     yield from _points(said)
         case Answers():
             for answer in block.items:
-                yield Styled(f"{answer.question} {as_string(answer.answer)}", "bold")
+                yield Styled(f"{as_string(text(answer.question))} {as_string(answer.answer)}", "bold")
                 yield from _points(answer.because)
         case Table():
             if as_string(block.caption):
@@ -148,9 +149,9 @@ def _points(items: Iterable[Text]) -> Iterator[RenderableType]:
         yield row
 
 
-def _styled(text: Text) -> Styled:
+def _styled(words: Text) -> Styled:
     styled = Styled()
-    for run in text:
+    for run in words:
         styled.append(run.text, "bold" if run.kind == "strong" else None)
     return styled
 

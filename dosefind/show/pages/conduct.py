@@ -19,8 +19,7 @@ from ...summaries import support_words
 from ...tasks import Analysis, NextDose, analyze, next_dose, sensitivity
 from ...tasks.stamps import plain
 from ...tasks.standing import DoseInQuestion, contradiction, doses_in_question, overdose_range
-from ...words import _, marked
-from ..catalogue import Words
+from ...words import _, language, marked
 from ..content import (
     Answer,
     Answers,
@@ -44,7 +43,7 @@ from . import common
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, columns, kind_words, patients_of, window_words
-from .pieces import Case, assumed, facts, limits, method, sensitivity_table
+from .pieces import Case, assumed, facts, labels, limits, method, sensitivity_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +99,6 @@ def conduct_report(
     trial: Trial,
     patients: Patients,
     as_of: date | None,
-    words: Words,
     *,
     replay: bool = False,
     design: str | None = None,
@@ -132,7 +130,7 @@ def conduct_report(
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)
-    report = _Report(Case(words, protocol), shown, analysis, blinded, trial.protocol)
+    report = _Report(Case(protocol), shown, analysis, blinded, trial.protocol)
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
         varied = sensitivity(current, cohorts, curve=curve, others=others, administered=given)
@@ -147,11 +145,11 @@ def conduct_report(
     return Document(
         title=filled(_("{protocol}: report for the dose-escalation meeting"), protocol=data(protocol.record.id)),
         subtitle=filled(_("Data cutoff {day}"), day=cut),
-        language=words.language,
+        language=language(),
         date=cut,
         facts=_facts(report),
         sections=tuple(sections),
-        labels=words.table("labels"),
+        labels=labels(),
     )
 
 

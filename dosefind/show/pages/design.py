@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from ... import tables
 from ...config import Trial
-from ...figures import OPERATING
+from ...figures import OPERATING, written
 from ...protocol import Protocol
-from ...tasks import Analysis, analyze, compare, compare_priors, decision_table, paths, sensitivity, without_dlts
+from ...tasks import Analysis, analyze, compare, compare_priors, sensitivity, without_dlts
+from ...tasks import decision_table as table_of
+from ...tasks import paths as paths_of
 from ...tasks.stamps import plain, stamp
-from ...words import _
-from ..catalogue import Words
+from ...words import _, language, marked
 from ..content import (
     Answer,
     Answers,
@@ -29,14 +31,19 @@ from ..content import (
     Paragraph,
     Section,
     Table,
+    Text,
     as_string,
     data,
+    filled,
     text,
 )
 from . import common
+from .analysis import Estimates, engine_words
 from .comparison import Comparison
+from .paths import Paths
 from .pause_rules import pause_section
-from .pieces import Case, assumed, dose_table, facts, frame, limits, method, percent, rules, sensitivity_table
+from .pieces import Case, assumed, facts, labels, limits, method, sensitivity_table
+from .table import decisions, explained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,62 +51,78 @@ if TYPE_CHECKING:
 
 __all__ = ["design_report"]
 
+# Probability per patient of an event whose detection is stated.
+_RARE = 0.10
 
-class _Plan(NamedTuple):
-    """A trial as planned: operating characteristics, the trial without a DLT, and what is assumed of the curve, if there is one."""
+
+@dataclass(frozen=True)
+class _Plan:
+    """A trial as planned.
+
+    Attributes
+    ----------
+    case
+        The protocol.
+    trial
+        The trial.
+    oc
+        Operating characteristics of its designs.
+    binding
+        Name of the primary design.
+    zero
+        The trial without a DLT, by design.
+    prior
+        The prior of the curve; ``None`` without a curve.
+    stamp
+        What the results depend on, with what is assumed of the conduct of the trial.
+    """
 
     case: Case
     trial: Trial
     oc: xr.Dataset
-    values: dict[str, Any]
     binding: str
     zero: pd.DataFrame
     prior: Analysis | None
-    # What the results rest on, and what is assumed of the conduct of the trial, which the report tells too.
     stamp: dict[str, Any]
-
-    @property
-    def say(self) -> Words:
-        return self.case.say
 
     @property
     def protocol(self) -> Protocol:
         return self.case.protocol
 
+    @cached_property
+    def found(self) -> Comparison:
+        return Comparison.of(self.oc)
+
     @property
     def outcomes_of_zero(self) -> str:
-        """The trial of the binding design without a DLT."""
+        """Outcomes of the trial of the primary design without a DLT."""
         return str(self.zero.set_index("design").loc[self.binding, "path"])
 
 
-def design_report(
-    trial: Trial, words: Words, *, curve: str | None = None, progress: Callable[[int, int], None] | None = None
-) -> Document:
-    """The design report; parameters as of `dosefind.report`."""
+def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[[int, int], None] | None = None) -> Document:
+    """Return the design report; parameters as of `dosefind.report`."""
     protocol = trial.protocol
-    # First what is quick, so that a curve that there is not is refused at once.
+    # First what is quick, so that an unknown curve is refused at once.
     prior = analyze(trial, curve=curve) if protocol.curves or curve is not None else None
     oc = compare(trial, progress=progress)
-    values = {str(name): variable.values for name, variable in oc.variables.items()}
     binding = protocol.binding or next(iter(protocol.designs))
-    case, rests_on = Case(words, protocol), stamp(trial, conducts=True)
-    plan = _Plan(case, trial, oc, values, binding, without_dlts(trial), prior, rests_on)
-    sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(plan.case), _tables(plan), _operating(plan)]
+    plan = _Plan(Case(protocol), trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
+    sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(protocol), _tables(plan), _operating(plan)]
     sections += [_sizes(plan), _paths(plan)]
     if prior is not None:
-        sections.append(_prior(plan, prior))
+        sections.append(_prior(prior))
     sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.case, "planned")]
     sections.append(assumed(plan.case, plan.stamp))
-    sections.append(_checklist(plan, sections))
+    sections.append(_checklist(sections))
     version = protocol.record.version_date.isoformat()
     return Document(
-        title=words("design.title", protocol=data(protocol.record.id)),
-        subtitle=words("design.subtitle", date=version),
-        language=words.language,
+        title=filled(_("{protocol}: design report"), protocol=data(protocol.record.id)),
+        subtitle=filled(_("Protocol version of {day}"), day=version),
+        language=language(),
         date=version,
         facts=facts(plan.case, oc.attrs, ("binding", text(data(binding)))),
         sections=tuple(sections),
-        labels=words.table("labels"),
+        labels=labels(),
     )
 
 
@@ -107,65 +130,116 @@ def design_report(
 
 
 def _summary(plan: _Plan) -> Section:
-    say = plan.say
-    found = Comparison.of(plan.oc)
-    answers = Answers((_what(plan),))
-    note = Note(say.plain("short.assumed_title"), (common.assumed_words(plan.stamp),))
-    blocks = (answers, Bullets(found.verdicts()), found.at_a_glance(), found.costs(), note)
-    return Section("summary", say("short.title"), blocks, own_page=True)
+    found = plan.found
+    note = Note(_("Assumptions"), (common.assumed_words(plan.stamp),))
+    blocks = (
+        Answers((_what(plan),)),
+        Bullets(found.verdicts()),
+        found.at_a_glance(),
+        found.costs(),
+        Answers((_detection(plan),)),
+        note,
+    )
+    return Section("summary", text(_("Summary")), blocks, own_page=True)
 
 
 def _what(plan: _Plan) -> Answer:
-    say, protocol = plan.say, plan.protocol
-    target, sizes = protocol.target, protocol.limits.cohort_size
-    doses = ", ".join(f"{one:g}" for one in protocol.doses.amounts)
-    rates = {"target": percent(target.rate, 0), "low": percent(target.interval[0], 0), "high": percent(target.interval[1], 0)}
+    protocol = plan.protocol
+    target, planned = protocol.target, protocol.limits
+    answer = filled(
+        _("{n} dose levels of {product}: {doses} ({unit})"),
+        n=protocol.n_doses,
+        product=data(protocol.record.product),
+        doses=", ".join(f"{dose:g}" for dose in protocol.doses.amounts),
+        unit=data(plan.case.unit),
+    )
     others = [name for name in protocol.designs if name != plan.binding]
+    words = _("Primary design: {design}; compared with {others} under {scenarios} scenarios.")
+    if not others:
+        words = _("Design: {design}; evaluated under {scenarios} scenarios.")
     compared = {"design": data(plan.binding), "scenarios": len(protocol.scenarios), "others": data(", ".join(others))}
+    rates = {"target": target.rate, "low": target.interval[0], "high": target.interval[1]}
     because = (
-        say("short.limits", cohort=str(plain(sizes)), max_n=protocol.limits.max_n, start=protocol.limits.start_level),
-        say("short.target", days=protocol.treatment.dlt_window_days, **rates),
-        say("short.binding" if others else "short.alone", **compared),
+        filled(
+            _("Cohorts of {cohort} patients, maximum sample size {max_n}, starting at level {start}."),
+            cohort=str(plain(planned.cohort_size)),
+            max_n=planned.max_n,
+            start=planned.start_level,
+        ),
+        filled(
+            _("Target DLT rate {target} in a window of {days} days; DLT rates from {low} to below {high} are acceptable."),
+            days=protocol.treatment.dlt_window_days,
+            **{name: f"{100 * rate:g}%" for name, rate in rates.items()},
+        ),
+        filled(words, **compared),
     )
-    answer = say(
-        "short.doses", n_doses=protocol.n_doses, product=data(protocol.record.product), doses=doses, unit=data(plan.case.unit)
+    return Answer(_("What trial is this?"), answer, because)
+
+
+def _detection(plan: _Plan) -> Answer:
+    """Return the probability of seeing at least one event that is rare, in the patients of a cohort, of a dose and of the trial."""
+    protocol, sizes = plan.protocol, plan.protocol.limits.cohort_size
+    at_a_dose = int(plan.found.values("max_n_per_dose")[plan.found.designs.index(plan.binding)])
+    places = {
+        (sizes if isinstance(sizes, int) else sizes[0]): _("a cohort"),
+        at_a_dose: _("the maximum at one dose"),
+        protocol.limits.max_n: _("the maximum sample size"),
+    }
+    items = tuple(
+        filled(
+            _("{n} patients ({where}): {p}"),
+            n=n,
+            where=where,
+            p=f"{100 * (1 - (1 - _RARE) ** n):.1f}%",
+        )
+        for n, where in sorted((n, where) for n, where in places.items() if n)
     )
-    return Answer(say.plain("short.trial"), answer, because)
+    question = _("How likely is it to see an event that occurs in {rate} of patients?").format(rate=f"{100 * _RARE:g}%")
+    n = protocol.limits.max_n
+    answer = filled(_("{p} at least once in {n} patients"), p=f"{100 * (1 - (1 - _RARE) ** n):.1f}%", n=n)
+    return Answer(question, answer, items)
 
 
 # What the trial is.
 
 
 def _protocol(plan: _Plan) -> Section:
-    say, protocol = plan.say, plan.protocol
+    protocol = plan.protocol
     parts = [_part(plan, name) for name in _PARTS if getattr(protocol, name) is not None]
-    source = data(protocol.record.source) if protocol.record.source else say("protocol.no_source")
-    blocks: tuple[Block, ...] = (
-        Paragraph(say("protocol.intro", source=source)),
-        *parts,
-        _scenarios(plan),
-    )
-    return Section("protocol", say("protocol.title"), blocks)
+    source = data(protocol.record.source or _("the config"))
+    words = _("From {source}. What the protocol does not state is marked as assumed, with the reason.")
+    blocks: tuple[Block, ...] = (Paragraph(filled(words, source=source)), *parts, _scenarios(plan))
+    return Section("protocol", text(_("Protocol")), blocks)
 
 
-# Parts of a protocol that are described: designs, curves and scenarios have sections of their own.
-_PARTS = ("record", "doses", "treatment", "dlt", "evaluability", "limits", "pause", "target", "rp2d", "utility")
+# Parts of a protocol that are described, with their captions: designs, curves and scenarios have sections of their own.
+_PARTS = {
+    "record": marked("The trial."),
+    "doses": marked("Doses."),
+    "treatment": marked("Treatment and DLT window."),
+    "dlt": marked("Definition of a DLT."),
+    "evaluability": marked("Evaluability of patients without a DLT who did not complete the window."),
+    "limits": marked("Cohorts and sample size."),
+    "pause": marked("Pause rules."),
+    "target": marked("Target, and standards of a correct selection."),
+    "rp2d": marked("Support for the RP2D."),
+    "utility": marked("Utilities of the outcomes."),
+}
 
 
 def _part(plan: _Plan, part: str) -> Table:
-    """A part of the protocol, setting by setting in the words of its own schema, with where each value comes from."""
-    say = plan.say
-    why = {key: reason for key, _, reason in json.loads(plan.stamp["assumptions"])}
+    """Return a part of the protocol, setting by setting in the words of its schema, with the origin of each value."""
+    why = {key: reason for key, _value, reason in json.loads(plan.stamp["assumptions"])}
     pause, rows = plan.protocol.pause, []
     idle = {f"pause.{name}" for name in pause.unused if name not in pause.model_fields_set}
     for key, words, value in _described(getattr(plan.protocol, part), part):
         if key in idle:
             continue
         reason = next((why[table] for table in _prefixes(key) if table in why), None)
-        origin = say("protocol.record") if reason is None else say("protocol.assumed", why=data(reason))
+        origin = text(_("protocol")) if reason is None else filled(_("assumed: {reason}"), reason=data(reason))
         rows.append((text(f"{words[:1].upper()}{words[1:]}"), text(data(value)), origin))
-    columns = plan.case.columns("protocol.key", "protocol.value", "protocol.origin", numeric_from=3)
-    return Table(say(f"protocol.parts.{part}"), columns, tuple(rows))
+    columns = tuple(Column(text(head)) for head in (_("setting"), _("value"), _("origin")))
+    return Table(text(_(_PARTS[part])), columns, tuple(rows))
 
 
 def _described(table: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
@@ -180,7 +254,7 @@ def _described(table: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, (tuple, list)):
         return ", ".join(map(_value, value))
     if isinstance(value, BaseModel):
@@ -189,178 +263,242 @@ def _value(value: Any) -> str:
 
 
 def _prefixes(key: str) -> list[str]:
-    """A key and the tables that it is in, the nearest first."""
+    """Return a key and the tables that it is in, the nearest first."""
     parts = key.split(".")
     return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
 
 
+def _levels(plan: _Plan) -> tuple[Column, ...]:
+    return tuple(Column(filled(_("level {level}"), level=level), True) for level in plan.found.values("dose"))
+
+
 def _scenarios(plan: _Plan) -> Table:
-    say, values = plan.say, plan.values
-    columns = (Column(say("protocol.scenario")), *(Column(say("oc.level", level=level), True) for level in values["dose"]))
-    columns += (Column(text(_(OPERATING["true_mtd"].label)), True), Column(text(_(OPERATING["highest_mtd"].label)), True))
+    found = plan.found
+    columns = (Column(text(_("scenario"))), *_levels(plan))
+    columns += tuple(Column(text(_(OPERATING[name].label)), True) for name in ("true_mtd", "highest_mtd"))
     rows = []
-    for s, scenario in enumerate(values["scenario"]):
-        cells = [*(f"{100 * p:.3g}" for p in values["p_true"][s]), str(values["true_mtd"][s]), str(values["highest_mtd"][s])]
+    for s, scenario in enumerate(found.scenarios):
+        cells = [*(f"{100 * p:.3g}" for p in found.values("p_true")[s])]
+        cells += [common.choice(found.values(name)[s]) for name in ("true_mtd", "highest_mtd")]
         rows.append((text(data(scenario)), *map(text, cells)))
-    return Table(say("protocol.scenarios"), columns, tuple(rows))
+    return Table(text(_("Scenarios: true DLT rates, %.")), columns, tuple(rows))
 
 
 def _rules(plan: _Plan) -> Section:
-    say = plan.say
-    said = rules(plan.case, json.loads(plan.oc.attrs["rules"]), say.plain("rules.every"))
-    return Section("rules", say("rules.title"), (Paragraph(say("rules.intro")), said))
+    said = common.rules_of(json.loads(plan.oc.attrs["rules"]), _("Every design"))
+    return Section("rules", text(_("Designs and their rules")), (Paragraph(text(_("As each design states them."))), said))
 
 
 def _tables(plan: _Plan) -> Section:
-    from ...plots import decisions
+    from ...plots import decisions as decisions_plot
 
-    say, inner = plan.say, []
+    inner = []
     for number, name in enumerate(plan.protocol.designs, start=1):
-        table = decision_table(plan.trial, name)
-        shown = _in_ranges(plan, plan.case.with_reasons(table))
-        blocks: tuple[Block, ...] = (
-            Figure(decisions(table, name=name), say("decisions.picture", design=data(name))),
-            frame(plan.case, shown, say("decisions.table", design=data(name)), text(table.attrs["note"])),
-        )
-        inner.append(Section(f"decisions-{number}", text(data(name)), blocks))
-    return Section("decisions", say("decisions.title"), (Paragraph(say("decisions.intro")),), tuple(inner))
+        table = table_of(plan.trial, name)
+        picture = Figure(decisions_plot(table, name=name), filled(_("Decisions of {design}."), design=data(name)))
+        shown = decisions(table, filled(_("Decision table of {design}."), design=data(name)))
+        inner.append(Section(f"decisions-{number}", text(data(name)), (picture, shown, Paragraph(explained(table)))))
+    intro = Paragraph(text(_("The decision of each design after each number of DLTs.")))
+    return Section("decisions", text(_("Decision tables")), (intro,), tuple(inner))
 
 
-def _in_ranges(plan: _Plan, table: pd.DataFrame) -> pd.DataFrame:
-    """A decision table with one row for numbers of DLTs in a row that lead to the same."""
-    if "next" not in table:
-        return table
-    same = ["level", "n", "next"]
-    begins = (table[same] != table[same].shift()).any(axis=1) | (table["dlts"] != table["dlts"].shift() + 1)
-    groups = table.groupby(begins.cumsum())
-    shown = groups.first()
-    ends = zip(shown["dlts"], groups["dlts"].last(), strict=True)
-    shown["dlts"] = [str(low) if low == high else plan.say.plain("decisions.range", low=low, high=high) for low, high in ends]
-    return shown
+# Operating characteristics.
 
 
-# What the designs do.
+def _exact() -> Text:
+    return text(_("The operating characteristics are exact: every possible trial is enumerated, so there is no Monte Carlo error."))
 
 
 def _operating(plan: _Plan) -> Section:
     from ...plots import allocation, selection
 
-    say = plan.say
+    found = plan.found
     blocks: tuple[Block, ...] = (
-        Paragraph(say("method.exact")),
-        Figure(selection(plan.oc), say("oc.selection")),
-        Figure(allocation(plan.oc), say("oc.allocation")),
+        Paragraph(_exact()),
+        Figure(selection(plan.oc), text(_("Selection of the MTD by each design, by scenario."))),
+        Figure(allocation(plan.oc), text(_("Expected patients and DLTs at each dose, by scenario."))),
+        found.doses(),
     )
-    found = Comparison.of(plan.oc)
     inner = (*found.by_scenario(), found.ends(), common.definitions(OPERATING, plan.oc))
-    return Section("operating", say("oc.title"), (*blocks, found.doses()), inner)
+    return Section("operating", text(_("Operating characteristics")), blocks, inner)
 
 
 def _sizes(plan: _Plan) -> Section:
-    say, values = plan.say, plan.values
-    columns = (plan.case.column("design"), *(Column(text(data(name)), True) for name in values["scenario"]))
+    found = plan.found
+    columns = (Column(text(_("design"))), *(Column(text(data(name)), True) for name in found.scenarios))
     sizes, days = [], []
-    for d, name in enumerate(values["design"]):
+    for d, name in enumerate(found.designs):
         cells = []
-        for s in range(len(values["scenario"])):
-            low, high = _percentiles(values["sample_size"][d, s], values["n_patients"])
-            cells.append(say("sizes.cell", mean=f"{values['mean_n'][d, s]:.1f}", low=low, high=high))
+        for s in range(len(found.scenarios)):
+            low, high = _percentiles(found.values("sample_size")[d, s], found.values("n_patients"))
+            mean = written(OPERATING["mean_n"], found.values("mean_n")[d, s])
+            cells.append(filled(_("{mean} ({low} to {high})"), mean=mean, low=low, high=high))
         sizes.append((text(data(name)), *cells))
-        days.append((text(data(name)), *(text(f"{one:.0f}") for one in values["days"][d])))
-    note = text(f"{plan.oc['days'].attrs['definition']}.")
+        days.append((text(data(name)), *(text(written(OPERATING["days"], each)) for each in found.values("days")[d])))
+    note = text(common.raised(plan.oc["days"].attrs["definition"]))
+    intro = _("Numbers of patients and minimum duration if every decision is made at once and patients are always available.")
     blocks: tuple[Block, ...] = (
-        Paragraph(say("sizes.intro")),
-        Table(say("sizes.table"), columns, tuple(sizes)),
-        Table(say("sizes.days"), columns, tuple(days), (note,)),
+        Paragraph(text(intro)),
+        Table(text(_("Number of patients: mean (5th to 95th percentile), by scenario.")), columns, tuple(sizes)),
+        Table(text(_("Minimum duration in days: mean, by scenario.")), columns, tuple(days), (note,)),
     )
-    return Section("sample-size", say("sizes.title"), blocks)
+    return Section("sample-size", text(_("Sample size and duration")), blocks)
 
 
 def _percentiles(chances: np.ndarray, numbers: np.ndarray) -> tuple[int, int]:
-    """The 5th and the 95th percentile of a distribution of whole numbers; rounding of its sum does not move them."""
+    """Return the 5th and the 95th percentile of a distribution of whole numbers; rounding of its sum does not move them."""
     low, high = np.searchsorted(np.cumsum(chances), (0.05 - 1e-12, 0.95 - 1e-12))
     return int(numbers[low]), int(numbers[high])
 
 
 def _paths(plan: _Plan) -> Section:
-    say, design = plan.say, data(plan.binding)
-    table = plan.case.with_reasons(paths(plan.trial, plan.binding, cohorts=2))
-    shown = frame(plan.case, table, say("paths.table", design=design))
-    return Section("paths", say("paths.title"), (Paragraph(say("paths.intro", design=design)), shown))
+    design = data(plan.binding)
+    found = Paths(paths_of(plan.trial, plan.binding, cohorts=2))
+    intro = filled(_("Every path of the first two cohorts of {design}, the decision after it, and its probability."), design=design)
+    caption = filled(
+        _("Paths of the first two cohorts of {design} (DLTs of a cohort last; orders: in which patients can have these outcomes)."),
+        design=design,
+    )
+    blocks = (Paragraph(intro), *found.by_decision(), found.by_path(caption), *found.probabilities())
+    return Section("paths", text(_("Dose paths")), blocks)
 
 
-# What is assumed, and what hangs on it.
+# The prior, and what the results depend on.
 
 
-def _prior(plan: _Plan, prior: Analysis) -> Section:
+def _prior(prior: Analysis) -> Section:
     from ...plots import curve
 
-    say, attrs = plan.say, prior.summary.attrs
-    intro = say("before.intro", curve=data(attrs["curve_used"]), engine=say.sentence(tables.engine(attrs)))
-    blocks: tuple[Block, ...] = (
-        Paragraph(intro),
-        Figure(curve(prior), say("before.table")),
-        dose_table(plan.case, prior.summary, say("before.table")),
-    )
-    return Section("prior", say("before.title"), blocks)
+    found, caption = Estimates(prior.summary), text(_("Prior of the DLT rate by dose."))
+    words = _("The prior of the curve {curve}, before any data, by {engine}.")
+    intro = filled(words, curve=data(prior.summary.attrs["curve_used"]), engine=engine_words(prior.summary.attrs))
+    blocks = (Paragraph(intro), Figure(curve(prior), caption), found.by_dose(), *found.further(), found.mtd())
+    return Section("prior", text(_("Prior of the DLT rates")), blocks)
 
 
 def _zero(plan: _Plan, curve: str | None) -> Section:
-    say, table = plan.say, plan.zero.copy()
-    table["not_reached"] = [say.plain("zero.not_reached" if one else "zero.reached") for one in table["not_reached"]]
-    blocks: list[Block] = [Paragraph(say("zero.intro")), frame(plan.case, table, say("zero.table"))]
+    heads = (_("design"), _("outcomes"), _("patients"), _("MTD"), _("MTD reached"), _("reason for the end"))
+    rows = []
+    for row in plan.zero.to_dict("records"):
+        reached = _("no: the MTD is that level or above") if row["not_reached"] else _("yes")
+        cells = (row["path"], str(row["patients"]), common.choice(row["mtd"]), reached, row["reason"])
+        rows.append((text(data(row["design"])), *map(text, cells)))
+    columns = tuple(Column(text(head), place in (2, 3)) for place, head in enumerate(heads))
+    intro = _("The course of the trial by each design if no patient has a DLT, and what the data would then say of the top dose.")
+    blocks: list[Block] = [Paragraph(text(intro)), Table(text(_("The trial without a DLT.")), columns, tuple(rows))]
     if plan.prior is None:
-        blocks.append(Paragraph(say("zero.no_curve")))
+        blocks.append(Paragraph(text(_("The config has no dose-toxicity curve, so there is no posterior to show."))))
     else:
         outcomes = plan.outcomes_of_zero
-        found = analyze(plan.trial, outcomes, curve=curve)
-        caption = say("zero.posterior", outcomes=outcomes, design=data(plan.binding))
-        blocks.append(dose_table(plan.case, found.summary, caption))
-        blocks.append(Bullets(tuple(map(text, json.loads(found.summary.attrs["warnings"])))))
-    return Section("no-dlt", say("zero.title"), tuple(blocks))
+        found = Estimates(analyze(plan.trial, outcomes, curve=curve).summary)
+        words = _("After {outcomes}, the trial of {design} without a DLT:")
+        blocks.append(Paragraph(filled(words, outcomes=outcomes, design=data(plan.binding))))
+        blocks += [Bullets(found.answers()), found.by_dose(), found.mtd(), *found.cautions()]
+    return Section("no-dlt", text(_("Trial without a DLT")), tuple(blocks))
 
 
 def _sensitivity(plan: _Plan, curve: str | None) -> Section:
-    say, blocks = plan.say, list[Block]()
-    if "target" in plan.oc.dims:
-        blocks += [block for section in Comparison.of(plan.oc).other_targets() for block in section.blocks]
+    blocks: list[Block] = [block for section in plan.found.other_targets() for block in section.blocks]
     if len(varied := compare_priors(plan.trial)):
         blocks.append(_priors(plan, varied))
     if plan.prior is not None:
         outcomes = plan.outcomes_of_zero
         table = sensitivity(plan.trial, outcomes, curve=curve)
-        caption = say("sensitivity.table_zero", outcomes=outcomes, design=data(plan.binding))
-        blocks.append(sensitivity_table(plan.case, table, caption))
-    return Section("sensitivity", say("sensitivity.title"), tuple(blocks or [Paragraph(say("sensitivity.none"))]))
+        words = _(
+            "Sensitivity of the posterior after {outcomes}, the trial of {design} without a DLT: level within the limit, most "
+            "likely MTD with its probability (%), and P(overdose) at each level (%), one assumption changed at a time."
+        )
+        blocks.append(sensitivity_table(plan.case, table, filled(words, outcomes=outcomes, design=data(plan.binding))))
+    none = Paragraph(text(_("Nothing was varied: the config has no curve and no other target.")))
+    return Section("sensitivity", text(_("Sensitivity analysis")), tuple(blocks or [none]))
 
 
 def _priors(plan: _Plan, varied: pd.DataFrame) -> Table:
-    """Designs with their priors as they are, tighter and wider."""
-    say, names = plan.say, plan.values["design"].tolist()
-    columns = (plan.case.column("design"), Column(say("priors.scale"), True))
-    columns += tuple(Column(text(data(name)), True) for name in plan.values["scenario"])
+    """Return the correct selection of designs with their priors as they are, tighter and wider."""
+    found = plan.found
+    columns = (Column(text(_("design"))), Column(text(_("SDs of the prior times")), True))
+    columns += tuple(Column(text(data(name)), True) for name in found.scenarios)
     rows = []
     for name, each in varied.groupby("design", sort=False):
-        given = {1.0: plan.values["correct"][names.index(name)]}
+        given = {1.0: found.values("correct")[found.designs.index(str(name))]}
         figures = given | {row[1]: np.array(row[2:]) for row in each.itertuples(index=False, name=None)}
         for scale, chances in sorted(figures.items()):
-            cells = (say.plain("priors.no_start") if np.isnan(p) else f"{100 * p:.1f}" for p in chances)
-            rows.append((text(data(name)), text(f"{scale:g}"), *map(text, cells)))
-    return Table(say("priors.table"), columns, tuple(rows), (say("priors.note"),))
+            cells = (_("cannot start") if np.isnan(p) else written(OPERATING["correct"], p) for p in chances)
+            rows.append((text(data(str(name))), text(f"{scale:g}"), *map(text, cells)))
+    note = _(
+        "1: the prior of the config. A design whose results change much with its prior depends on it. Designs without a prior are "
+        "not listed."
+    )
+    caption = _("Correct selection with the prior of a design tighter and wider, % of trials, by scenario.")
+    return Table(text(caption), columns, tuple(rows), (text(note),))
 
 
 def _method(plan: _Plan) -> Section:
-    return method(plan.case, plan.oc.attrs, [plan.say("method.exact")], None if plan.prior is None else plan.prior.summary)
+    return method(plan.case, plan.oc.attrs, [_exact()], None if plan.prior is None else plan.prior.summary)
 
 
-def _checklist(plan: _Plan, sections: Sequence[Section]) -> Section:
-    """Which topics of the reporting guidelines are answered where; of the sections that there are."""
-    say, titles = plan.say, {one.id: f"{number} {as_string(one.title)}" for number, one in enumerate(sections, 1)}
+# Topics of the reporting guidelines: topic, item of CONSORT-DEFINE, what is asked, ids of the sections that answer.
+_CHECKLIST: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    (marked("Title"), "1a", marked("Identification as an early phase dose-finding trial."), ("summary",)),
+    (marked("Objectives"), "2b", marked("Objectives, such as safety and the recommended dose."), ("summary", "protocol")),
+    (
+        marked("Trial design"),
+        "3a.1",
+        marked("Rules of escalation and de-escalation, number of dose groups, and planned adaptations."),
+        ("rules", "decisions"),
+    ),
+    (marked("Course of the trial"), "3a.2", marked("Diagram of the course of the trial."), ("decisions", "paths")),
+    (marked("Participants"), "", marked("Evaluable patients, and handling of those who are not evaluable."), ("protocol",)),
+    (
+        marked("Interventions"),
+        "",
+        marked("Dose levels with unit and schedule, and the starting level with its reason."),
+        ("protocol", "assumed"),
+    ),
+    (marked("Outcomes"), "", marked("Definition of a DLT and its window."), ("protocol",)),
+    (
+        marked("Sample size"),
+        "",
+        marked("Planned number of patients, in total and per dose, with reasons."),
+        ("sample-size", "protocol"),
+    ),
+    (
+        marked("Interim decisions and stopping"),
+        "",
+        marked(
+            "Timing and data of decisions to escalate, stay, de-escalate or stop; selection of the MTD and the recommended dose."
+        ),
+        ("rules", "pause", "decisions", "no-dlt"),
+    ),
+    (
+        marked("Statistical methods"),
+        "",
+        marked("Model and prior with their reasons, and operating characteristics under several scenarios."),
+        ("prior", "operating", "method"),
+    ),
+    (marked("Further analyses"), "", marked("Sensitivity to targets, priors and curves."), ("sensitivity",)),
+    (marked("Assumptions"), "", marked("Assumptions with reasons, and limits of the analysis."), ("assumed", "limits")),
+)
+
+
+def _checklist(sections: Sequence[Section]) -> Section:
+    """Return where the topics of the reporting guidelines are answered, of the sections that there are."""
+    titles = {section.id: f"{number} {as_string(section.title)}" for number, section in enumerate(sections, 1)}
     rows = []
-    for item in say.items("checklist"):
-        found = [titles[one] for one in item["sections"] if one in titles]
-        rows.append(tuple(map(text, (item["topic"], item.get("item", ""), item["asks"], "; ".join(found)))))
-    columns = plan.case.columns("checklist.topic", "checklist.item", "checklist.asks", "checklist.where", numeric_from=4)
-    intro = say("checklist.intro", spirit=say("checklist.spirit"), consort=say("checklist.consort"))
-    table = Table(say("checklist.table"), columns, tuple(rows), (say("checklist.note"),))
-    return Section("checklist", say("checklist.title"), (Paragraph(intro), table))
+    for topic, item, asked, answered in _CHECKLIST:
+        found = [titles[one] for one in answered if one in titles]
+        rows.append(tuple(map(text, (_(topic), item, _(asked), "; ".join(found)))))
+    columns = tuple(Column(text(head)) for head in (_("topic"), _("item"), _("requirement"), _("section")))
+    intro = _(
+        "Topics of the guidelines for protocols and reports of dose-finding trials that this report answers, in our own words: "
+        "SPIRIT-DEFINE ({spirit}) for the protocol and CONSORT-DEFINE ({consort}) for the report. A topic that is not listed is "
+        "not answered here."
+    )
+    dois = {"spirit": "doi:10.1136/bmj-2023-076386", "consort": "doi:10.1136/bmj-2023-076387"}
+    note = _(
+        "Items are those of the checklist of CONSORT-DEFINE, where a number is given; SPIRIT-DEFINE asks the same of a protocol "
+        "under its own numbers."
+    )
+    caption = _("Topics of SPIRIT-DEFINE and CONSORT-DEFINE, and where they are answered.")
+    table = Table(text(caption), columns, tuple(rows), (text(note),))
+    return Section("checklist", text(_("Reporting guidelines")), (Paragraph(filled(intro, **dois)), table))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...monitoring import boundary, crossing, nominal_level, ranges
-from ...protocol import PocockBoundary
-from ..content import Block, Bullets, Column, Paragraph, Section, Table, Text, text
-from .pieces import Case, percent
+from ...protocol import PocockBoundary, Protocol
+from ...words import _
+from ..content import Block, Bullets, Column, Paragraph, Section, Table, Text, filled, text
 
 __all__ = ["pause_section"]
 
@@ -15,57 +15,100 @@ __all__ = ["pause_section"]
 _RATES = tuple(round(0.05 * step, 2) for step in range(1, 11))
 
 
-def pause_section(case: Case) -> Section:
+def pause_section(protocol: Protocol) -> Section:
     """Return the section on the pause rules of a protocol."""
-    say, pause = case.say, case.protocol.pause
-    sentences = case.protocol.pause_rules()
+    title, pause = text(_("Pause rules")), protocol.pause
+    sentences = protocol.pause_rules()
     if not pause.counts_patients:
-        return Section("pause", say("pause.title"), (Paragraph(text(sentences[0])),))
+        return Section("pause", title, (Paragraph(text(sentences[0])),))
     blocks: list[Block] = [Bullets(tuple(map(text, sentences)))]
-    max_n = case.protocol.pause_max_n
+    max_n, by_trial = protocol.pause_max_n, pause.by == "trial"
     if pause.related_serious is not None:
         limits = np.maximum(np.arange(max_n + 1) + 1, pause.related_serious)
         limits[pause.related_serious :] = pause.related_serious
-        blocks.append(_crossing(case, limits, say("pause.event_related"), say("pause.rule_related")))
+        rule = _(
+            "Number of patients with a related serious event: probability of a pause and expected numbers by true event rate, "
+            "among at most {n} treated patients."
+        )
+        if not by_trial:
+            rule = _(
+                "Number of patients with a related serious event: probability of a pause and expected numbers by true event rate, "
+                "among at most {n} treated patients at one dose level."
+            )
+        blocks.append(_crossing(limits, filled(rule, n=max_n), _rate_of(_("a related serious event"))))
     if pause.boundary is not None:
         limits = boundary(pause.boundary, max_n)
-        event = say("pause.event_serious" if pause.event == "serious" else "pause.event_dlt")
+        event = _("a DLT")
+        if pause.event == "serious":
+            event = _("a related serious event, a related event of grade 4 or worse, or death")
         if (limits > np.arange(max_n + 1)).all():
-            blocks.append(Paragraph(say("pause.never", max_n=max_n)))
+            words = _("This boundary never pauses the trial: no number of events among up to {n} treated patients reaches it.")
+            blocks.append(Paragraph(filled(words, n=max_n)))
         else:
-            blocks.append(_ranges(case, limits))
-            blocks.append(_crossing(case, limits, event, say("pause.rule_boundary"), pause.boundary.rate))
-    return Section("pause", say("pause.title"), tuple(blocks))
+            rule = _(
+                "Boundary: probability of a pause and expected numbers by true event rate, among at most {n} treated patients."
+            )
+            if not by_trial:
+                rule = _(
+                    "Boundary: probability of a pause and expected numbers by true event rate, among at most {n} treated patients "
+                    "at one dose level."
+                )
+            blocks.append(_ranges(protocol, limits))
+            blocks.append(_crossing(limits, filled(rule, n=max_n), _rate_of(event), pause.boundary.rate))
+    return Section("pause", title, tuple(blocks))
 
 
-def _ranges(case: Case, limits: np.ndarray) -> Table:
+def _ranges(protocol: Protocol, limits: np.ndarray) -> Table:
     """Return the boundary as a table: one row per range of numbers of treated patients."""
-    say = case.say
     rows = []
     for low, high, events in ranges(limits):
-        treated = text(str(low)) if low == high else say("decisions.range", low=low, high=high)
-        rows.append((treated, say("pause.no_number") if events is None else say("pause.at_least", events=events)))
-    caption = "pause.boundary_trial" if case.protocol.pause.by == "trial" else "pause.boundary_dose"
-    notes, rule = [say("pause.beyond")], case.protocol.pause.boundary
+        treated = text(str(low)) if low == high else filled(_("{low} to {high}"), low=low, high=high)
+        rows.append((treated, text(_("no pause")) if events is None else filled(_("{events} or more"), events=events)))
+    caption = _(
+        "Boundary: patients with an event at which enrolment pauses, by number of treated patients in the trial."
+        if protocol.pause.by == "trial"
+        else "Boundary: patients with an event at which enrolment pauses, by number of treated patients at a dose level."
+    )
+    beyond = _(
+        "The boundary is evaluated after each patient. If more patients are treated, it continues with the same cutoff or nominal "
+        "level."
+    )
+    notes, rule = [text(beyond)], protocol.pause.boundary
     if isinstance(rule, PocockBoundary):
-        level = nominal_level(rule, case.protocol.pause_max_n)
-        notes.insert(0, say("pause.level", level=f"{100 * level:.3g}%", rate=percent(rule.rate)))
-    return Table(say(caption), case.columns("pause.treated", "pause.events", numeric_from=2), tuple(rows), tuple(notes))
+        level = f"{100 * nominal_level(rule, protocol.pause_max_n):.3g}%"
+        words = _("Nominal level of the one-sided binomial test of an event rate of {rate}: {level}.")
+        notes.insert(0, filled(words, level=level, rate=f"{100 * rule.rate:.1f}%"))
+    columns = tuple(Column(text(head)) for head in (_("treated patients"), _("patients with an event")))
+    return Table(text(caption), columns, tuple(rows), tuple(notes))
 
 
-def _crossing(case: Case, limits: np.ndarray, event: Text, rule: Text, rate: float | None = None) -> Table:
+def _rate_of(event: str) -> Text:
+    words = _(
+        "True event rate: the probability per patient of {event}, assumed to be the same for all patients counted together, and "
+        "independent between them. Means are at the first pause, or at the maximum number of patients if there is none."
+    )
+    return filled(words, event=event)
+
+
+def _crossing(limits: np.ndarray, caption: Text, event: Text, rate: float | None = None) -> Table:
     """Return the exact properties of a rule: one row per true event rate."""
-    say, trial = case.say, case.protocol.pause.by == "trial"
     rates: set[float] = {*_RATES, *(() if rate is None else (rate,))}
     found = crossing(limits, np.array(sorted(rates)))
     rows = tuple(
         (text(f"{100 * true:.4g}"), text(f"{100 * chance:.1f}"), text(f"{patients:.1f}"), text(f"{events:.1f}"))
         for true, chance, patients, events in zip(*found, strict=True)
     )
-    keys = ("pause.rate", "pause.probability", "pause.mean_n", "pause.mean_events")
-    columns = tuple(Column(say(key), True) for key in keys)
-    caption = say("pause.crossing_trial" if trial else "pause.crossing_dose", rule=rule, max_n=len(limits) - 1)
-    notes = [say("pause.rate_is", event=event)]
+    heads = (
+        _("true event rate, %"),
+        _("probability of a pause, %"),
+        _("treated patients, mean"),
+        _("patients with an event, mean"),
+    )
+    notes = [event]
     if rate is not None:
-        notes.append(say("pause.acceptable", rate=percent(rate)))
-    return Table(caption, columns, rows, (*notes, say("pause.exact")))
+        notes.append(filled(_("The acceptable event rate of the boundary is {rate}."), rate=f"{100 * rate:.1f}%"))
+    exact = _(
+        "Exact enumeration, no Monte Carlo error. The operating characteristics of the designs in this report do not include "
+        "pauses."
+    )
+    return Table(caption, tuple(Column(text(head), True) for head in heads), rows, (*notes, text(exact)))
