@@ -170,7 +170,7 @@ class Borrowing(Checked):
                 yield "dose scale", dose, self.model_copy(update=update)
         for pooled in _POOLED:
             if pooled not in (self.pooled, "first-window"):
-                yield "pooled quantity", pooled, self.model_copy(update={"pooled": pooled})
+                yield "what is pooled", pooled, self.model_copy(update={"pooled": pooled})
 
     def _words(self, protocol: Protocol) -> str:
         scale = "cumulative doses" if self.dose == "cumulative" else "doses of one infusion"

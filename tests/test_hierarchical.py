@@ -290,7 +290,7 @@ def test_sentences_state_the_pooled_quantity():
         "half-normal with scales 0.6 and 0.3",
         "correlation is uniform between -1 and 1",
         "With so few trials, the amount of borrowing",
-        "DLC is exchangeable with prior probability 0.6; else",
+        "DLC is exchangeable with prior probability 0.6; ",
     ):
         assert words in said
 
@@ -329,11 +329,11 @@ def test_bad_models(settings, said):
         ),
         (lambda: Exnex(weight=1.5, prior=OWN), "weight = 1.5: must be less than or equal to 1"),
         (lambda: Exnex(weight=0.5), "prior: required, but missing"),
-        (lambda: TrialDoses(name="A", doses=(3.0, 1.0)), r"doses = \(3.0, 1.0\): must hold one amount a dose, strictly increasing"),
+        (lambda: TrialDoses(name="A", doses=(3.0, 1.0)), r"doses = \(3.0, 1.0\): must hold one amount .*strictly increasing"),
         (lambda: TrialDoses(name="A\n", doses=(1.0,)), "name = .*control character"),
         (
             lambda: HierarchicalLogistic.read({"pooled": "DLT", "trials": [{"name": "A", "doses": [3, 1]}]}),
-            r"trials\[1\].doses = \[3, 1\]: must hold one amount a dose",
+            r"trials\[1\].doses = \[3, 1\]: must hold one amount",
         ),
     ],
 )
@@ -350,7 +350,7 @@ def test_bad_settings(make, said):
         (DATA | {"DLC": ((3, 3, 3), (0, 0, 0))}, r"DLC.n = \[3, 3, 3\]: must be 2 whole numbers"),
         (DATA | {"DLC": ((3, 3), (0, 4))}, r"DLC.y = \[0, 4\]: must not exceed the patients at the dose: level 2 has 3"),
         (DATA | {"DLC": (3,)}, r"DLC = \(3,\): must be two lists, patients and DLTs"),
-        (DATA | {"DLC": None}, "DLC = None: must be patients and DLTs"),
+        (DATA | {"DLC": None}, "DLC = None: must be two lists, patients and DLTs"),
     ],
 )
 def test_bad_data(data, said):
@@ -366,7 +366,7 @@ def test_bad_questions():
         HierarchicalPosterior(posterior.fit, DATA, -1)
     with pytest.raises(InputError, match=r"doses = .*strictly increasing"):
         posterior.new_trial((3.0, 1.0))
-    with pytest.raises(InputError, match="reference = 3 is out of reach"):
+    with pytest.raises(InputError, match="reference = 3 is too far from the doses"):
         posterior.new_trial((1000.0, 3000.0))
 
 
