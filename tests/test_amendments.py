@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 import dosefind as dsf
-from dosefind import tables
 from dosefind.cli import main
 from dosefind.conduct import findings
 from dosefind.config import build_designs, protocol_schema
 from dosefind.decisions import read_decisions, record_decision
 from dosefind.evaluability import evaluate
 from dosefind.protocol import Amendment
+from dosefind.show.pages.next_dose import last_days
 from dosefind.tasks import stamp
 from dosefind.tasks.next_dose import next_dose
 
@@ -319,8 +319,8 @@ def test_synthetic_trial_has_the_version_in_force_when_it_opens(tmp_path):
 
 def test_last_days_of_windows_before_and_after_an_amendment(tmp_path):
     people = [patient("A1", 1, after(-10)), patient("A2", 1, after(0)), patient("A3", 1, after(5))]
-    assert tables.last_days(evaluate(trial(*people, last=after(60)), load(tmp_path, WINDOW))) == "29 or 43"
-    assert tables.last_days(evaluate(trial(*people, last=after(60)), load(tmp_path))) == "29"
+    assert last_days(evaluate(trial(*people, last=after(60)), load(tmp_path, WINDOW))) == "29 or 43"
+    assert last_days(evaluate(trial(*people, last=after(60)), load(tmp_path))) == "29"
 
 
 @pytest.mark.slow

@@ -327,11 +327,11 @@ AT_ONCE = "immediately: no rule of the protocol requires this patient to wait"
 @pytest.mark.parametrize(
     ("as_of", "level", "patient_", "group_"),
     [
-        (1, 1, (1, AT_ONCE), (None, "no date can be named: cohort 1 at level 1 is not complete")),
+        (1, 1, (1, AT_ONCE), (None, "cohort 1 at level 1 is not complete")),
         (5, 1, (33, "the DLT window of A3 ends"), (33, "the DLT window of A3 ends")),
         (12, 1, (33, "the DLT window of A3 ends"), (33, "the DLT window of A3 ends")),
         (33, 1, (33, AT_ONCE), (33, AT_ONCE)),
-        (50, 1, (50, AT_ONCE), (None, "no date can be named: cohort 2 at level 1 is not complete")),
+        (50, 1, (50, AT_ONCE), (None, "cohort 2 at level 1 is not complete")),
         (55, 1, (83, "the DLT window of A7 ends"), (83, "the DLT window of A7 ends")),
         (55, 2, (83, "the DLT window of A7 ends"), (83, "the DLT window of A7 ends")),
         (92, 1, (120, "the DLT window of A10 ends"), (120, "the DLT window of A10 ends")),
@@ -406,7 +406,7 @@ def test_patients_without_the_product_are_not_waited_for():
 def test_de_escalation_does_not_wait_for_a_complete_cohort():
     toxic = trial(*group(2, 1, 1, events=(event(5),)), last=5)
     assert starts(toxic, 5, 1)[0] == (5, AT_ONCE)
-    assert starts(toxic, 5, 3)[0] == (None, "no date can be named: cohort 1 at level 2 is not complete")
+    assert starts(toxic, 5, 3)[0] == (None, "cohort 1 at level 2 is not complete")
 
 
 def test_before_the_first_patient():
@@ -416,7 +416,7 @@ def test_before_the_first_patient():
 def test_no_date_where_an_outcome_is_not_a_matter_of_time():
     unclear = trial(*group(1, 1, 2), patient("S13", 1, 3, events=(event(None, row=7),)), last=60)
     said = (
-        "no date can be named: the outcome of S13 is not known: it is not known whether this is a DLT: "
+        "the outcome of S13 is not known: it is not known whether this is a DLT: "
         "adverse event of ae.csv row 7 (grade 3; possibly related; no start date); depends on whether it began from 2024-01-03 to "
         "2024-01-31"
     )

@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 import dosefind as dsf
-from dosefind import tables
 from dosefind.adjudications import Adjudicated, adjudications_on_file, read_adjudications, record_adjudication
 from dosefind.chain import Chain
 from dosefind.cli import main
 from dosefind.decisions import Recorded, agrees, decisions_on_file, read_decisions, record_decision
 from dosefind.provenance import HASH
+from dosefind.show.pages.next_dose import next_dose, record_words
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import read_checked
 from dosefind.tasks.standing import RecordCaution, cautions, record_cautions
 
@@ -388,7 +389,7 @@ def test_cautions_are_in_the_answer_its_words_and_its_files(tmp_path):
     found = dsf.next_dose(PROTOCOL, single_dose(), decisions=path)
     assert [one for one in cautions(found) if isinstance(one, RecordCaution)] == [RecordCaution("altered", "decisions.csv", (3,))]
     assert json.loads(found.attrs["chains"]) == [{"file": "decisions.csv", "altered": [3], "without_hash": []}]
-    (words,) = tables.record_words(found.chains)
+    (words,) = record_words(found.chains)
     assert "Row 3 of decisions.csv" in words
     assert words in next_words(found)
     alone = PROTOCOL.model_dump(exclude_unset=True) | {"designs": {"3+3": {"kind": "3+3"}}, "curves": {}, "assumed": {}}
@@ -397,12 +398,7 @@ def test_cautions_are_in_the_answer_its_words_and_its_files(tmp_path):
 
 
 def next_words(found):
-    from rich.console import Console
-
-    console = Console(width=1000, markup=False, highlight=False, file=io.StringIO())
-    with console.capture() as capture:
-        console.print(tables.next_dose(found))
-    return " ".join(capture.get().split())
+    return as_lines(next_dose(found), width=1000)
 
 
 # Adding a row.

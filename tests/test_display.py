@@ -438,8 +438,8 @@ def test_dir_lists_the_public_names_alone():
 
 FAULTS = {
     "text of the data is HTML": (
-        "dosefind.display:escape",
-        lambda _: str,
+        "dosefind.show.html:_template",
+        lambda old: lambda name: old(name).environment.overlay(autoescape=False).get_template(f"{name}.html.jinja"),
         lambda: test_names_of_scenarios_layouts_and_rules_are_text(dsf.load_protocol(ROOT / "configs" / "nct05962762.toml")),
     ),
 }

@@ -12,11 +12,12 @@ from scipy.integrate import quad
 from scipy.stats import binom
 
 import dosefind as dsf
-from dosefind import tables
 from dosefind.cli import main
 from dosefind.designs import rules
 from dosefind.monitoring import TIE, Counts, Range, Trigger, boundary, crossed, crossing, nominal_level, ranges
 from dosefind.protocol import BetaBinomialBoundary, Pause, PocockBoundary
+from dosefind.show.pages.next_dose import next_dose
+from dosefind.show.terminal import as_lines
 
 from . import made_up, peers
 
@@ -389,10 +390,11 @@ def test_pause_rules_bear_on_the_conduct_only():
     assert "pause.any_death" in [key for key, *_ in json.loads(conduct["assumptions"])]
 
 
-def test_the_terminal_shows_the_pause_rules(capsys):
+def test_the_terminal_shows_the_pause_rules():
     protocol = made_up.protocol(pause={"related_serious": 2, "boundary": {"kind": "pocock", "rate": 0.2}})
-    tables.show(tables.next_dose(dsf.next_dose(protocol, made_up.single_dose(), made_up.day(95))))
-    shown = " ".join(capsys.readouterr().out.split())
+    found = dsf.next_dose(protocol, made_up.single_dose(), made_up.day(95))
+    assert found.pause_rules == tuple(protocol.pause_rules())
+    shown = as_lines(next_dose(found), details=True, width=1000)
     for sentence in protocol.pause_rules():
         assert sentence in shown
 

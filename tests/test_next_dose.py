@@ -1,10 +1,10 @@
 """What next with patients: trials replayed date by date against decisions made by hand, pending outcomes, the committee's file."""
 
-import contextlib
 import csv
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,11 +17,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dosefind as dsf
-from dosefind import tables
 from dosefind.cli import main
 from dosefind.decisions import Recorded, read_decisions, record_decision
 from dosefind.evaluability import evaluate
 from dosefind.provenance import HASH
+from dosefind.show.content import as_string
+from dosefind.show.pages.next_dose import Conduct
+from dosefind.show.pages.next_dose import next_dose as page
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
 from dosefind.tasks.steps import next_step
 
@@ -313,8 +316,7 @@ def test_uncounted_patients_are_listed_first(folder):
     """50 for 5: a level is nobody's, but the patient is looked at first, and others wait as at the top dose."""
     first = patient("P50", None, 70, amount=50, events=(event(75),))
     found = then(trial(*clean(1, 1), *clean(2, 31), first, last=75), 75)
-    (alarm,) = found.alarms
-    assert alarm == "P50: dose 50 is not in the protocol; otherwise DLT"
+    assert found.alarms == (("P50", 50, "dlt"),)
     assert [status.subject for status in found.holds.unplaced] == ["P50"]
     assert (found.proposal.action, found.start) == ("hold", None)
     assert found.proposal.held.words == "escalate to level 3, 3 patients"
@@ -327,7 +329,7 @@ def test_uncounted_patients_are_listed_first(folder):
     (folder / "ae.csv").write_text("subject,term,grade,related,start\n")
     lines = run(folder, "next").stdout.splitlines()
     assert lines[1].startswith("Dose not in the protocol")
-    assert "P2" in lines[1]
+    assert "P2: dose 50" in lines[2]
 
 
 def test_further_dlts_that_end_a_cohort_are_shown():
@@ -919,68 +921,71 @@ def test_next_prints_the_answer_first(folder):
     found = next_dose(
         protocol, dsf.read_patients(folder / "patients.csv", protocol, events=folder / "ae.csv"), date(2024, 2, 20), replay=True
     )
-    assert lines[0] == "NCT05962762: data cutoff 2024-02-20."
+    assert lines[0] == "NCT05962762: data cutoff 2024-02-20"
     # No serious event, no pause rule and no overdue outcome leads here; the table of events has no column of seriousness.
     assert found.unseen.no_seriousness
     at = next(place for place, line in enumerate(lines) if line.startswith("What next"))
     lines = [lines[0], *lines[at:]]
-    assert lines[1] == f"What next: {found.words} (3+3, primary design)."
-    assert lines[2].strip().casefold() == f"{found.proposal.reason}.".casefold()
-    assert lines[3].strip() == f"The next patient may start {found.start.words}."
-    leads = [line.partition(": ")[0] for line in lines if not line.startswith(" ")]
+    assert lines[1].casefold() == f"What next? {found.words}.".casefold()
+    told = " ".join(" ".join(lines).split())
+    assert f"- 3+3, the primary design: {found.proposal.reason}. - The next patient may start {found.start.words}." in told
+    leads = [line.partition("?")[0] for line in lines if not line.startswith(" ")]
     assert leads[1:4] == ["What next", "How safe", "How sure"]
     # At 0.8647, P(at most 1 of 3) is 0.05.
-    assert "    1     1        6        2        3     1  86%" in lines
-    assert [line.strip() for line in lines if line.startswith(("    0 DLTs: ", "    1 DLT: "))] == [
-        "0 DLTs: level 2; or stop, no MTD",
-        "1 DLT: stop, no MTD",
-    ]
-    # Seven rows of patients and one of an event; A7's is of a day to come.
-    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cutoff 2024-02-20" in result.stdout
+    assert ["1", "1", "6", "2", "3", "1", "1", "86%"] in [line.split() for line in lines]
     assert max(map(len, lines)) <= 118
-    other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout
-    answer = next(line for line in other.splitlines() if line.startswith("What next"))
-    assert answer.endswith("(boin, primary design).")
+    other = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--design", "boin").stdout.splitlines()
+    at = next(place for place, line in enumerate(other) if line.startswith("What next"))
+    assert other[at + 1].startswith("  - boin, the primary design: ")
     # What the other design would do in each case is a detail.
     assert "Target DLT rate 0.25." not in result.stdout
     details = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--details").stdout
-    assert details.splitlines()[:10] == result.stdout.splitlines()[:10]
-    for words in ("Target DLT rate 0.25.", "Reason for each status", "2NNT 2NTT", "designs.boin: "):
+    answer = result.stdout.partition("More with --details")[0]
+    assert details.startswith(answer)
+    for words in ("Target DLT rate 0.25.", "Reason for each status", "2NNT 2NTT", "designs.boin "):
         assert words in details
+    (after,) = [line.split() for line in details.splitlines() if re.match(r"3\+3 +level 2; or", line)]
+    assert " ".join(after) == "3+3 level 2; or stop, no MTD stop, no MTD"
+    # Seven rows of patients and one of an event; A7's is of a day to come.
+    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cutoff 2024-02-20" in details
 
 
 def test_designs_that_answer_alike_share_a_row():
     """After 1NNN 2NNT, the 3+3 and boin with its stay at 1 of 3 stay, each for its own reason; boin and boin-6 go down alike."""
     found = then(*in_a_row("1NNN 2NNT"), protocol(AS, "boin", "boin-6", "boin-6-stay"))
-    lines = "\n".join(_printed(found))
-    assert "3+3 (primary)  stay at level 2" in lines
-    assert "boin-6, boin " in lines
-    assert "Other designs differ: boin-6: de-escalate to level 1, 3 patients; boin: de-escalate to level 1" in " ".join(
-        lines.split()
-    )
+    (_, steps) = Conduct.of(found).next_steps()
+    assert [(as_string(names), *map(as_string, said)) for names, said in steps.items] == [
+        ("3+3 (primary), boin-6-stay", "stay at level 2, 3 patients"),
+        ("boin-6, boin", "de-escalate to level 1, 3 patients"),
+    ]
+    rows = [tuple(map(as_string, row)) for row in Conduct.of(found).designs().rows]
+    assert sorted(name for name, *_ in rows) == ["3+3 (primary)", "boin-6, boin", "boin-6-stay"]
+    assert rows[0][::3] == ("3+3 (primary)", found.proposal.reason)
+    (report,) = [line for line in Conduct.of(found, document=True).next().because if as_string(line).startswith("2 of 4 designs")]
+    assert "boin-6, boin: de-escalate to level 1, 3 patients" in as_string(report)
 
 
 def test_deviations_that_are_shown_are_those_that_are_counted():
     """From the protocol and from the design that binds; those from others are details."""
     found = then(*in_a_row("1NNN 2NNT 2NNN"), protocol(AS, "boin"))
     assert list(found.deviations) == ["boin"]
-    assert "Deviations from the protocol and from 3+3: none." in "\n".join(_printed(found))
-    assert not any("rules of boin" in line for line in _printed(found))
-    assert any("rules of boin" in line for line in _printed(found, details=True))
+    assert "No deviation from the protocol or from 3+3 was found." in as_lines(page(found))
+    none, beside = Conduct.of(found).deviations()
+    assert "No deviation" in as_string(none.text)
+    assert [[as_string(cell) for cell in row] for row in beside.rows] == [
+        ["rules of boin", str(one)] for one in found.deviations["boin"]
+    ]
+    boin = then(*in_a_row("1NNN 2NNT 2NNN"), protocol(AS, "boin"), design="boin")
+    left = len(boin.findings) + len(boin.deviations["boin"])
+    assert f"Deviations from the protocol and from boin: {left} " in as_lines(page(boin))
 
 
-def test_of_many_notes_some_are_shown():
+def test_all_notes_are_among_the_details():
     found = then(single_dose(), 33)
-    found.attrs["notes"] = json.dumps([f"note {number} of 20" for number in range(1, 21)])
-    shown = [line.strip() for line in _printed(found) if " of 20" in line or "more notes" in line]
-    assert shown == [*(f"note {number} of 20" for number in range(13, 21)), "and 12 more notes: --details"]
-    assert sum(" of 20" in line for line in _printed(found, details=True)) == 20
-
-
-def _printed(found, details=False):
-    with io.StringIO() as text, contextlib.redirect_stdout(text):
-        tables.show(tables.next_dose(found, details))
-        return text.getvalue().splitlines()
+    assert json.loads(found.attrs["notes"]) == list(found.notes)
+    many = replace(found, notes=tuple(f"note {number} of 20" for number in range(1, 21)))
+    assert " of 20" not in as_lines(page(many))
+    assert as_lines(page(many), details=True).count(" of 20.") == 20
 
 
 def test_no_code_of_a_reason_is_printed_where_words_are_meant(folder):
@@ -1007,7 +1012,7 @@ def _with_a_cohort_too_many(folder):
 
 
 def test_rows_of_later_patients_are_listed_with_their_events(folder):
-    text = run(folder, "next", "--as-of", "2024-01-01", "--replay").stdout
+    text = run(folder, "next", "--as-of", "2024-01-01", "--replay", "--details").stdout
     assert "8 rows read: 1 are those of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
 
 
@@ -1088,10 +1093,13 @@ def test_recording_by_command(folder):
     assert said.stderr.endswith("decisions.csv: level 1, against the recommendation (escalate to level 2, 3 patients)\n")
     assert {one: one.read_bytes() for one in folder.iterdir() if one not in (path, lock)} == before
     text = " ".join(run(folder, "next", *cut).stdout.split())
-    shown = "2024-03-23: level 1 (override: 3+3 recommended: escalate to level 2, 3 patients); reason given: grade 2 events"
-    assert f"Latest decision of the committee, {shown}" in text
-    assert f"Decisions of the committee {shown}" in text
-    assert "override" not in run(folder, "next", "--as-of", "2024-03-22", "--replay").stdout
+    shown = (
+        "level 1, data cutoff 2024-03-23; it differs from the recommendation of 3+3: escalate to level 2, 3 patients. "
+        "Reason given: grade 2 events."
+    )
+    assert f"Latest decision of the committee on file: {shown}" in text
+    assert "Latest decision" not in run(folder, "next", "--as-of", "2024-03-22", "--replay").stdout
+    assert "Decisions of the committee on file" in run(folder, "next", *cut, "--details").stdout
     early = ("--as-of", "2024-02-20", "--decision", "wait", "--reason", "no")
     too_early = run(folder, "record", *early)
     assert (too_early.exit_code, "request a replay" in too_early.stderr) == (2, True)

@@ -10,18 +10,23 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
+from dosefind.adjudications import Adjudicated
 from dosefind.figures import ESTIMATES, OPERATING
 from dosefind.show.content import Note, Table, as_string, text
 from dosefind.show.html import as_fragment
 from dosefind.show.pages import common
 from dosefind.show.pages.analysis import Estimates, analysis
 from dosefind.show.pages.comparison import Comparison, comparison
+from dosefind.show.pages.next_dose import Conduct, next_dose
 from dosefind.show.pages.paths import Paths, paths
 from dosefind.show.pages.sensitivity import Sensitivity, sensitivity
 from dosefind.show.pages.table import decision_table, decisions
 from dosefind.show.terminal import as_lines
+from dosefind.tasks.holds import trigger_words
 from dosefind.tasks.stamps import stamp
+from dosefind.tasks.standing import event_words
 
+from . import made_up
 from .peers import ROOT
 
 CONFIG = ROOT / "configs" / "nct05962762.toml"
@@ -455,3 +460,82 @@ def test_notebook_shows_the_tables_of_the_terminal(oc):
 @pytest.mark.parametrize("details", [False, True])
 def test_comparison_page(oc, details, snapshot):
     assert as_lines(comparison(oc), details, 80) == snapshot
+
+
+# The next step.
+
+EXAMPLES = ROOT / "examples"
+SHIPPED = [
+    *((trial, EXAMPLES / trial / state) for trial in ("nct05962762", "nct05948982") for state in ("midway", "complete")),
+    *(("nct05962762", one) for one in sorted((EXAMPLES / "synthetic").iterdir()) if one.is_dir() and one.name != "amendment"),
+    ("", EXAMPLES / "synthetic" / "amendment"),
+]
+
+
+def next_step(config, folder):
+    """The next step of a shipped example."""
+    trial = dsf.load_trial(ROOT / "configs" / f"{config}.toml" if config else folder / "protocol.toml")
+    return dsf.next_dose(trial, dsf.read_patients(folder / "patients.csv", trial.protocol, events=folder / "events.csv"))
+
+
+@pytest.mark.parametrize(("config", "folder"), SHIPPED, ids=lambda one: getattr(one, "name", None))
+def test_first_screen_of_next_step_fits_and_answers(config, folder):
+    """What must not be missed is on it, whatever the terminal's width."""
+    found = next_step(config, folder)
+    lines = as_lines(next_dose(found), width=80).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    first, waiting = " ".join(" ".join(lines).split()), [event_words(found, one) for one in found.holds.events]
+    assert common.raised(found.words) in first
+    assert all(words[1:] in first for words in waiting)
+    assert all(trigger_words(one)[1:] in first for one in found.holds.pauses)
+    assert ("On hold until" in first) == bool(found.holds)
+    assert all(f"{one.subject} since {one.end}" in first for one in found.overdue)
+    assert ("Serious events cannot all be seen" in first) == bool(found.unseen)
+    left = len(found.findings) + len(found.deviations.get(found.binding, ()))
+    assert (f"from {found.binding}: {left} " in first) == (left > 0)
+    details = " ".join(as_lines(next_dose(found), details=True, width=1000).split())
+    for status in found.evaluated.statuses:
+        assert status.rule in details
+    for one in (*found.findings, *found.holds.events):
+        assert one.words in details or event_words(found, one)[1:] in details
+    for one in found.proposals.values():
+        assert one.words in details
+        assert one.reason in details
+    assert all(common.raised(sentence) in details for sentence in (*found.notes, *found.pause_rules))
+
+
+def test_page_and_report_say_the_same():
+    """The leads and the answer to "What next?" are the same texts in both, but for the table that a page has below."""
+    found = next_step("nct05962762", EXAMPLES / "synthetic" / "expansion-many-dlts")
+    page, document = Conduct.of(found), Conduct.of(found, document=True)
+    assert page.leading() == document.leading()
+    assert page.next().answer == document.next().answer
+    of_page, of_document = ([as_string(line) for line in one.next().because] for one in (page, document))
+    assert [line for line in of_document if "designs" not in line] == [line for line in of_page if "designs" not in line]
+    assert page.safe(()).because == document.safe(()).because
+
+
+def test_names_of_adjudicators_stand_in_reports_alone():
+    """As before: a terminal and a notebook show the day and the conclusion."""
+    people = [made_up.patient(f"A{n}", 1, n, events=None, dlt=n == 1, **({"dlt_date": 9} if n == 1 else {})) for n in (1, 2, 3)]
+    day = made_up.day(100)
+    said = Adjudicated(
+        day, day, "NCT05962762", "", "A1", None, "", None, "not a DLT", "Dr Roe", "as of the culture", dlt_column="yes"
+    )
+    found = dsf.next_dose(made_up.protocol(), made_up.trial(*people, last=100), adjudications=[said])
+    (title,) = [note.title for note in Conduct.of(found).leading() if note.title.startswith("DLTs overturned")]
+    assert title.endswith(": 1")
+    shown = as_lines(next_dose(found), details=True)
+    assert "not a DLT on 2024-04-09" in shown
+    assert "Roe" not in shown
+    assert "culture" not in shown
+    in_report = "".join(as_string(item) for note in Conduct.of(found, document=True).leading() for item in note.items)
+    assert "Dr Roe" in in_report
+
+
+@pytest.mark.parametrize("details", [False, True])
+@pytest.mark.parametrize("name", ["expansion-many-dlts", "overdue-and-death"])
+def test_next_step_page(name, details, snapshot):
+    found = next_step("nct05962762", EXAMPLES / "synthetic" / name)
+    assert as_lines(next_dose(found), details, 80) == snapshot

@@ -124,13 +124,13 @@ def test_first_page_answers_what_next_how_safe_how_sure(conduct, protocol):
     assert [said(one.find("h3")) for one in answers] == ["What next?", "How safe?", "How sure?"]
     leads = [said(one.find("p")) for one in answers]
     assert leads[0].casefold() == f"{found.words}.".casefold()
-    assert leads[1] == "1 DLT in 6 patients with a known outcome"
+    assert leads[1] == "1 DLT in 6 patients with a known outcome."
     assert summary.mtd.values.argmax() == 3
     assert summary.mtd.values[-1] < 0.5
-    assert leads[2] == f"The place of the MTD is open: most likely at level 3 or above, {100 * summary.mtd.values[-1]:.1f}%"
+    assert leads[2] == f"The place of the MTD is open: most likely level 3 or above, {100 * summary.mtd.values[-1]:.1f}%."
     assert found.proposal.reason in said(answers[0])
     assert "Pending: A8, A9 and A10" in said(answers[1])
-    assert "No deviation from the protocol was found." in said(answers[1])
+    assert "No deviation from the protocol or from 3+3 was found." in said(answers[1])
     assert summary.attrs["rp2d_reason"].casefold() in said(answers[2]).casefold()
     page = said(next(one for one in conduct.iter("section") if one.get("id") == "summary"))
     warnings = json.loads(summary.attrs["warnings"])
@@ -167,38 +167,40 @@ def test_posterior_and_predictions_are_those_of_the_analysis(conduct, protocol):
     found = dsf.next_dose(protocol, made_up.single_dose(), CUT)
     cohorts = found.evaluated.cohorts()
     summary = dsf.analyze(protocol, cohorts).summary
-    for d, row in enumerate(rows(conduct, "Posterior of the DLT rate by dose")[1:]):
+    further = rows(conduct, "DLT rate by dose, further estimates")[1:]
+    for d, (row, more) in enumerate(zip(rows(conduct, "DLT rate by dose: dose in")[1:], further, strict=True)):
         at = summary.isel(dose=d)
-        interval = f"{100 * float(at.lower):.1f} to {100 * float(at.upper):.1f}"
-        figures = [100 * float(at[name]) for name in ("mean", "sd", "median", "p_under", "p_target", "p_over")]
-        shown = [f"{one:.1f}" for one in figures]
-        assert row[3:] == [*shown[:3], interval, *shown[3:]]
-    for row, name in zip(rows(conduct, "Probability of where the MTD lies")[1:], ("prior_mtd", "mtd"), strict=True):
+        interval = f"{100 * float(at.lower):.1f}\u2013{100 * float(at.upper):.1f}"
+        mean, target, over, before = (f"{100 * float(at[name]):.1f}" for name in ("mean", "p_target", "p_over", "prior_p_over"))
+        assert row[3:] == [mean, interval, target, over, before, f"{float(at.prior_effective_n):.1f}"]
+        assert more[1:5] == [f"{100 * float(at[name]):.1f}" for name in ("prior_mean", "sd", "median", "p_under")]
+    for row, name in zip(rows(conduct, "Probability of the MTD, the highest dose")[1:], ("prior_mtd", "mtd"), strict=True):
         assert row[1:] == [f"{100 * p:.1f}" for p in summary[name].values]
-    for row in rows(conduct, "Probability of the MTD selected")[1:]:
+    for row in rows(conduct, "Predicted conclusion: probability that")[1:]:
         at = summary.sel(design=row[0])
         assert row[1:] == [f"{100 * p:.1f}" for p in (*at.conclusion.values, float(at.conclusion_not_reached))]
-    for row, curve in zip(rows(conduct, "Dose within the limit, and P(overdose), by each curve")[1:], protocol.curves, strict=True):
+    for row, curve in zip(rows(conduct, "Dose within the limit and P(overdose) by curve")[1:], protocol.curves, strict=True):
         assert row == [
             curve,
-            *[str(summary.rp2d_by_curve.sel(curve=curve).item())],
+            f"level {summary.rp2d_by_curve.sel(curve=curve).item()}",
             *percents(summary.p_over_by_curve.sel(curve=curve)),
         ]
-    beside = list(zip(*rows(conduct, "Prior beside posterior, by dose")[1:], strict=True))
-    for column, name in zip(beside[1:5], ("prior_p_over", "p_over", "prior_mean", "mean"), strict=True):
-        assert list(column) == percents(summary[name])
-    assert list(beside[5]) == [f"{worth:.1f}" for worth in summary.prior_effective_n.values]
     table = dsf.sensitivity(protocol, cohorts)
-    assert [row[:3] for row in rows(conduct, "Dose within the limit, MTD and P(overdose) with one")[1:]] == table[
-        ["varied", "value", "rp2d"]
-    ].values.tolist()
-    assert [row[0:3:2] for row in rows(conduct, "Next step by each design")[1:]] == found.designs[
-        ["design", "next"]
-    ].values.tolist()
+    shown = rows(conduct, "Dose within the limit, MTD and P(overdose) with one")[1:]
+    assert [row[1:3] for row in shown] == table[["rp2d", "mtd"]].values.tolist()
+    assert [row[4:] for row in shown] == [
+        [f"{100 * p:.1f}" for p in row] for row in table[["over_1", "over_2", "over_3"]].to_numpy()
+    ]
+    shown = {}
+    for names, *cells in rows(conduct, "Next step by each design")[1:]:
+        shown |= dict.fromkeys(names.replace(" (primary)", "").split(", "), cells)
+    assert {name: (cells[0], cells[-1]) for name, cells in shown.items()} == {
+        name: (one.words, one.reason) for name, one in found.proposals.items()
+    }
     for row, (_, each) in zip(rows(conduct, "Next step by 3+3, and the designs")[1:], found.completions.iterrows(), strict=True):
         own = each["design: 3+3"]
         differ = [f"{name.removeprefix('design: ')}: {words}" for name, words in each.iloc[2:].items() if words != own]
-        assert row[2:] == [own, "; ".join(differ)]
+        assert row[1:] == [str(each["ways"]), own, "; ".join(differ)]
     beside = [(f"rules of {name}", text) for name, departed in found.deviations.items() for text in map(str, departed)]
     assert [tuple(row) for row in rows(conduct, "Cohorts in which other designs differ")[1:]] == beside
 
@@ -444,8 +446,8 @@ def test_a_new_design_appears_by_its_config():
         assert "brand-new" in [row[0] for row in rows(tree, caption)]
     assert rows(tree, "Decision table of brand-new.")
     tree = read(dsf.report(changed, made_up.single_dose(), CUT).html())
-    for caption in ("Next step by each design", "Probability of the MTD selected"):
-        assert "brand-new" in [row[0] for row in rows(tree, caption)]
+    for caption in ("Next step by each design", "Predicted conclusion: probability that"):
+        assert any("brand-new" in row[0] for row in rows(tree, caption))
 
 
 @pytest.mark.slow
@@ -480,7 +482,7 @@ def test_without_a_curve_the_report_says_so():
 def test_before_the_first_patient_has_been_treated():
     nobody = dataclasses.replace(made_up.single_dose(), patients=(), rows=0)
     tree = read(dsf.report(small(), nobody, CUT).html())
-    assert "Nobody had been treated by the data cut." in said(tree)
+    assert "Nobody had been treated by the data cutoff date." in said(tree)
     assert "Start at level 1, 3 patients." in said(tree)
 
 
@@ -493,7 +495,7 @@ def test_deviations_of_conduct_and_of_the_binding_design_are_counted():
     left = len(found.findings) + len(found.deviations["3+3"])
     assert len(found.findings) > 0
     assert len(found.deviations["3+3"]) > 0
-    assert f"Deviations from the protocol: {left}." in said(tree)
+    assert f"Deviations from the protocol and from 3+3: {left} (section on deviations)." in said(tree)
     shown = rows(tree, "Deviations from the protocol, or")[1:]
     assert [row[2] for row in shown] == [*(one.words for one in found.findings), *map(str, found.deviations["3+3"])]
     assert "does not state, assumed in the config" not in said(tree)
@@ -536,8 +538,8 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
         "nobody was treated since",
     ]
     first = (
-        "Latest decision on file: level 2, meeting of 2024-04-05, data cutoff 2024-04-04; it differs from the recommendation of "
-        "3+3: wait until 2024-04-29."
+        "Latest decision of the committee on file: level 2, meeting of 2024-04-05, data cutoff 2024-04-04; it differs from the "
+        "recommendation of 3+3: wait until 2024-04-29."
     )
     about = rows(tree, "Attendees, conditions and versions of these decisions")[1]
     assert about == ["1", "A. Roe, B. Doe", "liver tests", "2023-08-30", dsf.__version__]
@@ -589,7 +591,8 @@ def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
     page = said(read(dsf.report(protocol, ended).html()))
     assert "Maximum administered dose (MAD): level 3 (5" in page
     assert "At level 3 alone, 0 DLTs in 3 patients cannot rule out a DLT rate of up to 63%" in page
-    assert "cannot rule out an average DLT rate of up to 28% (one-sided 95% limit; no limit for the top dose)" in page
+    # At 0.2831, P(0 of 9) is 0.05.
+    assert "one-sided 95% upper limit 28.3% for the average DLT rate over the patients treated" in page
 
 
 @pytest.mark.parametrize("part", ["backfill", "expansion", None])
@@ -635,8 +638,11 @@ def test_who_is_in_no_count_stands_at_the_top():
     )
     tree = read(dsf.report(dsf.load_protocol(CONFIG), patients).html())
     page = said(next(one for one in tree.iter("section") if one.get("id") == "summary"))
-    assert "settle this before any decision A2: dose 50 is not in the protocol; otherwise DLT" in page
-    assert "1 patient more at a dose not in the protocol: 1 DLT, counted by no design." in page
+    assert (
+        "settle this before any decision A2: dose 50 is not in the protocol; the status at a dose of the protocol would be: DLT."
+        in page
+    )
+    assert "1 more patient at a dose not in the protocol: 1 DLT, counted by no design." in page
     assert ["A2", "", "not in the protocol", "50", "DLT; counted by no design"] in rows(tree, "DLT profile")
     assert rows(tree, "Patients by dose.")[-2][:4] == ["not in the protocol", "", "1", "1"]
     assert "knowing of the DLT of A2" in page
@@ -732,7 +738,11 @@ def test_accessible(conduct, design):
     for tree in (conduct, design):
         assert tree.get("lang") == "en"
         body = tree.find("body")
-        assert [one.tag for one in body] == ["a", "header", "nav", "main", "footer"]
+        assert [one.tag for one in body] == ["a", "header", "main", "footer"]
+        # The answer first, contents beside it or after it.
+        tags = [one.tag for one in body.find("main")]
+        assert tags.count("nav") == 1
+        assert tags.index("section") < tags.index("nav")
         ids = [one.get("id") for one in tree.iter() if one.get("id")]
         assert len(ids) == len(set(ids))
         for one in tree.iter():

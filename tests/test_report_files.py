@@ -117,15 +117,16 @@ def test_figures_of_the_pdf_and_the_word_file_are_those_of_the_library(conduct_p
         caption.text.partition(". ")[2]: table
         for caption, table in zip(captions(word(conduct_word), "Table"), data_tables(word(conduct_word)), strict=True)
     }
-    shown = [[cell.text for cell in row.cells] for row in by_word["Posterior of the DLT rate by dose."].rows][1:]
+    (rates,) = [table for caption, table in by_word.items() if caption.startswith("DLT rate by dose: dose in")]
+    shown = [[cell.text for cell in row.cells] for row in rates.rows][1:]
     in_pdf = squeezed(" ".join(pages(conduct_pdf)))
     for d, row in enumerate(shown):
         at = summary.isel(dose=d)
-        figures = [f"{100 * float(at[name]):.1f}" for name in ("mean", "sd", "median", "p_under", "p_target", "p_over")]
-        assert [*row[3:6], *row[7:]] == figures
-        interval = f"{100 * float(at.lower):.1f} to {100 * float(at.upper):.1f}"
-        assert squeezed("".join([*figures[:3], interval, *figures[3:]])) in in_pdf
-    lead = squeezed(f"The place of the MTD is open: most likely at level 3 or above, {100 * summary.mtd.values[-1]:.1f}%")
+        mean, *figures = (f"{100 * float(at[name]):.1f}" for name in ("mean", "p_target", "p_over", "prior_p_over"))
+        interval = f"{100 * float(at.lower):.1f}\u2013{100 * float(at.upper):.1f}"
+        assert row[3:8] == [mean, interval, *figures]
+        assert squeezed("".join([mean, interval, *figures])) in in_pdf
+    lead = squeezed(f"The place of the MTD is open: most likely level 3 or above, {100 * summary.mtd.values[-1]:.1f}%")
     assert lead in in_pdf
     assert lead in squeezed(" ".join(one.text for one in word(conduct_word).paragraphs))
 

@@ -8,14 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from rich.console import Console
 
 import dosefind as dsf
-from dosefind import tables
 from dosefind.adjudications import Adjudicated
 from dosefind.decisions import Recorded, record_decision
 from dosefind.evaluability import safety_events
 from dosefind.show import content
+from dosefind.show.pages.next_dose import adjudicated as adjudicated_words
+from dosefind.show.pages.next_dose import next_dose
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.standing import (
     contradiction,
     dose_in_question,
@@ -151,7 +152,7 @@ def test_a_dlt_overturned_by_adjudication_is_shown():
     assert (subject, conclusion, on) == ("A1", "not a DLT", "2024-04-09")
     assert (by, reason) == ("committee", "infection, as of the culture")
     noted = {row[0]: row[-1] for row in told(by_id["patients"], "DLT profile")}
-    assert tables.adjudicated(status) in noted["A1"]
+    assert adjudicated_words(status) in noted["A1"]
     assert noted["A2"] == "complete"
     notes = [block.items for block in by_id["summary"].blocks if isinstance(block, content.Note)]
     assert [items[0][0].text for items in notes].count("A1") == 1
@@ -244,16 +245,9 @@ def test_the_rp2d_is_wanted_until_a_decision_on_it_is_on_file(tmp_path, decision
     path = tmp_path / "decisions.csv"
     record_decision(path, ended(2).record(decision, "agreed", meeting=date(2024, 9, 20)))
     found = dsf.next_dose(protocol(), ended_data(2), decisions=path)
-    shown = " ".join(_text(tables.next_dose(found)).split())
+    shown = as_lines(next_dose(found), width=200)
     assert ("The RP2D is decided by the committee; no decision on it is on file." in shown) == words
-    assert "Recorded by the committee on 2024-09-20 (data cutoff 2024-09-06)" in shown
-
-
-def _text(content_):
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(content_)
-    return capture.get()
+    assert f"Decision of the committee on file (meeting of 2024-09-20, data cutoff 2024-09-06): {decision}." in shown
 
 
 def posterior(mtd, over=((0.1, 0.2, 0.3), (0.2, 0.1, 0.3))):

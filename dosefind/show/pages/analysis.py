@@ -130,8 +130,8 @@ class Estimates:
 
     def written(self, name: str, at: Any) -> str:
         """Return an estimate as it is printed, with its Monte Carlo standard error where it has one."""
-        error = self.values(f"{name}_se")[at] if f"{name}_se" in self.summary else None
-        return written(ESTIMATES[name], self.values(name)[at], error)
+        error = float(self.values(f"{name}_se")[at]) if f"{name}_se" in self.summary else None
+        return written(ESTIMATES[name], float(self.values(name)[at]), error)
 
     def percent(self, name: str, at: Any) -> str:
         """Return a probability in percent, as it is written in a sentence."""
