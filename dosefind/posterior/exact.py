@@ -147,7 +147,7 @@ class ExactPosterior(Posterior):
             return self._chance(lambda nodes: chance(nodes, x), more) - wanted
 
         def off(x: np.ndarray, more: int) -> np.ndarray:
-            """How far chances are from those wanted; 0 where they are reached so close by that nobody sees the difference."""
+            """Return the errors in probability; 0 where the probability is reached within ``_UNSEEN`` of the point."""
             apart = np.where(inside, missing(x, more), 0.0)
             if np.abs(apart).max(initial=0.0) > 10 * AT_ROOT:
                 apart[(missing(x - _UNSEEN, more) <= 0) & (missing(x + _UNSEEN, more) >= 0)] = 0.0
@@ -239,7 +239,7 @@ class ExactPosterior(Posterior):
 
     @property
     def _weights(self) -> np.ndarray:
-        """Posterior weight of each component of the prior; nothing to work out where there is one alone."""
+        """Return the posterior weight of each component of the prior, which is 1 if there is only one."""
         return self._share if len(self.fit.quadrature.parts) > 1 else np.ones(1)
 
     def _weighted(self, more: int = 0) -> list[tuple[Nodes, np.ndarray]]:
@@ -250,7 +250,7 @@ class ExactPosterior(Posterior):
         return self._nodes[more]
 
     def _too_fine(self, more: int) -> bool:
-        """Whether a grid would have more nodes than one data set is worth."""
+        """Return whether a grid would have more nodes than are computed for one data set."""
         most = max(len(weight) for _, weight in self._weighted(more - 1))
         return most * 2**self.curve.n_parameters > LAST
 
