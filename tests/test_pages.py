@@ -497,8 +497,7 @@ def test_first_screen_of_next_step_fits_and_answers(config, folder):
     details = " ".join(as_lines(next_dose(found), details=True, width=1000).split())
     for status in found.evaluated.statuses:
         assert status.rule in details
-    for one in (*found.findings, *found.holds.events):
-        assert one.words in details or event_words(found, one)[1:] in details
+    assert all(one.words in details for one in found.findings)
     for one in found.proposals.values():
         assert one.words in details
         assert one.reason in details
