@@ -49,7 +49,16 @@ def overview() -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Run a study, or compare two results; return the exit status. No text of a file or an argument controls the terminal."""
     with terminal.guarded():
-        return _run(words)
+        try:
+            status = _run(words)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            # Whoever read what is printed has read enough.
+            return 1
+        except OSError as error:
+            print(f"python -m benchmarks: error: {error}", file=sys.stderr)
+            return 1
 
 
 def _run(words: Sequence[str] | None) -> int:

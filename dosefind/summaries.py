@@ -19,6 +19,7 @@ from .figures import ESTIMATES, defined
 from .models import Curve
 from .operating.lattice import Lattice
 from .operating.walk import walk
+from .outcomes import Rates, log_rates
 from .posterior.base import Figure, Posterior
 from .posterior.exact import ExactPosterior
 from .protocol import RP2D, Utility
@@ -347,8 +348,7 @@ def conclusions(designs: Sequence[Design], states: Sequence[States], now: Poster
     """Return what each design will select as MTD at the end of the trial, given the data now.
 
     Every way in which the trial can go on is walked. Given the curve, a state that it can end in has a probability that the
-    lattice knows; its expectation is (ways) x (evidence of its data) / (evidence of the data now) where the engine knows the
-    evidence, so that the answer is exact, and else a mean over draws.
+    lattice knows; its expectation is by the nodes of the posterior now where the engine has such, and else a mean over draws.
 
     Parameters
     ----------
@@ -368,11 +368,7 @@ def conclusions(designs: Sequence[Design], states: Sequence[States], now: Poster
     walks = [Lattice(design, doses, walk(design, doses, begin=state)) for design, state in zip(designs, states, strict=True)]
     if not isinstance(now, ExactPosterior):
         return [_mean_over_draws(one, _named(one), state, now) for one, state in zip(walks, states, strict=True)]
-    # Designs end in the same states again and again: the evidence of each is worked out once.
-    ends, where = np.unique(np.concatenate([np.hstack([one.ends.n, one.ends.y]) for one in walks]), axis=0, return_inverse=True)
-    log_evidence = now.fit.expect(ends[:, :doses], ends[:, doses:], _ENDS)[2][where.ravel()]
-    places = np.cumsum([len(one.ends.n) for one in walks])[:-1]
-    return [_weighted(one, each - now.log_evidence) for one, each in zip(walks, np.split(log_evidence, places), strict=True)]
+    return _by_quadrature(walks, states, now)
 
 
 def _named(walked: Lattice) -> np.ndarray:
@@ -380,14 +376,31 @@ def _named(walked: Lattice) -> np.ndarray:
     return np.column_stack([np.eye(walked.n_doses + 1)[walked.trials.choice + 1], walked.trials.not_reached])
 
 
-def _weighted(walked: Lattice, log_evidence: np.ndarray) -> Figure:
-    """What is named, each end by its ways and its evidence relative to that of the data now."""
-    weight = walked.ends.ways * np.exp(log_evidence)
-    amiss = abs(weight.sum() - 1)
+def _by_quadrature(walks: Sequence[Lattice], states: Sequence[States], now: ExactPosterior) -> list[Figure]:
+    """Expectation of the probability of each choice of each design, by the nodes of the posterior now."""
+    doses = now.curve.n_doses
+    further = [
+        np.hstack([one.ends.n - state.n, one.ends.y - state.y]).astype(int) for one, state in zip(walks, states, strict=True)
+    ]
+    # Designs end in the same states again and again: the probability of each is worked out once.
+    ends, where = np.unique(np.concatenate(further), axis=0, return_inverse=True)
+    places = np.cumsum([len(one) for one in further])[:-1]
+    weights = np.zeros((len(ends), len(walks), doses + 2))
+    for k, (one, place) in enumerate(zip(walks, np.split(where.ravel(), places), strict=True)):
+        np.add.at(weights[:, k], place, one.ends.ways[:, None] * _named(one))
+    counts, columns = np.hstack([ends[:, doses:], ends[:, :doses] - ends[:, doses:]]).astype(float), weights.reshape(len(ends), -1)
+
+    def chances(p: np.ndarray) -> np.ndarray:
+        log_terms = log_rates(Rates(np.minimum(p, 1)))
+        blocks = np.array_split(log_terms, max(1, log_terms.shape[1] * len(ends) // 2**20), axis=1)
+        return np.concatenate([np.exp(np.maximum(counts @ block, -700.0)).T @ columns for block in blocks])
+
+    figure = now.expected(chances, now.curve.coordinates, _ENDS)
+    value, error = (part.reshape(len(walks), doses + 2) for part in figure)
+    amiss = np.abs(value[:, :-1].sum(axis=1) - 1).max(initial=0.0)
     if amiss > 1e-3:
-        raise ArithmeticError(f"the ways to end the trial have a probability of {weight.sum():.6f}, not 1")
-    named = _named(walked)
-    return Figure(weight @ named / weight.sum(), np.full(named.shape[1], amiss))
+        raise ArithmeticError(f"the ways to end the trial have a probability that is {amiss:.1e} from 1")
+    return [Figure(each / each[:-1].sum(), apart) for each, apart in zip(value, error, strict=True)]
 
 
 def _mean_over_draws(walked: Lattice, named: np.ndarray, state: States, now: Posterior) -> Figure:
@@ -409,7 +422,7 @@ def probabilities(curve: Curve, draws: np.ndarray) -> np.ndarray:
     return np.exp(curve.log_terms(theta, curve.coordinates)[0])
 
 
-# Largest error asked of the evidence of an ended trial.
+# Largest error asked of the probability of a conclusion.
 _ENDS = 1e-5
 # Draws over which probabilities of ended trials are averaged.
 _DRAWS = 4000

@@ -126,7 +126,7 @@ def test_conclusion_against_a_recursion(protocol, outcomes):
     designs, curve = build_designs(protocol), build_curves(protocol)["power"]
     for name in ("3+3", "boin-6", "crm-6"):
         theirs = by_recursion(designs[name], curve, parse_outcomes(outcomes), 3)
-        # 1e-5: the error asked of the evidence of an ended trial.
+        # 1e-5: the error asked of a conclusion.
         np.testing.assert_allclose(ours.conclusion.sel(design=name), theirs, rtol=0, atol=1e-5)
 
 

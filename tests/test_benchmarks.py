@@ -5,8 +5,12 @@ import io
 import itertools
 import json
 import math
+import os
+import shlex
 import stat
+import subprocess
 import sys
+import unicodedata
 from importlib import import_module
 from pathlib import Path
 
@@ -382,6 +386,56 @@ def test_files_that_cannot_be_compared(tmp_path, capsys, text, said):
     with pytest.raises(SystemExit, match="2"):
         front.main(["compare", str(tmp_path / "old.json"), str(tmp_path / "new.json")])
     assert said in capsys.readouterr().err
+
+
+HOSTILE = {
+    "escape": "\x1b[2J\x1b]0;title\x07",
+    "bell": "a\x07b",
+    "return": "a\rb",
+    "C1": "a\x9b31mb",
+    "bidirectional": "a\u202egnp.exe",
+    "line separator": "a\u2028b",
+    "letters": "\u6f22\u5b57 \u00e4",
+    "surrogate": "a\udc9bb",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize(
+    "words", [("{}",), ("compare", "{}.json", "b.json"), ("compare", "{}", "{}"), ("posterior", "--out", "{}", "--{}")]
+)
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_argument_controls_the_terminal(kind, words, encoding, monkeypatch):
+    """Through the front itself: names are shown in signs that the stream has, and no traceback comes."""
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    given = [word.format(*[HOSTILE[kind]] * 2) for word in words]
+    try:
+        status = front.main(given)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    for stream in streams.values():
+        stream.flush()
+    found = {name: stream.buffer.getvalue().decode(encoding) for name, stream in streams.items()}
+    assert "error: " in found["stderr"]
+    assert found["stdout"] == ""
+    assert not [sign for sign in found["stderr"] if sign != "\n" and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    ("redirected", "status", "said"),
+    [("> /dev/full", 1, "No space left"), (">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&-", 0, ""), ("2> /dev/full", 0, "")],
+)
+def test_streams_that_cannot_be_written(redirected, status, said):
+    command = f"{shlex.quote(sys.executable)} -m benchmarks --help {redirected}"
+    folder = Path(front.__file__).parents[1]
+    found = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False, cwd=folder, env=os.environ)
+    assert found.returncode == status
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_a_stored_calibration_is_no_result_of_a_study():

@@ -109,7 +109,7 @@ def test_maximum_likelihood_needs_both_outcomes():
 def test_no_maximum_of_the_likelihood_where_no_curve_rises_to_the_data():
     """The logistic curve with intercept 3 stays below 1 / (1 + exp(-3)) = 0.953 however its slope falls: 60 of 61 are more."""
     design = dsf.CRM(skeleton=SKELETON, target=0.25, model="logistic")
-    with pytest.raises(dsf.InputError, match=r"60 DLTs in 61 patients.*no maximum for a parameter up to 10"):
+    with pytest.raises(dsf.InputError, match=r"60 DLTs in 61 patients.*no maximum"):
         design.fit_mle("1N" + "T" * 60)
     assert abs(design.fit_mle("1NN" + "T" * 38).estimate.item()) < 10
 

@@ -475,6 +475,16 @@ def test_how_far_a_patient_was_followed(fields, fraction, days_to_go, closed):
     assert (found.days_to_go, found.closed) == (days_to_go, None if closed is None else day(closed))
 
 
+@pytest.mark.parametrize("part", ["placebo", "control"])
+def test_patients_who_are_not_given_the_product_have_no_level(part):
+    """Also where the data say with which level they were treated."""
+    found = evaluate(trial(patient("S", 2, 1, part=part), patient("T", 2, 2)), protocol(), day(40))
+    assert (found["S"].level, found["S"].administered, found["S"].kind) == (None, None, "not evaluable")
+    assert (found["T"].level, found["T"].administered) == (2, 3)
+    assert found.unplaced == []
+    assert found.cohorts() == [Cohort(2, 1, 0)]
+
+
 @pytest.mark.parametrize(
     ("fields", "as_of", "assessed", "overdue"),
     [

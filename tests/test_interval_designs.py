@@ -154,6 +154,13 @@ def test_backfill_conflicts_follow_the_members_own_moves():
     assert next_step(design, cohorts, 3, [Cohort(1, 3, 2)]).level < 3
 
 
+def test_one_backfilled_patient_can_make_a_conflict():
+    """Level 1 has 2 DLTs in 7 with a backfilled patient, which says stay; pooled with level 2, 2 in 10 is above 0.197."""
+    design, cohorts = BOIN(target=0.25), [Cohort(1, 3, 1), Cohort(1, 3, 0), Cohort(2, 3, 0)]
+    levels = [next_step(design, cohorts, 3, backfill).level for backfill in ([], [Cohort(1, 1, 0)], [Cohort(1, 1, 1)])]
+    assert levels == [3, 3, 2]
+
+
 WRONG_MOVES = [
     ({3: "E S D"}, "the moves for 3 patients must be 4 in number, for 0 to 3 DLTs, not 3"),
     ({3: "E D S D"}, "D for 1 DLTs in 3 patients and S for 2: one more DLT must not lead to a higher dose"),
@@ -174,7 +181,7 @@ def test_gaps_of_a_table_without_another_limit():
     """The last row is the limit then."""
     nine = "E E S D DU DU DU DU DU DU"
     assert dsf.DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU", 9: nine}).max_n is None
-    with pytest.raises(dsf.InputError, match="moves has none for 6 patients"):
+    with pytest.raises(dsf.InputError, match="for 6 patients"):
         dsf.DecisionTable(target=0.25, moves={3: "E S D DU", 9: nine})
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dosefind import BOIN, CRM, InputError, ThreePlusThree, load_protocol, read_patients, simulate
+from dosefind import BOIN, CRM, InputError, Logistic2, ThreePlusThree, analyze, load_protocol, load_trial, read_patients, simulate
 from dosefind.cli import main
 from dosefind.config import build_designs
 from dosefind.designs.replay import departures
@@ -179,6 +180,35 @@ def test_priors_that_take_minutes_are_refused(key, prior, command, tmp_path):
     result = CliRunner().invoke(main, [command, str(path), "--outcomes", "1NNN"])
     assert result.exit_code == 2, result.output
     assert f"curves.logistic-2-tight.prior.{key}" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prior", "most"),
+    [
+        ("mean = [-2.2, 0.0], sd = [5.0, 2.0]", 5e6),
+        ("mean = [-9.9, 2.9], sd = [4.9, 1.9]", 1e7),
+        ("mean = [-10.0, 4.0], sd = [10.0, 3.0]", 2e7),
+    ],
+)
+def test_wide_priors_take_few_evaluations_of_the_curve(prior, most, tmp_path, monkeypatch):
+    """With a grid for each state that a trial can end in they were 49 million for the first and more for the others."""
+    text = CONFIG.read_text(encoding="utf-8")
+    path = tmp_path / "wide.toml"
+    path.write_text(re.sub(r"(?m)^prior = .*$", f"prior = {{ {prior} }}", text), encoding="utf-8")
+    evaluated, log_terms = 0, Logistic2.log_terms
+
+    def counted(self, theta, *more):
+        nonlocal evaluated
+        evaluated += np.size(theta[0])
+        return log_terms(self, theta, *more)
+
+    monkeypatch.setattr(Logistic2, "log_terms", counted)
+    found = analyze(load_trial(path), "1NNN 2NNT").summary
+    assert evaluated < most
+    # Their median MTD is next to the reference dose, where a tenth of the posterior lies within a thousandth.
+    assert found.attrs["quantile_error"] < 2e-6
+    np.testing.assert_allclose(found.conclusion.sum("choice"), 1, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("size", [1000, 10**6, 10**12])

@@ -8,7 +8,7 @@ ordinary engine computes the posterior, and only the doses of the levels are sho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -207,6 +207,9 @@ class _Posterior(ExactPosterior):
 
     def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
         return self._extended.mtd_quantiles(target, probabilities)
+
+    def expected(self, function: Callable[[np.ndarray], np.ndarray], doses: np.ndarray, tolerance: float) -> Figure:
+        return self._extended.expected(function, doses, tolerance)
 
     def draws(self, count: int) -> np.ndarray:
         return self._extended.draws(count)

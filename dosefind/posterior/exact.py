@@ -12,7 +12,7 @@ from scipy.special import expit
 from ..models import Curve
 from .base import Figure, Posterior
 from .mixture import MixedQuadrature
-from .quadrature import Nodes, below_weights, settled_at
+from .quadrature import LAST, SAFETY, Nodes, below_weights, settled_at
 
 __all__ = ["REPORTED", "ExactFit", "ExactPosterior", "exact_fit", "root"]
 
@@ -22,6 +22,8 @@ REPORTED = 1e-9
 AT_NODES, AT_ROOT = 1e-3, 1e-7
 # Maximum number of halvings of the step for a quantile, number of corrections on each grid, and the distance for a slope.
 _FINEST, _CORRECTIONS, _APART = 4, 3, 1e-3
+# A quantile is computed to this, on the scale of logits or log doses, even where the probability rises far within it.
+_UNSEEN = 1e-6
 # Maximum error of a quantile between nodes, in weights of the heaviest node.
 _NODES = 4
 # Logits and log doses beyond this are treated as this value: a quantile of a rate below 1e-13 is returned as that.
@@ -144,24 +146,33 @@ class ExactPosterior(Posterior):
         def missing(x: np.ndarray, more: int = 0) -> np.ndarray:
             return self._chance(lambda nodes: chance(nodes, x), more) - wanted
 
+        def off(x: np.ndarray, more: int) -> np.ndarray:
+            """How far chances are from those wanted; 0 where they are reached so close by that nobody sees the difference."""
+            apart = np.where(inside, missing(x, more), 0.0)
+            if np.abs(apart).max(initial=0.0) > 10 * AT_ROOT:
+                apart[(missing(x - _UNSEEN, more) <= 0) & (missing(x + _UNSEEN, more) >= 0)] = 0.0
+            return apart
+
         found = root(missing, len(wanted), self._near(probabilities, at_nodes))
         inside = np.abs(found) < FAR
         slope = np.maximum((missing(found + _APART) - missing(found - _APART)) / (2 * _APART), 1e-9)
         error = 0.0
         for more in range(1, _FINEST + 1):
-            first = apart = np.where(inside, missing(found, more), 0.0)
-            error = float(np.abs(first).max(initial=0.0))
-            for _ in range(_CORRECTIONS if error > 10 * AT_ROOT else 0):
-                found = np.clip(found - apart / slope, -FAR, FAR)
-                apart = np.where(inside, missing(found, more), 0.0)
+            if more > 1 and self._too_fine(more):
+                break
+            apart = off(found, more)
+            error = float(np.abs(apart).max(initial=0.0))
             if error <= 10 * AT_ROOT:
                 break
+            for _ in range(_CORRECTIONS):
+                found = np.clip(found - apart / slope, -FAR, FAR)
+                apart = np.where(inside, missing(found, more), 0.0)
         self._quantile_error = max(self._quantile_error, error)
         return found
 
     def _near(self, probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return values that should bracket the quantiles, because the nodes cover the posterior."""
-        parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._share, self._weighted(), strict=True)]
+        parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._weights, self._weighted(), strict=True)]
         values, weight = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
         order = np.argsort(values, axis=0)
         risen = np.cumsum(weight[order], axis=0)
@@ -176,6 +187,37 @@ class ExactPosterior(Posterior):
         low = reached(np.maximum(probabilities - margin, probabilities / 2))
         high = reached(np.minimum(probabilities + margin, (1 + probabilities) / 2))
         return np.clip(low - _APART, -FAR, FAR), np.clip(high + _APART, -FAR, FAR)
+
+    def expected(self, function: Callable[[np.ndarray], np.ndarray], doses: np.ndarray, tolerance: float) -> Figure:
+        """Return the expectation of a function of DLT probabilities that has no edges, such as a polynomial.
+
+        Parameters
+        ----------
+        function
+            From probabilities, ``(nodes, doses)``, to values of at most 1, ``(nodes, k)``.
+        doses : (doses,) array
+            Coordinates of the doses.
+        tolerance
+            Error at which no finer grid is tried.
+
+        Returns
+        -------
+        Figure
+            The ``k`` expectations, each with its error.
+        """
+
+        def on_grid(more: int) -> np.ndarray:
+            return self._chance(lambda nodes: function(nodes.probabilities(doses)), more)
+
+        found, error = on_grid(-1), np.array(np.inf)
+        for more in range(_FINEST + 1):
+            if more and self._too_fine(more):
+                break
+            coarse, found = found, on_grid(more)
+            error = SAFETY * np.abs(found - coarse)
+            if error.max(initial=0.0) < tolerance:
+                break
+        return Figure(found, error)
 
     def draws(self, count: int) -> np.ndarray:
         """Return deterministic draws: a component of the prior, then each coordinate by its inverse distribution function."""
@@ -195,6 +237,11 @@ class ExactPosterior(Posterior):
     def _share(self) -> np.ndarray:
         return self.fit.shares(self.n[None], self.y[None])[0]
 
+    @property
+    def _weights(self) -> np.ndarray:
+        """Posterior weight of each component of the prior; nothing to work out where there is one alone."""
+        return self._share if len(self.fit.quadrature.parts) > 1 else np.ones(1)
+
     def _weighted(self, more: int = 0) -> list[tuple[Nodes, np.ndarray]]:
         """Return the nodes of each component's posterior and their shares, on a grid with the step halved this many more times."""
         if more not in self._nodes:
@@ -202,10 +249,15 @@ class ExactPosterior(Posterior):
             self._nodes[more] = [part.weighted(self.n, self.y, settled_at(AT_NODES), more) for part in parts]
         return self._nodes[more]
 
+    def _too_fine(self, more: int) -> bool:
+        """Whether a grid would have more nodes than one data set is worth."""
+        most = max(len(weight) for _, weight in self._weighted(more - 1))
+        return most * 2**self.curve.n_parameters > LAST
+
     def _chance(self, columns: Callable[[Nodes], np.ndarray], more: int = 0) -> np.ndarray:
         """Return expectations of columns that are used once."""
         total = 0.0
-        for share, (nodes, weight) in zip(self._share, self._weighted(more), strict=True):
+        for share, (nodes, weight) in zip(self._weights, self._weighted(more), strict=True):
             total = total + share * (weight @ columns(nodes))
         return np.asarray(total)
 
