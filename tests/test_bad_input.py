@@ -624,6 +624,8 @@ CALLS = [
         f"target: required, but missing\n  targett = 0.3: unknown key; did you mean 'target'? {keys(BOIN)}",
     ),
     (lambda: BOIN(target=0.3, p_saf=0.4), "p_saf = 0.4 must be below target = 0.3"),
+    (lambda: BOIN(target=0.3, p_saf=0.3), "p_saf = 0.3 must be below target = 0.3"),
+    (lambda: BOIN(target=0.3, p_tox=0.3), "p_tox = 0.3 must lie between target = 0.3 and 1"),
     (lambda: BOIN(target=0.3, cohort_size=[3, 0]), "cohort_size[2] = 0: must be greater than or equal to 1"),
     (lambda: BOIN(target=0.3, max_n=True), "max_n = True: must be a whole number"),
     (lambda: BOIN(target=0.3).estimates([3, 6, 6], [0, 1]), "y = [0, 1]: must hold a count for each of n = [3, 6, 6]"),
