@@ -334,7 +334,7 @@ def probability(name: str, value: float) -> float:
 def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Return ``value`` as an int if it is a whole number from ``low`` to ``high``."""
     allowed = f"must be a whole number from {low} to {high}" if high is not None else f"must be a whole number, at least {low}"
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or (high is not None and value > high):
+    if not is_integer(value) or value < low or (high is not None and value > high):
         raise InputError(Problem(name, value, allowed))
     return int(value)
 
@@ -367,6 +367,11 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(Problem(name, value, f"must be one of {', '.join(map(repr, options))}{hint}"))
     return value
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a value is an integer of Python or NumPy, whose durations are integers by their class alone."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def count(name: str, value: Any, low: int, high: int) -> int:
@@ -485,9 +490,24 @@ def _is_masked(values: Any) -> bool:
 
 def _as_count(value: Any) -> int | None:
     """Return a whole number as an int, or ``None`` if it is not one."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64)):
+    if is_integer(value):
         return int(value)
     return int(value) if isinstance(value, (float, np.floating)) and value.is_integer() else None
+
+
+def rows_of_numbers(values: Any) -> np.ndarray | None:
+    """Return one row or rows of numbers as a float array ``(rows, entries)``; ``None`` where an entry is no number or is masked."""
+    try:
+        array = np.atleast_2d(np.asarray(values))
+        # Arrays of objects have entries of any kind; of the others, texts, dates and booleans would pass for numbers.
+        numbers = array.dtype.kind in "iuf" or (array.dtype == object and all(map(_is_number, array.ravel().tolist())))
+        return array.astype(float) if numbers and array.ndim == 2 and not _is_masked(values) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_number(value: Any) -> bool:
+    return is_integer(value) or isinstance(value, (float, np.floating))
 
 
 def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarray:
@@ -495,11 +515,8 @@ def curve_values(name: str, values: Any, n_doses: int | None = None) -> np.ndarr
 
     Each row must hold probabilities in [0, 1] that do not decrease with the dose.
     """
-    try:
-        array = np.atleast_2d(np.asarray(values, dtype=float))
-    except (TypeError, ValueError):
-        raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability per dose")) from None
-    if array.ndim != 2 or (array.shape[1] == 0 and n_doses is None):
+    array = rows_of_numbers(values)
+    if array is None or (array.shape[1] == 0 and n_doses is None):
         raise InputError(Problem(name, values, "must be rows of numbers of equal length, one probability per dose"))
     width = array.shape[1] if n_doses is None else n_doses
     bad = {
@@ -520,6 +537,6 @@ def reach(amounts: Sequence[float]) -> tuple[float, float]:
 
 def number(name: str, value: Any, allowed: str) -> float:
     """Return ``value`` as a float if it is a number; otherwise raise with ``allowed`` as the requirement."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+    if not _is_number(value):
         raise InputError(Problem(name, value, f"must be {allowed}"))
     return float(value)

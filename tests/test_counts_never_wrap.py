@@ -166,3 +166,83 @@ def test_the_data_of_too_many_patients_are_refused(tmp_path):
     path.write_text("subject,level,infusion_1,last_contact,dlt\n" + rows)
     with pytest.raises(dsf.InputError, match=r"patients\.csv.*30,001.*30,000"):
         dsf.read_patients(path, dsf.load_protocol(CONFIG))
+
+
+DURATIONS = {
+    "days": np.timedelta64(3, "D"),
+    "nanoseconds": np.timedelta64(3, "ns"),
+    "a date": np.datetime64(3, "ns"),
+    "bytes": b"3",
+    "a bytearray": bytearray(b"\x03"),
+    "a text": "3",
+    "a duration of pandas": pd.Timedelta(3),
+}
+TAKE_NUMBERS = {
+    "a level": lambda value: dsf.decide(BOIN, [Cohort(value, 3, 0)]),
+    "patients": lambda value: dsf.decide(BOIN, [Cohort(1, value, 0)]),
+    "DLTs": lambda value: dsf.decide(BOIN, [Cohort(1, 3, value)]),
+    "doses": lambda value: dsf.lattice(dsf.BOIN(target=0.3, max_n=6), n_doses=value),
+    "a cohort's size": lambda value: dsf.lattice(BOIN, cohort_size=value, max_n=6),
+    "the largest sample": lambda value: dsf.lattice(BOIN, max_n=value),
+    "trials": lambda value: dsf.simulate(dsf.BOIN(target=0.3, max_n=6), [[0.1, 0.3]], n_trials=value),
+    "a seed": lambda value: dsf.simulate(dsf.BOIN(target=0.3, max_n=6), [[0.1, 0.3]], n_trials=10, seed=value),
+    "a setting": lambda value: dsf.BOIN(target=0.3, max_n_per_dose=value),
+    "a target": lambda value: dsf.BOIN(target=value),
+    "a probability": lambda value: dsf.BOIN(target=0.3, cutoff=value),
+    "true rates": lambda value: dsf.lattice(BOIN, max_n=6).under([[0.1, value]]),
+    "a limit": lambda value: dsf.lattice(BOIN, max_n=6).under([[0.1, 0.2]], overdose_limit=value),
+    "a rule's answer": lambda value: dsf.lattice(
+        dsf.design_from_rule(lambda trial: value, choose=lambda trial: 1, cohort_size=3, max_n=6), n_doses=3
+    ),
+}
+
+
+@pytest.mark.parametrize("value", DURATIONS.values(), ids=DURATIONS)
+@pytest.mark.parametrize("call", TAKE_NUMBERS.values(), ids=TAKE_NUMBERS)
+def test_durations_dates_and_bytes_are_no_numbers(call, value):
+    """NumPy's durations are integers by their class, bytes a sequence of integers."""
+    with pytest.raises(dsf.InputError):
+        call(value)
+
+
+NO_RATES = {
+    "text": [["0.1", "0.3"]],
+    "masked": np.ma.array([[0.1, 0.3]], mask=[[False, True]]),
+    "booleans": [[False, True]],
+    "booleans among objects": np.array([[False, 1]], object),
+    "durations": np.array([[0, 1]], "m8[D]"),
+    "dates": np.array([[0, 1]], "M8[D]"),
+    "complex": [[0.1, 0.3 + 0j]],
+    "none": [[0.1, None]],
+    "pandas missing": [[0.1, pd.NA]],
+    "ragged": [[0.1], [0.1, 0.3]],
+    "three axes": np.full((1, 1, 2), 0.1),
+    "empty": [],
+    "a set": {0.1, 0.3},
+}
+
+
+@pytest.mark.parametrize("rates", NO_RATES.values(), ids=NO_RATES)
+def test_what_are_no_rates_is_refused(rates):
+    walked = dsf.lattice(BOIN, max_n=6)
+    for call in (walked.under, walked.probabilities, lambda given: dsf.simulate(BOIN.with_settings(max_n=6), given, n_trials=10)):
+        with pytest.raises(dsf.InputError):
+            call(rates)
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        [[0.25, 0.5]],
+        (0.25, 0.5),
+        np.array([0.25, 0.5], np.float32),
+        np.array([[0.25, 0.5]], object),
+        pd.DataFrame([[0.25, 0.5]]),
+        [[np.float64(0.25), np.float16(0.5)]],
+        np.ma.array([[0.25, 0.5]], mask=False),
+    ],
+    ids=["lists", "one row", "single precision", "objects", "a frame", "scalars of NumPy", "nothing masked"],
+)
+def test_rates_of_any_kind_of_number(rates):
+    walked = dsf.lattice(BOIN, max_n=6)
+    np.testing.assert_array_equal(walked.probabilities(rates), walked.probabilities([[0.25, 0.5]]))

@@ -222,8 +222,11 @@ class Design(Settings, ABC):
             name = min(fields, key=lambda name: (not fields[name].is_required(), name in Design.model_fields))
             kind = type(self).__name__
             raise InputError(Problem(kind, unnamed[0], f"give settings by name, such as {kind}({name}=...)"))
-        # NumPy scalars are numbers to a user but not to strict settings.
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
+        # NumPy scalars are numbers to a user but not to strict settings; NumPy dates and durations would become numbers.
+        plain = {
+            name: value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value
+            for name, value in settings.items()
+        }
         try:
             super().__init__(**plain)
         except ValidationError as error:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
-from .._check import InputError, Problem
+from .._check import InputError, Problem, is_integer
 from ..trial import States
 from .base import Design, Proposal, Selection
 from .rules import isotonic, nearest_isotonic
@@ -122,9 +122,7 @@ class PlainRule(Design):
             trial = TrialSoFar(n, y, last + 1 if last >= 0 else None, last_n, last_y)
             # The first cohort is at the start level, so the rule is not called for an empty trial.
             level = None if last < 0 and name == "rule" else function(trial)
-            if level is not None and (
-                isinstance(level, bool) or not isinstance(level, (int, np.integer)) or not 1 <= level <= doses
-            ):
+            if level is not None and not (is_integer(level) and 1 <= level <= doses):
                 raise InputError(Problem(name, level, f"must return a level from 1 to {doses}, or None; its argument was {trial}"))
             answers[i] = -1 if level is None else level - 1
         return answers[inverse.ravel()]

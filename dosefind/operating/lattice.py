@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import MISSING, InputError, Problem, curve_values, of_type, probability, whole
+from .._check import MISSING, InputError, Problem, curve_values, of_type, probability, rows_of_numbers, whole
 from ..designs import Design, Selection
 from ..designs.base import A_DESIGN
 from ..designs.rules import TIE, above
@@ -204,12 +204,8 @@ def rates_of(design: Design, truths: np.ndarray, responses: Any, both: Any) -> R
 
 
 def _same_shape(name: str, values: Any, truths: np.ndarray) -> np.ndarray:
-    rows = list(values.values()) if isinstance(values, Mapping) else values
-    try:
-        array = np.atleast_2d(np.asarray(rows, float))
-    except (TypeError, ValueError):
-        array = np.zeros((0, 0))
-    if array.shape != truths.shape or not ((array >= 0) & (array <= 1)).all():
+    array = rows_of_numbers(list(values.values()) if isinstance(values, Mapping) else values)
+    if array is None or array.shape != truths.shape or not ((array >= 0) & (array <= 1)).all():
         allowed = f"must hold {truths.shape[0]} rows of {truths.shape[1]} probabilities, like truths"
         raise InputError(Problem(name, values, allowed))
     return array
@@ -255,7 +251,7 @@ def lattice(
     of_type("design", design, Design, A_DESIGN)
     changes = {
         "n_doses": n_doses,
-        "cohort_size": tuple(cohort_size) if isinstance(cohort_size, Sequence) else cohort_size,
+        "cohort_size": tuple(cohort_size) if isinstance(cohort_size, list | range) else cohort_size,
         "max_n": max_n,
     }
     design = design.with_settings(**{name: value for name, value in changes.items() if value is not None})
