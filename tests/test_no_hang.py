@@ -104,6 +104,12 @@ def test_more_patients_than_any_design_plans_are_refused(sizes, tmp_path):
         next_of(tmp_path, sizes, known=sum(sizes))
 
 
+@pytest.mark.parametrize("sizes", [(1,) * 600, (1,) * 1000, (2,) * 500])
+def test_more_cohorts_than_are_held_against_each_other_are_refused(sizes, tmp_path):
+    with pytest.raises(InputError, match="cohorts of the escalation"):
+        next_of(tmp_path, sizes, known=sum(sizes))
+
+
 @pytest.mark.parametrize("name", ["3+3", "crm-6", "boin", "boin-6-stay", "blrm"])
 def test_shared_states_give_what_each_trial_gives_by_itself(name):
     protocol = load_protocol(CONFIG)

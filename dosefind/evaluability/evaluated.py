@@ -367,7 +367,7 @@ class Evaluated(Shown):
         kept = tuple(cohort for place, cohort in enumerate(self.members) if place not in places)
         return self._of_same_patients(members=kept, others=(*self.others, *aside))
 
-    @property
+    @cached_property
     def n_completions(self) -> int:
         """Return the number of completions of the pending outcomes, as enumerated by `completions`."""
         return math.prod(1 + sum(len(self.open[place]) for place in pool) for pool in self.pools)

@@ -612,6 +612,13 @@ def _refuse_too_many_patients(evaluated: Evaluated) -> None:
     patients = sum(len(cohort.subjects) for cohort in evaluated.members)
     if patients > MOST_PATIENTS:
         raise InputError(f"the data have {patients:,} patients of the escalation: must be at most {MOST_PATIENTS:,}")
+    if len(evaluated.members) > _MOST_COHORTS:
+        allowed = f"must be at most {_MOST_COHORTS}: each is compared with all before it, which takes more than ten seconds"
+        raise InputError(f"the data have {len(evaluated.members):,} cohorts of the escalation: {allowed}")
+
+
+# Most cohorts of an escalation: a report on so many takes about ten seconds.
+_MOST_COHORTS = 400
 
 
 # Patients of whom all may have been given a dose that the protocol does not have.
