@@ -10,6 +10,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from dosefind import load_trial
 from dosefind.cli import main
 
 from .peers import ROOT
@@ -86,7 +87,8 @@ def test_paths_after_outcomes():
     assert "2TTT" in text
     assert "deviate" not in text
     # Its rules, in the sentences of a comparison, and no other design's.
-    assert "1 DLT in three patients: three more at the same dose; still 1 in six: escalate." in " ".join(text.split())
+    for rule in load_trial(CONFIG).designs["3+3"].rules():
+        assert rule in " ".join(text.split())
     assert "Target DLT rate" not in text
 
 

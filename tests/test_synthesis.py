@@ -297,8 +297,8 @@ def test_the_other_commands_of_the_examples(monkeypatch):
     monkeypatch.chdir(ROOT)
     others = [words for words in COMMANDS if words[0] != "synthesize"]
     assert [words[0] for words in others] == ["next", "next", "next", "analyze"]
-    said = [CliRunner().invoke(main, words).stdout for words in others]
-    assert "wait until" in said[0] or "fill the cohort" in said[0]
+    said = [CliRunner().invoke(main, [*words, "--details"]).stdout for words in others]
+    assert "wait until" in said[0].lower() or "fill the cohort" in said[0].lower()
     for words in ("patients too close together", "infusion off its schedule", "partial course"):
         assert words in said[1]
     assert "data cutoff 2023-12-20" in said[2]

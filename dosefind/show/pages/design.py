@@ -310,13 +310,17 @@ def _exact() -> Text:
 
 
 def _operating(plan: _Plan) -> Section:
-    from ...plots import allocation, selection
+    from ...plots import allocation, pages, selection
 
-    found = plan.found
+    found, parts = plan.found, pages(plan.oc)
+    selected, treated = (
+        _("Selection of the MTD by each design, by scenario."),
+        _("Expected patients and DLTs at each dose, by scenario."),
+    )
     blocks: tuple[Block, ...] = (
         Paragraph(_exact()),
-        Figure(selection(plan.oc), text(_("Selection of the MTD by each design, by scenario."))),
-        Figure(allocation(plan.oc), text(_("Expected patients and DLTs at each dose, by scenario."))),
+        *(Figure(selection(part), text(selected)) for part in parts),
+        *(Figure(allocation(part), text(treated)) for part in parts),
         found.doses(),
     )
     inner = (*found.by_scenario(), found.ends(), common.definitions(OPERATING, plan.oc))
