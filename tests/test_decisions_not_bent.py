@@ -168,8 +168,10 @@ AGREEING = [
     ("wait", "wait", "", True),
     ("wait until 2024-02-01", "level 2", "", False),
     ("wait: escalation and enrolment on hold", "wait", "", True),
+    ("complete the current cohort at level 1, 1 patient", "level 1", "", True),
+    # As files of earlier versions have it.
     ("fill the cohort at level 1, 1 patient", "level 1", "", True),
-    ("fill the cohort at level 1, 1 patient", "wait", "", False),
+    ("complete the current cohort at level 1, 1 patient", "wait", "", False),
     ("escalate to level 2, 3 patients, not before 2024-02-01", "level 2", "", True),
     ("de-escalate to level 1, 3 patients; enrolment on hold", "wait", "", True),
     ("de-escalate to level 1, 3 patients; enrolment on hold", "level 1", "", False),
@@ -525,7 +527,7 @@ def run(folder, command, *more):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_refuses_alike(folder, command):
-    row = [date(2023, 11, 20), ID, "", "", "3+3", "fill the cohort at level 1, 1 patient", "level 99", "yes", "so"]
+    row = [date(2023, 11, 20), ID, "", "", "3+3", "complete the current cohort at level 1, 1 patient", "level 99", "yes", "so"]
     write_cells(folder / "decisions.csv", [Recorded._fields[:9], row])
     found = run(folder, command)
     assert (found.exit_code, found.stdout) == (2, "")

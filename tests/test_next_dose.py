@@ -78,22 +78,22 @@ REPLAYS = {
         single_dose(),
         {
             0: "start at level 1, 3 patients",
-            1: "fill the cohort at level 1, 2 patients",
-            3: "fill the cohort at level 1, 1 patient",
+            1: "complete the current cohort at level 1, 2 patients",
+            3: "complete the current cohort at level 1, 1 patient",
             5: WAIT.format(day(33)),
             10: WAIT.format(day(33)),  # one DLT: one more or two more would stop the trial
             32: WAIT.format(day(33)),
             33: "stay at level 1, 3 patients",  # 1 of 3
             39: "stay at level 1, 3 patients",
-            40: "fill the cohort at level 1, 2 patients",
-            41: "fill the cohort at level 1, 1 patient",
+            40: "complete the current cohort at level 1, 2 patients",
+            41: "complete the current cohort at level 1, 1 patient",
             42: WAIT.format(day(70)),
             49: WAIT.format(day(70)),
-            50: "fill the cohort at level 1, 1 patient",  # A5 has left and is not evaluable
+            50: "complete the current cohort at level 1, 1 patient",  # A5 has left and is not evaluable
             55: WAIT.format(day(83)),  # A7 takes the place
             82: WAIT.format(day(83)),
             83: "escalate to level 2, 3 patients",  # 1 of 6
-            90: "fill the cohort at level 2, 2 patients",
+            90: "complete the current cohort at level 2, 2 patients",
             92: WAIT.format(day(120)),
             119: WAIT.format(day(120)),
             120: "escalate to level 3, 3 patients",  # 0 of 3
@@ -119,8 +119,8 @@ REPLAYS = {
     "two DLTs before the third is treated": (
         trial(patient("S1", 1, 1, events=(event(4),)), patient("S2", 1, 3, events=(event(9, row=2),)), last=40),
         {
-            4: "fill the cohort at level 1, 1 patient",
-            8: "fill the cohort at level 1, 1 patient",
+            4: "complete the current cohort at level 1, 1 patient",
+            8: "complete the current cohort at level 1, 1 patient",
             9: "stop, no MTD",
             40: "stop, no MTD",
         },
@@ -130,7 +130,7 @@ REPLAYS = {
         {
             8: WAIT.format(day(30)),
             30: "stay at level 1, 3 patients",
-            45: "fill the cohort at level 1, 2 patients",
+            45: "complete the current cohort at level 1, 2 patients",
             47: WAIT.format(day(75)),
             51: WAIT.format(day(75)),
             52: "stop, no MTD",
@@ -148,8 +148,8 @@ REPLAYS = {
     "the top dose is tolerated": (
         trial(*clean(1, 1), *clean(2, 31), *(patient(f"T{n}", 3, 61 + 7 * n) for n in range(3)), last=110),
         {
-            31: "fill the cohort at level 2, 2 patients",
-            61: "fill the cohort at level 3, 2 patients",
+            31: "complete the current cohort at level 2, 2 patients",
+            61: "complete the current cohort at level 3, 2 patients",
             75: WAIT.format(day(103)),
             102: WAIT.format(day(103)),
             103: "stop, MTD level 3, not reached (that level or above)",
@@ -161,7 +161,11 @@ REPLAYS = {
     ),
     "nobody evaluable": (
         trial(*(patient(f"S{n}", 1, n, discontinued=n + 4) for n in range(1, 4)), last=20),
-        {3: WAIT.format(day(31)), 5: "fill the cohort at level 1, 1 patient", 7: "fill the cohort at level 1, 3 patients"},
+        {
+            3: WAIT.format(day(31)),
+            5: "complete the current cohort at level 1, 1 patient",
+            7: "complete the current cohort at level 1, 3 patients",
+        },
     ),
     "a fourth patient nobody asked for": (
         trial(*clean(1, 1), patient("S4", 1, 40), last=80),
@@ -192,16 +196,16 @@ def test_three_infusions_date_by_date():
         last=360,
     )
     decisions = {
-        2: "fill the cohort at level 1, 1 patient",
+        2: "complete the current cohort at level 1, 1 patient",
         3: WAIT.format(day(87)),
         86: WAIT.format(day(87)),
-        87: "fill the cohort at level 1, 1 patient",
+        87: "complete the current cohort at level 1, 1 patient",
         90: WAIT.format(day(174)),
         173: WAIT.format(day(174)),
         174: "stay at level 1, 3 patients",
         177: WAIT.format(day(261)),
         261: "escalate to level 2, 3 patients",
-        270: "fill the cohort at level 2, 2 patients",
+        270: "complete the current cohort at level 2, 2 patients",
     }
     rules = protocol(DLC)
     assert {when: then(data, when, rules).proposal.words for when in decisions} == decisions
@@ -239,13 +243,13 @@ def test_a_safety_rule_that_needs_three_patients_does_not_wait_for_the_third():
 
 
 def test_a_cohort_is_filled_by_the_design_that_began_it_only():
-    """Seven at a dose of the 3+3: not filled to nine. A design that had gone down does not fill the cohort above."""
+    """Seven at a dose of the 3+3: not filled to nine. A design that had gone down does not complete the current cohort above."""
     found = then(*in_a_row("1NNN 1NNN 1N"))
     assert found.proposal.words == "escalate to level 2, 3 patients"
     assert found.start.words == "immediately: no rule of the protocol requires this patient to wait"
     assert [one.rule for one in found.findings] == ["too many patients on a dose"]
     boin = then(*in_a_row("1NNN 2NNT 2N"), protocol(AS, "boin")).proposals
-    assert (boin["3+3"].words, boin["boin"].action) == ("fill the cohort at level 2, 2 patients", "de-escalate")
+    assert (boin["3+3"].words, boin["boin"].action) == ("complete the current cohort at level 2, 2 patients", "de-escalate")
 
 
 def test_boin_and_crm_at_some_dates():
@@ -253,13 +257,13 @@ def test_boin_and_crm_at_some_dates():
     rules = protocol(AS, "boin", "crm")
     words = {when: then(single_dose(), when, rules).proposals["boin"].words for when in (3, 5, 10, 31, 33, 83, 90)}
     assert words == {
-        3: "fill the cohort at level 1, 1 patient",
+        3: "complete the current cohort at level 1, 1 patient",
         5: WAIT.format(day(33)),
         10: WAIT.format(day(33)),
         31: "stay at level 1, 3 patients",  # A3 alone is pending: one DLT or two, BOIN stays
         33: "stay at level 1, 3 patients",
         83: "escalate to level 2, 3 patients",
-        90: "fill the cohort at level 2, 2 patients",
+        90: "complete the current cohort at level 2, 2 patients",
     }
     found = then(single_dose(), 31, rules, design="boin")
     assert found.start == (day(33), "the DLT window of A3 ends")
@@ -283,7 +287,7 @@ def test_completions_by_hand():
     assert (found.proposal.level, found.proposal.size, found.start, len(found.paths)) == (None, 0, None, 0)
     assert list(found.what_if.get("design", [])) == ["boin"] * (found.proposals["boin"].level is not None)
     filling = then(single_dose(), 3, protocol(AS, "boin"))
-    assert set(filling.completions["design: boin"]) == {"fill level 1"}
+    assert set(filling.completions["design: boin"]) == {"complete level 1"}
     assert filling.completions["ways"].sum() == 4
 
 
@@ -305,7 +309,7 @@ def test_what_would_follow_by_hand():
     # A cohort filled up by one, two of whom are pending: 1 DLT before.
     fill = then(single_dose(), 50).what_if
     assert fill.to_dict("records") == [
-        {"design": "3+3", "next": "fill the cohort at level 1, 1 patient"}
+        {"design": "3+3", "next": "complete the current cohort at level 1, 1 patient"}
         | {"0 DLTs": "level 2; or stop, no MTD", "1 DLT": "stop, no MTD"}
     ]
     last = then(trial(*clean(1, 1), *clean(2, 31), last=61), 61).what_if.iloc[0]
@@ -340,9 +344,9 @@ def test_further_dlts_that_end_a_cohort_are_shown():
         patient("B2", 1, 42),
     )
     found = then(data, 45)
-    assert found.proposal.words == "fill the cohort at level 1, 1 patient"
+    assert found.proposal.words == "complete the current cohort at level 1, 1 patient"
     assert found.proposal.reason.endswith("; if further DLTs among those pending end that: stop, no MTD")
-    assert list(found.completions["design: 3+3"]) == ["fill level 1", "stop, no MTD", "stop, no MTD"]
+    assert list(found.completions["design: 3+3"]) == ["complete level 1", "stop, no MTD", "stop, no MTD"]
     toxic = trial(*data.patients[:4], replace(data.patients[4], events=(event(44, row=9),)), last=45)
     assert then(toxic, 45).proposal.words == "stop, no MTD"
 
@@ -616,7 +620,7 @@ def decided(tmp_path, *decisions):
 
 def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     rules, path = protocol(AS, "boin"), decided(tmp_path, (62, "level 1"))
-    # The 3+3 a second time, which does not bind: by itself it would not fill the cohort either.
+    # The 3+3 a second time, which does not bind: by itself it would not complete the current cohort either.
     rules = rules.model_copy(update={"designs": {**rules.designs, "another": rules.designs["3+3"]}})
     assert then(opened(), 69, rules, decisions=path).proposal.words == "stop, MTD level 1"
     without, found = then(opened(), 72, rules), then(opened(), 72, rules, decisions=path)
@@ -624,9 +628,9 @@ def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     # A stop that names the current dose waits for the patient.
     assert without.proposal.words == WAIT.format(day(98))
     assert without.proposal.other_reading.words == "stop, MTD level 1"
-    assert (found.proposal.words, found.start.day) == ("fill the cohort at level 1, 2 patients", day(72))
+    assert (found.proposal.words, found.start.day) == ("complete the current cohort at level 1, 2 patients", day(72))
     assert found.proposal.reason == (
-        f"cohort 3 has 1 of 3 patients who count; if further DLTs among those pending end that: stop, MTD level 1; "
+        f"cohort 3 has 1 of 3 patients evaluable or pending; if further DLTs among those pending end that: stop, MTD level 1; "
         f"the committee decided on it on {day(62)} (level 1), by the design's rules alone: "
         f"wait until {day(98)}"
     )
@@ -671,10 +675,10 @@ def test_which_decision_opens_a_cohort(tmp_path, decisions, when, fills):
 def test_a_dlt_that_the_committee_did_not_know_of_ends_its_decision(tmp_path):
     """A further DLT in its cohort, or a late one elsewhere: the design is asked again, until the committee decides again."""
     data, path = opened(patient("M2", 1, 72, events=(event(75, row=9),))), decided(tmp_path, (62, "level 1"))
-    assert then(data, 74, decisions=path).proposal.words == "fill the cohort at level 1, 1 patient"
+    assert then(data, 74, decisions=path).proposal.words == "complete the current cohort at level 1, 1 patient"
     assert then(data, 75, decisions=path).proposal.words == WAIT.format(day(98))
     record_decision(path, then(data, 75).record("level 1", "a known risk"))
-    assert then(data, 76, decisions=path).proposal.words == "fill the cohort at level 1, 1 patient"
+    assert then(data, 76, decisions=path).proposal.words == "complete the current cohort at level 1, 1 patient"
 
 
 def test_the_committee_goes_on_with_a_cohort_that_the_design_would_leave(tmp_path):
@@ -689,7 +693,7 @@ def test_the_committee_goes_on_with_a_cohort_that_the_design_would_leave(tmp_pat
     assert then(data, end, decisions=elsewhere).proposal.words == "stop, MTD level 1"
     record_decision(path, then(data, 51).record("level 2", "both events were of the port"))
     found = then(data, end, decisions=path).proposal
-    assert found.words == "fill the cohort at level 2, 1 patient"
+    assert found.words == "complete the current cohort at level 2, 1 patient"
     assert found.reason.endswith("(level 2), by the design's rules alone: stop, MTD level 1")
 
 

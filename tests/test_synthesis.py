@@ -298,7 +298,7 @@ def test_the_other_commands_of_the_examples(monkeypatch):
     others = [words for words in COMMANDS if words[0] != "synthesize"]
     assert [words[0] for words in others] == ["next", "next", "next", "analyze"]
     said = [CliRunner().invoke(main, [*words, "--details"]).stdout for words in others]
-    assert "wait until" in said[0].lower() or "fill the cohort" in said[0].lower()
+    assert "wait until" in said[0].lower() or "complete the current cohort" in said[0].lower()
     findings = json.loads(CliRunner().invoke(main, [*others[1], "--json"]).stdout)["findings"]
     assert {"patients too close together", "infusion off its schedule", "partial course"} <= {row["rule"] for row in findings}
     assert "data cutoff 2023-12-20" in said[2]

@@ -394,7 +394,7 @@ def next_dose(
     >>> trial, folder = load_trial("configs/nct05962762.toml"), "examples/nct05962762/midway"
     >>> patients = read_patients(f"{folder}/patients.csv", trial.protocol, events=f"{folder}/events.csv")
     >>> next_dose(trial, patients).proposal.words
-    'fill the cohort at level 1, 1 patient'
+    'complete the current cohort at level 1, 1 patient'
     """
     trial = Trial.of(trial)
     amended = trial.protocol

@@ -136,7 +136,7 @@ class Recommendation(Shown):
         if self.action == "hold":
             return "wait: escalation and enrolment on hold"
         if self.action == "fill":
-            return f"fill the cohort at level {self.level}, {patients}"
+            return f"complete the current cohort at level {self.level}, {patients}"
         return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
 
 
@@ -534,7 +534,7 @@ def by_dose(asked: Asked, evaluated: Evaluated) -> Evaluated:
 
 
 def _split(evaluated: Evaluated, subjects: tuple[str, ...], most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the first subjects, with as many who count as given at most, and the others."""
+    """Return the first subjects, at most ``most`` of them evaluable or pending, and the others."""
     counted = 0
     for place, subject in enumerate(subjects):
         if counted == most:
@@ -783,7 +783,7 @@ def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
 
 def _fill(evaluated: Evaluated, missing: int, completions: Ways) -> Recommendation:
     latest, there = evaluated.members[-1], len(_counted(evaluated))
-    reason = f"cohort {latest.cohort} has {there} of {there + missing} patients who count"
+    reason = f"cohort {latest.cohort} has {there} of {there + missing} patients evaluable or pending"
     ended = [step for _, step in completions if step.action != "fill"]
     if ended:
         reason += f"; if further DLTs among those pending end that: {either(ended)}"
@@ -839,7 +839,7 @@ def _matters(completions: Ways, pool: Sequence[int]) -> bool:
 
 
 def _counted(evaluated: Evaluated) -> list[str]:
-    """Patients of the current cohort who count, now or once their outcome is known."""
+    """Return the patients of the current cohort who are evaluable, or pending."""
     return [subject for subject in evaluated.members[-1].subjects if evaluated[subject].counts]
 
 
@@ -899,7 +899,7 @@ def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evalua
 def short(step: NextStep) -> str:
     """Return a step in two or three words."""
     if step.level is not None:
-        return f"{'fill ' * (step.action == 'fill')}level {step.level}"
+        return f"{'complete ' * (step.action == 'fill')}level {step.level}"
     return stop_words(step.mtd, step.not_reached).partition(" (")[0]
 
 
