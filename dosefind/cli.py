@@ -130,7 +130,7 @@ _outcomes = click.option("--outcomes", metavar="TEXT", help="Outcomes so far, su
 _data = click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="CSV of counts instead: level (or dose), n, dlts; a row a cohort, in the order of treatment.",
+    help="CSV of counts instead: level (or dose), n, dlts; one row per cohort, in the order of treatment.",
 )
 _curve = click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
 _borrow = click.option(
@@ -448,13 +448,13 @@ _as_of = click.option(
     "--as-of",
     type=_Day(),
     metavar="YYYY-MM-DD",
-    help="The data cut.  [default: the last date in the data, said as assumed]",
+    help="Data cutoff date.  [default: the last date in the data, stated as assumed]",
 )
 _replay = click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
 _final = click.option(
     "--final", is_flag=True, help="Final analysis: a possible DLT on a day not known counts as inside the DLT window."
 )
-_binding = click.option("--design", metavar="NAME", help="The design that binds.  [default: the config's]")
+_binding = click.option("--design", metavar="NAME", help="Primary design.  [default: the config's]")
 
 
 def _next(
@@ -509,7 +509,7 @@ def next_(
     details: bool,
     output: _Output,
 ) -> None:
-    """Who counts, what each design would do next and which binds, what would follow, and where the protocol was left."""
+    """Next dose of a trial: the recommendation of each design, evaluability for DLT, safety, deviations from the protocol."""
     from . import provenance
 
     output.claim_names(provenance.table_names("next", _NEXT))
@@ -672,7 +672,7 @@ def adjudicate(
 )
 @_config
 @click.option(
-    "--truth", required=True, metavar="TEXT", help="One of the config's scenarios, or a DLT probability a dose: 0.05,0.15,0.3."
+    "--truth", required=True, metavar="TEXT", help="One of the config's scenarios, or one DLT probability per dose: 0.05,0.15,0.3."
 )
 @click.option(
     "--start", type=_Day(), metavar="YYYY-MM-DD", help="Day on which the trial opens.  [default: the protocol's version date]"
@@ -709,7 +709,7 @@ def synthesize(
     from .config import load_trial
 
     if output.out is None:
-        raise click.UsageError("Missing option '--out': the folder for the made-up trial.")
+        raise click.UsageError("Missing option '--out': the folder for the synthetic trial.")
     output.claim_names(list(tasks.SYNTHETIC_FILES))
     trial = load_trial(config)
     made = tasks.synthesize(
@@ -788,7 +788,7 @@ def report(
     force: bool,
     out: Path,
 ) -> None:
-    """The report that a committee reads: of the design before the first patient, or of the trial at a data cut.
+    """Report for the committee: of the design before the first patient, or of the trial at a data cutoff date.
 
     It is written as report.html, report.pdf and report.docx, from the same content.
     """
@@ -821,7 +821,7 @@ def report(
             adjudications=config.parent / "adjudications.csv",
         )
     with warnings.catch_warnings(record=True) as caught:
-        # Always: a character that no font has is to be seen by whoever makes the report.
+        # Always: the author of the report must see that a character is in no font.
         warnings.simplefilter("always")
         names = found.save(out, wanted, force=force)
     for one in caught:

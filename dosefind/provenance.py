@@ -327,7 +327,7 @@ def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None =
 
 
 def rounded(result: xr.Dataset) -> xr.Dataset:
-    """Return a dataset as it is saved, its figures rounded to `DIGITS` significant digits and at most as many decimals.
+    """Return a dataset as it is saved, its values rounded to `DIGITS` significant digits and at most as many decimals.
 
     The last digits of a figure depend on the type of the CPU. A figure with a unit keeps all significant digits, as a dose can be
     a small number of large units. Coordinates are inputs, and stay as they are.
@@ -634,7 +634,7 @@ class AddedTo[Row: OnFile]:
         target = _target(path)
         lock = target.with_name(f".{target.name}.lock")
         try:
-            # Whoever may write in the folder may use the lock.
+            # Every user with write access to the folder may use the lock.
             mode = stat.S_IRUSR | stat.S_IWUSR | target.parent.stat().st_mode & 0o066
             with filelock.FileLock(lock, timeout=_SECONDS, mode=mode):
                 self._add(path, target, row, ["" if cell is None else str(cell) for cell in cells])

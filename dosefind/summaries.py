@@ -150,16 +150,16 @@ class UtilityFigures:
 def utilities(posterior: Posterior, utility: Utility) -> UtilityFigures:
     """Utility of each dose, response and DLT of a patient being independent given their rates.
 
-    With P(DLT) p and P(response) e a dose is worth ``(1 - p)(e u1 + (1 - e) u2) + p (e u3 + (1 - e) u4)``, u1 to u4 being the
-    worths of a response, neither, a response with a DLT, and a DLT: Lin, Zhou, Yan, Li and Yuan (2020), JCO Precision Oncology
-    4:1393-1402, doi:10.1200/PO.20.00257, where it is estimated from quasi-binomial counts. Here e has a beta distribution or is
-    known, and p the posterior of the curve.
+    With P(DLT) p and P(response) e a dose has the utility ``(1 - p)(e u1 + (1 - e) u2) + p (e u3 + (1 - e) u4)``, with the
+    utilities u1 to u4 of a response, neither, a response with a DLT, and a DLT: Lin, Zhou, Yan, Li and Yuan (2020), JCO Precision
+    Oncology 4:1393-1402, doi:10.1200/PO.20.00257, where it is estimated from quasi-binomial counts. Here e has a beta
+    distribution or is known, and p the posterior of the curve.
     """
     mean, sd = posterior.moments()
     e = np.array(utility.efficacy)
     size = np.inf if utility.efficacy_n is None else utility.efficacy_n
     e_square = e**2 + e * (1 - e) / (size + 1)
-    # The worth is a(e) + b(e) p, both linear in e.
+    # The utility is a(e) + b(e) p, both linear in e.
     a0, a1 = utility.neither, utility.response - utility.neither
     b0 = utility.dlt - utility.neither
     b1 = utility.response_and_dlt - utility.dlt - a1
@@ -175,7 +175,7 @@ def utilities(posterior: Posterior, utility: Utility) -> UtilityFigures:
     known = utility.efficacy_n is None
     responses = np.broadcast_to(e, rates.shape) if known else _beta(rng, e, float(utility.efficacy_n or 0), len(rates))
     worth = a0 + a1 * responses + (b0 + b1 * responses) * rates
-    # Of doses that are worth the same, as where both rates are the same for sure, the lowest.
+    # Of doses with equal utility, such as those with certainly equal rates, the lowest.
     best = np.eye(len(e))[worth.argmax(axis=1)].mean(axis=0)
     size = min(len(rates), posterior.diagnostics().get("ess_bulk", len(rates)))
     error = np.maximum(np.sqrt(best * (1 - best) / size), (1 - 0.05 ** (1 / size)) / 3)
@@ -204,7 +204,7 @@ def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility
     rule
         The rule with its limit.
     utility
-        What outcomes are worth, where the rule needs it.
+        Utilities of the outcomes, if the rule needs them.
     """
     n, limit = posterior.n, rule.limit
     by_toxicity = recommended(n, p_over, limit, posterior.problems())
@@ -222,7 +222,7 @@ def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility
 
 
 def effective_n(mean: Figure, sd: Figure) -> Figure:
-    """Patients that a distribution of a rate is worth: a + b of the beta distribution with its mean and variance.
+    """Return the effective sample size of a distribution of a rate: a + b of the beta distribution with its mean and variance.
 
     The error is that of the first order, the errors of mean and standard deviation taken as independent: where a larger mean goes
     with a larger standard deviation, as for low rates, theirs partly cancel, and it is too large rather than too small.
@@ -279,7 +279,7 @@ def summary(
     amounts, unit
         The doses.
     utility
-        What outcomes are worth, if that is known.
+        Utilities of the outcomes, if they are known.
 
     Returns
     -------
@@ -347,7 +347,7 @@ def _by_dose(posterior: Posterior, interval: tuple[float, float]) -> dict[str, F
 def conclusions(designs: Sequence[Design], states: Sequence[States], now: Posterior) -> list[Figure]:
     """Return what each design will select as MTD at the end of the trial, given the data now.
 
-    Every way in which the trial can go on is walked. Given the curve, a state that it can end in has a probability that the
+    Every possible course of the trial is enumerated. Given the curve, a state that it can end in has a probability that the
     lattice knows; its expectation is by the nodes of the posterior now where the engine has such, and else a mean over draws.
 
     Parameters

@@ -547,7 +547,7 @@ def test_patient_treated_differently_from_the_decision_is_reported(tmp_path):
         f"B2 was treated at level 1 on {day(41)}, not as decided",
     )
     assert next_dose(protocol, trial(*people[:4]), decisions=path).followed == (f"B1 was treated at level 2 on {day(40)}",)
-    assert next_dose(protocol, trial(*people), day(35), replay=True, decisions=path).followed == ("nobody was treated since",)
+    assert next_dose(protocol, trial(*people), day(35), replay=True, decisions=path).followed == ("no patient was treated since",)
 
 
 @pytest.mark.slow

@@ -482,7 +482,7 @@ def test_without_a_curve_the_report_says_so():
 def test_before_the_first_patient_has_been_treated():
     nobody = dataclasses.replace(made_up.single_dose(), patients=(), rows=0)
     tree = read(dsf.report(small(), nobody, CUT).html())
-    assert "Nobody had been treated by the data cutoff date." in said(tree)
+    assert "No patient had been treated by the data cutoff date." in said(tree)
     assert "Start at level 1, 3 patients." in said(tree)
 
 
@@ -535,7 +535,7 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
         "level 2",
         "yes",
         "=cmd|' /C calc'!A0 <b>looked at</b>",
-        "nobody was treated since",
+        "no patient was treated since",
     ]
     first = (
         "Latest decision of the committee on file: level 2, meeting of 2024-04-05, data cutoff 2024-04-04; it differs from the "

@@ -328,7 +328,7 @@ def test_the_other_commands_of_the_examples(monkeypatch):
         ("low", {"gap": -1}, "gap = -1: must be a number of days from 0 to 3650"),
         ("low", {"start": "2024-01-01"}, "start = '2024-01-01': must be a date"),
         ("low", {"until": date(2020, 1, 1)}, "until = '2020-01-01': lies before the start of the trial, 2023-08-30"),
-        ("low", {"until": date(2023, 8, 30), "seed": 2}, "until = '2023-08-30': nobody was treated by that day"),
+        ("low", {"until": date(2023, 8, 30), "seed": 2}, "until = '2023-08-30': no patient was treated by that day"),
         ("low", {"design": "4+4"}, "design = '4[+]4': must be one of '3[+]3'"),
         ("low", {"dropout": 1}, "dropout = 1 and deviate = 0.1 leave the trial without an end: 72 patients were treated"),
     ],

@@ -260,7 +260,7 @@ def _differing(texts: list[str]) -> list[str]:
 
 
 def _short(text: str, width: float, lines: int, size: float, weight: str) -> str:
-    """Text in at most so many lines, without its middle where it is too long."""
+    """Return text in at most this number of lines, without its middle if it is too long."""
     made, kept = filled(text, width, size, weight), len(text)
     while made.count("\n") >= lines and kept > 2:
         kept -= 1
@@ -283,7 +283,7 @@ class Form(NamedTuple):
     turned
         Whether cells are turned by a quarter.
     every
-        Only one cell of so many is shown, from the first one on.
+        Only one in this number of cells is shown, from the first one on.
     """
 
     size: float = NORMAL
@@ -491,7 +491,7 @@ def _notes(ax: Axes, page: _Page, left: float, below: float) -> float:
 
 
 def slots(ax: Axes, first: float, count: int) -> np.ndarray:
-    """Return places for so many bars from ``first`` on, no wider where there are few, and set the axis."""
+    """Return places for this number of bars from ``first`` on, no wider where there are few, and set the axis."""
     at = first + np.arange(count)
     middle, half = first + (count - 1) / 2, max(count, 3) / 2
     ax.set_xlim(middle - half, middle + half)

@@ -349,7 +349,7 @@ def _median(row: np.ndarray) -> str:
 
 
 def _seen(n: int, y: int) -> str:
-    return f"{dlts(y)} in {patients(n)} {'was' if y == 1 else 'were'} seen" if n else "nobody was treated"
+    return f"{dlts(y)} in {patients(n)} {'was' if y == 1 else 'were'} seen" if n else "no patients"
 
 
 class _Case(NamedTuple):
@@ -461,7 +461,7 @@ class DoseAxis(NamedTuple):
 
     @classmethod
     def of(cls, amounts: np.ndarray, width: float, cells: Iterable[Sequence[str]]) -> DoseAxis:
-        """Choose the scale for a chart so many points wide, with rows of cells below the doses."""
+        """Choose the scale for a chart of this width in points, with rows of cells below the doses."""
         table = [[dose_text(amount) for amount in amounts], *cells]
         span = _SHARE * width
         scales = {}
@@ -480,7 +480,7 @@ class DoseAxis(NamedTuple):
         return np.interp(amounts, self.amounts, np.arange(1, len(self.amounts) + 1)) if self.kind == "equal" else amounts
 
     def between(self, amounts: np.ndarray, about: int) -> np.ndarray:
-        """Return the amounts and others between them, about so many in total, evenly spaced between two doses."""
+        """Return the amounts and others between them, about this number in total, evenly spaced between two doses."""
         if len(amounts) == 1:
             return amounts
         each = max(1, round((about - 1) / (len(amounts) - 1)))

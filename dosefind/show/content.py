@@ -147,7 +147,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Note:
-    """What a reader must not miss; ``warning`` where it limits what the figures are worth."""
+    """What a reader must not miss; ``warning`` if it limits the validity of the results."""
 
     title: str
     items: tuple[Text, ...]
@@ -223,7 +223,7 @@ class Table:
         return len(self.rows) <= _SHORT and letters <= _SHORT_LETTERS
 
     def widths(self, line: int) -> tuple[float, ...]:
-        """Letters that each column gets on a page whose lines have so many: what its longest cell needs, as far as there is room.
+        """Return the letters of each column on a line of ``line`` letters: those of its longest cell, if there is room.
 
         A column that has to be narrower than its longest cell keeps room for its longest word, and a heading may always wrap.
         """
@@ -293,7 +293,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Space:
-    """Room of so many lines to write in, under a heading."""
+    """Room of some lines to write in, under a heading."""
 
     heading: Text
     lines: int

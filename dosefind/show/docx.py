@@ -272,7 +272,7 @@ def _page(word: Word, document: Document) -> None:
 
 
 def _columns(word: Word, number: int) -> None:
-    """From here on the page has so many columns."""
+    """Give the page this number of columns from here on."""
     part: Any = word.add_section(WD_SECTION.CONTINUOUS)._sectPr
     columns = part.find(qn("w:cols"))
     columns.set(qn("w:num"), str(number))

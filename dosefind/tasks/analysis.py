@@ -196,7 +196,7 @@ def analyze(
         Outcomes of the trials of the protocol's table ``borrowing``, by name: their curves and this trial's are then one
         hierarchical model. Nothing is borrowed without it.
     engine
-        "quadrature": exact, the default. "nuts": sampled by PyMC, four chains, every figure with its Monte Carlo standard error
+        "quadrature": exact, the default. "nuts": sampled by PyMC, four chains, every result with its Monte Carlo standard error
         (``<name>_se``); with diagnostics, and no dose for an RP2D where these fail; the default where something is borrowed,
         which is always sampled. The comparison of curves is by quadrature all the same.
     draws, seed
@@ -211,8 +211,8 @@ def analyze(
         above the target interval, the same a priori, the prior effective sample size), the posterior of the MTD (``mtd_level``)
         and, for curves on a dose scale, quantiles of the MTD as a dose; the dose that meets the rule for an RP2D (attribute
         ``rp2d``) with its reason; what each design will conclude (``conclusion``); that dose and
-        P(overdose) by each of the protocol's curves, without borrowing; what the other trials' data are worth (``borrowed_n``)
-        where something is borrowed, their data then being part of what is known a priori; attributes as those of `compare`. Each
+        P(overdose) by each of the protocol's curves, without borrowing; with borrowing, the effective sample size of the other
+        trials' data (``borrowed_n``), which are then part of the prior information; attributes as those of `compare`. Each
         variable has its ``definition``; ``warnings`` (JSON) say where the prior decides.
 
     Raises

@@ -89,7 +89,7 @@ def borrow_from(borrowing: Borrowing, others: Mapping[str, str | Sequence[Cohort
     counted, words = {}, {}
     for name, trial in trials.items():
         if name not in others:
-            raise InputError(Problem(f"borrow.{name}", MISSING, "no outcomes of this trial; '' where nobody has been treated"))
+            raise InputError(Problem(f"borrow.{name}", MISSING, "no outcomes of this trial; '' if no patient has been treated"))
         cohorts = cohorts_of(others[name], len(trial.doses), f"borrow.{name}: ")
         n, y = [0] * len(trial.doses), [0] * len(trial.doses)
         for cohort in cohorts:

@@ -45,7 +45,7 @@ def compare(
     trial
         The trial, from `load_trial`, or its protocol.
     method
-        "exact": every way in which a trial can go, without Monte Carlo error. "simulate": Monte Carlo on shared latent patients.
+        "exact": every possible trial is enumerated, without Monte Carlo error. "simulate": Monte Carlo on shared latent patients.
     n_trials, seed
         Trials for each scenario and seed, for "simulate".
     memory_limit
@@ -58,7 +58,7 @@ def compare(
     xarray.Dataset
         Figures over (design, scenario) and, where they have one, their own dimension (dose, choice, reason, n_patients);
         each variable's ``definition`` says what it is. ``selected_by_target`` and ``correct_by_target`` (target, ...) repeat
-        the choice at the protocol's other targets. ``reference_*`` (scenario, ...) is the non-parametric reference.
+        the choice at the protocol's other targets. ``reference_*`` (scenario, ...) is the non-parametric optimal benchmark.
         Simulated figures have a standard error in ``<name>_se``. Attributes: protocol, hash, versions, seed, assumptions,
         rules of each design.
 
@@ -190,7 +190,7 @@ def _dataset(
 
 
 def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:
-    """The reference benchmark in every scenario, at the protocol's largest sample."""
+    """Return the non-parametric optimal benchmark in every scenario, at the protocol's maximum sample size."""
     both = [reference_selection(truth, standards.target, standards.margin, protocol.limits.max_n) for truth in protocol.truths]
     nearest, highest = (np.array(choice) for choice in zip(*both, strict=True))
     by_nearest, by_highest = (judged(choice, protocol.truths, standards) for choice in (nearest, highest))

@@ -91,7 +91,7 @@ class Unplaced(NamedTuple):
 
 @dataclass(frozen=True)
 class NextDose(Shown):
-    """What next, at a data cut.
+    """The next dose at a data cutoff date.
 
     Attributes
     ----------
@@ -100,9 +100,9 @@ class NextDose(Shown):
     proposals
         What each design would do, by name.
     binding
-        The design that binds.
+        The primary design.
     start
-        From when the next patients may start as the binding design would have them, by the rules of conduct; ``None`` where it
+        From when the next patients may start as the primary design would have them, by the rules of conduct; ``None`` where it
         stops or waits.
     findings
         Deviations from the protocol.
@@ -117,12 +117,12 @@ class NextDose(Shown):
     decided
         The same with the level numbers of the protocol version in force at the data cutoff date.
     what_if : pandas.DataFrame
-        A row a design: what would follow from each number of DLTs among the next patients.
+        One row per design: what would follow from each number of DLTs among the next patients.
     completions : pandas.DataFrame
         A row a way in which the pending outcomes can come out: what each design would do, in the column ``design: NAME``; no rows
         where nothing is pending.
     paths : pandas.DataFrame
-        The paths of the binding design's next cohorts, pending patients taken to have no DLT; no rows where it stops.
+        The paths of the primary design's next cohorts, pending patients taken to have no DLT; no rows where it stops.
     amounts
         Dose amount of each level.
     attrs
@@ -166,7 +166,7 @@ class NextDose(Shown):
 
     @property
     def proposal(self) -> Recommendation:
-        """What the binding design would do."""
+        """What the primary design would do."""
         return self.proposals[self.binding]
 
     @property
@@ -205,8 +205,8 @@ class NextDose(Shown):
 
     @property
     def doses(self) -> pd.DataFrame:
-        """A row a dose: how many were treated, are pending and are counted, their DLTs, and the one-sided 95% upper limit of the
-        DLT rate from those counted at this dose alone.
+        """Return one row per dose: patients treated, pending and with a known outcome, their DLTs, and the one-sided 95% upper
+        limit of the DLT rate from the known outcomes at this dose alone.
         """
         import pandas as pd
 
@@ -228,7 +228,7 @@ class NextDose(Shown):
 
     @property
     def designs(self) -> pd.DataFrame:
-        """A row a design: what it would do and why, and whether that differs from the binding one."""
+        """Return one row per design: what it would do and why, and whether that differs from the primary design."""
         import pandas as pd
 
         rows = [
@@ -365,13 +365,13 @@ def next_dose(
     ----------
     trial
         The trial, from `load_trial`, or its protocol. With amendments, the designs, doses and limits are those of the version in
-        force at the data cut.
+        force at the data cutoff date.
     patients
         What the data say, from `read_patients`.
     as_of, replay
-        The data cut, and whether to go back to it; as for `dosefind.evaluate`.
+        The data cutoff date, and whether to go back to it; as for `dosefind.evaluate`.
     design
-        The design that binds, in place of the protocol's.
+        The primary design, in place of the protocol's.
     decisions
         File of the committee's decisions, if there is one.
     adjudications
@@ -386,7 +386,7 @@ def next_dose(
     Raises
     ------
     InputError
-        If the data contradict themselves or the data cut, or the design is not among the protocol's.
+        If the data contradict themselves or the data cutoff date, or the design is not among the protocol's.
 
     Examples
     --------
@@ -595,7 +595,7 @@ def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], 
 
 
 def binding_of(trial: Trial, design: str | None) -> str:
-    """Name of the design that binds: the one asked for, the protocol's, or the first."""
+    """Return the name of the primary design: the one asked for, the protocol's, or the first."""
     return one_of("design", design if design is not None else trial.protocol.binding or next(iter(trial.designs)), trial.designs)
 
 
@@ -617,7 +617,7 @@ def _refuse_too_many_patients(evaluated: Evaluated) -> None:
         raise InputError(f"the data have {len(evaluated.members):,} cohorts of the escalation: {allowed}")
 
 
-# Most cohorts of an escalation: a report on so many takes about ten seconds.
+# Maximum number of cohorts of an escalation: a report on that many takes about ten seconds.
 _MOST_COHORTS = 400
 
 
@@ -626,10 +626,10 @@ _FEW = 3
 
 
 def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
-    """Who was treated after a decision and by a day: the first who was not treated as decided, or else the first of all."""
+    """Return the first patient treated after a decision and by a day, preferring one not treated as decided."""
     later = sorted((other for other in evaluated.statuses if one.as_of < other.first <= until), key=lambda other: other.first)
     if not later:
-        return "nobody was treated since" if until == date.max else "nobody was treated before the next decision"
+        return "no patient was treated since" if until == date.max else "no patient was treated before the next decision"
     # To wait, to resume, to add a dose or to choose the RP2D says nothing of the level at which somebody is treated in the end.
     open_ = one.decision in ("wait", "resume") or one.decision.startswith(("add dose", "RP2D"))
     # Patients in an expansion come after the MTD, at levels up to it.

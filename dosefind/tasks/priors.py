@@ -1,4 +1,4 @@
-"""How often designs name the true MTD with a prior that is tighter or wider than the protocol's."""
+"""How often designs select the true MTD with a prior that is tighter or wider than the protocol's."""
 
 from __future__ import annotations
 

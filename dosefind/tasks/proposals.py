@@ -435,8 +435,8 @@ def most_cautious(proposals: Sequence[Recommendation], level: int) -> Recommenda
     """Return the most cautious of some proposals, the first where several are equally so.
 
     A de-escalation, or a stop with an MTD below the current dose ``level``, is given now if none of the others could lead further
-    down. Otherwise to wait is more cautious than to enrol, or to name the current dose or a higher one as MTD. Of answers that are
-    known, the one at the lowest dose is taken, a stop counting as its MTD and coming first at the same dose.
+    down. Otherwise to wait is more cautious than to enrol, or to select the current dose or a higher one as MTD. Of known answers,
+    the one at the lowest dose is taken, a stop counting as its MTD and coming first at the same dose.
     """
     lowest = min(map(_lowest, proposals))
     waiting = [proposal for proposal in proposals if proposal.action == "wait"]
@@ -483,7 +483,7 @@ def escalation_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded])
         members, rest = _joined(asked, so_far, cohort)
         if rest:
             members.append(cohort._replace(subjects=rest))
-    # Where nobody is evaluable, the first cohort is still to be treated.
+    # If no patient is evaluable, the first cohort is still to be treated.
     found = tuple(members) or evaluated.members[:1]
     return evaluated if found == evaluated.members else evaluated.with_members(found)
 
@@ -512,7 +512,7 @@ def _joined(asked: Asked, evaluated: Evaluated, cohort: Members) -> tuple[list[M
 def _leads_to(asked: Asked, evaluated: Evaluated, level: int | None) -> bool:
     """Return whether the last cohort is complete, and every way in which outcomes can come out leads to a level.
 
-    Not where there are so many ways that no answer is given.
+    Not where there are too many ways for an answer.
     """
     evaluated = by_dose(asked, evaluated)
     if still_needed(asked, evaluated) or evaluated.n_completions > MOST_COMPLETIONS:
@@ -793,7 +793,7 @@ def _fill(evaluated: Evaluated, missing: int, completions: Ways) -> Recommendati
 def _settled(
     asked: Asked, evaluated: Evaluated, done: list[Completion], steps: list[NextStep], further: str = ""
 ) -> Recommendation:
-    """What a design does where nobody is missing, or where nobody else is to come for the reason given."""
+    """Return what a design does if the cohort is complete, or no further patients are to come for the reason given."""
     completions, first = tuple(zip(done, steps, strict=True)), asked.explained(steps[0])
     if not _agree(steps):
         return _waiting(evaluated, completions, further)
@@ -881,7 +881,7 @@ def still_needed(asked: Asked, evaluated: Evaluated) -> int:
 
 
 def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int) -> list[Cohort]:
-    """Return the cohorts once the current one is complete, with so many DLTs among the patients who come in."""
+    """Return the cohorts once the current one is complete, with ``dlts`` DLTs among the further patients."""
     level = evaluated.members[-1].level
     if not _counted(evaluated):
         return [*cohorts, Cohort(level, missing, dlts)]
@@ -890,7 +890,7 @@ def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int)
 
 
 def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:
-    """Return the cohorts with the next patients as a design would have them, and so many DLTs among these."""
+    """Return the cohorts with the next patients as a design would have them, and ``dlts`` DLTs among these."""
     if proposal.action == "fill":
         return filled(cohorts, evaluated, proposal.size, dlts)
     return [*cohorts, Cohort(proposal.level or 0, proposal.size, dlts)]

@@ -100,8 +100,8 @@ def sensitivity(
 
 @dataclass(frozen=True)
 class _Case:
-    """What an answer hangs on besides the data: the posterior (of the rates that are asked of it), target, least overdose, limit
-    on P(over).
+    """What an answer depends on besides the data: the posterior (of the rates that are asked of it), target, least overdose, limit
+    on P(overdose).
     """
 
     posterior: Callable[[tuple[float, ...]], Posterior]

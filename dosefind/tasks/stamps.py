@@ -16,7 +16,7 @@ __all__ = ["n_assumed", "plain", "stamp"]
 
 # How amounts in patient data are read: without patients nothing depends on it.
 _OF_PATIENT_DATA = ("doses.tolerance", "doses.arms", "treatment.split_days")
-# What a protocol records for readers and for conduct, but no figure of a design depends on.
+# What a protocol records for readers and for conduct, but no result of a design depends on.
 _RECORDED_ONLY = (
     *("treatment.infusion_days", "treatment.window", "treatment.infusion_tolerance_days", "treatment.no_overlap"),
     *("dlt", "evaluability", "limits.group", "doses.reference", "pause"),
@@ -46,7 +46,7 @@ def stamp(trial: Trial | Protocol, design: str | None = None, *, borrows: bool =
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
-    borrowing, of a result that ``borrows`` nothing, and of who counts and of pauses, of one that does not ``conduct`` a trial.
+    borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial.
     """
     trial = Trial.of(trial)
     protocol, built = trial.protocol, {name: made for name, made in trial.designs.items() if design in (None, name)}

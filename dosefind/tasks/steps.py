@@ -57,7 +57,7 @@ class NextStep(Shown):
     admissible
         Levels that the design's rules leave open for the next cohort; none at the planned end.
     mtd
-        Where the trial stops: "none" or the level named as MTD.
+        Where the trial stops: "none" or the level selected as MTD.
     not_reached
         Where the trial stops: whether the top dose is named and the rule would have escalated from it.
     assumes
@@ -91,7 +91,7 @@ class NextStep(Shown):
 
 
 def stop_words(mtd: str | None, not_reached: bool) -> str:
-    """That the trial stops, and what it names as MTD, if anything."""
+    """Return that the trial stops, and what is selected as MTD, if anything."""
     if mtd is None:
         return "stop"
     named = "no MTD" if mtd == "none" else f"MTD level {mtd}"
@@ -157,7 +157,7 @@ def select(design: Design, n: Any, y: Any) -> int | list[int | None] | None:
     Returns
     -------
     int, None or list
-        The level named as MTD, from 1, ``None`` where no dose is; a list of these for several trials.
+        The level selected as MTD, from 1, ``None`` if no dose is; a list of these for several trials.
 
     Raises
     ------
@@ -260,7 +260,7 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
     Returns
     -------
     pandas.DataFrame
-        One row a path; see `dosefind.operating.paths.paths_of`. The last columns, ``scenario: NAME``, are its
+        One row per path; see `dosefind.operating.paths.paths_of`. The last columns, ``scenario: NAME``, are its
         probability under each scenario.
         ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design, as ``deviations``
         (JSON) lists it.
@@ -344,8 +344,8 @@ def without_dlts(trial: Trial | Protocol) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a design: its ``path`` in outcome notation, how many ``patients`` it treats, the ``mtd`` named in the end, whether
-        the MTD is ``not_reached``, and the ``reason`` for which it stops.
+        One row per design: its ``path`` in outcome notation, how many ``patients`` it treats, the ``mtd`` selected in the end,
+        whether the MTD is ``not_reached``, and the ``reason`` for which it stops.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Made-up trials: patients who do not exist, entering one by one as the binding design and the rules of conduct of a protocol ask.
+"""Synthetic trials: simulated patients, entering one by one as the primary design and the rules of conduct of a protocol ask.
 
 What happens to a patient is drawn beforehand, whatever the dose and the day: each has uniform random numbers of their own, so that
 another rate of dropout leaves the rest of a patient as it was. The trial is then run by `next_dose`, which sees no more than was
@@ -53,7 +53,7 @@ _TERMS = ("Headache", "Fatigue", "Pyrexia", "Nausea", "Dizziness", "Infusion sit
 _GRAVE = ("Hypoxia", "Infusion related reaction", "Pyrexia", "Dyspnoea", "Embolism", "Dose limiting event")
 # Most adverse events of a patient besides a DLT; half the patients have none, a quarter has one, and so on.
 _NOISE = 4
-# A made-up trial that treats this many times its largest sample does not end.
+# A synthetic trial that treats this many times its maximum sample size does not end.
 _ENDLESS = 4
 
 
@@ -66,7 +66,7 @@ class Deviation(NamedTuple):
 
 @dataclass(frozen=True)
 class Synthetic(Shown):
-    """A made-up trial.
+    """A synthetic trial.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ def synthesize(
         Stop there: what is later is cut off, and outcomes are pending. By default the trial goes on to its end.
     dropout
         Probability that a patient leaves before the end of the DLT window, on any day alike. Who leaves has no DLT, so that among
-        the patients who count a DLT has the true probability.
+        the evaluable patients a DLT has the true probability.
     deviate
         Probability with which a patient deviates, for each of ``kinds``, where there is anything to deviate from.
     kinds
@@ -203,7 +203,7 @@ def synthesize(
     gap
         Mean days from when a patient enters to when the next one could.
     design
-        The design that binds, in place of the protocol's.
+        The primary design, in place of the protocol's.
 
     Returns
     -------
@@ -212,8 +212,8 @@ def synthesize(
     Raises
     ------
     InputError
-        If the truth is no scenario and no such list of probabilities, a rate is out of range, a kind is unknown, nobody was treated
-        until ``until``, or so many leave or deviate that the trial does not end.
+        If ``truth`` is no scenario and no such list of probabilities, a rate is out of range, a kind is unknown, no patient was
+        treated until ``until``, or too many leave or deviate, so that the trial does not end.
 
     Notes
     -----
@@ -280,7 +280,7 @@ _DAYS = "a number of days from 0 to 3650"
 
 
 def _truth(protocol: Protocol, truth: Any) -> tuple[str, tuple[float, ...]]:
-    """The name of a truth, and its DLT rates."""
+    """Return the name of a scenario, and its DLT rates."""
     if isinstance(truth, str):
         name = one_of("truth", truth, protocol.scenarios)
         return name, tuple(map(float, protocol.scenarios[name]))
@@ -354,7 +354,7 @@ class _Course:
             found = self.next(day)
             if found.proposal.action == "stop":
                 return found.proposal.words
-            # Whoever made the trial up knows what became of patients at other doses: they keep nobody waiting for a judgement.
+            # The outcomes of patients at other doses are known to the simulation: no patient waits for a judgement.
             level = found.proposal.level
             left = found.proposal.action != "fill"
             opens = None if level is None else earliest(found.evaluated, self.protocol, level, left=left).patient.day
@@ -471,7 +471,7 @@ class _Course:
         return planned
 
     def events(self, day: date, last: int, onset: int | None) -> list[AdverseEvent]:
-        """Adverse events of a patient followed for so many days: the DLT, and others that are none."""
+        """Return adverse events of a patient followed for this number of days: the DLT, and others that are no DLT."""
         person, dlt = self.person, self.protocol.dlt
         found = []
         if onset is not None:
@@ -489,7 +489,7 @@ class _Course:
         known = [one if until is None else _cut(one, until, self.window_end(one)) for one in self.patients]
         patients = _with_rows([one for one in known if one.infusions])
         if until is not None and not patients:
-            raise InputError(Problem("until", until.isoformat(), "nobody was treated by that day"))
+            raise InputError(Problem("until", until.isoformat(), "no patient was treated by that day"))
         days = [day for one in patients for _, day in one.dates()]
         events = sum(len(one.events or ()) for one in patients)
         return Patients(patients, (), len(patients) + events, (), max(days, default=date.min), "", keeps_contacts=True)
@@ -500,7 +500,7 @@ _UNRELATED = ("not related", "unlikely")
 
 
 def _word(uniform: float, usual: Sequence[str], allowed: Sequence[str]) -> str:
-    """One of the usual words for a relation that the protocol knows; else one of the protocol's."""
+    """Return a usual word for a relationship that the protocol knows; else one of the protocol's."""
     return _pick(uniform, [word for word in usual if word in allowed] or allowed)
 
 

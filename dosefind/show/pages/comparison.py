@@ -314,7 +314,7 @@ def reason_words(name: str) -> str:
         "n_at_dose": _("enough patients at the dose"),
         "too_toxic": _("stopped for safety: lowest dose exceeds the toxicity limit"),
         "no_dose": _("stopped for safety: too many DLTs at the lowest dose"),
-        "mtd_below": _("too many DLTs at the next dose"),
+        "mtd_below": _("too many DLTs at the dose above"),
         "top_tolerated": _("top dose tolerated"),
         "rule": _("the rule ends the trial"),
     }

@@ -583,7 +583,7 @@ def _patients(report: _Report) -> Section:
         caption = text(_("DLT profile: every patient, by cohort."))
         blocks += [Table(caption, heads, rows, (window_words(evaluated),)), _counts(report)]
     else:
-        blocks.append(Paragraph(text(_("Nobody had been treated by the data cutoff date."))))
+        blocks.append(Paragraph(text(_("No patient had been treated by the data cutoff date."))))
     return Section("patients", text(_("Patients")), (*blocks, report.shown.notes()))
 
 

@@ -206,7 +206,7 @@ class Conduct:
             "waits": _("waits for adjudication"),
             "open": _("no adjudication on file"),
             "untreated": _("{part}: holds nothing"),
-            # The name of whoever adjudicated stands in the report alone.
+            # The name of the adjudicator is in the report only.
             "adjudicated": _("adjudicated on {day} by {by}: {conclusion}")
             if self.document
             else _("adjudicated on {day}: {conclusion}"),
