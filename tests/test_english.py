@@ -115,7 +115,7 @@ def private_words(path):
     return found
 
 
-@pytest.mark.parametrize("place", (*PLACES, *TERMS_ONLY))
+@pytest.mark.parametrize("place", [*PLACES, *TERMS_ONLY])
 def test_text_uses_the_terms_of_the_field(place):
     paths = files([place])
     assert paths
