@@ -1,8 +1,13 @@
 """Settings of the whole suite: what a plain run leaves out, and that in CI a skipped test counts as failed."""
 
 import os
+import signal
 
 import pytest
+
+# A shell starts what runs in its background with interruptions ignored; tests of interruptions need them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Marks of the tests that take most of the time; a file or test named on the command line is run whatever its marks.
 LONG = ("browser", "faults", "notebooks", "slow")
