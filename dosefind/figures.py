@@ -137,7 +137,9 @@ OPERATING: dict[str, Quantity] = {
         marked("benchmark"),
         "%",
     ),
-    "reference_correct": Quantity(marked("probability that the benchmark selects the true MTD"), marked("benchmark"), "%"),
+    "reference_correct": Quantity(
+        marked("probability that the benchmark selects the true MTD"), marked("benchmark, correct selection"), "%"
+    ),
     "reference_correct_highest": Quantity(
         marked(
             "probability that the highest dose whose share of DLTs is at most the target, a choice other than the benchmark's, is "

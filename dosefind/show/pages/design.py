@@ -132,14 +132,8 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
 def _summary(plan: _Plan) -> Section:
     found = plan.found
     note = Note(_("Assumptions"), (common.assumed_words(plan.stamp),))
-    blocks = (
-        Answers((_what(plan),)),
-        Bullets(found.verdicts()),
-        found.at_a_glance(),
-        found.costs(),
-        Answers((_detection(plan),)),
-        note,
-    )
+    answers = Answers((_what(plan), _detection(plan)))
+    blocks = (answers, Bullets(found.verdicts()), found.at_a_glance(), found.costs(), note)
     return Section("summary", text(_("Summary")), blocks, own_page=True)
 
 
