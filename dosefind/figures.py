@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from .words import _, marked
 
-__all__ = ["BORROWING", "ESTIMATES", "OPERATING", "Quantity", "defined", "written"]
+__all__ = ["BORROWING", "ESTIMATES", "OPERATING", "Quantity", "defined", "in_percent", "percent", "written"]
 
 
 @dataclass(frozen=True)
@@ -281,6 +281,16 @@ BORROWING: dict[str, Quantity] = {
 def defined(quantities: Mapping[str, Quantity], **values: Any) -> dict[str, str]:
     """Return the definition of each quantity, with the values that it depends on."""
     return {name: _(quantity.definition).format(**values) for name, quantity in quantities.items()}
+
+
+def in_percent(rate: float, digits: int = 1) -> str:
+    """Return a probability in percent, without the sign."""
+    return f"{100 * rate:z.{digits}f}"
+
+
+def percent(rate: float, digits: int = 1) -> str:
+    """Return a probability in percent."""
+    return f"{in_percent(rate, digits)}%"
 
 
 def written(quantity: Quantity, value: float, error: float | None = None) -> str:

@@ -18,13 +18,13 @@ from ._check import one_of
 __all__ = ["_", "counted", "in_language", "language", "languages", "marked"]
 
 _FOLDER = Path(__file__).parent / "locale"
-_CURRENT: ContextVar[tuple[str, gettext.NullTranslations]] = ContextVar("_CURRENT")
 _ENGLISH = "en", gettext.NullTranslations()
+_CURRENT: ContextVar[tuple[str, gettext.NullTranslations]] = ContextVar("_CURRENT", default=_ENGLISH)
 
 
 def _(message: str) -> str:
     """Return a sentence in the current language."""
-    return _CURRENT.get(_ENGLISH)[1].gettext(message)
+    return _CURRENT.get()[1].gettext(message)
 
 
 def counted(one: str, other: str, n: int) -> str:
@@ -35,7 +35,7 @@ def counted(one: str, other: str, n: int) -> str:
     >>> counted("{n} patient", "{n} patients", 2)
     '2 patients'
     """
-    return _CURRENT.get(_ENGLISH)[1].ngettext(one, other, n).format(n=n)
+    return _CURRENT.get()[1].ngettext(one, other, n).format(n=n)
 
 
 def marked(message: str) -> str:
@@ -45,7 +45,7 @@ def marked(message: str) -> str:
 
 def language() -> str:
     """Return the code of the current language."""
-    return _CURRENT.get(_ENGLISH)[0]
+    return _CURRENT.get()[0]
 
 
 def languages() -> list[str]:

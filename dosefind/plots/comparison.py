@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._check import InputError, Problem
+from ..figures import in_percent, percent
 from .layout import TALLEST, available, distinct, dose_label, drawing, filled, key, notes, room, rows, title, width_of
 from .style import (
     BLUE,
@@ -21,9 +22,7 @@ from .style import (
     boxes,
     describe,
     dose_text,
-    in_percent,
     listed,
-    percent,
     shown,
     spoken,
     ticks,

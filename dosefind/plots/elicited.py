@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._check import of_type
+from ..figures import in_percent, percent
 from ..models.elicited import ElicitedPrior
 from ..protocol import Protocol
 from .layout import dose_rows, drawing, key, notes, percent_axis, room, rows, title
 from .posterior import DoseAxis
-from .style import BLUE, INK, PALE, describe, dlts, dose_text, in_percent, listed, percent, spoken
+from .style import BLUE, INK, PALE, describe, dlts, dose_text, listed, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

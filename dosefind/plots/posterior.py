@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from .._check import of_type
+from ..figures import in_percent, percent
 from ..summaries import support_words
 from ..tasks import Analysis
 from .layout import beside, dose_label, dose_rows, drawing, form_of, key, notes, percent_axis, room, rows, slots, title
@@ -25,10 +26,8 @@ from .style import (
     describe,
     dlts,
     dose_text,
-    in_percent,
     listed,
     patients,
-    percent,
     rates,
     shown,
     spoken,

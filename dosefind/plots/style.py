@@ -121,16 +121,6 @@ def words_of(chart: Axes | Figure) -> list[Words]:
     return found
 
 
-def in_percent(rate: float, digits: int = 1) -> str:
-    """Return a probability in percent, without the sign."""
-    return f"{100 * rate:z.{digits}f}"
-
-
-def percent(rate: float, digits: int = 1) -> str:
-    """Return a probability in percent."""
-    return f"{in_percent(rate, digits)}%"
-
-
 def rates(low: float, high: float) -> str:
     """Return a range of rates in percent."""
     return f"{100 * low:g}% to {100 * high:g}%"

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
@@ -194,10 +193,10 @@ def _side_by_side(least: Sequence[int], width: int) -> list[list[int]]:
     return groups
 
 
-def _grid(columns: Sequence[Sequence[str]], numeric: Sequence[bool], widths: Sequence[int]) -> Padding:
+def _grid(columns: Sequence[Sequence[str]], numeric: Sequence[bool], widths: Sequence[int]) -> Grid:
     grid = Grid(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False)
     for (heading, *_cells), number, width in zip(columns, numeric, widths, strict=True):
         grid.add_column(heading, justify="right" if number else "left", width=width, overflow="fold")
     for row in zip(*(cells[1:] for cells in columns), strict=True):
         grid.add_row(*row)
-    return Padding(grid, 0)
+    return grid

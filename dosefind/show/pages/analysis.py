@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ...figures import BORROWING, ESTIMATES, Quantity, written
+from ...figures import BORROWING, ESTIMATES, Quantity, in_percent, percent, written
 from ...plots.style import amount, unit
 from ...tasks.standing import overdose_range
 from ...words import _
@@ -209,7 +209,7 @@ class Estimates:
             if self.borrows:
                 over = _(" Over the curves of the config, without borrowing: {low} ({low_curve}) to {high} ({high_curve}).")
             ends = {"low_curve": data(found.low_curve), "high_curve": data(found.high_curve)}
-            words += filled(over, low=f"{100 * found.low:.1f}%", high=f"{100 * found.high:.1f}%", **ends)
+            words += filled(over, low=percent(found.low), high=percent(found.high), **ends)
         tried = np.flatnonzero(self.values("n")[level:])
         if len(tried):
             above = int(tried[0]) + level
@@ -267,7 +267,7 @@ class Estimates:
         columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
         rows = []
         for d, level in enumerate(self.values("dose")):
-            ends = (f"{100 * self.values(name)[d]:.1f}" for name in ("lower", "upper"))
+            ends = (in_percent(self.values(name)[d]) for name in ("lower", "upper"))
             own = f"{self.values('dlts')[d]}/{self.values('n')[d]}" if self.values("n")[d] else "\u2013"
             cells = [str(level), f"{self.values('dose_amount')[d]:g}", own, self.written("mean", d), "\u2013".join(ends)]
             rows.append(tuple(map(text, (*cells, *(self.written(name, d) for name in _BY_DOSE)))))
@@ -295,7 +295,7 @@ class Estimates:
             "All doses pooled: one-sided 95% upper limit {limit} for the average DLT rate over the patients treated. If toxicity "
             "increases with dose, it is also an upper limit for the lowest dose, but not for the top dose."
         )
-        return filled(words, limit=f"{100 * self.attrs['pooled_upper_limit']:.1f}%")
+        return filled(words, limit=percent(self.attrs["pooled_upper_limit"]))
 
     # The MTD.
 
@@ -340,7 +340,7 @@ class Estimates:
         rows = []
         for c, name in enumerate(self.values("curve")):
             over = (written(ESTIMATES["p_over_by_curve"], p) for p in self.values("p_over_by_curve")[c])
-            rows.append((text(data(name)), *map(text, (level_words(self.values("rp2d_by_curve")[c]), *over))))
+            rows.append((text(data(name)), *map(text, (common.level_words(self.values("rp2d_by_curve")[c]), *over))))
         words = (
             _("Dose within the limit and P(overdose) by curve, without borrowing:")
             if self.borrows
@@ -418,11 +418,6 @@ class Estimates:
 
 # Columns of the main table after the interval.
 _BY_DOSE = ("p_target", "p_over", "prior_p_over", "prior_effective_n")
-
-
-def level_words(label: object) -> str:
-    """Return a choice of dose in words: the level, or that there is none."""
-    return _("none") if str(label) == "none" else _("level {level}").format(level=label)
 
 
 def _amount(value: float, doses: np.ndarray) -> str:

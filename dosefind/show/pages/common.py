@@ -14,7 +14,20 @@ from ..content import Block, Bullets, Column, Definitions, Paragraph, Section, T
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["assumed_words", "assumptions", "choice", "definitions", "ended", "points", "raised", "rules", "rules_of", "version"]
+__all__ = [
+    "assumed_words",
+    "assumptions",
+    "choice",
+    "definitions",
+    "ended",
+    "level_words",
+    "points",
+    "raised",
+    "rules",
+    "rules_of",
+    "stop_words",
+    "version",
+]
 
 # Most sentences by which a design is described by its difference from another.
 _APART = 2
@@ -33,6 +46,19 @@ def raised(words: str) -> str:
 def choice(label: object) -> str:
     """Return a level, or that there is none, as it is printed in a cell."""
     return _("none") if label == "none" else str(label)
+
+
+def level_words(label: object) -> str:
+    """Return a choice of dose in words: the level, or that there is none."""
+    return _("none") if str(label) == "none" else _("level {level}").format(level=label)
+
+
+def stop_words(level: str | None, not_reached: bool) -> str:
+    """Return a stop in words, with the level selected as MTD, or that there is none."""
+    if level is None:
+        return _("stop: no MTD")
+    words = _("stop: level {level}, MTD not reached") if not_reached else _("stop: MTD level {level}")
+    return words.format(level=level)
 
 
 def version(stamp: Mapping[str, Any]) -> tuple[Block, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ...figures import OPERATING, written
+from ...figures import OPERATING, in_percent, percent, written
 from ...results import restored
 from ...words import _, counted
 from ..content import Bullets, Column, Definitions, Page, Paragraph, Run, Section, Table, Text, data, filled, text
@@ -107,7 +107,7 @@ class Comparison:
         """Return which design does best, at what price, and where it does worst: among designs that limit the patients at a dose,
         and among those that do not.
         """
-        capped = self.values("max_n_per_dose") if "max_n_per_dose" in self.oc else np.zeros(len(self.designs))
+        capped = self.values("max_n_per_dose")
         found: list[Text] = []
         for most in sorted({int(cap) for cap in capped}, key=lambda cap: (cap == 0, cap)):
             group = [place for place, cap in enumerate(capped) if int(cap) == most]
@@ -145,15 +145,15 @@ class Comparison:
     def _means(self, d: int) -> dict[str, str]:
         """Return the means of a design over the scenarios, as they are printed."""
         return {
-            "correct": f"{100 * self.values('correct')[d].mean():.1f}%",
-            "overdose": f"{100 * self.values('overdose_selected')[d].mean():.1f}%",
+            "correct": percent(self.values("correct")[d].mean()),
+            "overdose": percent(self.values("overdose_selected")[d].mean()),
             "patients": f"{self.values('mean_n')[d].mean():.1f}",
             "dlts": f"{self.values('dlts')[d].sum(axis=-1).mean():.1f}",
         }
 
     def _worst(self, d: int) -> Text:
         """Return the scenario in which a design selects an overdose most often, or else the true MTD least often."""
-        overdoses = self.values("overdose_selected")[d] if "overdose_selected" in self.oc else np.zeros(len(self.scenarios))
+        overdoses = self.values("overdose_selected")[d]
         s = int(overdoses.argmax())
         if overdoses[s] >= _RARELY:
             limit = self.oc.attrs["overdose_limit"]
@@ -165,13 +165,13 @@ class Comparison:
             own = {
                 "level": level + 1,
                 "rate": f"{100 * self.values('p_true')[s, level]:.3g}%",
-                "share": f"{100 * doses[level]:.1f}%",
+                "share": percent(doses[level]),
             }
             return filled(words, design=data(self.designs[d]), scenario=data(self.scenarios[s]), **own)
         correct = self.values("correct")
         s = int(correct[d].argmin())
         words = _("{design} does worst in scenario {scenario}: it selects the true MTD in {share} of trials (best design: {best}).")
-        shares = {"share": f"{100 * correct[d, s]:.1f}%", "best": f"{100 * correct[:, s].max():.1f}%"}
+        shares = {"share": percent(correct[d, s]), "best": percent(correct[:, s].max())}
         return filled(words, design=data(self.designs[d]), scenario=data(self.scenarios[s]), **shares)
 
     def at_a_glance(self) -> Table:
@@ -182,7 +182,7 @@ class Comparison:
         for d, name in enumerate(self.designs):
             pairs = zip(self.values("correct")[d], self.values("overdose_selected")[d], strict=True)
             rows.append((text(data(name)), *(text(f"{100 * right:.1f}/{100 * over:.1f}") for right, over in pairs)))
-        rows.append((text(_("(benchmark)")), *(text(f"{100 * right:.1f}") for right in self.values("reference_correct"))))
+        rows.append((text(_("(benchmark)")), *(text(in_percent(right)) for right in self.values("reference_correct"))))
         limit = f"{100 * self.oc.attrs['overdose_limit']:.3g}%"
         caption = filled(_("True MTD selected / overdose selected (true DLT rate above {limit}), % of trials:"), limit=limit)
         return Table(caption, columns, tuple(rows))
@@ -194,7 +194,7 @@ class Comparison:
         dlts = self.values("dlts").sum(axis=-1)
         rows = []
         for d, name in enumerate(self.designs):
-            means = [f"{100 * self.values(one)[d].mean():.1f}" for one in ("correct", "overdose_selected")]
+            means = [in_percent(self.values(one)[d].mean()) for one in ("correct", "overdose_selected")]
             ranges = [_range(self.values("mean_n")[d]), _range(dlts[d]), _range(self.values("above_mtd")[d])]
             rows.append((text(data(name)), *map(text, (*means, *ranges, _range(self.values("days")[d], 0)))))
         return Table(
@@ -244,7 +244,7 @@ class Comparison:
         designs = range(len(self.designs))
         rows: list[tuple[Text, Sequence[Text]]] = []
         for k, label in enumerate(self.values("choice")):
-            head = text(common.choice(label)) if label == "none" else filled(_("level {level}"), level=label)
+            head = text(common.level_words(label))
             benchmark = text(written(OPERATING["reference_selected"], self.values("reference_selected")[s, k]))
             rows.append((head, [*(self._written("selected", (d, s, k)) for d in designs), benchmark]))
         for name in _SELECTION:
@@ -266,7 +266,7 @@ class Comparison:
             rows.append((text(label), [self._written(name, (d, s)) for d in designs]))
         shares = self.values("stopped")[:, s]
         for k in sorted(np.flatnonzero(shares.max(axis=0) >= LEAST_SHARE), key=lambda k: -shares[:, k].max()):
-            cells = [text(f"{100 * share:.1f}" if share >= LEAST_SHARE else "") for share in shares[:, k]]
+            cells = [text(in_percent(share) if share >= LEAST_SHARE else "") for share in shares[:, k]]
             rows.append((filled(_("ended: {reason}, %"), reason=reason_words(str(self.values("reason")[k]))), cells))
         caption = filled(_("{scenario}: patients, DLTs and duration."), scenario=data(self.scenarios[s]))
         return self._by_design(_("expected"), rows, caption)
@@ -284,7 +284,7 @@ class Comparison:
                 (shown, text(_("(true MTD)")), *(text(common.choice(label)) for label in self.values("true_mtd_by_target")[t]))
             )
             for d, name in enumerate(self.designs):
-                cells = ("-" if np.isnan(share) else f"{100 * share:.1f}" for share in self.values("correct_by_target")[t, d])
+                cells = ("-" if np.isnan(share) else in_percent(share) for share in self.values("correct_by_target")[t, d])
                 rows.append((shown, text(data(name)), *map(text, cells)))
         note = filled(_("Target: {words}."), words=text(data(self.oc["target"].attrs["definition"])))
         table = Table(text(_("True MTD for another target selected, % of trials, by scenario.")), columns, tuple(rows), (note,))

@@ -13,6 +13,7 @@ from ...adjudications import Adjudicated
 from ...config import Trial
 from ...evaluability import HIDDEN, KINDS, NO_LEVEL, UNTREATED, SafetyEvent, Status, safety_events, safety_set
 from ...evaluability.evaluated import Kind
+from ...figures import percent
 from ...patients import Patient, Patients
 from ...protocol import Protocol
 from ...summaries import support_words
@@ -43,7 +44,7 @@ from . import common
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, columns, kind_words, patients_of, window_words
-from .pieces import Case, assumed, facts, labels, limits, method, sensitivity_table
+from .pieces import assumed, facts, labels, limits, method, sensitivity_table, short_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ class _Report:
 
     Attributes
     ----------
-    case
+    protocol
         The protocol in force at the data cutoff date.
     shown
         The next step as it is shown.
@@ -69,7 +70,7 @@ class _Report:
         The protocol with its amendments, by which patients are judged.
     """
 
-    case: Case
+    protocol: Protocol
     shown: Conduct
     analysis: Analysis | None
     blinded: bool
@@ -87,7 +88,7 @@ class _Report:
     @property
     def terms(self) -> bool:
         """Whether terms of adverse events and reasons in the words of the data are shown."""
-        return self.case.protocol.report.terms
+        return self.protocol.report.terms
 
     @property
     def estimates(self) -> Estimates:
@@ -130,17 +131,17 @@ def conduct_report(
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)
-    report = _Report(Case(protocol), shown, analysis, blinded, trial.protocol)
+    report = _Report(protocol, shown, analysis, blinded, trial.protocol)
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
         varied = sensitivity(current, cohorts, curve=curve, others=others, administered=given)
         sections += [_rates(report), _mtd(report), _conclusion(report)]
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
-        table = sensitivity_table(report.case, varied, caption)
+        table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
-    sections += [_designs(report), _deviations(report), _method(report), limits(report.case, "conduct")]
+    sections += [_designs(report), _deviations(report), _method(report), limits(report.protocol, "conduct")]
     # A page to sign is one page.
-    sections += [replace(assumed(report.case, found.attrs), own_page=True), _signatures()]
+    sections += [replace(assumed(found.attrs), own_page=True), _signatures()]
     cut = found.attrs["as_of"]
     return Document(
         title=filled(_("{protocol}: report for the dose-escalation meeting"), protocol=data(protocol.record.id)),
@@ -154,12 +155,12 @@ def conduct_report(
 
 
 def _facts(report: _Report) -> Definitions:
-    attrs, case = report.found.attrs, report.case
+    attrs = report.found.attrs
     cut = text(attrs["as_of"])
     if attrs["as_of_assumed"]:
         cut = filled(_("{day} (assumed: the last date in the data)"), day=attrs["as_of"])
-    more = (("cut", cut), ("binding", text(report.shown.design)), ("data_hash", case.hash(attrs["data_sha256"])))
-    return facts(case, attrs, *more)
+    more = (("cut", cut), ("binding", text(report.shown.design)), ("data_hash", short_hash(attrs["data_sha256"])))
+    return facts(report.protocol, attrs, *more)
 
 
 # The first page: what leads, then what next, how safe, how sure.
@@ -232,13 +233,13 @@ _WHY = {
 def _overdose(report: _Report, question: DoseInQuestion, ranges: bool) -> list[Text]:
     """Return P(overdose) at one dose, with its range over the curves if asked for, and the limit from that dose alone."""
     found, level = report.estimates, question.level
-    high, over = f"{100 * found.attrs['interval'][1]:.0f}%", overdose_range(found.summary, level)
+    high, over = percent(found.attrs["interval"][1], 0), overdose_range(found.summary, level)
     words = _("P(overdose), the probability that the DLT rate is {high} or more, is {p} at level {level}, {why}.")
     lines = [filled(words, high=high, p=found.percent("p_over", level - 1), level=level, why=_(_WHY[question.why]))]
     if ranges and len(found.values("curve")) > 1:
         words = _("Over the curves of the config it ranges from {low} ({low_curve}) to {high} ({high_curve}).")
         ends = {"low_curve": data(over.low_curve), "high_curve": data(over.high_curve)}
-        lines.append(filled(words, low=f"{100 * over.low:.1f}%", high=f"{100 * over.high:.1f}%", **ends))
+        lines.append(filled(words, low=percent(over.low), high=percent(over.high), **ends))
     if report.found.doses.to_dict("records")[level - 1]["counted"]:
         return [*lines, report.shown.limit(question)]
     words = _("No outcome is known at level {level}, so this depends on the curve and its prior.")
@@ -265,7 +266,7 @@ def _glance(report: _Report) -> Table:
         "none if that of level 1 is above it; at the top level, that level or above. By the curve {curve}, without pending "
         "patients."
     )
-    rates = {"high": f"{100 * found.attrs['interval'][1]:.0f}%", "target": f"{100 * found.attrs['target']:.0f}%"}
+    rates = {"high": percent(found.attrs["interval"][1], 0), "target": percent(found.attrs["target"], 0)}
     notes = [filled(words, curve=data(found.attrs["curve_used"]), **rates)]
     if predicted:
         words = _("{design} selects it: predicted conclusion of the trial, given the data now.")
@@ -301,7 +302,7 @@ def _contradicted(report: _Report) -> list[Text]:
     against = contradiction(report.found, found.summary)
     if against is None:
         return []
-    place = {"place": found.place(against.place), "p": f"{100 * against.p:.1f}%"}
+    place = {"place": found.place(against.place), "p": percent(against.p)}
     if proposal.decided is not None:
         words = _("The committee's decision ({decision}) contradicts this: by the posterior the MTD is most likely {place}, {p}.")
         return [filled(words, decision=data(proposal.decided[0]), **place)]
@@ -329,7 +330,7 @@ def _predicted(report: _Report) -> list[Text]:
     lines = [filled(words, design=report.shown.design, level=place, p=found.percent("conclusion", (at, place)))]
     if place == len(chances) - 1 and top >= LEAST_SHARE:
         words = _("With probability {p} that is the top dose without an MTD reached: the MTD is that dose or above.")
-        lines.append(filled(words, p=f"{100 * top:.1f}%"))
+        lines.append(filled(words, p=percent(top)))
     return lines
 
 
@@ -560,7 +561,7 @@ def _course(report: _Report) -> list[Block]:
         return []
     audit = report.found.evaluated.audit().assign(status=[one.otherwise or one.kind for one in statuses])
     shown = audit.loc[audit["subject"].isin([status.subject for status in treated])]
-    return [Figure(picture(shown, protocol=report.case.protocol), text(_("Course of the trial, patient by patient.")))]
+    return [Figure(picture(shown, protocol=report.protocol), text(_("Course of the trial, patient by patient.")))]
 
 
 def _patients(report: _Report) -> Section:
@@ -591,7 +592,7 @@ def _dose_given(report: _Report, patient: Patient) -> Text:
     """Return the dose administered, with the assigned one where it differs; that of the dose group where the report is blinded."""
     group = report.shown.groups[patient.subject]
     if report.blinded and group != NO_LEVEL:
-        return text(f"{report.case.protocol.doses.amounts[int(group) - 1]:g}" if group.isdigit() else "")
+        return text(f"{report.protocol.doses.amounts[int(group) - 1]:g}" if group.isdigit() else "")
     if patient.as_assigned:
         return text(f"{patient.amount:g}")
     amounts = ", ".join(f"{amount:g}" for amount in patient.administered)
@@ -619,14 +620,14 @@ _KNOWN: tuple[Kind, ...] = ("dlt", "complete")
 
 def _counts(report: _Report) -> Table:
     """Return the number of patients of each dose group by status."""
-    case, statuses, groups = report.case, report.found.evaluated.statuses, report.shown.groups
+    statuses, groups = report.found.evaluated.statuses, report.shown.groups
     heads = {"dlt": _("with a DLT"), "complete": _("without a DLT")}
     kinds: list[tuple[str, tuple[Kind, ...]]] = [(heads.get(kind, kind_words(kind)), (kind,)) for kind in KINDS]
     if report.hides:
         kinds = [(_("outcome known"), _KNOWN), *(one for one in kinds if one[1][0] not in _KNOWN)]
     dose = Column(filled(_("dose, {unit}"), unit=data(report.shown.unit)), True)
     shown = (*columns(_("level")), dose, *columns(_("treated"), *(head for head, _kinds in kinds), numeric=range(len(kinds) + 1)))
-    amounts = {str(level): f"{dose:g}" for level, dose in enumerate(case.protocol.doses.amounts, start=1)}
+    amounts = {str(level): f"{dose:g}" for level, dose in enumerate(report.protocol.doses.amounts, start=1)}
     listed = [*amounts, *sorted({*groups.values()} - {*amounts, HIDDEN})] if HIDDEN not in groups.values() else []
     rows = []
     for group in (*listed, None):
@@ -676,7 +677,7 @@ def _mtd(report: _Report) -> Section:
         "the dose whose estimated rate is nearest to {target}, which can be higher: the two can differ by a level."
     )
     lines = [one for one in (found.mtd_amount(),) if one]
-    lines.append(filled(words, target=f"{100 * found.attrs['target']:.0f}%"))
+    lines.append(filled(words, target=percent(found.attrs["target"], 0)))
     stated = [*((shown.ended(),) if shown.ended() else ()), *shown.on_mtd(), _support(found)]
     blocks: list[Block] = [picture, found.mtd(), *map(Paragraph, (*lines, *stated))]
     if undecided := found.undecided():
@@ -711,7 +712,7 @@ def _conclusion(report: _Report) -> Section:
 
 def _designs(report: _Report) -> Section:
     shown = report.shown
-    blocks = (shown.designs(), *shown.by_outcome(report.case.protocol.scenarios))
+    blocks = (shown.designs(), *shown.by_outcome(report.protocol.scenarios))
     rules = common.rules_of(json.loads(report.found.attrs["rules"]), _("Every design"))
     inner = Section("rules", text(_("Rules of the designs")), (Paragraph(text(_("As each design states them."))), rules))
     return Section("designs", text(_("Next step by each design")), blocks, (inner,))
@@ -728,7 +729,7 @@ def _method(report: _Report) -> Section:
         attrs = analysis.summary.attrs
         words = _("The posterior is by {engine}. Curve: {curve}.")
         first.append(filled(words, engine=engine_words(attrs), curve=data(attrs["curve_used"])))
-    section = method(report.case, report.found.attrs, first, None if analysis is None else analysis.summary)
+    section = method(report.found.attrs, first, None if analysis is None else analysis.summary)
     section = replace(section, blocks=(*section.blocks, *_amendments(report)))
     if analysis is None:
         return section

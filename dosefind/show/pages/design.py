@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from ...config import Trial
-from ...figures import OPERATING, written
+from ...figures import OPERATING, percent, written
+from ...plots.style import unit
 from ...protocol import Protocol
 from ...tasks import Analysis, analyze, compare, compare_priors, sensitivity, without_dlts
 from ...tasks import decision_table as table_of
@@ -42,7 +43,7 @@ from .analysis import Estimates, engine_words
 from .comparison import Comparison
 from .paths import Paths
 from .pause_rules import pause_section
-from .pieces import Case, assumed, facts, labels, limits, method, sensitivity_table
+from .pieces import assumed, facts, labels, limits, method, sensitivity_table
 from .table import decisions, explained
 
 if TYPE_CHECKING:
@@ -61,8 +62,6 @@ class _Plan:
 
     Attributes
     ----------
-    case
-        The protocol.
     trial
         The trial.
     oc
@@ -77,7 +76,6 @@ class _Plan:
         What the results depend on, with what is assumed of the conduct of the trial.
     """
 
-    case: Case
     trial: Trial
     oc: xr.Dataset
     binding: str
@@ -87,7 +85,7 @@ class _Plan:
 
     @property
     def protocol(self) -> Protocol:
-        return self.case.protocol
+        return self.trial.protocol
 
     @cached_property
     def found(self) -> Comparison:
@@ -106,13 +104,13 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     prior = analyze(trial, curve=curve) if protocol.curves or curve is not None else None
     oc = compare(trial, progress=progress)
     binding = protocol.binding or next(iter(protocol.designs))
-    plan = _Plan(Case(protocol), trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
+    plan = _Plan(trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
     sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(protocol), _tables(plan), _operating(plan)]
     sections += [_sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(prior))
-    sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.case, "planned")]
-    sections.append(assumed(plan.case, plan.stamp))
+    sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.protocol, "planned")]
+    sections.append(assumed(plan.stamp))
     sections.append(_checklist(sections))
     version = protocol.record.version_date.isoformat()
     return Document(
@@ -120,7 +118,7 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
         subtitle=filled(_("Protocol version of {day}"), day=version),
         language=language(),
         date=version,
-        facts=facts(plan.case, oc.attrs, ("binding", text(data(binding)))),
+        facts=facts(plan.protocol, oc.attrs, ("binding", text(data(binding)))),
         sections=tuple(sections),
         labels=labels(),
     )
@@ -145,7 +143,7 @@ def _what(plan: _Plan) -> Answer:
         n=protocol.n_doses,
         product=data(protocol.record.product),
         doses=", ".join(f"{dose:g}" for dose in protocol.doses.amounts),
-        unit=data(plan.case.unit),
+        unit=data(unit(plan.protocol.doses.unit)),
     )
     others = [name for name in protocol.designs if name != plan.binding]
     words = _("Primary design: {design}; compared with {others} under {scenarios} scenarios.")
@@ -184,13 +182,13 @@ def _detection(plan: _Plan) -> Answer:
             _("{n} patients ({where}): {p}"),
             n=n,
             where=where,
-            p=f"{100 * (1 - (1 - _RARE) ** n):.1f}%",
+            p=percent(1 - (1 - _RARE) ** n),
         )
         for n, where in sorted((n, where) for n, where in places.items() if n)
     )
     question = _("How likely is it to see an event that occurs in {rate} of patients?").format(rate=f"{100 * _RARE:g}%")
     n = protocol.limits.max_n
-    answer = filled(_("{p} at least once in {n} patients"), p=f"{100 * (1 - (1 - _RARE) ** n):.1f}%", n=n)
+    answer = filled(_("{p} at least once in {n} patients"), p=percent(1 - (1 - _RARE) ** n), n=n)
     return Answer(question, answer, items)
 
 
@@ -406,7 +404,7 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
             "Sensitivity of the posterior after {outcomes}, the trial of {design} without a DLT: level within the limit, most "
             "likely MTD with its probability (%), and P(overdose) at each level (%), one assumption changed at a time."
         )
-        blocks.append(sensitivity_table(plan.case, table, filled(words, outcomes=outcomes, design=data(plan.binding))))
+        blocks.append(sensitivity_table(table, filled(words, outcomes=outcomes, design=data(plan.binding))))
     none = Paragraph(text(_("Nothing was varied: the config has no curve and no other target.")))
     return Section("sensitivity", text(_("Sensitivity analysis")), tuple(blocks or [none]))
 
@@ -432,7 +430,7 @@ def _priors(plan: _Plan, varied: pd.DataFrame) -> Table:
 
 
 def _method(plan: _Plan) -> Section:
-    return method(plan.case, plan.oc.attrs, [_exact()], None if plan.prior is None else plan.prior.summary)
+    return method(plan.oc.attrs, [_exact()], None if plan.prior is None else plan.prior.summary)
 
 
 # Topics of the reporting guidelines: topic, item of CONSORT-DEFINE, what is asked, ids of the sections that answer.

@@ -15,6 +15,7 @@ from ...conduct import OTHER_LEVEL
 from ...decisions import Recorded
 from ...evaluability import UNTREATED, Evaluated, SeriousEvent, Status, dose_groups
 from ...evaluability.evaluated import Kind
+from ...figures import in_percent, percent
 from ...patients import Patient
 from ...plots.style import amount, listed, unit
 from ...provenance import named_column
@@ -447,7 +448,7 @@ class Conduct:
             return filled(_("At level {level}, no outcome is known."), level=question.level)
         words = _("At level {level} alone, {dlts} in {patients} cannot rule out a DLT rate of up to {limit} (one-sided 95% limit).")
         counts = {"dlts": dlts_of(row["dlts"]), "patients": patients_of(row["counted"])}
-        return filled(words, level=question.level, limit=f"{100 * row['upper_limit']:.0f}%", **counts)
+        return filled(words, level=question.level, limit=percent(row["upper_limit"], 0), **counts)
 
     def sure(self) -> Answer:
         """Return whether the escalation has ended, and with what, as far as it can be said without a posterior."""
@@ -501,7 +502,7 @@ class Conduct:
         """Return patients and DLTs by dose, with the upper limit of the DLT rate from these alone."""
         heads, rows = self.dose_rows()
         limits = zip(self.found.doses["upper_limit"], self.found.doses["counted"], strict=True)
-        shown = (f"{100 * limit:.0f}%" if n else "\u2013" for limit, n in limits)
+        shown = (percent(limit, 0) if n else "\u2013" for limit, n in limits)
         cells = tuple(tuple(map(text, (*row, limit))) for row, limit in zip(rows, shown, strict=True))
         outcomes = self.found.attrs["outcomes"]
         note = filled(_("Known outcomes by cohort: {outcomes}."), outcomes=outcomes or _("none yet"))
@@ -598,7 +599,7 @@ class Conduct:
         rows = []
         for row in paths.to_dict("records"):
             then = (_cell(row[name]) for name in ("next", "mtd", "not_reached"))
-            shares = (f"{100 * row[name]:.1f}" for name in chances)
+            shares = (in_percent(row[name]) for name in chances)
             rows.append((row["path"], str(row["ways"]), *then, reason_words(str(row["reason"])), *shares))
         notes: tuple[Text, ...] = ()
         if scenarios is not None:

@@ -19,7 +19,7 @@ from ... import plots
 from ...config import Trial
 from ...designs import Design
 from ...evaluability import Evaluated
-from ...figures import OPERATING, written
+from ...figures import OPERATING, in_percent, written
 from ...models import Curve, HierarchicalLogistic
 from ...models.elicited import ElicitedPrior
 from ...operating.lattice import Lattice
@@ -104,7 +104,7 @@ def _posterior(posterior: Posterior) -> Page:
     rows = []
     for d in range(len(posterior.n)):
         shares = [mean.value[d], sd.value[d], *quantiles[d], *([mean.error[d]] if posterior.samples else [])]
-        rows.append([str(d + 1), str(posterior.n[d]), str(posterior.y[d]), *(f"{100 * share:.1f}" for share in shares)])
+        rows.append([str(d + 1), str(posterior.n[d]), str(posterior.y[d]), *(in_percent(share) for share in shares)])
     of_curve = zip(posterior.curve.parameter_names, *(figure.value for figure in posterior.parameters()), strict=True)
     lines = [
         filled(_("{parameter}: mean {mean}, sd {sd}"), parameter=name, mean=f"{mean:.4g}", sd=f"{sd:.4g}")
@@ -239,7 +239,7 @@ def _elicited(prior: ElicitedPrior) -> Page:
     table = prior.table()
     words = _("Largest difference between a stated DLT rate and the prior's: {misfit} percentage points.")
     blocks: list[Block] = [*picture(plots.prior, prior, _("Prior of the DLT rate by dose.")), framed(table)]
-    blocks.append(Paragraph(filled(words, misfit=f"{100 * prior.misfit:.1f}")))
+    blocks.append(Paragraph(filled(words, misfit=in_percent(prior.misfit))))
     if prior.at_bound:
         blocks.append(Paragraph(filled(_("At the end of its range: {names}."), names=", ".join(prior.at_bound))))
     curve = Section("curve", text(_("Prior")), (common.points(prior.curve().sentences()),), detail=True)
@@ -293,7 +293,7 @@ def _one_design(dataset: xr.Dataset) -> Page:
         error = values[f"{name}_se"][at] if f"{name}_se" in values else None
         return written(OPERATING[name], values[name][at], error)
 
-    choices = [_("none") if label == "none" else _("level {level}").format(level=label) for label in values["choice"]]
+    choices = [common.level_words(label) for label in values["choice"]]
     heads = [
         _("scenario"),
         _("true DLT rates, %"),

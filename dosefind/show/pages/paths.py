@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...figures import in_percent
 from ...provenance import named_column
 from ...words import _, counted
 from ..content import Block, Column, Note, Page, Paragraph, Section, Table, Text, data, filled, text
@@ -103,7 +104,7 @@ class Paths:
 
     def _by_scenario(self, head: str, chances: Iterable[tuple[str, Sequence[float]]], caption: str) -> Table:
         columns = (Column(text(head)), *(Column(text(data(name)), True) for name in self.scenarios))
-        rows = tuple((text(words), *(text(f"{100 * one:.1f}") for one in each)) for words, each in chances)
+        rows = tuple((text(words), *(text(in_percent(one)) for one in each)) for words, each in chances)
         return Table(text(caption), columns, rows)
 
     def by_path(self, caption: Text = ()) -> Table:
@@ -126,8 +127,5 @@ def _order(row: Mapping[str, Any]) -> int:
 def decision_words(row: Mapping[str, Any]) -> str:
     """Return the decision after a path: the next level, or what is selected as MTD where the trial stops."""
     if row["next"] != "stop":
-        return _("level {level}").format(level=row["next"])
-    if row["mtd"] == "none":
-        return _("stop: no MTD")
-    words = _("stop: level {level}, MTD not reached") if row["not_reached"] == "yes" else _("stop: MTD level {level}")
-    return words.format(level=row["mtd"])
+        return common.level_words(row["next"])
+    return common.stop_words(None if row["mtd"] == "none" else row["mtd"], row["not_reached"] == "yes")

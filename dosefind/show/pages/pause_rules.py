@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...figures import in_percent, percent
 from ...monitoring import boundary, crossing, nominal_level, ranges
 from ...protocol import PocockBoundary, Protocol
 from ...words import _
@@ -77,7 +78,7 @@ def _ranges(protocol: Protocol, limits: np.ndarray) -> Table:
     if isinstance(rule, PocockBoundary):
         level = f"{100 * nominal_level(rule, protocol.pause_max_n):.3g}%"
         words = _("Nominal level of the one-sided binomial test of an event rate of {rate}: {level}.")
-        notes.insert(0, filled(words, level=level, rate=f"{100 * rule.rate:.1f}%"))
+        notes.insert(0, filled(words, level=level, rate=percent(rule.rate)))
     columns = tuple(Column(text(head)) for head in (_("treated patients"), _("patients with an event")))
     return Table(text(caption), columns, tuple(rows), tuple(notes))
 
@@ -95,7 +96,7 @@ def _crossing(limits: np.ndarray, caption: Text, event: Text, rate: float | None
     rates: set[float] = {*_RATES, *(() if rate is None else (rate,))}
     found = crossing(limits, np.array(sorted(rates)))
     rows = tuple(
-        (text(f"{100 * true:.4g}"), text(f"{100 * chance:.1f}"), text(f"{patients:.1f}"), text(f"{events:.1f}"))
+        (text(f"{100 * true:.4g}"), text(in_percent(chance)), text(f"{patients:.1f}"), text(f"{events:.1f}"))
         for true, chance, patients, events in zip(*found, strict=True)
     )
     heads = (
@@ -106,7 +107,7 @@ def _crossing(limits: np.ndarray, caption: Text, event: Text, rate: float | None
     )
     notes = [event]
     if rate is not None:
-        notes.append(filled(_("The acceptable event rate of the boundary is {rate}."), rate=f"{100 * rate:.1f}%"))
+        notes.append(filled(_("The acceptable event rate of the boundary is {rate}."), rate=percent(rate)))
     exact = _(
         "Exact enumeration, no Monte Carlo error. The operating characteristics of the designs in this report do not include "
         "pauses."

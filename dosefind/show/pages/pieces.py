@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
-from ...plots.style import amount, unit
 from ...words import _
 from ..content import Bullets, Definitions, Run, Section, Table, Text, data, filled, text
 from . import common
@@ -19,26 +18,12 @@ if TYPE_CHECKING:
 
     from ...protocol import Protocol
 
-__all__ = ["Case", "assumed", "facts", "labels", "limits", "method", "sensitivity_table"]
+__all__ = ["assumed", "facts", "labels", "limits", "method", "sensitivity_table", "short_hash"]
 
 
-class Case(NamedTuple):
-    """A protocol as the reports write its doses and hashes."""
-
-    protocol: Protocol
-
-    def dose(self, level: int) -> Run:
-        """Return the amount of a level with its unit."""
-        return data(amount(self.protocol.doses.amounts[level - 1], self.unit))
-
-    @property
-    def unit(self) -> str:
-        """Unit of the doses, its powers raised."""
-        return unit(self.protocol.doses.unit)
-
-    def hash(self, digits: str) -> Text:
-        """Return the beginning of a hash, which the section on methods gives as a whole."""
-        return text(f"{digits[:12]}\u2026")
+def short_hash(digits: str) -> Text:
+    """Return the beginning of a hash, which the section on methods gives as a whole."""
+    return text(f"{digits[:12]}\u2026")
 
 
 def labels() -> dict[str, str]:
@@ -55,9 +40,9 @@ def labels() -> dict[str, str]:
     }
 
 
-def facts(case: Case, stamp: Mapping[str, Any], *more: tuple[str, Text]) -> Definitions:
+def facts(protocol: Protocol, stamp: Mapping[str, Any], *more: tuple[str, Text]) -> Definitions:
     """Return what a report is of: protocol, config and versions; ``more`` by keys of the labels below."""
-    record = case.protocol.record
+    record = protocol.record
     labels = {
         "protocol": _("Protocol"),
         "trial": _("Title"),
@@ -77,7 +62,7 @@ def facts(case: Case, stamp: Mapping[str, Any], *more: tuple[str, Text]) -> Defi
         ("version", text(record.version_date.isoformat())),
         *more,
         ("config", text(data(stamp["config"]))),
-        ("config_hash", case.hash(stamp["config_sha256"])),
+        ("config_hash", short_hash(stamp["config_sha256"])),
         ("software", text(_versions(stamp))),
     ]
     return Definitions(tuple((text(labels[key]), (words,)) for key, words in said if words != (Run(""),)))
@@ -87,19 +72,19 @@ def _versions(stamp: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {version}" for name, version in json.loads(stamp["versions"]).items())
 
 
-def sensitivity_table(case: Case, table: pd.DataFrame, caption: Text) -> Table:
+def sensitivity_table(table: pd.DataFrame, caption: Text) -> Table:
     """Return the table of a sensitivity analysis, with what its columns mean below."""
     shown = Sensitivity(table)
     whole = shown.by_change(caption)
     return Table(whole.caption, whole.columns, whole.rows, shown.definitions())
 
 
-def assumed(case: Case, stamp: Mapping[str, Any]) -> Section:
+def assumed(stamp: Mapping[str, Any]) -> Section:
     """Return the settings that the protocol does not state."""
     return replace(common.assumptions(stamp), id="assumed", detail=False)
 
 
-def method(case: Case, stamp: Mapping[str, Any], first: Sequence[Text], summary: xr.Dataset | None) -> Section:
+def method(stamp: Mapping[str, Any], first: Sequence[Text], summary: xr.Dataset | None) -> Section:
     """Return how everything was computed: first what is particular to the report, then hashes, versions and the curves."""
     config = {"config": data(stamp["config"]), "digits": stamp["config_sha256"]}
     lines = [*first, filled(_("The config is {config}, SHA-256 {digits}."), **config)]
@@ -118,7 +103,7 @@ def method(case: Case, stamp: Mapping[str, Any], first: Sequence[Text], summary:
     return Section("method", text(_("Methods and versions")), (Bullets(tuple(lines)),), tuple(inner))
 
 
-def limits(case: Case, own: Literal["planned", "conduct"]) -> Section:
+def limits(protocol: Protocol, own: Literal["planned", "conduct"]) -> Section:
     """Return what the analysis cannot say: of a trial as planned or one with patients, and of both."""
     planned = [
         _(
@@ -151,7 +136,7 @@ def limits(case: Case, own: Literal["planned", "conduct"]) -> Section:
             "uses nothing else about the patients."
         ),
     ]
-    if case.protocol.utility is None:
+    if protocol.utility is None:
         both.insert(2, _("Efficacy is not part of this analysis."))
     items = (planned if own == "planned" else conduct) + both
     return Section("limits", text(_("Limits of this analysis")), (Bullets(tuple(map(text, items))),))

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...figures import ESTIMATES, written
+from ...figures import ESTIMATES, percent, written
 from ...words import _
 from ..content import Bullets, Column, Page, Paragraph, Section, Table, Text, data, filled, text
 from . import common
-from .analysis import level_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,8 +74,8 @@ class Sensitivity:
     def answers(self) -> tuple[Text, ...]:
         """Return what the dose within the limit, P(overdose) and the most likely MTD depend on."""
         first, *changes = self.rows
-        dose, n = level_words(first["rp2d"]), len(changes)
-        moved = self._moved("rp2d", level_words)
+        dose, n = common.level_words(first["rp2d"]), len(changes)
+        moved = self._moved("rp2d", common.level_words)
         words = filled(_("Dose within the limit: {dose} as analysed, and after each of the {n} changes."), dose=dose, n=n)
         if moved:
             words = _("Dose within the limit: {dose} as analysed; {k} of {n} changes give another dose: {which}.")
@@ -96,7 +95,7 @@ class Sensitivity:
             "P(overdose) at level {level}: {p} as analysed; {low} ({low_change}) to {high} ({high_change}) over all of these."
         )
         ends = {"low_change": self.change(low), "high_change": self.change(high)}
-        numbers = {key: f"{100 * row[name]:.1f}%" for key, row in (("p", first), ("low", low), ("high", high))}
+        numbers = {key: percent(row[name]) for key, row in (("p", first), ("low", low), ("high", high))}
         return filled(words, level=level, **numbers, **ends)
 
     def _mtd(self) -> Text:
@@ -104,7 +103,7 @@ class Sensitivity:
         words = _("Most likely MTD: {place} ({p}) as analysed, and after each of the changes.")
         if moved:
             words = _("Most likely MTD: {place} ({p}) as analysed; another: {which}.")
-        return filled(words, place=place_words(first["mtd"]), p=f"{100 * first['p_mtd']:.1f}%", which=moved)
+        return filled(words, place=place_words(first["mtd"]), p=percent(first["p_mtd"]), which=moved)
 
     def _moved(self, name: str, label: Any) -> Text:
         """Return the changes after which a result is another one, by that result."""

@@ -107,15 +107,12 @@ def _entry(entry: str, once: Mapping[str, str]) -> str:
 def _decision(entry: str) -> tuple[str, str]:
     """Return a single decision of an entry in words, and the reason of a stop: ``2`` is a level, a reason stands in brackets."""
     if entry.isdigit():
-        return _("level {level}").format(level=entry), ""
+        return common.level_words(entry), ""
     found = re.fullmatch(r"stop: (?:no MTD|MTD (\d+)(, not reached)?) \((\w+)\)", entry)
     if found is None:
         raise ValueError(f"{entry!r} is no entry of a decision table")
     level, beyond, reason = found.groups()
-    if level is None:
-        return _("stop: no MTD"), reason_words(reason)
-    words = _("stop: level {level}, MTD not reached") if beyond else _("stop: MTD level {level}")
-    return words.format(level=level), reason_words(reason)
+    return common.stop_words(level, bool(beyond)), reason_words(reason)
 
 
 # Between the decisions of an entry that depends on the order of the outcomes.
