@@ -13,12 +13,16 @@ from datetime import date, timedelta
 from itertools import combinations
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from ._check import whole
 from .adjudications import Adjudicated
 from .evaluability import UNTREATED, Evaluated, Members, SeriousEvent, Status, recorded_reason
 from .evaluability.serious import DEATH
 from .patients import SAME_AMOUNT, Patient
-from .protocol import Doses, Protocol, Stagger, Treatment, plain_words
+from .protocol import Doses, Protocol, Treatment, plain_words
+from .starts import NO_WAIT, Started, staggered, until
+from .timing import NEVER
 
 __all__ = [
     "OTHER_LEVEL",
@@ -223,27 +227,17 @@ def _stagger(trial: _Trial) -> Iterator[Finding]:
         group = [slot for slot in slots if slot.near == level]
         for place, slot in enumerate(group):
             rules = trial.rules(slot.start)
-            if rules.stagger is None or not _staggered(rules, level):
-                continue
-            for before in _staggered_after(group[:place], level, rules.stagger):
-                gap = (slot.start - before.start).days
-                if gap < rules.stagger.days:
+            starts = {other.subject: other.start for other in group[:place]}
+            for wait in waits(group[:place], level, (), rules):
+                if wait.rule == "stagger" and wait.day is not None and slot.start < wait.day:
+                    days = 0 if rules.stagger is None else rules.stagger.days
+                    before = starts[wait.subject]
                     where = f"level {level}" if slot.level == level else f"dose {slot.amount:g}"
                     words = (
-                        f"{slot.subject} was first treated at {where} on {slot.start}, {_days(gap)} after "
-                        f"{before.subject} on {before.start}; the minimum is {_days(rules.stagger.days)}"
+                        f"{slot.subject} was first treated at {where} on {slot.start}, {_days((slot.start - before).days)} "
+                        f"after {wait.subject} on {before}; the minimum is {_days(days)}"
                     )
-                    yield Finding("patients too close together", (before.subject, slot.subject), (before.start, slot.start), words)
-
-
-def _staggered_after(slots: Sequence[Slot], level: int, stagger: Stagger) -> list[Slot]:
-    """Return the patients near a level from whose first infusion the staggering interval of the next patient is counted.
-
-    They are the last patient at the level, or the first one if only that one is waited for, and the last patient at a dose that
-    is not in the protocol.
-    """
-    own, near = ([slot for slot in slots if slot.near == level and (slot.level == level) is at_level] for at_level in (True, False))
-    return [*(own[-1:] if stagger.patients == "every" else own[:1]), *near[-1:]]
+                    yield Finding("patients too close together", (wait.subject, slot.subject), (before, slot.start), words)
 
 
 def _too_many(trial: _Trial) -> Iterator[Finding]:
@@ -546,18 +540,24 @@ def waits(slots: Sequence[Slot], level: int, joins: Collection[str], treatment: 
         A cohort waits for the outcomes of earlier patients at its level; with sequential dose groups also for those at every
         other dose, above and below.
     """
-    found = []
-    for slot in slots:
-        if slot.closed or slot.subject in joins:
-            continue
-        # A dose not in the protocol is treated like the next level up.
-        if level in (slot.level, slot.near if slot.level is None else None) or treatment.no_overlap:
-            found.append(Wait("window", slot.subject, slot.end if slot.dated else None))
-    stagger = treatment.stagger
-    if stagger is not None and _staggered(treatment, level):
-        for slot in _staggered_after(slots, level, stagger):
-            found.append(Wait("stagger", slot.subject, slot.start + timedelta(days=stagger.days)))
-    return found
+    if not slots:
+        return []
+    started = Started(*(np.array(values)[:, None] for values in zip(*(_as_started(slot, joins) for slot in slots), strict=True)))
+    found = until(started, np.array([level]), treatment)
+    windows, staggers = found.window[:, 0].tolist(), found.stagger[:, 0].tolist()
+    awaited = [
+        Wait("window", slot.subject, None if day == NEVER else date.fromordinal(day))
+        for slot, day in zip(slots, windows, strict=True)
+        if day != NO_WAIT
+    ]
+    # Patients at the level come before those at a dose that is not in the protocol.
+    apart = sorted(((slot.level is None, place) for place, slot in enumerate(slots) if staggers[place] != NO_WAIT))
+    return awaited + [Wait("stagger", slots[place].subject, date.fromordinal(staggers[place])) for _, place in apart]
+
+
+def _as_started(slot: Slot, joins: Collection[str]) -> tuple[int, int, int, int, bool, bool]:
+    closes = slot.end.toordinal() if slot.dated else NEVER
+    return slot.level or 0, slot.near, slot.start.toordinal(), closes, not slot.closed, slot.subject in joins
 
 
 def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
@@ -630,7 +630,7 @@ def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, sta
         Start of the next patient.
     """
     stagger, begun = protocol.treatment.stagger, bool(_Trial(evaluated, protocol, None, protocol).at(level))
-    if stagger is None or size < 2 or not _staggered(protocol.treatment, level) or (stagger.patients != "every" and begun):
+    if stagger is None or size < 2 or not staggered(protocol.treatment, np.array(level)) or (stagger.patients != "every" and begun):
         return ""
     if stagger.patients != "every":
         first = "" if start.day is None else f", not before {start.day + timedelta(days=stagger.days)}"
@@ -649,11 +649,6 @@ def _latest(trial: _Trial, waits: list[Start]) -> Start:
         return Start(trial.evaluated.as_of, "immediately: no rule of the protocol requires this patient to wait")
     day = max(wait.day for wait in ahead if wait.day is not None)
     return Start(day, "; ".join(wait.words for wait in ahead if wait.day == day))
-
-
-def _staggered(treatment: Treatment, level: int) -> bool:
-    stagger = treatment.stagger
-    return stagger is not None and (stagger.levels == "all" or level in stagger.levels)
 
 
 def _closes(status: Status) -> date:

@@ -27,6 +27,7 @@ from .models.elicitation import Indifference
 from .protocol import Amendment, FromTrial, Protocol, from_trial, in_amendment
 from .shown import Shown
 from .terminal import argument
+from .timing import Accrual, Discontinuation, Gates, Onset
 
 __all__ = ["Trial", "build_borrowing", "build_curves", "build_designs", "load_protocol", "load_trial", "origins", "protocol_schema"]
 
@@ -432,7 +433,7 @@ def protocol_schema() -> dict[str, Any]:
     describe(borrowing, Borrowing)
     parts = borrowing.pop("$defs")
     schema["$defs"] = parts | schema["$defs"]
-    for part in (Exchangeable, Exnex, OtherTrial, BivariateNormal):
+    for part in (Exchangeable, Exnex, OtherTrial, BivariateNormal, Accrual, Onset, Discontinuation, Gates):
         describe(schema["$defs"][part.__name__], part)
     # An analysis asks for the borrowed quantity.
     borrowing["required"].append("pooled")

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_valid
 from scipy.special import betainc
 
 from ._check import KEY, MOST_DOSES, NAME, InputError, Problem, Settings, calendar_day, curve_values, reach, shown_key
+from .timing import Accrual, Discontinuation, Gates, Onset
 from .units import wrong_unit
 
 __all__ = [
@@ -795,6 +796,14 @@ class Protocol(Settings):
         Rule for the selection of the RP2D.
     utility
         Utilities of outcomes, and the probability of a response.
+    accrual
+        How candidates arrive; a calendar needs it.
+    onset
+        Distribution of the days to DLT; uniform over the DLT window if not given.
+    discontinuation
+        Probability of discontinuation before the DLT window ends; 0 if not given.
+    gates
+        Conditions for escalation by designs that decide with pending outcomes.
     report
         Patient data shown in reports.
     intake
@@ -827,6 +836,10 @@ class Protocol(Settings):
     borrowing: dict[str, Any] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)
     utility: Utility | None = None
+    accrual: Accrual | None = None
+    onset: Onset | None = None
+    discontinuation: Discontinuation | None = None
+    gates: Gates | None = None
     report: Report = Field(default_factory=Report)
     intake: Intake = Field(default_factory=Intake)
     assumed: dict[str, Name] = Field(default_factory=dict)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "Administered",
     "Cohort",
     "States",
+    "TimedStates",
     "by_dose",
     "check_cohorts",
     "choice_labels",
@@ -278,6 +279,23 @@ class States(Shown):
         for values, added in zip(further, more, strict=True):
             values[each, dose] += added
         return States(n, y, dose, size, dlts, self.cohorts[rows] + COUNT(1), self.memory[rows], tuple(further))
+
+
+@dataclass(frozen=True)
+class TimedStates(States):
+    """A batch of trials with pending patients: they are included in ``n``, and their outcomes are not known yet.
+
+    Attributes
+    ----------
+    pending : (states, doses) integer array
+        Patients at each dose without a DLT so far whose DLT assessment period has not ended.
+    """
+
+    pending: np.ndarray = field(kw_only=True)
+
+    def take(self, rows: np.ndarray | slice) -> TimedStates:
+        """Return the states of the given rows."""
+        return TimedStates(**vars(super().take(rows)), pending=by_dose(self.pending, rows))
 
 
 SHARED_KEY = "two different states have the same key: please report the design's settings"

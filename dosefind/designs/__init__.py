@@ -10,6 +10,7 @@ from .i3_plus_3 import I3Plus3
 from .interval import AroundTarget, IntervalDesign
 from .mtpi2 import MTPI2, Keyboard
 from .plain import PlainRule, TrialSoFar, design_from_rule
+from .rolling_six import RollingSix
 from .three_plus_three import ThreePlusThree
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Keyboard",
     "PlainRule",
     "Proposal",
+    "RollingSix",
     "Selection",
     "ThreePlusThree",
     "TrialSoFar",
@@ -35,5 +37,5 @@ __all__ = [
 ]
 
 DESIGNS: dict[str, type[Design]] = {
-    design.kind: design for design in (ThreePlusThree, CRM, BOIN, BLRM, MTPI2, Keyboard, I3Plus3, DecisionTable)
+    design.kind: design for design in (ThreePlusThree, CRM, BOIN, BLRM, MTPI2, Keyboard, I3Plus3, DecisionTable, RollingSix)
 }

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from .._check import MOST_COUNTED, MOST_DOSES, InputError, Problem, Settings, count, found_problems, of_type, whole
 from ..protocol import FromTrial
 from ..threads import one_thread, one_thread_methods
-from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States
+from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States, TimedStates
 from . import limits
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Selection"]
@@ -167,6 +167,8 @@ class Design(Settings, ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     n_memory: ClassVar[int] = 0
+    # Whether the design decides from complete data only, or also with pending outcomes (`dosefind.trial.TimedStates`).
+    reads: ClassVar[Literal["complete", "pending"]] = "complete"
     # Outcomes that are counted, one of `dosefind.outcomes.TRACKED`; those other than DLTs are in `States.more`, in this order.
     tracks: ClassVar[tuple[str, ...]] = ("dlt",)
     # Settings defined relative to the target, so that a table that states them also holds at other targets.
@@ -394,11 +396,17 @@ class Design(Settings, ABC):
     @property
     def reasons(self) -> tuple[str, ...]:
         """Return the names of the reasons, in the order of their codes."""
-        return (*self.shared_reasons, *self.own_reasons)
+        return tuple(self._sentences)
+
+    @property
+    def _sentences(self) -> dict[str, str]:
+        """Return the sentence of each reason, in the order of the codes."""
+        waits = {} if self.reads == "complete" else {"wait": "outcomes that can change the decision are pending"}
+        return {**self.shared_reasons, **self.own_reasons, **waits}
 
     def explain(self, reason: str) -> str:
         """Return the sentence that explains a reason."""
-        return {**self.shared_reasons, **self.own_reasons}[reason]
+        return self._sentences[reason]
 
     def in_words(self, reason: str) -> str:
         """Return the name of a reason for a move, which is a plain word, or the sentence of a reason to stop."""
@@ -431,9 +439,12 @@ class Design(Settings, ABC):
         stops = {name: mask & ~empty for name, mask in proposal.stops.items()} if begins else proposal.stops
         if self.titration:
             dose = limits.titrated(states, dose, self.open_in_titration(proposal))
-        self._check_doses("propose", dose, states.n_doses, len(states))
+        waits = self._waits(states, dose)
+        self._check_doses("propose", dose if waits is None else np.where(waits, 0, dose), states.n_doses, len(states))
         moves = np.array([self.code("de-escalate"), self.code("stay"), self.code("escalate")])
         reason = moves[np.sign(dose - states.last) + 1]
+        if waits is not None:
+            reason = np.where(waits, self.code("wait"), reason)
         dose, reason = self._stopped(stops, dose, np.where(empty, self.code("start"), reason) if begins else reason)
         admissible = np.ones(states.n.shape, bool) if proposal.open is None else proposal.open
         if self.titration:
@@ -444,11 +455,24 @@ class Design(Settings, ABC):
         ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
         for name, ends in [*limits.stops(self, states, dose), ("max_n", planned_end & ~ends_by_itself)]:
             dose, reason = np.where(ends, NO_DOSE, dose), np.where(ends, self.code(name), reason)
+            if isinstance(states, TimedStates):
+                # A limit ends enrolment; the trial ends once all outcomes are known.
+                open_still = ends & states.pending.any(axis=1)
+                dose, reason = np.where(open_still, WAIT, dose), np.where(open_still, self.code("wait"), reason)
         admissible = admissible & ~planned_end[:, None]
         size = limits.size(self, states, dose)
         if np.any((dose >= 0) & (size < 1)):
             raise InputError(f"{self.title}: planned_size must return at least one patient for each state")
         return Decision(dose, size, reason, admissible, self.remember(states, dose), proposal.margin)
+
+    def _waits(self, states: States, dose: np.ndarray) -> np.ndarray | None:
+        """Return the states in which the rules wait for pending outcomes, ``None`` if none are pending in any state."""
+        if not isinstance(states, TimedStates):
+            return None
+        waits = dose == WAIT
+        if (without := waits & ~states.pending.any(axis=1)).any():
+            raise InputError(f"{self.title}: propose waits for pending outcomes in {int(without.sum())} states without any")
+        return waits if waits.any() else None
 
     def _stopped(self, stops: Mapping[str, np.ndarray], dose: np.ndarray, reason: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return doses and reasons after applying the stops."""
@@ -463,7 +487,7 @@ class Design(Settings, ABC):
                 )
             reason = np.where(stopped, self.code(name), reason)
             explained |= stopped
-        if (unexplained := (dose < 0) & ~explained).any():
+        if (unexplained := (dose == NO_DOSE) & ~explained).any():
             number = int(unexplained.sum())
             raise InputError(f"{self.title}: propose must give a reason for each stop; {number} states stop without a reason")
         return np.where(explained, NO_DOSE, dose), reason
@@ -524,4 +548,4 @@ class Design(Settings, ABC):
         return sizes[np.minimum(states.cohorts, len(sizes) - 1)]
 
 
-_MOVES = ("start", "escalate", "stay", "de-escalate")
+_MOVES = ("start", "escalate", "stay", "de-escalate", "wait")

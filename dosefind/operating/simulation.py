@@ -25,14 +25,14 @@ from .walk import MOST_COHORTS, refuse_endless
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["MOST_TRIALS", "simulate", "simulated_figures"]
+__all__ = ["CHUNK", "MOST_TRIALS", "Latent", "simulate", "simulated_figures"]
 
 CHUNK = 10_000
 # The standard error of a probability is then at most 0.0005; all trials of a design are held at once.
 MOST_TRIALS = 1_000_000
 
 
-class _Patients:
+class Latent:
     """Latent uniform numbers, (patients, trials), drawn patient by patient so that a longer trial extends a shorter one."""
 
     def __init__(self, seed: int, chunk: int, trials: int, *stream: int) -> None:
@@ -61,7 +61,7 @@ def simulated_figures(
     truths = rates.dlt
     refuse_endless(design, States.before_first(truths.shape[1], (0,) * design.n_memory, len(design.tracks) - 1))
     chunks = [min(CHUNK, n_trials - start) for start in range(0, n_trials, CHUNK)]
-    drawn = ([_Patients(seed, chunk, trials, *stream) for stream in ((), (1,))] for chunk, trials in enumerate(chunks))
+    drawn = ([Latent(seed, chunk, trials, *stream) for stream in ((), (1,))] for chunk, trials in enumerate(chunks))
     ended = [_run(design, rates, *patients) for patients in drawn]
     largest = max(trials.largest_sample for trials in ended)
     total, squares = np.zeros(1), np.zeros(1)
@@ -77,7 +77,7 @@ def simulated_figures(
     return ended[0].split(mean, widths, safe), ended[0].split(error, widths, safe)
 
 
-def _run(design: Design, rates: Rates, patients: _Patients, responders: _Patients) -> EndedTrials:
+def _run(design: Design, rates: Rates, patients: Latent, responders: Latent) -> EndedTrials:
     """Run all trials of a chunk in all scenarios to their end, rows ordered by scenario, then trial."""
     truths, responds = rates.dlt, _response_rates(rates)
     scenarios, doses = truths.shape

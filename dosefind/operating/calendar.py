@@ -1,0 +1,692 @@
+"""Trials on a calendar: when patients start, which outcomes are pending at each decision, and how long a trial takes.
+
+Time is counted in whole days. Within a day the order is: DLTs become known; DLT windows end; patients discontinue; candidates
+arrive; the design decides; patients start. So a DLT on day t of a patient counts in a decision on that day, and a candidate who
+arrives on the day on which the last window ends can start on that day.
+
+Trials run in a batch: each pass moves every running trial to its next event. A design that waits for complete data (``reads`` is
+"complete") plans cohorts as in the exact enumeration, so selections are those of `lattice`; only the calendar needs simulation. A
+design that decides with pending outcomes (``reads`` is "pending") is asked whenever a candidate could start.
+
+Patient j of trial r has the same latent numbers in every design and scenario (and those of `simulate`), so differences are paired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from typing import Literal, Self
+
+import numpy as np
+
+from .._check import InputError, Problem
+from ..designs import Design
+from ..outcomes import Rates
+from ..protocol import Protocol, Treatment
+from ..starts import NO_WAIT, Started, until
+from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
+from ..trial import COUNT, NO_DOSE, WAIT, States, TimedStates
+from .simulation import CHUNK, Latent
+from .tally import EndedTrials
+from .walk import MOST_COHORTS, refuse_endless
+
+__all__ = ["Clock", "TimedTrials", "run"]
+
+# Streams of random numbers beside that of the DLTs, which has no number.
+_TIME, _GAP, _DROPOUT, _PROGRESSION = 2, 3, 4, 5
+Cause = Literal["dropout", "progression"]
+Ending = Literal["not-evaluable", "no-dlt", "dlt"]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The rules and assumptions by which a trial takes time.
+
+    Attributes
+    ----------
+    treatment
+        DLT window, staggering interval, sequential dose groups.
+    accrual
+        How candidates arrive.
+    onset
+        Days to DLT.
+    discontinuation
+        Probability of discontinuation, by cause.
+    dropout, progression
+        Handling of patients without a DLT who discontinue, by cause.
+    gates
+        Conditions for escalation by designs that decide with pending outcomes.
+    cohorts
+        "complete": every cohort is treated in full and its outcomes are awaited, as in the exact enumeration; "until-decided": a
+        cohort ends early, or its last outcomes are not awaited, where no outcome still open can change the decision.
+    """
+
+    treatment: Treatment
+    accrual: Accrual
+    onset: Onset = field(default_factory=Onset)
+    discontinuation: Discontinuation = field(default_factory=Discontinuation)
+    dropout: Ending = "not-evaluable"
+    progression: Ending = "not-evaluable"
+    gates: Gates = field(default_factory=Gates)
+    cohorts: Literal["complete", "until-decided"] = "complete"
+
+    @classmethod
+    def of(cls, protocol: Protocol, cohorts: Literal["complete", "until-decided"] = "complete") -> Self:
+        """Return the clock of a protocol.
+
+        Raises
+        ------
+        InputError
+            If the protocol has no table ``accrual``.
+        """
+        if protocol.accrual is None:
+            raise InputError(Problem("accrual", None, "required for a calendar: state how candidates arrive"))
+        return cls(
+            treatment=protocol.treatment,
+            accrual=protocol.accrual,
+            onset=protocol.onset or Onset(),
+            discontinuation=protocol.discontinuation or Discontinuation(),
+            dropout=protocol.evaluability.dropout,
+            progression=protocol.evaluability.progression,
+            gates=protocol.gates or Gates(),
+            cohorts=cohorts,
+        )
+
+    @property
+    def window(self) -> int:
+        return self.treatment.dlt_window_days
+
+    def at_rate(self, per_28_days: float) -> Self:
+        """Return the same clock at another accrual rate."""
+        return replace(self, accrual=self.accrual.at(per_28_days))
+
+    def overlapping(self) -> Self:
+        """Return the same clock with dose groups that may overlap."""
+        return replace(self, treatment=self.treatment.model_copy(update={"no_overlap": False}))
+
+
+@dataclass(frozen=True)
+class TimedTrials:
+    """Ended trials with their calendars, one row per trial and scenario.
+
+    Attributes
+    ----------
+    ended
+        Counts, selections and reasons.
+    days
+        Days from the first start to the last outcome that the trial needed.
+    last_start
+        Days from the first start to the last start.
+    turned_away, turned_away_by_last_start
+        Candidates who could not wait, until the end of the trial and until its last start.
+    gone
+        Candidates who waited and left.
+    waited
+        Days that the patients who started had waited, in total.
+    closed
+        Days on which no candidate could have started, while the trial needed one.
+    decisions, with_pending
+        Decisions to treat at a dose or to stop, and those made while outcomes were pending.
+    bold, cautious
+        Decisions with pending outcomes that complete data would have reversed downwards (to a lower dose or a stop) and upwards.
+    above
+        Patients started at a dose that the rules would have closed if their latent outcomes had been known.
+    lost
+        Patients who discontinued and are not evaluable; they are replaced.
+    unfinished
+        Whether candidates ran out before the trial ended.
+    starts, doses : (rows, patients) arrays
+        Day of each start, counted from the first, `NEVER` for no patient; dose index, -1 for no patient.
+    known : (rows, patients) array
+        Day on which each outcome was known or due, counted from the first start.
+    dlt : (rows, patients) bool array
+        Whether it was a DLT.
+    """
+
+    ended: EndedTrials
+    days: np.ndarray
+    last_start: np.ndarray
+    turned_away: np.ndarray
+    turned_away_by_last_start: np.ndarray
+    gone: np.ndarray
+    waited: np.ndarray
+    closed: np.ndarray
+    decisions: np.ndarray
+    with_pending: np.ndarray
+    bold: np.ndarray
+    cautious: np.ndarray
+    above: np.ndarray
+    lost: np.ndarray
+    unfinished: np.ndarray
+    starts: np.ndarray
+    doses: np.ndarray
+    known: np.ndarray
+    dlt: np.ndarray
+
+
+# Outcome of a patient, in `_Rows.kind`.
+_NONE, _DLT, _COMPLETE, _LOST = 0, 1, 2, 3
+_EMPTY = {"start": NEVER, "dose": NO_DOSE, "known": NEVER, "kind": _NONE, "queue": NEVER}
+_ENDINGS = {"not-evaluable": _LOST, "no-dlt": _COMPLETE, "dlt": _DLT}
+# Stands for the reason of a trial for which no further candidates come.
+_UNFINISHED = -1
+
+
+@dataclass
+class _Rows:
+    """Running trials: one entry per trial in the last axis, patients in the first axis where there are two."""
+
+    row: np.ndarray
+    now: np.ndarray
+    count: np.ndarray
+    candidate: np.ndarray
+    head: np.ndarray
+    tail: np.ndarray
+    turned_away: np.ndarray
+    away_by_start: np.ndarray
+    gone: np.ndarray
+    waited: np.ndarray
+    closed: np.ndarray
+    decisions: np.ndarray
+    with_pending: np.ndarray
+    bold: np.ndarray
+    cautious: np.ndarray
+    above: np.ndarray
+    # The cohort in progress: dose, planned size, index of its first patient, cohorts before it; the decision last made.
+    plan: np.ndarray
+    size: np.ndarray
+    since: np.ndarray
+    cohorts: np.ndarray
+    asked: np.ndarray
+    memory: np.ndarray
+    # Per patient.
+    start: np.ndarray
+    dose: np.ndarray
+    known: np.ndarray
+    kind: np.ndarray
+    queue: np.ndarray
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [item.name for item in fields(cls)]
+
+    @classmethod
+    def begin(cls, rows: int, n_memory: int) -> _Rows:
+        made: dict[str, np.ndarray] = {name: np.zeros(rows, np.int32) for name in cls.names()}
+        made["row"] = np.arange(rows)
+        made["plan"] += WAIT
+        made["memory"] = np.zeros((n_memory, rows), COUNT)
+        for name, empty in _EMPTY.items():
+            made[name] = np.full((8, rows), empty, np.int8 if name in ("dose", "kind") else np.int32)
+        return cls(**made)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, kept: np.ndarray) -> _Rows:
+        return _Rows(**{name: getattr(self, name)[..., kept] for name in self.names()})
+
+    def room(self) -> None:
+        """Make room for another patient in every trial."""
+        if len(self.start) <= self.count.max(initial=0):
+            for name in ("start", "known", "dose", "kind"):
+                setattr(self, name, _grown(getattr(self, name), _EMPTY[name]))
+
+    def padded(self, patients: int) -> _Rows:
+        """Return the same trials with room for a number of patients, without their queues."""
+        more = patients - len(self.start)
+        wider = {name: np.pad(getattr(self, name), ((0, more), (0, 0)), constant_values=_EMPTY[name]) for name in _EMPTY}
+        return replace(self, **{**wider, "queue": self.queue[:0]})
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Return whether the outcome of each patient is known, (patients, trials)."""
+        return self.known <= self.now
+
+
+def _grown(values: np.ndarray, empty: int) -> np.ndarray:
+    return np.concatenate([values, np.full(values.shape, empty, values.dtype)])
+
+
+class _Draws:
+    """Latent numbers of a chunk of trials: patients by start number, candidates by arrival number."""
+
+    def __init__(self, seed: int, chunk: int, trials: int, clock: Clock) -> None:
+        self.latent = {stream: Latent(seed, chunk, trials, *(() if stream is None else (stream,))) for stream in _STREAMS}
+        self.clock, self.trials = clock, trials
+        self.gaps = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, chunk, _GAP))))
+        self.uniform = np.empty((0, CHUNK))
+        self.days = np.empty((0, CHUNK), np.int64)
+
+    def arrival(self, candidate: np.ndarray, trial: np.ndarray) -> np.ndarray:
+        """Return the day on which candidates arrive."""
+        missing = int(candidate.max(initial=-1)) + 1 - len(self.days)
+        if missing > 0:
+            more = max(missing, 16)
+            self.uniform = np.vstack([self.uniform, self.gaps.random((more, CHUNK))])
+            self.days = self.clock.accrual.arrivals(self.uniform, len(self.uniform))
+        return self.days[candidate, trial]
+
+
+_STREAMS = (None, _TIME, _DROPOUT, _PROGRESSION)
+
+
+def run(design: Design, rates: Rates, clock: Clock, trials: int, seed: int, chunk: int = 0) -> TimedTrials:
+    """Run all trials of a chunk in all scenarios on a calendar, rows ordered by scenario, then trial.
+
+    Parameters
+    ----------
+    design
+        The design; it must end by itself or have ``max_n``.
+    rates
+        True DLT rates, (scenarios, doses).
+    clock
+        Rules and assumptions on time.
+    trials
+        Trials per scenario, at most `dosefind.operating.simulation.CHUNK`.
+    seed, chunk
+        Seed and number of the chunk, which has its own random numbers.
+    """
+    return _Run(design, rates.dlt, clock, _Draws(seed, chunk, trials, clock)).run()
+
+
+class _Run:
+    """One batch of trials on a calendar."""
+
+    def __init__(self, design: Design, truths: np.ndarray, clock: Clock, draws: _Draws) -> None:
+        self.design, self.truths, self.clock, self.draws = design, truths, clock, draws
+        self.n_doses = truths.shape[1]
+        refuse_endless(design, States.before_first(self.n_doses, (0,) * design.n_memory, len(design.tracks) - 1))
+        if design.tracks != ("dlt",):
+            raise InputError(f"{design.title} also counts {' and '.join(design.tracks[1:])}, which a calendar does not draw")
+        if clock.cohorts == "until-decided" and design.n_memory:
+            raise InputError(f"{design.title} has a memory, so cohorts cannot end early: use cohorts = 'complete'")
+        self.waits = design.reads == "complete"
+        self.always = clock.accrual.process == "always"
+        queue = clock.accrual.queue
+        causes: tuple[tuple[Cause, int, Ending], ...] = (
+            ("dropout", _DROPOUT, clock.dropout),
+            ("progression", _PROGRESSION, clock.progression),
+        )
+        self.causes = [cause for cause in causes if getattr(clock.discontinuation, cause[0]) > 0]
+        self.replaces = any(ending == "not-evaluable" for _, _, ending in self.causes)
+        self.capacity = NEVER if queue == "unlimited" else queue
+        self.scenario, self.trial = np.divmod(np.arange(len(truths) * draws.trials), draws.trials)
+        self.rows = _Rows.begin(len(self.scenario), design.n_memory)
+        self.ended: list[tuple[_Rows, np.ndarray]] = []
+
+    def run(self) -> TimedTrials:
+        """Run all trials to their ends."""
+        while len(self.rows):
+            wanted, reason = self._wanted() if self.waits else self._asked()
+            over = wanted == NO_DOSE
+            ready = self._ready(wanted)
+            started = self._start(wanted, ready)
+            day = np.where(started | over, self.rows.now, self._next_day(wanted, ready))
+            never = day >= NEVER
+            self._advance(np.flatnonzero(~(started | over | never)), day, wanted, ready)
+            if (over | never).any():
+                self._end(over | never, np.where(never, _UNFINISHED, reason))
+        return self._gathered()
+
+    # Counts at a day --------------------------------------------------------------------------------------------------
+
+    def _counts(self, rows: _Rows, which: np.ndarray) -> np.ndarray:
+        """Return how many of the patients in a mask are at each dose, (trials, doses)."""
+        found = [((rows.dose == dose) & which).sum(axis=0, dtype=COUNT) for dose in range(self.n_doses)]
+        return np.stack(found).T
+
+    def _states(self, rows: _Rows, dlts: np.ndarray, treated: np.ndarray) -> States:
+        """Return the states of trials from masks of patients, with the cohort in progress as the latest."""
+        own = np.arange(len(rows.start))[:, None] >= rows.since
+        return States(
+            n=self._counts(rows, treated),
+            y=self._counts(rows, dlts),
+            last=np.where(rows.plan >= 0, rows.plan, NO_DOSE).astype(COUNT),
+            last_n=(own & treated).sum(axis=0, dtype=COUNT),
+            last_y=(own & dlts).sum(axis=0, dtype=COUNT),
+            cohorts=rows.cohorts.astype(COUNT),
+            memory=rows.memory.T.copy(),
+        )
+
+    # Designs that wait for complete data ------------------------------------------------------------------------------
+
+    def _wanted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the dose that each trial wants for its next patient, `WAIT` or no dose, and the reason of a stop."""
+        rows = self.rows
+        patients = np.arange(len(rows.start))[:, None]
+        own = (patients >= rows.since) & (patients < rows.count)
+        seen = rows.seen
+        # A patient who was lost counts in no cohort and is replaced.
+        members = (own & ~(seen & (rows.kind == _LOST))).sum(axis=0)
+        full = (rows.plan >= 0) & (members >= rows.size)
+        pending = (rows.dose >= 0) & ~seen
+        decided = (rows.plan == WAIT) | (full & ~pending.any(axis=0))
+        wanted = np.where(full, WAIT, rows.plan)
+        reason = np.zeros(len(rows), int)
+        which = np.flatnonzero(decided)
+        if len(which):
+            self._decide(which, wanted, reason)
+        if self.clock.cohorts == "until-decided":
+            # Asked again when an outcome has become known, or the cohort is full.
+            known = 2 * seen.sum(axis=0) + full
+            which = np.flatnonzero(~decided & (known > rows.asked))
+            rows.asked = known
+            if len(which):
+                self._decide_early(which, wanted, reason, members, full)
+        return wanted, reason
+
+    def _decide(self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray) -> None:
+        """Begin the next cohort of trials whose outcomes are all known, or end them."""
+        part = self.rows.take(which)
+        seen = part.seen
+        states = self._states(part, seen & (part.kind == _DLT), seen & ((part.kind == _DLT) | (part.kind == _COMPLETE)))
+        decision = self.design.decide(states.grouped())
+        self._plan(which, decision.dose, decision.size, decision.memory)
+        wanted[which], reason[which] = decision.dose, decision.reason
+        self.rows.decisions[which] += 1
+
+    def _plan(self, which: np.ndarray, dose: np.ndarray, size: np.ndarray, memory: np.ndarray) -> None:
+        rows = self.rows
+        rows.plan[which], rows.size[which], rows.since[which] = dose, size, rows.count[which]
+        rows.cohorts[which] += 1
+        rows.memory[:, which] = memory.T
+        if rows.cohorts.max(initial=0) > MOST_COHORTS:
+            raise InputError(Problem("max_n", None, f"{self.design.title} does not end by itself: state a maximum sample size"))
+
+    def _decide_early(
+        self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray, members: np.ndarray, full: np.ndarray
+    ) -> None:
+        """Decide where every way in which the open outcomes can come out leads to the same step.
+
+        A cohort that is not full ends early only downwards or in a stop, as the patients who complete it are treated first.
+        """
+        rows = self.rows
+        part = rows.take(which)
+        seen, here = part.seen, part.dose >= 0
+        counted = seen & ((part.kind == _DLT) | (part.kind == _COMPLETE))
+        pending = here & ~seen
+        treated = counted | pending
+        states = self._states(part, counted & (part.kind == _DLT), treated)
+        missing = np.maximum(part.size - members[which], 0).astype(COUNT)
+        own = np.arange(len(part.start))[:, None] >= part.since
+        own_open = (own & pending).sum(axis=0, dtype=COUNT) + missing
+        open_by_dose = self._counts(part, pending)
+        each = np.arange(len(part))
+        n = states.n.copy()
+        n[each, part.plan] += missing
+        earlier = open_by_dose.copy()
+        earlier[each, part.plan] += missing
+        first = np.full(len(part), WAIT)
+        same = np.ones(len(part), bool)
+        found_reason, found_size = np.zeros(len(part), int), np.zeros(len(part), int)
+        most = earlier.max(axis=0, initial=0)
+        for way in product(*(range(int(top) + 1) for top in most)):
+            # DLTs of the cohort in progress and of earlier ones at the same dose are told apart where a design reads the latest.
+            further = np.array(way, COUNT)
+            possible = (further <= earlier).all(axis=1)
+            if not possible.any():
+                continue
+            at_plan = further[part.plan]
+            low = np.maximum(at_plan - (earlier[each, part.plan] - own_open), 0)
+            for in_cohort in range(int(own_open.max(initial=0)) + 1):
+                applies = np.flatnonzero(possible & (in_cohort >= low) & (in_cohort <= np.minimum(at_plan, own_open)))
+                if not len(applies):
+                    continue
+                ways = replace(
+                    states.take(applies),
+                    n=n[applies],
+                    y=states.y[applies] + further,
+                    last_n=(states.last_n + missing)[applies],
+                    last_y=(states.last_y[applies] + COUNT(in_cohort)),
+                )
+                decision = self.design.decide(ways.grouped())
+                new = first[applies] == WAIT
+                same[applies] &= new | (decision.dose == first[applies])
+                first[applies] = np.where(new, decision.dose, first[applies])
+                found_reason[applies] = np.where(new, decision.reason, found_reason[applies])
+                found_size[applies] = np.where(new, decision.size, found_size[applies])
+        # A stop is lower than every dose.
+        ends = same & (full[which] | (first < part.plan))
+        done = which[ends]
+        self._plan(done, first[ends], found_size[ends], part.memory.T[ends])
+        wanted[done], reason[done] = first[ends], found_reason[ends]
+        rows.decisions[done] += 1
+        rows.with_pending[done] += pending.any(axis=0)[ends]
+
+    # Designs that decide with pending outcomes ------------------------------------------------------------------------
+
+    def _asked(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the design's answer to what is known now, by trial, and the reason of a stop."""
+        rows = self.rows
+        seen = rows.seen
+        pending = (rows.dose >= 0) & ~seen
+        dlts = seen & (rows.kind == _DLT)
+        states = self._timed(rows, dlts, pending)
+        decision = self.design.decide(states)
+        self._count(np.flatnonzero(decision.dose == NO_DOSE), decision.dose)
+        rows.memory = decision.memory.T.copy()
+        return decision.dose, decision.reason
+
+    def _timed(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray) -> TimedStates:
+        treated = dlts | pending | (rows.seen & (rows.kind == _COMPLETE))
+        latest = rows.dose[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
+        n = self._counts(rows, treated)
+        none = np.zeros(len(rows), COUNT)
+        return TimedStates(
+            n=n,
+            y=self._counts(rows, dlts),
+            last=latest.astype(COUNT),
+            last_n=none + (rows.count > 0),
+            last_y=none,
+            cohorts=rows.count.astype(COUNT),
+            memory=rows.memory.T.copy(),
+            pending=self._counts(rows, pending),
+        )
+
+    def _count(self, which: np.ndarray, made: np.ndarray) -> None:
+        """Count decisions that are acted on, and compare those with pending outcomes with the decision from complete data."""
+        rows = self.rows
+        rows.decisions[which] += 1
+        part = rows.take(which)
+        pending = ((part.dose >= 0) & ~part.seen).any(axis=0)
+        rows.with_pending[which] += pending
+        which, made = which[pending], made[which[pending]]
+        if not len(which):
+            return
+        part = part.take(np.flatnonzero(pending))
+        part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
+        complete = self.design.decide(self._timed(part, part.kind == _DLT, np.zeros(part.dose.shape, bool)))
+        rows.bold[which] += made > complete.dose
+        rows.cautious[which] += made < complete.dose
+        rows.above[which] += (made >= 0) & ~complete.admissible[np.arange(len(which)), np.maximum(made, 0)]
+
+    # Time -------------------------------------------------------------------------------------------------------------
+
+    def _earliest(self, wanted: np.ndarray) -> np.ndarray:
+        """Return the day from which the next patient at the wanted dose may start; today or earlier if nothing delays it."""
+        rows = self.rows
+        here = rows.dose >= 0
+        level = rows.dose.astype(np.int32) + 1
+        level[~here] = -1
+        patients = np.arange(len(rows.start))[:, None]
+        joins = (patients >= rows.since) if self.waits else level == wanted + 1
+        closes = rows.start + self.clock.window
+        return until(Started(level, level, rows.start, closes, here & ~rows.seen, joins), wanted + 1, self.clock.treatment).day
+
+    def _gated(self, wanted: np.ndarray) -> np.ndarray:
+        """Return the day from which gates allow the wanted dose, `NEVER` where only another outcome can."""
+        rows, gates = self.rows, self.clock.gates
+        here = rows.dose >= 0
+        top = np.where(here, rows.dose, NO_DOSE).max(axis=0, initial=NO_DOSE)
+        latest = rows.dose[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
+        at = here & (rows.dose == latest)
+        pending = at & ~rows.seen
+        known = (at & rows.seen & (rows.kind != _LOST)).sum(axis=0)
+        up = (wanted > top) & (rows.count > 0)
+        day = np.full(len(rows), NO_WAIT)
+        if gates.complete is not None:
+            day = np.where(up & (known < gates.complete) & pending.any(axis=0), NEVER, day)
+        if gates.each_pending is not None:
+            reached = rows.start + int(np.ceil(gates.each_pending * self.clock.window))
+            day = np.maximum(day, np.where(up, np.where(pending, reached, NO_WAIT).max(axis=0), NO_WAIT))
+        if gates.one_followed is not None:
+            first = np.where(here & (rows.dose >= latest), rows.start, NEVER).min(axis=0)
+            day = np.maximum(day, np.where(up, first + gates.one_followed, NO_WAIT))
+        if gates.suspend_pending is not None:
+            total = (at & ~(rows.seen & (rows.kind == _LOST))).sum(axis=0)
+            day = np.where(pending.sum(axis=0) > gates.suspend_pending * total, NEVER, day)
+        return day
+
+    def _ready(self, wanted: np.ndarray) -> np.ndarray:
+        """Return the day from which the next patient may start, `NEVER` where none is wanted."""
+        ready = self._earliest(np.maximum(wanted, 0))
+        if not self.waits and self.clock.gates != Gates():
+            ready = np.maximum(ready, self._gated(wanted))
+        return np.where(wanted >= 0, ready, NEVER)
+
+    def _start(self, wanted: np.ndarray, ready: np.ndarray) -> np.ndarray:
+        """Start a patient in each trial that wants one and has a candidate; return which trials those are."""
+        rows = self.rows
+        starts = (ready <= rows.now) & ((rows.tail > rows.head) | self.always)
+        which = np.flatnonzero(starts)
+        if len(which):
+            if not self.waits:
+                self._count(which, wanted)
+            self._enrol(which, wanted[which])
+        return starts
+
+    def _enrol(self, which: np.ndarray, dose: np.ndarray) -> None:
+        rows, clock = self.rows, self.clock
+        rows.room()
+        patient, number = rows.count[which], rows.row[which]
+        scenario, trial = self.scenario[number], self.trial[number]
+        now = rows.now[which]
+        rates = self.truths[scenario, dose]
+        latent = self.draws.latent
+        toxic = latent[None](patient, trial) < rates
+        onset = np.where(toxic, clock.onset.time(latent[_TIME](patient, trial), rates, clock.window), np.inf)
+        leaves = np.full(len(which), np.inf)
+        handling = np.zeros(len(which), np.int8)
+        for cause, stream, ending in self.causes:
+            day = clock.discontinuation.time(cause, latent[stream](patient, trial), clock.window)
+            handling = np.where(day < leaves, _ENDINGS[ending], handling)
+            leaves = np.minimum(leaves, day)
+        left = (leaves < onset) & (leaves <= clock.window)
+        # A time with a fraction belongs to the day that it falls on, from day 1 on; a window ends on its last day.
+        days = np.where(left, leaves, np.where(toxic, onset, clock.window))
+        days = np.clip(np.ceil(days - 1e-9), 1, clock.window).astype(np.int32)
+        rows.start[patient, which], rows.dose[patient, which] = now, dose
+        rows.known[patient, which] = now + days
+        rows.kind[patient, which] = np.where(left, handling, np.where(toxic, _DLT, _COMPLETE))
+        if not self.always:
+            rows.waited[which] += now - rows.queue[rows.head[which], which]
+            rows.head[which] += 1
+        rows.away_by_start[which] = rows.turned_away[which]
+        rows.count[which] += 1
+
+    def _next_day(self, wanted: np.ndarray, ready: np.ndarray) -> np.ndarray:
+        """Return the day on which each trial that starts nobody today is looked at next, `NEVER` if there is none."""
+        rows = self.rows
+        event = np.where(rows.known > rows.now, rows.known, NEVER).min(axis=0)
+        # While a cohort is filled in any case, news does not matter unless patients may have to be replaced.
+        watches = (wanted == WAIT) | (not self.waits) | (self.clock.cohorts == "until-decided") | self.replaces
+        day = np.where(watches, event, NEVER)
+        blocked = ready > rows.now
+        day = np.where(blocked, np.minimum(day, ready), day)
+        if not self.always:
+            arrives = self.draws.arrival(rows.candidate, self.trial[rows.row])
+            day = np.where(blocked, day, np.minimum(day, np.maximum(arrives, rows.now)))
+        return day
+
+    def _advance(self, which: np.ndarray, days: np.ndarray, wanted: np.ndarray, ready: np.ndarray) -> None:
+        """Move trials on to a day, with the candidates who arrive until then."""
+        rows = self.rows
+        day = days[which].astype(np.int32)
+        rows.closed[which] += np.where(ready[which] > rows.now[which], day - rows.now[which], 0)
+        if not self.always:
+            self._receive(which, day)
+        rows.now[which] = day
+
+    def _receive(self, which: np.ndarray, day: np.ndarray) -> None:
+        """Send away the candidates beyond the queue at the end of today, and receive those who arrive until a day."""
+        rows = self.rows
+        excess = np.where(day > rows.now[which], rows.tail[which] - rows.head[which] - self.capacity, 0)
+        excess = np.maximum(excess, 0)
+        rows.turned_away[which] += excess
+        rows.tail[which] -= excess
+        moved, until_day = which, day
+        while len(which):
+            arrives = self.draws.arrival(rows.candidate[which], self.trial[rows.row[which]])
+            due = arrives <= day
+            which, day, arrives = which[due], day[due], arrives[due]
+            self._leave(which, arrives)
+            if len(which) and len(rows.queue) <= rows.tail[which].max():
+                rows.queue = _grown(rows.queue, NEVER)
+            # A candidate who arrives on that day itself stays until its end.
+            stays = (arrives == day) | (rows.tail[which] - rows.head[which] < self.capacity)
+            rows.queue[rows.tail[which[stays]], which[stays]] = arrives[stays]
+            rows.tail[which] += stays
+            rows.turned_away[which] += ~stays
+            rows.candidate[which] += 1
+        self._leave(moved, until_day)
+
+    def _leave(self, which: np.ndarray, day: np.ndarray) -> None:
+        """Let candidates leave whose patience has ended before a day."""
+        patience, rows = self.clock.accrual.patience_days, self.rows
+        while patience is not None and len(which):
+            gone = rows.head[which] < rows.tail[which]
+            gone[gone] = rows.queue[rows.head[which[gone]], which[gone]] + patience < day[gone]
+            which, day = which[gone], day[gone]
+            rows.head[which] += 1
+            rows.gone[which] += 1
+
+    # Ends -------------------------------------------------------------------------------------------------------------
+
+    def _end(self, over: np.ndarray, reason: np.ndarray) -> None:
+        self.ended.append((self.rows.take(over), reason[over]))
+        self.rows = self.rows.take(~over)
+
+    def _gathered(self) -> TimedTrials:
+        """Return the ended trials in their order."""
+        most = max(len(part.start) for part, _ in self.ended)
+        parts = [part.padded(most) for part, _ in self.ended]
+        order = np.argsort(np.concatenate([part.row for part in parts]))
+        rows = _Rows(
+            **{
+                item.name: np.concatenate([getattr(part, item.name) for part in parts], axis=-1)[..., order]
+                for item in fields(_Rows)
+            }
+        )
+        reason = np.concatenate([reason for _, reason in self.ended])[order]
+        known, begun = rows.kind, rows.count > 0
+        n = self._counts(rows, (known == _DLT) | (known == _COMPLETE))
+        y = self._counts(rows, known == _DLT)
+        chosen = self.design.select(States.of_checked(n, y).grouped())
+        nothing = np.zeros((len(n), 2, self.n_doses), COUNT)
+        first = np.where(begun, rows.start[0], 0)
+        here = rows.dose >= 0
+        last = np.where(here, rows.start, 0).max(axis=0)
+        lost = here & (known == _LOST)
+        used = int(rows.count.max(initial=0))
+        return TimedTrials(
+            ended=EndedTrials(self.design, n, y, chosen.dose, chosen.not_reached, reason, nothing),
+            days=rows.now - first,
+            last_start=np.where(begun, last - first, 0),
+            turned_away=rows.turned_away,
+            turned_away_by_last_start=rows.away_by_start,
+            gone=rows.gone,
+            waited=rows.waited,
+            closed=rows.closed,
+            decisions=rows.decisions,
+            with_pending=rows.with_pending,
+            bold=rows.bold,
+            cautious=rows.cautious,
+            above=rows.above,
+            lost=lost.sum(axis=0),
+            unfinished=reason == _UNFINISHED,
+            starts=np.where(here, rows.start - first, NEVER)[:used].T,
+            doses=rows.dose[:used].T,
+            known=np.where(here, rows.known - first, NEVER)[:used].T,
+            dlt=(known == _DLT)[:used].T,
+        )

@@ -1,0 +1,289 @@
+"""Time as a protocol or an assumption states it: accrual of candidates, days to DLT, discontinuation, gates for escalation.
+
+Times are whole days. A DLT falls on day 1 to ``T`` of the DLT assessment period of ``T`` days, and is known on that day.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from ._check import Checked, InputError, Problem, Settings
+
+__all__ = ["Accrual", "Discontinuation", "Gates", "Onset", "RateFrom"]
+
+Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Chance = Annotated[float, Field(ge=0, lt=1, strict=True)]
+PerMonth = Annotated[float, Field(gt=0, le=1000, strict=True)]
+Day = Annotated[int, Field(ge=0, le=36500, strict=True)]
+
+MONTH = 28
+"""Days in the unit of accrual rates: candidates per 28 days."""
+
+
+class RateFrom(Settings):
+    """An accrual rate from a day of the trial on."""
+
+    day: Annotated[int, Field(ge=1, le=36500, strict=True)] = Field(
+        description="day from which the rate holds; accrual starts on day 0"
+    )
+    per_28_days: PerMonth = Field(description="candidates per 28 days from then on")
+
+
+class Accrual(Checked):
+    """How candidates for the trial arrive, and how long they wait.
+
+    Attributes
+    ----------
+    process
+        "poisson": independent arrivals; "fixed": equal gaps, the first candidate on day 0; "uniform-gap": gaps uniform between 0
+        and twice their mean; "dates": on stated days; "always": a candidate is there whenever one is wanted.
+    per_28_days
+        Mean number of candidates per 28 days.
+    ramp
+        Further rates, each from a day on.
+    days
+        Days on which candidates arrive, for "dates".
+    queue
+        Number of candidates that wait while no patient may start; 0: they are turned away.
+    patience_days
+        Days after which a waiting candidate leaves; ``None``: never.
+    sensitivity
+        Other accrual rates under which the calendar is shown.
+
+    Examples
+    --------
+    >>> Accrual(process="fixed", per_28_days=2.0).arrivals(np.zeros((0, 1)), 3)[:, 0]
+    array([ 0, 14, 28])
+    """
+
+    process: Literal["poisson", "fixed", "uniform-gap", "dates", "always"] = Field(
+        default="poisson", description="how candidates arrive; 'always': one is there whenever one is wanted"
+    )
+    per_28_days: PerMonth | None = Field(default=None, description="mean number of candidates per 28 days")
+    ramp: tuple[RateFrom, ...] = Field(default=(), description="further accrual rates, each from a day on")
+    days: tuple[Day, ...] = Field(default=(), description="days on which candidates arrive, for process = 'dates'")
+    queue: Annotated[int, Field(ge=0, le=1000, strict=True)] | Literal["unlimited"] = Field(
+        default=0, description="number of candidates that wait while no patient may start; 0 turns them away"
+    )
+    patience_days: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = Field(
+        default=None, description="days after which a waiting candidate leaves; never if not given"
+    )
+    sensitivity: tuple[PerMonth, ...] = Field(default=(), description="other accrual rates (candidates per 28 days) to compare")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        with_rate = self.process in ("poisson", "fixed", "uniform-gap")
+        if with_rate and self.per_28_days is None:
+            raise InputError(Problem("per_28_days", None, f"required for process = {self.process!r}: candidates per 28 days"))
+        for name in ("per_28_days", "ramp", "sensitivity"):
+            if not with_rate and getattr(self, name):
+                raise InputError(Problem(name, getattr(self, name), f"has no effect with process = {self.process!r}"))
+        if bool(self.days) != (self.process == "dates"):
+            allowed = "required for process = 'dates'" if not self.days else f"has no effect with process = {self.process!r}"
+            raise InputError(Problem("days", list(self.days), allowed))
+        if any(later < earlier for earlier, later in pairwise(self.days)):
+            raise InputError(Problem("days", list(self.days), "must be in order"))
+        if any(later.day <= earlier.day for earlier, later in pairwise(self.ramp)):
+            raise InputError(Problem("ramp", [step.day for step in self.ramp], "must be in the order of their days"))
+        if self.process == "always" and self.queue not in (0, "unlimited"):
+            raise InputError(Problem("queue", self.queue, "has no effect with process = 'always'"))
+        if self.patience_days is not None and self.queue == 0:
+            raise InputError(Problem("patience_days", self.patience_days, "has no effect without a queue"))
+        return self
+
+    def at(self, per_28_days: float) -> Accrual:
+        """Return the same accrual at another rate; the rates of a ramp change in proportion."""
+        if self.per_28_days is None:
+            raise InputError(Problem("per_28_days", per_28_days, f"process = {self.process!r} has no rate"))
+        ratio = per_28_days / self.per_28_days
+        ramp = tuple(RateFrom(day=step.day, per_28_days=step.per_28_days * ratio) for step in self.ramp)
+        return self.model_copy(update={"per_28_days": per_28_days, "ramp": ramp})
+
+    def arrivals(self, uniform: np.ndarray, count: int) -> np.ndarray:
+        """Return the days on which the first candidates arrive.
+
+        Parameters
+        ----------
+        uniform : (count, trials) array
+            Uniform random numbers in [0, 1), one per gap; only their second dimension is used where gaps are not random.
+        count
+            Number of candidates.
+
+        Returns
+        -------
+        (count, trials) int64 array
+            `NEVER` where there is no further candidate.
+        """
+        trials = uniform.shape[1]
+        if self.process == "dates":
+            known = np.array([*self.days, *[NEVER] * max(0, count - len(self.days))])[:count]
+            return np.repeat(known[:, None], trials, axis=1)
+        if self.process == "always":
+            return np.zeros((count, trials), np.int64)
+        if self.process == "fixed":
+            # The first candidate is there on day 0.
+            passed = np.repeat(np.arange(count, dtype=float)[:, None], trials, axis=1)
+        elif self.process == "poisson":
+            passed = np.cumsum(-np.log1p(-uniform), axis=0)
+        else:
+            passed = np.cumsum(2 * uniform, axis=0)
+        # A rounding error must not move an arrival to the day before.
+        return np.minimum(np.floor(self._when(passed) + 1e-9), NEVER).astype(np.int64)
+
+    def _when(self, expected: np.ndarray) -> np.ndarray:
+        """Return the day by which a number of candidates is expected: the inverse of the cumulative rate."""
+        assert self.per_28_days is not None
+        days = np.array([0, *(step.day for step in self.ramp)], float)
+        rates = np.array([self.per_28_days, *(step.per_28_days for step in self.ramp)]) / MONTH
+        reached = np.concatenate([[0.0], np.cumsum(np.diff(days) * rates[:-1])])
+        step = np.searchsorted(reached, expected, side="right") - 1
+        return days[step] + (expected - reached[step]) / rates[step]
+
+
+NEVER = 2**30
+"""Day that no trial reaches: stands for no day."""
+
+
+class Onset(Checked):
+    """Distribution of the time to DLT among patients with a DLT, within the DLT assessment period.
+
+    Attributes
+    ----------
+    kind
+        "uniform", "weibull", "log-logistic" or "piecewise".
+    late
+        Share of the DLTs in the second half of the period, for "weibull" and "log-logistic". Two equations give their parameters:
+        F(T) is the DLT rate and the stated share falls after T/2 (Yuan et al. 2018, doi:10.1158/1078-0432.CCR-18-0246).
+    parts
+        Shares of the DLTs in equal parts of the period, uniform within each, for "piecewise".
+
+    Examples
+    --------
+    >>> Onset(kind="weibull", late=0.5).share(14, 0.1, 28).round(6)
+    np.float64(0.5)
+    """
+
+    kind: Literal["uniform", "weibull", "log-logistic", "piecewise"] = Field(
+        default="uniform", description="distribution of the day of a DLT within the DLT window"
+    )
+    late: Share | None = Field(default=None, description="share of the DLTs in the second half of the window")
+    parts: tuple[Annotated[float, Field(ge=0, le=1, strict=True)], ...] = Field(
+        default=(), description="shares of the DLTs in equal parts of the window, with a sum of 1"
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.late is not None) != (self.kind in ("weibull", "log-logistic")):
+            allowed = f"has no effect with kind = {self.kind!r}" if self.late is not None else f"required for kind = {self.kind!r}"
+            raise InputError(Problem("late", self.late, allowed))
+        if bool(self.parts) != (self.kind == "piecewise"):
+            allowed = f"has no effect with kind = {self.kind!r}" if self.parts else "required for kind = 'piecewise'"
+            raise InputError(Problem("parts", list(self.parts), allowed))
+        if self.parts and not math.isclose(sum(self.parts), 1, abs_tol=1e-6):
+            raise InputError(Problem("parts", list(self.parts), "must have the sum 1"))
+        return self
+
+    def _shape(self, rate: np.ndarray) -> np.ndarray:
+        """Return the shape of the Weibull or log-logistic distribution at which the stated share is late, by DLT rate."""
+        assert self.late is not None
+        rate = np.clip(rate, 1e-12, 1 - 1e-12)
+        half = (1 - self.late) * rate
+        if self.kind == "weibull":
+            return np.log(np.log1p(-rate) / np.log1p(-half)) / math.log(2)
+        return np.log(rate / (1 - rate) / (half / (1 - half))) / math.log(2)
+
+    def share(self, day: np.ndarray | float, rate: np.ndarray | float, window: float) -> np.ndarray:
+        """Return the share of the DLTs that have occurred by the end of a day.
+
+        Parameters
+        ----------
+        day
+            Days since the first infusion; broadcast with ``rate``.
+        rate
+            DLT rate over the whole period; only a Weibull or log-logistic distribution depends on it.
+        window
+            Days in the DLT assessment period.
+        """
+        part = np.clip(np.asarray(day, float) / window, 0.0, 1.0)
+        rate = np.asarray(rate, float)
+        if self.kind == "uniform":
+            return part + 0 * rate
+        if self.kind == "piecewise":
+            edges = np.linspace(0, 1, len(self.parts) + 1)
+            return np.interp(part, edges, np.concatenate([[0.0], np.cumsum(self.parts)]) / sum(self.parts)) + 0 * rate
+        shape, rate = self._shape(rate), np.clip(rate, 1e-12, 1 - 1e-12)
+        if self.kind == "weibull":
+            return -np.expm1(np.log1p(-rate) * part**shape) / rate
+        return part**shape / (part**shape + (1 - rate) / rate) / rate
+
+    def time(self, share: np.ndarray, rate: np.ndarray | float, window: float) -> np.ndarray:
+        """Return the time by which a share of the DLTs has occurred, in days with fractions: the inverse of `share`."""
+        share, rate = np.asarray(share, float), np.asarray(rate, float)
+        if self.kind == "uniform":
+            return window * share + 0 * rate
+        if self.kind == "piecewise":
+            reached = np.concatenate([[0.0], np.cumsum(self.parts)]) / sum(self.parts)
+            # Parts without a DLT are skipped: the later of two edges with the same share is where the next DLT can fall.
+            return window * np.interp(share, *_strict(reached, np.linspace(0, 1, len(self.parts) + 1))) + 0 * rate
+        shape, rate = self._shape(rate), np.clip(rate, 1e-12, 1 - 1e-12)
+        if self.kind == "weibull":
+            return window * (np.log1p(-share * rate) / np.log1p(-rate)) ** (1 / shape)
+        reached = share * rate
+        return window * (reached / (1 - reached) * (1 - rate) / rate) ** (1 / shape)
+
+
+def _strict(reached: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of an increasing step function for interpolation, a jump as two corners at nearly the same place."""
+    return reached + np.arange(len(reached)) * 1e-15, edges
+
+
+class Discontinuation(Checked):
+    """Probability that a patient without a DLT discontinues before the DLT assessment period ends, by cause.
+
+    Causes act independently of each other and of DLTs, at a constant rate: the time to each is exponential, with the stated
+    probability by the end of the period. What is then done with the patient is stated in ``evaluability``.
+    """
+
+    dropout: Chance = Field(default=0.0, description="probability of discontinuation for other reasons by the end of the window")
+    progression: Chance = Field(default=0.0, description="probability of progression or rescue treatment by the end of the window")
+
+    def time(self, cause: Literal["dropout", "progression"], uniform: np.ndarray, window: float) -> np.ndarray:
+        """Return the time to discontinuation in days with fractions; infinite if it has probability 0."""
+        chance = getattr(self, cause)
+        if chance == 0:
+            return np.full(np.shape(uniform), np.inf)
+        return window * np.log1p(-np.asarray(uniform, float)) / math.log1p(-chance)
+
+
+class Gates(Checked):
+    """Conditions for the first patient at a dose above the current one, for designs that decide with pending outcomes.
+
+    Attributes
+    ----------
+    complete
+        Number of evaluable patients with a known outcome at the current dose, unless nobody is pending there.
+    each_pending
+        Share of the DLT assessment period for which every pending patient at the current dose has been followed.
+    one_followed
+        Days for which one patient at the current dose or above has been followed.
+    suspend_pending
+        Accrual is suspended if more than this share of the patients at the current dose is pending.
+    """
+
+    complete: Annotated[int, Field(ge=1, le=100, strict=True)] | None = Field(
+        default=None, description="known outcomes at the current dose before escalation, unless nobody is pending there"
+    )
+    each_pending: Share | None = Field(
+        default=None, description="share of the window for which every pending patient at the dose is followed before escalation"
+    )
+    one_followed: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = Field(
+        default=None, description="days for which one patient at the dose or above is followed before escalation"
+    )
+    suspend_pending: Share | None = Field(
+        default=None, description="accrual is suspended if more than this share of the patients at the dose is pending"
+    )
