@@ -23,7 +23,7 @@ from .._check import InputError, Problem
 from ..designs import Design
 from ..outcomes import Rates
 from ..protocol import Protocol, Treatment
-from ..starts import NO_WAIT, Started, until
+from ..starts import Started, gated, until
 from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
 from ..trial import COUNT, NO_DOSE, WAIT, States, TimedStates
 from .simulation import CHUNK, Latent
@@ -516,27 +516,13 @@ class _Run:
 
     def _gated(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which gates allow the wanted dose, `NEVER` where only another outcome can."""
-        rows, gates = self.rows, self.clock.gates
-        here = rows.dose >= 0
-        top = np.where(here, rows.dose, NO_DOSE).max(axis=0, initial=NO_DOSE)
-        latest = rows.dose[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
-        at = here & (rows.dose == latest)
-        pending = at & ~rows.seen
-        known = (at & rows.seen & (rows.kind != _LOST)).sum(axis=0)
-        up = (wanted > top) & (rows.count > 0)
-        day = np.full(len(rows), NO_WAIT)
-        if gates.complete is not None:
-            day = np.where(up & (known < gates.complete) & pending.any(axis=0), NEVER, day)
-        if gates.each_pending is not None:
-            reached = rows.start + int(np.ceil(gates.each_pending * self.clock.window))
-            day = np.maximum(day, np.where(up, np.where(pending, reached, NO_WAIT).max(axis=0), NO_WAIT))
-        if gates.one_followed is not None:
-            first = np.where(here & (rows.dose >= latest), rows.start, NEVER).min(axis=0)
-            day = np.maximum(day, np.where(up, first + gates.one_followed, NO_WAIT))
-        if gates.suspend_pending is not None:
-            total = (at & ~(rows.seen & (rows.kind == _LOST))).sum(axis=0)
-            day = np.where(pending.sum(axis=0) > gates.suspend_pending * total, NEVER, day)
-        return day
+        rows = self.rows
+        here, seen = rows.dose >= 0, rows.seen
+        level = np.where(here, rows.dose.astype(np.int32) + 1, -1)
+        latest = level[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
+        known = here & seen & (rows.kind != _LOST)
+        clock = self.clock
+        return gated(level, rows.start, known, here & ~seen, latest, wanted + 1, gates=clock.gates, window=clock.window).day
 
     def _ready(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient may start, `NEVER` where none is wanted."""

@@ -56,6 +56,7 @@ from .proposals import (
     refuse_too_many,
     short,
     still_needed,
+    treated_otherwise,
     with_next,
     without_further,
 )
@@ -463,7 +464,7 @@ def next_dose(
         evaluated=evaluated,
         proposals=proposals,
         binding=binding,
-        start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
+        start=_start(read[binding], protocol, chosen, holds, asked[binding].reads_pending) if chosen.level else None,
         findings=(*findings(whole, amended, most, said), *starts_in_pause(whole, amended, known)),
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
@@ -642,12 +643,12 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
 
 
-def _start(evaluated: Evaluated, protocol: Protocol, chosen: Recommendation, holds: Holds) -> Start:
+def _start(evaluated: Evaluated, protocol: Protocol, chosen: Recommendation, holds: Holds, rolling: bool) -> Start:
     """From when the next patient may start, and those who come with them."""
     if holds:
         return Start(None, f"enrolment is on hold: {holds.words}")
     level = chosen.level or 0
-    start = earliest(evaluated, protocol, level, left=chosen.action != "fill").patient
+    start = earliest(evaluated, protocol, level, left=chosen.action != "fill", rolling=rolling).patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
 
 
@@ -707,7 +708,8 @@ def _what_if(
                 after = once_filled(asked[name], one, dlts)
             else:
                 ways = by_dose(asked[name], read[name]).completions()
-                after = asked[name].steps([(with_next(one, way.cohorts, read[name], dlts), way.others) for way in ways])
+                cohorts = [way._replace(cohorts=with_next(one, way.cohorts, read[name], dlts)) for way in ways]
+                after = asked[name].after_each(cohorts)
             row[f"{dlts} DLT{'s' * (dlts != 1)}"] = either(after)
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
@@ -785,6 +787,10 @@ def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tupl
     found = {}
     trials = as_begun(evaluated)
     for name, one in asked.items():
+        if one.reads_pending:
+            if departed := treated_otherwise(one, evaluated):
+                found[name] = departed
+            continue
         followed: list[Departure] = []
         for trial in trials:
             cohorts = without_further(trial).cohorts
