@@ -902,6 +902,8 @@ _NEXT = (
     "designs",
     "what-if",
     "completions",
+    "waiting",
+    "follow-up",
     "paths",
     "findings",
     "recorded",
