@@ -58,7 +58,9 @@ class Clock:
         Conditions for escalation by designs that decide with pending outcomes.
     cohorts
         "complete": every cohort is treated in full and its outcomes are awaited, as in the exact enumeration; "until-decided": a
-        cohort ends early, or its last outcomes are not awaited, where no outcome still open can change the decision.
+        cohort ends early, or its last outcomes are not awaited, where no outcome still open can change the decision or the dose
+        selected at a stop, and nobody starts in a cohort that ends in some ways in which earlier outcomes can come out. This is
+        what `dosefind.next_dose` recommends.
     """
 
     treatment: Treatment
@@ -168,6 +170,8 @@ class TimedTrials:
 _NONE, _DLT, _COMPLETE, _LOST = 0, 1, 2, 3
 _EMPTY = {"start": NEVER, "dose": NO_DOSE, "known": NEVER, "kind": _NONE, "queue": NEVER}
 _ENDINGS = {"not-evaluable": _LOST, "no-dlt": _COMPLETE, "dlt": _DLT}
+# Answers: more than any cohort's size; no answer yet, and different ones.
+_SIZES, _OPEN, _DIFFER = 4096, -(2**20), -(2**21)
 # Stands for the reason of a trial for which no further candidates come.
 _UNFINISHED = -1
 
@@ -192,12 +196,14 @@ class _Rows:
     bold: np.ndarray
     cautious: np.ndarray
     above: np.ndarray
-    # The cohort in progress: dose, planned size, index of its first patient, cohorts before it; the decision last made.
+    # The cohort in progress: dose, planned size, index of its first patient, cohorts before it; what was known when it was last
+    # asked about, and whether it is held until earlier outcomes are known.
     plan: np.ndarray
     size: np.ndarray
     since: np.ndarray
     cohorts: np.ndarray
     asked: np.ndarray
+    held: np.ndarray
     memory: np.ndarray
     # Per patient.
     start: np.ndarray
@@ -215,6 +221,7 @@ class _Rows:
         made: dict[str, np.ndarray] = {name: np.zeros(rows, np.int32) for name in cls.names()}
         made["row"] = np.arange(rows)
         made["plan"] += WAIT
+        made["held"] = np.zeros(rows, bool)
         made["memory"] = np.zeros((n_memory, rows), COUNT)
         for name, empty in _EMPTY.items():
             made[name] = np.full((8, rows), empty, np.int8 if name in ("dose", "kind") else np.int32)
@@ -242,6 +249,11 @@ class _Rows:
     def seen(self) -> np.ndarray:
         """Return whether the outcome of each patient is known, (patients, trials)."""
         return self.known <= self.now
+
+
+def _joined(before: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """Return the answers that two ways share, `_DIFFER` if they do not."""
+    return np.where((before == _OPEN) | (before == answer), answer, _DIFFER)
 
 
 def _grown(values: np.ndarray, empty: int) -> np.ndarray:
@@ -368,12 +380,14 @@ class _Run:
         if len(which):
             self._decide(which, wanted, reason)
         if self.clock.cohorts == "until-decided":
-            # Asked again when an outcome has become known, or the cohort is full.
-            known = 2 * seen.sum(axis=0) + full
-            which = np.flatnonzero(~decided & (known > rows.asked))
+            # Asked again when a patient has started, or an outcome has become known.
+            known = seen.sum(axis=0) + rows.count
+            begun = ~decided & (members > 0)
+            which = np.flatnonzero(begun & (known > rows.asked))
             rows.asked = known
             if len(which):
                 self._decide_early(which, wanted, reason, members, full)
+            wanted = np.where(rows.held & (wanted == rows.plan), WAIT, wanted)
         return wanted, reason
 
     def _decide(self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray) -> None:
@@ -390,6 +404,7 @@ class _Run:
         rows = self.rows
         rows.plan[which], rows.size[which], rows.since[which] = dose, size, rows.count[which]
         rows.cohorts[which] += 1
+        rows.held[which] = False
         rows.memory[:, which] = memory.T
         if rows.cohorts.max(initial=0) > MOST_COHORTS:
             raise InputError(Problem("max_n", None, f"{self.design.title} does not end by itself: state a maximum sample size"))
@@ -397,62 +412,85 @@ class _Run:
     def _decide_early(
         self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray, members: np.ndarray, full: np.ndarray
     ) -> None:
-        """Decide where every way in which the open outcomes can come out leads to the same step.
+        """Decide where no open outcome can change the decision, as `dosefind.tasks.proposals` does for a real trial.
 
-        A cohort that is not full ends early only downwards or in a stop, as the patients who complete it are treated first.
+        The ways in which the outcomes of other patients can come out are looked at one by one. In each of them, a cohort that is
+        not full ends if all that can follow leads downwards or to a stop: by the decision on the patients treated so far, or where
+        the patients who would complete it cannot change the decision. It is completed if it ends in none of these ways, and nobody
+        starts while it ends in some of them only.
         """
         rows = self.rows
         part = rows.take(which)
         seen, here = part.seen, part.dose >= 0
         counted = seen & ((part.kind == _DLT) | (part.kind == _COMPLETE))
         pending = here & ~seen
-        treated = counted | pending
-        states = self._states(part, counted & (part.kind == _DLT), treated)
+        states = self._states(part, counted & (part.kind == _DLT), counted | pending)
         missing = np.maximum(part.size - members[which], 0).astype(COUNT)
         own = np.arange(len(part.start))[:, None] >= part.since
-        own_open = (own & pending).sum(axis=0, dtype=COUNT) + missing
-        open_by_dose = self._counts(part, pending)
-        each = np.arange(len(part))
-        n = states.n.copy()
-        n[each, part.plan] += missing
-        earlier = open_by_dose.copy()
-        earlier[each, part.plan] += missing
-        first = np.full(len(part), WAIT)
-        same = np.ones(len(part), bool)
-        found_reason, found_size = np.zeros(len(part), int), np.zeros(len(part), int)
-        most = earlier.max(axis=0, initial=0)
-        for way in product(*(range(int(top) + 1) for top in most)):
-            # DLTs of the cohort in progress and of earlier ones at the same dose are told apart where a design reads the latest.
-            further = np.array(way, COUNT)
-            possible = (further <= earlier).all(axis=1)
-            if not possible.any():
-                continue
-            at_plan = further[part.plan]
-            low = np.maximum(at_plan - (earlier[each, part.plan] - own_open), 0)
-            for in_cohort in range(int(own_open.max(initial=0)) + 1):
-                applies = np.flatnonzero(possible & (in_cohort >= low) & (in_cohort <= np.minimum(at_plan, own_open)))
-                if not len(applies):
-                    continue
-                ways = replace(
-                    states.take(applies),
-                    n=n[applies],
-                    y=states.y[applies] + further,
-                    last_n=(states.last_n + missing)[applies],
-                    last_y=(states.last_y[applies] + COUNT(in_cohort)),
-                )
-                decision = self.design.decide(ways.grouped())
-                new = first[applies] == WAIT
-                same[applies] &= new | (decision.dose == first[applies])
-                first[applies] = np.where(new, decision.dose, first[applies])
-                found_reason[applies] = np.where(new, decision.reason, found_reason[applies])
-                found_size[applies] = np.where(new, decision.size, found_size[applies])
-        # A stop is lower than every dose.
-        ends = same & (full[which] | (first < part.plan))
-        done = which[ends]
-        self._plan(done, first[ends], found_size[ends], part.memory.T[ends])
-        wanted[done], reason[done] = first[ends], found_reason[ends]
+        own_open = (own & pending).sum(axis=0, dtype=COUNT)
+        others_open = self._counts(part, pending & ~own)
+        filled = part.size <= members[which]
+        # The answer that all ways so far share, with the reason of the first.
+        shared, why = np.full(len(part), _OPEN), np.zeros(len(part), int)
+        ends_somewhere, fills_somewhere = np.zeros(len(part), bool), np.zeros(len(part), bool)
+        for others in product(*(range(int(most) + 1) for most in others_open.max(axis=0, initial=0))):
+            possible = (np.array(others, COUNT) <= others_open).all(axis=1)
+            # The answers to the patients treated so far, and to the completed cohort.
+            answers, codes = np.full((2, len(part)), _OPEN), np.zeros((2, len(part)), int)
+            down = np.repeat(possible[None], 2, axis=0)
+            for own_dlts in range(int(own_open.max(initial=0)) + 1):
+                for further in range(-1, int(missing.max(initial=0)) + 1):
+                    complete = further >= 0
+                    applies = possible & (own_dlts <= own_open)
+                    which_here = np.flatnonzero(applies & (further <= missing) & (missing > 0) if complete else applies)
+                    if not len(which_here):
+                        continue
+                    answer, code = self._answer_after(
+                        states.take(which_here),
+                        part.plan[which_here],
+                        others,
+                        own_dlts + max(further, 0),
+                        missing[which_here] * complete,
+                    )
+                    at = int(complete), which_here
+                    codes[at] = np.where(answers[at] == _OPEN, code, codes[at])
+                    answers[at] = _joined(answers[at], answer)
+                    down[at] &= (answer < 0) | (answer // _SIZES - 1 < part.plan[which_here])
+            by_now = filled | down.all(axis=0)
+            closes = possible & (by_now | (down[1] & (answers[1] != _DIFFER)))
+            why = np.where(closes & (shared == _OPEN), np.where(by_now, codes[0], codes[1]), why)
+            shared = np.where(closes, _joined(shared, np.where(by_now, answers[0], answers[1])), shared)
+            ends_somewhere |= closes
+            fills_somewhere |= possible & ~closes
+        settled = ends_somewhere & ~fills_somewhere & (shared != _DIFFER)
+        rows.held[which] = ends_somewhere & ~settled
+        done = which[settled]
+        dose = np.where(shared >= 0, shared // _SIZES - 1, NO_DOSE)[settled]
+        size = np.where(shared >= 0, shared % _SIZES, 0)[settled]
+        self._plan(done, dose, size, part.memory.T[settled])
+        wanted[done], reason[done] = dose, why[settled]
         rows.decisions[done] += 1
-        rows.with_pending[done] += pending.any(axis=0)[ends]
+        rows.with_pending[done] += pending.any(axis=0)[settled]
+
+    def _answer_after(
+        self, states: States, plan: np.ndarray, others: tuple[int, ...], own_dlts: int, added: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the answer to each state after further patients and DLTs in the current cohort and further DLTs of other patients.
+
+        An answer is a number that is the same for the same dose and size, or for the same stop: the dose selected as MTD, and
+        whether the MTD is not reached. The second array has the reasons.
+        """
+        n, y, at = states.n.copy(), states.y + np.array(others, COUNT), (np.arange(len(states)), plan)
+        n[at] += added
+        y[at] += COUNT(own_dlts)
+        states = replace(states, n=n, y=y, last_n=states.last_n + added, last_y=states.last_y + COUNT(own_dlts)).grouped()
+        decision = self.design.decide(states)
+        answer = (decision.dose.astype(int) + 1) * _SIZES + decision.size
+        stops = np.flatnonzero(decision.dose == NO_DOSE)
+        if len(stops):
+            chosen = self.design.select(states.take(stops).grouped())
+            answer[stops] = -2 * (chosen.dose.astype(int) + 2) - chosen.not_reached
+        return answer, decision.reason
 
     # Designs that decide with pending outcomes ------------------------------------------------------------------------
 

@@ -1013,7 +1013,7 @@ def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evalua
     return [*cohorts, Cohort(proposal.level or 0, proposal.size, dlts)]
 
 
-def short(step: NextStep) -> str:
+def short(step: NextStep | Recommendation) -> str:
     """Return a step in two or three words."""
     if step.action == "wait":
         return "wait"
