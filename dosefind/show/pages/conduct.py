@@ -45,6 +45,7 @@ from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, columns, kind_words, patients_of, window_words
 from .pieces import assumed, facts, labels, limits, method, sensitivity_table, short_hash
+from .waiting import waiting_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,6 +140,8 @@ def conduct_report(
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
+    if blocks := waiting_blocks(found.waiting, hides=report.hides):
+        sections.append(Section("waiting", text(_("Decide now or wait")), blocks))
     sections += [_designs(report), _deviations(report), _method(report), limits(report.protocol, "conduct")]
     # A page to sign is one page.
     sections += [replace(assumed(found.attrs), own_page=True), _signatures()]
