@@ -554,7 +554,8 @@ def _terms(report: _Report, terms: pd.DataFrame, levels: Iterable[str]) -> Table
 
 
 def _course(report: _Report) -> list[Block]:
-    """Return the course of the trial in a picture, of patients who were given the product."""
+    """Return the course of the trial in pictures, of patients who were given the product: in order of treatment, and by date."""
+    from ...plots import calendar
     from ...plots import trial as picture
 
     statuses = report.found.evaluated.statuses
@@ -564,7 +565,10 @@ def _course(report: _Report) -> list[Block]:
         return []
     audit = report.found.evaluated.audit().assign(status=[one.otherwise or one.kind for one in statuses])
     shown = audit.loc[audit["subject"].isin([status.subject for status in treated])]
-    return [Figure(picture(shown, protocol=report.protocol), text(_("Course of the trial, patient by patient.")))]
+    course = Figure(picture(shown, protocol=report.protocol), text(_("Course of the trial, patient by patient.")))
+    met = [one.meeting or one.as_of for one in report.found.recorded]
+    by_date = calendar(report.found.evaluated, protocol=report.protocol, decisions=met)
+    return [course, Figure(by_date, text(_("DLT windows and follow-up by date, with the decisions of the committee.")))]
 
 
 def _patients(report: _Report) -> Section:
