@@ -903,6 +903,7 @@ _NEXT = (
     "what-if",
     "completions",
     "waiting",
+    "waiting-basis",
     "follow-up",
     "paths",
     "findings",

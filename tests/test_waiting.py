@@ -1,5 +1,6 @@
 """Decide now, or wait: predictive probabilities against published values, draws and sums; decisions by the rules of `next`."""
 
+import dataclasses
 import time
 from itertools import product
 
@@ -10,7 +11,13 @@ import dosefind as dsf
 from dosefind.models import Cloglog, Logistic2, Power
 from dosefind.posterior.pending import Followed, at_rates, predicted
 from dosefind.protocol import Protocol
+from dosefind.show.content import Table, as_string
+from dosefind.show.pages.conduct import conduct_report
+from dosefind.show.pages.next_dose import next_dose as page
+from dosefind.show.pages.waiting import waiting_blocks, waiting_lines
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.waiting import Answer
 from dosefind.timing import Onset
 
 from .made_up import day, event, patient, trial
@@ -292,3 +299,77 @@ def test_dates_cost_at_most_a_second_more():
     cost = clocked(lambda: made.append(found.when()))
     assert len(made[0].dates) == 6
     assert cost < second
+
+
+# Shown -------------------------------------------------------------------------------------------------------------------
+
+
+def shown_tables(blocks):
+    return [block for block in blocks if isinstance(block, Table)]
+
+
+def test_page_and_report_show_the_probabilities_of_the_result():
+    """The first screen has the largest probability of another decision; the tables have every probability of every date."""
+    rules = protocol("crm")
+    found, when = waiting(rules, running())
+    first = as_lines(page(found), width=80)
+    assert len(first.splitlines()) <= 40
+    assert f"{100 * when.most.differs:.1f}%" in first
+    assert str(when.most.day) in first
+    dates, patients = shown_tables(waiting_blocks(when))
+    for row, one in zip(dates.rows, when.dates, strict=True):
+        cells = [as_string(cell) for cell in row]
+        assert cells[:2] == [str(one.day), str((one.day - when.as_of).days)]
+        assert [float(cell) for cell in cells[3:5]] == pytest.approx([100 * one.new_dlt, 100 * one.differs], abs=0.05)
+        assert sum(float(cell) for cell in cells[5:]) == pytest.approx(100, abs=0.2)
+    assert [[as_string(cell) for cell in row[:5]] for row in patients.rows] == [
+        [one.subject, str(one.level), str(one.days), str(one.window), f"{one.weight:.3f}"] for one in when.patients
+    ]
+    document = conduct_report(dsf.Trial.of(rules), trial(*running(), last=NOW), day(NOW))
+    (section,) = [section for section in document.sections if section.id == "waiting"]
+    assert shown_tables(section.blocks)[0] == dates
+
+
+def test_saved_tables_have_the_probabilities_and_what_they_rest_on(tmp_path):
+    found, when = waiting(protocol("3+3", curves=False), running())
+    table = found.tables["waiting"]
+    assert len(table) == len(when.dates)
+    assert table.filter(like="p: ").sum(axis=1).tolist() == pytest.approx([1] * len(table), abs=1e-12)
+    assert table["p_differs"].tolist() == [one.differs for one in when.dates]
+    assert found.tables["follow-up"]["weight"].tolist() == [one.weight for one in when.patients]
+    basis = dict(found.tables["waiting-basis"].values.tolist())
+    assert basis["onset"] == "uniform"
+    assert basis["onset assumed"] == "yes"
+    assert basis["DLT rates"] == "0.1, 0.25, 0.4"
+
+
+def test_blinded_report_names_no_pending_patient():
+    _, when = waiting(protocol("3+3"), running())
+    hidden = as_string(tuple(run for block in waiting_blocks(when, hides=True) for run in runs(block)))
+    assert not any(one.subject in hidden for one in when.patients)
+    assert any(
+        one.subject in as_string(tuple(run for block in waiting_blocks(when) for run in runs(block))) for one in when.patients
+    )
+
+
+def runs(block):
+    """Every piece of text of a block."""
+    if isinstance(block, Table):
+        for line in (block.caption, *(column.heading for column in block.columns), *(cell for row in block.rows for cell in row)):
+            yield from line
+    else:
+        for item in block.items:
+            yield from item
+
+
+def test_cautions_are_on_the_first_screen():
+    """An escalation that is probably reversed, and a dose above doses without a complete outcome."""
+    _, when = waiting(protocol("3+3"), running())
+    bold = dataclasses.replace(
+        when, up=True, today=Answer("level 3", 3), dates=tuple(one._replace(differs=0.2) for one in when.dates)
+    )
+    assert bold.bold
+    assert "20.0%" in as_string(waiting_lines(bold)[0])
+    untested = dataclasses.replace(when, dates=(), untested_below=True)
+    assert len(waiting_lines(untested)) == 1
+    assert len(waiting_lines(dataclasses.replace(untested, untested_below=False))) == 0

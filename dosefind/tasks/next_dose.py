@@ -271,6 +271,7 @@ class NextDose(Shown):
             "what-if": self.what_if,
             "completions": self.completions,
             "waiting": pd.DataFrame() if self.waiting is None else self.waiting.table,
+            "waiting-basis": pd.DataFrame() if self.waiting is None else self.waiting.basis,
             "follow-up": pd.DataFrame() if self.waiting is None else self.waiting.follow_up,
             "paths": self.paths,
             "findings": pd.DataFrame(words, columns=["rule", "subjects", "finding"]),

@@ -217,6 +217,30 @@ class Waiting(Shown):
         return pd.DataFrame(rows)
 
     @property
+    def basis(self) -> pd.DataFrame:
+        """Return what the probabilities rest on, one row per item."""
+        import pandas as pd
+
+        items = {
+            "data cutoff": self.as_of.isoformat(),
+            "design": self.design,
+            "decision today": self.today.words,
+            "nothing changes from": "" if self.last is None else self.last.isoformat(),
+            "curve": self.curve,
+            "curve of the design": "yes" if self.of_design else "no",
+            "prior": " ".join(self.curve_rules),
+            "DLT rates": ", ".join(f"{rate:g}" for rate in self.rates),
+            "known outcomes by level": "; ".join(f"{level}: {y}/{n}" for level, (n, y) in enumerate(self.known, start=1)),
+            "onset": self.onset.kind,
+            "onset late share": "" if self.onset.late is None else f"{self.onset.late:g}",
+            "onset parts": ", ".join(f"{part:g}" for part in self.onset.parts),
+            "onset assumed": "yes" if self.onset_assumed else "no",
+            "largest numerical error": f"{self.error:.1g}",
+            "not worked out because": self.refused,
+        }
+        return pd.DataFrame(list(items.items()), columns=["item", "value"])
+
+    @property
     def follow_up(self) -> pd.DataFrame:
         """Return one row per patient whose outcome can still change."""
         import pandas as pd
