@@ -111,9 +111,10 @@ class Course:
                         assert earlier.proposal.action == "wait", where
 
     def news(self, number, now, until):
-        """Whether a DLT becomes known after a day and by a date."""
+        """Whether a patient has a DLT or leaves after a day and by a date."""
         last = (until - day(BEGIN)).days
-        return any(dlt and now < known <= last for dlt, known in zip(self.dlt[:number], self.known[:number], strict=True))
+        early = self.dlt[:number] | (self.known[:number] < self.starts[:number] + self.window)
+        return bool((early & (self.known[:number] > now) & (self.known[:number] <= last)).any())
 
 
 CASES = [(design, rules, accrual) for design in DESIGNS for rules in SETTINGS for accrual in ACCRUAL]
@@ -128,6 +129,11 @@ def replay(design, rules, accrual, trials, seed, **more):
         Course(made, row, made_of).check(accrual == "always")
 
 
+@pytest.mark.parametrize("design", DESIGNS)
+def test_trial_with_patients_who_leave_is_decided_by_next_as_by_the_calendar(design):
+    replay(design, "as-written", "fixed", 1, 8, discontinuation={"dropout": 0.3})
+
+
 @pytest.mark.parametrize(("design", "rules", "accrual"), CASES)
 def test_simulated_trial_is_decided_by_next_as_by_the_calendar(design, rules, accrual):
     replay(design, rules, accrual, 1, 3)
@@ -138,3 +144,9 @@ def test_simulated_trial_is_decided_by_next_as_by_the_calendar(design, rules, ac
 @pytest.mark.parametrize(("design", "rules", "accrual"), CASES)
 def test_two_hundred_simulated_trials_are_decided_by_next_as_by_the_calendar(design, rules, accrual):
     replay(design, rules, accrual, 9, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("design", "rules", "accrual"), CASES)
+def test_trials_with_patients_who_leave_are_decided_by_next_as_by_the_calendar(design, rules, accrual):
+    replay(design, rules, accrual, 3, 6, discontinuation={"dropout": 0.3})

@@ -596,10 +596,12 @@ class _Run:
             day = clock.discontinuation.time(cause, latent[stream](patient, trial), clock.window)
             handling = np.where(day < leaves, _ENDINGS[ending], handling)
             leaves = np.minimum(leaves, day)
-        left = (leaves < onset) & (leaves <= clock.window)
-        # A time with a fraction belongs to the day that it falls on, from day 1 on; a window ends on its last day.
-        days = np.where(left, leaves, np.where(toxic, onset, clock.window))
-        days = np.clip(np.ceil(days - 1e-9), 1, clock.window).astype(np.int32)
+        # A time with a fraction belongs to the day that it falls on, from day 1 on; a window ends on its last day. On the same day
+        # a DLT comes before a patient leaves, and so does the end of the window.
+        days = np.clip(np.ceil(np.where(toxic, onset, clock.window) - 1e-9), 1, clock.window)
+        leaves = np.maximum(np.ceil(leaves - 1e-9), 1)
+        left = leaves < days
+        days = np.where(left, leaves, days).astype(np.int32)
         rows.start[patient, which], rows.dose[patient, which] = now, dose
         rows.known[patient, which] = now + days
         rows.kind[patient, which] = np.where(left, handling, np.where(toxic, _DLT, _COMPLETE))

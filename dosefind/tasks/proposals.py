@@ -662,9 +662,16 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, as
     steps = _led(asked, before, ways) if missing else asked.after_each(ways)
     led = [step.level == cohort.level for step in steps]
     if cohort.level <= level:
-        return any(led)
+        # Also where the cohort before it ended because nobody who would have completed it could have changed the decision.
+        return any(led) or bool(missing and cohort.level < level and _ended_at(asked, before, ways, missing, cohort.level))
     by_now = by_dose(asked, replace(before, statuses=tuple(evaluated[one.subject] for one in before.statuses), apart=None))
     return not missing and (all(led) or all(step.level == cohort.level for step in asked.after_each(asked.ways(by_now))))
+
+
+def _ended_at(asked: Asked, before: Evaluated, ways: Sequence[Completion], missing: int, level: int) -> bool:
+    """Return whether a cohort short of patients was ended in favour of a level, after any of some outcomes."""
+    answers = (_within(asked, before, [way], missing) for way in ways)
+    return any(not fills and steps[0].level == level for fills, steps in answers)
 
 
 def _as_known(asked: Asked, evaluated: Evaluated, place: int, day: date) -> Evaluated:
