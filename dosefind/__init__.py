@@ -43,6 +43,7 @@ _HOMES = {
     "TrialDoses": "models",
     "analyze": "tasks",
     "calibrate": "calibration.sbc",
+    "calendar": "tasks",
     "compare": "tasks",
     "compare_priors": "tasks",
     "decide": "tasks",

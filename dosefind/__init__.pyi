@@ -37,6 +37,7 @@ from .tasks import NextDose as NextDose
 from .tasks import NextStep as NextStep
 from .tasks import Synthetic as Synthetic
 from .tasks import analyze as analyze
+from .tasks import calendar as calendar
 from .tasks import compare as compare
 from .tasks import compare_priors as compare_priors
 from .tasks import decide as decide

@@ -293,6 +293,51 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
 
 
 @main.command(
+    name="calendar",
+    examples=(
+        "calendar configs/nct05962762.toml",
+        "calendar configs/nct05948982.toml --rate 0.5 --rate 2 --trials 10000 --details",
+    ),
+)
+@_config
+@click.option("--rate", "rates", type=float, multiple=True, help="Accrual rate in candidates per 28 days; repeat it for several.")
+@click.option("--trials", type=click.IntRange(min=2), default=2000, show_default=True, help="Trials per design, rate and scenario.")
+@click.option(
+    "--cohorts",
+    type=click.Choice(["complete", "until-decided"]),
+    default="complete",
+    show_default=True,
+    help="Treat every cohort in full, or end it where no outcome can change the decision.",
+)
+@click.option("--scenario", help="Scenario of the first screen; by default one whose true MTD is the middle level.")
+@_details
+@_common
+def calendar_(
+    config: Path, rates: tuple[float, ...], trials: int, cohorts: Any, scenario: str | None, details: bool, output: _Output
+) -> None:
+    """Show what the designs cost in time: duration, candidates turned away, decisions with outcomes pending."""
+    from . import provenance, tasks
+    from ._check import one_of
+    from .config import load_trial
+
+    output.claim("calendar")
+    trial = load_trial(config)
+    if scenario is not None:
+        one_of("--scenario", scenario, trial.protocol.scenarios)
+    _say(f"simulating {trials:,} trials of each design at each accrual rate in each scenario")
+    progress = _progress("designs")
+    result = tasks.calendar(trial, n_trials=trials, seed=output.seed, per_28_days=rates or None, cohorts=cohorts, progress=progress)
+    output.save(partial(provenance.save_dataset, result, stem="calendar"))
+    if output.as_json:
+        click.echo(provenance.as_json(result))
+        return
+    from .show.pages.calendar import calendar
+    from .show.terminal import show
+
+    show(calendar(result, scenario), details)
+
+
+@main.command(
     examples=(
         "analyze configs/nct05962762.toml --outcomes '1NNN 2NNN 3NNT'",
         "analyze configs/nct05962762.toml --data counts.csv --curve power --details",

@@ -9,12 +9,14 @@ from .shown import Shown
 __all__ = ["Dataset", "restored"]
 
 # The dimensions of datasets in the order in which they are made, and the variables that lack such a dimension.
-_ORDER = ("target", "design", "scenario", "layout")
+_ORDER = ("target", "overlap", "accrual", "design", "scenario", "layout")
 _WITHOUT = {
-    "scenario": {"max_n_per_dose"},
+    "scenario": {"max_n_per_dose", "reads"},
     "design": {"p_true", "n_acceptable", "true_mtd", "highest_mtd", "true_mtd_by_target"}
     | {"reference_selected", "reference_correct", "reference_correct_highest"},
     "layout": {"lower", "upper"},
+    "overlap": {"p_true", "true_mtd", "reads"},
+    "accrual": {"p_true", "true_mtd", "reads"},
 }
 
 
@@ -29,7 +31,7 @@ class Dataset(Shown, xr.Dataset):
 
 def restored(dataset: xr.Dataset) -> xr.Dataset:
     """Return a dataset with its dimensions in their usual order, restoring a dimension from which one label was selected."""
-    for name in ("design", "scenario", "layout"):
+    for name in ("overlap", "accrual", "design", "scenario", "layout"):
         if name in dataset.coords and not dataset[name].ndim:
             label, bare = dataset[name].item(), dataset.drop_vars(name)
             varying = [variable for variable in bare.data_vars if variable not in _WITHOUT.get(name, set())]

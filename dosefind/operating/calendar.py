@@ -170,6 +170,8 @@ _EMPTY = {"start": NEVER, "dose": NO_DOSE, "known": NEVER, "kind": _NONE, "queue
 _ENDINGS = {"not-evaluable": _LOST, "no-dlt": _COMPLETE, "dlt": _DLT}
 # Stands for the reason of a trial for which no further candidates come.
 _UNFINISHED = -1
+# Stands for no answer yet: below all doses, and below all stops with the dose that is then selected.
+_UNKNOWN = -1000
 
 
 @dataclass
@@ -225,6 +227,11 @@ class _Rows:
 
     def take(self, kept: np.ndarray) -> _Rows:
         return _Rows(**{name: getattr(self, name)[..., kept] for name in self.names()})
+
+    def patients(self, which: np.ndarray) -> _Rows:
+        """Return the patients and cohorts of some trials; what else is known of them is left out, as it is not needed to decide."""
+        wanted = ("now", "count", "plan", "size", "since", "cohorts", "memory", "start", "dose", "known", "kind")
+        return replace(self, **{name: getattr(self, name)[..., which] for name in wanted}, row=which)
 
     def room(self) -> None:
         """Make room for another patient in every trial."""
@@ -378,7 +385,7 @@ class _Run:
 
     def _decide(self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray) -> None:
         """Begin the next cohort of trials whose outcomes are all known, or end them."""
-        part = self.rows.take(which)
+        part = self.rows.patients(which)
         seen = part.seen
         states = self._states(part, seen & (part.kind == _DLT), seen & ((part.kind == _DLT) | (part.kind == _COMPLETE)))
         decision = self.design.decide(states.grouped())
@@ -402,7 +409,7 @@ class _Run:
         A cohort that is not full ends early only downwards or in a stop, as the patients who complete it are treated first.
         """
         rows = self.rows
-        part = rows.take(which)
+        part = rows.patients(which)
         seen, here = part.seen, part.dose >= 0
         counted = seen & ((part.kind == _DLT) | (part.kind == _COMPLETE))
         pending = here & ~seen
@@ -417,9 +424,10 @@ class _Run:
         n[each, part.plan] += missing
         earlier = open_by_dose.copy()
         earlier[each, part.plan] += missing
-        first = np.full(len(part), WAIT)
+        # What each way leads to: the next dose, or a stop with the dose selected.
+        leads = np.full(len(part), _UNKNOWN)
         same = np.ones(len(part), bool)
-        found_reason, found_size = np.zeros(len(part), int), np.zeros(len(part), int)
+        step = np.zeros((3, len(part)), int)
         most = earlier.max(axis=0, initial=0)
         for way in product(*(range(int(top) + 1) for top in most)):
             # DLTs of the cohort in progress and of earlier ones at the same dose are told apart where a design reads the latest.
@@ -438,14 +446,15 @@ class _Run:
                     n=n[applies],
                     y=states.y[applies] + further,
                     last_n=(states.last_n + missing)[applies],
-                    last_y=(states.last_y[applies] + COUNT(in_cohort)),
+                    last_y=states.last_y[applies] + COUNT(in_cohort),
                 )
                 decision = self.design.decide(ways.grouped())
-                new = first[applies] == WAIT
-                same[applies] &= new | (decision.dose == first[applies])
-                first[applies] = np.where(new, decision.dose, first[applies])
-                found_reason[applies] = np.where(new, decision.reason, found_reason[applies])
-                found_size[applies] = np.where(new, decision.size, found_size[applies])
+                chosen = self.design.select(States.of_checked(ways.n, ways.y).grouped()).dose
+                led = np.where(decision.dose >= 0, decision.dose, _UNKNOWN + 2 + chosen)
+                same[applies] &= (leads[applies] == _UNKNOWN) | (led == leads[applies])
+                leads[applies] = led
+                step[:, applies] = decision.dose, decision.reason, decision.size
+        first, found_reason, found_size = step
         # A stop is lower than every dose.
         ends = same & (full[which] | (first < part.plan))
         done = which[ends]
@@ -488,13 +497,13 @@ class _Run:
         """Count decisions that are acted on, and compare those with pending outcomes with the decision from complete data."""
         rows = self.rows
         rows.decisions[which] += 1
-        part = rows.take(which)
+        part = rows.patients(which)
         pending = ((part.dose >= 0) & ~part.seen).any(axis=0)
         rows.with_pending[which] += pending
         which, made = which[pending], made[which[pending]]
         if not len(which):
             return
-        part = part.take(np.flatnonzero(pending))
+        part = part.patients(np.flatnonzero(pending))
         part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
         complete = self.design.decide(self._timed(part, part.kind == _DLT, np.zeros(part.dose.shape, bool)))
         rows.bold[which] += made > complete.dose

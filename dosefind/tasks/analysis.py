@@ -231,7 +231,7 @@ def analyze(
     whole("draws", draws, 10, 1_000_000)
     whole("seed", seed, 0, 2**32 - 1)
     trial = Trial.of(trial)
-    protocol, designs, curves = trial.protocol, trial.designs, trial.curves
+    protocol, designs, curves = trial.protocol, trial.without_calendar, trial.curves
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
     states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}

@@ -42,11 +42,14 @@ def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[st
     return {origin.key for name, setting, origin in every if setting not in tables[name]}
 
 
-def stamp(trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False) -> dict[str, Any]:
+def stamp(
+    trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False, timed: bool = False
+) -> dict[str, Any]:
     """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
-    borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial.
+    borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial;
+    and of accrual and the times to events, of one that is not ``timed``.
     """
     trial = Trial.of(trial)
     protocol, built = trial.protocol, {name: made for name, made in trial.designs.items() if design in (None, name)}
@@ -58,6 +61,8 @@ def stamp(trial: Trial | Protocol, design: str | None = None, *, borrows: bool =
         unused.append("amendment")
     # What is assumed of whole tables that have no effect here would only bury the rest.
     idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
+    times = timed or conducts
+    idle |= {"accrual": not timed, "onset": not times, "discontinuation": not timed, "gates": not times}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0]) and (conducts or a.key not in _OF_PATIENT_DATA)]
     conduct = {"pause": json.dumps(protocol.pause_rules())} if conducts else {}
     return {

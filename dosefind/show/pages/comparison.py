@@ -49,7 +49,7 @@ def comparison(oc: xr.Dataset) -> Page:
         Bullets(found.verdicts()),
         found.at_a_glance(),
         found.costs(),
-        Paragraph((*found.precision(), *common.assumed_words(oc.attrs))),
+        Paragraph((*found.precision(), *found.left_out(), *common.assumed_words(oc.attrs))),
     )
     sections = (
         Section("scenarios", text(_("Operating characteristics by scenario")), (found.doses(),), found.by_scenario(), detail=True),
@@ -97,6 +97,8 @@ class Comparison:
     def _written(self, name: str, at: tuple[int, ...]) -> Text:
         """Return a value as it is printed; - for the selection of an acceptable dose where there is no such dose."""
         if name == "acceptable" and self.values("n_acceptable")[at[1]] == 0:
+            return text("-")
+        if np.isnan(self.values(name)[at]):
             return text("-")
         error = self.values(f"{name}_se")[at] if f"{name}_se" in self.oc else None
         return text(written(OPERATING[name], self.values(name)[at], error))
@@ -213,6 +215,12 @@ class Comparison:
         zero = _("A standard error of 0, where all trials agreed, does not mean certainty. ")
         return (*filled(words, trials=trials, seed=seed, error=f"{100 * error:.1g}"), *text(zero))
 
+    def left_out(self) -> Text:
+        """Return which designs need a calendar, as a sentence; nothing if there are none."""
+        names = self.oc.attrs.get("calendar_only", "")
+        words = _("Compared on a calendar only, because of decisions with outcomes pending: {designs} (dosefind calendar). ")
+        return filled(words, designs=data(names)) if names else ()
+
     # Details.
 
     def doses(self) -> Paragraph:
@@ -301,6 +309,8 @@ class Comparison:
 
 
 def _range(values: np.ndarray, digits: int = 1) -> str:
+    if np.isnan(values).any():
+        return "-"
     low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low}\u2013{high}"
 
