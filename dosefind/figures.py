@@ -223,7 +223,7 @@ CALENDAR: dict[str, Quantity] = {
     "patients": OPERATING["patients"],
     "dlts": OPERATING["dlts"],
     "selected": OPERATING["selected"],
-    "untried": Quantity(marked("probability that a dose is selected at which nobody was treated"), marked("untried dose"), "%"),
+    "untried": Quantity(marked("probability that a dose without patients is selected"), marked("untried dose"), "%"),
     "correct": OPERATING["correct"],
     "overdose_selected": Quantity(
         marked("probability that an overdose is selected: a dose with a true DLT rate above the limit of the config"),

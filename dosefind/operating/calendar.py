@@ -404,15 +404,15 @@ class _Run:
     def _decide_early(
         self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray, members: np.ndarray, full: np.ndarray
     ) -> None:
-        """Decide where every way in which the open outcomes can come out leads to the same step.
+        """Give the decision where every way in which the open outcomes can come out leads to the same step.
 
         A cohort that is not full ends early only downwards or in a stop, as the patients who complete it are treated first.
         """
         rows = self.rows
         part = rows.patients(which)
-        seen, here = part.seen, part.dose >= 0
+        seen, given = part.seen, part.dose >= 0
         counted = seen & ((part.kind == _DLT) | (part.kind == _COMPLETE))
-        pending = here & ~seen
+        pending = given & ~seen
         treated = counted | pending
         states = self._states(part, counted & (part.kind == _DLT), treated)
         missing = np.maximum(part.size - members[which], 0).astype(COUNT)
@@ -515,21 +515,21 @@ class _Run:
     def _earliest(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient at the wanted dose may start; today or earlier if nothing delays it."""
         rows = self.rows
-        here = rows.dose >= 0
+        given = rows.dose >= 0
         level = rows.dose.astype(np.int32) + 1
-        level[~here] = -1
+        level[~given] = -1
         patients = np.arange(len(rows.start))[:, None]
         joins = (patients >= rows.since) if self.waits else level == wanted + 1
         closes = rows.start + self.clock.window
-        return until(Started(level, level, rows.start, closes, here & ~rows.seen, joins), wanted + 1, self.clock.treatment).day
+        return until(Started(level, level, rows.start, closes, given & ~rows.seen, joins), wanted + 1, self.clock.treatment).day
 
     def _gated(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which gates allow the wanted dose, `NEVER` where only another outcome can."""
         rows, gates = self.rows, self.clock.gates
-        here = rows.dose >= 0
-        top = np.where(here, rows.dose, NO_DOSE).max(axis=0, initial=NO_DOSE)
+        given = rows.dose >= 0
+        top = np.where(given, rows.dose, NO_DOSE).max(axis=0, initial=NO_DOSE)
         latest = rows.dose[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
-        at = here & (rows.dose == latest)
+        at = given & (rows.dose == latest)
         pending = at & ~rows.seen
         known = (at & rows.seen & (rows.kind != _LOST)).sum(axis=0)
         up = (wanted > top) & (rows.count > 0)
@@ -540,7 +540,7 @@ class _Run:
             reached = rows.start + int(np.ceil(gates.each_pending * self.clock.window))
             day = np.maximum(day, np.where(up, np.where(pending, reached, NO_WAIT).max(axis=0), NO_WAIT))
         if gates.one_followed is not None:
-            first = np.where(here & (rows.dose >= latest), rows.start, NEVER).min(axis=0)
+            first = np.where(given & (rows.dose >= latest), rows.start, NEVER).min(axis=0)
             day = np.maximum(day, np.where(up, first + gates.one_followed, NO_WAIT))
         if gates.suspend_pending is not None:
             total = (at & ~(rows.seen & (rows.kind == _LOST))).sum(axis=0)
@@ -674,9 +674,9 @@ class _Run:
         chosen = self.design.select(States.of_checked(n, y).grouped())
         nothing = np.zeros((len(n), 2, self.n_doses), COUNT)
         first = np.where(begun, rows.start[0], 0)
-        here = rows.dose >= 0
-        last = np.where(here, rows.start, 0).max(axis=0)
-        lost = here & (known == _LOST)
+        given = rows.dose >= 0
+        last = np.where(given, rows.start, 0).max(axis=0)
+        lost = given & (known == _LOST)
         used = int(rows.count.max(initial=0))
         return TimedTrials(
             ended=EndedTrials(self.design, n, y, chosen.dose, chosen.not_reached, reason, nothing),
@@ -694,8 +694,8 @@ class _Run:
             above=rows.above,
             lost=lost.sum(axis=0),
             unfinished=reason == _UNFINISHED,
-            starts=np.where(here, rows.start - first, NEVER)[:used].T,
+            starts=np.where(given, rows.start - first, NEVER)[:used].T,
             doses=rows.dose[:used].T,
-            known=np.where(here, rows.known - first, NEVER)[:used].T,
+            known=np.where(given, rows.known - first, NEVER)[:used].T,
             dlt=(known == _DLT)[:used].T,
         )

@@ -157,7 +157,7 @@ def _figures(design: Design, truths: np.ndarray, clocks: Sequence[Clock], n_tria
 
 
 def _exact(design: Design, clock: Clock) -> bool:
-    """Return whether the selection of a design on a calendar is that of its exact enumeration: it waits, and nobody is replaced."""
+    """Return whether the selection of a design on a calendar is exact: it waits for complete outcomes, and no patient leaves."""
     leaves = clock.discontinuation
     return design.reads == "complete" and clock.cohorts == "complete" and not (leaves.dropout or leaves.progression)
 

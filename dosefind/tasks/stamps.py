@@ -24,10 +24,10 @@ _RECORDED_ONLY = (
 )
 
 
-def _without_effect(trial: Trial) -> list[str]:
+def _without_effect(trial: Trial, designs: Mapping[str, Design]) -> list[str]:
     """Keys that are given and that nothing depends on."""
     protocol, found = trial.protocol, []
-    used = _left_to_trial(trial.designs, protocol.designs) | _left_to_trial(trial.curves, protocol.curves)
+    used = _left_to_trial(designs, protocol.designs) | _left_to_trial(trial.curves, protocol.curves)
     for key in _RECORDED_ONLY:
         part, _, name = key.rpartition(".")
         table = getattr(protocol, part) if part else protocol
@@ -52,9 +52,11 @@ def stamp(
     and of accrual and the times to events, of one that is not ``timed``.
     """
     trial = Trial.of(trial)
-    protocol, built = trial.protocol, {name: made for name, made in trial.designs.items() if design in (None, name)}
+    protocol = trial.protocol
+    shown = trial.designs if timed or conducts or design is not None else trial.without_calendar
+    built = {name: made for name, made in shown.items() if design in (None, name)}
     assumed = [a for a in _assumed(trial, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
-    unused = [] if conducts else _without_effect(trial)
+    unused = [] if conducts or timed else _without_effect(trial, built)
     if protocol.borrowing and not borrows:
         unused.append("borrowing")
     if protocol.amendment and not conducts:

@@ -38,7 +38,7 @@ def comparison(oc: xr.Dataset) -> Page:
     """
     found = Comparison.of(oc)
     numbers = {
-        "designs": counted("{n} design", "{n} designs", len(found.designs)),
+        "designs": found.how_many(),
         "scenarios": counted("{n} scenario", "{n} scenarios", len(found.scenarios)),
         "method": _("simulated") if found.simulated else _("exact"),
     }
@@ -49,10 +49,16 @@ def comparison(oc: xr.Dataset) -> Page:
         Bullets(found.verdicts()),
         found.at_a_glance(),
         found.costs(),
-        Paragraph((*found.precision(), *found.left_out(), *common.assumed_words(oc.attrs))),
+        Paragraph((*found.precision(), *common.assumed_words(oc.attrs))),
     )
     sections = (
-        Section("scenarios", text(_("Operating characteristics by scenario")), (found.doses(),), found.by_scenario(), detail=True),
+        Section(
+            "scenarios",
+            text(_("Operating characteristics by scenario")),
+            (found.doses(), *found.left_out()),
+            found.by_scenario(),
+            detail=True,
+        ),
         *found.other_targets(),
         common.rules(oc.attrs),
         found.ends(),
@@ -215,11 +221,17 @@ class Comparison:
         zero = _("A standard error of 0, where all trials agreed, does not mean certainty. ")
         return (*filled(words, trials=trials, seed=seed, error=f"{100 * error:.1g}"), *text(zero))
 
-    def left_out(self) -> Text:
-        """Return which designs need a calendar, as a sentence; nothing if there are none."""
+    def how_many(self) -> str:
+        """Return the number of designs, of all those in the config if some are compared on a calendar only."""
+        n, others = len(self.designs), self._calendar_only
+        if others:
+            return _("{n} of {all} designs").format(n=n, all=n + len(others))
+        return counted("{n} design", "{n} designs", n)
+
+    @property
+    def _calendar_only(self) -> list[str]:
         names = self.oc.attrs.get("calendar_only", "")
-        words = _("Compared on a calendar only, because of decisions with outcomes pending: {designs} (dosefind calendar). ")
-        return filled(words, designs=data(names)) if names else ()
+        return names.split(", ") if names else []
 
     # Details.
 
@@ -229,6 +241,11 @@ class Comparison:
         doses = ", ".join(f"{level} = {amount:g}" for level, amount in amounts)
         words = _("Dose levels ({unit}): {doses}.")
         return Paragraph(filled(words, unit=data(self.oc["dose_amount"].attrs["units"]), doses=doses))
+
+    def left_out(self) -> tuple[Paragraph, ...]:
+        """Return which designs are compared on a calendar only; nothing if there are none."""
+        words = _("Decides with outcomes pending, so it is compared on a calendar (dosefind calendar): {design}.")
+        return tuple(Paragraph(filled(words, design=data(name))) for name in self._calendar_only)
 
     def by_scenario(self) -> tuple[Section, ...]:
         """Return a section per scenario: the selection of the MTD, and its cost."""
