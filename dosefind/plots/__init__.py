@@ -11,6 +11,7 @@ chart, write a function that draws within `layout.drawing`, which places all tex
 charts of `tests/test_charts_legible.py`.
 """
 
+from .calendar import duration
 from .comparison import allocation, pages, selection
 from .conduct import decisions, trial
 from .elicited import prior
@@ -25,6 +26,7 @@ __all__ = [
     "as_svg",
     "curve",
     "decisions",
+    "duration",
     "intervals",
     "mtd",
     "pages",
