@@ -48,7 +48,8 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "all "
         "designs, including your own.",
         [
-            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "design_from_rule"),
+            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "RollingSix"),
+            "design_from_rule",
             *(
                 "designs.TrialSoFar",
                 "designs.Design",
@@ -63,8 +64,11 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "operating": (
         "Operating characteristics",
-        "Exact enumeration, and Monte Carlo simulation.",
-        ["lattice", "Lattice", "simulate"],
+        "Exact enumeration, Monte Carlo simulation, and trials on a calendar.",
+        [
+            *("lattice", "Lattice", "simulate", "calendar"),
+            *("timing.Accrual", "timing.Onset", "timing.Discontinuation", "timing.Gates"),
+        ],
     ),
     "curves": (
         "Curves and priors",

@@ -36,6 +36,7 @@ _HOMES = {
     "NextStep": "tasks",
     "Power": "models",
     "Protocol": "protocol",
+    "RollingSix": "designs",
     "States": "trial",
     "Synthetic": "tasks",
     "ThreePlusThree": "designs",

@@ -14,6 +14,7 @@ from .designs import MTPI2 as MTPI2
 from .designs import DecisionTable as DecisionTable
 from .designs import I3Plus3 as I3Plus3
 from .designs import Keyboard as Keyboard
+from .designs import RollingSix as RollingSix
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
 from .evaluability import evaluate as evaluate

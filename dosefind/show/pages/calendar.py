@@ -194,7 +194,7 @@ class Calendar:
             other, its_error = self.value("days", (0, index, primary, self.shown))
             # Designs share their latent patients, so that this error is larger than that of the difference.
             clear = abs(mine - other) > 2 * np.hypot(error, its_error)
-            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('no clear difference')}")
+            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('unclear')}")
         return ", ".join(parts)
 
     def durations(self, scenario: int) -> Table:
