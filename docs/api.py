@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "NextStep",
                 "select",
             ),
-            *("analyze", "Analysis", "sensitivity", "compare_priors", "report", "show.Report", "InputError"),
+            *("analyze", "Analysis", "sensitivity", "compare_priors", "read_result", "report", "show.Report", "InputError"),
         ],
     ),
     "patients": (
@@ -59,7 +59,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "designs.FromTrial",
             ),
             *("designs.Proposal", "designs.Decision", "designs.Selection", "designs.replay.state_after"),
-            *("designs.replay.departures", "designs.replay.Departure", "States"),
+            *("designs.replay.departures", "trial.Departure", "States"),
         ],
     ),
     "operating": (

@@ -63,6 +63,7 @@ _HOMES = {
     "progress": "show.notebook",
     "read_adjudications": "adjudications",
     "read_patients": "intake",
+    "read_result": "results",
     "record_adjudication": "adjudications",
     "report": "show",
     "select": "tasks",

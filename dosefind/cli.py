@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial, wraps
 from pathlib import Path
@@ -958,7 +958,7 @@ def _say_altered(chains: Sequence[Chain]) -> None:
     if any(chain.altered for chain in chains):
         from .show.pages.next_dose import record_words
 
-        for words in record_words([chain._replace(without_hash=()) for chain in chains]):
+        for words in record_words([replace(chain, without_hash=()) for chain in chains]):
             _say(f"Caution: {words}")
 
 

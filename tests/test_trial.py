@@ -1,6 +1,5 @@
 """A trial is built once, and a setting says which key of the protocol gives its value."""
 
-import json
 from collections import Counter
 from datetime import date
 from typing import Annotated, ClassVar
@@ -100,7 +99,7 @@ def test_other_target_reaches_the_setting_that_takes_it(registered):
 
 def test_only_defaults_are_assumed_and_a_key_that_is_taken_has_an_effect(registered):
     found = stamp(of({}))
-    assumed = {key: value for key, value, _ in json.loads(found["assumptions"])}
+    assumed = {key: value for key, value, _ in found["assumptions"]}
     assert "margin = 0.5" in assumed["designs.own-1"]
     defaults = {setting.partition(" = ")[0] for setting in assumed["designs.own-1"].split(", ")}
     assert not defaults & {"rate", "weeks", "group", "max_n", "start", "n_doses"}

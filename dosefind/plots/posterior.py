@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -432,7 +431,7 @@ class _Case(NamedTuple):
 
     @property
     def problems(self) -> list[str]:
-        return json.loads(self.attrs["problems"])
+        return self.attrs["problems"]
 
     @property
     def trust(self) -> str:

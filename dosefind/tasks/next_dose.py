@@ -25,7 +25,7 @@ from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import Trial
 from ..decisions import Recorded, check_form, decisions_on_file, renumbered
 from ..designs import Design
-from ..designs.replay import Departure, departures
+from ..designs.replay import departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..evaluability.evaluated import Kind
 from ..operating.paths import paths_of
@@ -36,7 +36,7 @@ from ..provenance import named_column
 from ..shown import Shown
 from ..summaries import upper_limit
 from ..threads import one_thread
-from ..trial import notation
+from ..trial import Departure, notation
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
 from .proposals import (
@@ -199,7 +199,7 @@ class NextDose(Shown):
     @property
     def assumed_rules(self) -> tuple[str, ...]:
         """Rules of the findings that no record states, each with the setting that is assumed in brackets."""
-        assumed = {key for key, _, _ in json.loads(self.attrs["assumptions"])}
+        assumed = {one.key for one in self.attrs["assumptions"]}
         rules = {one.rule: SETTINGS[one.rule] for one in self.findings if SETTINGS.get(one.rule) in assumed}
         return tuple(f"{rule} ({setting})" for rule, setting in rules.items())
 
@@ -453,11 +453,11 @@ def next_dose(
         "pending": ", ".join(subject for subjects in evaluated.pending for subject in subjects),
         "doses": ", ".join(f"{level} = {amount:g}" for level, amount in enumerate(protocol.doses.amounts, start=1)),
         "unit": protocol.doses.unit,
-        "chains": json.dumps([chain._asdict() for chain in chains]),
+        "chains": chains,
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps(notes),
+        "notes": list(notes),
     }
     found = NextDose(
         evaluated=evaluated,

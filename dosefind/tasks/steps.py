@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -13,13 +12,13 @@ from .._check import MOST_DOSES, of_type, one_of, whole
 from ..config import Trial
 from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
-from ..designs.replay import Departure, departures, followed, state_after, state_later
+from ..designs.replay import departures, followed, state_after, state_later
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..provenance import named_column
 from ..shown import Shown
 from ..threads import one_thread
-from ..trial import Cohort, States, check_cohorts, choice_labels, notation, parse_outcomes
+from ..trial import Cohort, Departure, States, check_cohorts, choice_labels, notation, parse_outcomes
 from ..words import _
 
 if TYPE_CHECKING:
@@ -263,7 +262,7 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
         One row per path; see `dosefind.operating.paths.paths_of`. The last columns, ``scenario: NAME``, are its
         probability under each scenario.
         ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design, as ``deviations``
-        (JSON) lists it.
+        lists it.
 
     Examples
     --------
@@ -282,7 +281,7 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
     states = followed(chosen, done, protocol.n_doses)
     table = paths_of(chosen, states[-1], cohorts, protocol.truths, columns)
     deviations = departures(chosen, done, protocol.n_doses, states)
-    table.attrs["deviations"] = json.dumps(list(map(str, deviations)))
+    table.attrs["deviations"] = list(deviations)
     if deviations:
         table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(map(str, deviations))}."
     return table

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,7 +50,7 @@ def analysis(summary: xr.Dataset) -> Page:
         *found.amount_of_mtd(),
         *found.utility(),
         *found.conclusion(),
-        Section("curves", text(_("Results by curve")), (found.by_curve(), common.rules_of(found.curve_rules, "")), detail=True),
+        Section("curves", text(_("Results by curve")), (found.by_curve(), common.rules_of(attrs["curve_rules"], "")), detail=True),
         *found.borrowing(),
         common.definitions(found.quantities, summary),
         common.assumptions(attrs),
@@ -108,17 +107,7 @@ class Estimates:
 
     @property
     def problems(self) -> list[str]:
-        """Reasons not to trust the draws."""
-        return json.loads(self.attrs["problems"])
-
-    @property
-    def curve_rules(self) -> dict[str, list[str]]:
-        return json.loads(self.attrs["curve_rules"])
-
-    @property
-    def deviations(self) -> dict[str, list[str]]:
-        """Where the data are not those of a trial that followed a design, by design."""
-        return json.loads(self.attrs["deviations"])
+        return self.attrs["problems"]
 
     @cached_property
     def quantities(self) -> dict[str, Quantity]:
@@ -233,12 +222,10 @@ class Estimates:
 
     def cautions(self) -> tuple[Note, ...]:
         """Return where the prior or the curve decides, and that the data deviate from the designs."""
-        items = [text(words) for words in json.loads(self.attrs["warnings"])]
-        if found := self.deviations:
-            designs = len(json.loads(self.attrs["rules"]))
+        items = [text(words) for words in self.attrs["warnings"]]
+        if found := self.attrs["deviations"]:
             words = _("The data are not those of a trial that followed the design (see the predicted conclusion): {designs}.")
-            names = text(_("every design")) if len(found) == designs > 1 else (data(", ".join(found)),)
-            items.append(filled(words, designs=names))
+            items.append(filled(words, designs=self._designs(found)))
         return (Note(_("Cautions"), tuple(items), warning=True),) if items else ()
 
     def source(self) -> Text:
@@ -246,7 +233,7 @@ class Estimates:
         engine = {"engine": engine_words(self.attrs)}
         words = filled(_("Curve {curve}, by {engine}."), curve=data(self.attrs["curve_used"]), **engine)
         if self.borrows:
-            trials = ", ".join(json.loads(self.attrs["borrowing"])["outcomes"])
+            trials = ", ".join(self.attrs["borrowing"]["outcomes"])
             words = filled(_("Borrowing from {trials}; hierarchical model, by {engine}."), trials=data(trials), **engine)
         if self.attrs["others"]:
             words += filled(_(" Outcomes of other parts of the trial are included: {others}."), others=self.attrs["others"])
@@ -357,20 +344,25 @@ class Estimates:
     def utilities(self) -> tuple[Block, ...]:
         names = ("utility", "utility_sd", "p_best")
         rows = [[self.written(name, d) for name in names] for d in range(self.n_doses)]
-        sentences = json.loads(self.attrs["utility_rules"])
-        return (self._table(text(_("Expected utility by dose.")), names, rows), Bullets(tuple(map(text, sentences))))
+        return (self._table(text(_("Expected utility by dose.")), names, rows), common.points(self.attrs["utility_rules"]))
 
     def conclusion(self) -> tuple[Section, ...]:
         """Return what each design is predicted to select, and where the data deviate from the designs."""
         blocks: list[Block] = []
         if "conclusion" in self.summary:
             blocks.append(self.predicted())
-        if found := self.deviations:
+        if found := self.attrs["deviations"]:
             blocks.append(Paragraph(text(_("Deviations of the data from the designs:"))))
+            together = common.alike((name, str(one)) for name, each in found.items() for one in each)
+            words = _("{designs}: {deviation}.")
             blocks.append(
-                Bullets(tuple(_deviation(words, names, len(json.loads(self.attrs["rules"]))) for words, names in _by_words(found)))
+                Bullets(tuple(filled(words, designs=self._designs(names), deviation=one) for one, names in together.items()))
             )
         return (Section("conclusion", text(_("Predicted conclusion of the trial")), tuple(blocks), detail=True),) if blocks else ()
+
+    def _designs(self, names: Collection[str]) -> Text:
+        """Return designs by their names, or that they are all."""
+        return text(_("every design")) if len(names) == len(self.attrs["rules"]) > 1 else (data(", ".join(names)),)
 
     def predicted(self, caption: Text = (), notes: tuple[Text, ...] = ()) -> Table:
         """Return the predictive probability of each design's selection."""
@@ -388,7 +380,7 @@ class Estimates:
         """Return from which trials it borrows, by which model, and how much."""
         if not self.borrows:
             return ()
-        given = json.loads(self.attrs["borrowing"])
+        given = self.attrs["borrowing"]
         items = [
             filled(_("{trial}: {outcomes}."), trial=data(name), outcomes=outcomes or _("nobody treated"))
             for name, outcomes in given["outcomes"].items()
@@ -426,17 +418,3 @@ def _amount(value: float, doses: np.ndarray) -> str:
     if value < least:
         return _("below {least}").format(least=f"{least:g}")
     return _("above {most}").format(most=f"{most:g}") if value > most else f"{value:.3g}"
-
-
-def _by_words(by_design: Mapping[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
-    """Return deviations, each once, with the designs that they concern."""
-    named: dict[str, list[str]] = {}
-    for name, sentences in by_design.items():
-        for words in sentences:
-            named.setdefault(words, []).append(name)
-    return list(named.items())
-
-
-def _deviation(words: str, names: Sequence[str], designs: int) -> Text:
-    who = text(_("every design")) if len(names) == designs > 1 else (data(", ".join(names)),)
-    return filled(_("{designs}: {deviation}."), designs=who, deviation=words)

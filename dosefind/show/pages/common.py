@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...figures import Quantity
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "alike",
     "assumed_words",
     "assumptions",
     "choice",
@@ -84,7 +84,7 @@ def assumed_words(stamp: Mapping[str, Any]) -> Text:
 def assumptions(stamp: Mapping[str, Any]) -> Section:
     """Return what is assumed: key, value and reason of each setting, and the keys that no result here depends on."""
     rows = []
-    for key, value, why in json.loads(stamp["assumptions"]):
+    for key, value, why in stamp["assumptions"]:
         # Designs and scenarios are described as a whole elsewhere.
         shown = "" if key.startswith(("scenarios", "designs")) else str(value)
         rows.append((text(data(key)), text(data(shown)), text(data(why))))
@@ -99,7 +99,7 @@ def assumptions(stamp: Mapping[str, Any]) -> Section:
 
 def rules(stamp: Mapping[str, Any]) -> Section:
     """Return the rules of the designs that a result is of."""
-    by_design = json.loads(stamp["rules"])
+    by_design = stamp["rules"]
     title = counted("Rules of the design", "Rules of the designs", len(by_design))
     return Section("rules", text(title), (rules_of(by_design, _("Every design")),), detail=True)
 
@@ -149,6 +149,14 @@ def definitions(quantities: Mapping[str, Quantity], result: xr.Dataset, names: I
         if meant and quantities[name].label:
             items.append((text(_(quantities[name].label)), (text(f"{meant}."),)))
     return Section("definitions", text(_("Definitions")), (Definitions(tuple(items)),), detail=True)
+
+
+def alike[Item: Hashable](rows: Iterable[tuple[str, Item]]) -> dict[Item, list[str]]:
+    """Return the names that have the same item, by that item."""
+    together: dict[Item, list[str]] = {}
+    for name, item in rows:
+        together.setdefault(item, []).append(name)
+    return together
 
 
 def points(sentences: Iterable[str]) -> Bullets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -317,10 +316,9 @@ class Comparison:
 
     def ends(self) -> Section:
         """Return why trials end, for the reasons that occur."""
-        sentences: dict[str, str] = json.loads(self.oc["reason"].attrs["definition"])
         most = self.values("stopped").max(axis=(0, 1))
         shown = [str(name) for name, share in zip(self.values("reason"), most, strict=True) if share >= LEAST_SHARE]
-        items = tuple((text(reason_words(name)), (text(common.raised(sentences[name])),)) for name in shown)
+        items = tuple((text(reason_words(name)), (text(common.raised(self.oc.attrs["reasons"][name])),)) for name in shown)
         intro = Paragraph(text(_("Reasons for which less than 0.5% of trials end are left out.")))
         return Section("ends", text(_("Why trials end")), (intro, Definitions(items)), detail=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -713,7 +712,7 @@ def _conclusion(report: _Report) -> Section:
 def _designs(report: _Report) -> Section:
     shown = report.shown
     blocks = (shown.designs(), *shown.by_outcome(report.protocol.scenarios))
-    rules = common.rules_of(json.loads(report.found.attrs["rules"]), _("Every design"))
+    rules = common.rules_of(report.found.attrs["rules"], _("Every design"))
     inner = Section("rules", text(_("Rules of the designs")), (Paragraph(text(_("As each design states them."))), rules))
     return Section("designs", text(_("Next step by each design")), blocks, (inner,))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -221,7 +220,7 @@ _PARTS = {
 
 def _part(plan: _Plan, part: str) -> Table:
     """Return a part of the protocol, setting by setting in the words of its schema, with the origin of each value."""
-    why = {key: reason for key, _value, reason in json.loads(plan.stamp["assumptions"])}
+    why = {key: reason for key, _value, reason in plan.stamp["assumptions"]}
     pause, rows = plan.protocol.pause, []
     idle = {f"pause.{name}" for name in pause.unused if name not in pause.model_fields_set}
     for key, words, value in _described(getattr(plan.protocol, part), part):
@@ -277,7 +276,7 @@ def _scenarios(plan: _Plan) -> Table:
 
 
 def _rules(plan: _Plan) -> Section:
-    said = common.rules_of(json.loads(plan.oc.attrs["rules"]), _("Every design"))
+    said = common.rules_of(plan.oc.attrs["rules"], _("Every design"))
     return Section("rules", text(_("Designs and their rules")), (Paragraph(text(_("As each design states them."))), said))
 
 

@@ -371,7 +371,7 @@ class Conduct:
         words = _("{differing} of {n} designs differ: {which}. Reasons are in the section on designs.")
         which = [
             filled(_("{designs}: {recommendation}"), designs=data(", ".join(names)), recommendation=said)
-            for (said,), names in _alike((name, (proposals[name].words,)) for name in differ).items()
+            for said, names in common.alike((name, proposals[name].words) for name in differ).items()
         ]
         return [filled(words, differing=len(differ), n=n, which=joined(which))]
 
@@ -512,12 +512,12 @@ class Conduct:
 
     def next_steps(self) -> tuple[Block, ...]:
         """Return the next step of each design; nothing where all agree."""
-        together = _alike((self._name(name), (one.words,)) for name, one in self._in_order())
+        together = common.alike((self._name(name), one.words) for name, one in self._in_order())
         if len(together) < 2:
             return ()
         differ = sum(one.words != self.found.proposal.words for one in self.found.proposals.values())
         words = _("Next step by design ({differing} of {n} differ from the primary design):")
-        items = tuple((text(data(", ".join(names))), (text(data(said)),)) for (said,), names in together.items())
+        items = tuple((text(data(", ".join(names))), (text(data(said)),)) for said, names in together.items())
         return Paragraph(filled(words, differing=differ, n=len(self.found.proposals))), Definitions(items)
 
     def _in_order(self) -> list[tuple[str, Any]]:
@@ -543,7 +543,7 @@ class Conduct:
             design=self.design,
         )
         heads = columns(_("design"), _("next step"), _("admissible levels"), _("reason"))
-        return Table(caption, heads, _rows((", ".join(names), *cells) for cells, names in _alike(rows).items()))
+        return Table(caption, heads, _rows((", ".join(names), *cells) for cells, names in common.alike(rows).items()))
 
     def by_outcome(self, scenarios: Mapping[str, Sequence[float]] | None = None) -> tuple[Table, ...]:
         """Return the next steps by pending outcomes and by outcomes of the next patients, and the paths of the next cohorts.
@@ -570,7 +570,7 @@ class Conduct:
         if len(found.what_if):
             names = [str(name) for name in found.what_if.columns if name not in ("design", "next")]
             after = [(row["design"], tuple(row[name] for name in names)) for row in found.what_if.to_dict("records")]
-            rows = [(", ".join(designs), *cells) for cells, designs in _alike(after).items()]
+            rows = [(", ".join(designs), *cells) for cells, designs in common.alike(after).items()]
             either = text(_("Where a cell has more than one answer, it depends on the pending outcomes."))
             notes = (either,) if found.evaluated.n_completions > 1 else ()
             caption = text(_("Next step after the DLTs among the next patients."))
@@ -810,11 +810,3 @@ def _rows(rows: Iterable[Sequence[str]]) -> tuple[tuple[Text, ...], ...]:
 
 def _cell(value: object) -> str:
     return "" if value is None or str(value) in ("nan", "<NA>", "NaT") else str(value)
-
-
-def _alike(rows: Iterable[tuple[str, tuple[str, ...]]]) -> dict[tuple[str, ...], list[str]]:
-    """Return the names that have the same cells, by these cells."""
-    together: dict[tuple[str, ...], list[str]] = {}
-    for name, cells in rows:
-        together.setdefault(cells, []).append(name)
-    return together

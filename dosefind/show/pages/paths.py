@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,10 +73,10 @@ class Paths:
 
     def deviations(self) -> tuple[Note, ...]:
         """Return where the outcomes so far deviate from the design."""
-        found = json.loads(self.table.attrs.get("deviations", "[]"))
+        found = self.table.attrs["deviations"]
         if not found:
             return ()
-        items = tuple(text(common.raised(words)) for words in found)
+        items = tuple(text(common.raised(str(one))) for one in found)
         return (Note(_("The outcomes so far deviate from the design"), items, warning=True),)
 
     def by_decision(self) -> tuple[Table, ...]:
