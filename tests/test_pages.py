@@ -289,15 +289,15 @@ def test_decision_table_has_every_decision_in_words(trial, design):
         low, high = (int(end) for end in (dlts.split("\u2013") * 2)[:2])
         said |= {(int(level), int(n), y): decision for y in range(low, high + 1)}
     assert said.keys() == {(row.level, row.n, row.dlts) for row in table.itertuples()}
-    for row in table.itertuples():
-        words = said[row.level, row.n, row.dlts]
-        assert "_" not in words
-        if row.next.isdigit():
-            assert words == f"level {row.next}"
-        else:
-            mtd = re.search(r"MTD (\d)", row.next)
-            assert words == "stop: no MTD" if mtd is None else f"level {mtd[1]}" in words
-            assert ("not reached" in words) == ("not reached" in row.next)
+    for place, rows in table.groupby(["level", "n", "dlts"]):
+        assert "_" not in said[place]
+        for words, row in zip(said[place].split(" or "), rows.itertuples(), strict=True):
+            assert words.startswith("stop: ") == (row.next == "stop")
+            if row.next == "stop" and row.mtd == "none":
+                assert words.startswith("stop: no MTD")
+            else:
+                assert f"level {row.mtd or row.next}" in words
+            assert ("not reached" in words) == (row.not_reached == "yes")
 
 
 @pytest.mark.parametrize("details", [False, True])

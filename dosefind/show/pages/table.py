@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from ...words import _
 from ..content import Column, Page, Paragraph, Section, Table, Text, data, filled, text
 from . import common
 from .comparison import reason_words
+from .paths import decision_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,62 +58,41 @@ def decisions(table: pd.DataFrame, caption: Text = ()) -> Table:
     heads = (_("level"), _("patients"), _("DLTs"), _("decision"))
     columns = tuple(Column(text(head), 0 < place < 3) for place, head in enumerate(heads))
     rows = _in_ranges(table)
-    once = _reasons(entry for *_row, entry in rows)
-    cells = tuple(tuple(map(text, (*row, _entry(entry, once)))) for *row, entry in rows)
-    by_reason: dict[str, list[str]] = {}
-    for words, reason in once.items():
-        by_reason.setdefault(reason, []).append(words)
+    reasons: dict[str, set[str]] = {}
+    for words, reason in (decision for *_row, decisions in rows for decision in decisions if decision[1]):
+        reasons.setdefault(words, set()).add(reason)
+    # The reason of a decision to stop that is the same throughout the table is said once.
+    once = {words: each.pop() for words, each in reasons.items() if len(each) == 1}
+    cells = tuple(tuple(map(text, (*row, _entry(decisions, once)))) for *row, decisions in rows)
+    together = common.alike((words, reason) for words, reason in once.items())
     notes = tuple(
         text(common.raised(_("{reason} ({decisions})").format(reason=reason, decisions="; ".join(words))))
-        for reason, words in by_reason.items()
+        for reason, words in together.items()
     )
     return Table(caption, columns, cells, notes)
 
 
-def _in_ranges(table: pd.DataFrame) -> list[tuple[str, str, str, str]]:
-    """Return the rows, one for consecutive numbers of DLTs that lead to the same decision, the decision as in the table."""
-    rows: list[list[Any]] = []
+def _in_ranges(table: pd.DataFrame) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+    """Return the rows, one for consecutive numbers of DLTs that lead to the same decisions, each in words with its reason."""
+    entries: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
     for row in table.to_dict("records"):
-        level, n, dlts, following = (row[name] for name in ("level", "n", "dlts", "next"))
-        if rows and rows[-1][:2] == [level, n] and rows[-1][3] == dlts - 1 and rows[-1][4] == following:
+        reason = reason_words(row["reason"]) if row["reason"] else ""
+        entries.setdefault((row["level"], row["n"], row["dlts"]), []).append((decision_words(row), reason))
+    rows: list[list[Any]] = []
+    for (level, n, dlts), decisions in entries.items():
+        if rows and rows[-1][:2] == [level, n] and rows[-1][3] == dlts - 1 and rows[-1][4] == decisions:
             rows[-1][3] = dlts
         else:
-            rows.append([level, n, dlts, dlts, following])
+            rows.append([level, n, dlts, dlts, decisions])
     return [
-        (str(level), str(n), str(low) if low == high else f"{low}\u2013{high}", following)
-        for level, n, low, high, following in rows
+        (str(level), str(n), str(low) if low == high else f"{low}\u2013{high}", decisions)
+        for level, n, low, high, decisions in rows
     ]
 
 
-def _reasons(entries: Iterable[str]) -> dict[str, str]:
-    """Return the reason of each decision to stop that has the same reason throughout the table, which is then said once."""
-    found: dict[str, set[str]] = {}
-    for entry in entries:
-        for words, reason in map(_decision, entry.split(_OR)):
-            if reason:
-                found.setdefault(words, set()).add(reason)
-    return {words: next(iter(reasons)) for words, reasons in found.items() if len(reasons) == 1}
-
-
-def _entry(entry: str, once: Mapping[str, str]) -> str:
-    """Return an entry in words, with the reason of a stop where it is not said once for the whole table."""
-    said = []
-    for words, reason in map(_decision, entry.split(_OR)):
-        with_reason = _("{decision} ({reason})").format(decision=words, reason=reason)
-        said.append(with_reason if reason and words not in once else words)
-    return _(" or ").join(said)
-
-
-def _decision(entry: str) -> tuple[str, str]:
-    """Return a single decision of an entry in words, and the reason of a stop: ``2`` is a level, a reason stands in brackets."""
-    if entry.isdigit():
-        return common.level_words(entry), ""
-    found = re.fullmatch(r"stop: (?:no MTD|MTD (\d+)(, not reached)?) \((\w+)\)", entry)
-    if found is None:
-        raise ValueError(f"{entry!r} is no entry of a decision table")
-    level, beyond, reason = found.groups()
-    return common.stop_words(level, bool(beyond)), reason_words(reason)
-
-
-# Between the decisions of an entry that depends on the order of the outcomes.
-_OR = " or "
+def _entry(decisions: Iterable[tuple[str, str]], once: Mapping[str, str]) -> str:
+    """Return decisions in words, with the reason of a stop where it is not said once for the whole table."""
+    with_reason = _("{decision} ({reason})")
+    return _(" or ").join(
+        with_reason.format(decision=words, reason=reason) if reason and words not in once else words for words, reason in decisions
+    )
