@@ -619,7 +619,7 @@ def record(
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
     _say(_in_one_line(f"recorded in {path}: {recorded.decision}, {said}"))
     _say_altered(found.chains)
-    if recorded.decision.startswith(("level", "resume")) and found.holds.events:
+    if recorded.about in ("level", "resume") and found.holds.events:
         waiting = "; ".join(event_words(found, event) for event in found.holds.events)
         _say(f"Enrolment stays on hold until adjudication ('dosefind adjudicate') of: {waiting}.")
     if recorded.decision == "resume" and not found.holds.pauses:

@@ -678,9 +678,9 @@ def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -
     """Whether the committee's last decision by the start of a cohort was for its level, and knew of all DLTs of that day."""
     first = evaluated[cohort.subjects[0]].first
     # To resume, to add a dose or to choose the RP2D leaves the decision before it as it was.
-    about = (one for one in reversed(known) if one.as_of <= first and one.decision.startswith(("level", "MTD", "stop", "wait")))
+    about = (one for one in reversed(known) if one.as_of <= first and one.about in ("level", "MTD", "stop", "wait"))
     last = next(about, None)
-    if last is None or last.decision != f"level {cohort.level}":
+    if last is None or (last.about, last.level) != ("level", cohort.level):
         return False
     begun = {one.subject for one in evaluated.statuses if one.has_dlt and not _came_after(one, first)}
     return begun <= last.known_dlts
@@ -900,7 +900,7 @@ def short(step: NextStep) -> str:
     """Return a step in two or three words."""
     if step.level is not None:
         return f"{'complete ' * (step.action == 'fill')}level {step.level}"
-    return stop_words(step.mtd, step.not_reached).partition(" (")[0]
+    return stop_words(step.mtd, step.not_reached, explained=False)
 
 
 def either(steps: Sequence[NextStep]) -> str:

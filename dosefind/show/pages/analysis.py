@@ -130,11 +130,9 @@ class Estimates:
         """Return the amount of a level with its unit."""
         return data(amount(float(self.values("dose_amount")[level - 1]), self.unit))
 
-    def place(self, at: int) -> Text:
+    def place(self, at: int) -> str:
         """Return where the MTD is, by its place among the labels of ``mtd_level``."""
-        if at == 0:
-            return text(_("below level 1"))
-        return filled(_("level {level} or above") if at == self.n_doses else _("level {level}"), level=at)
+        return common.place_words(at, self.n_doses)
 
     def _table(self, caption: Text, names: Iterable[str], rows: Iterable[Sequence[str]], notes: tuple[Text, ...] = ()) -> Table:
         """Return a table with the level of the dose in its first column, and columns with the headings of quantities."""

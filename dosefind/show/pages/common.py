@@ -21,6 +21,7 @@ __all__ = [
     "definitions",
     "ended",
     "level_words",
+    "place_words",
     "points",
     "raised",
     "rules",
@@ -51,6 +52,13 @@ def choice(label: object) -> str:
 def level_words(label: object) -> str:
     """Return a choice of dose in words: the level, or that there is none."""
     return _("none") if str(label) == "none" else _("level {level}").format(level=label)
+
+
+def place_words(place: int, n_doses: int) -> str:
+    """Return where the MTD is, by its place among the labels of ``mtd_level``."""
+    if place == 0:
+        return _("below level 1")
+    return (_("level {level} or above") if place == n_doses else _("level {level}")).format(level=place)
 
 
 def stop_words(level: str | None, not_reached: bool) -> str:

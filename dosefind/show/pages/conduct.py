@@ -440,10 +440,8 @@ def _lost(report: _Report) -> list[Block]:
     heads = (_("subject"), _("level"), _("reason"), *((_("reason for leaving, as in the data"),) if terms else ()))
     rows = []
     for status in lost:
-        # Without the events that were looked at, which the table above has, and without the key of the setting.
-        rule = status.rule.partition("; adverse event")[0].partition(" (evaluability.")[0]
         group = _group_words(report, report.shown.groups[status.subject])
-        row = (text(data(status.subject)), group, text(data(rule)))
+        row = (text(data(status.subject)), group, text(data(status.reason)))
         rows.append((*row, text(data(reasons[status.subject] or ""))) if terms else row)
     return [Table(text(_("Patients not evaluable for DLT, with the reason.")), columns(*heads, numeric={1}), tuple(rows))]
 

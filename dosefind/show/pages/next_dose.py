@@ -748,7 +748,7 @@ def adjudicated(status: Status) -> str:
 
 def _noted(status: Status, patient: Patient) -> str:
     """Return a note on a patient: the part of the trial, what explains the status, and a dose that is not the assigned one."""
-    part = "" if status.part == "escalation" or status.rule.startswith(status.part) else status.part
+    part = "" if status.part == "escalation" or status.part in UNTREATED else status.part
     # Events of DLT grade that do not meet the definition, unless the patient has a DLT.
     events = len(status.source) - len(patient.source)
     given = ""

@@ -30,6 +30,7 @@ from ...results import Dataset, restored
 from ...tasks import Analysis, NextDose, NextStep, Synthetic
 from ...tasks.next_dose import Recommendation
 from ...tasks.stamps import plain
+from ...tasks.synthesis import WARNING
 from ...trial import States
 from ...words import _, counted
 from ..content import Block, Bullets, Column, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, text
@@ -226,12 +227,11 @@ def _evaluated(evaluated: Evaluated) -> Page:
 
 @page.register
 def _synthetic(synthetic: Synthetic) -> Page:
-    warning, *_rest = str(synthetic).splitlines()
     told = {name: value for name, value in synthetic.about.items() if name not in ("deviations", "versions")}
     rows = [[name.replace("_", " "), str(plain(value))] for name, value in told.items()]
     own = page(synthetic.patients)
     patients = Section("patients", own.title, own.blocks, own.sections)
-    return Page(text(data(warning)), (_table(["", _("value")], rows),), (patients,))
+    return Page(text(WARNING), (_table(["", _("value")], rows),), (patients,))
 
 
 @page.register

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...figures import ESTIMATES, percent, written
+from ...summaries import mtd_labels
 from ...words import _
 from ..content import Bullets, Column, Page, Paragraph, Section, Table, Text, data, filled, text
 from . import common
@@ -99,11 +100,14 @@ class Sensitivity:
         return filled(words, level=level, **numbers, **ends)
 
     def _mtd(self) -> Text:
-        first, moved = self.rows[0], self._moved("mtd", place_words)
+        first, moved = self.rows[0], self._moved("mtd", self._place)
         words = _("Most likely MTD: {place} ({p}) as analysed, and after each of the changes.")
         if moved:
             words = _("Most likely MTD: {place} ({p}) as analysed; another: {which}.")
-        return filled(words, place=place_words(first["mtd"]), p=percent(first["p_mtd"]), which=moved)
+        return filled(words, place=self._place(first["mtd"]), p=percent(first["p_mtd"]), which=moved)
+
+    def _place(self, label: object) -> str:
+        return common.place_words(mtd_labels(len(self.levels)).index(str(label)), len(self.levels))
 
     def _moved(self, name: str, label: Any) -> Text:
         """Return the changes after which a result is another one, by that result."""
@@ -167,15 +171,6 @@ class Sensitivity:
             words = _("Without data of others the prior is that of all trials; without borrowing, that of the curve {curve}.")
             found.append(filled(words, curve=data(self.table.attrs["curve_used"])))
         return tuple(found)
-
-
-def place_words(label: object) -> str:
-    """Return a place of the MTD in words, by its label in ``mtd_level``."""
-    words = str(label)
-    if words.startswith("below"):
-        return _("below level 1")
-    level = words.split()[0]
-    return (_("level {level}") if level == words else _("level {level} or above")).format(level=level)
 
 
 def _written(name: str, value: float, error: float | None) -> str:
