@@ -14,7 +14,7 @@ from ...figures import BORROWING, ESTIMATES, Quantity, in_percent, percent, writ
 from ...plots.style import amount, unit
 from ...tasks.standing import overdose_range
 from ...words import _
-from ..content import Block, Bullets, Column, Note, Page, Paragraph, Run, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Note, Page, Paragraph, Run, Section, Table, Text, data, filled, table, text
 from . import common
 
 __all__ = ["Estimates", "analysis", "engine_words"]
@@ -69,11 +69,6 @@ def engine_words(attrs: Mapping[str, Any]) -> str:
     )
     numbers = {"rhat": f"{attrs['rhat']:.3f}", "bulk": f"{attrs['ess_bulk']:.0f}", "tail": f"{attrs['ess_tail']:.0f}"}
     return words.format(**{name: attrs[name] for name in ("chains", "draws", "sampler", "divergences")}, **numbers)
-
-
-def heading(quantity: Quantity) -> str:
-    """Return the label of a quantity, with % for a probability."""
-    return _("{label}, %").format(label=_(quantity.label)) if quantity.unit == "%" else _(quantity.label)
 
 
 @dataclass(frozen=True)
@@ -136,10 +131,9 @@ class Estimates:
 
     def _table(self, caption: Text, names: Iterable[str], rows: Iterable[Sequence[str]], notes: tuple[Text, ...] = ()) -> Table:
         """Return a table with the level of the dose in its first column, and columns with the headings of quantities."""
-        heads = (_("level"), *(heading(self.quantities[name]) for name in names))
-        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
+        heads = (_("level"), *(common.heading(self.quantities[name]) for name in names))
         levels = zip(self.values("dose"), rows, strict=True)
-        return Table(caption, columns, tuple(tuple(map(text, (str(level), *row))) for level, row in levels), notes)
+        return table(caption, heads, ((str(level), *row) for level, row in levels), notes=notes)
 
     # The answer.
 
@@ -249,18 +243,17 @@ class Estimates:
             _("before own data") if self.borrows else _("its prior"),
         )
         heads += (_(self.quantities["prior_effective_n"].label),)
-        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
         rows = []
         for d, level in enumerate(self.values("dose")):
             ends = (in_percent(self.values(name)[d]) for name in ("lower", "upper"))
             own = f"{self.values('dlts')[d]}/{self.values('n')[d]}" if self.values("n")[d] else "\u2013"
             cells = [str(level), f"{self.values('dose_amount')[d]:g}", own, self.written("mean", d), "\u2013".join(ends)]
-            rows.append(tuple(map(text, (*cells, *(self.written(name, d) for name in _BY_DOSE)))))
+            rows.append((*cells, *(self.written(name, d) for name in _BY_DOSE)))
         words = _(
             "DLT rate by dose: dose in {unit}, rates and probabilities in %; target interval {low} to below {high}, overdose "
             "{high} or more."
         )
-        return Table(caption or filled(words, unit=data(self.unit), low=low, high=high), columns, tuple(rows))
+        return table(caption or filled(words, unit=data(self.unit), low=low, high=high), heads, rows)
 
     def further(self) -> tuple[Block, ...]:
         """Return the other estimates by dose, and the upper limit of all doses pooled."""
@@ -269,10 +262,8 @@ class Estimates:
         for d, n in enumerate(self.values("n")):
             *cells, limit = (self.written(name, d) for name in names)
             rows.append((*cells, limit if n else "\u2013"))
-        table = self._table(text(_("DLT rate by dose, further estimates.")), names, rows)
-        if not self.values("n").any():
-            return (table,)
-        return (table, Paragraph(self.pooled()))
+        pooled = (Paragraph(self.pooled()),) if self.values("n").any() else ()
+        return (self._table(text(_("DLT rate by dose, further estimates.")), names, rows), *pooled)
 
     def pooled(self) -> Text:
         """Return the upper limit of the average DLT rate, all doses pooled."""
@@ -288,14 +279,12 @@ class Estimates:
         """Return the posterior of the MTD beside its prior."""
         places = range(len(self.values("mtd_level")))
         labels = [_("below 1"), *map(str, places[1:-1]), _("{level} or above").format(level=self.n_doses)]
-        columns = (Column(text(_("MTD at level"))), *(Column(text(label), True) for label in labels))
         before = _("before this trial's own data") if self.borrows else _("prior")
         rows = [
-            (text(words), *(text(self.written(name, at)) for at in places))
-            for words, name in ((before, "prior_mtd"), (_("posterior"), "mtd"))
+            (words, *(self.written(name, at) for at in places)) for words, name in ((before, "prior_mtd"), (_("posterior"), "mtd"))
         ]
         words = _("Probability of the MTD, the highest dose with a DLT rate of at most {target}, %.")
-        return Table(caption or filled(words, target=f"{100 * self.attrs['target']:g}%"), columns, tuple(rows))
+        return table(caption or filled(words, target=f"{100 * self.attrs['target']:g}%"), (_("MTD at level"), *labels), rows)
 
     def mtd_amount(self) -> Text:
         """Return the posterior of the dose at the target DLT rate; nothing where the curve has no dose scale."""
@@ -319,19 +308,17 @@ class Estimates:
 
     def by_curve(self, caption: Text = ()) -> Table:
         """Return the dose within the limit and P(overdose) under each curve."""
-        heads = [text(_("curve")), text(_("dose within the limit"))]
-        heads += [filled(_("P(overdose), level {level}, %"), level=level) for level in self.values("dose")]
-        columns = tuple(Column(head, place > 0) for place, head in enumerate(heads))
+        levels = (filled(_("P(overdose), level {level}, %"), level=level) for level in self.values("dose"))
         rows = []
         for c, name in enumerate(self.values("curve")):
             over = (written(ESTIMATES["p_over_by_curve"], p) for p in self.values("p_over_by_curve")[c])
-            rows.append((text(data(name)), *map(text, (common.level_words(self.values("rp2d_by_curve")[c]), *over))))
+            rows.append((data(name), common.level_words(self.values("rp2d_by_curve")[c]), *over))
         words = (
             _("Dose within the limit and P(overdose) by curve, without borrowing:")
             if self.borrows
             else _("Dose within the limit and P(overdose) by curve:")
         )
-        return Table(caption or text(words), columns, tuple(rows))
+        return table(caption or words, (_("curve"), _("dose within the limit"), *levels), rows)
 
     def utility(self) -> tuple[Section, ...]:
         """Return the expected utility of each dose, where the protocol has utilities."""
@@ -364,15 +351,14 @@ class Estimates:
 
     def predicted(self, caption: Text = (), notes: tuple[Text, ...] = ()) -> Table:
         """Return the predictive probability of each design's selection."""
-        labels = [text(_("none")), *(filled(_("level {level}"), level=level) for level in self.values("dose"))]
-        columns = (Column(text(_("design"))), *(Column(label, True) for label in labels))
-        columns += (Column(text(_(ESTIMATES["conclusion_not_reached"].label)), True),)
+        labels = [_("none"), *(filled(_("level {level}"), level=level) for level in self.values("dose"))]
+        heads = (_("design"), *labels, _(ESTIMATES["conclusion_not_reached"].label))
         rows = []
         for d, name in enumerate(self.values("design")):
             cells = [self.written("conclusion", (d, k)) for k in range(len(labels))]
-            rows.append((text(data(name)), *map(text, (*cells, self.written("conclusion_not_reached", d)))))
+            rows.append((data(name), *cells, self.written("conclusion_not_reached", d)))
         words = _("Predicted conclusion: probability that the dose is selected as MTD at the planned end, given the data now, %:")
-        return Table(caption or text(words), columns, tuple(rows), notes)
+        return table(caption or words, heads, rows, notes=notes)
 
     def borrowing(self) -> tuple[Section, ...]:
         """Return from which trials it borrows, by which model, and how much."""
@@ -398,12 +384,9 @@ class Estimates:
 
     def _before_and_after(self, head: str, dim: str, names: tuple[str, str], caption: str) -> Table:
         """Return two quantities, before any data and now, one row per entry of a dimension."""
-        heads = (head, *(heading(ESTIMATES[name]) for name in names))
-        columns = tuple(Column(text(one), place > 0) for place, one in enumerate(heads))
-        rows = []
-        for at, name in enumerate(self.values(dim)):
-            rows.append((text(data(name)), *(text(self.written(quantity, at)) for quantity in names)))
-        return Table(text(caption), columns, tuple(rows))
+        heads = (head, *(common.heading(ESTIMATES[name]) for name in names))
+        rows = ((data(name), *(self.written(quantity, at) for quantity in names)) for at, name in enumerate(self.values(dim)))
+        return table(caption, heads, rows)
 
 
 # Columns of the main table after the interval.

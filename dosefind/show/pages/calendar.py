@@ -10,7 +10,7 @@ import xarray as xr
 from ...figures import CALENDAR, Quantity, in_percent, written
 from ...results import restored
 from ...words import _, counted
-from ..content import Block, Bullets, Column, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
 __all__ = ["Calendar", "calendar"]
@@ -199,14 +199,10 @@ class Calendar:
 
     def durations(self, scenario: int) -> Table:
         """Return mean durations with 10% and 90% quantiles, one row per design and one column per accrual rate."""
-        columns = (Column(text(_("design"))),)
-        columns += tuple(Column(text(self.rate(index)), True) for index in range(self.made.sizes["accrual"]))
-        rows = [
-            (self.name(row), *(text(self.days((row[0], a, row[1], scenario))) for a in range(self.made.sizes["accrual"])))
-            for row in self.rows
-        ]
+        rates = range(self.made.sizes["accrual"])
+        rows = ((self.name(row), *(self.days((row[0], index, row[1], scenario)) for index in rates)) for row in self.rows)
         words = _("{scenario}: mean days (10% to 90% of trials), by candidates per 28 days:")
-        return Table(filled(words, scenario=data(self.scenarios[scenario])), columns, tuple(rows))
+        return table(filled(words, scenario=data(self.scenarios[scenario])), (_("design"), *map(self.rate, rates)), rows)
 
     def price(self) -> Table:
         """Return what the durations are bought with at the protocol's accrual rate, one row per design."""
@@ -214,15 +210,12 @@ class Calendar:
             *(_("design"), _("patients"), _("DLTs"), _("correct, %"), _("turned away"), _("waiting days")),
             *(_("too bold"), _("closed dose")),
         )
-        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
         rows = []
         for row in self.rows:
             at = (row[0], self.main, row[1], self.shown)
-            rows.append((self.name(row), *(text(_short(name, self.value(name, at)[0])) for name in _PRICE)))
+            rows.append((self.name(row), *(_short(name, self.value(name, at)[0]) for name in _PRICE)))
         words = _("{scenario} at {rate}, means:")
-        return Table(
-            filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), columns, tuple(rows)
-        )
+        return table(filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), heads, rows)
 
     def precision(self) -> Text:
         """Return the Monte Carlo error, as the beginning of a paragraph."""
@@ -261,13 +254,10 @@ class Calendar:
         for a in range(self.made.sizes["accrual"]):
             rows = []
             for name in _DETAIL:
-                quantity = CALENDAR[name]
-                label = _(quantity.label) + (", %" if quantity.unit == "%" else "")
-                values = [self.value(name, (row[0], a, row[1], s)) for row in self.rows]
-                rows.append((text(label), *(text(written(quantity, *_with_error(value))) for value in values)))
-            columns = (Column(text(_("mean"))), *(Column(self.name(row), True) for row in self.rows))
+                values = (_with_error(self.value(name, (row[0], a, row[1], s))) for row in self.rows)
+                rows.append((common.heading(CALENDAR[name]), *(written(CALENDAR[name], *value) for value in values)))
             caption = filled(_("{scenario} at {rate}."), scenario=data(self.scenarios[s]), rate=self._rate_words(a))
-            tables.append(Table(caption, columns, tuple(rows)))
+            tables.append(table(caption, (_("mean"), *map(self.name, self.rows)), rows))
         return tuple(tables)
 
 

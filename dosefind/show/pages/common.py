@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...figures import Quantity
 from ...tasks.stamps import n_assumed
 from ...words import _, counted
-from ..content import Block, Bullets, Column, Definitions, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Definitions, Paragraph, Section, Text, data, filled, table, text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,6 +20,7 @@ __all__ = [
     "choice",
     "definitions",
     "ended",
+    "heading",
     "level_words",
     "place_words",
     "points",
@@ -52,6 +53,11 @@ def choice(label: object) -> str:
 def level_words(label: object) -> str:
     """Return a choice of dose in words: the level, or that there is none."""
     return _("none") if str(label) == "none" else _("level {level}").format(level=label)
+
+
+def heading(quantity: Quantity) -> str:
+    """Return the label of a quantity, with % for a probability."""
+    return _("{label}, %").format(label=_(quantity.label)) if quantity.unit == "%" else _(quantity.label)
 
 
 def place_words(place: int, n_doses: int) -> str:
@@ -95,14 +101,12 @@ def assumptions(stamp: Mapping[str, Any]) -> Section:
     for key, value, why in stamp["assumptions"]:
         # Designs and scenarios are described as a whole elsewhere.
         shown = "" if key.startswith(("scenarios", "designs")) else str(value)
-        rows.append((text(data(key)), text(data(shown)), text(data(why))))
-    columns = tuple(Column(text(words)) for words in (_("setting"), _("value"), _("reason")))
+        rows.append((data(key), data(shown), data(why)))
     unused = stamp["without_effect"]
     notes = (filled(_("Given in the config, but no result here depends on it: {keys}."), keys=data(unused)),) if unused else ()
-    table = Table(
-        text(_("Settings that the protocol does not state, with the reason for each value.")), columns, tuple(rows), notes
-    )
-    return Section("assumptions", text(_("Assumptions")), (table,), detail=True)
+    caption = _("Settings that the protocol does not state, with the reason for each value.")
+    listed = table(caption, (_("setting"), _("value"), _("reason")), rows, notes=notes, numeric=())
+    return Section("assumptions", text(_("Assumptions")), (listed,), detail=True)
 
 
 def rules(stamp: Mapping[str, Any]) -> Section:

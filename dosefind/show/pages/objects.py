@@ -33,7 +33,7 @@ from ...tasks.stamps import plain
 from ...tasks.synthesis import WARNING
 from ...trial import States
 from ...words import _, counted
-from ..content import Block, Bullets, Column, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 from .analysis import analysis
 from .comparison import comparison
@@ -236,9 +236,8 @@ def _synthetic(synthetic: Synthetic) -> Page:
 
 @page.register
 def _elicited(prior: ElicitedPrior) -> Page:
-    table = prior.table()
     words = _("Largest difference between a stated DLT rate and the prior's: {misfit} percentage points.")
-    blocks: list[Block] = [*picture(plots.prior, prior, _("Prior of the DLT rate by dose.")), framed(table)]
+    blocks: list[Block] = [*picture(plots.prior, prior, _("Prior of the DLT rate by dose.")), framed(prior.table())]
     blocks.append(Paragraph(filled(words, misfit=in_percent(prior.misfit))))
     if prior.at_bound:
         blocks.append(Paragraph(filled(_("At the end of its range: {names}."), names=", ".join(prior.at_bound))))
@@ -346,12 +345,11 @@ def picture(draw: Callable[..., Any], result: Any, caption: str) -> tuple[Figure
     return (Figure(draw(result), text(caption)),) if find_spec("matplotlib") else ()
 
 
-def framed(table: Any, caption: str = "") -> Table:
+def framed(frame: Any, caption: str = "") -> Table:
     """Return a data frame as a table."""
-    numeric = [str(kind) not in ("object", "str", "bool") for kind in table.dtypes]
-    columns = tuple(Column(text(data(name)), number) for name, number in zip(table.columns, numeric, strict=True))
-    rows = tuple(tuple(text(data(_cell(value))) for value in row) for row in table.itertuples(index=False))
-    return Table(text(caption), columns, rows)
+    numeric = [place for place, kind in enumerate(frame.dtypes) if str(kind) not in ("object", "str", "bool")]
+    rows = (map(data, map(_cell, row)) for row in frame.itertuples(index=False))
+    return table(caption, map(data, frame.columns), rows, numeric=numeric)
 
 
 def _cell(value: Any) -> str:
@@ -363,9 +361,8 @@ def _cell(value: Any) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", notes: tuple[Text, ...] = ()) -> Table:
     """Return a table; a column all of whose cells are numbers is one of numbers."""
     rows = [list(row) for row in rows]
-    numeric = [bool(rows) and all(_is_number(row[place]) for row in rows) for place in range(len(heads))]
-    columns = tuple(Column(text(data(head)), number) for head, number in zip(heads, numeric, strict=True))
-    return Table(text(caption), columns, tuple(tuple(text(data(cell)) for cell in row) for row in rows), notes)
+    numeric = [place for place in range(len(heads)) if rows and all(_is_number(row[place]) for row in rows)]
+    return table(caption, map(data, heads), (map(data, row) for row in rows), notes=notes, numeric=numeric)
 
 
 def _is_number(cell: str) -> bool:

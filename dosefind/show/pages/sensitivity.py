@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...figures import ESTIMATES, percent, written
 from ...summaries import mtd_labels
 from ...words import _
-from ..content import Bullets, Column, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Bullets, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
 if TYPE_CHECKING:
@@ -138,17 +138,16 @@ class Sensitivity:
 
     def by_change(self, caption: Text = ()) -> Table:
         """Return the table: one row per change."""
-        heads = [text(head) for head in (_("assumption"), _("dose within the limit"), _("most likely MTD"), _("its %"))]
-        heads += [filled(_("level {level}"), level=level) for level in self.levels]
-        columns = tuple(Column(head, place > 2) for place, head in enumerate(heads))
+        heads = [_("assumption"), _("dose within the limit"), _("most likely MTD"), _("its %")]
+        heads += map(common.level_words, self.levels)
         rows = []
         for row in self.rows:
             dose = _("none") if row["rp2d"] == "none" else row["rp2d"]
             cells = [dose, row["mtd"], _written("mtd", row["p_mtd"], row.get("se_mtd"))]
             cells += [_written("p_over", row[f"over_{level}"], row.get(f"se_{level}")) for level in self.levels]
-            rows.append((self.change(row), *map(text, cells)))
+            rows.append((self.change(row), *cells))
         words = _("Level within the limit, most likely MTD with its probability (%), and P(overdose) at each level (%).")
-        return Table(caption or text(words), columns, tuple(rows))
+        return table(caption or words, heads, rows, numeric=range(3, len(heads)))
 
     def definitions(self) -> tuple[Text, ...]:
         """Return what the columns mean."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...words import _
-from ..content import Column, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 from .comparison import reason_words
 from .paths import decision_words
@@ -40,9 +40,9 @@ def explained(table: pd.DataFrame) -> Text:
     return text(table.attrs["note"])
 
 
-def decisions(table: pd.DataFrame, caption: Text = ()) -> Table:
+def decisions(found: pd.DataFrame, caption: Text = ()) -> Table:
     """Return a decision table with levels and reasons in words."""
-    if "next" not in table:
+    if "next" not in found:
         heads = {
             "n_patients": _("patients at the dose"),
             "escalate_if_dlt_le": _("escalate if DLTs at most"),
@@ -50,32 +50,26 @@ def decisions(table: pd.DataFrame, caption: Text = ()) -> Table:
             "eliminate_if_dlt_ge": _("eliminate the dose if DLTs at least"),
             "stop_lowest_if_dlt_ge": _("at the lowest dose, stop if DLTs at least"),
         }
-        columns = tuple(Column(text(heads[name]), True) for name in map(str, table.columns))
-        rows = [
-            tuple(text(_("never") if str(cell) == "<NA>" else str(cell)) for cell in row) for row in table.itertuples(index=False)
-        ]
-        return Table(caption, columns, tuple(rows))
+        rows = ((_("never") if str(cell) == "<NA>" else str(cell) for cell in row) for row in found.itertuples(index=False))
+        return table(caption, (heads[name] for name in map(str, found.columns)), rows, numeric=range(len(heads)))
     heads = (_("level"), _("patients"), _("DLTs"), _("decision"))
-    columns = tuple(Column(text(head), 0 < place < 3) for place, head in enumerate(heads))
-    rows = _in_ranges(table)
+    rows = _in_ranges(found)
     reasons: dict[str, set[str]] = {}
     for words, reason in (decision for *_row, decisions in rows for decision in decisions if decision[1]):
         reasons.setdefault(words, set()).add(reason)
     # The reason of a decision to stop that is the same throughout the table is said once.
     once = {words: each.pop() for words, each in reasons.items() if len(each) == 1}
-    cells = tuple(tuple(map(text, (*row, _entry(decisions, once)))) for *row, decisions in rows)
     together = common.alike((words, reason) for words, reason in once.items())
-    notes = tuple(
-        text(common.raised(_("{reason} ({decisions})").format(reason=reason, decisions="; ".join(words))))
-        for reason, words in together.items()
-    )
-    return Table(caption, columns, cells, notes)
+    words = _("{reason} ({decisions})")
+    notes = (common.raised(words.format(reason=reason, decisions="; ".join(said))) for reason, said in together.items())
+    cells = ((*row, _entry(decisions, once)) for *row, decisions in rows)
+    return table(caption, heads, cells, notes=notes, numeric={1, 2})
 
 
-def _in_ranges(table: pd.DataFrame) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+def _in_ranges(found: pd.DataFrame) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
     """Return the rows, one for consecutive numbers of DLTs that lead to the same decisions, each in words with its reason."""
     entries: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
-    for row in table.to_dict("records"):
+    for row in found.to_dict("records"):
         reason = reason_words(row["reason"]) if row["reason"] else ""
         entries.setdefault((row["level"], row["n"], row["dlts"]), []).append((decision_words(row), reason))
     rows: list[list[Any]] = []
