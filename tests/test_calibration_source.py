@@ -17,6 +17,8 @@ from dosefind.designs import design_from_rule
 from .planted import faults
 
 TEXTS = texts()
+# Of those that no other tool uses, for noting what runs.
+TOOL = 4
 CLASSES = {name: (ENGINES[case.engine].__name__, type(case.model).__name__) for name, case in CASES.items()}
 NOW = {classes: reached(classes, TEXTS) for classes in sorted(set(CLASSES.values()))}
 SAMPLED = ("power-nuts", "logistic-2-mixture-nuts", "hierarchical-exnex-nuts")
@@ -280,10 +282,12 @@ def executed(name):
     files = {str(source.PACKAGE / f"{module.replace('.', '/')}.py"): module for module in TEXTS}
     found = set()
 
-    def note(frame, event, _):
-        module = files.get(frame.f_code.co_filename)
-        if event == "call" and module is not None:
-            found.add(f"{module}:{frame.f_code.co_qualname.partition('.<locals>')[0]}")
+    def note(code, _):
+        module = files.get(code.co_filename)
+        if module is not None:
+            found.add(f"{module}:{code.co_qualname.partition('.<locals>')[0]}")
+        # Once for each function, so that compiling a model is not slowed down.
+        return sys.monitoring.DISABLE
 
     case = CASES[name]
     engine = ENGINES[case.engine](case.model)
@@ -293,11 +297,15 @@ def executed(name):
         for value in vars(sys.modules[f"dosefind.posterior.{kept}"]).values():
             if callable(getattr(value, "cache_clear", None)):
                 value.cache_clear()
-    sys.setprofile(note)
+    sys.monitoring.use_tool_id(TOOL, __name__)
+    sys.monitoring.register_callback(TOOL, sys.monitoring.events.PY_START, note)
     try:
+        sys.monitoring.set_events(TOOL, sys.monitoring.events.PY_START)
+        sys.monitoring.restart_events()
         engine.one(layout, "fixed", 1, 0)
     finally:
-        sys.setprofile(None)
+        sys.monitoring.set_events(TOOL, 0)
+        sys.monitoring.free_tool_id(TOOL)
     return found
 
 
