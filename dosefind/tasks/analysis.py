@@ -173,6 +173,7 @@ def analyze(
     engine: Literal["quadrature", "nuts"] | None = None,
     draws: int = 1000,
     seed: int = 1,
+    predicts: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Analysis:
     """Return the posterior of the dose-toxicity curve and of the MTD, and the support for an RP2D, given the data so far.
@@ -200,6 +201,8 @@ def analyze(
         which is always sampled. The comparison of curves is by quadrature all the same.
     draws, seed
         Draws of each chain and seed, for "nuts".
+    predicts
+        Whether to predict what each design will conclude, which enumerates every possible course of the rest of the trial.
     say
         Called with what is being done, where it takes long.
 
@@ -244,7 +247,7 @@ def analyze(
     elif samples:
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
-    if not others:
+    if predicts and not others:
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))

@@ -124,17 +124,17 @@ def conduct_report(
     read = found.evaluated_for(found.binding)
     cohorts, others, given = read.cohorts(), read.beside(), read.administered
     wanted = protocol.curves or curve is not None
-    analysis = analyze(current, cohorts, curve=curve, others=others, administered=given) if wanted else None
-    if analysis is not None and not others and any(read.open[len(read.members) :]):
-        # What a design selects can depend on outcomes still to come outside the escalation too.
-        analysis = replace(analysis, summary=analysis.summary.drop_vars(["conclusion", "conclusion_not_reached"]))
+    # What a design selects can depend on outcomes still to come outside the escalation too.
+    predicts = not any(read.open[len(read.members) :])
+    known = {"curve": curve, "others": others, "administered": given}
+    analysis = analyze(current, cohorts, **known, predicts=predicts) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)
     report = _Report(protocol, shown, analysis, blinded, trial.protocol)
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
-        varied = sensitivity(current, cohorts, curve=curve, others=others, administered=given)
+        varied = sensitivity(current, cohorts, **known)
         sections += [_rates(report), _mtd(report), _conclusion(report)]
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)

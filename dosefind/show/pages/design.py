@@ -100,7 +100,7 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     """Return the design report; parameters as of `dosefind.report`."""
     protocol = trial.protocol
     # First what is quick, so that an unknown curve is refused at once.
-    prior = analyze(trial, curve=curve) if protocol.curves or curve is not None else None
+    prior = analyze(trial, curve=curve, predicts=False) if protocol.curves or curve is not None else None
     oc = compare(trial, progress=progress)
     binding = protocol.binding or next(iter(protocol.designs))
     plan = _Plan(trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
@@ -376,7 +376,7 @@ def _zero(plan: _Plan, curve: str | None) -> Section:
         blocks.append(Paragraph(text(_("The config has no dose-toxicity curve, so there is no posterior to show."))))
     else:
         outcomes = plan.outcomes_of_zero
-        found = Estimates(analyze(plan.trial, outcomes, curve=curve).summary)
+        found = Estimates(analyze(plan.trial, outcomes, curve=curve, predicts=False).summary)
         words = _("After {outcomes}, the trial of {design} without a DLT:")
         blocks.append(Paragraph(filled(words, outcomes=outcomes, design=data(plan.binding))))
         blocks += [Bullets(found.answers()), found.by_dose(), found.mtd(), *found.cautions()]
