@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial, wraps
 from pathlib import Path
@@ -290,6 +290,51 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     from .show.terminal import show
 
     show(comparison(result), details)
+
+
+@main.command(
+    name="calendar",
+    examples=(
+        "calendar configs/nct05962762.toml",
+        "calendar configs/nct05948982.toml --rate 0.5 --rate 2 --trials 10000 --details",
+    ),
+)
+@_config
+@click.option("--rate", "rates", type=float, multiple=True, help="Accrual rate in candidates per 28 days; repeat it for several.")
+@click.option("--trials", type=click.IntRange(min=2), default=2000, show_default=True, help="Trials per design, rate and scenario.")
+@click.option(
+    "--cohorts",
+    type=click.Choice(["complete", "until-decided"]),
+    default="complete",
+    show_default=True,
+    help="Treat every cohort in full, or end it where no outcome can change the decision.",
+)
+@click.option("--scenario", help="Scenario of the first screen; by default one whose true MTD is the middle level.")
+@_details
+@_common
+def calendar_(
+    config: Path, rates: tuple[float, ...], trials: int, cohorts: Any, scenario: str | None, details: bool, output: _Output
+) -> None:
+    """Show what the designs cost in time: duration, candidates turned away, decisions with outcomes pending."""
+    from . import provenance, tasks
+    from ._check import one_of
+    from .config import load_trial
+
+    output.claim("calendar")
+    trial = load_trial(config)
+    if scenario is not None:
+        one_of("--scenario", scenario, trial.protocol.scenarios)
+    _say(f"simulating {trials:,} trials of each design at each accrual rate in each scenario")
+    progress = _progress("designs")
+    result = tasks.calendar(trial, n_trials=trials, seed=output.seed, per_28_days=rates or None, cohorts=cohorts, progress=progress)
+    output.save(partial(provenance.save_dataset, result, stem="calendar"))
+    if output.as_json:
+        click.echo(provenance.as_json(result))
+        return
+    from .show.pages.calendar import calendar
+    from .show.terminal import show
+
+    show(calendar(result, scenario), details)
 
 
 @main.command(
@@ -574,7 +619,7 @@ def record(
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
     _say(_in_one_line(f"recorded in {path}: {recorded.decision}, {said}"))
     _say_altered(found.chains)
-    if recorded.decision.startswith(("level", "resume")) and found.holds.events:
+    if recorded.about in ("level", "resume") and found.holds.events:
         waiting = "; ".join(event_words(found, event) for event in found.holds.events)
         _say(f"Enrolment stays on hold until adjudication ('dosefind adjudicate') of: {waiting}.")
     if recorded.decision == "resume" and not found.holds.pauses:
@@ -916,7 +961,7 @@ def _say_altered(chains: Sequence[Chain]) -> None:
     if any(chain.altered for chain in chains):
         from .show.pages.next_dose import record_words
 
-        for words in record_words([chain._replace(without_hash=()) for chain in chains]):
+        for words in record_words([replace(chain, without_hash=()) for chain in chains]):
             _say(f"Caution: {words}")
 
 

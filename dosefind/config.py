@@ -86,6 +86,20 @@ class Trial(Shown):
         curves = build_curves(given)
         return cls(given, build_designs(given), curves, build_borrowing(given))
 
+    @property
+    def primary(self) -> str:
+        """Return the name of the primary design."""
+        return self.protocol.binding or next(iter(self.designs))
+
+    @property
+    def without_calendar(self) -> Mapping[str, Design]:
+        """Return the designs whose operating characteristics do not depend on a calendar, and the primary design.
+
+        The others decide with outcomes pending. Without a calendar, the results of such a primary design are those of accrual so
+        slow that every outcome is known at each decision.
+        """
+        return {name: design for name, design in self.designs.items() if design.reads == "complete" or name == self.primary}
+
     @cached_property
     def at_targets(self) -> Mapping[float, Mapping[str, Design]]:
         """Return the designs at each other target of ``target.sensitivity``, by name.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from .words import _, marked
 
-__all__ = ["BORROWING", "ESTIMATES", "OPERATING", "WAITING", "Quantity", "defined", "in_percent", "percent", "written"]
+__all__ = ["BORROWING", "CALENDAR", "ESTIMATES", "OPERATING", "WAITING", "Quantity", "defined", "in_percent", "percent", "written"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,88 @@ OPERATING: dict[str, Quantity] = {
     ),
 }
 """Operating characteristics of a design, by their names in `dosefind.compare`'s result."""
+
+CALENDAR: dict[str, Quantity] = {
+    "p_true": OPERATING["p_true"],
+    "true_mtd": Quantity(
+        marked(
+            "dose whose true DLT rate is nearest to the target, the lower dose on ties; none if the lowest dose is too far above it"
+        ),
+        marked("true MTD"),
+    ),
+    "reads": Quantity(
+        marked("whether the design decides from complete outcomes only (complete) or also with outcomes pending (pending)")
+    ),
+    "days": Quantity(
+        marked("days from the first patient's start to the last outcome that the trial needed, mean"), marked("days"), "days", 0
+    ),
+    "days_quantile": Quantity(marked("quantiles of that duration over {trials} trials"), marked("days, 10% to 90%"), "days", 0),
+    "last_start": Quantity(marked("days from the first start to the last start, mean"), marked("days to last start"), "days", 0),
+    "turned_away": Quantity(
+        marked("candidates who arrived while no patient could start and the queue was full, until the end of the trial, mean"),
+        marked("turned away"),
+        "patients",
+    ),
+    "gone": Quantity(marked("candidates who waited and left, mean"), marked("left the queue"), "patients"),
+    "waiting": Quantity(
+        marked("days that a patient waited from arrival to start, mean over the patients of a trial, then over trials"),
+        marked("waiting days"),
+        "days",
+    ),
+    "closed": Quantity(
+        marked("days on which the trial needed a patient or an outcome and no candidate could start, mean"),
+        marked("days closed"),
+        "days",
+        0,
+    ),
+    "decisions": Quantity(
+        marked(
+            "decisions to treat at a dose or to stop, mean: one per cohort for a design that waits for complete outcomes, one per "
+            "patient for a design that decides with outcomes pending"
+        ),
+        marked("decisions"),
+    ),
+    "with_pending": Quantity(marked("decisions made while outcomes were pending, mean"), marked("with outcomes pending")),
+    "bold": Quantity(
+        marked(
+            "decisions with outcomes pending that complete outcomes of the same patients would have reversed to a lower dose or a "
+            "stop, mean"
+        ),
+        marked("too bold"),
+        digits=2,
+    ),
+    "cautious": Quantity(
+        marked(
+            "decisions with outcomes pending that complete outcomes of the same patients would have reversed to a higher dose, mean"
+        ),
+        marked("too cautious"),
+        digits=2,
+    ),
+    "above": Quantity(
+        marked("patients started at a dose that complete outcomes of the patients before them would have closed, mean"),
+        marked("started at a closed dose"),
+        "patients",
+        2,
+    ),
+    "lost": Quantity(
+        marked("patients who discontinued before their assessment period ended, are not evaluable and were replaced, mean"),
+        marked("replaced"),
+        "patients",
+    ),
+    "unfinished": Quantity(marked("probability that candidates run out before the trial ends"), marked("unfinished"), "%"),
+    "mean_n": Quantity(marked("evaluable patients, mean"), marked("patients"), "patients"),
+    "patients": OPERATING["patients"],
+    "dlts": OPERATING["dlts"],
+    "selected": OPERATING["selected"],
+    "untried": Quantity(marked("probability that a dose without patients is selected"), marked("untried dose"), "%"),
+    "correct": OPERATING["correct"],
+    "overdose_selected": Quantity(
+        marked("probability that an overdose is selected: a dose with a true DLT rate above the limit of the config"),
+        marked("overdose"),
+        "%",
+    ),
+}
+"""Operating characteristics of a design on a calendar, by their names in `dosefind.calendar`'s result."""
 
 ESTIMATES: dict[str, Quantity] = {
     "n": Quantity(marked("patients treated whose outcome is known"), marked("patients"), "patients", 0),

@@ -106,7 +106,9 @@ def until(started: Started, level: np.ndarray, treatment: Treatment) -> Until:
     near &= staggered(treatment, level)
     own, outside = near & (started.level == level), near & (started.level == 0)
     counts = _last(own) if stagger.patients == "every" else own & (np.cumsum(own, axis=0) == 1)
-    return Until(window, np.where(counts | _last(outside), started.start + stagger.days, NO_WAIT))
+    if outside.any():
+        counts |= _last(outside)
+    return Until(window, np.where(counts, started.start + stagger.days, NO_WAIT))
 
 
 class Gated(NamedTuple):
@@ -171,4 +173,5 @@ def gated(
 
 def _last(found: np.ndarray) -> np.ndarray:
     """Return the last true entry of each column."""
-    return found & (np.cumsum(found[::-1], axis=0)[::-1] == 1)
+    last = len(found) - 1 - np.argmax(found[::-1], axis=0)
+    return found & (np.arange(len(found))[:, None] == last)

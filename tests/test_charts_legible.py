@@ -124,6 +124,34 @@ def comparison(doses=3, designs=3, scenarios=3, *, amounts=None, unit="mg", name
     return xr.Dataset(data, coordinates, {"method": "simulated" if simulated else "exact", "protocol": name, "n_trials": 1000})
 
 
+def calendar(designs=3, rates=(1.0, 2.0, 4.0), overlaps=2, *, name="X", long=False):
+    """Durations at random; overlap makes a difference to the last design."""
+    rng = np.random.default_rng(1)
+    shape = (overlaps, len(rates), designs, 2)
+    days = rng.uniform(80, 900, shape)
+    days[1:, :, :-1] = days[:1, :, :-1]
+    data = {
+        "days": (("overlap", "accrual", "design", "scenario"), days),
+        "days_quantile": (("overlap", "accrual", "design", "scenario", "quantile"), days[..., None] * [0.3, 0.9, 1.8]),
+        "correct": (("overlap", "accrual", "design", "scenario"), rng.uniform(0, 1, shape)),
+    }
+    coordinates = {
+        "overlap": ["as written", "if allowed"][:overlaps],
+        "accrual": list(rates),
+        "design": [f"{'ABCDEFGHIJKL'[d]}_{NAME}"[:60] if long else f"design-{d}" for d in range(designs)],
+        "scenario": [f"{OTHER} {s}"[-60:] if long else f"scenario {s}" for s in range(2)],
+        "quantile": [0.1, 0.5, 0.9],
+    }
+    return xr.Dataset(data, coordinates, {"protocol": name, "n_trials": 2000, "seed": 1})
+
+
+CALENDARS = {
+    "one design, one rate": lambda: calendar(1, (2.0,), 1),
+    "nine designs": lambda: calendar(9),
+    "twelve designs, long names": lambda: calendar(12, (0.123456, 1.0, 2.0, 14.5), name=NAME, long=True),
+    "always a candidate": lambda: calendar(3, (float("inf"),)),
+}
+
 COMPARISONS = {
     "one scenario, one design": lambda: comparison(3, 1, 1),
     "one of everything": lambda: comparison(1, 1, 1),
@@ -258,7 +286,11 @@ PRIORS = {
     "very large rates": lambda: plots.prior(quantiles((0.6, 0.98), (0.9, 0.999)), protocol=protocol(DOSES[:3])),
 }
 
-OF_ANALYSIS, OF_COMPARISON = ("curve", "intervals", "mtd", "prior_posterior"), ("selection", "allocation")
+OF_CALENDAR, OF_ANALYSIS, OF_COMPARISON = (
+    ("duration",),
+    ("curve", "intervals", "mtd", "prior_posterior"),
+    ("selection", "allocation"),
+)
 
 
 def drawn_from(chart, make):
@@ -268,6 +300,7 @@ def drawn_from(chart, make):
 CHARTS = {
     **{(chart, key): drawn_from(chart, make) for key, make in ANALYSES.items() for chart in OF_ANALYSIS},
     **{(chart, key): drawn_from(chart, make) for key, make in COMPARISONS.items() for chart in OF_COMPARISON},
+    **{(chart, key): drawn_from(chart, make) for key, make in CALENDARS.items() for chart in OF_CALENDAR},
     **{("trial", key): make for key, make in TRIALS.items()},
     **{("calendar", key): make for key, make in CALENDARS.items()},
     **{("decisions", key): make for key, make in DECISIONS.items()},
@@ -292,6 +325,8 @@ QUICK = {
     ("allocation", "six doses"),
     ("allocation", "many digits"),
     ("allocation", "simulated"),
+    ("duration", "nine designs"),
+    ("duration", "twelve designs, long names"),
     ("trial", "long subjects"),
     ("trial", "twelve doses"),
     ("trial", "nobody"),
@@ -311,6 +346,7 @@ UNITS = {
     "prior_posterior": ("Dose (", "(%)"),
     "selection": ("Dose (", "Design"),
     "allocation": ("Dose (", "Design"),
+    "duration": ("(days)", "Design"),
     "trial": ("Patient", "Dose"),
     "calendar": ("Date", "dose level"),
     "decisions": ("Number of patients", "DLTs"),

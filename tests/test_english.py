@@ -140,10 +140,10 @@ def test_terms_are_found_in_strings_docstrings_and_comments(tmp_path):
 VERBS = frozenset(
     word
     for words in (
-        "Add Append Attach Begin Build Calculate Check Compare Compute Defer Describe Discard Draw Empty End Enumerate Exclude",
-        "Fill Find Follow Give Group Handle Identify Judge Keep Let List Load Make Map Merge Note Open Pass Print Put Raise Rank",
-        "Read Record Refuse Reject Render Report Restore Return Run Save Select Set Show Silence Simulate State Store Walk Write",
-        "Yield",
+        "Add Append Attach Begin Build Calculate Check Compare Compute Count Defer Describe Discard Draw Empty End Enumerate",
+        "Exclude Fill Find Follow Give Group Handle Identify Judge Keep Let List Load Make Map Merge Move Note Open Pass Print",
+        "Put Raise Rank Read Record Refuse Reject Render Report Restore Return Run Save Select Send Set Show Silence Simulate",
+        "Start State Store Walk Write Yield",
     )
     for word in words.split()
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,10 +114,7 @@ def calibrate(
     with closing_processes(workers):
         rows = np.array([run(job, n_sets, workers, folder, say) for job in jobs])
     names = kind(model, settings).quantities
-    made = {
-        name: value if isinstance(value, str) else json.dumps(value) for name, value in _described(kind, model, checked, settings)
-    }
-    stamp = {"n_sets": n_sets, "seed": seed, "level": level, **made}
+    stamp = {"n_sets": n_sets, "seed": seed, "level": level, **dict(_described(kind, model, checked, settings))}
     return summarised(rows, list(checked), list(names), level).assign_attrs(stamp)
 
 

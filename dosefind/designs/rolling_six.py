@@ -53,8 +53,8 @@ class RollingSix(Design):
         "top_tolerated": "the top dose is tolerated in six patients",
     }
 
-    # The design is asked at each patient, whatever the protocol's cohort size is.
-    cohort_size: Annotated[Literal[1], FromTrial("limits.cohort_size", lambda _: None)] = 1
+    # The design is asked at each patient, whatever the cohorts of other designs.
+    cohort_size: Annotated[Literal[1], FromTrial("limits.cohort_size", lambda size: 1)] = 1
     strict: Annotated[Flag, FromTrial("treatment.no_overlap")] = Field(
         default=False, description="whether escalation after six patients needs all six outcomes, not five"
     )

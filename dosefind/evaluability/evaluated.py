@@ -93,7 +93,9 @@ class Status:
     kind
         "dlt", "complete" (without a DLT), "pending", "not evaluable" or "replaced".
     rule
-        Reason for the status, in words.
+        Reason for the status, in words, with the setting that decided and the events that are no DLT.
+    reason
+        The same without these.
     first, end
         First and last day of the DLT window.
     closed
@@ -143,6 +145,7 @@ class Status:
     level: int | None
     kind: Kind
     rule: str
+    reason: str
     first: date
     end: date
     closed: date | None

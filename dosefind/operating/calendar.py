@@ -233,6 +233,11 @@ class _Rows:
     def take(self, kept: np.ndarray) -> _Rows:
         return _Rows(**{name: getattr(self, name)[..., kept] for name in self.names()})
 
+    def patients(self, which: np.ndarray) -> _Rows:
+        """Return the patients and cohorts of some trials; what else is known of them is left out, as it is not needed to decide."""
+        wanted = ("now", "count", "plan", "size", "since", "cohorts", "memory", "start", "dose", "known", "kind")
+        return replace(self, **{name: getattr(self, name)[..., which] for name in wanted}, row=which)
+
     def room(self) -> None:
         """Make room for another patient in every trial."""
         if len(self.start) <= self.count.max(initial=0):
@@ -392,7 +397,7 @@ class _Run:
 
     def _decide(self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray) -> None:
         """Begin the next cohort of trials whose outcomes are all known, or end them."""
-        part = self.rows.take(which)
+        part = self.rows.patients(which)
         seen = part.seen
         states = self._states(part, seen & (part.kind == _DLT), seen & ((part.kind == _DLT) | (part.kind == _COMPLETE)))
         decision = self.design.decide(states.grouped())
@@ -420,10 +425,10 @@ class _Run:
         starts while it ends in some of them only.
         """
         rows = self.rows
-        part = rows.take(which)
-        seen, here = part.seen, part.dose >= 0
+        part = rows.patients(which)
+        seen, given = part.seen, part.dose >= 0
         counted = seen & ((part.kind == _DLT) | (part.kind == _COMPLETE))
-        pending = here & ~seen
+        pending = given & ~seen
         states = self._states(part, counted & (part.kind == _DLT), counted | pending)
         missing = np.maximum(part.size - members[which], 0).astype(COUNT)
         own = np.arange(len(part.start))[:, None] >= part.since
@@ -526,13 +531,13 @@ class _Run:
         """Count decisions that are acted on, and compare those with pending outcomes with the decision from complete data."""
         rows = self.rows
         rows.decisions[which] += 1
-        part = rows.take(which)
+        part = rows.patients(which)
         pending = ((part.dose >= 0) & ~part.seen).any(axis=0)
         rows.with_pending[which] += pending
         which, made = which[pending], made[which[pending]]
         if not len(which):
             return
-        part = part.take(np.flatnonzero(pending))
+        part = part.patients(np.flatnonzero(pending))
         part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
         complete = self.design.decide(self._timed(part, part.kind == _DLT, np.zeros(part.dose.shape, bool)))
         rows.bold[which] += made > complete.dose
@@ -544,13 +549,13 @@ class _Run:
     def _earliest(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient at the wanted dose may start; today or earlier if nothing delays it."""
         rows = self.rows
-        here = rows.dose >= 0
+        given = rows.dose >= 0
         level = rows.dose.astype(np.int32) + 1
-        level[~here] = -1
+        level[~given] = -1
         patients = np.arange(len(rows.start))[:, None]
         joins = (patients >= rows.since) if self.waits else level == wanted + 1
         closes = rows.start + self.clock.window
-        return until(Started(level, level, rows.start, closes, here & ~rows.seen, joins), wanted + 1, self.clock.treatment).day
+        return until(Started(level, level, rows.start, closes, given & ~rows.seen, joins), wanted + 1, self.clock.treatment).day
 
     def _gated(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which gates allow the wanted dose, `NEVER` where only another outcome can."""
@@ -691,9 +696,9 @@ class _Run:
         chosen = self.design.select(States.of_checked(n, y).grouped())
         nothing = np.zeros((len(n), 2, self.n_doses), COUNT)
         first = np.where(begun, rows.start[0], 0)
-        here = rows.dose >= 0
-        last = np.where(here, rows.start, 0).max(axis=0)
-        lost = here & (known == _LOST)
+        given = rows.dose >= 0
+        last = np.where(given, rows.start, 0).max(axis=0)
+        lost = given & (known == _LOST)
         used = int(rows.count.max(initial=0))
         return TimedTrials(
             ended=EndedTrials(self.design, n, y, chosen.dose, chosen.not_reached, reason, nothing),
@@ -711,8 +716,8 @@ class _Run:
             above=rows.above,
             lost=lost.sum(axis=0),
             unfinished=reason == _UNFINISHED,
-            starts=np.where(here, rows.start - first, NEVER)[:used].T,
+            starts=np.where(given, rows.start - first, NEVER)[:used].T,
             doses=rows.dose[:used].T,
-            known=np.where(here, rows.known - first, NEVER)[:used].T,
+            known=np.where(given, rows.known - first, NEVER)[:used].T,
             dlt=(known == _DLT)[:used].T,
         )

@@ -11,6 +11,7 @@ chart, write a function that draws within `layout.drawing`, which places all tex
 charts of `tests/test_charts_legible.py`.
 """
 
+from .calendar import duration
 from .comparison import allocation, pages, selection
 from .conduct import calendar, decisions, trial
 from .elicited import prior
@@ -26,6 +27,7 @@ __all__ = [
     "calendar",
     "curve",
     "decisions",
+    "duration",
     "intervals",
     "mtd",
     "pages",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from datetime import date
 from itertools import accumulate, pairwise
@@ -14,7 +14,7 @@ import numpy as np
 from .._check import MOST_DOSES, InputError, Problem, of_type, one_of, whole
 from ..evaluability import UNTREATED, Evaluated, Status
 from ..protocol import Protocol
-from ..trial import Cohort, check_cohorts, notation
+from ..trial import Cohort, check_cohorts
 from .layout import (
     TALLEST,
     distinct,
@@ -223,9 +223,9 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
     import pandas as pd
 
     if isinstance(outcomes, str):
-        return _from_notation(outcomes), False
+        return _of_cohorts(map(_parsed, outcomes.split())), False
     if isinstance(outcomes, Sequence) and all(isinstance(cohort, Cohort) for cohort in outcomes):
-        return _from_notation(notation(check_cohorts(outcomes))), False
+        return _of_cohorts((one.level, "N" * (one.n - one.dlts) + "T" * one.dlts) for one in check_cohorts(outcomes)), False
     records = _records(outcomes)
     names: Any = getattr(outcomes, "columns", ())
     if records is None or any(name not in names for name in _Patient._fields):
@@ -250,13 +250,19 @@ def _records(table: Any) -> list[dict[str, Any]] | None:
     return [dict(row) for row in table.to_dict("records")] if isinstance(table, pd.DataFrame) else None
 
 
-def _from_notation(text: str) -> list[_Patient]:
+def _parsed(token: str) -> tuple[int, str]:
+    """Return level and letters of a cohort in outcome notation."""
+    match = re.fullmatch(r"([1-9][0-9]?)([NTP]+)", token)
+    if match is None:
+        raise InputError(Problem("outcomes", token, _NOTATION))
+    return int(match[1]), match[2]
+
+
+def _of_cohorts(cohorts: Iterable[tuple[int, str]]) -> list[_Patient]:
+    """Return patients by level and letters of their cohorts."""
     found: list[_Patient] = []
-    for cohort, token in enumerate(text.split(), start=1):
-        match = re.fullmatch(r"([1-9][0-9]?)([NTP]+)", token)
-        if match is None:
-            raise InputError(Problem("outcomes", token, _NOTATION))
-        found += [_Patient(str(len(found) + i), cohort, int(match[1]), _LETTERS[c]) for i, c in enumerate(match[2], start=1)]
+    for cohort, (level, letters) in enumerate(cohorts, start=1):
+        found += [_Patient(str(len(found) + i), cohort, level, _LETTERS[letter]) for i, letter in enumerate(letters, start=1)]
     return found
 
 
@@ -401,21 +407,32 @@ def _lane_sentence(status: Status) -> str:
 
 
 class _Cell(NamedTuple):
-    """A cell of a grid: its column, its DLTs, the decision (a key of `_ACTS`), and its text."""
+    """A cell of a grid: its column, its DLTs, and the decisions, each a key of `_ACTS` and the level or MTD where it has one."""
 
     column: int
     dlts: int
-    act: str
-    text: str
+    decisions: tuple[tuple[str, str], ...]
+
+    @property
+    def act(self) -> str:
+        """The decision, or that it depends on the order of the outcomes."""
+        return self.decisions[0][0] if len({act for act, _ in self.decisions}) == 1 else "or"
+
+    @property
+    def text(self) -> str:
+        return "\nor ".join(f"{_STOP if act == 'stop' else act} {level}".strip() for act, level in self.decisions)
 
 
-_ACTS: dict[str, tuple[str, str, str]] = {
-    "E": ("E: escalate", "#A3DAC3", INK),
-    "S": ("S: stay", "#F0F0F0", INK),
-    "D": ("D: de-escalate", ORANGE, INK),
-    "DU": ("DU: de-escalate, dose eliminated", RED, "white"),
-    "stop": ("\u00d7: stop and select the MTD (\u2013 none, + MTD not reached)", "#3A3A3A", "white"),
-    "or": ("depends on the order of the outcomes", "white", INK),
+# Marks of a stop, and of a stop without an MTD.
+_STOP, _NO_MTD = "\u00d7", "\u2013"
+# Label, what it adds where cells have texts, and colours.
+_ACTS: dict[str, tuple[str, str, str, str]] = {
+    "E": ("escalate", "E: {}", "#A3DAC3", INK),
+    "S": ("stay", "S: {}", "#F0F0F0", INK),
+    "D": ("de-escalate", "D: {}", ORANGE, INK),
+    "DU": ("de-escalate, dose eliminated", "DU: {}", RED, "white"),
+    "stop": ("stop", f"{_STOP}: {{}} and select the MTD ({_NO_MTD} none, + MTD not reached)", "#3A3A3A", "white"),
+    "or": ("depends on the order of the outcomes", "{}", "white", INK),
 }
 
 
@@ -448,14 +465,14 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
         for act in used:
             corners = [(cell.column - 0.5, cell.dlts - 0.5, 1.0, 1.0) for cell in cells if cell.act == act]
             edge = 0.8 if texts else 0.3
-            boxes(ax, corners, facecolor=_ACTS[act][1], edgecolor="white", lw=edge, hatch=hatch.get(act))
+            boxes(ax, corners, facecolor=_ACTS[act][2], edgecolor="white", lw=edge, hatch=hatch.get(act))
         for cell, text in zip(cells, texts, strict=False):
-            look: dict[str, Any] = {"size": 7, "color": _ACTS[cell.act][2], "linespacing": 0.95, "in_layout": False}
+            look: dict[str, Any] = {"size": 7, "color": _ACTS[cell.act][3], "linespacing": 0.95, "in_layout": False}
             write(ax, cell.column, cell.dlts, text, ha="center", va="center", **look)
         for start, _ in headings[1:]:
             ax.axvline(start - 0.5, color=INK, lw=0.8)
-        fills = [Patch(facecolor=_ACTS[act][1], edgecolor="white" if act in hatch else RULE, hatch=hatch.get(act)) for act in used]
-        key(ax, fills, [_ACTS[act][0] if texts else _ACTS[act][0].partition(": ")[2].partition(" and select")[0] for act in used])
+        fills = [Patch(facecolor=_ACTS[act][2], edgecolor="white" if act in hatch else RULE, hatch=hatch.get(act)) for act in used]
+        key(ax, fills, [(_ACTS[act][1] if texts else "{}").format(_ACTS[act][0]) for act in used])
         ends = [*(start for start, _ in headings), len(columns)]
         ax.set_xlim(-0.5, max(len(columns), 1) - 0.5)
         ax.set_ylim(-0.5, deep - 0.5)
@@ -498,7 +515,7 @@ def _cells(table: Any) -> tuple[list[_Cell], list[str], list[tuple[int, int]]]:
     names: set[str] = set(getattr(table, "columns", ()))
     if {"n_patients", "escalate_if_dlt_le", "deescalate_if_dlt_ge", "eliminate_if_dlt_ge"} <= names:
         return _boundary_cells(table), [str(n) for n in table["n_patients"]], []
-    if {"level", "n", "dlts", "next"} <= names:
+    if {"level", "n", "dlts", "next", "mtd", "not_reached"} <= names:
         return _climb_cells(table)
     raise InputError(Problem("table", sorted(map(str, names)), "must be what dosefind.decision_table returned"))
 
@@ -516,32 +533,28 @@ def _boundary_cells(table: pd.DataFrame) -> list[_Cell]:
         )
         for k in range(n + 1):
             act = "DU" if k >= out else "D" if k >= down else "E" if k <= last else "S"
-            found.append(_Cell(column, k, act, act))
+            found.append(_Cell(column, k, ((act, ""),)))
     return found
 
 
 def _climb_cells(table: pd.DataFrame) -> tuple[list[_Cell], list[str], list[tuple[int, int]]]:
-    records = table.to_dict("records")
-    places = sorted({(int(row["level"]), int(row["n"])) for row in records})
-    found = []
-    for row in records:
-        level = int(row["level"])
-        acts = [_act(words, level) for words in str(row["next"]).split(" or ")]
-        act = acts[0][0] if len({act for act, _ in acts}) == 1 else "or"
-        found.append(_Cell(places.index((level, int(row["n"]))), int(row["dlts"]), act, "\nor ".join(text for _, text in acts)))
+    entries: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
+    for row in table.to_dict("records"):
+        level, n, dlts = (int(row[name]) for name in ("level", "n", "dlts"))
+        entries.setdefault((level, n, dlts), []).append(_act(row, level))
+    places = sorted({place[:2] for place in entries})
+    found = [_Cell(places.index((level, n)), dlts, tuple(acts)) for (level, n, dlts), acts in entries.items()]
     of_column = [level for level, _ in places]
     headings = [(of_column.index(level), level) for level in sorted(set(of_column))]
     return found, [str(n) for _, n in places], headings
 
 
-def _act(words: str, level: int) -> tuple[str, str]:
-    """Return the decision and its text, of an entry of a decision table: the next level, or "stop: MTD 2 (reason)"."""
-    if words.isdigit():
-        act = "E" if int(words) > level else "D" if int(words) < level else "S"
-        return act, f"{act} {words}"
-    named = re.match(r"stop: MTD (\d+)(, not reached)?", words)
-    mtd = named[1] + "+" * bool(named[2]) if named else "\u2013"
-    return "stop", f"\u00d7 {mtd}"
+def _act(row: Mapping[str, Any], level: int) -> tuple[str, str]:
+    """Return the decision of a row of a decision table, and the next level, or the MTD where the trial stops."""
+    following = str(row["next"])
+    if following == "stop":
+        return "stop", _NO_MTD if row["mtd"] == "none" else f"{row['mtd']}{'+' * (row['not_reached'] == 'yes')}"
+    return "E" if int(following) > level else "D" if int(following) < level else "S", following
 
 
 def _grid_sentences(cells: Sequence[_Cell], columns: Sequence[str], headings: Sequence[tuple[int, int]]) -> list[str]:
@@ -563,10 +576,9 @@ def _decision(cell: _Cell) -> str:
     """Return the decision of a cell in words."""
     verbs = {"E": "escalate", "S": "stay", "D": "de-escalate", "DU": "de-escalate and eliminate the dose"}
     parts = []
-    for text in cell.text.split("\nor "):
-        act, _, rest = text.partition(" ")
-        if act == "\u00d7":
-            parts.append(f"stop, {'no MTD' if rest == '\u2013' else f'MTD level {rest}'}")
+    for act, level in cell.decisions:
+        if act == "stop":
+            parts.append(f"stop, {'no MTD' if level == _NO_MTD else f'MTD level {level}'}")
         else:
-            parts.append(f"{verbs[act]}{f' to level {rest}' if rest and act != 'S' else ''}")
+            parts.append(f"{verbs[act]}{f' to level {level}' if level and act != 'S' else ''}")
     return " or ".join(parts)

@@ -4,6 +4,7 @@ The command line, notebooks and reports call these and nothing below them.
 """
 
 from .analysis import Analysis, analyze
+from .calendar import calendar
 from .comparison import compare
 from .next_dose import NextDose, Recommendation, next_dose
 from .priors import compare_priors
@@ -21,6 +22,7 @@ __all__ = [
     "Recommendation",
     "Synthetic",
     "analyze",
+    "calendar",
     "compare",
     "compare_priors",
     "decide",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,14 +74,16 @@ def compare(
     whole("n_trials", n_trials, 2, MOST_TRIALS)
     seed_of(seed)
     target, standards, truths = protocol.target, standards_of(protocol), protocol.truths
-    designs = trial.designs
+    designs = trial.without_calendar
     others = {rate: _applicable(made, rate) for rate, made in trial.at_targets.items()}
 
     def worked_out(design: Design) -> tuple[Figures, Figures]:
+        # The minimum duration supposes that every cohort is awaited.
+        days = protocol.least_days if design.reads == "complete" else _no_days
         if method == "simulate":
-            return simulated_figures(design, truths, n_trials, seed, target.overdose_limit, protocol.least_days)
+            return simulated_figures(design, truths, n_trials, seed, target.overdose_limit, days)
         walked = lattice(design, memory_limit=memory_limit)
-        return walked.figures(truths, target.overdose_limit, protocol.least_days), {}
+        return walked.figures(truths, target.overdose_limit, days), {}
 
     figures: dict[str, tuple[Figures, Figures]] = {}
     at_targets: dict[float, dict[str, np.ndarray]] = {rate: {} for rate in others}
@@ -110,10 +111,14 @@ def compare(
         result["target"].attrs["definition"] = _made_anew(protocol, designs)
     result["days"].attrs["definition"] += f" ({protocol.timing_words()})"
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
-    result["reason"].attrs["definition"] = json.dumps(sentences)
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
-    primary = protocol.binding or next(iter(designs))
-    return result.assign_attrs(made | {"primary_design": primary, "overdose_limit": target.overdose_limit} | stamp(trial))
+    left_out = ", ".join(name for name in trial.designs if name not in designs)
+    made |= {"primary_design": trial.primary, "calendar_only": left_out, "overdose_limit": target.overdose_limit}
+    return result.assign_attrs(made | {"reasons": sentences} | stamp(trial))
+
+
+def _no_days(n: np.ndarray, visits: np.ndarray) -> np.ndarray:
+    return np.full(len(n), np.nan)
 
 
 def standards_of(protocol: Protocol) -> Standards:

@@ -25,7 +25,7 @@ from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import Trial
 from ..decisions import Recorded, check_form, decisions_on_file, renumbered
 from ..designs import Design
-from ..designs.replay import Departure, departures
+from ..designs.replay import departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..evaluability.evaluated import Kind
 from ..operating.paths import paths_of
@@ -36,7 +36,7 @@ from ..provenance import named_column
 from ..shown import Shown
 from ..summaries import upper_limit
 from ..threads import one_thread
-from ..trial import notation
+from ..trial import Departure, notation
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
 from .proposals import (
@@ -209,7 +209,7 @@ class NextDose(Shown):
     @property
     def assumed_rules(self) -> tuple[str, ...]:
         """Rules of the findings that no record states, each with the setting that is assumed in brackets."""
-        assumed = {key for key, _, _ in json.loads(self.attrs["assumptions"])}
+        assumed = {one.key for one in self.attrs["assumptions"]}
         rules = {one.rule: SETTINGS[one.rule] for one in self.findings if SETTINGS.get(one.rule) in assumed}
         return tuple(f"{rule} ({setting})" for rule, setting in rules.items())
 
@@ -455,11 +455,11 @@ def next_dose(
         "pending": ", ".join(subject for subjects in evaluated.pending for subject in subjects),
         "doses": ", ".join(f"{level} = {amount:g}" for level, amount in enumerate(protocol.doses.amounts, start=1)),
         "unit": protocol.doses.unit,
-        "chains": json.dumps([chain._asdict() for chain in chains]),
+        "chains": chains,
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps(notes),
+        "notes": list(notes),
     }
     start = _start(read[binding], protocol, chosen, holds, asked[binding].reads_pending) if chosen.level else None
     found = NextDose(
@@ -688,11 +688,11 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     if not later:
         return "no patient was treated since" if until == date.max else "no patient was treated before the next decision"
     # To wait, to resume, to add a dose or to choose the RP2D says nothing of the level at which somebody is treated in the end.
-    open_ = one.decision in ("wait", "resume") or one.decision.startswith(("add dose", "RP2D"))
+    open_ = one.about in ("wait", "resume", "add dose", "RP2D")
     # Patients in an expansion come after the MTD, at levels up to it.
-    mtd = int(one.decision.split()[1]) if one.decision.startswith("MTD") and one.decision != "MTD none" else 0
+    mtd = (one.about == "MTD" and one.level) or 0
     expanded = {other.subject for other in later if other.part == "expansion" and (other.level or math.inf) <= mtd}
-    as_decided = {other.subject for other in later if one.decision == f"level {other.level}"} | expanded
+    as_decided = {other.subject for other in later if (one.about, one.level) == ("level", other.level)} | expanded
     otherwise = [other for other in later if not open_ and other.subject not in as_decided]
     first = (otherwise or later)[0]
     where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
@@ -719,7 +719,7 @@ def _opened_by(known: Sequence[Recorded], evaluated: Evaluated) -> Recorded | No
     before = max((one.first for one in statuses if one.first < first), default=date.min)
     # To resume after a pause leaves the decision before it as it was.
     last = next((one for one in reversed(known) if one.as_of > before and one.decision != "resume"), None)
-    if last is None or last.decision != f"level {latest.level}":
+    if last is None or (last.about, last.level) != ("level", latest.level):
         return None
     with_dlt = {one.subject for one in statuses if one.has_dlt}
     # Outcomes that the committee took for known, and that data since have made open again.
@@ -729,15 +729,15 @@ def _opened_by(known: Sequence[Recorded], evaluated: Evaluated) -> Recorded | No
 
 def _stopped_by(known: Sequence[Recorded]) -> Recorded | None:
     """The committee's decision to stop, or on the MTD or RP2D, if no later one on a level or to resume is on file."""
-    last = next((one for one in reversed(known) if one.decision.startswith(("level", "MTD", "RP2D", "stop", "resume"))), None)
-    return last if last is not None and last.decision.startswith(("MTD", "RP2D", "stop")) else None
+    last = next((one for one in reversed(known) if one.about in ("level", "MTD", "RP2D", "stop", "resume")), None)
+    return last if last is not None and last.about in ("MTD", "RP2D", "stop") else None
 
 
 def _as_decided(proposal: Recommendation, last: Recorded) -> Recommendation:
     """Stop as the committee decided, unless the design stops by itself; the design's own answer is in the reason."""
     if proposal.action == "stop":
         return proposal
-    mtd = last.decision.split()[1] if last.decision.startswith("MTD") else None
+    mtd = str(last.level or "none") if last.about == "MTD" else None
     reason = f"decided by the committee on {last.meeting or last.as_of} ({last.decision}); the design alone: {proposal.words}"
     stop = {"action": "stop", "level": None, "size": 0, "admissible": (), "mtd": mtd, "not_reached": False, "until": None}
     return replace(proposal, **stop, reason=reason, decided=(last.decision, proposal))

@@ -23,10 +23,10 @@ from .._check import MOST_COUNTED, InputError
 from ..decisions import Recorded
 from ..designs import Design, limits
 from ..designs.base import Beside
-from ..designs.replay import Departure, followed, state_after
+from ..designs.replay import followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
 from ..shown import Shown
-from ..trial import COUNT, Cohort, States, TimedStates, check_cohorts
+from ..trial import COUNT, Cohort, Departure, States, TimedStates, check_cohorts
 from .steps import NextStep, step_from, steps_from, stop_words
 
 __all__ = [
@@ -662,16 +662,9 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, as
     steps = _led(asked, before, ways) if missing else asked.after_each(ways)
     led = [step.level == cohort.level for step in steps]
     if cohort.level <= level:
-        # Also where the cohort before it ended because nobody who would have completed it could have changed the decision.
-        return any(led) or bool(missing and cohort.level < level and _ended_at(asked, before, ways, missing, cohort.level))
+        return any(led)
     by_now = by_dose(asked, replace(before, statuses=tuple(evaluated[one.subject] for one in before.statuses), apart=None))
     return not missing and (all(led) or all(step.level == cohort.level for step in asked.after_each(asked.ways(by_now))))
-
-
-def _ended_at(asked: Asked, before: Evaluated, ways: Sequence[Completion], missing: int, level: int) -> bool:
-    """Return whether a cohort short of patients was ended in favour of a level, after any of some outcomes."""
-    answers = (_within(asked, before, [way], missing) for way in ways)
-    return any(not fills and steps[0].level == level for fills, steps in answers)
 
 
 def _as_known(asked: Asked, evaluated: Evaluated, place: int, day: date) -> Evaluated:
@@ -764,9 +757,9 @@ def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -
     """Whether the committee's last decision by the start of a cohort was for its level, and knew of all DLTs of that day."""
     first = evaluated[cohort.subjects[0]].first
     # To resume, to add a dose or to choose the RP2D leaves the decision before it as it was.
-    about = (one for one in reversed(known) if one.as_of <= first and one.decision.startswith(("level", "MTD", "stop", "wait")))
+    about = (one for one in reversed(known) if one.as_of <= first and one.about in ("level", "MTD", "stop", "wait"))
     last = next(about, None)
-    if last is None or last.decision != f"level {cohort.level}":
+    if last is None or (last.about, last.level) != ("level", cohort.level):
         return False
     begun = {one.subject for one in evaluated.statuses if one.has_dlt and not _came_after(one, first)}
     return begun <= last.known_dlts
@@ -1026,7 +1019,7 @@ def short(step: NextStep | Recommendation) -> str:
         return "wait"
     if step.level is not None:
         return f"{'complete ' * (step.action == 'fill')}level {step.level}"
-    return stop_words(step.mtd, step.not_reached).partition(" (")[0]
+    return stop_words(step.mtd, step.not_reached, explained=False)
 
 
 def either(steps: Sequence[NextStep]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +23,10 @@ _RECORDED_ONLY = (
 )
 
 
-def _without_effect(trial: Trial) -> list[str]:
+def _without_effect(trial: Trial, designs: Mapping[str, Design]) -> list[str]:
     """Keys that are given and that nothing depends on."""
     protocol, found = trial.protocol, []
-    used = _left_to_trial(trial.designs, protocol.designs) | _left_to_trial(trial.curves, protocol.curves)
+    used = _left_to_trial(designs, protocol.designs) | _left_to_trial(trial.curves, protocol.curves)
     for key in _RECORDED_ONLY:
         part, _, name = key.rpartition(".")
         table = getattr(protocol, part) if part else protocol
@@ -42,35 +41,42 @@ def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[st
     return {origin.key for name, setting, origin in every if setting not in tables[name]}
 
 
-def stamp(trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False) -> dict[str, Any]:
-    """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
+def stamp(
+    trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False, timed: bool = False
+) -> dict[str, Any]:
+    """What a result needs to be made again, and what it rests on, as attributes.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
-    borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial.
+    borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial;
+    and of accrual and the times to events, of one that is not ``timed``.
     """
     trial = Trial.of(trial)
-    protocol, built = trial.protocol, {name: made for name, made in trial.designs.items() if design in (None, name)}
+    protocol = trial.protocol
+    shown = trial.designs if timed or conducts or design is not None else trial.without_calendar
+    built = {name: made for name, made in shown.items() if design in (None, name)}
     assumed = [a for a in _assumed(trial, built) if not a.key.startswith("designs.") or a.key.split(".")[1] in built]
-    unused = [] if conducts else _without_effect(trial)
+    unused = [] if conducts or timed else _without_effect(trial, built)
     if protocol.borrowing and not borrows:
         unused.append("borrowing")
     if protocol.amendment and not conducts:
         unused.append("amendment")
     # What is assumed of whole tables that have no effect here would only bury the rest.
     idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
+    times = timed or conducts
+    idle |= {"accrual": not timed, "onset": not times, "discontinuation": not timed, "gates": not times}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0]) and (conducts or a.key not in _OF_PATIENT_DATA)]
-    conduct = {"pause": json.dumps(protocol.pause_rules())} if conducts else {}
+    conduct = {"pause": protocol.pause_rules()} if conducts else {}
     return {
         "protocol": protocol.record.id,
         "protocol_version": protocol.record.version_date.isoformat(),
         "amended_on": ", ".join(day.isoformat() for day in protocol.amended_on),
         "config": protocol.file,
         "config_sha256": protocol.sha256,
-        "versions": json.dumps(versions()),
+        "versions": versions(),
         "reproducible": REPRODUCIBLE,
         "without_effect": ", ".join(unused),
-        "assumptions": json.dumps([[a.key, plain(a.value), a.why] for a in assumed]),
-        "rules": json.dumps({name: made.rules() for name, made in built.items()}),
+        "assumptions": [a._replace(value=plain(a.value)) for a in assumed],
+        "rules": {name: made.rules() for name, made in built.items()},
         **conduct,
     }
 
@@ -94,7 +100,7 @@ def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:
 
 def n_assumed(stamped: Mapping[str, Any]) -> int:
     """How many settings, or tables of settings, a result rests on that no record states."""
-    return len({key for key, _, _ in json.loads(stamped["assumptions"])})
+    return len({assumed.key for assumed in stamped["assumptions"]})
 
 
 def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:

@@ -1,0 +1,271 @@
+"""What designs cost in time: durations by accrual rate, and what deciding with pending outcomes costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ...figures import CALENDAR, Quantity, in_percent, written
+from ...results import restored
+from ...words import _, counted
+from ..content import Block, Bullets, Page, Paragraph, Section, Table, Text, data, filled, table, text
+from . import common
+
+__all__ = ["Calendar", "calendar"]
+
+_PRICE = ("mean_n", "dlts", "correct", "turned_away", "waiting", "bold", "above")
+_DETAIL = (
+    *(
+        "mean_n",
+        "dlts",
+        "correct",
+        "overdose_selected",
+        "untried",
+        "days",
+        "last_start",
+        "turned_away",
+        "gone",
+        "waiting",
+        "closed",
+    ),
+    *("decisions", "with_pending", "bold", "cautious", "above", "lost", "unfinished"),
+)
+
+
+def calendar(made: xr.Dataset, scenario: str | None = None) -> Page:
+    """Return the page of a calendar.
+
+    Parameters
+    ----------
+    made
+        The result of `dosefind.calendar`.
+    scenario
+        The scenario of the first screen; by default the first whose true MTD is the middle level, or the nearest to it.
+    """
+    found = Calendar.of(made, scenario)
+    words = _("{protocol}: calendar of the trial ({designs}, {scenarios}; simulated)")
+    title = filled(
+        words,
+        protocol=data(made.attrs["protocol"]),
+        designs=counted("{n} design", "{n} designs", len(found.designs)),
+        scenarios=counted("{n} scenario", "{n} scenarios", len(found.scenarios)),
+    )
+    blocks = (
+        *common.version(made.attrs),
+        Bullets(found.answers()),
+        found.durations(found.shown),
+        found.price(),
+        Paragraph((*found.precision(), *common.assumed_words(made.attrs))),
+    )
+    return Page(title, blocks, found.sections())
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A calendar as the pages show it.
+
+    Attributes
+    ----------
+    made
+        The result of `dosefind.calendar`.
+    shown
+        Index of the scenario of the first screen.
+    """
+
+    made: xr.Dataset
+    shown: int
+
+    @classmethod
+    def of(cls, made: xr.Dataset, scenario: str | None = None) -> Calendar:
+        made = restored(made)
+        names = [str(name) for name in made["scenario"].values]
+        if scenario is not None:
+            return cls(made, names.index(scenario))
+        levels = [0.0 if str(label) == "none" else float(label) for label in made["true_mtd"].values]
+        middle = (made.sizes["dose"] + 1) / 2
+        return cls(made, int(np.argmin([abs(level - middle) for level in levels])))
+
+    @property
+    def designs(self) -> list[str]:
+        return [str(name) for name in self.made["design"].values]
+
+    @property
+    def scenarios(self) -> list[str]:
+        return [str(name) for name in self.made["scenario"].values]
+
+    @property
+    def main(self) -> int:
+        """Return the index of the protocol's own accrual rate, or of the first if it is not among those shown."""
+        rates = self.made["accrual"].values.tolist()
+        own = self.made.attrs.get("per_28_days")
+        return rates.index(own) if own in rates else 0
+
+    @property
+    def rows(self) -> list[tuple[int, int]]:
+        """Return the rows of a table: overlap and design, with a second row for a design for which overlap makes a difference."""
+        found = [(0, design) for design in range(len(self.designs))]
+        if self.made.sizes["overlap"] > 1:
+            days = self.made["days"].values
+            more = [(1, d) for d in range(len(self.designs)) if not np.array_equal(days[0, :, d], days[1, :, d], equal_nan=True)]
+            found = sorted(found + more, key=lambda row: (row[1], row[0]))
+        return found
+
+    def name(self, row: tuple[int, int]) -> Text:
+        """Return the heading of a row."""
+        design = data(self.designs[row[1]])
+        return filled(_("{design} (overlap)"), design=design) if row[0] else text(design)
+
+    def rate(self, index: int) -> str:
+        """Return an accrual rate in words."""
+        rate = float(self.made["accrual"].values[index])
+        if np.isinf(rate):
+            return _("always a candidate")
+        return _("dates as given") if np.isnan(rate) else f"{rate:g}"
+
+    def value(self, name: str, at: tuple[int, int, int, int]) -> tuple[float, float]:
+        """Return a value and its standard error at overlap, accrual rate, design and scenario; DLTs in total."""
+        values, errors = (self.made[f"{name}{suffix}"].values[at] for suffix in ("", "_se"))
+        # DLTs at the doses add up; so does their error at most.
+        return float(np.sum(values)), float(np.sum(errors))
+
+    def days(self, at: tuple[int, int, int, int]) -> str:
+        """Return the mean duration with its 10% and 90% quantiles."""
+        quantiles = self.made["days_quantile"].values[at]
+        return f"{self.value('days', at)[0]:.0f} ({quantiles[0]:.0f}\u2013{quantiles[-1]:.0f})"
+
+    # The first screen.
+
+    def answers(self) -> tuple[Text, ...]:
+        """Return how long the primary design takes, and what designs that decide with pending outcomes gain or lose by it."""
+        primary = self.designs.index(self.made.attrs["primary_design"])
+        own = (0, self.main, primary, self.shown)
+        words = _("In scenario {scenario} at {rate}, {design} takes {days} days on average, with {patients} patients.")
+        answers = [
+            filled(
+                words,
+                scenario=data(self.scenarios[self.shown]),
+                rate=self._rate_words(self.main),
+                design=data(self.designs[primary]),
+                days=f"{self.value('days', own)[0]:.0f}",
+                patients=f"{self.value('mean_n', own)[0]:.1f}",
+            )
+        ]
+        reads = self.made["reads"].values
+        answers += [self._gain(design, primary) for design in range(len(reads)) if reads[design] != "complete"]
+        return tuple(answers)
+
+    def _rate_words(self, index: int) -> str:
+        rate = float(self.made["accrual"].values[index])
+        if not np.isfinite(rate):
+            return self.rate(index)
+        if rate == int(rate):
+            return counted("{n} candidate per 28 days", "{n} candidates per 28 days", int(rate))
+        return _("{rate} candidates per 28 days").format(rate=f"{rate:g}")
+
+    def _gain(self, design: int, primary: int) -> Text:
+        """Return what a design that decides with pending outcomes gains or loses in time against the primary design."""
+        own = (0, self.main, design, self.shown)
+        values = {
+            "design": data(self.designs[design]),
+            "primary": data(self.designs[primary]),
+            "differences": self._differences(0, design, primary),
+            "bold": f"{self.value('bold', own)[0]:.2f}",
+            "decisions": f"{self.value('decisions', own)[0]:.1f}",
+            "if_allowed": self._differences(1, design, primary) if (1, design) in self.rows else "",
+        }
+        words = _(
+            "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: {differences}. Of "
+            "its {decisions} decisions, {bold} would have been lower with complete outcomes."
+        )
+        if values["if_allowed"]:
+            words = _(
+                "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: {differences} "
+                "(if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would have been "
+                "lower with complete outcomes."
+            )
+        return filled(words, **values)
+
+    def _differences(self, overlap: int, design: int, primary: int) -> str:
+        parts = []
+        for index in range(self.made.sizes["accrual"]):
+            mine, error = self.value("days", (overlap, index, design, self.shown))
+            other, its_error = self.value("days", (0, index, primary, self.shown))
+            # Designs share their latent patients, so that this error is larger than that of the difference.
+            clear = abs(mine - other) > 2 * np.hypot(error, its_error)
+            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('unclear')}")
+        return ", ".join(parts)
+
+    def durations(self, scenario: int) -> Table:
+        """Return mean durations with 10% and 90% quantiles, one row per design and one column per accrual rate."""
+        rates = range(self.made.sizes["accrual"])
+        rows = ((self.name(row), *(self.days((row[0], index, row[1], scenario)) for index in rates)) for row in self.rows)
+        words = _("{scenario}: mean days (10% to 90% of trials), by candidates per 28 days:")
+        return table(filled(words, scenario=data(self.scenarios[scenario])), (_("design"), *map(self.rate, rates)), rows)
+
+    def price(self) -> Table:
+        """Return what the durations are bought with at the protocol's accrual rate, one row per design."""
+        heads = (
+            *(_("design"), _("patients"), _("DLTs"), _("correct, %"), _("turned away"), _("waiting days")),
+            *(_("too bold"), _("closed dose")),
+        )
+        rows = []
+        for row in self.rows:
+            at = (row[0], self.main, row[1], self.shown)
+            rows.append((self.name(row), *(_short(name, self.value(name, at)[0]) for name in _PRICE)))
+        words = _("{scenario} at {rate}, means:")
+        return table(filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), heads, rows)
+
+    def precision(self) -> Text:
+        """Return the Monte Carlo error, as the beginning of a paragraph."""
+        error = float(self.made["days_se"].values.max())
+        words = _("{trials} trials per design, rate and scenario, seed {seed}: standard errors of mean days are at most {error}. ")
+        trials, seed = f"{self.made.attrs['n_trials']:,}", self.made.attrs["seed"]
+        return filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
+
+    # Details.
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return the details: every scenario and accrual rate, definitions, rules and assumptions."""
+        found = [Section(f"scenario-{s + 1}", text(data(name)), self._scenario(s)) for s, name in enumerate(self.scenarios)]
+        title = text(_("Calendar by scenario and accrual rate"))
+        return (
+            Section("calendar-scenarios", title, (self._conduct(),), tuple(found), detail=True),
+            common.rules(self.made.attrs),
+            common.definitions(CALENDAR, self.made),
+            common.assumptions(self.made.attrs),
+        )
+
+    def _conduct(self) -> Paragraph:
+        ends = self.made.attrs["cohorts"]
+        words = {
+            "complete": _(
+                "Cohorts are treated in full and their outcomes are awaited, except by designs that decide with pending outcomes."
+            ),
+            "until-decided": _(
+                "A cohort ends, or its last outcomes are not awaited, where no outcome still open can change the decision."
+            ),
+        }[ends]
+        return Paragraph(text(words))
+
+    def _scenario(self, s: int) -> tuple[Block, ...]:
+        tables: list[Block] = [self.durations(s)]
+        for a in range(self.made.sizes["accrual"]):
+            rows = []
+            for name in _DETAIL:
+                values = (_with_error(self.value(name, (row[0], a, row[1], s))) for row in self.rows)
+                rows.append((common.heading(CALENDAR[name]), *(written(CALENDAR[name], *value) for value in values)))
+            caption = filled(_("{scenario} at {rate}."), scenario=data(self.scenarios[s]), rate=self._rate_words(a))
+            tables.append(table(caption, (_("mean"), *map(self.name, self.rows)), rows))
+        return tuple(tables)
+
+
+def _with_error(value: tuple[float, float]) -> tuple[float, float | None]:
+    """Return a value with its error; without one if the value is exact."""
+    return value[0], value[1] or None
+
+
+def _short(name: str, value: float) -> str:
+    quantity: Quantity = CALENDAR[name]
+    return in_percent(value) if quantity.unit == "%" else f"{value:.{quantity.digits}f}"

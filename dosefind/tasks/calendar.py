@@ -1,0 +1,209 @@
+"""What a protocol's designs cost in time: duration, candidates turned away, decisions on pending outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .._check import InputError, Problem, number, one_of, seed_of, whole
+from ..config import Trial
+from ..designs import Design
+from ..figures import CALENDAR, defined
+from ..operating.calendar import Clock
+from ..operating.lattice import lattice
+from ..operating.metrics import judged
+from ..operating.simulation import MOST_TRIALS
+from ..operating.timed import QUANTILES, TIMED, block_of, blocks_of, timed_figures
+from ..outcomes import Rates
+from ..protocol import Protocol
+from ..trial import choice_labels
+from .comparison import standards_of
+from .stamps import stamp
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["calendar"]
+
+
+def calendar(
+    trial: Trial | Protocol,
+    *,
+    n_trials: int = 2_000,
+    seed: int = 1,
+    per_28_days: Sequence[float] | None = None,
+    cohorts: Literal["complete", "until-decided"] = "complete",
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Return what the protocol's designs cost in time under its scenarios, by simulation.
+
+    Parameters
+    ----------
+    trial
+        The trial, from `load_trial`, or its protocol, which states how candidates arrive (table ``accrual``).
+    n_trials, seed
+        Trials for each design, accrual rate and scenario, and seed.
+    per_28_days
+        Accrual rates in candidates per 28 days; by default that of the protocol and those of ``accrual.sensitivity``.
+    cohorts
+        "complete": every cohort is treated in full and its outcomes are awaited, as in `compare`; "until-decided": a cohort ends
+        where no outcome still open can change the decision, as `next_dose` recommends.
+    progress
+        Called with the number of designs done and the total number after each.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (overlap, accrual, design, scenario) and, where they have one, their own dimension (dose, choice, quantile); each
+        variable's ``definition`` says what it is, and ``<name>_se`` is its Monte Carlo standard error, 0 for the selection of a
+        design whose selection is exact. ``overlap`` is "as written" and, where the protocol forbids dose groups that overlap and
+        that makes a difference, "if allowed".
+
+    Raises
+    ------
+    InputError
+        If the protocol does not state how candidates arrive, or an argument is not valid.
+
+    Examples
+    --------
+    >>> from dosefind import load_trial
+    >>> made = calendar(load_trial("configs/nct05962762.toml"), n_trials=100, per_28_days=[2.0])
+    >>> made.days.dims
+    ('overlap', 'accrual', 'design', 'scenario')
+    """
+    trial = Trial.of(trial)
+    protocol = trial.protocol
+    one_of("cohorts", cohorts, ("complete", "until-decided"))
+    whole("n_trials", n_trials, 2, MOST_TRIALS)
+    seed_of(seed)
+    clock = Clock.of(protocol, cohorts)
+    rates = _accrual_rates(protocol, per_28_days)
+    variants = _by_overlap(trial, clock)
+    total, done = sum(len(designs) for designs, _ in variants.values()), 0
+    made: dict[tuple[str, str], list[_Figures]] = {}
+    for overlap, (designs, clocks) in variants.items():
+        for name, design in designs.items():
+            made[overlap, name] = _figures(design, protocol.truths, _at(clocks, rates), n_trials, seed)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return _dataset(trial, variants, made, rates, n_trials).assign_attrs(
+        {"method": "simulated", "n_trials": n_trials, "seed": seed, "cohorts": cohorts}
+        | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})
+        | {"primary_design": trial.primary}
+        | stamp(trial, timed=True)
+    )
+
+
+_Figures = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+_Variants = Mapping[str, tuple[Mapping[str, Design], Clock]]
+
+
+def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[float]:
+    """Return the accrual rates in order; a single one that is not a number for a process without a rate."""
+    accrual = protocol.accrual
+    assert accrual is not None
+    if accrual.per_28_days is None:
+        if given is not None:
+            raise InputError(Problem("per_28_days", list(given), f"has no effect with accrual.process = {accrual.process!r}"))
+        return [float("inf") if accrual.process == "always" else float("nan")]
+    if given is None:
+        return sorted({accrual.per_28_days, *accrual.sensitivity})
+    if not len(given):
+        raise InputError(Problem("per_28_days", [], "must hold at least one rate"))
+    allowed = "above 0 and at most 1000 candidates per 28 days"
+    found = [number("per_28_days", rate, allowed) for rate in given]
+    for value in found:
+        if not 0 < value <= 1000:
+            raise InputError(Problem("per_28_days", value, f"must be {allowed}"))
+    return sorted(set(found))
+
+
+def _at(clock: Clock, rates: Sequence[float]) -> list[Clock]:
+    return [clock.at_rate(rate) if np.isfinite(rate) else clock for rate in rates]
+
+
+def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
+    """Return the designs and the clock as the protocol has them, and as they would be if dose groups were allowed to overlap.
+
+    The second holds only designs for which that makes a difference: those that decide with pending outcomes, or whose cohorts end
+    before all outcomes are known.
+    """
+    variants: dict[str, tuple[Mapping[str, Design], Clock]] = {"as written": (trial.designs, clock)}
+    if not clock.treatment.no_overlap:
+        return variants
+    differs = {name for name, design in trial.designs.items() if design.reads != "complete" or clock.cohorts != "complete"}
+    if differs:
+        free = clock.overlapping()
+        allowed = Trial.of(trial.protocol.model_copy(update={"treatment": free.treatment}))
+        variants["if allowed"] = ({name: design for name, design in allowed.designs.items() if name in differs}, free)
+    return variants
+
+
+def _figures(design: Design, truths: np.ndarray, clocks: Sequence[Clock], n_trials: int, seed: int) -> list[_Figures]:
+    """Return operating characteristics on each clock; the selection is exact where it does not depend on the calendar."""
+    exact = lattice(design).figures(truths) if all(_exact(design, clock) for clock in clocks) else {}
+    found = []
+    for clock in clocks:
+        blocks = blocks_of(design, Rates(truths), clock, n_trials, seed)
+        values, errors = timed_figures(blocks, map(block_of, blocks))
+        for name in exact.keys() & {"selected", "patients", "dlts", "mean_n"}:
+            values[name], errors[name] = exact[name], np.zeros_like(exact[name])
+        found.append((values, errors))
+    return found
+
+
+def _exact(design: Design, clock: Clock) -> bool:
+    """Return whether the selection of a design on a calendar is exact: it waits for complete outcomes, and no patient leaves."""
+    leaves = clock.discontinuation
+    return design.reads == "complete" and clock.cohorts == "complete" and not (leaves.dropout or leaves.progression)
+
+
+def _dataset(
+    trial: Trial, variants: _Variants, made: Mapping[tuple[str, str], list[_Figures]], rates: list[float], n_trials: int
+) -> xr.Dataset:
+    """Return the operating characteristics with labels; where overlap makes no difference, both have the same values."""
+    import xarray as xr
+
+    from ..results import Dataset
+
+    protocol, standards = trial.protocol, standards_of(trial.protocol)
+    names, overlaps = list(trial.designs), list(variants)
+
+    def stacked(part: int, name: str) -> np.ndarray:
+        found = [[made.get((overlap, design), made["as written", design]) for design in names] for overlap in overlaps]
+        values = [[[at[part][name] for at in of_design] for of_design in row] for row in found]
+        return np.moveaxis(np.array(values), 1, 2)
+
+    dims = ("overlap", "accrual", "design", "scenario")
+    extents = {None: (), "dose": ("dose",), "choice": ("choice",)}
+    meant = defined(CALENDAR, trials=f"{n_trials:,}")
+    data: dict[str, Any] = {}
+    for name, extent in TIMED.items():
+        data[name] = ((*dims, *extents[extent]), stacked(0, name), {"definition": meant[name]})
+        data[f"{name}_se"] = ((*dims, *extents[extent]), stacked(1, name), {"definition": f"standard error of {name}"})
+    data["days_quantile"] = ((*dims, "quantile"), stacked(0, "days_quantile"), {"definition": meant["days_quantile"]})
+    chances = judged(data["selected"][1], protocol.truths, standards)
+    exact = np.array([_exact(design, variants["as written"][1]) for design in trial.designs.values()])[:, None]
+    for name in ("correct", "overdose_selected"):
+        error = np.where(exact, 0.0, np.sqrt(np.maximum(chances[name] * (1 - chances[name]), 0) / n_trials))
+        data[name] = (dims, chances[name], {"definition": meant[name]})
+        data[f"{name}_se"] = (dims, error, {"definition": f"standard error of {name}"})
+    labels = np.array(choice_labels(protocol.n_doses))
+    data["true_mtd"] = ("scenario", labels[standards.true_mtd(protocol.truths) + 1], {"definition": meant["true_mtd"]})
+    data["p_true"] = (("scenario", "dose"), protocol.truths, {"definition": meant["p_true"]})
+    data["reads"] = ("design", [design.reads for design in trial.designs.values()], {"definition": meant["reads"]})
+    amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})
+    coords = {
+        "overlap": overlaps,
+        "accrual": ("accrual", rates, {"units": "candidates per 28 days"}),
+        "design": names,
+        "scenario": list(protocol.scenarios),
+        "dose": np.arange(1, protocol.n_doses + 1),
+        "dose_amount": amounts,
+        "choice": labels,
+        "quantile": list(QUANTILES),
+    }
+    return Dataset(data, coords)
