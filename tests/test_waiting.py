@@ -147,7 +147,8 @@ def protocol(*designs, curves=True, **changed):
     if "rolling-6" in designs:
         table["designs"] = {"rolling-6": {"kind": "rolling-6"}}
     table["curves"] = table["curves"] if curves else {}
-    table.pop("borrowing", None)
+    for name in ("borrowing", "onset", "accrual"):
+        table.pop(name, None)
     return Protocol.read(table | {"assumed": {}} | changed)
 
 
@@ -233,6 +234,8 @@ def test_onset_of_the_protocol_is_used_and_assumed_if_not_stated():
     _, stated = waiting(protocol("3+3", onset=late), running())
     _, assumed = waiting(protocol("3+3"), running())
     assert (stated.onset_assumed, assumed.onset_assumed) == (False, True)
+    # The shipped configs state a uniform distribution and mark it as assumed.
+    assert waiting(dsf.load_protocol(CONFIG), running())[1].onset_assumed
     assert stated.onset.late == 0.9
     assert stated.dates[0].new_dlt > assumed.dates[0].new_dlt
 

@@ -150,7 +150,7 @@ class Waiting(Shown):
     known
         Patients with a known outcome and their DLTs by level, from which the posterior is computed.
     onset, onset_assumed
-        Distribution of the days to DLT, and whether the protocol does not state it.
+        Distribution of the days to DLT, and whether it is an assumption: not in the config, or marked there as assumed.
     refused
         Why there are no dates although outcomes are pending; otherwise empty.
     untested_below
@@ -293,7 +293,7 @@ def when_to_decide(
         patients=patients,
         last=None if any(one.left_out for one in patients) else evaluated.as_of,
         onset=onset,
-        onset_assumed=protocol.onset is None,
+        onset_assumed=protocol.onset is None or any(key.partition(".")[0] == "onset" for key in protocol.assumed),
         untested_below=_untested_below(evaluated, proposal),
     )
     pending = [status for status, one in zip(open_, patients, strict=True) if not one.left_out]

@@ -213,7 +213,7 @@ def _rests_on(found: Waiting) -> list[Text]:
     lines.append(filled(_("Known outcomes, DLTs of patients: {counts}."), counts=counts))
     words = _("Days to DLT: {onset}, as stated in the protocol.")
     if found.onset_assumed:
-        words = _("Days to DLT: {onset}, which the protocol does not state and is assumed.")
+        words = _("Days to DLT: {onset}, an assumption, as no record states it.")
     lines.append(filled(words, onset=_onset(found)))
     words = _(
         "A pending patient with DLT rate p and weight w has the likelihood 1 - w p; a DLT between weights w and v has probability "
