@@ -146,8 +146,8 @@ def test_two_hundred_simulated_trials_are_decided_by_next_as_by_the_calendar(des
     replay(design, rules, accrual, 9, 5)
 
 
-# BOIN can end a cohort once it has begun. If nobody in it is then evaluable, `next` reads the cohort after it as unplanned, which is
-# more cautious than the calendar; so BOIN is tried above, in trials without such a cohort.
+# BOIN can end a cohort once it has begun. If nobody in it is evaluable then, `next` reads the cohort after it as unplanned: this is
+# more cautious than the calendar, so BOIN is tried above, in trials without such a cohort.
 @pytest.mark.slow
 @pytest.mark.parametrize(("design", "rules", "accrual"), [case for case in CASES if case[0] != "boin"])
 def test_trials_with_patients_who_leave_are_decided_by_next_as_by_the_calendar(design, rules, accrual):
