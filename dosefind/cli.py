@@ -259,10 +259,10 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--memory-limit",
     type=click.FloatRange(min=0, min_open=True),
-    default=6.0,
+    default=2.0,
     show_default=True,
     metavar="GIB",
-    help="Most memory of an exact walk.",
+    help="Maximum memory of an exact enumeration.",
 )
 @_details
 @_common

@@ -90,8 +90,8 @@ WORDS = {
     "layout": partial(
         edited,
         "posterior.quadrature",
-        "    return values, SAFETY * difference, total",
-        "\n    return (values, SAFETY * difference, total)",
+        "    return share[:, None] * (2 * grid.largest)",
+        "\n    return (share[:, None] * (2 * grid.largest))",
     ),
     "sentence about the prior": partial(
         edited, "models.base", "its parameter has a normal prior with mean 0", "the prior of its parameter has mean 0"
@@ -118,7 +118,7 @@ WORDS = {
     "private class": partial(renamed, "_Grid", "_Lattice"),
     "private constant": partial(renamed, "_CORRECTIONS", "_STEPS"),
     "private attribute": partial(renamed, "_theta", "_drawn_parameters"),
-    "variable": partial(renamed_in, "posterior.quadrature", "def _sums(", "def _beyond(", {"difference": "gap"}),
+    "variable": partial(renamed_in, "posterior.quadrature", "def _sums(", "def _beyond(", {"apart": "gap"}),
     "variable of a loop": partial(renamed_in, "posterior.exact", "def root(", "def _spread(", {"step": "iteration"}),
     "variables that exchange their names": partial(
         renamed_in, "posterior.exact", "def root(", "def _spread(", {"at_low": "x", "at_high": "at_low", "x": "at_high"}

@@ -112,7 +112,7 @@ def compare(
     result["days"].attrs["definition"] += f" ({protocol.timing_words()})"
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
-    left_out = ", ".join(name for name in trial.designs if name not in designs)
+    left_out = [name for name in trial.designs if name not in designs]
     made |= {"primary_design": trial.primary, "calendar_only": left_out, "overdose_limit": target.overdose_limit}
     return result.assign_attrs(made | {"reasons": sentences} | stamp(trial))
 

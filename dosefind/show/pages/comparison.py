@@ -219,8 +219,7 @@ class Comparison:
 
     @property
     def _calendar_only(self) -> list[str]:
-        names = self.oc.attrs.get("calendar_only", "")
-        return names.split(", ") if names else []
+        return self.oc.attrs.get("calendar_only", [])
 
     # Details.
 
