@@ -73,8 +73,8 @@ class Departure:
     Attributes
     ----------
     kind
-        The cohort was treated after the design had "stopped", at another "level", with another "size", or beyond "max_n" or
-        "max_n_per_dose".
+        The cohort was treated after the design had "stopped", while it "suspended" accrual, at another "level", with another
+        "size", or beyond "max_n" or "max_n_per_dose".
     cohort
         Number of the cohort, from 1.
     given
@@ -83,15 +83,25 @@ class Departure:
         The design's level, size or limit; for "stopped" the reason to stop, as a sentence.
     level
         Level of the cohort.
+    subject
+        The patient of the cohort concerned, for a design that is asked before each patient.
     """
 
-    kind: Literal["stopped", "level", "size", "max_n", "max_n_per_dose"]
+    kind: Literal["stopped", "suspended", "level", "size", "max_n", "max_n_per_dose"]
     cohort: int
     given: int
     planned: int | str
     level: int
+    subject: str = ""
 
     def __str__(self) -> str:
+        if self.subject:
+            advice = {
+                "level": f"recommended level {self.planned}",
+                "suspended": "had suspended accrual",
+                "stopped": f"had stopped: {self.planned}",
+            }[self.kind]
+            return f"{self.subject} was treated at level {self.given} when the design {advice}"
         if self.kind == "stopped":
             return f"the design had stopped after cohort {self.cohort - 1}: {self.planned}"
         if self.kind == "level":

@@ -1,16 +1,18 @@
-"""Charts of the conduct of a trial: the patients in order of treatment, and the decision grid of a design."""
+"""Charts of the conduct of a trial: the patients in order of treatment and on a calendar, and the decision grid of a design."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from datetime import date
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._check import MOST_DOSES, InputError, Problem, of_type, one_of, whole
+from ..evaluability import UNTREATED, Evaluated, Status
 from ..protocol import Protocol
 from ..trial import Cohort, check_cohorts
 from .layout import (
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["decisions", "trial"]
+__all__ = ["calendar", "decisions", "trial"]
 
 _NOTATION = (
     "must be a level and a capital N (no DLT), T (DLT) or P (pending) per patient, cohorts separated by blanks, such as '1NNN 2NTP'"
@@ -262,6 +264,146 @@ def _of_cohorts(cohorts: Iterable[tuple[int, str]]) -> list[_Patient]:
     for cohort, (level, letters) in enumerate(cohorts, start=1):
         found += [_Patient(str(len(found) + i), cohort, level, _LETTERS[letter]) for i, letter in enumerate(letters, start=1)]
     return found
+
+
+# Height of a lane in mm, width that a lane's label may have in points, and intervals of the dates below the axes in days.
+_LANE, _LANE_LABEL, _INTERVALS = 4.0, 90.0, (7, 14, 28, 56, 91, 182, 364, 728, 1456)
+# Parts of a lane: label and look. They differ in grey and in their hatch.
+_PARTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "followed": ("followed up in the DLT window", {"facecolor": "#A9CDE6", "edgecolor": BLUE, "lw": 0.5}),
+    "to go": ("DLT window still to go", {"facecolor": "white", "edgecolor": FAINT, "lw": 0.5}),
+    "overdue": ("not assessed: follow-up overdue", {"facecolor": ORANGE, "edgecolor": INK, "lw": 0.5, "hatch": "////"}),
+}
+
+
+def calendar(
+    evaluated: Evaluated, ax: Axes | None = None, *, protocol: Protocol | None = None, decisions: Sequence[date] = ()
+) -> Axes:
+    """Draw the trial as a calendar: a lane per patient with the DLT window, follow-up, outcome, and overdue follow-up.
+
+    Parameters
+    ----------
+    evaluated
+        The patients at a data cutoff date, such as ``dosefind.evaluate`` returns.
+    ax
+        Axes to draw on; new ones by default.
+    protocol
+        The protocol, whose name is shown.
+    decisions
+        Days on which the committee decided.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from dosefind import evaluate, load_protocol, read_patients
+    >>> from dosefind.plots import alt_text
+    >>> protocol = load_protocol("configs/nct05962762.toml")
+    >>> patients = read_patients("examples/nct05962762/midway/patients.csv", protocol)
+    >>> alt_text(calendar(evaluate(patients, protocol)))[:67]
+    'Calendar of 7 patients at the data cutoff 2023-11-20, 2 pending. SY'
+    """
+    of_type("evaluated", evaluated, Evaluated, "dosefind.evaluate returns one; of next_dose's result, its evaluated")
+    lanes = [status for status in evaluated.statuses if status.part not in UNTREATED]
+    cutoff = evaluated.as_of
+    first = min([cutoff, *(status.first for status in lanes)])
+    last = max([cutoff, *(max(status.end, status.closed or status.end) for status in lanes)])
+    with drawing(ax, min(14 + _LANE * max(len(lanes), 2), 0.75 * TALLEST)) as ax:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        days = {name: [] for name in _PARTS}
+        for place, status in enumerate(lanes):
+            for name, begin, end in _lane(status, cutoff):
+                days[name].append(((begin - first).days, place - 0.36, max((end - begin).days, 0.0), 0.72))
+        used = [name for name, corners in days.items() if corners]
+        for name in used:
+            boxes(ax, days[name], zorder=2, **_PARTS[name][1])
+        key(ax, [Patch(**_PARTS[name][1]) for name in used], [_PARTS[name][0] for name in used])
+        apart = room(ax)[1] / max(len(lanes), 1)
+        size = float(np.clip((0.6 * apart) ** 2, 3, 45))
+        for name, (words, look) in _STATUS.items():
+            at = [place for place, status in enumerate(lanes) if _kind(status) == name and name != "pending"]
+            if at and name != "complete":
+                drawn: dict[str, Any] = {**look, "linewidth": 0.8}
+                x = [(_closing(lanes[place]) - first).days for place in at]
+                mark = ax.scatter(x, at, size, zorder=4, clip_on=False, **drawn)
+                handle = copy(mark)
+                handle.set_sizes([max(size, 30.0)])
+                key(ax, [handle], [words])
+        ax.axvline((cutoff - first).days, color=INK, lw=1.0, zorder=3)
+        key(ax, [Line2D([], [], color=INK, lw=1.0)], [f"data cutoff {cutoff}"])
+        met = sorted({day for day in decisions if first <= day <= last})
+        for day in met:
+            ax.axvline((day - first).days, color=RED, lw=0.8, ls=(0, (3, 2)), zorder=1)
+        if met:
+            key(ax, [Line2D([], [], color=RED, lw=0.8, ls=(0, (3, 2)))], ["decision of the committee"])
+        if not lanes:
+            write(ax, 0.5, 0.5, "no patient has been treated", transform=ax.transAxes, ha="center", va="center", color=FAINT)
+        _lane_labels(ax, lanes)
+        _dates(ax, first, last)
+        title(ax, f"{'' if protocol is None else f'{shown(protocol.record.id)}: '}{'p' if protocol else 'P'}atients by date")
+    pending = sum(_kind(status) == "pending" for status in lanes)
+    overdue = sum(status.overdue for status in lanes)
+    more = [f"{n} {words}" for words, n in (("pending", pending), ("overdue", overdue)) if n]
+    start = f"Calendar of {patients(len(lanes))} at the data cutoff {cutoff}" + (f", {listed(more)}" if more else "")
+    met_words = f"Decisions of the committee: {', '.join(map(str, met))}." if met else ""
+    return describe(ax, start, *map(_lane_sentence, lanes), met_words)
+
+
+def _kind(status: Status) -> str:
+    return status.otherwise or status.kind
+
+
+def _closing(status: Status) -> date:
+    return status.closed or status.end
+
+
+def _lane(status: Status, cutoff: date) -> list[tuple[str, date, date]]:
+    """Return the parts of a patient's lane: what was followed up, what is to go or overdue."""
+    closed = _closing(status)
+    if _kind(status) != "pending":
+        return [("followed", status.first, min(closed, status.end))]
+    followed = status.first + (status.end - status.first) * status.fraction
+    name = "overdue" if status.overdue else "to go"
+    return [("followed", status.first, followed), (name, followed, max(cutoff, status.end) if status.overdue else status.end)]
+
+
+def _lane_labels(ax: Axes, lanes: Sequence[Status]) -> None:
+    """Label every lane with subject and level, as far as there is room."""
+    names = distinct([status.subject for status in lanes], _LANE_LABEL)
+    levels = ["-" if status.level is None else str(status.level) for status in lanes]
+    every = max(1, int(np.ceil(len(lanes) * line_height(8) / room(ax)[1])))
+    words = [f"{name}  {level}" for name, level in zip(names, levels, strict=True)]
+    ticks(ax, "y", np.arange(len(lanes))[::every], words[::every])
+    ax.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylabel("Patient and dose level")
+
+
+def _dates(ax: Axes, first: date, last: date) -> None:
+    """Write dates below the axes, as many as there is room for."""
+    span = max((last - first).days, 1)
+    # Part of the axes that a date takes, with its distance from the next one.
+    part = (width_of(str(first), 8) + 8) / (_PLOT * room(ax)[0])
+    every = next((days for days in _INTERVALS if days >= part * span), span + 1)
+    at = np.arange(0, max((1 - part) * span, 0) + 1, every)
+    words = [str(date.fromordinal(first.toordinal() + int(day))) for day in at]
+    rows(ax, at, {"": words}, "Date", align=0.0, turn=False)
+    ax.set_xlim(-0.02 * span - 0.5, 1.02 * span + 0.5)
+
+
+def _lane_sentence(status: Status) -> str:
+    """Return the lane of a patient in words."""
+    level = "a dose not in the protocol" if status.level is None else f"level {status.level}"
+    words = {
+        "dlt": f"DLT on {_closing(status)}",
+        "complete": f"no DLT by {status.end}",
+        "pending": f"overdue since {status.end}" if status.overdue else f"pending until {status.end}",
+    }.get(_kind(status), f"{_STATUS[_kind(status)][0]}, {_closing(status)}")
+    return f"{spoken(status.subject)}, {level}, from {status.first}: {words}."
 
 
 class _Cell(NamedTuple):

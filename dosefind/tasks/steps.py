@@ -18,7 +18,7 @@ from ..protocol import Protocol
 from ..provenance import named_column
 from ..shown import Shown
 from ..threads import one_thread
-from ..trial import Cohort, Departure, States, check_cohorts, choice_labels, notation, parse_outcomes
+from ..trial import NO_DOSE, Cohort, Departure, States, check_cohorts, choice_labels, notation, parse_outcomes
 from ..words import _
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ class NextStep(Shown):
     Attributes
     ----------
     action
-        "start", "escalate", "stay", "de-escalate" or "stop"; of patients one by one also "fill", to go on with the latest cohort.
+        "start", "escalate", "stay", "de-escalate" or "stop"; of patients one by one also "fill", to go on with the latest cohort;
+        "wait" where a design that decides with pending outcomes needs one of them.
     level
-        Level of the next cohort, ``None`` to stop.
+        Level of the next cohort, ``None`` to stop or wait.
     size
         Patients of the next cohort.
     reason
@@ -65,7 +66,7 @@ class NextStep(Shown):
         Where the outcomes are not those of a trial that followed the design; none if they are.
     """
 
-    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop"]
+    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait"]
     level: int | None
     size: int
     reason: str
@@ -78,6 +79,8 @@ class NextStep(Shown):
     @property
     def words(self) -> str:
         """The action in a few words."""
+        if self.action == "wait":
+            return "wait"
         if self.level is None:
             return stop_words(self.mtd, self.not_reached)
         move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
@@ -207,7 +210,7 @@ def step_from(design: Design, state: States, beside: Beside | None) -> NextStep:
 def steps_from(design: Design, states: States, beside: Beside | None) -> list[NextStep]:
     """Return what the design does next in each state, with no more of the reason than what `Design.because` leaves out."""
     decision = design.decide(states, beside)
-    stops = np.flatnonzero(decision.dose < 0)
+    stops = np.flatnonzero(decision.dose == NO_DOSE)
     seen = states if beside is None else design.with_beside(states, beside)
     named: dict[int, tuple[int, bool]] = {}
     if len(stops):
@@ -222,7 +225,7 @@ def steps_from(design: Design, states: States, beside: Beside | None) -> list[Ne
         found.append(
             NextStep(
                 action="stop" if row in named else name,  # type: ignore[arg-type]
-                level=None if row in named else int(dose) + 1,
+                level=int(dose) + 1 if dose >= 0 else None,
                 size=int(size),
                 reason="; no dose qualifies as MTD" if unqualified else "",
                 admissible=tuple((np.flatnonzero(decision.admissible[row]) + 1).tolist()),

@@ -45,6 +45,7 @@ from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, kind_words, patients_of, window_words
 from .pieces import assumed, facts, labels, limits, method, sensitivity_table, short_hash
+from .waiting import waiting_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,6 +140,8 @@ def conduct_report(
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
+    if blocks := waiting_blocks(found.waiting, hides=report.hides):
+        sections.append(Section("waiting", text(_("Decide now or wait")), blocks))
     sections += [_designs(report), _deviations(report), _method(report), limits(report.protocol, "conduct")]
     # A page to sign is one page.
     sections += [replace(assumed(found.attrs), own_page=True), _signatures()]
@@ -539,7 +542,8 @@ def _terms(terms: pd.DataFrame, levels: Iterable[str]) -> Table:
 
 
 def _course(report: _Report) -> list[Block]:
-    """Return the course of the trial in a picture, of patients who were given the product."""
+    """Return the course of the trial in pictures, of patients who were given the product: in order of treatment, and by date."""
+    from ...plots import calendar
     from ...plots import trial as picture
 
     statuses = report.found.evaluated.statuses
@@ -549,7 +553,10 @@ def _course(report: _Report) -> list[Block]:
         return []
     audit = report.found.evaluated.audit().assign(status=[one.otherwise or one.kind for one in statuses])
     shown = audit.loc[audit["subject"].isin([status.subject for status in treated])]
-    return [Figure(picture(shown, protocol=report.protocol), text(_("Course of the trial, patient by patient.")))]
+    course = Figure(picture(shown, protocol=report.protocol), text(_("Course of the trial, patient by patient.")))
+    met = [one.meeting or one.as_of for one in report.found.recorded]
+    by_date = calendar(report.found.evaluated, protocol=report.protocol, decisions=met)
+    return [course, Figure(by_date, text(_("DLT windows and follow-up by date, with the decisions of the committee.")))]
 
 
 def _patients(report: _Report) -> Section:

@@ -59,6 +59,7 @@ from ..content import (
 )
 from . import common
 from .comparison import reason_words
+from .waiting import waiting_blocks, waiting_lines
 
 __all__ = ["Conduct", "adjudicated", "dlts_of", "kind_words", "last_days", "next_dose", "patients_of", "record_words"]
 
@@ -94,6 +95,7 @@ def next_dose(found: NextDose) -> Page:
     )
     sections = (
         *_section("evaluability", _("Evaluability for DLT"), shown.evaluability()),
+        *_section("waiting", _("Decide now or wait"), waiting_blocks(found.waiting)),
         *_section("designs", _("Next steps by design and outcome"), (shown.designs(), *shown.by_outcome())),
         *_section("deviations", _("Deviations and decisions"), (*shown.deviations(), *shown.decisions())),
         *_section("notes", _("Notes"), (shown.notes(),)),
@@ -265,6 +267,7 @@ class Conduct:
         """Return the recommendation with its reason, hold or start, what to weigh beside it, and what other designs recommend."""
         found, proposal = self.found, self.found.proposal
         because = [*self._reason(), *(self._held() if found.holds else self._start())]
+        because += waiting_lines(found.waiting, self.document)
         because += [*(self._caution(one) for one in cautions(found)), *self._readings(), *map(_part, part_counts(found))]
         because += [*self._others(), *self._stopped(), *self._last_decision()]
         answer = text(common.raised(found.words))
