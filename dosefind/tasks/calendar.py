@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ from .stamps import stamp
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["calendar"]
+__all__ = ["calendar", "middle_scenario"]
 
 
 def calendar(
@@ -35,6 +36,8 @@ def calendar(
     seed: int = 1,
     per_28_days: Sequence[float] | None = None,
     cohorts: Literal["complete", "until-decided"] = "complete",
+    scenarios: Sequence[str] | None = None,
+    compared: xr.Dataset | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Return what the protocol's designs cost in time under its scenarios, by simulation.
@@ -50,6 +53,10 @@ def calendar(
     cohorts
         "complete": every cohort is treated in full and its outcomes are awaited, as in `compare`; "until-decided": a cohort ends
         where no outcome still open can change the decision, as `next_dose` recommends.
+    scenarios
+        Names of the scenarios; by default all of the protocol.
+    compared
+        The exact result of `compare` for the same trial, so that its designs are not enumerated again.
     progress
         Called with the number of designs done and the total number after each.
 
@@ -74,6 +81,8 @@ def calendar(
     ('overlap', 'accrual', 'design', 'scenario')
     """
     trial = Trial.of(trial)
+    if scenarios is not None:
+        trial = _with_scenarios(trial, scenarios)
     protocol = trial.protocol
     one_of("cohorts", cohorts, ("complete", "until-decided"))
     whole("n_trials", n_trials, 2, MOST_TRIALS)
@@ -85,7 +94,8 @@ def calendar(
     made: dict[tuple[str, str], list[_Figures]] = {}
     for overlap, (designs, clocks) in variants.items():
         for name, design in designs.items():
-            made[overlap, name] = _figures(design, protocol.truths, _at(clocks, rates), n_trials, seed)
+            exact = _exact_figures(name, design, protocol, compared) if _exact(design, clocks) else {}
+            made[overlap, name] = _figures(design, protocol.truths, _at(clocks, rates), n_trials, seed, exact)
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -95,6 +105,21 @@ def calendar(
         | {"primary_design": trial.primary}
         | stamp(trial, timed=True)
     )
+
+
+def middle_scenario(protocol: Protocol) -> str:
+    """Return the first scenario whose true MTD is the middle level, or the nearest to it."""
+    mtd = standards_of(protocol).true_mtd(protocol.truths)
+    return list(protocol.scenarios)[int(np.argmin(np.abs(mtd - (protocol.n_doses - 1) / 2)))]
+
+
+def _with_scenarios(trial: Trial, names: Sequence[str]) -> Trial:
+    """Return the trial with some of its scenarios; designs do not depend on them."""
+    every = trial.protocol.scenarios
+    chosen = {one_of("scenarios", name, every): every[name] for name in names}
+    if not chosen:
+        raise InputError(Problem("scenarios", list(names), f"must hold at least one of {', '.join(every)}"))
+    return replace(trial, protocol=trial.protocol.model_copy(update={"scenarios": chosen}))
 
 
 _Figures = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -142,15 +167,29 @@ def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
     return variants
 
 
-def _figures(design: Design, truths: np.ndarray, clocks: Sequence[Clock], n_trials: int, seed: int) -> list[_Figures]:
-    """Return operating characteristics on each clock; the selection is exact where it does not depend on the calendar."""
-    exact = lattice(design).figures(truths) if all(_exact(design, clock) for clock in clocks) else {}
+def _exact_figures(name: str, design: Design, protocol: Protocol, compared: xr.Dataset | None) -> dict[str, np.ndarray]:
+    """Return the exact selection, patients and DLTs of a design in each scenario."""
+    if compared is None:
+        found = lattice(design).figures(protocol.truths)
+        return {name: found[name] for name in _EXACT}
+    own = compared.sel(design=name, scenario=list(protocol.scenarios))
+    return {figure: own[figure].transpose("scenario", ...).values for figure in _EXACT}
+
+
+# Operating characteristics that do not depend on the calendar of a design that waits.
+_EXACT = ("selected", "patients", "dlts", "mean_n")
+
+
+def _figures(
+    design: Design, truths: np.ndarray, clocks: Sequence[Clock], n_trials: int, seed: int, exact: dict[str, np.ndarray]
+) -> list[_Figures]:
+    """Return operating characteristics on each clock, some of which are known exactly."""
     found = []
     for clock in clocks:
         blocks = blocks_of(design, Rates(truths), clock, n_trials, seed)
         values, errors = timed_figures(blocks, map(block_of, blocks))
-        for name in exact.keys() & {"selected", "patients", "dlts", "mean_n"}:
-            values[name], errors[name] = exact[name], np.zeros_like(exact[name])
+        for name, known in exact.items():
+            values[name], errors[name] = known, np.zeros_like(known)
         found.append((values, errors))
     return found
 

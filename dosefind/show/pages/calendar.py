@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from ... import plots
 from ...figures import CALENDAR, Quantity, in_percent, written
 from ...results import restored
 from ...words import _, counted
-from ..content import Block, Bullets, Page, Paragraph, Section, Table, Text, data, filled, table, text
+from ..content import Block, Bullets, Figure, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
-__all__ = ["Calendar", "calendar"]
+__all__ = ["Calendar", "calendar", "calendar_section"]
 
 _PRICE = ("mean_n", "dlts", "correct", "turned_away", "waiting", "bold", "above")
 _DETAIL = (
@@ -62,6 +63,26 @@ def calendar(made: xr.Dataset, scenario: str | None = None) -> Page:
     return Page(title, blocks, found.sections())
 
 
+def calendar_section(made: xr.Dataset) -> Section:
+    """Return what the designs cost in time in one scenario, as a section of a report."""
+    found = Calendar.of(made)
+    words = _(
+        "Simulated trials day by day: candidates arrive at the rates shown, wait or are turned away, and patients start by the "
+        "protocol's rules. The duration is counted from the first patient's start to the last outcome that the trial needed."
+    )
+    caption = filled(_("{scenario}: duration by accrual rate."), scenario=data(found.scenarios[found.shown]))
+    picture = Figure(plots.duration(found.made, found.scenarios[found.shown]), caption)
+    blocks = (
+        Paragraph(text(words)),
+        Bullets(found.answers()),
+        found.durations(found.shown),
+        picture,
+        found.price(),
+        Paragraph((*found.precision(), *found.conduct())),
+    )
+    return Section("calendar", text(_("Duration")), blocks)
+
+
 @dataclass(frozen=True)
 class Calendar:
     """A calendar as the pages show it.
@@ -83,6 +104,7 @@ class Calendar:
         names = [str(name) for name in made["scenario"].values]
         if scenario is not None:
             return cls(made, names.index(scenario))
+        # As `dosefind.tasks.calendar.middle_scenario`.
         levels = [0.0 if str(label) == "none" else float(label) for label in made["true_mtd"].values]
         middle = (made.sizes["dose"] + 1) / 2
         return cls(made, int(np.argmin([abs(level - middle) for level in levels])))
@@ -231,13 +253,14 @@ class Calendar:
         found = [Section(f"scenario-{s + 1}", text(data(name)), self._scenario(s)) for s, name in enumerate(self.scenarios)]
         title = text(_("Calendar by scenario and accrual rate"))
         return (
-            Section("calendar-scenarios", title, (self._conduct(),), tuple(found), detail=True),
+            Section("calendar-scenarios", title, (Paragraph(self.conduct()),), tuple(found), detail=True),
             common.rules(self.made.attrs),
             common.definitions(CALENDAR, self.made),
             common.assumptions(self.made.attrs),
         )
 
-    def _conduct(self) -> Paragraph:
+    def conduct(self) -> Text:
+        """Return how cohorts end, as a sentence."""
         ends = self.made.attrs["cohorts"]
         words = {
             "complete": _(
@@ -247,7 +270,7 @@ class Calendar:
                 "A cohort ends, or its last outcomes are not awaited, where no outcome still open can change the decision."
             ),
         }[ends]
-        return Paragraph(text(words))
+        return text(words)
 
     def _scenario(self, s: int) -> tuple[Block, ...]:
         tables: list[Block] = [self.durations(s)]

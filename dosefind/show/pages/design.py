@@ -14,9 +14,10 @@ from ...config import Trial
 from ...figures import OPERATING, percent, written
 from ...plots.style import unit
 from ...protocol import Protocol
-from ...tasks import Analysis, analyze, compare, compare_priors, sensitivity, without_dlts
+from ...tasks import Analysis, analyze, calendar, compare, compare_priors, sensitivity, without_dlts
 from ...tasks import decision_table as table_of
 from ...tasks import paths as paths_of
+from ...tasks.calendar import middle_scenario
 from ...tasks.stamps import plain, stamp
 from ...words import _, language, marked
 from ..content import (
@@ -39,6 +40,7 @@ from ..content import (
 )
 from . import common
 from .analysis import Estimates, engine_words
+from .calendar import calendar_section
 from .comparison import Comparison
 from .paths import Paths
 from .pause_rules import pause_section
@@ -105,7 +107,7 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     binding = protocol.binding or next(iter(protocol.designs))
     plan = _Plan(trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
     sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(protocol), _tables(plan), _operating(plan)]
-    sections += [_sizes(plan), _paths(plan)]
+    sections += [*_calendar(plan), _sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(prior))
     sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.protocol, "planned")]
@@ -121,6 +123,19 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
         sections=tuple(sections),
         labels=labels(),
     )
+
+
+# Trials per design and accrual rate.
+_CALENDARS = 500
+
+
+def _calendar(plan: _Plan) -> list[Section]:
+    """Return how long the trial takes, if the protocol states how candidates arrive."""
+    if plan.protocol.accrual is None:
+        return []
+    scenario = middle_scenario(plan.protocol)
+    made = calendar(plan.trial, n_trials=_CALENDARS, scenarios=[scenario], compared=plan.oc)
+    return [calendar_section(made)]
 
 
 # The first page.
@@ -144,7 +159,7 @@ def _what(plan: _Plan) -> Answer:
         doses=", ".join(f"{dose:g}" for dose in protocol.doses.amounts),
         unit=data(unit(plan.protocol.doses.unit)),
     )
-    others = [name for name in protocol.designs if name != plan.binding]
+    others = [name for name in plan.found.designs if name != plan.binding]
     words = _("Primary design: {design}; compared with {others} under {scenarios} scenarios.")
     if not others:
         words = _("Design: {design}; evaluated under {scenarios} scenarios.")
@@ -270,7 +285,7 @@ def _scenarios(plan: _Plan) -> Table:
 
 
 def _rules(plan: _Plan) -> Section:
-    said = common.rules_of(plan.oc.attrs["rules"], _("Every design"))
+    said = common.rules_of(plan.stamp["rules"], _("Every design"))
     return Section("rules", text(_("Designs and their rules")), (Paragraph(text(_("As each design states them."))), said))
 
 
@@ -280,9 +295,11 @@ def _tables(plan: _Plan) -> Section:
     inner = []
     for number, name in enumerate(plan.protocol.designs, start=1):
         found = table_of(plan.trial, name)
-        picture = Figure(decisions_plot(found, name=name), filled(_("Decisions of {design}."), design=data(name)))
+        caption = filled(_("Decisions of {design}."), design=data(name))
+        # Decisions that also depend on pending outcomes are shown as a table only.
+        picture = () if "move" in found else (Figure(decisions_plot(found, name=name), caption),)
         shown = decisions(found, filled(_("Decision table of {design}."), design=data(name)))
-        inner.append(Section(f"decisions-{number}", text(data(name)), (picture, shown, Paragraph(explained(found)))))
+        inner.append(Section(f"decisions-{number}", text(data(name)), (*picture, shown, Paragraph(explained(found)))))
     intro = Paragraph(text(_("The decision of each design after each number of DLTs.")))
     return Section("decisions", text(_("Decision tables")), (intro,), tuple(inner))
 
