@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Paths", "paths"]
 
+# Most paths that are on the first screen.
+_FEW = 16
 # Outcomes of a path without a cohort, where the trial has stopped.
 _NO_COHORT = "\u2013"
 
@@ -43,10 +45,11 @@ def paths(table: pd.DataFrame, stamp: Mapping[str, Any], *, design: str, cohorts
         *common.version(stamp),
         *found.deviations(),
         *found.by_decision(),
+        *([found.by_path(reasons=False)] if len(table) <= _FEW else []),
         Paragraph(common.assumed_words(stamp)),
     )
     sections = (
-        Section("paths", text(_("Paths")), (found.by_path(), *found.probabilities())),
+        Section("paths", text(_("Paths with reasons and probabilities")), (found.by_path(), *found.probabilities()), detail=True),
         common.rules(stamp),
         common.assumptions(stamp),
     )
@@ -104,11 +107,11 @@ class Paths:
     def _by_scenario(self, head: str, chances: Iterable[tuple[str, Sequence[float]]], caption: str) -> Table:
         return table(caption, (head, *map(data, self.scenarios)), ((words, *map(in_percent, each)) for words, each in chances))
 
-    def by_path(self, caption: Text = ()) -> Table:
-        """Return the decision after each path, with its reason."""
-        heads = (_("outcomes"), _("orders"), _("decision"), _("reason"))
+    def by_path(self, caption: Text = (), *, reasons: bool = True) -> Table:
+        """Return the decision after each path, with or without its reason."""
+        heads = (_("outcomes"), _("orders"), _("decision"), *([_("reason")] if reasons else []))
         rows = (
-            (row["path"] or _NO_COHORT, str(row["ways"]), decision_words(row), row["reason"])
+            (row["path"] or _NO_COHORT, str(row["ways"]), decision_words(row), *([row["reason"]] if reasons else []))
             for row in self.table.to_dict("records")
         )
         words = _("Decision after each path (DLTs of a cohort last; orders: in which the patients can have these outcomes).")
