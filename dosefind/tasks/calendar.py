@@ -113,13 +113,13 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
         return sorted({accrual.per_28_days, *accrual.sensitivity})
     if not len(given):
         raise InputError(Problem("per_28_days", [], "must hold at least one rate"))
-    found = []
+    found, allowed = set(), "above 0 and at most 1000 candidates per 28 days"
     for rate in given:
-        value = number("per_28_days", rate)
+        value = number("per_28_days", rate, allowed)
         if not 0 < value <= 1000:
-            raise InputError(Problem("per_28_days", rate, "must be above 0 and at most 1000 candidates per 28 days"))
-        found.append(value)
-    return sorted(set(found))
+            raise InputError(Problem("per_28_days", rate, f"must be {allowed}"))
+        found.add(value)
+    return sorted(found)
 
 
 def _at(clock: Clock, rates: Sequence[float]) -> list[Clock]:
