@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .._check import InputError, Problem, number, one_of, seed_of, whole
+from ..blocks import blocks_of, run
 from ..config import Trial
 from ..designs import Design
 from ..figures import CALENDAR, defined
 from ..operating.calendar import Clock
 from ..operating.lattice import lattice
 from ..operating.metrics import judged
-from ..operating.simulation import MOST_TRIALS
-from ..operating.timed import QUANTILES, TIMED, block_of, blocks_of, timed_figures
+from ..operating.simulation import CHUNK, MOST_TRIALS
+from ..operating.timed import QUANTILES, TIMED, Timed
 from ..outcomes import Rates
 from ..protocol import Protocol
 from ..trial import choice_labels
-from .comparison import standards_of
+from .comparison import counted, standards_of
 from .stamps import stamp
 
 if TYPE_CHECKING:
     import xarray as xr
+    from distributed import Client
 
 __all__ = ["calendar"]
 
@@ -35,7 +40,9 @@ def calendar(
     seed: int = 1,
     per_28_days: Sequence[float] | None = None,
     cohorts: Literal["complete", "until-decided"] = "complete",
-    progress: Callable[[int, int], None] | None = None,
+    workers: int | Client = 1,
+    cache: str | Path | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> xr.Dataset:
     """Return what the protocol's designs cost in time under its scenarios, by simulation.
 
@@ -50,8 +57,12 @@ def calendar(
     cohorts
         "complete": every cohort is treated in full and its outcomes are awaited, as in `compare`; "until-decided": a cohort ends
         where no outcome still open can change the decision, as `next_dose` recommends.
+    workers
+        Number of processes, or a Dask client; the result does not depend on it.
+    cache
+        Folder in which completed blocks of trials are stored; see `dosefind.simulate`.
     progress
-        Called with the number of designs done and the total number after each.
+        Called after each block of trials with the number of designs done, the latest in part, and the total number.
 
     Returns
     -------
@@ -81,14 +92,25 @@ def calendar(
     clock = Clock.of(protocol, cohorts)
     rates = _accrual_rates(protocol, per_28_days)
     variants = _by_overlap(trial, clock)
-    total, done = sum(len(designs) for designs, _ in variants.values()), 0
+    clocks = {
+        overlap: [own.at_rate(rate) if np.isfinite(rate) else own for rate in rates] for overlap, (_, own) in variants.items()
+    }
+    truths = protocol.truths
+    named = {(overlap, name): design for overlap, (designs, _) in variants.items() for name, design in designs.items()}
+    jobs = {key: [Timed(design, Rates(truths), at, seed) for at in clocks[key[0]]] for key, design in named.items()}
+    pieces = len(blocks_of(n_trials, CHUNK))
+    owners = [key for key, own in jobs.items() for _ in range(len(own) * pieces)]
     made: dict[tuple[str, str], list[_Figures]] = {}
-    for overlap, (designs, clocks) in variants.items():
-        for name, design in designs.items():
-            made[overlap, name] = _figures(design, protocol.truths, _at(clocks, rates), n_trials, seed)
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    with closing(run([job for own in jobs.values() for job in own], n_trials, workers, cache)) as done:
+        results = counted(done, owners, progress)
+        for key, own in jobs.items():
+            made[key] = [job.figures(islice(results, pieces), n_trials) for job in own]
+    for key, design in named.items():
+        if all(_exact(design, at) for at in clocks[key[0]]):
+            exact = lattice(design).figures(truths)
+            for values, errors in made[key]:
+                for name in ("selected", "patients", "dlts", "mean_n"):
+                    values[name], errors[name] = exact[name], np.zeros_like(exact[name])
     return _dataset(trial, variants, made, rates, n_trials).assign_attrs(
         {"method": "simulated", "n_trials": n_trials, "seed": seed, "cohorts": cohorts}
         | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})
@@ -122,10 +144,6 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
     return sorted(found)
 
 
-def _at(clock: Clock, rates: Sequence[float]) -> list[Clock]:
-    return [clock.at_rate(rate) if np.isfinite(rate) else clock for rate in rates]
-
-
 def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
     """Return the designs and the clock as the protocol has them, and as they would be if dose groups were allowed to overlap.
 
@@ -141,19 +159,6 @@ def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
         allowed = Trial.of(trial.protocol.model_copy(update={"treatment": free.treatment}))
         variants["if allowed"] = ({name: design for name, design in allowed.designs.items() if name in differs}, free)
     return variants
-
-
-def _figures(design: Design, truths: np.ndarray, clocks: Sequence[Clock], n_trials: int, seed: int) -> list[_Figures]:
-    """Return operating characteristics on each clock; the selection is exact where it does not depend on the calendar."""
-    exact = lattice(design).figures(truths) if all(_exact(design, clock) for clock in clocks) else {}
-    found = []
-    for clock in clocks:
-        blocks = blocks_of(design, Rates(truths), clock, n_trials, seed)
-        values, errors = timed_figures(blocks, map(block_of, blocks))
-        for name in exact.keys() & {"selected", "patients", "dlts", "mean_n"}:
-            values[name], errors[name] = exact[name], np.zeros_like(exact[name])
-        found.append((values, errors))
-    return found
 
 
 def _exact(design: Design, clock: Clock) -> bool:
