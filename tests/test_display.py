@@ -409,8 +409,8 @@ def test_progress_is_a_line_on_a_terminal_and_nothing_elsewhere(monkeypatch, cap
         ([(3600, 1)], "7.0 h"),
         # Six were stored; the seventh took 100 s.
         ([(0.1, 6), (100, 7)], "2 min"),
-        # Faster of late: what was done in the second half of the time counts.
-        ([(100, 1), (110, 2), (200, 4)], "3 min"),
+        # Faster of late: what was done in the second half of the time counts, three in 100 s.
+        ([(100, 1), (110, 2), (200, 4)], "2 min"),
     ],
 )
 def test_progress_estimates_the_time_left(calls, left, monkeypatch, capsys):
