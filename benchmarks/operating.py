@@ -58,7 +58,7 @@ from benchmarks.study import Study, circumstances
 from dosefind import BLRM, BOIN, CRM, InputError, Lattice, States, ThreePlusThree, lattice, skeleton
 from dosefind.designs import Design, blrm
 from dosefind.operating.simulation import simulated_figures
-from dosefind.operating.walk import DEFAULT_MEMORY, WalkTooLarge
+from dosefind.operating.walk import WalkTooLarge
 from dosefind.posterior.quadrature import HALF_WIDTH, Nodes, Quadrature
 from dosefind.trial import COUNT
 
@@ -74,6 +74,7 @@ LIMIT_SECONDS = 60.0
 PROBE_SECONDS, PROBE_ENDS, QUICK_SECONDS = 0.5, 50_000, 5.0
 GROWTH = (1.1, 1.25)
 GIB = 2**30
+DEFAULT_MEMORY = 6 * GIB
 
 FIT_MODELS = ("power", "logistic")
 FIT_DOSES, FIT_PATIENTS, FIT_SETS = 5, 30, 50_000

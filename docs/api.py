@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "NextStep",
                 "select",
             ),
-            *("analyze", "Analysis", "sensitivity", "compare_priors", "report", "show.Report", "InputError"),
+            *("analyze", "Analysis", "sensitivity", "compare_priors", "read_result", "report", "show.Report", "InputError"),
         ],
     ),
     "patients": (
@@ -48,7 +48,8 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "all "
         "designs, including your own.",
         [
-            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "design_from_rule"),
+            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "RollingSix"),
+            "design_from_rule",
             *(
                 "designs.TrialSoFar",
                 "designs.Design",
@@ -58,13 +59,16 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "designs.FromTrial",
             ),
             *("designs.Proposal", "designs.Decision", "designs.Selection", "designs.replay.state_after"),
-            *("designs.replay.departures", "designs.replay.Departure", "States"),
+            *("designs.replay.departures", "trial.Departure", "States"),
         ],
     ),
     "operating": (
         "Operating characteristics",
-        "Exact enumeration, and Monte Carlo simulation.",
-        ["lattice", "Lattice", "simulate"],
+        "Exact enumeration, Monte Carlo simulation, and trials on a calendar.",
+        [
+            *("lattice", "Lattice", "simulate", "calendar"),
+            *("timing.Accrual", "timing.Onset", "timing.Discontinuation", "timing.Gates"),
+        ],
     ),
     "curves": (
         "Curves and priors",

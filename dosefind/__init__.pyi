@@ -14,6 +14,7 @@ from .designs import MTPI2 as MTPI2
 from .designs import DecisionTable as DecisionTable
 from .designs import I3Plus3 as I3Plus3
 from .designs import Keyboard as Keyboard
+from .designs import RollingSix as RollingSix
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
 from .evaluability import evaluate as evaluate
@@ -30,6 +31,7 @@ from .operating.lattice import Lattice as Lattice
 from .operating.lattice import lattice as lattice
 from .operating.simulation import simulate as simulate
 from .protocol import Protocol as Protocol
+from .results import read_result as read_result
 from .show import report as report
 from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis

@@ -12,14 +12,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 __all__ = ["Chain", "check_chain", "is_hash", "row_hash"]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
-class Chain(NamedTuple):
+@dataclass(frozen=True)
+class Chain:
     """Result of checking the hashes of a record.
 
     Attributes

@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial, wraps
 from pathlib import Path
@@ -281,10 +281,10 @@ def _distributed(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--memory-limit",
     type=click.FloatRange(min=0, min_open=True),
-    default=6.0,
+    default=2.0,
     show_default=True,
     metavar="GIB",
-    help="Most memory of an exact walk.",
+    help="Maximum memory of an exact enumeration.",
 )
 @_distributed
 @_details
@@ -681,7 +681,7 @@ def record(
     said = f"against the recommendation ({recorded.recommendation})" if recorded.override == "yes" else "as recommended"
     _say(_in_one_line(f"recorded in {path}: {recorded.decision}, {said}"))
     _say_altered(found.chains)
-    if recorded.decision.startswith(("level", "resume")) and found.holds.events:
+    if recorded.about in ("level", "resume") and found.holds.events:
         waiting = "; ".join(event_words(found, event) for event in found.holds.events)
         _say(f"Enrolment stays on hold until adjudication ('dosefind adjudicate') of: {waiting}.")
     if recorded.decision == "resume" and not found.holds.pauses:
@@ -1009,6 +1009,9 @@ _NEXT = (
     "designs",
     "what-if",
     "completions",
+    "waiting",
+    "waiting-basis",
+    "follow-up",
     "paths",
     "findings",
     "recorded",
@@ -1020,7 +1023,7 @@ def _say_altered(chains: Sequence[Chain]) -> None:
     if any(chain.altered for chain in chains):
         from .show.pages.next_dose import record_words
 
-        for words in record_words([chain._replace(without_hash=()) for chain in chains]):
+        for words in record_words([replace(chain, without_hash=()) for chain in chains]):
             _say(f"Caution: {words}")
 
 

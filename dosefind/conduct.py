@@ -21,8 +21,8 @@ from .evaluability import UNTREATED, Evaluated, Members, SeriousEvent, Status, r
 from .evaluability.serious import DEATH
 from .patients import SAME_AMOUNT, Patient
 from .protocol import Doses, Protocol, Treatment, plain_words
-from .starts import NO_WAIT, Started, staggered, until
-from .timing import NEVER
+from .starts import NO_WAIT, Gated, Started, gated, staggered, until
+from .timing import NEVER, Gates
 
 __all__ = [
     "OTHER_LEVEL",
@@ -441,7 +441,7 @@ SETTINGS = {
 """The protocol setting on which a rule of conduct is based, by the rule's name, if there is one."""
 
 
-def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool = False) -> Earliest:
+def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool = False, rolling: bool = False) -> Earliest:
     """Return the earliest start of the next patient at a level, and of the next group above it, per protocol.
 
     The designs' recommendations are not considered.
@@ -456,6 +456,9 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool
         Dose level from 1.
     left
         Whether the latest cohort is closed as it is: nobody joins it, and a group above does not wait until it is complete.
+    rolling
+        Whether the design decides with pending outcomes: a patient joins all others at the level, whose outcomes are not awaited,
+        and the gates of the protocol apply.
 
     Returns
     -------
@@ -465,7 +468,8 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool
     whole("level", level, 1, protocol.n_doses)
     trial = _Trial(evaluated, protocol, None, protocol)
     top = Start(None, f"there is no level above level {level}")
-    return Earliest(_next_at(trial, level, left), top if level == protocol.n_doses else _next_at(trial, level + 1, left))
+    top = top if level == protocol.n_doses else _next_at(trial, level + 1, left, rolling)
+    return Earliest(_next_at(trial, level, left, rolling), top)
 
 
 class Slot(NamedTuple):
@@ -583,8 +587,13 @@ def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
     return found
 
 
-def _next_at(trial: _Trial, level: int, left: bool) -> Start:
+def _next_at(trial: _Trial, level: int, left: bool, rolling: bool) -> Start:
     """Return the start of the next patient at a level, who may be the first of a group."""
+    if rolling:
+        at_level = [status.subject for status in trial.at(level)]
+        slots, treatment = slots_of(trial.evaluated, trial.protocol), trial.protocol.treatment
+        starts = [_as_start(trial, wait, level, slots) for wait in waits(slots, level, at_level, treatment)]
+        return _latest(trial, [*starts, *_gate_starts(trial, level)])
     latest = trial.evaluated.members[-1:]
     joined = [cohort for cohort in latest if cohort.level == level and not left and not _is_full(trial, cohort)]
     joins = joined[0].subjects if joined else ()
@@ -597,6 +606,31 @@ def _next_at(trial: _Trial, level: int, left: bool) -> Start:
             if level > cohort.level and not _is_full(trial, cohort)
         ]
     return _latest(trial, starts)
+
+
+def _gate_starts(trial: _Trial, level: int) -> list[Start]:
+    """Return the reasons to wait that the protocol's gates give to the next patient at a level of the escalation."""
+    gates, evaluated = trial.protocol.gates or Gates(), trial.evaluated
+    treated = [evaluated[subject] for cohort in evaluated.members for subject in cohort.subjects]
+    if gates == Gates() or not treated:
+        return []
+    # Nobody knows how long a patient without data has been followed.
+    start = [NEVER if status.unresolved and status.open else status.first.toordinal() for status in treated]
+    known, pending = [status.counts and not status.open for status in treated], [status.open for status in treated]
+    columns = [np.array(values)[:, None] for values in ([status.level or -1 for status in treated], start, known, pending)]
+    latest = np.array([max(treated, key=lambda status: status.first).level])
+    window = trial.protocol.treatment.dlt_window_days
+    found = gated(columns[0], columns[1], columns[2], columns[3], latest, np.array([level]), gates=gates, window=window)
+    days = {name: int(day[0]) for name, day in zip(Gated._fields, found, strict=True) if day[0] != NO_WAIT}
+    return [Start(None if day >= NEVER else date.fromordinal(day), _GATES[name]) for name, day in days.items()]
+
+
+_GATES = {
+    "complete": "too few outcomes are known at the current dose for escalation",
+    "each_pending": "every pending patient at the current dose is followed for the stated part of the DLT window before escalation",
+    "one_followed": "one patient at the current dose is followed for the stated days before escalation",
+    "suspend_pending": "more than the stated share of the patients at the current dose is pending",
+}
 
 
 def _as_start(trial: _Trial, wait: Wait, level: int, slots: Sequence[Slot]) -> Start:

@@ -113,6 +113,17 @@ class Recorded(NamedTuple):
         return self.meeting or self.as_of
 
     @property
+    def about(self) -> str:
+        """Return what the decision is on: "level", "MTD", "RP2D", "add dose", "wait", "stop" or "resume"."""
+        return self.decision.rpartition(" ")[0] or self.decision
+
+    @property
+    def level(self) -> int | None:
+        """Return the level that the decision names, as its number was then; ``None`` if it names none."""
+        form = _FORMS.fullmatch(self.decision)
+        return int(form["level"]) if form and form["level"] else None
+
+    @property
     def known_dlts(self) -> frozenset[str]:
         """Return the subjects with a DLT known when the decision was made; empty if the file does not say."""
         return frozenset(json.loads(self.with_dlt)) if self.with_dlt else frozenset()
@@ -305,10 +316,7 @@ def renumbered(recorded: Recorded, then: Sequence[float], now: Sequence[float]) 
     def number(level: int) -> int:
         return tuple(now).index(then[level - 1]) + 1 if 1 <= level <= len(then) else level
 
-    form = _FORMS.fullmatch(recorded.decision)
-    decision = recorded.decision
-    if form is not None and form["level"]:
-        decision = f"{decision.split()[0]} {number(int(form['level']))}"
+    decision = recorded.decision if recorded.level is None else f"{recorded.about} {number(recorded.level)}"
     released = {
         (kind, level and number(level)): sorted(subjects)
         for (kind, level), subjects in released_subjects(recorded.released).items()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from .words import _, marked
 
-__all__ = ["BORROWING", "CALENDAR", "ESTIMATES", "OPERATING", "Quantity", "defined", "in_percent", "percent", "written"]
+__all__ = ["BORROWING", "CALENDAR", "ESTIMATES", "OPERATING", "WAITING", "Quantity", "defined", "in_percent", "percent", "written"]
 
 
 @dataclass(frozen=True)
@@ -358,6 +358,21 @@ BORROWING: dict[str, Quantity] = {
     )
 }
 """What is known before a trial's own data where it borrows from others, in place of what is known before any data."""
+
+WAITING: dict[str, Quantity] = {
+    "p_new_dlt": Quantity(marked("probability that at least one pending patient has a DLT by that date"), marked("new DLT"), "%"),
+    "p_differs": Quantity(
+        marked("probability that the decision of the design on that date differs from that of today"), marked("differs"), "%"
+    ),
+    "p_lower": Quantity(marked("probability that it is a lower dose, or a stop with a lower MTD"), marked("lower"), "%"),
+    "p_higher": Quantity(marked("probability that it is a higher dose, or a stop with a higher MTD"), marked("higher"), "%"),
+    "weight": Quantity(
+        marked("share of the days to DLT that has passed without a DLT by the data cutoff date, at the target DLT rate"),
+        marked("weight"),
+        digits=3,
+    ),
+}
+"""Whether to decide now or to wait, by the names in the tables of `dosefind.next_dose`."""
 
 
 def defined(quantities: Mapping[str, Quantity], **values: Any) -> dict[str, str]:

@@ -15,7 +15,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import date
 from functools import cache, partial
 from importlib import metadata
@@ -51,6 +51,7 @@ __all__ = [
     "as_json",
     "check_text",
     "day_of",
+    "encoded",
     "file_names",
     "harmless",
     "named_column",
@@ -94,11 +95,6 @@ _MARK = b"\xef\xbb\xbf"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Column of the hashes in files that are only added to.
 HASH = "row_sha256"
-# Attributes whose text is JSON. Any other is as it is, also where it looks like JSON: a protocol may be called "[1]".
-_ENCODED = {
-    *("assumptions", "borrowing", "chains", "curve_rules", "deviations", "notes", "pause", "problems", "rules", "sampler_versions"),
-    *("utility_rules", "versions", "warnings"),
-}
 # What the columns of each kind of name hold: the variable of a NetCDF file, which has the names along a dimension of their own.
 _BY_NAME = {"scenario": "probability", "design": "next_step"}
 
@@ -319,10 +315,9 @@ def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None =
 
     if isinstance(result, pd.DataFrame):
         result, stamp = _rounded_table(result), _rounded_stamp(stamp or {})
-        content = {"attrs": _decoded(stamp), "rows": _rows(result)}
+        content = {"attrs": stamp, "rows": _rows(result)}
     else:
         content = rounded(result).to_dict()
-        content["attrs"] = _decoded(content["attrs"])
     return _json_text(content)
 
 
@@ -389,7 +384,9 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Return nested tables and lists with what JSON has no number for as null or text."""
+    """Return nested records, tables and lists with what JSON has no number for as null or text."""
+    if is_dataclass(value):
+        value = vars(value)
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -439,7 +436,7 @@ def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem
 def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any]) -> str:
     """Return several tables as JSON text: ``stamp``, and each table's rows under its name; figures as in `as_json`."""
     rows = {name: _rows(_rounded_table(table)) for name, table in tables.items()}
-    return _json_text({"attrs": _decoded(_rounded_stamp(stamp)), **rows})
+    return _json_text({"attrs": _rounded_stamp(stamp), **rows})
 
 
 def save_tables(
@@ -492,6 +489,7 @@ def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> Non
 
     A column of the table itself stays as it is: a decision on file has a data cutoff date of its own.
     """
+    stamp = encoded(stamp)
     stamped = table.assign(**{key: stamp[key] for key in _STAMPED if key in stamp and key not in table})
     text = stamped.select_dtypes(["object", "string"]).columns
     stamped[text] = stamped[text].map(harmless)
@@ -503,7 +501,7 @@ def _write_assumed(stamp: Mapping[str, Any], path: Path) -> None:
     """What the result rests on without being stated in any record."""
     import pandas as pd
 
-    assumed = pd.DataFrame(json.loads(stamp.get("assumptions", "[]")), columns=["key", "value", "why"])
+    assumed = pd.DataFrame(stamp.get("assumptions", []), columns=["key", "value", "why"])
     _write_csv(assumed.astype(object), stamp, path)
 
 
@@ -548,13 +546,19 @@ def _netcdf(tree: xr.DataTree) -> bytes:
         for node in tree.subtree:
             root = node.path == tree.path
             store = H5NetCDFStore(file, group=None if root else node.path, mode="a")
-            node.to_dataset(inherit=root).dump_to_store(store)
+            node.to_dataset(inherit=root).assign_attrs(encoded(node.attrs)).dump_to_store(store)
     return buffer.getvalue()
 
 
-def _decoded(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes with those that are JSON as what they hold."""
-    return {key: json.loads(value) if key in _ENCODED and isinstance(value, str) else value for key, value in attrs.items()}
+def encoded(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return attributes as NetCDF and CSV hold them: numbers, lists of numbers and text as they are, records as JSON."""
+    return {key: json.dumps(_plain(value)) if _is_record(value) else value for key, value in attrs.items()}
+
+
+def _is_record(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return not value or not all(isinstance(entry, int | float) for entry in value)
+    return isinstance(value, dict)
 
 
 class OnFile(Protocol):

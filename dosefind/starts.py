@@ -1,7 +1,8 @@
 """Who may start when: the protocol's rules on starts, for a batch of trials.
 
 The earliest start of a patient at a dose is a pure function of the starts so far, the days on which outcomes become known, and the
-level. The conduct of a real trial (a batch of one, days counted from any date) and simulated calendars use the same function.
+level; gates hold back escalation by designs that decide with pending outcomes. The conduct of a real trial (a batch of one, days
+counted from any date) and simulated calendars use the same functions.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .protocol import Treatment
-from .timing import NEVER
+from .timing import NEVER, Gates
 
-__all__ = ["NO_WAIT", "Started", "Until", "staggered", "until"]
+__all__ = ["NO_WAIT", "Gated", "Started", "Until", "gated", "staggered", "until"]
 
 NO_WAIT = -NEVER
 """Stands for no reason to wait: before every day."""
@@ -108,6 +109,66 @@ def until(started: Started, level: np.ndarray, treatment: Treatment) -> Until:
     if outside.any():
         counts |= _last(outside)
     return Until(window, np.where(counts, started.start + stagger.days, NO_WAIT))
+
+
+class Gated(NamedTuple):
+    """Days until which each gate holds back a start, (trials,): `NO_WAIT` where it does not apply, `NEVER` where only an outcome
+    lifts it. The fields have the names of the settings in `dosefind.timing.Gates`.
+    """
+
+    complete: np.ndarray
+    each_pending: np.ndarray
+    one_followed: np.ndarray
+    suspend_pending: np.ndarray
+
+    @property
+    def day(self) -> np.ndarray:
+        """Return the earliest day on which every gate allows the start, (trials,)."""
+        return np.max(self, axis=0)
+
+
+def gated(
+    level: np.ndarray,
+    start: np.ndarray,
+    known: np.ndarray,
+    pending: np.ndarray,
+    latest: np.ndarray,
+    wanted: np.ndarray,
+    *,
+    gates: Gates,
+    window: int,
+) -> Gated:
+    """Return the days until which the gates hold back the next patient at a level.
+
+    Parameters
+    ----------
+    level, start : (patients, trials) integer arrays
+        Dose level from 1 of each patient, -1 for no patient; day of the first infusion, `NEVER` for no patient.
+    known, pending : (patients, trials) bool arrays
+        Whether the outcome is known and evaluable; whether it is awaited.
+    latest, wanted : (trials,) integer arrays
+        Dose level of the latest patient, -1 before the first; level of the next patient.
+    gates, window
+        The gates, and the days in the DLT assessment period.
+    """
+    here = level > 0
+    at = here & (level == latest)
+    pending, known = at & pending, (at & known).sum(axis=0)
+    up = (wanted > np.where(here, level, -1).max(axis=0, initial=-1)) & here.any(axis=0)
+    nothing = np.full(len(wanted), NO_WAIT)
+    complete = each_pending = one_followed = suspend_pending = nothing
+    if gates.complete is not None:
+        complete = np.where(up & (known < gates.complete) & pending.any(axis=0), NEVER, NO_WAIT)
+    if gates.each_pending is not None:
+        reached = np.minimum(start, NEVER) + int(np.ceil(gates.each_pending * window))
+        each_pending = np.where(up, np.where(pending, reached, NO_WAIT).max(axis=0, initial=NO_WAIT), NO_WAIT)
+    if gates.one_followed is not None:
+        first = np.where(here & (level >= latest), start, NEVER).min(axis=0, initial=NEVER)
+        one_followed = np.where(up, first + gates.one_followed, NO_WAIT)
+    if gates.suspend_pending is not None:
+        waiting = pending.sum(axis=0)
+        suspend_pending = np.where(waiting > gates.suspend_pending * (known + waiting), NEVER, NO_WAIT)
+    return Gated(complete, each_pending, one_followed, suspend_pending)
 
 
 def _last(found: np.ndarray) -> np.ndarray:

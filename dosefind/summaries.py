@@ -5,7 +5,6 @@ Nothing here declares an RP2D: that is the decision of the committee. `name_rp2d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -288,7 +287,7 @@ def summary(
         ``quantile``, moments over ``parameter``; where the engine samples, ``<name>_se`` is a Monte Carlo standard error.
         Attributes: the dose that meets the rule (``rp2d``), its reason, engine, diagnostics.
     """
-    import xarray as xr
+    from .results import Dataset
 
     doses = len(amounts)
     figures = _by_dose(now, interval) | {"mtd": now.mtd(target)}
@@ -322,7 +321,7 @@ def summary(
     }
     if "mtd_amount" in data:
         coords["quantile"] = list(MTD_QUANTILES)
-    result = xr.Dataset(data, coords)
+    result = Dataset(data, coords)
     low, high = (f"{100 * rate:.3g}%" for rate in interval)
     for name, definition in defined(ESTIMATES, low=low, high=high, confidence=f"{CONFIDENCE:.0%}").items():
         if name in result:
@@ -332,7 +331,7 @@ def summary(
         "rp2d_reason": rp2d.reason,
         "undecided": int(rp2d.undecided),
     }
-    made = {"engine": now.engine, "problems": json.dumps(now.problems()), **now.diagnostics()}
+    made = {"engine": now.engine, "problems": now.problems(), **now.diagnostics()}
     return result.assign_attrs(attrs | made)
 
 

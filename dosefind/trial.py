@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ __all__ = [
     "WAIT",
     "Administered",
     "Cohort",
+    "Departure",
     "States",
     "TimedStates",
     "by_dose",
@@ -63,6 +64,52 @@ class Administered(NamedTuple):
     amount: float
     n: int
     dlts: int
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A difference between a cohort and the design's recommendation; the trial can still be decided.
+
+    Attributes
+    ----------
+    kind
+        The cohort was treated after the design had "stopped", while it "suspended" accrual, at another "level", with another
+        "size", or beyond "max_n" or "max_n_per_dose".
+    cohort
+        Number of the cohort, from 1.
+    given
+        Level of the cohort for "stopped" and "level"; patients in the cohort, the trial or the level for the other kinds.
+    planned
+        The design's level, size or limit; for "stopped" the reason to stop, as a sentence.
+    level
+        Level of the cohort.
+    subject
+        The patient of the cohort concerned, for a design that is asked before each patient.
+    """
+
+    kind: Literal["stopped", "suspended", "level", "size", "max_n", "max_n_per_dose"]
+    cohort: int
+    given: int
+    planned: int | str
+    level: int
+    subject: str = ""
+
+    def __str__(self) -> str:
+        if self.subject:
+            advice = {
+                "level": f"recommended level {self.planned}",
+                "suspended": "had suspended accrual",
+                "stopped": f"had stopped: {self.planned}",
+            }[self.kind]
+            return f"{self.subject} was treated at level {self.given} when the design {advice}"
+        if self.kind == "stopped":
+            return f"the design had stopped after cohort {self.cohort - 1}: {self.planned}"
+        if self.kind == "level":
+            return f"cohort {self.cohort} was at level {self.given}; the design recommended level {self.planned}"
+        if self.kind == "size":
+            return f"cohort {self.cohort} had {self.given} patient{'s' * (self.given != 1)}; the design planned {self.planned}"
+        place = "the trial" if self.kind == "max_n" else f"level {self.level}"
+        return f"cohort {self.cohort} brought {place} to {self.given} patients, above {self.kind} = {self.planned}"
 
 
 def parse_outcomes(outcomes: str) -> list[Cohort]:

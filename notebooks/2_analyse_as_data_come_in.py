@@ -21,7 +21,6 @@
 # rates 10%, 25% and 40%): they show the course of the analysis, and nothing about the product.
 
 # %%
-import json
 from datetime import date
 
 import pandas as pd
@@ -128,7 +127,7 @@ nothing = {cut: dsf.analyze(trial, evaluated.cohorts(), borrow={"NCT05962762": "
 course(nothing, error=True)
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
-Markdown("\n".join(f"> - {words}" for words in json.loads(nothing[cuts[3]].summary.attrs["warnings"]) if "window" in words))
+Markdown("\n".join(f"> - {words}" for words in nothing[cuts[3]].summary.attrs["warnings"] if "window" in words))
 
 # %% [markdown]
 # The other trial's outcomes are given in the call. Suppose it has treated three patients at each dose without a DLT; or, in

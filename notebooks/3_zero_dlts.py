@@ -22,7 +22,6 @@
 # their courses are shown below.
 
 # %%
-import json
 
 import pandas as pd
 from IPython.display import Markdown
@@ -82,7 +81,7 @@ Markdown(
 The difference is due to the curve and its prior. dosefind states this in the warnings of the analysis:
 
 """
-    + "\n".join(f"> - {words}" for words in json.loads(s.attrs["warnings"]))
+    + "\n".join(f"> - {words}" for words in s.attrs["warnings"])
 )
 
 # %% [markdown]

@@ -118,11 +118,12 @@ class PlainTrial:
         causes = [("dropout", (4,), clock.dropout), ("progression", (5,), clock.progression)]
         leaves = [(float(clock.discontinuation.time(c, np.array(drawn[s]), window)), ending) for c, s, ending in causes]
         leave, ending = min(leaves, key=lambda pair: pair[0])
-        if leave < onset and leave <= window:
-            after, kind = leave, {"not-evaluable": "lost", "no-dlt": "complete", "dlt": "dlt"}[ending]
-        else:
-            after, kind = (onset, "dlt") if toxic else (window, "complete")
-        person = Person(day, dose, day + min(max(math.ceil(after - 1e-9), 1), window), kind)
+        # A DLT and the end of the window come before a patient leaves on the same day.
+        after, kind = (onset, "dlt") if toxic else (window, "complete")
+        after = min(max(math.ceil(after - 1e-9), 1), window)
+        if leave < math.inf and max(math.ceil(leave - 1e-9), 1) < after:
+            after, kind = max(math.ceil(leave - 1e-9), 1), {"not-evaluable": "lost", "no-dlt": "complete", "dlt": "dlt"}[ending]
+        person = Person(day, dose, day + after, kind)
         self.people.append(person)
         self.cohort.append(person)
 

@@ -51,6 +51,15 @@ def test_imports_go_down(path):
         )
 
 
+@pytest.mark.parametrize("place", ["show", "plots", "tasks"])
+def test_records_are_not_handed_on_as_text(place):
+    """What is shown and worked out has records as they are; JSON is made and read with files, by rooms below."""
+    for path in (path for path in MODULES if room(path) == place):
+        called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        assert not called & {"json.loads", "json.load", "loads", "TypeAdapter"}, path
+        assert not {"json.loads", "json.load"} & set(imported(path)), path
+
+
 def test_every_dependency_has_its_reason():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     # Extras add to what the package can do; those for tests and development do not. One extra may bring another.

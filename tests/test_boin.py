@@ -249,6 +249,13 @@ def test_limits_that_all_designs_share(settings, outcomes, level, size):
     assert (step.level, step.size) == (level, size)
 
 
+def test_default_overly_toxic_rate_must_be_a_rate():
+    """It is 1.4 times the target."""
+    assert dsf.BOIN(target=0.71).rates[1] == pytest.approx(0.994, abs=1e-12)
+    with pytest.raises(dsf.InputError, match="p_tox"):
+        dsf.BOIN(target=0.72)
+
+
 def test_rules_say_where_the_boundaries_come_from():
     text = " ".join(dsf.BOIN(target=0.25, p_tox=0.4).rules())
     assert "subtherapeutic, p_saf = 0.15 (0.6 times the target), and the rate deemed overly toxic, p_tox = 0.4." in text

@@ -172,11 +172,11 @@ def test_replacing_patients_who_leave_raises_the_dlt_rate(case):
     row = REFS["dropout_replacement_open"]["expected"][case]
     leaving = Discontinuation(dropout=row["dropout"])
     plan = BOIN(target=0.25, n_doses=1, max_n=30, cohort_size=30)
-    made = run(plan, Rates(np.array([[row["p"]]])), clock(process="always", discontinuation=leaving), 4000, 1)
+    made = run(plan, Rates(np.array([[row["p"]]])), clock(3_650, process="always", discontinuation=leaving), 4000, 1)
     evaluable = (made.starts < 2**30).sum(axis=1) - made.lost
     assert evaluable.tolist() == [30] * 4000
     assert abs(z(made.ended.y[:, 0] / 30, row["dlt_rate_among_evaluable"])) < 3.3
-    # Patients until the 30th evaluable one: negative binomial.
+    # Patients until the 30th evaluable one: negative binomial. A long window has hardly two times on one day, as in the formula.
     assert abs(z(made.lost, 30 / row["evaluable"] - 30)) < 3.3
 
 
@@ -185,7 +185,7 @@ def test_patients_who_leave_are_counted_as_stated(ending):
     leaving = Discontinuation(dropout=0.3, progression=0.2)
     plan = BOIN(target=0.25, n_doses=1, max_n=30, cohort_size=30)
     rules = {"discontinuation": leaving, "dropout": ending, "progression": ending}
-    made = run(plan, Rates(np.array([[0.2]])), clock(process="always", **rules), 2000, 1)
+    made = run(plan, Rates(np.array([[0.2]])), clock(3_650, process="always", **rules), 2000, 1)
     assert (made.ended.n == 30).all()
     assert not made.lost.any()
     stay = 0.7 * 0.8
@@ -394,3 +394,80 @@ def test_settings_that_contradict_each_other_are_refused():
     ]:
         with pytest.raises(InputError, match=key):
             Onset(**wrong)
+
+
+# Faults seen in other programs ------------------------------------------------------------------------------------------
+
+
+def test_days_to_dlt_scale_with_the_window():
+    """One program draws them on the first day whatever the window."""
+    one = BOIN(target=0.25, n_doses=1, max_n=30, cohort_size=30)
+    for window in (28, 280):
+        made = run(one, Rates(np.array([[0.5]])), clock(window=window, process="always"), 300, 1)
+        assert abs(z((made.known - made.starts)[made.dlt], (window + 1) / 2)) < 3.3
+
+
+def test_a_late_dlt_is_not_known_before_its_day():
+    """One program draws the outcome at the decision, so that late DLTs are known at once."""
+    late = Onset(kind="piecewise", parts=(0.0, 0.0, 1.0))
+    made = run(RollingSix(n_doses=3), Rates(np.array([[1.0, 1.0, 1.0]])), clock(process="always", onset=late), 20, 1)
+    # All six start on the first day, because no DLT is known before day 19.
+    assert (made.starts == 0).all()
+    assert made.starts.shape == (20, 6)
+    assert (made.known[made.dlt] > 18).all()
+
+
+def test_news_before_the_next_start_changes_the_dose():
+    """Some programs fix the dose when the last patient of a cohort arrives, and ignore what becomes known until the next start."""
+    # One candidate on the day before the last window ends, when the rule would still escalate, and one after it.
+    early = Onset(kind="piecewise", parts=(0.0, 1.0))
+    days = (0, 0, 0, 0, 0, 0, 27, 40, 60, 80, 100, 120, 140, 160)
+    made = run(RollingSix(n_doses=3), Rates(np.array([[0.4, 0.45, 0.5]])), clock(process="dates", days=days, onset=early), 400, 1)
+    toxic = (made.dlt[:, :6] & (made.known[:, :6] <= 27)).sum(axis=1) >= 2
+    assert toxic.any()
+    assert (made.ended.choice[toxic] == -1).all()
+    assert (made.starts[toxic][:, 6:] == 2**30).all()
+
+
+def test_a_dlt_never_shortens_a_stagger():
+    every = Stagger(days=14)
+    truth = Rates(np.array([[0.5, 0.6, 0.7]]))
+    for design in DESIGNS:
+        made = run(design, truth, clock(process="always", stagger=every), 200, 1)
+        for starts, doses in zip(made.starts, made.doses, strict=True):
+            for dose in range(3):
+                days = starts[doses == dose]
+                assert (np.diff(days) >= 14).all()
+
+
+def test_a_trial_ends_when_its_last_window_does_not_when_another_candidate_comes():
+    """Asking only at the next candidate would add a gap to every duration."""
+    made = run(ThreePlusThree(n_doses=3), Rates(np.zeros((1, 3))), clock(process="poisson", per_28_days=0.5), 200, 1)
+    assert (made.days == made.last_start + 28).all()
+
+
+def test_duration_is_counted_from_the_first_start():
+    """Some programs count the first gap."""
+    made = run(ThreePlusThree(n_doses=3), Rates(np.zeros((1, 3))), clock(process="dates", days=(50, *range(50, 400))), 1, 1)
+    assert made.starts[0, 0] == 0
+    # A day between the second and third patient of the first cohort, two within each of the others.
+    assert made.days[0] == 3 * 28 + 1 + 2 + 2
+
+
+@pytest.mark.parametrize("gates", [Gates(complete=2), Gates(suspend_pending=0.34), Gates(complete=6, each_pending=0.9)])
+def test_gates_never_deadlock(gates):
+    leaving = Discontinuation(dropout=0.5)
+    made = run(RollingSix(n_doses=3), Rates(TRUTH), clock(process="always", gates=gates, discontinuation=leaving), 300, 1)
+    assert not made.unfinished.any()
+
+
+def test_more_than_thirty_patients_are_not_cut_off():
+    made = run(BOIN(target=0.25, n_doses=3, max_n=60), Rates(TRUTH), clock(process="always"), 20, 1)
+    assert (made.ended.n.sum(axis=1) == 60).all()
+
+
+def test_a_late_weibull_differs_by_dose():
+    onset = Onset(kind="weibull", late=0.5)
+    early, later = (onset.share(7, rate, 28) for rate in (0.05, 0.6))
+    assert abs(early - later) > 0.02
+    assert onset.share(14, 0.05, 28) == pytest.approx(onset.share(14, 0.6, 28), abs=1e-12)

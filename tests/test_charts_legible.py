@@ -22,6 +22,8 @@ from scipy.special import expit, ndtri
 import dosefind as dsf
 from dosefind.plots.style import settings
 
+from .made_up import day, event, patient, trial
+from .made_up import protocol as made_up_protocol
 from .peers import ROOT
 from .planted import faults
 
@@ -218,6 +220,35 @@ TRIALS = {
 }
 
 
+def by_date(count, subject="{}", overdue=0, left=0, apart=5, decided=0):
+    """Patients some days apart: every fifth with a DLT, some not evaluable, the last ones pending, some of them overdue."""
+    people = []
+    cutoff = 2 + apart * (count - 1) + 40 * (overdue == count)
+    for i in range(count):
+        first = 1 + apart * i
+        told = {"last_contact": max(first, cutoff)}
+        if i < overdue:
+            told = {"last_contact": first + 9}
+        elif i < overdue + left:
+            told = {"discontinued": first + 5, "reason": "moved"}
+        events = (event(first + 6, row=i + 1),) if i % 5 == 4 and i >= overdue + left else ()
+        people.append(patient(subject.format(i), min(i // 6 + 1, 3), first, events=events, **told))
+    evaluated = dsf.evaluate(trial(*people), made_up_protocol(), day(cutoff), replay=True)
+    return plots.calendar(evaluated, protocol=protocol(DOSES[:3]), decisions=[day(1 + apart * i) for i in range(0, decided * 6, 6)])
+
+
+CALENDARS = {
+    "nobody": lambda: plots.calendar(dsf.evaluate(trial(last=20), made_up_protocol(), day(20))),
+    "one patient": lambda: by_date(1),
+    "one patient, overdue": lambda: by_date(1, overdue=1),
+    "ten patients": lambda: by_date(10, overdue=2, left=2, decided=2),
+    "thirty patients": lambda: by_date(30, overdue=4, left=3, decided=5),
+    "thirty patients within days": lambda: by_date(30, apart=0),
+    "thirty patients over years": lambda: by_date(30, overdue=2, apart=60, decided=5),
+    "long subjects": lambda: by_date(20, f"{NAME}-{{:03d}}", overdue=1, left=1),
+}
+
+
 def boundaries(patients):
     return dsf.BOIN(target=0.3).table(max_n=patients)
 
@@ -271,6 +302,7 @@ CHARTS = {
     **{(chart, key): drawn_from(chart, make) for key, make in COMPARISONS.items() for chart in OF_COMPARISON},
     **{(chart, key): drawn_from(chart, make) for key, make in CALENDARS.items() for chart in OF_CALENDAR},
     **{("trial", key): make for key, make in TRIALS.items()},
+    **{("calendar", key): make for key, make in CALENDARS.items()},
     **{("decisions", key): make for key, make in DECISIONS.items()},
     **{("prior", key): make for key, make in PRIORS.items()},
 }
@@ -298,6 +330,9 @@ QUICK = {
     ("trial", "long subjects"),
     ("trial", "twelve doses"),
     ("trial", "nobody"),
+    ("calendar", "one patient"),
+    ("calendar", "thirty patients"),
+    ("calendar", "long subjects"),
     ("decisions", "twelve doses"),
     ("decisions", "thirty patients"),
     ("prior", "twelve doses"),
@@ -313,6 +348,7 @@ UNITS = {
     "allocation": ("Dose (", "Design"),
     "duration": ("(days)", "Design"),
     "trial": ("Patient", "Dose"),
+    "calendar": ("Date", "dose level"),
     "decisions": ("Number of patients", "DLTs"),
     "prior": ("Dose (", "(%)"),
 }

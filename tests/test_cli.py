@@ -98,7 +98,7 @@ def test_paths_say_where_the_outcomes_deviate():
     assert f"{stopped[1:]}." in " ".join(text.split())
     attrs = json.loads(run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN", "--json").stdout)["attrs"]
     assert attrs["note"].endswith(f"The outcomes so far deviate from the design: {stopped}.")
-    assert attrs["deviations"] == [stopped]
+    assert [(found["kind"], found["cohort"]) for found in attrs["deviations"]] == [("stopped", 2)]
 
 
 def test_schema_is_json():

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import re
 import stat
@@ -390,7 +389,7 @@ def test_cautions_are_in_the_answer_its_words_and_its_files(tmp_path):
     changed(path, "reason", "2", row=3)
     found = dsf.next_dose(PROTOCOL, single_dose(), decisions=path)
     assert [one for one in cautions(found) if isinstance(one, RecordCaution)] == [RecordCaution("altered", "decisions.csv", (3,))]
-    assert json.loads(found.attrs["chains"]) == [{"file": "decisions.csv", "altered": [3], "without_hash": []}]
+    assert found.attrs["chains"] == [Chain("decisions.csv", (3,))]
     (words,) = record_words(found.chains)
     assert "Row 3 of decisions.csv" in words
     assert words in next_words(found)

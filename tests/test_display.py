@@ -300,7 +300,7 @@ def test_what_the_tables_cannot_show_is_shown_as_xarray_shows_it(oc, part):
 
 
 def test_what_is_printed_of_a_result_is_short(protocol, shown, patients):
-    assert str(protocol) == "Protocol NCT05962762: 1, 3, 5 10^6 cells/kg; 8 designs, 6 scenarios"
+    assert str(protocol) == "Protocol NCT05962762: 1, 3, 5 10^6 cells/kg; 9 designs, 6 scenarios"
     made = dsf.report(protocol.model_copy(update={"designs": {"3+3": protocol.designs["3+3"]}}))
     assert repr(made).startswith("NCT05962762: design report: ")
     for one in (protocol, made, shown["synthetic"], shown["analysis"], shown["lattice"]):

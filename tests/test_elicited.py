@@ -1,7 +1,5 @@
 """Priors from what a clinician can say: round trips, closed forms, refusals; and what the answer hangs on."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -186,7 +184,7 @@ def test_an_analysis_warns_of_what_sensitivity_shows(outcomes):
     priors = table[table.varied.isin(["prior sd", "mean log alpha", "mean log beta", "reference dose"])]
     moved = [(f"{row.varied} {row.value}", row.rp2d) for row in priors.itertuples() if row.rp2d != table.rp2d[0]]
     assert any("mean log beta" in varied for varied, _ in moved)
-    warnings = json.loads(dsf.analyze(protocol, outcomes).summary.attrs["warnings"])
+    warnings = dsf.analyze(protocol, outcomes).summary.attrs["warnings"]
     (said,) = (words for words in warnings if "prior sd" in words)
     listed = [words for words in said.rstrip(".").split(": ", 1)[1].split(", ") if words.startswith("with ")]
     assert len(listed) == len(moved)

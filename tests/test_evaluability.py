@@ -776,6 +776,20 @@ def test_a_name_of_a_design_is_no_design():
     assert found.for_design(build_designs(protocol())["boin"]).cohorts == found.cohorts()
 
 
+def test_patients_whom_a_design_does_not_count_are_listed_with_the_reason():
+    known = {"last_contact": 60}
+    people = (
+        patient("A1", 1, 1, **known),
+        patient("A2", 1, 2, events=(event(5),), **known),
+        patient("A3", 1, 3, last_contact=9, discontinued=9, reason="withdrew consent"),
+        patient("A4", 1, 4, part="backfill", **known),
+        patient("A5", 1, 50, **known),
+        patient("A6", 1, 5, part="placebo", **known),
+    )
+    found = evaluate(trial(*people), protocol()).for_design(build_designs(protocol())["boin"])
+    assert found.left_out == (("A3", "not evaluable"), ("A6", "placebo"), ("A5", "pending"))
+
+
 # Faults that these tests must notice.
 
 FAULTS = {

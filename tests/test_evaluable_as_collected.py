@@ -824,3 +824,11 @@ def test_groups_at_other_doses(people, expected):
 def test_staggering_sees_patients_at_other_doses(people, expected, whom):
     rules = {"no_overlap": False, "stagger": {"days": 7, "patients": whom, "levels": "all"}}
     assert [names for rule, names in found(*people, treatment=rules) if rule == CLOSE] == expected
+
+
+@pytest.mark.parametrize(("level", "place"), [(None, "dose 2"), (2, "level 2")])
+def test_staggering_states_the_dose_of_a_patient_outside_the_levels(level, place):
+    rules = protocol(AS, treatment={"no_overlap": False, "stagger": {"days": 7, "levels": "all"}})
+    made = findings(evaluate(trial(patient("S1", 2, 1), patient("X", level, 4)), rules), rules)
+    (one,) = (one for one in made if one.rule == CLOSE)
+    assert f"at {place} on" in one.words

@@ -182,6 +182,27 @@ def test_a_related_event_that_may_have_worsened_to_grade_4_holds(initial, worst,
         assert (known.day, known.in_window) == (day(12), True)
 
 
+@pytest.mark.parametrize(
+    ("changed", "left"),
+    [({}, ()), ({"grade": None}, ("grade",)), ({"related": None}, ("relationship",))],
+    ids=["all known", "no grade", "no relationship"],
+)
+def test_items_left_open_of_a_serious_event(changed, left):
+    one = event(10, grade=4)._replace(serious=True, **changed)
+    (known,) = serious_events([patient("S2", 1, 1, events=(one,), last_contact=60)], RULES, ())
+    assert known.open_items == left
+
+
+@pytest.mark.parametrize(("start", "inside"), [(1, True), (29, True), (30, False)])
+def test_serious_events_of_the_last_day_are_in_the_window(start, inside):
+    one = event(start, grade=4)._replace(serious=True)
+    (known,) = serious_events([patient("S2", 1, 1, events=(one,), last_contact=60)], RULES, ())
+    assert (known.day, known.in_window) == (day(start), inside)
+    # Without a grade, and without data on seriousness, it keeps the outcome open there, and is read as severe afterwards.
+    ungraded = patient("S2", 1, 1, events=(one._replace(grade=None, serious=None),), last_contact=60)
+    assert len(serious_events([ungraded], RULES, ())) == (not inside)
+
+
 def test_worsened_events_belong_to_the_safety_set():
     worse = event(-3, grade=4, row=1)._replace(initial_grade=1)
     same = event(-3, grade=3, row=2)._replace(initial_grade=3)
@@ -549,6 +570,14 @@ def test_the_grade_by_the_baseline_replaces_the_recorded_one(tmp_path, baseline,
         assert "ae.csv row 2" in found["S2"].source
     # Without the setting LB is not read.
     assert evaluate(read_patients(tmp_path, AS), AS).patients[1].events[0].grade == recorded
+
+
+def test_the_grade_of_one_liver_test_depends_on_its_own_values_only(tmp_path):
+    alt = "S2,ALT,100,U/L,40,2024-03-01,\nS2,ALT,220,U/L,40,2024-03-15,\n"
+    bilirubin = "S2,BILI,10,umol/L,100,2024-03-01,\nS2,BILI,900,umol/L,100,2024-03-15,\n"
+    ae = ALT.format(cells="3,2024-03-10,") + "S2,Blood bilirubin increased,RELATED,3,2024-03-10,\n"
+    found = evaluate(liver(tmp_path, alt + bilirubin, ae), BY_BASELINE)
+    assert [(one.grade, one.recorded_grade) for one in found.patients[1].events] == [(1, 3), (3, None)]
 
 
 @pytest.mark.parametrize(

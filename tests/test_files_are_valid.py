@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import zipfile
 from io import BytesIO
 from random import Random
@@ -16,6 +17,17 @@ from click.testing import CliRunner
 import dosefind as dsf
 from dosefind import provenance
 from dosefind.cli import main
+from dosefind.results import decoded
+from dosefind.show.pages.analysis import analysis
+from dosefind.show.pages.comparison import comparison
+from dosefind.show.terminal import as_lines
+from dosefind.tasks import stamp
+from dosefind.trial import Departure
+
+from . import made_up
+from .peers import ROOT
+
+SHIPPED = dsf.load_trial(ROOT / "configs" / "nct05962762.toml")
 
 TEXT = """
 [record]
@@ -135,18 +147,81 @@ def test_odd_configs_give_valid_files(tmp_path, seed):
 @pytest.mark.parametrize("text", ["[1]", "[NaN]", "{}", '{"a": 1}', "null", "[", "true", "1"])
 def test_attributes_that_look_like_json_stay_text(text):
     table = pd.DataFrame({"x": [1]})
-    attrs = strict(provenance.as_json(table, {"protocol": text, "rules": '{"a": []}'}))["attrs"]
-    assert attrs == {"protocol": text, "rules": {"a": []}}
+    attrs = {"protocol": text, "rules": {"a": []}}
+    assert strict(provenance.as_json(table, attrs))["attrs"] == attrs
+    assert decoded(provenance.encoded(attrs)) == attrs
 
 
-def test_every_attribute_that_holds_json_is_decoded(tmp_path):
-    """The names of such attributes are listed once: one that is new must be listed too."""
-    protocol = dsf.load_protocol(config(tmp_path))
-    attrs = [dsf.compare(protocol).attrs, dsf.analyze(protocol, "1NNN").summary.attrs]
-    for found in attrs:
-        coded = {key for key, value in found.items() if isinstance(value, str) and value[:1] in ("[", "{")}
-        decoded = strict(provenance.as_json(pd.DataFrame({"x": [1]}), found))["attrs"]
-        assert not [key for key in coded if isinstance(decoded[key], str)]
+@pytest.fixture(scope="module")
+def results():
+    """Every kind of result whose attributes are records; the analysis has departures from the designs."""
+    return {
+        "compare": dsf.compare(SHIPPED),
+        "analyze": dsf.analyze(SHIPPED, "1TTT 1NNN 3N").summary,
+        "calibrate": dsf.calibrate(dsf.Power(skeleton=(0.1, 0.3)), {"3+3": dsf.ThreePlusThree()}, n_sets=20),
+    }
+
+
+KINDS = ("compare", "analyze", "calibrate")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attributes_are_read_back_as_they_were(kind, results, tmp_path):
+    found = provenance.rounded(results[kind])
+    provenance.save_dataset(found, tmp_path, "saved")
+    found.to_netcdf(tmp_path / "again.nc")
+    for name in ("saved.nc", "again.nc"):
+        xr.testing.assert_identical(dsf.read_result(tmp_path / name), found)
+    assert decoded(strict((tmp_path / "saved.json").read_text())["attrs"]) == found.attrs
+    assumed = pd.read_csv(tmp_path / "saved-assumed.csv", dtype=str, keep_default_na=False)
+    rows = [tuple(map(provenance.original, row)) for row in assumed[["key", "value", "why"]].to_numpy()]
+    assert rows == [(one.key, str(one.value), one.why) for one in found.attrs.get("assumptions", [])]
+    figures = pd.read_csv(tmp_path / "saved.csv", dtype=str)
+    assert [json.loads(cell) for cell in figures.versions.unique()] == [found.attrs["versions"]]
+
+
+def test_attributes_of_tables_are_read_back_as_they_were(tmp_path):
+    table = dsf.paths(SHIPPED, "boin", cohorts=1, outcomes="1NNN 3NNN")
+    following = dsf.next_dose(SHIPPED, made_up.single_dose(), made_up.day(95))
+    stamped = stamp(SHIPPED, "boin") | table.attrs
+    provenance.save_table(table, stamped, tmp_path, "paths")
+    provenance.save_tables(following.tables, following.attrs, tmp_path, "next")
+    assert table.attrs["deviations"] == [Departure("level", 2, 3, 2, 3)]
+    for name, attrs in (("paths", stamped), ("next", following.attrs)):
+        assert decoded(strict((tmp_path / f"{name}.json").read_text())["attrs"]) == attrs
+    assert dsf.read_result(tmp_path / "paths.nc").attrs == stamped
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attributes_stay_with_a_result(kind, results):
+    found = results[kind]
+    dim = "scenario" if kind == "compare" else "quantity" if kind == "calibrate" else "dose"
+    parts = [found.isel({dim: [place]}) for place in range(found.sizes[dim])]
+    for same in (pickle.loads(pickle.dumps(found)), found.copy(deep=True), found.assign(extra=1), *parts):
+        assert same.attrs == found.attrs
+    for how in ("override", "no_conflicts", "drop_conflicts", "identical"):
+        assert (
+            xr.concat(parts, dim, data_vars="minimal", coords="minimal", compat="override", combine_attrs=how).attrs == found.attrs
+        )
+
+
+def test_a_result_of_an_earlier_version_is_read_and_shown(results, tmp_path):
+    """Sentences of reasons stood beside their names, deviations were sentences."""
+    compared, analyzed = (results[kind] for kind in ("compare", "analyze"))
+    sentences = {name: [str(one) for one in each] for name, each in analyzed.attrs["deviations"].items()}
+    for kind, found in (("compare", compared), ("analyze", analyzed.assign_attrs(deviations=sentences))):
+        old = xr.Dataset(found.data_vars, found.coords, provenance.encoded(found.attrs)).copy(deep=True)
+        if kind == "compare":
+            old["reason"].attrs["definition"] = old.attrs.pop("reasons")
+        old.to_netcdf(tmp_path / f"{kind}.nc", engine="h5netcdf")
+    back = [dsf.read_result(tmp_path / f"{kind}.nc") for kind in ("compare", "analyze")]
+    assert sentences
+    assert back[0].attrs == compared.attrs
+    assert back[1].attrs["deviations"] == sentences
+    assert [as_lines(comparison(back[0]), details=True), as_lines(analysis(back[1]), details=True)] == [
+        as_lines(comparison(compared), details=True),
+        as_lines(analysis(analyzed), details=True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,20 @@ def test_one_backfilled_patient_can_make_a_conflict():
     assert levels == [3, 3, 2]
 
 
+@pytest.mark.parametrize("settings", [{"target": 0.9, "margin_above": 0.1}, {"target": 0.05, "margin_below": 0.05}])
+@pytest.mark.parametrize("kind", ["mtpi-2", "keyboard", "i3+3"])
+def test_intervals_that_end_at_0_or_1_are_refused(kind, settings):
+    (name,) = settings.keys() - {"target"}
+    DESIGNS[kind](**settings | {name: settings[name] - 0.01})
+    with pytest.raises(dsf.InputError, match="must lie inside"):
+        DESIGNS[kind](**settings)
+
+
+def test_a_table_shows_the_numbers_of_patients_that_have_a_row():
+    design = dsf.DecisionTable(target=0.25, moves=MOVES, max_n=9)
+    assert [design.table(max_n=largest).index.tolist() for largest in (5, 8, 9, 30)] == [[3], [3, 6], [3, 6, 9], [3, 6, 9]]
+
+
 WRONG_MOVES = [
     ({3: "E S D"}, "the moves for 3 patients must be 4 in number, for 0 to 3 DLTs, not 3"),
     ({3: "E D S D"}, "D for 1 DLTs in 3 patients and S for 2: one more DLT must not lead to a higher dose"),

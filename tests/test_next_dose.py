@@ -986,7 +986,7 @@ def test_deviations_that_are_shown_are_those_that_are_counted():
 
 def test_all_notes_are_among_the_details():
     found = then(single_dose(), 33)
-    assert json.loads(found.attrs["notes"]) == list(found.notes)
+    assert found.attrs["notes"] == list(found.notes)
     many = replace(found, notes=tuple(f"note {number} of 20" for number in range(1, 21)))
     assert " of 20" not in as_lines(page(many))
     assert as_lines(page(many), details=True).count(" of 20.") == 20

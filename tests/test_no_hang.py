@@ -10,13 +10,27 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.special import expit
 
-from dosefind import BOIN, CRM, InputError, Logistic2, ThreePlusThree, analyze, load_protocol, load_trial, read_patients, simulate
+from dosefind import (
+    BOIN,
+    CRM,
+    BivariateNormal,
+    InputError,
+    Logistic2,
+    ThreePlusThree,
+    analyze,
+    load_protocol,
+    load_trial,
+    read_patients,
+    simulate,
+)
 from dosefind.cli import main
 from dosefind.config import build_designs
 from dosefind.designs.replay import departures
 from dosefind.operating.lattice import lattice
 from dosefind.operating.walk import WalkTooLarge, walk
+from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.tasks import compare, decide, next_dose
 from dosefind.tasks.proposals import Asked
 from dosefind.tasks.steps import next_step
@@ -215,6 +229,105 @@ def test_wide_priors_take_few_evaluations_of_the_curve(prior, most, tmp_path, mo
     # Their median MTD is next to the reference dose, where a tenth of the posterior lies within a thousandth.
     assert found.attrs["quantile_error"] < 2e-6
     np.testing.assert_allclose(found.conclusion.sum("choice"), 1, rtol=0, atol=1e-9)
+
+
+# Under each of these priors most of the posterior lies along a line, or in a region that is narrow in one direction.
+RIDGES = {
+    "narrow, steep": "mean = [-10.0, 3.0], sd = [0.1, 0.1], correlation = -0.5",
+    "steep": "mean = [-2.2, 0.0], sd = [1.0, 2.0], correlation = -0.9",
+    "wide": "mean = [-2.2, 0.0], sd = [10.0, 3.0], correlation = 0.99",
+    "line": "mean = [-2.2, 0.0], sd = [2.0, 1.0], correlation = 0.999",
+    "line, falling": "mean = [-1.83, 2.09], sd = [0.88, 0.36], correlation = -0.999",
+}
+
+
+@pytest.mark.parametrize("prior", RIDGES.values(), ids=RIDGES)
+def test_ridges_take_grids_that_are_fine_in_one_direction_only(prior, tmp_path, monkeypatch):
+    """Halving both steps they took up to 40 million evaluations of the curve, or failed."""
+    text = CONFIG.read_text(encoding="utf-8")
+    path = tmp_path / "ridge.toml"
+    path.write_text(re.sub(r"(?m)^prior = .*$", f"prior = {{ {prior} }}", text), encoding="utf-8")
+    evaluated, log_terms = 0, Logistic2.log_terms
+
+    def counted(self, theta, *more):
+        nonlocal evaluated
+        evaluated += np.size(theta[0])
+        return log_terms(self, theta, *more)
+
+    monkeypatch.setattr(Logistic2, "log_terms", counted)
+    found = analyze(load_trial(path), "1NNN 2NNT").summary
+    assert evaluated < 5e6
+    assert found.attrs["largest_error"] < 1e-9
+    np.testing.assert_allclose(found.conclusion.sum("choice"), 1, rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("correlation", [-0.9, 0.9, 0.99])
+@pytest.mark.parametrize("sd", [(0.1, 0.1), (1.0, 2.0), (2.0, 0.3)])
+def test_posterior_of_a_ridge_against_a_plain_sum(sd, correlation):
+    """The reference sums over a plain grid of both standard coordinates."""
+    n, y = np.array([3, 6, 3]), np.array([0, 1, 1])
+    prior = BivariateNormal(mean=(-2.0, 0.5), sd=sd, correlation=correlation)
+    curve = Logistic2(doses=(1.0, 3.0, 5.0), reference=3.0, prior=prior)
+    rate = 0.33
+    found = ExactPosterior(ExactFit(curve, (rate,)), n, y)
+    u, v = (np.linspace(-9, 9, count) for count in (601, 2401))
+    a = prior.mean[0] + sd[0] * (correlation * v + np.sqrt(1 - correlation**2) * u[:, None])
+    b = np.broadcast_to(prior.mean[1] + sd[1] * v, a.shape)
+    logits = a[..., None] + np.exp(b)[..., None] * np.log(np.array([1.0, 3.0, 5.0]) / 3)
+    log_density = (-y * np.logaddexp(0, -logits) - (n - y) * np.logaddexp(0, logits)).sum(axis=-1) - (u[:, None] ** 2 + v**2) / 2
+    weight = np.exp(log_density - log_density.max())
+    weight /= weight.sum()
+    np.testing.assert_allclose(found.parameters()[0].value, [(weight * a).sum(), (weight * b).sum()], rtol=0, atol=1e-8)
+    p = expit(logits)
+    np.testing.assert_allclose(found.moments()[0].value, np.einsum("ij,ijd->d", weight, p), rtol=0, atol=1e-8)
+    # A sum of indicators is accurate to the weight of the nodes along an edge: the step of u times its density.
+    np.testing.assert_allclose(found.below(rate).value, np.einsum("ij,ijd->d", weight, p < rate), rtol=0, atol=18 / 600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "prior",
+    [
+        "mean = [-3.4157, 0.8796], sd = [0.0308, 0.2097], correlation = 0.99595",
+        "mean = [-2, 2.0], sd = [0.01, 0.5], correlation = 0.9999",
+    ],
+)
+def test_ridges_too_narrow_for_any_grid_are_refused_with_their_size(prior, tmp_path):
+    text = CONFIG.read_text(encoding="utf-8")
+    path = tmp_path / "ridge.toml"
+    path.write_text(re.sub(r"(?m)^prior = .*$", f"prior = {{ {prior} }}", text), encoding="utf-8")
+    result = CliRunner().invoke(main, ["analyze", str(path), "--outcomes", "1NNN 2NNN 3NTT 2NNT"])
+    assert result.exit_code == 1
+    assert re.search(r"grids? of [\d,]{6,} nodes", result.stderr)
+
+
+@pytest.mark.parametrize("n_doses", [20, 22, 25, 40, 99])
+def test_three_plus_three_over_many_doses_is_refused_with_the_memory_that_it_needs(n_doses):
+    with pytest.raises(WalkTooLarge, match="GiB"):
+        walk(ThreePlusThree(n_doses=n_doses), n_doses)
+
+
+@pytest.mark.slow
+def test_memory_of_a_walk_includes_what_joins_its_final_states():
+    """The largest of 3+3 is joined at the end: its rows twice, with numbers per dose that the rows do not have."""
+    shown = subprocess.run(
+        [sys.executable, "-c", MEASURED], capture_output=True, text=True, timeout=120, check=True, cwd=ROOT, env=os.environ
+    )
+    stated, used = map(float, shown.stdout.split())
+    # Blocks that NumPy holds besides the arrays, and pages that the system has not given back.
+    assert used < 1.25 * stated
+
+
+MEASURED = """
+import resource
+from dosefind import ThreePlusThree
+from dosefind.operating.walk import walk
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+stated = walk(ThreePlusThree(n_doses=16), 16).peak_bytes
+print(stated, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
 
 
 @pytest.mark.parametrize("size", [1000, 10**6, 10**12])

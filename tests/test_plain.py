@@ -188,6 +188,16 @@ class FirstCohortCounts(Design):
         return ["Everybody is treated at level 1."]
 
 
+@pytest.mark.parametrize("remembered", [-1, 4096])
+def test_memory_out_of_range_is_refused(remembered):
+    class Forgetful(FirstCohortCounts):
+        def remember(self, states, dose):
+            return np.full((len(states), 1), remembered, np.int16)
+
+    with pytest.raises(dsf.InputError, match="memory"):
+        dsf.lattice(Forgetful(cohort_size=2, max_n=10), n_doses=2)
+
+
 def test_states_that_differ_in_memory_alone_stay_apart():
     check_design(FirstCohortCounts(cohort_size=2, max_n=10), exceptions=BOTH)
 

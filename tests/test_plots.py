@@ -204,8 +204,8 @@ def test_sampled_figures_show_error_and_diagnostics(found):
     errors = {f"{name}_se": 0.01 + 0 * s[name] for name in ("p_under", "p_target", "p_over", "mtd")}
     sampled = s.assign(errors).assign_attrs(rhat=1.003, ess_bulk=1800.0, ess_tail=900.0)
     for problems, words in (
-        ("[]", "R-hat at most 1.003, effective sample size at least 900"),
-        ('["R-hat is 2"]', "cannot be trusted: R-hat is 2"),
+        ([], "R-hat at most 1.003, effective sample size at least 900"),
+        (["R-hat is 2"], "cannot be trusted: R-hat is 2"),
     ):
         case = dsf.Analysis(sampled.assign_attrs(problems=problems), found.posterior, found.prior)
         for picture in (plots.intervals, plots.curve, plots.mtd, plots.prior_posterior):

@@ -1,7 +1,9 @@
 """Rules that designs share: what counts as a tie, and which of several doses is taken."""
 
 import numpy as np
+import pytest
 
+import dosefind as dsf
 from dosefind.designs.rules import above, at_least, highest, nearest
 
 from .planted import faults
@@ -23,6 +25,24 @@ def test_which_dose_is_taken():
     assert nearest(rates, 0.2, np.zeros((1, 4), bool)) == -1
     assert highest(allowed) == 2
     assert highest(np.zeros((1, 4), bool)) == -1
+
+
+PRIOR = dsf.BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
+BLRM = dsf.BLRM(doses=(1.0, 3.0, 5.0), reference=3.0, prior=PRIOR, target=0.25, interval=(0.16, 0.33))
+
+
+@pytest.mark.parametrize(
+    ("design", "setting", "values", "words"),
+    [
+        (BLRM, "choose", ("highest", "target"), "receives the highest admissible dose"),
+        (BLRM, "no_skip", ("last", "off"), "No skipping"),
+        (dsf.ThreePlusThree(), "expand_after_two", (True, False), "or more DLTs in six end the escalation"),
+    ],
+    ids=["choose", "no_skip", "expand_after_two"],
+)
+def test_rules_in_words_are_those_of_the_settings(design, setting, values, words):
+    said = [any(words in rule for rule in design.with_settings(**{setting: value}).rules()) for value in values]
+    assert said == [True, False]
 
 
 # Faults that these tests must notice.

@@ -7,6 +7,8 @@ import pytest
 
 import dosefind as dsf
 from dosefind.operating.walk import walk
+from dosefind.tasks.steps import next_step
+from dosefind.trial import Cohort
 
 from . import peers
 from .contract import check_design
@@ -163,6 +165,15 @@ def test_decisions_in_words(settings, outcomes, says):
 def test_without_the_number_of_doses_one_more_is_assumed():
     says = "escalate to level 3, 3 patients: 0 DLTs in 3 patients at level 2 (n_doses not given: level 3 is assumed to exist)"
     assert str(dsf.decide(dsf.ThreePlusThree(), "1NNN 2NNN")) == says
+
+
+def test_one_backfilled_patient_can_keep_a_dose_from_escalation():
+    """Level 1 has 2 DLTs in 7 if the backfilled patient has one."""
+    cohorts = [Cohort(1, 3, 1), Cohort(1, 3, 0), Cohort(2, 3, 0)]
+    levels = [
+        next_step(dsf.ThreePlusThree(), cohorts, 3, backfill).level for backfill in ([], [Cohort(1, 1, 0)], [Cohort(1, 1, 1)])
+    ]
+    assert levels == [3, 3, 2]
 
 
 # Faults that these tests must notice.

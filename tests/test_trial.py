@@ -1,6 +1,5 @@
 """A trial is built once, and a setting says which key of the protocol gives its value."""
 
-import json
 from collections import Counter
 from datetime import date
 from typing import Annotated, ClassVar
@@ -9,9 +8,11 @@ import pytest
 from pydantic import Field
 
 import dosefind as dsf
+from dosefind import summaries
 from dosefind.config import protocol_schema
 from dosefind.designs import DESIGNS, ThreePlusThree, replay
 from dosefind.designs.base import Design, Probability
+from dosefind.operating import lattice, walk
 from dosefind.protocol import FromTrial
 from dosefind.tasks import stamp, without_dlts
 from dosefind.tasks import steps as tasks_steps
@@ -100,7 +101,7 @@ def test_other_target_reaches_the_setting_that_takes_it(registered):
 
 def test_only_defaults_are_assumed_and_a_key_that_is_taken_has_an_effect(registered):
     found = stamp(of({}))
-    assumed = {key: value for key, value, _ in json.loads(found["assumptions"])}
+    assumed = {key: value for key, value, _ in found["assumptions"]}
     assert "margin = 0.5" in assumed["designs.own-1"]
     defaults = {setting.partition(" = ")[0] for setting in assumed["designs.own-1"].split(", ")}
     assert not defaults & {"rate", "weeks", "group", "max_n", "start", "n_doses"}
@@ -152,6 +153,37 @@ def test_report_builds_each_design_once(built, patients):
     built.clear()
     dsf.report(rules, patients)
     assert set(built.values()) == {1}
+
+
+@pytest.fixture
+def walks(monkeypatch):
+    """How often the courses of a design's trial were enumerated from the same state."""
+    counts, old = Counter(), walk.walk
+
+    def counted(design, n_doses, *, begin=None, **more):
+        counts[repr(design), 0 if begin is None else int(begin.n.sum())] += 1
+        return old(design, n_doses, begin=begin, **more)
+
+    for module in (lattice, summaries):
+        monkeypatch.setattr(module, "walk", counted)
+    return counts
+
+
+def test_design_report_enumerates_each_design_once(walks):
+    trial = dsf.Trial.of(small())
+    dsf.report(trial)
+    assert {repr(design) for design in trial.designs.values()} <= {design for design, _ in walks}
+    assert set(walks.values()) == {1}
+    assert {n for _, n in walks} == {0}
+
+
+def test_conclusions_are_predicted_on_request(walks):
+    trial = dsf.Trial.of(small())
+    found = dsf.analyze(trial, "1NNN 2NNT", predicts=False).summary
+    assert not walks
+    whole = dsf.analyze(trial, "1NNN 2NNT").summary
+    assert set(walks.values()) == {1}
+    assert found.identical(whole.drop_vars(["conclusion", "conclusion_not_reached"]))
 
 
 @pytest.fixture

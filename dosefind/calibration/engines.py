@@ -66,8 +66,6 @@ class Engine(ABC):
     """
 
     name: ClassVar[str]
-    # Modules of the package, besides the model's own classes and this one, on which a result depends.
-    sources: ClassVar[tuple[str, ...]]
     settings_by_default: ClassVar[NutsSettings | None] = None
     takes: ClassVar[type] = Curve
 
@@ -118,7 +116,6 @@ class ByQuadrature(CurveEngine):
     """Quadrature: PIT values are integrals, except that of the likelihood, which is its rank among deterministic draws."""
 
     name: ClassVar[str] = "quadrature"
-    sources: ClassVar[tuple[str, ...]] = ("posterior.exact", "posterior.mixture", "posterior.quadrature")
     # Number of draws among which the likelihood is ranked.
     draws: ClassVar[int] = 200
 
@@ -140,7 +137,6 @@ class ByNuts(CurveEngine):
     """NUTS: PIT values are ranks among thinned draws."""
 
     name: ClassVar[str] = "nuts"
-    sources: ClassVar[tuple[str, ...]] = ("posterior.mcmc",)
     settings_by_default: ClassVar[NutsSettings | None] = NutsSettings(chains=2, draws=500, tune=500)
 
     def posterior(self, n: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Posterior:
@@ -156,7 +152,6 @@ class ByHierarchicalNuts(Engine):
     """NUTS over several trials, with their shared parameters, exchangeability, and a trial not yet started."""
 
     name: ClassVar[str] = "hierarchical-nuts"
-    sources: ClassVar[tuple[str, ...]] = ("models.base", "models.logistic2", "posterior.mcmc", "posterior.hierarchical")
     settings_by_default: ClassVar[NutsSettings | None] = replace(SETTINGS, chains=2, draws=500)
     takes: ClassVar[type] = HierarchicalLogistic
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -112,10 +111,7 @@ def calibrate(
                 progress(done, n_sets * len(jobs))
     rows = np.concatenate(made).reshape(len(jobs), n_sets, *made[0].shape[1:])
     names = kind(model, settings).quantities
-    identity = {
-        name: value if isinstance(value, str) else json.dumps(value) for name, value in _described(kind, model, checked, settings)
-    }
-    stamp = {"n_sets": n_sets, "seed": seed, "level": level, **identity}
+    stamp = {"n_sets": n_sets, "seed": seed, "level": level, **dict(_described(kind, model, checked, settings))}
     return summarised(rows, list(checked), list(names), level).assign_attrs(stamp)
 
 

@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from .._check import MOST_DOSES, InputError, whole
-from ..trial import COUNT, Cohort, States, check_cohorts
+from ..trial import COUNT, Cohort, Departure, States, check_cohorts
 from . import limits
 from .base import Design
 
-__all__ = ["Departure", "departures", "followed", "state_after", "state_later"]
-
-
-@dataclass(frozen=True)
-class Departure:
-    """A difference between a cohort and the design's recommendation; the trial can still be decided.
-
-    Attributes
-    ----------
-    kind
-        The cohort was treated after the design had "stopped", at another "level", with another "size", or beyond "max_n" or
-        "max_n_per_dose".
-    cohort
-        Number of the cohort, from 1.
-    given
-        Level of the cohort for "stopped" and "level"; patients in the cohort, the trial or the level for the other kinds.
-    planned
-        The design's level, size or limit; for "stopped" the reason to stop, as a sentence.
-    level
-        Level of the cohort.
-    """
-
-    kind: Literal["stopped", "level", "size", "max_n", "max_n_per_dose"]
-    cohort: int
-    given: int
-    planned: int | str
-    level: int
-
-    def __str__(self) -> str:
-        if self.kind == "stopped":
-            return f"the design had stopped after cohort {self.cohort - 1}: {self.planned}"
-        if self.kind == "level":
-            return f"cohort {self.cohort} was at level {self.given}; the design recommended level {self.planned}"
-        if self.kind == "size":
-            return f"cohort {self.cohort} had {self.given} patient{'s' * (self.given != 1)}; the design planned {self.planned}"
-        place = "the trial" if self.kind == "max_n" else f"level {self.level}"
-        return f"cohort {self.cohort} brought {place} to {self.given} patients, above {self.kind} = {self.planned}"
+__all__ = ["departures", "followed", "state_after", "state_later"]
 
 
 def state_after(design: Design, cohorts: Sequence[Cohort], n_doses: int) -> States:

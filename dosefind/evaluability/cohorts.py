@@ -113,12 +113,14 @@ def statuses(
     for member, verdict, part in zip(patients, verdicts, parts, strict=True):
         first, end = window(member, protocol)
         by = replaced_by.get(member.subject)
+        reason = verdict.rule if by is None else f"replaced by {by}: {verdict.rule}"
         yield Status(
             subject=member.subject,
             cohort=numbers[member.subject],
             level=None if part in UNTREATED else member.level,
             kind=verdict.kind if by is None else "replaced",
-            rule=verdict.rule if by is None else f"replaced by {by}: {verdict.rule}",
+            rule=f"{reason}{verdict.basis}",
+            reason=reason,
             first=first,
             end=end,
             closed=verdict.closed,

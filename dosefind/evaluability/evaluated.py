@@ -93,7 +93,9 @@ class Status:
     kind
         "dlt", "complete" (without a DLT), "pending", "not evaluable" or "replaced".
     rule
-        Reason for the status, in words.
+        Reason for the status, in words, with the setting that decided and the events that are no DLT.
+    reason
+        The same without these.
     first, end
         First and last day of the DLT window.
     closed
@@ -143,6 +145,7 @@ class Status:
     level: int | None
     kind: Kind
     rule: str
+    reason: str
     first: date
     end: date
     closed: date | None
@@ -219,12 +222,16 @@ class Completion(NamedTuple):
         Multiplicity: number of assignments of outcomes to patients with these counts.
     others
         Counts by level outside the escalation; levels without counts are omitted.
+    pending
+        Patients of the escalation by level whose outcomes are taken as pending, included in ``cohorts`` without a DLT; empty where
+        every outcome is taken as known.
     """
 
     dlts: tuple[int, ...]
     cohorts: list[Cohort]
     ways: int
     others: tuple[Cohort, ...] = ()
+    pending: tuple[Cohort, ...] = ()
 
 
 class Pools(Protocol):
@@ -559,6 +566,16 @@ class Evaluated(Shown):
                     counts[place] = (level, patients, with_dlt + further[place])
             cohorts = [Cohort(*count) for count in counts[: len(self.members)] if count[1]]
             yield Completion(tuple(further), cohorts, ways, _by_level(counts[len(self.members) :]))
+
+    def known_now(self) -> Completion:
+        """Return the counts as known now, for designs that decide with pending outcomes: nobody who is pending has a DLT yet.
+
+        A patient held for adjudication is pending. Patients outside the escalation are included once their outcomes are known.
+        """
+        counted = [(group, self._in(group)) for group in self.members]
+        cohorts = [Cohort(group.level, here.n + len(here.pending), here.dlts) for group, here in counted]
+        pending = _by_level((group.level, len(here.open), 0) for group, here in counted)
+        return Completion((0,) * len(self.groups), [cohort for cohort in cohorts if cohort.n], 1, self.beside(), pending)
 
     def audit(self) -> pd.DataFrame:
         """Return one row per patient: the status, the rule and the rows on which it is based.

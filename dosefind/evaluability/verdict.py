@@ -50,6 +50,8 @@ class Verdict(NamedTuple):
     adjudication: Adjudicated | None = None
     settled_by: tuple[OpenDay, ...] = ()
     questions: tuple[Question, ...] = ()
+    # What follows the reason in the rule: the setting that decided, and the events that are no DLT.
+    basis: str = ""
 
 
 class Case(NamedTuple):
@@ -94,7 +96,7 @@ def verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool, c
         found = Verdict("pending", rule, None, found.source or patient.source, unresolved=True)
     found = found._replace(held=any(serious_event.holds for serious_event in case.serious))
     if part in UNTREATED:
-        return found._replace(kind="not evaluable", rule=f"{part}, not given the product", otherwise=found.kind)
+        return found._replace(kind="not evaluable", rule=f"{part}, not given the product", otherwise=found.kind, basis="")
     if patient.level is None:
         rule = f"dose {patient.amount:g} is not in the protocol; otherwise {found.kind.replace('dlt', 'DLT')}: {found.rule}"
         return found._replace(kind="not evaluable", rule=rule, otherwise=found.kind)
@@ -183,7 +185,7 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
             for event, why in _ruled_out(patient, protocol)
         ]
         rows = (*(found.source or patient.source), *(event.source for event, _ in told))
-        found = found._replace(rule=found.rule + "".join(words for _, words in told), source=rows)
+        found = found._replace(basis=found.basis + "".join(words for _, words in told), source=rows)
     return found
 
 
@@ -266,7 +268,7 @@ def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool)
     first, end = window(patient, protocol)
     made, _ = toxicities(patient, protocol)
     by = judge(made[0], patient, protocol) if made else None
-    from_events = [] if by is None else [f"{told_event(made[0], first)}, {_why_dlt(by)}"]
+    from_events = [] if by is None else [f"{told_event(made[0], first)}, {_why_dlt(made[0], by)}"]
     rows = tuple(row for event in made[:1] for row in event.sources)
     if patient.dlt:
         if patient.dlt_date is None and not made and not whole_data and cut < end:
@@ -282,9 +284,9 @@ def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool)
     return None if by is None else Verdict("dlt", from_events[0], min(by.day or end, cut), (*patient.source, *rows))
 
 
-def _why_dlt(found: Judged) -> str:
+def _why_dlt(event: AdverseEvent, found: Judged) -> str:
     """Return the basis of a DLT: the investigator's flag, or the definition with any data that contradict it."""
-    if found.reason.startswith("flagged"):
+    if event.flagged_dlt:
         return found.reason
     return f"a DLT by the definition under dlt{f', {found.reason}' if found.reason else ''}"
 
@@ -454,11 +456,11 @@ def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
     if share >= least * (1 - SAME_AMOUNT):
         return None
     rule = f"{share:.0%} of the planned dose administered ({given:g} of {patient.amount:g} {protocol.doses.unit}), with no DLT"
-    return Verdict("not evaluable", f"{rule} (evaluability.least_dose = {least:.0%})", window(patient, protocol)[1])
+    return Verdict("not evaluable", rule, window(patient, protocol)[1], basis=f" (evaluability.least_dose = {least:.0%})")
 
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:
     choice = getattr(protocol.evaluability, rule)
     kinds: dict[str, Kind] = {"not-evaluable": "not evaluable", "no-dlt": "complete", "dlt": "dlt"}
     counted = {"no-dlt": ", counted as no DLT", "dlt": ", counted as DLT"}.get(choice, "")
-    return Verdict(kinds[choice], f"{words} (evaluability.{rule} = {choice}{counted})", day)
+    return Verdict(kinds[choice], words, day, basis=f" (evaluability.{rule} = {choice}{counted})")

@@ -182,9 +182,11 @@ class Logistic2(Curve):
 
     @property
     def first_step(self) -> tuple[float, ...]:
-        # A quarter on the logit scale, and an eighth of the prior's own scale.
+        # A quarter on the logit scale, and an eighth of the prior's own scale: more of it if it is narrow, because data then do not
+        # narrow it further.
         sd, rho = self._only.sd, self._only.correlation
-        return min(1 / 8, 1 / (4 * sd[0] * (1 - rho**2) ** 0.5)), min(1 / 6, 1 / (6 * sd[1]))
+        narrow = sd[0] * (1 - rho**2) ** 0.5
+        return min(max(1 / 8, 1 / (16 * narrow)), 2 / 5, 1 / (4 * narrow)), min(1 / 6, 1 / (6 * sd[1]))
 
     @property
     def coordinates(self) -> np.ndarray:

@@ -23,7 +23,7 @@ from .._check import InputError, Problem
 from ..designs import Design
 from ..outcomes import Rates
 from ..protocol import Protocol, Treatment
-from ..starts import NO_WAIT, Started, until
+from ..starts import Started, gated, until
 from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
 from ..trial import COUNT, NO_DOSE, WAIT, States, TimedStates
 from .simulation import CHUNK, Latent
@@ -58,7 +58,9 @@ class Clock:
         Conditions for escalation by designs that decide with pending outcomes.
     cohorts
         "complete": every cohort is treated in full and its outcomes are awaited, as in the exact enumeration; "until-decided": a
-        cohort ends early, or its last outcomes are not awaited, where no outcome still open can change the decision.
+        cohort ends early, or its last outcomes are not awaited, where no outcome still open can change the decision or the dose
+        selected at a stop, and nobody starts in a cohort that ends in some ways in which earlier outcomes can come out. This is
+        what `dosefind.next_dose` recommends.
     """
 
     treatment: Treatment
@@ -170,10 +172,10 @@ _ROOM = 4
 _NONE, _DLT, _COMPLETE, _LOST = 0, 1, 2, 3
 _EMPTY = {"start": NEVER, "dose": NO_DOSE, "known": NEVER, "kind": _NONE, "queue": NEVER}
 _ENDINGS = {"not-evaluable": _LOST, "no-dlt": _COMPLETE, "dlt": _DLT}
+# Answers: more than any cohort's size; no answer yet, and different ones.
+_SIZES, _OPEN, _DIFFER = 4096, -(2**20), -(2**21)
 # Stands for the reason of a trial for which no further candidates come.
 _UNFINISHED = -1
-# Stands for no answer yet: below all doses, and below all stops with the dose that is then selected.
-_UNKNOWN = -1000
 
 
 @dataclass
@@ -196,12 +198,14 @@ class _Rows:
     bold: np.ndarray
     cautious: np.ndarray
     above: np.ndarray
-    # The cohort in progress: dose, planned size, index of its first patient, cohorts before it; the decision last made.
+    # The cohort in progress: dose, planned size, index of its first patient, cohorts before it; what was known when it was last
+    # asked about, and whether it is held until earlier outcomes are known.
     plan: np.ndarray
     size: np.ndarray
     since: np.ndarray
     cohorts: np.ndarray
     asked: np.ndarray
+    held: np.ndarray
     memory: np.ndarray
     # Per patient.
     start: np.ndarray
@@ -219,6 +223,7 @@ class _Rows:
         made: dict[str, np.ndarray] = {name: np.zeros(rows, np.int32) for name in cls.names()}
         made["row"] = np.arange(rows)
         made["plan"] += WAIT
+        made["held"] = np.zeros(rows, bool)
         made["memory"] = np.zeros((n_memory, rows), COUNT)
         for name, empty in _EMPTY.items():
             made[name] = np.full((_ROOM, rows), empty, np.int8 if name in ("dose", "kind") else np.int32)
@@ -251,6 +256,11 @@ class _Rows:
     def seen(self) -> np.ndarray:
         """Return whether the outcome of each patient is known, (patients, trials)."""
         return self.known <= self.now
+
+
+def _joined(before: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """Return the answers that two ways share, `_DIFFER` if they do not."""
+    return np.where((before == _OPEN) | (before == answer), answer, _DIFFER)
 
 
 def _grown(values: np.ndarray, empty: int) -> np.ndarray:
@@ -378,12 +388,14 @@ class _Run:
         if len(which):
             self._decide(which, wanted, reason)
         if self.clock.cohorts == "until-decided":
-            # Asked again when an outcome has become known, or the cohort is full.
-            known = 2 * seen.sum(axis=0) + full
-            which = np.flatnonzero(~decided & (known > rows.asked))
+            # Asked again when a patient has started, or an outcome has become known.
+            known = seen.sum(axis=0) + rows.count
+            begun = ~decided & (members > 0)
+            which = np.flatnonzero(begun & (known > rows.asked))
             rows.asked = known
             if len(which):
                 self._decide_early(which, wanted, reason, members, full)
+            wanted = np.where(rows.held & (wanted == rows.plan), WAIT, wanted)
         return wanted, reason
 
     def _decide(self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray) -> None:
@@ -400,6 +412,7 @@ class _Run:
         rows = self.rows
         rows.plan[which], rows.size[which], rows.since[which] = dose, size, rows.count[which]
         rows.cohorts[which] += 1
+        rows.held[which] = False
         rows.memory[:, which] = memory.T
         if rows.cohorts.max(initial=0) > MOST_COHORTS:
             raise InputError(Problem("max_n", None, f"{self.design.title} does not end by itself: state a maximum sample size"))
@@ -407,64 +420,85 @@ class _Run:
     def _decide_early(
         self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray, members: np.ndarray, full: np.ndarray
     ) -> None:
-        """Give the decision where every way in which the open outcomes can come out leads to the same step.
+        """Decide where no open outcome can change the decision, as `dosefind.tasks.proposals` does for a real trial.
 
-        A cohort that is not full ends early only downwards or in a stop, as the patients who complete it are treated first.
+        The ways in which the outcomes of other patients can come out are looked at one by one. In each of them, a cohort that is
+        not full ends if all that can follow leads downwards or to a stop: by the decision on the patients treated so far, or where
+        the patients who would complete it cannot change the decision. It is completed if it ends in none of these ways, and nobody
+        starts while it ends in some of them only.
         """
         rows = self.rows
         part = rows.patients(which)
         seen, given = part.seen, part.dose >= 0
         counted = seen & ((part.kind == _DLT) | (part.kind == _COMPLETE))
         pending = given & ~seen
-        treated = counted | pending
-        states = self._states(part, counted & (part.kind == _DLT), treated)
+        states = self._states(part, counted & (part.kind == _DLT), counted | pending)
         missing = np.maximum(part.size - members[which], 0).astype(COUNT)
         own = np.arange(len(part.start))[:, None] >= part.since
-        own_open = (own & pending).sum(axis=0, dtype=COUNT) + missing
-        (open_by_dose,) = self._counts(part, pending)
-        each = np.arange(len(part))
-        n = states.n.copy()
-        n[each, part.plan] += missing
-        earlier = open_by_dose.copy()
-        earlier[each, part.plan] += missing
-        # What each way leads to: the next dose, or a stop with the dose selected.
-        leads = np.full(len(part), _UNKNOWN)
-        same = np.ones(len(part), bool)
-        step = np.zeros((3, len(part)), int)
-        most = earlier.max(axis=0, initial=0)
-        for way in product(*(range(int(top) + 1) for top in most)):
-            # DLTs of the cohort in progress and of earlier ones at the same dose are told apart where a design reads the latest.
-            further = np.array(way, COUNT)
-            possible = (further <= earlier).all(axis=1)
-            if not possible.any():
-                continue
-            at_plan = further[part.plan]
-            low = np.maximum(at_plan - (earlier[each, part.plan] - own_open), 0)
-            for in_cohort in range(int(own_open.max(initial=0)) + 1):
-                applies = np.flatnonzero(possible & (in_cohort >= low) & (in_cohort <= np.minimum(at_plan, own_open)))
-                if not len(applies):
-                    continue
-                ways = replace(
-                    states.take(applies),
-                    n=n[applies],
-                    y=states.y[applies] + further,
-                    last_n=(states.last_n + missing)[applies],
-                    last_y=states.last_y[applies] + COUNT(in_cohort),
-                )
-                decision = self.design.decide(ways.grouped())
-                chosen = self.design.select(States.of_checked(ways.n, ways.y).grouped()).dose
-                led = np.where(decision.dose >= 0, decision.dose, _UNKNOWN + 2 + chosen)
-                same[applies] &= (leads[applies] == _UNKNOWN) | (led == leads[applies])
-                leads[applies] = led
-                step[:, applies] = decision.dose, decision.reason, decision.size
-        first, found_reason, found_size = step
-        # A stop is lower than every dose.
-        ends = same & (full[which] | (first < part.plan))
-        done = which[ends]
-        self._plan(done, first[ends], found_size[ends], part.memory.T[ends])
-        wanted[done], reason[done] = first[ends], found_reason[ends]
+        own_open = (own & pending).sum(axis=0, dtype=COUNT)
+        (others_open,) = self._counts(part, pending & ~own)
+        filled = part.size <= members[which]
+        # The answer that all ways so far share, with the reason of the first.
+        shared, why = np.full(len(part), _OPEN), np.zeros(len(part), int)
+        ends_somewhere, fills_somewhere = np.zeros(len(part), bool), np.zeros(len(part), bool)
+        for others in product(*(range(int(most) + 1) for most in others_open.max(axis=0, initial=0))):
+            possible = (np.array(others, COUNT) <= others_open).all(axis=1)
+            # The answers to the patients treated so far, and to the completed cohort.
+            answers, codes = np.full((2, len(part)), _OPEN), np.zeros((2, len(part)), int)
+            down = np.repeat(possible[None], 2, axis=0)
+            for own_dlts in range(int(own_open.max(initial=0)) + 1):
+                for further in range(-1, int(missing.max(initial=0)) + 1):
+                    complete = further >= 0
+                    applies = possible & (own_dlts <= own_open)
+                    which_here = np.flatnonzero(applies & (further <= missing) & (missing > 0) if complete else applies)
+                    if not len(which_here):
+                        continue
+                    answer, code = self._answer_after(
+                        states.take(which_here),
+                        part.plan[which_here],
+                        others,
+                        own_dlts + max(further, 0),
+                        missing[which_here] * complete,
+                    )
+                    at = int(complete), which_here
+                    codes[at] = np.where(answers[at] == _OPEN, code, codes[at])
+                    answers[at] = _joined(answers[at], answer)
+                    down[at] &= (answer < 0) | (answer // _SIZES - 1 < part.plan[which_here])
+            by_now = filled | down.all(axis=0)
+            closes = possible & (by_now | (down[1] & (answers[1] != _DIFFER)))
+            why = np.where(closes & (shared == _OPEN), np.where(by_now, codes[0], codes[1]), why)
+            shared = np.where(closes, _joined(shared, np.where(by_now, answers[0], answers[1])), shared)
+            ends_somewhere |= closes
+            fills_somewhere |= possible & ~closes
+        settled = ends_somewhere & ~fills_somewhere & (shared != _DIFFER)
+        rows.held[which] = ends_somewhere & ~settled
+        done = which[settled]
+        dose = np.where(shared >= 0, shared // _SIZES - 1, NO_DOSE)[settled]
+        size = np.where(shared >= 0, shared % _SIZES, 0)[settled]
+        self._plan(done, dose, size, part.memory.T[settled])
+        wanted[done], reason[done] = dose, why[settled]
         rows.decisions[done] += 1
-        rows.with_pending[done] += pending.any(axis=0)[ends]
+        rows.with_pending[done] += pending.any(axis=0)[settled]
+
+    def _answer_after(
+        self, states: States, plan: np.ndarray, others: tuple[int, ...], own_dlts: int, added: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the answer to each state after further patients and DLTs in the current cohort and further DLTs of other patients.
+
+        An answer is a number that is the same for the same dose and size, or for the same stop: the dose selected as MTD, and
+        whether the MTD is not reached. The second array has the reasons.
+        """
+        n, y, at = states.n.copy(), states.y + np.array(others, COUNT), (np.arange(len(states)), plan)
+        n[at] += added
+        y[at] += COUNT(own_dlts)
+        states = replace(states, n=n, y=y, last_n=states.last_n + added, last_y=states.last_y + COUNT(own_dlts)).grouped()
+        decision = self.design.decide(states)
+        answer = (decision.dose.astype(int) + 1) * _SIZES + decision.size
+        stops = np.flatnonzero(decision.dose == NO_DOSE)
+        if len(stops):
+            chosen = self.design.select(states.take(stops).grouped())
+            answer[stops] = -2 * (chosen.dose.astype(int) + 2) - chosen.not_reached
+        return answer, decision.reason
 
     # Designs that decide with pending outcomes ------------------------------------------------------------------------
 
@@ -528,27 +562,13 @@ class _Run:
 
     def _gated(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which gates allow the wanted dose, `NEVER` where only another outcome can."""
-        rows, gates = self.rows, self.clock.gates
-        given = rows.dose >= 0
-        top = np.where(given, rows.dose, NO_DOSE).max(axis=0, initial=NO_DOSE)
-        latest = rows.dose[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
-        at = given & (rows.dose == latest)
-        pending = at & ~rows.seen
-        known = (at & rows.seen & (rows.kind != _LOST)).sum(axis=0)
-        up = (wanted > top) & (rows.count > 0)
-        day = np.full(len(rows), NO_WAIT)
-        if gates.complete is not None:
-            day = np.where(up & (known < gates.complete) & pending.any(axis=0), NEVER, day)
-        if gates.each_pending is not None:
-            reached = rows.start + int(np.ceil(gates.each_pending * self.clock.window))
-            day = np.maximum(day, np.where(up, np.where(pending, reached, NO_WAIT).max(axis=0), NO_WAIT))
-        if gates.one_followed is not None:
-            first = np.where(given & (rows.dose >= latest), rows.start, NEVER).min(axis=0)
-            day = np.maximum(day, np.where(up, first + gates.one_followed, NO_WAIT))
-        if gates.suspend_pending is not None:
-            total = (at & ~(rows.seen & (rows.kind == _LOST))).sum(axis=0)
-            day = np.where(pending.sum(axis=0) > gates.suspend_pending * total, NEVER, day)
-        return day
+        rows = self.rows
+        here, seen = rows.dose >= 0, rows.seen
+        level = np.where(here, rows.dose.astype(np.int32) + 1, -1)
+        latest = level[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
+        known = here & seen & (rows.kind != _LOST)
+        clock = self.clock
+        return gated(level, rows.start, known, here & ~seen, latest, wanted + 1, gates=clock.gates, window=clock.window).day
 
     def _ready(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient may start, `NEVER` where none is wanted."""
@@ -584,10 +604,12 @@ class _Run:
             day = clock.discontinuation.time(cause, latent[stream](patient, trial), clock.window)
             handling = np.where(day < leaves, _ENDINGS[ending], handling)
             leaves = np.minimum(leaves, day)
-        left = (leaves < onset) & (leaves <= clock.window)
-        # A time with a fraction belongs to the day that it falls on, from day 1 on; a window ends on its last day.
-        days = np.where(left, leaves, np.where(toxic, onset, clock.window))
-        days = np.clip(np.ceil(days - 1e-9), 1, clock.window).astype(np.int32)
+        # A time with a fraction belongs to the day that it falls on, from day 1 on; a window ends on its last day. On the same day
+        # a DLT comes before a patient leaves, and so does the end of the window.
+        days = np.clip(np.ceil(np.where(toxic, onset, clock.window) - 1e-9), 1, clock.window)
+        leaves = np.maximum(np.ceil(leaves - 1e-9), 1)
+        left = leaves < days
+        days = np.where(left, leaves, days).astype(np.int32)
         rows.start[patient, which], rows.dose[patient, which] = now, dose
         rows.known[patient, which] = now + days
         rows.kind[patient, which] = np.where(left, handling, np.where(toxic, _DLT, _COMPLETE))

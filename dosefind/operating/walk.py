@@ -21,8 +21,8 @@ from ..trial import COUNT, SHARED_KEY, States, count_key
 
 __all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "refuse_endless", "walk"]
 
-# Default maximum memory of a walk in bytes.
-DEFAULT_MEMORY = 6 * 2**30
+# Default maximum memory of a walk in bytes, which most walks need about ten seconds to fill.
+DEFAULT_MEMORY = 2 * 2**30
 # A walk that still continues after this number of cohorts belongs to a design that does not end.
 MOST_COHORTS = 1000
 MOST_PATIENTS = 1000
@@ -141,19 +141,22 @@ def walk(
     visits = None if design.one_size is not None else np.zeros((1, 2, n_doses))
     front = _decided(design, states, np.zeros(1, np.uint64), np.ones(1), np.ones(1), visits)
     ended: list[_Front] = []
-    walked, held, peak = 0, 0, 0
+    walked, held, final, peak = 0, 0, 0, 0
     going: list[int] = []
     while len(front):
         walked += len(front)
         over = front.code >= n_doses
         ended.append(front.take(np.flatnonzero(over)))
         held += len(ended[-1]) * front.row_bytes
+        final += len(ended[-1]) * _bytes_of_end(front.row_bytes, n_doses)
         # The old front is released before its children are generated.
         front = front.take(np.flatnonzero(~over))
-        needed = held + len(front) * front.row_bytes + _bytes_of_children(front)
+        following = held + len(front) * front.row_bytes + _bytes_of_children(front) if len(front) else 0
+        needed = max(following, final)
         peak = max(peak, needed)
         if needed > memory_limit:
-            raise WalkTooLarge(_too_large(design, walked, needed, memory_limit))
+            when = "the next cohort would need" if following > memory_limit else "the final states so far would need"
+            raise WalkTooLarge(_too_large(design, walked, needed, memory_limit, when))
         going.append(len(front))
         if begin is None and len(going) % _FORESEEN == 0:
             _refuse_far_too_large(design, n_doses, going, front.row_bytes, memory_limit)
@@ -308,6 +311,11 @@ def _bytes_of_children(front: _Front) -> int:
     return children * (2 * front.row_bytes + 40)
 
 
+def _bytes_of_end(row_bytes: int, n_doses: int) -> int:
+    """Return the memory that a final state needs in the end: its row twice while all are joined, and its visits."""
+    return 2 * row_bytes + 20 * n_doses
+
+
 def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_bytes: int, memory_limit: int) -> None:
     """Raise if a walk would reach the memory limit after hours, as predicted from its first cohorts.
 
@@ -331,7 +339,9 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
         return
     if done >= 2 * _FORESEEN and going[-1] / going[-6] > 0.97 * going[-6] / going[-11]:
         factor = (going[-1] / going[-6]) ** 0.2
-        expected, most = 5 * going[-1] * factor ** (0.75 * cohorts - done) * row_bytes, memory_limit
+        # Three quarters of the states are final.
+        per_state = max(row_bytes, 0.75 * _bytes_of_end(row_bytes, n_doses))
+        expected, most = 5 * going[-1] * factor ** (0.75 * cohorts - done) * per_state, memory_limit
     else:
         power = np.log2(going[-1] / going[done // 2 - 1])
         expected = going[-1] * (cohorts / done) ** power * row_bytes
@@ -345,11 +355,11 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
 _FORESEEN, _FAR_AT_FIRST, _FAR = 10, 1000, 10
 
 
-def _too_large(design: Design, walked: int, needed: float, limit: int, when: str = "the next cohort would need") -> str:
+def _too_large(design: Design, walked: int, needed: float, limit: int, when: str) -> str:
     return (
         f"{design.title}: after {walked:,} states {when} {needed / 2**30:.3g} GiB, more than the memory limit "
-        f"of {limit / 2**30:.3g} GiB. Use larger cohorts, fewer patients (max_n), a limit per dose (max_n_per_dose) or the method "
-        "'simulate'"
+        f"of {limit / 2**30:.3g} GiB. Use larger cohorts, fewer patients (max_n), a limit per dose (max_n_per_dose), a higher "
+        "memory limit or the method 'simulate'"
     )
 
 

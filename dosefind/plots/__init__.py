@@ -13,7 +13,7 @@ charts of `tests/test_charts_legible.py`.
 
 from .calendar import duration
 from .comparison import allocation, pages, selection
-from .conduct import decisions, trial
+from .conduct import calendar, decisions, trial
 from .elicited import prior
 from .export import as_png, as_svg, save
 from .posterior import curve, intervals, mtd, prior_posterior
@@ -24,6 +24,7 @@ __all__ = [
     "alt_text",
     "as_png",
     "as_svg",
+    "calendar",
     "curve",
     "decisions",
     "duration",

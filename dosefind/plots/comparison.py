@@ -241,14 +241,13 @@ class _Rates(NamedTuple):
         """Choose the most explicit form that fits into a column."""
         rates = oc["p_true"].values
         marked = [[str(level + 1) == mtd for level in range(rates.shape[1])] for mtd in map(str, oc["true_mtd"].values)]
-        for words in ("true {}% = MTD", "{}% = MTD", "{}%*", "{}*"):
-            plain = words.replace(" = MTD", "").replace("*", "")
+        for words, plain in (("true {}% = MTD", "true {}%"), ("{}% = MTD", "{}%"), ("{}%*", "{}%"), ("{}*", "{}")):
             texts = [
                 [(words if mark else plain).format(f"{100 * rate:.3g}") for rate, mark in zip(row, marks, strict=True)]
                 for row, marks in zip(rates, marked, strict=True)
             ]
             if all(width_of(text, _SIZE, "bold") + 4 <= column for row in texts for text in row):
-                return cls(texts, False, "true" in words)
+                return cls(texts, False, plain == "true {}%")
         return cls(texts, True, False)
 
 

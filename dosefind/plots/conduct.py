@@ -1,18 +1,20 @@
-"""Charts of the conduct of a trial: the patients in order of treatment, and the decision grid of a design."""
+"""Charts of the conduct of a trial: the patients in order of treatment and on a calendar, and the decision grid of a design."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from datetime import date
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._check import MOST_DOSES, InputError, Problem, of_type, one_of, whole
+from ..evaluability import UNTREATED, Evaluated, Status
 from ..protocol import Protocol
-from ..trial import Cohort, check_cohorts, notation
+from ..trial import Cohort, check_cohorts
 from .layout import (
     TALLEST,
     distinct,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["decisions", "trial"]
+__all__ = ["calendar", "decisions", "trial"]
 
 _NOTATION = (
     "must be a level and a capital N (no DLT), T (DLT) or P (pending) per patient, cohorts separated by blanks, such as '1NNN 2NTP'"
@@ -221,9 +223,9 @@ def _patients(outcomes: Any) -> tuple[list[_Patient], bool]:
     import pandas as pd
 
     if isinstance(outcomes, str):
-        return _from_notation(outcomes), False
+        return _of_cohorts(map(_parsed, outcomes.split())), False
     if isinstance(outcomes, Sequence) and all(isinstance(cohort, Cohort) for cohort in outcomes):
-        return _from_notation(notation(check_cohorts(outcomes))), False
+        return _of_cohorts((one.level, "N" * (one.n - one.dlts) + "T" * one.dlts) for one in check_cohorts(outcomes)), False
     records = _records(outcomes)
     names: Any = getattr(outcomes, "columns", ())
     if records is None or any(name not in names for name in _Patient._fields):
@@ -248,32 +250,189 @@ def _records(table: Any) -> list[dict[str, Any]] | None:
     return [dict(row) for row in table.to_dict("records")] if isinstance(table, pd.DataFrame) else None
 
 
-def _from_notation(text: str) -> list[_Patient]:
+def _parsed(token: str) -> tuple[int, str]:
+    """Return level and letters of a cohort in outcome notation."""
+    match = re.fullmatch(r"([1-9][0-9]?)([NTP]+)", token)
+    if match is None:
+        raise InputError(Problem("outcomes", token, _NOTATION))
+    return int(match[1]), match[2]
+
+
+def _of_cohorts(cohorts: Iterable[tuple[int, str]]) -> list[_Patient]:
+    """Return patients by level and letters of their cohorts."""
     found: list[_Patient] = []
-    for cohort, token in enumerate(text.split(), start=1):
-        match = re.fullmatch(r"([1-9][0-9]?)([NTP]+)", token)
-        if match is None:
-            raise InputError(Problem("outcomes", token, _NOTATION))
-        found += [_Patient(str(len(found) + i), cohort, int(match[1]), _LETTERS[c]) for i, c in enumerate(match[2], start=1)]
+    for cohort, (level, letters) in enumerate(cohorts, start=1):
+        found += [_Patient(str(len(found) + i), cohort, level, _LETTERS[letter]) for i, letter in enumerate(letters, start=1)]
     return found
 
 
+# Height of a lane in mm, width that a lane's label may have in points, and intervals of the dates below the axes in days.
+_LANE, _LANE_LABEL, _INTERVALS = 4.0, 90.0, (7, 14, 28, 56, 91, 182, 364, 728, 1456)
+# Parts of a lane: label and look. They differ in grey and in their hatch.
+_PARTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "followed": ("followed up in the DLT window", {"facecolor": "#A9CDE6", "edgecolor": BLUE, "lw": 0.5}),
+    "to go": ("DLT window still to go", {"facecolor": "white", "edgecolor": FAINT, "lw": 0.5}),
+    "overdue": ("not assessed: follow-up overdue", {"facecolor": ORANGE, "edgecolor": INK, "lw": 0.5, "hatch": "////"}),
+}
+
+
+def calendar(
+    evaluated: Evaluated, ax: Axes | None = None, *, protocol: Protocol | None = None, decisions: Sequence[date] = ()
+) -> Axes:
+    """Draw the trial as a calendar: a lane per patient with the DLT window, follow-up, outcome, and overdue follow-up.
+
+    Parameters
+    ----------
+    evaluated
+        The patients at a data cutoff date, such as ``dosefind.evaluate`` returns.
+    ax
+        Axes to draw on; new ones by default.
+    protocol
+        The protocol, whose name is shown.
+    decisions
+        Days on which the committee decided.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from dosefind import evaluate, load_protocol, read_patients
+    >>> from dosefind.plots import alt_text
+    >>> protocol = load_protocol("configs/nct05962762.toml")
+    >>> patients = read_patients("examples/nct05962762/midway/patients.csv", protocol)
+    >>> alt_text(calendar(evaluate(patients, protocol)))[:67]
+    'Calendar of 7 patients at the data cutoff 2023-11-20, 2 pending. SY'
+    """
+    of_type("evaluated", evaluated, Evaluated, "dosefind.evaluate returns one; of next_dose's result, its evaluated")
+    lanes = [status for status in evaluated.statuses if status.part not in UNTREATED]
+    cutoff = evaluated.as_of
+    first = min([cutoff, *(status.first for status in lanes)])
+    last = max([cutoff, *(max(status.end, status.closed or status.end) for status in lanes)])
+    with drawing(ax, min(14 + _LANE * max(len(lanes), 2), 0.75 * TALLEST)) as ax:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        days = {name: [] for name in _PARTS}
+        for place, status in enumerate(lanes):
+            for name, begin, end in _lane(status, cutoff):
+                days[name].append(((begin - first).days, place - 0.36, max((end - begin).days, 0.0), 0.72))
+        used = [name for name, corners in days.items() if corners]
+        for name in used:
+            boxes(ax, days[name], zorder=2, **_PARTS[name][1])
+        key(ax, [Patch(**_PARTS[name][1]) for name in used], [_PARTS[name][0] for name in used])
+        apart = room(ax)[1] / max(len(lanes), 1)
+        size = float(np.clip((0.6 * apart) ** 2, 3, 45))
+        for name, (words, look) in _STATUS.items():
+            at = [place for place, status in enumerate(lanes) if _kind(status) == name and name != "pending"]
+            if at and name != "complete":
+                drawn: dict[str, Any] = {**look, "linewidth": 0.8}
+                x = [(_closing(lanes[place]) - first).days for place in at]
+                mark = ax.scatter(x, at, size, zorder=4, clip_on=False, **drawn)
+                handle = copy(mark)
+                handle.set_sizes([max(size, 30.0)])
+                key(ax, [handle], [words])
+        ax.axvline((cutoff - first).days, color=INK, lw=1.0, zorder=3)
+        key(ax, [Line2D([], [], color=INK, lw=1.0)], [f"data cutoff {cutoff}"])
+        met = sorted({day for day in decisions if first <= day <= last})
+        for day in met:
+            ax.axvline((day - first).days, color=RED, lw=0.8, ls=(0, (3, 2)), zorder=1)
+        if met:
+            key(ax, [Line2D([], [], color=RED, lw=0.8, ls=(0, (3, 2)))], ["decision of the committee"])
+        if not lanes:
+            write(ax, 0.5, 0.5, "no patient has been treated", transform=ax.transAxes, ha="center", va="center", color=FAINT)
+        _lane_labels(ax, lanes)
+        _dates(ax, first, last)
+        title(ax, f"{'' if protocol is None else f'{shown(protocol.record.id)}: '}{'p' if protocol else 'P'}atients by date")
+    pending = sum(_kind(status) == "pending" for status in lanes)
+    overdue = sum(status.overdue for status in lanes)
+    more = [f"{n} {words}" for words, n in (("pending", pending), ("overdue", overdue)) if n]
+    start = f"Calendar of {patients(len(lanes))} at the data cutoff {cutoff}" + (f", {listed(more)}" if more else "")
+    met_words = f"Decisions of the committee: {', '.join(map(str, met))}." if met else ""
+    return describe(ax, start, *map(_lane_sentence, lanes), met_words)
+
+
+def _kind(status: Status) -> str:
+    return status.otherwise or status.kind
+
+
+def _closing(status: Status) -> date:
+    return status.closed or status.end
+
+
+def _lane(status: Status, cutoff: date) -> list[tuple[str, date, date]]:
+    """Return the parts of a patient's lane: what was followed up, what is to go or overdue."""
+    closed = _closing(status)
+    if _kind(status) != "pending":
+        return [("followed", status.first, min(closed, status.end))]
+    followed = status.first + (status.end - status.first) * status.fraction
+    name = "overdue" if status.overdue else "to go"
+    return [("followed", status.first, followed), (name, followed, max(cutoff, status.end) if status.overdue else status.end)]
+
+
+def _lane_labels(ax: Axes, lanes: Sequence[Status]) -> None:
+    """Label every lane with subject and level, as far as there is room."""
+    names = distinct([status.subject for status in lanes], _LANE_LABEL)
+    levels = ["-" if status.level is None else str(status.level) for status in lanes]
+    every = max(1, int(np.ceil(len(lanes) * line_height(8) / room(ax)[1])))
+    words = [f"{name}  {level}" for name, level in zip(names, levels, strict=True)]
+    ticks(ax, "y", np.arange(len(lanes))[::every], words[::every])
+    ax.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylabel("Patient and dose level")
+
+
+def _dates(ax: Axes, first: date, last: date) -> None:
+    """Write dates below the axes, as many as there is room for."""
+    span = max((last - first).days, 1)
+    # Part of the axes that a date takes, with its distance from the next one.
+    part = (width_of(str(first), 8) + 8) / (_PLOT * room(ax)[0])
+    every = next((days for days in _INTERVALS if days >= part * span), span + 1)
+    at = np.arange(0, max((1 - part) * span, 0) + 1, every)
+    words = [str(date.fromordinal(first.toordinal() + int(day))) for day in at]
+    rows(ax, at, {"": words}, "Date", align=0.0, turn=False)
+    ax.set_xlim(-0.02 * span - 0.5, 1.02 * span + 0.5)
+
+
+def _lane_sentence(status: Status) -> str:
+    """Return the lane of a patient in words."""
+    level = "a dose not in the protocol" if status.level is None else f"level {status.level}"
+    words = {
+        "dlt": f"DLT on {_closing(status)}",
+        "complete": f"no DLT by {status.end}",
+        "pending": f"overdue since {status.end}" if status.overdue else f"pending until {status.end}",
+    }.get(_kind(status), f"{_STATUS[_kind(status)][0]}, {_closing(status)}")
+    return f"{spoken(status.subject)}, {level}, from {status.first}: {words}."
+
+
 class _Cell(NamedTuple):
-    """A cell of a grid: its column, its DLTs, the decision (a key of `_ACTS`), and its text."""
+    """A cell of a grid: its column, its DLTs, and the decisions, each a key of `_ACTS` and the level or MTD where it has one."""
 
     column: int
     dlts: int
-    act: str
-    text: str
+    decisions: tuple[tuple[str, str], ...]
+
+    @property
+    def act(self) -> str:
+        """The decision, or that it depends on the order of the outcomes."""
+        return self.decisions[0][0] if len({act for act, _ in self.decisions}) == 1 else "or"
+
+    @property
+    def text(self) -> str:
+        return "\nor ".join(f"{_STOP if act == 'stop' else act} {level}".strip() for act, level in self.decisions)
 
 
-_ACTS: dict[str, tuple[str, str, str]] = {
-    "E": ("E: escalate", "#A3DAC3", INK),
-    "S": ("S: stay", "#F0F0F0", INK),
-    "D": ("D: de-escalate", ORANGE, INK),
-    "DU": ("DU: de-escalate, dose eliminated", RED, "white"),
-    "stop": ("\u00d7: stop and select the MTD (\u2013 none, + MTD not reached)", "#3A3A3A", "white"),
-    "or": ("depends on the order of the outcomes", "white", INK),
+# Marks of a stop, and of a stop without an MTD.
+_STOP, _NO_MTD = "\u00d7", "\u2013"
+# Label, what it adds where cells have texts, and colours.
+_ACTS: dict[str, tuple[str, str, str, str]] = {
+    "E": ("escalate", "E: {}", "#A3DAC3", INK),
+    "S": ("stay", "S: {}", "#F0F0F0", INK),
+    "D": ("de-escalate", "D: {}", ORANGE, INK),
+    "DU": ("de-escalate, dose eliminated", "DU: {}", RED, "white"),
+    "stop": ("stop", f"{_STOP}: {{}} and select the MTD ({_NO_MTD} none, + MTD not reached)", "#3A3A3A", "white"),
+    "or": ("depends on the order of the outcomes", "{}", "white", INK),
 }
 
 
@@ -306,14 +465,14 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
         for act in used:
             corners = [(cell.column - 0.5, cell.dlts - 0.5, 1.0, 1.0) for cell in cells if cell.act == act]
             edge = 0.8 if texts else 0.3
-            boxes(ax, corners, facecolor=_ACTS[act][1], edgecolor="white", lw=edge, hatch=hatch.get(act))
+            boxes(ax, corners, facecolor=_ACTS[act][2], edgecolor="white", lw=edge, hatch=hatch.get(act))
         for cell, text in zip(cells, texts, strict=False):
-            look: dict[str, Any] = {"size": 7, "color": _ACTS[cell.act][2], "linespacing": 0.95, "in_layout": False}
+            look: dict[str, Any] = {"size": 7, "color": _ACTS[cell.act][3], "linespacing": 0.95, "in_layout": False}
             write(ax, cell.column, cell.dlts, text, ha="center", va="center", **look)
         for start, _ in headings[1:]:
             ax.axvline(start - 0.5, color=INK, lw=0.8)
-        fills = [Patch(facecolor=_ACTS[act][1], edgecolor="white" if act in hatch else RULE, hatch=hatch.get(act)) for act in used]
-        key(ax, fills, [_ACTS[act][0] if texts else _ACTS[act][0].partition(": ")[2].partition(" and select")[0] for act in used])
+        fills = [Patch(facecolor=_ACTS[act][2], edgecolor="white" if act in hatch else RULE, hatch=hatch.get(act)) for act in used]
+        key(ax, fills, [(_ACTS[act][1] if texts else "{}").format(_ACTS[act][0]) for act in used])
         ends = [*(start for start, _ in headings), len(columns)]
         ax.set_xlim(-0.5, max(len(columns), 1) - 0.5)
         ax.set_ylim(-0.5, deep - 0.5)
@@ -356,7 +515,7 @@ def _cells(table: Any) -> tuple[list[_Cell], list[str], list[tuple[int, int]]]:
     names: set[str] = set(getattr(table, "columns", ()))
     if {"n_patients", "escalate_if_dlt_le", "deescalate_if_dlt_ge", "eliminate_if_dlt_ge"} <= names:
         return _boundary_cells(table), [str(n) for n in table["n_patients"]], []
-    if {"level", "n", "dlts", "next"} <= names:
+    if {"level", "n", "dlts", "next", "mtd", "not_reached"} <= names:
         return _climb_cells(table)
     raise InputError(Problem("table", sorted(map(str, names)), "must be what dosefind.decision_table returned"))
 
@@ -374,32 +533,28 @@ def _boundary_cells(table: pd.DataFrame) -> list[_Cell]:
         )
         for k in range(n + 1):
             act = "DU" if k >= out else "D" if k >= down else "E" if k <= last else "S"
-            found.append(_Cell(column, k, act, act))
+            found.append(_Cell(column, k, ((act, ""),)))
     return found
 
 
 def _climb_cells(table: pd.DataFrame) -> tuple[list[_Cell], list[str], list[tuple[int, int]]]:
-    records = table.to_dict("records")
-    places = sorted({(int(row["level"]), int(row["n"])) for row in records})
-    found = []
-    for row in records:
-        level = int(row["level"])
-        acts = [_act(words, level) for words in str(row["next"]).split(" or ")]
-        act = acts[0][0] if len({act for act, _ in acts}) == 1 else "or"
-        found.append(_Cell(places.index((level, int(row["n"]))), int(row["dlts"]), act, "\nor ".join(text for _, text in acts)))
+    entries: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
+    for row in table.to_dict("records"):
+        level, n, dlts = (int(row[name]) for name in ("level", "n", "dlts"))
+        entries.setdefault((level, n, dlts), []).append(_act(row, level))
+    places = sorted({place[:2] for place in entries})
+    found = [_Cell(places.index((level, n)), dlts, tuple(acts)) for (level, n, dlts), acts in entries.items()]
     of_column = [level for level, _ in places]
     headings = [(of_column.index(level), level) for level in sorted(set(of_column))]
     return found, [str(n) for _, n in places], headings
 
 
-def _act(words: str, level: int) -> tuple[str, str]:
-    """Return the decision and its text, of an entry of a decision table: the next level, or "stop: MTD 2 (reason)"."""
-    if words.isdigit():
-        act = "E" if int(words) > level else "D" if int(words) < level else "S"
-        return act, f"{act} {words}"
-    named = re.match(r"stop: MTD (\d+)(, not reached)?", words)
-    mtd = named[1] + "+" * bool(named[2]) if named else "\u2013"
-    return "stop", f"\u00d7 {mtd}"
+def _act(row: Mapping[str, Any], level: int) -> tuple[str, str]:
+    """Return the decision of a row of a decision table, and the next level, or the MTD where the trial stops."""
+    following = str(row["next"])
+    if following == "stop":
+        return "stop", _NO_MTD if row["mtd"] == "none" else f"{row['mtd']}{'+' * (row['not_reached'] == 'yes')}"
+    return "E" if int(following) > level else "D" if int(following) < level else "S", following
 
 
 def _grid_sentences(cells: Sequence[_Cell], columns: Sequence[str], headings: Sequence[tuple[int, int]]) -> list[str]:
@@ -421,10 +576,9 @@ def _decision(cell: _Cell) -> str:
     """Return the decision of a cell in words."""
     verbs = {"E": "escalate", "S": "stay", "D": "de-escalate", "DU": "de-escalate and eliminate the dose"}
     parts = []
-    for text in cell.text.split("\nor "):
-        act, _, rest = text.partition(" ")
-        if act == "\u00d7":
-            parts.append(f"stop, {'no MTD' if rest == '\u2013' else f'MTD level {rest}'}")
+    for act, level in cell.decisions:
+        if act == "stop":
+            parts.append(f"stop, {'no MTD' if level == _NO_MTD else f'MTD level {level}'}")
         else:
-            parts.append(f"{verbs[act]}{f' to level {rest}' if rest and act != 'S' else ''}")
+            parts.append(f"{verbs[act]}{f' to level {level}' if level and act != 'S' else ''}")
     return " or ".join(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -256,16 +255,16 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
         ]
         case.head(ax, "probability that a level is the MTD")
         key(ax, handles, [case.prior, "posterior"])
-        levels = [str(label) for label in labels]
         cells = {
-            "level": [f"\u2265 {level.split()[0]}" if level.endswith("above") else level for level in levels],
+            "level": [*map(str, labels[:-1]), f"\u2265 {len(labels) - 1}"],
             "dose": ["\u2013", *map(dose_text, case.amounts)],
             "prior, %": [in_percent(p) for p in before],
-            "posterior, %": [case.share("mtd", i) for i in range(len(levels))],
+            "posterior, %": [case.share("mtd", i) for i in range(len(labels))],
         }
         rows(ax, at, cells, dose_label(case.unit))
         case.notes(ax, f"The MTD is the highest level whose DLT rate is at most {100 * case.target:g}%.")
-    parts = [f"{percent(now[i])} {_where(label)} ({percent(before[i])} {case.before})" for i, label in enumerate(map(str, labels))]
+    places = ["below level 1", *(f"at level {label}" for label in labels[1:])]
+    parts = [f"{percent(now[i])} {place} ({percent(before[i])} {case.before})" for i, place in enumerate(places)]
     return describe(
         ax,
         f"Probability that a level is the MTD, {case.state}",
@@ -273,13 +272,6 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
         f"The MTD is the highest level whose DLT rate is at most the target of {100 * case.target:g}%.",
         case.trust,
     )
-
-
-def _where(label: str) -> str:
-    """Return a label of the MTD in words."""
-    if label.startswith("below"):
-        return "below level 1"
-    return f"at level {label}"
 
 
 def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
@@ -384,10 +376,10 @@ class _Case(NamedTuple):
     def rp2d(self) -> str:
         return self.attrs["rp2d"]
 
-    @property
-    def after(self) -> str:
+    def after(self, between: str) -> str:
+        """Return after which data the analysis is, with words between patients and DLTs."""
         n, y = (int(self.values[name].sum()) for name in ("n", "dlts"))
-        return f"after {patients(n)}, {dlts(y)}" if n else self.before
+        return f"after {patients(n)}{between}{dlts(y)}" if n else self.before
 
     @property
     def before(self) -> str:
@@ -402,11 +394,11 @@ class _Case(NamedTuple):
     @property
     def state(self) -> str:
         """Trial and its data so far, in words."""
-        return f"{spoken(self.name)} {self.after.replace(',', ' and')}"
+        return f"{spoken(self.name)} {self.after(' and ')}"
 
     def head(self, ax: Axes, words: str) -> None:
         """Register the title."""
-        title(ax, f"{shown(self.name)} {self.after}: {words}")
+        title(ax, f"{shown(self.name)} {self.after(', ')}: {words}")
 
     def dose(self, index: int) -> str:
         """Return a dose for a sentence."""
@@ -432,7 +424,7 @@ class _Case(NamedTuple):
 
     @property
     def problems(self) -> list[str]:
-        return json.loads(self.attrs["problems"])
+        return self.attrs["problems"]
 
     @property
     def trust(self) -> str:

@@ -12,7 +12,7 @@ from scipy.special import expit
 from ..models import Curve
 from .base import Figure, Posterior
 from .mixture import MixedQuadrature
-from .quadrature import LAST, SAFETY, Nodes, below_weights, settled_at
+from .quadrature import LAST, SAFETY, Halvings, Nodes, below_weights, settled_at
 
 __all__ = ["REPORTED", "ExactFit", "ExactPosterior", "exact_fit", "root"]
 
@@ -89,7 +89,7 @@ class ExactPosterior(Posterior):
         self.n, self.y = np.asarray(n), np.asarray(y)
         values, error, log_evidence = fit.expect(self.n[None], self.y[None], tolerance)
         self._values, self._error, self.log_evidence = values[0], error[0], float(log_evidence[0])
-        self._nodes: dict[int, list[tuple[Nodes, np.ndarray]]] = {}
+        self._nodes: dict[Halvings, list[tuple[Nodes, np.ndarray]]] = {}
         self._quantile_error = 0.0
 
     def moments(self) -> tuple[Figure, Figure]:
@@ -144,7 +144,7 @@ class ExactPosterior(Posterior):
         wanted = probabilities.ravel()
 
         def missing(x: np.ndarray, more: int = 0) -> np.ndarray:
-            return self._chance(lambda nodes: chance(nodes, x), more) - wanted
+            return self._chance(lambda nodes: chance(nodes, x), self._with_edges(more)) - wanted
 
         def off(x: np.ndarray, more: int) -> np.ndarray:
             """Return the errors in probability; 0 where the probability is reached within ``_UNSEEN`` of the point."""
@@ -158,7 +158,7 @@ class ExactPosterior(Posterior):
         slope = np.maximum((missing(found + _APART) - missing(found - _APART)) / (2 * _APART), 1e-9)
         error = 0.0
         for more in range(1, _FINEST + 1):
-            if more > 1 and self._too_fine(more):
+            if more > 1 and self._too_fine(self._with_edges(more), self._with_edges(more - 1)):
                 break
             apart = off(found, more)
             error = float(np.abs(apart).max(initial=0.0))
@@ -172,7 +172,8 @@ class ExactPosterior(Posterior):
 
     def _near(self, probabilities: np.ndarray, at_nodes: Callable[[Nodes], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return values that should bracket the quantiles, because the nodes cover the posterior."""
-        parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._weights, self._weighted(), strict=True)]
+        found = self._weighted(self._halved(0))
+        parts = [(at_nodes(nodes), share * weight) for share, (nodes, weight) in zip(self._weights, found, strict=True)]
         values, weight = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
         order = np.argsort(values, axis=0)
         risen = np.cumsum(weight[order], axis=0)
@@ -207,11 +208,11 @@ class ExactPosterior(Posterior):
         """
 
         def on_grid(more: int) -> np.ndarray:
-            return self._chance(lambda nodes: function(nodes.probabilities(doses)), more)
+            return self._chance(lambda nodes: function(nodes.probabilities(doses)), self._halved(more))
 
         found, error = on_grid(-1), np.array(np.inf)
         for more in range(_FINEST + 1):
-            if more and self._too_fine(more):
+            if more and self._too_fine(self._halved(more), self._halved(more - 1)):
                 break
             coarse, found = found, on_grid(more)
             error = SAFETY * np.abs(found - coarse)
@@ -223,7 +224,7 @@ class ExactPosterior(Posterior):
         """Return deterministic draws: a component of the prior, then each coordinate by its inverse distribution function."""
         sizes = np.diff(np.round(np.cumsum(np.append(0.0, self._share)) * count).astype(int))
         found = []
-        for (nodes, weight), size in zip(self._weighted(), sizes, strict=True):
+        for (nodes, weight), size in zip(self._weighted(self._halved(0)), sizes, strict=True):
             z = _spread(nodes, weight, self.n, self.y, int(size))
             found.append(np.column_stack(nodes.curve.parameters(tuple(z.T))))
         # In a fixed random order, so that neighbours are no more alike than in a sample.
@@ -242,19 +243,26 @@ class ExactPosterior(Posterior):
         """Return the posterior weight of each component of the prior, which is 1 if there is only one."""
         return self._share if len(self.fit.quadrature.parts) > 1 else np.ones(1)
 
-    def _weighted(self, more: int = 0) -> list[tuple[Nodes, np.ndarray]]:
-        """Return the nodes of each component's posterior and their shares, on a grid with the step halved this many more times."""
+    def _halved(self, more: int) -> Halvings:
+        """Return that all steps are halved this many more times."""
+        return (more,) * self.curve.n_parameters
+
+    def _with_edges(self, more: int) -> Halvings:
+        """Return the same for functions with edges: these are integrated in the first coordinate, which is halved once only."""
+        return self._halved(more) if self.curve.n_parameters == 1 else (min(more, 1), *self._halved(more)[1:])
+
+    def _weighted(self, more: Halvings) -> list[tuple[Nodes, np.ndarray]]:
+        """Return the nodes of each component's posterior and their shares, on a grid with steps halved this many more times."""
         if more not in self._nodes:
             parts = self.fit.quadrature.parts
             self._nodes[more] = [part.weighted(self.n, self.y, settled_at(AT_NODES), more) for part in parts]
         return self._nodes[more]
 
-    def _too_fine(self, more: int) -> bool:
-        """Return whether a grid would have more nodes than are computed for one data set."""
-        most = max(len(weight) for _, weight in self._weighted(more - 1))
-        return most * 2**self.curve.n_parameters > LAST
+    def _too_fine(self, more: Halvings, before: Halvings) -> bool:
+        """Return whether a grid would have more nodes than are computed for one data set, from the nodes of a coarser one."""
+        return max(len(weight) for _, weight in self._weighted(before)) * 2 ** (sum(more) - sum(before)) > LAST
 
-    def _chance(self, columns: Callable[[Nodes], np.ndarray], more: int = 0) -> np.ndarray:
+    def _chance(self, columns: Callable[[Nodes], np.ndarray], more: Halvings) -> np.ndarray:
         """Return expectations of columns that are used once."""
         total = 0.0
         for share, (nodes, weight) in zip(self._weights, self._weighted(more), strict=True):

@@ -7,7 +7,8 @@ enough, and costs two matrix products and one exp per batch:
 
 Every grid contains the grid of twice its step, so each data set has its own error estimate: the differences of its values and
 its evidence between the two grids, and the posterior mass that can be beyond the grid, where the likelihood is at most that of
-the observed rates. Data sets that the caller does not accept are repeated with half the step, or on a wider grid.
+the observed rates. Data sets that the caller does not accept are repeated on a wider grid, or with half the step in the coordinates
+that need it: the difference between the grids has a part due to each coordinate.
 Interval probabilities are not sums of indicators over nodes (whose error is a node's weight): they use weights that integrate
 the sinc interpolant in the first coordinate up to the boundary, which keeps the exponential accuracy. With two coordinates
 the grid is a disc.
@@ -26,15 +27,17 @@ from scipy.special import log_ndtr, sici, xlogy
 
 from ..models import Curve
 
-__all__ = ["HALF_WIDTH", "Columns", "Nodes", "Quadrature", "below_weights", "settled_at"]
+__all__ = ["HALF_WIDTH", "Columns", "Halvings", "Nodes", "Quadrature", "below_weights", "settled_at"]
 
 # Half width, in prior standard deviations, of the grid for decisions and of the first full one; less than 2e-14 of the prior is
 # beyond the latter. A grid that may truncate a posterior is made a third wider.
 ROUGH_WIDTH, HALF_WIDTH, WIDER = 6.0, 8.0, 4 / 3
 # The difference between two grids underestimated the error by a factor of up to 1.8 for posteriors narrower than their steps.
 SAFETY = 2.0
-# Above this number of nodes a grid is made for a single data set, around its posterior; and the maximum number of its nodes.
-MANY, LAST = 2**17, 2**21
+# Above this number of nodes a grid is made for a single data set, around its posterior, unless several data sets need it; the
+# largest factor for several; the maximum number of nodes for a single one; and of all nodes for data sets with their own grids,
+# which take about ten seconds.
+MANY, SEVERAL, LAST, MOST = 2**17, 4, 2**19, 2**22
 # Nodes whose log density is further than this below the largest are negligible.
 REGION = 80.0
 # Below this, only rounding and truncation remain.
@@ -92,6 +95,9 @@ class Nodes:
 Columns = Callable[[Nodes], np.ndarray]
 """Integrands: from nodes to an array (nodes, k)."""
 
+Halvings = tuple[int, ...]
+"""Number of halvings of the first step, one per coordinate."""
+
 
 def settled_at(tolerance: float) -> Settled:
     """Return whether the largest error is below a tolerance."""
@@ -103,16 +109,18 @@ _at_floor = settled_at(FLOOR)
 
 @dataclass
 class _Grid:
-    """A grid in which the nodes of the grid of twice the step come first.
+    """A grid in which the nodes of the grid of twice the step come first, then those of twice the step in the second coordinate.
 
     ``log_terms`` has rows log p, log(1 - p) and log prior density, whose constant is in ``log_weight``; ``columns`` holds ones and
-    the integrands; ``coarse`` the same on the grid of twice the step; ``largest`` the largest absolute value of each integrand;
+    the integrands; ``coarse`` the same on the grid of twice the step; ``n_half`` is the number of nodes of the grid of twice the
+    step in the second coordinate only; ``largest`` the largest absolute value of each integrand;
     ``log_outside`` is the logarithm of the prior mass beyond the grid; ``middle`` the position of z = 0.
     """
 
     log_terms: np.ndarray
     columns: np.ndarray
     coarse: np.ndarray
+    n_half: int
     largest: np.ndarray
     log_weight: float
     log_outside: float
@@ -121,14 +129,15 @@ class _Grid:
 
 @dataclass(frozen=True)
 class _Focused:
-    """Expectations for one data set, and their grid: number of halvings of the step, half width, box."""
+    """Expectations for one data set, their grid (number of halvings of each step, half width, box), and all nodes evaluated."""
 
     values: np.ndarray
     error: np.ndarray
     log_evidence: float
-    halvings: int
+    halvings: Halvings
     width: float
     box: np.ndarray | None
+    evaluated: int
 
 
 @dataclass
@@ -145,7 +154,7 @@ class Quadrature:
 
     curve: Curve
     columns: Columns
-    _grids: dict[tuple[float, float], _Grid] = field(default_factory=dict, repr=False)
+    _grids: dict[tuple[Halvings, float], _Grid] = field(default_factory=dict, repr=False)
     # The latest data set with its own grid.
     _found: dict[tuple[bytes, bytes], _Focused] = field(default_factory=dict, repr=False)
 
@@ -198,28 +207,35 @@ class Quadrature:
         Raises
         ------
         ArithmeticError
-            If a posterior is too narrow for the finest grid.
+            If a posterior is too narrow for the finest grid, or many need grids of their own.
         """
         n, y = np.asarray(n), np.asarray(y)
-        halvings, widths = np.zeros(len(n), int), np.full(len(n), width)
-        values, error, log_evidence, cut = self._on_grid(0, width, n, y)
+        halvings, widths = np.zeros((len(n), self.curve.n_parameters), int), np.full(len(n), width)
+        values, error, log_evidence, cut, apart = self._on_grid(self._first, width, n, y)
         pending = np.flatnonzero(~settled(values, error))
         while len(pending):
             # A posterior truncated by the grid needs a wider one, any other a finer one.
             widths[pending] *= np.where(cut[pending], WIDER, 1)
-            halvings[pending] += ~cut[pending]
-            for grid in sorted({(int(halvings[row]), float(widths[row])) for row in pending}):
-                rows = pending[(halvings[pending] == grid[0]) & (widths[pending] == grid[1])]
-                if self._n_nodes(*grid) <= MANY:
-                    values[rows], error[rows], log_evidence[rows], cut[rows] = self._on_grid(*grid, n[rows], y[rows])
+            halvings[pending] += ~cut[pending, None] & _too_coarse(settled, values[pending], apart[pending])
+            grids = [(tuple(map(int, halvings[row])), float(widths[row])) for row in pending]
+            for grid in sorted(set(grids)):
+                rows = pending[[each == grid for each in grids]]
+                if self._n_nodes(*grid) <= MANY * min(len(rows), SEVERAL):
+                    found = self._on_grid(*grid, n[rows], y[rows])
+                    values[rows], error[rows], log_evidence[rows], cut[rows], apart[rows] = found
                     continue
-                for row in rows:
+                evaluated = 0
+                for done, row in enumerate(rows, start=1):
                     found = self._focused(n[row], y[row], settled)
                     values[row], error[row], log_evidence[row] = found.values, found.error, found.log_evidence
+                    evaluated += found.evaluated
+                    if (estimate := evaluated * len(rows) // done) > MOST:
+                        needed = f"{len(rows):,} data sets need quadrature grids of {estimate:,} nodes in total, more than {MOST:,}"
+                        raise ArithmeticError(f"{needed}: their posteriors are too narrow in one direction")
             pending = pending[~settled(values[pending], error[pending])]
         return values, error, log_evidence
 
-    def weighted(self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, more: int = 0) -> tuple[Nodes, np.ndarray]:
+    def weighted(self, n: np.ndarray, y: np.ndarray, settled: Settled = _at_floor, more: Halvings = ()) -> tuple[Nodes, np.ndarray]:
         """Return the nodes that carry the posterior of one data set, with the share of each.
 
         Parameters
@@ -229,14 +245,14 @@ class Quadrature:
         settled
             See `settle`.
         more
-            Number of additional halvings of the step.
+            Number of additional halvings of each step; none by default.
         """
         n, y = np.asarray(n), np.asarray(y)
         key = (n.tobytes(), y.tobytes())
         if key not in self._found:
             self._found = {key: self._focused(n, y, settled)}
         found = self._found[key]
-        steps = self._steps(found.halvings + more)
+        steps = self._steps(found.halvings) / 2.0 ** np.array(more or self._first)
         z = _lattice(steps, found.width, found.box)[0] * steps
         log_p, log_q = self.curve.at(z)
         log_density = log_p @ y + log_q @ (n - y) - (z**2).sum(axis=1) / 2
@@ -247,33 +263,38 @@ class Quadrature:
     def _focused(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> _Focused:
         """Return results for one data set on finer and finer grids, each restricted to the posterior found on the previous one."""
         counts, log_best = np.concatenate([y, n - y, [1.0]])[None], _log_best(n[None], y[None])
-        halvings, width, box = 0, HALF_WIDTH, None
+        halvings, width, box, evaluated = self._first, HALF_WIDTH, None, 0
         while True:
             steps = self._steps(halvings)
-            index, n_coarse = _lattice(steps, width, box)
+            index, n_coarse, n_half = _lattice(steps, width, box)
+            evaluated += len(index)
             if len(index) > LAST:
-                problem = f"quadrature did not converge for n = {n.tolist()}, y = {y.tolist()}"
-                raise ArithmeticError(f"{problem}: sample (engine nuts) instead")
-            grid = self._made(index, n_coarse, steps, width)
+                needed = f"quadrature needs a grid of {len(index):,} nodes, more than {LAST:,}"
+                raise ArithmeticError(f"{needed}, for n = {n.tolist()}, y = {y.tolist()}: sample (engine nuts) instead")
+            grid = self._made(index, n_coarse, n_half, steps, width)
             log_density = (counts @ grid.log_terms)[0]
             near = (index * steps)[log_density > log_density.max() - REGION]
             grid = replace(grid, middle=int(log_density.argmax()))
-            values, error, log_evidence, cut = _exactly(grid, counts, log_best, np.empty((1, len(index))))
+            values, error, log_evidence, cut, apart = _exactly(grid, counts, log_best, np.empty((1, len(index))))
             done, cut = bool(settled(values, error)[0]), bool(cut[0])
             if done or not cut:
                 box = np.stack([near.min(axis=0) - 2 * steps, near.max(axis=0) + 2 * steps])
             if done:
-                return _Focused(values[0], error[0], float(log_evidence[0]), halvings, width, box)
-            halvings, width, box = (0, width * WIDER, None) if cut else (halvings + 1, width, box)
+                return _Focused(values[0], error[0], float(log_evidence[0]), halvings, width, box, evaluated)
+            if cut:
+                halvings, width, box = self._first, width * WIDER, None
+            else:
+                finer = _too_coarse(settled, values, apart)[0]
+                halvings = tuple(halving + int(more) for halving, more in zip(halvings, finer, strict=True))
 
-    def _on_grid(self, halvings: float, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return values, error, log evidence and whether the grid truncates the posterior, for that step and half width."""
+    def _on_grid(self, halvings: Halvings, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the results of `_exactly` for those steps and that half width."""
         grid = self._grid(halvings, width)
         return _by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, float)
 
     def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return values and error in single precision, on the middle of the first grid."""
-        grid = self._grid(0, ROUGH_WIDTH)
+        grid = self._grid(self._first, ROUGH_WIDTH)
         # Relative to the middle node, nothing near the posterior underflows.
         middle = grid.log_terms[:, grid.middle]
         terms = (grid.log_terms - middle[:, None]).astype(np.float32)
@@ -282,23 +303,27 @@ class Quadrature:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return _by_blocks(lambda *block: _roughly(single, middle, *block), len(grid.columns), n, y, np.float32)
 
-    def _steps(self, halvings: float) -> np.ndarray:
-        return np.array(self.curve.first_step) / 2**halvings
+    @property
+    def _first(self) -> Halvings:
+        return (0,) * self.curve.n_parameters
 
-    def _n_nodes(self, halvings: int, width: float) -> float:
+    def _steps(self, halvings: Halvings) -> np.ndarray:
+        return np.array(self.curve.first_step) / 2.0 ** np.array(halvings)
+
+    def _n_nodes(self, halvings: Halvings, width: float) -> float:
         """Return the approximate number of nodes of a grid."""
         sides = 2 * width / self._steps(halvings)
         return float(np.prod(sides)) * (1.0 if len(sides) == 1 else np.pi / 4)
 
-    def _grid(self, halvings: float, width: float) -> _Grid:
+    def _grid(self, halvings: Halvings, width: float) -> _Grid:
         if (halvings, width) not in self._grids:
             steps = self._steps(halvings)
-            index, n_coarse = _lattice(steps, width)
+            index, n_coarse, n_half = _lattice(steps, width)
             middle = int(np.flatnonzero((index == 0).all(axis=1))[0])
-            self._grids[halvings, width] = replace(self._made(index, n_coarse, steps, width), middle=middle)
+            self._grids[halvings, width] = replace(self._made(index, n_coarse, n_half, steps, width), middle=middle)
         return self._grids[halvings, width]
 
-    def _made(self, index: np.ndarray, n_coarse: int, steps: np.ndarray, width: float) -> _Grid:
+    def _made(self, index: np.ndarray, n_coarse: int, n_half: int, steps: np.ndarray, width: float) -> _Grid:
         z = index * steps
         log_p, log_q = self.curve.at(z)
         if not (np.isfinite(log_p).all() and np.isfinite(log_q).all()):
@@ -308,6 +333,7 @@ class Quadrature:
             log_terms=np.vstack([log_p.T, log_q.T, -(z**2).sum(axis=1) / 2]),
             columns=columns,
             coarse=2 ** len(steps) * self._integrands(z[:n_coarse], 2 * steps),
+            n_half=n_half,
             largest=np.maximum(np.abs(columns[:, 1:]).max(axis=0), 1.0),
             log_weight=float(np.log(steps / np.sqrt(2 * np.pi)).sum()),
             log_outside=float(np.log(2) + log_ndtr(-width)) if len(steps) == 1 else -(width**2) / 2,
@@ -318,10 +344,20 @@ class Quadrature:
         return np.column_stack([np.ones(len(z)), self.columns(Nodes(self.curve, z, steps[0]))])
 
 
-def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> tuple[np.ndarray, int]:
-    """Return integer multiples of the steps, ``(nodes, coordinates)``, in the interval or disc, even ones first, and their number.
+def _too_coarse(settled: Settled, values: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Return the coordinates in which a grid is too coarse, ``(sets, coordinates)``, from the errors due to each.
 
-    The ends of an interval are even. Of a disc, only the nodes in a ``box`` (ends, coordinates) are included.
+    They are all coordinates if none is too coarse by itself.
+    """
+    coarse = np.stack([~settled(values, apart[:, axis]) for axis in range(apart.shape[1])], axis=1)
+    return coarse | ~coarse.any(axis=1, keepdims=True)
+
+
+def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> tuple[np.ndarray, int, int]:
+    """Return integer multiples of the steps, ``(nodes, coordinates)``, in the interval or disc.
+
+    Those that are even in all coordinates come first, then those that are even in the second; with the number of the former and
+    of both. The ends of an interval are even. Of a disc, only the nodes in a ``box`` (ends, coordinates) are included.
     """
     most = 2 * np.ceil(width / (2 * steps) - 1e-9).astype(int)
     low, high = -most, most
@@ -331,8 +367,8 @@ def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> 
     index = np.column_stack([axis.ravel() for axis in axes])
     if len(steps) > 1:
         index = index[((index * steps) ** 2).sum(axis=1) <= width**2 * (1 + 1e-9)]
-    odd = np.any(index % 2 != 0, axis=1)
-    return index[np.argsort(odd, kind="stable")], int((~odd).sum())
+    odd = (index % 2) @ 2 ** np.arange(len(steps))
+    return index[np.argsort(odd, kind="stable")], int((odd == 0).sum()), int((odd < 2).sum())
 
 
 def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
@@ -359,7 +395,10 @@ def _log_best(n: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return values, error, log evidence and whether the grid may truncate the posterior; ``density`` is a buffer."""
+    """Return values, error, log evidence, whether the grid may truncate the posterior, and the errors due to each coordinate.
+
+    The latter, ``(sets, coordinates, k)``, are 0 where the error is negligible; ``density`` is a buffer.
+    """
     np.matmul(counts, grid.log_terms, out=density)
     top = np.zeros(len(counts))
     # The nodes cannot all underflow unless the middle one, the prior's median, does.
@@ -367,17 +406,25 @@ def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.
         top = density.max(axis=1)
         density -= top[:, None]
     # exp is several times slower if it underflows.
-    values, error, total = _sums(grid, np.maximum(density, -690.0, out=density))
-    log_evidence = np.log(total) + grid.log_weight + top
+    fine, coarse = _sums(grid, np.maximum(density, -690.0, out=density))
+    values, error = fine[:, 1:] / fine[:, :1], _difference(fine, coarse)
+    log_evidence = np.log(fine[:, 0]) + grid.log_weight + top
     beyond = _beyond(grid, log_best, log_evidence)
-    return values, error + beyond, log_evidence, beyond.max(axis=1) > error.max(axis=1)
+    two = grid.n_half < len(grid.columns)
+    apart = np.zeros((len(counts), 2 if two else 1, values.shape[1]))
+    rows = np.flatnonzero(error.max(axis=1) > FLOOR)
+    if len(rows) and two:
+        half = 2 * (density[rows, : grid.n_half] @ grid.columns[: grid.n_half])
+        apart[rows, 0], apart[rows, 1] = _difference(half, coarse[rows]), _difference(fine[rows], half)
+    return values, error + beyond, log_evidence, beyond.max(axis=1) > error.max(axis=1), apart
 
 
 def _roughly(
     grid: _Grid, middle: np.ndarray, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Return values and error, including rounding in single precision; ``density`` is a buffer."""
-    values, error, total = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
+    fine, coarse = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
+    values, error, total = fine[:, 1:] / fine[:, :1], _difference(fine, coarse), fine[:, 0]
     error[~np.isfinite(total)] = np.inf
     at_middle = counts @ middle
     # The terms that raise a node above the middle one sum to at most minus the middle's log density. A node that
@@ -388,13 +435,16 @@ def _roughly(
     return values.astype(float), error
 
 
-def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return values, their error on this grid, and the sum of the density, from the log density."""
+def _sums(grid: _Grid, density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sums over the grid and over that of twice the step, ``(sets, 1 + k)``, from the log density."""
     np.exp(density, out=density)
-    fine, coarse = density @ grid.columns, density[:, : len(grid.coarse)] @ grid.coarse
-    total, values = fine[:, 0], fine[:, 1:] / fine[:, :1]
-    difference = np.maximum(np.abs(values - coarse[:, 1:] / coarse[:, :1]), np.abs(coarse[:, 0] / total - 1)[:, None])
-    return values, SAFETY * difference, total
+    return density @ grid.columns, density[:, : len(grid.coarse)] @ grid.coarse
+
+
+def _difference(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """Return the estimated error of the values from the sums over two grids, ``(sets, k)``, at least that of the evidence."""
+    apart = np.abs(fine[:, 1:] / fine[:, :1] - coarse[:, 1:] / coarse[:, :1])
+    return SAFETY * np.maximum(apart, np.abs(coarse[:, 0] / fine[:, 0] - 1)[:, None])
 
 
 def _beyond(grid: _Grid, log_best: np.ndarray, log_evidence: np.ndarray) -> np.ndarray:

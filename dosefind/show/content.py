@@ -7,7 +7,7 @@ block, so a new page or a new design needs no change there. All text goes throug
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -41,6 +41,7 @@ __all__ = [
     "escaped",
     "filled",
     "shares",
+    "table",
     "text",
 ]
 
@@ -238,6 +239,19 @@ class Table:
         # Where even words do not fit, all are narrower, so that no column lies beyond the page.
         fits = min(1.0, line / sum(least))
         return tuple(fits * width for width in shares(least, wanted, line))
+
+
+def table(
+    caption: str | Text,
+    heads: Iterable[str | Run | Text],
+    rows: Iterable[Iterable[str | Run | Text]],
+    *,
+    notes: Iterable[str | Text] = (),
+    numeric: Collection[int] | None = None,
+) -> Table:
+    """Return a table from words; ``numeric`` are the places of columns of numbers, by default all but the first."""
+    columns = (Column(text(head), place > 0 if numeric is None else place in numeric) for place, head in enumerate(heads))
+    return Table(text(caption), tuple(columns), tuple(tuple(map(text, row)) for row in rows), tuple(map(text, notes)))
 
 
 def shares(least: Sequence[float], wanted: Sequence[float], line: float) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from ..posterior.exact import ExactPosterior
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
-from ..provenance import sampler_versions
+from ..provenance import encoded, sampler_versions
 from ..shown import Shown
 from ..summaries import (
     QUANTILES,
@@ -68,7 +67,7 @@ class Analysis(Shown):
     @one_thread
     def tree(self, draws: int = 4000, seed: int = 1) -> xr.DataTree:
         """Summary at the root, and the groups that ArviZ knows: draws of parameters and DLT rates a posteriori and a priori, DLTs
-        predicted in as many patients, and the data: DLTs observed, patients given.
+        predicted in as many patients, and the data: DLTs observed, patients given. Attributes are those of a NetCDF file.
 
         Parameters
         ----------
@@ -83,7 +82,7 @@ class Analysis(Shown):
         at = {"dose": self.summary["dose"].values}
         # ArviZ looks for every observed variable among the predicted ones.
         groups = {
-            "/": self.summary,
+            "/": self.summary.assign_attrs(encoded(self.summary.attrs)),
             "/observed_data": xr.Dataset({"y": ("dose", self.posterior.y)}, at),
             "/constant_data": xr.Dataset({"n": ("dose", self.posterior.n)}, at),
         }
@@ -174,6 +173,7 @@ def analyze(
     engine: Literal["quadrature", "nuts"] | None = None,
     draws: int = 1000,
     seed: int = 1,
+    predicts: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Analysis:
     """Return the posterior of the dose-toxicity curve and of the MTD, and the support for an RP2D, given the data so far.
@@ -201,6 +201,8 @@ def analyze(
         which is always sampled. The comparison of curves is by quadrature all the same.
     draws, seed
         Draws of each chain and seed, for "nuts".
+    predicts
+        Whether to predict what each design will conclude, which enumerates every possible course of the rest of the trial.
     say
         Called with what is being done, where it takes long.
 
@@ -213,7 +215,7 @@ def analyze(
         ``rp2d``) with its reason; what each design will conclude (``conclusion``); that dose and
         P(overdose) by each of the protocol's curves, without borrowing; with borrowing, the effective sample size of the other
         trials' data (``borrowed_n``), which are then part of the prior information; attributes as those of `compare`. Each
-        variable has its ``definition``; ``warnings`` (JSON) say where the prior decides.
+        variable has its ``definition``; ``warnings`` say where the prior decides.
 
     Raises
     ------
@@ -245,7 +247,7 @@ def analyze(
     elif samples:
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
-    if not others:
+    if predicts and not others:
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
@@ -260,19 +262,17 @@ def analyze(
     made = said | {
         "method": "sampled" if now.samples else "exact",
         "curve_used": "hierarchical" if found else chosen,
-        "curve_rules": json.dumps({name: one.sentences() for name, one in curves.items()}),
+        "curve_rules": {name: one.sentences() for name, one in curves.items()},
         "outcomes": notation(cohorts),
         "others": notation(others),
-        "deviations": json.dumps({name: list(map(str, found)) for name, found in deviations.items() if found}),
+        "deviations": {name: list(found) for name, found in deviations.items() if found},
         "pooled_upper_limit": float(upper_limit(n.sum(), y.sum())),
-        "warnings": json.dumps(
-            [
-                *_warnings(result, protocol, differing),
-                *_doubts(before, found),
-                *said.get("warnings", []),
-                *_amounts_in_words(administered, protocol, curves),
-            ]
-        ),
+        "warnings": [
+            *_warnings(result, protocol, differing),
+            *_doubts(before, found),
+            *said.get("warnings", []),
+            *_amounts_in_words(administered, protocol, curves),
+        ],
     }
     return Analysis(result.assign_attrs(made | stamp(trial, borrows=found is not None)), now, before)
 
@@ -322,9 +322,9 @@ def _figures(protocol: Protocol, now: Posterior, before: Posterior, by_curve: Ma
     made: dict[str, Any] = {"target": target.rate, "interval": list(target.interval), "rp2d_limit": protocol.rp2d.limit}
     made["rp2d_rule"] = protocol.rp2d.rule
     if utility is not None:
-        made["utility_rules"] = json.dumps(utility.sentences())
+        made["utility_rules"] = utility.sentences()
     if now.samples:
-        made["sampler_versions"] = json.dumps(sampler_versions())
+        made["sampler_versions"] = sampler_versions()
     return result.assign(_under_each_curve(protocol, by_curve)).assign_attrs(made)
 
 
@@ -344,7 +344,7 @@ def _borrowed(
     borrowing, protocol = borrowing_of(trial), trial.protocol
     others, outcomes = borrow_from(borrowing, borrow)
     found = borrowed(borrowing.model(protocol), own, others, draws, seed, say)
-    words = {"borrowing": json.dumps({"rules": found.now.model.sentences(), "outcomes": outcomes})}
+    words = {"borrowing": {"rules": found.now.model.sentences(), "outcomes": outcomes}}
     return found, words | {"warnings": borrowing.warnings(protocol)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
 
-__all__ = ["calendar"]
+__all__ = ["calendar", "middle_scenario"]
 
 
 def calendar(
@@ -40,6 +41,8 @@ def calendar(
     seed: int = 1,
     per_28_days: Sequence[float] | None = None,
     cohorts: Literal["complete", "until-decided"] = "complete",
+    scenarios: Sequence[str] | None = None,
+    compared: xr.Dataset | None = None,
     workers: int | Client = 1,
     cache: str | Path | None = None,
     progress: Callable[[float, int], None] | None = None,
@@ -57,6 +60,10 @@ def calendar(
     cohorts
         "complete": every cohort is treated in full and its outcomes are awaited, as in `compare`; "until-decided": a cohort ends
         where no outcome still open can change the decision, as `next_dose` recommends.
+    scenarios
+        Names of the scenarios; by default all of the protocol.
+    compared
+        The exact result of `compare` for the same trial, so that its designs are not enumerated again.
     workers
         Number of processes, or a Dask client; the result does not depend on it.
     cache
@@ -85,6 +92,8 @@ def calendar(
     ('overlap', 'accrual', 'design', 'scenario')
     """
     trial = Trial.of(trial)
+    if scenarios is not None:
+        trial = _with_scenarios(trial, scenarios)
     protocol = trial.protocol
     one_of("cohorts", cohorts, ("complete", "until-decided"))
     whole("n_trials", n_trials, 2, MOST_TRIALS)
@@ -107,16 +116,31 @@ def calendar(
             made[key] = [job.figures(islice(results, pieces), n_trials) for job in own]
     for key, design in named.items():
         if all(_exact(design, at) for at in clocks[key[0]]):
-            exact = lattice(design).figures(truths)
+            exact = _exact_figures(key[1], design, protocol, compared)
             for values, errors in made[key]:
-                for name in ("selected", "patients", "dlts", "mean_n"):
-                    values[name], errors[name] = exact[name], np.zeros_like(exact[name])
+                for name, known in exact.items():
+                    values[name], errors[name] = known, np.zeros_like(known)
     return _dataset(trial, variants, made, rates, n_trials).assign_attrs(
         {"method": "simulated", "n_trials": n_trials, "seed": seed, "cohorts": cohorts}
         | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})
         | {"primary_design": trial.primary}
         | stamp(trial, timed=True)
     )
+
+
+def middle_scenario(protocol: Protocol) -> str:
+    """Return the first scenario whose true MTD is the middle level, or the nearest to it."""
+    mtd = standards_of(protocol).true_mtd(protocol.truths)
+    return list(protocol.scenarios)[int(np.argmin(np.abs(mtd - (protocol.n_doses - 1) / 2)))]
+
+
+def _with_scenarios(trial: Trial, names: Sequence[str]) -> Trial:
+    """Return the trial with some of its scenarios; designs do not depend on them."""
+    every = trial.protocol.scenarios
+    chosen = {one_of("scenarios", name, every): every[name] for name in names}
+    if not chosen:
+        raise InputError(Problem("scenarios", list(names), f"must hold at least one of {', '.join(every)}"))
+    return replace(trial, protocol=trial.protocol.model_copy(update={"scenarios": chosen}))
 
 
 _Figures = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -135,13 +159,12 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
         return sorted({accrual.per_28_days, *accrual.sensitivity})
     if not len(given):
         raise InputError(Problem("per_28_days", [], "must hold at least one rate"))
-    found, allowed = set(), "above 0 and at most 1000 candidates per 28 days"
-    for rate in given:
-        value = number("per_28_days", rate, allowed)
+    allowed = "above 0 and at most 1000 candidates per 28 days"
+    found = [number("per_28_days", rate, allowed) for rate in given]
+    for value in found:
         if not 0 < value <= 1000:
-            raise InputError(Problem("per_28_days", rate, f"must be {allowed}"))
-        found.add(value)
-    return sorted(found)
+            raise InputError(Problem("per_28_days", value, f"must be {allowed}"))
+    return sorted(set(found))
 
 
 def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
@@ -159,6 +182,19 @@ def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
         allowed = Trial.of(trial.protocol.model_copy(update={"treatment": free.treatment}))
         variants["if allowed"] = ({name: design for name, design in allowed.designs.items() if name in differs}, free)
     return variants
+
+
+def _exact_figures(name: str, design: Design, protocol: Protocol, compared: xr.Dataset | None) -> dict[str, np.ndarray]:
+    """Return the exact selection, patients and DLTs of a design in each scenario."""
+    if compared is None:
+        found = lattice(design).figures(protocol.truths)
+        return {name: found[name] for name in _EXACT}
+    own = compared.sel(design=name, scenario=list(protocol.scenarios))
+    return {figure: own[figure].transpose("scenario", ...).values for figure in _EXACT}
+
+
+# Operating characteristics that do not depend on the calendar of a design that waits.
+_EXACT = ("selected", "patients", "dlts", "mean_n")
 
 
 def _exact(design: Design, clock: Clock) -> bool:

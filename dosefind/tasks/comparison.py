@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -130,11 +129,10 @@ def compare(
         result["target"].attrs["definition"] = _made_anew(protocol, designs)
     result["days"].attrs["definition"] += f" ({protocol.timing_words()})"
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
-    result["reason"].attrs["definition"] = json.dumps(sentences)
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
-    left_out = ", ".join(name for name in trial.designs if name not in designs)
+    left_out = [name for name in trial.designs if name not in designs]
     made |= {"primary_design": trial.primary, "calendar_only": left_out, "overdose_limit": target.overdose_limit}
-    return result.assign_attrs(made | stamp(trial))
+    return result.assign_attrs(made | {"reasons": sentences} | stamp(trial))
 
 
 def counted[T](results: Iterable[T], owners: Sequence[Hashable], progress: Callable[[float, int], None] | None) -> Iterator[T]:

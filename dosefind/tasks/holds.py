@@ -77,7 +77,7 @@ def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]
     """
     events = tuple(event for event in evaluated.serious if event.holds)
     in_no_count = (one for one in evaluated.statuses if one.part not in UNTREATED and not (one.pooled and one.counts))
-    decided = [one.known_dlts or frozenset() for one in known if one.decision == "resume" or one.decision.startswith("level")]
+    decided = [one.known_dlts for one in known if one.about in ("resume", "level")]
     seen = frozenset().union(*decided)
     unplaced = tuple(one for one in in_no_count if one.has_dlt and one.subject not in seen)
     if not protocol.pause.counts_patients:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +25,7 @@ from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import Trial
 from ..decisions import Recorded, check_form, decisions_on_file, renumbered
 from ..designs import Design
-from ..designs.replay import Departure, departures
+from ..designs.replay import departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..evaluability.evaluated import Kind
 from ..operating.paths import paths_of
@@ -36,7 +36,7 @@ from ..provenance import named_column
 from ..shown import Shown
 from ..summaries import upper_limit
 from ..threads import one_thread
-from ..trial import notation
+from ..trial import Departure, notation
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
 from .proposals import (
@@ -56,11 +56,13 @@ from .proposals import (
     refuse_too_many,
     short,
     still_needed,
+    treated_otherwise,
     with_next,
     without_further,
 )
 from .stamps import stamp
 from .steps import NextStep
+from .waiting import Waiting, when_to_decide
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +139,8 @@ class NextDose(Shown):
         What was made of the data while they were read and judged, in sentences.
     pause_rules
         The protocol's pause rules, in sentences.
+    when
+        Works out `waiting`.
     closed_from
         Where the primary design waits or holds, or the committee decided: the lowest treated level to which the design does not
         come back whatever the outcomes still to come, nor to those above; ``None`` if there is none.
@@ -163,6 +167,12 @@ class NextDose(Shown):
     closed_from: int | None = None
     notes: tuple[str, ...] = ()
     pause_rules: tuple[str, ...] = ()
+    when: Callable[[], Waiting] | None = None
+
+    @cached_property
+    def waiting(self) -> Waiting | None:
+        """Whether to decide now or to wait: the probability of every decision of the primary design at later dates."""
+        return None if self.when is None else self.when()
 
     @property
     def proposal(self) -> Recommendation:
@@ -199,7 +209,7 @@ class NextDose(Shown):
     @property
     def assumed_rules(self) -> tuple[str, ...]:
         """Rules of the findings that no record states, each with the setting that is assumed in brackets."""
-        assumed = {key for key, _, _ in json.loads(self.attrs["assumptions"])}
+        assumed = {one.key for one in self.attrs["assumptions"]}
         rules = {one.rule: SETTINGS[one.rule] for one in self.findings if SETTINGS.get(one.rule) in assumed}
         return tuple(f"{rule} ({setting})" for rule, setting in rules.items())
 
@@ -260,6 +270,9 @@ class NextDose(Shown):
             "designs": self.designs,
             "what-if": self.what_if,
             "completions": self.completions,
+            "waiting": pd.DataFrame() if self.waiting is None else self.waiting.table,
+            "waiting-basis": pd.DataFrame() if self.waiting is None else self.waiting.basis,
+            "follow-up": pd.DataFrame() if self.waiting is None else self.waiting.follow_up,
             "paths": self.paths,
             "findings": pd.DataFrame(words, columns=["rule", "subjects", "finding"]),
             "recorded": pd.DataFrame([one._asdict() for one in self.recorded], columns=list(Recorded._fields)),
@@ -418,25 +431,14 @@ def next_dose(
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     # What was planned was planned at the assigned doses: an administered dose is known only afterwards.
     planned = {name: Asked(one, protocol.n_doses, _versions(name, trial)) for name, one in designs.items()}
+    rules = _Rules(trial, protocol, binding, planned, known)
     whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
-    opened = {binding: _opened_by(known, evaluated)}
     _refuse_too_many_patients(evaluated)
     refuse_too_many(evaluated, [by_dose(planned[binding], evaluated).n_completions])
-    readings = readings_of(planned[binding], evaluated, known)
-    asked = {name: _at_administered(one, evaluated, _versions(name, trial)) for name, one in planned.items()}
+    asked = rules.asked(evaluated, planned)
     designs = {name: one.design for name, one in asked.items()}
     holds = holds_of(evaluated, protocol, known)
-    proposals = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
-    proposals[binding] = in_the_end(asked[binding], planned[binding], evaluated, known, proposals[binding])
-    if holds:
-        counted = evaluated.as_counted()
-        without = readings_of(planned[binding], counted, known)
-        own = {name: propose_next(one, counted, without, opened.get(name)) for name, one in asked.items()}
-        own[binding] = in_the_end(asked[binding], planned[binding], counted, known, own[binding])
-        level = evaluated.members[-1].level if evaluated.members else 0
-        proposals = {name: _held(one, own[name], holds, level) for name, one in proposals.items()}
-    if (stopped := _stopped_by(known)) is not None:
-        proposals[binding] = _as_decided(proposals[binding], stopped)
+    proposals = rules.proposals(evaluated, asked, holds)
     chosen = proposals[binding]
     read = {name: as_read(evaluated, one.set_aside) for name, one in proposals.items()}
     unsettled = chosen.decided is not None or chosen.action in ("wait", "hold")
@@ -453,17 +455,18 @@ def next_dose(
         "pending": ", ".join(subject for subjects in evaluated.pending for subject in subjects),
         "doses": ", ".join(f"{level} = {amount:g}" for level, amount in enumerate(protocol.doses.amounts, start=1)),
         "unit": protocol.doses.unit,
-        "chains": json.dumps([chain._asdict() for chain in chains]),
+        "chains": chains,
         "binding": binding,
         "next": "",
         "closing": evaluated.closing(),
-        "notes": json.dumps(notes),
+        "notes": list(notes),
     }
+    start = _start(read[binding], protocol, chosen, holds, asked[binding].reads_pending) if chosen.level else None
     found = NextDose(
         evaluated=evaluated,
         proposals=proposals,
         binding=binding,
-        start=_start(read[binding], protocol, chosen, holds) if chosen.level else None,
+        start=start,
         findings=(*findings(whole, amended, most, said), *starts_in_pause(whole, amended, known)),
         holds=holds,
         # A class variable is as good as the property that is asked for, which pyright does not see.
@@ -482,9 +485,63 @@ def next_dose(
         closed_from=closed_from(asked[binding], read[binding], chosen) if unsettled else None,
         notes=notes,
         pause_rules=tuple(protocol.pause_rules()),
+        when=partial(
+            when_to_decide,
+            whole,
+            current,
+            binding,
+            designs[binding],
+            chosen,
+            rules.later,
+            None if start is None else start.day,
+        ),
     )
     found.attrs["next"] = found.words + _meanwhile(chosen)
     return found
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What decides on patients: the designs, which one is the primary design, and the committee's decisions."""
+
+    trial: Trial
+    protocol: Protocol
+    binding: str
+    planned: Mapping[str, Asked]
+    known: Sequence[Recorded]
+
+    def asked(self, evaluated: Evaluated, names: Collection[str]) -> dict[str, Asked]:
+        """Return designs with patients at their administered doses."""
+        return {name: _at_administered(self.planned[name], evaluated, _versions(name, self.trial)) for name in names}
+
+    def proposals(
+        self, evaluated: Evaluated, asked: Mapping[str, Asked], holds: Holds, *, in_full: bool = True
+    ) -> dict[str, Recommendation]:
+        """Return what designs would do; ``in_full`` with the answers once all outcomes are known, if the primary one waits."""
+        proposals = self._proposals(evaluated, asked, in_full)
+        binding = self.binding
+        if holds:
+            own = self._proposals(evaluated.as_counted(), asked, in_full)
+            level = evaluated.members[-1].level if evaluated.members else 0
+            proposals = {name: _held(one, own[name], holds, level) for name, one in proposals.items()}
+        if (stopped := _stopped_by(self.known)) is not None:
+            proposals[binding] = _as_decided(proposals[binding], stopped)
+        return proposals
+
+    def _proposals(self, evaluated: Evaluated, asked: Mapping[str, Asked], in_full: bool) -> dict[str, Recommendation]:
+        """Return what designs would do without a hold."""
+        planned, binding = self.planned[self.binding], self.binding
+        readings, opened = readings_of(planned, evaluated, self.known), {binding: _opened_by(self.known, evaluated)}
+        found = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
+        if in_full:
+            found[binding] = in_the_end(asked[binding], planned, evaluated, self.known, found[binding])
+        return found
+
+    def later(self, whole: Evaluated) -> Recommendation:
+        """Return what the primary design would do with the patients as they would be on a later date."""
+        evaluated = escalation_of(self.planned[self.binding], whole, self.known)
+        holds = holds_of(evaluated, self.protocol, self.known)
+        return self.proposals(evaluated, self.asked(evaluated, [self.binding]), holds, in_full=False)[self.binding]
 
 
 def _at_administered(planned: Asked, evaluated: Evaluated, on: Callable[[date], Asked | None] | None) -> Asked:
@@ -631,27 +688,27 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     if not later:
         return "no patient was treated since" if until == date.max else "no patient was treated before the next decision"
     # To wait, to resume, to add a dose or to choose the RP2D says nothing of the level at which somebody is treated in the end.
-    open_ = one.decision in ("wait", "resume") or one.decision.startswith(("add dose", "RP2D"))
+    open_ = one.about in ("wait", "resume", "add dose", "RP2D")
     # Patients in an expansion come after the MTD, at levels up to it.
-    mtd = int(one.decision.split()[1]) if one.decision.startswith("MTD") and one.decision != "MTD none" else 0
+    mtd = (one.about == "MTD" and one.level) or 0
     expanded = {other.subject for other in later if other.part == "expansion" and (other.level or math.inf) <= mtd}
-    as_decided = {other.subject for other in later if one.decision == f"level {other.level}"} | expanded
+    as_decided = {other.subject for other in later if (one.about, one.level) == ("level", other.level)} | expanded
     otherwise = [other for other in later if not open_ and other.subject not in as_decided]
     first = (otherwise or later)[0]
     where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
     return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
 
 
-def _start(evaluated: Evaluated, protocol: Protocol, chosen: Recommendation, holds: Holds) -> Start:
+def _start(evaluated: Evaluated, protocol: Protocol, chosen: Recommendation, holds: Holds, rolling: bool) -> Start:
     """From when the next patient may start, and those who come with them."""
     if holds:
         return Start(None, f"enrolment is on hold: {holds.words}")
     level = chosen.level or 0
-    start = earliest(evaluated, protocol, level, left=chosen.action != "fill").patient
+    start = earliest(evaluated, protocol, level, left=chosen.action != "fill", rolling=rolling).patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
 
 
-def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
+def _opened_by(known: Sequence[Recorded], evaluated: Evaluated) -> Recorded | None:
     """The committee's decision that makes the latest cohort the trial's: its last word since the last patient before that cohort
     was treated, those of that day left out, if it names the cohort's level and no DLT became known after it.
     """
@@ -662,7 +719,7 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     before = max((one.first for one in statuses if one.first < first), default=date.min)
     # To resume after a pause leaves the decision before it as it was.
     last = next((one for one in reversed(known) if one.as_of > before and one.decision != "resume"), None)
-    if last is None or last.decision != f"level {latest.level}":
+    if last is None or (last.about, last.level) != ("level", latest.level):
         return None
     with_dlt = {one.subject for one in statuses if one.has_dlt}
     # Outcomes that the committee took for known, and that data since have made open again.
@@ -670,17 +727,17 @@ def _opened_by(known: list[Recorded], evaluated: Evaluated) -> Recorded | None:
     return None if with_dlt - last.known_dlts or reopened else last
 
 
-def _stopped_by(known: list[Recorded]) -> Recorded | None:
+def _stopped_by(known: Sequence[Recorded]) -> Recorded | None:
     """The committee's decision to stop, or on the MTD or RP2D, if no later one on a level or to resume is on file."""
-    last = next((one for one in reversed(known) if one.decision.startswith(("level", "MTD", "RP2D", "stop", "resume"))), None)
-    return last if last is not None and last.decision.startswith(("MTD", "RP2D", "stop")) else None
+    last = next((one for one in reversed(known) if one.about in ("level", "MTD", "RP2D", "stop", "resume")), None)
+    return last if last is not None and last.about in ("MTD", "RP2D", "stop") else None
 
 
 def _as_decided(proposal: Recommendation, last: Recorded) -> Recommendation:
     """Stop as the committee decided, unless the design stops by itself; the design's own answer is in the reason."""
     if proposal.action == "stop":
         return proposal
-    mtd = last.decision.split()[1] if last.decision.startswith("MTD") else None
+    mtd = str(last.level or "none") if last.about == "MTD" else None
     reason = f"decided by the committee on {last.meeting or last.as_of} ({last.decision}); the design alone: {proposal.words}"
     stop = {"action": "stop", "level": None, "size": 0, "admissible": (), "mtd": mtd, "not_reached": False, "until": None}
     return replace(proposal, **stop, reason=reason, decided=(last.decision, proposal))
@@ -707,7 +764,8 @@ def _what_if(
                 after = once_filled(asked[name], one, dlts)
             else:
                 ways = by_dose(asked[name], read[name]).completions()
-                after = asked[name].steps([(with_next(one, way.cohorts, read[name], dlts), way.others) for way in ways])
+                cohorts = [way._replace(cohorts=with_next(one, way.cohorts, read[name], dlts)) for way in ways]
+                after = asked[name].after_each(cohorts)
             row[f"{dlts} DLT{'s' * (dlts != 1)}"] = either(after)
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
@@ -785,6 +843,10 @@ def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tupl
     found = {}
     trials = as_begun(evaluated)
     for name, one in asked.items():
+        if one.reads_pending:
+            if departed := treated_otherwise(one, evaluated):
+                found[name] = departed
+            continue
         followed: list[Departure] = []
         for trial in trials:
             cohorts = without_further(trial).cohorts

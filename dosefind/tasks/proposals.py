@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from ..designs.base import Beside
 from ..designs.replay import followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
 from ..shown import Shown
-from ..trial import COUNT, Cohort, States, check_cohorts
+from ..trial import COUNT, Cohort, Departure, States, TimedStates, check_cohorts
 from .steps import NextStep, step_from, steps_from, stop_words
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "refuse_too_many",
     "short",
     "still_needed",
+    "treated_otherwise",
     "with_next",
     "without_further",
 ]
@@ -62,7 +63,8 @@ class Recommendation(Shown):
     ----------
     action
         "start", "escalate", "stay", "de-escalate" or "stop"; "fill" where the current cohort is to be completed first; "wait" where
-        outcomes still to come make a difference; "hold" where a serious event or a pause rule holds escalation and enrolment.
+        outcomes still to come make a difference, or a design that decides with pending outcomes suspends accrual; "hold" where a
+        serious event or a pause rule holds escalation and enrolment.
     level
         Level of the next patients; ``None`` to stop, wait or hold.
     size
@@ -76,11 +78,12 @@ class Recommendation(Shown):
     not_reached
         Where it stops: whether the top dose is selected and the rule would have escalated from it.
     until
-        Where it waits: the day by which the outcomes are known, ``None`` where no date can be given.
+        Where it waits: the day by which the outcomes are known, or on which a design that decides with pending outcomes goes on if
+        nobody has a further DLT; ``None`` where no date can be given.
     completions
         Every way in which the outcomes still to come can come out, and what the design would do then: the same each time, unless
-        it waits or holds, or completes a cohort that further DLTs would end. Of more than 256 ways, those are one that give the
-        same DLTs at each dose in earlier cohorts, and steps come without their reasons.
+        it waits or holds, completes a cohort that further DLTs would end, or decides with pending outcomes. Of more than 256 ways,
+        those are one that give the same DLTs at each dose in earlier cohorts, and steps come without their reasons.
     set_aside
         Subjects whose cohorts this proposal reads as outside the escalation.
     other_reading
@@ -140,8 +143,15 @@ class Recommendation(Shown):
         return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
 
 
-_Question = tuple[Sequence[Cohort], Sequence[Cohort]]
-"""Cohorts, and counts beside the escalation."""
+class _Question(NamedTuple):
+    """Cohorts, counts beside the escalation, and the pending patients among those of the cohorts, by level."""
+
+    cohorts: Sequence[Cohort]
+    others: Sequence[Cohort] = ()
+    pending: Sequence[Cohort] = ()
+
+
+_Key = tuple[Any, tuple[Cohort, ...], tuple[Cohort, ...]]
 
 
 class Asked:
@@ -151,7 +161,7 @@ class Asked:
         self.design, self.n_doses, self._on = design, n_doses, on
         # Whether it sees patients and DLTs by dose and the latest cohort, and nothing else.
         self._plain = not design.n_memory and design.tracks == ("dlt",)
-        self._known: dict[tuple[Any, tuple[Cohort, ...]], NextStep] = {}
+        self._known: dict[_Key, NextStep] = {}
         # Steps without a reason, by their identity, each with what was asked.
         self._bare: dict[int, tuple[NextStep, _Question]] = {}
 
@@ -159,9 +169,20 @@ class Asked:
         """Return the design by the version of the protocol in force on a day."""
         return (self._on(day) if self._on is not None else None) or self
 
+    @property
+    def reads_pending(self) -> bool:
+        """Return whether the design decides with pending outcomes."""
+        return self.design.reads == "pending"
+
     def state(self, cohorts: Sequence[Cohort]) -> States:
         """Return the state of the trial after these cohorts."""
         return _states([self._key(cohorts)]) if self._plain else state_after(self.design, cohorts, self.n_doses)
+
+    def ways(self, evaluated: Evaluated) -> list[Completion]:
+        """Return the counts about which the design is asked: those known now where it decides with pending outcomes, otherwise
+        every way in which these can come out.
+        """
+        return [evaluated.known_now()] if self.reads_pending else list(evaluated.completions())
 
     def states(self, cohorts: Sequence[Cohort]) -> tuple[States, ...]:
         """Return the states of the trial before these cohorts and after each of them."""
@@ -171,44 +192,60 @@ class Asked:
 
     def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
         """Return what the design does next after these counts."""
-        return self.explained(self.steps([(cohorts, others)])[0])
+        return self.explained(self.steps([_Question(cohorts, others)])[0])
 
     def after_each(self, ways: Sequence[Completion]) -> list[NextStep]:
         """Return what the design does next after each of some ways in which outcomes come out, without the reason."""
-        return self.steps([(way.cohorts, way.others) for way in ways])
+        return self.steps([_Question(way.cohorts, way.others, way.pending) for way in ways])
 
     def explained(self, step: NextStep) -> NextStep:
         """Return a step with its reason."""
         if id(step) not in self._bare:
             return step
-        _, (cohorts, others) = self._bare[id(step)]
-        key = self._key(cohorts), tuple(others)
+        _, question = self._bare[id(step)]
+        key = self._key_of(question)
         if self._known[key] is step:
-            self._known[key] = step_from(self.design, self.state(cohorts), Beside.of(others, self.n_doses))
+            self._known[key] = self._one(question)
         return self._known[key]
+
+    def _one(self, question: _Question) -> NextStep:
+        """Work out a single step with its reason."""
+        state = self.state(question.cohorts)
+        if question.pending:
+            state = _timed(state, [question.pending])
+        return step_from(self.design, state, Beside.of(question.others, self.n_doses))
+
+    def _key_of(self, question: _Question) -> _Key:
+        if question.pending and self.design.n_memory:
+            raise InputError(
+                f"{self.design.title} decides with pending outcomes and has a memory, which is not known before they are"
+            )
+        return self._key(question.cohorts), tuple(question.others), tuple(question.pending)
 
     def steps(self, questions: Sequence[_Question]) -> list[NextStep]:
         """Return what the design does next after each of some counts, without the reason."""
-        keys = [(self._key(cohorts), tuple(others)) for cohorts, others in questions]
+        keys = [self._key_of(question) for question in questions]
         wanted = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._known}
         if not self._plain:
-            for key, (cohorts, others) in wanted.items():
-                self._known[key] = step_from(self.design, self.state(cohorts), Beside.of(others, self.n_doses))
+            for key, question in wanted.items():
+                self._known[key] = self._one(question)
         else:
             self._work_out(list(wanted))
             self._bare |= {id(step := self._known[key]): (step, question) for key, question in wanted.items()}
         return [self._known[key] for key in keys]
 
-    def _work_out(self, keys: list[tuple[Any, tuple[Cohort, ...]]]) -> None:
+    def _work_out(self, keys: list[_Key]) -> None:
         """Work out steps of a design without a memory, all at once, without their reasons."""
-        alike: dict[tuple[tuple[int, int], ...], list[tuple[Any, tuple[Cohort, ...]]]] = {}
+        alike: dict[tuple[tuple[int, int], ...], list[_Key]] = {}
         for key in keys:
             alike.setdefault(tuple((other.level, other.n) for other in key[1]), []).append(key)
         for here in alike.values():
             # Patients beside the escalation are the same; their DLTs are a row per state.
-            each = [Beside.of(others, self.n_doses) for _, others in here]
+            each = [Beside.of(others, self.n_doses) for _, others, _ in here]
             beside = None if each[0] is None else Beside(each[0].n, np.array([one.y for one in each if one is not None]))
-            states = _states([state for state, _ in here])
+            states = _states([state for state, _, _ in here])
+            if any(pending for _, _, pending in here):
+                states = _timed(states, [pending for _, _, pending in here])
             self._known |= dict(zip(here, steps_from(self.design, states, beside), strict=True))
 
     def _key(self, cohorts: Sequence[Cohort]) -> Any:
@@ -229,6 +266,15 @@ def _states(keys: Sequence[Any]) -> States:
     """Return the states of a design without a memory with these fields."""
     n, y, last, last_n, last_y, cohorts = (np.array(column, COUNT) for column in zip(*keys, strict=True))
     return States(n, y, last, last_n, last_y, cohorts, np.zeros((len(keys), 0), COUNT))
+
+
+def _timed(states: States, pending: Sequence[Sequence[Cohort]]) -> TimedStates:
+    """Return the states with the pending patients of each, by level."""
+    counts = np.zeros(states.n.shape, COUNT)
+    for row, cohorts in enumerate(pending):
+        for cohort in cohorts:
+            counts[row, cohort.level - 1] += cohort.n
+    return TimedStates(**vars(states), pending=counts)
 
 
 def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence[int]], opened: Recorded | None) -> Recommendation:
@@ -360,7 +406,7 @@ def closed_from(asked: Asked, evaluated: Evaluated, proposal: Recommendation) ->
                 break
             fills = step.action == "fill" and step.level == evaluated.members[-1].level
             cohorts = filled(cohorts, evaluated, step.size, 0) if fills else [*cohorts, Cohort(step.level, step.size, 0)]
-            (step,) = asked.steps([(cohorts, way.others)])
+            (step,) = asked.steps([_Question(cohorts, way.others)])
     return open_ + 1 if treated else None
 
 
@@ -374,7 +420,7 @@ def _may_stop_without_mtd(asked: Asked, evaluated: Evaluated) -> bool:
     asks = [first.cohorts]
     if missing:
         asks += [filled(first.cohorts, evaluated, missing, 0), first.cohorts[:-1] if _counted(evaluated) else first.cohorts]
-    steps = asked.steps([(cohorts, first.others) for cohorts in asks])
+    steps = asked.steps([_Question(cohorts, first.others) for cohorts in asks])
     return any(_rank(step.level, step.mtd) == 0 for step in steps)
 
 
@@ -517,7 +563,7 @@ def _leads_to(asked: Asked, evaluated: Evaluated, level: int | None) -> bool:
     evaluated = by_dose(asked, evaluated)
     if still_needed(asked, evaluated) or evaluated.n_completions > MOST_COMPLETIONS:
         return False
-    return all(step.level == level for step in asked.after_each(list(evaluated.completions())))
+    return all(step.level == level for step in asked.after_each(asked.ways(evaluated)))
 
 
 def by_dose(asked: Asked, evaluated: Evaluated) -> Evaluated:
@@ -578,7 +624,7 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
         began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
         if began and not still_needed(asked, evaluated.with_members((cohort,))):
             continue
-        then = _as_known(evaluated, place, evaluated[cohort.subjects[0]].first)
+        then = _as_known(asked, evaluated, place, evaluated[cohort.subjects[0]].first)
         unplanned = [aside for aside in found if not _planned(asked, evaluated, place, then, aside)]
         if without in unplanned:
             without = (*without, place)
@@ -612,22 +658,28 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, as
     level, missing = before.members[-1].level if before.members else 0, still_needed(asked, before)
     if cohort.level == level and missing:
         return True
-    ways = list(before.completions())
+    ways = asked.ways(before)
     steps = _led(asked, before, ways) if missing else asked.after_each(ways)
     led = [step.level == cohort.level for step in steps]
     if cohort.level <= level:
         return any(led)
     by_now = by_dose(asked, replace(before, statuses=tuple(evaluated[one.subject] for one in before.statuses), apart=None))
-    return not missing and (all(led) or all(step.level == cohort.level for step in asked.after_each(list(by_now.completions()))))
+    return not missing and (all(led) or all(step.level == cohort.level for step in asked.after_each(asked.ways(by_now))))
 
 
-def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
+def _as_known(asked: Asked, evaluated: Evaluated, place: int, day: date) -> Evaluated:
     """Return the trial before the cohort at ``place``, which began on a day, as far as it was known.
 
-    Outcomes of cohorts that came later are still to come, those beside the escalation left out; patients who were lost stay lost.
+    Outcomes of cohorts that came later are still to come, those beside the escalation left out; patients who were lost stay lost,
+    for a design that waits for complete data; a design that decides with pending outcomes saw them as pending, and only patients
+    who had started.
     """
     then = replace(evaluated, statuses=tuple(_on(evaluated, status, day) for status in evaluated.statuses))
     before, cohort = then.members[:place], then.members[place]
+    if asked.reads_pending:
+        started = {status.subject for status in then.statuses if status.first <= day}
+        before = tuple(one._replace(subjects=tuple(who for who in one.subjects if who in started)) for one in before)
+        before = tuple(one for one in before if one.subjects)
     others = tuple(
         group._replace(subjects=tuple(subject for subject in group.subjects if _closed_by(then[subject], day)))
         for group in then.others
@@ -636,10 +688,37 @@ def _as_known(evaluated: Evaluated, place: int, day: date) -> Evaluated:
     statuses = tuple(status for status in then.statuses if status.subject in subjects)
     so_far = replace(then, statuses=statuses, members=before, others=others)
     there = (then[subject] for one in before for subject in one.subjects)
+    if asked.reads_pending:
+        return so_far.with_unknown({status.subject for status in there if status.pooled and _came_after(status, day)})
     later = {status.subject for status in there if status.counts and _came_after(status, day)}
     ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
     # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
     return so_far.with_unknown(later) if later and ways <= MOST_BY_COHORT else so_far
+
+
+def treated_otherwise(asked: Asked, evaluated: Evaluated) -> tuple[Departure, ...]:
+    """Return the patients whom a design that decides with pending outcomes would not have treated at their level when they started.
+
+    Parameters
+    ----------
+    asked
+        The design.
+    evaluated
+        The patients at the data cutoff.
+    """
+    each = [(cohort, subject) for cohort in evaluated.members for subject in cohort.subjects]
+    each.sort(key=lambda pair: evaluated[pair[1]].first)
+    one_by_one = evaluated.with_members(tuple(cohort._replace(subjects=(subject,)) for cohort, subject in each))
+    found = []
+    for place, (cohort, subject) in enumerate(each):
+        first = evaluated[subject].first
+        then = asked.on(first)
+        (step,) = then.after_each(then.ways(_as_known(then, one_by_one, place, first)))
+        if step.level != cohort.level:
+            kind = {"wait": "suspended", "stop": "stopped"}.get(step.action, "level")
+            planned = step.level if step.level is not None else then.explained(step).reason
+            found.append(Departure(kind, cohort.cohort, cohort.level, planned, cohort.level, subject))  # type: ignore[arg-type]
+    return tuple(found)
 
 
 def as_begun(evaluated: Evaluated) -> list[Evaluated]:
@@ -678,9 +757,9 @@ def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -
     """Whether the committee's last decision by the start of a cohort was for its level, and knew of all DLTs of that day."""
     first = evaluated[cohort.subjects[0]].first
     # To resume, to add a dose or to choose the RP2D leaves the decision before it as it was.
-    about = (one for one in reversed(known) if one.as_of <= first and one.decision.startswith(("level", "MTD", "stop", "wait")))
+    about = (one for one in reversed(known) if one.as_of <= first and one.about in ("level", "MTD", "stop", "wait"))
     last = next(about, None)
-    if last is None or last.decision != f"level {cohort.level}":
+    if last is None or (last.about, last.level) != ("level", cohort.level):
         return False
     begun = {one.subject for one in evaluated.statuses if one.has_dlt and not _came_after(one, first)}
     return begun <= last.known_dlts
@@ -703,12 +782,42 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     evaluated = by_dose(asked, evaluated)
     refuse_too_many(evaluated, [evaluated.n_completions])
     found = _worked_out(asked, evaluated, list(evaluated.completions()))
+    if asked.reads_pending and any(evaluated.open):
+        found = _known_now(asked, evaluated, found)
     if evaluated.apart is None:
         ways = tuple((way, asked.explained(step)) for way, step in found.completions)
     else:
         # The reason after each of very many ways is of no use to anybody, and takes as long as all the rest.
         ways = tuple((way, replace(step, reason="") if step.reason else step) for way, step in found.completions)
     return replace(found, completions=ways)
+
+
+def _known_now(asked: Asked, evaluated: Evaluated, found: Recommendation) -> Recommendation:
+    """Return what a design that decides with pending outcomes does now, with what it does once all are known, as ``found``.
+
+    A stop that a pending outcome could still change is awaited.
+    """
+    now = _worked_out(asked, evaluated, [evaluated.known_now()])
+    ends = [step for _, step in found.completions]
+    if now.action == "stop" and any((step.level, step.mtd) != (None, now.mtd) for step in ends):
+        return _waiting(evaluated, found.completions, "")
+    if now.action != "wait":
+        return replace(now, completions=found.completions)
+    open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
+    reason = f"{now.reason}: {', '.join(status.subject for status in open_)}; once they are known: {either(ends)}"
+    return replace(now, reason=reason, until=_next_change(asked, evaluated, open_), completions=found.completions)
+
+
+def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) -> date | None:
+    """Return the first day on which a design that waits decides if nobody has a further DLT, ``None`` if no date can be named."""
+    dated = [status for status in open_ if not status.unresolved and not status.held]
+    for day in sorted({status.end for status in dated}):
+        came = {status.subject for status in dated if status.end <= day}
+        statuses = (replace(one, kind="complete", closed=one.end) if one.subject in came else one for one in evaluated.statuses)
+        then = replace(evaluated, statuses=tuple(statuses))
+        if asked.after_each([then.known_now()])[0].action != "wait":
+            return day
+    return None
 
 
 def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> Recommendation:
@@ -720,7 +829,7 @@ def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> R
         return _settled(asked, evaluated, done, steps)
     # At once, rather than part by part.
     _begun(asked, evaluated, done)
-    asked.steps([(filled(way.cohorts, evaluated, missing, dlts), way.others) for way in done for dlts in range(missing + 1)])
+    asked.steps([_with_filled(way, evaluated, missing, dlts) for way in done for dlts in range(missing + 1)])
     # The outcomes of other groups are all to agree; within the current cohort, they only end it where each of them does.
     current, level = len(evaluated.members) - 1, evaluated.members[-1].level
     parts: dict[tuple[int, ...], list[Completion]] = {}
@@ -754,7 +863,7 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
         return False, _led(asked, evaluated, part)
     # For each way, what follows each number of DLTs among the patients who are missing.
     further = range(missing + 1)
-    flat = asked.steps([(filled(one.cohorts, evaluated, missing, dlts), one.others) for one in part for dlts in further])
+    flat = asked.steps([_with_filled(one, evaluated, missing, dlts) for one in part for dlts in further])
     ends = [flat[place : place + len(further)] for place in range(0, len(flat), len(further))]
     left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
     if all(left):
@@ -810,7 +919,7 @@ def _agree(steps: list[NextStep]) -> bool:
 
 
 def _below(step: NextStep, level: int) -> bool:
-    return step.level is None or step.level < level
+    return step.action == "stop" or (step.level is not None and step.level < level)
 
 
 def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Recommendation:
@@ -863,8 +972,11 @@ def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_an
 
 def _without_current(evaluated: Evaluated, ways: Sequence[Completion]) -> list[Completion]:
     """Return ways in which outcomes can come out without the current cohort."""
-    counted = bool(_counted(evaluated))
-    return [way._replace(cohorts=way.cohorts[:-1]) if counted else way for way in ways]
+    if not _counted(evaluated):
+        return list(ways)
+    if any(way.pending for way in ways):
+        return [evaluated.with_members(evaluated.members[:-1]).known_now()] * len(ways)
+    return [way._replace(cohorts=way.cohorts[:-1]) for way in ways]
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:
@@ -889,6 +1001,11 @@ def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int)
     return [*cohorts[:-1], Cohort(level, last.n + missing, last.dlts + dlts)]
 
 
+def _with_filled(way: Completion, evaluated: Evaluated, missing: int, dlts: int) -> _Question:
+    """Return the question of what follows a completed current cohort, with ``dlts`` DLTs among the further patients."""
+    return _Question(filled(way.cohorts, evaluated, missing, dlts), way.others, way.pending)
+
+
 def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:
     """Return the cohorts with the next patients as a design would have them, and ``dlts`` DLTs among these."""
     if proposal.action == "fill":
@@ -896,11 +1013,13 @@ def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evalua
     return [*cohorts, Cohort(proposal.level or 0, proposal.size, dlts)]
 
 
-def short(step: NextStep) -> str:
+def short(step: NextStep | Recommendation) -> str:
     """Return a step in two or three words."""
+    if step.action == "wait":
+        return "wait"
     if step.level is not None:
         return f"{'complete ' * (step.action == 'fill')}level {step.level}"
-    return stop_words(step.mtd, step.not_reached).partition(" (")[0]
+    return stop_words(step.mtd, step.not_reached, explained=False)
 
 
 def either(steps: Sequence[NextStep]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +44,7 @@ def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[st
 def stamp(
     trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False, timed: bool = False
 ) -> dict[str, Any]:
-    """What a result needs to be made again, and what it rests on: attributes that NetCDF can hold.
+    """What a result needs to be made again, and what it rests on, as attributes.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
     borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial;
@@ -66,18 +65,18 @@ def stamp(
     times = timed or conducts
     idle |= {"accrual": not timed, "onset": not times, "discontinuation": not timed, "gates": not times}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0]) and (conducts or a.key not in _OF_PATIENT_DATA)]
-    conduct = {"pause": json.dumps(protocol.pause_rules())} if conducts else {}
+    conduct = {"pause": protocol.pause_rules()} if conducts else {}
     return {
         "protocol": protocol.record.id,
         "protocol_version": protocol.record.version_date.isoformat(),
         "amended_on": ", ".join(day.isoformat() for day in protocol.amended_on),
         "config": protocol.file,
         "config_sha256": protocol.sha256,
-        "versions": json.dumps(versions()),
+        "versions": versions(),
         "reproducible": REPRODUCIBLE,
         "without_effect": ", ".join(unused),
-        "assumptions": json.dumps([[a.key, plain(a.value), a.why] for a in assumed]),
-        "rules": json.dumps({name: made.rules() for name, made in built.items()}),
+        "assumptions": [a._replace(value=plain(a.value)) for a in assumed],
+        "rules": {name: made.rules() for name, made in built.items()},
         **conduct,
     }
 
@@ -101,7 +100,7 @@ def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:
 
 def n_assumed(stamped: Mapping[str, Any]) -> int:
     """How many settings, or tables of settings, a result rests on that no record states."""
-    return len({key for key, _, _ in json.loads(stamped["assumptions"])})
+    return len({assumed.key for assumed in stamped["assumptions"]})
 
 
 def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:

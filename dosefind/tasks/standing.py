@@ -162,7 +162,7 @@ def standing(found: NextDose) -> Standing:
 
 def _latest(found: NextDose, about: Literal["MTD", "RP2D"]) -> Recorded | None:
     """Return the latest decision of the committee on the MTD or on the RP2D, with the level numbers in force now."""
-    return next((one for one in reversed(found.decided) if one.decision.startswith(f"{about} ")), None)
+    return next((one for one in reversed(found.decided) if one.about == about), None)
 
 
 class DoseInQuestion(NamedTuple):

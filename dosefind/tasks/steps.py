@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -13,13 +12,13 @@ from .._check import MOST_DOSES, of_type, one_of, whole
 from ..config import Trial
 from ..designs import Design
 from ..designs.base import A_DESIGN, Beside
-from ..designs.replay import Departure, departures, followed, state_after, state_later
+from ..designs.replay import departures, followed, state_after, state_later
 from ..operating.paths import paths_of
 from ..protocol import Protocol
 from ..provenance import named_column
 from ..shown import Shown
 from ..threads import one_thread
-from ..trial import Cohort, States, check_cohorts, choice_labels, notation, parse_outcomes
+from ..trial import NO_DOSE, Cohort, Departure, States, check_cohorts, choice_labels, notation, parse_outcomes
 from ..words import _
 
 if TYPE_CHECKING:
@@ -47,9 +46,10 @@ class NextStep(Shown):
     Attributes
     ----------
     action
-        "start", "escalate", "stay", "de-escalate" or "stop"; of patients one by one also "fill", to go on with the latest cohort.
+        "start", "escalate", "stay", "de-escalate" or "stop"; of patients one by one also "fill", to go on with the latest cohort;
+        "wait" where a design that decides with pending outcomes needs one of them.
     level
-        Level of the next cohort, ``None`` to stop.
+        Level of the next cohort, ``None`` to stop or wait.
     size
         Patients of the next cohort.
     reason
@@ -66,7 +66,7 @@ class NextStep(Shown):
         Where the outcomes are not those of a trial that followed the design; none if they are.
     """
 
-    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop"]
+    action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait"]
     level: int | None
     size: int
     reason: str
@@ -79,6 +79,8 @@ class NextStep(Shown):
     @property
     def words(self) -> str:
         """The action in a few words."""
+        if self.action == "wait":
+            return "wait"
         if self.level is None:
             return stop_words(self.mtd, self.not_reached)
         move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
@@ -90,12 +92,12 @@ class NextStep(Shown):
         return "\n".join([text, *(f"  deviation: {words}" for words in self.deviations)])
 
 
-def stop_words(mtd: str | None, not_reached: bool) -> str:
-    """Return that the trial stops, and what is selected as MTD, if anything."""
+def stop_words(mtd: str | None, not_reached: bool, *, explained: bool = True) -> str:
+    """Return that the trial stops, and what is selected as MTD, if anything; ``explained``: with what "not reached" means."""
     if mtd is None:
         return "stop"
     named = "no MTD" if mtd == "none" else f"MTD level {mtd}"
-    return f"stop, {named}{', not reached (that level or above)' if not_reached else ''}"
+    return f"stop, {named}{', not reached' * not_reached}{' (that level or above)' * (not_reached and explained)}"
 
 
 @one_thread
@@ -208,7 +210,7 @@ def step_from(design: Design, state: States, beside: Beside | None) -> NextStep:
 def steps_from(design: Design, states: States, beside: Beside | None) -> list[NextStep]:
     """Return what the design does next in each state, with no more of the reason than what `Design.because` leaves out."""
     decision = design.decide(states, beside)
-    stops = np.flatnonzero(decision.dose < 0)
+    stops = np.flatnonzero(decision.dose == NO_DOSE)
     seen = states if beside is None else design.with_beside(states, beside)
     named: dict[int, tuple[int, bool]] = {}
     if len(stops):
@@ -223,7 +225,7 @@ def steps_from(design: Design, states: States, beside: Beside | None) -> list[Ne
         found.append(
             NextStep(
                 action="stop" if row in named else name,  # type: ignore[arg-type]
-                level=None if row in named else int(dose) + 1,
+                level=int(dose) + 1 if dose >= 0 else None,
                 size=int(size),
                 reason="; no dose qualifies as MTD" if unqualified else "",
                 admissible=tuple((np.flatnonzero(decision.admissible[row]) + 1).tolist()),
@@ -263,7 +265,7 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
         One row per path; see `dosefind.operating.paths.paths_of`. The last columns, ``scenario: NAME``, are its
         probability under each scenario.
         ``attrs["note"]`` explains the columns, and says where the outcomes so far deviate from the design, as ``deviations``
-        (JSON) lists it.
+        lists it.
 
     Examples
     --------
@@ -282,7 +284,7 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
     states = followed(chosen, done, protocol.n_doses)
     table = paths_of(chosen, states[-1], cohorts, protocol.truths, columns)
     deviations = departures(chosen, done, protocol.n_doses, states)
-    table.attrs["deviations"] = json.dumps(list(map(str, deviations)))
+    table.attrs["deviations"] = list(deviations)
     if deviations:
         table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(map(str, deviations))}."
     return table
@@ -302,17 +304,19 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The design's own table where its decisions depend on the current dose alone; else the next level after each number of
-        DLTs at each dose, reached by a straight climb, or the MTD and the reason where the trial stops. ``attrs["note"]`` says
-        which.
+        The design's own table where its decisions depend on the current dose alone; else the ``next`` level or "stop" after each
+        number of DLTs at each dose, reached by a straight climb, with the ``mtd``, whether it is ``not_reached`` ("yes") and the
+        name of the ``reason`` where the trial stops; several rows where that depends on the order of the outcomes.
+        ``attrs["note"]`` says which.
 
     Examples
     --------
     >>> from dosefind import load_trial
-    >>> decision_table(load_trial("configs/nct05962762.toml"), "3+3").head(2)
-       level  n  dlts next
-    0      1  3     0    2
-    1      1  3     1    1
+    >>> decision_table(load_trial("configs/nct05962762.toml"), "3+3").iloc[:3, :5]
+       level  n  dlts  next   mtd
+    0      1  3     0     2
+    1      1  3     1     1
+    2      1  3     2  stop  none
     """
     trial = Trial.of(trial)
     protocol, chosen = trial.protocol, _named_design(trial, design)
@@ -385,7 +389,7 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     """Next level after every outcome at each level, every lower one having been left without a DLT."""
     import pandas as pd
 
-    found: dict[tuple[int, int, int], set[str]] = {}
+    found: dict[tuple[int, int, int], set[tuple[str, str, str, str]]] = {}
     for level, below in _clean_climb(design, n_doses).items():
         front: dict[tuple[int, ...], States] = {(): below}
         for _cohort in range(_TABLE_COHORTS):
@@ -397,15 +401,15 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
                 for dlts in range(int(decision.size[0]) + 1):
                     later = state_later(design, state, Cohort(level, int(decision.size[0]), dlts))
                     n, y = int(later.n[0, level - 1]), int(later.y[0, level - 1])
-                    found.setdefault((level, n, y), set()).add(_next_words(design, later))
+                    found.setdefault((level, n, y), set()).add(_following(design, later))
                     following[n, y, dlts] = later
             front = following
-    rows = [{"level": level, "n": n, "dlts": y, "next": " or ".join(sorted(found[level, n, y]))} for level, n, y in sorted(found)]
-    table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next"])
-    goes_back = any(words.isdigit() and int(words) < level for (level, _, _), several in found.items() for words in several)
+    rows = [(*place, *decision) for place in sorted(found) for decision in sorted(found[place])]
+    table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next", "mtd", "not_reached", "reason"])
+    goes_back = any(following != "stop" and int(following) < level for level, _n, _dlts, following, *_ in rows)
     note = _(
         "Next level after DLTs among n patients at a level, up to {cohorts} cohorts there, after no DLT at the lower levels; where "
-        "the trial stops, the MTD and the reason; 'or' where it depends on the order of the outcomes."
+        "the trial stops, the MTD and the reason; several decisions where it depends on the order of the outcomes."
     ).format(cohorts=_TABLE_COHORTS)
     if goes_back:
         note += _(" Rows hold on the way up: what follows at a level to which the trial comes back is not shown.")
@@ -413,15 +417,14 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     return table
 
 
-def _next_words(design: Design, state: States) -> str:
-    """Level of a single state's next cohort; where it stops, the MTD named, whether it was reached, and the reason's name."""
+def _following(design: Design, state: States) -> tuple[str, str, str, str]:
+    """Level of a single state's next cohort, or a stop; then the MTD selected, whether it is not reached, and the reason's name."""
     decision = design.decide(state)
     if decision.dose[0] >= 0:
-        return str(decision.dose[0] + 1)
+        return str(decision.dose[0] + 1), "", "", ""
     selection = design.select(state)
-    named = int(selection.dose[0]) + 1
-    words = f"MTD {named}{', not reached' * bool(selection.not_reached[0])}" if named else "no MTD"
-    return f"stop: {words} ({design.reasons[int(decision.reason[0])]})"
+    mtd = choice_labels(state.n_doses)[int(selection.dose[0]) + 1]
+    return "stop", mtd, "yes" * bool(selection.not_reached[0]), design.reasons[int(decision.reason[0])]
 
 
 def _clean_climb(design: Design, n_doses: int) -> dict[int, States]:

@@ -33,7 +33,7 @@ from ..threads import one_thread
 from ..trial import notation
 from .next_dose import NextDose, binding_of, next_dose
 
-__all__ = ["FILES", "KINDS", "Deviation", "Synthetic", "synthesize"]
+__all__ = ["FILES", "KINDS", "WARNING", "Deviation", "Synthetic", "synthesize"]
 
 # Kinds of deviations that can be asked for, in the words of what was done.
 KINDS = {
@@ -55,6 +55,8 @@ _GRAVE = ("Hypoxia", "Infusion related reaction", "Pyrexia", "Dyspnoea", "Emboli
 _NOISE = 4
 # A synthetic trial that treats this many times its maximum sample size does not end.
 _ENDLESS = 4
+# The first line of what is said of a synthetic trial.
+WARNING = "SYNTHETIC DATA: these patients do not exist."
 
 
 class Deviation(NamedTuple):
@@ -132,7 +134,7 @@ class Synthetic(Shown):
         """What the trial is, in words: the text of ``README.txt``."""
         about = self.about
         lines = [
-            "SYNTHETIC DATA: these patients do not exist.",
+            WARNING,
             "They were made up by dosefind synthesize, to try software with. No conclusion on any product can be drawn from them.",
             "",
             *(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +14,7 @@ from ...figures import BORROWING, ESTIMATES, Quantity, in_percent, percent, writ
 from ...plots.style import amount, unit
 from ...tasks.standing import overdose_range
 from ...words import _
-from ..content import Block, Bullets, Column, Note, Page, Paragraph, Run, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Note, Page, Paragraph, Run, Section, Table, Text, data, filled, table, text
 from . import common
 
 __all__ = ["Estimates", "analysis", "engine_words"]
@@ -51,7 +50,7 @@ def analysis(summary: xr.Dataset) -> Page:
         *found.amount_of_mtd(),
         *found.utility(),
         *found.conclusion(),
-        Section("curves", text(_("Results by curve")), (found.by_curve(), common.rules_of(found.curve_rules, "")), detail=True),
+        Section("curves", text(_("Results by curve")), (found.by_curve(), common.rules_of(attrs["curve_rules"], "")), detail=True),
         *found.borrowing(),
         common.definitions(found.quantities, summary),
         common.assumptions(attrs),
@@ -70,11 +69,6 @@ def engine_words(attrs: Mapping[str, Any]) -> str:
     )
     numbers = {"rhat": f"{attrs['rhat']:.3f}", "bulk": f"{attrs['ess_bulk']:.0f}", "tail": f"{attrs['ess_tail']:.0f}"}
     return words.format(**{name: attrs[name] for name in ("chains", "draws", "sampler", "divergences")}, **numbers)
-
-
-def heading(quantity: Quantity) -> str:
-    """Return the label of a quantity, with % for a probability."""
-    return _("{label}, %").format(label=_(quantity.label)) if quantity.unit == "%" else _(quantity.label)
 
 
 @dataclass(frozen=True)
@@ -108,17 +102,7 @@ class Estimates:
 
     @property
     def problems(self) -> list[str]:
-        """Reasons not to trust the draws."""
-        return json.loads(self.attrs["problems"])
-
-    @property
-    def curve_rules(self) -> dict[str, list[str]]:
-        return json.loads(self.attrs["curve_rules"])
-
-    @property
-    def deviations(self) -> dict[str, list[str]]:
-        """Where the data are not those of a trial that followed a design, by design."""
-        return json.loads(self.attrs["deviations"])
+        return self.attrs["problems"]
 
     @cached_property
     def quantities(self) -> dict[str, Quantity]:
@@ -141,18 +125,15 @@ class Estimates:
         """Return the amount of a level with its unit."""
         return data(amount(float(self.values("dose_amount")[level - 1]), self.unit))
 
-    def place(self, at: int) -> Text:
+    def place(self, at: int) -> str:
         """Return where the MTD is, by its place among the labels of ``mtd_level``."""
-        if at == 0:
-            return text(_("below level 1"))
-        return filled(_("level {level} or above") if at == self.n_doses else _("level {level}"), level=at)
+        return common.place_words(at, self.n_doses)
 
     def _table(self, caption: Text, names: Iterable[str], rows: Iterable[Sequence[str]], notes: tuple[Text, ...] = ()) -> Table:
         """Return a table with the level of the dose in its first column, and columns with the headings of quantities."""
-        heads = (_("level"), *(heading(self.quantities[name]) for name in names))
-        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
+        heads = (_("level"), *(common.heading(self.quantities[name]) for name in names))
         levels = zip(self.values("dose"), rows, strict=True)
-        return Table(caption, columns, tuple(tuple(map(text, (str(level), *row))) for level, row in levels), notes)
+        return table(caption, heads, ((str(level), *row) for level, row in levels), notes=notes)
 
     # The answer.
 
@@ -233,12 +214,10 @@ class Estimates:
 
     def cautions(self) -> tuple[Note, ...]:
         """Return where the prior or the curve decides, and that the data deviate from the designs."""
-        items = [text(words) for words in json.loads(self.attrs["warnings"])]
-        if found := self.deviations:
-            designs = len(json.loads(self.attrs["rules"]))
+        items = [text(words) for words in self.attrs["warnings"]]
+        if found := self.attrs["deviations"]:
             words = _("The data are not those of a trial that followed the design (see the predicted conclusion): {designs}.")
-            names = text(_("every design")) if len(found) == designs > 1 else (data(", ".join(found)),)
-            items.append(filled(words, designs=names))
+            items.append(filled(words, designs=self._designs(found)))
         return (Note(_("Cautions"), tuple(items), warning=True),) if items else ()
 
     def source(self) -> Text:
@@ -246,7 +225,7 @@ class Estimates:
         engine = {"engine": engine_words(self.attrs)}
         words = filled(_("Curve {curve}, by {engine}."), curve=data(self.attrs["curve_used"]), **engine)
         if self.borrows:
-            trials = ", ".join(json.loads(self.attrs["borrowing"])["outcomes"])
+            trials = ", ".join(self.attrs["borrowing"]["outcomes"])
             words = filled(_("Borrowing from {trials}; hierarchical model, by {engine}."), trials=data(trials), **engine)
         if self.attrs["others"]:
             words += filled(_(" Outcomes of other parts of the trial are included: {others}."), others=self.attrs["others"])
@@ -264,18 +243,17 @@ class Estimates:
             _("before own data") if self.borrows else _("its prior"),
         )
         heads += (_(self.quantities["prior_effective_n"].label),)
-        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
         rows = []
         for d, level in enumerate(self.values("dose")):
             ends = (in_percent(self.values(name)[d]) for name in ("lower", "upper"))
             own = f"{self.values('dlts')[d]}/{self.values('n')[d]}" if self.values("n")[d] else "\u2013"
             cells = [str(level), f"{self.values('dose_amount')[d]:g}", own, self.written("mean", d), "\u2013".join(ends)]
-            rows.append(tuple(map(text, (*cells, *(self.written(name, d) for name in _BY_DOSE)))))
+            rows.append((*cells, *(self.written(name, d) for name in _BY_DOSE)))
         words = _(
             "DLT rate by dose: dose in {unit}, rates and probabilities in %; target interval {low} to below {high}, overdose "
             "{high} or more."
         )
-        return Table(caption or filled(words, unit=data(self.unit), low=low, high=high), columns, tuple(rows))
+        return table(caption or filled(words, unit=data(self.unit), low=low, high=high), heads, rows)
 
     def further(self) -> tuple[Block, ...]:
         """Return the other estimates by dose, and the upper limit of all doses pooled."""
@@ -284,10 +262,8 @@ class Estimates:
         for d, n in enumerate(self.values("n")):
             *cells, limit = (self.written(name, d) for name in names)
             rows.append((*cells, limit if n else "\u2013"))
-        table = self._table(text(_("DLT rate by dose, further estimates.")), names, rows)
-        if not self.values("n").any():
-            return (table,)
-        return (table, Paragraph(self.pooled()))
+        pooled = (Paragraph(self.pooled()),) if self.values("n").any() else ()
+        return (self._table(text(_("DLT rate by dose, further estimates.")), names, rows), *pooled)
 
     def pooled(self) -> Text:
         """Return the upper limit of the average DLT rate, all doses pooled."""
@@ -303,14 +279,12 @@ class Estimates:
         """Return the posterior of the MTD beside its prior."""
         places = range(len(self.values("mtd_level")))
         labels = [_("below 1"), *map(str, places[1:-1]), _("{level} or above").format(level=self.n_doses)]
-        columns = (Column(text(_("MTD at level"))), *(Column(text(label), True) for label in labels))
         before = _("before this trial's own data") if self.borrows else _("prior")
         rows = [
-            (text(words), *(text(self.written(name, at)) for at in places))
-            for words, name in ((before, "prior_mtd"), (_("posterior"), "mtd"))
+            (words, *(self.written(name, at) for at in places)) for words, name in ((before, "prior_mtd"), (_("posterior"), "mtd"))
         ]
         words = _("Probability of the MTD, the highest dose with a DLT rate of at most {target}, %.")
-        return Table(caption or filled(words, target=f"{100 * self.attrs['target']:g}%"), columns, tuple(rows))
+        return table(caption or filled(words, target=f"{100 * self.attrs['target']:g}%"), (_("MTD at level"), *labels), rows)
 
     def mtd_amount(self) -> Text:
         """Return the posterior of the dose at the target DLT rate; nothing where the curve has no dose scale."""
@@ -334,19 +308,17 @@ class Estimates:
 
     def by_curve(self, caption: Text = ()) -> Table:
         """Return the dose within the limit and P(overdose) under each curve."""
-        heads = [text(_("curve")), text(_("dose within the limit"))]
-        heads += [filled(_("P(overdose), level {level}, %"), level=level) for level in self.values("dose")]
-        columns = tuple(Column(head, place > 0) for place, head in enumerate(heads))
+        levels = (filled(_("P(overdose), level {level}, %"), level=level) for level in self.values("dose"))
         rows = []
         for c, name in enumerate(self.values("curve")):
             over = (written(ESTIMATES["p_over_by_curve"], p) for p in self.values("p_over_by_curve")[c])
-            rows.append((text(data(name)), *map(text, (common.level_words(self.values("rp2d_by_curve")[c]), *over))))
+            rows.append((data(name), common.level_words(self.values("rp2d_by_curve")[c]), *over))
         words = (
             _("Dose within the limit and P(overdose) by curve, without borrowing:")
             if self.borrows
             else _("Dose within the limit and P(overdose) by curve:")
         )
-        return Table(caption or text(words), columns, tuple(rows))
+        return table(caption or words, (_("curve"), _("dose within the limit"), *levels), rows)
 
     def utility(self) -> tuple[Section, ...]:
         """Return the expected utility of each dose, where the protocol has utilities."""
@@ -357,38 +329,42 @@ class Estimates:
     def utilities(self) -> tuple[Block, ...]:
         names = ("utility", "utility_sd", "p_best")
         rows = [[self.written(name, d) for name in names] for d in range(self.n_doses)]
-        sentences = json.loads(self.attrs["utility_rules"])
-        return (self._table(text(_("Expected utility by dose.")), names, rows), Bullets(tuple(map(text, sentences))))
+        return (self._table(text(_("Expected utility by dose.")), names, rows), common.points(self.attrs["utility_rules"]))
 
     def conclusion(self) -> tuple[Section, ...]:
         """Return what each design is predicted to select, and where the data deviate from the designs."""
         blocks: list[Block] = []
         if "conclusion" in self.summary:
             blocks.append(self.predicted())
-        if found := self.deviations:
+        if found := self.attrs["deviations"]:
             blocks.append(Paragraph(text(_("Deviations of the data from the designs:"))))
+            together = common.alike((name, str(one)) for name, each in found.items() for one in each)
+            words = _("{designs}: {deviation}.")
             blocks.append(
-                Bullets(tuple(_deviation(words, names, len(json.loads(self.attrs["rules"]))) for words, names in _by_words(found)))
+                Bullets(tuple(filled(words, designs=self._designs(names), deviation=one) for one, names in together.items()))
             )
         return (Section("conclusion", text(_("Predicted conclusion of the trial")), tuple(blocks), detail=True),) if blocks else ()
 
+    def _designs(self, names: Collection[str]) -> Text:
+        """Return designs by their names, or that they are all."""
+        return text(_("every design")) if len(names) == len(self.attrs["rules"]) > 1 else (data(", ".join(names)),)
+
     def predicted(self, caption: Text = (), notes: tuple[Text, ...] = ()) -> Table:
         """Return the predictive probability of each design's selection."""
-        labels = [text(_("none")), *(filled(_("level {level}"), level=level) for level in self.values("dose"))]
-        columns = (Column(text(_("design"))), *(Column(label, True) for label in labels))
-        columns += (Column(text(_(ESTIMATES["conclusion_not_reached"].label)), True),)
+        labels = [_("none"), *(filled(_("level {level}"), level=level) for level in self.values("dose"))]
+        heads = (_("design"), *labels, _(ESTIMATES["conclusion_not_reached"].label))
         rows = []
         for d, name in enumerate(self.values("design")):
             cells = [self.written("conclusion", (d, k)) for k in range(len(labels))]
-            rows.append((text(data(name)), *map(text, (*cells, self.written("conclusion_not_reached", d)))))
+            rows.append((data(name), *cells, self.written("conclusion_not_reached", d)))
         words = _("Predicted conclusion: probability that the dose is selected as MTD at the planned end, given the data now, %:")
-        return Table(caption or text(words), columns, tuple(rows), notes)
+        return table(caption or words, heads, rows, notes=notes)
 
     def borrowing(self) -> tuple[Section, ...]:
         """Return from which trials it borrows, by which model, and how much."""
         if not self.borrows:
             return ()
-        given = json.loads(self.attrs["borrowing"])
+        given = self.attrs["borrowing"]
         items = [
             filled(_("{trial}: {outcomes}."), trial=data(name), outcomes=outcomes or _("nobody treated"))
             for name, outcomes in given["outcomes"].items()
@@ -408,12 +384,9 @@ class Estimates:
 
     def _before_and_after(self, head: str, dim: str, names: tuple[str, str], caption: str) -> Table:
         """Return two quantities, before any data and now, one row per entry of a dimension."""
-        heads = (head, *(heading(ESTIMATES[name]) for name in names))
-        columns = tuple(Column(text(one), place > 0) for place, one in enumerate(heads))
-        rows = []
-        for at, name in enumerate(self.values(dim)):
-            rows.append((text(data(name)), *(text(self.written(quantity, at)) for quantity in names)))
-        return Table(text(caption), columns, tuple(rows))
+        heads = (head, *(common.heading(ESTIMATES[name]) for name in names))
+        rows = ((data(name), *(self.written(quantity, at) for quantity in names)) for at, name in enumerate(self.values(dim)))
+        return table(caption, heads, rows)
 
 
 # Columns of the main table after the interval.
@@ -426,17 +399,3 @@ def _amount(value: float, doses: np.ndarray) -> str:
     if value < least:
         return _("below {least}").format(least=f"{least:g}")
     return _("above {most}").format(most=f"{most:g}") if value > most else f"{value:.3g}"
-
-
-def _by_words(by_design: Mapping[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
-    """Return deviations, each once, with the designs that they concern."""
-    named: dict[str, list[str]] = {}
-    for name, sentences in by_design.items():
-        for words in sentences:
-            named.setdefault(words, []).append(name)
-    return list(named.items())
-
-
-def _deviation(words: str, names: Sequence[str], designs: int) -> Text:
-    who = text(_("every design")) if len(names) == designs > 1 else (data(", ".join(names)),)
-    return filled(_("{designs}: {deviation}."), designs=who, deviation=words)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from ... import plots
 from ...figures import CALENDAR, Quantity, in_percent, written
 from ...results import restored
 from ...words import _, counted
-from ..content import Block, Bullets, Column, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Figure, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
-__all__ = ["Calendar", "calendar"]
+__all__ = ["Calendar", "calendar", "calendar_section"]
 
 _PRICE = ("mean_n", "dlts", "correct", "turned_away", "waiting", "bold", "above")
 _DETAIL = (
@@ -62,6 +63,26 @@ def calendar(made: xr.Dataset, scenario: str | None = None) -> Page:
     return Page(title, blocks, found.sections())
 
 
+def calendar_section(made: xr.Dataset) -> Section:
+    """Return what the designs cost in time in one scenario, as a section of a report."""
+    found = Calendar.of(made)
+    words = _(
+        "Simulated trials day by day: candidates arrive at the rates shown, wait or are turned away, and patients start by the "
+        "protocol's rules. The duration is counted from the first patient's start to the last outcome that the trial needed."
+    )
+    caption = filled(_("{scenario}: duration by accrual rate."), scenario=data(found.scenarios[found.shown]))
+    picture = Figure(plots.duration(found.made, found.scenarios[found.shown]), caption)
+    blocks = (
+        Paragraph(text(words)),
+        Bullets(found.answers()),
+        found.durations(found.shown),
+        picture,
+        found.price(),
+        Paragraph((*found.precision(), *found.conduct())),
+    )
+    return Section("calendar", text(_("Duration")), blocks)
+
+
 @dataclass(frozen=True)
 class Calendar:
     """A calendar as the pages show it.
@@ -83,6 +104,7 @@ class Calendar:
         names = [str(name) for name in made["scenario"].values]
         if scenario is not None:
             return cls(made, names.index(scenario))
+        # As `dosefind.tasks.calendar.middle_scenario`.
         levels = [0.0 if str(label) == "none" else float(label) for label in made["true_mtd"].values]
         middle = (made.sizes["dose"] + 1) / 2
         return cls(made, int(np.argmin([abs(level - middle) for level in levels])))
@@ -194,19 +216,15 @@ class Calendar:
             other, its_error = self.value("days", (0, index, primary, self.shown))
             # Designs share their latent patients, so that this error is larger than that of the difference.
             clear = abs(mine - other) > 2 * np.hypot(error, its_error)
-            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('no clear difference')}")
+            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('unclear')}")
         return ", ".join(parts)
 
     def durations(self, scenario: int) -> Table:
         """Return mean durations with 10% and 90% quantiles, one row per design and one column per accrual rate."""
-        columns = (Column(text(_("design"))),)
-        columns += tuple(Column(text(self.rate(index)), True) for index in range(self.made.sizes["accrual"]))
-        rows = [
-            (self.name(row), *(text(self.days((row[0], a, row[1], scenario))) for a in range(self.made.sizes["accrual"])))
-            for row in self.rows
-        ]
+        rates = range(self.made.sizes["accrual"])
+        rows = ((self.name(row), *(self.days((row[0], index, row[1], scenario)) for index in rates)) for row in self.rows)
         words = _("{scenario}: mean days (10% to 90% of trials), by candidates per 28 days:")
-        return Table(filled(words, scenario=data(self.scenarios[scenario])), columns, tuple(rows))
+        return table(filled(words, scenario=data(self.scenarios[scenario])), (_("design"), *map(self.rate, rates)), rows)
 
     def price(self) -> Table:
         """Return what the durations are bought with at the protocol's accrual rate, one row per design."""
@@ -214,15 +232,12 @@ class Calendar:
             *(_("design"), _("patients"), _("DLTs"), _("correct, %"), _("turned away"), _("waiting days")),
             *(_("too bold"), _("closed dose")),
         )
-        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
         rows = []
         for row in self.rows:
             at = (row[0], self.main, row[1], self.shown)
-            rows.append((self.name(row), *(text(_short(name, self.value(name, at)[0])) for name in _PRICE)))
+            rows.append((self.name(row), *(_short(name, self.value(name, at)[0]) for name in _PRICE)))
         words = _("{scenario} at {rate}, means:")
-        return Table(
-            filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), columns, tuple(rows)
-        )
+        return table(filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), heads, rows)
 
     def precision(self) -> Text:
         """Return the Monte Carlo error, as the beginning of a paragraph."""
@@ -238,13 +253,14 @@ class Calendar:
         found = [Section(f"scenario-{s + 1}", text(data(name)), self._scenario(s)) for s, name in enumerate(self.scenarios)]
         title = text(_("Calendar by scenario and accrual rate"))
         return (
-            Section("calendar-scenarios", title, (self._conduct(),), tuple(found), detail=True),
+            Section("calendar-scenarios", title, (Paragraph(self.conduct()),), tuple(found), detail=True),
             common.rules(self.made.attrs),
             common.definitions(CALENDAR, self.made),
             common.assumptions(self.made.attrs),
         )
 
-    def _conduct(self) -> Paragraph:
+    def conduct(self) -> Text:
+        """Return how cohorts end, as a sentence."""
         ends = self.made.attrs["cohorts"]
         words = {
             "complete": _(
@@ -254,20 +270,17 @@ class Calendar:
                 "A cohort ends, or its last outcomes are not awaited, where no outcome still open can change the decision."
             ),
         }[ends]
-        return Paragraph(text(words))
+        return text(words)
 
     def _scenario(self, s: int) -> tuple[Block, ...]:
         tables: list[Block] = [self.durations(s)]
         for a in range(self.made.sizes["accrual"]):
             rows = []
             for name in _DETAIL:
-                quantity = CALENDAR[name]
-                label = _(quantity.label) + (", %" if quantity.unit == "%" else "")
-                values = [self.value(name, (row[0], a, row[1], s)) for row in self.rows]
-                rows.append((text(label), *(text(written(quantity, *_with_error(value))) for value in values)))
-            columns = (Column(text(_("mean"))), *(Column(self.name(row), True) for row in self.rows))
+                values = (_with_error(self.value(name, (row[0], a, row[1], s))) for row in self.rows)
+                rows.append((common.heading(CALENDAR[name]), *(written(CALENDAR[name], *value) for value in values)))
             caption = filled(_("{scenario} at {rate}."), scenario=data(self.scenarios[s]), rate=self._rate_words(a))
-            tables.append(Table(caption, columns, tuple(rows)))
+            tables.append(table(caption, (_("mean"), *map(self.name, self.rows)), rows))
         return tuple(tables)
 
 

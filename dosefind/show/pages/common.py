@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...figures import Quantity
 from ...tasks.stamps import n_assumed
 from ...words import _, counted
-from ..content import Block, Bullets, Column, Definitions, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Definitions, Paragraph, Section, Text, data, filled, table, text
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "alike",
     "assumed_words",
     "assumptions",
     "choice",
     "definitions",
     "ended",
+    "heading",
     "level_words",
+    "place_words",
     "points",
     "raised",
     "rules",
@@ -51,6 +53,18 @@ def choice(label: object) -> str:
 def level_words(label: object) -> str:
     """Return a choice of dose in words: the level, or that there is none."""
     return _("none") if str(label) == "none" else _("level {level}").format(level=label)
+
+
+def heading(quantity: Quantity) -> str:
+    """Return the label of a quantity, with % for a probability."""
+    return _("{label}, %").format(label=_(quantity.label)) if quantity.unit == "%" else _(quantity.label)
+
+
+def place_words(place: int, n_doses: int) -> str:
+    """Return where the MTD is, by its place among the labels of ``mtd_level``."""
+    if place == 0:
+        return _("below level 1")
+    return (_("level {level} or above") if place == n_doses else _("level {level}")).format(level=place)
 
 
 def stop_words(level: str | None, not_reached: bool) -> str:
@@ -84,22 +98,20 @@ def assumed_words(stamp: Mapping[str, Any]) -> Text:
 def assumptions(stamp: Mapping[str, Any]) -> Section:
     """Return what is assumed: key, value and reason of each setting, and the keys that no result here depends on."""
     rows = []
-    for key, value, why in json.loads(stamp["assumptions"]):
+    for key, value, why in stamp["assumptions"]:
         # Designs and scenarios are described as a whole elsewhere.
         shown = "" if key.startswith(("scenarios", "designs")) else str(value)
-        rows.append((text(data(key)), text(data(shown)), text(data(why))))
-    columns = tuple(Column(text(words)) for words in (_("setting"), _("value"), _("reason")))
+        rows.append((data(key), data(shown), data(why)))
     unused = stamp["without_effect"]
     notes = (filled(_("Given in the config, but no result here depends on it: {keys}."), keys=data(unused)),) if unused else ()
-    table = Table(
-        text(_("Settings that the protocol does not state, with the reason for each value.")), columns, tuple(rows), notes
-    )
-    return Section("assumptions", text(_("Assumptions")), (table,), detail=True)
+    caption = _("Settings that the protocol does not state, with the reason for each value.")
+    listed = table(caption, (_("setting"), _("value"), _("reason")), rows, notes=notes, numeric=())
+    return Section("assumptions", text(_("Assumptions")), (listed,), detail=True)
 
 
 def rules(stamp: Mapping[str, Any]) -> Section:
     """Return the rules of the designs that a result is of."""
-    by_design = json.loads(stamp["rules"])
+    by_design = stamp["rules"]
     title = counted("Rules of the design", "Rules of the designs", len(by_design))
     return Section("rules", text(title), (rules_of(by_design, _("Every design")),), detail=True)
 
@@ -149,6 +161,14 @@ def definitions(quantities: Mapping[str, Quantity], result: xr.Dataset, names: I
         if meant and quantities[name].label:
             items.append((text(_(quantities[name].label)), (text(f"{meant}."),)))
     return Section("definitions", text(_("Definitions")), (Definitions(tuple(items)),), detail=True)
+
+
+def alike[Item: Hashable](rows: Iterable[tuple[str, Item]]) -> dict[Item, list[str]]:
+    """Return the names that have the same item, by that item."""
+    together: dict[Item, list[str]] = {}
+    for name, item in rows:
+        together.setdefault(item, []).append(name)
+    return together
 
 
 def points(sentences: Iterable[str]) -> Bullets:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ import xarray as xr
 from ...figures import OPERATING, in_percent, percent, written
 from ...results import restored
 from ...words import _, counted
-from ..content import Bullets, Column, Definitions, Page, Paragraph, Run, Section, Table, Text, data, filled, text
+from ..content import Bullets, Definitions, Page, Paragraph, Run, Section, Table, Text, data, filled, table, text
 from . import common
 
 __all__ = ["Comparison", "comparison"]
@@ -100,14 +99,11 @@ class Comparison:
         """Return the values of an operating characteristic, (design, scenario, ...)."""
         return self.oc[name].values
 
-    def _written(self, name: str, at: tuple[int, ...]) -> Text:
+    def _written(self, name: str, at: tuple[int, ...]) -> str:
         """Return a value as it is printed; - for the selection of an acceptable dose where there is no such dose."""
-        if name == "acceptable" and self.values("n_acceptable")[at[1]] == 0:
-            return text("-")
-        if np.isnan(self.values(name)[at]):
-            return text("-")
+        none = name == "acceptable" and self.values("n_acceptable")[at[1]] == 0
         error = self.values(f"{name}_se")[at] if f"{name}_se" in self.oc else None
-        return text(written(OPERATING[name], self.values(name)[at], error))
+        return "-" if none or np.isnan(self.values(name)[at]) else written(OPERATING[name], self.values(name)[at], error)
 
     # The first screen.
 
@@ -184,32 +180,25 @@ class Comparison:
 
     def at_a_glance(self) -> Table:
         """Return correct selection and selection of an overdose, one row per design and one column per scenario."""
-        columns = (Column(text(_("design"))), *(Column(text(data(name)), True) for name in self.scenarios))
-        true_mtd = tuple(text(common.choice(label)) for label in self.values("true_mtd"))
-        rows = [(text(_("(true MTD)")), *true_mtd)]
+        rows: list[tuple[str | Run, ...]] = [(_("(true MTD)"), *map(common.choice, self.values("true_mtd")))]
         for d, name in enumerate(self.designs):
             pairs = zip(self.values("correct")[d], self.values("overdose_selected")[d], strict=True)
-            rows.append((text(data(name)), *(text(f"{100 * right:.1f}/{100 * over:.1f}") for right, over in pairs)))
-        rows.append((text(_("(benchmark)")), *(text(in_percent(right)) for right in self.values("reference_correct"))))
+            rows.append((data(name), *(f"{100 * right:.1f}/{100 * over:.1f}" for right, over in pairs)))
+        rows.append((_("(benchmark)"), *map(in_percent, self.values("reference_correct"))))
         limit = f"{100 * self.oc.attrs['overdose_limit']:.3g}%"
         caption = filled(_("True MTD selected / overdose selected (true DLT rate above {limit}), % of trials:"), limit=limit)
-        return Table(caption, columns, tuple(rows))
+        return table(caption, (_("design"), *map(data, self.scenarios)), rows)
 
     def costs(self) -> Table:
         """Return the means over the scenarios and their ranges, one row per design."""
         heads = (_("design"), _("correct, %"), _("overdose, %"), _("patients"), _("DLTs"), _("above MTD"), _("days"))
-        columns = tuple(Column(text(head), place > 0) for place, head in enumerate(heads))
         dlts = self.values("dlts").sum(axis=-1)
         rows = []
         for d, name in enumerate(self.designs):
             means = [in_percent(self.values(one)[d].mean()) for one in ("correct", "overdose_selected")]
             ranges = [_range(self.values("mean_n")[d]), _range(dlts[d]), _range(self.values("above_mtd")[d])]
-            rows.append((text(data(name)), *map(text, (*means, *ranges, _range(self.values("days")[d], 0)))))
-        return Table(
-            text(_("Mean over scenarios (correct, overdose), and range of the scenarios' means:")),
-            columns,
-            tuple(rows),
-        )
+            rows.append((data(name), *means, *ranges, _range(self.values("days")[d], 0)))
+        return table(_("Mean over scenarios (correct, overdose), and range of the scenarios' means:"), heads, rows)
 
     def precision(self) -> Text:
         """Return the Monte Carlo error, as the beginning of a paragraph."""
@@ -230,8 +219,7 @@ class Comparison:
 
     @property
     def _calendar_only(self) -> list[str]:
-        names = self.oc.attrs.get("calendar_only", "")
-        return names.split(", ") if names else []
+        return self.oc.attrs.get("calendar_only", [])
 
     # Details.
 
@@ -260,67 +248,55 @@ class Comparison:
             found.append(Section(f"scenario-{s + 1}", title, (self._selection(s), self._cost(s))))
         return tuple(found)
 
-    def _by_design(self, head: str, rows: Iterable[tuple[Text, Sequence[Text]]], caption: Text, *more: str) -> Table:
-        columns = (Column(text(head)), *(Column(text(data(name)), True) for name in self.designs))
-        columns += tuple(Column(text(words), True) for words in more)
-        return Table(caption, columns, tuple((head, *cells) for head, cells in rows))
-
     def _selection(self, s: int) -> Table:
         designs = range(len(self.designs))
-        rows: list[tuple[Text, Sequence[Text]]] = []
+        rows: list[tuple[str, ...]] = []
         for k, label in enumerate(self.values("choice")):
-            head = text(common.level_words(label))
-            benchmark = text(written(OPERATING["reference_selected"], self.values("reference_selected")[s, k]))
-            rows.append((head, [*(self._written("selected", (d, s, k)) for d in designs), benchmark]))
+            benchmark = written(OPERATING["reference_selected"], self.values("reference_selected")[s, k])
+            rows.append((common.level_words(label), *(self._written("selected", (d, s, k)) for d in designs), benchmark))
         for name in _SELECTION:
             of_benchmark = _BENCHMARKS.get(name)
-            last = text("" if of_benchmark is None else written(OPERATING[of_benchmark], self.values(of_benchmark)[s]))
-            rows.append((text(_(OPERATING[name].label)), [*(self._written(name, (d, s)) for d in designs), last]))
+            last = "" if of_benchmark is None else written(OPERATING[of_benchmark], self.values(of_benchmark)[s])
+            rows.append((_(OPERATING[name].label), *(self._written(name, (d, s)) for d in designs), last))
         caption = filled(_("{scenario}: selection of the MTD."), scenario=data(self.scenarios[s]))
-        return self._by_design(_("selected, %"), rows, caption, _("benchmark"))
+        return table(caption, (_("selected, %"), *map(data, self.designs), _("benchmark")), rows)
 
     def _cost(self, s: int) -> Table:
         designs = range(len(self.designs))
-        rows: list[tuple[Text, Sequence[Text]]] = []
+        rows: list[tuple[str | Text, ...]] = []
         for name, words in (("patients", _("patients at level {level}")), ("dlts", _("DLTs at level {level}"))):
             for k, level in enumerate(self.values("dose")):
-                rows.append((filled(words, level=level), [self._written(name, (d, s, k)) for d in designs]))
-        for name in _COST:
-            label = _(OPERATING[name].label)
-            label = f"{label}, %" if OPERATING[name].unit == "%" else label
-            rows.append((text(label), [self._written(name, (d, s)) for d in designs]))
+                rows.append((filled(words, level=level), *(self._written(name, (d, s, k)) for d in designs)))
+        rows += [(common.heading(OPERATING[name]), *(self._written(name, (d, s)) for d in designs)) for name in _COST]
         shares = self.values("stopped")[:, s]
         for k in sorted(np.flatnonzero(shares.max(axis=0) >= LEAST_SHARE), key=lambda k: -shares[:, k].max()):
-            cells = [text(in_percent(share) if share >= LEAST_SHARE else "") for share in shares[:, k]]
-            rows.append((filled(_("ended: {reason}, %"), reason=reason_words(str(self.values("reason")[k]))), cells))
+            cells = (in_percent(share) if share >= LEAST_SHARE else "" for share in shares[:, k])
+            rows.append((filled(_("ended: {reason}, %"), reason=reason_words(str(self.values("reason")[k]))), *cells))
         caption = filled(_("{scenario}: patients, DLTs and duration."), scenario=data(self.scenarios[s]))
-        return self._by_design(_("expected"), rows, caption)
+        return table(caption, (_("expected"), *map(data, self.designs)), rows)
 
     def other_targets(self) -> tuple[Section, ...]:
         """Return the correct selection at other target DLT rates, where the protocol has such."""
         if "target" not in self.oc.dims:
             return ()
-        columns = (Column(text(_("target")), True), Column(text(_("design"))))
-        columns += tuple(Column(text(data(name)), True) for name in self.scenarios)
-        rows = []
+        heads = (_("target"), _("design"), *map(data, self.scenarios))
+        rows: list[tuple[str | Run, ...]] = []
         for t, target in enumerate(self.values("target")):
-            shown = text(f"{100 * target:.3g}%")
-            rows.append(
-                (shown, text(_("(true MTD)")), *(text(common.choice(label)) for label in self.values("true_mtd_by_target")[t]))
-            )
+            shown = f"{100 * target:.3g}%"
+            rows.append((shown, _("(true MTD)"), *map(common.choice, self.values("true_mtd_by_target")[t])))
             for d, name in enumerate(self.designs):
                 cells = ("-" if np.isnan(share) else in_percent(share) for share in self.values("correct_by_target")[t, d])
-                rows.append((shown, text(data(name)), *map(text, cells)))
-        note = filled(_("Target: {words}."), words=text(data(self.oc["target"].attrs["definition"])))
-        table = Table(text(_("True MTD for another target selected, % of trials, by scenario.")), columns, tuple(rows), (note,))
-        return (Section("targets", text(_("Other target DLT rates")), (table,), detail=True),)
+                rows.append((shown, data(name), *cells))
+        note = filled(_("Target: {words}."), words=data(self.oc["target"].attrs["definition"]))
+        caption = _("True MTD for another target selected, % of trials, by scenario.")
+        listed = table(caption, heads, rows, notes=(note,), numeric={*range(len(heads))} - {1})
+        return (Section("targets", text(_("Other target DLT rates")), (listed,), detail=True),)
 
     def ends(self) -> Section:
         """Return why trials end, for the reasons that occur."""
-        sentences: dict[str, str] = json.loads(self.oc["reason"].attrs["definition"])
         most = self.values("stopped").max(axis=(0, 1))
         shown = [str(name) for name, share in zip(self.values("reason"), most, strict=True) if share >= LEAST_SHARE]
-        items = tuple((text(reason_words(name)), (text(common.raised(sentences[name])),)) for name in shown)
+        items = tuple((text(reason_words(name)), (text(common.raised(self.oc.attrs["reasons"][name])),)) for name in shown)
         intro = Paragraph(text(_("Reasons for which less than 0.5% of trials end are left out.")))
         return Section("ends", text(_("Why trials end")), (intro, Definitions(items)), detail=True)
 

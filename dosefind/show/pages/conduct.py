@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -25,12 +24,12 @@ from ..content import (
     Answer,
     Answers,
     Block,
-    Column,
     Definitions,
     Document,
     Figure,
     Note,
     Paragraph,
+    Run,
     Section,
     Signature,
     Space,
@@ -38,13 +37,15 @@ from ..content import (
     Text,
     data,
     filled,
+    table,
     text,
 )
 from . import common
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
-from .next_dose import Conduct, adjudicated, columns, kind_words, patients_of, window_words
+from .next_dose import Conduct, adjudicated, kind_words, patients_of, window_words
 from .pieces import assumed, facts, labels, limits, method, sensitivity_table, short_hash
+from .waiting import waiting_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,21 +125,23 @@ def conduct_report(
     read = found.evaluated_for(found.binding)
     cohorts, others, given = read.cohorts(), read.beside(), read.administered
     wanted = protocol.curves or curve is not None
-    analysis = analyze(current, cohorts, curve=curve, others=others, administered=given) if wanted else None
-    if analysis is not None and not others and any(read.open[len(read.members) :]):
-        # What a design selects can depend on outcomes still to come outside the escalation too.
-        analysis = replace(analysis, summary=analysis.summary.drop_vars(["conclusion", "conclusion_not_reached"]))
+    # What a design selects can depend on outcomes still to come outside the escalation too.
+    predicts = not any(read.open[len(read.members) :])
+    known = {"curve": curve, "others": others, "administered": given}
+    analysis = analyze(current, cohorts, **known, predicts=predicts) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)
     report = _Report(protocol, shown, analysis, blinded, trial.protocol)
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
-        varied = sensitivity(current, cohorts, curve=curve, others=others, administered=given)
+        varied = sensitivity(current, cohorts, **known)
         sections += [_rates(report), _mtd(report), _conclusion(report)]
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
+    if blocks := waiting_blocks(found.waiting, hides=report.hides):
+        sections.append(Section("waiting", text(_("Decide now or wait")), blocks))
     sections += [_designs(report), _deviations(report), _method(report), limits(report.protocol, "conduct")]
     # A page to sign is one page.
     sections += [replace(assumed(found.attrs), own_page=True), _signatures()]
@@ -251,11 +254,11 @@ def _glance(report: _Report) -> Table:
     heads, rows = report.shown.dose_rows()
     caption = filled(_("Doses at a glance ({unit})."), unit=data(report.shown.unit))
     if report.analysis is None:
-        return Table(caption, heads, tuple(tuple(map(text, row)) for row in rows))
+        return table(caption, heads, rows, numeric=range(len(heads)))
     found, design = report.estimates, report.shown.design
     predicted = "conclusion" in found.summary
-    heads += (Column(text(_("P(overdose), %")), True), Column(text(_("MTD here, %")), True))
-    heads += (Column(filled(_("{design} selects it, %"), design=design), True),) if predicted else ()
+    heads += (_("P(overdose), %"), _("MTD here, %"))
+    heads += (filled(_("{design} selects it, %"), design=design),) if predicted else ()
     rows.insert(0, [_("none"), *[""] * (len(rows[0]) - 1)])
     for place, row in enumerate(rows):
         row += ["" if place == 0 else found.written("p_over", place - 1), found.written("mtd", place)]
@@ -271,7 +274,7 @@ def _glance(report: _Report) -> Table:
     if predicted:
         words = _("{design} selects it: predicted conclusion of the trial, given the data now.")
         notes.append(filled(words, design=design))
-    return Table(caption, heads, tuple(tuple(map(text, row)) for row in rows), tuple(notes))
+    return table(caption, heads, rows, notes=notes, numeric=range(len(heads)))
 
 
 def _place_of(found: Estimates, design: str) -> int:
@@ -358,59 +361,54 @@ def _event_table(report: _Report) -> Block:
         if any(patient.events is not None for patient in evaluated.patients):
             words = _("No DLT, serious event or event of grade 3 or worse has been reported.")
         return Paragraph(text(words))
-    heads = [(_("subject"), False), (_("level"), True), (_("day"), True), *([(_("term"), False)] if report.terms else [])]
-    heads += [(_("grade"), True), (_("relationship"), False), (_("serious"), False), (_("outcome"), False)]
+    heads = [_("subject"), _("level"), _("day"), *([_("term")] if report.terms else [])]
+    numeric = {1, 2, len(heads)}
+    heads += [_("grade"), _("relationship"), _("serious"), _("outcome")]
     words = _("Day 1 is the day of the first infusion.")
     # Beside the counts of the designs, a conclusion would tell which patient was not given the product.
     if not report.hides:
-        heads += [(_("by definition"), False), (_("adjudicated"), False)]
+        heads += [_("by definition"), _("adjudicated")]
         words = _(
             "Day 1 is the day of the first infusion. By definition: whether the event is a DLT by the protocol's definition, or by "
             "the DLT column of the data. Adjudicated: the conclusion on file."
         )
-    rows = tuple((text(data(one.subject)), *_event_cells(report, one)[: len(heads) - 1]) for one in events)
-    caption = text(_("DLTs, serious events and events of grade 3 or worse, of all treated patients in the whole follow-up."))
-    return Table(caption, tuple(Column(text(head), numeric) for head, numeric in heads), rows, (text(words),))
+    rows = ((data(one.subject), *_event_cells(report, one)[: len(heads) - 1]) for one in events)
+    caption = _("DLTs, serious events and events of grade 3 or worse, of all treated patients in the whole follow-up.")
+    return table(caption, heads, rows, notes=(words,), numeric=numeric)
 
 
 _DERIVED = {"DLT": marked("DLT"), "not a DLT": marked("not a DLT"), "open": marked("open")}
 
 
-def _event_cells(report: _Report, one: SafetyEvent) -> list[Text]:
+def _event_cells(report: _Report, one: SafetyEvent) -> list[str | Run]:
     """Return the cells of an event after that of the patient."""
     event = one.event
-    unknown, nothing = text(_("not given")), text("")
-    cells = [_group_words(report, one.group), _event_day(one)]
+    cells: list[str | Run] = [_group_words(one.group), _event_day(one)]
     if report.terms:
         alone = _("death, without an adverse event") if one.death else _("DLT, without an adverse event")
-        cells.append(text(data(event.term)) if event else text(alone))
+        cells.append(data(event.term) if event else alone)
     if event is None:
-        cells += [nothing, nothing]
+        cells += ["", ""]
     else:
-        cells.append(unknown if event.grade is None else text(str(event.grade)))
-        cells.append(unknown if event.related is None else text(data(event.related)))
+        cells.append(_("not given") if event.grade is None else str(event.grade))
+        cells.append(_("not given") if event.related is None else data(event.related))
     serious = None if event is None else event.serious
-    cells.append(text(_("yes")) if serious is True or one.death else text(_("no")) if serious is False else nothing)
-    outcome = text(data(event.outcome)) if event and event.outcome else nothing
-    cells.append(text(_("fatal")) if one.death else outcome)
-    cells.append(text(_(_DERIVED[one.derived])))
-    waits = text(_("waits for adjudication")) if one.waits else nothing
-    cells.append(text(one.adjudicated) if one.adjudicated else waits)
-    return cells
+    cells.append(_("yes") if serious is True or one.death else _("no") if serious is False else "")
+    outcome = data(event.outcome) if event and event.outcome else ""
+    cells += [_("fatal") if one.death else outcome, _(_DERIVED[one.derived])]
+    return [*cells, one.adjudicated or (_("waits for adjudication") if one.waits else "")]
 
 
-def _event_day(one: SafetyEvent) -> Text:
+def _event_day(one: SafetyEvent) -> str | Run:
     """Return the study day of an event, or its partial date."""
     if one.study_day is not None:
-        return text(str(one.study_day))
-    return text(data(one.event.days.text)) if one.event is not None and one.event.days and one.event.days.text else text("")
+        return str(one.study_day)
+    return data(one.event.days.text) if one.event is not None and one.event.days and one.event.days.text else ""
 
 
-def _group_words(report: _Report, group: str) -> Text:
+def _group_words(group: str) -> str:
     """Return a dose group as a cell."""
-    if group == NO_LEVEL:
-        return text(_("not in the protocol"))
-    return text(_("not shown")) if group == HIDDEN else text(group)
+    return {NO_LEVEL: _("not in the protocol"), HIDDEN: _("not shown")}.get(group, group)
 
 
 def _adjudications(report: _Report) -> list[Block]:
@@ -418,12 +416,12 @@ def _adjudications(report: _Report) -> list[Block]:
     rows = []
     for one in () if report.hides else report.found.adjudicated:
         event = _("DLT assessment as a whole") if one.of_assessment else data(one.term) if report.terms else _("adverse event")
-        cells = [text(data(one.subject)), text(event), text("" if one.event_date is None else str(one.event_date))]
-        cells += [text("" if one.grade is None else str(one.grade)), text(one.conclusion), text(str(one.adjudicated_on))]
-        rows.append((*cells, text(data(one.adjudicated_by)), *([text(data(one.reason))] if report.terms else [])))
+        dated = ("" if one.event_date is None else str(one.event_date), "" if one.grade is None else str(one.grade))
+        cells = (data(one.subject), event, *dated, one.conclusion, str(one.adjudicated_on), data(one.adjudicated_by))
+        rows.append((*cells, *([data(one.reason)] if report.terms else [])))
     heads = (_("subject"), _("adjudicated event"), _("onset"), _("grade"), _("conclusion"), _("adjudicated on"), _("by"))
     heads += (_("reason"),) if report.terms else ()
-    return [Table(text(_("Adjudications on file.")), columns(*heads, numeric={3}), tuple(rows))] if rows else []
+    return [table(_("Adjudications on file."), heads, rows, numeric={3})] if rows else []
 
 
 def _lost(report: _Report) -> list[Block]:
@@ -441,12 +439,10 @@ def _lost(report: _Report) -> list[Block]:
     heads = (_("subject"), _("level"), _("reason"), *((_("reason for leaving, as in the data"),) if terms else ()))
     rows = []
     for status in lost:
-        # Without the events that were looked at, which the table above has, and without the key of the setting.
-        rule = status.rule.partition("; adverse event")[0].partition(" (evaluability.")[0]
-        group = _group_words(report, report.shown.groups[status.subject])
-        row = (text(data(status.subject)), group, text(data(rule)))
-        rows.append((*row, text(data(reasons[status.subject] or ""))) if terms else row)
-    return [Table(text(_("Patients not evaluable for DLT, with the reason.")), columns(*heads, numeric={1}), tuple(rows))]
+        group = _group_words(report.shown.groups[status.subject])
+        row = (data(status.subject), group, data(status.reason))
+        rows.append((*row, data(reasons[status.subject] or "")) if terms else row)
+    return [table(_("Patients not evaluable for DLT, with the reason."), heads, rows, numeric={1})]
 
 
 def _pending(report: _Report) -> list[Block]:
@@ -463,22 +459,20 @@ def _pending(report: _Report) -> list[Block]:
         held = status.held and not report.hides
         note = _("overdue") if status.overdue else _("waits for adjudication") if held else ""
         cells = (str(status.end), "" if contact is None else str(contact), str(status.days_to_go), note)
-        group = _group_words(report, report.shown.groups[status.subject])
-        rows.append((text(data(status.subject)), group, *map(text, cells)))
+        rows.append((data(status.subject), _group_words(report.shown.groups[status.subject]), *cells))
     words = _("Open question on {subject}: {question}")
     questions = [
         filled(words, subject=data(status.subject), question=data(question.words))
         for status in waiting
         for question in status.questions
     ]
-    caption = text(_("Patients without a known outcome."))
-    return [Table(caption, columns(*heads, numeric={1}), tuple(rows), tuple(questions))]
+    return [table(_("Patients without a known outcome."), heads, rows, notes=questions, numeric={1})]
 
 
 def _safety(report: _Report) -> Section:
     """Return the safety set: adverse events by dose, worst grades, and terms where they are shown."""
     found = safety_set(report.found.evaluated, report.blinded)
-    table = found["safety"].to_dict("records")
+    by_level = found["safety"].to_dict("records")
     counts = {
         "treated": _("treated"),
         "ae_patients": _("with an AE"),
@@ -497,61 +491,59 @@ def _safety(report: _Report) -> Section:
         "infusion on."
     )
     caption = _("Adverse events by dose level: patients with at least one event, and number of events.")
-    blocks: list[Block] = [Paragraph(text(intro)), _by_group(report, table, counts, caption, untold)]
+    blocks: list[Block] = [Paragraph(text(intro)), _by_group(by_level, counts, caption, untold)]
     if any(patient.events is not None for patient in report.found.evaluated.patients):
         caption = _("Patients by the worst grade of their adverse events, by dose level.")
-        blocks.append(_by_group(report, table, worst, caption))
+        blocks.append(_by_group(by_level, worst, caption))
     terms = found["terms"]
     if len(terms) and report.terms:
-        blocks.append(_terms(report, terms, [str(row["level"]) for row in table]))
+        blocks.append(_terms(terms, [str(row["level"]) for row in by_level]))
     return Section("safety", text(_("Safety set")), tuple(blocks))
 
 
-def _by_group(
-    report: _Report, table: Sequence[dict[Any, Any]], heads: dict[str, str], caption: str, notes: tuple[Text, ...] = ()
-) -> Table:
+def _by_group(counted: Sequence[dict[Any, Any]], heads: dict[str, str], caption: str, notes: tuple[Text, ...] = ()) -> Table:
     """Return counts of the safety set, one row per dose group."""
-    shown = columns(_("level"), *heads.values(), numeric=range(1, len(heads) + 1))
-    rows = tuple((_row_words(report, row["level"]), *(_count_cell(row[key]) for key in heads)) for row in table)
-    return Table(text(caption), shown, rows, notes)
+    rows = ((_row_words(row["level"]), *(_count_cell(row[key]) for key in heads)) for row in counted)
+    return table(caption, (_("level"), *heads.values()), rows, notes=notes)
 
 
-def _row_words(report: _Report, level: str) -> Text:
+def _row_words(level: str) -> str:
     """Return a dose group at the head of a row."""
-    return text(_("all")) if level == "all" else _group_words(report, level)
+    return _("all") if level == "all" else _group_words(level)
 
 
-def _level_words(report: _Report, level: str) -> Text:
+def _level_words(level: str) -> str:
     """Return a dose group at the head of a column."""
-    return filled(_("level {level}"), level=level) if level.isdigit() else _row_words(report, level)
+    return common.level_words(level) if level.isdigit() else _row_words(level)
 
 
-def _count_cell(value: Any) -> Text:
+def _count_cell(value: Any) -> str:
     """Return a count; a dash where the data do not state it."""
-    return text("\u2013" if value is None or str(value) == "<NA>" else str(value))
+    return "\u2013" if value is None or str(value) == "<NA>" else str(value)
 
 
-def _terms(report: _Report, terms: pd.DataFrame, levels: Iterable[str]) -> Table:
+def _terms(terms: pd.DataFrame, levels: Iterable[str]) -> Table:
     """Return patients (events) by system organ class, term and dose group."""
     classes = any(terms["organ_class"])
-    heads = [Column(text(_("system organ class")))] if classes else []
-    heads += [Column(text(_("term"))), *(Column(_level_words(report, level), True) for level in levels)]
-    heads.append(Column(text(_("worst grade")), True))
+    first = [*([_("system organ class")] if classes else []), _("term")]
+    heads = [*first, *map(_level_words, levels), _("worst grade")]
     rows = []
     for key, own in terms.groupby(["organ_class", "term"], sort=False):
         organ_class, term = cast(tuple[str, str], key)
         at = own.set_index("level")
         cells = [f"{at.loc[level, 'patients']} ({at.loc[level, 'events']})" if level in at.index else "0" for level in levels]
-        head = [text(data(organ_class or "\u2013"))] if classes else []
-        rows.append((*head, text(data(term)), *map(text, cells), _count_cell(at.loc["all", "worst_grade"])))
-    return Table(text(_("Patients (events) by system organ class and term, by dose level.")), tuple(heads), tuple(rows))
+        head = [data(organ_class or "\u2013")] if classes else []
+        rows.append((*head, data(term), *cells, _count_cell(at.loc["all", "worst_grade"])))
+    caption = _("Patients (events) by system organ class and term, by dose level.")
+    return table(caption, heads, rows, numeric=range(len(first), len(heads)))
 
 
 # Who is evaluable.
 
 
 def _course(report: _Report) -> list[Block]:
-    """Return the course of the trial in a picture, of patients who were given the product."""
+    """Return the course of the trial in pictures, of patients who were given the product: in order of treatment, and by date."""
+    from ...plots import calendar
     from ...plots import trial as picture
 
     statuses = report.found.evaluated.statuses
@@ -561,7 +553,10 @@ def _course(report: _Report) -> list[Block]:
         return []
     audit = report.found.evaluated.audit().assign(status=[one.otherwise or one.kind for one in statuses])
     shown = audit.loc[audit["subject"].isin([status.subject for status in treated])]
-    return [Figure(picture(shown, protocol=report.protocol), text(_("Course of the trial, patient by patient.")))]
+    course = Figure(picture(shown, protocol=report.protocol), text(_("Course of the trial, patient by patient.")))
+    met = [one.meeting or one.as_of for one in report.found.recorded]
+    by_date = calendar(report.found.evaluated, protocol=report.protocol, decisions=met)
+    return [course, Figure(by_date, text(_("DLT windows and follow-up by date, with the decisions of the committee.")))]
 
 
 def _patients(report: _Report) -> Section:
@@ -569,20 +564,20 @@ def _patients(report: _Report) -> Section:
     blocks = _course(report)
     if evaluated.statuses:
         dose = filled(_("dose, {unit}"), unit=data(report.shown.unit))
-        heads = (*columns(_("subject"), _("cohort"), _("level"), numeric={1, 2}), Column(dose, True), *columns(_("status")))
         given = {one.subject: _dose_given(report, one) for one in evaluated.patients}
-        rows = tuple(
+        rows = (
             (
-                text(data(one.subject)),
-                text("" if one.cohort is None or groups[one.subject] == HIDDEN else str(one.cohort)),
-                _group_words(report, groups[one.subject]),
+                data(one.subject),
+                "" if one.cohort is None or groups[one.subject] == HIDDEN else str(one.cohort),
+                _group_words(groups[one.subject]),
                 given[one.subject],
                 _status(report, one),
             )
             for one in sorted(evaluated.statuses, key=lambda one: (0 if report.hides else one.cohort or 0, one.first, one.subject))
         )
-        caption = text(_("DLT profile: every patient, by cohort."))
-        blocks += [Table(caption, heads, rows, (window_words(evaluated),)), _counts(report)]
+        heads, notes = (_("subject"), _("cohort"), _("level"), dose, _("status")), (window_words(evaluated),)
+        profile = table(_("DLT profile: every patient, by cohort."), heads, rows, notes=notes, numeric={1, 2, 3})
+        blocks += [profile, _counts(report)]
     else:
         blocks.append(Paragraph(text(_("No patient had been treated by the data cutoff date."))))
     return Section("patients", text(_("Patients")), (*blocks, report.shown.notes()))
@@ -625,17 +620,17 @@ def _counts(report: _Report) -> Table:
     kinds: list[tuple[str, tuple[Kind, ...]]] = [(heads.get(kind, kind_words(kind)), (kind,)) for kind in KINDS]
     if report.hides:
         kinds = [(_("outcome known"), _KNOWN), *(one for one in kinds if one[1][0] not in _KNOWN)]
-    dose = Column(filled(_("dose, {unit}"), unit=data(report.shown.unit)), True)
-    shown = (*columns(_("level")), dose, *columns(_("treated"), *(head for head, _kinds in kinds), numeric=range(len(kinds) + 1)))
+    dose = filled(_("dose, {unit}"), unit=data(report.shown.unit))
+    shown = (_("level"), dose, _("treated"), *(head for head, _kinds in kinds))
     amounts = {str(level): f"{dose:g}" for level, dose in enumerate(report.protocol.doses.amounts, start=1)}
     listed = [*amounts, *sorted({*groups.values()} - {*amounts, HIDDEN})] if HIDDEN not in groups.values() else []
     rows = []
     for group in (*listed, None):
         here = [one.otherwise or one.kind for one in statuses if group in (None, groups[one.subject])]
         cells = [str(len(here)), *(str(sum(map(here.count, of))) for _head, of in kinds)]
-        head = text(_("all")) if group is None else _group_words(report, group)
-        rows.append((head, text("" if group is None else amounts.get(group, "")), *map(text, cells)))
-    return Table(text(_("Patients by dose.")), shown, tuple(rows))
+        head = _("all") if group is None else _group_words(group)
+        rows.append((head, "" if group is None else amounts.get(group, ""), *cells))
+    return table(_("Patients by dose."), shown, rows)
 
 
 # What the data say of the doses.
@@ -713,7 +708,7 @@ def _conclusion(report: _Report) -> Section:
 def _designs(report: _Report) -> Section:
     shown = report.shown
     blocks = (shown.designs(), *shown.by_outcome(report.protocol.scenarios))
-    rules = common.rules_of(json.loads(report.found.attrs["rules"]), _("Every design"))
+    rules = common.rules_of(report.found.attrs["rules"], _("Every design"))
     inner = Section("rules", text(_("Rules of the designs")), (Paragraph(text(_("As each design states them."))), rules))
     return Section("designs", text(_("Next step by each design")), blocks, (inner,))
 
@@ -745,9 +740,9 @@ def _amendments(report: _Report) -> list[Block]:
         words = _("{day} (after the data cutoff)") if later else "{day}"
         values = (_("not given") if value is None else str(plain(value)) for value in (change.before, change.after))
         cells = (change.version or "", change.key, *values, change.why or "")
-        rows.append((filled(words, day=str(change.date)), *(text(data(cell)) for cell in cells)))
+        rows.append((filled(words, day=str(change.date)), *map(data, cells)))
     heads = (_("in force from"), _("version"), _("key of the config"), _("before"), _("after"), _("reason"))
-    return [Table(text(_("Amendments of the protocol: what changed.")), columns(*heads), tuple(rows))] if rows else []
+    return [table(_("Amendments of the protocol: what changed."), heads, rows, numeric=())] if rows else []
 
 
 def _signatures() -> Section:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,10 @@ from ...config import Trial
 from ...figures import OPERATING, percent, written
 from ...plots.style import unit
 from ...protocol import Protocol
-from ...tasks import Analysis, analyze, compare, compare_priors, sensitivity, without_dlts
+from ...tasks import Analysis, analyze, calendar, compare, compare_priors, sensitivity, without_dlts
 from ...tasks import decision_table as table_of
 from ...tasks import paths as paths_of
+from ...tasks.calendar import middle_scenario
 from ...tasks.stamps import plain, stamp
 from ...words import _, language, marked
 from ..content import (
@@ -25,7 +25,6 @@ from ..content import (
     Answers,
     Block,
     Bullets,
-    Column,
     Document,
     Figure,
     Note,
@@ -36,10 +35,12 @@ from ..content import (
     as_string,
     data,
     filled,
+    table,
     text,
 )
 from . import common
 from .analysis import Estimates, engine_words
+from .calendar import calendar_section
 from .comparison import Comparison
 from .paths import Paths
 from .pause_rules import pause_section
@@ -101,12 +102,12 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     """Return the design report; parameters as of `dosefind.report`."""
     protocol = trial.protocol
     # First what is quick, so that an unknown curve is refused at once.
-    prior = analyze(trial, curve=curve) if protocol.curves or curve is not None else None
+    prior = analyze(trial, curve=curve, predicts=False) if protocol.curves or curve is not None else None
     oc = compare(trial, progress=progress)
     binding = protocol.binding or next(iter(protocol.designs))
     plan = _Plan(trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
     sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(protocol), _tables(plan), _operating(plan)]
-    sections += [_sizes(plan), _paths(plan)]
+    sections += [*_calendar(plan), _sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(prior))
     sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.protocol, "planned")]
@@ -122,6 +123,19 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
         sections=tuple(sections),
         labels=labels(),
     )
+
+
+# Trials per design and accrual rate.
+_CALENDARS = 500
+
+
+def _calendar(plan: _Plan) -> list[Section]:
+    """Return how long the trial takes, if the protocol states how candidates arrive."""
+    if plan.protocol.accrual is None:
+        return []
+    scenario = middle_scenario(plan.protocol)
+    made = calendar(plan.trial, n_trials=_CALENDARS, scenarios=[scenario], compared=plan.oc)
+    return [calendar_section(made)]
 
 
 # The first page.
@@ -145,7 +159,7 @@ def _what(plan: _Plan) -> Answer:
         doses=", ".join(f"{dose:g}" for dose in protocol.doses.amounts),
         unit=data(unit(plan.protocol.doses.unit)),
     )
-    others = [name for name in protocol.designs if name != plan.binding]
+    others = [name for name in plan.found.designs if name != plan.binding]
     words = _("Primary design: {design}; compared with {others} under {scenarios} scenarios.")
     if not others:
         words = _("Design: {design}; evaluated under {scenarios} scenarios.")
@@ -221,17 +235,16 @@ _PARTS = {
 
 def _part(plan: _Plan, part: str) -> Table:
     """Return a part of the protocol, setting by setting in the words of its schema, with the origin of each value."""
-    why = {key: reason for key, _value, reason in json.loads(plan.stamp["assumptions"])}
+    why = {key: reason for key, _value, reason in plan.stamp["assumptions"]}
     pause, rows = plan.protocol.pause, []
     idle = {f"pause.{name}" for name in pause.unused if name not in pause.model_fields_set}
     for key, words, value in _described(getattr(plan.protocol, part), part):
         if key in idle:
             continue
         reason = next((why[table] for table in _prefixes(key) if table in why), None)
-        origin = text(_("protocol")) if reason is None else filled(_("assumed: {reason}"), reason=data(reason))
-        rows.append((text(f"{words[:1].upper()}{words[1:]}"), text(data(value)), origin))
-    columns = tuple(Column(text(head)) for head in (_("setting"), _("value"), _("origin")))
-    return Table(text(_(_PARTS[part])), columns, tuple(rows))
+        origin = _("protocol") if reason is None else filled(_("assumed: {reason}"), reason=data(reason))
+        rows.append((f"{words[:1].upper()}{words[1:]}", data(value), origin))
+    return table(_(_PARTS[part]), (_("setting"), _("value"), _("origin")), rows, numeric=())
 
 
 def _described(table: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
@@ -260,24 +273,19 @@ def _prefixes(key: str) -> list[str]:
     return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
 
 
-def _levels(plan: _Plan) -> tuple[Column, ...]:
-    return tuple(Column(filled(_("level {level}"), level=level), True) for level in plan.found.values("dose"))
-
-
 def _scenarios(plan: _Plan) -> Table:
     found = plan.found
-    columns = (Column(text(_("scenario"))), *_levels(plan))
-    columns += tuple(Column(text(_(OPERATING[name].label)), True) for name in ("true_mtd", "highest_mtd"))
+    mtds = ("true_mtd", "highest_mtd")
+    heads = (_("scenario"), *map(common.level_words, found.values("dose")), *(_(OPERATING[name].label) for name in mtds))
     rows = []
     for s, scenario in enumerate(found.scenarios):
-        cells = [*(f"{100 * p:.3g}" for p in found.values("p_true")[s])]
-        cells += [common.choice(found.values(name)[s]) for name in ("true_mtd", "highest_mtd")]
-        rows.append((text(data(scenario)), *map(text, cells)))
-    return Table(text(_("Scenarios: true DLT rates, %.")), columns, tuple(rows))
+        cells = (f"{100 * p:.3g}" for p in found.values("p_true")[s])
+        rows.append((data(scenario), *cells, *(common.choice(found.values(name)[s]) for name in mtds)))
+    return table(_("Scenarios: true DLT rates, %."), heads, rows)
 
 
 def _rules(plan: _Plan) -> Section:
-    said = common.rules_of(json.loads(plan.oc.attrs["rules"]), _("Every design"))
+    said = common.rules_of(plan.stamp["rules"], _("Every design"))
     return Section("rules", text(_("Designs and their rules")), (Paragraph(text(_("As each design states them."))), said))
 
 
@@ -286,10 +294,10 @@ def _tables(plan: _Plan) -> Section:
 
     inner = []
     for number, name in enumerate(plan.protocol.designs, start=1):
-        table = table_of(plan.trial, name)
-        picture = Figure(decisions_plot(table, name=name), filled(_("Decisions of {design}."), design=data(name)))
-        shown = decisions(table, filled(_("Decision table of {design}."), design=data(name)))
-        inner.append(Section(f"decisions-{number}", text(data(name)), (picture, shown, Paragraph(explained(table)))))
+        found = table_of(plan.trial, name)
+        picture = Figure(decisions_plot(found, name=name), filled(_("Decisions of {design}."), design=data(name)))
+        shown = decisions(found, filled(_("Decision table of {design}."), design=data(name)))
+        inner.append(Section(f"decisions-{number}", text(data(name)), (picture, shown, Paragraph(explained(found)))))
     intro = Paragraph(text(_("The decision of each design after each number of DLTs.")))
     return Section("decisions", text(_("Decision tables")), (intro,), tuple(inner))
 
@@ -321,22 +329,21 @@ def _operating(plan: _Plan) -> Section:
 
 def _sizes(plan: _Plan) -> Section:
     found = plan.found
-    columns = (Column(text(_("design"))), *(Column(text(data(name)), True) for name in found.scenarios))
-    sizes, days = [], []
+    heads, sizes, days = (_("design"), *map(data, found.scenarios)), [], []
     for d, name in enumerate(found.designs):
         cells = []
         for s in range(len(found.scenarios)):
             low, high = _percentiles(found.values("sample_size")[d, s], found.values("n_patients"))
             mean = written(OPERATING["mean_n"], found.values("mean_n")[d, s])
             cells.append(filled(_("{mean} ({low} to {high})"), mean=mean, low=low, high=high))
-        sizes.append((text(data(name)), *cells))
-        days.append((text(data(name)), *(text(written(OPERATING["days"], each)) for each in found.values("days")[d])))
-    note = text(common.raised(plan.oc["days"].attrs["definition"]))
+        sizes.append((data(name), *cells))
+        days.append((data(name), *(written(OPERATING["days"], each) for each in found.values("days")[d])))
+    note = common.raised(plan.oc["days"].attrs["definition"])
     intro = _("Numbers of patients and minimum duration if every decision is made at once and patients are always available.")
     blocks: tuple[Block, ...] = (
         Paragraph(text(intro)),
-        Table(text(_("Number of patients: mean (5th to 95th percentile), by scenario.")), columns, tuple(sizes)),
-        Table(text(_("Minimum duration in days: mean, by scenario.")), columns, tuple(days), (note,)),
+        table(_("Number of patients: mean (5th to 95th percentile), by scenario."), heads, sizes),
+        table(_("Minimum duration in days: mean, by scenario."), heads, days, notes=(note,)),
     )
     return Section("sample-size", text(_("Sample size and duration")), blocks)
 
@@ -377,16 +384,14 @@ def _zero(plan: _Plan, curve: str | None) -> Section:
     rows = []
     for row in plan.zero.to_dict("records"):
         reached = _("no: the MTD is that level or above") if row["not_reached"] else _("yes")
-        cells = (row["path"], str(row["patients"]), common.choice(row["mtd"]), reached, row["reason"])
-        rows.append((text(data(row["design"])), *map(text, cells)))
-    columns = tuple(Column(text(head), place in (2, 3)) for place, head in enumerate(heads))
+        rows.append((data(row["design"]), row["path"], str(row["patients"]), common.choice(row["mtd"]), reached, row["reason"]))
     intro = _("The course of the trial by each design if no patient has a DLT, and what the data would then say of the top dose.")
-    blocks: list[Block] = [Paragraph(text(intro)), Table(text(_("The trial without a DLT.")), columns, tuple(rows))]
+    blocks: list[Block] = [Paragraph(text(intro)), table(_("The trial without a DLT."), heads, rows, numeric={2, 3})]
     if plan.prior is None:
         blocks.append(Paragraph(text(_("The config has no dose-toxicity curve, so there is no posterior to show."))))
     else:
         outcomes = plan.outcomes_of_zero
-        found = Estimates(analyze(plan.trial, outcomes, curve=curve).summary)
+        found = Estimates(analyze(plan.trial, outcomes, curve=curve, predicts=False).summary)
         words = _("After {outcomes}, the trial of {design} without a DLT:")
         blocks.append(Paragraph(filled(words, outcomes=outcomes, design=data(plan.binding))))
         blocks += [Bullets(found.answers()), found.by_dose(), found.mtd(), *found.cautions()]
@@ -399,12 +404,12 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
         blocks.append(_priors(plan, varied))
     if plan.prior is not None:
         outcomes = plan.outcomes_of_zero
-        table = sensitivity(plan.trial, outcomes, curve=curve)
+        varied = sensitivity(plan.trial, outcomes, curve=curve)
         words = _(
             "Sensitivity of the posterior after {outcomes}, the trial of {design} without a DLT: level within the limit, most "
             "likely MTD with its probability (%), and P(overdose) at each level (%), one assumption changed at a time."
         )
-        blocks.append(sensitivity_table(table, filled(words, outcomes=outcomes, design=data(plan.binding))))
+        blocks.append(sensitivity_table(varied, filled(words, outcomes=outcomes, design=data(plan.binding))))
     none = Paragraph(text(_("Nothing was varied: the config has no curve and no other target.")))
     return Section("sensitivity", text(_("Sensitivity analysis")), tuple(blocks or [none]))
 
@@ -412,21 +417,20 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
 def _priors(plan: _Plan, varied: pd.DataFrame) -> Table:
     """Return the correct selection of designs with their priors as they are, tighter and wider."""
     found = plan.found
-    columns = (Column(text(_("design"))), Column(text(_("SDs of the prior times")), True))
-    columns += tuple(Column(text(data(name)), True) for name in found.scenarios)
+    heads = (_("design"), _("SDs of the prior times"), *map(data, found.scenarios))
     rows = []
     for name, each in varied.groupby("design", sort=False):
         given = {1.0: found.values("correct")[found.designs.index(str(name))]}
         figures = given | {row[1]: np.array(row[2:]) for row in each.itertuples(index=False, name=None)}
         for scale, chances in sorted(figures.items()):
             cells = (_("cannot start") if np.isnan(p) else written(OPERATING["correct"], p) for p in chances)
-            rows.append((text(data(str(name))), text(f"{scale:g}"), *map(text, cells)))
+            rows.append((data(name), f"{scale:g}", *cells))
     note = _(
         "1: the prior of the config. A design whose results change much with its prior depends on it. Designs without a prior are "
         "not listed."
     )
     caption = _("Correct selection with the prior of a design tighter and wider, % of trials, by scenario.")
-    return Table(text(caption), columns, tuple(rows), (text(note),))
+    return table(caption, heads, rows, notes=(note,))
 
 
 def _method(plan: _Plan) -> Section:
@@ -483,8 +487,8 @@ def _checklist(sections: Sequence[Section]) -> Section:
     rows = []
     for topic, item, asked, answered in _CHECKLIST:
         found = [titles[one] for one in answered if one in titles]
-        rows.append(tuple(map(text, (_(topic), item, _(asked), "; ".join(found)))))
-    columns = tuple(Column(text(head)) for head in (_("topic"), _("item"), _("requirement"), _("section")))
+        rows.append((_(topic), item, _(asked), "; ".join(found)))
+    heads = (_("topic"), _("item"), _("requirement"), _("section"))
     intro = _(
         "Topics of the guidelines for protocols and reports of dose-finding trials that this report answers, in our own words: "
         "SPIRIT-DEFINE ({spirit}) for the protocol and CONSORT-DEFINE ({consort}) for the report. A topic that is not listed is "
@@ -496,5 +500,5 @@ def _checklist(sections: Sequence[Section]) -> Section:
         "under its own numbers."
     )
     caption = _("Topics of SPIRIT-DEFINE and CONSORT-DEFINE, and where they are answered.")
-    table = Table(text(caption), columns, tuple(rows), (text(note),))
-    return Section("checklist", text(_("Reporting guidelines")), (Paragraph(filled(intro, **dois)), table))
+    listed = table(caption, heads, rows, notes=(note,), numeric=())
+    return Section("checklist", text(_("Reporting guidelines")), (Paragraph(filled(intro, **dois)), listed))

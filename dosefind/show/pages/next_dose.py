@@ -6,7 +6,7 @@ so that a fact has one wording wherever it is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,6 @@ from ..content import (
     Answers,
     Block,
     Bullets,
-    Column,
     Definitions,
     Note,
     Page,
@@ -55,12 +54,14 @@ from ..content import (
     as_string,
     data,
     filled,
+    table,
     text,
 )
 from . import common
 from .comparison import reason_words
+from .waiting import waiting_blocks, waiting_lines
 
-__all__ = ["Conduct", "adjudicated", "columns", "dlts_of", "kind_words", "last_days", "next_dose", "patients_of", "record_words"]
+__all__ = ["Conduct", "adjudicated", "dlts_of", "kind_words", "last_days", "next_dose", "patients_of", "record_words"]
 
 # Serious events on the first screen, unless more wait for adjudication; names of patients in a sentence.
 _FIRST = 5
@@ -94,6 +95,7 @@ def next_dose(found: NextDose) -> Page:
     )
     sections = (
         *_section("evaluability", _("Evaluability for DLT"), shown.evaluability()),
+        *_section("waiting", _("Decide now or wait"), waiting_blocks(found.waiting)),
         *_section("designs", _("Next steps by design and outcome"), (shown.designs(), *shown.by_outcome())),
         *_section("deviations", _("Deviations and decisions"), (*shown.deviations(), *shown.decisions())),
         *_section("notes", _("Notes"), (shown.notes(),)),
@@ -265,6 +267,7 @@ class Conduct:
         """Return the recommendation with its reason, hold or start, what to weigh beside it, and what other designs recommend."""
         found, proposal = self.found, self.found.proposal
         because = [*self._reason(), *(self._held() if found.holds else self._start())]
+        because += waiting_lines(found.waiting, self.document)
         because += [*(self._caution(one) for one in cautions(found)), *self._readings(), *map(_part, part_counts(found))]
         because += [*self._others(), *self._stopped(), *self._last_decision()]
         answer = text(common.raised(found.words))
@@ -371,7 +374,7 @@ class Conduct:
         words = _("{differing} of {n} designs differ: {which}. Reasons are in the section on designs.")
         which = [
             filled(_("{designs}: {recommendation}"), designs=data(", ".join(names)), recommendation=said)
-            for (said,), names in _alike((name, (proposals[name].words,)) for name in differ).items()
+            for said, names in common.alike((name, proposals[name].words) for name in differ).items()
         ]
         return [filled(words, differing=len(differ), n=n, which=joined(which))]
 
@@ -487,8 +490,8 @@ class Conduct:
 
     # Tables.
 
-    def dose_rows(self) -> tuple[tuple[Column, ...], list[list[str]]]:
-        """Return columns and rows of the patients and DLTs by dose."""
+    def dose_rows(self) -> tuple[tuple[str | Text, ...], list[list[str]]]:
+        """Return headings and rows of the patients and DLTs by dose."""
         heads = (_("level"), _("dose"), _("treated"), _("pending"), _("outcome known"), _("DLTs"), _("not evaluable"))
         rows = []
         for row in self.found.doses.to_dict("records"):
@@ -496,28 +499,28 @@ class Conduct:
             lost = sum(one.kind in ("not evaluable", "replaced") for one in here)
             counts = (row[name] for name in ("treated", "pending", "counted", "dlts"))
             rows.append([str(row["level"]), f"{row['dose']:g}", *map(str, counts), str(lost)])
-        return tuple(Column(text(head), True) for head in heads), rows
+        return heads, rows
 
     def doses(self) -> Table:
         """Return patients and DLTs by dose, with the upper limit of the DLT rate from these alone."""
         heads, rows = self.dose_rows()
         limits = zip(self.found.doses["upper_limit"], self.found.doses["counted"], strict=True)
         shown = (percent(limit, 0) if n else "\u2013" for limit, n in limits)
-        cells = tuple(tuple(map(text, (*row, limit))) for row, limit in zip(rows, shown, strict=True))
+        cells = ((*row, limit) for row, limit in zip(rows, shown, strict=True))
         outcomes = self.found.attrs["outcomes"]
         note = filled(_("Known outcomes by cohort: {outcomes}."), outcomes=outcomes or _("none yet"))
         words = _("Patients, DLTs and one-sided 95% upper limit of each dose alone ({unit}):")
         caption = filled(words, unit=data(self.unit))
-        return Table(caption, (*heads, Column(text(_("upper limit")), True)), cells, (note,))
+        return table(caption, (*heads, _("upper limit")), cells, notes=(note,), numeric=range(len(heads) + 1))
 
     def next_steps(self) -> tuple[Block, ...]:
         """Return the next step of each design; nothing where all agree."""
-        together = _alike((self._name(name), (one.words,)) for name, one in self._in_order())
+        together = common.alike((self._name(name), one.words) for name, one in self._in_order())
         if len(together) < 2:
             return ()
         differ = sum(one.words != self.found.proposal.words for one in self.found.proposals.values())
         words = _("Next step by design ({differing} of {n} differ from the primary design):")
-        items = tuple((text(data(", ".join(names))), (text(data(said)),)) for (said,), names in together.items())
+        items = tuple((text(data(", ".join(names))), (text(data(said)),)) for said, names in together.items())
         return Paragraph(filled(words, differing=differ, n=len(self.found.proposals))), Definitions(items)
 
     def _in_order(self) -> list[tuple[str, Any]]:
@@ -542,8 +545,8 @@ class Conduct:
             ),
             design=self.design,
         )
-        heads = columns(_("design"), _("next step"), _("admissible levels"), _("reason"))
-        return Table(caption, heads, _rows((", ".join(names), *cells) for cells, names in _alike(rows).items()))
+        heads = (_("design"), _("next step"), _("admissible levels"), _("reason"))
+        return _listed(caption, heads, ((", ".join(names), *cells) for cells, names in common.alike(rows).items()))
 
     def by_outcome(self, scenarios: Mapping[str, Sequence[float]] | None = None) -> tuple[Table, ...]:
         """Return the next steps by pending outcomes and by outcomes of the next patients, and the paths of the next cohorts.
@@ -565,16 +568,15 @@ class Conduct:
                 "Next step by {design}, and the designs that differ, by the pending outcomes. Multiplicity: number of assignments "
                 "of the outcomes to patients."
             )
-            heads = columns(_("further DLTs"), _("multiplicity"), _("next step"), _("designs that differ"), numeric={1})
-            tables.append(Table(filled(words, design=self.design), heads, _rows(rows)))
+            heads = (_("further DLTs"), _("multiplicity"), _("next step"), _("designs that differ"))
+            tables.append(_listed(filled(words, design=self.design), heads, rows, numeric={1}))
         if len(found.what_if):
             names = [str(name) for name in found.what_if.columns if name not in ("design", "next")]
             after = [(row["design"], tuple(row[name] for name in names)) for row in found.what_if.to_dict("records")]
-            rows = [(", ".join(designs), *cells) for cells, designs in _alike(after).items()]
-            either = text(_("Where a cell has more than one answer, it depends on the pending outcomes."))
+            rows = [(", ".join(designs), *cells) for cells, designs in common.alike(after).items()]
+            either = _("Where a cell has more than one answer, it depends on the pending outcomes.")
             notes = (either,) if found.evaluated.n_completions > 1 else ()
-            caption = text(_("Next step after the DLTs among the next patients."))
-            tables.append(Table(caption, columns(_("design"), *names), _rows(rows), notes))
+            tables.append(_listed(_("Next step after the DLTs among the next patients."), (_("design"), *names), rows, notes))
         return (*tables, *self._paths(scenarios))
 
     def _paths(self, scenarios: Mapping[str, Sequence[float]] | None) -> tuple[Table, ...]:
@@ -591,11 +593,8 @@ class Conduct:
                 "supposed that no pending patient has a DLT, nor any patient who completes the current cohort."
             )
         caption = filled(words, design=self.design, outcomes=paths.attrs["after"] or _("no patient"))
-        heads = columns(
-            *(_("outcomes"), _("multiplicity"), _("next"), _("MTD"), _("MTD not reached"), _("reason")),
-            *(name.removeprefix(own) for name in chances),
-            numeric={1, *range(len(first), len(first) + len(chances))},
-        )
+        heads = [_("outcomes"), _("multiplicity"), _("next"), _("MTD"), _("MTD not reached"), _("reason")]
+        heads += (name.removeprefix(own) for name in chances)
         rows = []
         for row in paths.to_dict("records"):
             then = (_cell(row[name]) for name in ("next", "mtd", "not_reached"))
@@ -605,7 +604,7 @@ class Conduct:
         if scenarios is not None:
             rates = "; ".join(f"{name}: {', '.join(f'{100 * p:.3g}%' for p in true)}" for name, true in scenarios.items())
             notes = (filled(_("True DLT rates by level under the scenarios, which are assumed: {rates}."), rates=data(rates)),)
-        return (Table(caption, heads, _rows(rows), notes),)
+        return (_listed(caption, heads, rows, notes, {1, *range(len(first), len(heads))}),)
 
     def evaluability(self) -> tuple[Table, ...]:
         """Return the status of each patient with a note and the days of the window, and the reason with its rows."""
@@ -619,9 +618,9 @@ class Conduct:
             rows.append((status.subject, *cells, kind_words(status.kind), *days, _noted(status, patient)))
             reasons.append((status.subject, status.rule, "; ".join(status.source)))
         heads = (_("subject"), _("cohort"), _("level"), _("status"), _("first infusion"), _("window ends"), _("note"))
-        statuses = Table(text(_("Status of each patient.")), columns(*heads), _rows(rows), (window_words(evaluated),))
+        statuses = _listed(_("Status of each patient."), heads, rows, (window_words(evaluated),))
         heads = (_("subject"), _("reason"), _("rows of the data"))
-        return statuses, Table(text(_("Reason for each status.")), columns(*heads), _rows(reasons))
+        return statuses, _listed(_("Reason for each status."), heads, reasons)
 
     def deviations(self) -> tuple[Block, ...]:
         """Return deviations from the protocol and from the primary design, and cohorts in which other designs differ."""
@@ -636,11 +635,11 @@ class Conduct:
         if left:
             assumed = _("Rules that the record does not state, assumed in the config: {rules}.")
             notes = (filled(assumed, rules=", ".join(found.assumed_rules)),) if found.assumed_rules else ()
-            caption = text(_("Deviations from the protocol, or from the rules of the primary design."))
-            blocks = [Table(caption, columns(_("rule"), _("subjects"), _("finding")), _rows(left), notes)]
+            caption = _("Deviations from the protocol, or from the rules of the primary design.")
+            blocks = [_listed(caption, (_("rule"), _("subjects"), _("finding")), left, notes)]
         if beside:
             words = _("Cohorts in which other designs differ. {design} is the primary design, so these are no deviations.")
-            blocks.append(Table(filled(words, design=self.design), columns(_("rule"), _("finding")), _rows(beside)))
+            blocks.append(_listed(filled(words, design=self.design), (_("rule"), _("finding")), beside))
         return tuple(blocks)
 
     def decisions(self) -> tuple[Block, ...]:
@@ -654,10 +653,9 @@ class Conduct:
             said.append((str(number), *days, one.recommendation, one.decision, one.override, one.reason, followed))
             about.append((str(number), one.attendees, one.conditions, _cell(one.protocol_version), one.software_version))
         heads = (_("number"), _("meeting"), _("data cutoff"), _("recommended"), _("decision"), _("differs from recommendation"))
-        first = Table(text(_("Decisions of the committee on file.")), columns(*heads, _("reason"), _("what followed")), _rows(said))
+        first = _listed(_("Decisions of the committee on file."), (*heads, _("reason"), _("what followed")), said)
         heads = (_("number"), _("attendees"), _("conditions"), _("protocol version of"), "dosefind")
-        caption = text(_("Attendees, conditions and versions of these decisions."))
-        return first, Table(caption, columns(*heads), _rows(about))
+        return first, _listed(_("Attendees, conditions and versions of these decisions."), heads, about)
 
     def notes(self) -> Bullets:
         """Return what was read, and what was made of it."""
@@ -748,7 +746,7 @@ def adjudicated(status: Status) -> str:
 
 def _noted(status: Status, patient: Patient) -> str:
     """Return a note on a patient: the part of the trial, what explains the status, and a dose that is not the assigned one."""
-    part = "" if status.part == "escalation" or status.rule.startswith(status.part) else status.part
+    part = "" if status.part == "escalation" or status.part in UNTREATED else status.part
     # Events of DLT grade that do not meet the definition, unless the patient has a DLT.
     events = len(status.source) - len(patient.source)
     given = ""
@@ -793,10 +791,15 @@ def _some(names: Sequence[str]) -> Run:
 # Tables and texts.
 
 
-def columns(*heads: str, numeric: Iterable[int] = ()) -> tuple[Column, ...]:
-    """Return the columns of a table by their headings; those at ``numeric`` places hold numbers."""
-    places = {*numeric}
-    return tuple(Column(text(data(head)), place in places) for place, head in enumerate(heads))
+def _listed(
+    caption: str | Text,
+    heads: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    notes: Iterable[str | Text] = (),
+    numeric: Collection[int] = (),
+) -> Table:
+    """Return a table whose cells may be texts of the data."""
+    return table(caption, map(data, heads), (map(data, row) for row in rows), notes=notes, numeric=numeric)
 
 
 def joined(parts: Sequence[Text], between: str = "; ") -> Text:
@@ -804,17 +807,5 @@ def joined(parts: Sequence[Text], between: str = "; ") -> Text:
     return tuple(run for place, part in enumerate(parts) for run in (*(text(between) if place else ()), *part))
 
 
-def _rows(rows: Iterable[Sequence[str]]) -> tuple[tuple[Text, ...], ...]:
-    return tuple(tuple(text(data(cell)) for cell in row) for row in rows)
-
-
 def _cell(value: object) -> str:
     return "" if value is None or str(value) in ("nan", "<NA>", "NaT") else str(value)
-
-
-def _alike(rows: Iterable[tuple[str, tuple[str, ...]]]) -> dict[tuple[str, ...], list[str]]:
-    """Return the names that have the same cells, by these cells."""
-    together: dict[tuple[str, ...], list[str]] = {}
-    for name, cells in rows:
-        together.setdefault(cells, []).append(name)
-    return together

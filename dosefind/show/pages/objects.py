@@ -30,9 +30,10 @@ from ...results import Dataset, restored
 from ...tasks import Analysis, NextDose, NextStep, Synthetic
 from ...tasks.next_dose import Recommendation
 from ...tasks.stamps import plain
+from ...tasks.synthesis import WARNING
 from ...trial import States
 from ...words import _, counted
-from ..content import Block, Bullets, Column, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Block, Bullets, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 from .analysis import analysis
 from .comparison import comparison
@@ -48,7 +49,7 @@ _COMPARED = {
     *("selected", "patients", "dlts", "stopped", "true_mtd", "highest_mtd", "reference_selected", "sample_size", "p_true"),
     *("dose_amount", "correct", "overdose_selected", "mean_n", "above_mtd", "days", "max_n_per_dose"),
 }
-_DIMENSIONS, _SAID = {"design", "scenario", "n_patients", "reason"}, {"protocol", "rules", "overdose_limit"}
+_DIMENSIONS, _SAID = {"design", "scenario", "n_patients", "reason"}, {"protocol", "rules", "reasons", "overdose_limit"}
 _OF_ONE_DESIGN = {"selected", "patients", "dlts", "not_reached", "any_dlt", "p_true"}
 _CALIBRATED = {"ecdf", "excess", "passed", "lower", "upper"}
 
@@ -226,19 +227,17 @@ def _evaluated(evaluated: Evaluated) -> Page:
 
 @page.register
 def _synthetic(synthetic: Synthetic) -> Page:
-    warning, *_rest = str(synthetic).splitlines()
     told = {name: value for name, value in synthetic.about.items() if name not in ("deviations", "versions")}
     rows = [[name.replace("_", " "), str(plain(value))] for name, value in told.items()]
     own = page(synthetic.patients)
     patients = Section("patients", own.title, own.blocks, own.sections)
-    return Page(text(data(warning)), (_table(["", _("value")], rows),), (patients,))
+    return Page(text(WARNING), (_table(["", _("value")], rows),), (patients,))
 
 
 @page.register
 def _elicited(prior: ElicitedPrior) -> Page:
-    table = prior.table()
     words = _("Largest difference between a stated DLT rate and the prior's: {misfit} percentage points.")
-    blocks: list[Block] = [*picture(plots.prior, prior, _("Prior of the DLT rate by dose.")), framed(table)]
+    blocks: list[Block] = [*picture(plots.prior, prior, _("Prior of the DLT rate by dose.")), framed(prior.table())]
     blocks.append(Paragraph(filled(words, misfit=in_percent(prior.misfit))))
     if prior.at_bound:
         blocks.append(Paragraph(filled(_("At the end of its range: {names}."), names=", ".join(prior.at_bound))))
@@ -271,7 +270,7 @@ class _Plain:
 def _page_of(dataset: xr.Dataset) -> Page | None:
     names, whole = {str(name) for name in dataset.variables}, _every_level(dataset)
     compared = whole and names >= _COMPARED and set(dataset.dims) >= _DIMENSIONS and set(dataset.attrs) >= _SAID
-    if compared and "units" in dataset["dose_amount"].attrs and "definition" in dataset["reason"].attrs:
+    if compared and "units" in dataset["dose_amount"].attrs:
         return comparison(dataset)
     if whole and names >= _OF_ONE_DESIGN and "design" in dataset.attrs and dataset["selected"].dims == ("scenario", "choice"):
         return _one_design(dataset)
@@ -346,12 +345,11 @@ def picture(draw: Callable[..., Any], result: Any, caption: str) -> tuple[Figure
     return (Figure(draw(result), text(caption)),) if find_spec("matplotlib") else ()
 
 
-def framed(table: Any, caption: str = "") -> Table:
+def framed(frame: Any, caption: str = "") -> Table:
     """Return a data frame as a table."""
-    numeric = [str(kind) not in ("object", "str", "bool") for kind in table.dtypes]
-    columns = tuple(Column(text(data(name)), number) for name, number in zip(table.columns, numeric, strict=True))
-    rows = tuple(tuple(text(data(_cell(value))) for value in row) for row in table.itertuples(index=False))
-    return Table(text(caption), columns, rows)
+    numeric = [place for place, kind in enumerate(frame.dtypes) if str(kind) not in ("object", "str", "bool")]
+    rows = (map(data, map(_cell, row)) for row in frame.itertuples(index=False))
+    return table(caption, map(data, frame.columns), rows, numeric=numeric)
 
 
 def _cell(value: Any) -> str:
@@ -363,9 +361,8 @@ def _cell(value: Any) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", notes: tuple[Text, ...] = ()) -> Table:
     """Return a table; a column all of whose cells are numbers is one of numbers."""
     rows = [list(row) for row in rows]
-    numeric = [bool(rows) and all(_is_number(row[place]) for row in rows) for place in range(len(heads))]
-    columns = tuple(Column(text(data(head)), number) for head, number in zip(heads, numeric, strict=True))
-    return Table(text(caption), columns, tuple(tuple(text(data(cell)) for cell in row) for row in rows), notes)
+    numeric = [place for place in range(len(heads)) if rows and all(_is_number(row[place]) for row in rows)]
+    return table(caption, map(data, heads), (map(data, row) for row in rows), notes=notes, numeric=numeric)
 
 
 def _is_number(cell: str) -> bool:

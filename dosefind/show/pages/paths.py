@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...figures import in_percent
 from ...provenance import named_column
 from ...words import _, counted
-from ..content import Block, Column, Note, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Block, Note, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
 if TYPE_CHECKING:
@@ -74,10 +73,10 @@ class Paths:
 
     def deviations(self) -> tuple[Note, ...]:
         """Return where the outcomes so far deviate from the design."""
-        found = json.loads(self.table.attrs.get("deviations", "[]"))
+        found = self.table.attrs["deviations"]
         if not found:
             return ()
-        items = tuple(text(common.raised(words)) for words in found)
+        items = tuple(text(common.raised(str(one))) for one in found)
         return (Note(_("The outcomes so far deviate from the design"), items, warning=True),)
 
     def by_decision(self) -> tuple[Table, ...]:
@@ -103,20 +102,17 @@ class Paths:
         return (self._by_scenario(_("outcomes"), chances, _("Probability of each path by scenario, all orders together, %.")),)
 
     def _by_scenario(self, head: str, chances: Iterable[tuple[str, Sequence[float]]], caption: str) -> Table:
-        columns = (Column(text(head)), *(Column(text(data(name)), True) for name in self.scenarios))
-        rows = tuple((text(words), *(text(in_percent(one)) for one in each)) for words, each in chances)
-        return Table(text(caption), columns, rows)
+        return table(caption, (head, *map(data, self.scenarios)), ((words, *map(in_percent, each)) for words, each in chances))
 
     def by_path(self, caption: Text = ()) -> Table:
         """Return the decision after each path, with its reason."""
         heads = (_("outcomes"), _("orders"), _("decision"), _("reason"))
-        columns = tuple(Column(text(head), place == 1) for place, head in enumerate(heads))
-        rows = [
-            tuple(map(text, (row["path"] or _NO_COHORT, str(row["ways"]), decision_words(row), row["reason"])))
+        rows = (
+            (row["path"] or _NO_COHORT, str(row["ways"]), decision_words(row), row["reason"])
             for row in self.table.to_dict("records")
-        ]
+        )
         words = _("Decision after each path (DLTs of a cohort last; orders: in which the patients can have these outcomes).")
-        return Table(caption or text(words), columns, tuple(rows))
+        return table(caption or words, heads, rows, numeric={1})
 
 
 def _order(row: Mapping[str, Any]) -> int:

@@ -8,7 +8,7 @@ from ...figures import in_percent, percent
 from ...monitoring import boundary, crossing, nominal_level, ranges
 from ...protocol import PocockBoundary, Protocol
 from ...words import _
-from ..content import Block, Bullets, Column, Paragraph, Section, Table, Text, filled, text
+from ..content import Block, Bullets, Paragraph, Section, Table, Text, filled, table, text
 
 __all__ = ["pause_section"]
 
@@ -63,8 +63,8 @@ def _ranges(protocol: Protocol, limits: np.ndarray) -> Table:
     """Return the boundary as a table: one row per range of numbers of treated patients."""
     rows = []
     for low, high, events in ranges(limits):
-        treated = text(str(low)) if low == high else filled(_("{low} to {high}"), low=low, high=high)
-        rows.append((treated, text(_("no pause")) if events is None else filled(_("{events} or more"), events=events)))
+        treated = str(low) if low == high else filled(_("{low} to {high}"), low=low, high=high)
+        rows.append((treated, _("no pause") if events is None else filled(_("{events} or more"), events=events)))
     caption = _(
         "Boundary: patients with an event at which enrolment pauses, by number of treated patients in the trial."
         if protocol.pause.by == "trial"
@@ -79,8 +79,7 @@ def _ranges(protocol: Protocol, limits: np.ndarray) -> Table:
         level = f"{100 * nominal_level(rule, protocol.pause_max_n):.3g}%"
         words = _("Nominal level of the one-sided binomial test of an event rate of {rate}: {level}.")
         notes.insert(0, filled(words, level=level, rate=percent(rule.rate)))
-    columns = tuple(Column(text(head)) for head in (_("treated patients"), _("patients with an event")))
-    return Table(text(caption), columns, tuple(rows), tuple(notes))
+    return table(caption, (_("treated patients"), _("patients with an event")), rows, notes=notes, numeric=())
 
 
 def _rate_of(event: str) -> Text:
@@ -95,8 +94,8 @@ def _crossing(limits: np.ndarray, caption: Text, event: Text, rate: float | None
     """Return the exact properties of a rule: one row per true event rate."""
     rates: set[float] = {*_RATES, *(() if rate is None else (rate,))}
     found = crossing(limits, np.array(sorted(rates)))
-    rows = tuple(
-        (text(f"{100 * true:.4g}"), text(in_percent(chance)), text(f"{patients:.1f}"), text(f"{events:.1f}"))
+    rows = (
+        (f"{100 * true:.4g}", in_percent(chance), f"{patients:.1f}", f"{events:.1f}")
         for true, chance, patients, events in zip(*found, strict=True)
     )
     heads = (
@@ -112,4 +111,4 @@ def _crossing(limits: np.ndarray, caption: Text, event: Text, rate: float | None
         "Exact enumeration, no Monte Carlo error. The operating characteristics of the designs in this report do not include "
         "pauses."
     )
-    return Table(caption, tuple(Column(text(head), True) for head in heads), rows, (*notes, text(exact)))
+    return table(caption, heads, rows, notes=(*notes, exact), numeric=range(4))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,7 +68,7 @@ def facts(protocol: Protocol, stamp: Mapping[str, Any], *more: tuple[str, Text])
 
 
 def _versions(stamp: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in json.loads(stamp["versions"]).items())
+    return ", ".join(f"{name} {version}" for name, version in stamp["versions"].items())
 
 
 def sensitivity_table(table: pd.DataFrame, caption: Text) -> Table:
@@ -98,7 +97,7 @@ def method(stamp: Mapping[str, Any], first: Sequence[Text], summary: xr.Dataset 
     lines.append(text(words))
     inner = []
     if summary is not None:
-        by_curve = common.rules_of(json.loads(summary.attrs["curve_rules"]), "")
+        by_curve = common.rules_of(summary.attrs["curve_rules"], "")
         inner.append(Section("curves", text(_("Dose-toxicity curves")), (by_curve,)))
     return Section("method", text(_("Methods and versions")), (Bullets(tuple(lines)),), tuple(inner))
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...figures import ESTIMATES, percent, written
+from ...summaries import mtd_labels
 from ...words import _
-from ..content import Bullets, Column, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Bullets, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
 if TYPE_CHECKING:
@@ -99,11 +100,14 @@ class Sensitivity:
         return filled(words, level=level, **numbers, **ends)
 
     def _mtd(self) -> Text:
-        first, moved = self.rows[0], self._moved("mtd", place_words)
+        first, moved = self.rows[0], self._moved("mtd", self._place)
         words = _("Most likely MTD: {place} ({p}) as analysed, and after each of the changes.")
         if moved:
             words = _("Most likely MTD: {place} ({p}) as analysed; another: {which}.")
-        return filled(words, place=place_words(first["mtd"]), p=percent(first["p_mtd"]), which=moved)
+        return filled(words, place=self._place(first["mtd"]), p=percent(first["p_mtd"]), which=moved)
+
+    def _place(self, label: object) -> str:
+        return common.place_words(mtd_labels(len(self.levels)).index(str(label)), len(self.levels))
 
     def _moved(self, name: str, label: Any) -> Text:
         """Return the changes after which a result is another one, by that result."""
@@ -134,17 +138,16 @@ class Sensitivity:
 
     def by_change(self, caption: Text = ()) -> Table:
         """Return the table: one row per change."""
-        heads = [text(head) for head in (_("assumption"), _("dose within the limit"), _("most likely MTD"), _("its %"))]
-        heads += [filled(_("level {level}"), level=level) for level in self.levels]
-        columns = tuple(Column(head, place > 2) for place, head in enumerate(heads))
+        heads = [_("assumption"), _("dose within the limit"), _("most likely MTD"), _("its %")]
+        heads += map(common.level_words, self.levels)
         rows = []
         for row in self.rows:
             dose = _("none") if row["rp2d"] == "none" else row["rp2d"]
             cells = [dose, row["mtd"], _written("mtd", row["p_mtd"], row.get("se_mtd"))]
             cells += [_written("p_over", row[f"over_{level}"], row.get(f"se_{level}")) for level in self.levels]
-            rows.append((self.change(row), *map(text, cells)))
+            rows.append((self.change(row), *cells))
         words = _("Level within the limit, most likely MTD with its probability (%), and P(overdose) at each level (%).")
-        return Table(caption or text(words), columns, tuple(rows))
+        return table(caption or words, heads, rows, numeric=range(3, len(heads)))
 
     def definitions(self) -> tuple[Text, ...]:
         """Return what the columns mean."""
@@ -167,15 +170,6 @@ class Sensitivity:
             words = _("Without data of others the prior is that of all trials; without borrowing, that of the curve {curve}.")
             found.append(filled(words, curve=data(self.table.attrs["curve_used"])))
         return tuple(found)
-
-
-def place_words(label: object) -> str:
-    """Return a place of the MTD in words, by its label in ``mtd_level``."""
-    words = str(label)
-    if words.startswith("below"):
-        return _("below level 1")
-    level = words.split()[0]
-    return (_("level {level}") if level == words else _("level {level} or above")).format(level=level)
 
 
 def _written(name: str, value: float, error: float | None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...words import _
-from ..content import Column, Page, Paragraph, Section, Table, Text, data, filled, text
+from ..content import Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 from .comparison import reason_words
+from .paths import decision_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +40,9 @@ def explained(table: pd.DataFrame) -> Text:
     return text(table.attrs["note"])
 
 
-def decisions(table: pd.DataFrame, caption: Text = ()) -> Table:
+def decisions(found: pd.DataFrame, caption: Text = ()) -> Table:
     """Return a decision table with levels and reasons in words."""
-    if "next" not in table:
+    if "next" not in found:
         heads = {
             "n_patients": _("patients at the dose"),
             "escalate_if_dlt_le": _("escalate if DLTs at most"),
@@ -50,70 +50,43 @@ def decisions(table: pd.DataFrame, caption: Text = ()) -> Table:
             "eliminate_if_dlt_ge": _("eliminate the dose if DLTs at least"),
             "stop_lowest_if_dlt_ge": _("at the lowest dose, stop if DLTs at least"),
         }
-        columns = tuple(Column(text(heads[name]), True) for name in map(str, table.columns))
-        rows = [
-            tuple(text(_("never") if str(cell) == "<NA>" else str(cell)) for cell in row) for row in table.itertuples(index=False)
-        ]
-        return Table(caption, columns, tuple(rows))
+        rows = ((_("never") if str(cell) == "<NA>" else str(cell) for cell in row) for row in found.itertuples(index=False))
+        return table(caption, (heads[name] for name in map(str, found.columns)), rows, numeric=range(len(heads)))
     heads = (_("level"), _("patients"), _("DLTs"), _("decision"))
-    columns = tuple(Column(text(head), 0 < place < 3) for place, head in enumerate(heads))
-    rows = _in_ranges(table)
-    once = _reasons(entry for *_row, entry in rows)
-    cells = tuple(tuple(map(text, (*row, _entry(entry, once)))) for *row, entry in rows)
-    by_reason: dict[str, list[str]] = {}
-    for words, reason in once.items():
-        by_reason.setdefault(reason, []).append(words)
-    notes = tuple(
-        text(common.raised(_("{reason} ({decisions})").format(reason=reason, decisions="; ".join(words))))
-        for reason, words in by_reason.items()
-    )
-    return Table(caption, columns, cells, notes)
+    rows = _in_ranges(found)
+    reasons: dict[str, set[str]] = {}
+    for words, reason in (decision for *_row, decisions in rows for decision in decisions if decision[1]):
+        reasons.setdefault(words, set()).add(reason)
+    # The reason of a decision to stop that is the same throughout the table is said once.
+    once = {words: each.pop() for words, each in reasons.items() if len(each) == 1}
+    together = common.alike((words, reason) for words, reason in once.items())
+    words = _("{reason} ({decisions})")
+    notes = (common.raised(words.format(reason=reason, decisions="; ".join(said))) for reason, said in together.items())
+    cells = ((*row, _entry(decisions, once)) for *row, decisions in rows)
+    return table(caption, heads, cells, notes=notes, numeric={1, 2})
 
 
-def _in_ranges(table: pd.DataFrame) -> list[tuple[str, str, str, str]]:
-    """Return the rows, one for consecutive numbers of DLTs that lead to the same decision, the decision as in the table."""
+def _in_ranges(found: pd.DataFrame) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+    """Return the rows, one for consecutive numbers of DLTs that lead to the same decisions, each in words with its reason."""
+    entries: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
+    for row in found.to_dict("records"):
+        reason = reason_words(row["reason"]) if row["reason"] else ""
+        entries.setdefault((row["level"], row["n"], row["dlts"]), []).append((decision_words(row), reason))
     rows: list[list[Any]] = []
-    for row in table.to_dict("records"):
-        level, n, dlts, following = (row[name] for name in ("level", "n", "dlts", "next"))
-        if rows and rows[-1][:2] == [level, n] and rows[-1][3] == dlts - 1 and rows[-1][4] == following:
+    for (level, n, dlts), decisions in entries.items():
+        if rows and rows[-1][:2] == [level, n] and rows[-1][3] == dlts - 1 and rows[-1][4] == decisions:
             rows[-1][3] = dlts
         else:
-            rows.append([level, n, dlts, dlts, following])
+            rows.append([level, n, dlts, dlts, decisions])
     return [
-        (str(level), str(n), str(low) if low == high else f"{low}\u2013{high}", following)
-        for level, n, low, high, following in rows
+        (str(level), str(n), str(low) if low == high else f"{low}\u2013{high}", decisions)
+        for level, n, low, high, decisions in rows
     ]
 
 
-def _reasons(entries: Iterable[str]) -> dict[str, str]:
-    """Return the reason of each decision to stop that has the same reason throughout the table, which is then said once."""
-    found: dict[str, set[str]] = {}
-    for entry in entries:
-        for words, reason in map(_decision, entry.split(_OR)):
-            if reason:
-                found.setdefault(words, set()).add(reason)
-    return {words: next(iter(reasons)) for words, reasons in found.items() if len(reasons) == 1}
-
-
-def _entry(entry: str, once: Mapping[str, str]) -> str:
-    """Return an entry in words, with the reason of a stop where it is not said once for the whole table."""
-    said = []
-    for words, reason in map(_decision, entry.split(_OR)):
-        with_reason = _("{decision} ({reason})").format(decision=words, reason=reason)
-        said.append(with_reason if reason and words not in once else words)
-    return _(" or ").join(said)
-
-
-def _decision(entry: str) -> tuple[str, str]:
-    """Return a single decision of an entry in words, and the reason of a stop: ``2`` is a level, a reason stands in brackets."""
-    if entry.isdigit():
-        return common.level_words(entry), ""
-    found = re.fullmatch(r"stop: (?:no MTD|MTD (\d+)(, not reached)?) \((\w+)\)", entry)
-    if found is None:
-        raise ValueError(f"{entry!r} is no entry of a decision table")
-    level, beyond, reason = found.groups()
-    return common.stop_words(level, bool(beyond)), reason_words(reason)
-
-
-# Between the decisions of an entry that depends on the order of the outcomes.
-_OR = " or "
+def _entry(decisions: Iterable[tuple[str, str]], once: Mapping[str, str]) -> str:
+    """Return decisions in words, with the reason of a stop where it is not said once for the whole table."""
+    with_reason = _("{decision} ({reason})")
+    return _(" or ").join(
+        with_reason.format(decision=words, reason=reason) if reason and words not in once else words for words, reason in decisions
+    )

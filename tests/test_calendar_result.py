@@ -1,0 +1,156 @@
+"""The result of `dosefind.calendar`: labels, exact selections, variants by overlap, files, the command and its first screen."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import dosefind as dsf
+from dosefind.cli import main
+from dosefind.show.pages.calendar import Calendar, calendar
+from dosefind.show.terminal import as_lines
+
+from .peers import ROOT
+
+CONFIGS = ("nct05962762", "nct05948982")
+
+
+def few(name="nct05962762", designs=("3+3", "boin-6", "rolling-6"), **changes):
+    """A trial with few designs and two scenarios, so that it is quick."""
+    table = dsf.load_protocol(ROOT / "configs" / f"{name}.toml").model_dump(exclude_unset=True, exclude={"assumed", "borrowing"})
+    table["designs"] = {design: table["designs"][design] for design in designs}
+    table["scenarios"] = {one: table["scenarios"][one] for one in ("middle is MTD", "all toxic")}
+    return dsf.Trial.of(dsf.Protocol.read(table | changes))
+
+
+@pytest.fixture(scope="module")
+def made():
+    return dsf.calendar(few(), n_trials=400)
+
+
+def test_every_variable_has_a_definition_and_its_error(made):
+    labels = {"p_true", "true_mtd", "reads", "days_quantile"}
+    for name, values in made.data_vars.items():
+        assert values.attrs["definition"]
+        if name not in labels and not name.endswith("_se"):
+            assert made[f"{name}_se"].dims == values.dims
+            assert (made[f"{name}_se"] >= 0).all()
+    assert made.attrs["n_trials"] == 400
+
+
+def test_selection_of_designs_that_wait_is_the_exact_one(made):
+    oc = dsf.compare(few())
+    for name in ("3+3", "boin-6"):
+        own = made.sel(design=name, overlap="as written")
+        for rate in made.accrual:
+            chosen = own.selected.sel(accrual=rate).transpose("scenario", "choice").values
+            np.testing.assert_array_equal(chosen, oc.selected.sel(design=name).transpose("scenario", "choice").values)
+            np.testing.assert_allclose(own.correct.sel(accrual=rate), oc.correct.sel(design=name), atol=1e-15)
+        assert not own.selected_se.any()
+        assert not own.correct_se.any()
+    assert made.selected_se.sel(design="rolling-6").max() > 0
+
+
+def test_longer_at_slower_accrual_and_quantiles_in_order(made):
+    assert (made.days.diff("accrual") < 0).all()
+    assert (made.days_quantile.diff("quantile") >= 0).all()
+    assert made.accrual.values.tolist() == [1.0, 2.0, 4.0]
+
+
+def test_overlap_makes_a_difference_only_to_designs_that_need_it(made):
+    assert made.overlap.values.tolist() == ["as written", "if allowed"]
+    written, allowed = (made.days.sel(overlap=name) for name in made.overlap.values)
+    assert (written.sel(design=["3+3", "boin-6"]) == allowed.sel(design=["3+3", "boin-6"])).all()
+    assert (allowed.sel(design="rolling-6") < written.sel(design="rolling-6")).any()
+    free = few(treatment={"infusion_days": [1], "dlt_window_days": 28, "no_overlap": False})
+    assert dsf.calendar(free, n_trials=10).overlap.values.tolist() == ["as written"]
+
+
+def test_same_seed_same_bits_and_a_longer_run_extends_a_shorter_one(made):
+    again = dsf.calendar(few(), n_trials=400)
+    for name in made.data_vars:
+        np.testing.assert_array_equal(made[name].values, again[name].values)
+    other = dsf.calendar(few(), n_trials=400, seed=2)
+    assert (made.days.values != other.days.values).any()
+
+
+def test_discontinuation_makes_selections_simulated_ones():
+    leaving = few(designs=("3+3",), discontinuation={"dropout": 0.3})
+    made = dsf.calendar(leaving, n_trials=300, per_28_days=[2.0])
+    assert made.selected_se.max() > 0
+    assert (made.lost > 0.5).any()
+    # The DLT rate among evaluable patients is higher than among all, so fewer patients are treated in the middle scenario.
+    exact = dsf.compare(few(designs=("3+3",)))
+    assert (made.dlts / made.patients).sel(scenario="middle is MTD", dose=1).item() > 0.1
+    assert exact.sizes["design"] == 1
+
+
+@pytest.mark.parametrize(
+    ("accrual", "label"),
+    [({"process": "always"}, np.inf), ({"process": "dates", "days": list(range(0, 900, 9))}, np.nan)],
+)
+def test_accrual_without_a_rate(accrual, label):
+    made = dsf.calendar(few(designs=("3+3",), accrual=accrual), n_trials=20)
+    np.testing.assert_array_equal(made.accrual.values, [label])
+    assert as_lines(calendar(made), width=80)
+    with pytest.raises(dsf.InputError, match="per_28_days"):
+        dsf.calendar(few(designs=("3+3",), accrual=accrual), per_28_days=[2.0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"per_28_days": []}, "per_28_days"),
+        ({"per_28_days": [0.0]}, "per_28_days"),
+        ({"per_28_days": ["2"]}, "per_28_days"),
+        ({"per_28_days": [float("nan")]}, "per_28_days"),
+        ({"n_trials": 1}, "n_trials"),
+        ({"seed": -1}, "seed"),
+        ({"cohorts": "early"}, "cohorts"),
+    ],
+)
+def test_wrong_arguments_are_named(wrong, where):
+    with pytest.raises(dsf.InputError, match=where):
+        dsf.calendar(few(), **wrong)
+
+
+def test_config_without_accrual_is_told_what_to_state(tmp_path):
+    with pytest.raises(dsf.InputError, match="accrual"):
+        dsf.calendar(few(accrual=None))
+    text = (ROOT / "configs" / "nct05962762.toml").read_text()
+    config = tmp_path / "c.toml"
+    config.write_text(text.replace("[accrual] ", "[accrual]").replace("per_28_days = 2\n", ""))
+    found = CliRunner().invoke(main, ["calendar", str(config)])
+    assert found.exit_code == 2
+    assert "accrual.per_28_days" in found.stderr
+    assert not found.stdout
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_first_screen_fits_and_names_the_primary_design(name):
+    made = dsf.calendar(dsf.load_trial(ROOT / "configs" / f"{name}.toml"), n_trials=20)
+    lines = as_lines(calendar(made), width=80).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    found = Calendar.of(made)
+    assert made.attrs["primary_design"] in lines[1]
+    assert found.scenarios[found.shown] == "middle is MTD"
+
+
+def test_scenario_of_the_first_screen_can_be_chosen(made):
+    assert "all toxic" in as_lines(calendar(made, "all toxic"), width=80).splitlines()[1]
+
+
+def test_files_hold_the_numbers_of_the_library(tmp_path):
+    command = ("calendar", str(ROOT / "configs" / "nct05962762.toml"), "--trials", "20", "--rate", "2", "--out", str(tmp_path))
+    found = CliRunner().invoke(main, command)
+    assert found.exit_code == 0
+    own = dsf.calendar(dsf.load_trial(ROOT / "configs" / "nct05962762.toml"), n_trials=20, per_28_days=[2.0])
+    with xr.open_dataset(tmp_path / "calendar.nc") as saved:
+        np.testing.assert_allclose(saved.days.values, own.days.values, rtol=1e-11)
+        assert saved.attrs["seed"] == 1
+    assert json.loads((tmp_path / "calendar.json").read_text())
+    assert (tmp_path / "calendar.csv").stat().st_size > 1000
+    assert "days" in found.stdout
