@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+import dosefind as dsf
 from dosefind import BOIN, CRM, InputError, ThreePlusThree, simulate
 from dosefind.designs import Design, Proposal, RollingSix, Selection
 from dosefind.designs.rules import highest
@@ -18,7 +19,7 @@ from dosefind.protocol import Stagger, Treatment
 from dosefind.timing import Accrual, Discontinuation, Gates, Onset
 from dosefind.trial import COUNT, TimedStates
 
-from .peers import published
+from .peers import ROOT, published
 from .plain_calendar import PlainTrial, arrivals, latent_numbers
 
 REFS = {item["id"]: item for item in published("time_refs")["items"]}
@@ -471,3 +472,17 @@ def test_a_late_weibull_differs_by_dose():
     early, later = (onset.share(7, rate, 28) for rate in (0.05, 0.6))
     assert abs(early - later) > 0.02
     assert onset.share(14, 0.05, 28) == pytest.approx(onset.share(14, 0.6, 28), abs=1e-12)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_decision_table_of_the_rolling_six_is_the_published_one(strict):
+    """The table that people use, row by row; strict where six patients without a DLT need all outcomes."""
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05962762.toml")
+    table = protocol.model_dump(exclude_unset=True)
+    table["designs"]["rolling-6"]["strict"] = strict
+    found = dsf.decision_table(dsf.Protocol.read(table), "rolling-6").set_index(["n_patients", "dlts", "pending"])["move"]
+    words = {"same": "stay", "escalate": "escalate", "suspend": "wait", "de-escalate": "not tolerated"}
+    rows = [row for row in REFS["rolling6_table"]["expected"]["rows"] if row[0]]
+    for n, evaluable, dlts, expected in rows:
+        stricter = strict and (n, evaluable, dlts) == (6, 5, 0)
+        assert found[n, dlts, n - evaluable] == ("wait" if stricter else words[expected])

@@ -573,8 +573,8 @@ class Evaluated(Shown):
         A patient held for adjudication is pending. Patients outside the escalation are included once their outcomes are known.
         """
         counted = [(group, self._in(group)) for group in self.members]
-        cohorts = [Cohort(group.level, here.n + len(here.pending), here.dlts) for group, here in counted]
-        pending = _by_level((group.level, len(here.open), 0) for group, here in counted)
+        cohorts = [Cohort(group.level, counts.n + len(counts.pending), counts.dlts) for group, counts in counted]
+        pending = _by_level((group.level, len(counts.open), 0) for group, counts in counted)
         return Completion((0,) * len(self.groups), [cohort for cohort in cohorts if cohort.n], 1, self.beside(), pending)
 
     def audit(self) -> pd.DataFrame:

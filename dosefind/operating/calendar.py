@@ -420,7 +420,7 @@ class _Run:
     def _decide_early(
         self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray, members: np.ndarray, full: np.ndarray
     ) -> None:
-        """Decide where no open outcome can change the decision, as `dosefind.tasks.proposals` does for a real trial.
+        """Give the decision where no open outcome can change it, as `dosefind.tasks.proposals` does for a real trial.
 
         The ways in which the outcomes of other patients can come out are looked at one by one. In each of them, a cohort that is
         not full ends if all that can follow leads downwards or to a stop: by the decision on the patients treated so far, or where
@@ -563,12 +563,12 @@ class _Run:
     def _gated(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which gates allow the wanted dose, `NEVER` where only another outcome can."""
         rows = self.rows
-        here, seen = rows.dose >= 0, rows.seen
-        level = np.where(here, rows.dose.astype(np.int32) + 1, -1)
+        given, seen = rows.dose >= 0, rows.seen
+        level = np.where(given, rows.dose.astype(np.int32) + 1, -1)
         latest = level[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
-        known = here & seen & (rows.kind != _LOST)
+        known = given & seen & (rows.kind != _LOST)
         clock = self.clock
-        return gated(level, rows.start, known, here & ~seen, latest, wanted + 1, gates=clock.gates, window=clock.window).day
+        return gated(level, rows.start, known, given & ~seen, latest, wanted + 1, gates=clock.gates, window=clock.window).day
 
     def _ready(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient may start, `NEVER` where none is wanted."""

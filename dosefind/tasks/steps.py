@@ -18,7 +18,19 @@ from ..protocol import Protocol
 from ..provenance import named_column
 from ..shown import Shown
 from ..threads import one_thread
-from ..trial import NO_DOSE, Cohort, Departure, States, check_cohorts, choice_labels, notation, parse_outcomes
+from ..trial import (
+    COUNT,
+    NO_DOSE,
+    WAIT,
+    Cohort,
+    Departure,
+    States,
+    TimedStates,
+    check_cohorts,
+    choice_labels,
+    notation,
+    parse_outcomes,
+)
 from ..words import _
 
 if TYPE_CHECKING:
@@ -320,6 +332,8 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
     """
     trial = Trial.of(trial)
     protocol, chosen = trial.protocol, _named_design(trial, design)
+    if chosen.reads != "complete":
+        return _pending_table(chosen)
     own = getattr(chosen, "table", None)
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
@@ -383,6 +397,33 @@ def _named_design(trial: Trial, name: str) -> Design:
 
 # Cohorts at one level that a decision table follows.
 _TABLE_COHORTS = 4
+
+
+def _pending_table(design: Design) -> pd.DataFrame:
+    """Return what a design does at a dose after each number of patients, DLTs and pending outcomes.
+
+    The dose is the second of three, the lowest one tolerated in six patients, so that every move is possible.
+    """
+    import pandas as pd
+
+    design = design.with_settings(n_doses=3, start=1, max_n=None)
+    most = design.most_per_dose or 6
+    counts = [(n, y, c) for n in range(1, most + 1) for y in range(n + 1) for c in range(n - y + 1)]
+    n, y, c = (np.zeros((len(counts), 3), COUNT) for _ in range(3))
+    n[:, 0] = most
+    n[:, 1], y[:, 1], c[:, 1] = np.array(counts, COUNT).T
+    at = np.ones(len(counts), COUNT)
+    dose = design.decide(TimedStates(n, y, at, at, 0 * at, n[:, 0] + n[:, 1], np.zeros((len(counts), 0), COUNT), pending=c)).dose
+    moves = {2: "escalate", 1: "stay", WAIT: "wait"}
+    rows = [(*count, moves.get(int(index), "not tolerated")) for count, index in zip(counts, dose, strict=True)]
+    # More DLTs than are needed to close a dose say nothing new.
+    closed = min((y for _, y, _, move in rows if move == "not tolerated"), default=most)
+    table = pd.DataFrame([row for row in rows if row[1] <= closed], columns=["n_patients", "dlts", "pending", "move"])
+    table.attrs["note"] = _(
+        "What follows at a dose after patients, DLTs and pending outcomes there; patients include those pending. A dose that is "
+        "not tolerated and every dose above it are closed. At the top dose escalating means waiting for six outcomes."
+    )
+    return table
 
 
 def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:

@@ -295,9 +295,11 @@ def _tables(plan: _Plan) -> Section:
     inner = []
     for number, name in enumerate(plan.protocol.designs, start=1):
         found = table_of(plan.trial, name)
-        picture = Figure(decisions_plot(found, name=name), filled(_("Decisions of {design}."), design=data(name)))
+        caption = filled(_("Decisions of {design}."), design=data(name))
+        # Decisions that also depend on pending outcomes are shown as a table only.
+        picture = () if "move" in found else (Figure(decisions_plot(found, name=name), caption),)
         shown = decisions(found, filled(_("Decision table of {design}."), design=data(name)))
-        inner.append(Section(f"decisions-{number}", text(data(name)), (picture, shown, Paragraph(explained(found)))))
+        inner.append(Section(f"decisions-{number}", text(data(name)), (*picture, shown, Paragraph(explained(found)))))
     intro = Paragraph(text(_("The decision of each design after each number of DLTs.")))
     return Section("decisions", text(_("Decision tables")), (intro,), tuple(inner))
 

@@ -42,6 +42,9 @@ def explained(table: pd.DataFrame) -> Text:
 
 def decisions(found: pd.DataFrame, caption: Text = ()) -> Table:
     """Return a decision table with levels and reasons in words."""
+    if "move" in found:
+        heads = (_("patients"), _("DLTs"), _("pending"), _("decision"))
+        return table(caption, heads, _by_pending(found), numeric={0, 1, 2})
     if "next" not in found:
         heads = {
             "n_patients": _("patients at the dose"),
@@ -64,6 +67,20 @@ def decisions(found: pd.DataFrame, caption: Text = ()) -> Table:
     notes = (common.raised(words.format(reason=reason, decisions="; ".join(said))) for reason, said in together.items())
     cells = ((*row, _entry(decisions, once)) for *row, decisions in rows)
     return table(caption, heads, cells, notes=notes, numeric={1, 2})
+
+
+def _by_pending(found: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """Return the rows, one for consecutive numbers of pending outcomes that lead to the same decision."""
+    words = {"escalate": _("escalate"), "stay": _("stay"), "wait": _("wait"), "not tolerated": _("not tolerated")}
+    rows: list[list[Any]] = []
+    for n, dlts, pending, move in found[["n_patients", "dlts", "pending", "move"]].itertuples(index=False):
+        if rows and rows[-1][:2] == [n, dlts] and rows[-1][4] == move:
+            rows[-1][3] = pending
+        else:
+            rows.append([n, dlts, pending, pending, move])
+    return [
+        (str(n), str(dlts), str(low) if low == high else f"{low}\u2013{high}", words[move]) for n, dlts, low, high, move in rows
+    ]
 
 
 def _in_ranges(found: pd.DataFrame) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
