@@ -244,6 +244,28 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     return with_output
 
 
+def _distributed(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of commands that simulate trials in blocks."""
+    for option in (
+        click.option(
+            "--cache",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Folder that keeps completed blocks of 10,000 trials, from which an interrupted simulation goes on.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(1, 1000),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Processes that simulate; results do not depend on it.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command(
     examples=("compare configs/nct05962762.toml", "compare configs/nct05962762.toml --method simulate --trials 20000 --details")
 )
@@ -264,9 +286,19 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     metavar="GIB",
     help="Maximum memory of an exact enumeration.",
 )
+@_distributed
 @_details
 @_common
-def compare(config: Path, method: Any, trials: int | None, memory_limit: float, details: bool, output: _Output) -> None:
+def compare(
+    config: Path,
+    method: Any,
+    trials: int | None,
+    memory_limit: float,
+    workers: int,
+    cache: Path | None,
+    details: bool,
+    output: _Output,
+) -> None:
     """Compare the config's designs under its scenarios: correct selection, patients, DLTs, overdoses."""
     from . import provenance, tasks
     from .config import load_trial
@@ -276,12 +308,24 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
         raise click.BadParameter("must be a finite number of GiB, above 0.", param_hint="'--memory-limit'")
     if trials is not None and method == "exact":
         raise click.UsageError("--trials has no effect with the exact method: add --method simulate, or leave it out.")
+    if method == "exact" and (workers != 1 or cache is not None):
+        name = "--workers" if workers != 1 else "--cache"
+        raise click.UsageError(f"{name} has no effect with the exact method: add --method simulate, or leave it out.")
     trial = load_trial(config)
     trials = 10_000 if trials is None else trials
     if method == "simulate":
         _say(f"simulating {trials:,} trials of each design in each scenario")
     limit, progress = int(memory_limit * 2**30), _progress("designs")
-    result = tasks.compare(trial, method=method, n_trials=trials, seed=output.seed, memory_limit=limit, progress=progress)
+    result = tasks.compare(
+        trial,
+        method=method,
+        n_trials=trials,
+        seed=output.seed,
+        memory_limit=limit,
+        workers=workers,
+        cache=cache,
+        progress=progress,
+    )
     output.save(partial(provenance.save_dataset, result, stem="compare"))
     if output.as_json:
         click.echo(provenance.as_json(result))
@@ -310,10 +354,19 @@ def compare(config: Path, method: Any, trials: int | None, memory_limit: float, 
     help="Treat every cohort in full, or end it where no outcome can change the decision.",
 )
 @click.option("--scenario", help="Scenario of the first screen; by default one whose true MTD is the middle level.")
+@_distributed
 @_details
 @_common
 def calendar_(
-    config: Path, rates: tuple[float, ...], trials: int, cohorts: Any, scenario: str | None, details: bool, output: _Output
+    config: Path,
+    rates: tuple[float, ...],
+    trials: int,
+    cohorts: Any,
+    scenario: str | None,
+    workers: int,
+    cache: Path | None,
+    details: bool,
+    output: _Output,
 ) -> None:
     """Show what the designs cost in time: duration, candidates turned away, decisions with outcomes pending."""
     from . import provenance, tasks
@@ -326,7 +379,16 @@ def calendar_(
         one_of("--scenario", scenario, trial.protocol.scenarios)
     _say(f"simulating {trials:,} trials of each design at each accrual rate in each scenario")
     progress = _progress("designs")
-    result = tasks.calendar(trial, n_trials=trials, seed=output.seed, per_28_days=rates or None, cohorts=cohorts, progress=progress)
+    result = tasks.calendar(
+        trial,
+        n_trials=trials,
+        seed=output.seed,
+        per_28_days=rates or None,
+        cohorts=cohorts,
+        workers=workers,
+        cache=cache,
+        progress=progress,
+    )
     output.save(partial(provenance.save_dataset, result, stem="calendar"))
     if output.as_json:
         click.echo(provenance.as_json(result))
@@ -929,7 +991,7 @@ def _tabulate(
     show(page(frame, stamp), details)
 
 
-def _progress(what: str) -> Callable[[int, int], None] | None:
+def _progress(what: str) -> Callable[[float, int], None] | None:
     """As `show.notebook.progress`, which is loaded where somebody is there to see it."""
     if not sys.stderr.isatty():
         return None

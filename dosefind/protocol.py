@@ -221,6 +221,35 @@ class Treatment(Settings):
             raise ValueError(f"stagger.days = {self.stagger.days} must not exceed dlt_window_days = {self.dlt_window_days}")
         return self
 
+    def least_days(self, n: np.ndarray, visits: np.ndarray) -> np.ndarray:
+        """Return the minimum duration of trials in days.
+
+        Every cohort waits until the DLT windows of the previous cohort have ended, staggered patients follow each other at the
+        staggering interval, and accrual is immediate: the duration reflects the protocol's rules only.
+
+        Parameters
+        ----------
+        n : (trials, doses) array
+            Patients at each dose.
+        visits : (trials, 2, doses) array
+            Cohorts at each dose, and whether the first of them had more than one patient.
+
+        Returns
+        -------
+        (trials,) array
+        """
+        cohorts, first_of_several = visits[:, 0], visits[:, 1]
+        days = cohorts.sum(axis=1) * float(self.dlt_window_days)
+        stagger = self.stagger
+        if stagger is None:
+            return days
+        levels = np.arange(1, n.shape[1] + 1)
+        staggered = np.ones(n.shape[1], bool) if stagger.levels == "all" else np.isin(levels, stagger.levels)
+        # Each patient of a cohort waits for the previous one; or only those of a dose's first cohort wait, once, for its first
+        # patient.
+        gaps = n - cohorts if stagger.patients == "every" else first_of_several
+        return days + (gaps * staggered).sum(axis=1) * stagger.days
+
 
 @lru_cache(maxsize=4096)
 def plain_words(text: str) -> str:
@@ -1052,7 +1081,7 @@ class Protocol(Settings):
         ]
 
     def timing_words(self) -> str:
-        """Return the assumptions behind `least_days`, in words."""
+        """Return the assumptions behind `Treatment.least_days`, in words."""
         words = f"{self.treatment.dlt_window_days}-day DLT window, the last one included"
         stagger = self.treatment.stagger
         if stagger is None:
@@ -1060,35 +1089,6 @@ class Protocol(Settings):
         levels = "every level" if stagger.levels == "all" else f"level {', '.join(map(str, stagger.levels))}"
         spacing = "between patients" if stagger.patients == "every" else "after the first patient"
         return f"{words}; {stagger.days} days {spacing} at {levels}"
-
-    def least_days(self, n: np.ndarray, visits: np.ndarray) -> np.ndarray:
-        """Return the minimum duration of trials in days.
-
-        Every cohort waits until the DLT windows of the previous cohort have ended, staggered patients follow each other at the
-        staggering interval, and accrual is immediate: the duration reflects the protocol's rules only.
-
-        Parameters
-        ----------
-        n : (trials, doses) array
-            Patients at each dose.
-        visits : (trials, 2, doses) array
-            Cohorts at each dose, and whether the first of them had more than one patient.
-
-        Returns
-        -------
-        (trials,) array
-        """
-        cohorts, first_of_several = visits[:, 0], visits[:, 1]
-        days = cohorts.sum(axis=1) * float(self.treatment.dlt_window_days)
-        stagger = self.treatment.stagger
-        if stagger is None:
-            return days
-        levels = np.arange(1, self.n_doses + 1)
-        staggered = np.ones(self.n_doses, bool) if stagger.levels == "all" else np.isin(levels, stagger.levels)
-        # Each patient of a cohort waits for the previous one; or only those of a dose's first cohort wait, once, for its first
-        # patient.
-        gaps = n - cohorts if stagger.patients == "every" else first_of_several
-        return days + (gaps * staggered).sum(axis=1) * stagger.days
 
 
 def _renumbered(versions: Sequence[Protocol]) -> bool:

@@ -16,9 +16,10 @@ from scipy.stats import binom
 
 from benchmarks.sbc import CASES, COMPARED, SEED, passes, stored
 from dosefind import CRM, InputError, Logistic2, Power, ThreePlusThree, calibrate
+from dosefind.blocks import run
 from dosefind.calibration.bands import POINTS, bands, coverage, excess, histogram
 from dosefind.calibration.engines import ByHierarchicalNuts, ByNuts, ByQuadrature, ranked
-from dosefind.calibration.runner import CHUNK, Job, closing_processes, run
+from dosefind.calibration.jobs import CHUNK, DataSets
 from dosefind.calibration.sbc import described
 from dosefind.designs import design_from_rule
 from dosefind.posterior.exact import ExactPosterior, exact_fit
@@ -288,17 +289,20 @@ class Dying(ByQuadrature):
 
 def mortal(tmp_path):
     label = f"{os.getpid()}:{tmp_path / 'died'}"
-    return Job(Dying, POWER, None, label, CRM(skeleton=(0.1, 0.2, 0.3), target=0.25, max_n=18, n_doses=3), 3)
+    return DataSets(Dying, POWER, None, label, CRM(skeleton=(0.1, 0.2, 0.3), target=0.25, max_n=18, n_doses=3), 3)
+
+
+def together(job, workers=1):
+    return np.concatenate(list(run([job], 80, workers)))
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given:UserWarning")
 def test_processes_give_the_same_bits_although_one_dies(tmp_path):
     job = mortal(tmp_path)
-    alone = run(job, 80)
+    alone = together(job)
     assert alone.shape == (80, 2, 5)
-    with closing_processes(2):
-        np.testing.assert_array_equal(run(job, 80, workers=2), alone)
+    np.testing.assert_array_equal(together(job, 2), alone)
     assert (tmp_path / "died").exists()
 
 
@@ -308,9 +312,9 @@ def test_a_dask_cluster_gives_the_same_bits_although_a_worker_dies(tmp_path):
 
     job = mortal(tmp_path)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        there = run(job, 80, workers=client)
+        there = together(job, client)
     assert (tmp_path / "died").exists()
-    np.testing.assert_array_equal(there, run(job, 80))
+    np.testing.assert_array_equal(there, together(job))
 
 
 @pytest.mark.slow

@@ -14,9 +14,10 @@ import pytest
 from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.sbc import CASES, stored
 from dosefind import InputError, Power, calibrate
+from dosefind.blocks import run
+from dosefind.blocks.fingerprint import UnknownError, fingerprint
 from dosefind.calibration.engines import ByQuadrature
-from dosefind.calibration.fingerprint import UnknownError, fingerprint
-from dosefind.calibration.runner import Job, run
+from dosefind.calibration.jobs import DataSets
 
 from .peers import ROOT
 
@@ -30,8 +31,12 @@ class Quick(ByQuadrature):
         return np.random.default_rng((seed, index)).random((2, 4))
 
 
+def together(kind, label, folder, seed=1):
+    return np.concatenate(list(run([DataSets(kind, POWER, None, label, (3, 3), seed)], 30, cache=folder)))
+
+
 def results(folder, seed=4):
-    return run(Job(Quick, POWER, None, "fixed", (3, 3), seed), 30, folder=folder)
+    return together(Quick, "fixed", folder, seed)
 
 
 def flipped(path):
@@ -139,7 +144,7 @@ class Unfinished(ByQuadrature):
 
 
 def test_impossible_results_are_not_kept(tmp_path):
-    run(Job(Unfinished, POWER, None, "a", (3, 3), 1), 30, folder=tmp_path)
+    together(Unfinished, "a", tmp_path)
     assert not list(tmp_path.glob("*/*.npy"))
 
 
@@ -220,7 +225,7 @@ def key_of(text, kind):
     exec(compile(text, "<string>", "exec"), names)
     if kind is RULE:
         return fingerprint(names["model"])
-    return Job(ByQuadrature, names["model"], None, "a", (3, 3), 1).key()
+    return DataSets(ByQuadrature, names["model"], None, "a", (3, 3), 1).key()
 
 
 @pytest.mark.parametrize("template", [CURVE, RULE], ids=["curve", "rule"])
@@ -391,7 +396,7 @@ class Interrupted(Quick):
 
 def test_an_interrupted_chunk_is_not_kept(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(Job(Interrupted, POWER, None, "a", (3, 3), 1), 30, folder=tmp_path)
+        together(Interrupted, "a", tmp_path)
     assert not list(tmp_path.glob("*/*.npy"))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

@@ -8,13 +8,16 @@ import pytest
 
 from benchmarks.sbc import CASES
 from dosefind import Power
+from dosefind.blocks.fingerprint import package_hash
 from dosefind.calibration import source
 from dosefind.calibration.engines import ENGINES, ByNuts, ByQuadrature, checked_layout
 from dosefind.calibration.sbc import described
-from dosefind.calibration.source import package_hash, reached, source_hash, texts
+from dosefind.calibration.source import reached, source_hash, texts
 from dosefind.designs import design_from_rule
 
+from .peers import ROOT
 from .planted import faults
+from .test_architecture import FLOORS
 
 TEXTS = texts()
 # Of those that no other tool uses, for noting what runs.
@@ -331,26 +334,29 @@ def test_engines_and_models_have_hashes_of_their_own():
     assert len({source_hash(kind, power) for kind in (ByQuadrature, ByNuts, Other)}) == 3
 
 
-def test_every_file_that_a_result_can_depend_on_is_in_the_key_of_the_cache(tmp_path, monkeypatch):
-    copies = {}
-    for part in source.PARTS:
-        paths = [*source.PACKAGE.glob(f"{part}.py"), *sorted((source.PACKAGE / part).glob("**/*.py"))]
-        assert paths, part
-        copies |= {tmp_path / path.relative_to(source.PACKAGE): path.read_bytes() for path in paths}
-    for path, content in copies.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    monkeypatch.setattr(source, "PACKAGE", tmp_path)
-    hashes = []
-    for path, content in copies.items():
-        path.write_bytes(content + b"# A comment.\n")
+def test_every_room_on_which_a_result_can_depend_is_in_the_key_of_stored_results(tmp_path, monkeypatch):
+    copies = {path.relative_to(ROOT / "dosefind"): path.read_bytes() for path in ROOT.glob("dosefind/**/*.py")}
+    for place, content in copies.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(content)
+    monkeypatch.setattr("dosefind.blocks.fingerprint.PACKAGE", tmp_path)
+
+    def hashed(place, more):
+        (tmp_path / place).write_bytes(copies[place] + more)
         package_hash.cache_clear()
-        hashes.append(package_hash())
-        path.write_bytes(content)
+        return package_hash()
+
+    one_per_room = {place.parts[0].removesuffix(".py"): place for place in copies if place.parts[0] != "__init__.py"}
+    assert set(one_per_room) == set(FLOORS)
+    now = hashed(one_per_room["operating"], b"")
+    found = set()
+    for room, place in one_per_room.items():
+        if hashed(place, b"# A comment.\n") != now:
+            found.add(room)
+        assert hashed(place, b"") == now
     package_hash.cache_clear()
-    hashes.append(package_hash())
-    package_hash.cache_clear()
-    assert len(set(hashes)) == len(copies) + 1
+    # A room imports from lower floors only.
+    assert found == {room for room, floor in FLOORS.items() if floor <= FLOORS["operating"]} | {"calibration"}
 
 
 def test_layouts_are_compared_by_their_settings():

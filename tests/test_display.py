@@ -377,8 +377,13 @@ def test_progress_is_a_bar_in_a_notebook_and_goes(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     step = dsf.progress("designs")
     step(1, 2)
+    step(1.5, 2)
     step(2, 2)
-    assert seen == ['<progress value="1" max="2"></progress> 1 of 2 designs', ""]
+    assert [re.sub(r"\d+ s left", "N s left", text) for text in seen] == [
+        '<progress value="1" max="2"></progress> 1 of 2 designs, N s left',
+        '<progress value="1.5" max="2"></progress> 1 of 2 designs, N s left',
+        "",
+    ]
     assert capfd.readouterr() == ("", "")
 
 
@@ -388,9 +393,35 @@ def test_progress_is_a_line_on_a_terminal_and_nothing_elsewhere(monkeypatch, cap
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     step = dsf.progress("designs")
     step(1, 2)
-    assert capsys.readouterr() == ("", "\r1 of 2 designs")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"\r1 of 2 designs, \d+ s left *", err)
     step(2, 2)
     assert capsys.readouterr().err.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("calls", "left"),
+    [
+        # After 10 s a quarter is done.
+        ([(10, 2)], "30 s"),
+        ([(600, 2)], "30 min"),
+        ([(3600, 1)], "7.0 h"),
+        # Six were stored; the seventh took 100 s.
+        ([(0.1, 6), (100, 7)], "2 min"),
+        # Faster of late: what was done in the second half of the time counts, three in 100 s.
+        ([(100, 1), (110, 2), (200, 4)], "2 min"),
+    ],
+)
+def test_progress_estimates_the_time_left(calls, left, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    now = [0.0]
+    monkeypatch.setattr("dosefind.show.notebook.perf_counter", lambda: now[0])
+    step = dsf.progress("designs")
+    for now[0], done in calls:
+        step(done, 8)
+    assert capsys.readouterr().err.rstrip().endswith(f"{calls[-1][1]} of 8 designs, {left} left")
 
 
 # Help

@@ -100,7 +100,7 @@ def visits(n, cohorts):
     ],
 )
 def test_least_calendar_time_by_hand(n, cohorts, days):
-    assert protocol().least_days(np.array([n]), visits(n, cohorts))[0] == days
+    assert protocol().treatment.least_days(np.array([n]), visits(n, cohorts))[0] == days
 
 
 def test_least_calendar_time_of_other_staggers():
@@ -112,9 +112,9 @@ def test_least_calendar_time_of_other_staggers():
         ({"days": 10, "levels": [3], "patients": "first"}, 4 * 28 + 10),
     ]:
         table["treatment"]["stagger"] = stagger
-        assert dsf.Protocol.read(table).least_days(np.array([n]), visits(n, (1, 1, 2)))[0] == days
+        assert dsf.Protocol.read(table).treatment.least_days(np.array([n]), visits(n, (1, 1, 2)))[0] == days
     # One at a time, the second patient has waited the whole window of the first.
-    assert dsf.Protocol.read(table).least_days(np.array([[0, 0, 2]]), visits((0, 0, 2), (0, 0, 2)))[0] == 2 * 28
+    assert dsf.Protocol.read(table).treatment.least_days(np.array([[0, 0, 2]]), visits((0, 0, 2), (0, 0, 2)))[0] == 2 * 28
 
 
 def test_expected_days_against_every_path():

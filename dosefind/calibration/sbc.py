@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._check import InputError, Problem, of_type, one_of, probability, whole
+from ..blocks import run
+from ..blocks.fingerprint import UnknownError
 from ..models import Curve, HierarchicalLogistic
 from ..posterior.mcmc import LAST_SEED, NutsSettings
 from ..provenance import sampler_versions, versions
 from ..threads import one_thread
 from .bands import POINTS, bands, excess, histogram
 from .engines import ENGINES, Engine, Layout, Model, checked_layout
-from .fingerprint import UnknownError
-from .runner import Job, closing_processes, run
+from .jobs import DataSets
 from .source import source_hash
 
 if TYPE_CHECKING:
@@ -73,7 +75,6 @@ def calibrate(
         detected. If they use an object that cannot be compared, a warning says so, and the folder is not used.
     progress
         Called with the number of data sets done and of all.
-    Called with the number of completed data sets and the total.
 
     Returns
     -------
@@ -98,21 +99,17 @@ def calibrate(
     whole("n_sets", n_sets, 20)
     whole("seed", seed, 0, LAST_SEED)
     probability("level", level)
-    if not hasattr(workers, "submit"):
-        whole("workers", workers, 1, 1000)
     kind, checked, settings = _checked(model, layouts, engine, settings)
+    jobs = [DataSets(kind, model, settings, label, layout, seed) for label, layout in checked.items()]
+    made: list[np.ndarray] = []
     done = 0
-
-    def say(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, n_sets * len(checked))
-
-    folder = None if cache is None else Path(cache)
-    jobs = [Job(kind, model, settings, label, layout, seed) for label, layout in checked.items()]
-    with closing_processes(workers):
-        rows = np.array([run(job, n_sets, workers, folder, say) for job in jobs])
+    with closing(run(jobs, n_sets, workers, cache)) as results:
+        for result in results:
+            made.append(result)
+            done += len(result)
+            if progress is not None:
+                progress(done, n_sets * len(jobs))
+    rows = np.concatenate(made).reshape(len(jobs), n_sets, *made[0].shape[1:])
     names = kind(model, settings).quantities
     stamp = {"n_sets": n_sets, "seed": seed, "level": level, **dict(_described(kind, model, checked, settings))}
     return summarised(rows, list(checked), list(names), level).assign_attrs(stamp)

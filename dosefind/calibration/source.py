@@ -21,16 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from .._check import Checked
+from ..blocks.fingerprint import fingerprint, package_hash
 from .engines import Engine, Model
-from .fingerprint import fingerprint
 
-__all__ = ["package_hash", "reached", "source_hash", "texts"]
+__all__ = ["reached", "source_hash", "texts"]
 
 PACKAGE = Path(__file__).parents[1]
 # Modules whose definitions are followed.
 FOLLOWED = ("calibration/engines", "models", "posterior")
-# Other parts of the package on which a result can depend.
-PARTS = (*FOLLOWED, "_check", "designs", "isotonic", "operating", "threads", "trial")
 # Fields of a node that do not affect what is computed.
 IDLE = {"annotation", "ctx", "msg", "returns", "type_comment"}
 
@@ -58,20 +56,11 @@ def _shipped(*classes: str) -> str:
     return sha256(repr([text for _, text in reached(classes, texts())]).encode()).hexdigest()
 
 
-@cache
-def package_hash() -> str:
-    """Return the hash of the files of the package on which a result can depend, byte by byte."""
-    return sha256(b"".join(path.read_bytes() for path in _files(PARTS))).hexdigest()
-
-
 def texts() -> dict[str, str]:
     """Return the text of each module that is followed, by its name in the package."""
-    places = {path: path.relative_to(PACKAGE).with_suffix("").parts for path in _files(FOLLOWED)}
+    files = [path for part in FOLLOWED for path in (*PACKAGE.glob(f"{part}.py"), *sorted((PACKAGE / part).glob("**/*.py")))]
+    places = {path: path.relative_to(PACKAGE).with_suffix("").parts for path in files}
     return {".".join(place).removesuffix(".__init__"): path.read_text(encoding="utf-8") for path, place in places.items()}
-
-
-def _files(parts: Iterable[str]) -> list[Path]:
-    return [path for part in parts for path in (*PACKAGE.glob(f"{part}.py"), *sorted((PACKAGE / part).glob("**/*.py")))]
 
 
 def reached(classes: Iterable[str], texts: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -166,6 +166,8 @@ class TimedTrials:
     dlt: np.ndarray
 
 
+# Patients for whom room is made at a time: more room is more work in each pass.
+_ROOM = 4
 # Outcome of a patient, in `_Rows.kind`.
 _NONE, _DLT, _COMPLETE, _LOST = 0, 1, 2, 3
 _EMPTY = {"start": NEVER, "dose": NO_DOSE, "known": NEVER, "kind": _NONE, "queue": NEVER}
@@ -224,19 +226,19 @@ class _Rows:
         made["held"] = np.zeros(rows, bool)
         made["memory"] = np.zeros((n_memory, rows), COUNT)
         for name, empty in _EMPTY.items():
-            made[name] = np.full((8, rows), empty, np.int8 if name in ("dose", "kind") else np.int32)
+            made[name] = np.full((_ROOM, rows), empty, np.int8 if name in ("dose", "kind") else np.int32)
         return cls(**made)
 
     def __len__(self) -> int:
         return len(self.row)
 
     def take(self, kept: np.ndarray) -> _Rows:
-        return _Rows(**{name: getattr(self, name)[..., kept] for name in self.names()})
+        return _Rows(**{name: getattr(self, name).take(kept, axis=-1) for name in self.names()})
 
     def patients(self, which: np.ndarray) -> _Rows:
         """Return the patients and cohorts of some trials; what else is known of them is left out, as it is not needed to decide."""
         wanted = ("now", "count", "plan", "size", "since", "cohorts", "memory", "start", "dose", "known", "kind")
-        return replace(self, **{name: getattr(self, name)[..., which] for name in wanted}, row=which)
+        return replace(self, **{name: getattr(self, name).take(which, axis=-1) for name in wanted}, row=which)
 
     def room(self) -> None:
         """Make room for another patient in every trial."""
@@ -262,7 +264,7 @@ def _joined(before: np.ndarray, answer: np.ndarray) -> np.ndarray:
 
 
 def _grown(values: np.ndarray, empty: int) -> np.ndarray:
-    return np.concatenate([values, np.full(values.shape, empty, values.dtype)])
+    return np.concatenate([values, np.full((_ROOM, values.shape[1]), empty, values.dtype)])
 
 
 class _Draws:
@@ -348,17 +350,18 @@ class _Run:
 
     # Counts at a day --------------------------------------------------------------------------------------------------
 
-    def _counts(self, rows: _Rows, which: np.ndarray) -> np.ndarray:
-        """Return how many of the patients in a mask are at each dose, (trials, doses)."""
-        found = [((rows.dose == dose) & which).sum(axis=0, dtype=COUNT) for dose in range(self.n_doses)]
-        return np.stack(found).T
+    def _counts(self, rows: _Rows, *masks: np.ndarray) -> list[np.ndarray]:
+        """Return how many of the patients in each mask are at each dose, (trials, doses)."""
+        at = [rows.dose == dose for dose in range(self.n_doses)]
+        return [np.stack([(there & mask).sum(axis=0, dtype=COUNT) for there in at]).T for mask in masks]
 
     def _states(self, rows: _Rows, dlts: np.ndarray, treated: np.ndarray) -> States:
         """Return the states of trials from masks of patients, with the cohort in progress as the latest."""
         own = np.arange(len(rows.start))[:, None] >= rows.since
+        n, y = self._counts(rows, treated, dlts)
         return States(
-            n=self._counts(rows, treated),
-            y=self._counts(rows, dlts),
+            n=n,
+            y=y,
             last=np.where(rows.plan >= 0, rows.plan, NO_DOSE).astype(COUNT),
             last_n=(own & treated).sum(axis=0, dtype=COUNT),
             last_y=(own & dlts).sum(axis=0, dtype=COUNT),
@@ -433,7 +436,7 @@ class _Run:
         missing = np.maximum(part.size - members[which], 0).astype(COUNT)
         own = np.arange(len(part.start))[:, None] >= part.since
         own_open = (own & pending).sum(axis=0, dtype=COUNT)
-        others_open = self._counts(part, pending & ~own)
+        (others_open,) = self._counts(part, pending & ~own)
         filled = part.size <= members[which]
         # The answer that all ways so far share, with the reason of the first.
         shared, why = np.full(len(part), _OPEN), np.zeros(len(part), int)
@@ -514,17 +517,17 @@ class _Run:
     def _timed(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray) -> TimedStates:
         treated = dlts | pending | (rows.seen & (rows.kind == _COMPLETE))
         latest = rows.dose[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
-        n = self._counts(rows, treated)
+        n, y, still = self._counts(rows, treated, dlts, pending)
         none = np.zeros(len(rows), COUNT)
         return TimedStates(
             n=n,
-            y=self._counts(rows, dlts),
+            y=y,
             last=latest.astype(COUNT),
             last_n=none + (rows.count > 0),
             last_y=none,
             cohorts=rows.count.astype(COUNT),
             memory=rows.memory.T.copy(),
-            pending=self._counts(rows, pending),
+            pending=still,
         )
 
     def _count(self, which: np.ndarray, made: np.ndarray) -> None:
@@ -675,8 +678,8 @@ class _Run:
     # Ends -------------------------------------------------------------------------------------------------------------
 
     def _end(self, over: np.ndarray, reason: np.ndarray) -> None:
-        self.ended.append((self.rows.take(over), reason[over]))
-        self.rows = self.rows.take(~over)
+        self.ended.append((self.rows.take(np.flatnonzero(over)), reason[over]))
+        self.rows = self.rows.take(np.flatnonzero(~over))
 
     def _gathered(self) -> TimedTrials:
         """Return the ended trials in their order."""
@@ -691,8 +694,7 @@ class _Run:
         )
         reason = np.concatenate([reason for _, reason in self.ended])[order]
         known, begun = rows.kind, rows.count > 0
-        n = self._counts(rows, (known == _DLT) | (known == _COMPLETE))
-        y = self._counts(rows, known == _DLT)
+        n, y = self._counts(rows, (known == _DLT) | (known == _COMPLETE), known == _DLT)
         chosen = self.design.select(States.of_checked(n, y).grouped())
         nothing = np.zeros((len(n), 2, self.n_doses), COUNT)
         first = np.where(begun, rows.start[0], 0)

@@ -134,7 +134,7 @@ class Lattice(Shown):
         overdose_limit
             A dose with a true DLT rate above it is an overdose.
         days
-            Minimum duration of a trial from its patients and visits; see `Protocol.least_days`.
+            Minimum duration of a trial from its patients and visits; see `Treatment.least_days`.
 
         Returns
         -------

@@ -2,33 +2,39 @@
 
 Patient j of trial r has one uniform number u; the patient has a DLT at a dose with true rate p if u < p. Every design and
 every scenario uses the same patients, so differences between designs are paired. Trials are simulated in chunks, each with its
-own stream of random numbers, so results do not depend on how the work is divided.
+own stream of random numbers, so results do not depend on how the work is divided; only sums over a chunk are kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._check import MOST_DOSES, InputError, Problem, of_type, probability, seed_of, whole
+from ..blocks import Job
+from ..blocks import run as run_blocks
 from ..designs import Design
 from ..designs.base import A_DESIGN
 from ..outcomes import Rates
 from ..threads import one_thread
 from ..trial import COUNT, States
 from .lattice import OVERDOSE_LIMIT, labelled, named_truths, rates_of, safe_doses
-from .tally import Days, EndedTrials, Figures
+from .tally import Days, EndedTrials, Figures, means
 from .walk import MOST_COHORTS, refuse_endless
 
 if TYPE_CHECKING:
     import xarray as xr
+    from distributed import Client
 
-__all__ = ["CHUNK", "MOST_TRIALS", "Latent", "simulate", "simulated_figures"]
+__all__ = ["CHUNK", "MOST_TRIALS", "Latent", "Simulation", "simulate", "simulated_figures"]
 
 CHUNK = 10_000
-# The standard error of a probability is then at most 0.0005; all trials of a design are held at once.
+# The standard error of a probability is then at most 0.0005.
 MOST_TRIALS = 1_000_000
 
 
@@ -47,6 +53,80 @@ class Latent:
         return self.numbers[patient, trial]
 
 
+@dataclass(frozen=True)
+class Simulation(Job):
+    """Trials of one design in some scenarios; a block is a chunk of trials with its own random numbers.
+
+    Attributes
+    ----------
+    design
+        The design; it must end by itself or have ``max_n``.
+    rates
+        True rates at each dose.
+    seed
+        Seed of all chunks.
+    days
+        See `Lattice.under`.
+    block_size
+        Trials per block, at most `CHUNK`.
+    """
+
+    design: Design
+    rates: Rates
+    seed: int
+    days: Days | None = None
+    block_size: int = CHUNK
+
+    def __post_init__(self) -> None:
+        refuse_endless(self.design, self._before_first())
+
+    def block(self, first: int, count: int) -> np.ndarray:
+        """Return the sums and the sums of squares of all columns over the trials of a chunk, ``(scenarios, 2, columns)``."""
+        patients, responders = (Latent(self.seed, first // self.block_size, count, *stream) for stream in ((), (1,)))
+        ended = _run(self.design, self.rates, patients, responders)
+        columns = np.hstack(list(ended.columns(slice(None), self.days, ended.largest_sample).values()))
+        each = columns.reshape(len(self.rates.dlt), count, -1)
+        return np.stack([each.sum(axis=1), (each**2).sum(axis=1)], axis=1)
+
+    def settings(self) -> tuple[Any, ...]:
+        return self.design, tuple(self.rates), self.seed, self.days, self.block_size
+
+    def valid(self, result: np.ndarray, count: int) -> bool:
+        return result.ndim == 3 and result.shape[:2] == (len(self.rates.dlt), 2) and self._largest_sample(result) >= 0
+
+    def figures(self, results: Iterable[np.ndarray], n_trials: int, overdose_limit: float) -> tuple[Figures, Figures]:
+        """Return operating characteristics and their standard errors from the results of all blocks, summed as they come."""
+        total, largest = np.zeros((len(self.rates.dlt), 2, sum(self._widths(0).values()))), 0
+        for result in results:
+            own = self._largest_sample(result)
+            most = max(largest, own)
+            total = self._wider(total, largest, most) + self._wider(result, own, most)
+            largest = most
+        safe = safe_doses(self.rates.dlt, overdose_limit)
+        mean, error = (EndedTrials.split(table, self._widths(largest), safe) for table in means(total[:, 0], total[:, 1], n_trials))
+        return mean, error
+
+    def _before_first(self) -> States:
+        return States.before_first(self.rates.dlt.shape[1], (0,) * self.design.n_memory, len(self.design.tracks) - 1)
+
+    def _widths(self, largest_sample: int) -> dict[str, int]:
+        """Return the number of columns of each operating characteristic."""
+        state = self._before_first()
+        none = np.zeros(1, int)
+        trial = EndedTrials(self.design, state.n, state.y, none, none > 0, none, np.zeros((1, 2, state.n_doses)), state.more)
+        found = {name: column.shape[1] for name, column in trial.columns(slice(None), None, largest_sample).items()}
+        return found if self.days is None else found | {"days": 1}
+
+    def _largest_sample(self, result: np.ndarray) -> int:
+        return result.shape[2] - sum(self._widths(0).values())
+
+    def _wider(self, table: np.ndarray, largest: int, most: int) -> np.ndarray:
+        """Return a table with columns for sample sizes up to ``most`` in place of ``largest``."""
+        before = list(self._widths(largest))
+        edge = sum(self._widths(largest)[name] for name in before[: before.index("sample_size") + 1])
+        return np.insert(table, [edge] * (most - largest), 0.0, axis=2)
+
+
 @one_thread
 def simulated_figures(
     design: Design,
@@ -55,26 +135,14 @@ def simulated_figures(
     seed: int,
     overdose_limit: float = OVERDOSE_LIMIT,
     days: Days | None = None,
+    *,
+    workers: Any = 1,
+    cache: str | Path | None = None,
 ) -> tuple[Figures, Figures]:
     """Return all operating characteristics in each scenario and their standard errors, as plain arrays; see `simulate`."""
-    rates = truths if isinstance(truths, Rates) else Rates(truths)
-    truths = rates.dlt
-    refuse_endless(design, States.before_first(truths.shape[1], (0,) * design.n_memory, len(design.tracks) - 1))
-    chunks = [min(CHUNK, n_trials - start) for start in range(0, n_trials, CHUNK)]
-    drawn = ([Latent(seed, chunk, trials, *stream) for stream in ((), (1,))] for chunk, trials in enumerate(chunks))
-    ended = [_run(design, rates, *patients) for patients in drawn]
-    largest = max(trials.largest_sample for trials in ended)
-    total, squares = np.zeros(1), np.zeros(1)
-    widths: dict[str, int] = {}
-    for part in ended:
-        columns = part.columns(slice(None), days, largest)
-        widths = {name: column.shape[1] for name, column in columns.items()}
-        each = np.hstack(list(columns.values())).reshape(len(truths), -1, sum(widths.values()))
-        total, squares = total + each.sum(axis=1), squares + (each**2).sum(axis=1)
-    mean = total / n_trials
-    error = np.sqrt(np.maximum(squares / n_trials - mean**2, 0) / n_trials)
-    safe = safe_doses(truths, overdose_limit)
-    return ended[0].split(mean, widths, safe), ended[0].split(error, widths, safe)
+    job = Simulation(design, truths if isinstance(truths, Rates) else Rates(truths), seed, days)
+    with closing(run_blocks([job], n_trials, workers, cache)) as results:
+        return job.figures(results, n_trials, overdose_limit)
 
 
 def _run(design: Design, rates: Rates, patients: Latent, responders: Latent) -> EndedTrials:
@@ -138,6 +206,8 @@ def simulate(
     seed: int = 1,
     overdose_limit: float = OVERDOSE_LIMIT,
     days: Days | None = None,
+    workers: int | Client = 1,
+    cache: str | Path | None = None,
 ) -> xr.Dataset:
     """Return operating characteristics by simulation.
 
@@ -153,6 +223,11 @@ def simulate(
         Trials simulated per scenario.
     seed
         Seed; the same seed gives every design and scenario the same patients.
+    workers
+        Number of processes, or a Dask client; the result does not depend on it. Trials are distributed in blocks of 10,000.
+    cache
+        Folder in which completed blocks are stored: an interrupted simulation continues from there, and one of more trials adds
+        to it. A file that has changed since it was written is rejected, and so is a result of other settings, versions or code.
 
     Returns
     -------
@@ -176,7 +251,7 @@ def simulate(
     probability("overdose_limit", overdose_limit)
     design = design.with_settings(n_doses=rows.shape[1])
     rates = rates_of(design, rows, responses, both)
-    figures, errors = simulated_figures(design, rates, n_trials, seed, overdose_limit, days)
+    figures, errors = simulated_figures(design, rates, n_trials, seed, overdose_limit, days, workers=workers, cache=cache)
     coords = {"scenario": names, "dose": np.arange(1, rows.shape[1] + 1)}
     result = labelled(figures, design, coords, overdose_limit)
     result.update(labelled(errors, design, coords, overdose_limit, "_se"))

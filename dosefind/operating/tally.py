@@ -13,7 +13,7 @@ import numpy as np
 
 from ..designs import Design
 
-__all__ = ["FIGURES", "Days", "EndedTrials", "Figures"]
+__all__ = ["FIGURES", "Days", "EndedTrials", "Figures", "means"]
 
 OVERDOSE_SHARES = {"over_60": 6, "over_80": 8}
 Days = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -130,3 +130,9 @@ class EndedTrials:
 
 def _indicator(labels: np.ndarray, count: int) -> np.ndarray:
     return (labels[:, None] == np.arange(count)).astype(float)
+
+
+def means(total: np.ndarray, squares: np.ndarray, n_trials: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means over trials and their Monte Carlo standard errors, from sums and sums of squares."""
+    mean = total / n_trials
+    return mean, np.sqrt(np.maximum(squares / n_trials - mean**2, 0) / n_trials)

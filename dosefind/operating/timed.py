@@ -1,23 +1,25 @@
 """Operating characteristics of trials on a calendar: means over trials, their Monte Carlo errors, and quantiles of the duration.
 
 Trials run in blocks, each with its own random numbers, and a block is a pure function of its number, so results do not depend on
-how the work is divided. Sums over blocks are added in their order.
+how the work is divided. Sums over blocks are added in their order; of each trial only its duration is kept, for the quantiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ..blocks import Job
 from ..designs import Design
 from ..outcomes import Rates
-from ..threads import one_thread
 from .calendar import Clock, TimedTrials, run
 from .simulation import CHUNK
+from .tally import means
 
-__all__ = ["QUANTILES", "TIMED", "Block", "block_of", "blocks_of", "timed_figures"]
+__all__ = ["QUANTILES", "TIMED", "Timed"]
 
 TIMED = {
     "selected": "choice",
@@ -46,8 +48,8 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True)
-class Block:
-    """Trials of one design on one calendar, by number.
+class Timed(Job):
+    """Trials of one design on one calendar; a block is a chunk of trials with its own random numbers.
 
     Attributes
     ----------
@@ -55,38 +57,65 @@ class Block:
         See `dosefind.operating.calendar.run`.
     seed
         Seed of all blocks.
-    number
-        Number of the block.
-    trials
-        Trials per scenario in it.
+    block_size
+        Trials per block, at most `CHUNK`.
     """
 
     design: Design
     rates: Rates
     clock: Clock
     seed: int
-    number: int
-    trials: int
+    block_size: int = CHUNK
 
+    def block(self, first: int, count: int) -> np.ndarray:
+        """Return the results of a block's trials.
 
-def blocks_of(design: Design, rates: Rates, clock: Clock, n_trials: int, seed: int) -> list[Block]:
-    """Return the blocks of a number of trials."""
-    starts = range(0, n_trials, CHUNK)
-    return [Block(design, rates, clock, seed, number, min(CHUNK, n_trials - start)) for number, start in enumerate(starts)]
+        Returns
+        -------
+        (scenarios, 2 * columns + trials) float array
+            Sums over trials of the columns of each operating characteristic of `TIMED` in order; the sums of their squares; the
+            duration of each trial.
+        """
+        made = run(self.design, self.rates, self.clock, count, self.seed, first // self.block_size)
+        columns = np.hstack(list(_columns(made).values())).reshape(len(self.rates.dlt), count, -1)
+        return np.hstack([columns.sum(axis=1), (columns**2).sum(axis=1), made.days.reshape(-1, count)])
 
+    def settings(self) -> tuple[Any, ...]:
+        # Other accrual rates to compare have no effect on this one.
+        clock = replace(self.clock, accrual=self.clock.accrual.model_copy(update={"sensitivity": ()}))
+        return self.design, tuple(self.rates), clock, self.seed, self.block_size
 
-@one_thread
-def block_of(block: Block) -> np.ndarray:
-    """Return the results of a block's trials.
+    def valid(self, result: np.ndarray, count: int) -> bool:
+        return result.shape == (len(self.rates.dlt), 2 * sum(self._widths().values()) + count) and bool(np.isfinite(result).all())
 
-    Returns
-    -------
-    (scenarios, trials, columns) float array
-        The columns of each operating characteristic of `TIMED` in order.
-    """
-    made = run(block.design, block.rates, block.clock, block.trials, block.seed, block.number)
-    columns = np.hstack(list(_columns(made).values()))
-    return columns.reshape(len(block.rates.dlt), block.trials, -1)
+    def figures(self, results: Iterable[np.ndarray], n_trials: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Return operating characteristics on a calendar and their Monte Carlo standard errors, from the results of all blocks.
+
+        Returns
+        -------
+        dict, dict
+            Arrays (scenarios,) or (scenarios, k) by name; the first also has ``days_quantile``, (scenarios, quantiles), without a
+            standard error.
+        """
+        widths = self._widths()
+        edges = np.cumsum([0, *widths.values()]).tolist()
+        sums, days = np.zeros(1), []
+        for result in results:
+            sums = sums + result[:, : 2 * edges[-1]]
+            days.append(result[:, 2 * edges[-1] :].astype(np.int32))
+        mean, error = means(sums[:, : edges[-1]], sums[:, edges[-1] :], n_trials)
+
+        def split(table: np.ndarray) -> dict[str, np.ndarray]:
+            parts = {name: table[:, low:high] for name, low, high in zip(widths, edges, edges[1:], strict=False)}
+            return {name: part if TIMED[name] else part[:, 0] for name, part in parts.items()}
+
+        quantiles = np.quantile(np.concatenate(days, axis=1), QUANTILES, axis=1, method="inverted_cdf").T.astype(float)
+        return split(mean) | {"days_quantile": quantiles}, split(error)
+
+    def _widths(self) -> dict[str, int]:
+        """Return the number of columns of each operating characteristic."""
+        n_doses = self.rates.dlt.shape[1]
+        return {name: {None: 1, "dose": n_doses, "choice": n_doses + 1}[extent] for name, extent in TIMED.items()}
 
 
 def _columns(made: TimedTrials) -> dict[str, np.ndarray]:
@@ -104,43 +133,3 @@ def _columns(made: TimedTrials) -> dict[str, np.ndarray]:
     wide = {"selected": choice[:, None] + 1 == np.arange(ended.n_doses + 1), "patients": n, "dlts": ended.y}
     found = {name: wide[name] if name in wide else single[name][:, None] for name in TIMED}
     return {name: values.astype(float) for name, values in found.items()}
-
-
-def timed_figures(
-    blocks: Sequence[Block], results: Iterable[np.ndarray], done: Callable[[int], object] = lambda trials: None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return operating characteristics on a calendar and their Monte Carlo standard errors.
-
-    Parameters
-    ----------
-    blocks
-        The blocks of one design.
-    results
-        The result of each block, in their order.
-    done
-        Called with the number of trials of each block.
-
-    Returns
-    -------
-    dict, dict
-        Arrays (scenarios,) or (scenarios, k) by name; the first also has ``days_quantile``, (scenarios, quantiles), without a
-        standard error.
-    """
-    total, squares, days = np.zeros(1), np.zeros(1), []
-    n_doses = blocks[0].rates.dlt.shape[1]
-    widths = {name: {None: 1, "dose": n_doses, "choice": n_doses + 1}[extent] for name, extent in TIMED.items()}
-    edges = dict(zip(widths, np.cumsum([0, *widths.values()])[:-1].tolist(), strict=True))
-    for block, result in zip(blocks, results, strict=True):
-        total, squares = total + result.sum(axis=1), squares + (result**2).sum(axis=1)
-        days.append(result[:, :, edges["days"]])
-        done(block.trials)
-    n_trials = sum(block.trials for block in blocks)
-    mean = total / n_trials
-    error = np.sqrt(np.maximum(squares / n_trials - mean**2, 0) / n_trials)
-
-    def split(table: np.ndarray) -> dict[str, np.ndarray]:
-        parts = {name: table[:, edges[name] : edges[name] + width] for name, width in widths.items()}
-        return {name: part if TIMED[name] else part[:, 0] for name, part in parts.items()}
-
-    quantiles = np.quantile(np.concatenate(days, axis=1), QUANTILES, axis=1, method="inverted_cdf").T
-    return split(mean) | {"days_quantile": quantiles}, split(error)

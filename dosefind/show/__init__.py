@@ -34,7 +34,7 @@ def report(
     adjudications: Path | str | None = None,
     final: bool = False,
     language: str = "en",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> Report:
     """Return the report that a committee reads.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from html import escape
+from time import perf_counter
 from typing import Any
 
 from .. import terminal
@@ -29,8 +31,8 @@ def html(result: Any) -> str:
     return as_fragment(page(result))
 
 
-def progress(what: str) -> Callable[[int, int], None] | None:
-    """Return a callable that counts what is done, for the argument ``progress`` of whatever takes long.
+def progress(what: str) -> Callable[[float, int], None] | None:
+    """Return a callable that counts what is done and estimates the time left, for the argument ``progress`` of whatever takes long.
 
     In a notebook it is a bar that goes when all is done, on a terminal a line on standard error; elsewhere there is nobody to see
     it.
@@ -43,28 +45,46 @@ def progress(what: str) -> Callable[[int, int], None] | None:
     Returns
     -------
     callable or None
-        To be called with the number done and the total number.
+        To be called with the number done, the latest in part if it is known, and the total number.
 
     Examples
     --------
     >>> from dosefind import compare, load_protocol, progress
     >>> oc = compare(load_protocol("configs/nct05962762.toml"), progress=progress("designs"))
     """
+    # Seconds since the start, and what was done by then.
+    times, amounts = [0.0], [0.0]
+    start = perf_counter()
+
+    def line(done: float, total: int) -> str:
+        times.append(perf_counter() - start)
+        amounts.append(done)
+        # The second half of the time passed counts, so that stored results found at the start do not make the rest look quick.
+        before = bisect_right(times, times[-1] / 2) - 1
+        gained = done - amounts[before]
+        left = _spoken((total - done) * (times[-1] - times[before]) / gained) if gained > 0 else ""
+        return _("{done} of {total} {what}").format(done=f"{int(done):,}", total=f"{total:,}", what=what) + left
+
     if (bar := _notebook()) is not None:
-        return lambda done, total: bar(_bar(what, done, total))
+        return lambda done, total: bar(_bar(line(done, total), done, total))
     if not sys.stderr.isatty():
         return None
 
-    def show(done: int, total: int) -> None:
-        line = _counted(what, done, total) if done < total else " " * 40 + "\r"
-        terminal.send(sys.stderr, f"\r{line}")
+    def show(done: float, total: int) -> None:
+        text = line(done, total) if done < total else ""
+        terminal.send(sys.stderr, f"\r{text:<60}" if text else f"\r{'':60}\r")
         sys.stderr.flush()
 
     return show
 
 
-def _counted(what: str, done: int, total: int) -> str:
-    return _("{done} of {total} {what}").format(done=f"{done:,}", total=f"{total:,}", what=what)
+def _spoken(seconds: float) -> str:
+    """Return the time left in words."""
+    if seconds < 90:
+        return _(", {n} s left").format(n=round(seconds))
+    if seconds < 5400:
+        return _(", {n} min left").format(n=round(seconds / 60))
+    return _(", {n} h left").format(n=f"{seconds / 3600:.1f}")
 
 
 def _notebook() -> Callable[[str], None] | None:
@@ -85,7 +105,7 @@ def _notebook() -> Callable[[str], None] | None:
     return show
 
 
-def _bar(what: str, done: int, total: int) -> str:
+def _bar(line: str, done: float, total: int) -> str:
     if done >= total:
         return ""
-    return f'<progress value="{done}" max="{total}"></progress> {escape(_counted(what, done, total))}'
+    return f'<progress value="{done:.6g}" max="{total}"></progress> {escape(line)}'

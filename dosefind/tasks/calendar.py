@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .._check import InputError, Problem, number, one_of, seed_of, whole
+from ..blocks import blocks_of, run
 from ..config import Trial
 from ..designs import Design
 from ..figures import CALENDAR, defined
 from ..operating.calendar import Clock
 from ..operating.lattice import lattice
 from ..operating.metrics import judged
-from ..operating.simulation import MOST_TRIALS
-from ..operating.timed import QUANTILES, TIMED, block_of, blocks_of, timed_figures
+from ..operating.simulation import CHUNK, MOST_TRIALS
+from ..operating.timed import QUANTILES, TIMED, Timed
 from ..outcomes import Rates
 from ..protocol import Protocol
 from ..trial import choice_labels
-from .comparison import standards_of
+from .comparison import counted, standards_of
 from .stamps import stamp
 
 if TYPE_CHECKING:
     import xarray as xr
+    from distributed import Client
 
 __all__ = ["calendar", "middle_scenario"]
 
@@ -38,7 +43,9 @@ def calendar(
     cohorts: Literal["complete", "until-decided"] = "complete",
     scenarios: Sequence[str] | None = None,
     compared: xr.Dataset | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    workers: int | Client = 1,
+    cache: str | Path | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> xr.Dataset:
     """Return what the protocol's designs cost in time under its scenarios, by simulation.
 
@@ -57,8 +64,12 @@ def calendar(
         Names of the scenarios; by default all of the protocol.
     compared
         The exact result of `compare` for the same trial, so that its designs are not enumerated again.
+    workers
+        Number of processes, or a Dask client; the result does not depend on it.
+    cache
+        Folder in which completed blocks of trials are stored; see `dosefind.simulate`.
     progress
-        Called with the number of designs done and the total number after each.
+        Called after each block of trials with the number of designs done, the latest in part, and the total number.
 
     Returns
     -------
@@ -90,15 +101,25 @@ def calendar(
     clock = Clock.of(protocol, cohorts)
     rates = _accrual_rates(protocol, per_28_days)
     variants = _by_overlap(trial, clock)
-    total, done = sum(len(designs) for designs, _ in variants.values()), 0
+    clocks = {
+        overlap: [own.at_rate(rate) if np.isfinite(rate) else own for rate in rates] for overlap, (_, own) in variants.items()
+    }
+    truths = protocol.truths
+    named = {(overlap, name): design for overlap, (designs, _) in variants.items() for name, design in designs.items()}
+    jobs = {key: [Timed(design, Rates(truths), at, seed) for at in clocks[key[0]]] for key, design in named.items()}
+    pieces = len(blocks_of(n_trials, CHUNK))
+    owners = [key for key, own in jobs.items() for _ in range(len(own) * pieces)]
     made: dict[tuple[str, str], list[_Figures]] = {}
-    for overlap, (designs, clocks) in variants.items():
-        for name, design in designs.items():
-            exact = _exact_figures(name, design, protocol, compared) if _exact(design, clocks) else {}
-            made[overlap, name] = _figures(design, protocol.truths, _at(clocks, rates), n_trials, seed, exact)
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    with closing(run([job for own in jobs.values() for job in own], n_trials, workers, cache)) as done:
+        results = counted(done, owners, progress)
+        for key, own in jobs.items():
+            made[key] = [job.figures(islice(results, pieces), n_trials) for job in own]
+    for key, design in named.items():
+        if all(_exact(design, at) for at in clocks[key[0]]):
+            exact = _exact_figures(key[1], design, protocol, compared)
+            for values, errors in made[key]:
+                for name, known in exact.items():
+                    values[name], errors[name] = known, np.zeros_like(known)
     return _dataset(trial, variants, made, rates, n_trials).assign_attrs(
         {"method": "simulated", "n_trials": n_trials, "seed": seed, "cohorts": cohorts}
         | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})
@@ -146,10 +167,6 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
     return sorted(set(found))
 
 
-def _at(clock: Clock, rates: Sequence[float]) -> list[Clock]:
-    return [clock.at_rate(rate) if np.isfinite(rate) else clock for rate in rates]
-
-
 def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
     """Return the designs and the clock as the protocol has them, and as they would be if dose groups were allowed to overlap.
 
@@ -178,20 +195,6 @@ def _exact_figures(name: str, design: Design, protocol: Protocol, compared: xr.D
 
 # Operating characteristics that do not depend on the calendar of a design that waits.
 _EXACT = ("selected", "patients", "dlts", "mean_n")
-
-
-def _figures(
-    design: Design, truths: np.ndarray, clocks: Sequence[Clock], n_trials: int, seed: int, exact: dict[str, np.ndarray]
-) -> list[_Figures]:
-    """Return operating characteristics on each clock, some of which are known exactly."""
-    found = []
-    for clock in clocks:
-        blocks = blocks_of(design, Rates(truths), clock, n_trials, seed)
-        values, errors = timed_figures(blocks, map(block_of, blocks))
-        for name, known in exact.items():
-            values[name], errors[name] = known, np.zeros_like(known)
-        found.append((values, errors))
-    return found
 
 
 def _exact(design: Design, clock: Clock) -> bool:

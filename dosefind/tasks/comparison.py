@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .._check import one_of, seed_of, whole
+from ..blocks import blocks_of, run
 from ..config import Trial, origins
 from ..designs import Design
 from ..operating.lattice import lattice
 from ..operating.metrics import Standards, above_mtd, definitions, judged
 from ..operating.reference import reference_selection
-from ..operating.simulation import MOST_TRIALS, simulated_figures
+from ..operating.simulation import CHUNK, MOST_TRIALS, Simulation
 from ..operating.tally import FIGURES, Figures
 from ..operating.walk import DEFAULT_MEMORY
+from ..outcomes import Rates
 from ..protocol import Protocol, Target
 from ..threads import one_thread
 from ..trial import choice_labels
@@ -23,8 +29,9 @@ from .stamps import plain, stamp
 
 if TYPE_CHECKING:
     import xarray as xr
+    from distributed import Client
 
-__all__ = ["compare", "standards_of"]
+__all__ = ["compare", "counted", "standards_of"]
 
 
 @one_thread
@@ -35,7 +42,9 @@ def compare(
     n_trials: int = 10_000,
     seed: int = 1,
     memory_limit: int = DEFAULT_MEMORY,
-    progress: Callable[[int, int], None] | None = None,
+    workers: int | Client = 1,
+    cache: str | Path | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> xr.Dataset:
     """Return operating characteristics of the protocol's designs under its scenarios.
 
@@ -49,8 +58,11 @@ def compare(
         Trials for each scenario and seed, for "simulate".
     memory_limit
         Bytes that an exact walk may hold at a time.
+    workers, cache
+        Number of processes or a Dask client, and folder in which completed blocks of trials are stored, for "simulate"; see
+        `dosefind.simulate`.
     progress
-        Called with the number of designs done and the total number after each.
+        Called with the number of designs done, the latest in part, and the total number.
 
     Returns
     -------
@@ -77,25 +89,31 @@ def compare(
     designs = trial.without_calendar
     others = {rate: _applicable(made, rate) for rate, made in trial.at_targets.items()}
 
-    def worked_out(design: Design) -> tuple[Figures, Figures]:
-        # The minimum duration supposes that every cohort is awaited.
-        days = protocol.least_days if design.reads == "complete" else _no_days
-        if method == "simulate":
-            return simulated_figures(design, truths, n_trials, seed, target.overdose_limit, days)
-        walked = lattice(design, memory_limit=memory_limit)
-        return walked.figures(truths, target.overdose_limit, days), {}
-
-    figures: dict[str, tuple[Figures, Figures]] = {}
-    at_targets: dict[float, dict[str, np.ndarray]] = {rate: {} for rate in others}
-    for done, (name, design) in enumerate(designs.items(), start=1):
-        figures[name] = worked_out(design)
-        for rate, made in others.items():
-            if name in made:
-                # A design that does not depend on the target is the same at every target.
-                own = figures[name] if made[name] is design else worked_out(made[name])
-                at_targets[rate][name] = own[0]["selected"]
-        if progress is not None:
-            progress(done, len(designs))
+    # Each design, and each that is another at another target: None stands for the protocol's own.
+    wanted: dict[tuple[str, float | None], Design] = {}
+    for name, design in designs.items():
+        wanted[name, None] = design
+        wanted |= {(name, rate): made[name] for rate, made in others.items() if made.get(name, design) is not design}
+    owners = [name for name, _ in wanted]
+    # The minimum duration supposes that every cohort is awaited.
+    days = {key: protocol.treatment.least_days if design.reads == "complete" else _no_days for key, design in wanted.items()}
+    found: dict[tuple[str, float | None], tuple[Figures, Figures]] = {}
+    if method == "simulate":
+        jobs = {key: Simulation(design, Rates(truths), seed, days[key]) for key, design in wanted.items()}
+        pieces = len(blocks_of(n_trials, CHUNK))
+        with closing(run(list(jobs.values()), n_trials, workers, cache)) as done:
+            results = counted(done, [name for name in owners for _ in range(pieces)], progress)
+            for key, job in jobs.items():
+                found[key] = job.figures(islice(results, pieces), n_trials, target.overdose_limit)
+    else:
+        walked = (lattice(design, memory_limit=memory_limit) for design in wanted.values())
+        exact = (lattice.figures(truths, target.overdose_limit, days[key]) for key, lattice in zip(wanted, walked, strict=True))
+        found = {key: (figures, {}) for key, figures in zip(wanted, counted(exact, owners, progress), strict=True)}
+    figures = {name: found[name, None] for name in designs}
+    at_targets = {
+        rate: {name: found.get((name, rate), figures[name])[0]["selected"] for name in designs if name in made}
+        for rate, made in others.items()
+    }
     values, errors = _stacked(designs, figures)
     chances = judged(values["selected"], truths, standards)
     values |= chances | {"above_mtd": above_mtd(values["treated_from"], truths, standards)}
@@ -115,6 +133,16 @@ def compare(
     left_out = [name for name in trial.designs if name not in designs]
     made |= {"primary_design": trial.primary, "calendar_only": left_out, "overdose_limit": target.overdose_limit}
     return result.assign_attrs(made | {"reasons": sentences} | stamp(trial))
+
+
+def counted[T](results: Iterable[T], owners: Sequence[Hashable], progress: Callable[[float, int], None] | None) -> Iterator[T]:
+    """Yield results, each after the number of owners that are done, the latest in part, and their total number are reported."""
+    parts, done = Counter(owners), Counter[Hashable]()
+    for owner, result in zip(owners, results, strict=True):
+        done[owner] += 1
+        if progress is not None:
+            progress(sum(done[name] / parts[name] for name in done), len(parts))
+        yield result
 
 
 def _no_days(n: np.ndarray, visits: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ class _Plan:
         return str(self.zero.set_index("design").loc[self.binding, "path"])
 
 
-def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[[int, int], None] | None = None) -> Document:
+def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[[float, int], None] | None = None) -> Document:
     """Return the design report; parameters as of `dosefind.report`."""
     protocol = trial.protocol
     # First what is quick, so that an unknown curve is refused at once.

@@ -23,7 +23,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-__all__ = ["UnknownError", "fingerprint", "is_own"]
+__all__ = ["UnknownError", "fingerprint", "is_own", "package_hash"]
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# Rooms that show results, or call what makes them: no result of a block depends on them.
+ABOVE = {"summaries.py", "tasks", "plots", "show", "cli.py", "__main__.py"}
 
 # Entries that Python and pydantic add to the dictionary of a class; values of fields are part of an instance.
 _NOTED = {
@@ -35,7 +39,7 @@ _NOTED = {
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range)
 _WRAPPERS = (staticmethod, classmethod, property, functools.cached_property, functools.partial, functools.partialmethod)
 _NOT_OWN = {
-    Path(__file__).resolve().parents[1],
+    PACKAGE,
     *(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib")),
 }
 # With these, code runs text as code.
@@ -60,6 +64,13 @@ def fingerprint(*values: Any) -> str:
     except RecursionError:
         raise UnknownError("values that are nested too deeply") from None
     return walk.hash.hexdigest()
+
+
+@functools.cache
+def package_hash() -> str:
+    """Return the hash of the files of the package on which a result can depend, byte by byte."""
+    places = {path.relative_to(PACKAGE): path for path in PACKAGE.glob("**/*.py")}
+    return sha256(b"".join(places[place].read_bytes() for place in sorted(places) if place.parts[0] not in ABOVE)).hexdigest()
 
 
 def is_own(module: str | None) -> bool:
