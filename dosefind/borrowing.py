@@ -16,6 +16,7 @@ from .models.base import Amounts, Positive
 from .models.hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
 from .protocol import Days, Key, Protocol
 from .units import wrong_unit
+from .words import _, n_days
 
 __all__ = ["Borrowing", "OtherTrial"]
 
@@ -124,28 +125,30 @@ class Borrowing(Checked):
         windows = {name: trial.dlt_window_days for name, trial in {protocol.record.id: _own(protocol), **self.trials}.items()}
         if len(set(windows.values())) == 1:
             return []
-        listed = ", ".join(f"{days} days in {name}" for name, days in windows.items())
-        cautions = {
-            "first-window": f"Every result refers to DLTs in the first {self._days(protocol)} days, not in the trials' own windows "
-            f"({listed}): the counts given must refer to the same days. The predicted conclusion of the trial is based on them "
-            "too.",
-            "windows": f"The windows differ ({listed}): a common hazard in each part of them is an assumption, not an observation.",
-            "as-given": f"P(DLT) is pooled over windows that differ ({listed}), which are different quantities.",
-        }
-        return [cautions[self.pooled or "as-given"], *self._prior_over_windows(windows, self._days(protocol))]
+        each = _("{days} in {trial}")
+        listed = ", ".join(each.format(days=n_days(days), trial=name) for name, days in windows.items())
+        caution = {
+            "first-window": _(
+                "Every result refers to DLTs in the first {days} days, not in the trials' own windows ({windows}): the counts "
+                "given must refer to the same days. The predicted conclusion of the trial is also based on them."
+            ),
+            "windows": _("The windows differ ({windows}): a constant hazard over them is an assumption.{prior}"),
+            "as-given": _("DLT rates over different windows ({windows}) are pooled although they are different quantities."),
+        }[self.pooled or "as-given"]
+        days = self._days(protocol)
+        return [caution.format(days=days, windows=listed, prior=self._prior_over_windows(windows, days))]
 
-    def _prior_over_windows(self, windows: Mapping[str, int], days: int) -> list[str]:
-        """Return the meaning of the prior, which refers to one window, in longer windows."""
+    def _prior_over_windows(self, windows: Mapping[str, int], days: int) -> str:
+        """Return the meaning of the prior, which refers to one window, in longer windows, as a further sentence."""
         if self.pooled != "windows":
-            return []
+            return ""
         # For one window at the medians: log(1 - p).
         log_free = -np.logaddexp(0.0, self.exchangeable.mu.mean[0])
         rates = {name: -np.expm1(log_free * long / days) for name, long in windows.items() if long > days}
-        listed = ", ".join(f"{rate:.2f} over the {windows[name]} days of {name}" for name, rate in rates.items())
-        return [
-            f"The prior refers to one window of {days} days: a DLT rate of {-np.expm1(log_free):.2f} at the reference dose is "
-            f"{listed}."
-        ]
+        each = _("{rate} in {days}")
+        listed = ", ".join(each.format(rate=f"{rate:.2f}", days=n_days(windows[name])) for name, rate in rates.items())
+        sentence = _(" Prior DLT rate at the reference dose: {rate} in {days}, {others}.")
+        return sentence.format(rate=f"{-np.expm1(log_free):.2f}", days=n_days(days), others=listed)
 
     def variants(self, protocol: Protocol) -> Iterator[tuple[str, str, Self]]:
         """Yield borrowing that differs in one assumption: the assumption, its value, the changed settings."""

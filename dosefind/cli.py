@@ -101,7 +101,7 @@ class _Commands(click.Group):
 
 
 def _written() -> str:
-    """What was written before a command was cut short, in words; nothing where nothing was."""
+    """Return the files written before a command was interrupted, in words; empty if there are none."""
     return "".join(f", after writing {words}" for words in written.get())
 
 
@@ -118,7 +118,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "co
 @click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="dosefind")
 def main() -> None:
-    """Dose finding for phase 1 trials: compare designs exactly, and see what each would do next."""
+    """Compare dose-finding designs for phase 1 trials exactly, and recommend the next dose of a trial."""
 
 
 _details = click.option("--details", is_flag=True, help="Print all results, rules, definitions and assumptions.")
@@ -143,7 +143,7 @@ _borrow = click.option(
 
 
 def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
-    """The outcomes, from the notation or from a table of counts."""
+    """Return the outcomes, from the notation or from a table of counts."""
     from .intake import read_counts
 
     if outcomes is not None and data is not None:
@@ -152,7 +152,7 @@ def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
 
 
 def _borrowed(given: tuple[str, ...], borrowing: Borrowing | None) -> dict[str, Any] | None:
-    """Outcomes of the trials to borrow from, by name; nothing where none were given."""
+    """Return outcomes of the trials to borrow from, by name; nothing where none were given."""
     from .intake import read_counts
 
     found: dict[str, Any] = {}
@@ -173,7 +173,7 @@ def _one_design(trial: Trial, name: str | None) -> str:
 
 
 def _as_path(text: str) -> str:
-    """A path within a text, as the system names it."""
+    """Return a path within a text, as the system names it."""
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
@@ -219,7 +219,7 @@ class _Output:
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that every command has, handed to it as ``output``."""
+    """Add the options that every command has, passed to it as ``output``."""
 
     @wraps(command)
     def with_output(as_json: bool, seed: int, out: Path | None, force: bool, **own: Any) -> None:
@@ -368,7 +368,7 @@ def calendar_(
     details: bool,
     output: _Output,
 ) -> None:
-    """Show what the designs cost in time: duration, candidates turned away, decisions with outcomes pending."""
+    """Compare the duration of trials by design: duration, candidates turned away, decisions with outcomes pending."""
     from . import provenance, tasks
     from ._check import one_of
     from .config import load_trial
@@ -413,9 +413,13 @@ def calendar_(
 @click.option(
     "--engine",
     type=click.Choice(["quadrature", "nuts"]),
-    help="Exact integration, or sampling by PyMC (compiles for a quarter of a minute).  [default: quadrature; nuts with --borrow]",
+    help="Exact integration, or sampling by PyMC (about 15 s of compilation).  [default: quadrature; nuts with --borrow]",
 )
-@click.option("--draws", type=click.IntRange(min=10), help="Draws of each of four chains, where PyMC samples.  [default: 1000]")
+@click.option(
+    "--draws",
+    type=click.IntRange(min=10),
+    help="Draws per chain (four chains), if the posterior is sampled by PyMC.  [default: 1000]",
+)
 @_details
 @_common
 def analyze(
@@ -429,7 +433,7 @@ def analyze(
     details: bool,
     output: _Output,
 ) -> None:
-    """Posterior of the DLT rates and the MTD: highest dose within the limit, P(overdose), predicted conclusion of the trial."""
+    """Estimate the DLT rates and the MTD: highest dose within the limit, P(overdose), predicted conclusion of the trial."""
     from . import provenance, tasks
     from .config import load_trial
 
@@ -480,7 +484,7 @@ def sensitivity(
     details: bool,
     output: _Output,
 ) -> None:
-    """Sensitivity of the posterior to curve, prior, reference dose, target, limits and borrowing."""
+    """Analyse the sensitivity of the posterior to curve, prior, reference dose, target, limits and borrowing."""
     from . import tasks
 
     def make(trial: Trial) -> pd.DataFrame:
@@ -503,7 +507,7 @@ def sensitivity(
 @_details
 @_common
 def table(config: Path, design: str | None, details: bool, output: _Output) -> None:
-    """Decision table of a design."""
+    """Show the decision table of a design."""
     from . import tasks
 
     def make(trial: Trial) -> pd.DataFrame:
@@ -530,7 +534,7 @@ def table(config: Path, design: str | None, details: bool, output: _Output) -> N
 @_details
 @_common
 def paths(config: Path, design: str | None, cohorts: int, outcomes: str, details: bool, output: _Output) -> None:
-    """Every path of the next cohorts, with the decision after each and its probability in each scenario."""
+    """Show every path of the next cohorts, with the decision after each and its probability in each scenario."""
     from . import tasks
 
     def make(trial: Trial) -> pd.DataFrame:
@@ -548,9 +552,9 @@ _patients = click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Patients, a row each, as .csv or .xlsx; or a folder with SDTM or ADaM as .xpt or .csv.",
+    help="Patients, one row per patient, as .csv or .xlsx; or a folder with SDTM or ADaM as .xpt or .csv.",
 )
-_events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events beside --data, as .csv or .xlsx.")
+_events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events in a separate file, .csv or .xlsx.")
 _as_of = click.option(
     "--as-of",
     type=_Day(),
@@ -567,7 +571,7 @@ _binding = click.option("--design", metavar="NAME", help="Primary design.  [defa
 def _next(
     config: Path, data: Path, events: Path | None, as_of: datetime | None, replay: bool, design: str | None, final: bool = False
 ) -> tuple[NextDose, Path]:
-    """What next, and the file of the committee's decisions beside the config."""
+    """Return the next step, and the file of the committee's decisions beside the config."""
     from . import tasks
     from .config import load_trial
     from .intake import read_patients
@@ -616,7 +620,7 @@ def next_(
     details: bool,
     output: _Output,
 ) -> None:
-    """Next dose of a trial: the recommendation of each design, evaluability for DLT, safety, deviations from the protocol."""
+    """Recommend the next dose of a trial: recommendation of each design, evaluability for DLT, safety, protocol deviations."""
     from . import provenance
 
     output.claim_names(provenance.table_names("next", _NEXT))
@@ -693,7 +697,7 @@ def record(
         "adjudicate trial.toml --data patients.csv --subject A-04 --event death --conclusion DLT \\\n"
         "    --by 'safety committee' --on 2024-03-14 --reason 'related to the infusion'",
         "adjudicate trial.toml --data patients.csv --subject A-06 --event 2024-03-02 --conclusion 'not a DLT' \\\n"
-        "    --by 'safety committee' --on 2024-03-14 --reason 'infection, as of the culture'",
+        "    --by 'safety committee' --on 2024-03-14 --reason 'infection, confirmed by culture'",
     )
 )
 @_config
@@ -712,7 +716,7 @@ def record(
     "--conclusion",
     required=True,
     type=click.Choice(["DLT", "not a DLT", "not evaluable", "retracted"]),
-    help="Conclusion of the adjudication; 'retracted' takes back the earlier ones of the event.",
+    help="Conclusion of the adjudication; 'retracted' withdraws the earlier adjudications of the event.",
 )
 @click.option("--by", required=True, metavar="TEXT", help="Person or committee that adjudicated.")
 @click.option("--on", required=True, type=_Day(), metavar="YYYY-MM-DD", help="Date of the meeting or adjudication.")
@@ -811,7 +815,7 @@ def synthesize(
     design: str | None,
     output: _Output,
 ) -> None:
-    """Make up a whole trial of patients who do not exist, and write it to --out as CSV and as SDTM."""
+    """Simulate a complete synthetic trial, and write it to --out as CSV and as SDTM."""
     from . import tasks
     from .config import load_trial
 
@@ -858,19 +862,24 @@ def _uncollected(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _truth(text: str, protocol: Protocol) -> Any:
-    """The name of a scenario, or the probabilities in the text."""
+    """Return the name of a scenario, or the probabilities in the text."""
     try:
         return text if text in protocol.scenarios else [float(part) for part in text.split(",")]
     except ValueError:
         return text
 
 
-@main.command()
+@main.command(
+    examples=(
+        "report configs/nct05962762.toml --out report",
+        "report configs/nct05962762.toml --data patients.csv --events events.csv --as-of 2024-03-15 --out report",
+    )
+)
 @_config
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Patients as for next: the conduct report. Without it, the design report.",
+    help="Patients as for next, for the conduct report. Without it, the design report is written.",
 )
 @_events
 @_as_of
@@ -895,9 +904,9 @@ def report(
     force: bool,
     out: Path,
 ) -> None:
-    """Report for the committee: of the design before the first patient, or of the trial at a data cutoff date.
+    """Write a report for the committee: on the design before the first patient, or on the trial at a data cutoff date.
 
-    It is written as report.html, report.pdf and report.docx, from the same content.
+    The report is written as report.html, report.pdf and report.docx, with the same content.
     """
     import warnings
 
@@ -936,10 +945,10 @@ def report(
     _say(_in_one_line(f"wrote {', '.join(names)} to {out}"))
 
 
-@main.command()
+@main.command(examples=("schema > dosefind.schema.json", "schema --out configs"))
 @_common
 def schema(output: _Output) -> None:
-    """JSON Schema of a config, for editors.
+    """Write the JSON Schema of a config, for editors.
 
     It is JSON with or without --json; --out DIR writes it to DIR/schema.json.
     """
@@ -992,7 +1001,7 @@ def _tabulate(
 
 
 def _progress(what: str) -> Callable[[float, int], None] | None:
-    """As `show.notebook.progress`, which is loaded where somebody is there to see it."""
+    """Report progress as `show.notebook.progress` does, which is loaded only where progress is shown."""
     if not sys.stderr.isatty():
         return None
     from .show.notebook import progress

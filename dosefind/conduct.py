@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .patients import SAME_AMOUNT, Patient
 from .protocol import Doses, Protocol, Treatment, plain_words
 from .starts import NO_WAIT, Gated, Started, gated, staggered, until
 from .timing import NEVER, Gates
+from .words import _, counted, marked, n_days, n_patients
 
 __all__ = [
     "OTHER_LEVEL",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 
-OTHER_LEVEL = "dose of another level administered"
+OTHER_LEVEL = marked("dose of another level administered")
 """Rule of a finding: an infusion with the dose of another level than the assigned one."""
 
 
@@ -90,7 +91,9 @@ class _Group(NamedTuple):
     @property
     def dose(self) -> str:
         """Return the dose in words."""
-        return f"dose {self.amount:g}" if self.level is None else f"level {self.level}"
+        if self.level is None:
+            return _("dose {dose}").format(dose=f"{self.amount:g}")
+        return _("level {level}").format(level=self.level)
 
     def same_dose(self, other: _Group) -> bool:
         """Return whether another group has the same dose."""
@@ -173,19 +176,26 @@ def findings(
 def _unknown_dose(trial: _Trial) -> Iterator[Finding]:
     for patient, status in trial.pairs:
         if status.level is None and status.part not in UNTREATED:
-            words = f"{patient.subject} was given {patient.amount:g}, but the protocol has {trial.protocol.doses.words}"
-            yield Finding("dose not in the protocol", (patient.subject,), (status.first,), words)
+            words = _("{subject} was given {dose}, but the protocol has {doses}").format(
+                subject=patient.subject, dose=f"{patient.amount:g}", doses=trial.protocol.doses.words
+            )
+            yield Finding(marked("dose not in the protocol"), (patient.subject,), (status.first,), words)
 
 
 def _two_doses_in_a_cohort(trial: _Trial) -> Iterator[Finding]:
     for first, second in combinations(trial.evaluated.members, 2):
         if first.cohort == second.cohort:
             strays = trial.of(second)
-            words = (
-                f"cohort {first.cohort} began at level {first.level}; {_names(strays)} {_were(strays)} treated at level "
-                f"{second.level}"
+            words = counted(
+                "cohort {cohort} began at level {level}; {subjects} was treated at level {other}",
+                "cohort {cohort} began at level {level}; {subjects} were treated at level {other}",
+                len(strays),
+                cohort=first.cohort,
+                level=first.level,
+                subjects=_names(strays),
+                other=second.level,
             )
-            yield Finding("two doses in a cohort", _subjects(strays), _firsts(strays), words)
+            yield Finding(marked("two doses in a cohort"), _subjects(strays), _firsts(strays), words)
 
 
 def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
@@ -195,11 +205,19 @@ def _two_groups_at_once(trial: _Trial) -> Iterator[Finding]:
         begun = other.statuses[0]
         late = [status for status in group.statuses if status.first >= begun.first and trial.rules(status.first).no_overlap]
         if late:
-            words = (
-                f"{_names(late)} {_were(late)} first treated at {group.dose} when {other.dose} "
-                f"had begun with {begun.subject} on {begun.first}"
+            words = counted(
+                "{subjects} was first treated at {dose} when {other} had begun with {begun} on {date}",
+                "{subjects} were first treated at {dose} when {other} had begun with {begun} on {date}",
+                len(late),
+                subjects=_names(late),
+                dose=group.dose,
+                other=other.dose,
+                begun=begun.subject,
+                date=begun.first,
             )
-            yield Finding("two dose groups at once", (begun.subject, *_subjects(late)), (begun.first, *_firsts(late)), words)
+            yield Finding(
+                marked("two dose groups at once"), (begun.subject, *_subjects(late)), (begun.first, *_firsts(late)), words
+            )
 
 
 def _group_too_early(trial: _Trial) -> Iterator[Finding]:
@@ -211,13 +229,12 @@ def _group_too_early(trial: _Trial) -> Iterator[Finding]:
         earlier = [status for previous in groups[:place] if not previous.same_dose(group) for status in previous.statuses]
         waiting = [status for status in earlier if status.first <= start.first < _closes(status)]
         if waiting:
-            ends = ", ".join(f"{status.subject} on {status.end}" for status in waiting)
-            words = (
-                f"{group.dose} began with {start.subject} on {start.first}, before the DLT windows of earlier groups "
-                f"had ended: {ends}"
+            ends = ", ".join(_("{subject} on {date}").format(subject=status.subject, date=status.end) for status in waiting)
+            words = _("{dose} began with {subject} on {date}, before the DLT windows of earlier groups had ended: {ends}").format(
+                dose=group.dose, subject=start.subject, date=start.first, ends=ends
             )
             dates = (start.first, *(status.end for status in waiting))
-            yield Finding("group started before the last window closed", (start.subject, *_subjects(waiting)), dates, words)
+            yield Finding(marked("group started before the last window closed"), (start.subject, *_subjects(waiting)), dates, words)
 
 
 def _stagger(trial: _Trial) -> Iterator[Finding]:
@@ -232,31 +249,54 @@ def _stagger(trial: _Trial) -> Iterator[Finding]:
                 if wait.rule == "stagger" and wait.day is not None and slot.start < wait.day:
                     days = 0 if rules.stagger is None else rules.stagger.days
                     before = starts[wait.subject]
-                    where = f"level {level}" if slot.level == level else f"dose {slot.amount:g}"
-                    words = (
-                        f"{slot.subject} was first treated at {where} on {slot.start}, {_days((slot.start - before).days)} "
-                        f"after {wait.subject} on {before}; the minimum is {_days(days)}"
+                    at_level = _(
+                        "{subject} was first treated at level {level} on {date}, {gap} after {before} on {start}; the minimum is "
+                        "{minimum}"
                     )
-                    yield Finding("patients too close together", (wait.subject, slot.subject), (before, slot.start), words)
+                    at_dose = _(
+                        "{subject} was first treated at dose {dose} on {date}, {gap} after {before} on {start}; the minimum is "
+                        "{minimum}"
+                    )
+                    words = (at_level if slot.level == level else at_dose).format(
+                        subject=slot.subject,
+                        level=level,
+                        dose=f"{slot.amount:g}",
+                        date=slot.start,
+                        gap=n_days((slot.start - before).days),
+                        before=wait.subject,
+                        start=before,
+                        minimum=n_days(days),
+                    )
+                    rule = marked("patients too close together")
+                    yield Finding(rule, (wait.subject, slot.subject), (before, slot.start), words)
 
 
 def _too_many(trial: _Trial) -> Iterator[Finding]:
     most = trial.max_per_dose
     for level in range(1, trial.protocol.n_doses + 1):
-        counted = [status for status in trial.at(level) if status.counts and status.part == "escalation"]
-        if most is not None and len(counted) > most:
-            beyond = counted[most:]
-            number = len(counted)
-            words = f"{number} patients are evaluable for DLT at level {level}; the maximum is {most}: {_names(beyond)} came after"
-            yield Finding("too many patients on a dose", _subjects(beyond), _firsts(beyond), words)
-    counted = [status for status in trial.evaluated.statuses if status.counts and status.part == "escalation"]
-    beyond = counted[trial.protocol.limits.max_n :]
+        there = [status for status in trial.at(level) if status.counts and status.part == "escalation"]
+        if most is not None and len(there) > most:
+            beyond = there[most:]
+            words = counted(
+                "{n} patient is evaluable for DLT at level {level}; the maximum is {most}; enrolled beyond it: {subjects}",
+                "{n} patients are evaluable for DLT at level {level}; the maximum is {most}; enrolled beyond it: {subjects}",
+                len(there),
+                level=level,
+                most=most,
+                subjects=_names(beyond),
+            )
+            yield Finding(marked("too many patients on a dose"), _subjects(beyond), _firsts(beyond), words)
+    evaluable = [status for status in trial.evaluated.statuses if status.counts and status.part == "escalation"]
+    beyond = evaluable[trial.protocol.limits.max_n :]
     if beyond:
-        number = len(counted)
-        words = (
-            f"{number} patients are evaluable for DLT; limits.max_n is {trial.protocol.limits.max_n}: {_names(beyond)} came after"
+        words = counted(
+            "{n} patient is evaluable for DLT; limits.max_n is {most}; enrolled beyond it: {subjects}",
+            "{n} patients are evaluable for DLT; limits.max_n is {most}; enrolled beyond it: {subjects}",
+            len(evaluable),
+            most=trial.protocol.limits.max_n,
+            subjects=_names(beyond),
         )
-        yield Finding("too many patients", _subjects(beyond), _firsts(beyond), words)
+        yield Finding(marked("too many patients"), _subjects(beyond), _firsts(beyond), words)
 
 
 def _off_schedule(trial: _Trial) -> Iterator[Finding]:
@@ -265,13 +305,15 @@ def _off_schedule(trial: _Trial) -> Iterator[Finding]:
         for number, day in enumerate(patient.infusions, start=1):
             at = (day - status.first).days + 1
             if number > len(treatment.infusion_days):
-                words = f"{patient.subject} had infusion {number} on {day}, but the protocol plans {len(treatment.infusion_days)}"
+                words = _("{subject} had infusion {number} on {date}, but the protocol plans {planned}")
+                values = {"planned": len(treatment.infusion_days)}
             elif abs(at - treatment.infusion_days[number - 1]) > treatment.infusion_tolerance_days:
-                planned = treatment.infusion_days[number - 1]
-                words = f"{patient.subject} had infusion {number} on {day}, day {at}; planned on day {planned}"
+                words = _("{subject} had infusion {number} on {date}, day {day}; planned on day {planned}")
+                values = {"planned": treatment.infusion_days[number - 1], "day": at}
             else:
                 continue
-            yield Finding("infusion off its schedule", (patient.subject,), (day,), words)
+            words = words.format(subject=patient.subject, number=number, date=day, **values)
+            yield Finding(marked("infusion off its schedule"), (patient.subject,), (day,), words)
 
 
 def _doses_administered(trial: _Trial) -> Iterator[Finding]:
@@ -280,22 +322,33 @@ def _doses_administered(trial: _Trial) -> Iterator[Finding]:
     for patient in treated:
         for number, (day, amount) in enumerate(zip(patient.infusions, patient.administered, strict=True), start=1):
             if not math.isclose(amount, patient.amount, rel_tol=SAME_AMOUNT):
-                rule, words = _other_dose(patient, number, amount, trial.protocol.doses)
-                words = f"{patient.subject} had infusion {number} on {day} at {amount:g}{words}"
+                rule, words, values = _other_dose(patient, number, amount, trial.protocol.doses)
+                words = words.format(subject=patient.subject, number=number, date=day, amount=f"{amount:g}", **values)
                 yield Finding(rule, (patient.subject,), (day,), words)
 
 
-def _other_dose(patient: Patient, number: int, amount: float, doses: Doses) -> tuple[str, str]:
-    """Return the rule and the text for an infusion of another amount: first another level's dose, then any other amount."""
+def _other_dose(patient: Patient, number: int, amount: float, doses: Doses) -> tuple[str, str, dict[str, Any]]:
+    """Return the rule, the sentence and its values for an infusion of another amount: another level's dose, or any other amount."""
     level = next((at for at, dose in enumerate(doses.amounts, start=1) if math.isclose(amount, dose, rel_tol=SAME_AMOUNT)), None)
-    own = f"level {patient.level}, {patient.amount:g} {doses.unit}"
+    own: dict[str, Any] = {"level": patient.level, "own": f"{patient.amount:g}", "unit": doses.unit, "by": patient.assigned_by}
     if level is not None and patient.level is not None:
-        made = "the first was at" if patient.assigned_by is None else f"assigned by {patient.assigned_by} was"
-        return OTHER_LEVEL, f", the dose of level {level}; {made} {own}"
+        if patient.assigned_by is None:
+            words = _(
+                "{subject} had infusion {number} on {date} at {amount}, the dose of level {other}; the first was at "
+                "level {level}, {own} {unit}"
+            )
+        else:
+            words = _(
+                "{subject} had infusion {number} on {date} at {amount}, the dose of level {other}; the dose assigned by {by} was "
+                "level {level}, {own} {unit}"
+            )
+        return OTHER_LEVEL, words, own | {"other": level}
     if patient.assigned_by is None and number > 1:
-        return "amounts within a course differ", f" but the first at {patient.administered[0]:g} {doses.unit}"
-    side = "above" if amount > patient.amount else "below"
-    return "dose administered is not the dose assigned", f", {side} the assigned dose of {own}"
+        words = _("{subject} had infusion {number} on {date} at {amount}, but the first at {own} {unit}")
+        return marked("amounts within a course differ"), words, own | {"own": f"{patient.administered[0]:g}"}
+    above = _("{subject} had infusion {number} on {date} at {amount}, above the assigned dose of level {level}, {own} {unit}")
+    below = _("{subject} had infusion {number} on {date} at {amount}, below the assigned dose of level {level}, {own} {unit}")
+    return marked("dose administered is not the dose assigned"), above if amount > patient.amount else below, own
 
 
 def _partial_course(trial: _Trial) -> Iterator[Finding]:
@@ -310,13 +363,22 @@ def _partial_course(trial: _Trial) -> Iterator[Finding]:
         missed = due + timedelta(days=treatment.infusion_tolerance_days) < trial.evaluated.as_of
         stopped = min((day for day in (patient.discontinued, patient.left_treatment) if day is not None), default=None)
         if missed or stopped is not None:
-            left = (
-                ""
-                if stopped is None
-                else f", and the patient discontinued {'treatment ' * (stopped != patient.discontinued)}on {stopped}"
+            if stopped is None:
+                words = _("{subject} had {given} of {planned} infusions; the next was due on {due}")
+            elif stopped == patient.discontinued:
+                words = _(
+                    "{subject} had {given} of {planned} infusions; the next was due on {due}, and the patient discontinued on "
+                    "{stopped}"
+                )
+            else:
+                words = _(
+                    "{subject} had {given} of {planned} infusions; the next was due on {due}, and the patient discontinued "
+                    "treatment on {stopped}"
+                )
+            words = words.format(
+                subject=patient.subject, given=given, planned=len(treatment.infusion_days), due=due, stopped=stopped
             )
-            words = f"{patient.subject} had {given} of {len(treatment.infusion_days)} infusions; the next was due on {due}{left}"
-            yield Finding("partial course", (patient.subject,), (due,), words)
+            yield Finding(marked("partial course"), (patient.subject,), (due,), words)
 
 
 def _replacements(trial: _Trial) -> Iterator[Finding]:
@@ -325,20 +387,29 @@ def _replacements(trial: _Trial) -> Iterator[Finding]:
         if patient.replaces is None:
             continue
         replaced = by.get(patient.replaces)
-        claim = f"{patient.subject} is recorded as the replacement of {patient.replaces}"
         if replaced is None:
-            words = f"{claim}, but no such patient was treated by the data cutoff date"
+            words = _(
+                "{subject} is recorded as the replacement of {replaced}, but no such patient was treated by the data cutoff date"
+            )
         elif replaced.counts:
-            words = f"{claim}, who is evaluable for DLT and is not replaced: {replaced.rule}"
+            words = _(
+                "{subject} is recorded as the replacement of {replaced}, who is evaluable for DLT and is not replaced: {reason}"
+            )
         elif replaced.replaced_by is None:
-            words = f"{claim}, who was not treated earlier"
+            words = _("{subject} is recorded as the replacement of {replaced}, who was not treated earlier")
         elif replaced.replaced_by != patient.subject:
-            words = f"{claim}, who is already replaced by {replaced.replaced_by}"
+            words = _("{subject} is recorded as the replacement of {replaced}, who is already replaced by {by}")
         elif replaced.level != status.level:
-            words = f"{claim}, but was treated at another dose"
+            words = _("{subject} is recorded as the replacement of {replaced}, but was treated at another dose")
         else:
             continue
-        yield Finding("replacement", tuple(dict.fromkeys((patient.subject, patient.replaces))), (status.first,), words)
+        words = words.format(
+            subject=patient.subject,
+            replaced=patient.replaces,
+            reason=replaced.rule if replaced else "",
+            by=replaced.replaced_by if replaced else "",
+        )
+        yield Finding(marked("replacement"), tuple(dict.fromkeys((patient.subject, patient.replaces))), (status.first,), words)
 
 
 def _recorded_decisions(trial: _Trial) -> Iterator[Finding]:
@@ -346,20 +417,22 @@ def _recorded_decisions(trial: _Trial) -> Iterator[Finding]:
     for patient, status in trial.pairs:
         if status.recorded is None or status.part in UNTREATED or status.level is None:
             continue
-        reason = recorded_reason(patient, trial.protocol)
-        decision = f"{status.subject} is recorded {'evaluable' if status.recorded else 'not evaluable'}{reason}"
         lost = status.kind in ("not evaluable", "replaced")
         if not status.recorded and status.kind == "dlt":
-            rule, words = "recorded not evaluable, with a DLT", f"{decision}, but has a DLT: counted"
+            rule = marked("recorded not evaluable, with a DLT")
+            words = _("{subject} is recorded not evaluable{reason}, but has a DLT: counted")
         elif not status.recorded and lost and status.derived == "complete":
-            rule = "recorded not evaluable, evaluable per protocol"
-            words = f"{decision}: not counted; per protocol: {status.derived}"
+            rule = marked("recorded not evaluable, evaluable per protocol")
+            words = _("{subject} is recorded not evaluable{reason}: not counted; complete per protocol")
         elif status.recorded and lost:
-            rule, words = "recorded evaluable, not evaluable per protocol", f"{decision}: not counted; {status.rule}"
+            rule = marked("recorded evaluable, not evaluable per protocol")
+            words = _("{subject} is recorded evaluable{reason}: not counted; {rule}")
         elif status.recorded and status.derived == "not evaluable" and status.adjudication is None:
-            rule, words = "recorded evaluable, not evaluable per protocol", f"{decision}: counted; {status.rule}"
+            rule = marked("recorded evaluable, not evaluable per protocol")
+            words = _("{subject} is recorded evaluable{reason}: counted; {rule}")
         else:
             continue
+        words = words.format(subject=status.subject, reason=recorded_reason(patient, trial.protocol), rule=status.rule)
         yield Finding(rule, (status.subject,), (status.first,), words)
 
 
@@ -369,11 +442,14 @@ def _started_on_hold(trial: _Trial) -> Iterator[Finding]:
         before = [event for event in serious if event.day is not None and event.day < status.first]
         waiting = [event for event in before if not _adjudicated_by(trial, event, status.first)]
         if waiting:
-            told = " and ".join(f"the {event.kinds[0]} of {event.subject} on {event.day}" for event in waiting)
-            words = f"{status.subject} was first treated on {status.first}, after {told}, before adjudication"
+            event_words = _("{kind} of {subject} on {date}")
+            told = ", ".join(event_words.format(kind=_(event.kinds[0]), subject=event.subject, date=event.day) for event in waiting)
+            words = _("{subject} was first treated on {date} while adjudication was pending ({events})").format(
+                subject=status.subject, date=status.first, events=told
+            )
             subjects = tuple(dict.fromkeys((status.subject, *(event.subject for event in waiting))))
             days = tuple(event.day for event in waiting if event.day is not None)
-            yield Finding("started during a hold", subjects, (status.first, *days), words)
+            yield Finding(marked("started during a hold"), subjects, (status.first, *days), words)
 
 
 def _adjudicated_by(trial: _Trial, event: SeriousEvent, day: date) -> bool:
@@ -400,12 +476,17 @@ def _above_the_escalation(trial: _Trial) -> Iterator[Finding]:
             continue
         highest = max((other.level or 0 for other in escalation if other.first <= status.first), default=0)
         if status.level > highest:
-            begun = f"started level {highest} as its highest" if highest else "not begun"
-            words = (
-                f"{status.subject} ({status.part}) was first treated at level {status.level} on {status.first}; "
-                f"by then the escalation had {begun}"
+            if highest:
+                words = _(
+                    "{subject} ({part}) was first treated at level {level} on {date}; the highest level of the escalation by then "
+                    "was {highest}"
+                )
+            else:
+                words = _("{subject} ({part}) was first treated at level {level} on {date}; the escalation had not begun by then")
+            words = words.format(
+                subject=status.subject, part=_(status.part), level=status.level, date=status.first, highest=highest
             )
-            yield Finding("level above the escalation", (status.subject,), (status.first,), words)
+            yield Finding(marked("level above the escalation"), (status.subject,), (status.first,), words)
 
 
 # Parts whose patients are treated at levels that the escalation has reached.
@@ -467,7 +548,7 @@ def earliest(evaluated: Evaluated, protocol: Protocol, level: int, *, left: bool
     """
     whole("level", level, 1, protocol.n_doses)
     trial = _Trial(evaluated, protocol, None, protocol)
-    top = Start(None, f"there is no level above level {level}")
+    top = Start(None, _("there is no level above level {level}").format(level=level))
     top = top if level == protocol.n_doses else _next_at(trial, level + 1, left, rolling)
     return Earliest(_next_at(trial, level, left, rolling), top)
 
@@ -601,7 +682,7 @@ def _next_at(trial: _Trial, level: int, left: bool, rolling: bool) -> Start:
     starts = [_as_start(trial, wait, level, slots) for wait in waits(slots, level, joins, treatment)]
     if treatment.no_overlap and not left:
         starts += [
-            Start(None, f"cohort {cohort.cohort} at level {cohort.level} is not complete")
+            Start(None, _("cohort {cohort} at level {level} is not complete").format(cohort=cohort.cohort, level=cohort.level))
             for cohort in latest
             if level > cohort.level and not _is_full(trial, cohort)
         ]
@@ -622,14 +703,16 @@ def _gate_starts(trial: _Trial, level: int) -> list[Start]:
     window = trial.protocol.treatment.dlt_window_days
     found = gated(columns[0], columns[1], columns[2], columns[3], latest, np.array([level]), gates=gates, window=window)
     days = {name: int(day[0]) for name, day in zip(Gated._fields, found, strict=True) if day[0] != NO_WAIT}
-    return [Start(None if day >= NEVER else date.fromordinal(day), _GATES[name]) for name, day in days.items()]
+    return [Start(None if day >= NEVER else date.fromordinal(day), _(_GATES[name])) for name, day in days.items()]
 
 
 _GATES = {
-    "complete": "too few outcomes are known at the current dose for escalation",
-    "each_pending": "every pending patient at the current dose is followed for the stated part of the DLT window before escalation",
-    "one_followed": "one patient at the current dose is followed for the stated days before escalation",
-    "suspend_pending": "more than the stated share of the patients at the current dose is pending",
+    "complete": marked("too few outcomes are known at the current dose for escalation"),
+    "each_pending": marked(
+        "every pending patient at the current dose is followed for the stated part of the DLT window before escalation"
+    ),
+    "one_followed": marked("one patient at the current dose is followed for the stated days before escalation"),
+    "suspend_pending": marked("more than the stated share of the patients at the current dose is pending"),
 }
 
 
@@ -639,16 +722,19 @@ def _as_start(trial: _Trial, wait: Wait, level: int, slots: Sequence[Slot]) -> S
     if wait.rule == "stagger":
         days = trial.protocol.treatment.stagger.days if trial.protocol.treatment.stagger else 0
         dose = next(f"{patient.amount:g}" for patient in trial.evaluated.patients if patient.subject == wait.subject)
-        where = f"at level {level}" if status.level == level else f"at dose {dose}"
-        return Start(wait.day, f"{_days(days)} after {wait.subject} {where}")
+        words = (
+            _("{days} after {subject} at level {level}") if status.level == level else _("{days} after {subject} at dose {dose}")
+        )
+        return Start(wait.day, words.format(days=n_days(days), subject=wait.subject, level=level, dose=dose))
     if wait.day is None:
-        return Start(None, f"the outcome of {status.subject} is not known: {status.rule}")
-    return Start(wait.day, f"the DLT window of {status.subject} ends")
+        words = _("the outcome of {subject} is not known: {reason}")
+        return Start(None, words.format(subject=status.subject, reason=status.rule))
+    return Start(wait.day, _("the DLT window of {subject} ends").format(subject=status.subject))
 
 
 def _is_full(trial: _Trial, members: Members) -> bool:
-    counted = sum(status.counts for status in trial.of(members))
-    return counted >= trial.protocol.limits.size_of_cohort(members.cohort)
+    n_counted = sum(status.counts for status in trial.of(members))
+    return n_counted >= trial.protocol.limits.size_of_cohort(members.cohort)
 
 
 def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, start: Start) -> str:
@@ -667,10 +753,15 @@ def in_turn(evaluated: Evaluated, protocol: Protocol, level: int, size: int, sta
     if stagger is None or size < 2 or not staggered(protocol.treatment, np.array(level)) or (stagger.patients != "every" and begun):
         return ""
     if stagger.patients != "every":
-        first = "" if start.day is None else f", not before {start.day + timedelta(days=stagger.days)}"
-        return f"the others {_days(stagger.days)} after the first{first}"
-    last = "" if start.day is None else f", the last of {size} not before {start.day + timedelta(days=(size - 1) * stagger.days)}"
-    return f"each further patient {_days(stagger.days)} after the previous one{last}"
+        if start.day is None:
+            return _("the others {days} after the first").format(days=n_days(stagger.days))
+        words = _("the others {days} after the first, not before {date}")
+        return words.format(days=n_days(stagger.days), date=start.day + timedelta(days=stagger.days))
+    if start.day is None:
+        return _("each further patient {days} after the previous one").format(days=n_days(stagger.days))
+    words = _("each further patient {days} after the previous one, the last of {patients} not before {date}")
+    last = start.day + timedelta(days=(size - 1) * stagger.days)
+    return words.format(days=n_days(stagger.days), patients=n_patients(size), date=last)
 
 
 def _latest(trial: _Trial, waits: list[Start]) -> Start:
@@ -680,7 +771,7 @@ def _latest(trial: _Trial, waits: list[Start]) -> Start:
         return Start(None, "; ".join(unknown))
     ahead = [wait for wait in waits if wait.day is not None and wait.day > trial.evaluated.as_of]
     if not ahead:
-        return Start(trial.evaluated.as_of, "immediately: no rule of the protocol requires this patient to wait")
+        return Start(trial.evaluated.as_of, _("immediately: no rule of the protocol requires this patient to wait"))
     day = max(wait.day for wait in ahead if wait.day is not None)
     return Start(day, "; ".join(wait.words for wait in ahead if wait.day == day))
 
@@ -688,10 +779,6 @@ def _latest(trial: _Trial, waits: list[Start]) -> Start:
 def _closes(status: Status) -> date:
     """Return the date on which a patient's window is closed, whether or not the outcome is known then."""
     return status.end if status.closed is None else min(status.closed, status.end)
-
-
-def _days(number: int) -> str:
-    return f"{number} {'day' if number == 1 else 'days'}"
 
 
 def _subjects(statuses: list[Status]) -> tuple[str, ...]:
@@ -704,7 +791,3 @@ def _firsts(statuses: list[Status]) -> tuple[date, ...]:
 
 def _names(statuses: list[Status]) -> str:
     return ", ".join(_subjects(statuses))
-
-
-def _were(statuses: list[Status]) -> str:
-    return "was" if len(statuses) == 1 else "were"

@@ -104,8 +104,8 @@ OPERATING: dict[str, Quantity] = {
     ),
     "days": Quantity(
         marked(
-            "expected minimum duration in days: every cohort waits for the DLT windows of the one before, and patients arrive as "
-            "soon as they are allowed"
+            "expected minimum duration in days: each cohort starts when the DLT windows of the previous cohort have ended, and "
+            "patients are enrolled as early as allowed"
         ),
         marked("days"),
         "days",
@@ -260,7 +260,7 @@ ESTIMATES: dict[str, Quantity] = {
             "one-sided {confidence} upper limit of the DLT rate from the patients treated at that dose alone (Clopper-Pearson), as "
             "if their number had been fixed in advance"
         ),
-        marked("upper limit, patients at the dose alone"),
+        marked("upper limit, patients at this dose only"),
         "%",
     ),
     "mtd": Quantity(

@@ -6,16 +6,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from .days import ANY_DAY, Days
 from .shown import Shown
+from .words import marked
 
 __all__ = ["PARTS", "SAME_AMOUNT", "AdverseEvent", "LabValue", "Listed", "Part", "Patient", "Patients"]
 
 Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
 """Part of a trial; only the escalation determines the next dose."""
-PARTS: tuple[Part, ...] = get_args(Part)
+PARTS: tuple[Part, ...] = (
+    marked("escalation"),
+    marked("backfill"),
+    marked("expansion"),
+    marked("run-in"),
+    marked("placebo"),
+    marked("control"),
+)
 
 SAME_AMOUNT = 1e-9
 """Relative difference up to which two floating-point numbers are the same amount, such as 0.1 * 3 and 0.3."""

@@ -23,6 +23,7 @@ from scipy.special import betainc
 from ._check import KEY, MOST_DOSES, NAME, InputError, Problem, Settings, calendar_day, curve_values, reach, shown_key
 from .timing import Accrual, Discontinuation, Gates, Onset
 from .units import wrong_unit
+from .words import _, counted, n_days
 
 __all__ = [
     "DLT",
@@ -548,15 +549,20 @@ class Utility(Settings):
     def sentences(self) -> list[str]:
         """Return the assumptions on efficacy and utilities, as plain sentences."""
         rates = ", ".join(f"{rate:g}" for rate in self.efficacy)
-        known = (
-            "known exactly"
-            if self.efficacy_n is None
-            else f"with an effective sample size of {self.efficacy_n:g} patients at each dose"
+        if self.efficacy_n is None:
+            efficacy = _("P(response) by dose, from the config and not from data: {rates}, known exactly; independent of a DLT.")
+        else:
+            efficacy = _(
+                "P(response) by dose, from the config and not from data: {rates}, with an effective sample size of {n} patients at "
+                "each dose; independent of a DLT."
+            )
+        utilities = _(
+            "Utilities: response {response}, neither {neither}, response with a DLT {both}, DLT without a response {dlt}."
         )
+        values = {"response": self.response, "neither": self.neither, "both": self.response_and_dlt, "dlt": self.dlt}
         return [
-            f"P(response) by dose, from the config and not from data: {rates}, {known}; independent of a DLT.",
-            f"Utilities: response {self.response:g}, neither {self.neither:g}, response with a DLT {self.response_and_dlt:g}, DLT "
-            f"without a response {self.dlt:g}.",
+            efficacy.format(rates=rates, n=f"{self.efficacy_n or 0:g}"),
+            utilities.format(**{name: f"{value:g}" for name, value in values.items()}),
         ]
 
     @model_validator(mode="after")
@@ -595,10 +601,14 @@ class BetaBinomialBoundary(Settings):
 
     def sentence(self, max_n: int) -> str:
         """Return the rule as a plain sentence, which is the same for any ``max_n``."""
-        patients = f"{self.least_n} treated patient{'s' * (self.least_n != 1)}"
-        return (
-            f"Enrolment pauses when P(event rate > {_percent(self.rate)} | data) exceeds {_percent(self.cutoff)} under a "
-            f"Beta({self.a:g}, {self.b:g}) prior, from {patients} on."
+        values = {"rate": _percent(self.rate), "cutoff": _percent(self.cutoff), "a": f"{self.a:g}", "b": f"{self.b:g}"}
+        return counted(
+            "Enrolment pauses when P(event rate > {rate} | data) exceeds {cutoff} under a Beta({a}, {b}) prior, from {n} treated "
+            "patient on.",
+            "Enrolment pauses when P(event rate > {rate} | data) exceeds {cutoff} under a Beta({a}, {b}) prior, from {n} treated "
+            "patients on.",
+            self.least_n,
+            **values,
         )
 
     @model_validator(mode="after")
@@ -628,9 +638,14 @@ class PocockBoundary(Settings):
 
     def sentence(self, max_n: int) -> str:
         """Return the rule as a plain sentence, made for ``max_n`` patients."""
-        return (
-            "Enrolment pauses at a Pocock boundary: a constant nominal level, chosen so that the probability of a pause among "
-            f"{max_n} patients is at most {_percent(self.alpha)} at an event rate of {_percent(self.rate)}."
+        return counted(
+            "Enrolment pauses at a Pocock boundary: a constant nominal level, chosen so that the probability of a pause among {n} "
+            "patient is at most {alpha} at an event rate of {rate}.",
+            "Enrolment pauses at a Pocock boundary: a constant nominal level, chosen so that the probability of a pause among {n} "
+            "patients is at most {alpha} at an event rate of {rate}.",
+            max_n,
+            alpha=_percent(self.alpha),
+            rate=_percent(self.rate),
         )
 
 
@@ -679,17 +694,26 @@ class Pause(Settings):
         """Return all rules as plain sentences; ``max_n`` is the number of patients for which the boundary is made."""
         found = []
         if self.any_death:
-            found.append("Any death pauses enrolment until it is adjudicated.")
+            found.append(_("Any death pauses enrolment until it is adjudicated."))
         if self.related_serious is not None:
-            patients = "1 patient has" if self.related_serious == 1 else f"{self.related_serious} patients have"
-            found.append(f"Enrolment pauses when {patients} had a related serious event.")
+            found.append(
+                counted(
+                    "Enrolment pauses when {n} patient has had a related serious event.",
+                    "Enrolment pauses when {n} patients have had a related serious event.",
+                    self.related_serious,
+                )
+            )
         if self.boundary is not None:
-            event = "a related serious event, a related event of grade 4 or worse, or death" if self.event == "serious" else "a DLT"
-            found += [self.boundary.sentence(max_n), f"An event of the boundary is {event}; each patient counts once."]
+            serious = _(
+                "An event of the boundary is a related serious event, a related event of grade 4 or worse, or death; each patient "
+                "counts once."
+            )
+            dlt = _("An event of the boundary is a DLT; each patient counts once.")
+            found += [self.boundary.sentence(max_n), serious if self.event == "serious" else dlt]
         if self.counts_patients:
-            trial = self.by == "trial"
-            found.append("All treated patients are counted together." if trial else "Each dose level is counted separately.")
-        return found or ["No pause rule is in force."]
+            together, apart = _("All treated patients are counted together."), _("Each dose level is counted separately.")
+            found.append(together if self.by == "trial" else apart)
+        return found or [_("No pause rule is in force.")]
 
 
 def _changes(table: str, but: str = "") -> Any:
@@ -948,7 +972,7 @@ class Protocol(Settings):
     def changes(self) -> tuple[Change, ...]:
         """Return the changes of each amendment, key by key, in the order of the amendments."""
         found = []
-        for amendment, (_, before) in zip(self.amendment, self.versions, strict=False):
+        for amendment, (_day, before) in zip(self.amendment, self.versions, strict=False):
             rows = _changed(amendment.changes, before)
             found += [Change(amendment.date, amendment.version, amendment.why, *row) for row in rows]
         return tuple(found)
@@ -1069,26 +1093,33 @@ class Protocol(Settings):
 
     def assumptions(self) -> list[Assumption]:
         """Return everything not stated in the record: the keys marked so, then the defaults that the file leaves unchanged."""
-        marked = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
+        stated = [Assumption(key, _lookup(self, key), why) for key, why in self.assumed.items()]
         # The value of a whole table that is marked shows its defaults.
         # Settings of reports change no result.
         tables = (*(f"{key}." for key in self.assumed), "report.")
         unused = {f"pause.{name}" for name in self.pause.unused}
-        return marked + [
-            Assumption(key, value, "dosefind's default")
+        return stated + [
+            Assumption(key, value, _("dosefind's default"))
             for key, value in _defaults(self)
             if not key.startswith(tables) and key not in unused and key not in self.assumed
         ]
 
     def timing_words(self) -> str:
         """Return the assumptions behind `Treatment.least_days`, in words."""
-        words = f"{self.treatment.dlt_window_days}-day DLT window, the last one included"
+        window = _("{days}-day DLT window, the last one included").format(days=self.treatment.dlt_window_days)
         stagger = self.treatment.stagger
         if stagger is None:
-            return words
-        levels = "every level" if stagger.levels == "all" else f"level {', '.join(map(str, stagger.levels))}"
-        spacing = "between patients" if stagger.patients == "every" else "after the first patient"
-        return f"{words}; {stagger.days} days {spacing} at {levels}"
+            return window
+        if stagger.levels == "all" and stagger.patients == "every":
+            words = _("{days} between patients at every level")
+        elif stagger.levels == "all":
+            words = _("{days} after the first patient at every level")
+        elif stagger.patients == "every":
+            words = _("{days} between patients at level {levels}")
+        else:
+            words = _("{days} after the first patient at level {levels}")
+        levels = "" if stagger.levels == "all" else ", ".join(map(str, stagger.levels))
+        return "; ".join([window, words.format(days=n_days(stagger.days), levels=levels)])
 
 
 def _renumbered(versions: Sequence[Protocol]) -> bool:

@@ -109,17 +109,17 @@ def named_column(kind: str, name: str) -> str:
 
 @cache
 def _version(name: str) -> str:
-    """Version of an installed package; a file is read for it, so once."""
+    """Return the version of an installed package, read from a file only once."""
     return metadata.version(name)
 
 
 def versions() -> dict[str, str]:
-    """Versions that a result depends on."""
+    """Return versions that a result depends on."""
     return {"dosefind": __version__, "python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
 
 
 def sampler_versions() -> dict[str, str]:
-    """Versions that draws depend on besides; without those that are not installed."""
+    """Return further versions that draws depend on, without packages that are not installed."""
     found = {}
     for name in _SAMPLING:
         with contextlib.suppress(PackageNotFoundError):
@@ -364,7 +364,7 @@ def _round(values: np.ndarray, has_unit: bool) -> np.ndarray:
 
 
 def _rounded_stamp(stamp: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes with rounded figures."""
+    """Return attributes with rounded numbers."""
     return {
         key: round(float(f"{value:.{DIGITS - 1}e}"), DIGITS) if isinstance(value, float) else value for key, value in stamp.items()
     }
@@ -454,17 +454,17 @@ def save_tables(
 
 
 def table_names(stem: str, names: Iterable[str]) -> list[str]:
-    """Names of the files in which tables of these names are saved."""
+    """Return names of the files in which tables of these names are saved."""
     return [*(f"{stem}-{name}.csv" for name in (*names, "assumed")), f"{stem}.json"]
 
 
 def file_names(stem: str) -> list[str]:
-    """Names of the files in which a result is saved."""
+    """Return names of the files in which a result is saved."""
     return [*(f"{stem}.{kind}" for kind in ("csv", "json", "nc")), f"{stem}-assumed.csv"]
 
 
 def _tidy(result: xr.Dataset) -> pd.DataFrame:
-    """One row a figure: its name, its coordinates, its value and its standard error if it has one; true MTDs as columns."""
+    """Return one row per result: name, coordinates, value and standard error, if any; true MTDs as columns."""
     import pandas as pd
 
     frames = []
@@ -498,7 +498,7 @@ def _write_csv(table: pd.DataFrame, stamp: Mapping[str, Any], path: Path) -> Non
 
 
 def _write_assumed(stamp: Mapping[str, Any], path: Path) -> None:
-    """What the result rests on without being stated in any record."""
+    """Write the assumptions of the result."""
     import pandas as pd
 
     assumed = pd.DataFrame(stamp.get("assumptions", []), columns=["key", "value", "why"])
@@ -537,7 +537,7 @@ def _for_netcdf(table: pd.DataFrame) -> xr.Dataset:
 
 
 def _netcdf(tree: xr.DataTree) -> bytes:
-    """A tree of datasets as a NetCDF file made in memory: HDF5 can crash the process where a disk is full."""
+    """Return a tree of datasets as a NetCDF file made in memory: HDF5 can crash the process where a disk is full."""
     import h5netcdf
     from xarray.backends import H5NetCDFStore
 
@@ -566,12 +566,12 @@ class OnFile(Protocol):
 
     @property
     def protocol(self) -> str:
-        """Identifier of the protocol."""
+        """Return the identifier of the protocol."""
         ...
 
     @property
     def as_of(self) -> date:
-        """Data cutoff date of the data on which the row was made."""
+        """Return the data cutoff date of the data on which the row was made."""
         ...
 
 
@@ -672,7 +672,7 @@ class AddedTo[Row: OnFile]:
         new = (old or b"") + text.getvalue().encode()
         # A file that could not be read again would be worse than no row.
         if [one for _, one in self._read(path, new)[0]] != [*rows, row]:
-            raise InputError(f"cannot hold this {self.noun}: what would be read again differs", source=str(path))
+            raise InputError(f"cannot hold this {self.noun}: it would not be read back unchanged", source=str(path))
         _put(target, new)
 
     def _read(self, path: Path, content: bytes | None) -> tuple[list[tuple[int, Row]], Chain, str]:

@@ -24,6 +24,7 @@ from .posterior.exact import ExactPosterior
 from .protocol import RP2D, Utility
 from .threads import one_thread
 from .trial import States
+from .words import _
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,7 +70,7 @@ class Recommendation:
 
     @property
     def label(self) -> str:
-        """The level, or "none"."""
+        """Return the level, or "none"."""
         return "none" if self.level is None else str(self.level)
 
 
@@ -78,13 +79,12 @@ def support_words(attrs: Mapping[str, Any]) -> str:
 
     It is called by what it is; the RP2D is decided by the committee.
     """
-    utility = attrs.get("rp2d_rule") == "utility"
-    dose = (
-        "tried dose with the largest expected utility that meets the limit"
-        if utility
-        else "highest tried dose that meets the limit"
-    )
-    return f"{dose[:1].upper()}{dose[1:]} now: {'none' if attrs['rp2d'] == 'none' else f'level {attrs["rp2d"]}'}"
+    if attrs.get("rp2d_rule") == "utility":
+        words = _("Tried dose with the largest expected utility that meets the limit now: {dose}")
+    else:
+        words = _("Highest tried dose that meets the limit now: {dose}")
+    level = attrs["rp2d"]
+    return words.format(dose=_("none") if level == "none" else _("level {level}").format(level=level))
 
 
 # The least error that is said of a probability.
@@ -106,23 +106,26 @@ def recommended(n: np.ndarray, p_over: Figure, limit: float, problems: Sequence[
         What speaks against trusting the probabilities: no dose is named while there is any.
     """
     if problems:
-        return Recommendation(None, f"no dose is shown, as the draws cannot be trusted: {'; '.join(problems)}", True)
+        words = _("no dose is shown, because the draws cannot be trusted: {problems}")
+        return Recommendation(None, words.format(problems="; ".join(problems)), True)
     tried = np.flatnonzero(n > 0)
     safe = tried[p_over.value[tried] < limit]
     undecided = bool(np.any(np.abs(p_over.value[tried] - limit) <= 3 * p_over.error[tried]))
     if not len(tried):
-        return Recommendation(None, "nobody has a known outcome", undecided)
+        return Recommendation(None, _("no patient has a known outcome"), undecided)
     if not len(safe):
-        return Recommendation(None, f"P(overdose) is {100 * limit:g}% or more at every dose with a known outcome", undecided)
+        words = _("P(overdose) is {limit} or more at every dose with a known outcome")
+        return Recommendation(None, words.format(limit=f"{100 * limit:g}%"), undecided)
     level = int(safe[-1]) + 1
     # A numerical error is far below what is shown.
     errors = [f" \u00b1{100 * error:.1g}" if error > _SHOWN else "" for error in p_over.error]
     over = [f"{100 * value:.1f}%{error}" for value, error in zip(p_over.value, errors, strict=True)]
-    text = f"the highest dose with a known outcome whose P(overdose), {over[level - 1]}, is below {100 * limit:g}%"
+    words = _("the highest dose with a known outcome whose P(overdose), {p}, is below {limit}")
+    clauses = [words.format(p=over[level - 1], limit=f"{100 * limit:g}%")]
     above = tried[tried >= level]
     if len(above):
-        text += f"; at level {above[0] + 1} it is {over[above[0]]}"
-    return Recommendation(level, text, undecided)
+        clauses.append(_("at level {level} it is {p}").format(level=above[0] + 1, p=over[above[0]]))
+    return Recommendation(level, "; ".join(clauses), undecided)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ class UtilityFigures:
 
 @one_thread
 def utilities(posterior: Posterior, utility: Utility) -> UtilityFigures:
-    """Utility of each dose, response and DLT of a patient being independent given their rates.
+    """Compute the utility of each dose; response and DLT of a patient are independent given their rates.
 
     With P(DLT) p and P(response) e a dose has the utility ``(1 - p)(e u1 + (1 - e) u2) + p (e u3 + (1 - e) u4)``, with the
     utilities u1 to u4 of a response, neither, a response with a DLT, and a DLT: Lin, Zhou, Yan, Li and Yuan (2020), JCO Precision
@@ -183,7 +186,7 @@ def utilities(posterior: Posterior, utility: Utility) -> UtilityFigures:
 
 
 def _beta(rng: np.random.Generator, mean: np.ndarray, size: float, draws: int) -> np.ndarray:
-    """Draws of rates with beta distributions; a mean of 0 or 1 is known."""
+    """Draw rates from beta distributions; a mean of 0 or 1 is known."""
     inside = (mean > 0) & (mean < 1)
     between = np.where(inside, mean, 0.5)
     return np.where(inside, rng.beta(size * between, size * (1 - between), (draws, len(mean))), mean)
@@ -214,10 +217,14 @@ def name_rp2d(posterior: Posterior, p_over: Figure, rule: RP2D, utility: Utility
     level = int(among[np.argmax(worth.mean[among])]) + 1
     others = among[among != level - 1]
     close = np.abs(worth.mean[others] - worth.mean[level - 1]) <= 3 * np.hypot(worth.error[others], worth.error[level - 1])
-    shown = ", ".join(f"{worth.mean[d]:.1f} at level {d + 1}" for d in among)
-    among_those = f"of the doses with a known outcome whose P(overdose) is below {100 * limit:g}%"
-    text = f"{among_those}, the one with the largest expected utility ({shown})"
-    return Recommendation(level, text, by_toxicity.undecided or bool(close.any()))
+    each = _("{utility} at level {level}")
+    shown = ", ".join(each.format(utility=f"{worth.mean[d]:.1f}", level=d + 1) for d in among)
+    words = _(
+        "the dose with the largest expected utility ({utilities}) among those with a known outcome whose P(overdose) is below "
+        "{limit}"
+    )
+    reason = words.format(utilities=shown, limit=f"{100 * limit:g}%")
+    return Recommendation(level, reason, by_toxicity.undecided or bool(close.any()))
 
 
 def effective_n(mean: Figure, sd: Figure) -> Figure:
@@ -251,7 +258,7 @@ def upper_limit(n: Any, y: Any) -> np.ndarray:
 
 
 def mtd_labels(n_doses: int) -> list[str]:
-    """Where the MTD can lie, in words: below the lowest level, at one, at the top level or above."""
+    """Return the labels of the MTD: below the lowest level, at a level, at the top level or above."""
     return ["below 1", *map(str, range(1, n_doses)), f"{n_doses} or above"]
 
 
@@ -371,12 +378,12 @@ def conclusions(designs: Sequence[Design], states: Sequence[States], now: Poster
 
 
 def _named(walked: Lattice) -> np.ndarray:
-    """Which of none, each level, and the top one not reached each state that a trial ends in names, ``(ends, choices + 1)``."""
+    """Return which of none, each level and the top level not reached is selected in each final state, ``(ends, choices + 1)``."""
     return np.column_stack([np.eye(walked.n_doses + 1)[walked.trials.choice + 1], walked.trials.not_reached])
 
 
 def _by_quadrature(walks: Sequence[Lattice], states: Sequence[States], now: ExactPosterior) -> list[Figure]:
-    """Expectation of the probability of each choice of each design, by the nodes of the posterior now."""
+    """Return the expectation of the probability of each choice of each design, by the nodes of the posterior now."""
     doses = now.curve.n_doses
     further = [
         np.hstack([one.ends.n - state.n, one.ends.y - state.y]).astype(int) for one, state in zip(walks, states, strict=True)
@@ -403,7 +410,7 @@ def _by_quadrature(walks: Sequence[Lattice], states: Sequence[States], now: Exac
 
 
 def _mean_over_draws(walked: Lattice, named: np.ndarray, state: States, now: Posterior) -> Figure:
-    """Mean over draws of the probability of each column of ``named`` (ends, columns), and its Monte Carlo standard error."""
+    """Return the mean over draws of the probability of each column of ``named``, ``(ends, columns)``, with its standard error."""
     ends = walked.ends
     future = Lattice(walked.design, walked.n_doses, replace(ends, n=ends.n - state.n, y=ends.y - state.y))
     # A rate of a draw can exceed 1 by its rounding.
@@ -416,7 +423,7 @@ def _mean_over_draws(walked: Lattice, named: np.ndarray, state: States, now: Pos
 
 
 def probabilities(curve: Curve, draws: np.ndarray) -> np.ndarray:
-    """DLT probabilities, ``(chains, draws, doses)``, of draws of the parameters ``(chains, draws, parameters)``."""
+    """Return DLT probabilities, ``(chains, draws, doses)``, of draws of the parameters ``(chains, draws, parameters)``."""
     theta = tuple(np.moveaxis(draws, -1, 0)[..., None])
     return np.exp(curve.log_terms(theta, curve.coordinates)[0])
 

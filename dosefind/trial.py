@@ -17,6 +17,7 @@ import numpy as np
 
 from ._check import MOST_COUNTED, InputError, Problem, count, counts, whole
 from .shown import Shown
+from .words import _, n_patients
 
 __all__ = [
     "COUNT",
@@ -103,13 +104,19 @@ class Departure:
             }[self.kind]
             return f"{self.subject} was treated at level {self.given} when the design {advice}"
         if self.kind == "stopped":
-            return f"the design had stopped after cohort {self.cohort - 1}: {self.planned}"
-        if self.kind == "level":
-            return f"cohort {self.cohort} was at level {self.given}; the design recommended level {self.planned}"
-        if self.kind == "size":
-            return f"cohort {self.cohort} had {self.given} patient{'s' * (self.given != 1)}; the design planned {self.planned}"
-        place = "the trial" if self.kind == "max_n" else f"level {self.level}"
-        return f"cohort {self.cohort} brought {place} to {self.given} patients, above {self.kind} = {self.planned}"
+            sentence = _("the design had stopped after cohort {before}: {planned}")
+        elif self.kind == "level":
+            sentence = _("cohort {cohort} was at level {given}; the design recommended level {planned}")
+        elif self.kind == "size":
+            sentence = _("cohort {cohort} had {patients}; the design planned {planned}")
+        elif self.kind == "max_n":
+            sentence = _("cohort {cohort} brought the trial to {patients}, above max_n = {planned}")
+        else:
+            sentence = _("cohort {cohort} brought level {level} to {patients}, above max_n_per_dose = {planned}")
+        # A reason to stop is a sentence, not a number.
+        patients = "" if self.kind == "stopped" else n_patients(self.given)
+        values = {"cohort": self.cohort, "before": self.cohort - 1, "level": self.level, "given": self.given}
+        return sentence.format(planned=self.planned, patients=patients, **values)
 
 
 def parse_outcomes(outcomes: str) -> list[Cohort]:

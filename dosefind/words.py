@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from ._check import one_of
 
-__all__ = ["_", "counted", "in_language", "language", "languages", "marked"]
+__all__ = ["_", "counted", "in_language", "language", "languages", "marked", "n_days", "n_dlts", "n_patients"]
 
 _FOLDER = Path(__file__).parent / "locale"
 _ENGLISH = "en", gettext.NullTranslations()
@@ -27,18 +28,33 @@ def _(message: str) -> str:
     return _CURRENT.get()[1].gettext(message)
 
 
-def counted(one: str, other: str, n: int) -> str:
-    """Return the form of a sentence for a number, with the number in its place ``{n}``.
+def counted(singular: str, plural: str, n: int, **values: Any) -> str:
+    """Return the form of a sentence for a number, with the number in its place ``{n}`` and other values in their places.
 
     Examples
     --------
-    >>> counted("{n} patient", "{n} patients", 2)
-    '2 patients'
+    >>> counted("{n} patient at level {level}", "{n} patients at level {level}", 2, level=1)
+    '2 patients at level 1'
     """
-    return _CURRENT.get()[1].ngettext(one, other, n).format(n=n)
+    return _CURRENT.get()[1].ngettext(singular, plural, n).format(n=n, **values)
 
 
-def marked(message: str) -> str:
+def n_patients(n: int) -> str:
+    """Return a number of patients in words."""
+    return counted("{n} patient", "{n} patients", n)
+
+
+def n_dlts(n: int) -> str:
+    """Return a number of DLTs in words."""
+    return counted("{n} DLT", "{n} DLTs", n)
+
+
+def n_days(n: int) -> str:
+    """Return a number of days in words."""
+    return counted("{n} day", "{n} days", n)
+
+
+def marked[T: str](message: T) -> T:
     """Mark a sentence that is translated where it is shown, as in a table that is made once."""
     return message
 

@@ -10,7 +10,7 @@ from dosefind.config import Trial, build_borrowing
 from dosefind.models import BivariateNormal, Logistic2
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.show.content import as_string
-from dosefind.show.pages.analysis import analysis
+from dosefind.show.pages.analysis import Estimates, analysis
 from dosefind.show.pages.sensitivity import Sensitivity, sensitivity
 from dosefind.show.terminal import as_lines
 from dosefind.tasks.borrowing import borrow_from
@@ -18,6 +18,7 @@ from dosefind.tasks.stamps import stamp
 
 from . import peers
 from .planted import faults
+from .test_analyze import levels_where_prior_weighs
 from .test_cli import run
 
 DLC = peers.ROOT / "configs" / "nct05948982.toml"
@@ -91,11 +92,8 @@ def test_variants_with_exnex(protocol):
 
 def test_what_the_prior_means_in_longer_windows(protocol):
     """Log alpha of -2.2 is 0.10 in one window, and 1 - 0.9^3 = 0.27 in three."""
-    words = build_borrowing(protocol).warnings(protocol)
-    assert words[1:] == [
-        "The prior refers to one window of 28 days: a DLT rate of 0.10 at the reference dose is 0.27 over the 84 "
-        "days of NCT05948982."
-    ]
+    (words,) = build_borrowing(protocol).warnings(protocol)
+    assert "0.10 in 28 days, 0.27 in 84 days" in words
     assert len(build_borrowing(changed(protocol, pooled="as-given")).warnings(protocol)) == 1
 
 
@@ -222,6 +220,9 @@ def test_with_and_without(protocol):
     alone, found = dsf.analyze(protocol, outcomes).summary, dsf.analyze(mixed, outcomes, borrow=borrow).summary
     # Where the trials are exchangeable for sure, well beyond the error; mixed they borrow less.
     most = dsf.analyze(protocol, outcomes, borrow=borrow).summary
+    first_screen = as_lines(analysis(most), width=80).splitlines()
+    assert len(first_screen) <= 40
+    assert max(map(len, first_screen)) <= 80
     assert most["p_over"].values[2] + 5 * most["p_over_se"].values[2] < alone["p_over"].values[2]
     # Half of the mixture is a wide prior, which is worth next to nothing, so that the whole is worth little.
     assert np.all(found["borrowed_n"].values + 1 < most["borrowed_n"].values)
@@ -229,7 +230,7 @@ def test_with_and_without(protocol):
     assert np.all(np.abs(found["p_exchangeable"] - 0.5) < 0.2)
     attrs = found.attrs
     assert attrs["borrowing"]["outcomes"] == borrow
-    assert "an assumption, not an observation" in " ".join(attrs["warnings"])
+    assert "a constant hazard over them is an assumption" in " ".join(attrs["warnings"])
     assert "borrowing" not in attrs["without_effect"].split(", ")
     table = dsf.sensitivity(mixed, outcomes, borrow=borrow)
     rows = table.set_index(["varied", "value"])
@@ -246,7 +247,8 @@ def test_with_and_without(protocol):
     before = [name for name in found if "before any data" in found[name].attrs.get("definition", "")]
     assert sorted(before) == ["p_exchangeable_prior", "tau_prior_mean"]
     assert {"prior_mean_se", "prior_p_over_se", "prior_mtd_se"} <= set(found)
-    assert "the prior and the other trials' data" in " ".join(most.attrs["warnings"])
+    assert levels_where_prior_weighs(most) == {*np.flatnonzero(most["prior_effective_n"].values >= most["n"].values) + 1}
+    assert AS in as_string(Estimates(most).source())
     assert max(map(len, as_lines(sensitivity(table, stamp(Trial.of(mixed), borrows=True))).splitlines())) <= 80
     shown = [as_string(cell) for cell in Sensitivity(table).by_change().rows[0]]
     # P(overdose) and the probability of the MTD with their errors.

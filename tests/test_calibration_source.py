@@ -100,7 +100,7 @@ WORDS = {
         edited, "models.base", "its parameter has a normal prior with mean 0", "the prior of its parameter has mean 0"
     ),
     "sentence about a curve": partial(
-        edited, "models.base", "{self.prior_sentence()}{options}.", "{self.prior_sentence()} {options}."
+        edited, "models.base", "{curve}, skeleton {levels}; {prior}.", "{curve} with skeleton {levels}: {prior}."
     ),
     "title of a curve": partial(edited, "models.power", '"Power curve"', '"Empiric curve"'),
     "source of a curve": partial(edited, "models.power", "\"O'Quigley and Shen (1996), doi", "\"O'Quigley & Shen (1996), doi"),

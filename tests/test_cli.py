@@ -178,3 +178,10 @@ def test_a_closed_pipe_ends_quietly():
     command = f"{sys.executable} -m dosefind.cli compare {CONFIG} | head -1"
     process = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert process.stderr == ""
+
+
+def test_help_of_every_command_has_two_examples():
+    for name, command in main.commands.items():
+        shown = (command.epilog or "").splitlines()
+        examples = [line for line in shown if line.startswith(f"  dosefind {name} ") or line == f"  dosefind {name}"]
+        assert len(examples) >= 2, name

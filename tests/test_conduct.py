@@ -124,7 +124,7 @@ def test_patients_too_close_together_in_words():
 def test_too_many_patients_on_a_dose():
     seven = group(1, *range(1, 8))
     assert found(*seven) == [("too many patients on a dose", "S17", [7])]
-    assert words(*seven) == ["7 patients are evaluable for DLT at level 1; the maximum is 6: S17 came after"]
+    assert words(*seven) == ["7 patients are evaluable for DLT at level 1; the maximum is 6; enrolled beyond it: S17"]
     assert found(*seven, most=5) == [("too many patients on a dose", "S16 S17", [6, 7])]
     assert found(*seven, most=18) == []
     # Whoever does not count takes no place.
@@ -191,7 +191,7 @@ def test_amounts_that_differ_within_a_course():
     )
     other = patient("B1", 1, 1, 29, 57, amounts=(1, 1.5, 1))
     assert found(other, name=DLC)[0] == ("amounts within a course differ", "B1", [29])
-    assert words(other, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 1.5 but the first at 1 10^6 cells/kg"
+    assert words(other, name=DLC)[0] == "B1 had infusion 2 on 2024-01-29 at 1.5, but the first at 1 10^6 cells/kg"
     # The second infusion had not been given the day before.
     assert found(*people, name=DLC, as_of=28) == []
 
@@ -365,7 +365,7 @@ def test_those_after_the_next_patient_start_in_turn():
         return in_turn(evaluated, rules, level, size, earliest(evaluated, rules, level).patient)
 
     full = trial(*group(1, 1, 1, 1), *group(2, 29, 29, 29), last=57)
-    assert turn(full, 3, 3) == f"each further patient 7 days after the previous one, the last of 3 not before {day(71)}"
+    assert turn(full, 3, 3) == f"each further patient 7 days after the previous one, the last of 3 patients not before {day(71)}"
     assert turn(full, 3, 1) == turn(full, 2, 3) == ""
     sentinel = {"stagger": {"days": 7, "levels": "all", "patients": "first"}}
     assert turn(full, 3, 3, treatment=sentinel) == f"the others 7 days after the first, not before {day(64)}"

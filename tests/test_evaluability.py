@@ -579,7 +579,7 @@ def test_dates_after_the_data_cut_are_an_error_unless_replayed():
     ]
     found = evaluate(data, protocol(), day(28), replay=True)
     assert found.later_dates == 3
-    assert found.closing() == "3 rows read: 3 are those of 2 patients, 0 listed; data cutoff 2024-01-28; 3 later dates ignored."
+    assert found.closing() == "3 rows read: 3 used (2 patients), 0 not used; data cutoff 2024-01-28; 3 later dates ignored."
     assert evaluate(data, protocol()).later_dates == 0
 
 
@@ -617,7 +617,7 @@ def test_rows_in_are_rows_out():
     assert found.rows == 4
     assert found.listed == (*listed, Listed("patients.csv row T", "no infusion by 2024-02-29"))
     assert found.closing() == (
-        "4 rows read: 2 are those of 1 patient, 2 listed (screen failure, no infusion by 2024-02-29); "
+        "4 rows read: 2 used (1 patient), 2 not used (screen failure, no infusion by 2024-02-29); "
         "data cutoff 2024-02-29, assumed: the last date in the data."
     )
     for rows in (3, 5):
@@ -638,7 +638,8 @@ def test_the_audit_table():
     assert table.set_index("subject").loc[["A2", "A5", "A6"]].to_numpy().tolist() == [
         [
             *(1, 1, "dlt", "2024-01-03", "2024-01-31"),
-            "adverse event of ae.csv row 1 (grade 3; possibly related; began 2024-01-10, day 8), a DLT by the definition under dlt",
+            "adverse event of ae.csv row 1 (grade 3; possibly related; began on 2024-01-10, day 8), a DLT by the definition "
+            "under dlt",
             "patients.csv row A2; ae.csv row 1",
         ],
         [
@@ -650,7 +651,7 @@ def test_the_audit_table():
         [
             *(2, 1, "pending", "2024-02-11", "2024-03-10"),
             "no DLT so far, 15 days to go, 46% of the window followed up; "
-            "adverse event of ae.csv row 4 (grade 3; unlikely; began 2024-02-14, day 4) is not a DLT: not related",
+            "adverse event of ae.csv row 4 (grade 3; unlikely; began on 2024-02-14, day 4) is not a DLT: not related",
             "patients.csv row A6; ae.csv row 4",
         ],
     ]

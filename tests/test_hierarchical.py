@@ -287,8 +287,8 @@ def test_sentences_state_the_pooled_quantity():
     said = " ".join(MODELS["exnex uniform"].sentences())
     for words in (
         "pooled: DLT over 28 days after one infusion.",
-        "half-normal with scales 0.6 and 0.3",
-        "correlation is uniform between -1 and 1",
+        "half-normal priors with scales 0.6 and 0.3",
+        "correlation has a uniform prior between -1 and 1",
         "With so few trials, the amount of borrowing",
         "DLC is exchangeable with prior probability 0.6; ",
     ):

@@ -267,7 +267,7 @@ def test_boin_and_crm_at_some_dates():
     }
     found = then(single_dose(), 31, rules, design="boin")
     assert found.start == (day(33), "the DLT window of A3 ends")
-    assert found.proposal.reason.startswith("whatever the outcomes still to come are; without a further DLT: 1 DLT in 3")
+    assert found.proposal.reason.startswith("whatever the pending outcomes are; without a further DLT: 1 DLT in 3")
     # dfcrm 0.2-2.1's rule as in test_crm: after 1 of 3 at the first dose the plug-in estimate keeps the trial there.
     assert then(single_dose(), 33, rules).proposals["crm"].words == "stay at level 1, 3 patients"
 
@@ -283,18 +283,18 @@ def test_completions_by_hand():
         "design: 3+3": ["level 1", "stop, no MTD", "stop, no MTD"],
         "design: boin": ["level 1", "level 1", "stop, no MTD"],
     }
-    assert found.proposal.reason == "it depends on the outcome of A1, A3: level 1; or stop, no MTD"
+    assert found.proposal.reason == "depends on the outcome of A1, A3: level 1; or stop, no MTD"
     assert (found.proposal.level, found.proposal.size, found.start, len(found.paths)) == (None, 0, None, 0)
     assert list(found.what_if.get("design", [])) == ["boin"] * (found.proposals["boin"].level is not None)
     filling = then(single_dose(), 3, protocol(AS, "boin"))
-    assert set(filling.completions["design: boin"]) == {"complete level 1"}
+    assert set(filling.completions["design: boin"]) == {"complete the cohort at level 1"}
     assert filling.completions["ways"].sum() == 4
 
 
 def test_reason_lists_patients_with_missing_data():
     found = then(REPLAYS["an event without a grade"][0], 60)
     assert found.proposal.until is None
-    assert found.proposal.reason.endswith("; no date can be named while data of S3 are wanting")
+    assert found.proposal.reason.endswith("; no date can be given: data are missing for S3")
 
 
 def test_what_would_follow_by_hand():
@@ -327,7 +327,8 @@ def test_uncounted_patients_are_listed_first(folder):
     pending = then(trial(*clean(1, 1), *clean(2, 31), replace(first, events=()), last=75), 75).start
     assert pending.day == day(98)
     assert pending.words == (
-        f"the DLT window of P50 ends; each further patient 7 days after the previous one, the last of 3 not before {day(112)}"
+        f"the DLT window of P50 ends; each further patient 7 days after the previous one, "
+        f"the last of 3 patients not before {day(112)}"
     )
     (folder / "patients.csv").write_text("subject,dose,infusion_1\nP1,1,2024-01-01\nP2,50,2024-01-03\n")
     (folder / "ae.csv").write_text("subject,term,grade,related,start\n")
@@ -346,7 +347,7 @@ def test_further_dlts_that_end_a_cohort_are_shown():
     found = then(data, 45)
     assert found.proposal.words == "complete the current cohort at level 1, 1 patient"
     assert found.proposal.reason.endswith("; if further DLTs among those pending end that: stop, no MTD")
-    assert list(found.completions["design: 3+3"]) == ["complete level 1", "stop, no MTD", "stop, no MTD"]
+    assert list(found.completions["design: 3+3"]) == ["complete the cohort at level 1", "stop, no MTD", "stop, no MTD"]
     toxic = trial(*data.patients[:4], replace(data.patients[4], events=(event(44, row=9),)), last=45)
     assert then(toxic, 45).proposal.words == "stop, no MTD"
 
@@ -547,7 +548,9 @@ def test_patient_treated_differently_from_the_decision_is_reported(tmp_path):
         f"B2 was treated at level 1 on {day(41)}, not as decided",
     )
     assert next_dose(protocol, trial(*people[:4]), decisions=path).followed == (f"B1 was treated at level 2 on {day(40)}",)
-    assert next_dose(protocol, trial(*people), day(35), replay=True, decisions=path).followed == ("no patient was treated since",)
+    assert next_dose(protocol, trial(*people), day(35), replay=True, decisions=path).followed == (
+        "no patient has been treated since",
+    )
 
 
 @pytest.mark.slow
@@ -631,7 +634,7 @@ def test_a_cohort_that_the_committee_opened_is_filled(tmp_path):
     assert (found.proposal.words, found.start.day) == ("complete the current cohort at level 1, 2 patients", day(72))
     assert found.proposal.reason == (
         f"cohort 3 has 1 of 3 patients evaluable or pending; if further DLTs among those pending end that: stop, MTD level 1; "
-        f"the committee decided on it on {day(62)} (level 1), by the design's rules alone: "
+        f"the committee decided on it on {day(62)} (level 1); by the design's rules alone: "
         f"wait until {day(98)}"
     )
     # It overrode the design that binds; what another one would do is for comparison, and deviations stay deviations.
@@ -694,7 +697,7 @@ def test_the_committee_goes_on_with_a_cohort_that_the_design_would_leave(tmp_pat
     record_decision(path, then(data, 51).record("level 2", "both events were of the port"))
     found = then(data, end, decisions=path).proposal
     assert found.words == "complete the current cohort at level 2, 1 patient"
-    assert found.reason.endswith("(level 2), by the design's rules alone: stop, MTD level 1")
+    assert found.reason.endswith("(level 2); by the design's rules alone: stop, MTD level 1")
 
 
 @pytest.mark.parametrize(("when", "action"), [(46, "escalate"), (47, "escalate"), (48, "fill"), (89, "fill")])
@@ -951,7 +954,7 @@ def test_next_prints_the_answer_first(folder):
     (after,) = [line.split() for line in details.splitlines() if re.match(r"3\+3 +level 2; or", line)]
     assert " ".join(after) == "3+3 level 2; or stop, no MTD stop, no MTD"
     # Seven rows of patients and one of an event; A7's is of a day to come.
-    assert "8 rows read: 7 are those of 6 patients, 1 listed (no infusion by 2024-02-20); data cutoff 2024-02-20" in details
+    assert "8 rows read: 7 used (6 patients), 1 not used (no infusion by 2024-02-20); data cutoff 2024-02-20" in details
 
 
 def test_designs_that_answer_alike_share_a_row():
@@ -1017,7 +1020,7 @@ def _with_a_cohort_too_many(folder):
 
 def test_rows_of_later_patients_are_listed_with_their_events(folder):
     text = run(folder, "next", "--as-of", "2024-01-01", "--replay", "--details").stdout
-    assert "8 rows read: 1 are those of 1 patient, 7 listed (no infusion by 2024-01-01)" in text
+    assert "8 rows read: 1 used (1 patient), 7 not used (no infusion by 2024-01-01)" in text
 
 
 @pytest.mark.parametrize("details", [(), ("--details",)])

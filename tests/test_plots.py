@@ -315,7 +315,7 @@ def test_decision_grid_is_the_boundary_table():
             expected = "DU" if out else "D" if k >= row.deescalate_if_dlt_ge else "E" if k <= row.escalate_if_dlt_le else "S"
             assert seen[column, k] == expected
     assert_says(
-        ax, ["Of 3 patients, 0 DLTs: escalate; 1 DLT: stay; 2 DLTs: de-escalate; 3 DLTs: de-escalate and eliminate the dose."]
+        ax, ["With 3 patients, 0 DLTs: escalate; 1 DLT: stay; 2 DLTs: de-escalate; 3 DLTs: de-escalate and eliminate the dose."]
     )
 
 
@@ -324,7 +324,7 @@ def test_decision_grid_of_a_climb(protocol):
     seen = cells(ax)
     assert [seen[0, k] for k in range(4)] == ["E 2", "S 1", "× –", "× –"]
     assert [seen[5, k] for k in (1, 2, 3, 4)] == ["× 3+", "× 2", "× 2", "× 2"]
-    assert_says(ax, ["At level 2, of 3 patients, 0 DLTs: escalate to level 3; 1 DLT: stay; 2 and 3 DLTs: stop, MTD level 1."])
+    assert_says(ax, ["At level 2 with 3 patients, 0 DLTs: escalate to level 3; 1 DLT: stay; 2 and 3 DLTs: stop, MTD level 1."])
 
 
 def test_elicited_prior(said, protocol):

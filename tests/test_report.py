@@ -24,6 +24,7 @@ from dosefind.show.pages.pieces import labels
 
 from . import made_up
 from .peers import ROOT
+from .test_analyze import levels_where_prior_weighs
 
 CONFIG = ROOT / "configs" / "nct05962762.toml"
 CUT = made_up.day(95)
@@ -127,7 +128,7 @@ def test_first_page_answers_what_next_how_safe_how_sure(conduct, protocol):
     assert leads[1] == "1 DLT in 6 patients with a known outcome."
     assert summary.mtd.values.argmax() == 3
     assert summary.mtd.values[-1] < 0.5
-    assert leads[2] == f"The place of the MTD is open: most likely level 3 or above, {100 * summary.mtd.values[-1]:.1f}%."
+    assert leads[2] == f"The MTD is uncertain: most likely level 3 or above, {100 * summary.mtd.values[-1]:.1f}%."
     assert found.proposal.reason in said(answers[0])
     assert "Pending: A8, A9 and A10" in said(answers[1])
     assert "No deviation from the protocol or from 3+3 was found." in said(answers[1])
@@ -402,8 +403,9 @@ def test_what_is_pending_and_which_designs_had_stopped_is_on_the_first_page():
     page = said(next(one for one in tree.iter("section") if one.get("id") == "summary"))
     over = f"{100 * float(summary.p_over[1]):.1f}%"
     assert f"P(overdose), the probability that the DLT rate is 33% or more, is {over} at level 2" in page
-    assert "By the rules of these designs the trial had ended before: blrm-6." in page
-    assert "At level 2, nobody has a known outcome; the effective sample size of the prior is" in page
+    assert "Designs whose rules would already have stopped the trial: blrm-6." in page
+    assert 2 in levels_where_prior_weighs(summary)
+    assert all(caution in page for caution in summary.attrs["warnings"])
     conclusions = said(next(one for one in tree.iter("section") if one.get("id") == "conclusion"))
     assert (
         "these designs would have stopped, although patients were treated after that (see the section on deviations): blrm-6."
@@ -536,7 +538,7 @@ def test_overrides_of_the_committee_are_shown(tmp_path):
         "level 2",
         "yes",
         "=cmd|' /C calc'!A0 <b>looked at</b>",
-        "no patient was treated since",
+        "no patient has been treated since",
     ]
     first = (
         "Latest decision of the committee on file: level 2, meeting of 2024-04-05, data cutoff 2024-04-04; it differs from the "

@@ -126,7 +126,7 @@ def test_figures_of_the_pdf_and_the_word_file_are_those_of_the_library(conduct_p
         interval = f"{100 * float(at.lower):.1f}\u2013{100 * float(at.upper):.1f}"
         assert row[3:8] == [mean, interval, *figures]
         assert squeezed("".join([mean, interval, *figures])) in in_pdf
-    lead = squeezed(f"The place of the MTD is open: most likely level 3 or above, {100 * summary.mtd.values[-1]:.1f}%")
+    lead = squeezed(f"The MTD is uncertain: most likely level 3 or above, {100 * summary.mtd.values[-1]:.1f}%")
     assert lead in in_pdf
     assert lead in squeezed(" ".join(one.text for one in word(conduct_word).paragraphs))
 

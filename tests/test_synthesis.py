@@ -1,4 +1,4 @@
-"""Made-up trials: they obey the protocol where nothing else is asked, and every file of one reads back to the same trial."""
+"""Synthetic trials: they obey the protocol where nothing else is asked, and every file of one reads back to the same trial."""
 
 import csv
 import json
@@ -274,7 +274,7 @@ COMMANDS = [shlex.split(line)[1:] for line in re.findall(r"^dosefind .*$", EXAMP
 
 
 def kept(text):
-    """A README of a made-up trial without the lines that a new version or a change of the config changes."""
+    """A README of a synthetic trial without the lines that a new version or a change of the config changes."""
     return [line for line in text.splitlines() if not line.startswith(("Versions:", "config sha256:"))]
 
 

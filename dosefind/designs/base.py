@@ -21,6 +21,7 @@ from .._check import MOST_COUNTED, MOST_DOSES, InputError, Problem, Settings, co
 from ..protocol import FromTrial
 from ..threads import one_thread, one_thread_methods
 from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States, TimedStates
+from ..words import _, counted, marked
 from . import limits
 
 __all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Selection"]
@@ -180,14 +181,14 @@ class Design(Settings, ABC):
     # Whether counts outside the escalation are added to those of the escalation; if not, they can only close a dose.
     pools_parts: ClassVar[bool] = True
     shared_reasons: ClassVar[dict[str, str]] = {
-        "start": "first cohort",
-        "escalate": "escalate",
-        "stay": "stay at this dose",
-        "de-escalate": "de-escalate",
-        "max_n": "the maximum sample size is reached",
-        "dose_full": "the dose chosen by the rule has its maximum number of patients",
-        "n_at_dose": "the number of patients stated in the stopping rule is reached",
-        "too_toxic": "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
+        "start": marked("first cohort"),
+        "escalate": marked("escalate"),
+        "stay": marked("stay at this dose"),
+        "de-escalate": marked("de-escalate"),
+        "max_n": marked("the maximum sample size is reached"),
+        "dose_full": marked("the dose chosen by the rule has its maximum number of patients"),
+        "n_at_dose": marked("the number of patients stated in the stopping rule is reached"),
+        "too_toxic": marked("stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD"),
     }
     own_reasons: ClassVar[dict[str, str]] = {}
 
@@ -242,7 +243,7 @@ class Design(Settings, ABC):
             raise ValueError(f"max_n_per_dose = {self.max_n_per_dose} contradicts max_n = {self.max_n}: it must not be larger")
         if isinstance(self.stop_n_at, tuple) and (not isinstance(self.stop_n, tuple) or len(self.stop_n) != len(self.stop_n_at)):
             raise ValueError(f"stop_n_at = {list(self.stop_n_at)} must have one entry per number in stop_n")
-        for n, _ in self.stopping:
+        for n, _place in self.stopping:
             for name in ("max_n", "max_n_per_dose"):
                 most = getattr(self, name)
                 if most is not None and n > most:
@@ -401,16 +402,16 @@ class Design(Settings, ABC):
     @property
     def _sentences(self) -> dict[str, str]:
         """Return the sentence of each reason, in the order of the codes."""
-        waits = {} if self.reads == "complete" else {"wait": "outcomes that can change the decision are pending"}
+        waits = {} if self.reads == "complete" else {"wait": marked("outcomes that can change the decision are pending")}
         return {**self.shared_reasons, **self.own_reasons, **waits}
 
     def explain(self, reason: str) -> str:
         """Return the sentence that explains a reason."""
-        return self._sentences[reason]
+        return _(self._sentences[reason])
 
     def in_words(self, reason: str) -> str:
         """Return the name of a reason for a move, which is a plain word, or the sentence of a reason to stop."""
-        return reason if reason in _MOVES else self.explain(reason)
+        return _(_MOVES[reason]) if reason in _MOVES else self.explain(reason)
 
     def code(self, reason: str) -> int:
         """Return the integer that represents a reason in arrays."""
@@ -528,15 +529,17 @@ class Design(Settings, ABC):
         return [*self.sentences(), *limits.sentences(self)]
 
     def __str__(self) -> str:
-        return "\n".join([self.title, *(f"  - {rule}" for rule in self.rules())])
+        return "\n".join([_(self.title), *(f"  - {rule}" for rule in self.rules())])
 
     def cohort_sentence(self) -> str:
         """Return the cohort sizes as a sentence without its end; a design that overrides `planned_size` overrides this too."""
         if self.cohort_size_by_dose is not None:
-            return f"Cohorts of {', '.join(map(str, self.cohort_size_by_dose))} patients at levels 1, 2 and so on"
+            sizes = ", ".join(map(str, self.cohort_size_by_dose))
+            return _("Cohorts of {sizes} patients at levels 1, 2 and so on").format(sizes=sizes)
         if isinstance(self.cohort_size, int):
-            return f"Cohorts of {self.cohort_size}"
-        return f"Cohorts of {', '.join(map(str, self.cohort_size))}, then the last size repeatedly"
+            return counted("Cohorts of {n} patient", "Cohorts of {n} patients", self.cohort_size)
+        sizes = ", ".join(map(str, self.cohort_size))
+        return _("Cohorts of {sizes} patients in turn, then of the last size").format(sizes=sizes)
 
     def planned_size(self, states: States, dose: np.ndarray) -> np.ndarray:
         """Return the planned size of the next cohort at dose index ``dose`` (states,), before any limit reduces it."""
@@ -548,4 +551,11 @@ class Design(Settings, ABC):
         return sizes[np.minimum(states.cohorts, len(sizes) - 1)]
 
 
-_MOVES = ("start", "escalate", "stay", "de-escalate", "wait")
+# Reasons for a move, each with its word.
+_MOVES = {
+    "start": marked("start"),
+    "escalate": marked("escalate"),
+    "stay": marked("stay"),
+    "de-escalate": marked("de-escalate"),
+    "wait": marked("wait"),
+}

@@ -24,6 +24,7 @@ from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
 from ..protocol import FromTrial
 from ..trial import Administered, States
+from ..words import _
 from .base import Beside, Probability, Proposal, Selection
 from .model_based import ModelBased
 from .rules import TIE, at_least, highest
@@ -169,9 +170,15 @@ class BLRM(ModelBased):
             state = self.with_beside(state, beside)
         over = self._evaluate(state.n, state.y)[0][0, :-1]
         up_to = int(highest(~at_least(over, self.ewoc)[None])[0]) + 1
-        where = f"up to level {up_to}" if up_to else "at no level"
-        text = f"P(overdose) {', '.join(f'{p:.3f}' for p in over)}, below {self.ewoc:g} {where}"
-        return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
+        sentence = (
+            _("P(overdose) {values}, below {limit} up to level {level}")
+            if up_to
+            else _("P(overdose) {values}, below {limit} at no level")
+        )
+        data = sentence.format(values=", ".join(f"{p:.3f}" for p in over), limit=f"{self.ewoc:g}", level=up_to)
+        if reason in ("escalate", "stay", "de-escalate"):
+            return data
+        return _("{data}: {reason}").format(data=data, reason=self.explain(reason))
 
     def with_prior(self, scale: float) -> Self:
         each = self.prior if isinstance(self.prior, tuple) else (self.prior,)
@@ -180,26 +187,31 @@ class BLRM(ModelBased):
 
     def sentences(self) -> list[str]:
         low, high = self.interval
-        best = (
-            "the highest admissible dose"
+        rates = {"low": f"{low:g}", "high": f"{high:g}", "ewoc": f"{self.ewoc:g}"}
+        rules = [
+            _("A dose is admissible if the probability that its DLT rate is {high} or more is below {ewoc} (EWOC)."),
+            _("The next cohort receives the highest admissible dose.")
             if self.choose == "highest"
-            else f"the admissible dose with the largest probability of a DLT rate in [{low:g}, {high:g})"
-        )
-        among = "the doses given" if self.final == "tried" else "all doses, given or not"
-        return [
-            *self.curve.sentences(),
-            f"A dose is admissible if the probability that its DLT rate is {high:g} or more is below {self.ewoc:g} (EWOC).",
-            f"The next cohort receives {best}; ties go to the lower dose.",
+            else _(
+                "The next cohort receives the admissible dose with the largest probability of a DLT rate in [{low}, {high}); ties "
+                "go to the lower dose."
+            ),
             *self.restrictions(),
-            "Stop without an MTD when no dose is admissible.",
-            f"The MTD is selected in the same way from {among}.",
-            "An additional DLT at a lower dose can raise the recommended dose, because with two parameters it makes the curve "
-            "flatter.",
-            "The MTD is not reached if the top dose is selected and a hypothetical next level would be chosen instead. That level "
-            "is as "
-            "far above the top dose as the top dose is above the one below it, on the log dose scale (twice the dose if there is "
-            "one level).",
+            _("Stop without an MTD if no dose is admissible."),
+            _("The MTD is selected in the same way from the doses given.")
+            if self.final == "tried"
+            else _("The MTD is selected in the same way from all doses, given or not."),
+            _(
+                "An additional DLT at a lower dose can raise the recommended dose, because with two parameters it makes the curve "
+                "flatter."
+            ),
+            _(
+                "The MTD is not reached if the top dose is selected and a hypothetical next level would be chosen instead. That "
+                "level is as far above the top dose as the top dose is above the one below it, on the log dose scale (twice the "
+                "dose if there is one level)."
+            ),
         ]
+        return [*self.curve.sentences(), *(rule.format(**rates) for rule in rules)]
 
     # The fit -----------------------------------------------------------------------------------------------------
 

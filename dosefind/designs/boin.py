@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import model_validator
 
+from ..words import _
 from .base import Flag, Probability
 from .interval import IntervalDesign
 from .rules import at_least
@@ -102,21 +103,29 @@ class BOIN(IntervalDesign):
     def place(self, n: int, y: int) -> str:
         low, high = self.boundaries
         if self.stay_at_1_of_3 and (n, y) == (3, 1):
-            return "at which the 1 of 3 rule stays"
+            return _("{data}, a rate of {rate}: stay by the rule for 1 of 3")
         if at_least(low * n, y):
-            return f"at most {low:.3f}"
-        return f"between {low:.3f} and {high:.3f}" if at_least(high * n, y) else f"above {high:.3f}"
+            sentence = _("{data}, a rate of {rate}, at most {low}")
+        elif at_least(high * n, y):
+            sentence = _("{data}, a rate of {rate} between {low} and {high}")
+        else:
+            sentence = _("{data}, a rate of {rate}, above {high}")
+        return sentence.format(data="{data}", rate="{rate}", low=f"{low:.3f}", high=f"{high:.3f}")
 
     def move_sentences(self) -> list[str]:
         low, high = self.boundaries
         p_saf, p_tox = self.rates
-        saf = "" if self.p_saf else f" ({_TOO_LOW:g} times the target)"
-        tox = "" if self.p_tox else f" ({_TOO_TOXIC:g} times the target)"
+        times = _("{rate} ({times} times the target)")
+        saf = f"{p_saf:.4g}" if self.p_saf else times.format(rate=f"{p_saf:.4g}", times=f"{_TOO_LOW:g}")
+        tox = f"{p_tox:.4g}" if self.p_tox else times.format(rate=f"{p_tox:.4g}", times=f"{_TOO_TOXIC:g}")
         return [
-            f"Target DLT rate {self.target:g}. Escalate if the DLT rate at the current dose is at most {low:.4f}, de-escalate "
-            f"if it is above {high:.4f}, otherwise stay; at a rate equal to the upper boundary, stay.",
-            f"The boundaries separate the target from the rate deemed subtherapeutic, p_saf = {p_saf:.4g}{saf}, and the rate "
-            "deemed "
-            f"overly toxic, p_tox = {p_tox:.4g}{tox}.",
-            *(["1 DLT in 3 patients: stay, whatever the boundaries say."] if self.stay_at_1_of_3 else []),
+            _(
+                "Target DLT rate {target}. Escalate if the DLT rate at the current dose is at most {low}, de-escalate if it is "
+                "above {high}, otherwise stay; at a rate equal to the upper boundary, stay."
+            ).format(target=f"{self.target:g}", low=f"{low:.4f}", high=f"{high:.4f}"),
+            _(
+                "The boundaries separate the target from the rate deemed subtherapeutic, p_saf = {saf}, and the rate deemed "
+                "overly toxic, p_tox = {tox}."
+            ).format(saf=saf, tox=tox),
+            *([_("1 DLT in 3 patients: stay, whatever the boundaries say.")] if self.stay_at_1_of_3 else []),
         ]

@@ -21,6 +21,7 @@ from ..models import OneParameterCurve, one_parameter
 from ..models.elicitation import Indifference
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
+from ..words import _, n_patients
 from .base import Beside, Probability, Proposal, Selection
 from .model_based import ModelBased
 from .replay import state_after
@@ -192,14 +193,20 @@ class CRM(ModelBased):
             return self.explain(reason)
         if beside is not None:
             state = self.with_beside(state, beside)
-        values, _, _ = self._moments.expect(state.n, state.y)
+        values = self._moments.expect(state.n, state.y)[0]
         rates = values[0, 2:] if self.recommend == "mean" else self.curve.probabilities(values[0, 0])[0]
         shown = ", ".join(f"{p:.3f}" for p in rates)
         best = int(self._evaluate(state.n, state.y)[0][0]) + 1
-        text = f"estimated DLT rates {shown}, closest to {self.target:g} at level {best}"
+        estimates = {"rates": shown, "target": f"{self.target:g}", "level": best}
         if reason not in ("escalate", "stay", "de-escalate"):
-            return f"{text}: {self.explain(reason)}"
-        return text if int(decision.dose[0]) + 1 == best else f"{text}, restricted by the rules on skipping and coherence"
+            sentence = _("estimated DLT rates {rates}, closest to {target} at level {level}: {reason}")
+            return sentence.format(reason=self.explain(reason), **estimates)
+        if int(decision.dose[0]) + 1 == best:
+            return _("estimated DLT rates {rates}, closest to {target} at level {level}").format(**estimates)
+        sentence = _(
+            "estimated DLT rates {rates}, closest to {target} at level {level}, restricted by the rules on skipping and coherence"
+        )
+        return sentence.format(**estimates)
 
     def fit(self, outcomes: str) -> xr.Dataset:
         """Return the posterior of the curve after the given outcomes.
@@ -277,37 +284,50 @@ class CRM(ModelBased):
         return self.with_settings(prior_sd=scale * self.prior_sd)
 
     def sentences(self) -> list[str]:
-        levels = ", ".join(f"{p:.4g}" for p in self.levels)
-        estimate = (
-            "the curve at the posterior mean of its parameter"
-            if self.recommend == "plug-in"
-            else "the posterior mean of each DLT rate"
-        )
+        levels, target = ", ".join(f"{p:.4g}" for p in self.levels), f"{self.target:g}"
         rules = [
-            f"Target DLT rate {self.target:g}. Curve: {self.curve.form}, skeleton {levels}; {self.curve.prior_sentence()}.",
-            "The next cohort receives the dose whose estimated DLT rate is closest to the target; ties go to the lower dose. The "
-            f"estimate is {estimate}.",
+            _("Target DLT rate {target}. {curve}, skeleton {levels}; {prior}.").format(
+                target=target, curve=self.curve.form, levels=levels, prior=self.curve.prior_sentence()
+            ),
+            _(
+                "The next cohort receives the dose whose estimated DLT rate is closest to the target; ties go to the lower dose. "
+                "The estimate is the curve at the posterior mean of its parameter."
+            )
+            if self.recommend == "plug-in"
+            else _(
+                "The next cohort receives the dose whose estimated DLT rate is closest to the target; ties go to the lower dose. "
+                "The estimate is the posterior mean of each DLT rate."
+            ),
+            *self.restrictions(),
+            self._safety_sentence(),
+            _("The MTD is the dose whose estimated DLT rate is closest to the target, among the doses given.")
+            if self.final == "tried"
+            else _("The MTD is the dose whose estimated DLT rate is closest to the target, among all doses, given or not."),
         ]
-        rules += self.restrictions()
-        if self.safety_cutoff is not None:
-            by = "by the model" if self.safety_by == "model" else "under a Beta(1, 1) prior, using the lowest dose only"
-            rules.append(
-                f"Stop without an MTD if P(p_1 > {self.target:g}) > {self.safety_cutoff:g} {by}, once the lowest dose has "
-                f"{self.safety_min_n} patients."
+        if self.not_reached_below:
+            edge = _("The MTD is not reached if the top dose is selected with an estimated DLT rate below {edge}, as set.")
+        elif len(self.levels) > 1:
+            edge = _(
+                "The MTD is not reached if the top dose is selected with an estimated DLT rate below {edge}, at which a "
+                "hypothetical next level, as far above the top as the top is above the next lower level, would be equally close "
+                "to the target."
             )
         else:
-            rules.append("No rule stops the trial for toxicity: the lowest dose stays open, however many DLTs are observed.")
-        among = "among the doses given" if self.final == "tried" else "among all doses, given or not"
-        rules.append(f"The MTD is the dose whose estimated DLT rate is closest to the target, {among}.")
-        origin = "as set" if self.not_reached_below else "the target"
-        if self.not_reached_below is None and len(self.levels) > 1:
-            origin = (
-                "at which a hypothetical next level, as far above the top as the top is above the next lower level, would be "
-                "equally close to the target"
+            edge = _("The MTD is not reached if the top dose is selected with an estimated DLT rate below {edge}, the target.")
+        return [*rules, edge.format(edge=f"{self._top_edge[0]:.3f}")]
+
+    def _safety_sentence(self) -> str:
+        if self.safety_cutoff is None:
+            return _("No rule stops the trial for toxicity: the lowest dose stays open, however many DLTs are observed.")
+        if self.safety_by == "model":
+            rule = _("Stop without an MTD if P(p_1 > {target}) > {cutoff} by the model, once the lowest dose has {patients}.")
+        else:
+            rule = _(
+                "Stop without an MTD if P(p_1 > {target}) > {cutoff} under a Beta(1, 1) prior, using the lowest dose only, once "
+                "the lowest dose has {patients}."
             )
-        edge = f"{self._top_edge[0]:.3f}, {origin}"
-        rules.append(f"The MTD is not reached if the top dose is selected with an estimated DLT rate below {edge}.")
-        return rules
+        patients = n_patients(self.safety_min_n)
+        return rule.format(target=f"{self.target:g}", cutoff=f"{self.safety_cutoff:g}", patients=patients)
 
     # The fit -----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from ..intake.moves import read_moves
 from ..trial import States
+from ..words import _, marked, n_patients
 from .base import Beside, Proposal
 from .interval import IntervalDesign
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DecisionTable"]
 
 _MOVES = {"E": 1, "S": 0, "D": -1, "DU": -2}
-_WORDS = {"E": "escalate", "S": "stay", "D": "de-escalate", "DU": "de-escalate and eliminate"}
+_WORDS = {"E": marked("escalate"), "S": marked("stay"), "D": marked("de-escalate"), "DU": marked("de-escalate and eliminate")}
 _MOST_PATIENTS = 1000
 
 
@@ -90,8 +91,8 @@ class DecisionTable(IntervalDesign):
     """
 
     kind: ClassVar[str] = "table"
-    title: ClassVar[str] = "Decision table"
-    source: ClassVar[str] = "the table supplied"
+    title: ClassVar[str] = marked("Decision table")
+    source: ClassVar[str] = marked("the table supplied")
     tied_to_target: ClassVar[tuple[str, ...]] = ("target", "moves")
 
     moves: Moves
@@ -154,26 +155,39 @@ class DecisionTable(IntervalDesign):
 
     def place(self, n: int, y: int) -> str:
         row = int(self._row(np.array(n)))
-        move = _WORDS[dict(self.moves)[row][min(y, row)]]
-        return f"at which the table says {move}" if n == row else f"with no row for {n} patients; the row for {row} says {move}"
+        move = _(_WORDS[dict(self.moves)[row][min(y, row)]])
+        if n == row:
+            sentence = _("{data}, a rate of {rate} at which the table says {move}")
+        else:
+            sentence = _("{data}, a rate of {rate}; the table has no row for {patients}, and the row for {row} says {move}")
+        return sentence.format(data="{data}", rate="{rate}", move=move, patients=n_patients(n), row=row)
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
         frame = super().table(max_n)
         return frame.loc[[n for n, _ in self.moves if n <= frame.index[-1]]]
 
     def move_sentences(self) -> list[str]:
-        rows = "; ".join(f"{n} patient{'s' * (n != 1)}: {' '.join(row)}" for n, row in self.moves)
+        row = _("{patients}: {moves}")
+        rows = "; ".join(row.format(patients=n_patients(n), moves=" ".join(moves)) for n, moves in self.moves)
         return [
-            f"Target DLT rate {self.target:g}. The move follows a table by patients and DLTs (0, 1, ...) at the current dose: E "
-            "escalate, S stay, D de-escalate, DU de-escalate and eliminate.",
-            f"The table is: {rows}.",
-            "If the number of patients has no row: de-escalate if the next row (or the last, if there is no later row) "
-            "de-escalates at "
-            "the same number of DLTs; otherwise stay and treat enough patients to reach the next row.",
+            _(
+                "Target DLT rate {target}. The move follows a table by patients and DLTs (0, 1, ...) at the current dose: E "
+                "escalate, S stay, D de-escalate, DU de-escalate and eliminate."
+            ).format(target=f"{self.target:g}"),
+            _("The table is: {rows}.").format(rows=rows),
+            _(
+                "If the number of patients has no row: de-escalate if the next row (or the last, if there is no later row) "
+                "de-escalates at the same number of DLTs; otherwise stay and treat enough patients to reach the next row."
+            ),
         ]
 
     def elimination_sentence(self) -> str:
-        return "A dose at which the table says DU" if self._eliminates else super().elimination_sentence()
+        if not self._eliminates:
+            return super().elimination_sentence()
+        return _(
+            "A dose at which the table says DU is eliminated together with all higher doses, using all data to date; if the lowest "
+            "dose is eliminated, the trial stops without an MTD."
+        )
 
     @cached_property
     def _eliminates(self) -> bool:

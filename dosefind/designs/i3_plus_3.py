@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..words import _
 from .interval import AroundTarget
 from .rules import above, at_least
 
@@ -44,8 +45,11 @@ class I3Plus3(AroundTarget):
 
     def move_sentences(self) -> list[str]:
         low, high = self.ends
+        rates = {"target": f"{self.target:g}", "low": f"{low:g}", "high": f"{high:g}"}
         return [
-            f"Target DLT rate {self.target:g}. Escalate if the DLT rate at the current dose is below {low:g}, stay if it is "
-            f"from {low:g} to {high:g}.",
-            f"If it is above {high:g}: stay if one DLT fewer would bring it below {low:g}, otherwise de-escalate.",
+            _(
+                "Target DLT rate {target}. Escalate if the DLT rate at the current dose is below {low}, stay if it is from {low} "
+                "to {high}."
+            ).format(**rates),
+            _("If it is above {high}: stay if one DLT fewer would bring it below {low}, otherwise de-escalate.").format(**rates),
         ]

@@ -21,6 +21,7 @@ from .._check import MOST_COUNTED, count, counts, whole
 from ..isotonic import pool
 from ..protocol import FromTrial
 from ..trial import States
+from ..words import _, n_dlts, n_patients
 from .base import Beside, Design, Flag, Probability, Proposal, Selection
 from .rules import TIE, above, isotonic, nearest_isotonic, precision
 
@@ -89,9 +90,13 @@ class IntervalDesign(Design):
         """Return the rule of `move` as plain sentences."""
 
     def place(self, n: int, y: int) -> str:
-        """Return how ``y`` DLTs in ``n`` patients compare with the rule, in words that follow "a rate of 0.333"."""
+        """Return the data in words and how they compare with the rule; the sentence has places for ``data`` and ``rate``."""
         move = ("de-escalate", "stay", "escalate")[int(self.move(np.array([n]), np.array([y]))[0]) + 1]
-        return f"at which the rule says {move}"
+        return {
+            "escalate": _("{data}, a rate of {rate} at which the rule says escalate"),
+            "stay": _("{data}, a rate of {rate} at which the rule says stay"),
+            "de-escalate": _("{data}, a rate of {rate} at which the rule says de-escalate"),
+        }[move]
 
     @property
     def mtd_below(self) -> float | None:
@@ -103,8 +108,11 @@ class IntervalDesign(Design):
         return self._fewest_dlts_above(self.cutoff, n)
 
     def elimination_sentence(self) -> str:
-        """Return the condition for eliminating a dose, as the beginning of a sentence."""
-        return f"A dose with at least {_MIN_ELIMINATION} patients and P(p > {self.target:g}) > {self.cutoff:g} under Beta(1, 1)"
+        """Return the rule that eliminates doses as a plain sentence."""
+        return _(
+            "A dose with at least {n} patients and P(p > {target}) > {cutoff} under Beta(1, 1) is eliminated together with all "
+            "higher doses, using all data to date; if the lowest dose is eliminated, the trial stops without an MTD."
+        ).format(n=_MIN_ELIMINATION, target=f"{self.target:g}", cutoff=f"{self.cutoff:g}")
 
     # Shared methods -------------------------------------------------------------------------------------------------
 
@@ -141,15 +149,20 @@ class IntervalDesign(Design):
         n, y = int(state.here(state.n)[0]), int(state.here(state.y)[0])
         if n == 0 or reason == "max_n":
             return self.explain(reason)
-        rate = f"{y} DLT{'s' * (y != 1)} in {n} patient{'s' * (n != 1)} at level {int(state.last[0]) + 1}, a rate of {y / n:.3f}"
-        place = self.place(n, y)
-        if reason == "stay" and int(state.last[0]) == 0 and self.move(np.array([n]), np.array([y]))[0] < 0:
-            place += ", but there is no lower dose"
-        shut = np.flatnonzero(~self._admissible(state)[0])
-        gone = f"; level {shut[0] + 1} and above are eliminated" if len(shut) else ""
+        level = int(state.last[0]) + 1
+        data = _("{dlts} in {patients} at level {level}").format(dlts=n_dlts(y), patients=n_patients(n), level=level)
+        clauses = [self.place(n, y).format(data=data, rate=f"{y / n:.3f}")]
+        if reason == "stay" and level == 1 and self.move(np.array([n]), np.array([y]))[0] < 0:
+            clauses.append(_("there is no lower dose"))
         if beside is not None:
-            place += self._conflict(state, beside)
-        return f"{rate} {place}{gone}" + ("" if reason in ("escalate", "stay", "de-escalate") else f": {self.explain(reason)}")
+            clauses += self._conflict(state, beside)
+        shut = np.flatnonzero(~self._admissible(state)[0])
+        if len(shut):
+            clauses.append(_("level {level} and above are eliminated").format(level=shut[0] + 1))
+        sentence = "; ".join(clauses)
+        if reason in ("escalate", "stay", "de-escalate"):
+            return sentence
+        return _("{data}: {reason}").format(data=sentence, reason=self.explain(reason))
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
         """Return the decision table: numbers of DLTs among n patients at the current dose that lead to each move.
@@ -216,22 +229,31 @@ class IntervalDesign(Design):
     def sentences(self) -> list[str]:
         rules = [
             *self.move_sentences(),
-            f"{self.elimination_sentence()} is eliminated together with all higher doses, using all data to date; if the lowest "
-            "dose is "
-            "eliminated, the trial stops without an MTD.",
+            self.elimination_sentence(),
         ]
         if self.extra_safe:
-            rules.append(f"The trial also stops if P(p_1 > {self.target:g}) > {self.cutoff - self.offset:g} at the lowest dose.")
-        bound = "" if self.mtd_below is None else f", provided that the estimate is below {self.mtd_below:.4f}"
+            sentence = _("The trial also stops if P(p_1 > {target}) > {cutoff} at the lowest dose.")
+            rules.append(sentence.format(target=f"{self.target:g}", cutoff=f"{self.cutoff - self.offset:g}"))
+        if self.mtd_below is None:
+            choice = _(
+                "The MTD is the dose, among those treated and not eliminated, whose isotonic estimate is closest to the target; "
+                "ties go to the highest dose with an estimate below the target, otherwise to the lowest dose."
+            )
+        else:
+            choice = _(
+                "The MTD is the dose, among those treated and not eliminated, whose isotonic estimate is closest to the target, "
+                "provided that the estimate is below {bound}; ties go to the highest dose with an estimate below the target, "
+                "otherwise to the lowest dose."
+            ).format(bound=f"{self.mtd_below:.4f}")
         prior = self.estimate_prior
         return [
             *rules,
-            "The MTD is the dose, among those treated and not eliminated, whose isotonic estimate is closest to the "
-            f"target{bound}; ties "
-            "go to the highest dose with an estimate below the target, otherwise to the lowest dose.",
-            f"Isotonic estimates are (DLTs + {prior:g}) / (patients + {2 * prior:g}), pooled where they decrease with the dose, "
-            "each weighted by the inverse of its variance.",
-            "The MTD is not reached if the top dose is selected and its own DLT rate would lead to escalation.",
+            choice,
+            _(
+                "Isotonic estimates are (DLTs + {a}) / (patients + {b}), pooled where they decrease with the dose, each weighted "
+                "by the inverse of its variance."
+            ).format(a=f"{prior:g}", b=f"{2 * prior:g}"),
+            _("The MTD is not reached if the top dose is selected and its own DLT rate would lead to escalation."),
         ]
 
     def _moves(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -263,14 +285,15 @@ class IntervalDesign(Design):
                 found = move, lowest
         return found
 
-    def _conflict(self, state: States, beside: Beside) -> str:
-        """Return the backfilled level that is in conflict with the current dose, with the counts pooled from that level upwards."""
+    def _conflict(self, state: States, beside: Beside) -> list[str]:
+        """Return a clause on a backfilled level in conflict with the current dose, with the counts pooled from that level up."""
         lowest = self._with_backfill(state, self._moves(state.n, state.y), beside.n, 0)[1]
         if lowest is None:
-            return ""
+            return []
         pooled = slice(lowest, int(state.last[0]) + 1)
         patients, dlts = int(state.n[0, pooled].sum()), int(state.y[0, pooled].sum())
-        return f"; level {lowest + 1}, backfilled, is in conflict: {dlts} DLTs in {patients} patients from that level up"
+        sentence = _("level {level}, backfilled, is in conflict: {dlts} in {patients} from that level up")
+        return [sentence.format(level=lowest + 1, dlts=n_dlts(dlts), patients=n_patients(patients))]
 
     def _admissible(self, states: States) -> np.ndarray:
         limits = self._limits(states.n)

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..trial import States
+from ..words import _, counted
 
 if TYPE_CHECKING:
     from .base import Design
 
 __all__ = ["sentences", "single", "size", "stops", "titrated"]
-
-_PLACES = {
-    "any": "at any one dose",
-    "chosen": "at the dose chosen for the next cohort",
-    "stay": "at a dose where the rule would stay",
-}
 
 
 def stops(design: Design, states: States, dose: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -100,17 +95,34 @@ def size(design: Design, states: States, dose: np.ndarray) -> np.ndarray:
 
 def sentences(design: Design) -> list[str]:
     """Return the limits as plain sentences."""
-    lines = [f"{design.cohort_sentence()}, starting at level {design.start}."]
+    lines = [_("{cohorts}, starting at level {level}.").format(cohorts=design.cohort_sentence(), level=design.start)]
     if design.titration:
         lines.append(
-            "Titration before that: one patient per level, escalating until the first DLT or the top level; the cohort there is "
-            "completed, and full cohorts are treated from then on.",
+            _(
+                "Titration before that: one patient per level, escalating until the first DLT or the top level; the cohort there "
+                "is completed, and full cohorts are treated from then on."
+            ),
         )
     if design.max_n_per_dose is not None:
-        lines.append(f"At most {design.max_n_per_dose} patients per dose: if the rule chooses a full dose, the trial stops.")
-    for n, at in design.stopping:
-        place = f"at level {at}" if isinstance(at, int) else _PLACES[at]
-        lines.append(f"Stop once {n} or more patients have been treated {place}.")
+        lines.append(
+            counted(
+                "At most {n} patient per dose: if the rule chooses a full dose, the trial stops.",
+                "At most {n} patients per dose: if the rule chooses a full dose, the trial stops.",
+                design.max_n_per_dose,
+            )
+        )
+    lines += [_stopping_sentence(n, at) for n, at in design.stopping]
     if design.max_n is not None:
-        lines.append(f"Maximum sample size {design.max_n}; the last cohort is reduced if necessary.")
+        lines.append(_("Maximum sample size {n}; the last cohort is reduced if necessary.").format(n=design.max_n))
     return lines
+
+
+def _stopping_sentence(n: int, at: int | str) -> str:
+    """Return a rule that stops the trial at a number of patients, at a level or at a dose of `dosefind.designs.base.Place`."""
+    places = {
+        "any": _("Stop once {n} or more patients have been treated at any one dose."),
+        "chosen": _("Stop once {n} or more patients have been treated at the dose chosen for the next cohort."),
+        "stay": _("Stop once {n} or more patients have been treated at a dose where the rule would stay."),
+    }
+    sentence = _("Stop once {n} or more patients have been treated at level {level}.") if isinstance(at, int) else places[at]
+    return sentence.format(n=n, level=at)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..protocol import FromTrial
 from ..trial import States
+from ..words import _
 from .base import Design, Flag, Probability, Proposal
 from .rules import at_least
 
@@ -67,12 +68,17 @@ class ModelBased(Design):
         """Return the restrictions on escalation and de-escalation as sentences."""
         rules = []
         if self.no_skip != "off":
-            base = "last dose given" if self.no_skip == "last" else "highest dose tried"
-            rules.append(f"No skipping: escalation to at most one level above the {base}.")
+            by_last = _("No skipping: escalation to at most one level above the last dose given.")
+            rules.append(
+                by_last
+                if self.no_skip == "last"
+                else _("No skipping: escalation to at most one level above the highest dose tried.")
+            )
         if self.coherence != "off":
-            rules.append(f"No escalation straight after a cohort with a DLT rate of {self.target:g} or more.")
+            sentence = _("No escalation immediately after a cohort with a DLT rate of {target} or more.")
+            rules.append(sentence.format(target=f"{self.target:g}"))
         if self.coherence == "both":
-            rules.append("No de-escalation straight after a cohort without a DLT.")
+            rules.append(_("No de-escalation immediately after a cohort without a DLT."))
         if self.no_skip_down:
-            rules.append("De-escalation is by at most one level, provided that that level is open.")
+            rules.append(_("De-escalation is by at most one level, provided that that level is open."))
         return rules

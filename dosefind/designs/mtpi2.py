@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc
 
+from ..words import _
 from .interval import AroundTarget
 from .rules import TIE
 
@@ -58,13 +59,17 @@ class MTPI2(AroundTarget):
 
     def move_sentences(self) -> list[str]:
         low, high = self.ends
+        rates = {"target": f"{self.target:g}", "low": f"{low:g}", "high": f"{high:g}"}
         return [
-            f"Target DLT rate {self.target:g}. Intervals of the width of [{low:g}, {high:g}] extend from it down to 0 and up to 1, "
-            "truncated there.",
-            "Escalate if the posterior density of the DLT rate at the current dose, under Beta(1, 1), is highest in an interval "
-            "below "
-            f"[{low:g}, {high:g}]; de-escalate if it is highest in an interval above; otherwise stay. If densities are equal, the "
-            "highest interval is used.",
+            _(
+                "Target DLT rate {target}. Intervals of the width of [{low}, {high}] extend from it down to 0 and up to 1, "
+                "truncated there."
+            ).format(**rates),
+            _(
+                "Escalate if the posterior density of the DLT rate at the current dose, under Beta(1, 1), is highest in an "
+                "interval below [{low}, {high}]; de-escalate if it is highest in an interval above; otherwise stay. If densities "
+                "are equal, the highest interval is used."
+            ).format(**rates),
         ]
 
 

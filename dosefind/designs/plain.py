@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from .._check import InputError, Problem, is_integer
 from ..trial import States
+from ..words import _, marked
 from .base import Design, Proposal, Selection
 from .rules import isotonic, nearest_isotonic
 
@@ -27,7 +28,7 @@ class TrialSoFar:
         Patients and DLTs at each level.
     level : int or None
         Level of the latest cohort; ``None`` if only the counts are known, as for a final selection.
-        last_n, last_y : int
+    last_n, last_y : int
         Size and DLTs of the latest cohort.
     """
 
@@ -83,8 +84,8 @@ class PlainRule(Design):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     kind: ClassVar[str] = "rule"
-    source: ClassVar[str] = "the function supplied"
-    own_reasons: ClassVar[dict[str, str]] = {"rule": "the rule ends the trial"}
+    source: ClassVar[str] = marked("the function supplied")
+    own_reasons: ClassVar[dict[str, str]] = {"rule": marked("the rule ends the trial")}
 
     rule: Callable[[TrialSoFar], int | None]
     choose: Callable[[TrialSoFar], int | None] | None = None
@@ -94,7 +95,7 @@ class PlainRule(Design):
     def title(self) -> str:  # type: ignore[override]
         """Return the name given, or the function's name in words."""
         own = getattr(self.rule, "__name__", "")
-        return self.name or (own.replace("_", " ").strip().capitalize() if own.isidentifier() else "") or "Plain rule"
+        return self.name or (own.replace("_", " ").strip().capitalize() if own.isidentifier() else "") or _("Plain rule")
 
     def propose(self, states: States) -> Proposal:
         rows = np.column_stack([states.n, states.y, states.last, states.last_n, states.last_y])
@@ -110,8 +111,8 @@ class PlainRule(Design):
 
     def sentences(self) -> list[str]:
         text = (self.rule.__doc__ or "").strip().splitlines()
-        rule = text[0] if text else f"The function {getattr(self.rule, '__name__', 'given')}."
-        return [rule] if self.choose else [rule, "No MTD is selected: no function for the selection was supplied."]
+        rule = text[0] if text else _("The function {name}.").format(name=getattr(self.rule, "__name__", _("given")))
+        return [rule] if self.choose else [rule, _("No MTD is selected: no function for the selection was supplied.")]
 
     @staticmethod
     def _each(function: Callable[[TrialSoFar], int | None], rows: np.ndarray, doses: int, name: str) -> np.ndarray:

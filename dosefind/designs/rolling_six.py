@@ -2,7 +2,7 @@
 
 Skolnik et al. (2008), Journal of Clinical Oncology 26:190-195, doi:10.1200/JCO.2007.12.7712; the full decision table is table 2 of
 Frankel et al. (2020), JAMA Network Open 3:e204787, doi:10.1001/jamanetworkopen.2020.4787. What these leave open is fixed here: a
-dose below one that is not tolerated is treated in six patients whose outcomes are awaited, so is the top dose, and a late DLT at a
+dose below one that is not tolerated is treated in six patients whose outcomes are awaited, and so is the top dose; a late DLT at a
 lower dose closes every dose above it.
 """
 
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from ..protocol import FromTrial
 from ..trial import NO_DOSE, WAIT, States, TimedStates
+from ..words import _, marked
 from .base import Beside, Design, Flag, Proposal, Selection
 from .rules import highest, lowest
 
@@ -43,14 +44,16 @@ class RollingSix(Design):
     """
 
     kind: ClassVar[str] = "rolling-6"
-    title: ClassVar[str] = "Rolling six"
+    title: ClassVar[str] = marked("Rolling six")
     source: ClassVar[str] = "Skolnik et al. (2008), doi:10.1200/JCO.2007.12.7712"
     reads: ClassVar[Literal["complete", "pending"]] = "pending"
     pools_parts: ClassVar[bool] = False
     own_reasons: ClassVar[dict[str, str]] = {
-        "no_dose": "two or more patients had a DLT at the lowest dose, so no dose is the MTD",
-        "mtd_below": "two or more patients had a DLT at a dose, so the next lower dose, tolerated in six patients, is the MTD",
-        "top_tolerated": "the top dose is tolerated in six patients",
+        "no_dose": marked("two or more patients had a DLT at the lowest dose, so no dose is the MTD"),
+        "mtd_below": marked(
+            "two or more patients had a DLT at a dose, so the next lower dose, tolerated in six patients, is the MTD"
+        ),
+        "top_tolerated": marked("the top dose is tolerated in six patients"),
     }
 
     # The design is asked at each patient, whatever the cohorts of other designs.
@@ -107,16 +110,25 @@ class RollingSix(Design):
         return replace(states, n=np.where(closed, n, states.n), y=np.where(closed, y, states.y), groups=None)
 
     def sentences(self) -> list[str]:
-        after_six = "all six outcomes are known" if self.strict else "at most one of six outcomes is pending"
+        after_six = (
+            _("0 DLTs in six patients: escalate once all six outcomes are known.")
+            if self.strict
+            else _("0 DLTs in six patients: escalate once at most one of six outcomes is pending.")
+        )
         return [
-            "Patients are treated one at a time, up to six at a dose, while outcomes are pending.",
-            "0 DLTs in three, four or five patients whose outcomes are all known: escalate to the next dose.",
-            f"0 DLTs in six patients: escalate once {after_six}.",
-            "1 DLT in six patients: escalate once all outcomes are known.",
-            "2 or more DLTs at a dose: the dose is not tolerated, and neither it nor any dose above it is given again.",
-            "Six patients at the dose and no escalation yet: accrual is suspended until an outcome is known.",
-            "The dose below one that is not tolerated, and the top dose, are treated in six patients whose outcomes are awaited.",
-            "The MTD is the highest dose with six patients and at most 1 DLT, below every dose that is not tolerated; if there is "
-            "none, there is no MTD.",
-            "Patients who are not evaluable are replaced.",
+            _("Patients are treated one at a time, up to six at a dose, while outcomes are pending."),
+            _("0 DLTs in three, four or five patients whose outcomes are all known: escalate to the next dose."),
+            after_six,
+            _("1 DLT in six patients: escalate once all outcomes are known."),
+            _("2 or more DLTs at a dose: the dose is not tolerated, and neither it nor any dose above it is given again."),
+            _("Six patients at the dose and no escalation yet: accrual is suspended until an outcome is known."),
+            _(
+                "The dose below one that is not tolerated, and the top dose, are treated in six patients, whose outcomes are "
+                "awaited."
+            ),
+            _(
+                "The MTD is the highest dose with six patients and at most 1 DLT, below every dose that is not tolerated; if there "
+                "is none, there is no MTD."
+            ),
+            _("Patients who are not evaluable are replaced."),
         ]

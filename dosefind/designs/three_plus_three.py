@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import model_validator
 
 from ..trial import States
+from ..words import _, counted, marked, n_dlts, n_patients
 from .base import Beside, Design, Flag, Proposal, Selection
 from .rules import highest, lowest
 
@@ -53,9 +54,9 @@ class ThreePlusThree(Design):
     bound_by_group: ClassVar[bool] = True
     pools_parts: ClassVar[bool] = False
     own_reasons: ClassVar[dict[str, str]] = {
-        "no_dose": "the lowest dose has too many DLTs, so no dose is the MTD",
-        "mtd_below": "a dose has too many DLTs, so the next lower dose is the MTD",
-        "top_tolerated": "the top dose is tolerated",
+        "no_dose": marked("the lowest dose has too many DLTs, so no dose is the MTD"),
+        "mtd_below": marked("a dose has too many DLTs, so the next lower dose is the MTD"),
+        "top_tolerated": marked("the top dose is tolerated"),
     }
 
     cohort_size: Literal[3] = 3
@@ -170,43 +171,59 @@ class ThreePlusThree(Design):
         shown = stopped.get(reason, limiting if reason == "de-escalate" and limiting.size else state.last[:1])
         dose = int(shown[0])
         patients, dlts = int(n[dose]), int(y[dose])
-        text = f"{dlts} DLT{'s' * (dlts != 1)} in {patients} patient{'s' * (patients != 1)} at level {dose + 1}"
+        data = {"dlts": n_dlts(dlts), "patients": n_patients(patients), "level": dose + 1}
         if reason == "mtd_below" and not toxic.any():
-            return f"{text}: more than {'one' if self.tolerated_in_six == 1 else 'two'} in six, so no higher dose is given"
-        return text if reason in ("escalate", "stay", "de-escalate") else f"{text}: {self.explain(reason)}"
+            sentence = _("{dlts} in {patients} at level {level}: more than {most} in six, so no higher dose is given")
+            return sentence.format(most=self.tolerated_in_six, **data)
+        if reason in ("escalate", "stay", "de-escalate"):
+            return _("{dlts} in {patients} at level {level}").format(**data)
+        return _("{dlts} in {patients} at level {level}: {reason}").format(reason=self.explain(reason), **data)
 
     def sentences(self) -> list[str]:
-        too_many = self.tolerated_in_six + 1
-        in_words, in_six = ("two", "1 DLT") if too_many == 2 else ("three", "2 DLTs")
-        two = (
-            f"three more are treated at the same dose, and {in_words} or more DLTs in six end the escalation"
+        most = self.tolerated_in_six
+        rules = [
+            _("0 DLTs in three patients: escalate to the next dose."),
+            _("1 DLT in three patients: three more at the same dose; escalate if 1 of 6 had a DLT.")
+            if most == 1
+            else _("1 DLT in three patients: three more at the same dose; escalate if 1 or 2 of 6 had a DLT."),
+            _(
+                "2 or more DLTs in three patients: three more are treated at the same dose, and {n} or more DLTs in six end the "
+                "escalation."
+            )
             if self.expand_after_two
-            else "the dose is not tolerated and the escalation ends"
-        )
-        below = (
-            "provided that six patients were treated there; if only three were, three more are treated, and it may prove not "
-            "tolerated too"
-            if self.six_at_mtd
-            else "even if only three patients were treated there"
-        )
-        six = " in six patients" if self.six_at_mtd else ""
-        top = "six patients" if self.six_at_top else f"0 of 3 or at most {self.tolerated_in_six} of 6"
-        return [
-            "0 DLTs in three patients: escalate to the next dose.",
-            f"1 DLT in three patients: three more at the same dose; escalate if {'1' if too_many == 2 else '1 or 2'} of 6 had a "
-            "DLT.",
-            f"2 or more DLTs in three patients: {two}.",
-            f"{too_many} or more DLTs in six patients: the dose is not tolerated and the escalation ends.",
-            f"No dose is given above a dose with more than {in_six} in six patients, including patients outside the escalation.",
-            f"The MTD is the next dose below the one not tolerated, {below}; if the lowest dose is not tolerated, there is no MTD.",
-            f"If the top dose is tolerated ({top}), the MTD is not reached: it is the top dose or above.",
-            *(
-                ["If the first dose is not tolerated, the untried dose below it is treated by the same rules."]
-                if self.start > 1
-                else []
+            else _("2 or more DLTs in three patients: the dose is not tolerated and the escalation ends."),
+            _("{n} or more DLTs in six patients: the dose is not tolerated and the escalation ends."),
+            counted(
+                "No dose is given above a dose with more than {n} DLT in six patients, including patients outside the escalation.",
+                "No dose is given above a dose with more than {n} DLTs in six patients, including patients outside the escalation.",
+                most,
             ),
-            *([f"At the maximum sample size, the MTD is the highest dose tolerated so far{six}."] if self.max_n else []),
+            _(
+                "The MTD is the next dose below the one not tolerated, provided that six patients were treated there; if only "
+                "three were, three more are treated, and this dose may also prove not to be tolerated. If the lowest dose is not "
+                "tolerated, there is no MTD."
+            )
+            if self.six_at_mtd
+            else _(
+                "The MTD is the next dose below the one not tolerated, even if only three patients were treated there; if the "
+                "lowest dose is not tolerated, there is no MTD."
+            ),
+            _("If the top dose is tolerated (six patients), the MTD is not reached: it is the top dose or above.")
+            if self.six_at_top
+            else _(
+                "If the top dose is tolerated (0 of 3 or at most {most} of 6), the MTD is not reached: it is the top dose or above."
+            ),
         ]
+        if self.start > 1:
+            rules.append(_("If the first dose is not tolerated, the untried dose below it is treated by the same rules."))
+        if self.max_n:
+            at_max_n = (
+                _("At the maximum sample size, the MTD is the highest dose tolerated so far in six patients.")
+                if self.six_at_mtd
+                else _("At the maximum sample size, the MTD is the highest dose tolerated so far.")
+            )
+            rules.append(at_max_n)
+        return [rule.format(n=most + 1, most=most) for rule in rules]
 
     def _too_high(self, n: np.ndarray, y: np.ndarray, beside: Beside) -> np.ndarray:
         """Return the doses at which patients outside the escalation lead to two or more DLTs and a rate that is not tolerated."""

@@ -7,6 +7,7 @@ from datetime import date
 
 from ..patients import Part, Patient
 from ..protocol import Protocol
+from ..words import _
 from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
 from .window import dose_administered, rules_of, window
@@ -43,7 +44,7 @@ def cohort_numbers(
             by_number.append([])
         by_number[number - 1].append((member, verdict))
         numbers[member.subject] = number
-    return numbers, ["cohorts derived from the doses, the order of the first infusions and limits.cohort_size"]
+    return numbers, [_("cohorts derived from the doses, the order of the first infusions and limits.cohort_size")]
 
 
 def _joins(
@@ -113,7 +114,8 @@ def statuses(
     for member, verdict, part in zip(patients, verdicts, parts, strict=True):
         first, end = window(member, protocol)
         by = replaced_by.get(member.subject)
-        reason = verdict.rule if by is None else f"replaced by {by}: {verdict.rule}"
+        replaced = _("replaced by {subject}: {reason}")
+        reason = verdict.rule if by is None else replaced.format(subject=by, reason=verdict.rule)
         yield Status(
             subject=member.subject,
             cohort=numbers[member.subject],

@@ -21,6 +21,7 @@ from ..days import Days
 from ..patients import SAME_AMOUNT, Listed, Part, Patient
 from ..shown import Shown
 from ..trial import Administered, Cohort
+from ..words import _, counted, marked, n_patients
 from .events import Question
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
+    "KIND_WORDS",
     "MOST_BY_COHORT",
     "OUTSIDE",
     "UNTREATED",
@@ -43,12 +45,21 @@ __all__ = [
 ]
 
 Kind = Literal["dlt", "complete", "pending", "not evaluable", "replaced"]
-KINDS: tuple[Kind, ...] = ("dlt", "complete", "pending", "not evaluable", "replaced")
+KIND_WORDS: dict[Kind, str] = {
+    "dlt": marked("DLT"),
+    "complete": marked("complete"),
+    "pending": marked("pending"),
+    "not evaluable": marked("not evaluable"),
+    "replaced": marked("replaced"),
+}
+"""Each kind of status in words, to be translated where it is shown."""
+
+KINDS: tuple[Kind, ...] = tuple(KIND_WORDS)
 
 UNTREATED: tuple[Part, ...] = ("placebo", "control")
 """Parts whose patients do not receive the product: they have no dose level, and no design counts them."""
 
-OUTSIDE = "outside the escalation"
+OUTSIDE = marked("outside the escalation")
 """Part of `Members` that are set aside in a reading of the trial."""
 
 MOST_BY_COHORT = 256
@@ -206,7 +217,9 @@ class Members(NamedTuple):
     @property
     def name(self) -> str:
         """Return the group in words."""
-        return f"cohort {self.cohort}" if self.part == "escalation" else f"{self.part} at level {self.level}"
+        if self.part == "escalation":
+            return _("cohort {cohort}").format(cohort=self.cohort)
+        return _("{part} at level {level}").format(part=_(self.part), level=self.level)
 
 
 class Completion(NamedTuple):
@@ -555,7 +568,7 @@ class Evaluated(Shown):
             for group, counts in ((group, self._in(group)) for group in groups)
         ]
         pools = [(pool, n) for pool in self.pools if (n := sum(open_[place] for place in pool))]
-        for in_pools in product(*(range(n + 1) for _, n in pools)):
+        for in_pools in product(*(range(n + 1) for _pool, n in pools)):
             ways, further, counts = 1, [0] * len(groups), known.copy()
             for (pool, n), dlts in zip(pools, in_pools, strict=True):
                 ways *= math.comb(n, dlts)
@@ -612,11 +625,20 @@ class Evaluated(Shown):
     def closing(self) -> str:
         """Return the numbers of rows read and used, and the data cutoff date, in words."""
         reasons = ", ".join(dict.fromkeys(row.reason for row in self.listed))
-        listed = f"{len(self.listed)} listed" + (f" ({reasons})" if reasons else "")
-        cut = f"data cutoff {self.as_of}" + (", assumed: the last date in the data" if self.as_of_assumed else "")
-        later = f"; {self.later_dates} later {'date' if self.later_dates == 1 else 'dates'} ignored" if self.later_dates else ""
-        people = f"{len(self.statuses)} patient{'s' * (len(self.statuses) != 1)}"
-        return f"{self.rows} rows read: {self.rows - len(self.listed)} are those of {people}, {listed}; {cut}{later}."
+        listed = _("{n} not used ({reasons})") if reasons else _("{n} not used")
+        cut = _("data cutoff {date}, assumed: the last date in the data") if self.as_of_assumed else _("data cutoff {date}")
+        clauses = [
+            _("{rows} rows read: {used} used ({patients}), {listed}").format(
+                rows=self.rows,
+                used=self.rows - len(self.listed),
+                patients=n_patients(len(self.statuses)),
+                listed=listed.format(n=len(self.listed), reasons=reasons),
+            ),
+            cut.format(date=self.as_of),
+        ]
+        if self.later_dates:
+            clauses.append(counted("{n} later date ignored", "{n} later dates ignored", self.later_dates))
+        return _("{clauses}.").format(clauses="; ".join(clauses))
 
 
 def _by_level(counts: Collection[tuple[int, int, int]] | Iterator[tuple[int, int, int]]) -> tuple[Cohort, ...]:

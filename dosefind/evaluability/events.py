@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from ..patients import AdverseEvent, Patient
 from ..protocol import DLT, Protocol
+from ..words import _
 from .window import in_window, is_before, window
 
 __all__ = ["Judged", "Question", "judge", "worse_on_treatment"]
@@ -82,7 +83,9 @@ def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
     if event.flagged_dlt:
         if timing.inside is False:
             return Judged("open", questions=(_question(event, "flag", first, last, protocol.dlt, timing.reason),))
-        return Judged("DLT", f"flagged as a DLT by the investigator{f', although {found}' if found else ''}", timing.day)
+        although = _("flagged as a DLT by the investigator, although {reason}")
+        flagged = although.format(reason=found) if found else _("flagged as a DLT by the investigator")
+        return Judged("DLT", flagged, timing.day)
     if found or timing.inside is False:
         return Judged("not a DLT", found or timing.reason)
     unknown: list[Asked] = []
@@ -94,7 +97,7 @@ def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
         unknown.append(timing.asks)
     if unknown:
         return Judged("open", questions=tuple(_question(event, asks, first, last, protocol.dlt) for asks in unknown))
-    contradiction = "although the investigator flagged it as not a DLT" if event.flagged_dlt is False else ""
+    contradiction = _("although the investigator flagged it as not a DLT") if event.flagged_dlt is False else ""
     return Judged("DLT", contradiction, timing.day)
 
 
@@ -102,10 +105,10 @@ def _by_grade(event: AdverseEvent, dlt: DLT) -> str:
     """Return the reason why an event is not a DLT by term, grade or relationship, whatever its dates; empty if it can be one."""
     least = dlt.least_grade_of(event.term)
     if least is None:
-        return "an excluded term"
+        return _("an excluded term")
     if event.grade is not None and event.grade < least:
-        return f"below grade {least}"
-    return "not related" if dlt.is_related(event.related) is False else ""
+        return _("below grade {grade}").format(grade=least)
+    return _("not related") if dlt.is_related(event.related) is False else ""
 
 
 class _Timing(NamedTuple):
@@ -120,21 +123,21 @@ class _Timing(NamedTuple):
 def _timing(event: AdverseEvent, first: date, last: date, dlt: DLT) -> _Timing:
     """Return whether an event had its DLT grade in the window."""
     if event.end is not None and event.end < first:
-        return _Timing(False, reason="it ended before the first infusion")
+        return _Timing(False, reason=_("it ended before the first infusion"))
     least = dlt.least_grade_of(event.term)
     began_inside, before = in_window(event, first, last) is True, is_before(event, first)
     after = not before and in_window(event, first, last) is False
     began_below = event.initial_grade is not None and least is not None and event.initial_grade < least
     if event.worsened is not None and event.worsened > last and not after:
         if began_below or before:
-            return _Timing(False, reason=f"worsened on {event.worsened}, after the window")
+            return _Timing(False, reason=_("worsened on {day}, after the window").format(day=event.worsened))
         if event.initial_grade is None or not began_inside:
             return _Timing(None, asks="worsening" if began_inside else "start")
         return _Timing(True, _known_from(event, last))
     if began_inside:
         return _Timing(True, event.worsened if event.worsened is not None and began_below else _known_from(event, last))
     if after:
-        return _Timing(False, reason="outside the window")
+        return _Timing(False, reason=_("outside the window"))
     if event.worsened is not None and first <= event.worsened <= last:
         return _Timing(True, event.worsened)
     if not before:
@@ -143,7 +146,7 @@ def _timing(event: AdverseEvent, first: date, last: date, dlt: DLT) -> _Timing:
     if worse is False:
         return _Timing(False, reason=_there_before(event))
     if worse is None and event.initial_grade is None and event.end is None and not event.ongoing:
-        return _Timing(False, reason="it began before the first infusion, and no data show that it worsened on treatment")
+        return _Timing(False, reason=_("it began before the first infusion, and no data show that it worsened on treatment"))
     return _Timing(None, asks="worsening")
 
 
@@ -176,25 +179,27 @@ def worse_on_treatment(event: AdverseEvent, first: date) -> bool | None:
 def _there_before(event: AdverseEvent) -> str:
     """Return the reason why an event that began before the first infusion and continued into treatment is not a DLT."""
     if event.worsened is not None:
-        return f"present before the first infusion, and worsened on {event.worsened}, before it"
-    return f"present before the first infusion at grade {event.initial_grade}"
+        return _("present before the first infusion, and worsened on {day}, before it").format(day=event.worsened)
+    return _("present before the first infusion at grade {grade}").format(grade=event.initial_grade)
 
 
 def _question(event: AdverseEvent, asks: Asked, first: date, last: date, dlt: DLT, reason: str = "") -> Question:
     """Return a question about an event in words."""
     least = dlt.least_grade_of(event.term) or dlt.least_grade
-    reached = f"did it reach grade {least} or worse in the DLT window, {first} to {last}?"
     if event.initial_grade is not None and event.initial_grade >= least:
-        reached = f"did it worsen in the DLT window, {first} to {last}?"
+        worsening = _("did it worsen in the DLT window, {first} to {last}?")
+    elif event.initial_grade is None and is_before(event, first):
+        worsening = _(
+            "what was its grade before the first infusion, and did it reach grade {grade} or worse in the DLT window, {first} to "
+            "{last}?"
+        )
+    else:
+        worsening = _("did it reach grade {grade} or worse in the DLT window, {first} to {last}?")
     words = {
-        "grade": "what was its worst grade in the DLT window?",
-        "relationship": "is it at least possibly related to treatment?",
-        "start": "on which day did it begin?",
-        "worsening": f"{'what was its grade before the first infusion, and ' if _lacks_initial(event, first) else ''}{reached}",
-        "flag": f"the investigator flagged it as a DLT, but {reason}: is it a DLT?",
+        "grade": _("what was its worst grade in the DLT window?"),
+        "relationship": _("is it at least possibly related to treatment?"),
+        "start": _("on which day did it begin?"),
+        "worsening": worsening.format(grade=least, first=first, last=last),
+        "flag": _("the investigator flagged it as a DLT, but {reason}: is it a DLT?").format(reason=reason),
     }
     return Question(event.source, asks, words[asks])
-
-
-def _lacks_initial(event: AdverseEvent, first: date) -> bool:
-    return event.initial_grade is None and is_before(event, first)

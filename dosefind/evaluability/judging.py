@@ -16,6 +16,7 @@ from ..adjudications import Adjudicated, in_force
 from ..days import Days
 from ..patients import AdverseEvent, Listed, Part, Patient, Patients
 from ..protocol import Protocol, plain_words
+from ..words import _, counted
 from .cohorts import cohort_numbers, in_order, members, others, statuses
 from .evaluated import UNTREATED, Evaluated, OpenDay, Status
 from .liver import regraded
@@ -134,7 +135,11 @@ def evaluate(
     found = tuple(statuses(infused, verdicts, numbers, parts, protocol, cut))
     listed = (
         *patients.listed,
-        *(Listed(row, f"no infusion by {cut}") for patient in _not_yet(patients.patients, cut) for row in patient.rows()),
+        *(
+            Listed(row, _("no infusion by {date}").format(date=cut))
+            for patient in _not_yet(patients.patients, cut)
+            for row in patient.rows()
+        ),
     )
     return Evaluated(
         as_of=cut,
@@ -177,20 +182,30 @@ def _final_words(verdict: Verdict, inside: Iterable[OpenDay]) -> Verdict:
     """Return the verdict with the assumption of a final analysis if its DLT depends on it."""
     if verdict.kind != "dlt" or not {day.source for day in inside} & set(verdict.source):
         return verdict
-    return verdict._replace(rule=f"{verdict.rule}; counted as inside the DLT window in the final analysis")
+    words = _("{reason}; counted as inside the DLT window in the final analysis")
+    return verdict._replace(rule=words.format(reason=verdict.rule))
 
 
 def _open_days(found: Iterable[Status]) -> list[str]:
     """Note the possible DLTs whose day would settle the outcome."""
-    names = [f"{day.subject} ({day.source}, {day.days}; {day.first} to {day.end})" for status in found for day in status.settled_by]
-    rule = "possible DLTs on an unknown day, open until it is known whether it is in the DLT window (a final analysis, --final, "
-    return [f"{rule}counts them as inside): {_some(names)}"] if names else []
+    name = _("{subject} ({row}, {date}; {first} to {last})")
+    names = [
+        name.format(subject=day.subject, row=day.source, date=day.days, first=day.first, last=day.end)
+        for status in found
+        for day in status.settled_by
+    ]
+    words = _(
+        "possible DLTs on an unknown day, open until it is known whether it is in the DLT window (a final analysis, --final, "
+        "counts them as inside): {patients}"
+    )
+    return [words.format(patients=_some(names))] if names else []
 
 
 def _inside_at_the_end(inside: Iterable[OpenDay]) -> list[str]:
     """Note the dates that a final analysis counted as inside the DLT window."""
     names = [f"{open_day.subject} ({open_day.source}, {open_day.days})" for open_day in inside]
-    return [f"final analysis: events on an unknown day, counted as inside the DLT window: {_some(names)}"] if names else []
+    words = _("final analysis: events on an unknown day, counted as inside the DLT window: {patients}")
+    return [words.format(patients=_some(names))] if names else []
 
 
 def _known_subjects(adjudications: Iterable[Adjudicated], patients: Patients) -> tuple[Adjudicated, ...]:
@@ -215,32 +230,38 @@ def _case(patient: Patient, serious: Iterable[SeriousEvent], adjudications: Iter
 
 def _dlts_in_no_count(found: Iterable[Status]) -> list[str]:
     """Note the DLTs of treated patients who are counted by no design."""
-    names = [f"{status.subject} ({status.part})" for status in found if status.kind == "dlt" and not status.pooled]
-    return [f"DLTs not counted by any design: {_some(names)}"] if names else []
+    names = [f"{status.subject} ({_(status.part)})" for status in found if status.kind == "dlt" and not status.pooled]
+    return [_("DLTs not counted by any design: {patients}").format(patients=_some(names))] if names else []
 
 
 def _doses_that_differ(patients: Iterable[Patient], parts: Iterable[Part]) -> list[str]:
     """Note the patients whose administered dose is not the assigned dose; they are counted at the assigned level."""
+    name = _("{subject} ({amounts}, assigned {assigned})")
     names = [
-        f"{patient.subject} ({', '.join(f'{amount:g}' for amount in patient.administered)}, assigned {patient.amount:g})"
+        name.format(
+            subject=patient.subject,
+            amounts=", ".join(f"{amount:g}" for amount in patient.administered),
+            assigned=f"{patient.amount:g}",
+        )
         for patient, part in zip(patients, parts, strict=True)
         if not patient.as_assigned and part not in UNTREATED
     ]
-    return (
-        [f"administered dose differs from the assigned dose, at whose level patients are counted: {_some(names)}"] if names else []
-    )
+    words = _("administered dose differs from the assigned dose, at whose level patients are counted: {patients}")
+    return [words.format(patients=_some(names))] if names else []
 
 
 def _too_early(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
     """Note the related events that began before the first infusion, whose dates should be checked."""
     names = early_events(patients, protocol)
-    return [f"related to treatment but began before the first infusion, so check the date: {_some(names)}"] if names else []
+    words = _("related to treatment but began before the first infusion, so check the date: {events}")
+    return [words.format(events=_some(names))] if names else []
 
 
 def _not_assessed(found: Iterable[Status]) -> list[str]:
     """Note the patients without a DLT for whom the last contact replaces an unrecorded DLT assessment."""
     names = [status.subject for status in found if status.kind == "complete" and not status.assessed]
-    return [f"no DLT assessment is recorded; adverse events and last contact are used instead: {_some(names)}"] if names else []
+    words = _("no DLT assessment is recorded; adverse events and last contact are used instead: {patients}")
+    return [words.format(patients=_some(names))] if names else []
 
 
 def _order(patient: Patient) -> tuple[date, str]:
@@ -382,10 +403,14 @@ def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
     for rules, people in _by_rules(patients, protocol):
         for word, events in _relations(people).items():
             counts[rules.dlt.is_related(word)][word] += len(events)
-    meanings = ((True, "at least possibly related"), (False, "not related"), (None, "not assessed, so open"))
+    meanings = {
+        True: _("{words} as at least possibly related"),
+        False: _("{words} as not related"),
+        None: _("{words} as not assessed, so open"),
+    }
     listed = {meaning: ", ".join(f"{shown_key(word)} ({n})" for word, n in sorted(counts[meaning].items())) for meaning in counts}
-    words = [f"{listed[meaning]} as {name}" for meaning, name in meanings if counts[meaning]]
-    return [f"words for the relationship (number of events) read: {'; '.join(words)}"] if words else []
+    read = [sentence.format(words=listed[meaning]) for meaning, sentence in meanings.items() if counts[meaning]]
+    return [_("words for the relationship (number of events) read: {words}").format(words="; ".join(read))] if read else []
 
 
 def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
@@ -393,7 +418,8 @@ def _rows_left_out(listed: Iterable[Listed]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for row in listed:
         by_reason.setdefault(row.reason, []).append(row.source)
-    return [f"not counted, {reason}: {_some(sources)}" for reason, sources in by_reason.items()]
+    words = _("not counted, {reason}: {rows}")
+    return [words.format(reason=reason, rows=_some(sources)) for reason, sources in by_reason.items()]
 
 
 def _followed(infused: list[Patient], keeps_contacts: bool) -> list[Patient]:
@@ -421,17 +447,20 @@ def _followed_as_said(known: Iterable[Patient], infused: Iterable[Patient], verd
         return []
     names = _some([patient.subject for patient in silent])
     if silent[0].last_contact is None:
-        return [f"no last-contact date is given, so follow-up is assumed up to {cut}: {names}"]
-    return [
-        "no last-contact date is given, unlike for other patients, so follow-up is assumed to end on the patient's own last date: "
-        f"{names}"
-    ]
+        words = _("no last-contact date is given, so follow-up is assumed up to {date}: {patients}")
+    else:
+        words = _(
+            "no last-contact date is given, unlike for other patients, so follow-up is assumed to end on the patient's own last "
+            "date: {patients}"
+        )
+    return [words.format(date=cut, patients=names)]
 
 
 def _some(names: Sequence[str]) -> str:
     """Return the first names up to the maximum, and the number of further ones."""
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    shown = ", ".join(names[:_NAMED])
+    return counted("{names} and {n} more", "{names} and {n} more", more, names=shown) if more > 0 else shown
 
 
 def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:

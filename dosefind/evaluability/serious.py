@@ -17,6 +17,7 @@ from ..days import Days
 from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol, plain_words
+from ..words import _, marked
 from .evaluated import UNTREATED
 from .events import worse_on_treatment
 from .window import in_window, is_before, rules_of, window
@@ -35,11 +36,12 @@ __all__ = [
     "serious_events",
 ]
 
-DEATH = "death"
-RELATED_SERIOUS = "related serious event"
-RELATED_SEVERE = "related event of grade 4 or worse"
-EARLY = "related event before the first infusion"
+DEATH = marked("death")
+RELATED_SERIOUS = marked("related serious event")
+RELATED_SEVERE = marked("related event of grade 4 or worse")
+EARLY = marked("related event before the first infusion")
 _GRAVE, _SEVERE, _FATAL = 3, 4, 5
+_NOT_RECORDED = {"relationship": marked("relationship not recorded"), "grade": marked("grade not recorded")}
 # An onset up to this number of days before the first infusion can be a date error; with the wrong year, the window is extended by
 # this number of days. Rules of this project.
 _DAYS_OFF, _AFTER_WINDOW = timedelta(days=7), timedelta(days=90)
@@ -99,12 +101,20 @@ class SeriousEvent:
     @property
     def words(self) -> str:
         """Return the event in a few words: kind, patient and day, without the term."""
-        grade = "" if self.event is None or self.event.grade is None or DEATH in self.kinds else f", grade {self.event.grade}"
-        unknown = f"on an unknown day ({self.days})" if self.days and self.days.text else "on an unknown day"
-        when = unknown if self.study_day is None else f"on day {self.study_day}"
-        window = {True: ", in the DLT window", False: ", after the DLT window", None: ""}[self.in_window]
-        left = f" ({' and '.join(self.open_items)} not recorded)" if self.open_items else ""
-        return f"{self.kinds[0]} of {self.subject}{grade} {when}{window}{left}"
+        graded = self.event is not None and self.event.grade is not None and DEATH not in self.kinds
+        event = _("{kind} of {subject}, grade {grade}") if graded else _("{kind} of {subject}")
+        event = event.format(kind=_(self.kinds[0]), subject=self.subject, grade=self.event.grade if self.event else None)
+        if self.study_day is not None:
+            when = _("{event} on day {day}").format(event=event, day=self.study_day)
+        elif self.days and self.days.text:
+            when = _("{event} on an unknown day ({date})").format(event=event, date=self.days)
+        else:
+            when = _("{event} on an unknown day").format(event=event)
+        clauses = [when]
+        if self.in_window is not None:
+            clauses.append(_("in the DLT window") if self.in_window else _("after the DLT window"))
+        clauses += [_(_NOT_RECORDED[item]) for item in self.open_items]
+        return ", ".join(clauses)
 
 
 def part_of_patient(patient: Patient, protocol: Protocol) -> Part:

@@ -17,7 +17,8 @@ from ..adjudications import Adjudicated
 from ..days import Days, read_days
 from ..patients import SAME_AMOUNT, AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol
-from .evaluated import UNTREATED, Kind, OpenDay
+from ..words import _, counted, n_days
+from .evaluated import KIND_WORDS, UNTREATED, Kind, OpenDay
 from .events import Judged, Question, judge
 from .liver import values_without_event
 from .serious import DEATH, SeriousEvent, adjudication_of
@@ -92,13 +93,15 @@ def verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool, c
             for serious_event in case.serious
             if DEATH in serious_event.kinds and serious_event.adjudication is None
         )
-        rule = f"died{f' on day {day}' if day is not None else ''}: awaits adjudication"
+        rule = _("died: awaits adjudication") if day is None else _("died on day {day}: awaits adjudication").format(day=day)
         found = Verdict("pending", rule, None, found.source or patient.source, unresolved=True)
     found = found._replace(held=any(serious_event.holds for serious_event in case.serious))
     if part in UNTREATED:
-        return found._replace(kind="not evaluable", rule=f"{part}, not given the product", otherwise=found.kind, basis="")
+        rule = _("{part}, not given the product").format(part=_(part))
+        return found._replace(kind="not evaluable", rule=rule, otherwise=found.kind, basis="")
     if patient.level is None:
-        rule = f"dose {patient.amount:g} is not in the protocol; otherwise {found.kind.replace('dlt', 'DLT')}: {found.rule}"
+        sentence = _("dose {dose} is not in the protocol; otherwise {status}: {reason}")
+        rule = sentence.format(dose=f"{patient.amount:g}", status=_(KIND_WORDS[found.kind]), reason=found.rule)
         return found._replace(kind="not evaluable", rule=rule, otherwise=found.kind)
     return found
 
@@ -113,10 +116,12 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
     if (adjudicated := by.get("DLT")) is not None:
         # An event that began before the first infusion and worsened on treatment is identified by its onset.
         day = max(_day_of(adjudicated, end, cut), patient.infusions[0])
-        made = Verdict("dlt", f"adjudicated a DLT on {adjudicated.adjudicated_on}", day, patient.source)
+        rule = _("adjudicated a DLT on {day}").format(day=adjudicated.adjudicated_on)
+        made = Verdict("dlt", rule, day, patient.source)
     elif (adjudicated := by.get("not evaluable")) is not None and rest.kind != "dlt":
         closed = min(end, adjudicated.as_of)
-        made = Verdict("not evaluable", f"adjudicated not evaluable on {adjudicated.adjudicated_on}", closed, patient.source)
+        rule = _("adjudicated not evaluable on {day}").format(day=adjudicated.adjudicated_on)
+        made = Verdict("not evaluable", rule, closed, patient.source)
     else:
         adjudicated = case.adjudications[-1]
         assessed = any(
@@ -125,11 +130,15 @@ def _adjudicated(patient: Patient, protocol: Protocol, cut: date, whole_data: bo
         )
         # An assessment replaces follow-up that is not recorded; an event that may be a DLT is adjudicated by itself.
         open_ = rest.kind == "pending" and _unclear_event(_without(patient, case.adjudications, protocol.dlt), protocol) is None
-        made = Verdict("complete", "no DLT by the end of the window", end) if assessed and open_ else rest
-        made = made._replace(rule=f"{made.rule}; adjudicated {adjudicated.conclusion} on {adjudicated.adjudicated_on}")
-    changed = made.kind != derived.kind
-    words = f"; by the protocol's definition alone: {derived.kind.replace('dlt', 'DLT')}" if changed else ""
-    return made._replace(rule=made.rule + words, derived=derived.kind if changed else made.derived, adjudication=adjudicated)
+        made = Verdict("complete", _("no DLT by the end of the window"), end) if assessed and open_ else rest
+        words = _("{reason}; adjudicated {conclusion} on {day}")
+        day = adjudicated.adjudicated_on
+        made = made._replace(rule=words.format(reason=made.rule, conclusion=_(adjudicated.conclusion), day=day))
+    if made.kind == derived.kind:
+        return made._replace(adjudication=adjudicated)
+    words = _("{reason}; by the protocol's definition alone: {status}")
+    rule = words.format(reason=made.rule, status=_(KIND_WORDS[derived.kind]))
+    return made._replace(rule=rule, derived=derived.kind, adjudication=adjudicated)
 
 
 def _day_of(adjudicated: Adjudicated, end: date, cut: date) -> date:
@@ -176,46 +185,46 @@ def _derived(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) 
         or _no_word(patient)
         or _part_of_the_course(patient, protocol)
         or _too_little_given(patient, protocol)
-        or Verdict("complete", f"no DLT by the end of the window{_basis(patient)}", window(patient, protocol)[1])
+        or Verdict("complete", _without_dlt(patient), window(patient, protocol)[1])
     )
     found = _as_recorded(patient, protocol, cut, found)
     if found.kind != "dlt":
-        told = [
-            (event, f"; {told_event(event, patient.infusions[0])} is not a DLT: {why}")
-            for event, why in _ruled_out(patient, protocol)
-        ]
-        rows = (*(found.source or patient.source), *(event.source for event, _ in told))
-        found = found._replace(basis=found.basis + "".join(words for _, words in told), source=rows)
+        ruled_out, words = _ruled_out(patient, protocol), _("{event} is not a DLT: {reason}")
+        told = [words.format(event=told_event(event, patient.infusions[0]), reason=why) for event, why in ruled_out]
+        rows = (*(found.source or patient.source), *(event.source for event, _why in ruled_out))
+        found = found._replace(basis="; ".join([found.basis, *told]), source=rows)
     return found
 
 
-def _basis(patient: Patient) -> str:
-    """Return the data according to which a patient had no DLT."""
-    tables = [
-        name
-        for name, present in (("the DLT column", patient.dlt is False), ("adverse events", patient.events is not None))
-        if present
-    ]
-    return f", according to {' and '.join(tables)}" if tables else ""
+def _without_dlt(patient: Patient) -> str:
+    """Return that a patient had no DLT, with the data according to which this is so."""
+    if patient.dlt is False and patient.events is not None:
+        return _("no DLT by the end of the window, according to the DLT column and adverse events")
+    if patient.dlt is False:
+        return _("no DLT by the end of the window, according to the DLT column")
+    if patient.events is not None:
+        return _("no DLT by the end of the window, according to adverse events")
+    return _("no DLT by the end of the window")
 
 
 def told_event(event: AdverseEvent, first: date) -> str:
     """Return an event in words, without its term: no more of a patient is shown than necessary."""
-    grade = "grade not recorded" if event.grade is None else f"grade {event.grade}"
+    items = [_("grade not recorded") if event.grade is None else _("grade {grade}").format(grade=event.grade)]
     if event.initial_grade is not None and event.initial_grade != event.grade:
-        grade += f", {event.initial_grade} at onset"
+        items.append(_("grade {grade} at onset").format(grade=event.initial_grade))
     if event.recorded_grade is not None:
-        grade += f" relative to baseline, {event.recorded_grade} as recorded"
+        items[0] = _("grade {grade} relative to baseline").format(grade=event.grade)
+        items.append(_("grade {grade} as recorded").format(grade=event.recorded_grade))
     if event.grade is None and event.severity is not None:
-        grade += f", severity {event.severity}"
-    related = "relationship not recorded" if event.related is None else event.related
+        items.append(_("severity {severity}").format(severity=event.severity))
+    items.append(_("relationship not recorded") if event.related is None else event.related)
     if event.start is not None:
-        day = f"began {event.start}, day {(event.start - first).days + 1}"
+        items.append(_("began on {date}, day {day}").format(date=event.start, day=(event.start - first).days + 1))
     else:
-        day = f"began {event.days}" if event.days and event.days.text else "no start date"
+        items.append(_("began {date}").format(date=event.days) if event.days and event.days.text else _("no start date"))
     if event.worsened is not None:
-        day += f", worsened {event.worsened}, day {(event.worsened - first).days + 1}"
-    return f"adverse event of {event.source} ({grade}; {related}; {day})"
+        items.append(_("worsened on {date}, day {day}").format(date=event.worsened, day=(event.worsened - first).days + 1))
+    return _("adverse event of {row} ({items})").format(row=event.source, items="; ".join(items))
 
 
 def toxicities(patient: Patient, protocol: Protocol) -> tuple[list[AdverseEvent], list[AdverseEvent]]:
@@ -266,21 +275,26 @@ def _ruled_out(patient: Patient, protocol: Protocol) -> list[tuple[AdverseEvent,
 
 def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool) -> Verdict | None:
     first, end = window(patient, protocol)
-    made, _ = toxicities(patient, protocol)
+    made = toxicities(patient, protocol)[0]
     by = judge(made[0], patient, protocol) if made else None
-    from_events = [] if by is None else [f"{told_event(made[0], first)}, {_why_dlt(made[0], by)}"]
+    from_events = (
+        [] if by is None else [_("{event}, {reason}").format(event=told_event(made[0], first), reason=_why_dlt(made[0], by))]
+    )
     rows = tuple(row for event in made[:1] for row in event.sources)
     if patient.dlt:
         if patient.dlt_date is None and not made and not whole_data and cut < end:
-            rule = "the DLT column has a DLT without a date: it is not known whether it had occurred by the data cutoff date"
+            rule = _("the DLT column has a DLT without a date: it is not known whether it had occurred by the data cutoff date")
             return Verdict("pending", rule, None, patient.source, unresolved=True)
         if patient.dlt_date is not None:
-            when = f"on {patient.dlt_date}, day {(patient.dlt_date - first).days + 1}"
+            words = _("DLT on {date}, day {day}, according to the DLT column")
+            rule = words.format(date=patient.dlt_date, day=(patient.dlt_date - first).days + 1)
+        elif patient.dlt_days:
+            rule = _("DLT on {date}, according to the DLT column").format(date=patient.dlt_days)
         else:
-            when = f"on {patient.dlt_days}" if patient.dlt_days else "without a date"
+            rule = _("DLT without a date, according to the DLT column")
         known = (by.day if by else None) or end
         day = patient.dlt_date or min(_latest_day(patient.dlt_days, end) if patient.dlt_days else known, cut)
-        return Verdict("dlt", "; ".join([f"DLT {when}, according to the DLT column", *from_events]), day, (*patient.source, *rows))
+        return Verdict("dlt", "; ".join([rule, *from_events]), day, (*patient.source, *rows))
     return None if by is None else Verdict("dlt", from_events[0], min(by.day or end, cut), (*patient.source, *rows))
 
 
@@ -288,12 +302,14 @@ def _why_dlt(event: AdverseEvent, found: Judged) -> str:
     """Return the basis of a DLT: the investigator's flag, or the definition with any data that contradict it."""
     if event.flagged_dlt:
         return found.reason
-    return f"a DLT by the definition under dlt{f', {found.reason}' if found.reason else ''}"
+    if found.reason:
+        return _("a DLT by the definition under dlt, {contradiction}").format(contradiction=found.reason)
+    return _("a DLT by the definition under dlt")
 
 
 def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     """Return a pending verdict for an event that may be a DLT: a missing grade, relationship or date is never read as no DLT."""
-    _, open_ = toxicities(patient, protocol)
+    open_ = toxicities(patient, protocol)[1]
     if not open_:
         return None
     first, end = window(patient, protocol)
@@ -301,11 +317,11 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     told = "; ".join(told_event(event, first) + _asked(questions) for event, questions in judged)
     rows = (*patient.source, *(row for event in open_ for row in event.sources))
     days = tuple(_open_day(patient, event, first, end) for event in open_ if in_window(event, first, end) is None)
-    settle = f"; depends on whether it began from {first} to {end}" if days else ""
-    found = Verdict(
-        "pending", f"it is not known whether this is a DLT: {told}{settle}", None, rows, unresolved=True, settled_by=days
-    )
-    return found._replace(questions=tuple(question for _, questions in judged for question in questions))
+    rule = _("it is not known whether this is a DLT: {events}").format(events=told)
+    if days:
+        rule = "; ".join([rule, _("depends on whether it began from {first} to {last}").format(first=first, last=end)])
+    found = Verdict("pending", rule, None, rows, unresolved=True, settled_by=days)
+    return found._replace(questions=tuple(question for _event, questions in judged for question in questions))
 
 
 def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict | None:
@@ -314,29 +330,31 @@ def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict |
     if not found:
         return None
     first = patient.infusions[0]
-    values = [f"{lab.test} of {lab.source} on {lab.day}, day {(lab.day - first).days + 1}" for lab in found]
-    words = [f"{value} has a DLT grade and no adverse event: is it a DLT?" for value in values]
+    sentence = _("{test} of {row} on {date}, day {day}, has a DLT grade and no adverse event: is it a DLT?")
+    words = [sentence.format(test=lab.test, row=lab.source, date=lab.day, day=(lab.day - first).days + 1) for lab in found]
     rows = (*patient.source, *(lab.source for lab in found))
     questions = tuple(Question(lab.source, "laboratory", word) for lab, word in zip(found, words, strict=True))
-    return Verdict("pending", f"it is not known whether there was a DLT: {'; '.join(words)}", None, rows, True, questions=questions)
+    rule = _("it is not known whether there was a DLT: {questions}").format(questions="; ".join(words))
+    return Verdict("pending", rule, None, rows, True, questions=questions)
 
 
 def _asked(questions: Iterable[Question]) -> str:
     """Return the questions that are not evident from the description of an event."""
     words = [question.words for question in questions if question.asks in ("worsening", "flag")]
+    # A question follows its event after a colon.
     return f": {' '.join(words)}" if words else ""
 
 
 def _no_word(patient: Patient) -> Verdict | None:
-    if _said(patient) == "no DLT":
+    if _has_data(patient):
         return None
-    rule = "the window has ended, and neither a DLT column nor adverse events show whether there was a DLT"
+    rule = _("the window has ended, and neither a DLT column nor adverse events show whether there was a DLT")
     return Verdict("pending", rule, unresolved=True)
 
 
-def _said(patient: Patient) -> str:
-    """Return the information on a patient without a known DLT."""
-    return "no information on DLTs" if patient.dlt is None and patient.events is None else "no DLT"
+def _has_data(patient: Patient) -> bool:
+    """Return whether the data would show a DLT of a patient, in a DLT column or as an adverse event."""
+    return patient.dlt is not None or patient.events is not None
 
 
 def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
@@ -346,11 +364,22 @@ def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
         return None
     progression = protocol.evaluability.is_progression(reason)
     died = left == patient.died
-    words = "died" if died else "discontinued for progression or rescue" if progression else "discontinued"
-    days = f"{words} on {left}, day {(left - first).days + 1}, before the window ended, with {_said(patient)}"
+    if died:
+        words = _("died on {date}, day {day}, before the window ended")
+    elif progression:
+        words = _("discontinued for progression or rescue on {date}, day {day}, before the window ended")
+    else:
+        words = _("discontinued on {date}, day {day}, before the window ended")
+    without = _("{reason}, with no DLT") if _has_data(patient) else _("{reason}, with no information on DLTs")
+    days = without.format(reason=words.format(date=left, day=(left - first).days + 1))
     least = protocol.evaluability.least_days
-    if least is not None and not died and (left - first).days >= least and _said(patient) == "no DLT":
-        enough = f"{days}, after at least {least} days of follow-up (evaluability.least_days)"
+    if least is not None and not died and (left - first).days >= least and _has_data(patient):
+        enough = counted(
+            "{reason}, after at least {n} day of follow-up (evaluability.least_days)",
+            "{reason}, after at least {n} days of follow-up (evaluability.least_days)",
+            least,
+            reason=days,
+        )
         return _part_of_the_course(patient, protocol) or Verdict("complete", enough, left)
     return _incomplete(protocol, "progression" if progression and not died else "dropout", days, left)
 
@@ -374,12 +403,14 @@ def _still_open(patient: Patient, protocol: Protocol, cut: date) -> Verdict | No
     if known >= end:
         return None
     to_go, part = (end - cut).days, (known - first).days / (end - first).days
-    open_ = f"{to_go} {'day' if to_go == 1 else 'days'} to go" if to_go > 0 else "window ended, outcome not known"
-    behind = (cut - known).days
-    late = f"; follow-up ends on {known}, {behind} {'day' if behind == 1 else 'days'} before the data cutoff date" if behind else ""
-    return Verdict(
-        "pending", f"{_said(patient)} so far, {open_}, {part:.0%} of the window followed up{late}", unresolved=to_go <= 0
-    )
+    rule = _("no DLT so far") if _has_data(patient) else _("no information on DLTs so far")
+    open_ = _("{days} to go").format(days=n_days(to_go)) if to_go > 0 else _("window ended, outcome not known")
+    followed = _("{share} of the window followed up").format(share=f"{part:.0%}")
+    rule = ", ".join([rule, open_, followed])
+    if behind := (cut - known).days:
+        late = _("{reason}; follow-up ends on {date}, {days} before the data cutoff date")
+        rule = late.format(reason=rule, date=known, days=n_days(behind))
+    return Verdict("pending", rule, unresolved=to_go <= 0)
 
 
 def followed_to(patient: Patient, cut: date) -> date:
@@ -388,13 +419,16 @@ def followed_to(patient: Patient, cut: date) -> date:
 
 
 def _part_of_the_course(patient: Patient, protocol: Protocol) -> Verdict | None:
-    _, end = window(patient, protocol)
+    end = window(patient, protocol)[1]
     given, planned = sum(day <= end for day in patient.infusions), protocol.treatment.planned_infusions
     least = protocol.evaluability.least_infusions or planned
     if given >= least:
         return None
-    required = "" if least == planned else f", fewer than evaluability.least_infusions = {least}"
-    return _incomplete(protocol, "partial_course", f"{given} of {planned} infusions in the window{required}, with no DLT", end)
+    if least == planned:
+        words = _("{given} of {planned} infusions in the window, with no DLT")
+    else:
+        words = _("{given} of {planned} infusions in the window, fewer than evaluability.least_infusions = {least}, with no DLT")
+    return _incomplete(protocol, "partial_course", words.format(given=given, planned=planned, least=least), end)
 
 
 def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict) -> Verdict:
@@ -405,24 +439,29 @@ def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict
     """
     if patient.evaluable is None:
         return found
-    reason = recorded_reason(patient, protocol)
+    values = {"reason": recorded_reason(patient, protocol), "status": _(KIND_WORDS[found.kind]), "rule": found.rule}
     if found.kind == "dlt" or _may_have_dlt(patient, protocol):
-        why = "a DLT counts" if found.kind == "dlt" else "followed only if there is no DLT"
-        return found if patient.evaluable else found._replace(rule=f"{found.rule}; recorded not evaluable{reason}: {why}")
+        words = (
+            _("{rule}; recorded not evaluable{reason}: a DLT counts")
+            if found.kind == "dlt"
+            else _("{rule}; recorded not evaluable{reason}: followed only if there is no DLT")
+        )
+        return found if patient.evaluable else found._replace(rule=words.format(**values))
     if patient.evaluable is False:
         if found.kind == "not evaluable":
-            return found._replace(rule=f"recorded not evaluable{reason}; {found.rule}")
-        rule = f"recorded not evaluable{reason}; per protocol: {found.kind}, {found.rule}"
+            return found._replace(rule=_("recorded not evaluable{reason}; {rule}").format(**values))
+        rule = _("recorded not evaluable{reason}; per protocol: {status}, {rule}").format(**values)
         closed = min(decision_known_from(patient, protocol), cut)
         return Verdict("not evaluable", rule, closed, found.source or patient.source, derived=found.kind)
     if found.kind != "not evaluable":
         return found
-    if protocol.evaluability.recorded == "exclude" or _said(patient) != "no DLT":
-        return found._replace(rule=f"{found.rule}; recorded evaluable{reason}, not followed")
-    rule = f"recorded evaluable{reason} (evaluability.recorded = follow); per protocol: {found.kind}, {found.rule}"
+    if protocol.evaluability.recorded == "exclude" or not _has_data(patient):
+        return found._replace(rule=_("{rule}; recorded evaluable{reason}, not followed").format(**values))
     end = window(patient, protocol)[1]
+    rule = _("recorded evaluable{reason} (evaluability.recorded = follow); per protocol: {status}, {rule}").format(**values)
     if cut < end:
-        return Verdict("pending", f"{rule}; the window ends on {end}", None, found.source, derived=found.kind)
+        rule = "; ".join([rule, _("the window ends on {date}").format(date=end)])
+        return Verdict("pending", rule, None, found.source, derived=found.kind)
     return Verdict("complete", rule, end, found.source, derived=found.kind)
 
 
@@ -455,12 +494,19 @@ def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
     share = given / patient.amount
     if share >= least * (1 - SAME_AMOUNT):
         return None
-    rule = f"{share:.0%} of the planned dose administered ({given:g} of {patient.amount:g} {protocol.doses.unit}), with no DLT"
-    return Verdict("not evaluable", rule, window(patient, protocol)[1], basis=f" (evaluability.least_dose = {least:.0%})")
+    words = _("{share} of the planned dose administered ({given} of {planned} {unit}), with no DLT")
+    values = {"given": f"{given:g}", "planned": f"{patient.amount:g}", "unit": protocol.doses.unit}
+    basis = " " + _("({setting})").format(setting=f"evaluability.least_dose = {least:.0%}")
+    return Verdict("not evaluable", words.format(share=f"{share:.0%}", **values), window(patient, protocol)[1], basis=basis)
 
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:
     choice = getattr(protocol.evaluability, rule)
     kinds: dict[str, Kind] = {"not-evaluable": "not evaluable", "no-dlt": "complete", "dlt": "dlt"}
-    counted = {"no-dlt": ", counted as no DLT", "dlt": ", counted as DLT"}.get(choice, "")
-    return Verdict(kinds[choice], words, day, basis=f" (evaluability.{rule} = {choice}{counted})")
+    sentence = {
+        "not-evaluable": _("({setting})"),
+        "no-dlt": _("({setting}, counted as no DLT)"),
+        "dlt": _("({setting}, counted as DLT)"),
+    }[choice]
+    basis = sentence.format(setting=f"evaluability.{rule} = {choice}")
+    return Verdict(kinds[choice], words, day, basis=f" {basis}")

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 from scipy.special import ndtr, ndtri
 
 from .._check import Checked, InputError, Problem, counts
+from ..words import _
 
 if TYPE_CHECKING:
     from pymc import Model
@@ -252,9 +253,9 @@ class OneParameterCurve(Curve):
 
     @property
     def form(self) -> str:
-        """Return the kind of curve with its options, for use in a sentence."""
-        options = ", ".join(f"{name} {getattr(self, name):g}" for name in self.options())
-        return f"{self.kind} ({options})" if options else self.kind
+        """Return the curve with its options, for use in a sentence."""
+        options = ", ".join(f"{_(name)} {getattr(self, name):g}" for name in self.options())
+        return _("{curve} ({options})").format(curve=_(self.title), options=options) if options else _(self.title)
 
     @property
     def first_step(self) -> tuple[float, ...]:
@@ -296,13 +297,14 @@ class OneParameterCurve(Curve):
     def prior_sentence(self) -> str:
         """Return the prior of b in words."""
         if self.uniform is None:
-            return f"its parameter has a normal prior with mean 0 and variance {self.prior_sd**2:.4g}"
-        return f"the exponential of its parameter is uniform between {self.uniform[0]:g} and {self.uniform[1]:g} a priori"
+            sentence = _("its parameter has a normal prior with mean 0 and variance {variance}")
+            return sentence.format(variance=f"{self.prior_sd**2:.4g}")
+        sentence = _("the exponential of its parameter has a uniform prior between {low} and {high}")
+        return sentence.format(low=f"{self.uniform[0]:g}", high=f"{self.uniform[1]:g}")
 
     def sentences(self) -> list[str]:
         levels = ", ".join(f"{p:.4g}" for p in self.skeleton)
-        options = "".join(f"; {name} {getattr(self, name):g}" for name in self.options())
-        return [f"{self.title}, skeleton {levels}; {self.prior_sentence()}{options}."]
+        return [_("{curve}, skeleton {levels}; {prior}.").format(curve=self.form, levels=levels, prior=self.prior_sentence())]
 
     def variants(self) -> Iterator[tuple[str, str, Self]]:
         if self.uniform is None:
@@ -351,7 +353,7 @@ class OneParameterCurve(Curve):
         u = self.coordinates
         low, high = self.scale(target) - u[:-1], self.scale(target) - u[1:]
         # p_k + p_{k+1} decreases in b and equals twice the target between the two crossings: bisect to the last bit.
-        for _ in range(200):
+        for _halving in range(200):
             middle = (low + high) / 2
             total = np.exp(self.log_at(middle + u[:-1])[0]) + np.exp(self.log_at(middle + u[1:])[0])
             too_toxic = total > 2 * target

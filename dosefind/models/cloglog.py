@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..words import marked
 from .base import OneParameterCurve
 
 __all__ = ["Cloglog"]
@@ -39,7 +40,7 @@ class Cloglog(OneParameterCurve):
     """
 
     kind: ClassVar[str] = "cloglog"
-    title: ClassVar[str] = "Complementary log-log curve"
+    title: ClassVar[str] = marked("Complementary log-log curve")
     source: ClassVar[str] = "Shen and O'Quigley (1996), doi:10.1093/biomet/83.2.395"
 
     def scale(self, p: np.ndarray | float) -> np.ndarray:

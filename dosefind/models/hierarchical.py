@@ -19,8 +19,9 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from .._check import MISSING, NAME, Checked, InputError, Problem, counts, one_of, reach
+from ..words import _
 from .base import Amounts, Positive, _binomial, _log_binomial
-from .logistic2 import BivariateNormal, Logistic2, Number, over_windows
+from .logistic2 import BivariateNormal, Logistic2, Number, over_windows, prior_words
 
 if TYPE_CHECKING:
     from pymc import Model
@@ -462,23 +463,34 @@ class HierarchicalLogistic(Checked):
     def sentences(self) -> list[str]:
         """Return the model and its priors as plain sentences."""
         spread, mu = self.exchangeable, self.exchangeable.mu
-        rho = "uniform between -1 and 1" if self._rho_is_free else f"{spread.rho:g}"
+        scale_alpha, scale_beta = (f"{scale:.4g}" for scale in spread.tau_scale)
         lines = [
-            f"Two-parameter logistic curves of {len(self.trials)} trials ({', '.join(self.names)}), "
-            f"logit p = log alpha + beta log(dose / {self.reference:g}); pooled: {self.pooled}.",
-            f"Over exchangeable trials (log alpha, log beta) is normal. Its means are normal with means {mu.mean[0]:.4g} and "
-            f"{mu.mean[1]:.4g}, standard deviations {mu.sd[0]:.4g} and {mu.sd[1]:.4g} and correlation {mu.correlation:g}; its "
-            f"standard deviations are half-normal with scales {spread.tau_scale[0]:.4g} and {spread.tau_scale[1]:.4g}; its "
-            f"correlation is {rho}.",
+            _(
+                "Two-parameter logistic curves of {n} trials ({names}), logit p = log alpha + beta log(dose / {reference}); "
+                "pooled: {pooled}."
+            ).format(n=len(self.trials), names=", ".join(self.names), reference=f"{self.reference:g}", pooled=self.pooled),
+            _(
+                "Across exchangeable trials (log alpha, log beta) is normal. Its means have a normal prior with means "
+                "{mean_alpha} and {mean_beta}, standard deviations {sd_alpha} and {sd_beta} and correlation {correlation}."
+            ).format(**prior_words(mu)),
+            _(
+                "The between-trial standard deviations have half-normal priors with scales {scale_alpha} and {scale_beta}; the "
+                "between-trial correlation has a uniform prior between -1 and 1."
+            ).format(scale_alpha=scale_alpha, scale_beta=scale_beta)
+            if self._rho_is_free
+            else _(
+                "The between-trial standard deviations have half-normal priors with scales {scale_alpha} and {scale_beta}; the "
+                "between-trial correlation is {correlation}."
+            ).format(scale_alpha=scale_alpha, scale_beta=scale_beta, correlation=f"{spread.rho:g}"),
         ]
         if len(self.trials) < FEW_TRIALS:
-            lines.append("With so few trials, the amount of borrowing depends mainly on the scales of this prior.")
+            lines.append(_("With so few trials, the amount of borrowing depends mainly on the scales of this prior."))
         for name, weight, prior in zip(self.names, self.weights, self.own_priors, strict=False):
-            lines.append(
-                f"{name} is exchangeable with prior probability {weight:.3g}; otherwise (log alpha, log beta) is normal with means "
-                f"{prior.mean[0]:.4g} and {prior.mean[1]:.4g}, standard deviations {prior.sd[0]:.4g} and {prior.sd[1]:.4g} and "
-                f"correlation {prior.correlation:g}."
+            sentence = _(
+                "{trial} is exchangeable with prior probability {weight}; otherwise (log alpha, log beta) is normal with means "
+                "{mean_alpha} and {mean_beta}, standard deviations {sd_alpha} and {sd_beta} and correlation {correlation}."
             )
+            lines.append(sentence.format(trial=name, weight=f"{weight:.3g}", **prior_words(prior)))
         return lines
 
 

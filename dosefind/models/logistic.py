@@ -11,9 +11,13 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from ..words import marked
 from .base import OneParameterCurve
 
 __all__ = ["Logistic"]
+
+# The name of its option, as in a sentence.
+_OPTION = marked("intercept")
 
 
 class Logistic(OneParameterCurve):
@@ -39,7 +43,7 @@ class Logistic(OneParameterCurve):
     """
 
     kind: ClassVar[str] = "logistic"
-    title: ClassVar[str] = "One-parameter logistic curve"
+    title: ClassVar[str] = marked("One-parameter logistic curve")
     source: ClassVar[str] = "Goodman, Zahurak and Piantadosi (1995), doi:10.1002/sim.4780141102"
 
     intercept: Annotated[float, Field(ge=-10, le=10, strict=True)] = 3.0

@@ -14,9 +14,10 @@ from pydantic import Field, field_validator, model_validator
 from scipy.special import logit
 
 from .._check import Checked, reach
+from ..words import marked
 from .base import Amounts, Curve, Positive
 
-__all__ = ["BivariateNormal", "Logistic2", "over_windows"]
+__all__ = ["BivariateNormal", "Logistic2", "over_windows", "prior_words"]
 
 Number = Annotated[float, Field(strict=True)]
 
@@ -99,7 +100,7 @@ class Logistic2(Curve):
     """
 
     kind: ClassVar[str] = "logistic-2"
-    title: ClassVar[str] = "Two-parameter logistic curve"
+    title: ClassVar[str] = marked("Two-parameter logistic curve")
     source: ClassVar[str] = "Neuenschwander, Branson and Gsponer (2008), doi:10.1002/sim.3230"
     parameter_names: ClassVar[tuple[str, ...]] = ("log_alpha", "log_beta")
     rises: ClassVar[bool] = True
@@ -253,16 +254,32 @@ class Logistic2(Curve):
                 yield "reference dose", f"{dose:g}", self.model_copy(update={"reference": float(dose)})
 
     def sentences(self) -> list[str]:
-        lines = [f"Two-parameter logistic curve, logit p = log alpha + beta log(dose / {self.reference:g})."]
+        # Not at the top of the module, where `_` would be read as this in the code that a stored calibration ran.
+        from ..words import _
+
+        curve = _("Two-parameter logistic curve, logit p = log alpha + beta log(dose / {reference}).")
+        lines = [curve.format(reference=f"{self.reference:g}")]
         if self.windows != 1:
-            lines.append(
-                f"This is p over one window; over {self.windows:g} windows at the same hazard it is 1 - (1 - p)^{self.windows:g}."
-            )
+            sentence = _("This is p over one window; over {windows} windows at the same hazard it is 1 - (1 - p)^{windows}.")
+            lines.append(sentence.format(windows=f"{self.windows:g}"))
         for weight, curve in self.components:
             prior = curve._only
-            share = f"With prior weight {weight:.3g}, " if len(self.priors) > 1 else "A priori "
-            lines.append(
-                f"{share}(log alpha, log beta) is normal with means {prior.mean[0]:.4g} and {prior.mean[1]:.4g}, standard "
-                f"deviations {prior.sd[0]:.4g} and {prior.sd[1]:.4g} and correlation {prior.correlation:g}."
-            )
+            if len(self.priors) > 1:
+                sentence = _(
+                    "With prior weight {weight}, (log alpha, log beta) is normal with means {mean_alpha} and {mean_beta}, standard "
+                    "deviations {sd_alpha} and {sd_beta} and correlation {correlation}."
+                )
+            else:
+                sentence = _(
+                    "The prior of (log alpha, log beta) is normal with means {mean_alpha} and {mean_beta}, standard deviations "
+                    "{sd_alpha} and {sd_beta} and correlation {correlation}."
+                )
+            lines.append(sentence.format(weight=f"{weight:.3g}", **prior_words(prior)))
         return lines
+
+
+def prior_words(prior: BivariateNormal) -> dict[str, str]:
+    """Return the numbers of a prior as shown, by their places in a sentence."""
+    (mean_alpha, mean_beta), (sd_alpha, sd_beta) = prior.mean, prior.sd
+    numbers = {"mean_alpha": mean_alpha, "mean_beta": mean_beta, "sd_alpha": sd_alpha, "sd_beta": sd_beta}
+    return {name: f"{value:.4g}" for name, value in numbers.items()} | {"correlation": f"{prior.correlation:g}"}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..words import marked
 from .base import OneParameterCurve
 
 __all__ = ["Power"]
@@ -34,7 +35,7 @@ class Power(OneParameterCurve):
     """
 
     kind: ClassVar[str] = "power"
-    title: ClassVar[str] = "Power curve"
+    title: ClassVar[str] = marked("Power curve")
     source: ClassVar[str] = "O'Quigley and Shen (1996), doi:10.2307/2532905"
 
     def scale(self, p: np.ndarray | float) -> np.ndarray:

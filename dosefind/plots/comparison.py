@@ -10,6 +10,7 @@ import numpy as np
 
 from .._check import InputError, Problem
 from ..figures import in_percent, percent
+from ..words import _, counted, marked
 from .layout import TALLEST, available, distinct, dose_label, drawing, filled, key, notes, room, rows, title, width_of
 from .style import (
     BLUE,
@@ -62,19 +63,19 @@ def selection(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     grid = _grid(oc, bars, ax)
     with drawing(ax, grid.height(*shares.shape[:2]) / 72 * INCH) as ax:
         _matrix(ax, oc, bars, grid, 1)
-        title(ax, f"{shown(oc.attrs['protocol'])}: selected as MTD, %\u00a0of\u00a0trials")
-        key(ax, _handles("true", "above", "below"), ["the true MTD", "above it", "below it, or none"])
+        title(ax, _("{trial}: selected as MTD, %\u00a0of\u00a0trials").format(trial=shown(oc.attrs["protocol"])))
+        key(ax, _handles("true", "above", "below"), [_("the true MTD"), _("above it"), _("below it, or none")])
     return describe(
         ax,
-        f"Doses selected as MTD by each design, {spoken(oc.attrs['protocol'])}",
-        *_sentences(oc, lambda d, s: _selected(shares[d, s], choices, errors if errors is None else errors[d, s])),
+        _("Doses selected as MTD by each design, {trial}").format(trial=spoken(oc.attrs["protocol"])),
+        *_sentences(oc, lambda design, d, s: _selected(design, shares[d, s], choices, errors if errors is None else errors[d, s])),
         _method(oc),
     )
 
 
 def _selection_bars(oc: xr.Dataset) -> _Bars:
     shares = oc["selected"].transpose("design", "scenario", "choice").values
-    return _Bars(shares, _errors(oc, "selected", "choice"), [lambda at: in_percent(float(shares[at]))], "100% of trials")
+    return _Bars(shares, _errors(oc, "selected", "choice"), [lambda at: in_percent(float(shares[at]))], _("100% of trials"))
 
 
 def pages(comparison: xr.Dataset) -> list[xr.Dataset]:
@@ -126,20 +127,29 @@ def allocation(comparison: xr.Dataset, ax: Axes | None = None) -> Axes:
     most = max(treated.max(), 1e-9)
     errors = _errors(oc, "patients", "dose")
     texts: list[_Text] = [lambda at: f"{treated[at]:.1f} ({toxic[at]:.1f})", lambda at: f"{treated[at]:.1f}"]
-    bars = _Bars(treated / most, None if errors is None else errors / most, texts, f"{most:.1f} patients", toxic / most)
+    full = _("{n} patients").format(n=f"{most:.1f}")
+    bars = _Bars(treated / most, None if errors is None else errors / most, texts, full, toxic / most)
     grid = _grid(oc, bars, ax)
     with drawing(ax, grid.height(*treated.shape[:2]) / 72 * INCH) as ax:
         _matrix(ax, oc, bars, grid, 0)
-        of_dlts = " (of DLTs)" if grid.text is texts[0] else ""
-        title(ax, f"{shown(oc.attrs['protocol'])}: mean number of patients{of_dlts} at each dose")
-        key(ax, _handles(*_LOOKS), ["at the true MTD", "above it", "below it", "patients with a DLT"])
+        words = _(_MEAN_PATIENTS_AND_DLTS) if grid.text is texts[0] else _("{trial}: mean number of patients at each dose")
+        title(ax, words.format(trial=shown(oc.attrs["protocol"])))
+        key(ax, _handles(*_LOOKS), [_("at the true MTD"), _("above it"), _("below it"), _("patients with a DLT")])
     doses = oc["dose"].values
 
-    def words(d: int, s: int) -> str:
-        at = [f"{treated[d, s, k]:.1f} patients and {toxic[d, s, k]:.2f} DLTs at level {dose}" for k, dose in enumerate(doses)]
-        return f"treats {listed(at)}"
+    def treats(design: str, d: int, s: int) -> str:
+        each = _("{patients} patients and {dlts} DLTs at level {level}")
+        at = [
+            each.format(patients=f"{treated[d, s, k]:.1f}", dlts=f"{toxic[d, s, k]:.2f}", level=dose)
+            for k, dose in enumerate(doses)
+        ]
+        return _("{design} treats {patients}").format(design=design, patients=listed(at))
 
-    return describe(ax, f"Patients and DLTs at each dose, {spoken(oc.attrs['protocol'])}", *_sentences(oc, words), _method(oc))
+    heading = _("Patients and DLTs at each dose, {trial}").format(trial=spoken(oc.attrs["protocol"]))
+    return describe(ax, heading, *_sentences(oc, treats), _method(oc))
+
+
+_MEAN_PATIENTS_AND_DLTS = marked("{trial}: mean number of patients (of DLTs) at each dose")
 
 
 _Place = tuple[int, int, int]
@@ -168,7 +178,7 @@ class _Bars(NamedTuple):
     dark: np.ndarray | None = None
 
     def number_width(self, text: _Text) -> float:
-        """Width of the widest number in points."""
+        """Return the width of the widest number in points."""
         designs, scenarios, columns = map(range, self.length.shape)
         return max(width_of(text(at), _SIZE) for at in product(designs, scenarios, columns))
 
@@ -206,21 +216,21 @@ class _Grid(NamedTuple):
 
     @property
     def longest(self) -> float:
-        """Length of a full bar as a share of a column."""
+        """Return the length of a full bar as a share of a column."""
         return 1 - (self.number + 8 if self.number else 4) / self.column
 
     @property
     def row(self) -> float:
-        """Height of the row of a design."""
+        """Return the height of the row of a design."""
         return max(self.pitch, self.lines * _LINE)
 
     @property
     def head(self) -> float:
-        """Height of what is above the rows of a scenario, with a gap."""
+        """Return the height of what is above the rows of a scenario, with a gap."""
         return self.heads * _LINE + self.rates.height + 5.0
 
     def height(self, designs: int, scenarios: int) -> float:
-        """Height of the matrix."""
+        """Return the height of the matrix."""
         return max(scenarios * (self.head + designs * self.row) + 2.0, 40.0)
 
 
@@ -233,26 +243,33 @@ class _Rates(NamedTuple):
 
     @property
     def height(self) -> float:
-        """Height of a row of rates."""
+        """Return the height of a row of rates."""
         return max(width_of(text, _SIZE, "bold") for row in self.texts for text in row) + 3 if self.turned else _LINE
 
     @classmethod
     def of(cls, oc: xr.Dataset, column: float) -> _Rates:
         """Choose the most explicit form that fits into a column."""
         rates = oc["p_true"].values
-        marked = [[str(level + 1) == mtd for level in range(rates.shape[1])] for mtd in map(str, oc["true_mtd"].values)]
-        for words, plain in (("true {}% = MTD", "true {}%"), ("{}% = MTD", "{}%"), ("{}%*", "{}%"), ("{}*", "{}")):
+        of_mtds = [[str(level + 1) == mtd for level in range(rates.shape[1])] for mtd in map(str, oc["true_mtd"].values)]
+        forms = (
+            (_("true {rate}%"), _("true {rate}% = MTD"), True),
+            ("{rate}%", _("{rate}% = MTD"), False),
+            ("{rate}%", "{rate}%*", False),
+            ("{rate}", "{rate}*", False),
+        )
+        texts: list[list[str]] = []
+        for plain, of_mtd, explained in forms:
             texts = [
-                [(words if mark else plain).format(f"{100 * rate:.3g}") for rate, mark in zip(row, marks, strict=True)]
-                for row, marks in zip(rates, marked, strict=True)
+                [(of_mtd if mark else plain).format(rate=f"{100 * rate:.3g}") for rate, mark in zip(row, marks, strict=True)]
+                for row, marks in zip(rates, of_mtds, strict=True)
             ]
             if all(width_of(text, _SIZE, "bold") + 4 <= column for row in texts for text in row):
-                return cls(texts, False, plain == "true {}%")
+                return cls(texts, False, explained)
         return cls(texts, True, False)
 
 
 def _grids(oc: xr.Dataset, bars: _Bars, width: float, own: bool) -> Iterator[_Grid]:
-    """Possible sizes of a matrix, from the most explicit one on."""
+    """Yield possible sizes of a matrix, beginning with the most explicit one."""
     columns = bars.length.shape[2]
     names, scenarios = (distinct(list(oc[dim].values), np.inf) for dim in ("design", "scenario"))
     beside_rates = [wide for name in scenarios if (wide := width_of(name, _SIZE, "bold")) <= _NAMES]
@@ -275,15 +292,15 @@ def _grids(oc: xr.Dataset, bars: _Bars, width: float, own: bool) -> Iterator[_Gr
 
 
 def _tallest(oc: xr.Dataset) -> float:
-    """Height in points that a page leaves for the matrix, without title, key, heads and notes."""
+    """Return the height in points that a page leaves for the matrix, without title, key, heads and notes."""
     name, label = shown(oc.attrs["protocol"]), dose_label(oc["dose_amount"].attrs["units"])
     width = available(None)
-    lines = filled(f"{name}: mean number of patients (of DLTs) at each dose", width, 9, "bold"), filled(label, width / 2, 8.5)
+    lines = filled(_(_MEAN_PATIENTS_AND_DLTS).format(trial=name), width, 9, "bold"), filled(label, width / 2, 8.5)
     return TALLEST / INCH * 72 - 94 - 11 * sum(text.count("\n") for text in lines)
 
 
 def _grid(oc: xr.Dataset, bars: _Bars, ax: Axes | None) -> _Grid:
-    """The first of the possible sizes with which the chart fits on a page, or else the lowest one."""
+    """Return the first of the possible sizes with which the chart fits on a page, or else the lowest one."""
     designs, scenarios, _ = bars.length.shape
     grids = list(_grids(oc, bars, available(ax) - _LABEL, ax is None))
     tallest = _tallest(oc)
@@ -331,22 +348,23 @@ def _matrix(ax: Axes, oc: xr.Dataset, bars: _Bars, grid: _Grid, first_level: int
     ax.set_ylim(grid.height(designs, scenarios), 0)
     _gutter(ax, places)
     heads = {
-        "level": [*["none"] * first_level, *(str(dose) for dose in oc["dose"].values)],
-        "dose": [*[""] * first_level, *map(dose_text, oc["dose_amount"].values)],
+        _("level"): [*[_("none")] * first_level, *(str(dose) for dose in oc["dose"].values)],
+        _("dose"): [*[""] * first_level, *map(dose_text, oc["dose_amount"].values)],
     }
     rows(ax, np.arange(columns), heads, dose_label(oc["dose_amount"].attrs["units"]), above=True, align=0.0)
-    rates = "" if grid.rates.explained else "Beside or below a scenario: its true DLT rates in percent; * true MTD."
-    notes(ax, rates, "" if grid.number else f"A bar as wide as its column is {bars.full}.", _method(oc))
+    rates = "" if grid.rates.explained else _("Beside or below a scenario: its true DLT rates in percent; * true MTD.")
+    width = "" if grid.number else _("A bar as wide as its column is {full}.").format(full=bars.full)
+    notes(ax, rates, width, _method(oc))
 
 
 def _gutter(ax: Axes, places: dict[float, tuple[str, str]]) -> None:
     """Write the names on the left, each at its height."""
-    ticks(ax, "y", list(places), [name for name, _ in places.values()], size=_SIZE)
+    ticks(ax, "y", list(places), [name for name, _weight in places.values()], size=_SIZE)
     labels: Any = ax.get_yticklabels()
-    for label, (_, weight) in zip(labels, places.values(), strict=True):
+    for label, (_name, weight) in zip(labels, places.values(), strict=True):
         label.set_weight(weight)
     tall = room(ax)[1]
-    ax.set_ylabel("Design, by scenario" if tall > 90 else "Design")
+    ax.set_ylabel(_("Design, by scenario") if tall > 90 else _("Design"))
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -410,26 +428,35 @@ def _errors(oc: xr.Dataset, name: str, dim: str) -> np.ndarray | None:
     return oc[f"{name}_se"].transpose("design", "scenario", dim).values if f"{name}_se" in oc else None
 
 
-def _selected(shares: np.ndarray, choices: list[str], errors: np.ndarray | None) -> str:
+def _selected(design: str, shares: np.ndarray, choices: list[str], errors: np.ndarray | None) -> str:
     plus = ["" if errors is None else f" \u00b1 {100 * error:.1g}%" for error in (shares if errors is None else errors)]
-    levels = [choice if choice == "none" else f"level {choice}" for choice in choices]
-    return f"selects {listed([f'{level} in {percent(p)}{e}' for level, p, e in zip(levels, shares, plus, strict=True)])}"
+    words = {choice: _("none in {share}") if choice == "none" else _("level {level} in {share}") for choice in choices}
+    each = [
+        words[choice].format(level=choice, share=f"{percent(p)}{e}") for choice, p, e in zip(choices, shares, plus, strict=True)
+    ]
+    return _("{design} selects {choices}").format(design=design, choices=listed(each))
 
 
-def _sentences(oc: xr.Dataset, words: Callable[[int, int], str]) -> list[str]:
+def _sentences(oc: xr.Dataset, words: Callable[[str, int, int], str]) -> list[str]:
     """Return a sentence for each scenario, and one for its designs."""
     found = []
     for s, scenario in enumerate(oc["scenario"].values):
         true = listed([f"{100 * p:.3g}%" for p in oc["p_true"].values[s]])
         mtd = str(oc["true_mtd"].values[s])
-        which = "no dose is the MTD" if mtd == "none" else f"level {mtd} is the MTD"
-        found.append(f"Scenario {spoken(scenario)}, with true DLT rates of {true}, where {which}:")
-        parts = [f"{spoken(design)} {words(d, s)}" for d, design in enumerate(oc["design"].values)]
-        found.append(f"{'; '.join(parts)}.")
+        if mtd == "none":
+            sentence = _("Scenario {scenario}, with true DLT rates of {rates}, where no dose is the MTD: {designs}.")
+        else:
+            sentence = _("Scenario {scenario}, with true DLT rates of {rates}, where level {level} is the MTD: {designs}.")
+        parts = [words(spoken(design), d, s) for d, design in enumerate(oc["design"].values)]
+        found.append(sentence.format(scenario=spoken(scenario), rates=true, level=mtd, designs="; ".join(parts)))
     return found
 
 
 def _method(oc: xr.Dataset) -> str:
     if oc.attrs.get("method") != "simulated":
-        return "Results are exact."
-    return f"Results of {oc.attrs['n_trials']} simulated trials per scenario; lines at the ends of bars: \u00b1 one standard error."
+        return _("Results are exact.")
+    return counted(
+        "Results of {n} simulated trial per scenario; lines at the ends of bars: \u00b1 one standard error.",
+        "Results of {n} simulated trials per scenario; lines at the ends of bars: \u00b1 one standard error.",
+        oc.attrs["n_trials"],
+    )

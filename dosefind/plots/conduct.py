@@ -15,6 +15,7 @@ from .._check import MOST_DOSES, InputError, Problem, of_type, one_of, whole
 from ..evaluability import UNTREATED, Evaluated, Status
 from ..protocol import Protocol
 from ..trial import Cohort, check_cohorts
+from ..words import _, counted, marked, n_patients
 from .layout import (
     TALLEST,
     distinct,
@@ -44,7 +45,6 @@ from .style import (
     describe,
     dose_text,
     listed,
-    patients,
     shown,
     spoken,
     ticks,
@@ -63,14 +63,23 @@ _NOTATION = (
 _LETTERS = {"N": "complete", "T": "dlt", "P": "pending"}
 # Status of a patient: label and marker.
 _STATUS: dict[str, tuple[str, dict[str, Any]]] = {
-    "complete": ("no DLT", {"marker": "o", "facecolor": "#A9CDE6", "edgecolor": BLUE, "linewidth": 1.0}),
-    "dlt": ("DLT", {"marker": "o", "facecolor": RED, "edgecolor": INK, "linewidth": 1.0}),
-    "pending": ("pending", {"marker": "o", "facecolor": "white", "edgecolor": INK, "linewidth": 1.0, "linestyle": (0, (2, 1.2))}),
-    "not evaluable": ("not evaluable", {"marker": "D", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
-    "replaced": ("not evaluable, replaced", {"marker": "X", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
+    "complete": (marked("no DLT"), {"marker": "o", "facecolor": "#A9CDE6", "edgecolor": BLUE, "linewidth": 1.0}),
+    "dlt": (marked("DLT"), {"marker": "o", "facecolor": RED, "edgecolor": INK, "linewidth": 1.0}),
+    "pending": (
+        marked("pending"),
+        {"marker": "o", "facecolor": "white", "edgecolor": INK, "linewidth": 1.0, "linestyle": (0, (2, 1.2))},
+    ),
+    "not evaluable": (marked("not evaluable"), {"marker": "D", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
+    "replaced": (marked("not evaluable, replaced"), {"marker": "X", "facecolor": "white", "edgecolor": FAINT, "linewidth": 1.0}),
 }
-# Status in a sentence, where it differs from the label.
-_SENTENCE = {"complete": "without a DLT", "dlt": "with a DLT"}
+# Number of patients with a status, in a sentence.
+_SENTENCE = {
+    "complete": marked("{n} without a DLT"),
+    "dlt": marked("{n} with a DLT"),
+    "pending": marked("{n} pending"),
+    "not evaluable": marked("{n} not evaluable"),
+    "replaced": marked("{n} not evaluable, replaced"),
+}
 
 
 # Level and cohort of a patient whose dose is not in the protocol.
@@ -141,21 +150,23 @@ def trial(outcomes: str | Sequence[Cohort] | pd.DataFrame, ax: Axes | None = Non
                 mark = ax.scatter(x[at], [treated[i].level for i in at], size, zorder=3, clip_on=False, **drawn)
                 handle = copy(mark)
                 handle.set_sizes([max(size, 30.0)])
-                key(ax, [handle], [words])
+                key(ax, [handle], [_(words)])
         if len(treated) > 1:
             ax.step(x, [patient.level for patient in treated], where="mid", color=RULE, lw=1.0, zorder=1)
-            key(ax, [Line2D([], [], color=RULE, lw=1.0)], ["order of treatment"])
+            key(ax, [Line2D([], [], color=RULE, lw=1.0)], [_("order of treatment")])
         elif not treated:
-            write(ax, 0.5, 0.5, "no patient has been treated", transform=ax.transAxes, ha="center", va="center", color=FAINT)
-        label = "Patient" if named else "Patient, in order of treatment"
+            write(ax, 0.5, 0.5, _("no patient has been treated"), transform=ax.transAxes, ha="center", va="center", color=FAINT)
+        label = _("Patient") if named else _("Patient, in order of treatment")
         rows(ax, x, {"": distinct([patient.subject for patient in treated], _LONGEST_NAME)}, label, turn=named)
         _level_axis(ax, levels, protocol, any(patient.level == _ELSEWHERE for patient in treated))
         ax.set_xlim(0.3, max(len(treated), 1) + 0.7)
-        title(ax, f"{'' if protocol is None else f'{shown(protocol.record.id)}: '}{'c' if protocol else 'C'}ourse of the trial")
-    counted = [
-        f"{n} {words}" for words, n in (("with a DLT", _count(treated, "dlt")), ("pending", _count(treated, "pending"))) if n
-    ]
-    start = f"Trial of {patients(len(treated))}" + (f", {listed(counted)}" if counted else "")
+        if protocol is None:
+            title(ax, _("Course of the trial"))
+        else:
+            title(ax, _("{trial}: course of the trial").format(trial=shown(protocol.record.id)))
+    outcomes_known = [_(_SENTENCE[status]).format(n=n) for status in ("dlt", "pending") if (n := _count(treated, status))]
+    start = _("Trial of {patients}, {outcomes}") if outcomes_known else _("Trial of {patients}")
+    start = start.format(patients=n_patients(len(treated)), outcomes=listed(outcomes_known) if outcomes_known else "")
     return describe(ax, start, *_cohort_sentences(treated, protocol, named))
 
 
@@ -170,11 +181,11 @@ def _cohorts(ax: Axes, treated: Sequence[_Patient], apart: float) -> None:
     starts = [i for i in range(len(treated)) if i == 0 or numbers[i] != numbers[i - 1]]
     look: dict[str, Any] = {"textcoords": "offset points", "va": "center", "color": FAINT, "size": 7, "annotation_clip": False}
     if treated:
-        ax.annotate("cohort", (0, 1), (-5, -6), xycoords="axes fraction", ha="right", **look)
+        ax.annotate(_("cohort"), (0, 1), (-5, -6), xycoords="axes fraction", ha="right", **look)
     bands = list(pairwise([*starts, len(treated)] if starts else ()))
     for start, end in bands[1::2]:
         ax.axvspan(start + 0.5, end + 0.5, facecolor="#F2F2F2", edgecolor="none", zorder=0)
-    middles, words = [(start + end + 1) / 2 for start, end in bands], [str(numbers[start] or "\u2013") for start, _ in bands]
+    middles, words = [(start + end + 1) / 2 for start, end in bands], [str(numbers[start] or "\u2013") for start, _end in bands]
     every = form_of(words, np.array(middles) * apart, (-np.inf, np.inf), turn=False).every
     for middle, number in list(zip(middles, words, strict=True))[::every]:
         ax.annotate(number, (middle, 1), (0, -6), xycoords=("data", "axes fraction"), ha="center", **look)
@@ -182,19 +193,19 @@ def _cohorts(ax: Axes, treated: Sequence[_Patient], apart: float) -> None:
 
 def _level_axis(ax: Axes, levels: int, protocol: Protocol | None, elsewhere: bool) -> None:
     at = np.arange(1, levels + 1)
-    words = [f"level {level}" for level in at]
+    words = [_("level {level}").format(level=level) for level in at]
     if protocol is not None:
         words = [f"{dose_text(dose)} ({level})" for dose, level in zip(protocol.doses.amounts, words, strict=True)]
     low, high = 0.5 - elsewhere, levels + 0.85
     every = int(np.ceil((high - low) * line_height(8) / room(ax)[1]))
     at, words = at[::every], words[::every]
     if elsewhere:
-        at, words = np.append(0, at), [filled("dose not in the protocol", 70), *words]
+        at, words = np.append(0, at), [filled(_("dose not in the protocol"), 70), *words]
         # Its place does not show how high the dose was.
         ax.axhline(0.5, color=FAINT, lw=0.8, ls=":", zorder=1)
     ticks(ax, "y", at, words)
     ax.set_ylim(low, high)
-    ax.set_ylabel("Dose level" if protocol is None else dose_label(protocol.doses.unit))
+    ax.set_ylabel(_("Dose level") if protocol is None else dose_label(protocol.doses.unit))
 
 
 def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, named: bool) -> list[str]:
@@ -203,18 +214,22 @@ def _cohort_sentences(treated: Sequence[_Patient], protocol: Protocol | None, na
         groups.setdefault((patient.cohort, patient.level), []).append(patient)
     found = []
     for (cohort, level), group in groups.items():
-        where = f"Cohort {cohort}, level {level}" if cohort != _ELSEWHERE else f"Outside the escalation, level {level}"
-        where = where if level != _ELSEWHERE else "At a dose not in the protocol"
         doses = None if protocol is None else protocol.doses
-        dose = "" if doses is None or level == _ELSEWHERE else f" ({amount(doses.amounts[level - 1], spoken(doses.unit))})"
-        parts = [
-            f"{_count(group, status)} {_SENTENCE.get(status, words)}"
-            for status, (words, _) in _STATUS.items()
-            if _count(group, status)
-        ]
+        at_level = _("level {level}").format(level=level)
+        if doses is not None and level != _ELSEWHERE:
+            dose = amount(doses.amounts[level - 1], spoken(doses.unit))
+            at_level = _("level {level} ({dose})").format(level=level, dose=dose)
+        if level == _ELSEWHERE:
+            sentence = _("At a dose not in the protocol: {patients}.")
+        elif cohort == _ELSEWHERE:
+            sentence = _("Outside the escalation, {level}: {patients}.")
+        else:
+            sentence = _("Cohort {cohort}, {level}: {patients}.")
+        there = listed([_(words).format(n=n) for status, words in _SENTENCE.items() if (n := _count(group, status))])
         toxic = [spoken(patient.subject) for patient in group if patient.status == "dlt"] if named else []
-        subjects = f" (DLT: {', '.join(toxic)})" if toxic else ""
-        found.append(f"{where}{dose}: {listed(parts)}{subjects}.")
+        if toxic:
+            there = _("{patients} (DLT: {subjects})").format(patients=there, subjects=", ".join(toxic))
+        found.append(sentence.format(cohort=cohort, level=at_level, patients=there))
     return found
 
 
@@ -270,9 +285,12 @@ def _of_cohorts(cohorts: Iterable[tuple[int, str]]) -> list[_Patient]:
 _LANE, _LANE_LABEL, _INTERVALS = 4.0, 90.0, (7, 14, 28, 56, 91, 182, 364, 728, 1456)
 # Parts of a lane: label and look. They differ in grey and in their hatch.
 _PARTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "followed": ("followed up in the DLT window", {"facecolor": "#A9CDE6", "edgecolor": BLUE, "lw": 0.5}),
-    "to go": ("DLT window still to go", {"facecolor": "white", "edgecolor": FAINT, "lw": 0.5}),
-    "overdue": ("not assessed: follow-up overdue", {"facecolor": ORANGE, "edgecolor": INK, "lw": 0.5, "hatch": "////"}),
+    "followed": (marked("followed up in the DLT window"), {"facecolor": "#A9CDE6", "edgecolor": BLUE, "lw": 0.5}),
+    "to go": (marked("DLT window still to go"), {"facecolor": "white", "edgecolor": FAINT, "lw": 0.5}),
+    "overdue": (
+        marked("not assessed: follow-up overdue"),
+        {"facecolor": ORANGE, "edgecolor": INK, "lw": 0.5, "hatch": "////"},
+    ),
 }
 
 
@@ -321,7 +339,7 @@ def calendar(
         used = [name for name, corners in days.items() if corners]
         for name in used:
             boxes(ax, days[name], zorder=2, **_PARTS[name][1])
-        key(ax, [Patch(**_PARTS[name][1]) for name in used], [_PARTS[name][0] for name in used])
+        key(ax, [Patch(**_PARTS[name][1]) for name in used], [_(_PARTS[name][0]) for name in used])
         apart = room(ax)[1] / max(len(lanes), 1)
         size = float(np.clip((0.6 * apart) ** 2, 3, 45))
         for name, (words, look) in _STATUS.items():
@@ -332,24 +350,30 @@ def calendar(
                 mark = ax.scatter(x, at, size, zorder=4, clip_on=False, **drawn)
                 handle = copy(mark)
                 handle.set_sizes([max(size, 30.0)])
-                key(ax, [handle], [words])
+                key(ax, [handle], [_(words)])
         ax.axvline((cutoff - first).days, color=INK, lw=1.0, zorder=3)
-        key(ax, [Line2D([], [], color=INK, lw=1.0)], [f"data cutoff {cutoff}"])
+        key(ax, [Line2D([], [], color=INK, lw=1.0)], [_("data cutoff {date}").format(date=cutoff)])
         met = sorted({day for day in decisions if first <= day <= last})
         for day in met:
             ax.axvline((day - first).days, color=RED, lw=0.8, ls=(0, (3, 2)), zorder=1)
         if met:
-            key(ax, [Line2D([], [], color=RED, lw=0.8, ls=(0, (3, 2)))], ["decision of the committee"])
+            key(ax, [Line2D([], [], color=RED, lw=0.8, ls=(0, (3, 2)))], [_("decision of the committee")])
         if not lanes:
-            write(ax, 0.5, 0.5, "no patient has been treated", transform=ax.transAxes, ha="center", va="center", color=FAINT)
+            write(ax, 0.5, 0.5, _("no patient has been treated"), transform=ax.transAxes, ha="center", va="center", color=FAINT)
         _lane_labels(ax, lanes)
         _dates(ax, first, last)
-        title(ax, f"{'' if protocol is None else f'{shown(protocol.record.id)}: '}{'p' if protocol else 'P'}atients by date")
+        heading = _("Patients by date") if protocol is None else _("{trial}: patients by date")
+        title(ax, heading.format(trial="" if protocol is None else shown(protocol.record.id)))
     pending = sum(_kind(status) == "pending" for status in lanes)
     overdue = sum(status.overdue for status in lanes)
-    more = [f"{n} {words}" for words, n in (("pending", pending), ("overdue", overdue)) if n]
-    start = f"Calendar of {patients(len(lanes))} at the data cutoff {cutoff}" + (f", {listed(more)}" if more else "")
-    met_words = f"Decisions of the committee: {', '.join(map(str, met))}." if met else ""
+    more = [words.format(n=n) for words, n in ((_("{n} pending"), pending), (_("{n} overdue"), overdue)) if n]
+    start = (
+        _("Calendar of {patients} at the data cutoff {date}, {more}")
+        if more
+        else _("Calendar of {patients} at the data cutoff {date}")
+    )
+    start = start.format(patients=n_patients(len(lanes)), date=cutoff, more=listed(more))
+    met_words = _("Decisions of the committee: {dates}.").format(dates=", ".join(map(str, met))) if met else ""
     return describe(ax, start, *map(_lane_sentence, lanes), met_words)
 
 
@@ -380,7 +404,7 @@ def _lane_labels(ax: Axes, lanes: Sequence[Status]) -> None:
     ticks(ax, "y", np.arange(len(lanes))[::every], words[::every])
     ax.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
-    ax.set_ylabel("Patient and dose level")
+    ax.set_ylabel(_("Patient and dose level"))
 
 
 def _dates(ax: Axes, first: date, last: date) -> None:
@@ -391,19 +415,22 @@ def _dates(ax: Axes, first: date, last: date) -> None:
     every = next((days for days in _INTERVALS if days >= part * span), span + 1)
     at = np.arange(0, max((1 - part) * span, 0) + 1, every)
     words = [str(date.fromordinal(first.toordinal() + int(day))) for day in at]
-    rows(ax, at, {"": words}, "Date", align=0.0, turn=False)
+    rows(ax, at, {"": words}, _("Date"), align=0.0, turn=False)
     ax.set_xlim(-0.02 * span - 0.5, 1.02 * span + 0.5)
 
 
 def _lane_sentence(status: Status) -> str:
     """Return the lane of a patient in words."""
-    level = "a dose not in the protocol" if status.level is None else f"level {status.level}"
-    words = {
-        "dlt": f"DLT on {_closing(status)}",
-        "complete": f"no DLT by {status.end}",
-        "pending": f"overdue since {status.end}" if status.overdue else f"pending until {status.end}",
-    }.get(_kind(status), f"{_STATUS[_kind(status)][0]}, {_closing(status)}")
-    return f"{spoken(status.subject)}, {level}, from {status.first}: {words}."
+    kind, words = _kind(status), _("{status}, {day}")
+    if kind in ("dlt", "complete"):
+        words = _("DLT on {day}") if kind == "dlt" else _("no DLT by {end}")
+    elif kind == "pending":
+        words = _("overdue since {end}") if status.overdue else _("pending until {end}")
+    words = words.format(status=_(_STATUS[kind][0]), day=_closing(status), end=status.end)
+    sentence = _("{subject}, level {level}, from {first}: {words}.")
+    if status.level is None:
+        sentence = _("{subject}, a dose not in the protocol, from {first}: {words}.")
+    return sentence.format(subject=spoken(status.subject), level=status.level, first=status.first, words=words)
 
 
 class _Cell(NamedTuple):
@@ -415,24 +442,33 @@ class _Cell(NamedTuple):
 
     @property
     def act(self) -> str:
-        """The decision, or that it depends on the order of the outcomes."""
-        return self.decisions[0][0] if len({act for act, _ in self.decisions}) == 1 else "or"
+        """Return the decision, or that it depends on the order of the outcomes."""
+        return self.decisions[0][0] if len({act for act, _level in self.decisions}) == 1 else "or"
 
     @property
     def text(self) -> str:
-        return "\nor ".join(f"{_STOP if act == 'stop' else act} {level}".strip() for act, level in self.decisions)
+        return _("\nor ").join(f"{_STOP if act == 'stop' else act} {level}".strip() for act, level in self.decisions)
 
 
 # Marks of a stop, and of a stop without an MTD.
 _STOP, _NO_MTD = "\u00d7", "\u2013"
-# Label, what it adds where cells have texts, and colours.
-_ACTS: dict[str, tuple[str, str, str, str]] = {
-    "E": ("escalate", "E: {}", "#A3DAC3", INK),
-    "S": ("stay", "S: {}", "#F0F0F0", INK),
-    "D": ("de-escalate", "D: {}", ORANGE, INK),
-    "DU": ("de-escalate, dose eliminated", "DU: {}", RED, "white"),
-    "stop": ("stop", f"{_STOP}: {{}} and select the MTD ({_NO_MTD} none, + MTD not reached)", "#3A3A3A", "white"),
-    "or": ("depends on the order of the outcomes", "{}", "white", INK),
+# Meaning of a colour, with the letters of the cells where these have texts, and colours.
+_ACTS: dict[str, tuple[str, str, str]] = {
+    "E": (marked("E: escalate"), "#A3DAC3", INK),
+    "S": (marked("S: stay"), "#F0F0F0", INK),
+    "D": (marked("D: de-escalate"), ORANGE, INK),
+    "DU": (marked("DU: de-escalate, dose eliminated"), RED, "white"),
+    "stop": (marked("\u00d7: stop and select the MTD (\u2013 none, + MTD not reached)"), "#3A3A3A", "white"),
+    "or": (marked("depends on the order of the outcomes"), "white", INK),
+}
+# Meaning of a colour where the cells have no text.
+_COLOURS = {
+    "E": marked("escalate"),
+    "S": marked("stay"),
+    "D": marked("de-escalate"),
+    "DU": marked("de-escalate, dose eliminated"),
+    "stop": marked("stop"),
+    "or": marked("depends on the order of the outcomes"),
 }
 
 
@@ -465,29 +501,30 @@ def decisions(table: pd.DataFrame, ax: Axes | None = None, *, name: str = "") ->
         for act in used:
             corners = [(cell.column - 0.5, cell.dlts - 0.5, 1.0, 1.0) for cell in cells if cell.act == act]
             edge = 0.8 if texts else 0.3
-            boxes(ax, corners, facecolor=_ACTS[act][2], edgecolor="white", lw=edge, hatch=hatch.get(act))
+            boxes(ax, corners, facecolor=_ACTS[act][1], edgecolor="white", lw=edge, hatch=hatch.get(act))
         for cell, text in zip(cells, texts, strict=False):
-            look: dict[str, Any] = {"size": 7, "color": _ACTS[cell.act][3], "linespacing": 0.95, "in_layout": False}
+            look: dict[str, Any] = {"size": 7, "color": _ACTS[cell.act][2], "linespacing": 0.95, "in_layout": False}
             write(ax, cell.column, cell.dlts, text, ha="center", va="center", **look)
-        for start, _ in headings[1:]:
+        for start, _level in headings[1:]:
             ax.axvline(start - 0.5, color=INK, lw=0.8)
-        fills = [Patch(facecolor=_ACTS[act][2], edgecolor="white" if act in hatch else RULE, hatch=hatch.get(act)) for act in used]
-        key(ax, fills, [(_ACTS[act][1] if texts else "{}").format(_ACTS[act][0]) for act in used])
-        ends = [*(start for start, _ in headings), len(columns)]
+        fills = [Patch(facecolor=_ACTS[act][1], edgecolor="white" if act in hatch else RULE, hatch=hatch.get(act)) for act in used]
+        key(ax, fills, [_(_ACTS[act][0] if texts else _COLOURS[act]) for act in used])
+        ends = [*(start for start, _level in headings), len(columns)]
         ax.set_xlim(-0.5, max(len(columns), 1) - 0.5)
         ax.set_ylim(-0.5, deep - 0.5)
-        label = "Number of patients at the dose"
-        rows(ax, np.arange(len(columns)), {"patients": columns}, label, turn=False)
+        rows(ax, np.arange(len(columns)), {_("patients"): columns}, _("Number of patients at the dose"), turn=False)
         if headings:
             middles = [(start + end - 1) / 2 for start, end in pairwise(ends)]
-            rows(ax, middles, {"level": [str(level) for _, level in headings]}, f"{label}, by dose level", turn=False)
-            notes(ax, "Blank: cannot occur under the design.")
+            levels = [str(level) for _start, level in headings]
+            rows(ax, middles, {_("level"): levels}, _("Number of patients at the dose, by dose level"), turn=False)
+            notes(ax, _("Blank: cannot occur under the design."))
         each = int(np.ceil(line_height(8) / high))
         ticks(ax, "y", range(0, deep, each), [str(k) for k in range(0, deep, each)])
-        ax.set_ylabel("DLTs")
+        ax.set_ylabel(_("DLTs"))
         ax.tick_params(length=0)
-        title(ax, f"Decision grid{f': {shown(name)}' if name else ''}")
-    return describe(ax, f"Decision grid{f' of {spoken(name)}' if name else ''}", *_grid_sentences(cells, columns, headings))
+        title(ax, _("Decision grid: {design}").format(design=shown(name)) if name else _("Decision grid"))
+    heading = _("Decision grid of {design}").format(design=spoken(name)) if name else _("Decision grid")
+    return describe(ax, heading, *_grid_sentences(cells, columns, headings))
 
 
 def _cell_texts(cells: Sequence[_Cell], wide: float, high: float) -> list[str]:
@@ -544,9 +581,9 @@ def _climb_cells(table: pd.DataFrame) -> tuple[list[_Cell], list[str], list[tupl
         entries.setdefault((level, n, dlts), []).append(_act(row, level))
     places = sorted({place[:2] for place in entries})
     found = [_Cell(places.index((level, n)), dlts, tuple(acts)) for (level, n, dlts), acts in entries.items()]
-    of_column = [level for level, _ in places]
+    of_column = [level for level, _n in places]
     headings = [(of_column.index(level), level) for level in sorted(set(of_column))]
-    return found, [str(n) for _, n in places], headings
+    return found, [str(n) for _level, n in places], headings
 
 
 def _act(row: Mapping[str, Any], level: int) -> tuple[str, str]:
@@ -560,25 +597,29 @@ def _act(row: Mapping[str, Any], level: int) -> tuple[str, str]:
 def _grid_sentences(cells: Sequence[_Cell], columns: Sequence[str], headings: Sequence[tuple[int, int]]) -> list[str]:
     """Return one sentence per column: the numbers of DLTs that lead to each decision."""
     starts = dict(headings)
-    found, place = [], ""
+    found, level = [], None
     for column, n in enumerate(columns):
-        place = f"At level {starts[column]}, " if column in starts else place
+        level = starts.get(column, level)
         by_text: dict[str, list[str]] = {}
         for cell in sorted((cell for cell in cells if cell.column == column), key=lambda cell: cell.dlts):
             by_text.setdefault(_decision(cell), []).append(str(cell.dlts))
-        parts = [f"{listed(dlts)} DLT{'s' * (dlts != ['1'])}: {act}" for act, dlts in by_text.items()]
-        begin = f"{place or 'Of '}{'of ' * bool(place)}{patients(int(n))}"
-        found.append(f"{begin}, {'; '.join(parts)}.")
+        parts = [
+            counted("{dlts} DLT: {act}", "{dlts} DLTs: {act}", int(dlts[0]) if len(dlts) == 1 else 2, dlts=listed(dlts), act=act)
+            for act, dlts in by_text.items()
+        ]
+        sentence = _("With {patients}, {decisions}.") if level is None else _("At level {level} with {patients}, {decisions}.")
+        found.append(sentence.format(level=level, patients=n_patients(int(n)), decisions="; ".join(parts)))
     return found
 
 
 def _decision(cell: _Cell) -> str:
     """Return the decision of a cell in words."""
-    verbs = {"E": "escalate", "S": "stay", "D": "de-escalate", "DU": "de-escalate and eliminate the dose"}
+    alone = {"E": _("escalate"), "S": _("stay"), "D": _("de-escalate"), "DU": _("de-escalate and eliminate the dose")}
+    to_level = {"E": _("escalate to level {level}"), "S": _("stay"), "D": _("de-escalate to level {level}")}
     parts = []
     for act, level in cell.decisions:
         if act == "stop":
-            parts.append(f"stop, {'no MTD' if level == _NO_MTD else f'MTD level {level}'}")
+            parts.append(_("stop, no MTD") if level == _NO_MTD else _("stop, MTD level {level}").format(level=level))
         else:
-            parts.append(f"{verbs[act]}{f' to level {level}' if level and act != 'S' else ''}")
-    return " or ".join(parts)
+            parts.append(to_level[act].format(level=level) if level else alone[act])
+    return _(" or ").join(parts)

@@ -10,9 +10,10 @@ from .._check import of_type
 from ..figures import in_percent, percent
 from ..models.elicited import ElicitedPrior
 from ..protocol import Protocol
+from ..words import _, counted, n_dlts, n_patients
 from .layout import dose_rows, drawing, key, notes, percent_axis, room, rows, title
 from .posterior import DoseAxis
-from .style import BLUE, INK, PALE, describe, dlts, dose_text, listed, spoken
+from .style import BLUE, INK, PALE, describe, dose_text, listed, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,41 +47,50 @@ def prior(elicited: ElicitedPrior, ax: Axes | None = None, *, protocol: Protocol
     of_type("elicited", elicited, ElicitedPrior, "prior_from_quantiles makes one")
     if protocol is not None:
         of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
-    amounts = np.array(sorted({dose for dose, _, _ in elicited.wanted})) if protocol is None else np.array(protocol.doses.amounts)
+    amounts = np.array(sorted({row[0] for row in elicited.wanted})) if protocol is None else np.array(protocol.doses.amounts)
     doses = tuple(amounts.tolist())
     expected = elicited.predictive(cohort, doses)
-    cells = {f"{dlts(k)} in {cohort}, %": [in_percent(chance, 0) for chance in expected[k]] for k in expected.columns}
+    heading = _("{dlts} in {n}, %")
+    cells = {heading.format(dlts=n_dlts(k), n=cohort): [in_percent(chance, 0) for chance in expected[k]] for k in expected.columns}
     with drawing(ax) as ax:
         scale = DoseAxis.of(amounts, room(ax)[0], cells.values())
         band = elicited.quantiles((0.025, 0.5, 0.975), tuple(scale.between(amounts, _POINTS).tolist()))
         scale.on(ax)
-        percent_axis(ax, 1.03 * max(band.to_numpy().max(), max(rate for _, _, rate in elicited.wanted)), "DLT rate")
+        percent_axis(ax, 1.03 * max(band.to_numpy().max(), max(row[2] for row in elicited.wanted)), _("DLT rate"))
         _draw_band(ax, scale.at(band.index.to_numpy()), band.to_numpy().T)
         _draw_quantiles(ax, elicited, scale)
-        title(ax, "Elicited prior of the DLT rate")
+        title(ax, _("Elicited prior of the DLT rate"))
         if protocol is None:
-            table = {"dose": [dose_text(amount) for amount in doses]} | cells
-            rows(ax, scale.at(amounts), table, "Dose (in the unit of the elicited quantiles)")
+            table = {_("dose"): [dose_text(amount) for amount in doses]} | cells
+            rows(ax, scale.at(amounts), table, _("Dose (in the unit of the elicited quantiles)"))
         else:
             dose_rows(ax, scale.at(amounts), doses, protocol.doses.unit, cells)
-        predicted = f"Rows below the doses: probability of each number of DLTs in the first {cohort} patients at a dose."
+        predicted = counted(
+            "Rows below the doses: probability of each number of DLTs in the first patient at a dose.",
+            "Rows below the doses: probability of each number of DLTs in the first {n} patients at a dose.",
+            cohort,
+        )
         notes(ax, _misfit(elicited), _bound(elicited), predicted, scale.words)
+    each = _("the {quantile} quantile at {dose} is {elicited} as elicited and {fitted} as fitted")
     quantiles = [
-        f"the {100 * chance:g}% quantile at {dose:g} is {percent(level)} as elicited and {percent(got)} as fitted"
+        each.format(quantile=f"{100 * chance:g}%", dose=f"{dose:g}", elicited=percent(level), fitted=percent(got))
         for (dose, chance, level), got in zip(elicited.wanted, elicited.got, strict=True)
     ]
+    at_dose, chance_of = _("at {dose} {numbers}"), _("{n} with probability {p}")
     first = [
-        f"at {dose:g} {listed([f'{k} with probability {percent(chance)}' for k, chance in row.items()])}"
+        at_dose.format(dose=f"{dose:g}", numbers=listed([chance_of.format(n=k, p=percent(chance)) for k, chance in row.items()]))
         for dose, row in expected.iterrows()
     ]
     return describe(
         ax,
-        "Elicited prior of the DLT rate",
-        f"Doses are in {spoken(protocol.doses.unit)}." if protocol is not None else "",
-        f"Of the DLT rate, {'; '.join(quantiles)}.",
+        _("Elicited prior of the DLT rate"),
+        _("Doses are in {unit}.").format(unit=spoken(protocol.doses.unit)) if protocol is not None else "",
+        _("Quantiles of the DLT rate: {quantiles}.").format(quantiles="; ".join(quantiles)),
         _misfit(elicited),
         _bound(elicited),
-        f"Predicted number of DLTs in a first cohort of {cohort}: {'; '.join(first)}.",
+        _("Predicted number of DLTs in a first cohort of {patients}: {numbers}.").format(
+            patients=n_patients(cohort), numbers="; ".join(first)
+        ),
     )
 
 
@@ -90,7 +100,7 @@ def _draw_band(ax: Axes, x: np.ndarray, band: np.ndarray) -> None:
 
     ax.fill_between(x, band[0], band[2], facecolor=PALE, edgecolor="none")
     ax.plot(x, band[1], color=BLUE, lw=1.4)
-    key(ax, [(Patch(facecolor=PALE), Line2D([], [], color=BLUE, lw=1.4))], ["prior median and 95% interval"])
+    key(ax, [(Patch(facecolor=PALE), Line2D([], [], color=BLUE, lw=1.4))], [_("prior median and 95% interval")])
 
 
 def _draw_quantiles(ax: Axes, elicited: ElicitedPrior, scale: DoseAxis) -> None:
@@ -105,11 +115,11 @@ def _draw_quantiles(ax: Axes, elicited: ElicitedPrior, scale: DoseAxis) -> None:
         here = inside & (probabilities == probability)
         look: dict[str, Any] = {"ls": "none", "marker": marker, "mfc": "none", "mec": INK, "ms": 6.5}
         ax.plot(x[here], rate[here], zorder=4, clip_on=False, **look)
-        key(ax, [Line2D([], [], **look)], [f"elicited {100 * probability:g}% quantile"])
+        key(ax, [Line2D([], [], **look)], [_("elicited {p} quantile").format(p=f"{100 * probability:g}%")])
     if inside.any():
         fitted: dict[str, Any] = {"ls": "none", "marker": "o", "color": BLUE, "ms": 3}
         ax.plot(x[inside], np.array(elicited.got)[inside], zorder=5, clip_on=False, **fitted)
-        key(ax, [Line2D([], [], **fitted)], ["fitted quantiles"])
+        key(ax, [Line2D([], [], **fitted)], [_("fitted quantiles")])
 
 
 def _markers(probabilities: np.ndarray) -> dict[float, str]:
@@ -121,8 +131,11 @@ def _markers(probabilities: np.ndarray) -> dict[float, str]:
 
 
 def _misfit(elicited: ElicitedPrior) -> str:
-    return f"Fitted and elicited quantiles differ by at most {100 * elicited.misfit:.1f} percentage points."
+    words = _("Fitted and elicited quantiles differ by at most {difference} percentage points.")
+    return words.format(difference=f"{100 * elicited.misfit:.1f}")
 
 
 def _bound(elicited: ElicitedPrior) -> str:
-    return f"Parameters at a bound of the fit: {listed(elicited.at_bound)}." if elicited.at_bound else ""
+    if not elicited.at_bound:
+        return ""
+    return _("Parameters at a bound of the fit: {parameters}.").format(parameters=listed(elicited.at_bound))

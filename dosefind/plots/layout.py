@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .._check import InputError, Problem
+from ..words import _
 from .style import FAINT, INCH, MISSING, RED, WIDTH, dose_text, settings, shown, ticks, unit
 
 if TYPE_CHECKING:
@@ -177,13 +178,13 @@ def rows(
 def dose_rows(ax: Axes, at: ArrayLike, amounts: ArrayLike, dose_unit: str, more: Mapping[str, Sequence[str]]) -> None:
     """Register a table with a column per dose: level, dose and further rows."""
     doses = [dose_text(amount) for amount in np.asarray(amounts)]
-    first = {"level": [str(level + 1) for level in range(len(doses))], "dose": doses}
+    first = {_("level"): [str(level + 1) for level in range(len(doses))], _("dose"): doses}
     rows(ax, at, first | dict(more), dose_label(dose_unit))
 
 
 def dose_label(dose_unit: str) -> str:
     """Return the label of an axis of doses, with their unit."""
-    return f"Dose ({unit(shown(dose_unit, 200))})"
+    return _("Dose ({unit})").format(unit=unit(shown(dose_unit, 200)))
 
 
 # Widths of text.
@@ -216,7 +217,7 @@ def filled(text: str, width: float, size: float = NORMAL, weight: str = "normal"
 
 
 def _parts(word: str, width: float, size: float, weight: str) -> Iterator[str]:
-    """Parts of a word that each fit into a line."""
+    """Return parts of a word that each fit into a line."""
     while len(word.rstrip()) > 1 and width_of(word.rstrip(), size, weight) > width:
         fits = max(1, next(n for n in range(1, len(word)) if width_of(word[: n + 1], size, weight) > width))
         yield word[:fits]
@@ -244,7 +245,7 @@ def distinct(names: Sequence[Any], width: float, lines: int = 1, size: float = N
 
 
 def _common(texts: list[str]) -> int:
-    """Length of the common beginning of texts."""
+    """Return the length of the common beginning of texts."""
     differ = (place for place, characters in enumerate(zip(*texts, strict=False)) if len(set(characters)) > 1)
     return next(differ, min(map(len, texts)))
 
@@ -327,7 +328,7 @@ def _points(ax: Axes, pixels: float) -> float:
 
 
 def _margins(ax: Axes) -> tuple[float, float, float, float]:
-    """Distances in points by which artists extend beyond the axes: on the left, below, on the right and above."""
+    """Return distances in points by which artists extend beyond the axes: on the left, below, on the right and above."""
     outer: Any = ax.get_tightbbox(for_layout_only=True)
     inner = ax.get_window_extent()
     reach = (inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1)

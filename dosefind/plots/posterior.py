@@ -13,6 +13,7 @@ from .._check import of_type
 from ..figures import in_percent, percent
 from ..summaries import support_words
 from ..tasks import Analysis
+from ..words import _, n_dlts, n_patients
 from .layout import beside, dose_label, dose_rows, drawing, form_of, key, notes, percent_axis, room, rows, slots, title
 from .style import (
     BLUE,
@@ -23,10 +24,8 @@ from .style import (
     TOO_TOXIC,
     amount,
     describe,
-    dlts,
     dose_text,
     listed,
-    patients,
     rates,
     shown,
     spoken,
@@ -68,14 +67,14 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
     case = _Case.of(found)
     low, middle, high = (case.values[name] for name in ("lower", "median", "upper"))
     n, y = case.values["n"], case.values["dlts"]
-    cells = {"DLTs / patients": [f"{a}/{b}" if b else "\u2013" for a, b in zip(y, n, strict=True)]}
+    cells = {_("DLTs / patients"): [f"{a}/{b}" if b else "\u2013" for a, b in zip(y, n, strict=True)]}
     marks = ["\u25b2" if case.rp2d == str(level) else "" for level in range(1, len(n) + 1)]
-    cells |= {"meets limit": marks} if any(marks) else {}
+    cells |= {_("meets limit"): marks} if any(marks) else {}
     top = max(high.max(), case.interval[1], *(y / np.maximum(n, 1)))
     with drawing(ax) as ax:
         scale = DoseAxis.of(case.amounts, room(ax)[0], cells.values())
         scale.on(ax)
-        percent_axis(ax, min(1.0, top + 0.03 * top), "DLT rate")
+        percent_axis(ax, min(1.0, top + 0.03 * top), _("DLT rate"))
         _curve_key(ax)
         if found.posterior.curve.on_dose_scale and len(case.amounts) > 1:
             _band(ax, found, scale)
@@ -93,18 +92,17 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
         if n.any():
             _observed(ax, scale.at(case.amounts), n, y)
         _target(ax, case)
-        case.head(ax, "DLT rate by dose")
+        case.head(ax, _("DLT rate by dose"))
         dose_rows(ax, scale.at(case.amounts), case.amounts, case.unit, cells)
         supported = f"\u25b2 {support_words(case.attrs)}." if any(marks) else case.no_rp2d
         case.notes(ax, scale.words, supported)
     by_dose = [
-        f"{percent(middle[d])} ({percent(low[d])} to {percent(high[d])}) at {case.dose(d)}, where {_seen(n[d], y[d])}"
-        for d in range(len(n))
+        _seen(n[d], y[d]).format(rate=_median([low[d], None, middle[d], None, high[d]]), dose=case.dose(d)) for d in range(len(n))
     ]
     return describe(
         ax,
-        f"DLT rate by dose, {case.state}",
-        f"The posterior median of the DLT rate, with its 95% interval, is {listed(by_dose)}.",
+        _("DLT rate by dose, {trial}").format(trial=case.state),
+        _("The posterior median of the DLT rate, with its 95% interval, is {rates}.").format(rates=listed(by_dose)),
         case.target_words,
         f"{support_words(case.attrs)}.",
         case.trust,
@@ -114,7 +112,7 @@ def curve(found: Analysis, ax: Axes | None = None) -> Axes:
 def _curve_key(ax: Axes) -> None:
     from matplotlib.lines import Line2D
 
-    key(ax, [Line2D([], [], color=BLUE, marker="o", ms=3.5, lw=1.2)], ["posterior median and 95% interval"])
+    key(ax, [Line2D([], [], color=BLUE, marker="o", ms=3.5, lw=1.2)], [_("posterior median and 95% interval")])
 
 
 def _observed(ax: Axes, x: np.ndarray, n: np.ndarray, y: np.ndarray) -> None:
@@ -125,7 +123,7 @@ def _observed(ax: Axes, x: np.ndarray, n: np.ndarray, y: np.ndarray) -> None:
     area = 14 + (_LARGEST - 14) * n[tried] / max(n.max(), _MANY)
     look: dict[str, Any] = {"marker": "s", "facecolor": "none", "edgecolor": INK, "lw": 1.0}
     ax.scatter(x[tried], y[tried] / n[tried], area, zorder=5, clip_on=False, **look)
-    key(ax, [Line2D([], [], color=INK, marker="s", ms=5, mfc="none", ls="none")], ["observed DLT rate (larger: more patients)"])
+    key(ax, [Line2D([], [], color=INK, marker="s", ms=5, mfc="none", ls="none")], [_("observed DLT rate (larger: more patients)")])
 
 
 def _band(ax: Axes, found: Analysis, scale: DoseAxis) -> None:
@@ -145,8 +143,8 @@ def _band(ax: Axes, found: Analysis, scale: DoseAxis) -> None:
     known = points <= (tried.max() if len(tried) else 0.0)
     unknown = ~known | (points == points[known].max()) if known.any() else ~known
     for part, (colour, style), words in (
-        (known, _KNOWN, "between doses"),
-        (unknown, _UNKNOWN, "beyond the highest dose treated"),
+        (known, _KNOWN, _("between doses")),
+        (unknown, _UNKNOWN, _("beyond the highest dose treated")),
     ):
         if part.sum() > 1:
             x = scale.at(points[part])
@@ -163,7 +161,7 @@ def _target(ax: Axes, case: _Case) -> None:
         ax.axhline(rate, color=FAINT, lw=0.8, ls=style, zorder=2)
     beside(ax, {f"{100 * rate:g}%": rate for rate in (case.target, *case.interval)})
     lines = [Line2D([], [], color=FAINT, lw=0.8, ls=style) for style in ("-", ":")]
-    key(ax, lines, ["target", "target interval"])
+    key(ax, lines, [_("target"), _("target interval")])
 
 
 def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
@@ -189,15 +187,15 @@ def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
     }
     low, high = case.interval
     labels = {
-        "over": f"overdose: {100 * high:g}% or more",
-        "target": f"target interval: {rates(low, high)}",
-        "under": f"underdose: below {100 * low:g}%",
+        "over": _("overdose: {high} or more").format(high=f"{100 * high:g}%"),
+        "target": _("target interval: {rates}").format(rates=rates(low, high)),
+        "under": _("underdose: below {low}").format(low=f"{100 * low:g}%"),
     }
     with drawing(ax) as ax:
         from matplotlib.lines import Line2D
 
         at = slots(ax, 1, len(case.amounts))
-        percent_axis(ax, 1.0, "Probability")
+        percent_axis(ax, 1.0, _("Probability"))
         base = np.zeros(len(at))
         handles: list[Any] = []
         for name, chance in parts.items():
@@ -207,23 +205,24 @@ def intervals(found: Analysis, ax: Axes | None = None) -> Axes:
         for look in ({"color": "white", "lw": 2.4}, limit):
             ax.axhline(case.limit, **look)
         beside(ax, {f"{100 * case.limit:g}%": case.limit})
-        case.head(ax, "DLT rate relative to the target interval")
-        key(ax, [*handles, Line2D([], [], **limit)], [*labels.values(), "limit for P(overdose)"])
-        names = {"under": "underdose, %", "target": "target, %", "over": "overdose, %"}
+        case.head(ax, _("DLT rate relative to the target interval"))
+        key(ax, [*handles, Line2D([], [], **limit)], [*labels.values(), _("limit for P(overdose)")])
+        names = {"under": _("underdose, %"), "target": _("target, %"), "over": _("overdose, %")}
         cells = {heading: [case.share(f"p_{name}", d) for d in range(len(at))] for name, heading in names.items()}
         dose_rows(ax, at, case.amounts, case.unit, cells)
         case.notes(ax, case.rp2d_words)
+    each = _("{under} underdose, {target} target interval and {over} overdose at {dose}")
     by_dose = [
-        f"{percent(parts['under'][d])} underdose, {percent(parts['target'][d])} target interval and {percent(parts['over'][d])} "
-        f"overdose at {case.dose(d)}"
+        each.format(dose=case.dose(d), **{name: percent(chance[d]) for name, chance in parts.items()})
         for d in range(len(case.amounts))
     ]
     return describe(
         ax,
-        f"DLT rate relative to the target interval, {case.state}",
-        f"The posterior probabilities are {'; '.join(by_dose)}.",
-        f"Underdose is a DLT rate below {100 * low:g}%, the target interval is {rates(low, high)}, overdose is {100 * high:g}% "
-        "or more.",
+        _("DLT rate relative to the target interval, {trial}").format(trial=case.state),
+        _("The posterior probabilities are {probabilities}.").format(probabilities="; ".join(by_dose)),
+        _("Underdose is a DLT rate below {low}, the target interval is {rates}, overdose is {high} or more.").format(
+            low=f"{100 * low:g}%", rates=rates(low, high), high=f"{100 * high:g}%"
+        ),
         case.rp2d_words,
         case.trust,
     )
@@ -248,28 +247,36 @@ def mtd(found: Analysis, ax: Axes | None = None) -> Axes:
     now, before = case.values["mtd"], case.values["prior_mtd"]
     with drawing(ax, 40) as ax:
         at = slots(ax, 0, len(labels))
-        percent_axis(ax, 1.03 * max(now.max(), before.max()), "Probability")
+        percent_axis(ax, 1.03 * max(now.max(), before.max()), _("Probability"))
         handles = [
             ax.bar(at - 0.18, before, 0.3, facecolor="white", edgecolor=FAINT, lw=0.9, ls=(0, (3, 1.5))),
             ax.bar(at + 0.18, now, 0.3, facecolor=BLUE),
         ]
-        case.head(ax, "probability that a level is the MTD")
-        key(ax, handles, [case.prior, "posterior"])
+        case.head(ax, _("probability that a level is the MTD"))
+        key(ax, handles, [case.prior, _("posterior")])
         cells = {
-            "level": [*map(str, labels[:-1]), f"\u2265 {len(labels) - 1}"],
-            "dose": ["\u2013", *map(dose_text, case.amounts)],
-            "prior, %": [in_percent(p) for p in before],
-            "posterior, %": [case.share("mtd", i) for i in range(len(labels))],
+            _("level"): ["< 1", *map(str, range(1, len(labels) - 1)), f"\u2265 {len(case.amounts)}"],
+            _("dose"): ["\u2013", *map(dose_text, case.amounts)],
+            _("prior, %"): [in_percent(p) for p in before],
+            _("posterior, %"): [case.share("mtd", i) for i in range(len(labels))],
         }
         rows(ax, at, cells, dose_label(case.unit))
-        case.notes(ax, f"The MTD is the highest level whose DLT rate is at most {100 * case.target:g}%.")
-    places = ["below level 1", *(f"at level {label}" for label in labels[1:])]
-    parts = [f"{percent(now[i])} {place} ({percent(before[i])} {case.before})" for i, place in enumerate(places)]
+        definition = _("The MTD is the highest level whose DLT rate is at most the target of {target}.")
+        definition = definition.format(target=f"{100 * case.target:g}%")
+        case.notes(ax, definition)
+    places = [
+        _("{p} below level 1 ({prior} {before})"),
+        *[_("{p} at level {level} ({prior} {before})")] * (len(labels) - 2),
+        _("{p} at level {level} or above ({prior} {before})"),
+    ]
+    parts = [
+        place.format(p=percent(now[i]), level=i, prior=percent(before[i]), before=case.before) for i, place in enumerate(places)
+    ]
     return describe(
         ax,
-        f"Probability that a level is the MTD, {case.state}",
-        f"The posterior probability is {listed(parts)}.",
-        f"The MTD is the highest level whose DLT rate is at most the target of {100 * case.target:g}%.",
+        _("Probability that a level is the MTD, {trial}").format(trial=case.state),
+        _("The posterior probability is {parts}.").format(parts=listed(parts)),
+        definition,
         case.trust,
     )
 
@@ -295,25 +302,39 @@ def prior_posterior(found: Analysis, ax: Axes | None = None) -> Axes:
         from matplotlib.lines import Line2D
 
         at = slots(ax, 1, len(case.amounts))
-        percent_axis(ax, 1.03 * max(*(part.max() for part in both), case.interval[1]), "DLT rate")
+        percent_axis(ax, 1.03 * max(*(part.max() for part in both), case.interval[1]), _("DLT rate"))
         handles = [
             _spread(ax, at + shift, part, look) for shift, part, look in zip((-0.14, 0.14), both, (_BEFORE, _NOW), strict=True)
         ]
-        key(ax, handles, [f"{case.prior} (mark: median)", "posterior (mark: median)"])
-        key(ax, [Line2D([], [], color=FAINT, lw=width) for width in (3.2, 1.0)], ["50% interval", "95% interval (prior: dashed)"])
+        key(ax, handles, [_("{prior} (mark: median)").format(prior=case.prior), _("posterior (mark: median)")])
+        key(
+            ax,
+            [Line2D([], [], color=FAINT, lw=width) for width in (3.2, 1.0)],
+            [_("50% interval"), _("95% interval (prior: dashed)")],
+        )
         _target(ax, case)
-        case.head(ax, "prior and posterior of the DLT rate")
-        dose_rows(ax, at, case.amounts, case.unit, {"patients": [str(n) for n in case.values["n"]], "prior ESS": size})
-        case.notes(ax, "Prior ESS: effective sample size of the prior, in patients.")
+        case.head(ax, _("prior and posterior of the DLT rate"))
+        dose_rows(ax, at, case.amounts, case.unit, {_("patients"): [str(n) for n in case.values["n"]], _("prior ESS"): size})
+        case.notes(ax, _("Prior ESS: effective sample size of the prior, in patients."))
+    each = _(
+        "at {dose} it is {posterior} in the posterior and {prior} {before}, with a prior effective sample size of {size} patients "
+        "and {patients} treated"
+    )
     by_dose = [
-        f"at {case.dose(d)} it is {_median(both[1][d])} in the posterior and {_median(both[0][d])} {case.before}, with a prior "
-        f"effective sample size of {size[d]} patients and {patients(case.values['n'][d])} treated"
+        each.format(
+            dose=case.dose(d),
+            posterior=_median(both[1][d]),
+            prior=_median(both[0][d]),
+            before=case.before,
+            size=size[d],
+            patients=n_patients(int(case.values["n"][d])),
+        )
         for d in range(len(case.amounts))
     ]
     return describe(
         ax,
-        f"Prior and posterior of the DLT rate, {case.state}",
-        f"The median of the DLT rate with its 95% interval: {'; '.join(by_dose)}.",
+        _("Prior and posterior of the DLT rate, {trial}").format(trial=case.state),
+        _("The median of the DLT rate with its 95% interval: {rates}.").format(rates="; ".join(by_dose)),
         case.target_words,
         case.trust,
     )
@@ -335,12 +356,16 @@ def _spread(ax: Axes, x: np.ndarray, rows: np.ndarray, look: dict[str, Any]) -> 
     return Line2D([], [], color=look["color"], mfc=look["mfc"], marker=look["marker"], ms=4.5, ls=look["ls"], lw=1.0)
 
 
-def _median(row: np.ndarray) -> str:
-    return f"{percent(row[2])} ({percent(row[0])} to {percent(row[4])})"
+def _median(row: Sequence[Any] | np.ndarray) -> str:
+    return _("{median} ({low} to {high})").format(median=percent(row[2]), low=percent(row[0]), high=percent(row[4]))
 
 
 def _seen(n: int, y: int) -> str:
-    return f"{dlts(y)} in {patients(n)} {'was' if y == 1 else 'were'} seen" if n else "no patients"
+    """Return a clause on the data at a dose, with places for its ``rate`` and the ``dose``."""
+    if not n:
+        return _("{rate} at {dose}, without patients")
+    clause = _("{rate} at {dose} with {dlts} in {patients}")
+    return clause.format(rate="{rate}", dose="{dose}", dlts=n_dlts(int(y)), patients=n_patients(int(n)))
 
 
 class _Case(NamedTuple):
@@ -379,38 +404,39 @@ class _Case(NamedTuple):
     def after(self, between: str) -> str:
         """Return after which data the analysis is, with words between patients and DLTs."""
         n, y = (int(self.values[name].sum()) for name in ("n", "dlts"))
-        return f"after {patients(n)}{between}{dlts(y)}" if n else self.before
+        return _("after {patients} and {dlts}").format(patients=n_patients(n), dlts=n_dlts(y)) if n else self.before
 
     @property
     def before(self) -> str:
-        """Which data are not part of the prior; with borrowing, the other trials' data are."""
-        return "before any data of its own" if "borrowed_n" in self.values else "before any data"
+        """Return which data are not part of the prior; with borrowing, the other trials' data are."""
+        return _("before any data of its own") if "borrowed_n" in self.values else _("before any data")
 
     @property
     def prior(self) -> str:
-        """Name of the prior in a key."""
-        return "prior (with the data of other trials)" if "borrowed_n" in self.values else "prior"
+        """Return the name of the prior in a key."""
+        return _("prior (with the data of other trials)") if "borrowed_n" in self.values else _("prior")
 
     @property
     def state(self) -> str:
-        """Trial and its data so far, in words."""
-        return f"{spoken(self.name)} {self.after(' and ')}"
+        """Return the trial and its data so far, in words."""
+        return _("{trial} {data}").format(trial=spoken(self.name), data=self.after)
 
     def head(self, ax: Axes, words: str) -> None:
         """Register the title."""
-        title(ax, f"{shown(self.name)} {self.after(', ')}: {words}")
+        title(ax, _("{trial} {data}: {words}").format(trial=shown(self.name), data=self.after, words=words))
 
     def dose(self, index: int) -> str:
         """Return a dose for a sentence."""
-        return f"level {index + 1} ({amount(self.amounts[index], spoken(self.unit))})"
+        return _("level {level} ({dose})").format(level=index + 1, dose=amount(self.amounts[index], spoken(self.unit)))
 
     @property
     def target_words(self) -> str:
-        return f"The target DLT rate is {100 * self.target:g}%, the target interval {rates(*self.interval)}."
+        words = _("The target DLT rate is {target}, the target interval {interval}.")
+        return words.format(target=f"{100 * self.target:g}%", interval=rates(*self.interval))
 
     @property
     def rp2d_words(self) -> str:
-        return f"{support_words(self.attrs)} ({self.attrs['rp2d_reason']})."
+        return _("{support} ({reason}).").format(support=support_words(self.attrs), reason=self.attrs["rp2d_reason"])
 
     @property
     def no_rp2d(self) -> str:
@@ -428,16 +454,18 @@ class _Case(NamedTuple):
 
     @property
     def trust(self) -> str:
-        """Method and diagnostics, or the reasons not to trust the results."""
+        """Return method and diagnostics, or the reasons not to trust the results."""
         curve_used = spoken(self.attrs["curve_used"])
         if self.problems:
-            return f"These results cannot be trusted: {'; '.join(self.problems)}."
+            return _("These results cannot be trusted: {problems}.").format(problems="; ".join(self.problems))
         if "rhat" not in self.attrs:
-            return f"Curve {curve_used}, by quadrature."
-        return (
-            f"Curve {curve_used}, sampled by NUTS: R-hat at most {self.attrs['rhat']:.3f}, effective sample size at least "
-            f"{min(self.attrs['ess_bulk'], self.attrs['ess_tail']):.0f}; \u00b1 is one Monte Carlo standard error."
+            return _("Curve {curve}, by quadrature.").format(curve=curve_used)
+        words = _(
+            "Curve {curve}, sampled by NUTS: R-hat at most {rhat}, effective sample size at least {size}; ± is one Monte Carlo "
+            "standard error."
         )
+        size = f"{min(self.attrs['ess_bulk'], self.attrs['ess_tail']):.0f}"
+        return words.format(curve=curve_used, rhat=f"{self.attrs['rhat']:.3f}", size=size)
 
     def notes(self, ax: Axes, *sentences: str) -> None:
         """Register sentences below the chart; only the warning where the results cannot be trusted."""
@@ -464,7 +492,7 @@ class DoseAxis(NamedTuple):
 
     @property
     def words(self) -> str:
-        return {"linear": "", "log": "Doses on a logarithmic scale.", "equal": "Levels equally spaced."}[self.kind]
+        return {"linear": "", "log": _("Doses on a logarithmic scale."), "equal": _("Levels equally spaced.")}[self.kind]
 
     def at(self, amounts: np.ndarray) -> np.ndarray:
         """Return the horizontal coordinates of amounts."""

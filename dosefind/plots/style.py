@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .._check import InputError, Problem
+from ..words import _
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,22 +124,12 @@ def words_of(chart: Axes | Figure) -> list[Words]:
 
 def rates(low: float, high: float) -> str:
     """Return a range of rates in percent."""
-    return f"{100 * low:g}% to {100 * high:g}%"
-
-
-def patients(count: int) -> str:
-    """Return a number of patients in words."""
-    return f"{count} patient{'' if count == 1 else 's'}"
-
-
-def dlts(count: int) -> str:
-    """Return a number of DLTs in words."""
-    return f"{count} DLT{'' if count == 1 else 's'}"
+    return _("{low} to {high}").format(low=f"{100 * low:g}%", high=f"{100 * high:g}%")
 
 
 def listed(parts: Sequence[str]) -> str:
     """Join the parts of a sentence, the last one after "and"."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return parts[0] if len(parts) == 1 else _("{parts} and {last}").format(parts=", ".join(parts[:-1]), last=parts[-1])
 
 
 def shown(text: Any, limit: int = 80) -> str:

@@ -83,14 +83,14 @@ Text = tuple[Run, ...]
 
 
 def text(words: str | Run | Text) -> Text:
-    """Words as `Text`."""
+    """Return words as `Text`."""
     if isinstance(words, str):
         return (Run(words),)
     return (words,) if isinstance(words, Run) else words
 
 
 def as_string(words: Text) -> str:
-    """What it says, without its kinds."""
+    """Return the text without its kinds."""
     return "".join(run.text for run in words)
 
 
@@ -128,7 +128,7 @@ def _character(one: str) -> str:
 
 
 def escaped(one: str) -> str:
-    r"""A character by its number: ``\u202e``."""
+    r"""Return a character by its number: ``\u202e``."""
     return f"\\u{ord(one):04x}"
 
 
@@ -214,12 +214,12 @@ class Table:
 
     @property
     def small(self) -> bool:
-        """Whether it is set in smaller type, having many columns."""
+        """Return whether it has many columns and is set in smaller type."""
         return len(self.columns) > _WIDE
 
     @property
     def short(self) -> bool:
-        """Whether it is kept on one page, on which it surely has room."""
+        """Return whether it fits on one page and is kept there."""
         letters = sum(len(run.text) for row in self.rows for cell in row for run in cell)
         return len(self.rows) <= _SHORT and letters <= _SHORT_LETTERS
 
@@ -262,8 +262,8 @@ def shares(least: Sequence[float], wanted: Sequence[float], line: float) -> tupl
 
 
 def _letters(words: str) -> float:
-    """Room that words take, in small letters."""
-    return len(words) + 0.4 * sum(one.isupper() for one in words)
+    """Return the width of words, in lower-case letters."""
+    return len(words) + 0.4 * sum(sentence.isupper() for sentence in words)
 
 
 @dataclass(frozen=True)
@@ -283,14 +283,14 @@ class Figure:
 
     @cached_property
     def svg(self) -> str:
-        """The picture as SVG, with its alternative text; made once for all formats."""
+        """Return the picture as SVG, with its alternative text; made once for all formats."""
         from ..plots import as_svg
 
         return as_svg(self.picture)
 
     @property
     def alt(self) -> str:
-        """The picture in words."""
+        """Return the picture in words."""
         from ..plots import alt_text
 
         return alt_text(self.picture)
@@ -352,7 +352,7 @@ class Section:
 
     @property
     def leads(self) -> tuple[bool, ...]:
-        """Of each block whether it introduces the next one, a table or a picture, with which it stays on one page in print."""
+        """Return for each block whether it introduces the next one, a table or figure, and stays on one page with it in print."""
         pairs = zip_longest(self.blocks, self.blocks[1:])
         return tuple(isinstance(one, Paragraph) and isinstance(following, (Table, Figure)) for one, following in pairs)
 

@@ -52,7 +52,7 @@ _BLUE, _FAINT = "005A94", "595959"
 
 
 def as_docx(document: Document) -> bytes:
-    """The document as the bytes of a Word file."""
+    """Return the document as the bytes of a Word file."""
     word = new_document()
     _styles(word, document.language)
     _page(word, document)
@@ -143,7 +143,7 @@ class _Writer:
             self.bullets(answer.because)
 
     def caption(self, words: Text, kind: str) -> None:
-        """A caption with a number that Word counts."""
+        """Return a caption with a number that Word counts."""
         self.numbers[kind] += 1
         paragraph = self.word.add_paragraph(style="Caption")
         paragraph.paragraph_format.keep_with_next = kind == "table"
@@ -170,7 +170,7 @@ class _Writer:
             self.paragraph(note, "Small")
 
     def grid(self, head: Any, rows: Any, widths: Any) -> WordTable:
-        """A table whose header row comes again on every page."""
+        """Return a table whose header row is repeated on every page."""
         made = self.word.add_table(0, 0, style="Report Table")
         made.autofit = False
         table: Any = made._tbl
@@ -237,7 +237,7 @@ def _element(tag: str, **values: str) -> Any:
 
 
 def _cell(words: Text, width: float) -> Any:
-    """A cell made by hand: python-docx's own take most of the time of a table of a thousand cells."""
+    """Return a cell built without python-docx, whose own cells take most of the time of a table of a thousand cells."""
     cell, look, paragraph = _element("w:tc"), _element("w:tcPr"), OxmlElement("w:p")
     look.append(_element("w:tcW", w=str(_twips(width)), type="dxa"))
     cell.append(look)
@@ -248,7 +248,7 @@ def _cell(words: Text, width: float) -> Any:
 
 
 def _field(paragraph: WordParagraph, instruction: str, shown: str) -> Any:
-    """A field that Word works out anew, with what it shows until then."""
+    """Return a field that Word updates, with the text shown until then."""
     field = _element("w:fldSimple", instr=f" {instruction} ")
     run = paragraph.add_run(shown)
     paragraph._p.append(field)
@@ -316,7 +316,7 @@ _TABLE_STYLE = f"""<w:style {nsdecls("w")} w:type="table" w:customStyle="1" w:st
 
 
 def _level(level: int) -> str:
-    """How Word numbers the headings of a level, from 0: 2.1 and so on."""
+    """Return how Word numbers the headings of a level, from 0: 2.1 and so on."""
     number = ".".join(f"%{k + 1}" for k in range(level + 1))
     return (
         f'<w:lvl w:ilvl="{level}"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:pStyle w:val="Heading{level + 1}"/>'
@@ -366,7 +366,7 @@ def _look(style: Any, size: float, look: dict[str, Any]) -> None:
 
 
 def _number_headings(word: Word) -> None:
-    """Headings numbered by Word, so that they take on the numbers of the document into which they are pasted."""
+    """Number headings by Word, so that they continue the numbers of the document into which they are pasted."""
     numbering: Any = word.part.numbering_part.element
     own = max(int(one.get(qn("w:abstractNumId"))) for one in numbering.findall(qn("w:abstractNum"))) + 1
     about = f'{nsdecls("w")} w:abstractNumId="{own}"'
@@ -382,7 +382,7 @@ def _number_headings(word: Word) -> None:
 
 
 def _same_bytes(word: Word, day: datetime) -> bytes:
-    """The file with the document's date in its directory, in place of the clock's."""
+    """Return the file with the document's date in its directory, in place of the clock's."""
     first, last = io.BytesIO(), io.BytesIO()
     word.save(first)
     # A ZIP file can have dates of 1980 to 2107.

@@ -29,7 +29,7 @@ _LINE, _LINE_SMALL = 98, 114
 
 
 def as_pdf(document: Document) -> bytes:
-    """The document as the bytes of a PDF file that meets PDF/UA-1."""
+    """Return the document as the bytes of a PDF file that meets PDF/UA-1."""
     import matplotlib
     import typst
 
@@ -86,13 +86,13 @@ class _Plain:
         return [self(one) for one in value] if isinstance(value, tuple) else value
 
     def shown(self, words: str) -> str:
-        lacking = {one for one in words if ord(one) not in self.known}
+        lacking = {sentence for sentence in words if ord(sentence) not in self.known}
         self.missing |= lacking
-        return "".join(escaped(one) if one in lacking else one for one in words) if lacking else words
+        return "".join(escaped(sentence) if sentence in lacking else sentence for sentence in words) if lacking else words
 
 
 def _pieces(words: str) -> list[str]:
-    """Text in pieces between which a line may break: only a word that is too long for a line has more than one."""
+    """Return text in pieces between which a line may break: only a word that is too long for a line has more than one."""
     parts = re.split(rf"(\S{{{_LONG},}})", words)
     # Every second part is such a word.
     return [one for place, part in enumerate(parts) for one in (re.findall(rf".{{1,{_PIECE}}}", part) if place % 2 else [part])]

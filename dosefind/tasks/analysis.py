@@ -37,7 +37,7 @@ from ..summaries import (
 )
 from ..threads import one_thread
 from ..trial import Administered, Cohort, States, check_cohorts, choice_labels, notation
-from ..words import _
+from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
 from .steps import cohorts_of
@@ -66,7 +66,7 @@ class Analysis(Shown):
 
     @one_thread
     def tree(self, draws: int = 4000, seed: int = 1) -> xr.DataTree:
-        """Summary at the root, and the groups that ArviZ knows: draws of parameters and DLT rates a posteriori and a priori, DLTs
+        """Return the summary at the root, and the groups of ArviZ: posterior and prior draws of parameters and DLT rates, DLTs
         predicted in as many patients, and the data: DLTs observed, patients given. Attributes are those of a NetCDF file.
 
         Parameters
@@ -103,7 +103,7 @@ class Analysis(Shown):
         *,
         prior: bool = False,
     ) -> xr.DataArray:
-        """Quantiles of the DLT rate, at the dose levels or at any dose amounts.
+        """Return quantiles of the DLT rate, at the dose levels or at any dose amounts.
 
         Parameters
         ----------
@@ -251,7 +251,8 @@ def analyze(
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
-    differing = _by_other_curves(result, "without borrowing " if found else "")
+    by_curve = _("without borrowing, with the curve {curve} it is {dose}") if found else _("with the curve {curve} it is {dose}")
+    differing = _by_other_curves(result, by_curve)
     if found is None:
         differing += _moved_by_prior(protocol, curves[chosen], n, y, administered)
     else:
@@ -293,12 +294,17 @@ def _amounts_in_words(administered: Sequence[Administered], protocol: Protocol, 
     names = [name for name, curve in curves.items() if at_amounts(curve, administered) is not None]
     if not names:
         return []
-    listed = ", ".join(f"{one.n} patient{'s' * (one.n != 1)} of level {one.level} at {one.amount:.4g}" for one in administered)
-    return [f"Curves on a dose scale ({', '.join(names)}) use the administered dose, in {protocol.doses.unit}: {listed}."]
+    each = _("{patients} of level {level} at {dose}")
+    listed = ", ".join(
+        each.format(patients=n_patients(patients.n), level=patients.level, dose=f"{patients.amount:.4g}")
+        for patients in administered
+    )
+    words = _("Curves on a dose scale ({curves}) use the administered dose, in {unit}: {patients}.")
+    return [words.format(curves=", ".join(names), unit=protocol.doses.unit, patients=listed)]
 
 
 def _engine(engine: str | None, curve: str | None, borrow: Any) -> str:
-    """The engine asked for, or the one that there is for what is asked."""
+    """Return the requested engine, or the only one that is available."""
     chosen = one_of("engine", engine or ("quadrature" if borrow is None else "nuts"), ("quadrature", "nuts"))
     if borrow is not None and (chosen, curve) != ("nuts", None):
         key, value = ("engine", chosen) if curve is None else ("curve", curve)
@@ -340,7 +346,7 @@ def _borrowed(
     seed: int,
     say: Callable[[str], None],
 ) -> tuple[Borrowed, dict[str, Any]]:
-    """Posteriors of all trials, and what is said of the borrowing."""
+    """Return the posteriors of all trials, and the description of the borrowing."""
     borrowing, protocol = borrowing_of(trial), trial.protocol
     others, outcomes = borrow_from(borrowing, borrow)
     found = borrowed(borrowing.model(protocol), own, others, draws, seed, say)
@@ -361,7 +367,7 @@ def _under_each_curve(protocol: Protocol, by_curve: Mapping[str, ExactPosterior]
 
 
 def p_over(posterior: Posterior, high: float) -> Figure:
-    """Probability that each dose overdoses."""
+    """Return the probability that each dose overdoses."""
     below = posterior.below(high)
     return Figure(1 - below.value, below.error)
 
@@ -377,7 +383,7 @@ def counts_of(cohorts: Sequence[Cohort], others: Sequence[Cohort], n_doses: int)
 
 
 def _conclusions(designs: Mapping[str, Design], states: Mapping[str, States], now: Posterior) -> dict[str, Any]:
-    """What each design will select in the end."""
+    """Return the predicted conclusion of each design."""
     ends = conclusions(list(designs.values()), [states[name] for name in designs], now)
     found: dict[str, Any] = {}
     for suffix, figures in (("", [figure.value for figure in ends]), ("_se", [figure.error for figure in ends])):
@@ -417,7 +423,7 @@ def _sampled(
 
 
 def chosen_curve(trial: Trial, outcomes: Any, curve: str | None) -> tuple[str, list[Cohort]]:
-    """The name of the curve to analyse with, and the cohorts."""
+    """Return the name of the curve to analyse with, and the cohorts."""
     curves = trial.curves
     if not curves:
         raise InputError(Problem("curves", MISSING, "the protocol has none: add a table such as [curves.logistic-2]"))
@@ -432,7 +438,7 @@ def _posterior(
 
 def _level(label: str) -> str:
     """Return a dose that meets the rule, or that none does."""
-    return "none" if label == "none" else f"level {label}"
+    return _("none") if label == "none" else _("level {level}").format(level=label)
 
 
 def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> list[str]:
@@ -445,53 +451,59 @@ def _warnings(result: xr.Dataset, protocol: Protocol, others: Sequence[str]) -> 
     borrows = "borrowed_n" in result
     words = []
     if not result["dlts"].any():
-        seen = f"among the {n.sum()} known outcomes" if n.any() else "and no outcome is known"
-        whose, what = (
-            (" of this trial", "the curve, its prior and what is borrowed") if borrows else ("", "the curve and its prior")
+        if borrows:
+            source = _("estimates of higher DLT rates depend on the curve, its prior and the borrowed data")
+        else:
+            source = _("estimates of higher DLT rates depend on the curve and its prior")
+        none = _("No outcome of this trial is known: {source}.")
+        known = _("No DLT among the {n} known outcomes of this trial: the data alone do not identify an MTD, and {source}.")
+        words.append((known if n.any() else none).format(n=n.sum(), source=source))
+    if len(heavy := np.flatnonzero(worth >= n) + 1):
+        # Both numbers are in the table of DLT rates.
+        sentence = counted(
+            "At level {levels}, the prior effective sample size is at least the number of known outcomes.",
+            "At levels {levels}, the prior effective sample size is at least the number of known outcomes.",
+            len(heavy),
+            levels=", ".join(map(str, heavy)),
         )
-        words.append(
-            f"No DLT has been seen {seen}{whose}: the data alone give no MTD, and how toxicity rises beyond them is {what}."
-        )
-    prior = "of the prior and the other trials' data" if borrows else "of the prior"
-    for level in np.flatnonzero(worth >= n) + 1:
-        known = n[level - 1]
-        patients = f"{known} patient{'s have' if known != 1 else ' has'}" if known else "nobody has"
-        words.append(f"At level {level}, {patients} a known outcome; the effective sample size {prior} is {worth[level - 1]:.1f}.")
+        words.append(sentence)
     if result.attrs["rp2d"] != "none":
         level = int(result.attrs["rp2d"])
         alone = float(result["upper_limit"].values[level - 1])
         if alone >= high:
-            words.append(
-                f"P(overdose) at level {level}, {over[level - 1]:.1%}, depends on the curve: the patients at that level alone "
-                f"allow DLT rates up to {alone:.0%} (one-sided 95% limit), above {100 * high:g}%."
+            sentence = _(
+                "P(overdose) at level {level} depends on the curve: the patients at that level alone do not exclude DLT rates up "
+                "to {upper} (one-sided 95% limit)."
             )
+            words.append(sentence.format(level=level, upper=f"{alone:.0%}"))
+    near = _("P(overdose) at level {level}, {p}, is near the limit of {limit}.")
     for level in np.flatnonzero((n > 0) & (np.abs(over - limit) < _NEAR)) + 1:
-        words.append(f"P(overdose) at level {level}, {over[level - 1]:.1%}, is near the limit of {100 * limit:g}%.")
+        words.append(near.format(level=level, p=f"{over[level - 1]:.1%}", limit=f"{100 * limit:g}%"))
     if others:
-        words.append(
-            f"The dose that meets the limit ({_level(result.attrs['rp2d'])}) depends on the curve and its prior: "
-            f"{', '.join(others)}."
-        )
+        sentence = _("The dose that meets the limit ({dose}) depends on the curve and its prior: {others}.")
+        words.append(sentence.format(dose=_level(result.attrs["rp2d"]), others=", ".join(others)))
     return words
 
 
 def _doubts(before: Posterior, found: Borrowed | None) -> list[str]:
-    """In words: draws of what was known before that cannot be trusted; with those of the posterior no dose is shown."""
-    cases = {"before this trial's data" if found else "of the prior": before}
+    """Return cautions on prior draws that cannot be trusted; if posterior draws cannot be trusted, no dose is shown."""
+    of_prior = _("The results of the prior cannot be trusted: {problems}.")
+    cases = {_("The results before this trial's data cannot be trusted: {problems}.") if found else of_prior: before}
     if found:
-        cases["before any data"] = found.nothing.trials[found.nothing.model.names[0]]
-    doubted = {words: one.problems() for words, one in cases.items()}
-    return [f"The figures {words} cannot be trusted: {'; '.join(why)}." for words, why in doubted.items() if why]
+        nothing = found.nothing.trials[found.nothing.model.names[0]]
+        cases[_("The results before any data cannot be trusted: {problems}.")] = nothing
+    doubted = {sentence: posterior.problems() for sentence, posterior in cases.items()}
+    return [sentence.format(problems="; ".join(why)) for sentence, why in doubted.items() if why]
 
 
 def _by_other_curves(result: xr.Dataset, how: str) -> list[str]:
     """Return the curves by which another dose meets the rule."""
     by_curve = zip(result["curve"].values, result["rp2d_by_curve"].values, strict=True)
-    return [f"{how}by the curve {str(name)!r} it is {_level(level)}" for name, level in by_curve if level != result.attrs["rp2d"]]
+    return [how.format(curve=name, dose=_level(level)) for name, level in by_curve if level != result.attrs["rp2d"]]
 
 
 def other_priors(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
-    """Curves that differ in one assumption on the prior: what is varied, its value, the curve.
+    """Return curves that differ in one assumption on the prior: what is varied, its value, the curve.
 
     Of two parameters the median of the slope too, on which doses that have seen no DLT hang most.
     """
@@ -518,9 +530,10 @@ def _moved_by_prior(
         at, levels = at_amounts(one, administered), one.coordinates
         quadrature = MixedQuadrature(one if at is None else at.extended, lambda nodes, levels=levels: 1 - nodes.below(high, levels))
         counts = (n[None], y[None]) if at is None else at.counts(n[None], y[None])
-        over, error, _ = quadrature.expect(*counts, _ROUGHLY, ROUGH_WIDTH)
+        over, error = quadrature.expect(*counts, _ROUGHLY, ROUGH_WIDTH)[:2]
         named[words] = recommended(n, Figure(over[0], error[0]), protocol.rp2d.limit).label
-    return [f"with {words} it is {_level(level)}" for words, level in named.items() if level != named[""]]
+    sentence = _("with {change} it is {dose}")
+    return [sentence.format(change=words, dose=_level(level)) for words, level in named.items() if level != named[""]]
 
 
 # Error asked of P(overdose) where only the dose that meets the rule is wanted.

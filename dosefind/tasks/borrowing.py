@@ -38,12 +38,12 @@ class Borrowed(NamedTuple):
 
     @property
     def own(self) -> tuple[Posterior, Posterior]:
-        """Of the protocol's own trial, the posterior after all data and after those of the others."""
+        """Return the posterior of the protocol's own trial after all data, and after the other trials' data only."""
         name = self.now.model.names[0]
         return self.now.trials[name], self.before.trials[name]
 
     def figures(self) -> dict[str, Any]:
-        """What was borrowed, as variables of a labelled result."""
+        """Return the results on borrowing as variables of a labelled result."""
         name = self.now.model.names[0]
         worth, alone = (effective_n(*one.trials[name].moments()) for one in (self.before, self.nothing))
         tau = self.now.parameters()["tau"][0]
@@ -66,7 +66,7 @@ class Borrowed(NamedTuple):
 
 
 def borrowing_of(trial: Trial) -> Borrowing:
-    """What the trial borrows, which must have been said."""
+    """Return the borrowing of the trial, which the config must state."""
     found = trial.borrowing
     if found is None:
         raise InputError(Problem("borrowing", MISSING, "the protocol has no such table: say what is pooled, and with which trials"))
@@ -74,7 +74,7 @@ def borrowing_of(trial: Trial) -> Borrowing:
 
 
 def borrow_from(borrowing: Borrowing, others: Mapping[str, str | Sequence[Cohort]]) -> tuple[Counts, dict[str, str]]:
-    """Patients and DLTs at each dose of the other trials, and their outcomes in the notation.
+    """Return patients and DLTs at each dose of the other trials, and their outcomes in the notation.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def borrowed(
 def sampling(
     model: HierarchicalLogistic, draws: int, seed: int, say: Callable[[str], None]
 ) -> Callable[[HierarchicalLogistic, Counts], HierarchicalPosterior]:
-    """A function from a model of trials, and their data, to the posterior; ``model`` and those of its structure are compiled."""
+    """Return a function from a model of trials and their data to the posterior, compiled for the structure of ``model``."""
     from ..posterior.hierarchical import SETTINGS, HierarchicalPosterior, hierarchical_fit
 
     say("compiling the model, which takes longer than sampling it")

@@ -159,7 +159,7 @@ def _standards(target: Target) -> Standards:
 
 
 def _stacked(designs: Mapping[str, Design], figures: dict[str, tuple[Figures, Figures]]) -> tuple[Figures, Figures]:
-    """Figures of all designs with a leading design axis, ragged dimensions padded with 0; their standard errors alike."""
+    """Return results of all designs, with standard errors, along a leading design axis; ragged dimensions are padded with 0."""
     reasons = _all_reasons(designs)
     largest = max(f["sample_size"].shape[1] for f, _ in figures.values())
 
@@ -182,7 +182,7 @@ def _stacked(designs: Mapping[str, Design], figures: dict[str, tuple[Figures, Fi
 
 
 def _all_reasons(designs: Mapping[str, Design]) -> list[str]:
-    """Reasons for which a trial of any of the designs can end, in the order in which they first come up."""
+    """Return the reasons for which a trial of any of the designs can stop, in the order of their first occurrence."""
     return list(dict.fromkeys(reason for design in designs.values() for reason in design.reasons))
 
 
@@ -235,7 +235,7 @@ def _reference(protocol: Protocol, standards: Standards) -> dict[str, Any]:
 
 
 def _applicable(designs: Mapping[str, Design], rate: float) -> dict[str, Design]:
-    """The designs that look for a dose of this target: not those that choose by an interval which does not contain it."""
+    """Return the designs that apply to this target: not those that choose by an interval without it."""
 
     def looks_for(design: Design) -> bool:
         intervals = [getattr(design, name) for name in _settings_from("target.interval", design)]
@@ -245,7 +245,7 @@ def _applicable(designs: Mapping[str, Design], rate: float) -> dict[str, Design]
 
 
 def _settings_from(key: str, design: Design) -> list[str]:
-    """Settings of a design whose values a key of the protocol gives where its table does not."""
+    """Return settings of a design whose values a key of the protocol gives where its table does not."""
     return [name for name, origin in origins(type(design)).items() if origin.key == key]
 
 
@@ -271,7 +271,7 @@ def _other_targets(protocol: Protocol, names: list[str], at_targets: Mapping[flo
 
 
 def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
-    """How far designs are made anew for another target: what their own tables fix stays."""
+    """Return what stays the same if designs are adapted to another target: settings fixed in their own tables."""
     kept = []
     for name, design in designs.items():
         table = protocol.designs[name]

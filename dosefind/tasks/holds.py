@@ -14,15 +14,16 @@ from ..evaluability import UNTREATED, Evaluated, SeriousEvent, Status
 from ..evaluability.serious import DEATH, EARLY, RELATED_SERIOUS
 from ..monitoring import Counts, Trigger, fired
 from ..protocol import Protocol
+from ..words import _, marked
 
 __all__ = ["Holds", "PatientCounts", "holds_of", "released_by", "safety_counts", "subjects_of", "trigger_words"]
 
 # Events in words, by kind of the rule and, for a boundary, by `Pause.event`.
 _EVENTS = {
-    "death": "a death",
-    "related-serious": "a related serious event",
-    "serious": "a related serious event, related event of grade 4 or worse, or death",
-    "dlt": "a DLT",
+    "death": marked("a death"),
+    "related-serious": marked("a related serious event"),
+    "serious": marked("a related serious event, related event of grade 4 or worse, or death"),
+    "dlt": marked("a DLT"),
 }
 
 
@@ -48,11 +49,12 @@ class Holds(NamedTuple):
 
     @property
     def words(self) -> str:
-        """All of them in words."""
+        """Return all of them in words."""
+        elsewhere = _("DLT of {subject} at a dose that is not in the protocol, which no design counts")
+        in_part = _("DLT of {subject} in {part}, which no design counts")
         outside = [
-            f"DLT of {one.subject} {'at a dose that is not in the protocol' if one.level is None else f'in {one.part}'}, "
-            "which no design counts"
-            for one in self.unplaced
+            (elsewhere if status.level is None else in_part).format(subject=status.subject, part=_(status.part))
+            for status in self.unplaced
         ]
         return "; ".join([*(event.words for event in self.events), *map(trigger_words, self.pauses), *outside])
 
@@ -76,7 +78,9 @@ def holds_of(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]
     on a level, that knew of it.
     """
     events = tuple(event for event in evaluated.serious if event.holds)
-    in_no_count = (one for one in evaluated.statuses if one.part not in UNTREATED and not (one.pooled and one.counts))
+    in_no_count = (
+        status for status in evaluated.statuses if status.part not in UNTREATED and not (status.pooled and status.counts)
+    )
     decided = [one.known_dlts for one in known if one.about in ("resume", "level")]
     seen = frozenset().union(*decided)
     unplaced = tuple(one for one in in_no_count if one.has_dlt and one.subject not in seen)
@@ -185,9 +189,19 @@ def safety_counts(evaluated: Evaluated) -> tuple[PatientCounts, ...]:
 
 def trigger_words(trigger: Trigger) -> str:
     """Return a pause rule that has fired in words."""
-    where = "in the trial" if trigger.level is None else f"at level {trigger.level}"
-    # A boundary may have been reached with fewer patients than are treated now.
-    of = f"the first {trigger.n}" if trigger.kind == "boundary" else f"{trigger.n}"
     event = _EVENTS[trigger.event or "serious"] if trigger.kind == "boundary" else _EVENTS[trigger.kind]
-    patients = f"{trigger.events} of {of} treated patients {where}"
-    return f"pause rule: {patients} had {event}, and enrolment pauses at {trigger.limit}"
+    # A boundary may have been reached with fewer patients than are treated now.
+    first = trigger.kind == "boundary"
+    if trigger.level is None:
+        words = (
+            _("pause rule: {events} of the first {n} patients treated in the trial had {event}; enrolment pauses at {limit}")
+            if first
+            else _("pause rule: {events} of {n} patients treated in the trial had {event}; enrolment pauses at {limit}")
+        )
+    else:
+        words = (
+            _("pause rule: {events} of the first {n} patients treated at level {level} had {event}; enrolment pauses at {limit}")
+            if first
+            else _("pause rule: {events} of {n} patients treated at level {level} had {event}; enrolment pauses at {limit}")
+        )
+    return words.format(events=trigger.events, n=trigger.n, level=trigger.level, event=_(event), limit=trigger.limit)

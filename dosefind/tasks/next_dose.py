@@ -37,6 +37,7 @@ from ..shown import Shown
 from ..summaries import upper_limit
 from ..threads import one_thread
 from ..trial import Departure, notation
+from ..words import _
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
 from .proposals import (
@@ -176,15 +177,16 @@ class NextDose(Shown):
 
     @property
     def proposal(self) -> Recommendation:
-        """What the primary design would do."""
+        """Return the recommendation of the primary design."""
         return self.proposals[self.binding]
 
     @property
     def words(self) -> str:
-        """What the primary design would do, and from when if not at once."""
-        held = "; enrolment on hold" if self.holds and self.proposal.action not in ("hold", "stop") else ""
-        start = "" if self.start is None or held else _not_before(self.start, self.evaluated)
-        return f"{self.proposal.words}{held}{start}"
+        """Return what the primary design would do, and the earliest start if not immediate."""
+        own = self.proposal.words
+        if self.holds and self.proposal.action not in ("hold", "stop"):
+            return _("{action}; enrolment on hold").format(action=own)
+        return own if self.start is None else _not_before(own, self.start, self.evaluated)
 
     def evaluated_for(self, design: str) -> Evaluated:
         """Return the patients as the proposal of a design reads them: unplanned cohorts inside or outside the escalation."""
@@ -192,24 +194,24 @@ class NextDose(Shown):
 
     @property
     def serious(self) -> tuple[SeriousEvent, ...]:
-        """Deaths, related serious events and related events of grade 4 or worse, adjudicated or not."""
+        """Return the deaths, related serious events and related events of grade 4 or worse, adjudicated or not."""
         return self.evaluated.serious
 
     @property
     def overdue(self) -> list[Status]:
-        """Patients whose window ended before the data cutoff without a DLT assessment, the longest overdue first."""
+        """Return patients whose window ended before the data cutoff without a DLT assessment, the longest overdue first."""
         return self.evaluated.overdue
 
     @property
     def alarms(self) -> tuple[Unplaced, ...]:
-        """Patients at a dose that is not in the protocol, whom no design counts: to be settled before anything else."""
+        """Return patients at a dose that is not in the protocol, whom no design counts: to be resolved first."""
         amounts = {patient.subject: patient.amount for patient in self.evaluated.patients}
         return tuple(Unplaced(one.subject, amounts[one.subject], one.otherwise or one.kind) for one in self.evaluated.unplaced)
 
     @property
     def assumed_rules(self) -> tuple[str, ...]:
-        """Rules of the findings that no record states, each with the setting that is assumed in brackets."""
-        assumed = {one.key for one in self.attrs["assumptions"]}
+        """Return the rules of the findings that the protocol does not state, each with the assumed setting in brackets."""
+        assumed = {assumption.key for assumption in self.attrs["assumptions"]}
         rules = {one.rule: SETTINGS[one.rule] for one in self.findings if SETTINGS.get(one.rule) in assumed}
         return tuple(f"{rule} ({setting})" for rule, setting in rules.items())
 
@@ -256,7 +258,7 @@ class NextDose(Shown):
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Every table, by name."""
+        """Return every table, by name."""
         import pandas as pd
 
         words = [{"rule": one.rule, "subjects": ", ".join(one.subjects), "finding": one.words} for one in self.findings]
@@ -337,27 +339,31 @@ class NextDose(Shown):
 
     @property
     def supposes(self) -> bool:
-        """Whether the paths suppose that somebody pending, or who fills the latest cohort, has no DLT."""
+        """Return whether the paths assume that a pending patient, or one who completes the current cohort, has no DLT."""
         return self.proposal.action == "fill" or self.evaluated.n_pending > 0
 
     @property
     def followed(self) -> tuple[str, ...]:
-        """What came of each decision of the committee on file, by the next one, where that can be told; and whether the latest was
+        """Return what followed each decision of the committee on file before the next one, if known; and whether the latest was
         made on other data of the same day.
         """
         until = [*(one.as_of for one in self.recorded[1:]), date.max]
         words = [_came_of(one, last, self.evaluated) for one, last in zip(self.decided, until, strict=False)]
         numbers = zip(self.recorded, self.decided, strict=True)
-        changed = [f"now {now.decision}: " if now.decision != before.decision else "" for before, now in numbers]
-        words = [number + word for number, word in zip(changed, words, strict=True)]
+        changed = _("now {decision}: {words}")
+        words = [
+            word if now.decision == before.decision else changed.format(decision=now.decision, words=word)
+            for (before, now), word in zip(numbers, words, strict=True)
+        ]
         if self.recorded and not self.evaluated.later_dates:
             last = self.recorded[-1]
             if last.as_of == self.evaluated.as_of and last.data_sha256 != self.evaluated.sha256:
-                words[-1] = "made on other data of this day than those shown here"
+                words[-1] = _("made on other data of this day than those shown here")
         return tuple(words)
 
     def __str__(self) -> str:
-        return f"{self.binding} (binding): {self.words}: {self.proposal.reason}"
+        words = _("{design} (primary design): {action}: {reason}")
+        return words.format(design=self.binding, action=self.words, reason=self.proposal.reason)
 
 
 @one_thread
@@ -496,7 +502,7 @@ def next_dose(
             None if start is None else start.day,
         ),
     )
-    found.attrs["next"] = found.words + _meanwhile(chosen)
+    found.attrs["next"] = _with_meanwhile(found.words, chosen)
     return found
 
 
@@ -555,14 +561,19 @@ def _on_dose_scale(designs: Mapping[str, Design], evaluated: Evaluated) -> list[
     names = [name for name, design in designs.items() if design.on_dose_scale]
     if not names or all(one.as_assigned for one in evaluated.patients):
         return []
-    words = f"designs on a dose scale ({', '.join(names)}) use the administered dose of patients whose outcome is known"
-    return [f"{words}, and the assigned dose of patients whose outcome can still change"]
+    words = _(
+        "designs on a dose scale ({designs}) use the administered dose of patients whose outcome is known, and the assigned dose "
+        "of patients whose outcome can still change"
+    )
+    return [words.format(designs=", ".join(names))]
 
 
-def _meanwhile(proposal: Recommendation) -> str:
-    """What a design on hold would do by the outcomes as counted now; an escalation on hold is not repeated here."""
+def _with_meanwhile(words: str, proposal: Recommendation) -> str:
+    """Return an action with what a design on hold would do by the outcomes known now; an escalation on hold is not repeated."""
     own = proposal.held
-    return f"; by the outcomes as counted now: {own.words}" if own is not None and own.action in ("start", "fill", "stay") else ""
+    if own is None or own.action not in ("start", "fill", "stay"):
+        return words
+    return _("{action}; without the hold, by the outcomes known now: {own}").format(action=words, own=own.words)
 
 
 def _versions(name: str, trial: Trial) -> Callable[[date], Asked | None] | None:
@@ -583,11 +594,11 @@ def _versions(name: str, trial: Trial) -> Callable[[date], Asked | None] | None:
     return on
 
 
-def _not_before(start: Start, evaluated: Evaluated) -> str:
-    """From when the next patient may start, where that is not at once."""
+def _not_before(action: str, start: Start, evaluated: Evaluated) -> str:
+    """Return an action with the earliest start of the next patient, if that is not immediately."""
     if start.day is None:
-        return ", start date open"
-    return "" if start.day <= evaluated.as_of else f", not before {start.day}"
+        return _("{action}, start date open").format(action=action)
+    return action if start.day <= evaluated.as_of else _("{action}, not before {date}").format(action=action, date=start.day)
 
 
 def _held(proposal: Recommendation, own: Recommendation, holds: Holds, level: int) -> Recommendation:
@@ -600,7 +611,7 @@ def _held(proposal: Recommendation, own: Recommendation, holds: Holds, level: in
         action="hold",
         level=None,
         size=0,
-        reason=f"{holds.words}; by the outcomes as counted now, the design would: {own.words}",
+        reason=_("{holds}; without the hold, by the outcomes known now: {action}").format(holds=holds.words, action=own.words),
         admissible=(),
         mtd=None,
         not_reached=False,
@@ -686,7 +697,7 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     """Return the first patient treated after a decision and by a day, preferring one not treated as decided."""
     later = sorted((other for other in evaluated.statuses if one.as_of < other.first <= until), key=lambda other: other.first)
     if not later:
-        return "no patient was treated since" if until == date.max else "no patient was treated before the next decision"
+        return _("no patient has been treated since") if until == date.max else _("no patient was treated before the next decision")
     # To wait, to resume, to add a dose or to choose the RP2D says nothing of the level at which somebody is treated in the end.
     open_ = one.about in ("wait", "resume", "add dose", "RP2D")
     # Patients in an expansion come after the MTD, at levels up to it.
@@ -695,21 +706,24 @@ def _came_of(one: Recorded, until: date, evaluated: Evaluated) -> str:
     as_decided = {other.subject for other in later if (one.about, one.level) == ("level", other.level)} | expanded
     otherwise = [other for other in later if not open_ and other.subject not in as_decided]
     first = (otherwise or later)[0]
-    where = f"level {first.level}" if first.level else "a dose that the protocol does not have"
-    return f"{first.subject} was treated at {where} on {first.first}{', not as decided' * bool(otherwise)}"
+    words = _("{subject} was treated at level {level} on {date}")
+    if not first.level:
+        words = _("{subject} was treated at a dose not in the protocol on {date}")
+    treated = words.format(subject=first.subject, level=first.level, date=first.first)
+    return _("{treated}, not as decided").format(treated=treated) if otherwise else treated
 
 
 def _start(evaluated: Evaluated, protocol: Protocol, chosen: Recommendation, holds: Holds, rolling: bool) -> Start:
-    """From when the next patient may start, and those who come with them."""
+    """Return the earliest start of the next patient, and of those enrolled with them."""
     if holds:
-        return Start(None, f"enrolment is on hold: {holds.words}")
+        return Start(None, _("enrolment is on hold: {holds}").format(holds=holds.words))
     level = chosen.level or 0
     start = earliest(evaluated, protocol, level, left=chosen.action != "fill", rolling=rolling).patient
     return start._replace(words="; ".join(filter(None, (start.words, in_turn(evaluated, protocol, level, chosen.size, start)))))
 
 
 def _opened_by(known: Sequence[Recorded], evaluated: Evaluated) -> Recorded | None:
-    """The committee's decision that makes the latest cohort the trial's: its last word since the last patient before that cohort
+    """Return the committee's decision that makes the latest cohort part of the trial: the last one since the patient before it
     was treated, those of that day left out, if it names the cohort's level and no DLT became known after it.
     """
     if not evaluated.members:
@@ -728,7 +742,7 @@ def _opened_by(known: Sequence[Recorded], evaluated: Evaluated) -> Recorded | No
 
 
 def _stopped_by(known: Sequence[Recorded]) -> Recorded | None:
-    """The committee's decision to stop, or on the MTD or RP2D, if no later one on a level or to resume is on file."""
+    """Return the committee's decision to stop, or on the MTD or RP2D, if no later one on a level or to resume is on file."""
     last = next((one for one in reversed(known) if one.about in ("level", "MTD", "RP2D", "stop", "resume")), None)
     return last if last is not None and last.about in ("MTD", "RP2D", "stop") else None
 
@@ -738,7 +752,8 @@ def _as_decided(proposal: Recommendation, last: Recorded) -> Recommendation:
     if proposal.action == "stop":
         return proposal
     mtd = str(last.level or "none") if last.about == "MTD" else None
-    reason = f"decided by the committee on {last.meeting or last.as_of} ({last.decision}); the design alone: {proposal.words}"
+    words = _("decided by the committee on {date} ({decision}); by the design's rules alone: {action}")
+    reason = words.format(date=last.meeting or last.as_of, decision=last.decision, action=proposal.words)
     stop = {"action": "stop", "level": None, "size": 0, "admissible": (), "mtd": mtd, "not_reached": False, "until": None}
     return replace(proposal, **stop, reason=reason, decided=(last.decision, proposal))
 
@@ -749,7 +764,7 @@ def _what_if(
     read: dict[str, Evaluated],
     once_filled: Callable[[Asked, Recommendation, int], list[NextStep]],
 ) -> pd.DataFrame:
-    """What each design would do after each number of DLTs among the patients that it would have next; "or" where that depends on
+    """Return what each design would do after each number of DLTs among its next patients; "or" where that depends on
     outcomes still to come. ``once_filled`` answers for a cohort that is completed beside cohorts read as outside the escalation.
     """
     import pandas as pd
@@ -772,7 +787,7 @@ def _what_if(
 
 
 def _completions(proposals: dict[str, Recommendation], read: dict[str, Evaluated], evaluated: Evaluated) -> pd.DataFrame:
-    """What each design would do, for each way in which the pending outcomes can come out."""
+    """Return what each design would do for each combination of the pending outcomes."""
     import pandas as pd
 
     if evaluated.n_completions == 1:
@@ -819,12 +834,12 @@ def _completions_by_dose(proposals: dict[str, Recommendation], read: dict[str, E
 
 
 def _by_group(evaluated: Evaluated, dlts: Sequence[int]) -> frozenset[tuple[tuple[str, ...], int]]:
-    """DLTs by the patients of their group, in whatever order groups stand."""
+    """Return DLTs by the patients of their group, in any order of the groups."""
     return frozenset(zip((group.subjects for group in evaluated.groups), dlts, strict=True))
 
 
 def _paths(asked: Asked, chosen: Recommendation, evaluated: Evaluated, protocol: Protocol) -> pd.DataFrame:
-    """The primary design's next cohorts, the current one first completed where it is not; without counts beside the escalation."""
+    """Return the paths of the primary design's next cohorts, after completing the current one, by the escalation only."""
     import pandas as pd
 
     if chosen.level is None or evaluated.others:
@@ -839,7 +854,7 @@ def _paths(asked: Asked, chosen: Recommendation, evaluated: Evaluated, protocol:
 
 
 def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tuple[Departure, ...]]:
-    """Where cohorts are not those of a trial that followed the design; the current one may still be under way."""
+    """Return the deviations of cohorts from the design; the current cohort may be incomplete."""
     found = {}
     trials = as_begun(evaluated)
     for name, one in asked.items():

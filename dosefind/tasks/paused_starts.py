@@ -10,6 +10,7 @@ from ..conduct import Finding
 from ..decisions import Recorded
 from ..evaluability import Evaluated
 from ..protocol import Protocol
+from ..words import _, marked
 from .holds import holds_of, subjects_of, trigger_words
 
 __all__ = ["starts_in_pause"]
@@ -43,9 +44,11 @@ def _found(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]) 
         before = _before(evaluated, status.first)
         decided = [decision for decision in known if decision.day <= status.first]
         for pause in holds_of(before, rules, decided).pauses:
-            words = f"{status.subject} was first treated on {status.first}, during a pause ({trigger_words(pause)})"
+            words = _("{subject} was first treated on {date}, during a pause ({rule})").format(
+                subject=status.subject, date=status.first, rule=trigger_words(pause)
+            )
             subjects = tuple(dict.fromkeys((status.subject, *subjects_of(pause, before))))
-            yield Finding("started during a pause", subjects, (status.first,), words)
+            yield Finding(marked("started during a pause"), subjects, (status.first,), words)
 
 
 def _before(evaluated: Evaluated, day: date) -> Evaluated:

@@ -27,7 +27,7 @@ SCALES = (0.5, 2.0)
 
 @one_thread
 def compare_priors(trial: Trial | Protocol) -> pd.DataFrame:
-    """Probability that the true MTD is named, by each design that has a prior, with a tighter and a wider one.
+    """Compute the probability of selecting the true MTD for each design that has a prior, with a tighter and a wider prior.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def compare_priors(trial: Trial | Protocol) -> pd.DataFrame:
 
 
 def _correct(protocol: Protocol, design: Design, scale: float) -> np.ndarray | None:
-    """Probability under each scenario that the true MTD is named; ``None`` where the design has no prior."""
+    """Return the probability of selecting the true MTD in each scenario; ``None`` if the design has no prior."""
     truths, standards = protocol.truths, standards_of(protocol)
     try:
         varied = design.with_prior(scale)

@@ -27,7 +27,8 @@ from ..designs.replay import followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
 from ..shown import Shown
 from ..trial import COUNT, Cohort, Departure, States, TimedStates, check_cohorts
-from .steps import NextStep, step_from, steps_from, stop_words
+from ..words import _, counted
+from .steps import NextStep, move_words, step_from, steps_from, stop_words
 
 __all__ = [
     "Asked",
@@ -114,33 +115,30 @@ class Recommendation(Shown):
 
     @property
     def enrols(self) -> bool:
-        """Whether it treats further patients at a dose that is not lower than the current one."""
+        """Return whether it treats further patients at a dose that is not lower than the current one."""
         return self.action in ("start", "fill", "escalate", "stay")
 
     def leads_below(self, level: int) -> bool:
-        """Whether its answer, without a hold, is a dose or an MTD below a level; none is below every level."""
+        """Return whether its answer, without a hold, is a dose or an MTD below a level; none is below every level."""
         own = self.held or self
         return own.action != "wait" and _rank(own.level, own.mtd) < level
 
     def goes_down(self, level: int) -> bool:
-        """Whether it de-escalates, or stops with an MTD below the current dose ``level``."""
+        """Return whether it de-escalates, or stops with an MTD below the current dose ``level``."""
         return self.action == "de-escalate" or (self.action == "stop" and _rank(None, self.mtd) < level)
 
     @property
     def words(self) -> str:
-        """The action in a few words."""
-        patients = f"{self.size} patient{'s' * (self.size != 1)}"
+        """Return the action in a few words."""
         if self.decided is not None:
-            return f"stop, as the committee decided ({self.decided[0]})"
+            return _("stop, as the committee decided ({decision})").format(decision=self.decided[0])
         if self.action == "stop":
             return stop_words(self.mtd, self.not_reached)
         if self.action == "wait":
-            return f"wait until {self.until}" if self.until else "wait"
+            return _("wait until {date}").format(date=self.until) if self.until else _("wait")
         if self.action == "hold":
-            return "wait: escalation and enrolment on hold"
-        if self.action == "fill":
-            return f"complete the current cohort at level {self.level}, {patients}"
-        return f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}, {patients}"
+            return _("wait: escalation and enrolment on hold")
+        return move_words(self.action, self.level or 0, self.size)
 
 
 class _Question(NamedTuple):
@@ -298,7 +296,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings[:2]]
     others = readings[2:]
     # To wait for outcomes that may leave no dose as the MTD: nothing is more cautious but to stop without an MTD now.
-    if any(one.action == "wait" and _lowest(one) == 0 for one in proposals):
+    if any(proposal.action == "wait" and _lowest(proposal) == 0 for proposal in proposals):
         others = [aside for aside in others if _may_stop_without_mtd(asked, evaluated.setting_aside(aside))]
     refuse_too_many(evaluated, [by_dose(asked, evaluated.setting_aside(aside)).n_completions for aside in others])
     proposals += [_as_read(asked, evaluated, aside, opened) for aside in others]
@@ -398,7 +396,7 @@ def closed_from(asked: Asked, evaluated: Evaluated, proposal: Recommendation) ->
     open_ = 0
     for way, step in proposal.completions:
         cohorts = list(way.cohorts)
-        for _ in range(_MOST_FOLLOWED):
+        for _cohort in range(_MOST_FOLLOWED):
             open_ = max(open_, _rank(step.level, step.mtd), *step.admissible)
             if open_ >= treated:
                 return None
@@ -452,7 +450,7 @@ def refuse_too_many(evaluated: Evaluated, ways: Sequence[int]) -> None:
     most = MOST_COMPLETIONS if len(ways) == 1 else _MOST_READ
     raise InputError(
         f"{len(subjects)} outcomes are still to come and, counted by dose, can come out in {sum(ways):,} ways{read}, more than "
-        f"the {most:,} that are worked out: give the DLT assessments or last contacts that are known, of {shown}"
+        f"the {most:,} that can be evaluated: give the DLT assessments or last contacts that are known, of {shown}"
     )
 
 
@@ -494,14 +492,14 @@ def most_cautious(proposals: Sequence[Recommendation], level: int) -> Recommenda
 
 
 def _lowest(proposal: Recommendation) -> int:
-    """The lowest dose that a proposal can lead to."""
+    """Return the lowest dose that a proposal can lead to."""
     if proposal.action == "wait":
         return min(_rank(step.level, step.mtd) for _, step in proposal.completions)
     return _rank(proposal.level, proposal.mtd)
 
 
 def _rank(level: int | None, mtd: str | None) -> int:
-    """The dose of an answer, a stop counting as its MTD."""
+    """Return the dose of an answer; a stop counts as its MTD."""
     return level if level is not None else 0 if mtd in (None, "none") else int(mtd)
 
 
@@ -663,7 +661,7 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, as
     led = [step.level == cohort.level for step in steps]
     if cohort.level <= level:
         return any(led)
-    by_now = by_dose(asked, replace(before, statuses=tuple(evaluated[one.subject] for one in before.statuses), apart=None))
+    by_now = by_dose(asked, replace(before, statuses=tuple(evaluated[status.subject] for status in before.statuses), apart=None))
     return not missing and (all(led) or all(step.level == cohort.level for step in asked.after_each(asked.ways(by_now))))
 
 
@@ -754,19 +752,21 @@ def _closed_by(status: Status, day: date) -> bool:
 
 
 def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -> bool:
-    """Whether the committee's last decision by the start of a cohort was for its level, and knew of all DLTs of that day."""
+    """Return whether the committee's last decision by the start of a cohort was for its level, all DLTs of that day being known."""
     first = evaluated[cohort.subjects[0]].first
     # To resume, to add a dose or to choose the RP2D leaves the decision before it as it was.
-    about = (one for one in reversed(known) if one.as_of <= first and one.about in ("level", "MTD", "stop", "wait"))
+    about = (
+        decision for decision in reversed(known) if decision.as_of <= first and decision.about in ("level", "MTD", "stop", "wait")
+    )
     last = next(about, None)
     if last is None or (last.about, last.level) != ("level", cohort.level):
         return False
-    begun = {one.subject for one in evaluated.statuses if one.has_dlt and not _came_after(one, first)}
+    begun = {status.subject for status in evaluated.statuses if status.has_dlt and not _came_after(status, first)}
     return begun <= last.known_dlts
 
 
 def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Recommendation:
-    """What the design would do, or, in the place of that, to complete the cohort that the committee has opened."""
+    """Return what the design would do, or instead to complete the cohort that the committee has opened."""
     own = _by_its_rules(asked, evaluated)
     missing = still_needed(asked, evaluated) if opened else 0
     if not opened or not missing or own.action == "fill":
@@ -774,8 +774,8 @@ def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Re
     # Outcomes after which the design stops end what the committee has opened too.
     ways = [(way, step if step.level is None else _to_fill(step, evaluated, missing)) for way, step in own.completions]
     fill = _fill(evaluated, missing, tuple(ways))
-    decided = f"the committee decided on it on {opened.as_of} ({opened.decision})"
-    return replace(fill, reason=f"{fill.reason}; {decided}, by the design's rules alone: {own.words}")
+    words = _("{reason}; the committee decided on it on {date} ({decision}); by the design's rules alone: {own}")
+    return replace(fill, reason=words.format(reason=fill.reason, date=opened.as_of, decision=opened.decision, own=own.words))
 
 
 def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
@@ -804,7 +804,9 @@ def _known_now(asked: Asked, evaluated: Evaluated, found: Recommendation) -> Rec
     if now.action != "wait":
         return replace(now, completions=found.completions)
     open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
-    reason = f"{now.reason}: {', '.join(status.subject for status in open_)}; once they are known: {either(ends)}"
+    words = _("{reason}: {subjects}; once they are known: {steps}")
+    subjects = ", ".join(status.subject for status in open_)
+    reason = words.format(reason=now.reason, subjects=subjects, steps=either(ends))
     return replace(now, reason=reason, until=_next_change(asked, evaluated, open_), completions=found.completions)
 
 
@@ -843,7 +845,12 @@ def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> R
     }
     steps = [by_way[one.dlts] for one in done]
     fills = [fill for fill, _ in answers]
-    further = f"no outcome of {missing} further patient{'s' * (missing != 1)} would keep the trial at level {level}"
+    further = counted(
+        "no outcome of {n} further patient would keep the trial at level {level}",
+        "no outcome of {n} further patients would keep the trial at level {level}",
+        missing,
+        level=level,
+    )
     # To complete the cohort, and to stay with as many patients, are the same for these.
     if any(fills) and len({(step.level, step.size) for step in steps}) == 1:
         steps = [_to_fill(step, evaluated, missing) for step in steps]
@@ -856,7 +863,7 @@ def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> R
 
 
 def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing: int) -> tuple[bool, list[NextStep]]:
-    """Whether the current cohort is completed, and the step after each of some ways that differ in its outcomes alone."""
+    """Return whether the current cohort is completed, and the step after each of some ways that differ in its outcomes alone."""
     steps = asked.after_each(part)
     level = evaluated.members[-1].level
     if not _begun(asked, evaluated, part[:1])[0]:
@@ -885,17 +892,26 @@ def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answ
 
 
 def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
-    """The step of completing the current cohort, in the place of another."""
+    """Return the step of completing the current cohort instead of another step."""
     level = evaluated.members[-1].level
     return replace(step, action="fill", level=level, size=missing, admissible=(level,), mtd=None, not_reached=False)
 
 
 def _fill(evaluated: Evaluated, missing: int, completions: Ways) -> Recommendation:
     latest, there = evaluated.members[-1], len(_counted(evaluated))
-    reason = f"cohort {latest.cohort} has {there} of {there + missing} patients evaluable or pending"
-    ended = [step for _, step in completions if step.action != "fill"]
+    clauses = [
+        counted(
+            "cohort {cohort} has {there} of {n} patient evaluable or pending",
+            "cohort {cohort} has {there} of {n} patients evaluable or pending",
+            there + missing,
+            cohort=latest.cohort,
+            there=there,
+        )
+    ]
+    ended = [step for _way, step in completions if step.action != "fill"]
     if ended:
-        reason += f"; if further DLTs among those pending end that: {either(ended)}"
+        clauses.append(_("if further DLTs among those pending end that: {steps}").format(steps=either(ended)))
+    reason = "; ".join(clauses)
     return Recommendation("fill", latest.level, missing, reason, (latest.level,), None, False, None, completions)
 
 
@@ -908,14 +924,14 @@ def _settled(
         return _waiting(evaluated, completions, further)
     reason = f"{first.reason}; {further}" if further else first.reason
     if len(steps) > 1:
-        reason = f"whatever the outcomes still to come are; without a further DLT: {reason}"
+        reason = _("whatever the pending outcomes are; without a further DLT: {reason}").format(reason=reason)
     return Recommendation(
         first.action, first.level, first.size, reason, first.admissible, first.mtd, first.not_reached, None, completions
     )
 
 
 def _agree(steps: list[NextStep]) -> bool:
-    return len({(one.level, one.size, one.mtd, one.not_reached) for one in steps}) == 1
+    return len({(step.level, step.size, step.mtd, step.not_reached) for step in steps}) == 1
 
 
 def _below(step: NextStep, level: int) -> bool:
@@ -923,7 +939,7 @@ def _below(step: NextStep, level: int) -> bool:
 
 
 def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Recommendation:
-    """Wait for the outcomes still to come that make a difference, those ``beside`` left out."""
+    """Return the proposal to wait for the pending outcomes that make a difference, without those ``beside``."""
     open_ = [[evaluated[subject] for subject in subjects if subject not in set(beside)] for subjects in evaluated.open]
     matters = {place for pool in evaluated.pools if _matters(completions, pool) for place in pool}
     mattering = [one for place, group in enumerate(open_) if place in matters for one in group]
@@ -931,13 +947,14 @@ def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iter
     pending = mattering or [one for group in open_ for one in group]
     unknown = [one.subject for one in pending if one.unresolved or one.held]
     names = ", ".join(one.subject for one in pending)
-    said = f"it depends on the outcome of {names}: {either([step for _, step in completions])}"
+    steps = either([step for _way, step in completions])
+    clauses = [_("depends on the outcome of {patients}: {steps}").format(patients=names, steps=steps)]
     if further:
-        said += f"; {further}"
+        clauses.append(further)
     if unknown:
-        said += f"; no date can be named while data of {', '.join(unknown)} are wanting"
+        clauses.append(_("no date can be given: data are missing for {patients}").format(patients=", ".join(unknown)))
     until = None if unknown else max(one.end for one in pending)
-    return Recommendation("wait", None, 0, said, (), None, False, until, completions)
+    return Recommendation("wait", None, 0, "; ".join(clauses), (), None, False, until, completions)
 
 
 def _matters(completions: Ways, pool: Sequence[int]) -> bool:
@@ -1018,11 +1035,12 @@ def short(step: NextStep | Recommendation) -> str:
     if step.action == "wait":
         return "wait"
     if step.level is not None:
-        return f"{'complete ' * (step.action == 'fill')}level {step.level}"
+        words = _("complete the cohort at level {level}") if step.action == "fill" else _("level {level}")
+        return words.format(level=step.level)
     return stop_words(step.mtd, step.not_reached, explained=False)
 
 
 def either(steps: Sequence[NextStep]) -> str:
     """Return what different outcomes would lead to, each answer once."""
     # A stop is several words, so that a bare "or" would not show where an answer ends.
-    return "; or ".join(dict.fromkeys(map(short, steps)))
+    return _("; or ").join(dict.fromkeys(map(short, steps)))

@@ -136,7 +136,7 @@ def _exact(n: np.ndarray, y: np.ndarray, administered: Sequence[Administered], c
 def _by_curve(
     base: _Case, curves: Mapping[str, Curve], chosen: str, exact: Callable[..., Posterior]
 ) -> Iterator[tuple[str, str, _Case]]:
-    """Other curves, and other priors of the chosen one."""
+    """Yield other curves, and other priors of the chosen one."""
     for name, other in curves.items():
         if name != chosen:
             yield "curve", name, replace(base, posterior=partial(exact, other))
@@ -152,7 +152,7 @@ def _by_borrowing(
     alone: Curve,
     sample: Callable[..., HierarchicalPosterior],
 ) -> Iterator[tuple[str, str, _Case]]:
-    """With borrowing, without, and with other assumptions about it."""
+    """Yield the analysis with borrowing, without borrowing, and with other assumptions on it."""
     name = protocol.record.id
     own = data[name]
     for varied, value, one in (("as analysed", "borrowing", borrowing), *borrowing.variants(protocol)):
@@ -170,7 +170,7 @@ def _by_borrowing(
 
 
 def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _Case]]:
-    """Other targets and limits."""
+    """Yield other targets and limits."""
     for rate in protocol.target.sensitivity:
         high = protocol.target.at(rate).interval[1]
         yield "target", f"{rate:g} with overdose from {high:.3g}", replace(base, target=rate, high=high)

@@ -24,7 +24,7 @@ _RECORDED_ONLY = (
 
 
 def _without_effect(trial: Trial, designs: Mapping[str, Design]) -> list[str]:
-    """Keys that are given and that nothing depends on."""
+    """Return the keys that are given and have no effect."""
     protocol, found = trial.protocol, []
     used = _left_to_trial(designs, protocol.designs) | _left_to_trial(trial.curves, protocol.curves)
     for key in _RECORDED_ONLY:
@@ -36,7 +36,7 @@ def _without_effect(trial: Trial, designs: Mapping[str, Design]) -> list[str]:
 
 
 def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Keys of the protocol that give designs or curves a setting which their own tables leave out."""
+    """Return keys of the protocol that give designs or curves a setting which their own tables leave out."""
     every = ((name, *one) for name, kind in made.items() for one in origins(type(kind)).items())
     return {origin.key for name, setting, origin in every if setting not in tables[name]}
 
@@ -44,7 +44,7 @@ def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[st
 def stamp(
     trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False, timed: bool = False
 ) -> dict[str, Any]:
-    """What a result needs to be made again, and what it rests on, as attributes.
+    """Return what is needed to reproduce a result, and its assumptions, as attributes.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
     borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial;
@@ -82,7 +82,7 @@ def stamp(
 
 
 def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:
-    """What the protocol assumes, and the settings of each design that neither its table nor the trial gives."""
+    """Return the assumptions of the protocol, and the settings of each design that neither its table nor the trial gives."""
     protocol = trial.protocol
     found = protocol.assumptions()
     if protocol.binding is None and len(protocol.designs) > 1:
@@ -99,7 +99,7 @@ def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:
 
 
 def n_assumed(stamped: Mapping[str, Any]) -> int:
-    """How many settings, or tables of settings, a result rests on that no record states."""
+    """Return the number of settings, or tables of settings, that a result depends on and that the protocol does not state."""
     return len({assumed.key for assumed in stamped["assumptions"]})
 
 
@@ -109,7 +109,7 @@ def _by_default(key: str, unset: Mapping[str, Any]) -> Assumption:
 
 
 def plain(value: Any) -> Any:
-    """A setting's value as text that a reader can check against the config."""
+    """Return a setting's value as text that a reader can check against the config."""
     if isinstance(value, (Mapping, list, tuple)) and not value:
         return "none"
     if isinstance(value, Mapping):

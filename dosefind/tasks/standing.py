@@ -16,6 +16,7 @@ from ..chain import Chain
 from ..decisions import Recorded
 from ..evaluability import UNTREATED, SeriousEvent, Status
 from ..evaluability.serious import DEATH
+from ..words import _, counted
 from .next_dose import NextDose
 from .proposals import Recommendation
 
@@ -71,7 +72,7 @@ class Readings(NamedTuple):
 
     @property
     def agree(self) -> bool:
-        """Whether both give the same next step."""
+        """Return whether both give the same next step."""
         return self.inside.words == self.outside.words
 
 
@@ -162,7 +163,7 @@ def standing(found: NextDose) -> Standing:
 
 def _latest(found: NextDose, about: Literal["MTD", "RP2D"]) -> Recorded | None:
     """Return the latest decision of the committee on the MTD or on the RP2D, with the level numbers in force now."""
-    return next((one for one in reversed(found.decided) if one.about == about), None)
+    return next((decision for decision in reversed(found.decided) if decision.about == about), None)
 
 
 class DoseInQuestion(NamedTuple):
@@ -210,7 +211,7 @@ def dose_in_question(found: NextDose) -> DoseInQuestion | None:
 
 
 def _cause(found: NextDose, proposal: Recommendation) -> int | None:
-    """The level of the DLTs after which a design de-escalates, or stops without an MTD; ``None`` with other proposals."""
+    """Return the level of the DLTs after which a design de-escalates, or stops without an MTD; ``None`` with other proposals."""
     rows = [(row["level"], row["dlts"] / row["counted"]) for row in found.doses.to_dict("records") if row["dlts"]]
     if proposal.action == "stop" and proposal.mtd in (None, "none"):
         return min((level for level, _ in rows), default=None)
@@ -265,11 +266,12 @@ class RecordCaution(NamedTuple):
 
     @property
     def numbers(self) -> str:
-        """Numbers of the rows as text; of many that follow one another, the first and the last."""
+        """Return numbers of the rows as text; of many that follow one another, the first and the last."""
         more = len(self.rows) - _ROWS
         if len(self.rows) > 2 and self.rows[-1] - self.rows[0] == len(self.rows) - 1:
-            return f"{self.rows[0]} to {self.rows[-1]}"
-        return ", ".join(map(str, self.rows[:_ROWS])) + (f" and {more} more" if more > 0 else "")
+            return _("{first} to {last}").format(first=self.rows[0], last=self.rows[-1])
+        shown = ", ".join(map(str, self.rows[:_ROWS]))
+        return counted("{names} and {n} more", "{names} and {n} more", more, names=shown) if more > 0 else shown
 
 
 def cautions(found: NextDose) -> tuple[Caution | RecordCaution, ...]:
@@ -288,7 +290,9 @@ def cautions(found: NextDose) -> tuple[Caution | RecordCaution, ...]:
     beside = sum(one.dlts for one in counts.closing if one.level == level)
     if beside and dlts >= 2 and 6 * dlts > n > 3 * dlts:
         made.append(Caution("pooled", level, n, dlts, -(-n // 3)))
-    uncounted = [one for one in found.evaluated.statuses if one.part not in UNTREATED and not (one.pooled and one.counts)]
+    uncounted = [
+        status for status in found.evaluated.statuses if status.part not in UNTREATED and not (status.pooled and status.counts)
+    ]
     if with_dlt := sum(one.has_dlt for one in uncounted):
         made.append(Caution("uncounted", None, len(uncounted), with_dlt))
     return (*made, *record_cautions(found.chains))
@@ -296,13 +300,13 @@ def cautions(found: NextDose) -> tuple[Caution | RecordCaution, ...]:
 
 def record_cautions(chains: Sequence[Chain]) -> tuple[RecordCaution, ...]:
     """Return cautions about changes by hand in files of decisions and adjudications, and about rows without a hash."""
-    altered = [RecordCaution("altered", one.file, one.altered) for one in chains if one.altered]
-    bare = [RecordCaution("unprotected", one.file, one.without_hash) for one in chains if one.without_hash]
+    altered = [RecordCaution("altered", chain.file, chain.altered) for chain in chains if chain.altered]
+    bare = [RecordCaution("unprotected", chain.file, chain.without_hash) for chain in chains if chain.without_hash]
     return (*altered, *bare)
 
 
 def _level_in_view(found: NextDose) -> int | None:
-    """The level of the next patients, or the MTD where the design stops."""
+    """Return the level of the next patients, or the MTD where the design stops."""
     proposal = found.proposal.held or found.proposal
     if proposal.level is not None:
         return proposal.level
@@ -422,7 +426,8 @@ def event_words(found: NextDose, event: SeriousEvent) -> str:
     patient = next(one for one in found.evaluated.patients if one.subject == event.subject)
     if DEATH not in event.kinds or patient.died_recorded or event.study_day is None:
         return event.words
-    return f"death of {event.subject}, day of death not recorded; last known day {event.study_day}"
+    words = _("death of {subject}, day of death not recorded; last known day {day}")
+    return words.format(subject=event.subject, day=event.study_day)
 
 
 def leading_events(found: NextDose) -> tuple[SeriousEvent, ...]:
@@ -434,5 +439,7 @@ def leading_events(found: NextDose) -> tuple[SeriousEvent, ...]:
 def overturned(found: NextDose) -> tuple[Status, ...]:
     """Return the patients with a DLT by the protocol's definition, or by the DLT column, and another outcome by adjudication."""
     return tuple(
-        one for one in found.evaluated.statuses if one.derived == "dlt" and one.kind != "dlt" and one.part not in UNTREATED
+        status
+        for status in found.evaluated.statuses
+        if status.derived == "dlt" and status.kind != "dlt" and status.part not in UNTREATED
     )

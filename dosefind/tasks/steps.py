@@ -31,7 +31,7 @@ from ..trial import (
     notation,
     parse_outcomes,
 )
-from ..words import _
+from ..words import _, n_patients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,7 @@ __all__ = [
     "cohorts_of",
     "decide",
     "decision_table",
+    "move_words",
     "next_step",
     "paths",
     "select",
@@ -90,31 +91,48 @@ class NextStep(Shown):
 
     @property
     def words(self) -> str:
-        """The action in a few words."""
+        """Return the action in a few words."""
         if self.action == "wait":
-            return "wait"
+            return _("wait")
         if self.level is None:
             return stop_words(self.mtd, self.not_reached)
-        move = f"{self.action} {'to' if 'escalate' in self.action else 'at'} level {self.level}"
-        return f"{move}, {self.size} patient{'s' * (self.size != 1)}"
+        return move_words(self.action, self.level, self.size)
 
     def __str__(self) -> str:
         text = f"{self.words}: {self.reason}"
         text = f"{text} ({self.assumes})" if self.assumes else text
-        return "\n".join([text, *(f"  deviation: {words}" for words in self.deviations)])
+        deviation = _("deviation: {words}")
+        return "\n".join([text, *(f"  {deviation.format(words=words)}" for words in self.deviations)])
+
+
+def move_words(action: str, level: int, size: int) -> str:
+    """Return the next cohort in a few words: the move, the level and the number of patients."""
+    words = {
+        "start": _("start at level {level}, {patients}"),
+        "fill": _("complete the current cohort at level {level}, {patients}"),
+        "escalate": _("escalate to level {level}, {patients}"),
+        "stay": _("stay at level {level}, {patients}"),
+        "de-escalate": _("de-escalate to level {level}, {patients}"),
+    }
+    return words[action].format(level=level, patients=n_patients(size))
 
 
 def stop_words(mtd: str | None, not_reached: bool, *, explained: bool = True) -> str:
     """Return that the trial stops, and what is selected as MTD, if anything; ``explained``: with what "not reached" means."""
     if mtd is None:
-        return "stop"
-    named = "no MTD" if mtd == "none" else f"MTD level {mtd}"
-    return f"stop, {named}{', not reached' * not_reached}{' (that level or above)' * (not_reached and explained)}"
+        return _("stop")
+    if mtd == "none":
+        return _("stop, no MTD")
+    words = _("stop, MTD level {level}")
+    if not_reached:
+        words = _("stop, MTD level {level}, not reached")
+        words = _("stop, MTD level {level}, not reached (that level or above)") if explained else words
+    return words.format(level=mtd)
 
 
 @one_thread
 def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | None = None) -> NextStep:
-    """What the design does next in one trial, and why.
+    """Decide the next step of a design in one trial, with its reason.
 
     Outcomes that the design would not have led to are accepted, for real trials deviate; the answer lists where they do.
 
@@ -152,7 +170,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     states = followed(design, cohorts, levels)
     return replace(
         step_from(design, states[-1], None),
-        assumes="" if known is not None else f"n_doses not given: level {levels} is assumed to exist",
+        assumes="" if known is not None else _("n_doses not given: level {level} is assumed to exist").format(level=levels),
         deviations=departures(design, cohorts, levels, states),
     )
 
@@ -216,7 +234,7 @@ def step_from(design: Design, state: States, beside: Beside | None) -> NextStep:
     (step,) = steps_from(design, state, beside)
     # A design of the user's own may know nothing of counts beside the escalation.
     reason = design.because(state) if beside is None else design.because(state, beside)
-    return replace(step, reason=reason + step.reason)
+    return replace(step, reason="; ".join([reason, step.reason]) if step.reason else reason)
 
 
 def steps_from(design: Design, states: States, beside: Beside | None) -> list[NextStep]:
@@ -239,7 +257,7 @@ def steps_from(design: Design, states: States, beside: Beside | None) -> list[Ne
                 action="stop" if row in named else name,  # type: ignore[arg-type]
                 level=int(dose) + 1 if dose >= 0 else None,
                 size=int(size),
-                reason="; no dose qualifies as MTD" if unqualified else "",
+                reason=_("no dose qualifies as MTD") if unqualified else "",
                 admissible=tuple((np.flatnonzero(decision.admissible[row]) + 1).tolist()),
                 mtd=None if mtd is None else labels[mtd + 1],
                 not_reached=not_reached,
@@ -249,7 +267,7 @@ def steps_from(design: Design, states: States, beside: Beside | None) -> list[Ne
 
 
 def cohorts_of(outcomes: str | Sequence[Cohort], n_doses: int | None = None, place: str = "") -> list[Cohort]:
-    """Cohorts of outcomes that may be in the notation, checked as by `check_cohorts`."""
+    """Return cohorts of outcomes that may be in the notation, checked as by `check_cohorts`."""
     if isinstance(outcomes, Sequence) and not isinstance(outcomes, str) and all(isinstance(c, Cohort) for c in outcomes):
         return check_cohorts(outcomes, n_doses, place)
     # What is neither is refused there.
@@ -258,7 +276,7 @@ def cohorts_of(outcomes: str | Sequence[Cohort], n_doses: int | None = None, pla
 
 @one_thread
 def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: str = "") -> pd.DataFrame:
-    """Every path of the next cohorts of one of the protocol's designs, with the decision after each.
+    """Enumerate the paths of the next cohorts of one of the protocol's designs, with the decision after each.
 
     Parameters
     ----------
@@ -298,13 +316,14 @@ def paths(trial: Trial | Protocol, design: str, *, cohorts: int = 2, outcomes: s
     deviations = departures(chosen, done, protocol.n_doses, states)
     table.attrs["deviations"] = list(deviations)
     if deviations:
-        table.attrs["note"] += f" The outcomes so far deviate from the design: {'; '.join(map(str, deviations))}."
+        words = _("The outcomes so far deviate from the design: {deviations}.")
+        table.attrs["note"] += " " + words.format(deviations="; ".join(map(str, deviations)))
     return table
 
 
 @one_thread
 def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
-    """Decision table of one of the protocol's designs.
+    """Return the decision table of one of the protocol's designs.
 
     Parameters
     ----------
@@ -345,14 +364,14 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
         "means staying."
     )
     if full is not None:
-        note += _(" Where the move leads to a dose that has {full} patients, the trial stops.").format(full=full)
+        note += " " + _("Where the move leads to a dose that has {full} patients, the trial stops.").format(full=full)
     table.attrs["note"] = note
     return table.reset_index()
 
 
 @one_thread
 def without_dlts(trial: Trial | Protocol) -> pd.DataFrame:
-    """How the trial goes by each of the protocol's designs if nobody has a DLT.
+    """Follow each of the protocol's designs through a trial without a DLT.
 
     Parameters
     ----------
@@ -391,7 +410,7 @@ def without_dlts(trial: Trial | Protocol) -> pd.DataFrame:
 
 
 def _named_design(trial: Trial, name: str) -> Design:
-    """The trial's design of that name."""
+    """Return the trial's design of that name."""
     return trial.designs[one_of("design", name, trial.designs)]
 
 
@@ -427,7 +446,7 @@ def _pending_table(design: Design) -> pd.DataFrame:
 
 
 def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
-    """Next level after every outcome at each level, every lower one having been left without a DLT."""
+    """Return the next level after every outcome at each level, without a DLT at any lower level."""
     import pandas as pd
 
     found: dict[tuple[int, int, int], set[tuple[str, str, str, str]]] = {}
@@ -449,17 +468,17 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["level", "n", "dlts", "next", "mtd", "not_reached", "reason"])
     goes_back = any(following != "stop" and int(following) < level for level, _n, _dlts, following, *_ in rows)
     note = _(
-        "Next level after DLTs among n patients at a level, up to {cohorts} cohorts there, after no DLT at the lower levels; where "
-        "the trial stops, the MTD and the reason; several decisions where it depends on the order of the outcomes."
+        "Next level by number of DLTs among n patients at a level, for up to {cohorts} cohorts there and no DLT at lower levels. "
+        "If the trial stops: the MTD and the reason. Several decisions: the decision depends on the order of the outcomes."
     ).format(cohorts=_TABLE_COHORTS)
     if goes_back:
-        note += _(" Rows hold on the way up: what follows at a level to which the trial comes back is not shown.")
+        note += " " + _("Rows apply while the trial escalates: decisions after a return to a level are not shown.")
     table.attrs["note"] = note
     return table
 
 
 def _following(design: Design, state: States) -> tuple[str, str, str, str]:
-    """Level of a single state's next cohort, or a stop; then the MTD selected, whether it is not reached, and the reason's name."""
+    """Return the level of a state's next cohort, or a stop with the selected MTD, whether it is not reached, and the reason."""
     decision = design.decide(state)
     if decision.dose[0] >= 0:
         return str(decision.dose[0] + 1), "", "", ""
@@ -469,7 +488,7 @@ def _following(design: Design, state: States) -> tuple[str, str, str, str]:
 
 
 def _clean_climb(design: Design, n_doses: int) -> dict[int, States]:
-    """States after cohorts without a DLT from which the design first gives each level, of those that it does not skip."""
+    """Return states after cohorts without a DLT from which the design first gives each level, of those that it does not skip."""
     found: dict[int, States] = {}
     state = state_after(design, [], n_doses)
     while n_doses not in found and state.cohorts[0] <= 100:

@@ -93,12 +93,12 @@ class Synthetic(Shown):
 
     @property
     def tables(self) -> dict[str, Written]:
-        """The tables of dosefind's own layout, ``patients`` and ``events``."""
+        """Return the tables of dosefind's own layout, ``patients`` and ``events``."""
         return plain_tables(self.patients)
 
     @property
     def domains(self) -> dict[str, Written]:
-        """The domains DM, EX, AE and DS of SDTM, by their names in lower case."""
+        """Return the domains DM, EX, AE and DS of SDTM, by their names in lower case."""
         return sdtm_domains(self.patients, self.protocol, self.about["study"])
 
     def write(self, folder: str | Path, *, force: bool = False) -> list[str]:
@@ -131,11 +131,11 @@ class Synthetic(Shown):
         return f"Synthetic trial under {self.protocol.record.id}: {len(self.patients.patients)} patients who do not exist"
 
     def __str__(self) -> str:
-        """What the trial is, in words: the text of ``README.txt``."""
+        """Return a description of the trial: the text of ``README.txt``."""
         about = self.about
         lines = [
             WARNING,
-            "They were made up by dosefind synthesize, to try software with. No conclusion on any product can be drawn from them.",
+            "They were simulated by dosefind synthesize for testing software. No conclusion on any product can be drawn from them.",
             "",
             *(
                 f"{name.replace('_', ' ') + ':':<16}{_shown(about[name])}"
@@ -155,7 +155,7 @@ class Synthetic(Shown):
         return "\n".join(lines) + "\n"
 
     def as_json(self) -> str:
-        """What the trial is, as JSON."""
+        """Return a description of the trial as JSON."""
         return json.dumps({**self.about, "deviations": [one._asdict() for one in self.deviations]}, indent=1)
 
 
@@ -179,7 +179,7 @@ def synthesize(
     gap: float = 4.0,
     design: str | None = None,
 ) -> Synthetic:
-    """Make up a whole trial that follows a protocol: arrivals, DLTs, other adverse events, dropouts, replacements, deviations.
+    """Simulate a complete trial that follows a protocol: arrivals, DLTs, other adverse events, dropouts, replacements, deviations.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def synthesize(
     ended = course.run(first, until)
     patients = course.data(until)
     patients = replace(patients, sha256=_hash(patients))
-    subjects = {one.subject for one in patients.patients}
+    subjects = {patient.subject for patient in patients.patients}
     evaluated = evaluate(patients, protocol)
     told = {
         "protocol": protocol.record.id,
@@ -274,7 +274,7 @@ def synthesize(
         "ended": ended,
         "versions": versions(),
     }
-    adjudications = tuple(one for one in course.adjudications if until is None or one.as_of <= until)
+    adjudications = tuple(adjudication for adjudication in course.adjudications if until is None or adjudication.as_of <= until)
     return Synthetic(patients, tuple(one for one in course.deviations if one.subject in subjects), protocol, told, adjudications)
 
 
@@ -302,7 +302,7 @@ def _with_one_design(trial: Trial, protocol: Protocol, binding: str) -> Trial:
 
 
 def _counted(evaluated: Evaluated) -> dict[str, Any]:
-    kinds = [one.kind for one in evaluated.statuses]
+    kinds = [status.kind for status in evaluated.statuses]
     return {
         "patients": len(kinds),
         "DLTs": kinds.count("dlt"),
@@ -346,11 +346,11 @@ class _Course:
         self.arrive()
 
     def arrive(self) -> None:
-        """Let the next person be drawn."""
+        """Draw the next patient."""
         self.person = _Person(self.seed, len(self.patients) + 1)
 
     def run(self, day: date, until: date | None) -> str:
-        """Let patients enter until the design stops or the day comes; return how it ended."""
+        """Enrol patients until the design stops or the day is reached; return how the trial ended."""
         day += self.wait()
         while until is None or day <= until:
             found = self.next(day)
@@ -369,7 +369,7 @@ class _Course:
         return f"under way on {until}"
 
     def next(self, day: date) -> NextDose:
-        """What next on a day, every serious event adjudicated on its first day: as the protocol defines a DLT."""
+        """Return the next step on a day, every serious event being adjudicated on its first day by the definition of a DLT."""
         data = self.data()
         found = next_dose(self.trial, data, day, replay=True, adjudications=self.adjudications)
         if found.holds.events:
@@ -382,36 +382,41 @@ class _Course:
         return replace(found, proposals={**found.proposals, found.binding: held})
 
     def wait(self) -> timedelta:
-        """Days until the next patient could enter."""
+        """Return days until the next patient could enter."""
         days = int(-math.log1p(-self.person.arrival) * self.gap)
         stagger = self.protocol.treatment.stagger
         return timedelta(days=days % stagger.days if stagger is not None and self.does("stagger") else days)
 
     def does(self, kind: str) -> bool:
-        """Whether the next patient deviates in this way."""
+        """Return whether the next patient deviates in this way."""
         return self.person.deviates[kind] < self.deviate.get(kind, 0.0)
 
     def hurries(self, found: NextDose, day: date) -> bool:
-        """Whether the next patient enters although the days between patients, and nothing else, forbid it."""
+        """Return whether the next patient is enrolled too early, against the staggering interval only."""
         if not self.does("stagger") or found.proposal.level is None:
             return False
         opens = earliest(found.evaluated, self.without_stagger, found.proposal.level).patient.day
         return opens is not None and opens <= day
 
     def next_news(self, day: date, opens: date | None, found: NextDose) -> date:
-        """The next day on which something becomes known, or the trial opens."""
-        days = [opens, *(news for one in self.patients for news in (one.dlt_date, one.discontinued, self.window_end(one)))]
+        """Return the next day on which an outcome becomes known or the trial opens."""
+        days = [
+            opens,
+            *(news for patient in self.patients for news in (patient.dlt_date, patient.discontinued, self.window_end(patient))),
+        ]
         ahead = [news for news in days if news is not None and news > day]
         if not ahead:
             why = found.start.words if found.start else found.proposal.reason
-            raise InputError(f"{found.binding} and the rules of conduct leave no way on: {found.proposal.words}, and {why}")
+            raise InputError(
+                f"{found.binding} and the rules of conduct leave no possible continuation: {found.proposal.words}, and {why}"
+            )
         return min(ahead)
 
     def window_end(self, one: Patient) -> date:
         return one.infusions[0] + timedelta(days=self.protocol.treatment.dlt_window_days)
 
     def enter(self, day: date, found: NextDose, hurried: bool) -> None:
-        """Let the next patient enter, with all that will happen."""
+        """Enrol the next patient, with the whole course."""
         members, level = found.evaluated.members, found.proposal.level or 0
         fills = found.proposal.action == "fill"
         cohort = members[-1].cohort if fills else max((one.cohort for one in members), default=0) + 1
@@ -427,7 +432,7 @@ class _Course:
         self.arrive()
 
     def course(self, subject: str, level: int, day: date) -> Patient:
-        """What happens to the next patient, who enters at a level on a day."""
+        """Return the course of the next patient, enrolled at a level on a day."""
         person, treatment = self.person, self.protocol.treatment
         window = treatment.dlt_window_days
         left = 1 + int(person.leaving * (window - 1)) if person.leaves < self.dropout and window > 1 else None
@@ -455,7 +460,7 @@ class _Course:
         )
 
     def schedule(self) -> list[int]:
-        """Days from the first infusion to each as it is given, one of them off its schedule where the patient deviates so."""
+        """Return the days from the first infusion to each infusion, one of them off schedule for a patient with that deviation."""
         treatment = self.protocol.treatment
         planned = [at - 1 for at in treatment.infusion_days]
         beyond = treatment.infusion_tolerance_days + 1
@@ -487,13 +492,13 @@ class _Course:
         return found
 
     def data(self, until: date | None = None) -> Patients:
-        """The trial as its data say, up to a day."""
-        known = [one if until is None else _cut(one, until, self.window_end(one)) for one in self.patients]
-        patients = _with_rows([one for one in known if one.infusions])
+        """Return the trial as recorded in its data up to a day."""
+        known = [patient if until is None else _cut(patient, until, self.window_end(patient)) for patient in self.patients]
+        patients = _with_rows([decision for decision in known if decision.infusions])
         if until is not None and not patients:
             raise InputError(Problem("until", until.isoformat(), "no patient was treated by that day"))
-        days = [day for one in patients for _, day in one.dates()]
-        events = sum(len(one.events or ()) for one in patients)
+        days = [day for patient in patients for _, day in patient.dates()]
+        events = sum(len(patient.events or ()) for patient in patients)
         return Patients(patients, (), len(patients) + events, (), max(days, default=date.min), "", keeps_contacts=True)
 
 
@@ -507,7 +512,7 @@ def _word(uniform: float, usual: Sequence[str], allowed: Sequence[str]) -> str:
 
 
 def _harmless_event(numbers: Sequence[float], dlt: DLT, day: date, last: int) -> AdverseEvent | None:
-    """An adverse event that is no DLT: below its grade, or not related; ``None`` where the protocol leaves none."""
+    """Return an adverse event that is not a DLT: below its grade, or not related; ``None`` if the protocol allows none."""
     term = _pick(numbers[0], _TERMS)
     unrelated = numbers[1] < 0.5 and bool(dlt.unrelated)
     least = dlt.least_grade_of(term)
@@ -519,7 +524,7 @@ def _harmless_event(numbers: Sequence[float], dlt: DLT, day: date, last: int) ->
 
 
 def _adjudicated(event: SeriousEvent, found: NextDose, day: date) -> Adjudicated:
-    """The adjudication of a synthetic event, which follows the protocol's definition."""
+    """Return the adjudication of a synthetic event, which follows the protocol's definition."""
     return Adjudicated(
         as_of=day,
         adjudicated_on=day,
@@ -540,18 +545,18 @@ def _in_order(event: AdverseEvent) -> tuple[date, str, int, str]:
 
 
 def _to_be_replaced(evaluated: Evaluated, subjects: Sequence[str]) -> str | None:
-    """The first of these patients who does not count and whom nobody replaces yet."""
+    """Return the first of these patients who is not evaluable and not yet replaced."""
     return next((subject for subject in subjects if evaluated[subject].kind == "not evaluable"), None)
 
 
 def _cut(one: Patient, until: date, end: date) -> Patient:
-    """What is known of a patient by a day; whether there was no DLT is known once the window is over or the patient has left."""
+    """Return the data of a patient known by a day; no DLT is known once the window has ended or the patient has left."""
     known = known_by(one, until)
     return known if known.dlt or known.discontinued or end <= until else replace(known, dlt=None)
 
 
 def _with_rows(patients: Sequence[Patient]) -> tuple[Patient, ...]:
-    """Patients and their events with the rows of the tables in which they are written, whose header is row 1."""
+    """Return patients and their events with the rows of the tables in which they are written, whose header is row 1."""
     found, row = [], 1
     for place, one in enumerate(patients, start=2):
         events = tuple(event._replace(source=f"events.csv row {row + n}") for n, event in enumerate(one.events or (), start=1))
@@ -561,7 +566,7 @@ def _with_rows(patients: Sequence[Patient]) -> tuple[Patient, ...]:
 
 
 def _hash(patients: Patients) -> str:
-    """The hash of the written tables, as `read_patients` has it."""
+    """Return the hash of the written tables, as `read_patients` has it."""
     hashes = Hashes()
     for name, table in plain_tables(patients).items():
         hashes.add(f"{name}.csv", csv_text(table).encode())

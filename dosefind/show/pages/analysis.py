@@ -40,13 +40,13 @@ def analysis(summary: xr.Dataset) -> Page:
         *common.version(attrs),
         *found.untrusted(),
         Bullets(found.answers()),
-        found.by_dose(),
+        found.by_dose(brief=found.sampled),
         found.mtd(),
         *found.cautions(),
         Paragraph((*found.source(), Run(" "), *common.assumed_words(attrs))),
     )
     sections = (
-        Section("rates", text(_("Further estimates of the DLT rates")), found.further(), detail=True),
+        Section("rates", text(_("Further estimates of the DLT rates")), found.further(found.sampled), detail=True),
         *found.amount_of_mtd(),
         *found.utility(),
         *found.conclusion(),
@@ -89,7 +89,7 @@ class Estimates:
 
     @property
     def unit(self) -> str:
-        """Unit of the doses, its powers raised."""
+        """Return the unit of the doses, its powers raised."""
         return unit(self.summary["dose_amount"].attrs["units"])
 
     @property
@@ -106,7 +106,7 @@ class Estimates:
 
     @cached_property
     def quantities(self) -> dict[str, Quantity]:
-        """Estimates as they are defined for this result."""
+        """Return estimates as they are defined for this result."""
         return ESTIMATES | BORROWING if self.borrows else ESTIMATES
 
     def values(self, name: str) -> np.ndarray:
@@ -151,8 +151,6 @@ class Estimates:
         place = int(mtd.argmax())
         its = {"p": self.percent("mtd", place), "prior": self.percent("prior_mtd", place), "place": self.place(place)}
         words = _("Most likely MTD: {place}, {p} (prior {prior}).")
-        if self.borrows:
-            words = _("Most likely MTD: {place}, {p} ({prior} before this trial's own data).")
         decided = text(_("The RP2D itself is decided by the committee."))
         return (self.within_limit(), *self.overdose(), filled(words, **its), *self.undecided(), decided)
 
@@ -226,38 +224,48 @@ class Estimates:
         words = filled(_("Curve {curve}, by {engine}."), curve=data(self.attrs["curve_used"]), **engine)
         if self.borrows:
             trials = ", ".join(self.attrs["borrowing"]["outcomes"])
-            words = filled(_("Borrowing from {trials}; hierarchical model, by {engine}."), trials=data(trials), **engine)
+            sentence = _("Borrowing from {trials}: the prior includes their data. Hierarchical model, by {engine}.")
+            words = filled(sentence, trials=data(trials), **engine)
         if self.attrs["others"]:
             words += filled(_(" Outcomes of other parts of the trial are included: {others}."), others=self.attrs["others"])
         return words
 
     # By dose.
 
-    def by_dose(self, caption: Text = ()) -> Table:
-        """Return the posterior of the DLT rate by dose, beside P(overdose) and the effective sample size of the prior."""
+    @property
+    def sampled(self) -> bool:
+        """Return whether the estimates have Monte Carlo errors."""
+        return "mean_se" in self.summary
+
+    def by_dose(self, caption: Text = (), *, brief: bool = False) -> Table:
+        """Return the posterior of the DLT rate by dose, beside P(overdose) and the effective sample size of the prior.
+
+        ``brief`` leaves P(target) to `further`, so that a row with Monte Carlo errors fits on one line.
+        """
+        shown = [name for name in _BY_DOSE if not (brief and name == "p_target")]
         low, high = (f"{100 * rate:g}%" for rate in self.attrs["interval"])
         heads = (_("level"), _("dose"), _("DLTs/n"), _(ESTIMATES["mean"].label), _("95% interval"))
         heads += (
-            _(ESTIMATES["p_target"].label),
+            *([] if brief else [_(ESTIMATES["p_target"].label)]),
             _(ESTIMATES["p_over"].label),
-            _("before own data") if self.borrows else _("its prior"),
+            _("its prior"),
         )
-        heads += (_(self.quantities["prior_effective_n"].label),)
+        heads += (_("prior ESS"),)
         rows = []
         for d, level in enumerate(self.values("dose")):
             ends = (in_percent(self.values(name)[d]) for name in ("lower", "upper"))
             own = f"{self.values('dlts')[d]}/{self.values('n')[d]}" if self.values("n")[d] else "\u2013"
             cells = [str(level), f"{self.values('dose_amount')[d]:g}", own, self.written("mean", d), "\u2013".join(ends)]
-            rows.append((*cells, *(self.written(name, d) for name in _BY_DOSE)))
+            rows.append((*cells, *(self.written(name, d) for name in shown)))
         words = _(
             "DLT rate by dose: dose in {unit}, rates and probabilities in %; target interval {low} to below {high}, overdose "
             "{high} or more."
         )
         return table(caption or filled(words, unit=data(self.unit), low=low, high=high), heads, rows)
 
-    def further(self) -> tuple[Block, ...]:
-        """Return the other estimates by dose, and the upper limit of all doses pooled."""
-        names = ("prior_mean", "sd", "median", "p_under", "upper_limit")
+    def further(self, brief: bool = False) -> tuple[Block, ...]:
+        """Return the other estimates by dose, with P(target) after a ``brief`` table, and the upper limit of all doses pooled."""
+        names = ("prior_mean", "sd", "median", "p_under", *(("p_target",) if brief else ()), "upper_limit")
         rows = []
         for d, n in enumerate(self.values("n")):
             *cells, limit = (self.written(name, d) for name in names)
@@ -279,9 +287,9 @@ class Estimates:
         """Return the posterior of the MTD beside its prior."""
         places = range(len(self.values("mtd_level")))
         labels = [_("below 1"), *map(str, places[1:-1]), _("{level} or above").format(level=self.n_doses)]
-        before = _("before this trial's own data") if self.borrows else _("prior")
         rows = [
-            (words, *(self.written(name, at) for at in places)) for words, name in ((before, "prior_mtd"), (_("posterior"), "mtd"))
+            (words, *(self.written(name, at) for at in places))
+            for words, name in ((_("prior"), "prior_mtd"), (_("posterior"), "mtd"))
         ]
         words = _("Probability of the MTD, the highest dose with a DLT rate of at most {target}, %.")
         return table(caption or filled(words, target=f"{100 * self.attrs['target']:g}%"), (_("MTD at level"), *labels), rows)

@@ -136,7 +136,8 @@ def rules_of(by_name: Mapping[str, Sequence[str]], every: str) -> Definitions:
         if not like:
             whole[name] = own
         items.append((text(data(name)), like or tuple(map(text, own))))
-    return Definitions((*items, *([(text(every), tuple(map(text, shared)))] if shared else [])))
+    # First, so that a single one does not look like a rule of the last design.
+    return Definitions((*([(text(every), tuple(map(text, shared)))] if shared else []), *items))
 
 
 def _like(own: Sequence[str], told: Mapping[str, Sequence[str]]) -> tuple[Text, ...]:
@@ -144,7 +145,7 @@ def _like(own: Sequence[str], told: Mapping[str, Sequence[str]]) -> tuple[Text, 
     if not told:
         return ()
     name, others = min(told.items(), key=lambda item: len({*own} ^ {*item[1]}))
-    added, dropped = [one for one in own if one not in others], [one for one in others if one not in own]
+    added, dropped = [one for one in own if one not in others], [other for other in others if other not in own]
     if len(added) + len(dropped) > min(_APART, len(own) - 1):
         return ()
     like = data(name)

@@ -19,7 +19,7 @@ from ...summaries import support_words
 from ...tasks import Analysis, NextDose, analyze, next_dose, sensitivity
 from ...tasks.stamps import plain
 from ...tasks.standing import DoseInQuestion, contradiction, doses_in_question, overdose_range
-from ...words import _, language, marked
+from ...words import _, language, marked, n_patients
 from ..content import (
     Answer,
     Answers,
@@ -43,7 +43,7 @@ from ..content import (
 from . import common
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
-from .next_dose import Conduct, adjudicated, kind_words, patients_of, window_words
+from .next_dose import Conduct, adjudicated, kind_words, window_words
 from .pieces import assumed, facts, labels, limits, method, sensitivity_table, short_hash
 from .waiting import waiting_blocks
 
@@ -83,12 +83,12 @@ class _Report:
 
     @property
     def hides(self) -> bool:
-        """Whether there are patients whose assignment a blinded report must not show."""
+        """Return whether there are patients whose assignment a blinded report must not show."""
         return self.shown.hides
 
     @property
     def terms(self) -> bool:
-        """Whether terms of adverse events and reasons in the words of the data are shown."""
+        """Return whether terms of adverse events and reasons in the words of the data are shown."""
         return self.protocol.report.terms
 
     @property
@@ -212,10 +212,10 @@ def _limits(report: _Report) -> list[Text]:
     # After a de-escalation the range is that at the dose of the next patients.
     lines = [line for question in questions for line in _overdose(report, question, ranges=question is questions[-1])]
     levels = [question.level for question in questions]
-    waiting = [one.level for one in report.found.evaluated.statuses if one.kind == "pending" and one.level is not None]
+    waiting = [status.level for status in report.found.evaluated.statuses if status.kind == "pending" and status.level is not None]
     if here := [level for level in waiting if level not in levels]:
         highest = max(here)
-        own = {"patients": patients_of(here.count(highest)), "p": report.estimates.percent("p_over", highest - 1)}
+        own = {"patients": n_patients(here.count(highest)), "p": report.estimates.percent("p_over", highest - 1)}
         words = _("At level {level}, where {patients} are pending, P(overdose) is {p}.")
         if here.count(highest) == 1:
             words = _("At level {level}, where {patients} is pending, P(overdose) is {p}.")
@@ -272,7 +272,7 @@ def _glance(report: _Report) -> Table:
     rates = {"high": percent(found.attrs["interval"][1], 0), "target": percent(found.attrs["target"], 0)}
     notes = [filled(words, curve=data(found.attrs["curve_used"]), **rates)]
     if predicted:
-        words = _("{design} selects it: predicted conclusion of the trial, given the data now.")
+        words = _("Selected by {design}: predicted conclusion of the trial, given the current data.")
         notes.append(filled(words, design=design))
     return table(caption, heads, rows, notes=notes, numeric=range(len(heads)))
 
@@ -291,7 +291,7 @@ def _sure(report: _Report) -> Answer:
     chances = found.values("mtd")
     most = int(chances.argmax())
     # The most likely of several places, none of which has half of the probability, is no answer.
-    words = _("The place of the MTD is open: most likely {place}, {p}.")
+    words = _("The MTD is uncertain: most likely {place}, {p}.")
     if chances[most] > 0.5:
         words = _("MTD most likely {place}: {p}.")
     answer = filled(words, place=found.place(most), p=found.percent("mtd", most))
@@ -372,7 +372,7 @@ def _event_table(report: _Report) -> Block:
             "Day 1 is the day of the first infusion. By definition: whether the event is a DLT by the protocol's definition, or by "
             "the DLT column of the data. Adjudicated: the conclusion on file."
         )
-    rows = ((data(one.subject), *_event_cells(report, one)[: len(heads) - 1]) for one in events)
+    rows = ((data(event.subject), *_event_cells(report, event)[: len(heads) - 1]) for event in events)
     caption = _("DLTs, serious events and events of grade 3 or worse, of all treated patients in the whole follow-up.")
     return table(caption, heads, rows, notes=(words,), numeric=numeric)
 
@@ -564,7 +564,7 @@ def _patients(report: _Report) -> Section:
     blocks = _course(report)
     if evaluated.statuses:
         dose = filled(_("dose, {unit}"), unit=data(report.shown.unit))
-        given = {one.subject: _dose_given(report, one) for one in evaluated.patients}
+        given = {patient.subject: _dose_given(report, patient) for patient in evaluated.patients}
         rows = (
             (
                 data(one.subject),
@@ -599,14 +599,14 @@ def _status(report: _Report, one: Status) -> Text:
     said = kind_words(one.otherwise or one.kind)
     if report.hides and (one.otherwise or one.kind) in _KNOWN:
         return text(_("outcome known"))
-    in_part = filled(_("{status}; {part}"), status=said, part=one.part)
+    in_part = filled(_("{status}; {part}"), status=said, part=_(one.part))
     if one.part in UNTREATED:
         return text(said) if report.blinded else in_part
     if one.otherwise is not None:
         return filled(_("{status}; counted by no design"), status=said)
     if one.adjudication is not None and not report.hides:
         said = _("{status}; {adjudicated}").format(status=said, adjudicated=adjudicated(one))
-    return text(said) if one.part == "escalation" else filled(_("{status}; {part}"), status=said, part=one.part)
+    return text(said) if one.part == "escalation" else filled(_("{status}; {part}"), status=said, part=_(one.part))
 
 
 # Kinds of status of a known outcome, which a blinded report does not tell apart.
@@ -626,7 +626,7 @@ def _counts(report: _Report) -> Table:
     listed = [*amounts, *sorted({*groups.values()} - {*amounts, HIDDEN})] if HIDDEN not in groups.values() else []
     rows = []
     for group in (*listed, None):
-        here = [one.otherwise or one.kind for one in statuses if group in (None, groups[one.subject])]
+        here = [status.otherwise or status.kind for status in statuses if group in (None, groups[status.subject])]
         cells = [str(len(here)), *(str(sum(map(here.count, of))) for _head, of in kinds)]
         head = _("all") if group is None else _group_words(group)
         rows.append((head, "" if group is None else amounts.get(group, ""), *cells))
@@ -649,7 +649,7 @@ def _rates(report: _Report) -> Section:
         Paragraph(intro),
         Figure(curve(analysis), text(_("DLT rate by dose: posterior median, 95% interval, data and target."))),
         found.by_dose(),
-        Figure(intervals(analysis), text(_("Where the DLT rate of each dose lies."))),
+        Figure(intervals(analysis), text(_("Posterior probabilities of underdose, target interval and overdose."))),
         *found.further(),
     )
     words = _(
@@ -709,7 +709,7 @@ def _designs(report: _Report) -> Section:
     shown = report.shown
     blocks = (shown.designs(), *shown.by_outcome(report.protocol.scenarios))
     rules = common.rules_of(report.found.attrs["rules"], _("Every design"))
-    inner = Section("rules", text(_("Rules of the designs")), (Paragraph(text(_("As each design states them."))), rules))
+    inner = Section("rules", text(_("Rules of the designs")), (Paragraph(text(_("Rules as implemented by each design."))), rules))
     return Section("designs", text(_("Next step by each design")), blocks, (inner,))
 
 

@@ -94,7 +94,7 @@ class _Plan:
 
     @property
     def outcomes_of_zero(self) -> str:
-        """Outcomes of the trial of the primary design without a DLT."""
+        """Return outcomes of the trial of the primary design without a DLT."""
         return str(self.zero.set_index("design").loc[self.binding, "path"])
 
 
@@ -285,8 +285,8 @@ def _scenarios(plan: _Plan) -> Table:
 
 
 def _rules(plan: _Plan) -> Section:
-    said = common.rules_of(plan.stamp["rules"], _("Every design"))
-    return Section("rules", text(_("Designs and their rules")), (Paragraph(text(_("As each design states them."))), said))
+    rules = common.rules_of(plan.stamp["rules"], _("Every design"))
+    return Section("rules", text(_("Designs and their rules")), (Paragraph(text(_("Rules as implemented by each design."))), rules))
 
 
 def _tables(plan: _Plan) -> Section:
@@ -394,7 +394,7 @@ def _zero(plan: _Plan, curve: str | None) -> Section:
     else:
         outcomes = plan.outcomes_of_zero
         found = Estimates(analyze(plan.trial, outcomes, curve=curve, predicts=False).summary)
-        words = _("After {outcomes}, the trial of {design} without a DLT:")
+        words = _("Posterior after {outcomes}, the course of the trial under {design} if no patient has a DLT:")
         blocks.append(Paragraph(filled(words, outcomes=outcomes, design=data(plan.binding))))
         blocks += [Bullets(found.answers()), found.by_dose(), found.mtd(), *found.cautions()]
     return Section("no-dlt", text(_("Trial without a DLT")), tuple(blocks))
@@ -408,11 +408,11 @@ def _sensitivity(plan: _Plan, curve: str | None) -> Section:
         outcomes = plan.outcomes_of_zero
         varied = sensitivity(plan.trial, outcomes, curve=curve)
         words = _(
-            "Sensitivity of the posterior after {outcomes}, the trial of {design} without a DLT: level within the limit, most "
+            "Sensitivity of the posterior after {outcomes}, the course under {design} without a DLT: level within the limit, most "
             "likely MTD with its probability (%), and P(overdose) at each level (%), one assumption changed at a time."
         )
         blocks.append(sensitivity_table(varied, filled(words, outcomes=outcomes, design=data(plan.binding))))
-    none = Paragraph(text(_("Nothing was varied: the config has no curve and no other target.")))
+    none = Paragraph(text(_("No sensitivity analysis: the config has no curve and no other target.")))
     return Section("sensitivity", text(_("Sensitivity analysis")), tuple(blocks or [none]))
 
 
@@ -492,15 +492,15 @@ def _checklist(sections: Sequence[Section]) -> Section:
         rows.append((_(topic), item, _(asked), "; ".join(found)))
     heads = (_("topic"), _("item"), _("requirement"), _("section"))
     intro = _(
-        "Topics of the guidelines for protocols and reports of dose-finding trials that this report answers, in our own words: "
-        "SPIRIT-DEFINE ({spirit}) for the protocol and CONSORT-DEFINE ({consort}) for the report. A topic that is not listed is "
-        "not answered here."
+        "Topics of the reporting guidelines for protocols and reports of dose-finding trials that are covered here, paraphrased: "
+        "SPIRIT-DEFINE ({spirit}) for the protocol and CONSORT-DEFINE ({consort}) for the report. Topics that are not listed are "
+        "not covered."
     )
     dois = {"spirit": "doi:10.1136/bmj-2023-076386", "consort": "doi:10.1136/bmj-2023-076387"}
     note = _(
-        "Items are those of the checklist of CONSORT-DEFINE, where a number is given; SPIRIT-DEFINE asks the same of a protocol "
-        "under its own numbers."
+        "Item numbers refer to the CONSORT-DEFINE checklist; SPIRIT-DEFINE has corresponding items for protocols, with different "
+        "numbers."
     )
-    caption = _("Topics of SPIRIT-DEFINE and CONSORT-DEFINE, and where they are answered.")
+    caption = _("Topics of SPIRIT-DEFINE and CONSORT-DEFINE, and the sections that cover them.")
     listed = table(caption, heads, rows, notes=(note,), numeric=())
     return Section("checklist", text(_("Reporting guidelines")), (Paragraph(filled(intro, **dois)), listed))

@@ -14,7 +14,7 @@ from ...chain import Chain
 from ...conduct import OTHER_LEVEL
 from ...decisions import Recorded
 from ...evaluability import UNTREATED, Evaluated, SeriousEvent, Status, dose_groups
-from ...evaluability.evaluated import Kind
+from ...evaluability.evaluated import KIND_WORDS, Kind
 from ...figures import in_percent, percent
 from ...patients import Patient
 from ...plots.style import amount, listed, unit
@@ -37,7 +37,7 @@ from ...tasks.standing import (
     record_cautions,
     standing,
 )
-from ...words import _, counted, marked
+from ...words import _, counted, n_dlts, n_patients
 from ..content import (
     Answer,
     Answers,
@@ -61,21 +61,13 @@ from . import common
 from .comparison import reason_words
 from .waiting import waiting_blocks, waiting_lines
 
-__all__ = ["Conduct", "adjudicated", "dlts_of", "kind_words", "last_days", "next_dose", "patients_of", "record_words"]
+__all__ = ["Conduct", "adjudicated", "kind_words", "last_days", "next_dose", "record_words"]
 
 # Serious events on the first screen, unless more wait for adjudication; names of patients in a sentence.
 _FIRST = 5
 
+
 # Statuses of a patient, as of `Status.kind`.
-_KINDS: dict[Kind, str] = {
-    "dlt": marked("DLT"),
-    "complete": marked("complete"),
-    "pending": marked("pending"),
-    "not evaluable": marked("not evaluable"),
-    "replaced": marked("replaced"),
-}
-
-
 def next_dose(found: NextDose) -> Page:
     """Return the page of the next step of a trial.
 
@@ -139,7 +131,7 @@ class Conduct:
 
     @property
     def design(self) -> Run:
-        """The primary design."""
+        """Return the primary design."""
         return data(self.found.binding)
 
     def dose(self, level: int) -> Run:
@@ -148,7 +140,7 @@ class Conduct:
 
     @property
     def unit(self) -> str:
-        """Unit of the doses, its powers raised."""
+        """Return the unit of the doses, its powers raised."""
         return unit(self.found.attrs["unit"])
 
     def title(self) -> Text:
@@ -179,7 +171,7 @@ class Conduct:
             )
             title = _("Dose not in the protocol, counted by no design: settle this before any decision")
             notes.append(Note(title, items, True))
-        if other := [one for one in found.findings if one.rule == OTHER_LEVEL]:
+        if other := [finding for finding in found.findings if finding.rule == OTHER_LEVEL]:
             items = tuple(text(data(common.raised(one.words))) for one in other)
             notes.append(Note(_("Dose of another level administered"), items, True))
         return tuple(notes)
@@ -235,7 +227,7 @@ class Conduct:
     def _pauses(self) -> tuple[Note, ...]:
         if not self.found.holds.pauses:
             return ()
-        items = tuple(text(common.raised(trigger_words(one))) for one in self.found.holds.pauses)
+        items = tuple(text(common.raised(trigger_words(pause))) for pause in self.found.holds.pauses)
         return (Note(_("Pause rules that have fired"), items, True),)
 
     def _unseen(self) -> tuple[Note, ...]:
@@ -250,16 +242,16 @@ class Conduct:
             everywhere = text(_("The data have no table of adverse events."))
             items.append(everywhere if everybody else filled(words, subjects=_some(unseen.no_table)))
         if unseen.no_seriousness:
-            items.append(text(_("The data do not say which adverse events are serious.")))
+            items.append(text(_("The data do not state which adverse events are serious.")))
         if unseen.not_given:
             # The number is in its place, that of the subjects still open.
             words = counted(
-                "Seriousness is not given for {n} event related to treatment, or of open relationship ({{subjects}}).",
-                "Seriousness is not given for {n} events related to treatment, or of open relationship ({{subjects}}).",
+                "Seriousness is not given for {n} event that is related to treatment or of unknown relationship ({{subjects}}).",
+                "Seriousness is not given for {n} events that are related to treatment or of unknown relationship ({{subjects}}).",
                 unseen.not_given,
             )
             items.append(filled(words, subjects=_some(unseen.subjects)))
-        return (Note(_("Serious events cannot all be seen"), tuple(items), True),)
+        return (Note(_("Serious events may be incomplete"), tuple(items), True),)
 
     # What next.
 
@@ -327,7 +319,7 @@ class Conduct:
             return filled(words, design=self.design, decision=data(decided[0]), **own)
         if one.kind == "closed":
             return filled(_("Level {level} and all above are closed, whatever the outcomes still to come."), level=one.level)
-        counts = {"dlts": dlts_of(one.dlts), "patients": patients_of(one.n)}
+        counts = {"dlts": n_dlts(one.dlts), "patients": n_patients(one.n)}
         if one.kind == "pooled":
             words = _(
                 "With the patients beside the escalation: {dlts} in {patients} at level {level}, more than one in six; the dose "
@@ -380,7 +372,7 @@ class Conduct:
 
     @property
     def stopped(self) -> str:
-        """Designs by whose rules the trial had ended before the last of its patients were treated."""
+        """Return the designs whose rules would have stopped the trial before the last patients were treated."""
         departed = self.found.deviations.items()
         return ", ".join(name for name, each in departed if any(one.kind == "stopped" for one in each))
 
@@ -388,7 +380,7 @@ class Conduct:
         """Return by whose rules the trial had ended; on a page, that stands among the deviations."""
         if not (self.document and self.stopped):
             return []
-        return [filled(_("By the rules of these designs the trial had ended before: {designs}."), designs=data(self.stopped))]
+        return [filled(_("Designs whose rules would already have stopped the trial: {designs}."), designs=data(self.stopped))]
 
     def _last_decision(self) -> list[Text]:
         """Return the latest decision of the committee, and how many before it differ from the recommendation."""
@@ -407,7 +399,7 @@ class Conduct:
         said += filled(_(" Reason given: {reason}"), reason=data(common.ended(last.reason)))
         if last.conditions:
             said += filled(_(" Conditions: {conditions}"), conditions=data(common.ended(last.conditions)))
-        before = sum(one.override == "yes" for one in recorded[:-1])
+        before = sum(decision.override == "yes" for decision in recorded[:-1])
         earlier = counted(
             "{n} earlier decision of {{all}} on file differs from the recommendation.",
             "{n} earlier decisions of {{all}} on file differ from the recommendation.",
@@ -422,7 +414,7 @@ class Conduct:
         found = self.found
         rows = found.doses.to_dict("records")
         n, dlts = (sum(row[name] for row in rows) for name in ("counted", "dlts"))
-        seen = filled(_("{dlts} in {patients} with a known outcome."), dlts=dlts_of(dlts), patients=patients_of(n))
+        seen = filled(_("{dlts} in {patients} with a known outcome."), dlts=n_dlts(dlts), patients=n_patients(n))
         because: list[Text] = []
         if unplaced := found.evaluated.unplaced:
             words = counted(
@@ -430,7 +422,7 @@ class Conduct:
                 "{n} more patients at a dose not in the protocol: {{dlts}}, counted by no design.",
                 len(unplaced),
             )
-            because.append(filled(words, dlts=dlts_of(sum(one.otherwise == "dlt" for one in unplaced))))
+            because.append(filled(words, dlts=n_dlts(sum(status.otherwise == "dlt" for status in unplaced))))
         if waiting := [subject for subjects in found.evaluated.pending for subject in subjects]:
             because.append(filled(_("Pending: {subjects}; these results are without them."), subjects=data(listed(waiting))))
         left = len(found.findings) + len(found.deviations.get(found.binding, ()))
@@ -450,7 +442,7 @@ class Conduct:
         if not row["counted"]:
             return filled(_("At level {level}, no outcome is known."), level=question.level)
         words = _("At level {level} alone, {dlts} in {patients} cannot rule out a DLT rate of up to {limit} (one-sided 95% limit).")
-        counts = {"dlts": dlts_of(row["dlts"]), "patients": patients_of(row["counted"])}
+        counts = {"dlts": n_dlts(row["dlts"]), "patients": n_patients(row["counted"])}
         return filled(words, level=question.level, limit=percent(row["upper_limit"], 0), **counts)
 
     def sure(self) -> Answer:
@@ -483,7 +475,7 @@ class Conduct:
         now = standing(self.found)
         words = _("Decision of the committee on file ({when}): {decision}.")
         decided = [one for one in (now.recorded, now.rp2d) if one is not None]
-        lines = [filled(words, decision=data(one.decision), when=when(one)) for one in decided]
+        lines = [filled(words, decision=data(decision.decision), when=when(decision)) for decision in decided]
         if now.rp2d is None and (now.ended or now.recorded is not None):
             lines.append(text(_("The RP2D is decided by the committee; no decision on it is on file.")))
         return lines
@@ -495,7 +487,7 @@ class Conduct:
         heads = (_("level"), _("dose"), _("treated"), _("pending"), _("outcome known"), _("DLTs"), _("not evaluable"))
         rows = []
         for row in self.found.doses.to_dict("records"):
-            here = [one for one in self.found.evaluated.statuses if one.level == row["level"]]
+            here = [status for status in self.found.evaluated.statuses if status.level == row["level"]]
             lost = sum(one.kind in ("not evaluable", "replaced") for one in here)
             counts = (row[name] for name in ("treated", "pending", "counted", "dlts"))
             rows.append([str(row["level"]), f"{row['dose']:g}", *map(str, counts), str(lost)])
@@ -515,13 +507,29 @@ class Conduct:
 
     def next_steps(self) -> tuple[Block, ...]:
         """Return the next step of each design; nothing where all agree."""
-        together = common.alike((self._name(name), one.words) for name, one in self._in_order())
-        if len(together) < 2:
+        if len({proposal.words for proposal in self.found.proposals.values()}) < 2:
             return ()
-        differ = sum(one.words != self.found.proposal.words for one in self.found.proposals.values())
+        # Cohorts of different sizes at the same level are one item.
+        steps = ((name, one.words if one.level is None else (one.action, one.level)) for name, one in self._in_order())
+        items = tuple(map(self._together, common.alike(steps).values()))
+        differ = sum(proposal.words != self.found.proposal.words for proposal in self.found.proposals.values())
         words = _("Next step by design ({differing} of {n} differ from the primary design):")
-        items = tuple((text(data(", ".join(names))), (text(data(said)),)) for said, names in together.items())
         return Paragraph(filled(words, differing=differ, n=len(self.found.proposals))), Definitions(items)
+
+    def _together(self, names: Sequence[str]) -> tuple[Text, tuple[Text, ...]]:
+        """Return designs with the same next step, and the step; a cohort size that fewer of them have is in parentheses."""
+        proposals = self.found.proposals
+        sizes = common.alike((name, proposals[name].size) for name in names)
+        most = max(sizes, key=lambda size: len(sizes[size]))
+        others = [
+            filled(_("{designs}: {patients}"), designs=data(", ".join(with_size)), patients=n_patients(size))
+            for size, with_size in sizes.items()
+            if size != most
+        ]
+        step = text(data(proposals[sizes[most][0]].words))
+        if others:
+            step = filled(_("{step} ({others})"), step=step, others=joined(others))
+        return text(data(", ".join(map(self._name, names)))), (step,)
 
     def _in_order(self) -> list[tuple[str, Any]]:
         """Return the recommendation of each design, the primary one first."""
@@ -558,10 +566,13 @@ class Conduct:
         """
         found, tables = self.found, []
         if len(found.completions):
-            own, others = named_column("design", found.binding), [one for one in found.proposals if one != found.binding]
+            own, others = (
+                named_column("design", found.binding),
+                [proposal for proposal in found.proposals if proposal != found.binding],
+            )
             rows = []
             for row in found.completions.to_dict("records"):
-                said = {one: row[named_column("design", one)] for one in others}
+                said = {other: row[named_column("design", other)] for other in others}
                 differ = "; ".join(f"{one}: {words}" for one, words in said.items() if words != row[own])
                 rows.append((row["further DLTs"], str(row["ways"]), row[own], differ))
             words = _(
@@ -625,7 +636,7 @@ class Conduct:
     def deviations(self) -> tuple[Block, ...]:
         """Return deviations from the protocol and from the primary design, and cohorts in which other designs differ."""
         found = self.found
-        left = [(one.rule, ", ".join(one.subjects), one.words) for one in found.findings]
+        left = [(finding.rule, ", ".join(finding.subjects), finding.words) for finding in found.findings]
         rules = {name: _("rules of {design}").format(design=name) for name in found.deviations}
         left += [(rules[found.binding], "", str(one)) for one in found.deviations.get(found.binding, ())]
         # Only the primary design can be deviated from; what others would have done is for comparison.
@@ -638,7 +649,7 @@ class Conduct:
             caption = _("Deviations from the protocol, or from the rules of the primary design.")
             blocks = [_listed(caption, (_("rule"), _("subjects"), _("finding")), left, notes)]
         if beside:
-            words = _("Cohorts in which other designs differ. {design} is the primary design, so these are no deviations.")
+            words = _("Cohorts in which other designs differ. {design} is the primary design, so these are not deviations.")
             blocks.append(_listed(filled(words, design=self.design), (_("rule"), _("finding")), beside))
         return tuple(blocks)
 
@@ -686,13 +697,13 @@ def _record_caution(one: RecordCaution) -> Text:
 
 def _part(count: PartCount) -> Text:
     """Return a part of the trial outside the escalation, with what each design counts of it."""
-    words = _("{part}: {patients} at level {level}, {dlts}; counted by all designs but {others}.")
+    words = _("{part}: {patients} at level {level}, {dlts}; not counted by {others}.")
     if not count.not_added_by:
         words = _("{part}: {patients} at level {level}, {dlts}; counted by all designs.")
     elif not count.added_by:
         words = _("{part}: {patients} at level {level}, {dlts}; counted by no design.")
     own = {"part": count.part.capitalize(), "level": count.level, "others": data(", ".join(count.not_added_by))}
-    return filled(words, patients=patients_of(count.n), dlts=dlts_of(count.dlts), **own)
+    return filled(words, patients=n_patients(count.n), dlts=n_dlts(count.dlts), **own)
 
 
 def when(row: Recorded) -> Text:
@@ -704,24 +715,14 @@ def when(row: Recorded) -> Text:
 
 def kind_words(kind: Kind) -> str:
     """Return a status in words."""
-    return _(_KINDS[kind])
-
-
-def patients_of(n: int) -> str:
-    """Return a number of patients in words."""
-    return counted("{n} patient", "{n} patients", n)
-
-
-def dlts_of(n: int) -> str:
-    """Return a number of DLTs in words."""
-    return counted("{n} DLT", "{n} DLTs", n)
+    return _(KIND_WORDS[kind])
 
 
 def window_words(evaluated: Evaluated) -> Text:
     """Return which days the DLT window has."""
     words = _(
         "The first infusion is on day 1 and the DLT window ends with day {last}: a DLT that begins on that day counts, and a "
-        "patient who was followed up to it without one is complete."
+        "patient followed up to that day without a DLT is complete."
     )
     return filled(words, last=last_days(evaluated))
 
@@ -746,7 +747,7 @@ def adjudicated(status: Status) -> str:
 
 def _noted(status: Status, patient: Patient) -> str:
     """Return a note on a patient: the part of the trial, what explains the status, and a dose that is not the assigned one."""
-    part = "" if status.part == "escalation" or status.part in UNTREATED else status.part
+    part = "" if status.part == "escalation" or status.part in UNTREATED else _(status.part)
     # Events of DLT grade that do not meet the definition, unless the patient has a DLT.
     events = len(status.source) - len(patient.source)
     given = ""

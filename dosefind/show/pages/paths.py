@@ -70,7 +70,7 @@ class Paths:
 
     @property
     def scenarios(self) -> dict[str, str]:
-        """Columns of the probabilities, by the name of their scenario."""
+        """Return columns of the probabilities, by the name of their scenario."""
         begin = named_column("scenario", "")
         return {name.removeprefix(begin): name for name in map(str, self.table.columns) if name.startswith(begin)}
 

@@ -33,8 +33,8 @@ def labels() -> dict[str, str]:
         "table": _("Table"),
         "figure": _("Figure"),
         "footer": _(
-            "Made by dosefind from the config and the data named above. It supports the decision of the people who sign; it does "
-            "not replace them."
+            "Made by dosefind from the config and the data named above. It supports the decision of the "
+            "signatories and does not replace it."
         ),
     }
 
@@ -91,7 +91,7 @@ def method(stamp: Mapping[str, Any], first: Sequence[Text], summary: xr.Dataset 
         lines.append(filled(_("The data have SHA-256 {digits}."), digits=stamp["data_sha256"]))
     lines.append(filled(_("Versions: {versions}."), versions=_versions(stamp)))
     words = _(
-        "The same config, data and versions give the same report, byte for byte. No clock is read: the date is that of the data "
+        "The same config, data and versions give the same report, byte for byte. The date is that of the data "
         "cutoff or of the protocol version."
     )
     lines.append(text(words))
@@ -115,16 +115,16 @@ def limits(protocol: Protocol, own: Literal["planned", "conduct"]) -> Section:
         ),
     ]
     conduct = [
-        _("Grades of adverse events and their relationship to treatment are as in the data; they were not judged again here."),
+        _("Grades of adverse events and their relationship to treatment are as in the data; they were not reassessed."),
         _(
             "The designs are evaluated for every possible result of the pending outcomes. The posterior excludes pending patients, "
-            "and with them their follow-up so far."
+            "including their follow-up so far."
         ),
     ]
     both = [
         _(
-            "A DLT after the end of its window does not count, and late or lasting harm is not modelled; serious events after the "
-            "window are listed."
+            "A DLT after the end of its window does not count, and late or long-term toxicity is not modelled; serious events "
+            "after the window are listed."
         ),
         _(
             "DLT rates are assumed to increase with dose, along a curve. Beyond the doses and patients observed, the results "
