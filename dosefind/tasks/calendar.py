@@ -24,7 +24,7 @@ from ..operating.timed import QUANTILES, TIMED, Timed
 from ..outcomes import Rates
 from ..protocol import Protocol
 from ..trial import choice_labels
-from .comparison import counted, standards_of
+from .comparison import standards_of, with_progress
 from .stamps import stamp
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def calendar(
     owners = [key for key, own in jobs.items() for _ in range(len(own) * pieces)]
     made: dict[tuple[str, str], list[_Figures]] = {}
     with closing(run([job for own in jobs.values() for job in own], n_trials, workers, cache)) as done:
-        results = counted(done, owners, progress)
+        results = with_progress(done, owners, progress)
         for key, own in jobs.items():
             made[key] = [job.figures(islice(results, pieces), n_trials) for job in own]
     for key, design in named.items():

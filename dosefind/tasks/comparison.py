@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
 
-__all__ = ["compare", "counted", "standards_of"]
+__all__ = ["compare", "standards_of", "with_progress"]
 
 
 @one_thread
@@ -102,13 +102,13 @@ def compare(
         jobs = {key: Simulation(design, Rates(truths), seed, days[key]) for key, design in wanted.items()}
         pieces = len(blocks_of(n_trials, CHUNK))
         with closing(run(list(jobs.values()), n_trials, workers, cache)) as done:
-            results = counted(done, [name for name in owners for _ in range(pieces)], progress)
+            results = with_progress(done, [name for name in owners for _ in range(pieces)], progress)
             for key, job in jobs.items():
                 found[key] = job.figures(islice(results, pieces), n_trials, target.overdose_limit)
     else:
         walked = (lattice(design, memory_limit=memory_limit) for design in wanted.values())
         exact = (lattice.figures(truths, target.overdose_limit, days[key]) for key, lattice in zip(wanted, walked, strict=True))
-        found = {key: (figures, {}) for key, figures in zip(wanted, counted(exact, owners, progress), strict=True)}
+        found = {key: (figures, {}) for key, figures in zip(wanted, with_progress(exact, owners, progress), strict=True)}
     figures = {name: found[name, None] for name in designs}
     at_targets = {
         rate: {name: found.get((name, rate), figures[name])[0]["selected"] for name in designs if name in made}
@@ -135,7 +135,9 @@ def compare(
     return result.assign_attrs(made | {"reasons": sentences} | stamp(trial))
 
 
-def counted[T](results: Iterable[T], owners: Sequence[Hashable], progress: Callable[[float, int], None] | None) -> Iterator[T]:
+def with_progress[T](
+    results: Iterable[T], owners: Sequence[Hashable], progress: Callable[[float, int], None] | None
+) -> Iterator[T]:
     """Yield results, each after the number of owners that are done, the latest in part, and their total number are reported."""
     parts, done = Counter(owners), Counter[Hashable]()
     for owner, result in zip(owners, results, strict=True):
