@@ -372,7 +372,7 @@ def calendar(
         if more
         else _("Calendar of {patients} at the data cutoff {date}")
     )
-    start = start.format(patients=n_patients(len(lanes)), date=cutoff, more=listed(more))
+    start = start.format(patients=n_patients(len(lanes)), date=cutoff, more=listed(more) if more else "")
     met_words = _("Decisions of the committee: {dates}.").format(dates=", ".join(map(str, met))) if met else ""
     return describe(ax, start, *map(_lane_sentence, lanes), met_words)
 

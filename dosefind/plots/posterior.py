@@ -401,8 +401,9 @@ class _Case(NamedTuple):
     def rp2d(self) -> str:
         return self.attrs["rp2d"]
 
-    def after(self, between: str) -> str:
-        """Return after which data the analysis is, with words between patients and DLTs."""
+    @property
+    def after(self) -> str:
+        """Return after which data the analysis is."""
         n, y = (int(self.values[name].sum()) for name in ("n", "dlts"))
         return _("after {patients} and {dlts}").format(patients=n_patients(n), dlts=n_dlts(y)) if n else self.before
 
