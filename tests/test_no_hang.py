@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from datetime import date, timedelta
 
 import numpy as np
@@ -112,6 +113,61 @@ def test_a_command_refuses_too_many_open_outcomes(tmp_path):
     assert shown.stderr.startswith("dosefind: error: ")
 
 
+def single(tmp_path, levels, open_):
+    """Cohorts of one patient at these levels; the outcomes of the patients in these places are still to come, the others no DLT."""
+    lines = ["subject,cohort,level,infusion_1,last_contact,dlt"]
+    for place, level in enumerate(levels):
+        day = FIRST + timedelta(days=40 * place)
+        tail = "," if place in open_ else f"{day + timedelta(days=30)},no"
+        lines.append(f"S{place:04d},{place + 1},{level},{day},{tail}")
+    path = tmp_path / "patients.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    protocol = load_protocol(CONFIG)
+    return next_dose(protocol, read_patients(path, protocol), date(2199, 1, 1))
+
+
+CYCLE, PAIRS, DOWN = (1, 2, 3), (1, 1, 2, 2, 3, 3), (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("levels", "open_"),
+    [
+        (CYCLE * 10, range(22, 30)),
+        (CYCLE * 10, range(8)),
+        (PAIRS * 5, range(22, 30)),
+        (DOWN * 10, range(22, 30)),
+        (CYCLE * 33, range(91, 99)),
+    ],
+)
+def test_trials_of_many_unplanned_cohorts_are_refused_with_an_estimate(levels, open_, tmp_path):
+    before = time.process_time()
+    with pytest.raises(InputError, match=r"about [0-9]+ seconds") as caught:
+        single(tmp_path, levels, open_)
+    assert time.process_time() - before < 20
+    assert "8 outcomes" in str(caught.value)
+    assert f"S{open_[0]:04d}" in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("levels", "open_"),
+    [
+        (CYCLE * 7, (19, 20)),
+        (CYCLE * 7, (0, 1, 2)),
+        (PAIRS * 3, (15, 16, 17)),
+        (DOWN * 6, (16, 17)),
+        (CYCLE * 33, (98,)),
+        (CYCLE * 66, ()),
+    ],
+)
+def test_trials_of_many_unplanned_cohorts_have_an_answer_in_time(levels, open_, tmp_path):
+    before = time.process_time()
+    found = single(tmp_path, levels, open_)
+    # Ten seconds on a free core; shared cores take longer.
+    assert time.process_time() - before < 20
+    assert (found.completions["ways"].sum() if open_ else 1) == 2 ** len(open_)
+
+
 @pytest.mark.parametrize("sizes", [(3,) * 334, (3,) * 1000, (1,) * 1001])
 def test_more_patients_than_any_design_plans_are_refused(sizes, tmp_path):
     with pytest.raises(InputError, match=f"{sum(sizes):,} patients"):
@@ -120,7 +176,7 @@ def test_more_patients_than_any_design_plans_are_refused(sizes, tmp_path):
 
 @pytest.mark.parametrize("sizes", [(1,) * 600, (1,) * 1000, (2,) * 500])
 def test_more_cohorts_than_are_held_against_each_other_are_refused(sizes, tmp_path):
-    with pytest.raises(InputError, match="cohorts of the escalation"):
+    with pytest.raises(InputError, match=r"cohorts of the escalation.* about [0-9]+ seconds"):
         next_of(tmp_path, sizes, known=sum(sizes))
 
 

@@ -54,6 +54,7 @@ from .proposals import (
     once_filled,
     propose_next,
     readings_of,
+    refuse_too_long,
     refuse_too_many,
     short,
     still_needed,
@@ -440,12 +441,16 @@ def next_dose(
     rules = _Rules(trial, protocol, binding, planned, known)
     whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
     _refuse_too_many_patients(evaluated)
-    refuse_too_many(evaluated, [by_dose(planned[binding], evaluated).n_completions])
+    ways = by_dose(planned[binding], evaluated).n_completions
+    refuse_too_many(evaluated, [ways])
     asked = rules.asked(evaluated, planned)
     designs = {name: one.design for name, one in asked.items()}
     holds = holds_of(evaluated, protocol, known)
     proposals = rules.proposals(evaluated, asked, holds)
     chosen = proposals[binding]
+    anew_for = sum(one.size + 1 for one in proposals.values() if one.action == "fill" and one.set_aside)
+    if anew_for:
+        refuse_too_long(evaluated, ways, len(readings_of(planned[binding], evaluated, known)), anew_for)
     read = {name: as_read(evaluated, one.set_aside) for name, one in proposals.items()}
     unsettled = chosen.decided is not None or chosen.action in ("wait", "hold")
     anew = partial(once_filled, planned[binding], evaluated, known)
@@ -538,6 +543,8 @@ class _Rules:
         """Return what designs would do without a hold."""
         planned, binding = self.planned[self.binding], self.binding
         readings, opened = readings_of(planned, evaluated, self.known), {binding: _opened_by(self.known, evaluated)}
+        ways = by_dose(planned, evaluated).n_completions
+        refuse_too_long(evaluated, ways, len(readings), len(asked), to_the_end=in_full)
         found = {name: propose_next(one, evaluated, readings, opened.get(name)) for name, one in asked.items()}
         if in_full:
             found[binding] = in_the_end(asked[binding], planned, evaluated, self.known, found[binding])
@@ -681,7 +688,8 @@ def _refuse_too_many_patients(evaluated: Evaluated) -> None:
     if patients > MOST_PATIENTS:
         raise InputError(f"the data have {patients:,} patients of the escalation: must be at most {MOST_PATIENTS:,}")
     if len(evaluated.members) > _MOST_COHORTS:
-        allowed = f"must be at most {_MOST_COHORTS}: each is compared with all before it, which takes more than ten seconds"
+        seconds = 10 * (len(evaluated.members) / _MOST_COHORTS) ** 2
+        allowed = f"must be at most {_MOST_COHORTS}: each is compared with all before it, about {seconds:.0f} seconds"
         raise InputError(f"the data have {len(evaluated.members):,} cohorts of the escalation: {allowed}")
 
 

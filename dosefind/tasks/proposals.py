@@ -11,6 +11,7 @@ read as part of the escalation or as outside it. All readings are worked out, an
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +46,7 @@ __all__ = [
     "once_filled",
     "propose_next",
     "readings_of",
+    "refuse_too_long",
     "refuse_too_many",
     "short",
     "still_needed",
@@ -162,6 +164,15 @@ class Asked:
         self._known: dict[_Key, NextStep] = {}
         # Steps without a reason, by their identity, each with what was asked.
         self._bare: dict[int, tuple[NextStep, _Question]] = {}
+        self._explains = True
+        # Whether a cohort was planned, by what was known of the trial and by the places of the cohorts set aside.
+        self.planned: dict[tuple[Any, ...], dict[tuple[int, ...], bool]] = {}
+
+    def without_reasons(self) -> Asked:
+        """Return the same design, which shares what was worked out and gives steps without their reasons."""
+        found = copy.copy(self)
+        found._explains = False
+        return found
 
     def on(self, day: date) -> Asked:
         """Return the design by the version of the protocol in force on a day."""
@@ -198,7 +209,7 @@ class Asked:
 
     def explained(self, step: NextStep) -> NextStep:
         """Return a step with its reason."""
-        if id(step) not in self._bare:
+        if not self._explains or id(step) not in self._bare:
             return step
         _, question = self._bare[id(step)]
         key = self._key_of(question)
@@ -293,18 +304,23 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     -------
     Recommendation
     """
-    proposals = [_as_read(asked, evaluated, aside, opened) for aside in readings[:2]]
+    # Reasons take longer than all the rest: they are worked out for the readings that are shown.
+    bare = asked.without_reasons()
+    proposals = [_as_read(bare if len(readings) > 1 else asked, evaluated, aside, opened) for aside in readings[:2]]
     others = readings[2:]
     # To wait for outcomes that may leave no dose as the MTD: nothing is more cautious but to stop without an MTD now.
     if any(proposal.action == "wait" and _lowest(proposal) == 0 for proposal in proposals):
         others = [aside for aside in others if _may_stop_without_mtd(asked, evaluated.setting_aside(aside))]
     refuse_too_many(evaluated, [by_dose(asked, evaluated.setting_aside(aside)).n_completions for aside in others])
-    proposals += [_as_read(asked, evaluated, aside, opened) for aside in others]
+    proposals += [_as_read(bare, evaluated, aside, opened) for aside in others]
     taken = most_cautious(proposals, evaluated.members[-1].level if evaluated.members else 0)
     if len(readings) == 1:
         return taken
     # The other reading shown is that with every cohort, or, where it is the one taken, that without any unplanned cohort.
-    return replace(taken, other_reading=proposals[1] if taken is proposals[0] else proposals[0])
+    place = next(place for place, one in enumerate(proposals) if one is taken)
+    shown = ([*readings[:2], *others][place], readings[1 if place == 0 else 0])
+    taken, other = (_as_read(asked, evaluated, aside, opened) for aside in shown)
+    return replace(taken, other_reading=other)
 
 
 def in_the_end(
@@ -332,9 +348,14 @@ def in_the_end(
         return proposal
     read = as_read(evaluated, proposal.set_aside)
     answers: list[tuple[Completion, NextStep]] = []
+    looked_at = 0
     for way, step in proposal.completions:
         then = escalation_of(planned, replace(evaluated, statuses=read.with_outcomes(way.dlts).statuses), known)
-        answer = propose_next(asked, then, readings_of(planned, then, known), None)
+        readings = readings_of(planned, then, known)
+        # There can be more readings than now.
+        looked_at += len(readings)
+        refuse_too_long(evaluated, len(proposal.completions), math.ceil(looked_at / len(proposal.completions)), 0, to_the_end=True)
+        answer = propose_next(asked, then, readings, None)
         same = {name: getattr(answer, name) for name in ("action", "level", "size", "reason", "admissible", "mtd", "not_reached")}
         answers.append((way, replace(step, **same)))
     if _agree([step for _, step in answers]):
@@ -444,18 +465,62 @@ def refuse_too_many(evaluated: Evaluated, ways: Sequence[int]) -> None:
     """
     if max(ways, default=0) <= MOST_COMPLETIONS and sum(ways) <= _MOST_READ:
         return
-    subjects = [subject for group in evaluated.open for subject in group]
-    shown = ", ".join(subjects[:_SHOWN]) + ", ..." * (len(subjects) > _SHOWN)
+    number, shown = _still_to_come(evaluated)
     read = f" in {len(ways)} readings of the trial" if len(ways) > 1 else ""
     most = MOST_COMPLETIONS if len(ways) == 1 else _MOST_READ
     raise InputError(
-        f"{len(subjects)} outcomes are still to come and, counted by dose, can come out in {sum(ways):,} ways{read}, more than "
+        f"{number} outcomes are still to come and, counted by dose, can come out in {sum(ways):,} ways{read}, more than "
         f"the {most:,} that can be evaluated: give the DLT assessments or last contacts that are known, of {shown}"
     )
 
 
+def _still_to_come(evaluated: Evaluated) -> tuple[int, str]:
+    """Return how many outcomes are still to come, and the first of these subjects."""
+    subjects = [subject for group in evaluated.open for subject in group]
+    return len(subjects), ", ".join(subjects[:_SHOWN]) + ", ..." * (len(subjects) > _SHOWN)
+
+
 # Subjects that an error names.
 _SHOWN = 6
+
+
+def refuse_too_long(evaluated: Evaluated, ways: int, readings: int, each: int, *, to_the_end: bool = False) -> None:
+    """Refuse to work out a trial that takes too long by its cohorts, readings and ways in which outcomes can come out.
+
+    Parameters
+    ----------
+    evaluated
+        The patients at the data cutoff.
+    ways
+        How many ways there are in which outcomes can come out.
+    readings
+        How many readings of the trial there are.
+    each
+        How often each way of each reading is worked out: once for each design and each outcome of the next patients.
+    to_the_end
+        Whether the answers once the outcomes have come are worked out too, by `in_the_end`.
+
+    Raises
+    ------
+    InputError
+        With the estimated time and the patients whose outcomes are still to come.
+    """
+    if evaluated.n_completions > MOST_BY_COHORT:
+        # Counted by dose, each takes less, and their number has its own limit.
+        return
+    seconds = ways * readings * len(evaluated.members) * (each * _SECONDS_EACH + to_the_end * _SECONDS_TO_THE_END)
+    if seconds <= _MOST_SECONDS:
+        return
+    number, shown = _still_to_come(evaluated)
+    trial = f"{len(evaluated.members)} cohorts with {readings} readings of the trial"
+    raise InputError(
+        f"{number} outcomes are still to come, and {trial} would take about {seconds:.0f} seconds, more than {_MOST_SECONDS}: "
+        f"give the DLT assessments or last contacts that are known, of {shown}"
+    )
+
+
+# Measured for each way, reading and cohort: by a design, and to the answer once the outcomes have come.
+_SECONDS_EACH, _SECONDS_TO_THE_END, _MOST_SECONDS = 1.2e-5, 1.3e-4, 10
 
 
 def as_read(evaluated: Evaluated, set_aside: Sequence[str]) -> Evaluated:
@@ -623,7 +688,13 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
         if began and not still_needed(asked, evaluated.with_members((cohort,))):
             continue
         then = _as_known(asked, evaluated, place, evaluated[cohort.subjects[0]].first)
-        unplanned = [aside for aside in found if not _planned(asked, evaluated, place, then, aside)]
+        by_now = tuple(evaluated[status.subject] for status in then.statuses)
+        seen = (evaluated.as_of, then.as_of, then.statuses, then.members, then.others, cohort, by_now)
+        planned = asked.planned.setdefault(seen, {})
+        for aside in found:
+            if aside not in planned:
+                planned[aside] = _planned(asked, evaluated, place, then, aside)
+        unplanned = [aside for aside in found if not planned[aside]]
         if without in unplanned:
             without = (*without, place)
         found = list(dict.fromkeys(((), without, *found, *((*aside, place) for aside in unplanned))))[:_MOST_READINGS]
