@@ -18,7 +18,7 @@ __all__ = ["Accrual", "Discontinuation", "Gates", "Onset", "RateFrom"]
 
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Chance = Annotated[float, Field(ge=0, lt=1, strict=True)]
-PerMonth = Annotated[float, Field(gt=0, le=1000, strict=True)]
+PerMonth = Annotated[float, Field(gt=0, le=100, strict=True)]
 Day = Annotated[int, Field(ge=0, le=36500, strict=True)]
 
 MONTH = 28

@@ -90,7 +90,9 @@ def test_many_open_outcomes_are_counted_by_dose(sizes, tmp_path):
     assert len(found.completions) == np.prod([n + 1 for n in at])
     assert found.completions["ways"].sum() == 2 ** sum(sizes)
     assert found.completions.iloc[0, 0] == "0 at level 1, 0 at level 2, 0 at level 3"
-    assert {one.action for one in found.proposals.values()} == {"wait"}
+    # A design that decides with outcomes pending need not wait.
+    waiting = {name: one.action for name, one in found.proposals.items() if name != "rolling-6"}
+    assert {*waiting.values()} == {"wait"}
 
 
 @pytest.mark.slow

@@ -159,10 +159,10 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
         return sorted({accrual.per_28_days, *accrual.sensitivity})
     if not len(given):
         raise InputError(Problem("per_28_days", [], "must hold at least one rate"))
-    allowed = "above 0 and at most 1000 candidates per 28 days"
+    allowed = "above 0 and at most 100 candidates per 28 days"
     found = [number("per_28_days", rate, allowed) for rate in given]
     for value in found:
-        if not 0 < value <= 1000:
+        if not 0 < value <= 100:
             raise InputError(Problem("per_28_days", value, f"must be {allowed}"))
     return sorted(set(found))
 
