@@ -36,7 +36,8 @@ _WITHOUT = {
 # Attributes that files hold as JSON, and what they are made of where that is more than lists, mappings, numbers and text. Earlier
 # versions wrote deviations as sentences.
 _JSON = {
-    *("assumptions", "borrowing", "chains", "curve_rules", "deviations", "layout_settings", "layouts", "notes", "pause"),
+    *("assumptions", "borrowing", "calendar_only", "chains", "curve_rules", "deviations", "layout_settings", "layouts", "notes"),
+    *("pause",),
     *("problems", "reasons", "rules", "sampler_versions", "settings", "utility_rules", "versions", "warnings"),
 }
 _MADE_OF: dict[str, Any] = {

@@ -145,7 +145,7 @@ def calendar(designs=3, rates=(1.0, 2.0, 4.0), overlaps=2, *, name="X", long=Fal
     return xr.Dataset(data, coordinates, {"protocol": name, "n_trials": 2000, "seed": 1})
 
 
-CALENDARS = {
+DURATIONS = {
     "one design, one rate": lambda: calendar(1, (2.0,), 1),
     "nine designs": lambda: calendar(9),
     "twelve designs, long names": lambda: calendar(12, (0.123456, 1.0, 2.0, 14.5), name=NAME, long=True),
@@ -300,7 +300,7 @@ def drawn_from(chart, make):
 CHARTS = {
     **{(chart, key): drawn_from(chart, make) for key, make in ANALYSES.items() for chart in OF_ANALYSIS},
     **{(chart, key): drawn_from(chart, make) for key, make in COMPARISONS.items() for chart in OF_COMPARISON},
-    **{(chart, key): drawn_from(chart, make) for key, make in CALENDARS.items() for chart in OF_CALENDAR},
+    **{(chart, key): drawn_from(chart, make) for key, make in DURATIONS.items() for chart in OF_CALENDAR},
     **{("trial", key): make for key, make in TRIALS.items()},
     **{("calendar", key): make for key, make in CALENDARS.items()},
     **{("decisions", key): make for key, make in DECISIONS.items()},

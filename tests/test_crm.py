@@ -263,7 +263,7 @@ def test_the_error_estimate_covers_what_a_grid_cuts_off():
     for n in (20, 40, 60):
         counts = np.array([[n, 0, 0]], float)
         right = quadrature.expect(counts, counts)[0]
-        values, error, _, cut = quadrature._on_grid(7, 8.0, counts, counts)
+        values, error, _, cut, _ = quadrature._on_grid((7,), 8.0, counts, counts)
         assert cut[0]
         assert 1e-9 < abs(values - right)[0, 0] < error[0, 0]
 

@@ -320,7 +320,7 @@ def test_every_section_is_there(conduct, design, protocol):
     assert binding[0][1:4] == ["1NNN 2NNN 3NNN", "9", "3"]
     assert binding[0][4].startswith("no")
     settings = {row[0]: row[1:] for row in rows(design, "Cohorts and sample size") + rows(design, "Target, and standards")}
-    why = "three groups of at most six; the record states no maximum sample size"
+    why = dsf.load_protocol(CONFIG).assumed["limits.max_n"]
     assert settings["Maximum sample size"] == ["18", f"assumed: {why}"]
     assert settings["Minimum and maximum number of patients per dose group, as stated in the protocol"] == ["3, 6", "protocol"]
 

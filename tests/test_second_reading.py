@@ -87,7 +87,7 @@ def proposed(text, n=(0, 0, 0, 0), y=(0, 0, 0, 0), **settings):
         ("1NNN 2NNN", (0, 97, 0, 0), (0, 34, 0, 0), 0, "34 DLTs in 100 patients at level 2"),
         # The same at a dose below: the trial stays where it is, and ends there with six.
         ("1NNN 2NNN", (13, 0, 0, 0), (5, 0, 0, 0), 2, "level 2"),
-        ("1NNN 2NNNNNN", (13, 0, 0, 0), (5, 0, 0, 0), 0, "more than one in six"),
+        ("1NNN 2NNNNNN", (13, 0, 0, 0), (5, 0, 0, 0), 0, "more than 1 in 6"),
         # 2 of 15 is at most one in six, and a single DLT beside the escalation bars nothing.
         ("1NNN 2NNN", (0, 12, 0, 0), (0, 2, 0, 0), 3, "level 2"),
         ("1NNN 2NNN", (1, 0, 0, 0), (1, 0, 0, 0), 3, "level 2"),

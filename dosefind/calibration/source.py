@@ -210,6 +210,9 @@ class _Writer:
         if isinstance(node, ast.Constant):
             is_name = isinstance(node.value, str) and node.value.isidentifier()
             return "constant", self.use(str(node.value), ".") if is_name else repr(node.value)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_", "marked"):
+            # A sentence marked for translation is the sentence.
+            return self.written(node.args[0])
         if isinstance(node, ast.AnnAssign):
             return self.written(ast.Assign([node.target], node.value or ast.Constant(None)))
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):

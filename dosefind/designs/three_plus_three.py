@@ -173,7 +173,7 @@ class ThreePlusThree(Design):
         patients, dlts = int(n[dose]), int(y[dose])
         data = {"dlts": n_dlts(dlts), "patients": n_patients(patients), "level": dose + 1}
         if reason == "mtd_below" and not toxic.any():
-            sentence = _("{dlts} in {patients} at level {level}: more than {most} in six, so no higher dose is given")
+            sentence = _("{dlts} in {patients} at level {level}: more than {most} in 6, so no higher dose is given")
             return sentence.format(most=self.tolerated_in_six, **data)
         if reason in ("escalate", "stay", "de-escalate"):
             return _("{dlts} in {patients} at level {level}").format(**data)
