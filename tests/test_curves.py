@@ -536,4 +536,4 @@ def test_a_curve_is_one_file_and_one_line(tmp_path):
     (tmp_path / "trial.toml").write_text(with_curve("probit"), encoding="utf-8")
     command = [sys.executable, "-m", "dosefind", "compare", "trial.toml", "--out", "out"]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True, capture_output=True)
-    assert "Curve: probit, skeleton" in (tmp_path / "out" / "compare.json").read_text(encoding="utf-8")
+    assert "Probit curve, skeleton" in (tmp_path / "out" / "compare.json").read_text(encoding="utf-8")

@@ -361,7 +361,7 @@ FAULTS = {
     ),
     "a seed has no effect": (
         "dosefind.operating.simulation:simulated_figures",
-        lambda old: lambda design, truths, n_trials, seed, *given: old(design, truths, n_trials, 1, *given),
+        lambda old: lambda design, truths, n_trials, seed, *given, **named: old(design, truths, n_trials, 1, *given, **named),
         test_simulation_is_paired_and_reproducible,
     ),
 }
