@@ -159,8 +159,8 @@ def gated(
     complete = each_pending = one_followed = suspend_pending = nothing
     if gates.complete is not None:
         complete = np.where(up & (known < gates.complete) & pending.any(axis=0), NEVER, NO_WAIT)
-    if gates.each_pending is not None:
-        reached = np.minimum(start, NEVER) + int(np.ceil(gates.each_pending * window))
+    if (followed := gates.days_each_pending(window)) is not None:
+        reached = np.minimum(start, NEVER) + followed
         each_pending = np.where(up, np.where(pending, reached, NO_WAIT).max(axis=0, initial=NO_WAIT), NO_WAIT)
     if gates.one_followed is not None:
         first = np.where(here & (level >= latest), start, NEVER).min(axis=0, initial=NEVER)

@@ -14,11 +14,14 @@ from pydantic import Field, model_validator
 
 from ._check import Checked, InputError, Problem, Settings
 
-__all__ = ["Accrual", "Discontinuation", "Gates", "Onset", "RateFrom"]
+__all__ = ["MOST_PER_28_DAYS", "Accrual", "Discontinuation", "Gates", "Onset", "RateFrom"]
 
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Chance = Annotated[float, Field(ge=0, lt=1, strict=True)]
-PerMonth = Annotated[float, Field(gt=0, le=100, strict=True)]
+MOST_PER_28_DAYS = 100
+"""Highest accrual rate in candidates per 28 days."""
+
+PerMonth = Annotated[float, Field(gt=0, le=MOST_PER_28_DAYS, strict=True)]
 Day = Annotated[int, Field(ge=0, le=36500, strict=True)]
 
 MONTH = 28
@@ -287,3 +290,7 @@ class Gates(Checked):
     suspend_pending: Share | None = Field(
         default=None, description="accrual is suspended if more than this share of the patients at the dose is pending"
     )
+
+    def days_each_pending(self, window: int) -> int | None:
+        """Return the days for which each pending patient is followed before escalation; ``None`` without that gate."""
+        return None if self.each_pending is None else math.ceil(self.each_pending * window)

@@ -261,6 +261,18 @@ def test_priors_that_take_minutes_are_refused(key, prior, command, tmp_path):
 
 
 @pytest.mark.slow
+def evaluations(monkeypatch):
+    """Sizes of the evaluations of the two-parameter curve from now on."""
+    sizes, log_terms = [], Logistic2.log_terms
+
+    def noted(self, theta, *more):
+        sizes.append(np.size(theta[0]))
+        return log_terms(self, theta, *more)
+
+    monkeypatch.setattr(Logistic2, "log_terms", noted)
+    return sizes
+
+
 @pytest.mark.parametrize(
     ("prior", "most"),
     [
@@ -274,16 +286,9 @@ def test_wide_priors_take_few_evaluations_of_the_curve(prior, most, tmp_path, mo
     text = CONFIG.read_text(encoding="utf-8")
     path = tmp_path / "wide.toml"
     path.write_text(re.sub(r"(?m)^prior = .*$", f"prior = {{ {prior} }}", text), encoding="utf-8")
-    evaluated, log_terms = 0, Logistic2.log_terms
-
-    def counted(self, theta, *more):
-        nonlocal evaluated
-        evaluated += np.size(theta[0])
-        return log_terms(self, theta, *more)
-
-    monkeypatch.setattr(Logistic2, "log_terms", counted)
+    sizes = evaluations(monkeypatch)
     found = analyze(load_trial(path), "1NNN 2NNT").summary
-    assert evaluated < most
+    assert sum(sizes) < most
     # Their median MTD is next to the reference dose, where a tenth of the posterior lies within a thousandth.
     assert found.attrs["quantile_error"] < 2e-6
     np.testing.assert_allclose(found.conclusion.sum("choice"), 1, rtol=0, atol=1e-9)
@@ -305,16 +310,9 @@ def test_ridges_take_grids_that_are_fine_in_one_direction_only(prior, tmp_path, 
     text = CONFIG.read_text(encoding="utf-8")
     path = tmp_path / "ridge.toml"
     path.write_text(re.sub(r"(?m)^prior = .*$", f"prior = {{ {prior} }}", text), encoding="utf-8")
-    evaluated, log_terms = 0, Logistic2.log_terms
-
-    def counted(self, theta, *more):
-        nonlocal evaluated
-        evaluated += np.size(theta[0])
-        return log_terms(self, theta, *more)
-
-    monkeypatch.setattr(Logistic2, "log_terms", counted)
+    sizes = evaluations(monkeypatch)
     found = analyze(load_trial(path), "1NNN 2NNT").summary
-    assert evaluated < 5e6
+    assert sum(sizes) < 5e6
     assert found.attrs["largest_error"] < 1e-9
     np.testing.assert_allclose(found.conclusion.sum("choice"), 1, rtol=0, atol=1e-9)
 

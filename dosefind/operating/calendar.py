@@ -257,6 +257,21 @@ class _Rows:
         """Return whether the outcome of each patient is known, (patients, trials)."""
         return self.known <= self.now
 
+    @property
+    def given(self) -> np.ndarray:
+        """Return whether there is a patient, (patients, trials)."""
+        return self.dose >= 0
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Return whether each patient is evaluable, once the outcome is known, (patients, trials)."""
+        return (self.kind == _DLT) | (self.kind == _COMPLETE)
+
+    @property
+    def latest(self) -> np.ndarray:
+        """Return the dose index of the latest patient, `NO_DOSE` before the first, (trials,)."""
+        return self.dose[np.maximum(self.count - 1, 0), np.arange(len(self))]
+
 
 def _joined(before: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Return the answers that two ways share, `_DIFFER` if they do not."""
@@ -283,7 +298,8 @@ class _Draws:
         if missing > 0:
             more = max(missing, 16)
             self.uniform = np.vstack([self.uniform, self.gaps.random((more, CHUNK))])
-            self.days = self.clock.accrual.arrivals(self.uniform, len(self.uniform))
+            # Drawn for a whole chunk, so that a longer run extends a shorter one; used for the trials that there are.
+            self.days = self.clock.accrual.arrivals(self.uniform[:, : self.trials], len(self.uniform))
         return self.days[candidate, trial]
 
 
@@ -343,7 +359,7 @@ class _Run:
             started = self._start(wanted, ready)
             day = np.where(started | over, self.rows.now, self._next_day(wanted, ready))
             never = day >= NEVER
-            self._advance(np.flatnonzero(~(started | over | never)), day, wanted, ready)
+            self._advance(np.flatnonzero(~(started | over | never)), day, ready)
             if (over | never).any():
                 self._end(over | never, np.where(never, _UNFINISHED, reason))
         return self._gathered()
@@ -380,7 +396,7 @@ class _Run:
         # A patient who was lost counts in no cohort and is replaced.
         members = (own & ~(seen & (rows.kind == _LOST))).sum(axis=0)
         full = (rows.plan >= 0) & (members >= rows.size)
-        pending = (rows.dose >= 0) & ~seen
+        pending = rows.given & ~seen
         decided = (rows.plan == WAIT) | (full & ~pending.any(axis=0))
         wanted = np.where(full, WAIT, rows.plan)
         reason = np.zeros(len(rows), int)
@@ -402,7 +418,7 @@ class _Run:
         """Begin the next cohort of trials whose outcomes are all known, or end them."""
         part = self.rows.patients(which)
         seen = part.seen
-        states = self._states(part, seen & (part.kind == _DLT), seen & ((part.kind == _DLT) | (part.kind == _COMPLETE)))
+        states = self._states(part, seen & (part.kind == _DLT), seen & part.counted)
         decision = self.design.decide(states.grouped())
         self._plan(which, decision.dose, decision.size, decision.memory)
         wanted[which], reason[which] = decision.dose, decision.reason
@@ -429,9 +445,9 @@ class _Run:
         """
         rows = self.rows
         part = rows.patients(which)
-        seen, given = part.seen, part.dose >= 0
-        counted = seen & ((part.kind == _DLT) | (part.kind == _COMPLETE))
-        pending = given & ~seen
+        seen = part.seen
+        counted = seen & part.counted
+        pending = part.given & ~seen
         states = self._states(part, counted & (part.kind == _DLT), counted | pending)
         missing = np.maximum(part.size - members[which], 0).astype(COUNT)
         own = np.arange(len(part.start))[:, None] >= part.since
@@ -506,7 +522,7 @@ class _Run:
         """Return the design's answer to what is known now, by trial, and the reason of a stop."""
         rows = self.rows
         seen = rows.seen
-        pending = (rows.dose >= 0) & ~seen
+        pending = rows.given & ~seen
         dlts = seen & (rows.kind == _DLT)
         states = self._timed(rows, dlts, pending)
         decision = self.design.decide(states)
@@ -516,13 +532,12 @@ class _Run:
 
     def _timed(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray) -> TimedStates:
         treated = dlts | pending | (rows.seen & (rows.kind == _COMPLETE))
-        latest = rows.dose[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
         n, y, still = self._counts(rows, treated, dlts, pending)
         none = np.zeros(len(rows), COUNT)
         return TimedStates(
             n=n,
             y=y,
-            last=latest.astype(COUNT),
+            last=rows.latest.astype(COUNT),
             last_n=none + (rows.count > 0),
             last_y=none,
             cohorts=rows.count.astype(COUNT),
@@ -535,7 +550,7 @@ class _Run:
         rows = self.rows
         rows.decisions[which] += 1
         part = rows.patients(which)
-        pending = ((part.dose >= 0) & ~part.seen).any(axis=0)
+        pending = (part.given & ~part.seen).any(axis=0)
         rows.with_pending[which] += pending
         which, made = which[pending], made[which[pending]]
         if not len(which):
@@ -552,20 +567,22 @@ class _Run:
     def _earliest(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient at the wanted dose may start; today or earlier if nothing delays it."""
         rows = self.rows
-        given = rows.dose >= 0
-        level = rows.dose.astype(np.int32) + 1
-        level[~given] = -1
+        given, level = rows.given, self._levels()
         patients = np.arange(len(rows.start))[:, None]
         joins = (patients >= rows.since) if self.waits else level == wanted + 1
         closes = rows.start + self.clock.window
         return until(Started(level, level, rows.start, closes, given & ~rows.seen, joins), wanted + 1, self.clock.treatment).day
 
+    def _levels(self) -> np.ndarray:
+        """Return the dose level of each patient from 1, -1 for no patient, (patients, trials)."""
+        rows = self.rows
+        return np.where(rows.given, rows.dose.astype(np.int32) + 1, -1)
+
     def _gated(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which gates allow the wanted dose, `NEVER` where only another outcome can."""
         rows = self.rows
-        given, seen = rows.dose >= 0, rows.seen
-        level = np.where(given, rows.dose.astype(np.int32) + 1, -1)
-        latest = level[np.maximum(rows.count - 1, 0), np.arange(len(rows))]
+        given, seen, level = rows.given, rows.seen, self._levels()
+        latest = np.where(rows.count > 0, rows.latest + 1, -1)
         known = given & seen & (rows.kind != _LOST)
         clock = self.clock
         return gated(level, rows.start, known, given & ~seen, latest, wanted + 1, gates=clock.gates, window=clock.window).day
@@ -633,7 +650,7 @@ class _Run:
             day = np.where(blocked, day, np.minimum(day, np.maximum(arrives, rows.now)))
         return day
 
-    def _advance(self, which: np.ndarray, days: np.ndarray, wanted: np.ndarray, ready: np.ndarray) -> None:
+    def _advance(self, which: np.ndarray, days: np.ndarray, ready: np.ndarray) -> None:
         """Move trials on to a day, with the candidates who arrive until then."""
         rows = self.rows
         day = days[which].astype(np.int32)
@@ -687,18 +704,15 @@ class _Run:
         parts = [part.padded(most) for part, _ in self.ended]
         order = np.argsort(np.concatenate([part.row for part in parts]))
         rows = _Rows(
-            **{
-                item.name: np.concatenate([getattr(part, item.name) for part in parts], axis=-1)[..., order]
-                for item in fields(_Rows)
-            }
+            **{name: np.concatenate([getattr(part, name) for part in parts], axis=-1)[..., order] for name in _Rows.names()}
         )
         reason = np.concatenate([reason for _, reason in self.ended])[order]
         known, begun = rows.kind, rows.count > 0
-        n, y = self._counts(rows, (known == _DLT) | (known == _COMPLETE), known == _DLT)
+        n, y = self._counts(rows, rows.counted, known == _DLT)
         chosen = self.design.select(States.of_checked(n, y).grouped())
         nothing = np.zeros((len(n), 2, self.n_doses), COUNT)
         first = np.where(begun, rows.start[0], 0)
-        given = rows.dose >= 0
+        given = rows.given
         last = np.where(given, rows.start, 0).max(axis=0)
         lost = given & (known == _LOST)
         used = int(rows.count.max(initial=0))

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._check import InputError, Problem, one_of
 from ..figures import percent
+from ..tasks.calendar import overlap_rows
 from ..words import _
 from .layout import distinct, drawing, key, notes, title
 from .style import BLUE, FAINT, INK, RULE, SKY, describe, shown, spoken, ticks
@@ -87,11 +88,8 @@ def duration(calendar: xr.Dataset, scenario: str | None = None, ax: Axes | None 
 
 def _rows(at: xr.Dataset) -> list[tuple[int, int]]:
     """Return overlap and design of each row, by correct selection; a second row where overlap makes a difference."""
-    days, correct = at["days"].values, at["correct"].values
-    found = [(0, design) for design in range(days.shape[2])]
-    if len(days) > 1:
-        found += [(1, design) for design in range(days.shape[2]) if not np.array_equal(days[0, :, design], days[1, :, design])]
-    return sorted(found, key=lambda row: (-round(float(correct[row[0], 0, row[1]]), 6), row))
+    correct = at["correct"].values
+    return sorted(overlap_rows(at["days"].values), key=lambda row: (-round(float(correct[row[0], 0, row[1]]), 6), row))
 
 
 def _names(at: xr.Dataset, rows: list[tuple[int, int]], *, spoken: bool = False) -> list[str]:

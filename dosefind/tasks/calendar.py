@@ -13,7 +13,7 @@ import numpy as np
 
 from .._check import InputError, Problem, number, one_of, seed_of, whole
 from ..blocks import blocks_of, run
-from ..config import Trial
+from ..config import Trial, build_designs
 from ..designs import Design
 from ..figures import CALENDAR, defined
 from ..operating.calendar import Clock
@@ -23,6 +23,7 @@ from ..operating.simulation import CHUNK, MOST_TRIALS
 from ..operating.timed import QUANTILES, TIMED, Timed
 from ..outcomes import Rates
 from ..protocol import Protocol
+from ..timing import MOST_PER_28_DAYS
 from ..trial import choice_labels
 from .comparison import standards_of, with_progress
 from .stamps import stamp
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
 
-__all__ = ["calendar", "middle_scenario"]
+__all__ = ["calendar", "middle_scenario", "nearest_to_middle", "overlap_rows"]
 
 
 def calendar(
@@ -130,8 +131,26 @@ def calendar(
 
 def middle_scenario(protocol: Protocol) -> str:
     """Return the first scenario whose true MTD is the middle level, or the nearest to it."""
-    mtd = standards_of(protocol).true_mtd(protocol.truths)
-    return list(protocol.scenarios)[int(np.argmin(np.abs(mtd - (protocol.n_doses - 1) / 2)))]
+    levels = standards_of(protocol).true_mtd(protocol.truths) + 1
+    return list(protocol.scenarios)[nearest_to_middle(levels, protocol.n_doses)]
+
+
+def nearest_to_middle(levels: Sequence[int] | np.ndarray, n_doses: int) -> int:
+    """Return the index of the first of the levels, 0 for none, that is nearest to the middle one."""
+    return int(np.argmin(np.abs(np.asarray(levels) - (n_doses + 1) / 2)))
+
+
+def overlap_rows(days: np.ndarray) -> list[tuple[int, int]]:
+    """Return overlap and design of each row of a table: a second row for a design for which overlap makes a difference.
+
+    Parameters
+    ----------
+    days : (overlap, accrual, design, ...) array
+        Mean durations.
+    """
+    overlaps, _, designs, *_ = days.shape
+    same = [all(np.array_equal(days[0, :, d], other[:, d], equal_nan=True) for other in days[1:]) for d in range(designs)]
+    return [(overlap, d) for d in range(designs) for overlap in range(1 if same[d] else overlaps)]
 
 
 def _with_scenarios(trial: Trial, names: Sequence[str]) -> Trial:
@@ -159,10 +178,10 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
         return sorted({accrual.per_28_days, *accrual.sensitivity})
     if not len(given):
         raise InputError(Problem("per_28_days", [], "must hold at least one rate"))
-    allowed = "above 0 and at most 100 candidates per 28 days"
+    allowed = f"above 0 and at most {MOST_PER_28_DAYS} candidates per 28 days"
     found = [number("per_28_days", rate, allowed) for rate in given]
     for value in found:
-        if not 0 < value <= 100:
+        if not 0 < value <= MOST_PER_28_DAYS:
             raise InputError(Problem("per_28_days", value, f"must be {allowed}"))
     return sorted(set(found))
 
@@ -179,8 +198,9 @@ def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
     differs = {name for name, design in trial.designs.items() if design.reads != "complete" or clock.cohorts != "complete"}
     if differs:
         free = clock.overlapping()
-        allowed = Trial.of(trial.protocol.model_copy(update={"treatment": free.treatment}))
-        variants["if allowed"] = ({name: design for name, design in allowed.designs.items() if name in differs}, free)
+        tables = {name: table for name, table in trial.protocol.designs.items() if name in differs}
+        allowed = trial.protocol.model_copy(update={"treatment": free.treatment, "designs": tables})
+        variants["if allowed"] = (build_designs(allowed), free)
     return variants
 
 

@@ -671,7 +671,7 @@ def read_checked(path: Path | str, protocol: Protocol) -> tuple[list[Recorded], 
 
 def binding_of(trial: Trial, design: str | None) -> str:
     """Return the name of the primary design: the one asked for, the protocol's, or the first."""
-    return one_of("design", design if design is not None else trial.protocol.binding or next(iter(trial.designs)), trial.designs)
+    return one_of("design", trial.primary if design is None else design, trial.designs)
 
 
 def _refuse_levels_for_doses(evaluated: Evaluated, protocol: Protocol) -> None:

@@ -32,7 +32,7 @@ from .proposals import Recommendation, short
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["STATED_RATES", "Answer", "AtDate", "FollowUp", "Waiting", "when_to_decide"]
+__all__ = ["STATED_RATES", "Answer", "AtDate", "Event", "FollowUp", "Waiting", "when_to_decide"]
 
 STATED_RATES = (0.10, 0.25, 0.40)
 """DLT rates at every dose under which the probabilities are shown if the protocol states no curve."""
@@ -94,6 +94,24 @@ class FollowUp(NamedTuple):
     left_out: Literal["", "unassessed", "adjudication"] = ""
 
 
+class Event(NamedTuple):
+    """What becomes known or possible on a date.
+
+    Attributes
+    ----------
+    kind
+        "window": a DLT window ends; "start": earliest start per protocol; "gate": the follow-up that escalation needs is reached.
+    subject
+        Patient whose window ends; otherwise empty.
+    """
+
+    kind: Literal["window", "start", "gate"]
+    subject: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.subject}" if self.subject else self.kind
+
+
 class AtDate(NamedTuple):
     """What is known and decided by a date, under one assumption on the DLT rates.
 
@@ -104,7 +122,7 @@ class AtDate(NamedTuple):
     day
         The date.
     reasons
-        Events of that date: "window: SUBJECT" (its DLT window ends), "start" (earliest start per protocol), "gate".
+        Events of that date.
     decisions
         Probability of each decision.
     new_dlt, differs, lower, higher
@@ -114,7 +132,7 @@ class AtDate(NamedTuple):
 
     rate: float | None
     day: date
-    reasons: tuple[str, ...]
+    reasons: tuple[Event, ...]
     decisions: dict[Answer, float]
     new_dlt: float
     differs: float
@@ -205,7 +223,7 @@ class Waiting(Shown):
                 "assumes": self.curve if one.rate is None else f"DLT rate {one.rate:g} at every dose",
                 "date": one.day.isoformat(),
                 "days": (one.day - self.as_of).days,
-                "events": "; ".join(one.reasons),
+                "events": "; ".join(map(str, one.reasons)),
                 "p_new_dlt": one.new_dlt,
                 "p_differs": one.differs,
                 "p_lower": one.lower,
@@ -364,20 +382,20 @@ def _known(evaluated: Evaluated, n_doses: int) -> np.ndarray:
 
 def _dates(
     evaluated: Evaluated, protocol: Protocol, design: Design, pending: Sequence[Status], start: date | None
-) -> list[tuple[date, tuple[str, ...]]]:
+) -> list[tuple[date, tuple[Event, ...]]]:
     """Return the dates after the data cutoff with their events: windows, the earliest start, gates."""
-    events = [(status.end, f"window: {status.subject}") for status in pending]
+    events = [(status.end, Event("window", status.subject)) for status in pending]
     if start is not None:
-        events.append((start, "start"))
+        events.append((start, Event("start")))
     gates = protocol.gates or Gates()
     if design.reads == "pending" and evaluated.members:
         here = [status for status in pending if status.level == evaluated.members[-1].level]
-        if gates.each_pending is not None and here:
-            days = math.ceil(gates.each_pending * protocol.treatment.dlt_window_days)
-            events.append((max(status.first for status in here) + timedelta(days=days), "gate"))
+        followed = gates.days_each_pending(protocol.treatment.dlt_window_days)
+        if followed is not None and here:
+            events.append((max(status.first for status in here) + timedelta(days=followed), Event("gate")))
         if gates.one_followed is not None and here:
-            events.append((min(status.first for status in here) + timedelta(days=gates.one_followed), "gate"))
-    found: dict[date, list[str]] = {}
+            events.append((min(status.first for status in here) + timedelta(days=gates.one_followed), Event("gate")))
+    found: dict[date, list[Event]] = {}
     for day, event in sorted(events):
         if day > evaluated.as_of:
             found.setdefault(day, []).append(event)
@@ -387,7 +405,7 @@ def _dates(
 def _at_date(
     rate: float | None,
     day: date,
-    reasons: tuple[str, ...],
+    reasons: tuple[Event, ...],
     decisions: list[Answer],
     chance: Predicted,
     today: Answer,

@@ -9,7 +9,9 @@ import xarray as xr
 
 from ... import plots
 from ...figures import CALENDAR, Quantity, in_percent, written
+from ...plots.calendar import rate_words
 from ...results import restored
+from ...tasks.calendar import nearest_to_middle, overlap_rows
 from ...words import _, counted
 from ..content import Block, Bullets, Figure, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
@@ -104,10 +106,8 @@ class Calendar:
         names = [str(name) for name in made["scenario"].values]
         if scenario is not None:
             return cls(made, names.index(scenario))
-        # As `dosefind.tasks.calendar.middle_scenario`.
-        levels = [0.0 if str(label) == "none" else float(label) for label in made["true_mtd"].values]
-        middle = (made.sizes["dose"] + 1) / 2
-        return cls(made, int(np.argmin([abs(level - middle) for level in levels])))
+        levels = [0 if str(label) == "none" else int(label) for label in made["true_mtd"].values]
+        return cls(made, nearest_to_middle(levels, made.sizes["dose"]))
 
     @property
     def designs(self) -> list[str]:
@@ -127,12 +127,7 @@ class Calendar:
     @property
     def rows(self) -> list[tuple[int, int]]:
         """Return the rows of a table: overlap and design, with a second row for a design for which overlap makes a difference."""
-        found = [(0, design) for design in range(len(self.designs))]
-        if self.made.sizes["overlap"] > 1:
-            days = self.made["days"].values
-            more = [(1, d) for d in range(len(self.designs)) if not np.array_equal(days[0, :, d], days[1, :, d], equal_nan=True)]
-            found = sorted(found + more, key=lambda row: (row[1], row[0]))
-        return found
+        return overlap_rows(self.made["days"].values)
 
     def name(self, row: tuple[int, int]) -> Text:
         """Return the heading of a row."""
@@ -142,9 +137,7 @@ class Calendar:
     def rate(self, index: int) -> str:
         """Return an accrual rate in words."""
         rate = float(self.made["accrual"].values[index])
-        if np.isinf(rate):
-            return _("always a candidate")
-        return _("dates as given") if np.isnan(rate) else f"{rate:g}"
+        return f"{rate:g}" if np.isfinite(rate) else rate_words(rate)
 
     def value(self, name: str, at: tuple[int, int, int, int]) -> tuple[float, float]:
         """Return a value and its standard error at overlap, accrual rate, design and scenario; DLTs in total."""

@@ -104,7 +104,7 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     # First what is quick, so that an unknown curve is refused at once.
     prior = analyze(trial, curve=curve, predicts=False) if protocol.curves or curve is not None else None
     oc = compare(trial, progress=progress)
-    binding = protocol.binding or next(iter(protocol.designs))
+    binding = trial.primary
     plan = _Plan(trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
     sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(protocol), _tables(plan), _operating(plan)]
     sections += [*_calendar(plan), _sizes(plan), _paths(plan)]

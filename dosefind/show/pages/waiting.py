@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...figures import WAITING, defined, in_percent, percent, written
-from ...tasks.waiting import AtDate, Waiting
+from ...tasks.waiting import AtDate, Event, Waiting
 from ...timing import Onset
 from ...words import _, counted, marked
 from ..content import Block, Bullets, Column, Table, Text, data, filled, text
@@ -157,18 +157,19 @@ def _dates(found: Waiting, rate: float | None, hides: bool) -> Table:
     return Table(caption, tuple(heads), tuple(rows))
 
 
-def _events(reasons: Sequence[str], hides: bool) -> Text:
+def _events(reasons: Sequence[Event], hides: bool) -> Text:
     """Return what comes on a date."""
-    closing = [reason.removeprefix("window: ") for reason in reasons if reason.startswith("window: ")]
+    closing = [event.subject for event in reasons if event.kind == "window"]
+    kinds = {event.kind for event in reasons}
     parts: list[Text] = []
     if closing and hides:
         parts.append(text(counted("{n} DLT window ends", "{n} DLT windows end", len(closing))))
     elif closing:
         words = counted("DLT window of {{subjects}} ends", "DLT windows of {{subjects}} end", len(closing))
         parts.append(filled(words, subjects=data(", ".join(closing))))
-    if "start" in reasons:
+    if "start" in kinds:
         parts.append(text(_("earliest start per protocol")))
-    if "gate" in reasons:
+    if "gate" in kinds:
         parts.append(text(_("follow-up required for escalation")))
     return tuple(run for place, part in enumerate(parts) for run in (*(text("; ") if place else ()), *part))
 
