@@ -55,9 +55,14 @@ class Dataset(Shown, xr.Dataset):
 
     __slots__ = ()
 
-    def to_netcdf(self, *args: Any, **kwargs: Any) -> Any:
-        """Write as `xarray.Dataset.to_netcdf` does, records among the attributes as JSON; `dosefind.read_result` reads them."""
-        return xr.Dataset.to_netcdf(self.assign_attrs(encoded(self.attrs)), *args, **kwargs)
+    def to_netcdf(self, path: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Write as `xarray.Dataset.to_netcdf` does, records among the attributes as JSON; `dosefind.read_result` reads them.
+
+        A file is written by h5netcdf unless `engine` or `format` says otherwise: what xarray takes by itself depends on its version.
+        """
+        if path is not None and not args and not kwargs.keys() & {"engine", "format"}:
+            kwargs["engine"] = "h5netcdf"
+        return xr.Dataset.to_netcdf(self.assign_attrs(encoded(self.attrs)), path, *args, **kwargs)
 
 
 def restored(dataset: xr.Dataset) -> xr.Dataset:
