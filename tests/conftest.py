@@ -5,9 +5,11 @@ import signal
 
 import pytest
 
-# A shell starts what runs in its background with interruptions ignored; tests of interruptions need them.
+# A shell starts what runs in its background with interruptions ignored, nohup with hang-ups ignored; tests of signals need both.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Marks of the tests that take most of the time; a file or test named on the command line is run whatever its marks.
 LONG = ("browser", "faults", "notebooks", "slow")
