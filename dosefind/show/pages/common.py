@@ -41,8 +41,9 @@ def ended(words: str) -> str:
 
 
 def raised(words: str) -> str:
-    """Return words with a capital letter and a full stop, as a whole sentence."""
-    return f"{words[:1].upper()}{ended(words[1:])}"
+    """Return words with a full stop, and with a capital letter unless they begin with the name of a file, as a whole sentence."""
+    first = words.partition(" ")[0].rstrip(":,")
+    return ended(words) if "." in first else f"{words[:1].upper()}{ended(words[1:])}"
 
 
 def choice(label: object) -> str:
