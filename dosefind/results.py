@@ -58,7 +58,7 @@ class Dataset(Shown, xr.Dataset):
     def to_netcdf(self, path: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Write as `xarray.Dataset.to_netcdf` does, records among the attributes as JSON; `dosefind.read_result` reads them.
 
-        A file is written by h5netcdf unless `engine` or `format` says otherwise: what xarray takes by itself depends on its version.
+        A file is written by h5netcdf unless `engine` or `format` says otherwise: xarray's own choice depends on its version.
         """
         if path is not None and not args and not kwargs.keys() & {"engine", "format"}:
             kwargs["engine"] = "h5netcdf"

@@ -24,6 +24,14 @@ def _quick(config):
     return not config.option.all and not config.option.markexpr and config.args == config.getini("testpaths")
 
 
+def pytest_configure(config):
+    # Read by tests/quick.py when the test modules are imported.
+    if _quick(config):
+        os.environ["DOSEFIND_TESTS"] = "quick"
+    else:
+        os.environ.pop("DOSEFIND_TESTS", None)
+
+
 def pytest_xdist_auto_num_workers(config):
     """Two processes for the whole suite, none for what was asked for by name."""
     return 2 if config.args == config.getini("testpaths") else 0
@@ -38,7 +46,8 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_terminal_summary(terminalreporter, config):
     if _quick(config):
-        terminalreporter.write_line(f"Left out: tests marked {', '.join(LONG)}. To run them too: python -m pytest --all")
+        left_out = f"Left out: tests marked {', '.join(LONG)}, and four of five examples of the slower properties"
+        terminalreporter.write_line(f"{left_out}. To run them too: python -m pytest --all")
 
 
 @pytest.hookimpl(wrapper=True)

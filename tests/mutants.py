@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 class _Recorder:
     """Writes the seconds of each test that passes, and the tests that reach each line of each function, one file a process.
 
-    A line of all functions is seen once in each test, for which every test begins anew; of some functions, each time that it is run.
+    Of all functions, a line is seen once in each test, as every test begins anew; of some functions, each time that it runs.
     """
 
     def __init__(self, folder: Path, watched: set[str] | None) -> None:

@@ -328,7 +328,9 @@ RULES = [
 
 
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: "-".join(map(str, list(rules.values())[:2])))
-@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.title)
+@pytest.mark.parametrize(
+    "design", [DESIGNS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in DESIGNS[1:])], ids=lambda design: design.title
+)
 def test_batch_is_the_plain_loop_over_days(design, rules):
     trials, seed = 12, 5
     rules = {"no_overlap": False, **rules}

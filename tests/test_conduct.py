@@ -13,6 +13,7 @@ from dosefind.evaluability import evaluate
 
 from .made_up import day, event, patient, protocol, single_dose, three_doses, trial
 from .planted import faults
+from .quick import examples
 
 AS, DLC = "nct05962762", "nct05948982"
 
@@ -436,7 +437,7 @@ SOMEBODY = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(SOMEBODY, max_size=8),
     st.sampled_from([AS, DLC]),

@@ -16,6 +16,7 @@ from dosefind.intake.writing import csv_text, plain_tables, sdtm_domains
 from .made_up import day, event, patient, protocol, trial
 from .patient_files import write_csv, write_domains
 from .planted import faults
+from .quick import examples
 
 AS, DLC = "nct05962762", "nct05948982"
 UNIT = "10^6 cells/kg"
@@ -212,7 +213,7 @@ def test_a_tolerance_of_half_the_gap_is_refused(amounts, tolerance, allowed):
     assert protocol(AS, doses=doses | {"tolerance": 0.02}).doses.tolerance == 0.02
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=2, max_size=6, unique=True), st.floats(0.5, 3), st.floats(0, 0.999))
 def test_an_amount_is_within_the_tolerance_of_one_dose_at_most(amounts, times, share):
     rules = protocol(AS).doses.model_copy(update={"amounts": tuple(map(float, sorted(amounts)))})
@@ -406,7 +407,7 @@ def test_columns_that_contradict_each_other(tmp_path, columns, cells, place):
 COURSES = st.tuples(st.integers(1, 3), st.lists(st.sampled_from((1.0, 0.6, 0.85, 1.2)), min_size=1, max_size=3))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(COURSES, min_size=1, max_size=5))
 def test_written_and_read_again(tmp_path_factory, drawn):
     rules = COURSE

@@ -17,6 +17,7 @@ from dosefind.trial import Cohort
 
 from .made_up import day, event, patient, protocol, single_dose, three_doses, trial
 from .planted import faults
+from .quick import examples
 
 AS, DLC = "nct05962762", "nct05948982"
 
@@ -708,7 +709,7 @@ def by_walking_the_days(entry, until):
     return "complete" if until - start >= 28 else "pending"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(DIARIES, st.integers(1, 110))
 def test_statuses_are_those_of_living_through_the_window(diary, until):
     found = evaluate(from_diary(diary, until), protocol(), day(until))
@@ -725,7 +726,7 @@ def test_statuses_are_those_of_living_through_the_window(diary, until):
     assert sorted(s for one in found.members for s in one.subjects) == sorted(lived)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(DIARIES, st.integers(1, 110))
 def test_a_replay_knows_what_was_known(diary, until):
     """Going back to a day gives what tables closed on that day give."""
@@ -735,7 +736,7 @@ def test_a_replay_knows_what_was_known(diary, until):
     assert list(back.completions()) == list(then.completions())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(DIARIES, st.integers(1, 110), st.randoms(use_true_random=False))
 def test_the_order_of_patients_does_not_matter(diary, until, shuffle: random.Random):
     data = from_diary(diary, 200)
@@ -745,7 +746,7 @@ def test_the_order_of_patients_does_not_matter(diary, until, shuffle: random.Ran
     assert evaluate(other, protocol(), day(until), replay=True) == evaluate(data, protocol(), day(until), replay=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(DIARIES, st.sampled_from(["not-evaluable", "no-dlt", "dlt"]))
 def test_time_settles_outcomes(diary, choice):
     """Nobody who is complete or has a DLT is ever pending again, and a DLT stays one."""

@@ -21,6 +21,7 @@ from dosefind.protocol import Doses
 from . import patient_files as made
 from .patient_files import write_csv, write_domains, write_xlsx
 from .planted import faults
+from .quick import examples
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 AS = load_protocol(CONFIGS / "nct05962762.toml")
@@ -332,7 +333,7 @@ def trials(draw):
     return people, draw(st.lists(events, max_size=15))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(trials(), st.randoms(use_true_random=False))
 def test_no_row_is_lost_and_no_order_counts(tmp_path_factory, trial, random):
     people, events = trial
@@ -370,7 +371,7 @@ def test_no_row_is_lost_and_no_order_counts(tmp_path_factory, trial, random):
     assert again.last_date == found.last_date
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 40), st.integers(0, 99), st.sampled_from(["csv", "xpt"]), st.randoms(use_true_random=False))
 def test_no_row_of_a_domain_is_lost_and_no_order_counts(tmp_path_factory, n, seed, kind, random):
     folder = tmp_path_factory.mktemp("domains")

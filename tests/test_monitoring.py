@@ -19,6 +19,7 @@ from dosefind.show.pages.next_dose import next_dose
 from dosefind.show.terminal import as_lines
 
 from . import made_up, peers
+from .quick import examples
 
 
 def beta_binomial(rate=0.2, **changed):
@@ -190,7 +191,7 @@ def test_boundary_beyond_its_maximum_keeps_its_level(rule):
 # Monotonicity.
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(RULES, st.integers(1, 40))
 def test_limits_rise_by_at_most_one_per_patient(rule, max_n):
     limits = boundary(rule, max_n)
@@ -202,7 +203,7 @@ def test_limits_rise_by_at_most_one_per_patient(rule, max_n):
     assert set(np.diff(after)) <= {0, 1}
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(RULES, st.integers(1, 40), st.lists(st.floats(0, 1), min_size=2, max_size=5).map(sorted))
 def test_probability_of_a_pause_rises_with_the_event_rate(rule, max_n, rates):
     found = crossing(boundary(rule, max_n), rates)
@@ -215,20 +216,20 @@ def test_probability_of_a_pause_rises_with_the_event_rate(rule, max_n, rates):
     np.testing.assert_array_equal(found.probability, alone)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(st.floats(0.02, 0.9), st.floats(0.001, 0.5), st.integers(1, 40))
 def test_pocock_keeps_alpha(rate, alpha, max_n):
     # 1e-10: rounding of the tail probabilities.
     assert crossing(boundary(pocock(rate, alpha), max_n), rate).probability[0] <= alpha * (1 + 1e-10)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(st.floats(0.9, 0.99), st.floats(0, 0.009), st.integers(1, 30))
 def test_a_stricter_cutoff_needs_no_fewer_events(cutoff, more, max_n):
     assert (boundary(beta_binomial(cutoff=cutoff), max_n) <= boundary(beta_binomial(cutoff=cutoff + more), max_n)).all()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(RULES, st.integers(1, 40))
 def test_ranges_are_the_boundary(rule, max_n):
     limits = boundary(rule, max_n)

@@ -31,6 +31,7 @@ from dosefind.tasks.steps import next_step
 from .made_up import day, event, patient, single_dose, trial
 from .peers import ROOT
 from .planted import faults
+from .quick import examples
 
 AS, DLC = "nct05962762", "nct05948982"
 
@@ -430,7 +431,7 @@ def short_of(read, rules):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(PEOPLE, st.integers(-5, 45), st.randoms(use_true_random=False))
 def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: random.Random):
     # Three patients at the dose 2, which the protocol does not have, would be taken for levels in the column of doses.
@@ -471,7 +472,7 @@ def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: rand
     assert again.deviations == found.deviations
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.data())
 def test_full_cohorts_are_decided_as_by_decide(data):
     """A trial that followed its design, all known: the answer is that of `decide`."""

@@ -83,7 +83,9 @@ def test_too_many_open_outcomes_are_refused(sizes, ways, tmp_path):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("sizes", [(3,) * 8, (1,) * 13, (2,) * 8, (4,) * 6, (1,) * 16])
+@pytest.mark.parametrize(
+    "sizes", [(2,) * 8, *(pytest.param(one, marks=pytest.mark.slow) for one in ((3,) * 8, (1,) * 13, (4,) * 6, (1,) * 16))]
+)
 def test_many_open_outcomes_are_counted_by_dose(sizes, tmp_path):
     found = next_of(tmp_path, sizes)
     at = [sum(sizes[place] for place in range(level, len(sizes), 3)) for level in range(3)]
@@ -273,6 +275,7 @@ def evaluations(monkeypatch):
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prior", "most"),
     [
@@ -304,6 +307,7 @@ RIDGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", RIDGES.values(), ids=RIDGES)
 def test_ridges_take_grids_that_are_fine_in_one_direction_only(prior, tmp_path, monkeypatch):
     """Halving both steps they took up to 40 million evaluations of the curve, or failed."""

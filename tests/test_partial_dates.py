@@ -21,6 +21,7 @@ from dosefind.tasks.holds import holds_of
 from .made_up import patient, trial
 from .peers import ROOT
 from .planted import faults
+from .quick import examples
 
 AS = load_protocol(ROOT / "configs" / "nct05962762.toml")
 # The first infusion is on 5 March 2024, the window of 28 days goes to 2 April.
@@ -125,7 +126,7 @@ days = st.dates(date(2023, 11, 1), date(2024, 7, 31))
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(days, days, st.sampled_from(["year", "month", "interval"]))
 def test_partial_date_agrees_with_the_statuses_of_its_days(one, other, form):
     """A partial date has the status that all of its days have, and is pending where they differ."""

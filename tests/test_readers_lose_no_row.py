@@ -27,6 +27,7 @@ from dosefind.trial import Cohort
 
 from . import patient_files as made
 from .peers import ROOT
+from .quick import examples
 
 AS = load_protocol(ROOT / "configs" / "nct05962762.toml")
 HEADER = "subject,level,infusion_1,dlt,comment"
@@ -601,7 +602,7 @@ def test_a_domain_that_cannot_be_read_is_not_passed_over(case, tmp_path):
 
 # Files cut off at any byte -----------------------------------------------------------------------------------------------
 
-cuts = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+cuts = settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXT = (
     'subject,term,grade,related,start\r\nA-1,"Fever, high",1,related,2024-03-02\r\n\r\n'
     'A-2,"Rash ""x""",3,related,2024-03-10\nA-1,Pain,2,,\n'

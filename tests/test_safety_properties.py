@@ -29,6 +29,7 @@ from dosefind.trial import Cohort, notation
 from . import made_up
 from .made_up import day, patient, trial
 from .peers import ROOT
+from .quick import examples
 
 EXAMPLES = int(os.environ.get("DOSEFIND_EXAMPLES", "1000"))
 WINDOW = 28
@@ -55,7 +56,7 @@ STAGGERS = (
 
 def shared(part):
     """Settings of a property that takes a part of all examples, in percent."""
-    number = max(1, EXAMPLES * part // 100)
+    number = examples(max(1, EXAMPLES * part // 100))
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     phases = [phase for phase in Phase if phase is not Phase.explain]
     # The same examples on every run, but for the larger runs by hand.

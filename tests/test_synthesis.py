@@ -119,6 +119,7 @@ def test_every_patient_enters_where_the_design_would_have_them(obedient):
                 assert found.start.day <= one.infusions[0]
 
 
+@pytest.mark.slow
 def test_a_trial_that_shows_everything(obedient):
     """Over thirty trials: escalation, DLTs, expansion to six, dropouts with their replacements, every way to end."""
     ends = {made.about["ended"] for _, made in obedient}
@@ -149,6 +150,7 @@ def test_simulated_deviations_are_found(kind, rules):
     assert made_any > 2
 
 
+@pytest.mark.slow
 def test_dlts_have_the_true_probability(obedient):
     """Of patients who count. DLTs less those expected add up to zero on average wherever a trial stops, as a martingale does."""
     excess, variance, days = np.zeros(3), np.zeros(3), []
