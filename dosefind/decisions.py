@@ -33,12 +33,11 @@ __all__ = [
 _ALLOWED = (
     "must be 'level 2', 'wait', 'stop', 'resume', 'MTD 2', 'MTD none', 'RP2D 2', 'RP2D none' or 'add dose 0.5', with your number"
 )
+_ALLOWED_RECOMMENDED = "must be 'level 2', 'wait', 'stop', 'MTD 2' or 'MTD none', with your number, or empty"
 _FORMS = re.compile(
     r"(level|MTD|RP2D) (?P<level>[1-9][0-9]?)|wait|stop|resume|(MTD|RP2D) none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)"
 )
-_NEXT_LEVEL = re.compile(r"(?:[a-z -]+ (?:to|at)) level ([1-9][0-9]?), [0-9]+ patients?(; enrolment on hold)?\b.*")
-_STOP = re.compile(r"stop(?:, (?:no MTD|MTD level ([1-9][0-9]?))(?:, not reached \(that level or above\))?)?")
-_WAIT = re.compile(r"wait(?: until .*|: escalation and enrolment on hold)?")
+_RECOMMENDED = re.compile(r"((level|MTD) [1-9][0-9]?|wait|stop|MTD none)?")
 _VERSION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)*[A-Za-z0-9.+-]{0,40})?")
 _NAME = 200
 # A meeting is dated at most this long after the data cutoff date of the data used, as for an adjudication.
@@ -87,6 +86,9 @@ class Recorded(NamedTuple):
         Subjects with a DLT in the data on which it is based, as a JSON list; empty in rows of earlier versions of dosefind.
     still_open
         Subjects with a pending outcome in those data, as a JSON list; empty likewise.
+    recommended
+        The recommendation in the form of a decision: "level 2", "wait", "stop", "MTD 2" or "MTD none"; empty in rows of earlier
+        versions of dosefind.
     """
 
     as_of: date
@@ -106,6 +108,7 @@ class Recorded(NamedTuple):
     released: str = ""
     with_dlt: str = ""
     still_open: str = ""
+    recommended: str = ""
 
     @property
     def day(self) -> date:
@@ -217,6 +220,7 @@ def _problems(recorded: Recorded) -> Iterable[Problem]:
         lambda: released_subjects(recorded.released),
         lambda: _check_subjects("with_dlt", recorded.with_dlt),
         lambda: _check_subjects("still_open", recorded.still_open),
+        lambda: _matched("recommended", recorded.recommended, _RECOMMENDED, _ALLOWED_RECOMMENDED),
     ]
     found: list[Problem] = []
     for check in checks:
@@ -232,46 +236,41 @@ def _problems(recorded: Recorded) -> Iterable[Problem]:
         yield Problem("meeting", recorded.meeting.isoformat(), allowed)
     if recorded.released and recorded.decision != "resume":
         yield Problem("released", recorded.released, "must be empty unless the decision is 'resume'")
-    agreed = agrees(recorded.decision, recorded.recommendation, recorded.released)
+    agreed = agrees(recorded.decision, recorded.recommended, recorded.released)
     if agreed is not None and agreed != (recorded.override == "no"):
         found_word, word = ("differs from", "yes") if not agreed else ("agrees with", "no")
-        allowed = (
-            f"must be '{word}': the decision {recorded.decision!r} {found_word} the recommendation {recorded.recommendation!r}"
-        )
+        allowed = f"must be '{word}': the decision {recorded.decision!r} {found_word} the recommendation {recorded.recommended!r}"
         yield Problem("override", recorded.override, allowed)
 
 
-def agrees(decision: str, recommendation: str, released: str) -> bool | None:
-    """Return whether a recorded decision agrees with the recommendation, or ``None`` if the row does not show it.
+def agrees(decision: str, recommended: str, released: str) -> bool | None:
+    """Return whether a decision agrees with the recommendation, or ``None`` if the row does not show it.
 
     Parameters
     ----------
-    decision, recommendation, released
+    decision, recommended, released
         Fields of `Recorded`.
-
-    Notes
-    -----
-    The file holds the recommendation as text only, which is therefore parsed here. Text of an unknown form shows nothing.
 
     Examples
     --------
-    >>> agrees("level 2", "escalate to level 2, 3 patients", "")
+    >>> agrees("level 2", "level 2", "")
     True
-    >>> agrees("wait", "escalate to level 2, 3 patients", "")
+    >>> agrees("wait", "level 2", "")
     False
+    >>> agrees("RP2D 1", "MTD 2", "")
+    True
     """
     if decision == "resume":
         # "resume" agrees if a pause was in force, which rows of earlier versions do not state.
         return bool(released_subjects(released)) if released else None
-    if _WAIT.fullmatch(recommendation):
-        return decision == "wait"
-    if (stop := _STOP.fullmatch(recommendation)) is not None:
-        top = int(stop[1] or 0)
-        mtd = {f"MTD {top or 'none'}"} if "MTD" in recommendation else set()
-        return decision in {"stop", "RP2D none", *mtd, *(f"RP2D {level}" for level in range(1, top + 1))}
-    if (level := _NEXT_LEVEL.fullmatch(recommendation)) is not None:
-        return decision == ("wait" if level[2] else f"level {level[1]}")
-    return None
+    if not recommended:
+        return None
+    if recommended == "stop" or recommended.startswith("MTD"):
+        # The design selects an MTD and no RP2D: only an RP2D above the MTD contradicts it.
+        level = recommended.removeprefix("MTD ")
+        top = int(level) if level.isdigit() else 0
+        return decision in {"stop", recommended, "RP2D none", *(f"RP2D {level}" for level in range(1, top + 1))}
+    return decision == recommended
 
 
 def _matched(name: str, text: str, form: re.Pattern[str], allowed: str) -> None:
@@ -316,12 +315,19 @@ def renumbered(recorded: Recorded, then: Sequence[float], now: Sequence[float]) 
     def number(level: int) -> int:
         return tuple(now).index(then[level - 1]) + 1 if 1 <= level <= len(then) else level
 
-    decision = recorded.decision if recorded.level is None else f"{recorded.about} {number(recorded.level)}"
+    def renamed(text: str) -> str:
+        form = _FORMS.fullmatch(text)
+        return f"{form[1]} {number(int(form['level']))}" if form and form["level"] else text
+
     released = {
         (kind, level and number(level)): sorted(subjects)
         for (kind, level), subjects in released_subjects(recorded.released).items()
     }
-    return recorded._replace(decision=decision, released=released_text(released) if released else recorded.released)
+    return recorded._replace(
+        decision=renamed(recorded.decision),
+        recommended=renamed(recorded.recommended),
+        released=released_text(released) if released else recorded.released,
+    )
 
 
 def released_text(subjects: Mapping[tuple[str, int | None], Sequence[str]]) -> str:

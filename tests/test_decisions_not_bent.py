@@ -36,6 +36,7 @@ FIRST = Recorded(
     software_version="0.1.0",
     with_dlt='["A1"]',
     still_open="[]",
+    recommended="level 2",
 )
 DECISIONS = [FIRST, *(FIRST._replace(as_of=date(2024, 1, day), reason=f"meeting {day}") for day in (11, 12, 12))]
 DECISIONS[3] = DECISIONS[3]._replace(reason="second of that day")
@@ -126,6 +127,7 @@ BAD_DECISIONS = [
     *(("protocol_version", value) for value in ("2023-02-30", "v2", "2023-8-30")),
     *(("software_version", value) for value in ("latest", "0.1.0\n", "\x1b[31m0.1.0", " 0.1.0")),
     *(("recommendation", value) for value in ("", "a\x1bb", "wait\u202e")),
+    *(("recommended", value) for value in ("escalate to level 2", "level 0", "RP2D 1", "resume", "level", "MTD")),
     *(("reason", value) for value in ("", " ", "\x1b[31mred", "a\x07b", "\u202eabc", "a\u200bb", "x" * 2001)),
     *(("released", value) for value in ("x", "[]", '{"death": []}', '{"boundary@2": ["A1"]}')),
     *(("with_dlt", value) for value in ("A1", "[1]", '{"A1": 1}')),
@@ -165,34 +167,33 @@ def test_version_must_be_one_of_the_protocol(tmp_path):
 
 AGREEING = [
     ("wait", "wait", "", True),
-    ("wait until 2024-02-01", "level 2", "", False),
-    ("wait: escalation and enrolment on hold", "wait", "", True),
-    ("complete the current cohort at level 1, 1 patient", "level 1", "", True),
-    # As files of earlier versions have it.
-    ("fill the cohort at level 1, 1 patient", "level 1", "", True),
-    ("complete the current cohort at level 1, 1 patient", "wait", "", False),
-    ("escalate to level 2, 3 patients, not before 2024-02-01", "level 2", "", True),
-    ("de-escalate to level 1, 3 patients; enrolment on hold", "wait", "", True),
-    ("de-escalate to level 1, 3 patients; enrolment on hold", "level 1", "", False),
-    ("stay at level 2, 3 patients, start date open", "level 3", "", False),
-    ("stop, MTD level 2", "MTD 2", "", True),
-    ("stop, MTD level 2", "RP2D 1", "", True),
-    ("stop, MTD level 2", "RP2D 3", "", False),
-    ("stop, MTD level 3, not reached (that level or above)", "MTD 3", "", True),
-    ("stop, no MTD", "MTD none", "", True),
-    ("stop, no MTD", "MTD 1", "", False),
+    ("wait", "level 2", "", False),
+    ("level 1", "level 1", "", True),
+    ("level 1", "wait", "", False),
+    ("level 12", "level 1", "", False),
+    ("MTD 2", "stop", "", True),
+    ("MTD 2", "MTD 2", "", True),
+    ("MTD 2", "MTD none", "", False),
+    ("MTD 2", "RP2D 1", "", True),
+    ("MTD 2", "RP2D 2", "", True),
+    ("MTD 2", "RP2D 3", "", False),
+    ("MTD 2", "RP2D none", "", True),
+    ("MTD 2", "level 2", "", False),
+    ("MTD none", "MTD none", "", True),
+    ("MTD none", "MTD 1", "", False),
+    ("MTD none", "RP2D 1", "", False),
     ("stop", "stop", "", True),
     ("stop", "MTD none", "", False),
-    ("wait: escalation and enrolment on hold", "resume", '{"related-serious": ["A1"]}', True),
+    ("wait", "resume", '{"related-serious": ["A1"]}', True),
     ("wait", "resume", "{}", False),
 ]
 
 
-@pytest.mark.parametrize(("recommendation", "decision", "released", "agreed"), AGREEING)
-def test_flipped_override_is_refused(tmp_path, recommendation, decision, released, agreed):
-    assert agrees(decision, recommendation, released) is agreed
+@pytest.mark.parametrize(("recommended", "decision", "released", "agreed"), AGREEING)
+def test_flipped_override_is_refused(tmp_path, recommended, decision, released, agreed):
+    assert agrees(decision, recommended, released) is agreed
     right, flipped = ("no", "yes") if agreed else ("yes", "no")
-    one = FIRST._replace(recommendation=recommendation, decision=decision, released=released, override=right)
+    one = FIRST._replace(recommended=recommended, decision=decision, released=released, override=right)
     record_decision(tmp_path / "decisions.csv", one)
     assert read_decisions(tmp_path / "decisions.csv", ID) == [one]
     with pytest.raises(dsf.InputError) as error:
@@ -205,12 +206,23 @@ def test_flipped_override_is_refused(tmp_path, recommendation, decision, release
     assert [problem.where for problem in error.value.problems] == ["row 2.override"]
 
 
-def test_words_on_file_tell_agreement_as_the_proposal_does():
-    for when in (33, 44, 83):
+def test_override_is_by_the_recommendation_and_not_by_its_words(tmp_path):
+    agreeing = {33: {"level 1"}, 44: {"wait"}, 83: {"level 2"}}
+    for when, expected in agreeing.items():
         found = then(single_dose(), when)
-        for decision in ("level 1", "level 2", "wait", "stop", "MTD 1", "MTD none", "RP2D 1", "RP2D none", "resume"):
-            one = found.record(decision, "so")
-            assert agrees(decision, one.recommendation, one.released) is (one.override == "no"), (when, decision)
+        recorded = [
+            found.record(decision, "agreed")
+            for decision in ("level 1", "level 2", "wait", "stop", "MTD 1", "MTD none", "RP2D 1", "RP2D none", "resume")
+        ]
+        assert {one.decision for one in recorded if one.override == "no"} == expected
+        for one in recorded:
+            # Whatever the words are, in whatever language.
+            record_decision(tmp_path / f"{when}.csv", one._replace(recommendation="Eskalation auf Stufe 2"))
+
+
+def test_row_of_an_earlier_version_shows_no_agreement(tmp_path):
+    for override in ("yes", "no"):
+        record_decision(tmp_path / f"{override}.csv", FIRST._replace(recommended="", override=override))
 
 
 BAD_ADJUDICATIONS = [

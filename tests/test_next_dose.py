@@ -26,6 +26,7 @@ from dosefind.show.pages.next_dose import Conduct
 from dosefind.show.pages.next_dose import next_dose as page
 from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.proposals import Awaited
 from dosefind.tasks.steps import next_step
 
 from .made_up import day, event, patient, single_dose, trial
@@ -285,6 +286,7 @@ def test_completions_by_hand():
         "design: boin": ["level 1", "level 1", "stop, no MTD"],
     }
     assert found.proposal.reason == "depends on the outcome of A1, A3: level 1; or stop, no MTD"
+    assert found.proposal.awaited == Awaited(("A1", "A3"))
     assert (found.proposal.level, found.proposal.size, found.start, len(found.paths)) == (None, 0, None, 0)
     assert list(found.what_if.get("design", [])) == ["boin"] * (found.proposals["boin"].level is not None)
     filling = then(single_dose(), 3, protocol(AS, "boin"))
@@ -295,6 +297,7 @@ def test_completions_by_hand():
 def test_reason_lists_patients_with_missing_data():
     found = then(REPLAYS["an event without a grade"][0], 60)
     assert found.proposal.until is None
+    assert found.proposal.awaited.missing_data == ("S3",)
     assert found.proposal.reason.endswith("; no date can be given: data are missing for S3")
 
 
@@ -455,6 +458,7 @@ def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: rand
         if one.action == "wait":
             assert found.evaluated.n_pending
             assert len({(step.level, step.size, step.mtd, step.not_reached) for _, step in one.completions}) > 1
+            assert one.reason == one.awaited.reason([step for _, step in one.completions])
         elif one.action == "fill":
             assert one.level == read.members[-1].level
         elif short_of(read, rules):
@@ -801,8 +805,8 @@ HEADER = ",".join(Recorded._fields)
     ("content", "words"),
     [
         (b"a,b\n1,2\n", "must begin with the columns as_of, protocol"),
-        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 17"),
-        (HEADER.encode() + b"\n1/2/2024" + b",x" * 16 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
+        (HEADER.encode() + b"\n2024-01-01,X\n", "row 2 has 2 cells: must have 18"),
+        (HEADER.encode() + b"\n1/2/2024" + b",x" * 17 + b"\n", "row 2.as_of = '1/2/2024': must be a date such as 2024-03-14"),
         (HEADER.encode() + b"\n2024-01-01" + b",x" * 13 + b',"cut\n', "is damaged"),
         (HEADER.encode() + b"\n\xff\xfe", "is not UTF-8 text"),
     ],
@@ -832,7 +836,7 @@ def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, endi
     path.write_bytes(mark + text.getvalue().encode())
     (old,) = read_decisions(path, "NCT05962762")
     assert old == Recorded(date(2024, 1, 1), *EARLIER_CELLS[0][1:8], '=1+1\nsecond line, "quoted"')
-    assert old[9:] == (None, "", None, "", "", "", "", "")
+    assert old[9:] == (None, "", None, "", "", "", "", "", "")
     assert old.known_dlts == frozenset()
     new = then(single_dose(), 33).record("wait", "so", attendees="A. Roe, B. Doe", meeting=day(35))
     record_decision(path, new)
@@ -841,7 +845,7 @@ def test_file_with_the_earlier_columns_is_read_and_added_to(tmp_path, mark, endi
     assert content.startswith(mark + ",".join(EARLIER).encode())
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     assert tuple(rows[0]) == (*Recorded._fields, HASH)
-    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 9) for cells in EARLIER_CELLS]
+    assert [tuple(row) for row in rows[1:3]] == [(*cells, *[""] * 10) for cells in EARLIER_CELLS]
     # Added to once more, the file stays as it is.
     record_decision(path, new._replace(reason="again"))
     assert path.read_bytes().startswith(content)

@@ -151,6 +151,7 @@ def test_stop_that_a_pending_outcome_can_change_is_awaited():
     found = asked(*first, *at_level(2, NOW - 40, known=2, dlts=2)).proposal
     assert found.action == "wait"
     assert {step.mtd for _, step in found.completions} == {"1", "none"}
+    assert found.awaited.patients == ("Late",)
 
 
 def test_unplanned_cohort_is_read_both_ways():

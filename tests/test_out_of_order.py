@@ -252,7 +252,13 @@ def test_cohort_completed_late_makes_the_levels_above_it_planned(name, design):
     assert answer(found.proposal) == expected
     assert found.proposal.other_reading is None
     # While it is pending, nobody knows; with a DLT it leads to no other level.
-    assert after((*groups, further), further[1] + 5, design).proposal.action == "wait"
+    waits = after((*groups, further), further[1] + 5, design).proposal
+    assert waits.action == "wait"
+    # What is stated now is what will be answered then, in the reason as in the table.
+    (stated,) = (step for way, step in waits.completions if not any(way.dlts))
+    assert answer(stated) == expected
+    assert waits.reason == waits.awaited.reason([step for _, step in waits.completions])
+    assert (waits.awaited.rule, waits.awaited.missing_data) == ("", ())
     toxic = after((*groups, (further[0][:-1] + "T", further[1])), further[1] + 40, design).proposal
     assert toxic.level <= int(further[0][0])
 

@@ -23,7 +23,7 @@ from ..adjudications import Adjudicated, adjudications_on_file, in_force
 from ..chain import Chain
 from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import Trial
-from ..decisions import Recorded, check_form, decisions_on_file, renumbered
+from ..decisions import Recorded, agrees, check_form, decisions_on_file, renumbered
 from ..designs import Design
 from ..designs.replay import departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
@@ -306,6 +306,7 @@ class NextDose(Shown):
             If the decision is not of a known form, or its level or dose does not fit the protocol.
         """
         decision = check_form(decision, self.amounts)
+        released = released_by(self.holds, self.evaluated) if decision == "resume" else ""
         return Recorded(
             as_of=self.evaluated.as_of,
             protocol=self.attrs["protocol"],
@@ -314,29 +315,26 @@ class NextDose(Shown):
             binding=self.binding,
             recommendation=self.words,
             decision=decision,
-            override="no" if self._agrees(decision) else "yes",
+            override="no" if agrees(decision, self.recommended, released) else "yes",
             reason=reason,
             meeting=meeting,
             attendees=attendees,
             protocol_version=date.fromisoformat(self.attrs["protocol_version"]),
             software_version=__version__,
             conditions=conditions,
-            released=released_by(self.holds, self.evaluated) if decision == "resume" else "",
+            released=released,
             with_dlt=json.dumps([status.subject for status in self.evaluated.statuses if status.has_dlt]),
             still_open=json.dumps([status.subject for status in self.evaluated.statuses if status.open]),
+            recommended=self.recommended,
         )
 
-    def _agrees(self, decision: str) -> bool:
-        """Return whether a decision is what the primary design recommends."""
+    @property
+    def recommended(self) -> str:
+        """Return the recommendation of the primary design in the form of a decision: "level 2", "wait", "stop", "MTD 2"."""
         proposal = self.proposal
         if proposal.action == "stop":
-            # The design selects an MTD and no RP2D: only an RP2D above the MTD contradicts it.
-            top = 0 if proposal.mtd in (None, "none") else int(proposal.mtd)
-            return decision in {"stop", f"MTD {proposal.mtd}", "RP2D none", *(f"RP2D {level}" for level in range(1, top + 1))}
-        # To resume ends a pause, so that it agrees only where a pause rule has fired.
-        if decision == "resume":
-            return bool(self.holds.pauses)
-        return decision == (f"level {proposal.level}" if proposal.level and not self.holds else "wait")
+            return "stop" if proposal.mtd is None else f"MTD {proposal.mtd}"
+        return f"level {proposal.level}" if proposal.level and not self.holds else "wait"
 
     @property
     def supposes(self) -> bool:
@@ -763,6 +761,7 @@ def _as_decided(proposal: Recommendation, last: Recorded) -> Recommendation:
     words = _("decided by the committee on {date} ({decision}); by the design's rules alone: {action}")
     reason = words.format(date=last.meeting or last.as_of, decision=last.decision, action=proposal.words)
     stop = {"action": "stop", "level": None, "size": 0, "admissible": (), "mtd": mtd, "not_reached": False, "until": None}
+    stop["awaited"] = None
     return replace(proposal, **stop, reason=reason, decided=(last.decision, proposal))
 
 

@@ -33,6 +33,7 @@ from .steps import NextStep, move_words, step_from, steps_from, stop_words
 
 __all__ = [
     "Asked",
+    "Awaited",
     "Recommendation",
     "as_begun",
     "as_read",
@@ -56,6 +57,40 @@ __all__ = [
 ]
 
 Ways = tuple[tuple[Completion, NextStep], ...]
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """Why a design waits.
+
+    Attributes
+    ----------
+    patients
+        Subjects whose outcomes are awaited.
+    rule
+        Rule by which a design that decides with pending outcomes suspends accrual; empty for other designs.
+    further
+        Why no further patient completes the current cohort; empty where that is not so.
+    missing_data
+        Those of the subjects for whom data are missing, so that no date can be given.
+    """
+
+    patients: tuple[str, ...]
+    rule: str = ""
+    further: str = ""
+    missing_data: tuple[str, ...] = ()
+
+    def reason(self, steps: Sequence[NextStep]) -> str:
+        """Return why the design waits, in words, with the steps to which the outcomes can lead."""
+        words = _("depends on the outcome of {patients}: {steps}")
+        if self.rule:
+            words = _("{rule}: {patients}; once they are known: {steps}")
+        clauses = [words.format(rule=self.rule, patients=", ".join(self.patients), steps=either(steps))]
+        if self.further:
+            clauses.append(self.further)
+        if self.missing_data:
+            clauses.append(_("no date can be given: data are missing for {patients}").format(patients=", ".join(self.missing_data)))
+        return "; ".join(clauses)
 
 
 @dataclass(frozen=True)
@@ -94,6 +129,8 @@ class Recommendation(Shown):
         ``None`` where there are none.
     held
         Where it holds: what the design would do without that.
+    awaited
+        Where it waits: for whose outcomes, and why.
     decided
         Where it stops because the committee decided so: that decision, such as "MTD 2", and what the design would do.
     """
@@ -110,6 +147,7 @@ class Recommendation(Shown):
     set_aside: tuple[str, ...] = ()
     other_reading: Recommendation | None = None
     held: Recommendation | None = None
+    awaited: Awaited | None = None
     decided: tuple[str, Recommendation] | None = None
 
     def __str__(self) -> str:
@@ -344,7 +382,7 @@ def in_the_end(
         What the design proposes now; returned as it is unless it waits.
     """
     # Where outcomes are counted by dose, a way does not say which cohort had the DLTs, on which depends what was planned.
-    if proposal.action != "wait" or evaluated.n_completions > MOST_BY_COHORT:
+    if proposal.awaited is None or evaluated.n_completions > MOST_BY_COHORT:
         return proposal
     read = as_read(evaluated, proposal.set_aside)
     answers: list[tuple[Completion, NextStep]] = []
@@ -360,8 +398,8 @@ def in_the_end(
         answers.append((way, replace(step, **same)))
     if _agree([step for _, step in answers]):
         return proposal
-    before, after = (either([step for _, step in ways]) for ways in (proposal.completions, answers))
-    return replace(proposal, completions=tuple(answers), reason=proposal.reason.replace(before, after))
+    reason = proposal.awaited.reason([step for _, step in answers])
+    return replace(proposal, completions=tuple(answers), reason=reason)
 
 
 def once_filled(
@@ -875,10 +913,9 @@ def _known_now(asked: Asked, evaluated: Evaluated, found: Recommendation) -> Rec
     if now.action != "wait":
         return replace(now, completions=found.completions)
     open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
-    words = _("{reason}: {subjects}; once they are known: {steps}")
-    subjects = ", ".join(status.subject for status in open_)
-    reason = words.format(reason=now.reason, subjects=subjects, steps=either(ends))
-    return replace(now, reason=reason, until=_next_change(asked, evaluated, open_), completions=found.completions)
+    awaited = Awaited(tuple(status.subject for status in open_), rule=now.reason)
+    until = _next_change(asked, evaluated, open_)
+    return replace(now, reason=awaited.reason(ends), until=until, completions=found.completions, awaited=awaited)
 
 
 def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) -> date | None:
@@ -1016,16 +1053,11 @@ def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iter
     mattering = [one for place, group in enumerate(open_) if place in matters for one in group]
     # To complete a cohort, and to stay with as many patients, are the same step: what leads to which matters all the same.
     pending = mattering or [one for group in open_ for one in group]
-    unknown = [one.subject for one in pending if one.unresolved or one.held]
-    names = ", ".join(one.subject for one in pending)
-    steps = either([step for _way, step in completions])
-    clauses = [_("depends on the outcome of {patients}: {steps}").format(patients=names, steps=steps)]
-    if further:
-        clauses.append(further)
-    if unknown:
-        clauses.append(_("no date can be given: data are missing for {patients}").format(patients=", ".join(unknown)))
+    unknown = tuple(one.subject for one in pending if one.unresolved or one.held)
+    awaited = Awaited(tuple(one.subject for one in pending), further=further, missing_data=unknown)
     until = None if unknown else max(one.end for one in pending)
-    return Recommendation("wait", None, 0, "; ".join(clauses), (), None, False, until, completions)
+    reason = awaited.reason([step for _way, step in completions])
+    return Recommendation("wait", None, 0, reason, (), None, False, until, completions, awaited=awaited)
 
 
 def _matters(completions: Ways, pool: Sequence[int]) -> bool:
@@ -1104,7 +1136,7 @@ def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evalua
 def short(step: NextStep | Recommendation) -> str:
     """Return a step in two or three words."""
     if step.action == "wait":
-        return "wait"
+        return _("wait")
     if step.level is not None:
         words = _("complete the cohort at level {level}") if step.action == "fill" else _("level {level}")
         return words.format(level=step.level)
