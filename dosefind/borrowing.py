@@ -194,11 +194,11 @@ def _spreads(exchangeable: Exchangeable) -> Iterator[tuple[str, str, dict[str, A
     """Yield other means of the trials and other between-trial standard deviations, with the assumption and its value."""
     for times in (0.5, 2.0):
         first, second = (min(times * scale, 10.0) for scale in exchangeable.tau_scale)
-        yield "tau scale", f"x {times:g}", {"tau_scale": (first, second)}
+        yield "tau scale", f"\u00d7 {times:g}", {"tau_scale": (first, second)}
     mu = exchangeable.mu
     for times in (0.5, 2.0):
         first, second = (min(times * sd, 10.0) for sd in mu.sd)
-        yield "mu sd", f"x {times:g}", {"mu": mu.model_copy(update={"sd": (first, second)})}
+        yield "mu sd", f"\u00d7 {times:g}", {"mu": mu.model_copy(update={"sd": (first, second)})}
     for shift in (-1.0, 1.0):
         mean = (mu.mean[0] + shift, mu.mean[1])
         yield "mu of log alpha", f"{shift:+g}", {"mu": mu.model_copy(update={"mean": mean})}

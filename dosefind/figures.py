@@ -107,7 +107,7 @@ OPERATING: dict[str, Quantity] = {
             "expected minimum duration in days: each cohort starts when the DLT windows of the previous cohort have ended, and "
             "patients are enrolled as early as allowed"
         ),
-        marked("days"),
+        marked("min. days"),
         "days",
         0,
     ),

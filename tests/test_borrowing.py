@@ -58,15 +58,15 @@ def test_variants_of_borrowing(protocol):
     borrowing = build_borrowing(protocol)
     varied = {(name, value): other for name, value, other in borrowing.variants(protocol)}
     assert set(varied) == {
-        ("tau scale", "x 0.5"), ("tau scale", "x 2"), ("mu sd", "x 0.5"), ("mu sd", "x 2"), ("mu of log alpha", "-1"),
+        ("tau scale", "× 0.5"), ("tau scale", "× 2"), ("mu sd", "× 0.5"), ("mu sd", "× 2"), ("mu of log alpha", "-1"),
         ("mu of log alpha", "+1"), ("rho", "-0.5"), ("rho", "0.5"), ("reference dose", "1"), ("reference dose", "2"),
         ("reference dose", "4"), ("dose scale", "cumulative"), ("what is pooled", "as-given"),
     }  # fmt: skip
-    assert varied["mu sd", "x 0.5"].exchangeable.mu.sd == (1.0, 0.5)
+    assert varied["mu sd", "× 0.5"].exchangeable.mu.sd == (1.0, 0.5)
     assert varied["mu of log alpha", "+1"].exchangeable.mu.mean == pytest.approx((-1.2, 0.0), abs=1e-15)
     assert varied["rho", "0.5"].exchangeable.rho == 0.5
     assert varied["reference dose", "4"].reference == 4
-    assert varied["tau scale", "x 2"].exchangeable.tau_scale == (1.0, 0.5)
+    assert varied["tau scale", "× 2"].exchangeable.tau_scale == (1.0, 0.5)
     # The reference dose stays where it was in the protocol's own trial.
     assert varied["dose scale", "cumulative"].reference == 9.0
     assert all(other.model(protocol).structure == borrowing.model(protocol).structure for other in varied.values())
@@ -87,7 +87,7 @@ def test_variants_with_exnex(protocol):
     assert [one.exnex.weight for varied, _, one in found if varied == "P(exchangeable)"] == [0.25, 0.75]
     assert [value for varied, value, _ in found if varied == "rho"] == ["-0.5", "0", "0.5"]
     # No standard deviation beyond what a prior may have.
-    assert [one.exchangeable.mu.sd for varied, value, one in found if (varied, value) == ("mu sd", "x 2")] == [(10.0, 2.0)]
+    assert [one.exchangeable.mu.sd for varied, value, one in found if (varied, value) == ("mu sd", "× 2")] == [(10.0, 2.0)]
 
 
 def test_what_the_prior_means_in_longer_windows(protocol):
@@ -239,7 +239,7 @@ def test_with_and_without(protocol):
     np.testing.assert_array_equal([first[f"se_{level}"] for level in (1, 2, 3)], found["p_over_se"].values)
     np.testing.assert_allclose(rows.loc[("borrowing", "off"), "over_3"], alone["p_over"].values[2], rtol=0, atol=1e-9)
     # The less the trials differ a priori, the more is borrowed: two errors of a difference.
-    near, far = (rows.loc[("tau scale", value)] for value in ("x 0.5", "x 2"))
+    near, far = (rows.loc[("tau scale", value)] for value in ("× 0.5", "× 2"))
     assert near["over_3"] < far["over_3"] + 2 * np.hypot(near["se_3"], far["se_3"])
     # The other trial's data left out: the prior of the model and the trial's own data.
     assert rows.loc[("borrowing", "no data of others"), "over_3"] > first["over_3"] + 3 * first["se_3"]

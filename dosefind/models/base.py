@@ -309,7 +309,7 @@ class OneParameterCurve(Curve):
     def variants(self) -> Iterator[tuple[str, str, Self]]:
         if self.uniform is None:
             for times in (0.5, 2.0):
-                yield "prior sd", f"x {times:g}", self.model_copy(update={"prior_sd": self.prior_sd * times})
+                yield "prior sd", f"\u00d7 {times:g}", self.model_copy(update={"prior_sd": self.prior_sd * times})
         u = self.coordinates
         # A shift of the skeleton by the distance of one dose: the prior MTD one level lower or higher.
         step = np.diff(u).mean() if len(u) > 1 else 0.0

@@ -246,7 +246,7 @@ class Logistic2(Curve):
             return self.model_copy(update={"prior": priors})
 
         for times in (0.5, 2.0):
-            yield "prior sd", f"x {times:g}", changed(times=times)
+            yield "prior sd", f"\u00d7 {times:g}", changed(times=times)
         for shift in (-1.0, 1.0):
             yield "mean log alpha", f"{shift:+g}", changed(shift)
         for dose in self.doses:

@@ -263,7 +263,7 @@ def shares(least: Sequence[float], wanted: Sequence[float], line: float) -> tupl
 
 def _letters(words: str) -> float:
     """Return the width of words, in lower-case letters."""
-    return len(words) + 0.4 * sum(sentence.isupper() for sentence in words)
+    return len(words) + 0.4 * sum(letter.isupper() for letter in words)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,8 @@ def compare(
     sentences = {reason: design.explain(reason) for design in designs.values() for reason in design.reasons}
     made = {"method": "exact", "seed": seed} if method == "exact" else {"method": "simulated", "n_trials": n_trials, "seed": seed}
     left_out = [name for name in trial.designs if name not in designs]
-    made |= {"primary_design": trial.primary, "calendar_only": left_out, "overdose_limit": target.overdose_limit}
+    made |= {"primary_design": trial.primary, "calendar_only": left_out}
+    made |= {"target_rate": target.rate, "overdose_limit": target.overdose_limit}
     return result.assign_attrs(made | {"reasons": sentences} | stamp(trial))
 
 

@@ -185,20 +185,21 @@ class Comparison:
             pairs = zip(self.values("correct")[d], self.values("overdose_selected")[d], strict=True)
             rows.append((data(name), *(f"{100 * right:.1f}/{100 * over:.1f}" for right, over in pairs)))
         rows.append((_("(benchmark)"), *map(in_percent, self.values("reference_correct"))))
-        limit = f"{100 * self.oc.attrs['overdose_limit']:.3g}%"
-        caption = filled(_("True MTD selected / overdose selected (true DLT rate above {limit}), % of trials:"), limit=limit)
+        target, limit = (f"{100 * self.oc.attrs[name]:.3g}%" for name in ("target_rate", "overdose_limit"))
+        words = _("True MTD / overdose (true DLT rate > {limit}) selected, % of trials; target {target}:")
+        caption = filled(words, target=target, limit=limit)
         return table(caption, (_("design"), *map(data, self.scenarios)), rows)
 
     def costs(self) -> Table:
         """Return the means over the scenarios and their ranges, one row per design."""
-        heads = (_("design"), _("correct, %"), _("overdose, %"), _("patients"), _("DLTs"), _("above MTD"), _("days"))
+        heads = (_("design"), _("correct, %"), _("overdose, %"), _("patients"), _("DLTs"), _("above MTD"), _("min. days"))
         dlts = self.values("dlts").sum(axis=-1)
         rows = []
         for d, name in enumerate(self.designs):
             means = [in_percent(self.values(one)[d].mean()) for one in ("correct", "overdose_selected")]
             ranges = [_range(self.values("mean_n")[d]), _range(dlts[d]), _range(self.values("above_mtd")[d])]
             rows.append((data(name), *means, *ranges, _range(self.values("days")[d], 0)))
-        return table(_("Mean over scenarios (correct, overdose), and range of the scenarios' means:"), heads, rows)
+        return table(_("Mean over scenarios (correct, overdose); range over scenarios (other columns):"), heads, rows)
 
     def precision(self) -> Text:
         """Return the Monte Carlo error, as the beginning of a paragraph."""

@@ -49,7 +49,8 @@ _COMPARED = {
     *("selected", "patients", "dlts", "stopped", "true_mtd", "highest_mtd", "reference_selected", "sample_size", "p_true"),
     *("dose_amount", "correct", "overdose_selected", "mean_n", "above_mtd", "days", "max_n_per_dose"),
 }
-_DIMENSIONS, _SAID = {"design", "scenario", "n_patients", "reason"}, {"protocol", "rules", "reasons", "overdose_limit"}
+_DIMENSIONS = {"design", "scenario", "n_patients", "reason"}
+_ATTRIBUTES = {"protocol", "rules", "reasons", "target_rate", "overdose_limit"}
 _OF_ONE_DESIGN = {"selected", "patients", "dlts", "not_reached", "any_dlt", "p_true"}
 _CALIBRATED = {"ecdf", "excess", "passed", "lower", "upper"}
 
@@ -269,7 +270,7 @@ class _Plain:
 
 def _page_of(dataset: xr.Dataset) -> Page | None:
     names, whole = {str(name) for name in dataset.variables}, _every_level(dataset)
-    compared = whole and names >= _COMPARED and set(dataset.dims) >= _DIMENSIONS and set(dataset.attrs) >= _SAID
+    compared = whole and names >= _COMPARED and set(dataset.dims) >= _DIMENSIONS and set(dataset.attrs) >= _ATTRIBUTES
     if compared and "units" in dataset["dose_amount"].attrs:
         return comparison(dataset)
     if whole and names >= _OF_ONE_DESIGN and "design" in dataset.attrs and dataset["selected"].dims == ("scenario", "choice"):

@@ -125,7 +125,7 @@ class Sensitivity:
     def change(self, row: Mapping[str, Any], whole: bool = True) -> Text:
         """Return in words what a row changes; another target changes the rate of an overdose too, which is given if ``whole``."""
         rate, high, limit = (f"{100 * row[name]:.3g}%" for name in ("target", "overdose_from", "limit"))
-        value = data(str(row["value"]).replace("x ", "\u00d7 "))
+        value = data(row["value"])
         words = {
             "as analysed": _("as analysed: {value}"),
             "curve": _("curve {value}"),
