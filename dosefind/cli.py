@@ -251,7 +251,7 @@ def _distributed(command: Callable[..., None]) -> Callable[..., None]:
             "--cache",
             type=click.Path(path_type=Path),
             metavar="DIR",
-            help="Folder that keeps completed blocks of 10,000 trials, from which an interrupted simulation goes on.",
+            help="Folder that keeps completed blocks of 10,000 trials, from which an interrupted simulation is resumed.",
         ),
         click.option(
             "--workers",
@@ -277,7 +277,7 @@ def _distributed(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Every possible trial, or Monte Carlo.",
 )
-@click.option("--trials", type=click.IntRange(min=2), help="Trials a scenario, with --method simulate only.  [default: 10000]")
+@click.option("--trials", type=click.IntRange(min=2), help="Trials per scenario, with --method simulate only.  [default: 10000]")
 @click.option(
     "--memory-limit",
     type=click.FloatRange(min=0, min_open=True),
@@ -605,9 +605,7 @@ def _next(
 @_replay
 @_final
 @_binding
-@click.option(
-    "--details", is_flag=True, help="Print also what the files of --out hold besides: rules, paths, every design's cases."
-)
+@click.option("--details", is_flag=True, help="Also print rules, paths and the next steps of every design.")
 @_common
 def next_(
     config: Path,
@@ -798,7 +796,7 @@ def adjudicate(
     type=click.Choice(["schedule", "stagger", "dose"]),
     default=("schedule", "stagger"),
     show_default=True,
-    help="Deviations: an infusion off its schedule, a patient too early after another, a dose that the protocol does not have.",
+    help="Deviations: infusion off schedule, staggering interval not kept, dose not in the protocol.",
 )
 @click.option("--gap", type=float, default=4.0, show_default=True, help="Mean days until the next patient could enter.")
 @_binding

@@ -290,8 +290,8 @@ def _too_many(trial: _Trial) -> Iterator[Finding]:
     beyond = evaluable[trial.protocol.limits.max_n :]
     if beyond:
         words = counted(
-            "{n} patient is evaluable for DLT; limits.max_n is {most}; enrolled beyond it: {subjects}",
-            "{n} patients are evaluable for DLT; limits.max_n is {most}; enrolled beyond it: {subjects}",
+            "{n} patient is evaluable for DLT; the maximum sample size is {most}; enrolled beyond it: {subjects}",
+            "{n} patients are evaluable for DLT; the maximum sample size is {most}; enrolled beyond it: {subjects}",
             len(evaluable),
             most=trial.protocol.limits.max_n,
             subjects=_names(beyond),

@@ -41,7 +41,7 @@ OPERATING: dict[str, Quantity] = {
     "true_mtd": Quantity(
         marked(
             "dose whose true DLT rate is nearest to {target}, the lower dose on ties; none if the lowest dose has a rate above "
-            "{too_far} (the target plus the margin target.mtd_margin = {margin})"
+            "{too_far} (the target plus a margin of {margin})"
         ),
         marked("true MTD"),
     ),
@@ -53,7 +53,7 @@ OPERATING: dict[str, Quantity] = {
     "not_reached": Quantity(
         marked(
             "probability that the top dose is selected and the design's rule would have escalated from it (CRM: its estimate there "
-            "lies below the rate stated in its rules; a design made by design_from_rule never reports this)"
+            "lies below the rate stated in its rules; a design made from a rule of your own never reports this)"
         ),
         marked("MTD not reached"),
         "%",
@@ -131,8 +131,8 @@ OPERATING: dict[str, Quantity] = {
             "non-parametric optimal benchmark: selection with every patient's outcome known at every dose, at the same maximum "
             "sample size: the dose whose share of DLTs is nearest to {target}; of two shares equally far below and above, such as "
             "4 and 5 in 18 from 0.25, the lower; of doses with equal counts the highest where their share is below the target, "
-            "else the lowest; none if the lowest dose has a share above {too_far} (the target plus the margin target.mtd_margin = "
-            "{margin}); a benchmark, not a bound"
+            "else the lowest; none if the lowest dose has a share above {too_far} (the target plus a margin of {margin}); a "
+            "benchmark, not a bound"
         ),
         marked("benchmark"),
         "%",

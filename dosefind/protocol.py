@@ -23,7 +23,7 @@ from scipy.special import betainc
 from ._check import KEY, MOST_DOSES, NAME, InputError, Problem, Settings, calendar_day, curve_values, reach, shown_key
 from .timing import Accrual, Discontinuation, Gates, Onset
 from .units import wrong_unit
-from .words import _, counted, n_days
+from .words import _, counted, marked, n_days
 
 __all__ = [
     "DLT",
@@ -75,38 +75,43 @@ class Assumption(NamedTuple):
 class Record(Settings):
     """The source of the protocol."""
 
-    id: Name = Field(description="registry number, or the name used in the titles of results")
-    title: Name = Field(description="title of the trial")
-    population: Name = Field(description="trial population")
-    product: Name = Field(description="investigational product and its administration")
-    version_date: datetime.date = Field(description="date of the protocol version, ISO form")
-    source: Name | None = Field(default=None, description="address of the record")
+    id: Name = Field(description=marked("registry number, or the name used in the titles of results"))
+    title: Name = Field(description=marked("title of the trial"))
+    population: Name = Field(description=marked("trial population"))
+    product: Name = Field(description=marked("investigational product and its administration"))
+    version_date: datetime.date = Field(description=marked("date of the protocol version, ISO form"))
+    source: Name | None = Field(default=None, description=marked("address of the record"))
 
 
 class ReferenceDose(Settings):
     """Reference dose of dose-toxicity curves, with its own unit so that a change of unit is detected."""
 
-    amount: Annotated[float, Field(gt=0, strict=True)] = Field(description="the dose, in or near the range of the dose levels")
-    unit: Name = Field(description="its unit, which must be that of the dose levels")
+    amount: Annotated[float, Field(gt=0, strict=True)] = Field(
+        description=marked("the dose, in or near the range of the dose levels")
+    )
+    unit: Name = Field(description=marked("its unit, which must be that of the dose levels"))
 
 
 class Doses(Settings):
     """Dose levels in ascending order, in one unit."""
 
     amounts: Annotated[tuple[Number, ...], Field(min_length=1, max_length=MOST_DOSES)] = Field(
-        description="dose of each level, in ascending order"
+        description=marked("dose of each level, in ascending order")
     )
-    unit: Name = Field(description="unit of the doses, such as '10^6 cells/kg'")
-    reference: ReferenceDose | None = Field(default=None, description="reference dose of dose-toxicity curves")
+    unit: Name = Field(description=marked("unit of the doses, such as '10^6 cells/kg'"))
+    reference: ReferenceDose | None = Field(default=None, description=marked("reference dose of dose-toxicity curves"))
     tolerance: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
         default=0.0,
-        description="relative difference up to which an amount in the data is read as a dose level if the data assign none; "
-        "0 reads amounts to the digits shown",
+        description=marked(
+            "relative difference up to which an amount in the data is read as a dose level if the data assign none; "
+            "0 reads amounts to the digits shown"
+        ),
     )
     arms: dict[Name, Level] = Field(
         default_factory=dict,
-        description="dose level (from 1) of each arm in the data whose name states neither the level nor the amount; compared in "
-        "lower case",
+        description=marked(
+            "dose level (from 1) of each arm in the data whose name states neither the level nor the amount; compared in lower case"
+        ),
     )
 
     @property
@@ -157,10 +162,13 @@ class Doses(Settings):
 class Stagger(Settings):
     """Days between patients of one dose group."""
 
-    days: Days = Field(description="minimum number of days between the first infusions of two patients")
-    levels: Literal["all"] | tuple[Level, ...] = Field(default="all", description="levels (from 1) to which it applies, or all")
+    days: Days = Field(description=marked("minimum number of days between the first infusions of two patients"))
+    levels: Literal["all"] | tuple[Level, ...] = Field(
+        default="all", description=marked("levels (from 1) to which it applies, or all")
+    )
     patients: Literal["every", "first"] = Field(
-        default="every", description="every patient waits for the previous one, or only those after the first patient at a dose"
+        default="every",
+        description=marked("every patient waits for the previous one, or only those after the first patient at a dose"),
     )
 
 
@@ -168,25 +176,27 @@ class Treatment(Settings):
     """Infusions, the DLT assessment period, and the rules on when patients may start."""
 
     infusion_days: Annotated[tuple[Level, ...], Field(min_length=1)] = Field(
-        description="study days of the infusions, the first on day 1"
+        description=marked("study days of the infusions, the first on day 1")
     )
-    dlt_window_days: Days = Field(description="days from the first infusion to the end of the DLT window")
+    dlt_window_days: Days = Field(description=marked("days from the first infusion to the end of the DLT window"))
     window: Literal["course", "first-infusion"] = Field(
-        default="course", description="the DLT window covers the whole course of infusions, or the first infusion only"
+        default="course", description=marked("the DLT window covers the whole course of infusions, or the first infusion only")
     )
     infusion_tolerance_days: Annotated[int, Field(ge=0, le=28, strict=True)] = Field(
-        default=0, description="number of days before or after the planned day within which an infusion is on schedule"
+        default=0, description=marked("number of days before or after the planned day within which an infusion is on schedule")
     )
     split_days: Annotated[int, Field(ge=0, le=28, strict=True)] = Field(
         default=0,
-        description="days after its first day within which further records of a dose belong to the same infusion, their amounts "
-        "added; 0 adds the records of one day",
+        description=marked(
+            "days after its first day within which further records of a dose belong to the same infusion, their amounts "
+            "added; 0 adds the records of one day"
+        ),
     )
     stagger: Stagger | None = Field(
-        default=None, description="staggering interval between patients of one dose group; none if not given"
+        default=None, description=marked("staggering interval between patients of one dose group; none if not given")
     )
     no_overlap: Annotated[bool, Field(strict=True)] = Field(
-        description="whether dose groups are sequential: a group then starts only after all earlier DLT windows have ended"
+        description=marked("whether dose groups are sequential: a group then starts only after all earlier DLT windows have ended")
     )
 
     @field_validator("window", mode="before")
@@ -261,13 +271,15 @@ def plain_words(text: str) -> str:
 class DLT(Settings):
     """The definition of a DLT among adverse events in the DLT window. Grades are taken as given."""
 
-    least_grade: Grade = Field(default=3, description="minimum CTCAE grade of a DLT")
+    least_grade: Grade = Field(default=3, description=marked("minimum CTCAE grade of a DLT"))
     least_grade_by_term: dict[Name, Grade] = Field(
         default_factory=dict,
-        description="minimum CTCAE grade for single terms, instead of least_grade, if baseline disease raises the grade",
+        description=marked(
+            "minimum CTCAE grade for single terms, instead of the general minimum grade, if baseline disease raises the grade"
+        ),
     )
     excluded_terms: tuple[Name, ...] = Field(
-        default=(), description="terms that are not a DLT at any grade, because of baseline disease; compared in lower case"
+        default=(), description=marked("terms that are not a DLT at any grade, because of baseline disease; compared in lower case")
     )
     related: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
         default=(
@@ -275,14 +287,14 @@ class DLT(Settings):
             *("likely", "very likely", "likely related", "possible", "possibly", "possibly related", "suspected"),
             *("reasonable possibility", "yes", "y"),
         ),
-        description="words in the data for at least possibly related to treatment; compared in lower case",
+        description=marked("words in the data for at least possibly related to treatment; compared in lower case"),
     )
     unrelated: tuple[Name, ...] = Field(
         default=(
             *("unrelated", "not related", "none", "remote", "doubtful", "unlikely", "unlikely related", "probably not related"),
             *("possibly unrelated", "not suspected", "no reasonable possibility", "no", "n"),
         ),
-        description="words in the data for not related or unlikely related to treatment; compared in lower case",
+        description=marked("words in the data for not related or unlikely related to treatment; compared in lower case"),
     )
     not_assessed: tuple[Name, ...] = Field(
         default=(
@@ -295,16 +307,16 @@ class DLT(Settings):
             "unclassifiable",
             "conditional",
         ),
-        description="words in the data for an unassessed relationship, like an empty cell; compared in lower case",
+        description=marked("words in the data for an unassessed relationship, like an empty cell; compared in lower case"),
     )
     grade_by_severity: dict[Name, Grade] = Field(
         default_factory=dict,
-        description="grade of an event with a severity but no CTCAE grade, by the word for the severity, in lower case",
+        description=marked("grade of an event with a severity but no CTCAE grade, by the word for the severity, in lower case"),
     )
 
     liver_grading: Literal["as-recorded", "baseline"] = Field(
         default="as-recorded",
-        description="grades of liver tests: as recorded, or by CTCAE v5.0 relative to an abnormal baseline (reads LB)",
+        description=marked("grades of liver tests: as recorded, or by CTCAE v5.0 relative to an abnormal baseline (reads LB)"),
     )
 
     @model_validator(mode="after")
@@ -347,39 +359,51 @@ Incomplete = Literal["not-evaluable", "no-dlt", "dlt"]
 class Evaluability(Settings):
     """Handling of patients without a DLT who did not complete the DLT window as planned; ``weight`` is not available yet."""
 
-    dropout: Incomplete = Field(default="not-evaluable", description="discontinued before the window ended")
+    dropout: Incomplete = Field(default="not-evaluable", description=marked("discontinued before the window ended"))
     progression: Incomplete = Field(
-        default="not-evaluable", description="discontinued for progression or rescue treatment before the window ended"
+        default="not-evaluable", description=marked("discontinued for progression or rescue treatment before the window ended")
     )
-    partial_course: Incomplete = Field(default="not-evaluable", description="followed up, but without every planned infusion")
+    partial_course: Incomplete = Field(
+        default="not-evaluable", description=marked("followed up, but without every planned infusion")
+    )
     least_dose: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         default=0.8,
-        description="share of the planned dose in the DLT window below which a patient without a DLT is not evaluable; infusions "
-        "that were not given are handled by partial_course",
+        description=marked(
+            "minimum share of the planned dose in the DLT window for a patient without a DLT to be evaluable; a missed "
+            "infusion makes the course partial instead"
+        ),
     )
     pooled_parts: tuple[Literal["backfill", "expansion"], ...] = Field(
         default=("backfill", "expansion"),
-        description="parts outside the escalation with the same dose, schedule, DLT window and population: models, BOIN's counts "
-        "and MTD estimates include their patients",
+        description=marked(
+            "parts outside the escalation with the same dose, schedule, DLT window and population: models, BOIN's counts "
+            "and MTD estimates include their patients"
+        ),
     )
     progression_words: tuple[Name, ...] = Field(
         default=("progression", "progressive disease", "rescue", "other treatment", "biologic", "biologics"),
-        description="a reason for discontinuation with one of these words is progression or rescue; compared in lower case",
+        description=marked("a reason for discontinuation with one of these words is progression or rescue; compared in lower case"),
     )
     recorded: Literal["exclude", "follow"] = Field(
         default="exclude",
-        description="which recorded decisions on evaluability are followed: 'exclude' follows those that a patient without a DLT "
-        "is not evaluable, 'follow' also those that a patient who did not complete the DLT window as planned is evaluable",
+        description=marked(
+            "recorded decisions on evaluability that are followed: 'exclude', those that exclude a patient without a DLT; 'follow', "
+            "also those that include a patient who did not complete the DLT window as planned"
+        ),
     )
     least_infusions: Annotated[int, Field(ge=1, strict=True)] | None = Field(
         default=None,
-        description="minimum number of infusions within the DLT window for a patient without a DLT to be evaluable; all planned "
-        "infusions if not given",
+        description=marked(
+            "minimum number of infusions within the DLT window for a patient without a DLT to be evaluable; all planned "
+            "infusions if not given"
+        ),
     )
     least_days: Days | None = Field(
         default=None,
-        description="minimum number of days from the first infusion to discontinuation for a patient without a DLT who left "
-        "alive to be evaluable; the whole DLT window if not given",
+        description=marked(
+            "minimum number of days from the first infusion to discontinuation for a patient without a DLT who left "
+            "alive to be evaluable; the whole DLT window if not given"
+        ),
     )
 
     @field_validator("dropout", "progression", "partial_course", mode="before")
@@ -402,11 +426,13 @@ class Evaluability(Settings):
 class Intake(Settings):
     """Names of variables in CDISC data for contents without a standard variable: in ADSL or ADAE, in DM or SUPPDM."""
 
-    evaluable_flag: Name | None = Field(default=None, description="whether the patient is evaluable for DLT (yes or no)")
-    evaluable_reason: Name | None = Field(default=None, description="why the patient is not evaluable for DLT")
-    dlt_flag: Name | None = Field(default=None, description="whether the patient had a DLT (yes or no); ADaM: in ADSL or ADAE")
-    dlt_date: Name | None = Field(default=None, description="date of the DLT; ADaM: in ADSL")
-    cohort: Name | None = Field(default=None, description="number of the cohort")
+    evaluable_flag: Name | None = Field(default=None, description=marked("whether the patient is evaluable for DLT (yes or no)"))
+    evaluable_reason: Name | None = Field(default=None, description=marked("why the patient is not evaluable for DLT"))
+    dlt_flag: Name | None = Field(
+        default=None, description=marked("whether the patient had a DLT (yes or no); ADaM: in ADSL or ADAE")
+    )
+    dlt_date: Name | None = Field(default=None, description=marked("date of the DLT; ADaM: in ADSL"))
+    cohort: Name | None = Field(default=None, description=marked("number of the cohort"))
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -423,11 +449,11 @@ class Intake(Settings):
 class PartRule(Settings):
     """Patients of one part of the trial, by cohort, level or date of first infusion; all stated conditions must hold."""
 
-    part: Part = Field(description="part of the trial")
-    cohorts: tuple[Level, ...] = Field(default=(), description="numbers of the cohorts, if the data give them")
-    levels: tuple[Level, ...] = Field(default=(), description="dose levels (from 1)")
-    since: datetime.date | None = Field(default=None, description="first infusion on this day or later")
-    until: datetime.date | None = Field(default=None, description="first infusion on this day or earlier")
+    part: Part = Field(description=marked("part of the trial"))
+    cohorts: tuple[Level, ...] = Field(default=(), description=marked("numbers of the cohorts, if the data give them"))
+    levels: tuple[Level, ...] = Field(default=(), description=marked("dose levels (from 1)"))
+    since: datetime.date | None = Field(default=None, description=marked("first infusion on this day or later"))
+    until: datetime.date | None = Field(default=None, description=marked("first infusion on this day or earlier"))
 
     @model_validator(mode="after")
     def _says_whom(self) -> Self:
@@ -453,12 +479,12 @@ class Limits(Settings):
     cohort_size: (
         Annotated[int, Field(ge=1, le=100, strict=True)]
         | Annotated[tuple[Annotated[int, Field(ge=1, le=100, strict=True)], ...], Field(min_length=1)]
-    ) = Field(description="patients per cohort, or a list of sizes, the last of which is repeated")
-    max_n: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(description="maximum sample size")
+    ) = Field(description=marked("patients per cohort, or a list of sizes, the last of which is repeated"))
+    max_n: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(description=marked("maximum sample size"))
     group: tuple[Level, Level] | None = Field(
-        default=None, description="minimum and maximum number of patients per dose group, as stated in the protocol"
+        default=None, description=marked("minimum and maximum number of patients per dose group, as stated in the protocol")
     )
-    start_level: Level = Field(default=1, description="level (from 1) of the first cohort")
+    start_level: Level = Field(default=1, description=marked("level (from 1) of the first cohort"))
 
     def size_of_cohort(self, number: int) -> int:
         """Return the planned size of a cohort by its number, from 1."""
@@ -469,18 +495,18 @@ class Limits(Settings):
 class Target(Settings):
     """The target of the dose finding, and the standards by which a selection is judged."""
 
-    rate: Rate = Field(description="target DLT rate")
-    interval: tuple[Rate, Rate] = Field(description="acceptable DLT rates, including the lower end but not the upper")
+    rate: Rate = Field(description=marked("target DLT rate"))
+    interval: tuple[Rate, Rate] = Field(description=marked("acceptable DLT rates, including the lower end but not the upper"))
     mtd_margin: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
-        default=0.10, description="there is no true MTD if the lowest dose exceeds the target by more than this"
+        default=0.10, description=marked("there is no true MTD if the lowest dose exceeds the target by more than this")
     )
     overdose_limit: Rate = Field(
         default_factory=lambda given: given.get("interval", (0.0, 0.5))[1],
-        description="a dose with a true DLT rate above this is an overdose; the upper end of the interval if not given",
+        description=marked("a dose with a true DLT rate above this is an overdose; the upper end of the interval if not given"),
     )
     sensitivity: tuple[Rate, ...] = Field(
         default=(),
-        description="other target DLT rates at which to compare the designs, with margin and overdose limit in proportion",
+        description=marked("other target DLT rates at which to compare the designs, with margin and overdose limit in proportion"),
     )
 
     @model_validator(mode="after")
@@ -523,10 +549,12 @@ class Target(Settings):
 class RP2D(Settings):
     """The rule by which the recommended phase 2 dose is selected from a posterior."""
 
-    limit: Annotated[float, Field(gt=0, lt=1, strict=True, description="a dose qualifies if its P(overdose) is below this")] = 0.25
+    limit: Annotated[
+        float, Field(gt=0, lt=1, strict=True, description=marked("a dose qualifies if its P(overdose) is below this"))
+    ] = 0.25
     rule: Literal["toxicity", "utility"] = Field(
         default="toxicity",
-        description="among the qualifying doses tried, the highest, or the one with the largest expected utility",
+        description=marked("among the qualifying doses tried, the highest, or the one with the largest expected utility"),
     )
 
 
@@ -536,15 +564,17 @@ Worth = Annotated[float, Field(ge=0, le=100, strict=True)]
 class Utility(Settings):
     """Utilities of a patient's outcomes, and the probability of a response at each dose."""
 
-    efficacy: tuple[Chance, ...] = Field(description="probability of a response at each dose")
+    efficacy: tuple[Chance, ...] = Field(description=marked("probability of a response at each dose"))
     efficacy_n: Annotated[float, Field(gt=0, le=10_000, strict=True)] | None = Field(
         default=None,
-        description="effective sample size of this knowledge of efficacy at each dose, in patients; known exactly if not given",
+        description=marked(
+            "effective sample size of the efficacy rates at each dose, in patients; if not given, they are taken as known exactly"
+        ),
     )
-    response: Worth = Field(description="utility, from 0 to 100, of a response without a DLT")
-    response_and_dlt: Worth = Field(description="utility of a response with a DLT")
-    neither: Worth = Field(description="utility of neither a response nor a DLT")
-    dlt: Worth = Field(description="utility of a DLT without a response")
+    response: Worth = Field(description=marked("utility, from 0 to 100, of a response without a DLT"))
+    response_and_dlt: Worth = Field(description=marked("utility of a response with a DLT"))
+    neither: Worth = Field(description=marked("utility of neither a response nor a DLT"))
+    dlt: Worth = Field(description=marked("utility of a DLT without a response"))
 
     def sentences(self) -> list[str]:
         """Return the assumptions on efficacy and utilities, as plain sentences."""
@@ -591,12 +621,12 @@ class BetaBinomialBoundary(Settings):
     Geller, Follmann, Leifer and Carter (2003), in: Advances in Clinical Trial Biostatistics, ISBN 9781135524388.
     """
 
-    kind: Literal["beta-binomial"] = Field(description="Bayesian boundary under a beta prior")
-    rate: Rate = Field(description="highest acceptable probability of an event per patient")
-    cutoff: Rate = Field(default=0.95, description="enrolment pauses when P(event rate > rate | data) is above this")
-    a: Positive = Field(default=1.0, description="first parameter of the beta prior of the event rate")
-    b: Positive = Field(default=1.0, description="second parameter of the beta prior of the event rate")
-    least_n: Patients = Field(default=3, description="minimum number of treated patients at which the boundary applies")
+    kind: Literal["beta-binomial"] = Field(description=marked("Bayesian boundary under a beta prior"))
+    rate: Rate = Field(description=marked("highest acceptable probability of an event per patient"))
+    cutoff: Rate = Field(default=0.95, description=marked("enrolment pauses when P(event rate > rate | data) is above this"))
+    a: Positive = Field(default=1.0, description=marked("first parameter of the beta prior of the event rate"))
+    b: Positive = Field(default=1.0, description=marked("second parameter of the beta prior of the event rate"))
+    least_n: Patients = Field(default=3, description=marked("minimum number of treated patients at which the boundary applies"))
     max_n: Patients | None = Field(default=None, description=_MAX_N)
 
     def sentence(self, max_n: int) -> str:
@@ -631,9 +661,11 @@ class PocockBoundary(Settings):
     Ivanova, Qaqish and Schell (2005), Biometrics 61:540-545, doi:10.1111/j.1541-0420.2005.00311.x.
     """
 
-    kind: Literal["pocock"] = Field(description="frequentist boundary with a constant nominal level")
-    rate: Rate = Field(description="acceptable probability of an event per patient")
-    alpha: Rate = Field(default=0.05, description="maximum probability of a pause among max_n patients at this event rate")
+    kind: Literal["pocock"] = Field(description=marked("frequentist boundary with a constant nominal level"))
+    rate: Rate = Field(description=marked("acceptable probability of an event per patient"))
+    alpha: Rate = Field(
+        default=0.05, description=marked("maximum probability of a pause at this event rate, among the maximum number of patients")
+    )
     max_n: Patients | None = Field(default=None, description=_MAX_N)
 
     def sentence(self, max_n: int) -> str:
@@ -660,24 +692,26 @@ class Pause(Settings):
     """
 
     any_death: Annotated[bool, Field(strict=True)] = Field(
-        default=True, description="whether any death pauses enrolment until it is adjudicated"
+        default=True, description=marked("whether any death pauses enrolment until it is adjudicated")
     )
     related_serious: Patients | None = Field(
         default=None,
-        description="enrolment pauses when this many patients have had a related serious event; no rule if not given",
+        description=marked("enrolment pauses when this many patients have had a related serious event; no rule if not given"),
     )
     boundary: BetaBinomialBoundary | PocockBoundary | None = Field(
         default=None,
         discriminator="kind",
-        description="boundary on the number of patients with an event among the treated patients; none if not given",
+        description=marked("boundary on the number of patients with an event among the treated patients; none if not given"),
     )
     event: Literal["serious", "dlt"] = Field(
         default="serious",
-        description="event of the boundary: a related serious event, related event of grade 4 or worse, or death; or a DLT",
+        description=marked("event of the boundary: a related serious event, related event of grade 4 or worse, or death; or a DLT"),
     )
     by: Literal["trial", "dose"] = Field(
         default="trial",
-        description="count of related_serious and boundary: all treated patients together, or each dose level on its own",
+        description=marked(
+            "how events are counted for these rules: in all treated patients together, or at each dose level separately"
+        ),
     )
 
     @property
@@ -723,9 +757,9 @@ def _changes(table: str, but: str = "") -> Any:
 class Amendment(Settings):
     """Keys of the config that change from a date on. A list replaces the whole list before it."""
 
-    date: datetime.date = Field(description="date from which the amended protocol is in force, ISO form")
-    version: Name | None = Field(default=None, description="name of the amended version, such as '2.0'")
-    why: Name | None = Field(default=None, description="reason for the amendment")
+    date: datetime.date = Field(description=marked("date from which the amended protocol is in force, ISO form"))
+    version: Name | None = Field(default=None, description=marked("name of the amended version, such as '2.0'"))
+    why: Name | None = Field(default=None, description=marked("reason for the amendment"))
     record: dict[str, Any] = _changes("record", "; id and version_date cannot change")
     doses: dict[str, Any] = _changes("doses", "; levels may only be added, and the unit cannot change")
     treatment: dict[str, Any] = _changes("treatment")
@@ -735,7 +769,7 @@ class Amendment(Settings):
     target: dict[str, Any] = _changes("target")
     scenarios: dict[str, Any] = _changes("scenarios")
     designs: dict[str, Any] = _changes("designs")
-    binding: Key | None = Field(default=None, description="name of the primary design from then on")
+    binding: Key | None = Field(default=None, description=marked("name of the primary design from then on"))
     curves: dict[str, Any] = _changes("curves")
     borrowing: dict[str, Any] = _changes("borrowing")
     accrual: dict[str, Any] = _changes("accrual")
@@ -747,7 +781,7 @@ class Amendment(Settings):
     utility: dict[str, Any] = _changes("utility")
     report: dict[str, Any] = _changes("report")
     assumed: dict[str, Name] = Field(
-        default_factory=dict, description="changed keys whose values the amendment does not state, each with the reason"
+        default_factory=dict, description=marked("changed keys whose values the amendment does not state, each with the reason")
     )
 
     @property
@@ -807,12 +841,15 @@ class Report(Settings):
     """Patient data shown in reports. These settings change no result, so a default is not listed among the assumptions."""
 
     terms: Annotated[bool, Field(strict=True)] = Field(
-        default=True, description="whether reports show terms of adverse events and reasons for discontinuation, as in the data"
+        default=True,
+        description=marked("whether reports show terms of adverse events and reasons for discontinuation, as in the data"),
     )
     blinded: Annotated[bool, Field(strict=True)] | None = Field(
         default=None,
-        description="whether reports hide who was given placebo or control, and do not split tables by assignment; "
-        "by default, if there are such patients",
+        description=marked(
+            "whether reports hide who was given placebo or control, and do not split tables by assignment; "
+            "by default, if there are such patients"
+        ),
     )
 
 

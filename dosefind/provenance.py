@@ -399,7 +399,7 @@ def _plain(value: Any) -> Any:
 
 
 def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None, *, force: bool = True) -> list[str]:
-    """Write a dataset as CSV (one figure a row, and what was assumed), JSON and NetCDF; return the file names.
+    """Write a dataset as CSV (one value per row, with the assumptions), JSON and NetCDF; return the file names.
 
     A ``tree`` that has the dataset at its root takes its place in the NetCDF file. Figures are `rounded`; ``force`` is that of
     `write_whole`.
@@ -571,7 +571,7 @@ class OnFile(Protocol):
 
     @property
     def as_of(self) -> date:
-        """Return the data cutoff date of the data on which the row was made."""
+        """Return the data cutoff date of the data on which the row is based."""
         ...
 
 

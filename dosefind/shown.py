@@ -1,4 +1,4 @@
-"""The base of results and settings that a notebook shows in a way of their own.
+"""The base of results and settings that have their own display in a notebook.
 
 What shows them is set from above: this module, like the results, needs to know nothing of it.
 """
@@ -14,7 +14,7 @@ _SHOWN_BY: list[Callable[[Any], str]] = []
 
 
 class Shown:
-    """Base of whatever a notebook shows in a way of its own."""
+    """Base of results and settings that have their own display in a notebook."""
 
     __slots__ = ()
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ._check import Checked, InputError, Problem, Settings
+from .words import marked
 
 __all__ = ["MOST_PER_28_DAYS", "Accrual", "Discontinuation", "Gates", "Onset", "RateFrom"]
 
@@ -32,9 +33,9 @@ class RateFrom(Settings):
     """An accrual rate from a day of the trial on."""
 
     day: Annotated[int, Field(ge=1, le=36500, strict=True)] = Field(
-        description="day from which the rate holds; accrual starts on day 0"
+        description=marked("day from which the rate holds; accrual starts on day 0")
     )
-    per_28_days: PerMonth = Field(description="candidates per 28 days from then on")
+    per_28_days: PerMonth = Field(description=marked("candidates per 28 days from then on"))
 
 
 class Accrual(Checked):
@@ -65,18 +66,20 @@ class Accrual(Checked):
     """
 
     process: Literal["poisson", "fixed", "uniform-gap", "dates", "always"] = Field(
-        default="poisson", description="how candidates arrive; 'always': one is there whenever one is wanted"
+        default="poisson", description=marked("how candidates arrive; 'always': one is there whenever one is wanted")
     )
-    per_28_days: PerMonth | None = Field(default=None, description="mean number of candidates per 28 days")
-    ramp: tuple[RateFrom, ...] = Field(default=(), description="further accrual rates, each from a day on")
-    days: tuple[Day, ...] = Field(default=(), description="days on which candidates arrive, for process = 'dates'")
+    per_28_days: PerMonth | None = Field(default=None, description=marked("mean number of candidates per 28 days"))
+    ramp: tuple[RateFrom, ...] = Field(default=(), description=marked("further accrual rates, each from a day on"))
+    days: tuple[Day, ...] = Field(default=(), description=marked("days on which candidates arrive, for process = 'dates'"))
     queue: Annotated[int, Field(ge=0, le=1000, strict=True)] | Literal["unlimited"] = Field(
-        default=0, description="number of candidates that wait while no patient may start; 0 turns them away"
+        default=0, description=marked("number of candidates that wait while no patient may start; 0 turns them away")
     )
     patience_days: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = Field(
-        default=None, description="days after which a waiting candidate leaves; never if not given"
+        default=None, description=marked("days after which a waiting candidate leaves; never if not given")
     )
-    sensitivity: tuple[PerMonth, ...] = Field(default=(), description="other accrual rates (candidates per 28 days) to compare")
+    sensitivity: tuple[PerMonth, ...] = Field(
+        default=(), description=marked("other accrual rates (candidates per 28 days) to compare")
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -172,11 +175,11 @@ class Onset(Checked):
     """
 
     kind: Literal["uniform", "weibull", "log-logistic", "piecewise"] = Field(
-        default="uniform", description="distribution of the day of a DLT within the DLT window"
+        default="uniform", description=marked("distribution of the day of a DLT within the DLT window")
     )
-    late: Share | None = Field(default=None, description="share of the DLTs in the second half of the window")
+    late: Share | None = Field(default=None, description=marked("share of the DLTs in the second half of the window"))
     parts: tuple[Annotated[float, Field(ge=0, le=1, strict=True)], ...] = Field(
-        default=(), description="shares of the DLTs in equal parts of the window, with a sum of 1"
+        default=(), description=marked("shares of the DLTs in equal parts of the window, with a sum of 1")
     )
 
     @model_validator(mode="after")
@@ -252,8 +255,12 @@ class Discontinuation(Checked):
     probability by the end of the period. What is then done with the patient is stated in ``evaluability``.
     """
 
-    dropout: Chance = Field(default=0.0, description="probability of discontinuation for other reasons by the end of the window")
-    progression: Chance = Field(default=0.0, description="probability of progression or rescue treatment by the end of the window")
+    dropout: Chance = Field(
+        default=0.0, description=marked("probability of discontinuation for other reasons by the end of the window")
+    )
+    progression: Chance = Field(
+        default=0.0, description=marked("probability of progression or rescue treatment by the end of the window")
+    )
 
     def time(self, cause: Literal["dropout", "progression"], uniform: np.ndarray, window: float) -> np.ndarray:
         """Return the time to discontinuation in days with fractions; infinite if it has probability 0."""
@@ -279,16 +286,17 @@ class Gates(Checked):
     """
 
     complete: Annotated[int, Field(ge=1, le=100, strict=True)] | None = Field(
-        default=None, description="known outcomes at the current dose before escalation, unless nobody is pending there"
+        default=None, description=marked("known outcomes at the current dose before escalation, unless nobody is pending there")
     )
     each_pending: Share | None = Field(
-        default=None, description="share of the window for which every pending patient at the dose is followed before escalation"
+        default=None,
+        description=marked("share of the window for which every pending patient at the dose is followed before escalation"),
     )
     one_followed: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = Field(
-        default=None, description="days for which one patient at the dose or above is followed before escalation"
+        default=None, description=marked("days for which one patient at the dose or above is followed before escalation")
     )
     suspend_pending: Share | None = Field(
-        default=None, description="accrual is suspended if more than this share of the patients at the dose is pending"
+        default=None, description=marked("accrual is suspended if more than this share of the patients at the dose is pending")
     )
 
     def days_each_pending(self, window: int) -> int | None:

@@ -110,9 +110,9 @@ class Departure:
         elif self.kind == "size":
             sentence = _("cohort {cohort} had {patients}; the design planned {planned}")
         elif self.kind == "max_n":
-            sentence = _("cohort {cohort} brought the trial to {patients}, above max_n = {planned}")
+            sentence = _("cohort {cohort} brought the trial to {patients}, above the maximum sample size of {planned}")
         else:
-            sentence = _("cohort {cohort} brought level {level} to {patients}, above max_n_per_dose = {planned}")
+            sentence = _("cohort {cohort} brought level {level} to {patients}, above the maximum of {planned} per dose")
         # A reason to stop is a sentence, not a number.
         patients = "" if self.kind == "stopped" else n_patients(self.given)
         values = {"cohort": self.cohort, "before": self.cohort - 1, "level": self.level, "given": self.given}

@@ -193,8 +193,8 @@ def test_reading_of_words_is_noted():
     events = tuple(event(5, 1, word, row=row) for row, word in enumerate(("REMOTE", "remote", "None", "possible", "unknown", None)))
     notes = evaluate(trial(patient("S", 1, 1, events=events)), protocol()).notes
     assert notes[-1] == (
-        "words for the relationship (number of events) read: possible (1) as at least possibly related; none (1), remote (2) as "
-        "not related; unknown (1) as not assessed, so open"
+        "relationship to treatment as recorded (number of events): possible (1) read as at least possibly related; none (1), "
+        "remote (2) read as not related; unknown (1) read as not assessed, so open"
     )
 
 
@@ -380,7 +380,7 @@ def test_cohorts_as_given():
     assert members(*given_) == [(1, 1, "P1"), (2, 1, "P2"), (1, 2, "P3")]
     with pytest.raises(dsf.InputError, match=r"subject P4 \(patients.csv row P4\), cohort = None: must be given for every patient"):
         members(*given_, patient("P4", 1, 4))
-    note = "cohorts derived from the doses, the order of the first infusions and limits.cohort_size"
+    note = "cohorts derived from the doses, the order of the first infusions and the cohort size"
     judged = [evaluate(data, protocol()).notes for data in (trial(*given_), trial(patient("P1", 1, 1)))]
     assert [note in notes for notes in judged] == [False, True]
 

@@ -733,7 +733,7 @@ def test_dose_of_zero_of_the_product_is_no_infusion(tmp_path):
     table(tmp_path, text, "adex.csv")
     found = read_patients(tmp_path, protocol(AS))
     assert [one.subject for one in found.patients] == ["S1"]
-    assert {one.reason for one in found.listed} == {"no infusion", "not used: a dose of 0"}
+    assert {one.reason for one in found.listed} == {"no infusion", "not used: dose of 0"}
 
 
 # Written and read back.

@@ -636,7 +636,7 @@ def test_what_followed_a_decision_is_shown(tmp_path):
         "A9 was treated at level 2 on 2024-03-31",
         # To wait says nothing of the level in the end.
         "A10 was treated at level 2 on 2024-04-01",
-        "made on other data of this day than those shown here",
+        "based on different data with the same cutoff date",
     ]
     patients = made_up.trial(*(made_up.patient(f"A{n}", 1, n) for n in (1, 2, 3)), made_up.patient("B1", 2, 40))
     found = dsf.next_dose(protocol, patients, made_up.day(31), replay=True)

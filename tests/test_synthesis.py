@@ -332,7 +332,7 @@ def test_the_other_commands_of_the_examples(monkeypatch):
         ("low", {"until": date(2020, 1, 1)}, "until = '2020-01-01': lies before the start of the trial, 2023-08-30"),
         ("low", {"until": date(2023, 8, 30), "seed": 2}, "until = '2023-08-30': no patient was treated by that day"),
         ("low", {"design": "4+4"}, "design = '4[+]4': must be one of '3[+]3'"),
-        ("low", {"dropout": 1}, "dropout = 1 and deviate = 0.1 leave the trial without an end: 72 patients were treated"),
+        ("low", {"dropout": 1}, "with dropout = 1 and deviate = 0.1 the trial does not end: 72 patients were treated"),
     ],
 )
 def test_bad_input(truth, changed, message):

@@ -163,7 +163,8 @@ def test_decisions_in_words(settings, outcomes, says):
 
 
 def test_without_the_number_of_doses_one_more_is_assumed():
-    says = "escalate to level 3, 3 patients: 0 DLTs in 3 patients at level 2 (n_doses not given: level 3 is assumed to exist)"
+    says = "escalate to level 3, 3 patients: 0 DLTs in 3 patients at level 2 (number of dose "
+    says += "levels not given: level 3 is assumed to exist)"
     assert str(dsf.decide(dsf.ThreePlusThree(), "1NNN 2NNN")) == says
 
 

@@ -19,6 +19,7 @@ from dosefind.show.pages.design import design_report
 from dosefind.show.pages.next_dose import kind_words, next_dose
 from dosefind.words import _, counted, in_language, languages
 
+from . import patient_files
 from .made_up import event, patient, protocol, trial
 from .peers import ROOT
 
@@ -227,6 +228,25 @@ def test_all_words_of_conduct_are_marked(config, folder):
         said = [findings, statuses, proposals, events, found.words, found.evaluated.closing(), study.protocol.pause.sentences(18)]
     assert not left_outside(said)
     assert not left_outside((page.title, page.blocks, page.sections))
+
+
+def test_notes_of_readers_are_marked(tmp_path):
+    """What was read otherwise than as written, and rows that were not used; of each only its place is outside brackets."""
+    events = "subject,term,grade,relation,serious,start,outcome\n"
+    events += "A1,fever,3,related,no,2024-03,fatal\nA2,rash,2,not related,,2024-03-05,odd\n"
+    people = "subject,dose,infusion_1,last contact,colour\nA1,1,2024-03-01,2024-06-01,red\nA2,1,2024-03-02,2024-06-01,N/A"
+    (tmp_path / "patients.csv").write_text(people, encoding="utf-8")
+    (tmp_path / "events.csv").write_text(events, encoding="utf-8")
+    with in_language("x", Pseudo()):
+        plain = dsf.read_patients(tmp_path / "patients.csv", protocol(), events=tmp_path / "events.csv")
+        tables = patient_files.sdtm(*patient_files.trial(20))
+        tables["ex"][0] |= {"EXDOSE": "0"}
+        found = dsf.read_patients(patient_files.write_domains(tmp_path / "sdtm", tables, "csv"), protocol())
+    notes = [*plain.notes, *found.notes]
+    assert len(plain.notes) >= 5
+    assert len(found.notes) >= 2
+    for words in (*notes, *(listed.reason for listed in found.listed)):
+        assert "\u27e6" in words, words
 
 
 def test_examples_of_conduct_have_all_kinds_of_words():

@@ -192,29 +192,35 @@ class Design(Settings, ABC):
     }
     own_reasons: ClassVar[dict[str, str]] = {}
 
-    start: Annotated[Count, FromTrial("limits.start_level")] = Field(default=1, description="level (from 1) of the first cohort")
+    start: Annotated[Count, FromTrial("limits.start_level")] = Field(
+        default=1, description=marked("level (from 1) of the first cohort")
+    )
     cohort_size: Annotated[Count | tuple[Count, ...], FromTrial("limits.cohort_size")] = Field(
-        default=3, description="patients per cohort, or a list of sizes, the last of which is repeated"
+        default=3, description=marked("patients per cohort, or a list of sizes, the last of which is repeated")
     )
     cohort_size_by_dose: tuple[Count, ...] | None = Field(
-        default=None, description="patients per cohort at each dose, instead of cohort_size"
+        default=None, description=marked("patients per cohort at each dose, instead of one cohort size")
     )
     titration: Flag = Field(
-        default=False, description="one patient per dose until the first DLT or the top dose, where the cohort is then completed"
+        default=False,
+        description=marked("one patient per dose until the first DLT or the top dose, where the cohort is then completed"),
     )
-    max_n: Annotated[Count | None, FromTrial("limits.max_n")] = Field(default=None, description="maximum sample size")
+    max_n: Annotated[Count | None, FromTrial("limits.max_n")] = Field(default=None, description=marked("maximum sample size"))
     max_n_per_dose: Count | None = Field(
-        default=None, description="maximum number of patients per dose; the trial stops if the rule chooses a full dose"
+        default=None, description=marked("maximum number of patients per dose; the trial stops if the rule chooses a full dose")
     )
     stop_n: Count | tuple[Count, ...] | None = Field(
-        default=None, description="stop when the dose stated by stop_n_at has this many patients; a list gives several rules"
+        default=None,
+        description=marked("stop when the dose stated by stop_n_at has this many patients; a list gives several rules"),
     )
     stop_n_at: Place | tuple[Place, ...] = Field(
         default="any",
-        description="any dose, the dose chosen for the next cohort, the dose where the rule would stay, or a level; or a list",
+        description=marked(
+            "any dose, the dose chosen for the next cohort, the dose where the rule would stay, or a level; or a list"
+        ),
     )
     n_doses: Annotated[Annotated[int, Field(ge=1, le=MOST_DOSES, strict=True)] | None, FromTrial("doses.amounts", len)] = Field(
-        default=None, description="number of dose levels"
+        default=None, description=marked("number of dose levels")
     )
 
     @one_thread

@@ -59,7 +59,7 @@ class RollingSix(Design):
     # The design is asked at each patient, whatever the cohorts of other designs.
     cohort_size: Annotated[Literal[1], FromTrial("limits.cohort_size", lambda size: 1)] = 1
     strict: Annotated[Flag, FromTrial("treatment.no_overlap")] = Field(
-        default=False, description="whether escalation after six patients needs all six outcomes, not five"
+        default=False, description=marked("whether escalation after six patients needs all six outcomes, not five")
     )
 
     @property

@@ -44,7 +44,7 @@ def cohort_numbers(
             by_number.append([])
         by_number[number - 1].append((member, verdict))
         numbers[member.subject] = number
-    return numbers, [_("cohorts derived from the doses, the order of the first infusions and limits.cohort_size")]
+    return numbers, [_("cohorts derived from the doses, the order of the first infusions and the cohort size")]
 
 
 def _joins(

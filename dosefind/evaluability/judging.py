@@ -404,13 +404,13 @@ def _words_read(patients: Iterable[Patient], protocol: Protocol) -> list[str]:
         for word, events in _relations(people).items():
             counts[rules.dlt.is_related(word)][word] += len(events)
     meanings = {
-        True: _("{words} as at least possibly related"),
-        False: _("{words} as not related"),
-        None: _("{words} as not assessed, so open"),
+        True: _("{words} read as at least possibly related"),
+        False: _("{words} read as not related"),
+        None: _("{words} read as not assessed, so open"),
     }
     listed = {meaning: ", ".join(f"{shown_key(word)} ({n})" for word, n in sorted(counts[meaning].items())) for meaning in counts}
     read = [sentence.format(words=listed[meaning]) for meaning, sentence in meanings.items() if counts[meaning]]
-    return [_("words for the relationship (number of events) read: {words}").format(words="; ".join(read))] if read else []
+    return [_("relationship to treatment as recorded (number of events): {words}").format(words="; ".join(read))] if read else []
 
 
 def _rows_left_out(listed: Iterable[Listed]) -> list[str]:

@@ -375,8 +375,8 @@ def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
     least = protocol.evaluability.least_days
     if least is not None and not died and (left - first).days >= least and _has_data(patient):
         enough = counted(
-            "{reason}, after at least {n} day of follow-up (evaluability.least_days)",
-            "{reason}, after at least {n} days of follow-up (evaluability.least_days)",
+            "{reason}, after at least {n} day of follow-up, the minimum required",
+            "{reason}, after at least {n} days of follow-up, the minimum required",
             least,
             reason=days,
         )
@@ -427,7 +427,7 @@ def _part_of_the_course(patient: Patient, protocol: Protocol) -> Verdict | None:
     if least == planned:
         words = _("{given} of {planned} infusions in the window, with no DLT")
     else:
-        words = _("{given} of {planned} infusions in the window, fewer than evaluability.least_infusions = {least}, with no DLT")
+        words = _("{given} of {planned} infusions in the window, fewer than the {least} required, with no DLT")
     return _incomplete(protocol, "partial_course", words.format(given=given, planned=planned, least=least), end)
 
 
@@ -458,7 +458,7 @@ def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict
     if protocol.evaluability.recorded == "exclude" or not _has_data(patient):
         return found._replace(rule=_("{rule}; recorded evaluable{reason}, not followed").format(**values))
     end = window(patient, protocol)[1]
-    rule = _("recorded evaluable{reason} (evaluability.recorded = follow); per protocol: {status}, {rule}").format(**values)
+    rule = _("recorded evaluable{reason}, which is followed; per protocol: {status}, {rule}").format(**values)
     if cut < end:
         rule = "; ".join([rule, _("the window ends on {date}").format(date=end)])
         return Verdict("pending", rule, None, found.source, derived=found.kind)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from .._check import shown_key
 from ..days import ANY_DAY
 from ..protocol import Intake, Protocol, plain_words
+from ..words import _
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, record_death, subjects, treated
-from .cells import Findings, Row, Table, partial_date
+from .cells import Findings, Row, Table, noted_row, partial_date
 from .dlt_flags import dlt_flags, flagged, only_of_dlts, refuse_other_flags
 from .entries import Dated, Draft, Entry, EventColumns, Steps, Undated, adverse_events, is_death, one_or_more_days, start_of
 from .leaving import State, is_lost, leave, leave_treatment, leaves_follow_up, left_by_events, no_reason, settle, status
@@ -51,7 +51,7 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     """Return the content of the data sets; there is no variable for replacements."""
     for name, table in tables.items():
         found.columns(table, _COLUMNS[name])
-    for word, day, _ in _LEAVING:
+    for word, day, _reason in _LEAVING:
         if tables["adsl"].has(word) and not tables["adsl"].has(day):
             found.column(tables["adsl"], day, f"missing: {word} shows who discontinued, but not when")
     adsl, intake = tables["adsl"], protocol.intake
@@ -76,13 +76,13 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         left_by_events(found, draft, adae, _EVENTS.start, protocol)
     _dlts(found, draft, only_of_dlts(adsl, of_subjects, named), adae, of_subjects, of_events, intake)
     refuse_deaths_of_domains(found, draft, tables)
-    found.notes.append("ADaM has no variable for replacements: a replacement is read like any other patient")
+    found.notes.append(_("ADaM has no variable for replacements: a replacement is read like any other patient"))
     return draft
 
 
 def _another_parameter(row: Row) -> str | None:
     """Return why a row of ADEX is not an infusion: ADEX may have one row per parameter, and DOSE holds the infusions."""
-    return "not used: another parameter than DOSE" if row.cell("PARAMCD").text not in ("", "DOSE") else None
+    return _("not used: another parameter than DOSE") if row.cell("PARAMCD").text not in ("", "DOSE") else None
 
 
 def _subject_level(found: Findings, entry: Entry, row: Row, cohort: str | None) -> None:
@@ -122,9 +122,12 @@ def _leaving(found: Findings, entry: Entry, row: Row, variables: tuple[str, str,
     if not day.text:
         found.refuse(day, "must be the day on which the patient discontinued")
     if state != "left":
-        known = f"although {word.column} is {word.text}" if word.text else f"without {word.column}"
+        words = _("{row}: read as discontinued on {date} by {by}, without {column}")
+        if word.text:
+            words = _("{row}: read as discontinued on {date} by {by}, although {column} is {text}")
         by = reason.column if gave else day.column
-        found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: read as discontinued on {day.text} by {by}, {known}")
+        place = {"row": noted_row(row), "date": day.text, "by": by, "column": word.column, "text": word.text}
+        found.notes.append(words.format(**place))
     left_on = latest(found, row, (day.column,), entry.first)
     why = found.text(reason) if gave else word.text if state == "left" and plain_words(word.text) != "discontinued" else None
     if treatment and not (leaves_follow_up(why) and (of_study in (None, "left") or is_lost(why))):

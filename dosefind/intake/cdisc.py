@@ -11,6 +11,7 @@ from .._check import shown_key
 from ..patients import Listed
 from ..protocol import Protocol, plain_words
 from ..units import wrong_unit
+from ..words import _, counted, marked
 from .assigned import ArmNames
 from .cells import Cell, Findings, Row, Table, partial_date
 from .deaths import is_death
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 IDENTIFIER = ("USUBJID", "SUBJID")
-SCREEN_FAILURE = "screen failure"
+SCREEN_FAILURE = marked("screen failure")
 _ARMS = ("ARMCD", "ACTARMCD", "ARM", "ACTARM", "ARMNRS")
 _TREATMENTS = ("EXTRT", "TRTA", "TRT01A")
 # The arm of a subject: the first of these columns in the table, so that a planned arm never replaces an actual one.
@@ -99,10 +100,17 @@ def exposures(
         listed = ", ".join(map(shown_key, sorted(treatments.values())))
         found.column(table, "EXTRT", f"must have one treatment, the product, but has {listed}: keep the rows of the product")
     if longer:
-        found.notes.append(f"{table.name}: {longer:,} rows last longer than a day; each is read as one infusion, on its first day")
+        words = counted(
+            "{table}: {n} row lasts longer than a day and is read as one infusion, on its first day",
+            "{table}: {n} rows last longer than a day; each is read as one infusion, on its first day",
+            longer,
+            table=table.name,
+        )
+        found.notes.append(words)
     if nominal:
         # No subject is named: the notes are part of reports that must not reveal who received placebo.
-        found.notes.append(f"{table.name}: rows of placebo with a nominal dose above 0, read as placebo: {nominal:,}")
+        words = _("{table}: rows of placebo with a nominal dose above 0, read as placebo: {n}")
+        found.notes.append(words.format(table=table.name, n=f"{nominal:,}"))
     return {subject: _of_product(draft, sorted(rows, key=lambda infusion: infusion.day.day)) for subject, rows in given.items()}
 
 
@@ -123,16 +131,16 @@ def _of_product(draft: Draft, infusions: list[Infusion]) -> list[Infusion]:
     product = [infusion for infusion in infusions if not infusion.placebo]
     if not product:
         return infusions
-    why = "not used: placebo of a subject who received the product"
+    why = _("not used: placebo of a subject who received the product")
     draft.listed += [Listed(infusion.row.source, why) for infusion in infusions if infusion.placebo]
     return product
 
 
 def _no_dose(row: Row, columns: ExposureColumns, placebo: bool) -> str | None:
     if row.cell("EXOCCUR").text.upper() == "N":
-        return "not used: an infusion that was not given"
+        return _("not used: infusion not given")
     zero = _ZERO.fullmatch(row.cell(*columns.dose).text) and not placebo
-    return "not used: a dose of 0" if zero else None
+    return _("not used: dose of 0") if zero else None
 
 
 def _without_product(name: str) -> bool:
@@ -183,7 +191,7 @@ def treated(found: Findings, draft: Draft, rows: dict[str, Row], given: dict[str
         failed = next((cell for cell in map(row.cell, _ARMS) if _FAILED.fullmatch(cell.text)), None)
         records = given.get(subject)
         if records is None:
-            draft.leave_out(subject, row, SCREEN_FAILURE if failed else NO_INFUSION)
+            draft.leave_out(subject, row, _(SCREEN_FAILURE if failed else NO_INFUSION))
             continue
         if failed is not None:
             found.refuse(failed, "contradicts the infusions of the subject")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from .._check import MISSING, NAME, InputError, Problem, shown_key
 from ..days import CLOCK, Days, read_days
 from ..terminal import argument
+from ..words import _
 
 __all__ = [
     "LONGEST",
@@ -289,6 +290,16 @@ def possible_days(text: str) -> Days | None:
 def _unquoted(text: str) -> str:
     """Return a date without the apostrophe that prevents a spreadsheet from reading a leading hyphen as a formula."""
     return text[1:] if text.startswith("'-") else text
+
+
+def noted_row(row: Row) -> str:
+    """Return a row and its subject, as the beginning of a note."""
+    return _("{row}, subject {subject}").format(row=row.source, subject=shown_key(row.subject))
+
+
+def noted_subject(subject: str) -> str:
+    """Return a subject as the beginning of a note."""
+    return _("subject {subject}").format(subject=shown_key(subject))
 
 
 @dataclass

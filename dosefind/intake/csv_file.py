@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .._check import MISSING, InputError, Problem, shown_key
+from ..words import _
 from .cells import LONGEST, Table, bare, make_table
 
 __all__ = ["read"]
@@ -44,7 +45,11 @@ def read(path: Path, content: bytes, fold: Callable[[str], str]) -> list[Table]:
     if wrong:
         raise InputError(wrong[:20], source=source)
     last = lines[-1][0] if lines else header_line
-    cut = () if content.endswith((b"\n", b"\r")) else (f"row {last}, the last, has no line break at its end: it may be truncated",)
+    cut = (
+        ()
+        if content.endswith((b"\n", b"\r"))
+        else (_("row {row}, the last, has no line break at its end: it may be truncated").format(row=last),)
+    )
     return [make_table(path.name, columns, lines, notes=cut)]
 
 
@@ -95,7 +100,7 @@ def _refuse_blank_before_quote(cells: Sequence[str], row: int, rows: list[tuple[
 def _fault(text: str, start: int, header: Sequence[str], error: str) -> Problem:
     """Return the problem with the quotation marks of the row that begins on a line."""
     position = 0
-    for _ in range(start - 1):
+    for _line in range(start - 1):
         found = _LINE_BREAK.search(text, position)
         position = found.end() if found is not None else len(text)
     row, place = start, 0

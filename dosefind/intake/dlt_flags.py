@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ..words import _
 from .cells import Findings, Row, Table
 from .letters import flat
 
@@ -40,8 +41,10 @@ def dlt_flags(found: Findings, table: Table, named: str | None = None) -> tuple[
         elif speaking and not all(map(_EVALUABLE.search, speaking)):
             flags.append(name)
         elif any(row.cell(name).text for row in table.rows):
-            why = "is about evaluability" if speaking else "is not about DLTs"
-            found.notes.append(f"{table.name}: {name} is not used, because {variable} {why}")
+            words = _("{table}: {column} is not used, because {variable} is not about DLTs")
+            if speaking:
+                words = _("{table}: {column} is not used, because {variable} is about evaluability")
+            found.notes.append(words.format(table=table.name, column=name, variable=variable))
     return tuple(flags)
 
 

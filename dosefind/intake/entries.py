@@ -18,8 +18,9 @@ from .._check import InputError, shown_key
 from ..days import Days, read_days
 from ..patients import PARTS, AdverseEvent, LabValue, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
+from ..words import _, marked
 from .assigned import matched
-from .cells import Cell, Findings, Row, Table, partial_date, possible_days
+from .cells import Cell, Findings, Row, Table, noted_row, noted_subject, partial_date, possible_days
 from .deaths import is_death, is_fatal_outcome, is_understood_outcome, resembles_death
 from .doses import with_thousands
 from .event_details import link_records, links_of, with_details, yes_or_unknown
@@ -46,7 +47,7 @@ __all__ = [
     "to_patient",
 ]
 
-NO_INFUSION = "no infusion"
+NO_INFUSION = marked("no infusion")
 # A dose off by this factor is in another unit: cells instead of 10^6 cells.
 _MILLION = 1e6
 # No grade at the start of an event is recorded as 0.
@@ -234,7 +235,9 @@ def earliest_day(found: Findings, cell: Cell, not_before: date) -> Dated | None:
     if narrowed is None or narrowed.earliest is None:
         found.refuse(cell, f"is before {not_before} on all its possible days")
         return None
-    found.notes.append(f"{_place(cell.row)}: {cell.column} is {cell.text}; read as the earliest possible day, {narrowed.earliest}")
+    words = _("{row}: {column} is {text}; read as the earliest possible day, {date}")
+    place = {"row": noted_row(cell.row), "column": cell.column, "text": cell.text}
+    found.notes.append(words.format(**place, date=narrowed.earliest))
     return Dated(narrowed.earliest, cell)
 
 
@@ -348,7 +351,7 @@ def adverse_events(
         if columns.links:
             links[row.source] = links_of(row, columns.links)
         draft.events.setdefault(subject, []).append(with_details(found, row, columns, event, dlt, counts))
-    found.notes += [f"{table.name}: {label}: {number:,}" for label, number in counts.items() if number]
+    found.notes += [f"{table.name}: {_(label)}: {number:,}" for label, number in counts.items() if number]
     _note_outcomes(found, table, columns)
     for subject, events in draft.events.items():
         if links:
@@ -360,11 +363,6 @@ def _in_order(event: AdverseEvent) -> tuple[bool, date, str, int, str, str]:
     """Return the sort key of a patient's events, independent of the order of their rows; those without a start come last."""
     days = "" if event.days is None else event.days.text
     return event.start is None, event.start or date.min, event.term, event.grade or 0, event.related or "", days
-
-
-def _place(row: Row) -> str:
-    """Return a row as described in notes."""
-    return f"{row.source}, subject {shown_key(row.subject)}"
 
 
 def _filled(row: Row, columns: tuple[str, ...]) -> list[Cell]:
@@ -383,8 +381,11 @@ def _outcome(found: Findings, row: Row, columns: EventColumns) -> tuple[bool, st
     signs += [row.cell(name) for name in (*columns.severity, *columns.term) if is_death(row.cells.get(name))]
     signs += [cell for cell in outcomes if is_fatal_outcome(cell.text) and not is_death(outcome)]
     if signs and not is_death(outcome):
-        was = "no outcome is recorded" if outcome is None else f"the outcome is {shown_key(outcome[:80])}"
-        found.notes.append(f"{_place(row)}: read as fatal because of {signs[0].column}, although {was}")
+        words = _("{row}: read as fatal because of {column}, although no outcome is recorded")
+        if outcome is not None:
+            words = _("{row}: read as fatal because of {column}, although the outcome is {outcome}")
+        place = {"row": noted_row(row), "column": signs[0].column, "outcome": shown_key((outcome or "")[:80])}
+        found.notes.append(words.format(**place))
         return True, "fatal"
     if outcome is not None and not signs and resembles_death(outcome):
         found.refuse(
@@ -398,8 +399,9 @@ def _note_outcomes(found: Findings, table: Table, columns: EventColumns) -> None
     times = Counter(text for row in table.rows for name in columns.outcome if (text := row.cells.get(name)))
     unknown = {text: number for text, number in times.items() if not is_understood_outcome(text)}
     if unknown:
-        words = ", ".join(f"{shown_key(text[:80])} ({number})" for text, number in sorted(unknown.items()))
-        found.notes.append(f"{table.name}: outcomes not recognised, read as not fatal (number of events): {words}")
+        listed = ", ".join(f"{shown_key(text[:80])} ({number})" for text, number in sorted(unknown.items()))
+        words = _("{table}: outcomes not recognised, read as not fatal (number of events): {outcomes}")
+        found.notes.append(words.format(table=table.name, outcomes=listed))
 
 
 def _flagged(found: Findings, cell: Cell) -> bool:
@@ -415,8 +417,9 @@ def _serious(found: Findings, row: Row, columns: EventColumns, fatal: bool, grad
         criteria += [cell for cell in map(row.cell, columns.severity) if plain_words(cell.text) == "life threatening"]
     if True in flags or fatal or criteria:
         if False in flags:
-            because = criteria[0].column if criteria else "a fatal outcome" if fatal else "another column"
-            found.notes.append(f"{_place(row)}: read as serious because of {because}, although flagged as not serious")
+            because = criteria[0].column if criteria else _("a fatal outcome") if fatal else _("another column")
+            words = _("{row}: read as serious because of {reason}, although flagged as not serious")
+            found.notes.append(words.format(row=noted_row(row), reason=because))
         return True
     return False if False in flags else None
 
@@ -431,8 +434,9 @@ def _related(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -> str 
     ranks = [_rank_of_relationship(dlt, word) for word in words]
     chosen = words[ranks.index(max(ranks))]
     if min(ranks) < max(ranks):
-        given = " and ".join(shown_key(word[:80]) for word in words)
-        found.notes.append(f"{_place(row)}: the relationship to treatment is given as {given}; read as {shown_key(chosen[:80])}")
+        given = _(" and ").join(shown_key(word[:80]) for word in words)
+        note = _("{row}: the relationship to treatment is given as {given}; read as {read}")
+        found.notes.append(note.format(row=noted_row(row), given=given, read=shown_key(chosen[:80])))
     return chosen
 
 
@@ -459,11 +463,12 @@ def _nothing_given(found: Findings, row: Row, columns: EventColumns, dlt: DLT) -
         is_related = None
     if grade is None or least is None or grade < least or is_related is False:
         return
-    event = f"an event of grade {grade}"
     if is_related:
-        found.refuse(related, f"is at least possibly related, for {event}: such an event needs an earlier infusion")
+        words = f"is at least possibly related, for an event of grade {grade}: such an event needs an earlier infusion"
+        found.refuse(related, words)
     else:
-        found.notes.append(f"{_place(row)}: {event}, relationship open, without an infusion: not counted")
+        note = _("{row}: event of grade {grade} without an infusion, relationship to treatment open: not counted")
+        found.notes.append(note.format(row=noted_row(row), grade=grade))
 
 
 def _grade(found: Findings, row: Row, columns: tuple[str, ...], initial: bool = False) -> int | None:
@@ -478,8 +483,9 @@ def _grade(found: Findings, row: Row, columns: tuple[str, ...], initial: bool = 
         elif text is not None:
             found.refuse(cell, why_no_grade(text, least=0 if initial else 1))
     if len(set(grades.values())) > 1:
-        given = " and ".join(f"{column} is {grade}" for column, grade in grades.items())
-        found.notes.append(f"{_place(row)}: {given}; the {'better' if initial else 'worse'} grade is read")
+        given = ", ".join(f"{column} = {grade}" for column, grade in grades.items())
+        words = _("{row}: {grades}; the lower grade is read") if initial else _("{row}: {grades}; the higher grade is read")
+        found.notes.append(words.format(row=noted_row(row), grades=given))
     return (min if initial else max)(grades.values(), default=None)
 
 
@@ -488,8 +494,12 @@ def _start(found: Findings, row: Row, columns: EventColumns) -> tuple[date | Non
     start, days, cell = start_of(found, row, columns)
     if start is None and days is not None:
         imputed = columns.imputed is not None and cell.column == columns.start[0] and row.cell(columns.imputed).text
-        problem = f"an imputed date (flag {imputed})" if imputed else f"no full date ({cell.text})" if cell.text else "empty"
-        found.notes.append(f"{_place(row)}: {cell.column} is {problem}, so the event is kept with all its possible start days")
+        words = _("{row}: {column} is empty, so the event is kept with all its possible start days")
+        if imputed:
+            words = _("{row}: {column} is an imputed date (flag {flag}), so the event is kept with all its possible start days")
+        elif cell.text:
+            words = _("{row}: {column} is not a full date ({text}), so the event is kept with all its possible start days")
+        found.notes.append(words.format(row=noted_row(row), column=cell.column, flag=imputed, text=cell.text))
     return start, days if days is not None and (days.text or days.latest) else None
 
 
@@ -642,7 +652,8 @@ def _died(found: Findings, entry: Entry, events: tuple[AdverseEvent, ...]) -> tu
     known = max([last_infusion, *dated, *(event.start for event in events if event.start is not None)])
     if entry.death_days:
         return _earliest_death(found, entry, known), True
-    found.notes.append(f"subject {shown_key(entry.subject)}: died, without a full date: shown on the last day known, {known}")
+    words = _("{subject}: died, without a full date: shown on the last day known, {date}")
+    found.notes.append(words.format(subject=noted_subject(entry.subject), date=known))
     return known, False
 
 
@@ -657,7 +668,6 @@ def _earliest_death(found: Findings, entry: Entry, known: date) -> date:
             earliest.append(narrowed.earliest)
     died = min(earliest, default=known)
     shown = ", ".join(dict.fromkeys(str(days) for days, _ in entry.death_days))
-    found.notes.append(
-        f"subject {shown_key(entry.subject)}: died on a partial date, {shown}: read as the earliest possible day, {died}"
-    )
+    words = _("{subject}: died on a partial date, {partial}: read as the earliest possible day, {date}")
+    found.notes.append(words.format(subject=noted_subject(entry.subject), partial=shown, date=died))
     return died

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from .._check import shown_key
 from ..patients import AdverseEvent
 from ..protocol import DLT, plain_words
-from .cells import Cell, Findings, Row, partial_date
+from ..words import _, marked
+from .cells import Cell, Findings, Row, noted_row, noted_subject, partial_date
 
 if TYPE_CHECKING:
     from .entries import EventColumns
@@ -50,25 +51,23 @@ def with_details(
             emergent=emergent,
         )
     if event.severity is not None and event.grade is None:
-        counts["events with a severity but no CTCAE grade, which stay open (dlt.grade_by_severity can give grades)"] += 1
+        counts[marked("events with a severity but no CTCAE grade, which stay open (dlt.grade_by_severity can give grades)")] += 1
     return event
-
-
-def _place(row: Row) -> str:
-    return f"{row.source}, subject {shown_key(row.subject)}"
 
 
 def _worst(found: Findings, row: Row, event: AdverseEvent, severity: str | None, dlt: DLT, counts: Counter[str]) -> int | None:
     """Return the worst grade: at least the initial grade; by severity if there is no grade and a setting defines it."""
     grade, initial = event.grade, event.initial_grade
     if grade is None and (by_severity := dlt.grade_of_severity(severity)) is not None:
-        counts["events without a CTCAE grade, graded by severity (dlt.grade_by_severity)"] += 1
+        counts[marked("events without a CTCAE grade, graded by severity (dlt.grade_by_severity)")] += 1
         grade = by_severity
     least = dlt.least_grade_of(event.term) or dlt.least_grade
     if initial is None or (grade is None and initial < least) or (grade is not None and grade >= initial):
         return grade
-    was = "not recorded" if grade is None else str(grade)
-    found.notes.append(f"{_place(row)}: the worst grade is {was} and the initial grade {initial}; read as worst grade {initial}")
+    words = _("{row}: the worst grade is {worst} and the initial grade {initial}; read as worst grade {initial}")
+    if grade is None:
+        words = _("{row}: the worst grade is not recorded and the initial grade is {initial}; read as worst grade {initial}")
+    found.notes.append(words.format(row=noted_row(row), worst=grade, initial=initial))
     return initial
 
 
@@ -83,17 +82,18 @@ def _end(
     if plain_words(cell.text) in ("ongoing", "continuing"):
         return None, True
     if columns.end_imputed is not None and row.cell(columns.end_imputed).text:
-        counts["imputed end dates of events, so the events are kept without an end"] += 1
+        counts[marked("imputed end dates of events, so the events are kept without an end")] += 1
         return None, bool(signs) or None
     if partial_date(cell.text):
-        counts["partial end dates of events, so the events are kept without an end"] += cell.text != ""
+        counts[marked("partial end dates of events, so the events are kept without an end")] += cell.text != ""
         return None, bool(signs) or None
     end = found.day(cell)
     if end is not None and start is not None and end < start:
         found.refuse(cell, f"must not be before the start of the event, {start}")
         return None, None
     if end is not None and signs and plain_words(signs[0].text) == "ongoing":
-        found.notes.append(f"{_place(row)}: {signs[0].column} is ongoing and {cell.column} is {end}; read as ended then")
+        words = _("{row}: {ongoing} is ongoing and {column} is {date}; read as ended on that date")
+        found.notes.append(words.format(row=noted_row(row), ongoing=signs[0].column, column=cell.column, date=end))
     return end, None
 
 
@@ -116,7 +116,8 @@ def _flag(found: Findings, row: Row, columns: tuple[str, ...]) -> bool | None:
     flags = [yes_or_unknown(found, cell) for cell in cells]
     if True in flags and False in flags:
         yes, no = cells[flags.index(True)].column, cells[flags.index(False)].column
-        found.notes.append(f"{_place(row)}: {yes} is set and {no} is not; read as set")
+        words = _("{row}: {yes} is set and {no} is not; read as set")
+        found.notes.append(words.format(row=noted_row(row), yes=yes, no=no))
     return True if True in flags else False if False in flags else None
 
 
@@ -139,14 +140,16 @@ def link_records(
         for column, name in links.get(event.source, ()):
             groups[column, name, plain_words(event.term)].append(event)
     changed: dict[str, AdverseEvent] = {}
-    for (column, name, _), records in groups.items():
+    for (column, name, _term), records in groups.items():
         if len(records) > 1:
             done = {event.source: _linked(event, records, dlt) for event in records if event.source not in changed}
             changed |= done
             if all(event == done.get(event.source, event) for event in records):
                 continue
             rows = ", ".join(event.source for event in records)
-            found.notes.append(f"subject {shown_key(subject)}: read as records of one event, by {column} {shown_key(name)}: {rows}")
+            words = _("{subject}: read as records of one event, by {column} {name}: {rows}")
+            place = {"subject": noted_subject(subject), "column": column, "name": shown_key(name), "rows": rows}
+            found.notes.append(words.format(**place))
     return [changed.get(event.source, event) for event in events]
 
 

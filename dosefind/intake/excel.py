@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._check import MISSING, InputError, Problem, shown_key
+from ..words import _
 from .cells import NoValue, Table, bare, make_table
 
 __all__ = ["read"]
@@ -131,10 +132,11 @@ def _table(name: str, sheet: _Sheet, fold: Callable[[str], str]) -> Table:
     columns = sorted({column for _, cells in lines for column in cells})
     header = [fold(bare(lines[0][1].get(column, ""))) or f"column {_letters(column)}" for column in columns]
     problems = [*sheet.problems, *_merged(sheet.merged, lines, header_row)]
-    notes = ["the sheet is hidden, but is read"] if sheet.hidden else []
+    notes = [_("the sheet is hidden, but is read")] if sheet.hidden else []
     hidden = sorted({number for number, _ in lines} & set(sheet.hidden_rows))
     if hidden:
-        notes.append(f"hidden rows are read too: {', '.join(map(str, hidden[:20]))}{', ...' if len(hidden) > 20 else ''}")
+        rows = ", ".join([*map(str, hidden[:20]), *(["..."] if len(hidden) > 20 else [])])
+        notes.append(_("hidden rows are read too: {rows}").format(rows=rows))
     rows = ((number, [cells.get(column, "") for column in columns]) for number, cells in lines[1:])
     return make_table(name, header, rows, notes, problems)
 

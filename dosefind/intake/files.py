@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .._check import InputError, shown_key
 from ..given_files import is_folder, read_file
+from ..words import _
 from . import csv_file, excel, xpt
 from .cells import Row, Table, checked
 from .letters import flat
@@ -262,7 +263,8 @@ def _left_aside(sheets: list[Table], path: Path) -> list[str]:
                 "or delete it",
                 source=str(path),
             )
-    return [f"sheets not used: {', '.join(shown_key(sheet.name) for sheet in filled)}"] if filled else []
+    listed = ", ".join(shown_key(sheet.name) for sheet in filled)
+    return [_("sheets not used: {sheets}").format(sheets=listed)] if filled else []
 
 
 def _title(sheet: Table) -> str:

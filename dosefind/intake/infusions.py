@@ -14,8 +14,9 @@ from typing import NamedTuple
 from .._check import shown_key
 from ..patients import SAME_AMOUNT
 from ..protocol import Doses
+from ..words import _
 from .assigned import ArmNames, Assignment, matched
-from .cells import Cell, Findings, Row
+from .cells import Cell, Findings, Row, noted_subject
 from .entries import Dated, refuse_unit
 
 __all__ = ["PLACEBO", "AssignedLevels", "Dose", "Infusion", "dose_of", "named_level", "one_each"]
@@ -91,10 +92,10 @@ class AssignedLevels:
         chosen = assignments[0]
         others = {assignment.by: assignment.level for assignment in assignments if assignment.level != chosen.level}
         if others:
-            words = ", ".join(f"{by} level {level}" for by, level in others.items())
-            found.notes.append(
-                f"{_subject(row.subject)}: {chosen.by} assigns level {chosen.level}, and {words}; read as assigned by {chosen.by}"
-            )
+            listed = ", ".join(_("{column} level {level}").format(column=by, level=level) for by, level in others.items())
+            words = _("{subject}: {column} assigns level {level}, and {others}; read as assigned by {column}")
+            place = {"subject": noted_subject(row.subject), "column": chosen.by, "level": chosen.level}
+            found.notes.append(words.format(**place, others=listed))
         self._columns[chosen.by] = self._columns.get(chosen.by, 0) + 1
         return chosen
 
@@ -102,14 +103,16 @@ class AssignedLevels:
         """Note the number of levels assigned by each column, and the names of arms that assign none."""
         if self._columns:
             words = ", ".join(f"{column} ({count})" for column, count in self._columns.items())
-            found.notes.append(f"the dose level is the assigned one, by (patients): {words}")
+            found.notes.append(_("the dose level is the assigned one, by (patients): {columns}").format(columns=words))
         if self._unread:
             listed = ", ".join(shown_key(name[:80]) for name in list(self._unread)[:_NAMED])
-            more = f" and {len(self._unread) - _NAMED} more" if len(self._unread) > _NAMED else ""
-            found.notes.append(
-                f"arms without a dose level, so that the level is that of the administered amount: {listed}{more} "
-                "(doses.arms of the config maps arms to levels)"
+            if len(self._unread) > _NAMED:
+                listed = _("{names} and {n} more").format(names=listed, n=len(self._unread) - _NAMED)
+            words = _(
+                "arms without a dose level, so that the level is that of the administered amount: {arms} (doses.arms of the config "
+                "maps arms to levels)"
             )
+            found.notes.append(words.format(arms=listed))
 
     def _planned_dose(self, row: Row) -> Assignment | None:
         unit, text = row.cell(_PLANNED_UNIT).text, row.cell(_PLANNED_DOSE).text
@@ -135,17 +138,20 @@ def dose_of(
         single = matched(infusions[0][0].dose.text, doses)[0]
         level = level if single is None else single
     amount = given[0][1] if level is None else float(doses.amounts[level - 1])
-    amounts = tuple(value for _, value in given)
-    for records, (_, value) in zip(infusions, given, strict=True):
+    amounts = tuple(value for _level, value in given)
+    for records, (_level, value) in zip(infusions, given, strict=True):
         if _repeat(records) and not math.isclose(value, amount, rel_tol=SAME_AMOUNT):
             rows = ", ".join(record.row.source for record in records)
-            found.notes.append(
-                f"{_subject(subject)}: {rows} have the same start and dose: parts of one infusion, or one row entered twice; read "
-                f"as one infusion of {value:g}, which is not the dose of {amount:g}"
+            words = _(
+                "{subject}: {rows} have the same start and dose: parts of one infusion, or one row entered twice; read as one "
+                "infusion of {value}, which is not the dose of {amount}"
             )
+            place = {"subject": noted_subject(subject), "rows": rows}
+            found.notes.append(words.format(**place, value=f"{value:g}", amount=f"{amount:g}"))
     differ = not all(math.isclose(value, amount, rel_tol=SAME_AMOUNT) for value in amounts)
     if assigned is None and not all(math.isclose(value, amounts[0], rel_tol=SAME_AMOUNT) for value in amounts):
-        found.notes.append(f"{_subject(subject)}: the infusions differ in dose; the level is that of the first")
+        words = _("{subject}: the infusions differ in dose; the level is that of the first")
+        found.notes.append(words.format(subject=noted_subject(subject)))
     return Dose(level, amount, amounts if differ else ())
 
 
@@ -162,7 +168,3 @@ def _administered(found: Findings, records: Sequence[Infusion], doses: Doses) ->
 def _repeat(records: Sequence[Infusion]) -> bool:
     """Return whether several records have the same start and the same dose."""
     return len(records) > 1 and len({(record.day.cell.text, record.dose.text) for record in records}) == 1
-
-
-def _subject(subject: str) -> str:
-    return f"subject {shown_key(subject)}"

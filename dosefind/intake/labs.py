@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..patients import LabValue, Listed
 from ..protocol import plain_words
+from ..words import _
 from .cells import Cell, Findings, Row, Table, partial_date
 from .entries import Draft, Steps
 from .event_details import yes_or_unknown
@@ -65,14 +66,14 @@ def _value(found: Findings, row: Row, columns: LabColumns) -> tuple[LabValue | N
     word = plain_words(row.cell(*columns.test).text)
     test = next((name for name, words in _TESTS.items() if word in words), None)
     if test is None or any(plain_words(cell.text) == "urine" for cell in map(row.cell, columns.specimen)):
-        return None, "not used: not a liver test"
+        return None, _("not used: not a liver test")
     value, limit, day = row.cell(columns.value), row.cell(columns.uln), row.cell(columns.day)
     if not value.text:
-        return None, "not used: a liver test without a numeric result"
+        return None, _("not used: a liver test without a numeric result")
     if not limit.text:
-        return None, "not used: a liver test without an upper limit of normal"
+        return None, _("not used: a liver test without an upper limit of normal")
     if partial_date(day.text):
-        return None, "not used: a liver test without a full date"
+        return None, _("not used: a liver test without a full date")
     amount = found.number(value, "a number above 0, the result")
     uln = found.number(limit, "a number above 0, the upper limit of normal")
     on = found.day(day)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from .._check import shown_key
 from ..protocol import Protocol, plain_words
-from .cells import Cell, Findings, Row, Table, partial_date
+from ..words import _
+from .cells import Cell, Findings, Row, Table, noted_subject, partial_date
 from .entries import Dated, Draft, Entry
 
 __all__ = [
@@ -227,6 +227,6 @@ def _off_study(found: Findings, entry: Entry, onset: Dated | None, row: Row) -> 
     days = [day for day in (onset, entry.last_contact) if day is not None]
     last = max(days, key=lambda dated: dated.day, default=max(entry.infusions, key=lambda dated: dated.day))
     if entry.discontinued is None or last.day < entry.discontinued.day:
-        words = f"left the study because of an adverse event ({row.source}), read as discontinued on {last.day}"
-        found.notes.append(f"subject {shown_key(entry.subject)}: {words}")
+        words = _("{subject}: left the study because of an adverse event ({row}), read as discontinued on {date}")
+        found.notes.append(words.format(subject=noted_subject(entry.subject), row=row.source, date=last.day))
     leave(entry, last, _ADVERSE_EVENT)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from .._check import shown_key
 from ..protocol import DLT, plain_words
+from ..words import _
 from .cells import Absent, Table
 from .unread import topic_of
 
@@ -66,5 +67,5 @@ def empty_missing(tables: Iterable[Table], dlt: DLT) -> list[str]:
         counted.pop(".", None)
         if counted:
             listed = ", ".join(f"{shown_key(spelling)} ({number:,})" for spelling, number in sorted(counted.items()))
-            notes.append(f"{table.name}: cells read as empty: {listed}")
+            notes.append(_("{table}: cells read as empty: {cells}").format(table=table.name, cells=listed))
     return notes

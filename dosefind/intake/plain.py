@@ -10,6 +10,7 @@ from datetime import date
 from .._check import shown_key
 from ..patients import SAME_AMOUNT
 from ..protocol import Doses, Protocol
+from ..words import _
 from .cdisc import partial_dates
 from .cells import Cell, Findings, Row, Table, flag_of, number_of, partial_date
 from .entries import (
@@ -158,12 +159,13 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
                 found.refuse(row.cell("dlt"), "a DLT needs an earlier infusion")
             for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED):
                 found.text(row.cell(column))
-            draft.leave_out(subject, row, NO_INFUSION)
+            draft.leave_out(subject, row, _(NO_INFUSION))
     settle(draft)
     zero = sum(entry.part == "placebo" and not entry.rows[0].cell("part").text for entry in draft.entries)
     if zero:
         # No subject is named: the notes are part of reports that must not reveal who received placebo.
-        found.notes.append(f"{people.name}: rows with a dose of 0 but no part of the trial, read as placebo: {zero:,}")
+        words = _("{table}: rows with a dose of 0 but no part of the trial, read as placebo: {n}")
+        found.notes.append(words.format(table=people.name, n=f"{zero:,}"))
     if events is not None:
         adverse_events(found, draft, events, _EVENT_COLUMNS, people.name, steps, protocol.dlt)
         where = "give fatal in the column outcome, or the day in the column died of the patient"
@@ -226,12 +228,14 @@ def _columns(found: Findings, table: Table) -> tuple[list[str], list[str]]:
 
 def _not_used(found: Findings, table: Table, unread: list[str], optional: tuple[str, ...] | list[str]) -> None:
     missing = [name for name in optional if not table.has(name)]
-    words = []
+    listed = []
     for name in unread:
         near = difflib.get_close_matches(name, missing, n=1, cutoff=0.75)
-        words += [shown_key(name[:40]) + (f" (did you mean {near[0]}?)" if near else "")] if name else []
-    if words:
-        found.notes.append(f"{table.name}: columns not used: {', '.join(words)}")
+        if name:
+            words = _("{column} (did you mean {near}?)") if near else "{column}"
+            listed.append(words.format(column=shown_key(name[:40]), near=next(iter(near), "")))
+    if listed:
+        found.notes.append(_("{table}: columns not used: {columns}").format(table=table.name, columns=", ".join(listed)))
 
 
 def _entry(found: Findings, subject: str, row: Row, infusions: list[str], protocol: Protocol, has_cohorts: bool) -> Entry | None:

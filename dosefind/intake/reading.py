@@ -11,6 +11,7 @@ from .._check import MOST_COUNTED, InputError, of_type
 from ..given_files import is_folder
 from ..patients import Patients
 from ..protocol import Doses, Protocol
+from ..words import _
 from . import adam, plain, sdtm
 from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
@@ -220,7 +221,7 @@ def read_patients(
     latest = protocol.versions[-1][1]
     found = Findings(path, notes=[*files.notes, *empty_missing(files.tables.values(), latest.dlt)])
     if with_labs and not {"lb", "labs"} & set(files.tables):
-        found.notes.append("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded")
+        found.notes.append(_("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded"))
     if latest.doses.amounts[: protocol.n_doses] != protocol.doses.amounts and "patients" in files.tables:
         _refuse_levels_alone(found, files.tables["patients"], latest.doses)
     refuse_same_person(found, files.tables[layout.required[0]])
@@ -277,7 +278,8 @@ def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Fou
     refuse_further_files(path, names)
     found = domains(path, names, files)
     others = sorted(file.name for name, group in files.items() if name not in names for file in group)
-    return layout, found._replace(notes=[f"files not used: {', '.join(others)}"] if others else [])
+    notes = [_("files not used: {files}").format(files=", ".join(others))] if others else []
+    return layout, found._replace(notes=notes)
 
 
 def _steps(tables: Iterable[Table], progress: Callable[[int, int], None] | None) -> Steps:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from .._check import shown_key
 from ..patients import Listed
 from ..protocol import Intake, plain_words
+from ..words import _
 from .cells import Cell, Findings, Row, Table
 from .entries import Draft, Entry, Steps
 
@@ -40,7 +41,7 @@ def decision(found: Findings, flags: Sequence[Cell], reasons: Sequence[Cell]) ->
             found.refuse(cell, f"contradicts {_name(known[0][0])}, which is {known[0][0].text}")
     value = known[0][1] if known else None
     given = [(cell, text) for cell in reasons if (text := found.text(cell)) is not None]
-    for cell, _ in given:
+    for cell, _text in given:
         if value is None and not any(flag.text for flag in flags):
             found.refuse(cell, "must be empty unless the patient is recorded as evaluable (yes) or not (no)")
         elif value and "not_evaluable" in cell.column.lower():
@@ -68,7 +69,8 @@ def named_in(found: Findings, table: Table, intake: Intake, key: str, usual: Seq
     if not used and key in dict(intake.given()):
         found.column(table, names[0], f"missing: the config states it (intake.{key})")
     elif used and key not in dict(intake.given()):
-        found.notes.append(f"{table.name}: decisions on evaluability are read from variables with usual names: {', '.join(used)}")
+        words = _("{table}: decisions on evaluability are read from variables with usual names: {names}")
+        found.notes.append(words.format(table=table.name, names=", ".join(used)))
     return used
 
 
@@ -101,14 +103,17 @@ def supplemental(found: Findings, draft: Draft, table: Table, wanted: Sequence[s
         entry = entries.get(subject)
         if name not in wanted or entry is None:
             others.add(name)
-            draft.listed.append(Listed(row.source, "not used: another supplemental qualifier"))
+            draft.listed.append(Listed(row.source, _("not used: another supplemental qualifier")))
             continue
         entry.rows.append(row)
         _keep(found, values.setdefault(subject, {}), name, row)
     if others - {""}:
         names = sorted(shown_key(name[:40]) for name in others - {""})
-        more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-        found.notes.append(f"{table.name}: supplemental qualifiers not used: {', '.join(names[:_MOST])}{more}")
+        listed = ", ".join(names[:_MOST])
+        if len(names) > _MOST:
+            listed = _("{names} and {n} more").format(names=listed, n=len(names) - _MOST)
+        words = _("{table}: supplemental qualifiers not used: {names}")
+        found.notes.append(words.format(table=table.name, names=listed))
     return values
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from .._check import shown_key
+from ..words import _
 from .cells import Findings, Row, Table
 from .letters import plain_letters
 
@@ -70,6 +71,5 @@ def read_whole_numbers(found: Findings, people: Table, tables: Iterable[Table]) 
                     row.cells[column] = known[match[1]]
                     count += 1
         if count:
-            found.notes.append(
-                f"{table.name}: identifiers with a fraction of zeros, such as 1001.0, read as whole numbers: {count:,}"
-            )
+            words = _("{table}: identifiers with a fraction of zeros, such as 1001.0, read as whole numbers: {n}")
+            found.notes.append(words.format(table=table.name, n=f"{count:,}"))

@@ -7,6 +7,7 @@ from datetime import date
 
 from ..patients import Listed
 from ..protocol import Intake, Protocol
+from ..words import _
 from .cdisc import IDENTIFIER, ExposureColumns, exposures, latest, partial_dates, record_death, subjects, treated
 from .cells import Cell, Findings, Row, Table, partial_date
 from .dlt_flags import refuse_other_flags
@@ -61,7 +62,8 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
     _named(found, draft, tables, rows, protocol, steps)
     if "ae" in tables:
         if not (tables["ae"].has("AETOXGR") or tables["ae"].has("AETOXGRN")):
-            found.notes.append(f"{tables['ae'].name}: no AETOXGR, so the events have no grade (AESEV is not a CTCAE grade)")
+            words = _("{table}: no AETOXGR, so the events have no grade (AESEV is not a CTCAE grade)")
+            found.notes.append(words.format(table=tables["ae"].name))
         _events(found, draft, tables, protocol, steps)
         left_by_events(found, draft, tables["ae"], _EVENTS.start, protocol)
     elif "suppae" in tables:
@@ -70,11 +72,15 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
         read_labs(found, draft, tables["lb"], LB, tables["dm"].name, steps)
     refuse_deaths_of_domains(found, draft, tables)
     flagged = any(event.flagged_dlt is not None for events in (draft.events or {}).values() for event in events)
-    by = ", and the DLTs flagged by the investigator" if flagged else ""
-    found.notes.append(
-        "SDTM has no variables for DLTs and replacements: DLTs are derived from the adverse events by the protocol's "
-        f"definition{by}"
+    words = _(
+        "SDTM has no variables for DLTs and replacements: DLTs are derived from the adverse events by the protocol's definition"
     )
+    if flagged:
+        words = _(
+            "SDTM has no variables for DLTs and replacements: DLTs are those flagged by the investigator and those derived from "
+            "the adverse events by the protocol's definition"
+        )
+    found.notes.append(words)
     return draft
 
 
@@ -106,7 +112,7 @@ def _disposition(found: Findings, draft: Draft, table: Table, steps: Steps) -> N
         died = next((cell for cell in map(row.cell, ("DSDECOD", "DSTERM")) if is_death(cell.text)), None)
         event = disposition(row)
         if event is None and died is None:
-            draft.listed.append(Listed(row.source, "not used: not a disposition event"))
+            draft.listed.append(Listed(row.source, _("not used: not a disposition event")))
             continue
         reason = found.text(row.cell("DSDECOD"), required=event is not None)
         left = event is not None and event.state == "left"
@@ -166,12 +172,14 @@ def _named(found: Findings, draft: Draft, tables: dict[str, Table], rows: dict[s
     for key, name in intake.given():
         if key not in there and _BESIDE.get(key) in there and table is not None:
             # A supplemental qualifier has no record if no patient has a value.
-            found.notes.append(f"{table.name}: no record of {name} (intake.{key})")
+            words = _("{table}: no record of {name} (intake.{key})")
+            found.notes.append(words.format(table=table.name, name=name, key=key))
         elif key not in there:
             found.column(tables["dm"], name, f"missing here and in SUPPDM: the config states it (intake.{key})")
     usual = sorted(used - {name for _, name in intake.given()})
     if usual:
-        found.notes.append(f"decisions on evaluability are read from variables with usual names: {', '.join(usual)}")
+        words = _("decisions on evaluability are read from variables with usual names: {names}")
+        found.notes.append(words.format(names=", ".join(usual)))
 
 
 def _dlt_and_cohort(found: Findings, entry: Entry, cells: dict[str, Cell | None], intake: Intake) -> None:

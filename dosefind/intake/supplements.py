@@ -9,6 +9,7 @@ from typing import NamedTuple
 from .._check import shown_key
 from ..patients import Listed
 from ..protocol import plain_words
+from ..words import _
 from .cells import Cell, Findings, Row, Table
 from .entries import Draft, EventColumns, Steps
 
@@ -61,7 +62,7 @@ def with_supplements(
         if subject is None:
             continue
         if row.cell("RDOMAIN").text.upper() not in ("AE", ""):
-            draft.listed.append(Listed(row.source, "not used: supplements another domain than AE"))
+            draft.listed.append(Listed(row.source, _("not used: supplements another domain than AE")))
             continue
         variable = row.cell("IDVAR")
         if variable.text.upper() not in table.columns:
@@ -112,7 +113,7 @@ def _with_column(columns: EventColumns, field: str, column: str) -> EventColumns
 def _field_of(row: Row) -> tuple[str | None, str]:
     """Return the field of `EventColumns` to which a qualifier belongs, or ``None`` and the reason why it is not used."""
     name, label, value = row.cell("QNAM").text.upper(), row.cell("QLABEL").text, row.cell("QVAL").text
-    unused = f"not used: {shown_key(name[:40]) if name else 'no QNAM'} of SUPPAE"
+    unused = _("not used: {name} of SUPPAE").format(name=shown_key(name[:40]) if name else _("no QNAM"))
     if _RELATED.fullmatch(name):
         other = name == "AERELNST" or _OTHER_TREATMENT.search(label)
         return (None, f"{unused}, relationship to something other than the study treatment") if other else ("related", "")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..protocol import plain_words
+from ..words import _
 from .cells import Findings, Row, Table
 from .deaths import is_death, is_fatal_outcome
 from .entries import Draft
@@ -127,8 +128,9 @@ def renamed(found: Findings, table: Table, names: Mapping[str, Iterable[str]]) -
     }
     if not new:
         return table
-    read = ", ".join(f"{column} read as {name}" for column, name in new.items())
-    found.notes.append(f"{table.name}: columns {read}")
+    words = _("{column} read as {name}")
+    read = ", ".join(words.format(column=column, name=name) for column, name in new.items())
+    found.notes.append(_("{table}: columns {columns}").format(table=table.name, columns=read))
     rows = [replace(row, cells={new.get(column, column): text for column, text in row.cells.items()}) for row in table.rows]
     return Table(table.name, tuple(new.get(column, column) for column in table.columns), rows)
 
@@ -225,7 +227,8 @@ def note_mentions(found: Findings, table: Table, columns: Iterable[str]) -> None
         for column, words in speaking.items():
             mention = words.get(row.cells[column])
             if mention is not None:
-                found.notes.append(f"{found.place(row)}: {column} mentions {mention!r} and is not read".lstrip())
+                words = _("{row}: {column} mentions {mention} and is not read")
+                found.notes.append(words.format(row=found.place(row), column=column, mention=repr(mention)).lstrip())
 
 
 def _mention(text: str) -> str | None:

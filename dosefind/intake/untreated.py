@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .._check import shown_key
 from ..protocol import plain_words
-from .cells import Cell, Findings, Row, Table
+from ..words import _
+from .cells import Cell, Findings, Row, Table, noted_row
 from .deaths import is_death, is_fatal_outcome
 from .entries import Draft
 from .unread import OF_TRIAL, SAYS_NO_DEATH, topic_of
@@ -52,7 +52,7 @@ def deaths_without_infusion(found: Findings, draft: Draft, people: Table, tables
                     "dose (ARMNRS in SDTM) if nothing was given",
                 )
             else:
-                found.notes.append(f"{row.source}, subject {shown_key(row.subject)}: died without an infusion, not counted")
+                found.notes.append(_("{row}: died without an infusion, not counted").format(row=noted_row(row)))
 
 
 def _is_assigned(row: Row) -> bool:

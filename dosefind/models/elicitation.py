@@ -15,6 +15,7 @@ from pydantic import Field
 
 from .._check import MOST_DOSES, InputError, Problem, Settings, curve_values, number, one_of, probability, whole
 from ..threads import one_thread
+from ..words import marked
 from . import OneParameterCurve, one_parameter
 
 __all__ = ["Indifference", "indifference_intervals", "skeleton"]
@@ -24,9 +25,9 @@ class Indifference(Settings):
     """A skeleton defined by its indifference interval, target -+ halfwidth, and the prior MTD level."""
 
     halfwidth: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = Field(
-        description="half the width of the interval of DLT rates around the target within which doses are not distinguished"
+        description=marked("half the width of the interval of DLT rates around the target within which doses are not distinguished")
     )
-    mtd_level: Annotated[int, Field(ge=1, strict=True)] = Field(description="prior MTD level (from 1)")
+    mtd_level: Annotated[int, Field(ge=1, strict=True)] = Field(description=marked("prior MTD level (from 1)"))
 
     def levels(self, target: float, n_doses: int, model: str, **options: float) -> tuple[float, ...]:
         """Return the skeleton as numbers, one per dose."""

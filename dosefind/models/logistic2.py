@@ -43,10 +43,10 @@ class BivariateNormal(Checked):
     3
     """
 
-    mean: tuple[Number, Number] = Field(description="means of log alpha and log beta")
-    sd: tuple[Positive, Positive] = Field(description="standard deviations of log alpha and log beta")
-    correlation: Number = Field(default=0.0, description="correlation of log alpha and log beta")
-    weight: Positive = Field(default=1.0, description="weight in a mixture of priors")
+    mean: tuple[Number, Number] = Field(description=marked("means of log alpha and log beta"))
+    sd: tuple[Positive, Positive] = Field(description=marked("standard deviations of log alpha and log beta"))
+    correlation: Number = Field(default=0.0, description=marked("correlation of log alpha and log beta"))
+    weight: Positive = Field(default=1.0, description=marked("weight in a mixture of priors"))
 
     @field_validator("correlation")
     @classmethod

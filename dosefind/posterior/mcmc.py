@@ -29,6 +29,7 @@ import numpy as np
 
 from .._check import InputError, Problem, counts, one_of, probability, whole
 from ..models import Curve
+from ..words import _, counted
 from .base import Figure, Posterior
 from .exact import FAR
 
@@ -409,12 +410,20 @@ class DrawnPosterior(Posterior):
         found = self._convergence
         # Written so that NaN counts as a problem.
         checks = {
-            f"R-hat is {found['rhat']:.3f}, not at most {LARGEST_RHAT}: the chains do not agree": found["rhat"] <= LARGEST_RHAT,
-            f"the bulk effective sample size is {found['ess_bulk']:.0f}, below {LEAST_ESS}": found["ess_bulk"] >= LEAST_ESS,
-            f"the tail effective sample size is {found['ess_tail']:.0f}, below {LEAST_ESS}": found["ess_tail"] >= LEAST_ESS,
-            f"{self._divergences} divergent draws, even with shorter steps": self._divergences == 0,
+            _("R-hat is {rhat}, not at most {limit}: the chains do not agree"): found["rhat"] <= LARGEST_RHAT,
+            _("the bulk effective sample size is {bulk}, below {least}"): found["ess_bulk"] >= LEAST_ESS,
+            _("the tail effective sample size is {tail}, below {least}"): found["ess_tail"] >= LEAST_ESS,
         }
-        return [words for words, passed in checks.items() if not passed]
+        shown = {"rhat": f"{found['rhat']:.3f}", "bulk": f"{found['ess_bulk']:.0f}", "tail": f"{found['ess_tail']:.0f}"}
+        failed = [words.format(**shown, limit=LARGEST_RHAT, least=LEAST_ESS) for words, passed in checks.items() if not passed]
+        if self._divergences:
+            words = counted(
+                "{n} divergent draw, even with shorter steps",
+                "{n} divergent draws, even with shorter steps",
+                self._divergences,
+            )
+            failed.append(words)
+        return failed
 
     @cached_property
     def _log_terms(self) -> tuple[np.ndarray, np.ndarray]:

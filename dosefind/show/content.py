@@ -197,7 +197,7 @@ class Table:
     columns
         The columns; the cells of the first one are headings of their rows.
     rows
-        Cells, one a column.
+        Cells, one per column.
     notes
         What is said below it.
     """

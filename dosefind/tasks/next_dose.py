@@ -357,7 +357,7 @@ class NextDose(Shown):
         if self.recorded and not self.evaluated.later_dates:
             last = self.recorded[-1]
             if last.as_of == self.evaluated.as_of and last.data_sha256 != self.evaluated.sha256:
-                words[-1] = _("made on other data of this day than those shown here")
+                words[-1] = _("based on different data with the same cutoff date")
         return tuple(words)
 
     def __str__(self) -> str:

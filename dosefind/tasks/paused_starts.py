@@ -17,7 +17,7 @@ __all__ = ["starts_in_pause"]
 
 
 def starts_in_pause(evaluated: Evaluated, protocol: Protocol, known: Sequence[Recorded]) -> tuple[Finding, ...]:
-    """Return the starts after the day on which a pause rule on a number of patients had fired, and before a decision to resume.
+    """Return the starts between the day on which a pause rule on a number of patients fired and a decision to resume.
 
     Parameters
     ----------

@@ -170,7 +170,9 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     states = followed(design, cohorts, levels)
     return replace(
         step_from(design, states[-1], None),
-        assumes="" if known is not None else _("n_doses not given: level {level} is assumed to exist").format(level=levels),
+        assumes=""
+        if known is not None
+        else _("number of dose levels not given: level {level} is assumed to exist").format(level=levels),
         deviations=departures(design, cohorts, levels, states),
     )
 

@@ -423,7 +423,7 @@ class _Course:
         subject = _SUBJECT.format(len(self.patients) + 1)
         if len(self.patients) >= _ENDLESS * self.protocol.limits.max_n:
             rates = f"dropout = {self.dropout:g} and deviate = {max(self.deviate.values(), default=0):g}"
-            raise InputError(f"{rates} leave the trial without an end: {len(self.patients)} patients were treated")
+            raise InputError(f"with {rates} the trial does not end: {len(self.patients)} patients were treated")
         one = self.course(subject, level, day)
         replaces = _to_be_replaced(found.evaluated, members[-1].subjects) if fills and one.level is not None else None
         self.patients.append(replace(one, cohort=cohort, replaces=replaces))

@@ -285,7 +285,9 @@ def _sure(report: _Report) -> Answer:
     shown, question = report.shown, _("How sure?")
     stated = [one for one in (shown.ended(),) if one] + shown.on_mtd()
     if report.analysis is None:
-        words = _("Without a table such as [curves.logistic-2] there is no posterior, so nothing here says how sure the answer is.")
+        words = _(
+            "Without a curve in the config (such as [curves.logistic-2]) there is no posterior and no measure of uncertainty."
+        )
         return Answer(question, text(_("The config has no dose-toxicity curve.")), (*stated, text(words)))
     found = report.estimates
     chances = found.values("mtd")

@@ -253,7 +253,7 @@ def _described(table: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
         if isinstance(value, BaseModel) and name != "reference":
             yield from _described(value, f"{prefix}.{name}")
         elif value is not None and value != () and value != {}:
-            words = field.description or f"{prefix}.{name}"
+            words = _(field.description) if field.description else f"{prefix}.{name}"
             yield f"{prefix}.{name}", words, _value(value)
 
 

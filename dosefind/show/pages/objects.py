@@ -100,16 +100,16 @@ def _step(step: NextStep | Recommendation) -> Page:
 @page.register
 def _posterior(posterior: Posterior) -> Page:
     (mean, sd), quantiles = posterior.moments(), posterior.quantiles((0.5, 0.025, 0.975))
-    heads = [_("level"), _("patients"), _("DLTs"), _("mean, %"), _("sd, %"), _("median, %"), "2.5%", "97.5%"]
+    heads = [_("level"), _("patients"), _("DLTs"), _("mean, %"), _("SD, %"), _("median, %"), "2.5%", "97.5%"]
     if posterior.samples:
-        heads.append(_("se of the mean, %"))
+        heads.append(_("SE of the mean, %"))
     rows = []
     for d in range(len(posterior.n)):
         shares = [mean.value[d], sd.value[d], *quantiles[d], *([mean.error[d]] if posterior.samples else [])]
         rows.append([str(d + 1), str(posterior.n[d]), str(posterior.y[d]), *(in_percent(share) for share in shares)])
     of_curve = zip(posterior.curve.parameter_names, *(figure.value for figure in posterior.parameters()), strict=True)
     lines = [
-        filled(_("{parameter}: mean {mean}, sd {sd}"), parameter=name, mean=f"{mean:.4g}", sd=f"{sd:.4g}")
+        filled(_("{parameter}: mean {mean}, SD {sd}"), parameter=name, mean=f"{mean:.4g}", sd=f"{sd:.4g}")
         for name, mean, sd in of_curve
     ]
     lines += [
@@ -134,7 +134,9 @@ def _curve(curve: Curve | HierarchicalLogistic) -> Page:
 @page.register
 def _settings(settings: BaseModel) -> Page:
     fields = type(settings).model_fields.items()
-    rows = [[name, str(plain(getattr(settings, name))), field.description or ""] for name, field in fields]
+    rows = [
+        [name, str(plain(getattr(settings, name))), _(field.description) if field.description else ""] for name, field in fields
+    ]
     heads = [_("setting"), _("value"), _("meaning")]
     return Page(text(type(settings).__name__), (_table(heads, rows),))
 
