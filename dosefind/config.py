@@ -83,8 +83,9 @@ class Trial(Shown):
         if not isinstance(given, Protocol):
             raise InputError(Problem("trial", given, "must be a Trial or a Protocol: load_trial reads one from a file"))
         # Curves first: otherwise an error in a curve's prior would be reported for a design that uses it.
-        curves = build_curves(given)
-        return cls(given, build_designs(given), curves, build_borrowing(given))
+        curves, designs = build_curves(given), build_designs(given)
+        _check_weights(given, designs)
+        return cls(given, designs, curves, build_borrowing(given))
 
     @property
     def primary(self) -> str:
@@ -133,6 +134,20 @@ class Trial(Shown):
         return f"Trial of {self.protocol!r}"
 
     __str__ = __repr__
+
+
+def _check_weights(protocol: Protocol, designs: Mapping[str, Design]) -> None:
+    """Refuse to weigh patients who left where a design counts whole patients."""
+    whole = [f"{name!r} ({design.title})" for name, design in designs.items() if not design.reads_weights]
+    if whole:
+        reading = " or ".join(kind.title for kind in DESIGNS.values() if kind.reads_weights)
+        allowed = (
+            f"must be 'not-evaluable', 'no-dlt' or 'dlt' with designs that count whole patients, here {', '.join(whole)}; a weight "
+            f"can be read by {reading}"
+        )
+        causes = protocol.evaluability.weighs
+        if causes:
+            raise InputError([Problem(f"evaluability.{cause}", "weight", allowed) for cause in causes])
 
 
 @contextmanager

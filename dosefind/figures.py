@@ -218,6 +218,19 @@ CALENDAR: dict[str, Quantity] = {
         marked("replaced"),
         "patients",
     ),
+    "evaluable": Quantity(
+        marked("probability that a patient is evaluable, given discontinuation and how patients who discontinue are handled"),
+        marked("evaluable"),
+        "%",
+    ),
+    "rate_counted": Quantity(
+        marked(
+            "DLT rate among evaluable patients, as they are counted; with patients who discontinue replaced it exceeds the true "
+            "DLT rate, because an early DLT is seen and a patient without a DLT must stay to the end"
+        ),
+        marked("DLT rate as counted"),
+        "%",
+    ),
     "unfinished": Quantity(marked("probability that candidates run out before the trial ends"), marked("unfinished"), "%"),
     "mean_n": Quantity(marked("evaluable patients, mean"), marked("patients"), "patients"),
     "patients": OPERATING["patients"],

@@ -354,14 +354,25 @@ class DLT(Settings):
 
 
 Incomplete = Literal["not-evaluable", "no-dlt", "dlt"]
+Left = Literal["not-evaluable", "no-dlt", "dlt", "weight"]
 
 
 class Evaluability(Settings):
-    """Handling of patients without a DLT who did not complete the DLT window as planned; ``weight`` is not available yet."""
+    """Handling of patients without a DLT who did not complete the DLT window as planned.
 
-    dropout: Incomplete = Field(default="not-evaluable", description=marked("discontinued before the window ended"))
-    progression: Incomplete = Field(
-        default="not-evaluable", description=marked("discontinued for progression or rescue treatment before the window ended")
+    "not-evaluable": replaced; "no-dlt": counts without a DLT; "dlt": counts as a DLT; "weight": counts without a DLT by the share
+    of the window that was followed, for designs with a model.
+    """
+
+    dropout: Left = Field(
+        default="not-evaluable",
+        description=marked(
+            "discontinued before the window ended; 'weight', for designs with a model, counts the share that was followed"
+        ),
+    )
+    progression: Left = Field(
+        default="not-evaluable",
+        description=marked("discontinued for progression or rescue treatment before the window ended; values as for dropout"),
     )
     partial_course: Incomplete = Field(
         default="not-evaluable", description=marked("followed up, but without every planned infusion")
@@ -406,16 +417,10 @@ class Evaluability(Settings):
         ),
     )
 
-    @field_validator("dropout", "progression", "partial_course", mode="before")
-    @classmethod
-    def _no_weights(cls, value: Any) -> Any:
-        if value == "weight":
-            raise ValueError(
-                "is not available: a partial follow-up weight makes a patient a fraction, but the designs here count whole "
-                "patients; "
-                "say 'not-evaluable', 'no-dlt' or 'dlt'"
-            )
-        return value
+    @property
+    def weighs(self) -> tuple[str, ...]:
+        """Return the causes of leaving after which a patient counts by a weight."""
+        return tuple(cause for cause in ("dropout", "progression") if getattr(self, cause) == "weight")
 
     def is_progression(self, reason: str | None) -> bool:
         """Return whether a reason for discontinuation is progression or rescue treatment."""

@@ -29,6 +29,7 @@ __all__ = [
     "Departure",
     "States",
     "TimedStates",
+    "Weighted",
     "by_dose",
     "check_cohorts",
     "choice_labels",
@@ -65,6 +66,27 @@ class Administered(NamedTuple):
     amount: float
     n: int
     dlts: int
+
+
+class Weighted(NamedTuple):
+    """A patient without a DLT who left before the end of the DLT assessment period and has a weight.
+
+    The likelihood of this patient at DLT rate p is ``1 - weight * p``, exact if patients leave independently of DLTs (Cheung and
+    Chappell 2000, doi:10.1111/j.0006-341X.2000.01177.x). The patient is included in the patients of the level.
+
+    Attributes
+    ----------
+    level
+        Dose level from 1.
+    weight
+        Share of the days to DLT that had passed, from 0 to 1.
+    place
+        Number of patients at the level, from 1, from which on counts include this patient.
+    """
+
+    level: int
+    weight: float
+    place: int = 1
 
 
 @dataclass(frozen=True)

@@ -256,14 +256,15 @@ CONFIGS = [
         "weight of a partial follow-up",
         'dropout = "not-evaluable"',
         'dropout = "weight"',
-        "evaluability.dropout = 'weight': is not available: a partial follow-up weight makes a patient a fraction, but the designs "
-        "here count whole patients; say 'not-evaluable', 'no-dlt' or 'dlt'",
+        "evaluability.dropout = 'weight': must be 'not-evaluable', 'no-dlt' or 'dlt' with designs that count whole patients, here "
+        "'3+3' (3+3), 'boin-6' (BOIN), 'boin-6-stay' (BOIN), 'boin' (BOIN), 'rolling-6' (Rolling six); a weight can be "
+        "read by CRM or BLRM",
     ),
     (
         "unknown choice for progression",
         'progression = "not-evaluable"',
         'progression = "maybe"',
-        "evaluability.progression = 'maybe': must be 'not-evaluable', 'no-dlt' or 'dlt'",
+        "evaluability.progression = 'maybe': must be 'not-evaluable', 'no-dlt', 'dlt' or 'weight'",
     ),
     ("stagger levels in words", "levels = [3]", 'levels = "top"', "treatment.stagger.levels = 'top': must be 'all' or a list"),
     # Limits.

@@ -291,10 +291,12 @@ def test_part_of_the_course(choice, kind):
     assert status(patient("S", 1, 1, 29, 86), 90, DLC, **changed).kind == kind
 
 
-@pytest.mark.parametrize("setting", ["dropout", "progression", "partial_course"])
-def test_weights_are_refused_with_the_reason(setting):
-    with pytest.raises(dsf.InputError, match=rf"evaluability\.{setting} = 'weight': is not available: a partial follow-up weight"):
-        protocol(evaluability={setting: "weight"})
+def test_a_weight_is_no_handling_of_a_part_of_the_course():
+    """Follow-up was complete: there is no share of the window."""
+    with pytest.raises(
+        dsf.InputError, match=r"evaluability\.partial_course = 'weight': must be 'not-evaluable', 'no-dlt' or 'dlt'"
+    ):
+        protocol(evaluability={"partial_course": "weight"})
 
 
 def test_a_hazard_of_each_infusion_is_refused_with_the_reason():

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from .._check import MOST_COUNTED, MOST_DOSES, InputError, Problem, Settings, count, found_problems, of_type, whole
 from ..protocol import FromTrial
 from ..threads import one_thread, one_thread_methods
-from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States, TimedStates
+from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States, TimedStates, Weighted
 from ..words import _, counted, marked
 from . import limits
 
@@ -178,6 +178,8 @@ class Design(Settings, ABC):
     bound_by_group: ClassVar[bool] = False
     # Whether the design has a model on the dose scale, so that `with_administered` has an effect.
     on_dose_scale: ClassVar[bool] = False
+    # Whether patients who left can have a weight, so that `with_weighted` is possible.
+    reads_weights: ClassVar[bool] = False
     # Whether counts outside the escalation are added to those of the escalation; if not, they can only close a dose.
     pools_parts: ClassVar[bool] = True
     shared_reasons: ClassVar[dict[str, str]] = {
@@ -396,6 +398,23 @@ class Design(Settings, ABC):
         InputError
             If a design on a dose scale does not have the level, or if an amount or a number of patients is not possible.
         """
+        return self
+
+    def with_weighted(self, weighted: Sequence[Weighted]) -> Self:
+        """Return the design for a trial in which some patients left before the end of the DLT assessment period and have a weight.
+
+        Parameters
+        ----------
+        weighted
+            The patients, replacing any stated before.
+
+        Raises
+        ------
+        InputError
+            If the design counts whole patients, does not have the level, or if a weight is not possible.
+        """
+        if weighted:
+            raise InputError(Problem("weighted", [tuple(patient) for patient in weighted], f"{self.title} counts whole patients"))
         return self
 
     # Methods shared by all designs ---------------------------------------------------------------------------------

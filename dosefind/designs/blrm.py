@@ -9,21 +9,21 @@ doi:10.1002/(SICI)1097-0258(19980530)17:10<1103::AID-SIM793>3.0.CO;2-9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import PrivateAttr, model_validator
+from pydantic import model_validator
 
-from ..models import BivariateNormal, Logistic2
+from ..models import BivariateNormal, Curve, Logistic2
 from ..models.base import Positive
-from ..posterior.administered import AtAmounts, at_amounts
+from ..posterior.administered import AtAmounts
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import FLOOR, Nodes
 from ..protocol import FromTrial
-from ..trial import Administered, States
+from ..trial import States
 from ..words import _
 from .base import Beside, Probability, Proposal, Selection
 from .model_based import ModelBased
@@ -92,9 +92,6 @@ class BLRM(ModelBased):
     choose: Literal["highest", "target"] = "target"
     final: Literal["tried", "model"] = "tried"
 
-    # A property of the trial, not a setting; `None` if every patient received the dose of the level.
-    _at_amounts: AtAmounts | None = PrivateAttr(None)
-
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
         low, high = self.interval
@@ -125,21 +122,9 @@ class BLRM(ModelBased):
         return len(self.doses)
 
     @cached_property
-    def curve(self) -> Logistic2:
+    def curve(self) -> Logistic2:  # type: ignore[override]
         """Return the dose-toxicity curve with its prior."""
         return Logistic2(doses=self.doses, reference=self.reference, prior=self.prior)
-
-    def with_administered(self, administered: Sequence[Administered]) -> Self:
-        found = at_amounts(self.curve, administered)
-        if found == self._at_amounts:
-            return self
-        design = self.model_copy()
-        design._at_amounts = found
-        return design
-
-    def with_settings(self, **changes: Any) -> Self:
-        changed = super().with_settings(**changes)
-        return changed if self._at_amounts is None else changed.with_administered(self._at_amounts.administered)
 
     def propose(self, states: States) -> Proposal:
         over, merit = states.by_counts(self._evaluate)
@@ -233,7 +218,7 @@ class BLRM(ModelBased):
         return over, values[:, (len(self.doses) + 1) :] if self.choose == "target" else over
 
     def _settled(self, at: AtAmounts, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the same values, using administered doses in counts that include patients with other amounts."""
+        """Return the same values, using administered doses in counts that include patients with other amounts, and weights."""
         included = at.includes(n, y)
         moved = _quadrature(at.extended, tuple(self._at.tolist()), self.interval, self.choose == "target")  # type: ignore[arg-type]
         values = np.empty((len(n), (len(self.doses) + 1) * (2 if self.choose == "target" else 1)))
@@ -271,7 +256,7 @@ class BLRM(ModelBased):
 
 
 @lru_cache(maxsize=16)
-def _quadrature(curve: Logistic2, places: tuple[float, ...], interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
+def _quadrature(curve: Curve, places: tuple[float, ...], interval: tuple[float, float], with_target: bool) -> MixedQuadrature:
     """Return the quadrature of P(overdose) and optionally of the target interval, at given points of the curve's scale.
 
     Designs that differ only in other settings share its grids.

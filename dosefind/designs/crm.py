@@ -17,8 +17,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from scipy.special import betaincc, ndtri
 
 from .._check import InputError, Problem
-from ..models import OneParameterCurve, one_parameter
+from ..models import Curve, OneParameterCurve, one_parameter
 from ..models.elicitation import Indifference
+from ..posterior.administered import AtAmounts
 from ..posterior.quadrature import FLOOR, Nodes, Quadrature
 from ..trial import States, parse_outcomes
 from ..words import _, n_patients
@@ -161,7 +162,7 @@ class CRM(ModelBased):
             raise InputError(error.within("skeleton")) from None
 
     @cached_property
-    def curve(self) -> OneParameterCurve:
+    def curve(self) -> OneParameterCurve:  # type: ignore[override]
         """Return the dose-toxicity curve with its prior."""
         return one_parameter()[self.model](skeleton=self.levels, prior_sd=self.prior_sd, **self._options)
 
@@ -193,7 +194,7 @@ class CRM(ModelBased):
             return self.explain(reason)
         if beside is not None:
             state = self.with_beside(state, beside)
-        values = self._moments.expect(state.n, state.y)[0]
+        values = self._moments.expect(*self._read(state.n, state.y))[0]
         rates = values[0, 2:] if self.recommend == "mean" else self.curve.probabilities(values[0, 0])[0]
         shown = ", ".join(f"{p:.3f}" for p in rates)
         best = int(self._evaluate(state.n, state.y)[0][0]) + 1
@@ -226,7 +227,7 @@ class CRM(ModelBased):
         import xarray as xr
 
         state = state_after(self, parse_outcomes(outcomes), len(self.levels))
-        values, error, log_evidence = self._moments.expect(state.n, state.y)
+        values, error, log_evidence = self._moments.expect(*self._read(state.n, state.y))
         estimate, square, mean = values[0, 0], values[0, 1], values[0, 2:]
         variance = square - estimate**2
         edges = estimate + np.array([0, 1, -1]) * ndtri(0.95) * np.sqrt(variance)
@@ -336,7 +337,7 @@ class CRM(ModelBased):
 
         Each is ``(states,)``.
         """
-        values = self._decisive.settle(n, y, self._decided)
+        values = self._decisive.settle(*self._read(n, y), self._decided)
         if self.recommend == "mean":
             rates = values[:, : len(self.levels)]
             best, beyond_top = nearest(rates, self.target, np.ones(rates.shape, bool)), above(self._top_edge[0], rates[:, -1])
@@ -367,7 +368,7 @@ class CRM(ModelBased):
         return (margin > worst + TIE) | (worst < FLOOR)
 
     def _nearest_tried(self, n: np.ndarray, y: np.ndarray, tried: np.ndarray) -> np.ndarray:
-        values, _, _ = self._moments.expect(n, y)
+        values, _, _ = self._moments.expect(*self._read(n, y))
         rates = values[:, 2:] if self.recommend == "mean" else self.curve.probabilities(values[:, 0])
         return nearest(rates, self.target, tried)
 
@@ -390,13 +391,30 @@ class CRM(ModelBased):
             rate = max(float(self.curve.probabilities(self._boundaries[-1])[0, -2]), 1e-300)
         return rate, self.curve.crossing(len(self.levels) - 1, rate)
 
+    def _with(self, found: AtAmounts | None) -> Self:
+        design = super()._with(found)
+        if design is not self:
+            # They have another likelihood.
+            for name in ("_decisive", "_moments"):
+                vars(design).pop(name, None)
+        return design
+
+    def _read(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return counts by level as the likelihood reads them."""
+        return (n, y) if self._at_amounts is None else self._at_amounts.counts(n, y)
+
+    @property
+    def _likelihood(self) -> Curve:
+        """Return the curve of the likelihood, which has further columns for patients with a weight."""
+        return self.curve if self._at_amounts is None else self._at_amounts.extended
+
     @cached_property
     def _decisive(self) -> Quadrature:
         """Return the quadrature of the values that a decision needs."""
-        return Quadrature(self.curve, self._decisive_columns)
+        return Quadrature(self._likelihood, self._decisive_columns)
 
     def _decisive_columns(self, nodes: Nodes) -> np.ndarray:
-        columns = nodes.probabilities() if self.recommend == "mean" else nodes.parameters()
+        columns = nodes.probabilities(self.curve.coordinates) if self.recommend == "mean" else nodes.parameters()
         if not self._judges_by_model:
             return columns
         return np.column_stack([columns, 1 - nodes.below(self.target, self.curve.coordinates[:1])])
@@ -404,8 +422,8 @@ class CRM(ModelBased):
     @cached_property
     def _moments(self) -> Quadrature:
         """Return the quadrature of all values that a report shows."""
-        return Quadrature(self.curve, self._moment_columns)
+        return Quadrature(self._likelihood, self._moment_columns)
 
     def _moment_columns(self, nodes: Nodes) -> np.ndarray:
         b = nodes.parameters()
-        return np.column_stack([b, b**2, nodes.probabilities()])
+        return np.column_stack([b, b**2, nodes.probabilities(self.curve.coordinates)])

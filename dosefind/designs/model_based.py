@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import PrivateAttr
 
+from ..models import Curve
+from ..posterior.administered import AtAmounts, at_amounts
 from ..protocol import FromTrial
-from ..trial import States
+from ..trial import Administered, States, Weighted
 from ..words import _
 from .base import Design, Flag, Probability, Proposal
 from .rules import at_least
@@ -31,10 +36,37 @@ class ModelBased(Design):
         Whether a de-escalation is by at most one level, provided that that level is open.
     """
 
+    reads_weights: ClassVar[bool] = True
+
     target: Annotated[Probability, FromTrial("target.rate")]
     no_skip: Literal["last", "tried", "off"] = "last"
     coherence: Literal["escalation", "both", "off"] = "escalation"
     no_skip_down: Flag = False
+
+    # A property of the trial, not a setting; `None` if every patient counts in full at the dose of the level.
+    _at_amounts: AtAmounts | None = PrivateAttr(None)
+
+    @property
+    @abstractmethod
+    def curve(self) -> Curve:
+        """Return the dose-toxicity curve with its prior."""
+
+    def with_administered(self, administered: Sequence[Administered]) -> Self:
+        return self._with(at_amounts(self.curve, administered, self._at_amounts.weighted if self._at_amounts else ()))
+
+    def with_weighted(self, weighted: Sequence[Weighted]) -> Self:
+        return self._with(at_amounts(self.curve, self._at_amounts.administered if self._at_amounts else (), weighted))
+
+    def _with(self, found: AtAmounts | None) -> Self:
+        if found == self._at_amounts:
+            return self
+        design = self.model_copy()
+        design._at_amounts = found
+        return design
+
+    def with_settings(self, **changes: Any) -> Self:
+        changed, at = super().with_settings(**changes), self._at_amounts
+        return changed if at is None else changed.with_administered(at.administered).with_weighted(at.weighted)
 
     def ceiling(self, states: States) -> np.ndarray:
         """Return the highest dose index that each state may use next, ``(states,)``."""

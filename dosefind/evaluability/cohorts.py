@@ -149,4 +149,5 @@ def statuses(
             settled_by=verdict.settled_by if verdict.kind == "pending" else (),
             questions=() if verdict.kind == "dlt" else verdict.questions,
             administered=None if part in UNTREATED else dose_administered(member, protocol),
+            weighted=verdict.weighted,
         )

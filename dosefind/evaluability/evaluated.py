@@ -20,7 +20,7 @@ from ..adjudications import Adjudicated
 from ..days import Days
 from ..patients import SAME_AMOUNT, Listed, Part, Patient
 from ..shown import Shown
-from ..trial import Administered, Cohort
+from ..trial import Administered, Cohort, Weighted
 from ..words import _, counted, marked, n_patients
 from .events import Question
 
@@ -149,6 +149,8 @@ class Status:
         Questions about adverse events that must be answered before the outcome is known.
     administered
         Amount administered per planned infusion in the DLT window; ``None`` for patients who do not receive the product.
+    weighted
+        Whether the patient left without a DLT and counts by ``fraction``; see ``evaluability.dropout = "weight"``.
     """
 
     subject: str
@@ -177,6 +179,7 @@ class Status:
     settled_by: tuple[OpenDay, ...] = ()
     questions: tuple[Question, ...] = ()
     administered: float | None = None
+    weighted: bool = False
 
     @property
     def counts(self) -> bool:
@@ -510,6 +513,31 @@ class Evaluated(Shown):
                 n, dlts = found.get((level, amount), (0, 0))
                 found[level, amount] = n + 1, dlts + (status.kind == "dlt")
         return tuple(Administered(*place, *counts) for place, counts in sorted(found.items()))
+
+    @cached_property
+    def weighted(self) -> tuple[Weighted, ...]:
+        """Return patients who left without a DLT and have a weight, for designs and curves that read weights.
+
+        Patients whose outcome can still change are not included: they count in full until it is known.
+        """
+        found: list[Weighted] = []
+        counted: dict[int, int] = {}
+        # Counts of patients outside the escalation are there whatever cohorts a design is asked about.
+        for group in (*self.others, *self.members):
+            statuses = [self[subject] for subject in group.subjects]
+            counted[group.level] = counted.get(group.level, 0) + sum(status.counts for status in statuses)
+            left = (status for status in statuses if status.weighted and status.kind == "complete" and status.counts)
+            found += [Weighted(group.level, status.fraction, counted[group.level]) for status in left if not status.open]
+        return tuple(found)
+
+    def with_left_as_dlts(self) -> Evaluated:
+        """Return the same trial with every patient who left without a DLT and has a weight as a patient with a DLT."""
+        return replace(
+            self,
+            statuses=tuple(
+                replace(status, kind="dlt") if status.weighted and status.kind == "complete" else status for status in self.statuses
+            ),
+        )
 
     def beside(self) -> tuple[Cohort, ...]:
         """Return the known counts outside the escalation, one `Cohort` per level that has any."""

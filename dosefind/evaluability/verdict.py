@@ -51,6 +51,8 @@ class Verdict(NamedTuple):
     adjudication: Adjudicated | None = None
     settled_by: tuple[OpenDay, ...] = ()
     questions: tuple[Question, ...] = ()
+    # Whether the patient, without a DLT, counts by the share of the window that was followed.
+    weighted: bool = False
     # What follows the reason in the rule: the setting that decided, and the events that are no DLT.
     basis: str = ""
 
@@ -502,11 +504,12 @@ def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:
     choice = getattr(protocol.evaluability, rule)
-    kinds: dict[str, Kind] = {"not-evaluable": "not evaluable", "no-dlt": "complete", "dlt": "dlt"}
+    kinds: dict[str, Kind] = {"not-evaluable": "not evaluable", "no-dlt": "complete", "dlt": "dlt", "weight": "complete"}
     sentence = {
         "not-evaluable": _("({setting})"),
         "no-dlt": _("({setting}, counted as no DLT)"),
         "dlt": _("({setting}, counted as DLT)"),
+        "weight": _("({setting}, counted in part, by the share of the window followed)"),
     }[choice]
     basis = sentence.format(setting=f"evaluability.{rule} = {choice}")
-    return Verdict(kinds[choice], words, day, basis=f" {basis}")
+    return Verdict(kinds[choice], words, day, weighted=choice == "weight", basis=f" {basis}")

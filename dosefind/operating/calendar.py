@@ -13,6 +13,7 @@ Patient j of trial r has the same latent numbers in every design and scenario (a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Literal, Self
@@ -83,13 +84,27 @@ class Clock:
         """
         if protocol.accrual is None:
             raise InputError(Problem("accrual", None, "required for a calendar: state how candidates arrive"))
+        discontinuation, rules = protocol.discontinuation or Discontinuation(), protocol.evaluability
+        if causes := [cause for cause in rules.weighs if getattr(discontinuation, cause) > 0]:
+            allowed = (
+                "must be 'not-evaluable', 'no-dlt' or 'dlt' for a calendar with discontinuation.{cause} = {chance:g}: simulated "
+                "trials count whole patients"
+            )
+            chances = {cause: getattr(discontinuation, cause) for cause in causes}
+            raise InputError(
+                [
+                    Problem(f"evaluability.{cause}", "weight", allowed.format(cause=cause, chance=chance))
+                    for cause, chance in chances.items()
+                ]
+            )
         return cls(
             treatment=protocol.treatment,
             accrual=protocol.accrual,
             onset=protocol.onset or Onset(),
-            discontinuation=protocol.discontinuation or Discontinuation(),
-            dropout=protocol.evaluability.dropout,
-            progression=protocol.evaluability.progression,
+            discontinuation=discontinuation,
+            # A cause with probability 0 has no effect.
+            dropout="not-evaluable" if rules.dropout == "weight" else rules.dropout,
+            progression="not-evaluable" if rules.progression == "weight" else rules.progression,
             gates=protocol.gates or Gates(),
             cohorts=cohorts,
         )
@@ -101,6 +116,41 @@ class Clock:
     def at_rate(self, per_28_days: float) -> Self:
         """Return the same clock at another accrual rate."""
         return replace(self, accrual=self.accrual.at(per_28_days))
+
+    def as_counted(self, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probability that a patient is evaluable, and the DLT rate among evaluable patients as they are counted.
+
+        With patients who leave replaced, the second exceeds the true rate: a patient with an early DLT is evaluable, a patient
+        without a DLT must stay to the end. In continuous time, with uniform days to DLT, a probability q of leaving and
+        ``D = q / -log(1 - q)``, it is ``p D / (p D + (1 - p) (1 - q))``.
+
+        Parameters
+        ----------
+        rates
+            True DLT rates.
+
+        Returns
+        -------
+        array, array
+            Of the shape of ``rates``.
+        """
+        rates = np.asarray(rates, float)
+        chances = {cause: getattr(self.discontinuation, cause) for cause in ("dropout", "progression")}
+        hazards = {cause: -math.log1p(-chance) for cause, chance in chances.items()}
+        total = sum(hazards.values())
+        if total == 0:
+            return np.ones_like(rates), rates
+        # On the same day a DLT comes before a patient leaves, and so does the end of the window: who leaves later than the day
+        # before is still there.
+        days = np.arange(1, self.window + 1)
+        stays = np.exp(-total * (days - 1) / self.window)
+        reached = self.onset.share(np.append(0, days), rates[..., None], self.window)
+        toxic, free = rates * (np.diff(reached, axis=-1) @ stays), (1 - rates) * stays[-1]
+        handled = {"not-evaluable": 0.0, "no-dlt": 0.0, "dlt": 0.0}
+        for cause, hazard in hazards.items():
+            handled[getattr(self, cause)] += hazard / total
+        evaluable = 1 - handled["not-evaluable"] * (1 - toxic - free)
+        return evaluable, (toxic + handled["dlt"] * (1 - toxic - free)) / evaluable
 
     def overlapping(self) -> Self:
         """Return the same clock with dose groups that may overlap."""

@@ -1,8 +1,8 @@
-"""Posteriors of curves on a dose scale that use the administered doses of patients.
+"""Posteriors that use the administered doses of patients, for curves on a dose scale, and the weights of patients who left.
 
-Elsewhere patients are counted by their assigned level. The likelihood of patients with other amounts is that of a curve with the
-same parameters and prior and additional doses. Therefore these patients are counted at the dose of their amount in that curve, an
-ordinary engine computes the posterior, and only the doses of the levels are shown.
+Elsewhere patients are counted by their assigned level, each in full. The likelihood of patients with other amounts, or
+with a weight, is that of a curve with the same parameters and prior and additional doses. Therefore these patients are counted
+at further doses of that curve, an ordinary engine computes the posterior, and only the doses of the levels are shown.
 """
 
 from __future__ import annotations
@@ -18,41 +18,58 @@ import numpy as np
 from .._check import InputError, Problem, number, of_type, whole
 from ..models import Curve, Logistic2
 from ..patients import SAME_AMOUNT
-from ..trial import Administered
+from ..trial import Administered, Weighted
 from .base import Figure
 from .exact import REPORTED, ExactFit, ExactPosterior, exact_fit
 from .mixture import MixedQuadrature
 from .quadrature import Nodes
+from .weighted import PartlyFollowed
 
 if TYPE_CHECKING:
     from .mcmc import DrawnPosterior, NutsFit
 
-__all__ = ["AtAmounts", "administered_among", "at_amounts", "exact_posterior"]
+__all__ = ["AtAmounts", "administered_among", "at_amounts", "exact_posterior", "weighted_among"]
 
 
 @dataclass(frozen=True)
 class AtAmounts:
-    """A curve on a dose scale, and the patients whose administered dose differs from that of their level.
+    """A curve, and the patients who do not count in full at the dose of their level.
 
     Attributes
     ----------
     curve
         The curve, whose doses are those of the levels.
     administered
-        The patients, who are included in the counts of their level.
+        Patients whose administered dose differs from that of their level, who are included in the counts of their level; none
+        unless the curve is on a dose scale.
+    weighted
+        Patients with a weight, in the order in which counts include them. They are at the dose of their level.
     """
 
-    curve: Logistic2
-    administered: tuple[Administered, ...]
+    curve: Curve
+    administered: tuple[Administered, ...] = ()
+    weighted: tuple[Weighted, ...] = ()
 
     @cached_property
-    def extended(self) -> Logistic2:
-        """Return the same curve with the doses of the levels and the administered amounts."""
+    def extended(self) -> Curve:
+        """Return the same curve with the doses of the levels and the administered amounts, then the shares of patients in part."""
+        shares = tuple((int(self._levels[level - 1]), weight) for level, weight in self._shares)
+        return PartlyFollowed(curve=self._at_each_amount, shares=shares) if shares else self._at_each_amount
+
+    @cached_property
+    def _at_each_amount(self) -> Curve:
+        if not isinstance(self.curve, Logistic2):
+            return self.curve
         amounts = list(self.curve.doses)
         for patients in self.administered:
             if not any(math.isclose(patients.amount, known, rel_tol=SAME_AMOUNT) for known in amounts):
                 amounts.append(patients.amount)
         return self.curve if len(amounts) == self.curve.n_doses else self.curve.model_copy(update={"doses": tuple(sorted(amounts))})
+
+    @cached_property
+    def _shares(self) -> tuple[tuple[int, float], ...]:
+        """Return each level and weight; a weight of 0 has no likelihood, and so no column."""
+        return tuple(dict.fromkeys((patient.level, patient.weight) for patient in self.weighted if patient.weight > 0))
 
     def counts(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return counts by level ``(..., levels)`` as counts by dose of the extended curve ``(..., doses)``.
@@ -69,7 +86,26 @@ class AtAmounts:
         for place, values in enumerate((n, y)):
             moved[place][..., self._levels] = values - away[place]
             moved[place] += there[place]
-        return moved[0], moved[1]
+        if not self.weighted:
+            return moved[0], moved[1]
+        in_part = np.zeros((*np.shape(n)[:-1], len(self._shares)), int)
+        for patient, included in zip(self.weighted, self._in_part(np.asarray(n), np.asarray(y)), strict=True):
+            moved[0][..., self._levels[patient.level - 1]] -= included
+            if patient.weight > 0:
+                in_part[..., self._shares.index((patient.level, patient.weight))] += included
+        return np.concatenate([moved[0], in_part], axis=-1), np.concatenate([moved[1], 0 * in_part], axis=-1)
+
+    def _in_part(self, n: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+        """Return whether counts by level include each of the patients in part, each ``(...)``; never more than have no DLT."""
+        before, found = [0] * self.curve.n_doses, []
+        away, _ = self._moved
+        # Without a DLT, and at the dose of the level.
+        free = n - y - (away[0] - away[1])
+        for patient in self.weighted:
+            level = patient.level - 1
+            before[level] += 1
+            found.append((n[..., level] >= patient.place) & (free[..., level] >= before[level]))
+        return found
 
     def includes(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return whether counts by level ``(..., levels)`` include the patients, ``(...)``."""
@@ -98,29 +134,48 @@ class AtAmounts:
     @cached_property
     def _levels(self) -> np.ndarray:
         """Return the position of each level among the doses of the extended curve."""
-        return np.searchsorted(self.extended.doses, self.curve.doses)
+        at = self._at_each_amount.coordinates
+        return np.searchsorted(at, self.curve.coordinates) if self.administered else np.arange(self.curve.n_doses)
 
     @cached_property
     def _moved(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the counts to subtract at each level, ``(2, levels)``, and to add at each dose of the extended curve."""
-        doses = np.array(self.extended.doses)
-        there = np.zeros((2, len(doses)), int)
+        there = np.zeros((2, self._at_each_amount.n_doses), int)
         for patients in self.administered:
+            doses = np.array(self._at_each_amount.doses)  # type: ignore[attr-defined]
             there[:, np.abs(doses - patients.amount).argmin()] += (patients.n, patients.dlts)
         return _by_level(self.administered, self.curve.n_doses), there
 
 
-def at_amounts(curve: Curve, administered: Sequence[Administered]) -> AtAmounts | None:
-    """Return a curve with patients at their administered amounts, or ``None`` without such patients or a dose scale.
+def at_amounts(curve: Curve, administered: Sequence[Administered], weighted: Sequence[Weighted] = ()) -> AtAmounts | None:
+    """Return a curve with patients at their administered amounts and with their weights, or ``None`` where these change nothing.
 
     Raises
     ------
     InputError
-        If a level is not among those of the curve, an amount is not positive, or a number of patients is not possible.
+        If a level is not among those of the curve, an amount is not positive, or a number of patients or a weight is not possible.
     """
-    if not administered or not isinstance(curve, Logistic2):
-        return None
-    return AtAmounts(curve, _checked(administered, curve.n_doses))
+    amounts = _checked(administered, curve.n_doses) if administered and isinstance(curve, Logistic2) else ()
+    # A weight of 1 is a patient without a DLT.
+    in_part = tuple(patient for patient in _checked_weights(weighted, curve.n_doses) if patient.weight < 1)
+    return AtAmounts(curve, amounts, in_part) if amounts or in_part else None
+
+
+def weighted_among(weighted: Sequence[Weighted], n: np.ndarray, y: np.ndarray) -> tuple[Weighted, ...]:
+    """Return patients with a weight, checked to be included in the counts by level as patients without a DLT.
+
+    Raises
+    ------
+    InputError
+        If they are not, or as in `at_amounts`.
+    """
+    found = _checked_weights(weighted, len(n))
+    for level in range(1, len(n) + 1):
+        at_level = [patient for patient in found if patient.level == level]
+        if len(at_level) > n[level - 1] - y[level - 1]:
+            allowed = f"must be included in the {n[level - 1] - y[level - 1]} patients without a DLT at level {level}"
+            raise InputError(Problem("weighted", [tuple(patient) for patient in at_level], allowed))
+    return found
 
 
 def administered_among(administered: Sequence[Administered], n: np.ndarray, y: np.ndarray) -> tuple[Administered, ...]:
@@ -144,6 +199,7 @@ def exact_posterior(
     rates: tuple[float, ...] = (),
     administered: Sequence[Administered] = (),
     tolerance: float = REPORTED,
+    weighted: Sequence[Weighted] = (),
 ) -> ExactPosterior:
     """Return the posterior by quadrature, with patients at their administered amounts if the curve is on a dose scale.
 
@@ -159,8 +215,10 @@ def exact_posterior(
         Patients whose administered dose differs from that of their level.
     tolerance
         See `ExactPosterior`.
+    weighted
+        Patients with a weight.
     """
-    at = at_amounts(curve, administered)
+    at = at_amounts(curve, administered, weighted)
     # Frozen settings are hashable, which pyright does not see.
     if at is None:
         return ExactPosterior(exact_fit(curve, rates), n, y, tolerance)  # type: ignore[arg-type]
@@ -242,6 +300,21 @@ def _checked(administered: Sequence[Administered], n_doses: int) -> tuple[Admini
         n = whole(f"{name}.n", n, 1)
         found.append(Administered(level, float(amount), n, whole(f"{name}.dlts", dlts, 0, n)))
     return tuple(found)
+
+
+def _checked_weights(weighted: Sequence[Weighted], n_doses: int) -> tuple[Weighted, ...]:
+    of_type("weighted", weighted, Sequence, "of Weighted(level, weight), from dosefind.trial")
+    found = []
+    for place, given in enumerate(weighted, start=1):
+        name = f"weighted[{place}]"
+        if not isinstance(given, Weighted):
+            raise InputError(Problem(name, given, "must be Weighted(level, weight), from dosefind.trial"))
+        level = whole(f"{name}.level", given.level, 1, n_doses)
+        weight = number(f"{name}.weight", given.weight, "a share from 0 to 1")
+        if not 0 <= weight <= 1:
+            raise InputError(Problem(f"{name}.weight", given.weight, "must be a share from 0 to 1"))
+        found.append(Weighted(level, float(weight), whole(f"{name}.place", given.place, 1)))
+    return tuple(sorted(found, key=lambda patient: patient.place))
 
 
 def _by_level(administered: Sequence[Administered], n_doses: int) -> np.ndarray:

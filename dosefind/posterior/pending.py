@@ -23,7 +23,7 @@ import numpy as np
 from .._check import InputError
 from ..models import Curve
 from ..timing import Onset
-from ..trial import Administered
+from ..trial import Administered, Weighted
 from .administered import at_amounts
 from .exact import REPORTED
 from .mixture import MixedQuadrature
@@ -76,7 +76,13 @@ class Predicted(NamedTuple):
 
 
 def predicted(
-    curve: Curve, n: np.ndarray, y: np.ndarray, groups: Sequence[Followed], onset: Onset, administered: Sequence[Administered] = ()
+    curve: Curve,
+    n: np.ndarray,
+    y: np.ndarray,
+    groups: Sequence[Followed],
+    onset: Onset,
+    administered: Sequence[Administered] = (),
+    weighted: Sequence[Weighted] = (),
 ) -> Predicted:
     """Return the distribution of DLTs by a later day under the posterior of a curve.
 
@@ -92,6 +98,8 @@ def predicted(
         Distribution of the days to DLT.
     administered
         Patients among ``n`` whose administered dose differs from that of their level, for a curve on a dose scale.
+    weighted
+        Patients among ``n`` who left without a DLT and have a weight.
 
     Raises
     ------
@@ -99,7 +107,7 @@ def predicted(
         If there are more ways than `MOST_WAYS`.
     """
     ways = _ways(groups)
-    at, doses = at_amounts(curve, administered), curve.coordinates
+    at, doses = at_amounts(curve, administered, weighted), curve.coordinates
 
     def columns(nodes: Nodes) -> np.ndarray:
         p = nodes.probabilities(doses)

@@ -17,7 +17,7 @@ from ..designs.replay import departures, followed
 from ..figures import BORROWING, ESTIMATES
 from ..interruption import noticed
 from ..models import Curve, Logistic2
-from ..posterior.administered import administered_among, at_amounts, exact_posterior
+from ..posterior.administered import administered_among, at_amounts, exact_posterior, weighted_among
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior
 from ..posterior.mixture import MixedQuadrature
@@ -36,7 +36,7 @@ from ..summaries import (
     upper_limit,
 )
 from ..threads import one_thread
-from ..trial import Administered, Cohort, States, check_cohorts, choice_labels, notation
+from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
 from .stamps import stamp
@@ -45,7 +45,7 @@ from .steps import cohorts_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Analysis", "analyze", "chosen_curve", "counts_of", "other_priors", "p_over"]
+__all__ = ["Analysis", "amounts_among", "analyze", "chosen_curve", "counts_of", "other_priors", "p_over", "weights_among"]
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ def analyze(
     *,
     others: Sequence[Cohort] = (),
     administered: Sequence[Administered] = (),
+    weighted: Sequence[Weighted] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     engine: Literal["quadrature", "nuts"] | None = None,
@@ -190,6 +191,10 @@ def analyze(
     administered
         Patients among these counts whose administered dose differs from that of their level, as `Evaluated.administered` has them:
         curves and designs on a dose scale use the amount administered. Not with ``borrow``.
+    weighted
+        Patients among these counts who left without a DLT and have a weight, as `Evaluated.weighted` has them. Attribute
+        ``rp2d_left_as_dlts`` has the dose that meets the rule for an RP2D if all of them are counted as patients with a DLT. By
+        quadrature only; what designs that count whole patients will conclude is then not predicted.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -236,9 +241,11 @@ def analyze(
     protocol, designs, curves = trial.protocol, trial.without_calendar, trial.curves
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
-    states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     administered = amounts_among(administered, n, y, borrow)
-    by_curve = {name: _posterior(protocol, one, n, y, administered) for name, one in curves.items()}
+    weighted = weights_among(weighted, n, y, samples=samples)
+    by_curve = {name: _posterior(protocol, one, n, y, administered, weighted) for name, one in curves.items()}
+    designs = {name: design.with_weighted(weighted) if design.reads_weights else design for name, design in designs.items()}
+    states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
     found, said = None, {}
     if borrow is not None:
@@ -247,14 +254,14 @@ def analyze(
     elif samples:
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
-    if predicts and not others:
+    if predicts and not others and (not weighted or all(design.reads_weights for design in designs.values())):
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     by_curve = _("without borrowing, with the curve {curve} it is {dose}") if found else _("with the curve {curve} it is {dose}")
     differing = _by_other_curves(result, by_curve)
     if found is None:
-        differing += _moved_by_prior(protocol, curves[chosen], n, y, administered)
+        differing += _moved_by_prior(protocol, curves[chosen], n, y, administered, weighted)
     else:
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, quantity in BORROWING.items():
@@ -275,6 +282,9 @@ def analyze(
             *_amounts_in_words(administered, protocol, curves),
         ],
     }
+    if weighted:
+        made |= _left_as_dlts(protocol, curves[chosen], n, y, administered, weighted)
+        made["warnings"].append(_weights_in_words(weighted, made["rp2d_left_as_dlts"], result.attrs["rp2d"]))
     return Analysis(result.assign_attrs(made | stamp(trial, borrows=found is not None)), now, before)
 
 
@@ -287,6 +297,50 @@ def amounts_among(
         allowed = "contradicts borrow: the model of several trials uses the assigned dose of every patient"
         raise InputError(Problem("administered", [tuple(patients) for patients in found], allowed))
     return found
+
+
+def weights_among(weighted: Sequence[Weighted], n: np.ndarray, y: np.ndarray, *, samples: bool) -> tuple[Weighted, ...]:
+    """Return patients with a weight, checked against the counts by level and against sampling."""
+    found = weighted_among(weighted, n, y)
+    if found and samples:
+        allowed = "contradicts an engine that samples: only the posterior by quadrature reads weights"
+        raise InputError(Problem("weighted", [tuple(patient) for patient in found], allowed))
+    return found
+
+
+def _left_as_dlts(
+    protocol: Protocol,
+    curve: Curve,
+    n: np.ndarray,
+    y: np.ndarray,
+    administered: Sequence[Administered],
+    weighted: Sequence[Weighted],
+) -> dict[str, Any]:
+    """Return the weights, and P(overdose) and the dose that meets the rule for an RP2D with all who left as patients with a DLT."""
+    more = y.copy()
+    for patient in weighted:
+        more[patient.level - 1] += 1
+    found = _posterior(protocol, curve, n, more, administered)
+    figure = p_over(found, protocol.target.interval[1])
+    label = name_rp2d(found, figure, protocol.rp2d, protocol.utility).label
+    return {
+        "weighted": [{"level": patient.level, "weight": patient.weight} for patient in weighted],
+        "p_over_left_as_dlts": figure.value.tolist(),
+        "rp2d_left_as_dlts": label,
+    }
+
+
+def _weights_in_words(weighted: Sequence[Weighted], label: str, rp2d: str) -> str:
+    """State the patients with a weight, and the dose with all of them counted as DLTs."""
+    each = ", ".join(_("level {level}: {share}").format(level=patient.level, share=f"{patient.weight:.0%}") for patient in weighted)
+    same = _("the same dose meets the limit") if label == rp2d else _("the dose that meets the limit is {dose}")
+    return counted(
+        "{n} patient left without a DLT and counts by the share of the window followed ({each}); with a DLT instead, {same}.",
+        "{n} patients left without a DLT and count by the share of the window followed ({each}); with DLTs instead, {same}.",
+        len(weighted),
+        each=each,
+        same=same.format(dose=_level(label)),
+    )
 
 
 def _amounts_in_words(administered: Sequence[Administered], protocol: Protocol, curves: Mapping[str, Curve]) -> list[str]:
@@ -431,9 +485,14 @@ def chosen_curve(trial: Trial, outcomes: Any, curve: str | None) -> tuple[str, l
 
 
 def _posterior(
-    protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray, administered: Sequence[Administered] = ()
+    protocol: Protocol,
+    curve: Curve,
+    n: np.ndarray,
+    y: np.ndarray,
+    administered: Sequence[Administered] = (),
+    weighted: Sequence[Weighted] = (),
 ) -> ExactPosterior:
-    return exact_posterior(curve, n, y, (*protocol.target.interval, protocol.target.rate), administered)
+    return exact_posterior(curve, n, y, (*protocol.target.interval, protocol.target.rate), administered, weighted=weighted)
 
 
 def _level(label: str) -> str:
@@ -515,7 +574,12 @@ def other_priors(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
 
 
 def _moved_by_prior(
-    protocol: Protocol, curve: Curve, n: np.ndarray, y: np.ndarray, administered: Sequence[Administered]
+    protocol: Protocol,
+    curve: Curve,
+    n: np.ndarray,
+    y: np.ndarray,
+    administered: Sequence[Administered],
+    weighted: Sequence[Weighted],
 ) -> list[str]:
     """Return the changes of the prior of the curve by which another dose meets the rule, with that dose, in words."""
     high = protocol.target.interval[1]
@@ -523,11 +587,11 @@ def _moved_by_prior(
     named = {}
     for words, one in cases.items():
         if protocol.rp2d.rule != "toxicity":
-            found = _posterior(protocol, one, n, y, administered)
+            found = _posterior(protocol, one, n, y, administered, weighted)
             named[words] = name_rp2d(found, p_over(found, high), protocol.rp2d, protocol.utility).label
             continue
         # Only P(overdose) is wanted, and only roughly.
-        at, levels = at_amounts(one, administered), one.coordinates
+        at, levels = at_amounts(one, administered, weighted), one.coordinates
         quadrature = MixedQuadrature(one if at is None else at.extended, lambda nodes, levels=levels: 1 - nodes.below(high, levels))
         counts = (n[None], y[None]) if at is None else at.counts(n[None], y[None])
         over, error = quadrature.expect(*counts, _ROUGHLY, ROUGH_WIDTH)[:2]

@@ -23,7 +23,7 @@ from ..operating.simulation import CHUNK, MOST_TRIALS
 from ..operating.timed import QUANTILES, TIMED, Timed
 from ..outcomes import Rates
 from ..protocol import Protocol
-from ..timing import MOST_PER_28_DAYS
+from ..timing import MOST_PER_28_DAYS, Discontinuation
 from ..trial import choice_labels
 from .comparison import standards_of, with_progress
 from .stamps import stamp
@@ -78,7 +78,8 @@ def calendar(
         Over (overlap, accrual, design, scenario) and, where they have one, their own dimension (dose, choice, quantile); each
         variable's ``definition`` says what it is, and ``<name>_se`` is its Monte Carlo standard error, 0 for the selection of a
         design whose selection is exact. ``overlap`` is "as written" and, where the protocol forbids dose groups that overlap and
-        that makes a difference, "if allowed".
+        that makes a difference, "if allowed". With a table ``discontinuation``, ``evaluable`` and ``rate_counted`` (scenario,
+        dose) are the probability that a patient is evaluable and the DLT rate among evaluable patients.
 
     Raises
     ------
@@ -121,7 +122,12 @@ def calendar(
             for values, errors in made[key]:
                 for name, known in exact.items():
                     values[name], errors[name] = known, np.zeros_like(known)
-    return _dataset(trial, variants, made, rates, n_trials).assign_attrs(
+    result = _dataset(trial, variants, made, rates, n_trials)
+    if clock.discontinuation != Discontinuation():
+        meant = defined(CALENDAR, trials=f"{n_trials:,}")
+        named = zip(("evaluable", "rate_counted"), clock.as_counted(truths), strict=True)
+        result = result.assign({name: (("scenario", "dose"), values, {"definition": meant[name]}) for name, values in named})
+    return result.assign_attrs(
         {"method": "simulated", "n_trials": n_trials, "seed": seed, "cohorts": cohorts}
         | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})
         | {"primary_design": trial.primary}

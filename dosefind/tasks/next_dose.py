@@ -36,7 +36,7 @@ from ..provenance import named_column
 from ..shown import Shown
 from ..summaries import upper_limit
 from ..threads import one_thread
-from ..trial import Departure, notation
+from ..trial import Departure, Weighted, notation
 from ..words import _
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
@@ -141,6 +141,9 @@ class NextDose(Shown):
         What was made of the data while they were read and judged, in sentences.
     pause_rules
         The protocol's pause rules, in sentences.
+    left_as_dlts
+        What each design would do if every patient who left without a DLT and has a weight had had a DLT, by name; empty where
+        nobody has a weight (``evaluability.dropout = "weight"``).
     when
         Works out `waiting`.
     closed_from
@@ -169,6 +172,7 @@ class NextDose(Shown):
     closed_from: int | None = None
     notes: tuple[str, ...] = ()
     pause_rules: tuple[str, ...] = ()
+    left_as_dlts: Mapping[str, Recommendation] = field(default_factory=dict)
     when: Callable[[], Waiting] | None = None
 
     @cached_property
@@ -255,7 +259,10 @@ class NextDose(Shown):
             }
             for name, one in self.proposals.items()
         ]
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        if not self.left_as_dlts:
+            return table
+        return table.assign(if_left_had_dlts=[self.left_as_dlts[name].words for name in self.proposals])
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -435,7 +442,7 @@ def next_dose(
         chains.append(chain)
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     # What was planned was planned at the assigned doses: an administered dose is known only afterwards.
-    planned = {name: Asked(one, protocol.n_doses, _versions(name, trial)) for name, one in designs.items()}
+    planned = _planned(designs, trial, protocol.n_doses, evaluated.weighted)
     rules = _Rules(trial, protocol, binding, planned, known)
     whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
     _refuse_too_many_patients(evaluated)
@@ -445,6 +452,13 @@ def next_dose(
     designs = {name: one.design for name, one in asked.items()}
     holds = holds_of(evaluated, protocol, known)
     proposals = rules.proposals(evaluated, asked, holds)
+    left_as_dlts: dict[str, Recommendation] = {}
+    if evaluated.weighted:
+        # Cohorts are read as they are now: with these DLTs, later cohorts would not have been planned.
+        with_dlts = replace(evaluated, statuses=evaluated.with_left_as_dlts().statuses)
+        for name, one in asked.items():
+            in_full = Asked(one.design.with_weighted(()), protocol.n_doses)
+            left_as_dlts[name] = propose_next(in_full, as_read(with_dlts, proposals[name].set_aside), [()], None)
     chosen = proposals[binding]
     anew_for = sum(one.size + 1 for one in proposals.values() if one.action == "fill" and one.set_aside)
     if anew_for:
@@ -494,6 +508,7 @@ def next_dose(
         closed_from=closed_from(asked[binding], read[binding], chosen) if unsettled else None,
         notes=notes,
         pause_rules=tuple(protocol.pause_rules()),
+        left_as_dlts=left_as_dlts,
         when=partial(
             when_to_decide,
             whole,
@@ -521,7 +536,8 @@ class _Rules:
 
     def asked(self, evaluated: Evaluated, names: Collection[str]) -> dict[str, Asked]:
         """Return designs with patients at their administered doses."""
-        return {name: _at_administered(self.planned[name], evaluated, _versions(name, self.trial)) for name in names}
+        on = {name: _versions(name, self.trial, evaluated.weighted) for name in names}
+        return {name: _at_administered(self.planned[name], evaluated, on[name]) for name in names}
 
     def proposals(
         self, evaluated: Evaluated, asked: Mapping[str, Asked], holds: Holds, *, in_full: bool = True
@@ -555,9 +571,15 @@ class _Rules:
         return self.proposals(evaluated, self.asked(evaluated, [self.binding]), holds, in_full=False)[self.binding]
 
 
+def _planned(designs: Mapping[str, Design], trial: Trial, n_doses: int, weighted: Sequence[Weighted]) -> dict[str, Asked]:
+    """Return the designs by which cohorts were planned; which patients had left, and when, was known then."""
+    each = ((name, design.with_weighted(weighted)) for name, design in designs.items())
+    return {name: Asked(design, n_doses, _versions(name, trial, weighted)) for name, design in each}
+
+
 def _at_administered(planned: Asked, evaluated: Evaluated, on: Callable[[date], Asked | None] | None) -> Asked:
-    """Return a design with patients at their administered doses; the same where that makes no difference."""
-    design = planned.design.with_administered(evaluated.administered)
+    """Return a design with patients at their administered doses and weights; the same where these make no difference."""
+    design = planned.design.with_administered(evaluated.administered).with_weighted(evaluated.weighted)
     return planned if design is planned.design else Asked(design, planned.n_doses, on)
 
 
@@ -581,7 +603,7 @@ def _with_meanwhile(words: str, proposal: Recommendation) -> str:
     return _("{action}; without the hold, by the outcomes known now: {own}").format(action=words, own=own.words)
 
 
-def _versions(name: str, trial: Trial) -> Callable[[date], Asked | None] | None:
+def _versions(name: str, trial: Trial, weighted: Sequence[Weighted]) -> Callable[[date], Asked | None] | None:
     """Return the design of this name by the day, where there are amendments; ``None`` on a day with other dose levels."""
     if not trial.amended:
         return None
@@ -593,7 +615,7 @@ def _versions(name: str, trial: Trial) -> Callable[[date], Asked | None] | None:
         version = rules.record.version_date
         if version not in known:
             same = rules.doses.amounts == trial.amended[-1].protocol.doses.amounts and name in rules.designs
-            known[version] = Asked(then.designs[name], rules.n_doses) if same else None
+            known[version] = Asked(then.designs[name].with_weighted(weighted), rules.n_doses) if same else None
         return known[version]
 
     return on

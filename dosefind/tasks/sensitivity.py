@@ -18,8 +18,8 @@ from ..posterior.base import Posterior
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
 from ..threads import one_thread
-from ..trial import Administered, Cohort, notation
-from .analysis import amounts_among, chosen_curve, counts_of, other_priors, p_over
+from ..trial import Administered, Cohort, Weighted, notation
+from .analysis import amounts_among, chosen_curve, counts_of, other_priors, p_over, weights_among
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def sensitivity(
     *,
     others: Sequence[Cohort] = (),
     administered: Sequence[Administered] = (),
+    weighted: Sequence[Weighted] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     draws: int = 1000,
@@ -47,7 +48,7 @@ def sensitivity(
 
     Parameters
     ----------
-    trial, outcomes, others, administered, curve, borrow
+    trial, outcomes, others, administered, weighted, curve, borrow
         As for `analyze`.
     draws, seed, say
         As for `analyze`, where something is borrowed.
@@ -82,7 +83,8 @@ def sensitivity(
     protocol, curves = trial.protocol, trial.curves
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
-    exact = partial(_exact, n, y, amounts_among(administered, n, y, borrow))
+    amounts, weights = amounts_among(administered, n, y, borrow), weights_among(weighted, n, y, samples=borrow is not None)
+    exact = partial(_exact, n, y, amounts, weights)
     base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, exact)]
@@ -129,8 +131,15 @@ def _row(varied: str, value: str, case: _Case, protocol: Protocol, errors: bool)
 _ENOUGH = 1e-6
 
 
-def _exact(n: np.ndarray, y: np.ndarray, administered: Sequence[Administered], curve: Curve, rates: tuple[float, ...]) -> Posterior:
-    return exact_posterior(curve, n, y, rates, administered, _ENOUGH)
+def _exact(
+    n: np.ndarray,
+    y: np.ndarray,
+    administered: Sequence[Administered],
+    weighted: Sequence[Weighted],
+    curve: Curve,
+    rates: tuple[float, ...],
+) -> Posterior:
+    return exact_posterior(curve, n, y, rates, administered, _ENOUGH, weighted)
 
 
 def _by_curve(

@@ -331,7 +331,7 @@ def when_to_decide(
         for day, reasons in _dates(evaluated, protocol, design, pending, start):
             groups = future.groups(day)
             if curve is not None:
-                chance = predicted(curve, known[:, 0], known[:, 1], groups, onset, evaluated.administered)
+                chance = predicted(curve, known[:, 0], known[:, 1], groups, onset, evaluated.administered, evaluated.weighted)
             else:
                 chance = at_rates(np.full(protocol.n_doses, rate), groups, onset)
             error = max(error, chance.error)

@@ -169,7 +169,8 @@ class Calendar:
         ]
         reads = self.made["reads"].values
         answers += [self._gain(design, primary) for design in range(len(reads)) if reads[design] != "complete"]
-        return tuple(answers)
+        bias = self._bias()
+        return tuple(answers if bias is None else [*answers, bias])
 
     def _rate_words(self, index: int) -> str:
         rate = float(self.made["accrual"].values[index])
@@ -201,6 +202,33 @@ class Calendar:
                 "lower with complete outcomes."
             )
         return filled(words, **values)
+
+    def leaving(self) -> tuple[Block, ...]:
+        """Return true DLT rates beside those among evaluable patients; nothing if nobody discontinues."""
+        if "rate_counted" not in self.made:
+            return ()
+        rows = []
+        for s, scenario in enumerate(self.scenarios):
+            for name in ("p_true", "rate_counted", "evaluable"):
+                values = map(in_percent, self.made[name].values[s])
+                rows.append((text(data(scenario) if name == "p_true" else ""), common.heading(CALENDAR[name]), *values))
+        doses = (_("level {level}").format(level=level) for level in self.made["dose"].values)
+        caption = _("True DLT rates and those among evaluable patients, given discontinuation, %.")
+        return (table(text(caption), (_("scenario"), "", *doses), rows),)
+
+    def _bias(self) -> Text | None:
+        """Return what handling of patients who discontinue does to the DLT rate at the true MTD; ``None`` if nobody does."""
+        if "rate_counted" not in self.made:
+            return None
+        label = str(self.made["true_mtd"].values[self.shown])
+        at = (self.shown, max(0, (0 if label == "none" else int(label)) - 1))
+        true, rate, evaluable = (float(self.made[name].values[at]) for name in ("p_true", "rate_counted", "evaluable"))
+        words = _(
+            "Discontinuation: at level {level}, true DLT rate {true}, the DLT rate among evaluable patients is {rate}, and {more} "
+            "more patients must start than are evaluable."
+        )
+        rates = {"true": f"{true:.1%}", "rate": f"{rate:.1%}", "more": f"{1 / evaluable - 1:.0%}"}
+        return filled(words, level=at[1] + 1, **rates)
 
     def _differences(self, overlap: int, design: int, primary: int) -> str:
         parts = []
@@ -246,7 +274,7 @@ class Calendar:
         found = [Section(f"scenario-{s + 1}", text(data(name)), self._scenario(s)) for s, name in enumerate(self.scenarios)]
         title = text(_("Calendar by scenario and accrual rate"))
         return (
-            Section("calendar-scenarios", title, (Paragraph(self.conduct()),), tuple(found), detail=True),
+            Section("calendar-scenarios", title, (Paragraph(self.conduct()), *self.leaving()), tuple(found), detail=True),
             common.rules(self.made.attrs),
             common.definitions(CALENDAR, self.made),
             common.assumptions(self.made.attrs),

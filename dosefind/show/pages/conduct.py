@@ -127,7 +127,7 @@ def conduct_report(
     wanted = protocol.curves or curve is not None
     # What a design selects can depend on outcomes still to come outside the escalation too.
     predicts = not any(read.open[len(read.members) :])
-    known = {"curve": curve, "others": others, "administered": given}
+    known = {"curve": curve, "others": others, "administered": given, "weighted": read.weighted}
     analysis = analyze(current, cohorts, **known, predicts=predicts) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded

@@ -258,7 +258,7 @@ class Conduct:
     def next(self) -> Answer:
         """Return the recommendation with its reason, hold or start, what to weigh beside it, and what other designs recommend."""
         found, proposal = self.found, self.found.proposal
-        because = [*self._reason(), *(self._held() if found.holds else self._start())]
+        because = [*self._reason(), *self._left(), *(self._held() if found.holds else self._start())]
         because += waiting_lines(found.waiting, self.document)
         because += [*(self._caution(one) for one in cautions(found)), *self._readings(), *map(_part, part_counts(found))]
         because += [*self._others(), *self._stopped(), *self._last_decision()]
@@ -277,6 +277,21 @@ class Conduct:
         if proposal.held is not None:
             return []
         return [filled(_("{design}, the primary design: {reason}"), design=self.design, reason=common.ended(proposal.reason))]
+
+    def _left(self) -> list[Text]:
+        """Return the patients who left and have a weight, and the recommendation with all of them counted as DLTs."""
+        found = self.found
+        if not found.left_as_dlts:
+            return []
+        left = found.evaluated.weighted
+        each = ", ".join(_("level {level}: {share}").format(level=one.level, share=f"{one.weight:.0%}") for one in left)
+        sentence = counted(
+            "{n} patient left without a DLT and counts by the share of the window followed ({each}). With a DLT instead: {{next}}.",
+            "{n} patients left without a DLT and count by the share of the window followed ({each}). With DLTs instead: {{next}}.",
+            len(left),
+            each=each,
+        )
+        return [filled(sentence, next=found.left_as_dlts[found.binding].words)]
 
     def _held(self) -> list[Text]:
         """Return what must come before enrolment goes on, and what the design would do without the hold."""
@@ -762,6 +777,10 @@ def _explained(status: Status, events: int) -> list[str]:
     if status.kind == "not evaluable" or status.unresolved:
         return [status.rule]
     said = adjudicated(status)
+    if status.weighted and status.kind == "complete":
+        whole = (status.end - status.first).days
+        words = _("left after {days} of {whole} days, counts {share}")
+        return [words.format(days=round(status.fraction * whole), whole=whole, share=f"{status.fraction:.0%}"), said]
     if status.kind == "dlt" and status.closed is not None:
         return [_("day {day}").format(day=(status.closed - status.first).days + 1), said]
     told = [_("by {subject}").format(subject=status.replaced_by)] if status.replaced_by else []

@@ -1,0 +1,346 @@
+"""Patients who left without a DLT and count in part: against dfcrm's fits with weights, and against sums over a grid."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.polynomial.legendre import leggauss
+from scipy.special import expit, logit
+
+import dosefind as dsf
+from dosefind.config import Trial
+from dosefind.designs import BLRM, BOIN, CRM
+from dosefind.models import Logistic2, Power
+from dosefind.operating.calendar import Clock, run
+from dosefind.outcomes import Rates
+from dosefind.posterior.administered import exact_posterior
+from dosefind.posterior.pending import Followed, predicted
+from dosefind.tasks.analysis import analyze
+from dosefind.tasks.sensitivity import sensitivity
+from dosefind.timing import Accrual, Discontinuation, Onset
+from dosefind.trial import Administered, States, Weighted
+
+from .made_up import day, patient, protocol, trial
+from .peers import numbers, published, table
+
+DFCRM = table("dfcrm_titecrm")
+SKELETON = (0.05, 0.12, 0.25)
+PRIOR = {"mean": (-1.7, 0.1), "sd": (1.5, 0.7), "correlation": -0.3}
+MIXTURE = ({**PRIOR, "weight": 0.6}, {"mean": (-0.5, -0.2), "sd": (1.0, 0.5), "weight": 0.4})
+DOSES, REFERENCE, HIGH = (1.0, 3.0, 5.0), 3.0, 0.33
+N, Y = (3, 3, 2), (0, 1, 1)
+LEFT = (Weighted(1, 12 / 28), Weighted(1, 0.0), Weighted(3, 0.75))
+WEIGHTS = {"crm": {"kind": "crm", "skeleton": SKELETON}, "blrm": {"kind": "blrm"}}
+
+
+def weighted_protocol(designs=("crm", "blrm"), **changed):
+    """The first protocol with these designs only, and with patients who drop out counted by weight."""
+    given = {"evaluability": {"dropout": "weight"}} | changed
+    table = protocol(**given).model_dump(exclude_unset=True)
+    return dsf.Protocol.read(table | {"designs": {name: WEIGHTS[name] for name in designs}, "assumed": {}})
+
+
+# The likelihood ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", list(DFCRM.itertuples()), ids=lambda row: str(row.row))
+def test_crm_agrees_with_dfcrm(row):
+    levels, dlts, weights = ([*numbers(getattr(row, name))] for name in ("level", "dlt", "weight"))
+    levels = [int(level) for level in levels]
+    model = {"empiric": "power"}.get(row.model, row.model)
+    design = CRM(skeleton=numbers(row.skeleton), target=row.target, model=model)
+    left = [
+        Weighted(level, weight, levels[: place + 1].count(level))
+        for place, (level, dlt, weight) in enumerate(zip(levels, dlts, weights, strict=True))
+        if not dlt
+    ]
+    assert any(0 < patient.weight < 1 for patient in left)
+    outcomes = " ".join(f"{level}{'T' if dlt else 'N'}" for level, dlt in zip(levels, dlts, strict=True))
+    found = design.with_weighted(left).fit(outcomes)
+    # dfcrm integrates numerically to 1e-6.
+    assert float(found.estimate) == pytest.approx(row.estimate, abs=1e-6)
+    assert float(found.variance) == pytest.approx(row.post_var, abs=1e-6)
+    assert int(found.recommended) == row.mtd
+
+
+def likelihood(p, left=LEFT, n=N, y=Y):
+    """The likelihood at DLT rates, (nodes, doses): each patient who left by 1 - w p instead of 1 - p."""
+    full = np.array(n) - [sum(patient.level == level for patient in left) for level in (1, 2, 3)]
+    found = np.prod(p ** np.array(y) * (1 - p) ** (full - np.array(y)), axis=1)
+    for patient_ in left:
+        found = found * (1 - patient_.weight * p[:, patient_.level - 1])
+    return found
+
+
+def test_power_curve_agrees_with_a_sum_over_a_grid():
+    b = np.linspace(-12, 12, 200_001)
+    p = np.array(SKELETON) ** np.exp(b)[:, None]
+    weight = np.exp(-(b**2) / 2 / 1.34) * likelihood(p)
+    weight /= weight.sum()
+    found = exact_posterior(Power(skeleton=SKELETON), np.array(N), np.array(Y), (HIGH,), weighted=LEFT)
+    assert found.moments()[0].value == pytest.approx(weight @ p, abs=1e-8)
+    assert found.parameters()[0].value == pytest.approx(weight @ b, abs=1e-8)
+    # The probability below a rate is a sum with an edge inside a cell of the grid, of width 1.2e-4.
+    assert found.below(HIGH).value == pytest.approx(weight @ (p < HIGH), abs=1e-4)
+    design = CRM(skeleton=SKELETON, target=0.25).with_weighted(LEFT)
+    # Weights change the estimate, by more than any error: the test sees them.
+    whole = exact_posterior(Power(skeleton=SKELETON), np.array(N), np.array(Y), (HIGH,))
+    assert abs(whole.parameters()[0].value - found.parameters()[0].value)[0] > 0.01
+    outcomes = "1NNN 2NNT 3NT"
+    assert float(design.fit(outcomes).estimate) == pytest.approx(weight @ b, abs=1e-8)
+
+
+def two_parameters(prior, left=LEFT, n=N, y=Y):
+    """Mean rates and P(overdose) of the logistic curve by a grid in the slope and Gauss-Legendre nodes in the intercept."""
+    nodes, each = leggauss(120)
+    total, means, over = 0.0, np.zeros(3), np.zeros(3)
+    for part in prior if isinstance(prior, tuple) else (prior,):
+        (m0, m1), (s0, s1), rho = part["mean"], part["sd"], part.get("correlation", 0.0)
+        own = part.get("weight", 1.0)
+        for z in np.linspace(-9, 9, 361):
+            slope, middle, spread = np.exp(m1 + s1 * z), m0 + rho * s0 * z, s0 * np.sqrt(1 - rho**2)
+            at = slope * np.log(np.array(DOSES) / REFERENCE)
+            density = own * np.exp(-(z**2) / 2)
+
+            def integral(low, high, at=at, density=density, middle=middle, spread=spread):
+                # In two halves, each smooth.
+                found = []
+                for a, b in ((low, (low + high) / 2), ((low + high) / 2, high)):
+                    x = (a + b) / 2 + (b - a) / 2 * nodes
+                    p = expit(middle + spread * x[:, None] + at)
+                    weight = (b - a) / 2 * each * density * np.exp(-(x**2) / 2) * likelihood(p, left, n, y)
+                    found.append(np.append(weight.sum(), weight @ p))
+                return sum(found)
+
+            whole = integral(-9, 9)
+            total, means = total + whole[0], means + whole[1:]
+            for dose in range(3):
+                edge = (logit(HIGH) - at[dose] - middle) / spread
+                over[dose] += integral(np.clip(edge, -9, 9), 9)[0]
+    return means / total, over / total
+
+
+@pytest.mark.parametrize("prior", [PRIOR, MIXTURE], ids=["one prior", "mixture"])
+def test_logistic_curve_agrees_with_a_sum_over_a_grid(prior):
+    means, over = two_parameters(prior)
+    curve = Logistic2(doses=DOSES, reference=REFERENCE, prior=prior)
+    found = exact_posterior(curve, np.array(N), np.array(Y), (HIGH,), weighted=LEFT)
+    assert found.moments()[0].value == pytest.approx(means, abs=1e-8)
+    assert 1 - found.below(HIGH).value == pytest.approx(over, abs=1e-8)
+    # Quantiles come from the same likelihood: at its own median, P(below) is a half.
+    middle = found.quantiles([0.5])[1, 0]
+    assert found.below(middle).value[1] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_blrm_decides_by_weights():
+    free = {"choose": "highest", "no_skip": "off", "coherence": "off"}
+    design = BLRM(doses=DOSES, reference=REFERENCE, prior=PRIOR, interval=(0.16, HIGH), target=0.25, **free)
+    chosen = {}
+    for weight in (1.0, 0.05):
+        left = [Weighted(level, weight, place) for level in (1, 2) for place in (1, 2, 3)]
+        over = two_parameters(PRIOR, left, n=(3, 3, 0), y=(0, 0, 0))[1]
+        states = States.counts([[3, 3, 0]], [[0, 0, 0]])
+        chosen[weight] = int(design.with_weighted(left).propose(states).dose[0])
+        assert chosen[weight] == (over < 0.25).nonzero()[0].max()
+    # Hardly any follow-up is hardly any evidence.
+    assert chosen[0.05] < chosen[1.0]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
+def test_counts_without_the_patient_do_not_read_the_weight(weight):
+    # At the state before the second patient of the level, a patient with place 2 is not there yet.
+    design, later = CRM(skeleton=SKELETON, target=0.25), [Weighted(1, weight, 4)]
+    for outcomes in ("", "1NNN", "1NNN 2NNT"):
+        found, plain = (float(one.fit(outcomes).estimate) for one in (design.with_weighted(later), design))
+        assert found == pytest.approx(plain, abs=1e-12)
+    # With it, a weight of 1 is a patient without a DLT, and one of 0 nobody.
+    full, nobody = (float(design.fit(outcomes).estimate) for outcomes in ("1NNN 1N", "1NNN"))
+    found = float(design.with_weighted(later).fit("1NNN 1N").estimate)
+    assert min(full, nobody) - 1e-12 <= found <= max(full, nobody) + 1e-12
+    if weight in (0.0, 1.0):
+        assert found == pytest.approx(full if weight else nobody, abs=1e-12)
+
+
+def test_weights_and_administered_doses_together():
+    curve = Logistic2(doses=DOSES, reference=REFERENCE, prior=PRIOR)
+    at_half = [Administered(2, 1.5, 1, 1)]
+    found = exact_posterior(curve, np.array(N), np.array(Y), (HIGH,), at_half, weighted=[Weighted(3, 0.5)])
+    # The same patients at doses of a longer curve, without the mapping of counts.
+    longer = curve.model_copy(update={"doses": (1.0, 1.5, 3.0, 5.0)})
+    by_hand = exact_posterior(longer, np.array([3, 1, 2, 2]), np.array([0, 1, 0, 1]), (HIGH,), weighted=[Weighted(4, 0.5)])
+    assert found.moments()[0].value == pytest.approx(by_hand.moments()[0].value[[0, 2, 3]], abs=1e-10)
+    assert found.below(HIGH).value == pytest.approx(by_hand.below(HIGH).value[[0, 2, 3]], abs=1e-10)
+
+
+def test_chance_of_a_dlt_reads_weights():
+    # One patient with 14 of 28 days at level 2, of whom a DLT by the end is asked.
+    groups, onset = [Followed(2, 1, 14, 28, 28)], Onset()
+    known, dlts = np.array(N), np.array(Y)
+    found = predicted(Power(skeleton=SKELETON), known, dlts, groups, onset, weighted=LEFT)
+    b = np.linspace(-12, 12, 200_001)
+    p = np.array(SKELETON) ** np.exp(b)[:, None]
+    weight = np.exp(-(b**2) / 2 / 1.34) * likelihood(p) * (1 - 0.5 * p[:, 1])
+    expected = (weight / weight.sum()) @ (0.5 * p[:, 1] / (1 - 0.5 * p[:, 1]))
+    assert found.probability[found.ways.index((1,))] == pytest.approx(expected, abs=1e-8)
+
+
+# Evaluability, the next dose and the analysis ---------------------------------------------------------------------------
+
+
+def six(**left):
+    """Six patients at two levels without a DLT, the third of whom left on study day 13."""
+    first = {1: 1, 2: 2, 3: 3, 4: 42, 5: 43, 6: 44}
+    return trial(
+        *(
+            patient(f"P{number}", 1 if number < 4 else 2, start, last_contact=start + 28, dlt=False)
+            if number != 3
+            else patient("P3", 1, start, last_contact=start + 12, discontinued=start + 12, reason="withdrawal", dlt=False)
+            for number, start in first.items()
+        ),
+        last=80,
+    )
+
+
+def test_a_patient_who_left_keeps_the_share_followed():
+    evaluated = dsf.evaluate(six(), weighted_protocol(), as_of=day(75))
+    assert evaluated["P3"].kind == "complete"
+    assert evaluated.weighted == (Weighted(1, 12 / 28, 3),)
+    assert evaluated.with_left_as_dlts()["P3"].kind == "dlt"
+    # Replaced, the patient is in no count.
+    assert dsf.evaluate(six(), protocol(), as_of=day(75)).weighted == ()
+
+
+@pytest.mark.parametrize("cause", ["dropout", "progression"])
+def test_each_cause_has_its_own_handling(cause):
+    ways = {"dropout": "not-evaluable", "progression": "not-evaluable"} | {cause: "weight"}
+    rules = weighted_protocol(evaluability=ways)
+    for reason, own in (("withdrawal", "dropout"), ("progression", "progression")):
+        one = trial(patient("P1", 1, 1, last_contact=8, discontinued=8, reason=reason, dlt=False), last=60)
+        assert dsf.evaluate(one, rules)["P1"].kind == ("complete" if own == cause else "not evaluable")
+
+
+def test_next_dose_and_analysis_read_weights():
+    rules = weighted_protocol()
+    found = dsf.next_dose(rules, six(), as_of=day(75))
+    design = Trial.of(rules).designs["crm"].with_weighted([Weighted(1, 12 / 28)])
+    assert found.proposal.level == dsf.decide(design, "1NNN 2NNN").level
+    rates = design.fit("1NNN 2NNN").plug_in.values
+    assert all(f"{rate:.3f}" in found.proposal.reason for rate in rates)
+    # With a DLT instead, the plain design after 1 DLT in 3 at level 1.
+    plain = Trial.of(rules).designs["crm"]
+    assert found.left_as_dlts["crm"].level == dsf.decide(plain, "1NNT 2NNN").level
+    assert set(found.left_as_dlts) == {"crm", "blrm"}
+    assert found.designs["if_left_had_dlts"].tolist() == [found.left_as_dlts[name].words for name in found.proposals]
+
+    made = analyze(rules, "1NNN 2NNN", weighted=found.evaluated.weighted)
+    curve = next(iter(Trial.of(rules).curves.values()))
+    n, y = np.array([3, 3, 0]), np.array([0, 0, 0])
+    expected = exact_posterior(curve, n, y, (HIGH,), weighted=[Weighted(1, 12 / 28)])
+    assert made.summary["p_over"].values == pytest.approx(1 - expected.below(HIGH).value, abs=1e-9)
+    as_dlts = exact_posterior(curve, n, np.array([1, 0, 0]), (HIGH,))
+    assert made.summary.attrs["p_over_left_as_dlts"] == pytest.approx(1 - as_dlts.below(HIGH).value, abs=1e-9)
+    assert made.summary.attrs["weighted"] == [{"level": 1, "weight": 12 / 28}]
+    varied = sensitivity(rules, "1NNN 2NNN", weighted=found.evaluated.weighted)
+    assert varied.loc[0, "over_1"] == pytest.approx(made.summary["p_over"].values[0], abs=1e-6)
+
+
+def test_a_design_that_waits_reads_weights_later():
+    # P7 is pending, on day 20 of 28: probabilities of the dates use the weighted likelihood of P3.
+    patients = six()
+    more = patient("P7", 2, 70, last_contact=90, dlt=False)
+    now = trial(*patients.patients, more, last=90)
+    waiting = dsf.next_dose(weighted_protocol(), now, as_of=day(90)).waiting
+    (end,) = waiting.dates
+    crm = CRM(skeleton=SKELETON, target=0.25).curve
+    chance = predicted(
+        crm, np.array([3, 3, 0]), np.zeros(3, int), [Followed(2, 1, 20, 28, 28)], Onset(), weighted=[Weighted(1, 12 / 28)]
+    )
+    assert end.new_dlt == pytest.approx(1 - chance.probability[chance.ways.index((0,))], abs=1e-9)
+
+
+# Refused ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cause", ["dropout", "progression"])
+def test_designs_that_count_whole_patients_refuse_weights(cause):
+    with pytest.raises(dsf.InputError) as refused:
+        Trial.of(protocol(evaluability={cause: "weight"}))
+    (problem,) = refused.value.problems
+    assert (problem.where, problem.value) == (f"evaluability.{cause}", "weight")
+    for word in ("'not-evaluable', 'no-dlt' or 'dlt'", "'3+3'", "'rolling-6'", "CRM or BLRM"):
+        assert word in problem.allowed
+    assert "'crm'" not in problem.allowed
+
+
+def test_a_design_itself_refuses_weights():
+    with pytest.raises(dsf.InputError, match=r"weighted.*counts whole patients"):
+        BOIN(target=0.25).with_weighted([Weighted(1, 0.5)])
+    assert BOIN(target=0.25).with_weighted([]) == BOIN(target=0.25)
+
+
+@pytest.mark.parametrize(
+    ("weighted", "where"),
+    [
+        ([Weighted(4, 0.5)], "weighted[1].level"),
+        ([Weighted(1, 0.5), Weighted(1, 1.5)], "weighted[2].weight"),
+        ([Weighted(1, float("nan"))], "weighted[1].weight"),
+        ([(1, 0.5)], "weighted[1]"),
+        ([Weighted(2, 0.5)] * 4, "weighted"),
+        ("half", "weighted"),
+    ],
+    ids=["level", "weight", "not a number", "pair", "more than there are", "text"],
+)
+def test_impossible_weights_are_refused(weighted, where):
+    with pytest.raises(dsf.InputError) as refused:
+        analyze(weighted_protocol(), "1NNN 2NNN", weighted=weighted)
+    assert refused.value.problems[0].where.startswith(where)
+
+
+def test_sampling_refuses_weights():
+    with pytest.raises(dsf.InputError, match="weighted"):
+        analyze(weighted_protocol(), "1NNN 2NNN", weighted=[Weighted(1, 0.5)], engine="nuts")
+
+
+def test_a_calendar_refuses_weights_if_patients_leave():
+    given = {"accrual": {"per_28_days": 1.0}}
+    Clock.of(weighted_protocol(**given))
+    with pytest.raises(dsf.InputError) as refused:
+        Clock.of(weighted_protocol(**given, discontinuation={"dropout": 0.2}))
+    assert refused.value.problems[0].where == "evaluability.dropout"
+
+
+# The bias of replacing --------------------------------------------------------------------------------------------------
+
+
+def leaving(window, **changed):
+    clock = Clock.of(protocol(accrual={"per_28_days": 1.0}))
+    return replace(clock, treatment=clock.treatment.model_copy(update={"dlt_window_days": window}), **changed)
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_bias_of_replacing_is_the_published_formula(case):
+    row = {item["id"]: item for item in published("time_refs")["items"]}["dropout_replacement_open"]["expected"][case]
+    # The formula is for continuous time: a window of 36,500 days differs by the reciprocal of that.
+    clock = leaving(36_500, discontinuation=Discontinuation(dropout=row["dropout"]))
+    evaluable, rate = clock.as_counted(np.array([[row["p"]]]))
+    assert evaluable[0, 0] == pytest.approx(row["evaluable"], abs=3e-5)
+    assert rate[0, 0] == pytest.approx(row["dlt_rate_among_evaluable"], abs=3e-5)
+
+
+@pytest.mark.parametrize("progression", ["not-evaluable", "no-dlt", "dlt"])
+@pytest.mark.parametrize("onset", [Onset(), Onset(kind="weibull", late=0.7), Onset(kind="piecewise", parts=(0.1, 0.0, 0.9))])
+def test_rate_as_counted_is_that_of_simulated_trials(onset, progression):
+    clock = leaving(
+        28,
+        discontinuation=Discontinuation(dropout=0.3, progression=0.2),
+        progression=progression,
+        onset=onset,
+        accrual=Accrual(process="always"),
+    )
+    made = run(BOIN(target=0.25, n_doses=1, max_n=30, cohort_size=30), Rates(np.array([[0.2]])), clock, 4000, 1)
+    evaluable, rate = (values[0] for values in clock.as_counted(np.array([0.2])))
+    rates = made.ended.y[:, 0] / 30
+    assert abs(rates.mean() - rate) < 3.3 * rates.std() / np.sqrt(len(rates))
+    # Patients until the 30th evaluable one.
+    extra = 30 / evaluable - 30
+    assert abs(made.lost.mean() - extra) < 3.3 * made.lost.std() / np.sqrt(len(rates)) + 1e-12
