@@ -256,6 +256,12 @@ class _Rows:
     cohorts: np.ndarray
     asked: np.ndarray
     held: np.ndarray
+    # The cohort before it: dose, planned size, index of its first patient, and whether outcomes were pending when it ended. Until
+    # the next cohort begins, a patient who leaves is still replaced in it.
+    old_plan: np.ndarray
+    old_size: np.ndarray
+    old_since: np.ndarray
+    old_pending: np.ndarray
     memory: np.ndarray
     # Per patient.
     start: np.ndarray
@@ -273,6 +279,7 @@ class _Rows:
         made: dict[str, np.ndarray] = {name: np.zeros(rows, np.int32) for name in cls.names()}
         made["row"] = np.arange(rows)
         made["plan"] += WAIT
+        made["old_plan"] += WAIT
         made["held"] = np.zeros(rows, bool)
         made["memory"] = np.zeros((n_memory, rows), COUNT)
         for name, empty in _EMPTY.items():
@@ -441,8 +448,11 @@ class _Run:
         """Return the dose that each trial wants for its next patient, `WAIT` or no dose, and the reason of a stop."""
         rows = self.rows
         patients = np.arange(len(rows.start))[:, None]
-        own = (patients >= rows.since) & (patients < rows.count)
         seen = rows.seen
+        known = seen.sum(axis=0) + rows.count
+        if self.clock.cohorts == "until-decided" and self.replaces:
+            self._reopen(known)
+        own = (patients >= rows.since) & (patients < rows.count)
         # A patient who was lost counts in no cohort and is replaced.
         members = (own & ~(seen & (rows.kind == _LOST))).sum(axis=0)
         full = (rows.plan >= 0) & (members >= rows.size)
@@ -455,14 +465,25 @@ class _Run:
             self._decide(which, wanted, reason)
         if self.clock.cohorts == "until-decided":
             # Asked again when a patient has started, or an outcome has become known.
-            known = seen.sum(axis=0) + rows.count
-            begun = ~decided & (members > 0)
+            begun = ~decided & (rows.plan >= 0) & (rows.count > rows.since)
             which = np.flatnonzero(begun & (known > rows.asked))
             rows.asked = known
             if len(which):
                 self._decide_early(which, wanted, reason, members, full)
             wanted = np.where(rows.held & (wanted == rows.plan), WAIT, wanted)
         return wanted, reason
+
+    def _reopen(self, known: np.ndarray) -> None:
+        """Return to the cohort before where the next one has not begun and something has become known: it is decided anew."""
+        rows = self.rows
+        again = (rows.plan >= 0) & (rows.old_plan >= 0) & (rows.count == rows.since) & (known > rows.asked)
+        which = np.flatnonzero(again)
+        for name in ("plan", "size", "since"):
+            getattr(rows, name)[which] = getattr(rows, f"old_{name}")[which]
+        rows.cohorts[which] -= 1
+        rows.decisions[which] -= 1
+        rows.with_pending[which] -= rows.old_pending[which]
+        rows.old_plan[which] = WAIT
 
     def _decide(self, which: np.ndarray, wanted: np.ndarray, reason: np.ndarray) -> None:
         """Begin the next cohort of trials whose outcomes are all known, or end them."""
@@ -476,6 +497,9 @@ class _Run:
 
     def _plan(self, which: np.ndarray, dose: np.ndarray, size: np.ndarray, memory: np.ndarray) -> None:
         rows = self.rows
+        for name in ("plan", "size", "since"):
+            getattr(rows, f"old_{name}")[which] = getattr(rows, name)[which]
+        rows.old_pending[which] = 0
         rows.plan[which], rows.size[which], rows.since[which] = dose, size, rows.count[which]
         rows.cohorts[which] += 1
         rows.held[which] = False
@@ -544,7 +568,8 @@ class _Run:
         self._plan(done, dose, size, part.memory.T[settled])
         wanted[done], reason[done] = dose, why[settled]
         rows.decisions[done] += 1
-        rows.with_pending[done] += pending.any(axis=0)[settled]
+        rows.old_pending[done] = pending.any(axis=0)[settled]
+        rows.with_pending[done] += rows.old_pending[done]
 
     def _answer_after(
         self, states: States, plan: np.ndarray, others: tuple[int, ...], own_dlts: int, added: np.ndarray

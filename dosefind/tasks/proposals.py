@@ -991,12 +991,19 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
 def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answered: bool = True) -> list[NextStep]:
     """Return the step after each of some outcomes where the current cohort is short of patients.
 
-    Part of a cohort that the design would not have begun leads no higher than the cohorts before it do. ``as_answered`` is for
-    `_begun`.
+    Part of a cohort that the design would not have begun leads no higher than the cohorts before it do. One that it would have
+    begun, without an evaluable patient, ends where no outcome of the patients who are missing would keep the trial at its level.
+    ``as_answered`` is for `_begun`.
     """
+    begun, steps = _begun(asked, evaluated, ways, as_answered), asked.after_each(ways)
+    if all(begun) and not _counted(evaluated):
+        missing, level = still_needed(asked, evaluated), evaluated.members[-1].level
+        flat = asked.steps([_with_filled(way, evaluated, missing, dlts) for way in ways for dlts in range(missing + 1)])
+        if all(_below(end, level) for end in flat) and _agree(flat):
+            return [flat[0]] * len(ways)
     before = asked.after_each(_without_current(evaluated, ways))
-    each = zip(_begun(asked, evaluated, ways, as_answered), asked.after_each(ways), before, strict=True)
-    return [step if begun else min(step, earlier, key=lambda one: _rank(one.level, one.mtd)) for begun, step, earlier in each]
+    each = zip(begun, steps, before, strict=True)
+    return [step if led else min(step, earlier, key=lambda one: _rank(one.level, one.mtd)) for led, step, earlier in each]
 
 
 def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
