@@ -398,8 +398,8 @@ class Evaluability(Settings):
     recorded: Literal["exclude", "follow"] = Field(
         default="exclude",
         description=marked(
-            "recorded decisions on evaluability that are followed: 'exclude', those that exclude a patient without a DLT; 'follow', "
-            "also those that include a patient who did not complete the DLT window as planned"
+            "recorded decisions on evaluability that are followed: 'exclude', those that exclude a patient without a DLT; "
+            "'follow', also those that include a patient who did not complete the DLT window as planned"
         ),
     )
     least_infusions: Annotated[int, Field(ge=1, strict=True)] | None = Field(
