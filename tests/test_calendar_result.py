@@ -68,6 +68,7 @@ def test_overlap_makes_a_difference_only_to_designs_that_need_it(made):
     assert dsf.calendar(free, n_trials=10).overlap.values.tolist() == ["as written"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_and_a_longer_run_extends_a_shorter_one(made):
     again = dsf.calendar(few(), n_trials=400)
     for name in made.data_vars:

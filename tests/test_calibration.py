@@ -187,6 +187,7 @@ class IgnoringTrials(ByHierarchicalNuts):
         return super().posterior({name: (0 * n, 0 * y) for name, (n, y) in data.items()}, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [*(case(name, Swapped) for name in BY_QUADRATURE), ("power-quadrature", Flatter), ("logistic-2-quadrature", Flatter)],

@@ -140,6 +140,7 @@ def test_states_made_by_hand_are_checked(n):
             call(state)
 
 
+@pytest.mark.slow
 def test_counts_beside_the_escalation_are_added_right_or_refused():
     step = next_step(BOIN, [Cohort(1, 3, 0)], 2, [Cohort(1, 20_000, 0)])
     assert step.level == 2

@@ -298,6 +298,7 @@ def test_a_posterior_between_two_nodes_is_not_settled():
     assert abs(design._decisive.settle(n, y, design._decided) - right)[0, -1] < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", one_parameter())
 @pytest.mark.parametrize("recommend", ["plug-in", "mean"])
 def test_single_precision_is_within_its_own_error(model, recommend):

@@ -262,6 +262,7 @@ def test_the_order_of_dimensions_does_not_change_what_is_shown(oc, dims):
     assert drawn[0] == drawn[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [{"design": "boin"}, {"scenario": "low"}, {"design": "crm", "scenario": "all toxic"}])
 def test_one_label_is_shown_as_a_list_of_one(oc, labels):
     part, listed = oc.sel(labels), oc.sel({name: [label] for name, label in labels.items()})

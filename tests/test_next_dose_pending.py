@@ -218,6 +218,7 @@ def test_what_if_paths_and_completions_of_a_design_that_decides_with_pending_out
     assert len(found.paths)
 
 
+@pytest.mark.slow
 def test_one_more_dlt_never_raises_the_dose():
     rank = {"escalate": 3, "stay": 2, "wait": 2, "de-escalate": 1, "stop": 0}
     for n in range(1, 7):

@@ -130,6 +130,7 @@ def test_what_the_data_cannot_say(data):
     assert any("Xanomeline High Dose" in note and "doses.arms" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_arms_that_the_config_maps_to_levels(data):
     _, tables, folder, _ = data
     doses = PROTOCOL.doses.model_copy(update={"arms": {"Xanomeline Low Dose": 1, "Xanomeline High Dose": 2}})

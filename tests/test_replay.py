@@ -149,6 +149,7 @@ def test_trial_with_patients_who_leave_is_decided_by_next_as_by_the_calendar(des
     assert replay(design, "as-written", "fixed", 1, seed, discontinuation={"dropout": 0.3}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("design", "rules", "accrual"), CASES)
 def test_simulated_trial_is_decided_by_next_as_by_the_calendar(design, rules, accrual):
     replay(design, rules, accrual, 1, 3)

@@ -334,6 +334,7 @@ def pause_report(**pause):
     return protocol, tree, next(section for section in tree.iter("section") if section.get("id") == "pause")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["trial", "dose"])
 def test_pause_boundary_and_its_crossing_probabilities(by):
     rule = {"kind": "pocock", "rate": 0.22, "alpha": 0.1}
@@ -369,6 +370,7 @@ def test_pause_by_number_of_patients_with_a_related_serious_event():
     assert shown[20] == pytest.approx(100 * (1 - 0.8**18 - 18 * 0.2 * 0.8**17), abs=0.05)
 
 
+@pytest.mark.slow
 def test_pause_boundary_that_is_never_reached_says_so():
     _, _, section = pause_report(boundary={"kind": "pocock", "rate": 0.5, "alpha": 0.001, "max_n": 5})
     assert not list(section.iter("table"))
@@ -485,6 +487,7 @@ def test_a_new_section_appears_and_an_unknown_block_is_an_error():
         dataclasses.replace(found, sections=(wrong,)).html()
 
 
+@pytest.mark.slow
 def test_without_a_curve_the_report_says_so():
     without = small(curves={})
     tree = read(dsf.report(without, made_up.single_dose(), CUT).html())
@@ -610,6 +613,7 @@ def test_the_likeliest_conclusion_and_the_dose_named_are_on_the_first_page():
     assert "one-sided 95% upper limit 28.3% for the average DLT rate over the patients treated" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["backfill", "expansion", None])
 def test_no_conclusion_is_predicted_while_patients_beside_the_escalation_are_pending(part):
     """2 of 3 at level 2, and three pending at level 1: beside the escalation, two DLTs among them leave no MTD."""

@@ -131,6 +131,7 @@ def test_a_trial_that_shows_everything(obedient):
     assert len({event.related for event in events}) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "rules"), [("schedule", DLC), ("stagger", AS), ("dose", AS)])
 def test_simulated_deviations_are_found(kind, rules):
     made_any = 0
@@ -204,6 +205,7 @@ def test_a_trial_under_way_is_what_was_known_then():
 # Files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [AS, DLC], ids=NAMES)
 @pytest.mark.parametrize("until", [None, date(2023, 12, 20)])
 def test_every_file_reads_back_to_the_same_trial(rules, until, tmp_path):
@@ -280,6 +282,7 @@ def kept(text):
     return [line for line in text.splitlines() if not line.startswith(("Versions:", "config sha256:"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] == "synthesize"], ids=lambda words: words[-1])
 def test_the_examples_are_made_by_their_commands(words, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -295,6 +298,7 @@ def test_the_examples_are_made_by_their_commands(words, tmp_path, monkeypatch):
     assert bare(dsf.read_patients(again / "sdtm-xpt", rules)) == bare(dsf.read_patients(shipped / "sdtm-xpt", rules))
 
 
+@pytest.mark.slow
 def test_the_other_commands_of_the_examples(monkeypatch):
     monkeypatch.chdir(ROOT)
     others = [words for words in COMMANDS if words[0] != "synthesize"]

@@ -45,6 +45,7 @@ def test_contract(design):
     check_design(design)
 
 
+@pytest.mark.slow
 def test_every_titration_of_boin_by_its_package():
     """240 trials of BOIN::get.oc(titration = TRUE): each next dose, each size and the MTD."""
     rows = peers.table("boin_titration_trials")

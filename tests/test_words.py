@@ -273,6 +273,7 @@ def written_on(ax):
     return [*(re.sub(r"\s+", " ", text) for text in texts), plots.alt_text(ax)]
 
 
+@pytest.mark.slow
 def test_all_words_of_charts_are_marked():
     """Names of designs, scenarios and patients are the user's, and the only ones outside."""
     study = dsf.load_trial(ROOT / "configs" / "nct05962762.toml")
