@@ -31,7 +31,7 @@ from dosefind import BLRM, CRM, BivariateNormal, InputError, Logistic, Logistic2
 from dosefind._check import one_of, whole
 from dosefind.calibration.bands import excess, histogram
 from dosefind.calibration.sbc import described
-from dosefind.models import Cloglog, Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
+from dosefind.models import Cloglog, Exchangeable, Exnex, Hazard, HierarchicalLogistic, TrialDoses
 from dosefind.posterior.mcmc import LAST_SEED
 from dosefind.provenance import write_whole
 
@@ -47,6 +47,7 @@ QUICK = ("power-quadrature", "logistic-quadrature", "logistic-2-quadrature", "po
 QUICK_SETS = {"quadrature": 100, "nuts": 20}
 DOSES, SKELETON = (1.0, 3.0, 5.0), (0.1, 0.2, 0.3)
 PRIOR = BivariateNormal(mean=(-1.7, 0.0), sd=(1.5, 0.7), correlation=-0.3)
+STEADY = BivariateNormal(mean=(-2.8, 0.0), sd=(1.5, 0.5), correlation=-0.3)
 MIXTURE = (PRIOR.model_copy(update={"weight": 3.0}), BivariateNormal(mean=(0.0, 0.3), sd=(1.0, 0.5), correlation=0.4))
 OWN = (BivariateNormal(mean=(-1.0, 0.2), sd=(1.8, 0.8)), BivariateNormal(mean=(-2.0, 0.0), sd=(1.0, 0.6), correlation=0.4))
 
@@ -88,9 +89,16 @@ def _cases() -> Iterator[tuple[str, Case]]:
         "logistic-2": (Logistic2(doses=DOSES, reference=3.0, prior=PRIOR), by_blrm),
         "logistic-2-mixture": (Logistic2(doses=DOSES, reference=3.0, prior=MIXTURE, windows=2.0), by_blrm),
     }
+    per_infusion = Hazard(doses=DOSES, reference=3.0, prior=STEADY, interval_days=(28, 28, 28))
+    curves["hazard"] = (per_infusion, by_blrm)
     for engine in ("quadrature", "nuts"):
         for name, (curve, layouts) in curves.items():
             yield f"{name}-{engine}", Case(curve, engine, layouts)
+    # Who is treated at which dose does not depend on the data here; how far each course has come is random.
+    by_size = {"few": (3, 3, 3), "more": (6, 9, 9)}
+    yield "hazard-courses", Case(per_infusion, "courses", by_size)
+    carried = per_infusion.model_copy(update={"accumulation": "carry-over", "rho": 0.3})
+    yield "hazard-carry-over-courses", Case(carried, "courses", by_size)
     by_rule = {"fixed": {"AS": fixed, "DLC": (3, 6)}, "3+3": {"AS": ThreePlusThree(), "DLC": ThreePlusThree()}}
     several = {"ex": _several(0.3, None, 1), "exnex": _several("uniform", Exnex(weight=(0.5, 0.8), prior=OWN), 3)}
     for name, model in several.items():

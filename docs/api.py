@@ -48,7 +48,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "all "
         "designs, including your own.",
         [
-            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "RollingSix"),
+            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "RollingSix", "CourseBLRM"),
             "design_from_rule",
             *(
                 "designs.TrialSoFar",
@@ -75,7 +75,16 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "Dose-toxicity curves with their priors, and functions that derive a skeleton or a prior. `Curve` at the end is the base "
         "of your own curves.",
         [
-            *("Power", "Logistic", "Logistic2", "BivariateNormal", "skeleton", "indifference_intervals", "prior_from_quantiles"),
+            *(
+                "Power",
+                "Logistic",
+                "Logistic2",
+                "Hazard",
+                "BivariateNormal",
+                "skeleton",
+                "indifference_intervals",
+                "prior_from_quantiles",
+            ),
             *("minimally_informative_prior", "models.elicited.ElicitedPrior", "models.base.OneParameterCurve", "models.Curve"),
         ],
     ),

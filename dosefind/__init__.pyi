@@ -11,6 +11,7 @@ from .designs import BLRM as BLRM
 from .designs import BOIN as BOIN
 from .designs import CRM as CRM
 from .designs import MTPI2 as MTPI2
+from .designs import CourseBLRM as CourseBLRM
 from .designs import DecisionTable as DecisionTable
 from .designs import I3Plus3 as I3Plus3
 from .designs import Keyboard as Keyboard
@@ -20,6 +21,7 @@ from .designs import design_from_rule as design_from_rule
 from .evaluability import evaluate as evaluate
 from .intake import read_patients as read_patients
 from .models import BivariateNormal as BivariateNormal
+from .models import Hazard as Hazard
 from .models import Logistic as Logistic
 from .models import Logistic2 as Logistic2
 from .models import Power as Power

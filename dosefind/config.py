@@ -22,7 +22,7 @@ from ._check import MISSING, InputError, Problem, Settings, describe, one_of
 from .borrowing import Borrowing, OtherTrial
 from .designs import BLRM, DESIGNS, Design
 from .given_files import read_file
-from .models import CURVES, BivariateNormal, Curve, Exchangeable, Exnex, one_parameter
+from .models import CURVES, BivariateNormal, Curve, Exchangeable, Exnex, Hazard, one_parameter
 from .models.elicitation import Indifference
 from .protocol import Amendment, FromTrial, Protocol, from_trial, in_amendment
 from .shown import Shown
@@ -85,6 +85,7 @@ class Trial(Shown):
         # Curves first: otherwise an error in a curve's prior would be reported for a design that uses it.
         curves, designs = build_curves(given), build_designs(given)
         _check_weights(given, designs)
+        _refuse_target_of_infusion(given, designs, curves)
         return cls(given, designs, curves, build_borrowing(given))
 
     @property
@@ -148,6 +149,22 @@ def _check_weights(protocol: Protocol, designs: Mapping[str, Design]) -> None:
         causes = protocol.evaluability.weighs
         if causes:
             raise InputError([Problem(f"evaluability.{cause}", "weight", allowed) for cause in causes])
+
+
+def _refuse_target_of_infusion(protocol: Protocol, designs: Mapping[str, Design], curves: Mapping[str, Curve]) -> None:
+    """Refuse a target per infusion for designs and curves that have one outcome per patient."""
+    infusions, rate = protocol.treatment.planned_infusions, protocol.target.rate
+    if protocol.target.over == "course" or infusions == 1:
+        return
+    counting = [f"designs.{name}" for name, design in designs.items() if design.reads != "exposure"]
+    counting += [f"curves.{name}" for name, curve in curves.items() if not isinstance(curve, Hazard)]
+    if counting:
+        course = 1 - (1 - rate) ** infusions
+        allowed = (
+            f"must be 'course' with {', '.join(counting)}, which count one outcome per patient: {rate:g} per infusion is "
+            f"{course:.3f} per course of {infusions} infusions at the same hazard"
+        )
+        raise InputError(Problem("target.over", protocol.target.over, allowed))
 
 
 @contextmanager

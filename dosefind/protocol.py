@@ -214,6 +214,24 @@ class Treatment(Settings):
         """Return the number of infusions that the DLT window presupposes."""
         return len(self.infusion_days) if self.window == "course" else 1
 
+    @property
+    def interval_days(self) -> tuple[int, ...]:
+        """Return the days in the interval of each infusion within the DLT window: up to the next infusion as planned.
+
+        The last interval ends with the window, or after as many days as the longest before it; the rest of the window is
+        follow-up (`after_course`).
+        """
+        days = self.infusion_days if self.window == "course" else self.infusion_days[:1]
+        between = [later - earlier for earlier, later in pairwise(days)]
+        last = min(self.dlt_window_days + 1 - days[-1], max(between, default=self.dlt_window_days))
+        # An infusion on the last day of the window has no interval in it.
+        return (*between, last) if last else tuple(between)
+
+    @property
+    def after_course(self) -> int:
+        """Return the days of the DLT window after the intervals of all infusions."""
+        return self.dlt_window_days - sum(self.interval_days)
+
     @model_validator(mode="after")
     def _days_agree(self) -> Self:
         days = self.infusion_days
@@ -509,6 +527,10 @@ class Target(Settings):
         default_factory=lambda given: given.get("interval", (0.0, 0.5))[1],
         description=marked("a dose with a true DLT rate above this is an overdose; the upper end of the interval if not given"),
     )
+    over: Literal["course", "infusion"] = Field(
+        default="course",
+        description=marked("period of the target DLT rate if several infusions are planned: the whole course, or each infusion"),
+    )
     sensitivity: tuple[Rate, ...] = Field(
         default=(),
         description=marked("other target DLT rates at which to compare the designs, with margin and overdose limit in proportion"),
@@ -546,7 +568,8 @@ class Target(Settings):
             round(value * rate / self.rate, 12) for value in (*self.interval, self.overdose_limit, self.mtd_margin)
         )
         try:
-            return Target.read({"rate": rate, "interval": (low, high), "overdose_limit": limit, "mtd_margin": margin})
+            settings = {"rate": rate, "interval": (low, high), "overdose_limit": limit, "mtd_margin": margin, "over": self.over}
+            return Target.read(settings)
         except InputError as error:
             raise InputError(error.within("target")) from None
 
@@ -1140,6 +1163,8 @@ class Protocol(Settings):
         # Settings of reports change no result.
         tables = (*(f"{key}." for key in self.assumed), "report.")
         unused = {f"pause.{name}" for name in self.pause.unused}
+        if self.treatment.planned_infusions == 1:
+            unused.add("target.over")
         return stated + [
             Assumption(key, value, _("dosefind's default"))
             for key, value in _defaults(self)

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ._check import MOST_COUNTED, InputError, Problem, count, counts, whole
+from .exposure import PartCourses
 from .shown import Shown
 from .words import _, n_patients
 
@@ -365,13 +366,17 @@ class TimedStates(States):
     ----------
     pending : (states, doses) integer array
         Patients at each dose without a DLT so far whose DLT assessment period has not ended.
+    courses
+        The courses of each trial as far as they have been followed up, for designs that read exposure; otherwise empty.
     """
 
     pending: np.ndarray = field(kw_only=True)
+    courses: tuple[PartCourses, ...] = field(default=(), kw_only=True)
 
     def take(self, rows: np.ndarray | slice) -> TimedStates:
         """Return the states of the given rows."""
-        return TimedStates(**vars(super().take(rows)), pending=by_dose(self.pending, rows))
+        courses = tuple(self.courses[row] for row in np.arange(len(self))[rows]) if self.courses else ()
+        return TimedStates(**vars(super().take(rows)), pending=by_dose(self.pending, rows), courses=courses)
 
 
 SHARED_KEY = "two different states have the same key: please report the design's settings"

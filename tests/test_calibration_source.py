@@ -134,7 +134,7 @@ WORDS = {
     "name of a module imported in a function": partial(
         renamed_in, "models.base", "import pymc as pm", "def starts(", {"pm": "sampler"}
     ),
-    "order of functions": partial(moved, "posterior.quadrature", "def _log_best(", "def _exactly(", "def _lattice("),
+    "order of functions": partial(moved, "posterior.quadrature", "def _sums(", "def _difference(", "def _lattice("),
     "order of methods": partial(moved, "posterior.exact", "    def expect(", "    def shares(", "    def _columns("),
     "method that no engine uses": partial(
         edited,
@@ -166,7 +166,7 @@ COMPUTED = {
     ),
     "argument called by name": (partial(edited, "posterior.exact", "return_inverse=True", "return_index=True"), QUADRATURE),
     "text without a blank": (
-        partial(edited, "models.logistic2", '"c,cij->ij"', '"c,cij->ji"'),
+        partial(edited, "models.two_parameter", '"c,cij->ij"', '"c,cij->ji"'),
         {"hierarchical"},
     ),
     "called private function": (

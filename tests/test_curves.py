@@ -18,7 +18,7 @@ import dosefind as dsf
 from docs.blocks import blocks_of
 from dosefind.cli import main
 from dosefind.config import build_curves, build_designs
-from dosefind.models import CURVES, BivariateNormal, Logistic, Logistic2, Power, one_parameter
+from dosefind.models import CURVES, BivariateNormal, Hazard, Logistic, Logistic2, Power, one_parameter
 from dosefind.models.base import OneParameterCurve
 from dosefind.models.cloglog import Cloglog
 from dosefind.posterior.exact import ExactFit, ExactPosterior
@@ -35,6 +35,9 @@ SHIPPED = {
     "logistic, intercept 1": Logistic(skeleton=SKELETON, intercept=1.0, prior_sd=0.8),
     "cloglog, two doses": Cloglog(skeleton=(0.2, 0.6), prior_sd=2.0),
     "logistic-2": Logistic2(**TWO),
+    "hazard": Hazard(**TWO, interval_days=(28, 28, 28)),
+    "hazard, carry-over": Hazard(**TWO, interval_days=(14, 28), accumulation="carry-over", rho=0.3, background=0.02),
+    "hazard, of an infusion": Hazard(**TWO, interval_days=(28, 28), accumulation="trend", delta=0.4, over="infusion"),
     "mixture": Logistic2(**{**TWO, "prior": (PRIOR, BivariateNormal(mean=(0.0, 0.3), sd=(1.0, 0.5)))}),
 }
 

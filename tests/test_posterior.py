@@ -247,7 +247,7 @@ def test_roots_outside_the_values_first_looked_between():
 
 # Faults that these tests must notice.
 
-LOGISTIC = "dosefind.models.logistic2:Logistic2."
+LOGISTIC = "dosefind.models.two_parameter:TwoParameterCurve."
 
 FAULTS = {
     "the reference dose has no effect": (

@@ -152,6 +152,21 @@ DESIGNS = [
             ([{"mean": (-2.0, 0.0), "sd": (1.5, 0.7)}, {"mean": (-3.0, 0.0), "sd": (1.0, 0.7), "weight": 2.0}], {}),
         )
     ),
+    *(
+        dsf.CourseBLRM(
+            doses=(1, 3, 5),
+            reference=3,
+            prior={"mean": (-3.0, 0.0), "sd": (1.5, 0.7)},
+            interval=(0.16, 0.33),
+            target=0.25,
+            **settings,
+        )
+        for settings in (
+            {"interval_days": (28, 28, 28), "max_n": 12, "background": 0.01, "follow_up_days": 30, "event_time": "interval"},
+            {"interval_days": (28,), "max_n": 12, "accumulation": "carry-over", "rho": 0.2, "over": "infusion"},
+            {"interval_days": (28, 28), "max_n": 12, "accumulation": "trend"},
+        )
+    ),
 ]
 OUTCOMES = ("", "1NNN", "1NNT", "1NTT", "1TTT", "1NNN 1NNN 1NNN 1NNN")
 

@@ -25,9 +25,11 @@ import numpy as np
 
 from .._check import InputError, Problem, counts, of_type, one_of
 from ..designs import Design
-from ..models import Curve, HierarchicalLogistic
+from ..exposure import Interval, intervals_of
+from ..models import Curve, Hazard, HierarchicalLogistic
 from ..operating.walk import refuse_endless
 from ..posterior.base import Posterior
+from ..posterior.courses import Courses
 from ..posterior.exact import ExactPosterior, exact_fit, root
 from ..posterior.hierarchical import SETTINGS, HierarchicalPosterior, hierarchical_fit
 from ..posterior.mcmc import LAST_SEED, NutsPosterior, NutsSettings, nuts_fit
@@ -35,7 +37,18 @@ from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import Nodes, below_weights
 from ..trial import COUNT, States
 
-__all__ = ["ENGINES", "ByHierarchicalNuts", "ByNuts", "ByQuadrature", "Engine", "Layout", "Model", "checked_layout", "ranked"]
+__all__ = [
+    "ENGINES",
+    "ByCourses",
+    "ByHierarchicalNuts",
+    "ByNuts",
+    "ByQuadrature",
+    "Engine",
+    "Layout",
+    "Model",
+    "checked_layout",
+    "ranked",
+]
 
 Layout = Design | Sequence[int] | Mapping[str, "Design | Sequence[int]"]
 """Patients per dose, or a design that assigns them; for a hierarchical model one of these per trial, by name."""
@@ -44,6 +57,8 @@ Model = Curve | HierarchicalLogistic
 ALL_DRAWS = 10**9
 # Largest error of a PIT value by quadrature, far below what any number of data sets can detect.
 EXACT = 1e-6
+# The same where the slope has more freedom: the boundary of a rate is steep in it, and a finer grid takes minutes.
+ROUGH = 1e-4
 # Maximum number of draws for a rank, and their maximum proportion of the effective sample size. This number of independent draws
 # places a value to a hundredth, the resolution of the grid on which ranks are evaluated.
 MOST_DRAWS, SHARE_OF_ESS = 200, 0.5
@@ -103,7 +118,7 @@ class CurveEngine(Engine):
     def simulated(self, layout: Any, rng: np.random.Generator) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         weights, curves = zip(*self.model.components, strict=True)
         curve = curves[rng.choice(len(curves), p=weights)]
-        theta = np.array(curve.parameters(tuple(rng.normal(size=curve.n_parameters))))
+        theta = np.array(curve.parameters(tuple(rng.normal(size=curve.n_coordinates))))
         p = np.exp(self.model.log_terms(theta, self.model.coordinates)[0])
         return theta, treated(layout, p, rng)
 
@@ -146,6 +161,74 @@ class ByNuts(CurveEngine):
         n, y = data
         draws = self.posterior(n, y, rng).draws(ALL_DRAWS)
         return ranked(_quantities(self.model, draws, n, y), _quantities(self.model, truth, n, y), rng)
+
+
+class ByCourses(Engine):
+    """Quadrature of a hazard per infusion, with courses as far as they have been followed up."""
+
+    name: ClassVar[str] = "courses"
+    takes: ClassVar[type] = Hazard
+    # Number of draws among which the likelihood is ranked.
+    draws: ClassVar[int] = 200
+    # Probability that a patient is still followed up or has left, and that further infusions were not given.
+    part, stopped = 0.5, 0.2
+
+    def __init__(self, model: Hazard, settings: NutsSettings | None = None) -> None:
+        super().__init__(model, settings)
+        doses = (f"p_{level}" for level in range(1, model.n_doses + 1))
+        # A value of delta is one of the nodes of its mixture.
+        self.quantities = (*model.parameter_names[: model.n_coordinates], *doses, "log_likelihood")
+
+    def simulated(self, layout: Any, rng: np.random.Generator) -> tuple[tuple[Hazard, np.ndarray], list[Any]]:
+        # Written from the model's definition, not with the functions that the posterior uses.
+        weights, curves = zip(*self.model.components, strict=True)
+        curve = curves[rng.choice(len(curves), p=weights)]
+        theta = np.array(curve.parameters(tuple(rng.normal(size=curve.n_coordinates))))
+        lengths, patients = curve.interval_days, []
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        for dose, n in zip(curve.doses, layout, strict=True):
+            for _ in range(n):
+                given = rng.integers(1, len(lengths) + 1) if rng.random() < self.stopped else len(lengths)
+                hazard = np.array([self._factor(curve, k, int(given)) for k in range(1, len(lengths) + 1)])
+                hazard = hazard * np.exp(theta[0] + np.exp(theta[1]) * np.log(dose / curve.reference))
+                hazard += curve.background * np.array(lengths) / 28
+                reached = np.concatenate([[0], np.cumsum(hazard)])
+                followed = starts[-1] * (rng.random() if rng.random() < self.part else 1.0)
+                left = rng.exponential()
+                place = int(np.searchsorted(reached, left)) - 1
+                day = np.inf if place == len(lengths) else starts[place] + lengths[place] * (left - reached[place]) / hazard[place]
+                infusions = [(float(start), dose) for start in starts[:given] if start < min(day, followed) or start == 0]
+                patients.append((infusions, float(min(day, followed)), bool(day <= followed)))
+        return (curve, theta), patients
+
+    @staticmethod
+    def _factor(curve: Hazard, number: int, given: int) -> float:
+        """Return the hazard of an interval relative to the first, if this many infusions were given."""
+        if curve.accumulation == "carry-over":
+            return sum((curve.rho or 0.0) ** (number - each) for each in range(1, min(number, given) + 1))
+        return np.exp((curve.delta or 0.0) * (number - 1)) if number <= given else 0.0
+
+    def intervals(self, patient: Any) -> Sequence[Interval]:
+        """Return the intervals of a simulated patient."""
+        infusions, days, dlt = patient
+        return intervals_of(infusions, self.model.interval_days, self.model.course_days, days, dlt)
+
+    def pit(self, truth: tuple[Hazard, np.ndarray], data: Any, rng: np.random.Generator) -> np.ndarray:
+        curve, theta = truth
+        nobody = np.zeros(curve.n_doses, int)
+        courses = Courses(self.model, tuple(part for patient in data for part in self.intervals(patient)))
+        found = ExactPosterior(exact_fit(self.model, (), courses), nobody, nobody)
+        n, y = courses.counts(nobody, nobody)
+        p = np.exp(curve.log_terms(tuple(theta), curve.coordinates)[0])
+        integral = MixedQuadrature(courses.extended, lambda nodes: _below(nodes, theta[: curve.n_coordinates], p))
+        below, error, _ = integral.expect(n[None], y[None], ROUGH)
+
+        def likelihood(at: np.ndarray) -> np.ndarray:
+            log_y, log_rest = courses.extended.terms(tuple(np.moveaxis(at, -1, 0)[..., None]))
+            return (y * log_y + (n - y) * log_rest).sum(axis=-1, keepdims=True)
+
+        rank = _placed(likelihood(found.draws(self.draws)[0]), likelihood(theta), rng)
+        return np.array([[*below[0].clip(0, 1), *rank], [*error[0], 1 / (self.draws + 1)]])
 
 
 class ByHierarchicalNuts(Engine):
@@ -211,7 +294,7 @@ class ByHierarchicalNuts(Engine):
         return np.concatenate(parts, axis=-1)
 
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (ByQuadrature, ByNuts, ByHierarchicalNuts)}
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (ByQuadrature, ByNuts, ByCourses, ByHierarchicalNuts)}
 
 
 def treated(layout: Any, p: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

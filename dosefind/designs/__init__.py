@@ -3,6 +3,7 @@
 from ..protocol import FromTrial
 from .base import Decision, Design, Proposal, Selection
 from .blrm import BLRM
+from .blrm_course import CourseBLRM
 from .boin import BOIN
 from .crm import CRM
 from .decision_table import DecisionTable
@@ -20,6 +21,7 @@ __all__ = [
     "DESIGNS",
     "MTPI2",
     "AroundTarget",
+    "CourseBLRM",
     "Decision",
     "DecisionTable",
     "Design",
@@ -37,5 +39,17 @@ __all__ = [
 ]
 
 DESIGNS: dict[str, type[Design]] = {
-    design.kind: design for design in (ThreePlusThree, CRM, BOIN, BLRM, MTPI2, Keyboard, I3Plus3, DecisionTable, RollingSix)
+    design.kind: design
+    for design in (
+        ThreePlusThree,
+        CRM,
+        BOIN,
+        BLRM,
+        MTPI2,
+        Keyboard,
+        I3Plus3,
+        DecisionTable,
+        RollingSix,
+        CourseBLRM,
+    )
 }

@@ -168,8 +168,9 @@ class Design(Settings, ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     n_memory: ClassVar[int] = 0
-    # Whether the design decides from complete data only, or also with pending outcomes (`dosefind.trial.TimedStates`).
-    reads: ClassVar[Literal["complete", "pending"]] = "complete"
+    # Whether the design decides from complete data only, or also with pending outcomes (`dosefind.trial.TimedStates`): it then
+    # reads how many are pending, or the exposure of each course so far.
+    reads: ClassVar[Literal["complete", "pending", "exposure"]] = "complete"
     # Outcomes that are counted, one of `dosefind.outcomes.TRACKED`; those other than DLTs are in `States.more`, in this order.
     tracks: ClassVar[tuple[str, ...]] = ("dlt",)
     # Settings defined relative to the target, so that a table that states them also holds at other targets.

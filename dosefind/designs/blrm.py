@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from ..models import BivariateNormal, Curve, Logistic2
+from ..models import BivariateNormal, Curve, Logistic2, TwoParameterCurve
 from ..models.base import Positive
 from ..posterior.administered import AtAmounts
 from ..posterior.mixture import MixedQuadrature
@@ -29,18 +29,19 @@ from .base import Beside, Probability, Proposal, Selection
 from .model_based import ModelBased
 from .rules import TIE, at_least, highest
 
-__all__ = ["BLRM"]
+__all__ = ["BLRM", "prior_of_first"]
 
 # Largest acceptable error of P(overdose) in the message that a trial cannot start.
 _SAID = 1e-4
 
 
-def _prior_of_first(curves: Mapping[str, dict[str, Any]]) -> Any:
-    """Return the prior of the first curve of this design's kind in a protocol, or ``None``."""
-    return next((table["prior"] for table in curves.values() if table.get("kind") == Logistic2.kind and "prior" in table), None)
+def prior_of_first(curve: type[TwoParameterCurve]) -> FromTrial:
+    """Return the origin of a prior: the first curve of a kind in the protocol."""
 
+    def prior(curves: Mapping[str, dict[str, Any]]) -> Any:
+        return next((table["prior"] for table in curves.values() if table.get("kind") == curve.kind and "prior" in table), None)
 
-_PRIOR = FromTrial("curves", _prior_of_first, f"the prior of the first curve of kind {Logistic2.kind!r}")
+    return FromTrial("curves", prior, f"the prior of the first curve of kind {curve.kind!r}")
 
 
 class BLRM(ModelBased):
@@ -86,7 +87,7 @@ class BLRM(ModelBased):
 
     doses: Annotated[tuple[Positive, ...], FromTrial("doses.amounts")]
     reference: Annotated[Positive, FromTrial("doses.reference", attrgetter("amount"))]
-    prior: Annotated[BivariateNormal | tuple[BivariateNormal, ...], _PRIOR]
+    prior: Annotated[BivariateNormal | tuple[BivariateNormal, ...], prior_of_first(Logistic2)]
     interval: Annotated[tuple[Probability, Probability], FromTrial("target.interval")]
     ewoc: Probability = 0.25
     choose: Literal["highest", "target"] = "target"
@@ -122,12 +123,12 @@ class BLRM(ModelBased):
         return len(self.doses)
 
     @cached_property
-    def curve(self) -> Logistic2:  # type: ignore[override]
+    def curve(self) -> TwoParameterCurve:  # type: ignore[override]
         """Return the dose-toxicity curve with its prior."""
         return Logistic2(doses=self.doses, reference=self.reference, prior=self.prior)
 
     def propose(self, states: States) -> Proposal:
-        over, merit = states.by_counts(self._evaluate)
+        over, merit = self._read(states)
         safe = ~at_least(over[:, :-1], self.ewoc)
         ceiling = self.ceiling(states)
         open_doses = safe & (np.arange(states.n_doses) <= ceiling[:, None])
@@ -139,7 +140,7 @@ class BLRM(ModelBased):
         return Proposal(dose, {"too_toxic": dose < 0}, open_doses, self._margin(over))
 
     def conclude(self, states: States) -> Selection:
-        over, merit = self._evaluate(states.n, states.y)
+        over, merit = self._read(states)
         safe = ~at_least(over, self.ewoc)
         among = safe[:, :-1] & (states.n > 0) if self.final == "tried" else safe[:, :-1]
         best = self._best(merit[:, :-1], among)
@@ -153,7 +154,7 @@ class BLRM(ModelBased):
             return self.explain(reason)
         if beside is not None:
             state = self.with_beside(state, beside)
-        over = self._evaluate(state.n, state.y)[0][0, :-1]
+        over = self._read(state)[0][0, :-1]
         up_to = int(highest(~at_least(over, self.ewoc)[None])[0]) + 1
         sentence = (
             _("P(overdose) {values}, below {limit} up to level {level}")
@@ -211,6 +212,11 @@ class BLRM(ModelBased):
     def _margin(self, over: np.ndarray) -> np.ndarray:
         return np.abs(over[:, :-1] - self.ewoc).min(axis=1)
 
+    def _read(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values of `_evaluate` for each state."""
+        over, merit = states.by_counts(self._evaluate)
+        return over, merit
+
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return P(overdose) and the probability of the target interval, for every dose and for the level beyond the top."""
         values = self._quadrature.settle(n, y, self._decided) if self._at_amounts is None else self._settled(self._at_amounts, n, y)
@@ -220,7 +226,7 @@ class BLRM(ModelBased):
     def _settled(self, at: AtAmounts, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the same values, using administered doses in counts that include patients with other amounts, and weights."""
         included = at.includes(n, y)
-        moved = _quadrature(at.extended, tuple(self._at.tolist()), self.interval, self.choose == "target")  # type: ignore[arg-type]
+        moved = self._quadrature_of(at.extended)
         values = np.empty((len(n), (len(self.doses) + 1) * (2 if self.choose == "target" else 1)))
         values[~included] = self._quadrature.settle(n[~included], y[~included], self._decided)
         values[included] = moved.settle(*at.counts(n[included], y[included]), self._decided)
@@ -251,8 +257,13 @@ class BLRM(ModelBased):
 
     @cached_property
     def _quadrature(self) -> MixedQuadrature:
+        return self._quadrature_of(self.curve)
+
+    def _quadrature_of(self, curve: TwoParameterCurve) -> MixedQuadrature:
+        """Return the quadrature of a curve with the same parameters and the likelihood of other data."""
         # Frozen settings are hashable, which pyright does not see.
-        return _quadrature(self.curve, tuple(self._at.tolist()), self.interval, self.choose == "target")  # type: ignore[arg-type]
+        places, with_target = tuple(self._at.tolist()), self.choose == "target"
+        return _quadrature(curve, places, self.interval, with_target)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=16)

@@ -5,6 +5,7 @@ that put enrolment on hold, ``verdict`` has the rules for one patient, ``cohorts
 them, and ``safety_set`` has all treated patients with the whole follow-up. Another rule is one function in ``verdict``.
 """
 
+from .courses import Course
 from .evaluated import KINDS, MOST_BY_COHORT, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
 from .events import Question
 from .judging import evaluate, known_by
@@ -21,6 +22,7 @@ __all__ = [
     "OUTSIDE",
     "UNTREATED",
     "Completion",
+    "Course",
     "DesignCounts",
     "Evaluated",
     "Members",

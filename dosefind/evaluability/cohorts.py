@@ -150,4 +150,6 @@ def statuses(
             questions=() if verdict.kind == "dlt" else verdict.questions,
             administered=None if part in UNTREATED else dose_administered(member, protocol),
             weighted=verdict.weighted,
+            interval_days=rules_of(member, protocol).treatment.interval_days,
+            known_to=cut,
         )

@@ -8,20 +8,22 @@ complete a cohort. Pending outcomes are enumerated by `Evaluated.completions`, n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from .._check import InputError, Problem, whole
+from .._check import MOST_DOSES, InputError, Problem, whole
 from ..adjudications import Adjudicated
 from ..days import Days
+from ..exposure import Interval, PartCourses
 from ..patients import SAME_AMOUNT, Listed, Part, Patient
 from ..shown import Shown
 from ..trial import Administered, Cohort, Weighted
 from ..words import _, counted, marked, n_patients
+from .courses import Course, course_of
 from .events import Question
 
 if TYPE_CHECKING:
@@ -151,6 +153,10 @@ class Status:
         Amount administered per planned infusion in the DLT window; ``None`` for patients who do not receive the product.
     weighted
         Whether the patient left without a DLT and counts by ``fraction``; see ``evaluability.dropout = "weight"``.
+    interval_days
+        Days in the interval of each planned infusion, by the version of the protocol that applies.
+    known_to
+        The data cutoff date by which the patient was judged.
     """
 
     subject: str
@@ -180,6 +186,8 @@ class Status:
     questions: tuple[Question, ...] = ()
     administered: float | None = None
     weighted: bool = False
+    interval_days: tuple[int, ...] = ()
+    known_to: date | None = None
 
     @property
     def counts(self) -> bool:
@@ -241,6 +249,8 @@ class Completion(NamedTuple):
     pending
         Patients of the escalation by level whose outcomes are taken as pending, included in ``cohorts`` without a DLT; empty where
         every outcome is taken as known.
+    courses
+        The courses as far as they have been followed up, for a design that reads exposure; otherwise ``None``.
     """
 
     dlts: tuple[int, ...]
@@ -248,6 +258,7 @@ class Completion(NamedTuple):
     ways: int
     others: tuple[Cohort, ...] = ()
     pending: tuple[Cohort, ...] = ()
+    courses: PartCourses | None = None
 
 
 class Pools(Protocol):
@@ -580,9 +591,64 @@ class Evaluated(Shown):
     def _by_group(self) -> dict[tuple[str, ...], _Group]:
         return {}
 
-    def completions(self) -> Iterator[Completion]:
+    @property
+    def courses(self) -> tuple[Course, ...]:
+        """Return the course of each patient as far as it has been followed up."""
+        return tuple(map(self._course, self.statuses))
+
+    def _course(self, status: Status) -> Course:
+        held = self.holding(status.subject) if status.held else []
+        return course_of(self._patients[status.subject], status, self.as_of, held)
+
+    @cached_property
+    def _patients(self) -> dict[str, Patient]:
+        return {patient.subject: patient for patient in self.patients}
+
+    def part_courses(self, counts: Iterable[tuple[int, int, int]], dlts: Sequence[int] | None = None) -> PartCourses:
+        """Return the courses of the patients of all groups, with the counts (level, patients, DLTs) that include them.
+
+        Parameters
+        ----------
+        counts
+            The counts.
+        dlts
+            Additional DLTs in each group, of its first open patients, if all outcomes are taken as known: half-way through the
+            follow-up to come. ``None`` leaves pending outcomes as they are.
+        """
+        came: dict[str, Status] = {}
+        if dlts is not None:
+            for subjects, further in zip(self.open, dlts, strict=True):
+                for place, status in enumerate(self[subject] for subject in subjects):
+                    later = max(self.as_of, status.first)
+                    middle = later + (max(status.end, later) - later) / 2
+                    known = {"held": False, "unresolved": False, "fraction": 1.0, "questions": (), "settled_by": ()}
+                    kind, closed = ("dlt", middle) if place < further else ("complete", status.end)
+                    came[status.subject] = replace(status, kind=kind, closed=closed, **known)
+        n, y, complete = ([0] * MOST_DOSES for _ in range(3))
+        for level, patients, with_dlt in counts:
+            n[level - 1] += patients
+            y[level - 1] += with_dlt
+        intervals: list[Interval] = []
+        for group in self.groups:
+            for status in (came.get(subject, self[subject]) for subject in group.subjects):
+                course = self._course(status)
+                intervals += course.intervals
+                ended = status.kind == "complete" and status.counts and not status.held
+                complete[group.level - 1] += ended and status.first < status.end and course.days >= (status.end - status.first).days
+                if status.first == status.end and status.counts:
+                    # A patient who is supposed to have been treated, of whom only the outcome of the course is stated.
+                    n[group.level - 1] -= 1
+                    y[group.level - 1] -= status.kind == "dlt"
+        return PartCourses(tuple(intervals), tuple(n), tuple(y), tuple(complete))
+
+    def completions(self, courses: bool = False) -> Iterator[Completion]:
         """Yield the completions of the pending outcomes, as designs distinguish them: by the DLTs of each group, or of
         groups that are counted together (`by_dose`), in which case the first of them have the DLTs.
+
+        Parameters
+        ----------
+        courses
+            Whether a design reads the exposure of each course.
 
         Yields
         ------
@@ -606,9 +672,10 @@ class Evaluated(Shown):
                     level, patients, with_dlt = known[place]
                     counts[place] = (level, patients, with_dlt + further[place])
             cohorts = [Cohort(*count) for count in counts[: len(self.members)] if count[1]]
-            yield Completion(tuple(further), cohorts, ways, _by_level(counts[len(self.members) :]))
+            parts = self.part_courses(counts, further) if courses else None
+            yield Completion(tuple(further), cohorts, ways, _by_level(counts[len(self.members) :]), courses=parts)
 
-    def known_now(self) -> Completion:
+    def known_now(self, courses: bool = False) -> Completion:
         """Return the counts as known now, for designs that decide with pending outcomes: nobody who is pending has a DLT yet.
 
         A patient held for adjudication is pending. Patients outside the escalation are included once their outcomes are known.
@@ -616,7 +683,8 @@ class Evaluated(Shown):
         counted = [(group, self._in(group)) for group in self.members]
         cohorts = [Cohort(group.level, counts.n + len(counts.pending), counts.dlts) for group, counts in counted]
         pending = _by_level((group.level, len(counts.open), 0) for group, counts in counted)
-        return Completion((0,) * len(self.groups), [cohort for cohort in cohorts if cohort.n], 1, self.beside(), pending)
+        parts = self.part_courses([*cohorts, *self.beside()]) if courses else None
+        return Completion((0,) * len(self.groups), [cohort for cohort in cohorts if cohort.n], 1, self.beside(), pending, parts)
 
     def audit(self) -> pd.DataFrame:
         """Return one row per patient: the status, the rule and the rows on which it is based.

@@ -2,10 +2,12 @@
 
 from .base import Curve, OneParameterCurve
 from .cloglog import Cloglog
+from .hazard import Hazard, Observed
 from .hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
 from .logistic import Logistic
-from .logistic2 import BivariateNormal, Logistic2
+from .logistic2 import Logistic2
 from .power import Power
+from .two_parameter import BivariateNormal, TwoParameterCurve
 
 __all__ = [
     "CURVES",
@@ -14,12 +16,15 @@ __all__ = [
     "Curve",
     "Exchangeable",
     "Exnex",
+    "Hazard",
     "HierarchicalLogistic",
     "Logistic",
     "Logistic2",
+    "Observed",
     "OneParameterCurve",
     "Power",
     "TrialDoses",
+    "TwoParameterCurve",
     "one_parameter",
 ]
 
@@ -30,6 +35,7 @@ CURVES: dict[str, type[Curve]] = {
         Logistic,
         Cloglog,
         Logistic2,
+        Hazard,
     )
 }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, xlogy
 
 from .._check import Checked, InputError, Problem, counts
 from ..words import _
@@ -110,6 +110,11 @@ class Curve(Checked, ABC):
         return len(self.parameter_names)
 
     @property
+    def n_coordinates(self) -> int:
+        """Return the number of standard coordinates of a component; fewer than the parameters if it fixes a parameter."""
+        return self.n_parameters
+
+    @property
     def components(self) -> tuple[tuple[float, Self], ...]:
         """Return the weights and curves of a mixture prior; otherwise the curve itself as the only component."""
         return ((1.0, self),)
@@ -127,6 +132,13 @@ class Curve(Checked, ABC):
         """Return log p and log(1 - p), each ``(nodes, doses)``, at standard coordinates ``z`` (nodes, parameters)."""
         theta = self.parameters(tuple(z.T[:, :, None]))
         return self.log_terms(theta, self.coordinates if doses is None else doses)
+
+    def log_best(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return a bound on the log-likelihood of data sets ``(sets, doses)``: that of the observed rates, ``(sets,)``."""
+        counts = np.arange(int(n.max(initial=0)) + 1)
+        table = xlogy(counts, counts)
+        n, y = n.astype(np.intp, copy=False), y.astype(np.intp, copy=False)
+        return sum((table[y[:, d]] + table[n[:, d] - y[:, d]] - table[n[:, d]] for d in range(n.shape[1])), np.zeros(len(n)))
 
     def to_pymc(self, n: Any, y: Any) -> Model:
         """Return PyMC's own model of the curve and its data.
@@ -150,10 +162,10 @@ class Curve(Checked, ABC):
 
         n, y = counts(n, y, self.n_doses)
         levels, pooled = np.arange(1, self.n_doses + 1), self.pooled
-        with pm.Model(coords={"dose": levels, "coordinate": np.arange(1, self.n_parameters + 1)}) as model:
+        with pm.Model(coords={"dose": levels, "coordinate": np.arange(1, self.n_coordinates + 1)}) as model:
             treated, dlts = pm.Data("n", n, dims="dose"), pm.Data("y", y, dims="dose")
             z = self._standard(pm)
-            theta = pooled.parameters(tuple(z[i] for i in range(self.n_parameters)), pt)
+            theta = pooled.parameters(tuple(z[i] for i in range(self.n_coordinates)), pt)
             for name, value in zip(self.parameter_names, theta, strict=True):
                 pm.Deterministic(name, value)
             log_p, log_q = pooled.log_terms(theta, self.coordinates, pt)
@@ -164,7 +176,7 @@ class Curve(Checked, ABC):
 
     def starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return draws from the prior in the standard coordinates of `pooled`, each component in turn, ``(count, parameters)``."""
-        return rng.normal(size=(count, self.n_parameters))
+        return rng.normal(size=(count, self.n_coordinates))
 
     def _standard(self, pm: Any) -> Any:
         """Return the prior of the standard coordinates of `pooled`, as a variable of the current PyMC model."""

@@ -17,7 +17,8 @@ from scipy.special import betaincinv, comb, expit, logit, ndtr, ndtri
 from .._check import InputError, Problem, number, probability, whole
 from ..shown import Shown
 from ..threads import one_thread
-from .logistic2 import BivariateNormal, Logistic2
+from .logistic2 import Logistic2
+from .two_parameter import BivariateNormal
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,8 @@ from pydantic import Field, field_validator, model_validator
 from .._check import MISSING, NAME, Checked, InputError, Problem, counts, one_of, reach
 from ..words import _
 from .base import Amounts, Positive, _binomial, _log_binomial
-from .logistic2 import BivariateNormal, Logistic2, Number, over_windows, prior_words
+from .logistic2 import Logistic2, over_windows
+from .two_parameter import BivariateNormal, Number, prior_words
 
 if TYPE_CHECKING:
     from pymc import Model

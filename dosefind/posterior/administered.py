@@ -8,21 +8,18 @@ at further doses of that curve, an ordinary engine computes the posterior, and o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._check import InputError, Problem, number, of_type, whole
-from ..models import Curve, Logistic2
+from ..models import Curve, TwoParameterCurve
 from ..patients import SAME_AMOUNT
 from ..trial import Administered, Weighted
-from .base import Figure
-from .exact import REPORTED, ExactFit, ExactPosterior, exact_fit
-from .mixture import MixedQuadrature
-from .quadrature import Nodes
+from .exact import REPORTED, ExactPosterior, exact_fit
 from .weighted import PartlyFollowed
 
 if TYPE_CHECKING:
@@ -58,7 +55,7 @@ class AtAmounts:
 
     @cached_property
     def _at_each_amount(self) -> Curve:
-        if not isinstance(self.curve, Logistic2):
+        if not isinstance(self.curve, TwoParameterCurve):
             return self.curve
         amounts = list(self.curve.doses)
         for patients in self.administered:
@@ -155,7 +152,7 @@ def at_amounts(curve: Curve, administered: Sequence[Administered], weighted: Seq
     InputError
         If a level is not among those of the curve, an amount is not positive, or a number of patients or a weight is not possible.
     """
-    amounts = _checked(administered, curve.n_doses) if administered and isinstance(curve, Logistic2) else ()
+    amounts = _checked(administered, curve.n_doses) if administered and isinstance(curve, TwoParameterCurve) else ()
     # A weight of 1 is a patient without a DLT.
     in_part = tuple(patient for patient in _checked_weights(weighted, curve.n_doses) if patient.weight < 1)
     return AtAmounts(curve, amounts, in_part) if amounts or in_part else None
@@ -218,72 +215,8 @@ def exact_posterior(
     weighted
         Patients with a weight.
     """
-    at = at_amounts(curve, administered, weighted)
     # Frozen settings are hashable, which pyright does not see.
-    if at is None:
-        return ExactPosterior(exact_fit(curve, rates), n, y, tolerance)  # type: ignore[arg-type]
-    return _Posterior(_fit(at, rates), n, y, tolerance)
-
-
-class _Fit(ExactFit):
-    """Posterior summaries at the levels for counts by level, under the likelihood of the extended curve."""
-
-    def __init__(self, at: AtAmounts, rates: Sequence[float]) -> None:
-        super().__init__(at.curve, rates)
-        self.at = at
-        self.quadrature = MixedQuadrature(at.extended, self._columns)
-
-    def expect(self, n: np.ndarray, y: np.ndarray, tolerance: float = REPORTED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return super().expect(*self.at.counts(n, y), tolerance)
-
-    def shares(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return super().shares(*self.at.counts(n, y))
-
-    def _columns(self, nodes: Nodes) -> np.ndarray:
-        levels, theta = self.curve.coordinates, nodes.parameters()
-        p = nodes.probabilities(levels)
-        return np.column_stack([theta, theta**2, p, p**2, *(nodes.below(rate, levels) for rate in self.rates)])
-
-
-@lru_cache(maxsize=8)
-def _fit(at: AtAmounts, rates: tuple[float, ...]) -> _Fit:
-    return _Fit(at, rates)
-
-
-class _Posterior(ExactPosterior):
-    """The posterior after counts by level, using the fit of an extended curve."""
-
-    fit: _Fit
-
-    def below(self, rate: float) -> Figure:
-        if rate in self.fit.rates:
-            return super().below(rate)
-        return type(self)(_fit(self.fit.at, (rate,)), self.n, self.y).below(rate)
-
-    def quantiles(self, probabilities: Sequence[float], at: np.ndarray | None = None) -> np.ndarray:
-        return self._extended.quantiles(probabilities, self.curve.coordinates if at is None else at)
-
-    def mtd_quantiles(self, target: float, probabilities: Sequence[float]) -> np.ndarray:
-        return self._extended.mtd_quantiles(target, probabilities)
-
-    def expected(self, function: Callable[[np.ndarray], np.ndarray], doses: np.ndarray, tolerance: float) -> Figure:
-        return self._extended.expected(function, doses, tolerance)
-
-    def draws(self, count: int) -> np.ndarray:
-        return self._extended.draws(count)
-
-    def diagnostics(self) -> dict[str, Any]:
-        return super().diagnostics() | {"quantile_error": self._extended.diagnostics()["quantile_error"]}
-
-    @cached_property
-    def _extended(self) -> ExactPosterior:
-        """Return the posterior of the extended curve, for values that do not depend on its doses."""
-        at = self.fit.at
-        return ExactPosterior(exact_fit(at.extended, ()), *at.counts(self.n, self.y), _UNUSED)  # type: ignore[arg-type]
-
-
-# Error requested of values that are not used.
-_UNUSED = 1e-3
+    return ExactPosterior(exact_fit(curve, rates, at_amounts(curve, administered, weighted)), n, y, tolerance)  # type: ignore[arg-type]
 
 
 def _checked(administered: Sequence[Administered], n_doses: int) -> tuple[Administered, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from scipy.special import expit
@@ -14,7 +14,7 @@ from .base import Figure, Posterior
 from .mixture import MixedQuadrature
 from .quadrature import LAST, SAFETY, Halvings, Nodes, below_weights, settled_at
 
-__all__ = ["REPORTED", "ExactFit", "ExactPosterior", "exact_fit", "root"]
+__all__ = ["REPORTED", "Data", "ExactFit", "ExactPosterior", "exact_fit", "root"]
 
 # Largest error of a reported value.
 REPORTED = 1e-9
@@ -30,6 +30,19 @@ _NODES = 4
 FAR = 30.0
 
 
+class Data(Protocol):
+    """The data of a posterior beyond patients and DLTs by dose: other amounts, parts of courses."""
+
+    @property
+    def extended(self) -> Curve:
+        """Return the curve with the terms of the likelihood; its parameters are those of the curve that is shown."""
+        ...
+
+    def counts(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers that multiply these terms, from patients and DLTs by dose ``(..., doses)``."""
+        ...
+
+
 class ExactFit:
     """Posterior summaries of a curve for a batch of data sets, including mixtures of priors.
 
@@ -39,11 +52,17 @@ class ExactFit:
         The curve with its prior.
     rates
         Cut points: for each, the probability that a dose is below it.
+    data
+        The data beyond patients and DLTs by dose; none by default.
     """
 
-    def __init__(self, curve: Curve, rates: Sequence[float] = ()) -> None:
-        self.curve, self.rates = curve, tuple(rates)
-        self.quadrature = MixedQuadrature(curve, self._columns)
+    def __init__(self, curve: Curve, rates: Sequence[float] = (), data: Data | None = None) -> None:
+        self.curve, self.rates, self.data = curve, tuple(rates), data
+        self.quadrature = MixedQuadrature(curve if data is None else data.extended, self._columns)
+
+    def counts(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers that multiply the terms of the likelihood, from patients and DLTs by dose ``(..., doses)``."""
+        return (n, y) if self.data is None else self.data.counts(n, y)
 
     def expect(self, n: np.ndarray, y: np.ndarray, tolerance: float = REPORTED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return expectations ``(sets, k)``, their errors and the log evidence ``(sets,)``.
@@ -51,21 +70,23 @@ class ExactFit:
         The columns are the parameters, their squares, the DLT probabilities, their squares, and the probabilities of being
         below each rate, dose by dose.
         """
-        return self.quadrature.expect(n, y, tolerance)
+        return self.quadrature.expect(*self.counts(n, y), tolerance)
 
     def shares(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the posterior weight of each component of the prior, ``(sets, components)``."""
-        return self.quadrature.shares(n, y, REPORTED)
+        return self.quadrature.shares(*self.counts(n, y), REPORTED)
 
     def _columns(self, nodes: Nodes) -> np.ndarray:
-        theta, p = nodes.parameters(), nodes.probabilities()
-        return np.column_stack([theta, theta**2, p, p**2, *(nodes.below(rate) for rate in self.rates)])
+        # The curve of the likelihood can have more doses.
+        levels, theta = self.curve.coordinates, nodes.parameters()
+        p = nodes.probabilities(levels)
+        return np.column_stack([theta, theta**2, p, p**2, *(nodes.below(rate, levels) for rate in self.rates)])
 
 
 @lru_cache(maxsize=32)
-def exact_fit(curve: Curve, rates: tuple[float, ...]) -> ExactFit:
+def exact_fit(curve: Curve, rates: tuple[float, ...], data: Data | None = None) -> ExactFit:
     """Return a fit whose grids are cached, because most questions about a trial use the same few curves."""
-    return ExactFit(curve, rates)
+    return ExactFit(curve, rates, data)
 
 
 class ExactPosterior(Posterior):
@@ -111,7 +132,7 @@ class ExactPosterior(Posterior):
             doses = self.curve.n_doses
             start = 2 * self.curve.n_parameters + (2 + self.fit.rates.index(rate)) * doses
             return Figure(self._values[start : start + doses].clip(0, 1), self._error[start : start + doses])
-        return ExactPosterior(ExactFit(self.curve, (rate,)), self.n, self.y).below(rate)
+        return type(self)(exact_fit(self.curve, (rate,), self.fit.data), self.n, self.y).below(rate)  # type: ignore[arg-type]
 
     def quantiles(self, probabilities: Sequence[float], at: np.ndarray | None = None) -> np.ndarray:
         doses = self.curve.coordinates if at is None else at
@@ -225,7 +246,7 @@ class ExactPosterior(Posterior):
         sizes = np.diff(np.round(np.cumsum(np.append(0.0, self._share)) * count).astype(int))
         found = []
         for (nodes, weight), size in zip(self._weighted(self._halved(0)), sizes, strict=True):
-            z = _spread(nodes, weight, self.n, self.y, int(size))
+            z = _spread(nodes, weight, *self._counts, int(size))
             found.append(np.column_stack(nodes.curve.parameters(tuple(z.T))))
         # In a fixed random order, so that neighbours are no more alike than in a sample.
         return np.random.Generator(np.random.PCG64(0)).permutation(np.concatenate(found))[None]
@@ -233,6 +254,11 @@ class ExactPosterior(Posterior):
     def diagnostics(self) -> dict[str, Any]:
         """Return the largest error of any value, and that of any quantile requested so far, in probability."""
         return {"largest_error": float(self._error.max()), "quantile_error": self._quantile_error}
+
+    @property
+    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers that multiply the terms of the likelihood."""
+        return self.fit.counts(self.n, self.y)
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -245,17 +271,17 @@ class ExactPosterior(Posterior):
 
     def _halved(self, more: int) -> Halvings:
         """Return that all steps are halved this many more times."""
-        return (more,) * self.curve.n_parameters
+        return (more,) * self.curve.n_coordinates
 
     def _with_edges(self, more: int) -> Halvings:
         """Return the same for functions with edges: these are integrated in the first coordinate, which is halved once only."""
-        return self._halved(more) if self.curve.n_parameters == 1 else (min(more, 1), *self._halved(more)[1:])
+        return self._halved(more) if self.curve.n_coordinates == 1 else (min(more, 1), *self._halved(more)[1:])
 
     def _weighted(self, more: Halvings) -> list[tuple[Nodes, np.ndarray]]:
         """Return the nodes of each component's posterior and their shares, on a grid with steps halved this many more times."""
         if more not in self._nodes:
             parts = self.fit.quadrature.parts
-            self._nodes[more] = [part.weighted(self.n, self.y, settled_at(AT_NODES), more) for part in parts]
+            self._nodes[more] = [part.weighted(*self._counts, settled_at(AT_NODES), more) for part in parts]
         return self._nodes[more]
 
     def _too_fine(self, more: Halvings, before: Halvings) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.special import log_ndtr, sici, xlogy
+from scipy.special import log_ndtr, sici
 
 from ..models import Curve
 
@@ -210,7 +210,7 @@ class Quadrature:
             If a posterior is too narrow for the finest grid, or many need grids of their own.
         """
         n, y = np.asarray(n), np.asarray(y)
-        halvings, widths = np.zeros((len(n), self.curve.n_parameters), int), np.full(len(n), width)
+        halvings, widths = np.zeros((len(n), self.curve.n_coordinates), int), np.full(len(n), width)
         values, error, log_evidence, cut, apart = self._on_grid(self._first, width, n, y)
         pending = np.flatnonzero(~settled(values, error))
         while len(pending):
@@ -262,7 +262,7 @@ class Quadrature:
 
     def _focused(self, n: np.ndarray, y: np.ndarray, settled: Settled) -> _Focused:
         """Return results for one data set on finer and finer grids, each restricted to the posterior found on the previous one."""
-        counts, log_best = np.concatenate([y, n - y, [1.0]])[None], _log_best(n[None], y[None])
+        counts, log_best = np.concatenate([y, n - y, [1.0]])[None], self.curve.log_best(n[None], y[None])
         halvings, width, box, evaluated = self._first, HALF_WIDTH, None, 0
         while True:
             steps = self._steps(halvings)
@@ -290,7 +290,7 @@ class Quadrature:
     def _on_grid(self, halvings: Halvings, width: float, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the results of `_exactly` for those steps and that half width."""
         grid = self._grid(halvings, width)
-        return _by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, float)
+        return self._by_blocks(lambda *block: _exactly(grid, *block), len(grid.columns), n, y, float)
 
     def _rough(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return values and error in single precision, on the middle of the first grid."""
@@ -301,11 +301,25 @@ class Quadrature:
         single = replace(grid, log_terms=terms, columns=grid.columns.astype(np.float32), coarse=grid.coarse.astype(np.float32))
         # Values that overflow get an infinite error.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return _by_blocks(lambda *block: _roughly(single, middle, *block), len(grid.columns), n, y, np.float32)
+            return self._by_blocks(lambda *block: _roughly(single, middle, *block), len(grid.columns), n, y, np.float32)
+
+    def _by_blocks(self, evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
+        """Return results of ``evaluate(counts, log_best, buffer)``, for blocks of data sets small enough for the cache."""
+        rows = max(1, BLOCK // nodes)
+        # One buffer for all blocks: requesting new pages from the system costs as much as filling them.
+        buffer = np.empty((min(rows, len(n)), nodes), kind)
+        log_best = self.curve.log_best(n, y)
+        parts = []
+        for block in (slice(i, i + rows) for i in range(0, max(len(n), 1), rows)):
+            doses, size = n.shape[1], len(n[block])
+            counts = np.ones((size, 2 * doses + 1), kind)
+            counts[:, :doses], counts[:, doses:-1] = y[block], n[block] - y[block]
+            parts.append(evaluate(counts, log_best[block], buffer[:size]))
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     @property
     def _first(self) -> Halvings:
-        return (0,) * self.curve.n_parameters
+        return (0,) * self.curve.n_coordinates
 
     def _steps(self, halvings: Halvings) -> np.ndarray:
         return np.array(self.curve.first_step) / 2.0 ** np.array(halvings)
@@ -369,29 +383,6 @@ def _lattice(steps: np.ndarray, width: float, box: np.ndarray | None = None) -> 
         index = index[((index * steps) ** 2).sum(axis=1) <= width**2 * (1 + 1e-9)]
     odd = (index % 2) @ 2 ** np.arange(len(steps))
     return index[np.argsort(odd, kind="stable")], int((odd == 0).sum()), int((odd < 2).sum())
-
-
-def _by_blocks(evaluate: Callable, nodes: int, n: np.ndarray, y: np.ndarray, kind: type) -> tuple[np.ndarray, ...]:
-    """Return results of ``evaluate(counts, log_best, buffer)``, for blocks of data sets small enough for the cache."""
-    rows = max(1, BLOCK // nodes)
-    # One buffer for all blocks: requesting new pages from the system costs as much as filling them.
-    buffer = np.empty((min(rows, len(n)), nodes), kind)
-    log_best = _log_best(n, y)
-    parts = []
-    for block in (slice(i, i + rows) for i in range(0, max(len(n), 1), rows)):
-        doses, size = n.shape[1], len(n[block])
-        counts = np.ones((size, 2 * doses + 1), kind)
-        counts[:, :doses], counts[:, doses:-1] = y[block], n[block] - y[block]
-        parts.append(evaluate(counts, log_best[block], buffer[:size]))
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-
-
-def _log_best(n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the log-likelihood of the observed rates, which no curve exceeds, ``(sets,)``."""
-    counts = np.arange(int(n.max(initial=0)) + 1)
-    table = xlogy(counts, counts)
-    n, y = n.astype(np.intp, copy=False), y.astype(np.intp, copy=False)
-    return sum((table[y[:, d]] + table[n[:, d] - y[:, d]] - table[n[:, d]] for d in range(n.shape[1])), np.zeros(len(n)))
 
 
 def _exactly(grid: _Grid, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -36,6 +36,10 @@ class PartlyFollowed(Curve):
         return self.curve.parameter_names
 
     @property
+    def n_coordinates(self) -> int:
+        return self.curve.n_coordinates
+
+    @property
     def rises(self) -> bool:  # type: ignore[override]
         return self.curve.rises
 

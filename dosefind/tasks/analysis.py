@@ -14,12 +14,13 @@ from ..config import Trial
 from ..designs import Design
 from ..designs.base import Beside
 from ..designs.replay import departures, followed
+from ..evaluability import Course
 from ..figures import BORROWING, ESTIMATES
 from ..interruption import noticed
-from ..models import Curve, Logistic2
+from ..models import Curve, Hazard, TwoParameterCurve
 from ..posterior.administered import administered_among, at_amounts, exact_posterior, weighted_among
 from ..posterior.base import Figure, Posterior
-from ..posterior.exact import ExactPosterior
+from ..posterior.exact import ExactPosterior, exact_fit
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
@@ -39,6 +40,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
+from .periods import by_period, courses_data
 from .stamps import stamp
 from .steps import cohorts_of
 
@@ -169,6 +171,7 @@ def analyze(
     others: Sequence[Cohort] = (),
     administered: Sequence[Administered] = (),
     weighted: Sequence[Weighted] = (),
+    courses: Sequence[Course] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     engine: Literal["quadrature", "nuts"] | None = None,
@@ -195,6 +198,9 @@ def analyze(
         Patients among these counts who left without a DLT and have a weight, as `Evaluated.weighted` has them. Attribute
         ``rp2d_left_as_dlts`` has the dose that meets the rule for an RP2D if all of them are counted as patients with a DLT. By
         quadrature only; what designs that count whole patients will conclude is then not predicted.
+    courses
+        Courses of the patients as far as they have been followed up, as `Evaluated.courses` has them: curves of the hazard per
+        infusion use them in place of the counts, which must be those of the same patients. Not with ``engine="nuts"``.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -243,7 +249,9 @@ def analyze(
     n, y = counts_of(cohorts, others, protocol.n_doses)
     administered = amounts_among(administered, n, y, borrow)
     weighted = weights_among(weighted, n, y, samples=samples)
-    by_curve = {name: _posterior(protocol, one, n, y, administered, weighted) for name, one in curves.items()}
+    if courses and samples:
+        raise InputError(Problem("courses", len(courses), "are used by quadrature only"))
+    by_curve = {name: _posterior(protocol, one, n, y, administered, weighted, courses) for name, one in curves.items()}
     designs = {name: design.with_weighted(weighted) if design.reads_weights else design for name, design in designs.items()}
     states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
@@ -254,6 +262,9 @@ def analyze(
     elif samples:
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
+    if isinstance(now.curve, Hazard) and found is None:
+        periods = by_period(now.curve, courses, n, y, protocol)
+        result = result.assign_coords(period=periods.pop("period")).assign(periods)
     if predicts and not others and (not weighted or all(design.reads_weights for design in designs.values())):
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
@@ -261,7 +272,7 @@ def analyze(
     by_curve = _("without borrowing, with the curve {curve} it is {dose}") if found else _("with the curve {curve} it is {dose}")
     differing = _by_other_curves(result, by_curve)
     if found is None:
-        differing += _moved_by_prior(protocol, curves[chosen], n, y, administered, weighted)
+        differing += _moved_by_prior(protocol, curves[chosen], n, y, administered, weighted, courses)
     else:
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, quantity in BORROWING.items():
@@ -279,7 +290,7 @@ def analyze(
             *_warnings(result, protocol, differing),
             *_doubts(before, found),
             *said.get("warnings", []),
-            *_amounts_in_words(administered, protocol, curves),
+            *_amounts_in_words(administered, protocol, _without_courses(curves, courses)),
         ],
     }
     if weighted:
@@ -491,8 +502,18 @@ def _posterior(
     y: np.ndarray,
     administered: Sequence[Administered] = (),
     weighted: Sequence[Weighted] = (),
+    courses: Sequence[Course] = (),
 ) -> ExactPosterior:
-    return exact_posterior(curve, n, y, (*protocol.target.interval, protocol.target.rate), administered, weighted=weighted)
+    rates = (*protocol.target.interval, protocol.target.rate)
+    if isinstance(curve, Hazard) and courses:
+        # Frozen settings are hashable, which pyright does not see.
+        return ExactPosterior(exact_fit(curve, rates, courses_data(curve, courses, n, y)), n, y)  # type: ignore[arg-type]
+    return exact_posterior(curve, n, y, rates, administered, weighted=weighted)
+
+
+def _without_courses(curves: Mapping[str, Curve], courses: Sequence[Course]) -> dict[str, Curve]:
+    """Return the curves that use the counts of patients, not their courses."""
+    return {name: curve for name, curve in curves.items() if not (courses and isinstance(curve, Hazard))}
 
 
 def _level(label: str) -> str:
@@ -567,7 +588,7 @@ def other_priors(curve: Curve) -> Iterator[tuple[str, str, Curve]]:
     Of two parameters the median of the slope too, on which doses that have seen no DLT hang most.
     """
     yield from curve.variants()
-    if isinstance(curve, Logistic2):
+    if isinstance(curve, TwoParameterCurve):
         for shift in (-1.0, 1.0):
             priors = tuple(one.model_copy(update={"mean": (one.mean[0], one.mean[1] + shift)}) for one in curve.priors)
             yield "mean log beta", f"{shift:+g}", curve.model_copy(update={"prior": priors})
@@ -580,6 +601,7 @@ def _moved_by_prior(
     y: np.ndarray,
     administered: Sequence[Administered],
     weighted: Sequence[Weighted],
+    courses: Sequence[Course],
 ) -> list[str]:
     """Return the changes of the prior of the curve by which another dose meets the rule, with that dose, in words."""
     high = protocol.target.interval[1]
@@ -587,11 +609,12 @@ def _moved_by_prior(
     named = {}
     for words, one in cases.items():
         if protocol.rp2d.rule != "toxicity":
-            found = _posterior(protocol, one, n, y, administered, weighted)
+            found = _posterior(protocol, one, n, y, administered, weighted, courses)
             named[words] = name_rp2d(found, p_over(found, high), protocol.rp2d, protocol.utility).label
             continue
         # Only P(overdose) is wanted, and only roughly.
-        at, levels = at_amounts(one, administered, weighted), one.coordinates
+        by_course = courses_data(one, courses, n, y) if isinstance(one, Hazard) else None
+        at, levels = by_course or at_amounts(one, administered, weighted), one.coordinates
         quadrature = MixedQuadrature(one if at is None else at.extended, lambda nodes, levels=levels: 1 - nodes.below(high, levels))
         counts = (n[None], y[None]) if at is None else at.counts(n[None], y[None])
         over, error = quadrature.expect(*counts, _ROUGHLY, ROUGH_WIDTH)[:2]

@@ -807,7 +807,7 @@ def _what_if(
             if one.action == "fill" and one.set_aside:
                 after = once_filled(asked[name], one, dlts)
             else:
-                ways = by_dose(asked[name], read[name]).completions()
+                ways = asked[name].completions(by_dose(asked[name], read[name]))
                 cohorts = [way._replace(cohorts=with_next(one, way.cohorts, read[name], dlts)) for way in ways]
                 after = asked[name].after_each(cohorts)
             row[f"{dlts} DLT{'s' * (dlts != 1)}"] = either(after)

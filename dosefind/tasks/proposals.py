@@ -26,6 +26,7 @@ from ..designs import Design, limits
 from ..designs.base import Beside
 from ..designs.replay import followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
+from ..exposure import PartCourses
 from ..shown import Shown
 from ..trial import COUNT, Cohort, Departure, States, TimedStates, check_cohorts
 from ..words import _, counted
@@ -182,14 +183,15 @@ class Recommendation(Shown):
 
 
 class _Question(NamedTuple):
-    """Cohorts, counts beside the escalation, and the pending patients among those of the cohorts, by level."""
+    """Cohorts, counts beside the escalation, the pending patients among those of the cohorts, by level, and the courses so far."""
 
     cohorts: Sequence[Cohort]
     others: Sequence[Cohort] = ()
     pending: Sequence[Cohort] = ()
+    courses: PartCourses | None = None
 
 
-_Key = tuple[Any, tuple[Cohort, ...], tuple[Cohort, ...]]
+_Key = tuple[Any, tuple[Cohort, ...], tuple[Cohort, ...], PartCourses | None]
 
 
 class Asked:
@@ -219,7 +221,15 @@ class Asked:
     @property
     def reads_pending(self) -> bool:
         """Return whether the design decides with pending outcomes."""
-        return self.design.reads == "pending"
+        return self.design.reads != "complete"
+
+    def known_now(self, evaluated: Evaluated) -> Completion:
+        """Return the counts as known now, with the courses so far if the design reads their exposure."""
+        return evaluated.known_now(courses=self.design.reads == "exposure")
+
+    def completions(self, evaluated: Evaluated) -> list[Completion]:
+        """Return every way in which the pending outcomes can come out, in the same way."""
+        return list(evaluated.completions(courses=self.design.reads == "exposure"))
 
     def state(self, cohorts: Sequence[Cohort]) -> States:
         """Return the state of the trial after these cohorts."""
@@ -229,7 +239,7 @@ class Asked:
         """Return the counts about which the design is asked: those known now where it decides with pending outcomes, otherwise
         every way in which these can come out.
         """
-        return [evaluated.known_now()] if self.reads_pending else list(evaluated.completions())
+        return [self.known_now(evaluated)] if self.reads_pending else self.completions(evaluated)
 
     def states(self, cohorts: Sequence[Cohort]) -> tuple[States, ...]:
         """Return the states of the trial before these cohorts and after each of them."""
@@ -243,7 +253,7 @@ class Asked:
 
     def after_each(self, ways: Sequence[Completion]) -> list[NextStep]:
         """Return what the design does next after each of some ways in which outcomes come out, without the reason."""
-        return self.steps([_Question(way.cohorts, way.others, way.pending) for way in ways])
+        return self.steps([_Question(way.cohorts, way.others, way.pending, way.courses) for way in ways])
 
     def explained(self, step: NextStep) -> NextStep:
         """Return a step with its reason."""
@@ -258,8 +268,8 @@ class Asked:
     def _one(self, question: _Question) -> NextStep:
         """Work out a single step with its reason."""
         state = self.state(question.cohorts)
-        if question.pending:
-            state = _timed(state, [question.pending])
+        if question.pending or question.courses is not None:
+            state = _timed(state, [question.pending], [question.courses])
         return step_from(self.design, state, Beside.of(question.others, self.n_doses))
 
     def _key_of(self, question: _Question) -> _Key:
@@ -267,7 +277,7 @@ class Asked:
             raise InputError(
                 f"{self.design.title} decides with pending outcomes and has a memory, which is not known before they are"
             )
-        return self._key(question.cohorts), tuple(question.others), tuple(question.pending)
+        return self._key(question.cohorts), tuple(question.others), tuple(question.pending), question.courses
 
     def steps(self, questions: Sequence[_Question]) -> list[NextStep]:
         """Return what the design does next after each of some counts, without the reason."""
@@ -288,11 +298,11 @@ class Asked:
             alike.setdefault(tuple((other.level, other.n) for other in key[1]), []).append(key)
         for here in alike.values():
             # Patients beside the escalation are the same; their DLTs are a row per state.
-            each = [Beside.of(others, self.n_doses) for _, others, _ in here]
+            each = [Beside.of(others, self.n_doses) for _, others, _, _ in here]
             beside = None if each[0] is None else Beside(each[0].n, np.array([one.y for one in each if one is not None]))
-            states = _states([state for state, _, _ in here])
-            if any(pending for _, _, pending in here):
-                states = _timed(states, [pending for _, _, pending in here])
+            states = _states([state for state, _, _, _ in here])
+            if any(pending or courses is not None for _, _, pending, courses in here):
+                states = _timed(states, [pending for _, _, pending, _ in here], [courses for _, _, _, courses in here])
             self._known |= dict(zip(here, steps_from(self.design, states, beside), strict=True))
 
     def _key(self, cohorts: Sequence[Cohort]) -> Any:
@@ -315,13 +325,17 @@ def _states(keys: Sequence[Any]) -> States:
     return States(n, y, last, last_n, last_y, cohorts, np.zeros((len(keys), 0), COUNT))
 
 
-def _timed(states: States, pending: Sequence[Sequence[Cohort]]) -> TimedStates:
-    """Return the states with the pending patients of each, by level."""
+def _timed(states: States, pending: Sequence[Sequence[Cohort]], courses: Sequence[PartCourses | None]) -> TimedStates:
+    """Return the states with the pending patients of each, by level, and the courses as far as they have been followed up."""
     counts = np.zeros(states.n.shape, COUNT)
     for row, cohorts in enumerate(pending):
         for cohort in cohorts:
             counts[row, cohort.level - 1] += cohort.n
-    return TimedStates(**vars(states), pending=counts)
+    levels = states.n_doses
+    known = tuple(
+        each._replace(n=each.n[:levels], y=each.y[:levels], complete=each.complete[:levels]) for each in courses if each is not None
+    )
+    return TimedStates(**vars(states), pending=counts, courses=known)
 
 
 def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence[int]], opened: Recorded | None) -> Recommendation:
@@ -463,7 +477,7 @@ def closed_from(asked: Asked, evaluated: Evaluated, proposal: Recommendation) ->
                 break
             fills = step.action == "fill" and step.level == evaluated.members[-1].level
             cohorts = filled(cohorts, evaluated, step.size, 0) if fills else [*cohorts, Cohort(step.level, step.size, 0)]
-            (step,) = asked.steps([_Question(cohorts, way.others)])
+            (step,) = asked.steps([_Question(cohorts, way.others, courses=way.courses)])
     return open_ + 1 if treated else None
 
 
@@ -473,11 +487,11 @@ _MOST_FOLLOWED = 100
 
 def _may_stop_without_mtd(asked: Asked, evaluated: Evaluated) -> bool:
     """Return whether a reading can stop without an MTD whatever the outcomes still to come: not if it does not without a DLT."""
-    first, missing = without_further(evaluated), still_needed(asked, evaluated)
+    first, missing = asked.completions(evaluated)[0], still_needed(asked, evaluated)
     asks = [first.cohorts]
     if missing:
         asks += [filled(first.cohorts, evaluated, missing, 0), first.cohorts[:-1] if _counted(evaluated) else first.cohorts]
-    steps = asked.steps([_Question(cohorts, first.others) for cohorts in asks])
+    steps = asked.steps([_Question(cohorts, first.others, courses=first.courses) for cohorts in asks])
     return any(_rank(step.level, step.mtd) == 0 for step in steps)
 
 
@@ -793,7 +807,7 @@ def _as_known(asked: Asked, evaluated: Evaluated, place: int, day: date) -> Eval
     )
     subjects = {subject for group in (*before, cohort, *others) for subject in group.subjects}
     statuses = tuple(status for status in then.statuses if status.subject in subjects)
-    so_far = replace(then, statuses=statuses, members=before, others=others)
+    so_far = replace(then, statuses=statuses, members=before, others=others, as_of=day if asked.reads_pending else then.as_of)
     there = (then[subject] for one in before for subject in one.subjects)
     if asked.reads_pending:
         return so_far.with_unknown({status.subject for status in there if status.pooled and _came_after(status, day)})
@@ -814,8 +828,12 @@ def treated_otherwise(asked: Asked, evaluated: Evaluated) -> tuple[Departure, ..
         The patients at the data cutoff.
     """
     each = [(cohort, subject) for cohort in evaluated.members for subject in cohort.subjects]
-    each.sort(key=lambda pair: evaluated[pair[1]].first)
-    one_by_one = evaluated.with_members(tuple(cohort._replace(subjects=(subject,)) for cohort, subject in each))
+    if asked.design.one_size == 1:
+        each.sort(key=lambda pair: evaluated[pair[1]].first)
+        one_by_one = evaluated.with_members(tuple(cohort._replace(subjects=(subject,)) for cohort, subject in each))
+    else:
+        # A design with cohorts decides before the first patient of each.
+        each, one_by_one = [(cohort, cohort.subjects[0]) for cohort in evaluated.members], evaluated
     found = []
     for place, (cohort, subject) in enumerate(each):
         first = evaluated[subject].first
@@ -890,7 +908,7 @@ def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Re
 def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     evaluated = by_dose(asked, evaluated)
     refuse_too_many(evaluated, [evaluated.n_completions])
-    found = _worked_out(asked, evaluated, list(evaluated.completions()))
+    found = _worked_out(asked, evaluated, asked.completions(evaluated))
     if asked.reads_pending and any(evaluated.open):
         found = _known_now(asked, evaluated, found)
     if evaluated.apart is None:
@@ -906,7 +924,7 @@ def _known_now(asked: Asked, evaluated: Evaluated, found: Recommendation) -> Rec
 
     A stop that a pending outcome could still change is awaited.
     """
-    now = _worked_out(asked, evaluated, [evaluated.known_now()])
+    now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
     ends = [step for _, step in found.completions]
     if now.action == "stop" and any((step.level, step.mtd) != (None, now.mtd) for step in ends):
         return _waiting(evaluated, found.completions, "")
@@ -925,7 +943,7 @@ def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) ->
         came = {status.subject for status in dated if status.end <= day}
         statuses = (replace(one, kind="complete", closed=one.end) if one.subject in came else one for one in evaluated.statuses)
         then = replace(evaluated, statuses=tuple(statuses))
-        if asked.after_each([then.known_now()])[0].action != "wait":
+        if asked.after_each([asked.known_now(then)])[0].action != "wait":
             return day
     return None
 
@@ -1001,7 +1019,7 @@ def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answ
         flat = asked.steps([_with_filled(way, evaluated, missing, dlts) for way in ways for dlts in range(missing + 1)])
         if all(_below(end, level) for end in flat) and _agree(flat):
             return [flat[0]] * len(ways)
-    before = asked.after_each(_without_current(evaluated, ways))
+    before = asked.after_each(_without_current(asked, evaluated, ways))
     each = zip(begun, steps, before, strict=True)
     return [step if led else min(step, earlier, key=lambda one: _rank(one.level, one.mtd)) for led, step, earlier in each]
 
@@ -1091,19 +1109,28 @@ def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_an
     Where the cohort before is short of patients itself, the answer that is given then counts (``as_answered``), not the design's.
     """
     level, then = evaluated.members[-1].level, asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
-    earlier, before = evaluated.with_members(evaluated.members[:-1]), _without_current(evaluated, ways)
+    earlier, before = evaluated.with_members(evaluated.members[:-1]), _without_current(then, evaluated, ways)
     answered = as_answered and bool(still_needed(then, earlier))
     steps = _led(then, earlier, before, as_answered=False) if answered else then.after_each(before)
     return [step.level == level for step in steps]
 
 
-def _without_current(evaluated: Evaluated, ways: Sequence[Completion]) -> list[Completion]:
+def _without_current(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion]) -> list[Completion]:
     """Return ways in which outcomes can come out without the current cohort."""
     if not _counted(evaluated):
         return list(ways)
     if any(way.pending for way in ways):
-        return [evaluated.with_members(evaluated.members[:-1]).known_now()] * len(ways)
-    return [way._replace(cohorts=way.cohorts[:-1]) for way in ways]
+        return [asked.known_now(evaluated.with_members(evaluated.members[:-1]))] * len(ways)
+    return [way._replace(cohorts=way.cohorts[:-1], courses=_courses_before(evaluated, way)) for way in ways]
+
+
+def _courses_before(evaluated: Evaluated, way: Completion) -> PartCourses | None:
+    """Return the courses of a way in which outcomes come out without those of the current cohort."""
+    if way.courses is None:
+        return None
+    current = len(evaluated.members) - 1
+    before = evaluated.with_members(evaluated.members[:current])
+    return before.part_courses([*way.cohorts[:-1], *way.others], (*way.dlts[:current], *way.dlts[current + 1 :]))
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:
@@ -1130,7 +1157,7 @@ def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int)
 
 def _with_filled(way: Completion, evaluated: Evaluated, missing: int, dlts: int) -> _Question:
     """Return the question of what follows a completed current cohort, with ``dlts`` DLTs among the further patients."""
-    return _Question(filled(way.cohorts, evaluated, missing, dlts), way.others, way.pending)
+    return _Question(filled(way.cohorts, evaluated, missing, dlts), way.others, way.pending, way.courses)
 
 
 def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:

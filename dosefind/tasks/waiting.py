@@ -388,7 +388,7 @@ def _dates(
     if start is not None:
         events.append((start, Event("start")))
     gates = protocol.gates or Gates()
-    if design.reads == "pending" and evaluated.members:
+    if design.reads != "complete" and evaluated.members:
         here = [status for status in pending if status.level == evaluated.members[-1].level]
         followed = gates.days_each_pending(protocol.treatment.dlt_window_days)
         if followed is not None and here:

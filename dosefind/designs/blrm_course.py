@@ -1,0 +1,130 @@
+"""Bayesian logistic regression model (BLRM) with overdose control for a course of infusions, with parts of courses.
+
+The curve is the hazard of a DLT per infusion (`dosefind.models.Hazard`), complementary log-log and not logistic. Every patient is
+included as far as the course has been followed up: DLTs and exposure by dose and infusion. Overdose control is that of the BLRM, by
+default on the DLT rate of the whole course. The same model for cycles: Widmer et al. (2024), doi:10.48550/arXiv.2412.02355.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from ..models import BivariateNormal, Hazard
+from ..posterior.courses import Courses
+from ..protocol import FromTrial
+from ..trial import WAIT, Administered, States, TimedStates, Weighted
+from ..words import _, marked
+from .base import Flag, Proposal
+from .blrm import BLRM, prior_of_first
+from .rules import highest
+
+__all__ = ["CourseBLRM"]
+
+
+class CourseBLRM(BLRM):
+    """The BLRM with overdose control for a course of infusions, deciding with parts of courses.
+
+    Attributes
+    ----------
+    prior
+        Prior of (log alpha, log beta) of the hazard per infusion; or a list of such priors with weights.
+    interval_days, follow_up_days, follow_up_share, accumulation, rho, trend_sd, background, event_time
+        The hazard; see `Hazard`.
+    over
+        Whether the target and the overdose limit are those of the DLT rate of a "course" or of an "infusion".
+    completed_below
+        Whether the first patient at a dose must wait until a patient at the dose below has completed the course without a DLT.
+
+    See Also
+    --------
+    BLRM : the other settings
+    dosefind.models.Hazard : the model
+    """
+
+    kind: ClassVar[str] = "blrm-course"
+    title: ClassVar[str] = marked("BLRM of a course")
+    source: ClassVar[str] = "Widmer et al. (2024), doi:10.48550/arXiv.2412.02355"
+    reads: ClassVar[Literal["complete", "pending", "exposure"]] = "exposure"
+
+    prior: Annotated[BivariateNormal | tuple[BivariateNormal, ...], prior_of_first(Hazard)]
+    interval_days: Annotated[tuple[int, ...], FromTrial("treatment", lambda treatment: treatment.interval_days)]
+    follow_up_days: Annotated[int, FromTrial("treatment", lambda treatment: treatment.after_course)] = 0
+    follow_up_share: float = 0.0
+    accumulation: Literal["none", "trend", "carry-over"] = "none"
+    rho: float | None = None
+    trend_sd: float = 0.5
+    background: float = 0.0
+    event_time: Literal["day", "interval"] = "day"
+    over: Annotated[Literal["course", "infusion"], FromTrial("target.over")] = "course"
+    completed_below: Flag = Field(
+        default=True,
+        description=marked("whether the first patient at a dose waits until one at the dose below has completed the course"),
+    )
+
+    @cached_property
+    def curve(self) -> Hazard:
+        """Return the hazard per infusion with its prior."""
+        return Hazard(**{name: getattr(self, name) for name in Hazard.model_fields if name in type(self).model_fields})
+
+    def with_administered(self, administered: Sequence[Administered]) -> Self:
+        """Return the same design: the intervals of each patient have the amounts that were administered."""
+        return self
+
+    def with_weighted(self, weighted: Sequence[Weighted]) -> Self:
+        """Return the same design: patients who left are included as far as they were followed up."""
+        return self
+
+    def propose(self, states: States) -> Proposal:
+        found = super().propose(states)
+        if not self.completed_below:
+            return found
+        timed = isinstance(states, TimedStates)
+        pending = states.pending if timed else np.zeros_like(states.n)
+        completed = states.n - states.y - pending > 0
+        if timed and states.courses:
+            # Patients beyond the courses so far are supposed to complete theirs.
+            known = [np.array([getattr(each, name) for each in states.courses]) for name in ("n", "y", "complete")]
+            completed = known[2] + (states.n - known[0]) - (states.y - known[1]) > 0
+        # The first patient at a dose above the highest tried, of which the last cohort may have had no evaluable patient.
+        tried = np.maximum(highest(states.n > 0), states.last)
+        most = tried + states.at(completed, tried)
+        closed = found.dose > most
+        # Without anybody pending at the dose below, only further patients there can complete the course.
+        waits = closed & (most == tried) & (states.at(pending, tried) > 0)
+        dose = np.where(closed, np.where(waits, WAIT, most), found.dose)
+        index = np.arange(states.n_doses)
+        open_doses = index <= most[:, None]
+        return replace(found, dose=dose, open=open_doses if found.open is None else found.open & open_doses)
+
+    def sentences(self) -> list[str]:
+        lines = super().sentences()
+        period = _("of the course") if self.over == "course" else _("of an infusion")
+        lines.append(_("DLT rates are those {period}. Every patient is included as far as followed up.").format(period=period))
+        if self.completed_below:
+            lines.append(
+                _(
+                    "The first patient at a dose is treated once a patient at the dose below has completed the course without a "
+                    "DLT; until then accrual is suspended."
+                )
+            )
+        return lines
+
+    def _read(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        if not isinstance(states, TimedStates) or not states.courses:
+            return super()._read(states)
+        alike: dict[Any, list[int]] = {}
+        for row, courses in enumerate(states.courses):
+            alike.setdefault(courses, []).append(row)
+        found = np.empty((len(states), (len(self.doses) + 1) * (2 if self.choose == "target" else 1)))
+        for courses, rows in alike.items():
+            data = Courses(self.curve, courses.intervals, courses.n, courses.y)
+            quadrature = self._quadrature_of(data.extended)
+            found[rows] = quadrature.settle(*data.counts(states.n[rows], states.y[rows]), self._decided)
+        over = found[:, : len(self.doses) + 1]
+        return over, found[:, len(self.doses) + 1 :] if self.choose == "target" else over

@@ -1,0 +1,113 @@
+"""Courses of infusions as far as they have been followed up: DLTs and exposure by interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["Interval", "PartCourses", "intervals_of"]
+
+
+class Interval(NamedTuple):
+    """What is known of the intervals that follow the same infusions.
+
+    Attributes
+    ----------
+    amounts
+        Amounts of the infusions up to the one with which the interval begins, 0 for one that was not given; the same unit as the
+        doses of the model.
+    exposure
+        Exposure without a DLT, in units of the interval: the sum over patients of the share of the interval that was followed up.
+    events
+        DLTs in the interval.
+    until_events
+        Exposure of the patients with a DLT in this interval, up to its day.
+    follow_up
+        Whether it is the follow-up after the intervals of the whole course, whose length is then the unit.
+    """
+
+    amounts: tuple[float, ...]
+    exposure: float
+    events: float = 0.0
+    until_events: float = 0.0
+    follow_up: bool = False
+
+
+class PartCourses(NamedTuple):
+    """The courses of a trial as far as they have been followed up.
+
+    Attributes
+    ----------
+    intervals
+        Their intervals.
+    n, y
+        Patients and DLTs by dose level who are included in the counts of a state. Further patients in a state are patients of whom
+        only the outcome of the course is known.
+    complete
+        Patients by dose level who were followed up without a DLT to the end of the DLT window.
+    """
+
+    intervals: tuple[Interval, ...]
+    n: tuple[int, ...]
+    y: tuple[int, ...]
+    complete: tuple[int, ...]
+
+
+def intervals_of(
+    infusions: Sequence[tuple[float, float]], interval_days: Sequence[int], total_days: float, days: float, dlt: bool
+) -> tuple[Interval, ...]:
+    """Return the intervals of one patient as far as they have been followed up.
+
+    Exposure after an infusion is the share of its interval that has passed, wherever the next infusion is. A DLT belongs to the
+    latest infusion before it, planned ones that were not given included; between the end of an interval and a late infusion its
+    exposure is the whole interval.
+
+    Parameters
+    ----------
+    infusions
+        Day after the first infusion and amount of each infusion given.
+    interval_days
+        Days in the interval of each infusion, as planned.
+    total_days
+        Days of the course and its follow-up.
+    days
+        Days from the first infusion to the DLT, or to the end of follow-up.
+    dlt
+        Whether there was a DLT on that day.
+    """
+    slots = _with_planned(infusions, interval_days)
+    lengths = [interval_days[min(place, len(interval_days) - 1)] for place in range(len(slots))]
+    ends = max(start + length for (start, _), length in zip(slots, lengths, strict=True))
+    amounts = tuple(amount for _, amount in slots)
+    parts = [
+        (amounts[: place + 1], start, float(length), False)
+        for place, ((start, _), length) in enumerate(zip(slots, lengths, strict=True))
+    ]
+    if total_days > ends:
+        parts.append((amounts, ends, total_days - ends, True))
+    begun = [part for part in parts if part[1] < days] or parts[:1]
+    found = []
+    for history, start, length, after in begun:
+        share = min(max(days - start, 0.0), length) / length
+        with_dlt = dlt and history == begun[-1][0] and after == begun[-1][3]
+        found.append(Interval(history, 0.0, 1.0, share, after) if with_dlt else Interval(history, share, follow_up=after))
+    return tuple(found)
+
+
+def _with_planned(infusions: Sequence[tuple[float, float]], interval_days: Sequence[int]) -> list[tuple[float, float]]:
+    """Return infusions with the planned ones that were not given, with amount 0.
+
+    One was not given if the next is more than one and a half intervals later, or if the course has no further one.
+    """
+    found: list[tuple[float, float]] = []
+
+    def length() -> int:
+        return interval_days[min(len(found), len(interval_days)) - 1]
+
+    for start, amount in infusions:
+        while found and start - found[-1][0] > 1.5 * length():
+            found.append((found[-1][0] + length(), 0.0))
+        found.append((start, amount))
+    while len(found) < len(interval_days):
+        found.append((found[-1][0] + length(), 0.0))
+    return found

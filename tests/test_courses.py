@@ -1,0 +1,264 @@
+"""Courses of infusions in conduct: from patients to exposure, decisions with parts of courses, and the course in an analysis."""
+
+import numpy as np
+import pytest
+
+import dosefind as dsf
+from dosefind.evaluability import evaluate
+from dosefind.patients import Patient
+from dosefind.tasks.next_dose import next_dose
+from dosefind.timing import Onset
+
+from .contract import check_design
+from .made_up import day, event, protocol, trial
+from .peers import published
+
+REFS = {item["id"]: item for item in published("time_refs")["items"]}
+CURVES = {"hazard": {"kind": "hazard", "prior": {"mean": [-3.349, 0.0], "sd": [2.0, 1.0]}}}
+DESIGNS = {"course": {"kind": "blrm-course"}, "blrm": {"kind": "blrm", "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}}}
+
+
+def config(designs=DESIGNS, **changed):
+    table = protocol("nct05948982").model_dump(exclude_unset=True) | {
+        "assumed": {},
+        "designs": designs,
+        "curves": CURVES,
+        "binding": None,
+    }
+    table.pop("borrowing", None)
+    for key, values in changed.items():
+        table[key] = table.get(key, {}) | values
+    return dsf.Protocol.read(table)
+
+
+def patient(subject, level, *infusions, **fields):
+    """A patient by the days of the infusions, without adverse events unless some are given."""
+    dates = {key: day(value) for key, value in fields.items() if key in ("last_contact", "dlt_date", "discontinued", "died")}
+    given = {"amount": (1.0, 2.0, 4.0)[level - 1], "events": (), "source": (f"patients.csv row {subject}",)}
+    return Patient(**{"subject": subject, "level": level, "infusions": tuple(map(day, infusions)), **given, **fields, **dates})
+
+
+def ten():
+    """The ten patients of the reference, each with its first infusion on day 1: five of them part-way."""
+    rows = [(1, 84, 0, 3)] * 3 + [
+        (2, 40, 1, 2),
+        (2, 84, 0, 3),
+        (2, 84, 0, 3),
+        (2, 70, 0, 3),
+        (2, 50, 0, 2),
+        (2, 20, 0, 1),
+        (1, 56, 0, 2),
+    ]
+    found = []
+    for number, (level, days, dlt, given) in enumerate(rows, start=1):
+        events = (event(1 + days, row=number),) if dlt else ()
+        infusions = (1, 29, 57)[:given]
+        found.append(patient(f"P{number}", level, *infusions, last_contact=1 + days, events=events))
+    return trial(*found, last=85)
+
+
+def exposure(evaluated):
+    found = np.zeros((3, 3))
+    for course in evaluated.courses:
+        for interval in course.intervals:
+            found[course.level - 1, len(interval.amounts) - 1] += interval.exposure + interval.until_events
+    return found
+
+
+# From patients to exposure ---------------------------------------------------------------------------------------------------
+
+
+def test_reference_from_patients():
+    evaluated = evaluate(ten(), config())
+    expected = REFS["hazard_none"]["expected"]
+    np.testing.assert_allclose(exposure(evaluated), expected["exposure"], rtol=0, atol=1e-12)
+    with_dlt = [course for course in evaluated.courses if course.dlt]
+    assert [(course.subject, course.days) for course in with_dlt] == [("P4", 40)]
+
+
+def only(person, last=200, **changed):
+    (course,) = evaluate(trial(person, last=last), config(**changed)).courses
+    return course
+
+
+def test_partial_and_changed_courses_by_hand():
+    whole = only(patient("P1", 2, 1, 29, 57))
+    assert [interval.exposure for interval in whole.intervals] == [1, 1, 1]
+    # Left: exposure up to that day, though the patient is not evaluable.
+    left = only(patient("P1", 2, 1, 29, discontinued=43, reason="withdrew"))
+    assert [interval.exposure for interval in left.intervals] == [1, 0.5]
+    # A reduced dose, and one that was not given.
+    reduced = only(patient("P1", 2, 1, 29, 57, amounts=(2.0, 2.0, 1.0)))
+    assert reduced.intervals[-1].amounts == (2.0, 2.0, 1.0)
+    skipped = only(patient("P1", 2, 1, 57))
+    assert [interval.amounts for interval in skipped.intervals] == [(2.0,), (2.0, 0.0), (2.0, 0.0, 2.0)]
+    # Late by a week: the window ends with the third interval incomplete.
+    late = only(patient("P1", 2, 1, 36, 64))
+    assert [interval.exposure for interval in late.intervals] == [1, 1, 0.75]
+    # A DLT on the day of the first infusion is on its first day of follow-up.
+    first = only(patient("P1", 2, 1, events=(event(1),)))
+    assert (first.days, first.intervals[0].events, first.intervals[0].until_events) == (1, 1, 1 / 28)
+    # On the day of the second infusion, it precedes it.
+    second = only(patient("P1", 2, 1, 29, events=(event(29),)))
+    assert [(interval.amounts, interval.until_events) for interval in second.intervals] == [((2.0,), 1.0)]
+
+
+def test_open_events_end_exposure_before_them():
+    asked = only(patient("P1", 2, 1, 29, 57, events=(event(40, grade=None),)))
+    assert (asked.days, asked.dlt) == (38, False)
+    undated = only(patient("P1", 2, 1, 29, 57, events=(event(None),)))
+    assert undated.intervals == ()
+
+
+def test_patients_without_information():
+    assert only(patient("P1", 2, 1, 29, events=None), last=30).left_out == "no information on DLTs"
+    recorded = only(patient("P1", 2, 1, 29, 57, evaluable=False))
+    assert recorded.left_out == "recorded or adjudicated not evaluable"
+    assert recorded.intervals == ()
+
+
+# The design ------------------------------------------------------------------------------------------------------------------
+
+SETTINGS = {"doses": (1, 2, 4), "reference": 2, "prior": {"mean": (-3.35, 0.0), "sd": (2.0, 1.0)}, "interval": (0.16, 0.33)}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"choose": "highest", "completed_below": False}, {"accumulation": "carry-over", "rho": 0.3, "over": "infusion"}],
+    ids=str,
+)
+def test_contract(settings):
+    """With complete courses, by the counts alone."""
+    design = dsf.CourseBLRM(**SETTINGS, target=0.25, interval_days=(28, 28, 28), max_n=12, **settings)
+    check_design(design, n_doses=3)
+
+
+# Decisions -------------------------------------------------------------------------------------------------------------------
+
+
+def test_decision_from_exposure():
+    """The P(overdose) of the reference, and the decision from it; complete courses alone would close more."""
+    found = next_dose(config(), ten()).proposals["course"]
+    expected = REFS["hazard_none"]["expected"]["p_over"]
+    assert ", ".join(f"{p:.3f}" for p in expected) in found.reason
+
+
+def three(level, first, *, cut, **fields):
+    """A cohort of three, their infusions up to a day."""
+    return [
+        patient(f"{level}-{number}", level, *(d for d in (start, start + 28, start + 56) if d <= cut), last_contact=cut, **fields)
+        for number, start in enumerate((first, first + 1, first + 2), start=1)
+    ]
+
+
+def test_first_at_a_dose_waits_for_a_completed_course():
+    waits = next_dose(config(), trial(*three(1, 1, cut=60), last=60))
+    assert (waits.proposals["course"].action, waits.proposals["course"].until) == ("wait", day(85))
+    goes = next_dose(config(), trial(*three(1, 1, cut=85), last=85))
+    assert (goes.proposals["course"].action, goes.proposals["course"].level) == ("escalate", 2)
+    # The design that needs complete data waits for all three.
+    assert goes.proposals["blrm"].action == "wait"
+    free = {"course": {"kind": "blrm-course", "completed_below": False}}
+    early = next_dose(config(free), trial(*three(1, 1, cut=60), last=60))
+    assert (early.proposals["course"].action, early.proposals["course"].level) == ("escalate", 2)
+
+
+def test_dlt_of_a_part_course_counts_at_once():
+    people = [*three(1, 1, cut=85), *three(2, 86, cut=120)]
+    before = next_dose(config(), trial(*people, last=120)).proposals["course"]
+    with_dlt = [
+        *people[:-2],
+        *(
+            patient(p.subject, 2, *(1 + (d - day(1)).days for d in p.infusions), last_contact=120, events=(event(110, row=n),))
+            for n, p in enumerate(people[-2:], start=1)
+        ),
+    ]
+    after = next_dose(config(), trial(*with_dlt, last=120)).proposals["course"]
+    assert before.level == 2
+    assert after.goes_down(2)
+
+
+@pytest.mark.parametrize("number", [6, 10])
+def test_all_courses_complete_is_the_design_on_counts(number):
+    """With the interval of a DLT alone and one infusion, exposure and counts give the same P(overdose)."""
+    treatment = {"infusion_days": [1], "dlt_window_days": 28}
+    designs = {"course": {"kind": "blrm-course", "event_time": "interval"}}
+    made = config(designs, treatment=treatment)
+    people = [
+        patient(f"P{n}", 1 + (n > 3) + (n > 6), 1 + n, last_contact=200, events=(event(10, row=n),) if n == 5 else ())
+        for n in range(1, number + 1)
+    ]
+    evaluated = evaluate(trial(*people, last=200), made)
+    design = dsf.Trial.of(made).designs["course"]
+    by_exposure = next_dose(made, trial(*people, last=200)).proposals["course"]
+    by_counts = dsf.decide(design, evaluated.cohorts())
+    assert by_exposure.reason.split(";")[0] == by_counts.reason.split(";")[0]
+
+
+def test_waiting_by_date():
+    """On later dates the remaining infusions are taken as given, and follow-up as complete."""
+    made = config(onset=Onset().model_dump(exclude_unset=True))
+    found = next_dose(made, trial(*three(1, 1, cut=60), last=60))
+    dates = found.waiting.dates if hasattr(found.waiting, "dates") else found.waiting.table
+    assert len(dates)
+
+
+# Targets and periods ---------------------------------------------------------------------------------------------------------
+
+
+def test_target_of_an_infusion():
+    """The same hazard: 25% per infusion is 57.8% per course, so that a target per infusion closes fewer doses."""
+    only_course = {"course": DESIGNS["course"]}
+    infusion = config(only_course, target={"over": "infusion"})
+    design = dsf.Trial.of(infusion).designs["course"]
+    assert (design.over, design.curve.over) == ("infusion", "infusion")
+    by_course, by_infusion = (next_dose(made, ten()).proposals["course"] for made in (config(only_course), infusion))
+    assert max(by_infusion.admissible) >= max(by_course.admissible)
+    with pytest.raises(dsf.InputError, match=r"target.over.*0\.578 per course of 3 infusions"):
+        dsf.Trial.of(config(target={"over": "infusion"}))
+
+
+def test_target_over_is_assumed_with_several_infusions():
+    keys = {assumption.key for assumption in config().assumptions()}
+    assert "target.over" in keys
+    once = config(treatment={"infusion_days": [1], "dlt_window_days": 28})
+    assert "target.over" not in {assumption.key for assumption in once.assumptions()}
+    assert "target.over" not in {assumption.key for assumption in config(target={"over": "course"}).assumptions()}
+
+
+def test_analysis_of_part_courses():
+    expected = REFS["hazard_none"]["expected"]
+    evaluated = evaluate(ten(), config())
+    given = {"others": evaluated.beside(), "courses": evaluated.courses, "predicts": False}
+    found = dsf.analyze(config(), evaluated.cohorts(), curve="hazard", **given).summary
+    np.testing.assert_allclose(found["mean"], expected["course_mean"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["p_over"], expected["p_over"], rtol=0, atol=1e-5)
+    rows = dict(zip(found["period"].values, found["period_mean"].values, strict=True))
+    np.testing.assert_allclose(rows["one infusion"], expected["first_infusion_mean"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(rows["course (84 days)"], expected["course_mean"], rtol=0, atol=1e-5)
+    # Without a background and follow-up the year is the course.
+    year = next(values for name, values in rows.items() if name.startswith("365 days") and "with 0 " in name)
+    np.testing.assert_allclose(year, expected["course_mean"], rtol=0, atol=1e-5)
+    # By hand: 11 of 12 intervals at level 1; at level 2, 12.43 of 15 and those of the patient with a DLT.
+    observed = np.array(expected["exposure"]).sum(axis=1)
+    np.testing.assert_allclose(found["extrapolated"], [1 - 11 / 12, 1 - observed[1] / (15 + 40 / 28), 1], rtol=0, atol=1e-12)
+
+
+def test_background_is_not_charged_to_the_dose():
+    table = CURVES | {"year": CURVES["hazard"] | {"background": 0.02}}
+    made = config(curves=table)
+    evaluated = evaluate(ten(), made)
+    given = {"courses": evaluated.courses, "predicts": False}
+    with_, without = (dsf.analyze(made, evaluated.cohorts(), curve=name, **given).summary for name in ("year", "hazard"))
+    background = 1 - np.exp(-0.02 * 3)
+    place = list(with_["period"].values).index("course (84 days)")
+    excess = with_["period_excess"].values[place]
+    np.testing.assert_allclose(with_["period_mean"].values[place] - background, excess, rtol=0, atol=1e-12)
+    # One DLT that the background may have caused: the dose has less of it.
+    assert np.all(excess < without["period_mean"].values[place])
+
+
+def test_designs_that_read_exposure_are_left_out_without_a_calendar():
+    table = config().model_dump(exclude_unset=True) | {"binding": "blrm"}
+    made = dsf.Trial.of(dsf.Protocol.read(table))
+    assert list(made.without_calendar) == ["blrm"]
