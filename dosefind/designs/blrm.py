@@ -259,7 +259,7 @@ class BLRM(ModelBased):
     def _quadrature(self) -> MixedQuadrature:
         return self._quadrature_of(self.curve)
 
-    def _quadrature_of(self, curve: TwoParameterCurve) -> MixedQuadrature:
+    def _quadrature_of(self, curve: Curve) -> MixedQuadrature:
         """Return the quadrature of a curve with the same parameters and the likelihood of other data."""
         # Frozen settings are hashable, which pyright does not see.
         places, with_target = tuple(self._at.tolist()), self.choose == "target"
