@@ -68,14 +68,14 @@ __all__ = [
     "write_whole",
 ]
 
-# Significant digits and most decimals of a saved figure. Other vector instructions change exact results by up to 1e-14 of their
+# Significant digits and most decimals of a saved value. Other vector instructions change exact results by up to 1e-14 of their
 # size and probabilities by 1e-15 (measured on the shipped config with OpenBLAS kernels for Haswell, Zen, SkylakeX and Prescott).
 DIGITS = 12
 # What a result says of another run.
 REPRODUCIBLE = (
     "The same for any number of threads and worker processes. Exact results on another type of CPU agree within 1e-12, relative to "
-    f"figures above 1; saved figures are rounded to {DIGITS} significant digits and at most {DIGITS} decimals, so that files agree "
-    "unless a figure lies next to a rounding boundary. Draws by NUTS depend on the type of CPU and on the versions."
+    f"values above 1; saved values are rounded to {DIGITS} significant digits and at most {DIGITS} decimals, so that files agree "
+    "unless a value lies next to a rounding boundary. Draws by NUTS depend on the type of CPU and on the versions."
 )
 # What each row of a CSV says of where it comes from.
 _STAMPED = ("config", "config_sha256", "data_sha256", "as_of", "outcomes", "curve_used", "rp2d", "method", "seed", "versions")
@@ -309,7 +309,7 @@ def _release(lock: int | None) -> None:
 def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None = None) -> str:
     """Return a result as JSON text: attributes or ``stamp``, coordinates and variables with their definitions; a table as rows.
 
-    A missing figure is null. One beyond the largest number that a computer holds, 1.8e308, is the text "infinity" or "-infinity".
+    A missing value is null. A value beyond the range of floating-point numbers, 1.8e308, is the text "infinity" or "-infinity".
     """
     import pandas as pd
 
@@ -324,7 +324,7 @@ def as_json(result: xr.Dataset | pd.DataFrame, stamp: Mapping[str, Any] | None =
 def rounded(result: xr.Dataset) -> xr.Dataset:
     """Return a dataset as it is saved, its values rounded to `DIGITS` significant digits and at most as many decimals.
 
-    The last digits of a figure depend on the type of the CPU. A figure with a unit keeps all significant digits, as a dose can be
+    The last digits of a value depend on the type of the CPU. A value with a unit keeps all significant digits, as a dose can be
     a small number of large units. Coordinates are inputs, and stay as they are.
     """
     changed = {
@@ -336,7 +336,7 @@ def rounded(result: xr.Dataset) -> xr.Dataset:
 
 
 def _rounded_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table as it is saved: as `rounded`, a dose in place of a figure with a unit."""
+    """Return a table as it is saved: as `rounded`, a dose in place of a value with a unit."""
 
     def saved(name: str, column: pd.Series) -> Any:
         return _round(column.to_numpy(), "dose" in name) if column.dtype == "float64" else column
@@ -401,7 +401,7 @@ def _plain(value: Any) -> Any:
 def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree | None = None, *, force: bool = True) -> list[str]:
     """Write a dataset as CSV (one value per row, with the assumptions), JSON and NetCDF; return the file names.
 
-    A ``tree`` that has the dataset at its root takes its place in the NetCDF file. Figures are `rounded`; ``force`` is that of
+    A ``tree`` that has the dataset at its root takes its place in the NetCDF file. Values are `rounded`; ``force`` is that of
     `write_whole`.
     """
     import xarray as xr
@@ -419,7 +419,7 @@ def save_dataset(result: xr.Dataset, folder: Path, stem: str, tree: xr.DataTree 
 
 
 def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem: str, *, force: bool = True) -> list[str]:
-    """Write a table as CSV (and what was assumed), JSON and NetCDF, with `rounded` figures; return the file names."""
+    """Write a table as CSV (and what was assumed), JSON and NetCDF, with `rounded` values; return the file names."""
     import xarray as xr
 
     table, stamp = _rounded_table(table), _rounded_stamp(stamp)
@@ -434,7 +434,7 @@ def save_table(table: pd.DataFrame, stamp: Mapping[str, Any], folder: Path, stem
 
 
 def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any]) -> str:
-    """Return several tables as JSON text: ``stamp``, and each table's rows under its name; figures as in `as_json`."""
+    """Return several tables as JSON text: ``stamp``, and each table's rows under its name; values as in `as_json`."""
     rows = {name: _rows(_rounded_table(table)) for name, table in tables.items()}
     return _json_text({"attrs": _rounded_stamp(stamp), **rows})
 
@@ -442,7 +442,7 @@ def tables_as_json(tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any])
 def save_tables(
     tables: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], folder: Path, stem: str, *, force: bool = True
 ) -> list[str]:
-    """Write several tables with `rounded` figures, each as CSV, all as one JSON, and what was assumed; return the file names."""
+    """Write several tables with `rounded` values, each as CSV, all as one JSON, and what was assumed; return the file names."""
     tables, stamp = {name: _rounded_table(table) for name, table in tables.items()}, _rounded_stamp(stamp)
     files: dict[str, Callable[[Path], object]] = {
         f"{stem}-{name}.csv": lambda path, table=table: _write_csv(table, stamp, path) for name, table in tables.items()
@@ -476,7 +476,7 @@ def _tidy(result: xr.Dataset) -> pd.DataFrame:
         if f"{name}_se" in result:
             frame["standard_error"] = result[f"{name}_se"].to_series().to_numpy()
         if "scenario" in variable.dims:
-            # The names of the doses that are right stand beside the figures of their scenario and target.
+            # The names of the doses that are right stand beside the results of their scenario and target.
             beside = result["true_mtd_by_target"] if "target" in variable.dims else result["true_mtd"]
             rows = frame[list(beside.dims)]
             frame["true_mtd"] = rows.merge(beside.to_series().rename("true_mtd").reset_index(), how="left")["true_mtd"]

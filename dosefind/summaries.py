@@ -290,7 +290,7 @@ def summary(
     Returns
     -------
     xarray.Dataset
-        Figures over ``dose``, the posterior of the MTD over ``mtd_level``, quantiles of the MTD on the dose scale over
+        Estimates over ``dose``, the posterior of the MTD over ``mtd_level``, quantiles of the MTD on the dose scale over
         ``quantile``, moments over ``parameter``; where the engine samples, ``<name>_se`` is a Monte Carlo standard error.
         Attributes: the dose that meets the rule (``rp2d``), its reason, engine, diagnostics.
     """

@@ -177,17 +177,17 @@ _LOWER_AND_SMALLER = ("cohort 2 was at level 1; the design recommended level 2",
 @pytest.mark.parametrize(
     ("settings", "outcomes", "says"),
     [
-        ({}, "1NNN", "escalate to level 2, 3 patients: 0 DLTs in 3 patients at level 1, a rate of 0.000, at most 0.236"),
+        ({}, "1NNN", "escalate to level 2, 3 patients: 0 DLTs in 3 patients at level 1, a rate of 0.0%, at most 23.6%"),
         (
             {},
             "1NNN 2TTT",
-            "de-escalate to level 1, 3 patients: 3 DLTs in 3 patients at level 2, a rate of 1.000, above 0.359; "
+            "de-escalate to level 1, 3 patients: 3 DLTs in 3 patients at level 2, a rate of 100.0%, above 35.9%; "
             "level 2 and above are eliminated",
         ),
         (
             {},
             "1TTT",
-            "stop, no MTD: 3 DLTs in 3 patients at level 1, a rate of 1.000, above 0.359; level 1 and above are eliminated: "
+            "stop, no MTD: 3 DLTs in 3 patients at level 1, a rate of 100.0%, above 35.9%; level 1 and above are eliminated: "
             "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
         ),
         ({"max_n": 6}, "1NNN 2NNN", "stop, MTD level 2: the maximum sample size is reached"),

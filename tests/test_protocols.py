@@ -348,7 +348,7 @@ def test_what_is_under_a_marked_table_is_not_listed_again():
     assert "dlt" in keys
     shown = {key: value for key, value, _ in stamp(dsf.Protocol.read(table), conducts=True)["assumptions"]}
     assert shown["dlt"].startswith(
-        "least_grade = 3, least_grade_by_term = none, excluded_terms = none, related = related, definite, "
+        "least_grade = 3, least_grade_by_term = none, excluded_terms = none, related = [related, definite, "
     )
     assert not [key for key in keys if key.startswith(("dlt.", "evaluability."))]
     del table["assumed"]["dlt"]
@@ -379,9 +379,8 @@ def test_hash_is_that_of_the_file():
 
 def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
     assert dsf.compare(protocol()).target.definition == (
-        "DLT rate for which each design is made anew, with the margin of the MTD and half-widths in proportion; 3+3 has no "
-        "target; blrm-6 chooses by the target interval, which stays (- at targets outside it); blrm chooses by the target "
-        "interval, which stays (- at targets outside it)"
+        "DLT rate to which each design is adapted, with the margin of the MTD and half-widths in proportion; 3+3 has no target; "
+        "blrm-6, blrm select by the target interval, which is unchanged (- at targets outside it)"
     )
     table = protocol().model_dump() | {"assumed": {}}
     table["designs"] = {
@@ -393,7 +392,7 @@ def test_a_design_that_fixes_its_target_is_named_beside_the_other_targets():
     oc = dsf.compare(dsf.Protocol.read(table))
     assert oc.target.definition.split("; ")[1:] == [
         "own keeps its own target = 0.3, p_tox = 0.4",
-        "crm keeps its own skeleton = 0.1, 0.25, 0.4",
+        "crm keeps its own skeleton = [0.1, 0.25, 0.4]",
     ]
     own = oc.selected_by_target.sel(design="own")
     np.testing.assert_array_equal(own.sel(target=0.1), own.sel(target=0.3))

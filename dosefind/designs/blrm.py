@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
+from ..figures import percent
 from ..models import BivariateNormal, Curve, Logistic2, TwoParameterCurve
 from ..models.base import Positive
 from ..posterior.administered import AtAmounts
@@ -77,7 +78,7 @@ class BLRM(ModelBased):
     >>> prior = {"mean": (-2.0, 0.0), "sd": (1.5, 0.7)}
     >>> design = BLRM(doses=(1, 3, 5), reference=3, prior=prior, interval=(0.16, 0.33), target=0.25)
     >>> print(decide(design, "1NNN 2NNT"))
-    stay at level 2, 3 patients: P(overdose) 0.014, 0.180, 0.428, below 0.25 up to level 2
+    stay at level 2, 3 patients: P(overdose) 1.4%, 18.0%, 42.8%, below 25% up to level 2
     """
 
     kind: ClassVar[str] = "blrm"
@@ -159,9 +160,9 @@ class BLRM(ModelBased):
         sentence = (
             _("P(overdose) {values}, below {limit} up to level {level}")
             if up_to
-            else _("P(overdose) {values}, below {limit} at no level")
+            else _("P(overdose) {values}, not below {limit} at any level")
         )
-        data = sentence.format(values=", ".join(f"{p:.3f}" for p in over), limit=f"{self.ewoc:g}", level=up_to)
+        data = sentence.format(values=", ".join(map(percent, over)), limit=f"{100 * self.ewoc:g}%", level=up_to)
         if reason in ("escalate", "stay", "de-escalate"):
             return data
         return _("{data}: {reason}").format(data=data, reason=self.explain(reason))

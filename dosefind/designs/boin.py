@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import model_validator
 
+from ..figures import percent
 from ..words import _
 from .base import Flag, Probability
 from .interval import IntervalDesign
@@ -110,7 +111,7 @@ class BOIN(IntervalDesign):
             sentence = _("{data}, a rate of {rate} between {low} and {high}")
         else:
             sentence = _("{data}, a rate of {rate}, above {high}")
-        return sentence.format(data="{data}", rate="{rate}", low=f"{low:.3f}", high=f"{high:.3f}")
+        return sentence.format(data="{data}", rate="{rate}", low=percent(low), high=percent(high))
 
     def move_sentences(self) -> list[str]:
         low, high = self.boundaries

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from scipy.special import betaincc, ndtri
 
 from .._check import InputError, Problem
+from ..figures import percent
 from ..models import Curve, OneParameterCurve, one_parameter
 from ..models.elicitation import Indifference
 from ..posterior.administered import AtAmounts
@@ -196,9 +197,9 @@ class CRM(ModelBased):
             state = self.with_beside(state, beside)
         values = self._moments.expect(*self._read(state.n, state.y))[0]
         rates = values[0, 2:] if self.recommend == "mean" else self.curve.probabilities(values[0, 0])[0]
-        shown = ", ".join(f"{p:.3f}" for p in rates)
+        shown = ", ".join(map(percent, rates))
         best = int(self._evaluate(state.n, state.y)[0][0]) + 1
-        estimates = {"rates": shown, "target": f"{self.target:g}", "level": best}
+        estimates = {"rates": shown, "target": f"{100 * self.target:g}%", "level": best}
         if reason not in ("escalate", "stay", "de-escalate"):
             sentence = _("estimated DLT rates {rates}, closest to {target} at level {level}: {reason}")
             return sentence.format(reason=self.explain(reason), **estimates)

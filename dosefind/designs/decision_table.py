@@ -87,7 +87,7 @@ class DecisionTable(IntervalDesign):
     >>> from dosefind import decide
     >>> design = DecisionTable(target=0.25, moves={3: "E S D DU", 6: "E E S D DU DU DU"}, max_n_per_dose=6)
     >>> print(decide(design, "1NNN 2NNT", n_doses=3))
-    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 at which the table says stay
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 33.3% at which the table says stay
     """
 
     kind: ClassVar[str] = "table"

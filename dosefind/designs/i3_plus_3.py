@@ -31,7 +31,7 @@ class I3Plus3(AroundTarget):
     --------
     >>> from dosefind import decide
     >>> print(decide(I3Plus3(target=0.25), "1NNN 2NNT", n_doses=3))
-    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 at which the rule says stay
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 33.3% at which the rule says stay
     """
 
     kind: ClassVar[str] = "i3+3"

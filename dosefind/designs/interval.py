@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from scipy.special import betaincc, betaincinv
 
 from .._check import MOST_COUNTED, count, counts, whole
+from ..figures import percent
 from ..isotonic import pool
 from ..protocol import FromTrial
 from ..trial import States
@@ -151,7 +152,7 @@ class IntervalDesign(Design):
             return self.explain(reason)
         level = int(state.last[0]) + 1
         data = _("{dlts} in {patients} at level {level}").format(dlts=n_dlts(y), patients=n_patients(n), level=level)
-        clauses = [self.place(n, y).format(data=data, rate=f"{y / n:.3f}")]
+        clauses = [self.place(n, y).format(data=data, rate=percent(y / n))]
         if reason == "stay" and level == 1 and self.move(np.array([n]), np.array([y]))[0] < 0:
             clauses.append(_("there is no lower dose"))
         if beside is not None:

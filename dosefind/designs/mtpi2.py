@@ -34,7 +34,7 @@ class MTPI2(AroundTarget):
     --------
     >>> from dosefind import decide
     >>> print(decide(MTPI2(target=0.30), "1NNN 2NNT", n_doses=3))
-    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 at which the rule says stay
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 33.3% at which the rule says stay
     """
 
     kind: ClassVar[str] = "mtpi-2"

@@ -481,5 +481,5 @@ def _contradictions(patient: Patient, protocol: Protocol) -> Iterator[Problem]:
     if made and not patient.dlt:
         yield Problem(_place(patient, "dlt"), False, f"contradicts the adverse events: {told_event(made[0], first)} is a DLT")
     if patient.dlt and not made and not open_:
-        allowed = f"contradicts the adverse events: none between {first} and {end} is a DLT by the definition under dlt"
+        allowed = f"contradicts the adverse events: none between {first} and {end} is a DLT by the protocol's definition"
         yield Problem(_place(patient, "dlt"), True, allowed)

@@ -305,8 +305,8 @@ def _why_dlt(event: AdverseEvent, found: Judged) -> str:
     if event.flagged_dlt:
         return found.reason
     if found.reason:
-        return _("a DLT by the definition under dlt, {contradiction}").format(contradiction=found.reason)
-    return _("a DLT by the definition under dlt")
+        return _("a DLT by the protocol's definition, {contradiction}").format(contradiction=found.reason)
+    return _("a DLT by the protocol's definition")
 
 
 def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:

@@ -157,7 +157,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Definitions:
-    """Terms, each with what is said of it."""
+    """Terms, each with its definition."""
 
     items: tuple[tuple[Text, tuple[Text, ...]], ...]
 

@@ -57,7 +57,7 @@ class Analysis(Shown):
     Attributes
     ----------
     summary
-        Labelled figures, see `analyze`.
+        Labelled results, see `analyze`.
     posterior, prior
         The posterior and the prior that they come from.
     """
@@ -220,7 +220,7 @@ def analyze(
     Returns
     -------
     Analysis
-        Its ``summary`` has figures over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
+        Its ``summary`` has estimates over ``dose`` (posterior mean, sd, median, 95% interval, probabilities of lying below, in and
         above the target interval, the same a priori, the prior effective sample size), the posterior of the MTD (``mtd_level``)
         and, for curves on a dose scale, quantiles of the MTD as a dose; the dose that meets the rule for an RP2D (attribute
         ``rp2d``) with its reason; what each design will conclude (``conclusion``); that dose and
@@ -269,7 +269,7 @@ def analyze(
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
-    by_curve = _("without borrowing, with the curve {curve} it is {dose}") if found else _("with the curve {curve} it is {dose}")
+    by_curve = _("{dose} without borrowing, with the curve {curve}") if found else _("{dose} with the curve {curve}")
     differing = _by_other_curves(result, by_curve)
     if found is None:
         differing += _moved_by_prior(protocol, curves[chosen], n, y, administered, weighted, courses)
@@ -619,7 +619,7 @@ def _moved_by_prior(
         counts = (n[None], y[None]) if at is None else at.counts(n[None], y[None])
         over, error = quadrature.expect(*counts, _ROUGHLY, ROUGH_WIDTH)[:2]
         named[words] = recommended(n, Figure(over[0], error[0]), protocol.rp2d.limit).label
-    sentence = _("with {change} it is {dose}")
+    sentence = _("{dose} with {change}")
     return [sentence.format(change=words, dose=_level(level)) for words, level in named.items() if level != named[""]]
 
 

@@ -25,6 +25,7 @@ from ..outcomes import Rates
 from ..protocol import Protocol, Target
 from ..threads import one_thread
 from ..trial import choice_labels
+from ..words import _, counted
 from .stamps import plain, stamp
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ def compare(
     Returns
     -------
     xarray.Dataset
-        Figures over (design, scenario) and, where they have one, their own dimension (dose, choice, reason, n_patients);
-        each variable's ``definition`` says what it is. ``selected_by_target`` and ``correct_by_target`` (target, ...) repeat
-        the choice at the protocol's other targets. ``reference_*`` (scenario, ...) is the non-parametric optimal benchmark.
-        Simulated figures have a standard error in ``<name>_se``. Attributes: protocol, hash, versions, seed, assumptions,
-        rules of each design.
+        Operating characteristics over (design, scenario) and, where they have one, their own dimension (dose, choice, reason,
+        n_patients); each variable's ``definition`` says what it is. ``selected_by_target`` and ``correct_by_target`` (target,
+        ...) repeat the choice at the protocol's other targets. ``reference_*`` (scenario, ...) is the non-parametric optimal
+        benchmark. Simulated results have a standard error in ``<name>_se``. Attributes: protocol, hash, versions, seed,
+        assumptions, rules of each design.
 
     Examples
     --------
@@ -275,7 +276,7 @@ def _other_targets(protocol: Protocol, names: list[str], at_targets: Mapping[flo
 
 def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
     """Return what stays the same if designs are adapted to another target: settings fixed in their own tables."""
-    kept = []
+    without, by_interval, kept = [], [], []
     for name, design in designs.items():
         table = protocol.designs[name]
         # A skeleton said by its indifference interval is a table, and is calibrated to the target at hand.
@@ -283,10 +284,21 @@ def _made_anew(protocol: Protocol, designs: Mapping[str, Design]) -> str:
         tied = dict.fromkeys((*target, *design.tied_to_target))
         fixed = {key: table[key] for key in tied if key in table and not isinstance(table[key], Mapping)}
         if not target:
-            kept.append(f"{name} has no target")
+            without.append(name)
         elif _settings_from("target.interval", design):
-            kept.append(f"{name} chooses by the target interval, which stays (- at targets outside it)")
+            by_interval.append(name)
         elif fixed:
-            kept.append(f"{name} keeps its own {plain(fixed)}")
-    made = "DLT rate for which each design is made anew, with the margin of the MTD and half-widths in proportion"
-    return "; ".join([made, *kept])
+            kept.append(_("{design} keeps its own {settings}").format(design=name, settings=plain(fixed)))
+    sentences = [_("DLT rate to which each design is adapted, with the margin of the MTD and half-widths in proportion")]
+    if without:
+        words = counted("{designs} has no target", "{designs} have no target", len(without), designs=", ".join(without))
+        sentences.append(words)
+    if by_interval:
+        words = counted(
+            "{designs} selects by the target interval, which is unchanged (- at targets outside it)",
+            "{designs} select by the target interval, which is unchanged (- at targets outside it)",
+            len(by_interval),
+            designs=", ".join(by_interval),
+        )
+        sentences.append(words)
+    return "; ".join([*sentences, *kept])

@@ -127,7 +127,7 @@ def _row(varied: str, value: str, case: _Case, protocol: Protocol, errors: bool)
     return row | {"target": case.target, "overdose_from": case.high, "limit": case.limit}
 
 
-# Error of a row's figures, of which three digits are shown and two compared.
+# Error of the results in a row, of which three digits are shown and two compared.
 _ENOUGH = 1e-6
 
 

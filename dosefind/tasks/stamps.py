@@ -86,7 +86,9 @@ def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:
     protocol = trial.protocol
     found = protocol.assumptions()
     if protocol.binding is None and len(protocol.designs) > 1:
-        found.append(Assumption("binding", next(iter(protocol.designs)), "dosefind's default: the design that comes first binds"))
+        found.append(
+            Assumption("binding", next(iter(protocol.designs)), "dosefind's default: the first design is the primary design")
+        )
     for name, design in designs.items():
         unset = {key: value for key, value in design.in_force().items() if key not in design.model_fields_set}
         found.append(_by_default(f"designs.{name}", unset))
@@ -113,9 +115,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, (Mapping, list, tuple)) and not value:
         return "none"
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} = {plain(v)}" for k, v in value.items())
+        return ", ".join(f"{key} = {_within(entry)}" for key, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(plain(v)) for v in value)
+        return ", ".join(map(_within, value))
     if hasattr(value, "model_dump"):
         return plain(value.model_dump())
     return value if isinstance(value, (int, float, str)) else str(value)
+
+
+def _within(value: Any) -> str:
+    """Return a value within a table or a list as a config has it."""
+    if value is None or value is True or value is False:
+        return {None: "none", True: "true", False: "false"}[value]
+    words = str(plain(value))
+    if not value or not isinstance(value, (Mapping, list, tuple)):
+        return words
+    return f"{{{words}}}" if isinstance(value, Mapping) else f"[{words}]"

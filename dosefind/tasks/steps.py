@@ -159,7 +159,7 @@ def decide(design: Design, outcomes: str | Sequence[Cohort], *, n_doses: int | N
     --------
     >>> from dosefind import BOIN
     >>> print(decide(BOIN(target=0.30), "1NNN 2NNT", n_doses=3))
-    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 0.333 between 0.236 and 0.359
+    stay at level 2, 3 patients: 1 DLT in 3 patients at level 2, a rate of 33.3% between 23.6% and 35.9%
     """
     of_type("design", design, Design, A_DESIGN)
     cohorts = cohorts_of(outcomes)

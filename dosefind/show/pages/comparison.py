@@ -226,10 +226,9 @@ class Comparison:
 
     def doses(self) -> Paragraph:
         """Return the dose of each level."""
-        amounts = zip(self.values("dose"), self.values("dose_amount"), strict=True)
-        doses = ", ".join(f"{level} = {amount:g}" for level, amount in amounts)
-        words = _("Dose levels ({unit}): {doses}.")
-        return Paragraph(filled(words, unit=data(self.oc["dose_amount"].attrs["units"]), doses=doses))
+        amounts = [f"{amount:g}" for amount in self.values("dose_amount")]
+        words = counted("Dose of level 1: {{doses}} ({{unit}}).", "Doses of levels 1 to {n}: {{doses}} ({{unit}}).", len(amounts))
+        return Paragraph(filled(words, doses=", ".join(amounts), unit=data(self.oc["dose_amount"].attrs["units"])))
 
     def left_out(self) -> tuple[Paragraph, ...]:
         """Return which designs are compared on a calendar only; nothing if there are none."""
