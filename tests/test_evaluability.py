@@ -641,8 +641,8 @@ def test_the_audit_table():
     assert table.set_index("subject").loc[["A2", "A5", "A6"]].to_numpy().tolist() == [
         [
             *(1, 1, "dlt", "2024-01-03", "2024-01-31"),
-            "adverse event of ae.csv row 1 (grade 3; possibly related; began on 2024-01-10, day 8), a DLT by the definition "
-            "under dlt",
+            "adverse event of ae.csv row 1 (grade 3; possibly related; began on 2024-01-10, day 8), a DLT by the protocol's "
+            "definition",
             "patients.csv row A2; ae.csv row 1",
         ],
         [
