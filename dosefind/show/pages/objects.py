@@ -32,7 +32,7 @@ from ...tasks.next_dose import Recommendation
 from ...tasks.stamps import plain
 from ...tasks.synthesis import WARNING
 from ...trial import States
-from ...words import _, counted
+from ...words import _, counted, n_patients
 from ..content import Block, Bullets, Figure, Other, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 from .analysis import analysis
@@ -207,7 +207,7 @@ def _patients(patients: Patients) -> Page:
     ]
     title = filled(
         _("{patients}, {rows}; last date {date}"),
-        patients=counted("{n} patient", "{n} patients", len(patients.patients)),
+        patients=n_patients(len(patients.patients)),
         rows=counted("{n} row read", "{n} rows read", patients.rows),
         date=str(patients.last_date),
     )

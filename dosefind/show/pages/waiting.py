@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...figures import WAITING, defined, in_percent, percent, written
 from ...tasks.waiting import AtDate, Event, Waiting
 from ...timing import Onset
-from ...words import _, counted, marked
+from ...words import _, counted, marked, n_days
 from ..content import Block, Bullets, Column, Table, Text, data, filled, text
 
 __all__ = ["waiting_blocks", "waiting_lines"]
@@ -54,7 +54,7 @@ def waiting_lines(found: Waiting | None, document: bool = False) -> list[Text]:
 
 def _change(found: Waiting, most: AtDate) -> Text:
     """Return the probability of another decision, and its direction."""
-    days = counted("{n} day", "{n} days", (most.day - found.as_of).days)
+    days = n_days((most.day - found.as_of).days)
     own = {"day": str(most.day), "days": days, "p": _chances(found, most.day, "differs")}
     if most.differs < 1e-12:
         return text(_("No outcome that becomes known on a stated date changes the decision."))
