@@ -62,7 +62,7 @@ def is_hash(cell: str) -> bool:
     return _HASH.fullmatch(cell) is not None
 
 
-def check_chain(file: str, rows: Iterable[tuple[int, Sequence[str], str]]) -> tuple[Chain, str]:
+def check_chain(file: str, rows: Iterable[tuple[int, Sequence[Sequence[str]], str]]) -> tuple[Chain, str]:
     """Check the hashes of all rows.
 
     Parameters
@@ -70,7 +70,8 @@ def check_chain(file: str, rows: Iterable[tuple[int, Sequence[str], str]]) -> tu
     file
         Name of the file.
     rows
-        Number, cells and stored hash of each row; the hash is empty if none was written.
+        Number of each row, the cells that its hash may cover, and the stored hash, which is empty if none was written. Of several
+        sets of cells, the first is that of the present version, and the others those of earlier ones.
 
     Returns
     -------
@@ -85,12 +86,12 @@ def check_chain(file: str, rows: Iterable[tuple[int, Sequence[str], str]]) -> tu
     row.
     """
     altered, without, last, begun = [], [], "", False
-    for number, cells, stored in rows:
-        computed = row_hash(last, cells)
-        if stored != computed and (stored or begun):
+    for number, covered, stored in rows:
+        computed = [row_hash(last, cells) for cells in covered]
+        if stored not in computed and (stored or begun):
             altered.append(number)
         begun = begun or stored != ""
         if not begun:
             without.append(number)
-        last = stored or computed
+        last = stored or computed[0]
     return Chain(file, tuple(altered), tuple(without)), last

@@ -38,6 +38,10 @@ _FORMS = re.compile(
     r"(level|MTD|RP2D) (?P<level>[1-9][0-9]?)|wait|stop|resume|(MTD|RP2D) none|add dose (?P<dose>[0-9]{1,9}(\.[0-9]{1,9})?)"
 )
 _RECOMMENDED = re.compile(r"((level|MTD) [1-9][0-9]?|wait|stop|MTD none)?")
+# Recommendations in rows of earlier versions, which held them as text only.
+_NEXT_LEVEL = re.compile(r"(?:[a-z -]+ (?:to|at)) level ([1-9][0-9]?), [0-9]+ patients?(; enrolment on hold)?\b.*")
+_STOP = re.compile(r"stop(?:, (?:no MTD|MTD level ([1-9][0-9]?))(?:, not reached \(that level or above\))?)?")
+_WAIT = re.compile(r"wait(?: until .*|: escalation and enrolment on hold)?")
 _VERSION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)*[A-Za-z0-9.+-]{0,40})?")
 _NAME = 200
 # A meeting is dated at most this long after the data cutoff date of the data used, as for an adjudication.
@@ -88,7 +92,7 @@ class Recorded(NamedTuple):
         Subjects with a pending outcome in those data, as a JSON list; empty likewise.
     recommended
         The recommendation in the form of a decision: "level 2", "wait", "stop", "MTD 2" or "MTD none"; empty in rows of earlier
-        versions of dosefind.
+        versions of dosefind, of which `recommendation` is read instead.
     """
 
     as_of: date
@@ -236,10 +240,11 @@ def _problems(recorded: Recorded) -> Iterable[Problem]:
         yield Problem("meeting", recorded.meeting.isoformat(), allowed)
     if recorded.released and recorded.decision != "resume":
         yield Problem("released", recorded.released, "must be empty unless the decision is 'resume'")
-    agreed = agrees(recorded.decision, recorded.recommended, recorded.released)
+    recommended = recorded.recommended or _of_earlier(recorded.recommendation)
+    agreed = agrees(recorded.decision, recommended, recorded.released)
     if agreed is not None and agreed != (recorded.override == "no"):
         found_word, word = ("differs from", "yes") if not agreed else ("agrees with", "no")
-        allowed = f"must be '{word}': the decision {recorded.decision!r} {found_word} the recommendation {recorded.recommended!r}"
+        allowed = f"must be '{word}': the decision {recorded.decision!r} {found_word} the recommendation {recommended!r}"
         yield Problem("override", recorded.override, allowed)
 
 
@@ -271,6 +276,17 @@ def agrees(decision: str, recommended: str, released: str) -> bool | None:
         top = int(level) if level.isdigit() else 0
         return decision in {"stop", recommended, "RP2D none", *(f"RP2D {level}" for level in range(1, top + 1))}
     return decision == recommended
+
+
+def _of_earlier(recommendation: str) -> str:
+    """Return the recommendation of an earlier version in the form of a decision, empty for text of an unknown form."""
+    if _WAIT.fullmatch(recommendation):
+        return "wait"
+    if (stop := _STOP.fullmatch(recommendation)) is not None:
+        return f"MTD {stop[1] or 'none'}" if "MTD" in recommendation else "stop"
+    if (level := _NEXT_LEVEL.fullmatch(recommendation)) is not None:
+        return "wait" if level[2] else f"level {level[1]}"
+    return ""
 
 
 def _matched(name: str, text: str, form: re.Pattern[str], allowed: str) -> None:
@@ -410,6 +426,6 @@ def record_decision(path: Path | str, recorded: Recorded) -> None:
     _FILE.add(Path(path), recorded, recorded)
 
 
-# Files of earlier versions ended with the reason, then with the conditions, then with the released pauses.
-_LAST = ("released", "conditions", "reason")
+# Files of earlier versions ended with the reason, then with the conditions, the released pauses, and the pending subjects.
+_LAST = ("still_open", "released", "conditions", "reason")
 _FILE = AddedTo("decision", Recorded._fields, tuple(Recorded._fields.index(last) + 1 for last in _LAST), _parsed)

@@ -590,8 +590,8 @@ class AddedTo[Row: OnFile]:
     columns
         Names of the columns, without the hash.
     earlier
-        Numbers of columns that earlier versions wrote, the first of ``columns``. Such a file is read, and gets the other columns,
-        empty, when a row is added.
+        Numbers of columns that earlier versions wrote, the first of ``columns``, with or without hashes. Such a file is read, and
+        gets the other columns, empty, when a row is added; the hashes of its rows stay.
     parse
         Function that makes a row of its cells, or raises `InputError`.
     """
@@ -664,7 +664,7 @@ class AddedTo[Row: OnFile]:
         lines = csv.writer(text, lineterminator="\n")
         if not old:
             lines.writerow((*self.columns, HASH))
-        elif self._raw(path, old)[0][1][-1] != HASH:
+        elif len(self._raw(path, old)[0][1]) <= len(self.columns):
             old = self._widened(path, old)
         elif not old.endswith(b"\n"):
             text.write("\n")
@@ -678,12 +678,14 @@ class AddedTo[Row: OnFile]:
     def _read(self, path: Path, content: bytes | None) -> tuple[list[tuple[int, Row]], Chain, str]:
         """Return the rows of a file's content, what their hashes show, and the hash from which the next row goes on."""
         rows: list[tuple[int, Row]] = []
-        hashed: list[tuple[int, list[str], str]] = []
+        hashed: list[tuple[int, list[Sequence[str]], str]] = []
         first: dict[tuple[str, ...], int] = {}
         last: dict[str, date] = {}
-        for number, raw in self._raw(path, content)[1:]:
-            stored = raw[len(self.columns)] if len(raw) > len(self.columns) else ""
-            cells = [*map(original, raw[: len(self.columns)]), *[""] * (len(self.columns) - len(raw))]
+        lines = self._raw(path, content)
+        header = lines[0][1] if lines else [""]
+        for number, raw in lines[1:]:
+            cells, stored = self._full(raw, hashed=header[-1] == HASH)
+            cells = [*map(original, cells)]
             try:
                 if stored and not is_hash(stored):
                     raise InputError(Problem(HASH, stored, "must be a hash of 64 hexadecimal digits, or empty"))
@@ -698,8 +700,15 @@ class AddedTo[Row: OnFile]:
                 raise InputError(f"row {number} repeats row {above}: each {self.noun} is recorded once", source=str(path))
             last[row.protocol] = row.as_of
             rows.append((number, row))
-            hashed.append((number, cells, stored))
+            # A hash of an earlier version covers the columns of that version.
+            covered = [cells, *(cells[:n] for n in self.earlier if not any(cells[n:]))]
+            hashed.append((number, covered, stored))
         return rows, *check_chain(path.name, hashed)
+
+    def _full(self, row: list[str], *, hashed: bool) -> tuple[list[str], str]:
+        """Return the cells of a row, empty in the columns that its file lacks, and its hash, empty without one."""
+        cells = row[:-1] if hashed else row
+        return [*cells, *[""] * (len(self.columns) - len(cells))], row[-1] if hashed else ""
 
     def _raw(self, path: Path, content: bytes | None) -> list[tuple[int, list[str]]]:
         """Return the rows with the header, each with its number, cells as they are in the file; no rows where there is no file."""
@@ -720,7 +729,8 @@ class AddedTo[Row: OnFile]:
             raise InputError(f"is damaged at line {lines.line_num}: {error}", source=str(path)) from None
         full = (*self.columns, HASH)
         header = tuple(rows[0][1]) if rows else ()
-        if header not in {full[:n] for n in (len(full), len(self.columns), *self.earlier)}:
+        widths = (len(self.columns), *self.earlier)
+        if header not in {known for n in widths for known in (full[:n], (*full[:n], HASH))}:
             columns = ", ".join(full)
             if not header:
                 raise InputError(f"is empty: must begin with the columns {columns}, or not be there", source=str(path))
@@ -735,9 +745,11 @@ class AddedTo[Row: OnFile]:
         text = io.StringIO()
         ending = "\r\n" if old.partition(b"\n")[0].endswith(b"\r") else "\n"
         lines = csv.writer(text, lineterminator=ending)
-        columns = (*self.columns, HASH)
-        lines.writerow(columns)
-        lines.writerows([*row, *[""] * (len(columns) - len(row))] for _, row in self._raw(path, old)[1:])
+        lines.writerow((*self.columns, HASH))
+        (_, header), *rows = self._raw(path, old)
+        for _, row in rows:
+            cells, stored = self._full(row, hashed=header[-1] == HASH)
+            lines.writerow([*cells, stored])
         return (_MARK if old.startswith(_MARK) else b"") + text.getvalue().encode()
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import dosefind as dsf
 from dosefind.adjudications import Adjudicated, adjudications_on_file, read_adjudications, record_adjudication
-from dosefind.chain import Chain
+from dosefind.chain import Chain, row_hash
 from dosefind.cli import main
 from dosefind.decisions import Recorded, agrees, decisions_on_file, read_decisions, record_decision
 from dosefind.provenance import HASH
@@ -220,9 +220,64 @@ def test_override_is_by_the_recommendation_and_not_by_its_words(tmp_path):
             record_decision(tmp_path / f"{when}.csv", one._replace(recommendation="Eskalation auf Stufe 2"))
 
 
-def test_row_of_an_earlier_version_shows_no_agreement(tmp_path):
+EARLIER = [
+    ("wait", "wait", True),
+    ("wait until 2024-02-01", "level 2", False),
+    ("wait: escalation and enrolment on hold", "wait", True),
+    ("complete the current cohort at level 1, 1 patient", "level 1", True),
+    ("fill the cohort at level 1, 1 patient", "level 1", True),
+    ("complete the current cohort at level 1, 1 patient", "wait", False),
+    ("escalate to level 2, 3 patients, not before 2024-02-01", "level 2", True),
+    ("de-escalate to level 1, 3 patients; enrolment on hold", "wait", True),
+    ("de-escalate to level 1, 3 patients; enrolment on hold", "level 1", False),
+    ("stay at level 2, 3 patients, start date open", "level 3", False),
+    ("stop, MTD level 2", "MTD 2", True),
+    ("stop, MTD level 2", "RP2D 3", False),
+    ("stop, MTD level 3, not reached (that level or above)", "MTD 3", True),
+    ("stop, no MTD", "MTD none", True),
+    ("stop, no MTD", "MTD 1", False),
+    ("stop", "stop", True),
+    ("stop", "MTD none", False),
+]
+
+
+@pytest.mark.parametrize(("recommendation", "decision", "agreed"), EARLIER)
+def test_flipped_override_of_an_earlier_version_is_refused(tmp_path, recommendation, decision, agreed):
+    right, flipped = ("no", "yes") if agreed else ("yes", "no")
+    one = FIRST._replace(recommended="", recommendation=recommendation, decision=decision, override=right)
+    record_decision(tmp_path / "right.csv", one)
+    with pytest.raises(dsf.InputError) as error:
+        record_decision(tmp_path / "flipped.csv", one._replace(override=flipped))
+    assert [problem.where for problem in error.value.problems] == ["override"]
+
+
+def test_text_of_an_unknown_form_shows_no_agreement(tmp_path):
     for override in ("yes", "no"):
-        record_decision(tmp_path / f"{override}.csv", FIRST._replace(recommended="", override=override))
+        one = FIRST._replace(recommended="", recommendation="as the committee liked", override=override)
+        record_decision(tmp_path / f"{override}.csv", one)
+
+
+@pytest.mark.parametrize("last", ["reason", "conditions", "released", "still_open"])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_file_of_an_earlier_version_is_read_and_continued(tmp_path, last, hashed):
+    """Its rows have fewer columns, and the hashes are of those."""
+    path, columns = tmp_path / "decisions.csv", Recorded._fields[: Recorded._fields.index(last) + 1]
+    rows, above = [], ""
+    for recorded in DECISIONS[:3]:
+        cells = ["" if cell is None else str(cell) for cell in recorded[: len(columns)]]
+        above = row_hash(above, cells)
+        rows.append([*cells, above] if hashed else cells)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([[*columns, HASH] if hashed else columns, *rows])
+    on_file, chain = decisions_on_file(path, ID)
+    assert [tuple(one[: len(columns)]) for one in on_file] == [tuple(one[: len(columns)]) for one in DECISIONS[:3]]
+    assert (chain.altered, chain.without_hash) == ((), () if hashed else (2, 3, 4))
+    record_decision(path, DECISIONS[3])
+    on_file, chain = decisions_on_file(path, ID)
+    assert (len(on_file), on_file[-1], chain.altered) == (4, DECISIONS[3], ())
+    changed(path, "override", "yes", row=2)
+    changed(path, "decision", "wait", row=2)
+    assert decisions_on_file(path, ID)[1].altered == ((2,) if hashed else (5,))
 
 
 BAD_ADJUDICATIONS = [
