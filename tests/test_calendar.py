@@ -11,13 +11,14 @@ import pytest
 import dosefind as dsf
 from dosefind import BOIN, CRM, InputError, ThreePlusThree, simulate
 from dosefind.designs import Design, Proposal, RollingSix, Selection
+from dosefind.designs.replay import state_after
 from dosefind.designs.rules import highest
 from dosefind.operating.calendar import Clock, run
 from dosefind.operating.simulation import CHUNK
 from dosefind.outcomes import Rates
 from dosefind.protocol import Stagger, Treatment
 from dosefind.timing import Accrual, Discontinuation, Gates, Onset
-from dosefind.trial import COUNT, TimedStates
+from dosefind.trial import COUNT, TimedStates, parse_outcomes
 
 from .peers import ROOT, published
 from .plain_calendar import PlainTrial, arrivals, latent_numbers
@@ -488,3 +489,20 @@ def test_decision_table_of_the_rolling_six_is_the_published_one(strict):
     for n, evaluable, dlts, expected in rows:
         stricter = strict and (n, evaluable, dlts) == (6, 5, 0)
         assert found[n, dlts, n - evaluable] == ("wait" if stricter else words[expected])
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "pending", "numbers"),
+    [
+        ("1N 1N 1N", (2, 0, 0), ["0 DLTs in 3 patients at level 1, 2 outcomes pending"]),
+        ("1N 1T", (1, 0, 0), ["1 DLT in 2 patients at level 1, 1 outcome pending"]),
+        ("1N 1N 1N 2T 2T", (0, 0, 0), ["2 DLTs in 2 patients at level 2", "0 DLTs in 3 patients at level 1"]),
+        ("1T 1T", (0, 0, 0), ["2 DLTs in 2 patients at level 1"]),
+        ("1N 1N 1N 2T 2T 1N 1N 1N", (1, 0, 0), ["2 DLTs in 2 patients at level 2", "6 patients at level 1, 1 outcome pending"]),
+    ],
+)
+def test_rolling_six_gives_the_numbers_that_its_rule_reads(outcomes, pending, numbers):
+    design = RollingSix(strict=True)
+    state = state_after(design, parse_outcomes(outcomes), 3)
+    timed = TimedStates(**vars(state), pending=np.array([pending], COUNT))
+    assert all(words in design.because(timed) for words in numbers)

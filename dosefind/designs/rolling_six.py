@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..protocol import FromTrial
 from ..trial import NO_DOSE, WAIT, States, TimedStates
-from ..words import _, marked
+from ..words import _, counted, marked, n_dlts, n_patients
 from .base import Beside, Design, Flag, Proposal, Selection
 from .rules import highest, lowest
 
@@ -70,14 +70,8 @@ class RollingSix(Design):
         return {"highest without a DLT": "a dose is selected only if six patients were treated there"}
 
     def propose(self, states: States) -> Proposal:
-        n, y = states.n, states.y
-        pending = states.pending if isinstance(states, TimedStates) else np.zeros_like(n)
-        unsafe = y >= 2
-        # Also a dose whose patients were not evaluable.
-        tried = np.maximum(highest(n > 0), states.last)
-        bound = lowest(unsafe) - 1
-        # The dose in question: the highest tried one, or that below the lowest dose that is not tolerated.
-        dose = np.minimum(tried, bound)
+        n, y, pending = states.n, states.y, _pending(states)
+        dose, bound = _in_question(states)
         here_n, here_y, here_open = (states.at(values, dose) for values in (n, y, pending))
         full = here_n >= 6
         is_top = dose == states.n_doses - 1
@@ -109,6 +103,21 @@ class RollingSix(Design):
         closed = (beside.y > 0) & (y >= 2) & (6 * y > n)
         return replace(states, n=np.where(closed, n, states.n), y=np.where(closed, y, states.y), groups=None)
 
+    def because(self, state: States, beside: Beside | None = None) -> str:
+        reason = self.reasons[int(self.decide(state, beside).reason[0])]
+        if reason in ("start", "max_n"):
+            return self.explain(reason)
+        if beside is not None:
+            state = self.with_beside(state, beside)
+        dose, bound = (int(found[0]) for found in _in_question(state))
+        read = [level for level in (bound + 1, dose) if 0 <= level < state.n_doses]
+        # The dose that is not tolerated, if there is one, then the dose in question.
+        told = [_told(state, level) for level in dict.fromkeys(read) if state.y[0, level] >= 2 or level == dose]
+        data = "; ".join(told)
+        if reason in ("escalate", "stay", "de-escalate", "wait"):
+            return data
+        return _("{data}: {reason}").format(data=data, reason=self.explain(reason))
+
     def sentences(self) -> list[str]:
         after_six = (
             _("0 DLTs in six patients: escalate once all six outcomes are known.")
@@ -132,3 +141,29 @@ class RollingSix(Design):
             ),
             _("Patients who are not evaluable are replaced."),
         ]
+
+
+def _pending(states: States) -> np.ndarray:
+    """Return the pending patients at each dose, (states, doses); none of states without time."""
+    return states.pending if isinstance(states, TimedStates) else np.zeros_like(states.n)
+
+
+def _in_question(states: States) -> tuple[np.ndarray, np.ndarray]:
+    """Return the dose in question, the highest tried or that below the lowest one that is not tolerated, and the latter dose."""
+    # Also a dose whose patients were not evaluable.
+    tried = np.maximum(highest(states.n > 0), states.last)
+    bound = lowest(states.y >= 2) - 1
+    return np.minimum(tried, bound), bound
+
+
+def _told(state: States, dose: int) -> str:
+    """Return the patients of a single state at a dose, their DLTs and pending outcomes, in words."""
+    n, y, pending = (int(values[0, dose]) for values in (state.n, state.y, _pending(state)))
+    words = _("{dlts} in {patients} at level {level}")
+    if pending:
+        words = counted(
+            "{{dlts}} in {{patients}} at level {{level}}, {n} outcome pending",
+            "{{dlts}} in {{patients}} at level {{level}}, {n} outcomes pending",
+            pending,
+        )
+    return words.format(dlts=n_dlts(y), patients=n_patients(n), level=dose + 1)

@@ -25,6 +25,7 @@ from ..designs import Design
 from ..outcomes import Rates
 from ..protocol import Protocol, Treatment
 from ..starts import Started, gated, until
+from ..threads import one_thread
 from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
 from ..trial import COUNT, NO_DOSE, WAIT, States, TimedStates
 from .simulation import CHUNK, Latent
@@ -363,6 +364,7 @@ class _Draws:
 _STREAMS = (None, _TIME, _DROPOUT, _PROGRESSION)
 
 
+@one_thread
 def run(design: Design, rates: Rates, clock: Clock, trials: int, seed: int, chunk: int = 0) -> TimedTrials:
     """Run all trials of a chunk in all scenarios on a calendar, rows ordered by scenario, then trial.
 
@@ -406,6 +408,8 @@ class _Run:
         self.scenario, self.trial = np.divmod(np.arange(len(truths) * draws.trials), draws.trials)
         self.rows = _Rows.begin(len(self.scenario), design.n_memory)
         self.ended: list[tuple[_Rows, np.ndarray]] = []
+        # Whether outcomes are pending, of trials whose design decides all the same.
+        self.open = np.zeros(len(self.rows), bool)
 
     def run(self) -> TimedTrials:
         """Run all trials to their ends."""
@@ -413,7 +417,10 @@ class _Run:
             wanted, reason = self._wanted() if self.waits else self._asked()
             over = wanted == NO_DOSE
             ready = self._ready(wanted)
-            started = self._start(wanted, ready)
+            started = (ready <= self.rows.now) & ((self.rows.tail > self.rows.head) | self.always)
+            if not self.waits:
+                self._count(np.flatnonzero(started | over), wanted)
+            self._enrol(np.flatnonzero(started), wanted)
             day = np.where(started | over, self.rows.now, self._next_day(wanted, ready))
             never = day >= NEVER
             self._advance(np.flatnonzero(~(started | over | never)), day, ready)
@@ -601,7 +608,7 @@ class _Run:
         dlts = seen & (rows.kind == _DLT)
         states = self._timed(rows, dlts, pending)
         decision = self.design.decide(states)
-        self._count(np.flatnonzero(decision.dose == NO_DOSE), decision.dose)
+        self.open = pending.any(axis=0)
         rows.memory = decision.memory.T.copy()
         return decision.dose, decision.reason
 
@@ -624,13 +631,11 @@ class _Run:
         """Count decisions that are acted on, and compare those with pending outcomes with the decision from complete data."""
         rows = self.rows
         rows.decisions[which] += 1
-        part = rows.patients(which)
-        pending = (part.given & ~part.seen).any(axis=0)
-        rows.with_pending[which] += pending
-        which, made = which[pending], made[which[pending]]
+        which = which[self.open[which]]
         if not len(which):
             return
-        part = part.patients(np.flatnonzero(pending))
+        rows.with_pending[which] += 1
+        made, part = made[which], rows.patients(which)
         part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
         complete = self.design.decide(self._timed(part, part.kind == _DLT, np.zeros(part.dose.shape, bool)))
         rows.bold[which] += made > complete.dose
@@ -669,19 +674,11 @@ class _Run:
             ready = np.maximum(ready, self._gated(wanted))
         return np.where(wanted >= 0, ready, NEVER)
 
-    def _start(self, wanted: np.ndarray, ready: np.ndarray) -> np.ndarray:
-        """Start a patient in each trial that wants one and has a candidate; return which trials those are."""
-        rows = self.rows
-        starts = (ready <= rows.now) & ((rows.tail > rows.head) | self.always)
-        which = np.flatnonzero(starts)
-        if len(which):
-            if not self.waits:
-                self._count(which, wanted)
-            self._enrol(which, wanted[which])
-        return starts
-
-    def _enrol(self, which: np.ndarray, dose: np.ndarray) -> None:
-        rows, clock = self.rows, self.clock
+    def _enrol(self, which: np.ndarray, wanted: np.ndarray) -> None:
+        """Start a patient in trials that want one and have a candidate."""
+        if not len(which):
+            return
+        rows, clock, dose = self.rows, self.clock, wanted[which]
         rows.room()
         patient, number = rows.count[which], rows.row[which]
         scenario, trial = self.scenario[number], self.trial[number]

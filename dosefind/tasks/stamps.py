@@ -10,6 +10,8 @@ from ..config import Trial, origins
 from ..designs import Design
 from ..protocol import Assumption, Protocol
 from ..provenance import REPRODUCIBLE, versions
+from ..timing import Onset
+from ..words import _
 
 __all__ = ["n_assumed", "plain", "stamp"]
 
@@ -85,6 +87,9 @@ def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:
     """Return the assumptions of the protocol, and the settings of each design that neither its table nor the trial gives."""
     protocol = trial.protocol
     found = protocol.assumptions()
+    if protocol.onset is None:
+        # A table that is not there is not among the defaults of the protocol; pending outcomes and calendars use it all the same.
+        found.append(Assumption("onset", Onset(), _("dosefind's default")))
     if protocol.binding is None and len(protocol.designs) > 1:
         found.append(
             Assumption("binding", next(iter(protocol.designs)), "dosefind's default: the first design is the primary design")
