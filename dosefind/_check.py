@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -39,6 +40,7 @@ __all__ = [
     "counts",
     "curve_values",
     "describe",
+    "folder_of",
     "found_problems",
     "number",
     "of_type",
@@ -47,6 +49,7 @@ __all__ = [
     "reach",
     "seed_of",
     "shown_key",
+    "some_of",
     "whole",
 ]
 
@@ -357,6 +360,22 @@ def of_type(name: str, value: Any, kind: type, advice: str) -> None:
     """Raise unless ``value`` is of the class ``kind``; ``advice`` says how to obtain one."""
     if not isinstance(value, kind):
         raise InputError(Problem(name, value, f"must be a {kind.__name__}: {advice}"))
+
+
+def some_of(name: str, value: Any, advice: str) -> list[Any]:
+    """Return the entries of ``value`` if it is a list, a tuple or an array of them; ``advice`` says what it should hold."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return value.tolist()
+    if not isinstance(value, (list, tuple)):
+        raise InputError(Problem(name, value, f"must be a list {advice}"))
+    return list(value)
+
+
+def folder_of(name: str, value: Any) -> Path:
+    """Return ``value`` as the path of a folder."""
+    if not isinstance(value, (str, Path)) or "\0" in str(value):
+        raise InputError(Problem(name, value, "must be the path of a folder"))
+    return Path(value)
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:

@@ -98,15 +98,33 @@ class Accrual(Checked):
             raise InputError(Problem("ramp", [step.day for step in self.ramp], "must be in the order of their days"))
         if self.process == "always" and self.queue not in (0, "unlimited"):
             raise InputError(Problem("queue", self.queue, "has no effect with process = 'always'"))
+        try:
+            for rate in self.sensitivity:
+                self.at(rate)
+        except InputError as error:
+            raise InputError([Problem("sensitivity", problem.value, problem.allowed) for problem in error.problems]) from None
         if self.patience_days is not None and self.queue == 0:
             raise InputError(Problem("patience_days", self.patience_days, "has no effect without a queue"))
         return self
 
     def at(self, per_28_days: float) -> Accrual:
-        """Return the same accrual at another rate; the rates of a ramp change in proportion."""
+        """Return the same accrual at another rate; the rates of a ramp change in proportion.
+
+        Raises
+        ------
+        InputError
+            If the process has no rate, or a rate of the ramp would exceed `MOST_PER_28_DAYS`.
+        """
         if self.per_28_days is None:
             raise InputError(Problem("per_28_days", per_28_days, f"process = {self.process!r} has no rate"))
         ratio = per_28_days / self.per_28_days
+        for step in self.ramp:
+            if (rate := step.per_28_days * ratio) > MOST_PER_28_DAYS:
+                allowed = (
+                    f"must be at most {MOST_PER_28_DAYS / step.per_28_days * self.per_28_days:g}: the rate from day {step.day} on "
+                    f"changes in proportion, to {rate:g}, and at most {MOST_PER_28_DAYS} candidates per 28 days can arrive"
+                )
+                raise InputError(Problem("per_28_days", per_28_days, allowed))
         ramp = tuple(RateFrom(day=step.day, per_28_days=step.per_28_days * ratio) for step in self.ramp)
         return self.model_copy(update={"per_28_days": per_28_days, "ramp": ramp})
 
@@ -267,7 +285,9 @@ class Discontinuation(Checked):
         chance = getattr(self, cause)
         if chance == 0:
             return np.full(np.shape(uniform), np.inf)
-        return window * np.log1p(-np.asarray(uniform, float)) / math.log1p(-chance)
+        # Of a probability near 0 the time is beyond any number, and so is the day.
+        with np.errstate(over="ignore"):
+            return window * np.log1p(-np.asarray(uniform, float)) / math.log1p(-chance)
 
 
 class Gates(Checked):

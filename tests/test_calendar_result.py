@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 import dosefind as dsf
 from dosefind.cli import main
+from dosefind.operating.calendar import Clock, run
+from dosefind.outcomes import Rates
 from dosefind.show.pages.calendar import Calendar, calendar
 from dosefind.show.terminal import as_lines
 
@@ -155,3 +157,74 @@ def test_files_hold_the_numbers_of_the_library(tmp_path):
     assert json.loads((tmp_path / "calendar.json").read_text())
     assert (tmp_path / "calendar.csv").stat().st_size > 1000
     assert "days" in found.stdout
+
+
+def test_default_days_to_dlt_are_among_the_assumptions():
+    trial = few(onset=None, designs=("3+3",))
+    listed = {one.key: one for one in dsf.calendar(trial, n_trials=2).attrs["assumptions"]}
+    assert "uniform" in str(listed["onset"].value)
+    stated = dsf.calendar(few(designs=("3+3",), onset={"kind": "weibull", "late": 0.7}), n_trials=2).attrs["assumptions"]
+    assert "onset" not in {one.key for one in stated}
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("scenarios", "all toxic"),
+        ("scenarios", 1.5),
+        ("scenarios", [1]),
+        ("per_28_days", 3),
+        ("per_28_days", float("inf")),
+        ("per_28_days", "12"),
+        ("per_28_days", {"a": 1}),
+        ("cache", 1),
+        ("cache", []),
+        ("cache", b"x"),
+        ("cache", "\0"),
+        ("cache", True),
+    ],
+    ids=str,
+)
+def test_arguments_of_another_type_are_refused_by_name(argument, value):
+    with pytest.raises(dsf.InputError) as refused:
+        dsf.calendar(few(designs=("3+3",)), n_trials=2, **{argument: value})
+    assert refused.value.problems[0].where == argument
+
+
+def test_rates_of_a_ramp_stay_possible_at_other_accrual_rates():
+    ramp = {"per_28_days": 1.0, "ramp": [{"day": 30, "per_28_days": 50.0}]}
+    with pytest.raises(dsf.InputError) as refused:
+        few(accrual=ramp | {"sensitivity": [4.0]})
+    assert refused.value.problems[0].where == "accrual.sensitivity"
+    with pytest.raises(dsf.InputError) as refused:
+        dsf.calendar(few(accrual=ramp), n_trials=2, per_28_days=[4.0])
+    assert refused.value.problems[0].where == "per_28_days"
+    assert dsf.calendar(few(accrual=ramp, designs=("3+3",)), n_trials=2, per_28_days=[2.0]).days.notnull().all()
+
+
+def test_a_probability_near_zero_is_that_of_nobody():
+    few_leave = dsf.calendar(few(designs=("3+3",), discontinuation={"dropout": 1e-320}), n_trials=50)
+    nobody = dsf.calendar(few(designs=("3+3",)), n_trials=50)
+    np.testing.assert_array_equal(few_leave.days, nobody.days)
+    assert not few_leave.lost.any()
+
+
+def test_first_trials_and_candidates_do_not_depend_on_how_many_follow():
+    """Numbers are drawn in parts that grow; a long trial has more parts than a short one."""
+    slow = {"accrual": {"per_28_days": 60.0, "queue": 0}, "designs": ("3+3",)}
+    rates, clock = Rates(few(**slow).protocol.truths[:1]), Clock.of(few(**slow).protocol)
+    design = few(**slow).designs["3+3"]
+    some, more = (run(design, rates, clock, trials, 1) for trials in (3, 40))
+    np.testing.assert_array_equal(some.turned_away, more.turned_away[:3])
+    np.testing.assert_array_equal(some.days, more.days[:3])
+    assert some.turned_away.max() > 100
+
+
+def test_bias_of_replacing_is_in_the_result_and_on_the_page():
+    leaving = dsf.calendar(few(discontinuation={"dropout": 0.3}), n_trials=20)
+    assert (leaving.rate_counted > leaving.p_true).all()
+    assert (leaving.evaluable < 1).all()
+    words = as_lines(calendar(leaving))
+    rate = float(leaving.rate_counted.sel(scenario="middle is MTD", dose=2))
+    assert f"{rate:.1%}" in words
+    assert "rate_counted" not in dsf.calendar(few(), n_trials=20)

@@ -168,4 +168,4 @@ def test_two_hundred_simulated_trials_are_decided_by_next_as_by_the_calendar(des
 @pytest.mark.parametrize(("design", "rules", "accrual"), CASES)
 def test_trials_with_patients_who_leave_are_decided_by_next_as_by_the_calendar(design, rules, accrual):
     checked = [replay(design, rules, accrual, 3, seed, discontinuation={"dropout": 0.3}) for seed in (6, 7)]
-    assert sum(checked) >= 10
+    assert sum(checked) >= 8

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .._check import whole
+from .._check import folder_of, whole
 from ..interruption import noticed
 from ..provenance import versions
 from ..threads import VARIABLES, OneThread
@@ -98,7 +98,7 @@ def run(jobs: Sequence[Job], total: int, workers: Any = 1, cache: str | Path | N
     """
     if not hasattr(workers, "submit"):
         workers = whole("workers", workers, 1, 1000)
-    stores = [None if cache is None else _store(Path(cache), job) for job in jobs]
+    stores = [None if cache is None else _store(folder_of("cache", cache), job) for job in jobs]
     tasks = [(job, block, store) for job, store in zip(jobs, stores, strict=True) for block in blocks_of(total, job.block_size)]
     return _in_order(tasks, workers)
 

@@ -28,7 +28,7 @@ from ..starts import Started, gated, until
 from ..threads import one_thread
 from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
 from ..trial import COUNT, NO_DOSE, WAIT, States, TimedStates
-from .simulation import CHUNK, Latent
+from .simulation import Latent
 from .tally import EndedTrials
 from .walk import MOST_COHORTS, refuse_endless
 
@@ -219,6 +219,8 @@ class TimedTrials:
 
 # Patients for whom room is made at a time: more room is more work in each pass.
 _ROOM = 4
+# Candidates whose arrivals are drawn at first.
+_CANDIDATES = 16
 # Outcome of a patient, in `_Rows.kind`.
 _NONE, _DLT, _COMPLETE, _LOST = 0, 1, 2, 3
 _EMPTY = {"start": NEVER, "dose": NO_DOSE, "known": NEVER, "kind": _NONE, "queue": NEVER}
@@ -346,18 +348,15 @@ class _Draws:
     def __init__(self, seed: int, chunk: int, trials: int, clock: Clock) -> None:
         self.latent = {stream: Latent(seed, chunk, trials, *(() if stream is None else (stream,))) for stream in _STREAMS}
         self.clock, self.trials = clock, trials
-        self.gaps = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, chunk, _GAP))))
-        self.uniform = np.empty((0, CHUNK))
-        self.days = np.empty((0, CHUNK), np.int64)
+        self.gaps = Latent(seed, chunk, trials, _GAP)
+        self.days = np.empty((0, trials), np.int64)
 
     def arrival(self, candidate: np.ndarray, trial: np.ndarray) -> np.ndarray:
         """Return the day on which candidates arrive."""
-        missing = int(candidate.max(initial=-1)) + 1 - len(self.days)
-        if missing > 0:
-            more = max(missing, 16)
-            self.uniform = np.vstack([self.uniform, self.gaps.random((more, CHUNK))])
-            # Drawn for a whole chunk, so that a longer run extends a shorter one; used for the trials that there are.
-            self.days = self.clock.accrual.arrivals(self.uniform[:, : self.trials], len(self.uniform))
+        last = int(candidate.max(initial=-1))
+        if last >= len(self.days):
+            self.gaps.reach(max(last + 1, _CANDIDATES))
+            self.days = self.clock.accrual.arrivals(self.gaps.numbers, len(self.gaps.numbers))
         return self.days[candidate, trial]
 
 

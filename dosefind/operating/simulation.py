@@ -44,13 +44,20 @@ class Latent:
     def __init__(self, seed: int, chunk: int, trials: int, *stream: int) -> None:
         self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, chunk, *stream))))
         self.trials = trials
-        self.numbers = np.empty((0, CHUNK))
+        self.numbers = np.empty((0, trials))
 
     def __call__(self, patient: np.ndarray, trial: np.ndarray) -> np.ndarray:
-        missing = int(patient.max(initial=-1)) + 1 - len(self.numbers)
-        if missing > 0:
-            self.numbers = np.vstack([self.numbers, self.random.random((missing, CHUNK))])
+        self.reach(int(patient.max(initial=-1)) + 1)
         return self.numbers[patient, trial]
+
+    def reach(self, count: int) -> None:
+        """Draw the numbers of the first patients; half as many again where some are missing."""
+        missing = count - len(self.numbers)
+        if missing <= 0:
+            return
+        # Drawn for a whole chunk, so that more trials extend fewer; kept for the trials that there are.
+        drawn = self.random.random((max(missing, len(self.numbers) // 2), CHUNK))
+        self.numbers = np.vstack([self.numbers, drawn[:, : self.trials]])
 
 
 @dataclass(frozen=True)

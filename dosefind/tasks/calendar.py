@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._check import InputError, Problem, number, one_of, seed_of, whole
+from .._check import InputError, Problem, number, one_of, seed_of, some_of, whole
 from ..blocks import blocks_of, run
 from ..config import Trial, build_designs
 from ..designs import Design
@@ -163,7 +163,8 @@ def overlap_rows(days: np.ndarray) -> list[tuple[int, int]]:
 def _with_scenarios(trial: Trial, names: Sequence[str]) -> Trial:
     """Return the trial with some of its scenarios; designs do not depend on them."""
     every = trial.protocol.scenarios
-    chosen = {one_of("scenarios", name, every): every[name] for name in names}
+    listed = some_of("scenarios", names, f"of names of scenarios: {', '.join(every)}")
+    chosen = {one_of("scenarios", name, every): every[name] for name in listed}
     if not chosen:
         raise InputError(Problem("scenarios", list(names), f"must hold at least one of {', '.join(every)}"))
     return replace(trial, protocol=trial.protocol.model_copy(update={"scenarios": chosen}))
@@ -179,14 +180,15 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
     assert accrual is not None
     if accrual.per_28_days is None:
         if given is not None:
-            raise InputError(Problem("per_28_days", list(given), f"has no effect with accrual.process = {accrual.process!r}"))
+            raise InputError(Problem("per_28_days", given, f"has no effect with accrual.process = {accrual.process!r}"))
         return [float("inf") if accrual.process == "always" else float("nan")]
     if given is None:
         return sorted({accrual.per_28_days, *accrual.sensitivity})
-    if not len(given):
-        raise InputError(Problem("per_28_days", [], "must hold at least one rate"))
     allowed = f"above 0 and at most {MOST_PER_28_DAYS} candidates per 28 days"
-    found = [number("per_28_days", rate, allowed) for rate in given]
+    listed = some_of("per_28_days", given, f"of rates {allowed}")
+    if not listed:
+        raise InputError(Problem("per_28_days", [], "must hold at least one rate"))
+    found = [number("per_28_days", rate, allowed) for rate in listed]
     for value in found:
         if not 0 < value <= MOST_PER_28_DAYS:
             raise InputError(Problem("per_28_days", value, f"must be {allowed}"))
