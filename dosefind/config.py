@@ -141,7 +141,8 @@ def _check_weights(protocol: Protocol, designs: Mapping[str, Design]) -> None:
     """Refuse to weigh patients who left where a design counts whole patients."""
     whole = [f"{name!r} ({design.title})" for name, design in designs.items() if not design.reads_weights]
     if whole:
-        reading = " or ".join(kind.title for kind in DESIGNS.values() if kind.reads_weights)
+        *others, last = [kind.title for kind in DESIGNS.values() if kind.reads_weights]
+        reading = f"{', '.join(others)} or {last}"
         allowed = (
             f"must be 'not-evaluable', 'no-dlt' or 'dlt' with designs that count whole patients, here {', '.join(whole)}; a weight "
             f"can be read by {reading}"
