@@ -135,7 +135,9 @@ WORDS = {
         renamed_in, "models.base", "import pymc as pm", "def starts(", {"pm": "sampler"}
     ),
     "order of functions": partial(moved, "posterior.quadrature", "def _sums(", "def _difference(", "def _lattice("),
-    "order of methods": partial(moved, "posterior.exact", "    def expect(", "    def shares(", "    def _columns("),
+    "order of methods": partial(
+        moved, "posterior.exact", "    def shares(", "\n\n@lru_cache(maxsize=32)\ndef _quadrature", "    def expect("
+    ),
     "method that no engine uses": partial(
         edited,
         "models.base",

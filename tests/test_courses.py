@@ -140,7 +140,7 @@ def test_decision_from_exposure():
     """The P(overdose) of the reference, and the decision from it; complete courses alone would close more."""
     found = next_dose(config(), ten()).proposals["course"]
     expected = REFS["hazard_none"]["expected"]["p_over"]
-    assert ", ".join(f"{p:.3f}" for p in expected) in found.reason
+    assert ", ".join(f"{100 * p:.1f}%" for p in expected) in found.reason
 
 
 def three(level, first, *, cut, **fields):

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from ..models import BivariateNormal, Hazard
+from ..exposure import PartCourses
+from ..models import BivariateNormal, Hazard, Observed
 from ..posterior.courses import Courses
 from ..protocol import FromTrial
 from ..trial import WAIT, Administered, States, TimedStates, Weighted
@@ -25,6 +26,10 @@ from .blrm import BLRM, prior_of_first
 from .rules import highest
 
 __all__ = ["CourseBLRM"]
+
+_Key = tuple[PartCourses, tuple[int, ...], tuple[int, ...]]
+# Most states with courses whose values are kept.
+_KNOWN = 4096
 
 
 class CourseBLRM(BLRM):
@@ -118,13 +123,26 @@ class CourseBLRM(BLRM):
     def _read(self, states: States) -> tuple[np.ndarray, np.ndarray]:
         if not isinstance(states, TimedStates) or not states.courses:
             return super()._read(states)
-        alike: dict[Any, list[int]] = {}
-        for row, courses in enumerate(states.courses):
-            alike.setdefault(courses, []).append(row)
-        found = np.empty((len(states), (len(self.doses) + 1) * (2 if self.choose == "target" else 1)))
-        for courses, rows in alike.items():
+        keys = list(zip(states.courses, map(tuple, states.n.tolist()), map(tuple, states.y.tolist()), strict=True))
+        missing = [key for key in dict.fromkeys(keys) if key not in self._known]
+        if len(self._known) + len(missing) > _KNOWN:
+            self._known.clear()
+            missing = list(dict.fromkeys(keys))
+        # Courses with the same terms of the likelihood are one batch.
+        batches: dict[Observed, list[tuple[_Key, np.ndarray, np.ndarray]]] = {}
+        for key in missing:
+            courses, n, y = key
             data = Courses(self.curve, courses.intervals, courses.n, courses.y)
-            quadrature = self._quadrature_of(data.extended)
-            found[rows] = quadrature.settle(*data.counts(states.n[rows], states.y[rows]), self._decided)
-        over = found[:, : len(self.doses) + 1]
-        return over, found[:, len(self.doses) + 1 :] if self.choose == "target" else over
+            batches.setdefault(data.extended, []).append((key, *data.counts(np.array(n), np.array(y))))  # type: ignore[arg-type]
+        for extended, parts in batches.items():
+            of_batch, exposed, events = zip(*parts, strict=True)
+            found = self._quadrature_of(extended).settle(np.stack(exposed), np.stack(events), self._decided)
+            self._known.update(zip(of_batch, found, strict=True))
+        values = np.stack([self._known[key] for key in keys])
+        over = values[:, : len(self.doses) + 1]
+        return over, values[:, len(self.doses) + 1 :] if self.choose == "target" else over
+
+    @cached_property
+    def _known(self) -> dict[_Key, np.ndarray]:
+        """Return what is known of states with courses: a reason and a look ahead ask again about the same ones."""
+        return {}

@@ -67,6 +67,9 @@ OUTSIDE = marked("outside the escalation")
 MOST_BY_COHORT = 256
 """Maximum number of completions of pending outcomes enumerated by cohort, before they are counted by dose."""
 
+# What is worked out of the patients alone, whatever the cohorts.
+_OF_PATIENTS = ("_by_subject", "_by_group", "_patients", "_known_courses", "_known_outcomes")
+
 
 class OpenDay(NamedTuple):
     """The date of a possible DLT that may be inside or outside the DLT window, so that its day would settle the question.
@@ -426,7 +429,7 @@ class Evaluated(Shown):
     def _of_same_patients(self, **changes: Any) -> Evaluated:
         found = replace(self, **changes)
         # The patients are the same, so that their counts need not be computed again.
-        found.__dict__.update({name: getattr(self, name) for name in ("_by_subject", "_by_group")})
+        found.__dict__.update({name: getattr(self, name) for name in _OF_PATIENTS})
         return found
 
     @cached_property
@@ -597,8 +600,17 @@ class Evaluated(Shown):
         return tuple(map(self._course, self.statuses))
 
     def _course(self, status: Status) -> Course:
-        held = self.holding(status.subject) if status.held else []
-        return course_of(self._patients[status.subject], status, self.as_of, held)
+        known = self._known_courses.get(id(status))
+        if known is None:
+            held = self.holding(status.subject) if status.held else []
+            known = status, course_of(self._patients[status.subject], status, self.as_of, held)
+            self._known_courses[id(status)] = known
+        return known[1]
+
+    @cached_property
+    def _known_courses(self) -> dict[int, tuple[Status, Course]]:
+        """Return courses by the identity of the status, which is kept with them."""
+        return {}
 
     @cached_property
     def _patients(self) -> dict[str, Patient]:
@@ -618,12 +630,7 @@ class Evaluated(Shown):
         came: dict[str, Status] = {}
         if dlts is not None:
             for subjects, further in zip(self.open, dlts, strict=True):
-                for place, status in enumerate(self[subject] for subject in subjects):
-                    later = max(self.as_of, status.first)
-                    middle = later + (max(status.end, later) - later) / 2
-                    known = {"held": False, "unresolved": False, "fraction": 1.0, "questions": (), "settled_by": ()}
-                    kind, closed = ("dlt", middle) if place < further else ("complete", status.end)
-                    came[status.subject] = replace(status, kind=kind, closed=closed, **known)
+                came |= {subject: self._once_known(subject, place < further) for place, subject in enumerate(subjects)}
         n, y, complete = ([0] * MOST_DOSES for _ in range(3))
         for level, patients, with_dlt in counts:
             n[level - 1] += patients
@@ -640,6 +647,21 @@ class Evaluated(Shown):
                     n[group.level - 1] -= 1
                     y[group.level - 1] -= status.kind == "dlt"
         return PartCourses(tuple(intervals), tuple(n), tuple(y), tuple(complete))
+
+    def _once_known(self, subject: str, dlt: bool) -> Status:
+        """Return the status of a patient whose outcome is taken as known, with a DLT half-way through the follow-up to come."""
+        if (subject, dlt) not in self._known_outcomes:
+            status = self[subject]
+            later = max(self.as_of, status.first)
+            middle = later + (max(status.end, later) - later) / 2
+            known = {"held": False, "unresolved": False, "fraction": 1.0, "questions": (), "settled_by": ()}
+            kind, closed = ("dlt", middle) if dlt else ("complete", status.end)
+            self._known_outcomes[subject, dlt] = replace(status, kind=kind, closed=closed, **known)
+        return self._known_outcomes[subject, dlt]
+
+    @cached_property
+    def _known_outcomes(self) -> dict[tuple[str, bool], Status]:
+        return {}
 
     def completions(self, courses: bool = False) -> Iterator[Completion]:
         """Yield the completions of the pending outcomes, as designs distinguish them: by the DLTs of each group, or of

@@ -8,7 +8,7 @@ the posterior, and the DLT probabilities of the levels are shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
@@ -44,9 +44,10 @@ class Courses:
         """Return the same model with the hazards of the intervals."""
         return self._observed[0]
 
-    @cached_property
+    @property
     def _observed(self) -> tuple[Observed, np.ndarray, np.ndarray]:
-        return self.curve.observing(self.intervals)
+        # Frozen settings are hashable, which pyright does not see.
+        return _observing(self.curve, self.intervals)  # type: ignore[arg-type]
 
     def counts(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return exposure and DLTs by interval, then further patients and DLTs by level, from counts by level ``(..., levels)``.
@@ -71,3 +72,11 @@ class Courses:
         """Return whether counts by level ``(..., levels)`` include the patients, ``(...)``."""
         further, dlts = np.asarray(n) - (self.n or 0), np.asarray(y) - (self.y or 0)
         return ((dlts >= 0) & (further >= dlts)).all(axis=-1)
+
+
+@lru_cache(maxsize=1024)
+def _observing(curve: Hazard, intervals: tuple[Interval, ...]) -> tuple[Observed, np.ndarray, np.ndarray]:
+    """Return the likelihood of intervals and the numbers that multiply its terms, because ways in which outcomes come out share
+    their courses.
+    """
+    return curve.observing(intervals)

@@ -58,7 +58,8 @@ class ExactFit:
 
     def __init__(self, curve: Curve, rates: Sequence[float] = (), data: Data | None = None) -> None:
         self.curve, self.rates, self.data = curve, tuple(rates), data
-        self.quadrature = MixedQuadrature(curve if data is None else data.extended, self._columns)
+        # Frozen settings are hashable, which pyright does not see.
+        self.quadrature = _quadrature(curve, self.rates, curve if data is None else data.extended)  # type: ignore[arg-type]
 
     def counts(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers that multiply the terms of the likelihood, from patients and DLTs by dose ``(..., doses)``."""
@@ -76,11 +77,18 @@ class ExactFit:
         """Return the posterior weight of each component of the prior, ``(sets, components)``."""
         return self.quadrature.shares(*self.counts(n, y), REPORTED)
 
-    def _columns(self, nodes: Nodes) -> np.ndarray:
+
+@lru_cache(maxsize=32)
+def _quadrature(curve: Curve, rates: tuple[float, ...], extended: Curve) -> MixedQuadrature:
+    """Return the quadrature of a curve's summaries; data sets whose likelihood has the same terms share its grids."""
+
+    def columns(nodes: Nodes) -> np.ndarray:
         # The curve of the likelihood can have more doses.
-        levels, theta = self.curve.coordinates, nodes.parameters()
+        levels, theta = curve.coordinates, nodes.parameters()
         p = nodes.probabilities(levels)
-        return np.column_stack([theta, theta**2, p, p**2, *(nodes.below(rate, levels) for rate in self.rates)])
+        return np.column_stack([theta, theta**2, p, p**2, *(nodes.below(rate, levels) for rate in rates)])
+
+    return MixedQuadrature(extended, columns)
 
 
 @lru_cache(maxsize=32)
