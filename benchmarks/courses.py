@@ -64,7 +64,8 @@ def medians(*runs: Callable[[int], object]) -> list[float]:
 def main() -> None:
     made = trial(course={"kind": "blrm-course"})
     hazard_curve, logistic_curve = (made.curves[name] for name in ("hazard", "logistic-2"))
-    assert isinstance(hazard_curve, Hazard) and isinstance(logistic_curve, Logistic2)
+    assert isinstance(hazard_curve, Hazard)
+    assert isinstance(logistic_curve, Logistic2)
     by_course, by_outcome = made, trial(blrm={"kind": "blrm"})
     evaluated = [evaluate(patients(120 + number), made.protocol) for number in range(RUNS + 1)]
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .protocol import Protocol
     from .show.content import Page
     from .tasks import NextDose
+    from .trial import Cohort
 
 __all__ = ["main"]
 
@@ -132,6 +133,28 @@ _data = click.option(
     type=click.Path(path_type=Path),
     help="CSV of counts instead: level (or dose), n, dlts; one row per cohort, in the order of treatment.",
 )
+
+
+class _Day(click.DateTime):
+    """A day in ISO form, with an example where it is none."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a day such as 2024-03-14.", param, ctx)
+
+
+_events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events in a separate file, .csv or .xlsx.")
+_as_of = click.option(
+    "--as-of",
+    type=_Day(),
+    metavar="YYYY-MM-DD",
+    help="Data cutoff date.  [default: the last date in the data, stated as assumed]",
+)
 _curve = click.option("--curve", metavar="NAME", help="Name of one of the config's curves.  [default: the first]")
 _borrow = click.option(
     "--borrow",
@@ -149,6 +172,23 @@ def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
     if outcomes is not None and data is not None:
         raise click.UsageError("--outcomes and --data exclude each other.")
     return read_counts(data, protocol.doses.amounts) if data is not None else outcomes or ""
+
+
+def _from_patients(
+    trial: Trial, patients: Path, events: Path | None, as_of: datetime | None, *, borrows: bool, samples: bool
+) -> tuple[list[Cohort], dict[str, Any]]:
+    """Return the cohorts of a table of patients, with everything else of them that an analysis uses."""
+    from .evaluability import evaluate
+    from .intake import read_patients
+
+    read = read_patients(patients, trial.protocol, events=events, progress=_progress("rows"))
+    evaluated = evaluate(read, trial.protocol, None if as_of is None else as_of.date())
+    rest: dict[str, Any] = {"others": evaluated.beside(), "weighted": evaluated.weighted}
+    if not borrows:
+        rest["administered"] = evaluated.administered
+    if not (borrows or samples):
+        rest["courses"] = evaluated.courses
+    return evaluated.cohorts(), rest
 
 
 def _borrowed(given: tuple[str, ...], borrowing: Borrowing | None) -> dict[str, Any] | None:
@@ -175,19 +215,6 @@ def _one_design(trial: Trial, name: str | None) -> str:
 def _as_path(text: str) -> str:
     """Return a path within a text, as the system names it."""
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
-
-
-class _Day(click.DateTime):
-    """A day in ISO form, with an example where it is none."""
-
-    def __init__(self) -> None:
-        super().__init__(["%Y-%m-%d"])
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is not a day such as 2024-03-14.", param, ctx)
 
 
 @dataclass(frozen=True)
@@ -403,11 +430,19 @@ def calendar_(
     examples=(
         "analyze configs/nct05962762.toml --outcomes '1NNN 2NNN 3NNT'",
         "analyze configs/nct05962762.toml --data counts.csv --curve power --details",
+        "analyze configs/nct05948982.toml --patients examples/nct05948982/midway/patients.csv",
     )
 )
 @_config
 @_outcomes
 @_data
+@click.option(
+    "--patients",
+    type=click.Path(path_type=Path),
+    help="Patients instead of counts, as for 'next': a hazard per infusion uses parts of courses.",
+)
+@_events
+@_as_of
 @_curve
 @_borrow
 @click.option(
@@ -426,6 +461,9 @@ def analyze(
     config: Path,
     outcomes: str | None,
     data: Path | None,
+    patients: Path | None,
+    events: Path | None,
+    as_of: datetime | None,
     curve: str | None,
     borrow: tuple[str, ...],
     engine: Any,
@@ -441,9 +479,17 @@ def analyze(
     if draws is not None and engine != "nuts" and not borrow:
         raise click.UsageError("--draws has no effect with quadrature: add --engine nuts, or leave it out.")
     trial = load_trial(config)
+    known, rest = _given(outcomes, data, trial.protocol), {}
+    if patients is not None:
+        if outcomes is not None or data is not None:
+            raise click.UsageError("--patients excludes --outcomes and --data.")
+        known, rest = _from_patients(trial, patients, events, as_of, borrows=bool(borrow), samples=engine == "nuts")
+    elif events is not None or as_of is not None:
+        raise click.UsageError("--events and --as-of need --patients.")
     found = tasks.analyze(
         trial,
-        _given(outcomes, data, trial.protocol),
+        known,
+        **rest,
         curve=curve,
         borrow=_borrowed(borrow, trial.borrowing),
         engine=engine,
@@ -553,13 +599,6 @@ _patients = click.option(
     required=True,
     type=click.Path(path_type=Path),
     help="Patients, one row per patient, as .csv or .xlsx; or a folder with SDTM or ADaM as .xpt or .csv.",
-)
-_events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events in a separate file, .csv or .xlsx.")
-_as_of = click.option(
-    "--as-of",
-    type=_Day(),
-    metavar="YYYY-MM-DD",
-    help="Data cutoff date.  [default: the last date in the data, stated as assumed]",
 )
 _replay = click.option("--replay", is_flag=True, help="Go back to --as-of: leave out what the data say of later days.")
 _final = click.option(

@@ -326,6 +326,36 @@ ESTIMATES: dict[str, Quantity] = {
         "%",
     ),
     "rp2d_by_curve": Quantity(marked("dose within the limit by the same rule under each curve"), marked("dose within the limit")),
+    "period_mean": Quantity(
+        marked("posterior mean of the DLT rate in the period from the first infusion, background included (total risk)"),
+        marked("total risk"),
+        "%",
+    ),
+    "period_excess": Quantity(
+        marked("that DLT rate minus the probability of a DLT from the background alone (excess risk)"), marked("excess risk"), "%"
+    ),
+    "period_p_over": Quantity(
+        marked("probability that the DLT rate in the period is {high} or more"), marked("P(overdose) in the period"), "%"
+    ),
+    "period_background": Quantity(
+        marked("probability of a DLT in the period from the background alone"), marked("background risk"), "%"
+    ),
+    "extrapolated": Quantity(
+        marked(
+            "share of the planned exposure of the patients treated at the dose that has not been observed; after a DLT none is "
+            "planned"
+        ),
+        marked("extrapolated"),
+        "%",
+    ),
+    "reading_mean": Quantity(
+        marked("posterior mean of the DLT rate with the courses read in this way"), marked("DLT rate by reading"), "%"
+    ),
+    "reading_p_over": Quantity(
+        marked("probability that the DLT rate is {high} or more with the courses read in this way"),
+        marked("P(overdose) by reading"),
+        "%",
+    ),
     "conclusion": Quantity(
         marked(
             "predictive probability that the design selects the dose, or none, as MTD at its planned end, given the data now, "

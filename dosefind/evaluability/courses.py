@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..exposure import Interval, intervals_of
 from ..patients import SAME_AMOUNT, Patient
-from ..words import _
+from ..words import _, marked
 
 if TYPE_CHECKING:
     from .evaluated import Status
     from .serious import SeriousEvent
 
-__all__ = ["Course", "course_of"]
+__all__ = ["NO_INFORMATION", "Course", "course_of"]
+
+NO_INFORMATION = marked("no information on DLTs")
+"""Why a patient is left out whose follow-up says nothing on DLTs: neither adverse events nor a DLT assessment."""
 
 
 class Course(NamedTuple):
@@ -84,7 +87,7 @@ def _left_out(patient: Patient, status: Status) -> str:
     if status.level is None:
         return _("dose not in the protocol")
     if patient.dlt is None and patient.events is None and status.kind not in ("dlt", "complete"):
-        return _("no information on DLTs")
+        return _(NO_INFORMATION)
     excluded = status.recorded is False or (status.adjudication is not None and status.adjudication.conclusion == "not evaluable")
     return _("recorded or adjudicated not evaluable") if excluded and status.kind in ("not evaluable", "replaced") else ""
 

@@ -15,12 +15,13 @@ from ..designs import Design
 from ..designs.base import Beside
 from ..designs.replay import departures, followed
 from ..evaluability import Course
+from ..evaluability.courses import NO_INFORMATION
 from ..figures import BORROWING, ESTIMATES
 from ..interruption import noticed
 from ..models import Curve, Hazard, TwoParameterCurve
 from ..posterior.administered import administered_among, at_amounts, exact_posterior, weighted_among
 from ..posterior.base import Figure, Posterior
-from ..posterior.exact import ExactPosterior, exact_fit
+from ..posterior.exact import ExactPosterior
 from ..posterior.mixture import MixedQuadrature
 from ..posterior.quadrature import ROUGH_WIDTH
 from ..protocol import Protocol
@@ -40,7 +41,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
-from .periods import by_period, courses_data
+from .periods import by_period, by_reading, courses_data, exposure_of, per_infusion, with_courses
 from .stamps import stamp
 from .steps import cohorts_of
 
@@ -263,8 +264,10 @@ def analyze(
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
     if isinstance(now.curve, Hazard) and found is None:
-        periods = by_period(now.curve, courses, n, y, protocol)
-        result = result.assign_coords(period=periods.pop("period")).assign(periods)
+        for found_by in (by_period(now.curve, courses, n, y, protocol), by_reading(now.curve, courses, n, y, protocol)):
+            coords = {name: found_by.pop(name) for name in ("period", "reading") if name in found_by}
+            result = result.assign_coords(coords).assign(found_by)
+        said |= _course_in_words(now.curve, courses, protocol)
     if predicts and not others and (not weighted or all(design.reads_weights for design in designs.values())):
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
@@ -297,6 +300,34 @@ def analyze(
         made |= _left_as_dlts(protocol, curves[chosen], n, y, administered, weighted)
         made["warnings"].append(_weights_in_words(weighted, made["rp2d_left_as_dlts"], result.attrs["rp2d"]))
     return Analysis(result.assign_attrs(made | stamp(trial, borrows=found is not None)), now, before)
+
+
+def _course_in_words(curve: Hazard, courses: Sequence[Course], protocol: Protocol) -> dict[str, Any]:
+    """Return the course as planned, the target in both terms, and the courses as far as they have been followed up."""
+    rate, infusions = protocol.target.rate, len(curve.interval_days)
+    per_course = curve.over != "infusion"
+    both = (rate, per_infusion(rate, infusions)) if per_course else (1 - (1 - rate) ** infusions, rate)
+    each = [
+        {
+            "subject": course.subject,
+            "level": course.level,
+            "infusions": len(course.infusions),
+            "days": course.days,
+            "dlt": course.dlt,
+            "exposure": exposure_of(curve, course),
+            "left_out": course.left_out,
+        }
+        for course in courses
+    ]
+    lacking = [course.subject for course in courses if course.left_out == _(NO_INFORMATION)]
+    sentence = counted(
+        "{n} patient is left out of the courses, because nothing is known on DLTs: {patients}.",
+        "{n} patients are left out of the courses, because nothing is known on DLTs: {patients}.",
+        len(lacking),
+        patients=", ".join(lacking),
+    )
+    found: dict[str, Any] = {"warnings": [sentence]} if lacking else {}
+    return found | {"course": {"infusions": infusions, "target_course": both[0], "target_infusion": both[1], "patients": each}}
 
 
 def amounts_among(
@@ -505,10 +536,7 @@ def _posterior(
     courses: Sequence[Course] = (),
 ) -> ExactPosterior:
     rates = (*protocol.target.interval, protocol.target.rate)
-    if isinstance(curve, Hazard) and courses:
-        # Frozen settings are hashable, which pyright does not see.
-        return ExactPosterior(exact_fit(curve, rates, courses_data(curve, courses, n, y)), n, y)  # type: ignore[arg-type]
-    return exact_posterior(curve, n, y, rates, administered, weighted=weighted)
+    return with_courses(curve, n, y, rates, courses) or exact_posterior(curve, n, y, rates, administered, weighted=weighted)
 
 
 def _without_courses(curves: Mapping[str, Curve], courses: Sequence[Course]) -> dict[str, Curve]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..evaluability import Course
-from ..models import Hazard
+from ..evaluability.courses import NO_INFORMATION
+from ..exposure import Interval
+from ..figures import ESTIMATES
+from ..models import Curve, Hazard
 from ..posterior.courses import Courses
-from ..posterior.exact import ExactPosterior, exact_fit
+from ..posterior.exact import REPORTED, ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..words import _
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["by_period", "courses_data", "extrapolated"]
+__all__ = ["by_period", "by_reading", "courses_data", "exposure_of", "extrapolated", "per_infusion", "with_courses"]
 
 # The periods of the sensitivity analysis in days from the first infusion, and the share of the hazard of an infusion in the
 # follow-up after the course.
@@ -30,6 +30,17 @@ def courses_data(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.
         return None
     intervals = tuple(interval for course in courses for interval in course.intervals)
     return Courses(curve, intervals, tuple(np.asarray(n).tolist()), tuple(np.asarray(y).tolist()))
+
+
+def with_courses(
+    curve: Curve, n: np.ndarray, y: np.ndarray, rates: tuple[float, ...], courses: Sequence[Course], tolerance: float = REPORTED
+) -> ExactPosterior | None:
+    """Return the posterior of a hazard with the courses; ``None`` for any other curve, and without courses."""
+    if not isinstance(curve, Hazard) or not courses:
+        return None
+    # Frozen settings are hashable, which pyright does not see.
+    fit = exact_fit(curve, rates, courses_data(curve, courses, n, y))  # type: ignore[arg-type]
+    return ExactPosterior(fit, n, y, tolerance)
 
 
 def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.ndarray, protocol: Protocol) -> dict[str, Any]:
@@ -62,13 +73,6 @@ def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.nda
         overs.append(1 - found.below(high).value)
         background.append(of_period.background_risk)
     axes, shown = ("period", "dose"), np.array(means)
-    words = {
-        "period_mean": _("posterior mean of the DLT rate in the period from the first infusion, background included (total risk)"),
-        "period_excess": _("the same without the risk of the background (excess risk)"),
-        "period_p_over": _("probability that the DLT rate in the period is {high} or more").format(high=f"{100 * high:.3g}%"),
-        "period_background": _("probability of a DLT in the period from the background alone"),
-        "extrapolated": _("share of the planned exposure of the patients treated at the dose that has not been observed"),
-    }
     data = {
         "period_mean": (axes, shown),
         "period_excess": (axes, shown - np.array(background)[:, None]),
@@ -76,7 +80,77 @@ def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.nda
         "period_background": ("period", np.array(background)),
         "extrapolated": ("dose", extrapolated(curve, courses, n)),
     }
-    return {name: (*value, {"definition": words[name]}) for name, value in data.items()} | {"period": names}
+    return _defined(data, high) | {"period": names}
+
+
+def by_reading(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.ndarray, protocol: Protocol) -> dict[str, Any]:
+    """Return the DLT rate and P(overdose) with the courses read in other ways, and with one assumption on the hazard changed.
+
+    Parameters
+    ----------
+    curve, courses, n, y, protocol
+        As for `by_period`.
+
+    Returns
+    -------
+    dict
+        Variables over ``reading`` and ``dose`` for a labelled result, and the coordinate ``reading``; none without courses.
+    """
+    if not courses:
+        return {}
+    high = protocol.target.interval[1]
+    means, overs, names = [], [], []
+    for name, other, read in _readings(curve, courses):
+        # Frozen settings are hashable, which pyright does not see.
+        found = ExactPosterior(exact_fit(other, (high,), courses_data(other, read, n, y)), n, y)  # type: ignore[arg-type]
+        names.append(name)
+        means.append(found.moments()[0].value)
+        overs.append(1 - found.below(high).value)
+    axes = ("reading", "dose")
+    return _defined({"reading_mean": (axes, np.array(means)), "reading_p_over": (axes, np.array(overs))}, high) | {"reading": names}
+
+
+def _defined(data: dict[str, Any], high: float) -> dict[str, Any]:
+    """Return variables with their definitions."""
+    rate = f"{100 * high:.3g}%"
+    return {name: (*value, {"definition": _(ESTIMATES[name].definition).format(high=rate)}) for name, value in data.items()}
+
+
+def _readings(curve: Hazard, courses: Sequence[Course]) -> Iterator[tuple[str, Hazard, Sequence[Course]]]:
+    """Yield ways to read the courses: the name, the model and the courses; no courses are the counts of complete courses."""
+    yield _("by course, parts of courses included"), curve, courses
+    by_interval = curve.model_copy(update={"event_time": "interval"})
+    yield _("by infusion, complete intervals only"), by_interval, _changed(courses, _complete_only)
+    yield _("complete courses only"), curve, ()
+    if curve.accumulation == "none" and len(curve.interval_days) > 1:
+        yield _("trend of the hazard over the infusions"), curve.model_copy(update={"accumulation": "trend"}), courses
+    if curve.event_time == "day":
+        yield _("interval of a DLT instead of its day"), by_interval, courses
+    yield _("half of the hazard in the first quarter of an interval"), curve, _changed(courses, _early)
+
+
+def _changed(courses: Sequence[Course], change: Callable[[Interval], Interval]) -> tuple[Course, ...]:
+    return tuple(course._replace(intervals=tuple(map(change, course.intervals))) for course in courses)
+
+
+def _complete_only(interval: Interval) -> Interval:
+    """Return an interval of one patient, without exposure unless it is complete."""
+    return interval._replace(exposure=float(interval.exposure >= 1))
+
+
+def _early(interval: Interval) -> Interval:
+    """Return an interval of one patient if the cumulative hazard rises with the square root of time."""
+    return interval._replace(exposure=interval.exposure**0.5, until_events=interval.until_events**0.5)
+
+
+def exposure_of(curve: Hazard, course: Course) -> list[float]:
+    """Return the exposure of a patient in each interval of the course, in units of the interval; an infusion not given has none."""
+    found = [0.0] * len(curve.interval_days)
+    for interval in course.intervals:
+        place = len(interval.amounts) - 1
+        if not interval.follow_up and interval.amounts[-1] > 0 and place < len(found):
+            found[place] += interval.exposure + interval.until_events
+    return found
 
 
 def _periods(curve: Hazard) -> Iterator[tuple[str, Hazard]]:
@@ -102,7 +176,8 @@ def extrapolated(curve: Hazard, courses: Sequence[Course], n: np.ndarray) -> np.
     """
     observed, planned = np.zeros(curve.n_doses), np.zeros(curve.n_doses)
     for course in courses:
-        if course.level is None or course.left_out:
+        # Without information on DLTs nothing has been observed; other patients who are left out belong to no dose.
+        if course.level is None or (course.left_out and course.left_out != _(NO_INFORMATION)):
             continue
         # An infusion that was not given is an interval that was not observed.
         given = [interval for interval in course.intervals if not interval.follow_up and interval.amounts[-1] > 0]
@@ -112,3 +187,8 @@ def extrapolated(curve: Hazard, courses: Sequence[Course], n: np.ndarray) -> np.
     if not courses:
         observed = planned = np.asarray(n, float)
     return np.where(planned > 0, 1 - observed / np.maximum(planned, 1e-12), 1.0)
+
+
+def per_infusion(rate: float, infusions: int) -> float:
+    """Return the DLT rate per infusion at which a course has this rate, with equal hazards: 25% per course of 3 is 9.1%."""
+    return 1 - (1 - rate) ** (1 / infusions)

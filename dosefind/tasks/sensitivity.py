@@ -12,6 +12,7 @@ import numpy as np
 from .._check import InputError, Problem
 from ..borrowing import Borrowing
 from ..config import Trial
+from ..evaluability import Course
 from ..models import Curve
 from ..posterior.administered import exact_posterior
 from ..posterior.base import Posterior
@@ -21,6 +22,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, Weighted, notation
 from .analysis import amounts_among, chosen_curve, counts_of, other_priors, p_over, weights_among
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
+from .periods import with_courses
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +40,7 @@ def sensitivity(
     others: Sequence[Cohort] = (),
     administered: Sequence[Administered] = (),
     weighted: Sequence[Weighted] = (),
+    courses: Sequence[Course] = (),
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     draws: int = 1000,
@@ -48,7 +51,7 @@ def sensitivity(
 
     Parameters
     ----------
-    trial, outcomes, others, administered, weighted, curve, borrow
+    trial, outcomes, others, administered, weighted, courses, curve, borrow
         As for `analyze`.
     draws, seed, say
         As for `analyze`, where something is borrowed.
@@ -84,7 +87,7 @@ def sensitivity(
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
     amounts, weights = amounts_among(administered, n, y, borrow), weights_among(weighted, n, y, samples=borrow is not None)
-    exact = partial(_exact, n, y, amounts, weights)
+    exact = partial(_exact, n, y, amounts, weights, courses)
     base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, exact)]
@@ -136,10 +139,13 @@ def _exact(
     y: np.ndarray,
     administered: Sequence[Administered],
     weighted: Sequence[Weighted],
+    courses: Sequence[Course],
     curve: Curve,
     rates: tuple[float, ...],
 ) -> Posterior:
-    return exact_posterior(curve, n, y, rates, administered, _ENOUGH, weighted)
+    return with_courses(curve, n, y, rates, courses, _ENOUGH) or exact_posterior(
+        curve, n, y, rates, administered, _ENOUGH, weighted
+    )
 
 
 def _by_curve(
@@ -175,7 +181,7 @@ def _by_borrowing(
             nobody = {other: ([0] * len(n), [0] * len(n)) for other, (n, _) in data.items()}
             unshared = sample(one.model(protocol), {**nobody, name: own}).trials[name]
             yield "borrowing", "no data of others", replace(base, posterior=lambda rates, trial=unshared: trial)
-            yield "borrowing", "off", replace(base, posterior=partial(_exact, *own, (), alone))
+            yield "borrowing", "off", replace(base, posterior=partial(_exact, *own, (), (), (), alone))
 
 
 def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _Case]]:

@@ -13,7 +13,7 @@ import xarray as xr
 from ...figures import BORROWING, ESTIMATES, Quantity, in_percent, percent, written
 from ...plots.style import amount, unit
 from ...tasks.standing import overdose_range
-from ...words import _
+from ...words import _, counted
 from ..content import Block, Bullets, Note, Page, Paragraph, Run, Section, Table, Text, data, filled, table, text
 from . import common
 
@@ -42,6 +42,7 @@ def analysis(summary: xr.Dataset) -> Page:
         Bullets(found.answers()),
         found.by_dose(brief=found.sampled),
         found.mtd(),
+        *found.both_targets(),
         *found.cautions(),
         Paragraph((*found.source(), Run(" "), *common.assumed_words(attrs))),
     )
@@ -49,6 +50,7 @@ def analysis(summary: xr.Dataset) -> Page:
         Section("rates", text(_("Further estimates of the DLT rates")), found.further(found.sampled), detail=True),
         *found.amount_of_mtd(),
         *found.utility(),
+        *found.course(),
         *found.conclusion(),
         Section("curves", text(_("Results by curve")), (found.by_curve(), common.rules_of(attrs["curve_rules"], "")), detail=True),
         *found.borrowing(),
@@ -226,6 +228,15 @@ class Estimates:
             trials = ", ".join(self.attrs["borrowing"]["outcomes"])
             sentence = _("Borrowing from {trials}: the prior includes their data. Hierarchical model, by {engine}.")
             words = filled(sentence, trials=data(trials), **engine)
+        if self.with_courses:
+            included = sum(not one["left_out"] for one in self.of_course["patients"])
+            words += text(
+                counted(
+                    " The course of {n} patient is included as far as followed up.",
+                    " The courses of {n} patients are included as far as followed up.",
+                    included,
+                )
+            )
         if self.attrs["others"]:
             words += filled(_(" Outcomes of other parts of the trial are included: {others}."), others=self.attrs["others"])
         return words
@@ -311,6 +322,98 @@ class Estimates:
     def amount_of_mtd(self) -> tuple[Section, ...]:
         found = self.mtd_amount()
         return (Section("mtd-dose", text(_("MTD on the dose scale")), (Paragraph(found),), detail=True),) if found else ()
+
+    # The course.
+
+    @property
+    def of_course(self) -> dict[str, Any]:
+        """Return the course of infusions, where the curve is a hazard per infusion; empty otherwise."""
+        return self.attrs.get("course", {})
+
+    @property
+    def with_courses(self) -> bool:
+        """Return whether the posterior uses the courses of the patients as far as they have been followed up."""
+        return bool(self.of_course.get("patients"))
+
+    def both_targets(self) -> tuple[Table, ...]:
+        """Return the DLT rate of the course and of one infusion by dose, with the share that is extrapolated."""
+        if self.of_course.get("infusions", 1) == 1:
+            return ()
+        rates = {name: percent(self.of_course[f"target_{name}"]) for name in ("course", "infusion")}
+        words = _(
+            "DLT rate per course and per infusion, %: a target of {course} per course is {infusion} per infusion. Extrapolated: "
+            "exposure planned and not yet observed."
+        )
+        heads = (_("level"), _("per course"), _("per infusion"), _(ESTIMATES["extrapolated"].label))
+        # The first period is one infusion, the third the course.
+        rows = [
+            (str(level), self.written("period_mean", (2, d)), self.written("period_mean", (0, d)), self.written("extrapolated", d))
+            for d, level in enumerate(self.values("dose"))
+        ]
+        return (table(filled(words, **rates), heads, rows),)
+
+    def course(self, *, hides: bool = False) -> tuple[Section, ...]:
+        """Return the DLT rate by period and by reading of the courses, and the exposure of each patient.
+
+        ``hides`` leaves out the patients.
+        """
+        if not self.of_course:
+            return ()
+        blocks = [self._by_period("period_mean", _("Total risk: mean DLT rate in the period from the first infusion, %."))]
+        if self.values("period_background").any():
+            words = _("Excess risk: total risk minus that of the background, %.")
+            blocks.append(self._by_period("period_excess", words))
+        else:
+            blocks.append(Paragraph(text(_("No background hazard is assumed, so total risk and excess risk are equal."))))
+        high = f"{100 * self.attrs['interval'][1]:g}%"
+        over = filled(_("P(overdose): probability that the DLT rate in the period is {high} or more, %."), high=high)
+        blocks.append(self._by_period("period_p_over", over))
+        if "reading" in self.summary.coords:
+            blocks += self._by_reading()
+        if self.of_course["patients"] and not hides:
+            blocks.append(self._exposure())
+        return (Section("course", text(_("Course of infusions")), tuple(blocks), detail=True),)
+
+    def _levels(self) -> tuple[Text, ...]:
+        return tuple(filled(_("level {level}"), level=level) for level in self.values("dose"))
+
+    def _by_period(self, name: str, caption: str | Text) -> Table:
+        """Return a quantity by period and dose."""
+        rows = [
+            (data(period), *(self.written(name, (at, d)) for d in range(self.n_doses)))
+            for at, period in enumerate(self.values("period"))
+        ]
+        return table(caption, (_("period"), *self._levels()), rows)
+
+    def _by_reading(self) -> list[Block]:
+        """Return the DLT rate and P(overdose) by reading of the same data."""
+        found: list[Block] = []
+        for name, caption in (
+            ("reading_mean", _("The same data read in other ways, and one assumption changed at a time: mean DLT rate, %.")),
+            ("reading_p_over", _("The same: P(overdose), %.")),
+        ):
+            rows = [
+                (data(reading), *(self.written(name, (at, d)) for d in range(self.n_doses)))
+                for at, reading in enumerate(self.values("reading"))
+            ]
+            found.append(table(caption, (_("reading"), *self._levels()), rows))
+        return found
+
+    def _exposure(self) -> Table:
+        """Return the exposure of each patient in each interval."""
+        intervals = range(1, self.of_course["infusions"] + 1)
+        heads = (_("patient"), _("level"), _("infusions"), _("days"), _("DLT"))
+        heads += (*(filled(_("interval {number}"), number=number) for number in intervals), _("left out"))
+        rows = []
+        for one in self.of_course["patients"]:
+            level = "\u2013" if one["level"] is None else str(one["level"])
+            known = (str(one["infusions"]), str(one["days"]), _("yes") if one["dlt"] else _("no"))
+            rows.append((data(one["subject"]), level, *known, *(f"{share:.2f}" for share in one["exposure"]), one["left_out"]))
+        words = _(
+            "Exposure of each patient: infusions given, days from the first infusion to the DLT or the end of follow-up, and share "
+            "of each interval that was observed."
+        )
+        return table(words, heads, rows)
 
     # Details.
 

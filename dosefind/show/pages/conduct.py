@@ -128,15 +128,15 @@ def conduct_report(
     # What a design selects can depend on outcomes still to come outside the escalation too.
     predicts = not any(read.open[len(read.members) :])
     known = {"curve": curve, "others": others, "administered": given, "weighted": read.weighted}
-    analysis = analyze(current, cohorts, **known, predicts=predicts) if wanted else None
+    analysis = analyze(current, cohorts, **known, courses=read.courses, predicts=predicts) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)
     report = _Report(protocol, shown, analysis, blinded, trial.protocol)
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
-        varied = sensitivity(current, cohorts, **known)
-        sections += [_rates(report), _mtd(report), _conclusion(report)]
+        varied = sensitivity(current, cohorts, **known, courses=read.courses)
+        sections += [_rates(report), _mtd(report), *_course(report), _conclusion(report)]
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
@@ -269,6 +269,12 @@ def _glance(report: _Report) -> Table:
         "none if that of level 1 is above it; at the top level, that level or above. By the curve {curve}, without pending "
         "patients."
     )
+    if found.with_courses:
+        words = _(
+            "P(overdose): probability that the DLT rate is {high} or more. MTD: the highest level whose DLT rate is at most "
+            "{target}; none if that of level 1 is above it; at the top level, that level or above. By the curve {curve}, pending "
+            "patients included as far as followed up."
+        )
     rates = {"high": percent(found.attrs["interval"][1], 0), "target": percent(found.attrs["target"], 0)}
     notes = [filled(words, curve=data(found.attrs["curve_used"]), **rates)]
     if predicted:
@@ -646,6 +652,8 @@ def _rates(report: _Report) -> Section:
     words = _("No outcome is known yet: this is the prior. ")
     if found.attrs["outcomes"]:
         words = _("Posterior after {outcomes}. Patients whose outcome is pending are not included. ")
+    if found.with_courses:
+        words = _("Posterior after {outcomes}. Patients whose outcome is pending are included as far as followed up. ")
     intro = (*filled(words, outcomes=found.attrs["outcomes"]), *found.source())
     blocks: tuple[Block, ...] = (
         Paragraph(intro),
@@ -683,6 +691,12 @@ def _mtd(report: _Report) -> Section:
         blocks += found.utilities()
     blocks.append(found.by_curve())
     return Section("mtd", text(_("MTD, and support for the RP2D")), tuple(blocks))
+
+
+def _course(report: _Report) -> list[Section]:
+    """Return the course of infusions, where the curve is a hazard per infusion, the DLT rate per course and per infusion first."""
+    found = report.estimates
+    return [replace(one, blocks=(*found.both_targets(), *one.blocks), detail=False) for one in found.course(hides=report.hides)]
 
 
 def _conclusion(report: _Report) -> Section:
