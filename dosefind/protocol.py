@@ -378,14 +378,15 @@ Left = Literal["not-evaluable", "no-dlt", "dlt", "weight"]
 class Evaluability(Settings):
     """Handling of patients without a DLT who did not complete the DLT window as planned.
 
-    "not-evaluable": replaced; "no-dlt": counts without a DLT; "dlt": counts as a DLT; "weight": counts without a DLT by the share
-    of the window that was followed, for designs with a model.
+    "not-evaluable": replaced; "no-dlt": counts without a DLT; "dlt": counts as a DLT; "weight": replaced, and in the likelihood of
+    designs with a model by the share of the DLTs that come by the day of leaving.
     """
 
     dropout: Left = Field(
         default="not-evaluable",
         description=marked(
-            "discontinued before the window ended; 'weight', for designs with a model, counts the share that was followed"
+            "discontinued before the window ended; with 'weight', for designs with a model, the patient is replaced and the part "
+            "of the window followed is in the likelihood"
         ),
     )
     progression: Left = Field(

@@ -72,22 +72,23 @@ class Administered(NamedTuple):
 class Weighted(NamedTuple):
     """A patient without a DLT who left before the end of the DLT assessment period and has a weight.
 
-    The likelihood of this patient at DLT rate p is ``1 - weight * p``, exact if patients leave independently of DLTs (Cheung and
-    Chappell 2000, doi:10.1111/j.0006-341X.2000.01177.x). The patient is included in the patients of the level.
+    The likelihood of this patient at DLT rate p is ``1 - weight * p``, exact if patients leave independently of DLTs and the weight
+    is the share of the DLTs that come by that day (Cheung and Chappell 2000, doi:10.1111/j.0006-341X.2000.01177.x). The patient is
+    not among the patients of the level, who are counted in full: a part of a patient completes no cohort.
 
     Attributes
     ----------
     level
         Dose level from 1.
     weight
-        Share of the days to DLT that had passed, from 0 to 1.
+        Share of the DLTs that come by the day of leaving, from 0 to 1.
     place
-        Number of patients at the level, from 1, from which on counts include this patient.
+        Number of patients counted at the level from which on the likelihood includes this patient; 0 for all counts.
     """
 
     level: int
     weight: float
-    place: int = 1
+    place: int = 0
 
 
 @dataclass(frozen=True)

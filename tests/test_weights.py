@@ -1,4 +1,4 @@
-"""Patients who left without a DLT and count in part: against dfcrm's fits with weights, and against sums over a grid."""
+"""Patients who left without a DLT and have a weight: against dfcrm's fits with weights, and against sums over a grid."""
 
 from dataclasses import replace
 
@@ -49,13 +49,10 @@ def test_crm_agrees_with_dfcrm(row):
     levels = [int(level) for level in levels]
     model = {"empiric": "power"}.get(row.model, row.model)
     design = CRM(skeleton=numbers(row.skeleton), target=row.target, model=model)
-    left = [
-        Weighted(level, weight, levels[: place + 1].count(level))
-        for place, (level, dlt, weight) in enumerate(zip(levels, dlts, weights, strict=True))
-        if not dlt
-    ]
+    left = [Weighted(level, weight) for level, dlt, weight in zip(levels, dlts, weights, strict=True) if not dlt and weight < 1]
     assert any(0 < patient.weight < 1 for patient in left)
-    outcomes = " ".join(f"{level}{'T' if dlt else 'N'}" for level, dlt in zip(levels, dlts, strict=True))
+    whole = [(level, dlt) for level, dlt, weight in zip(levels, dlts, weights, strict=True) if dlt or weight == 1]
+    outcomes = " ".join(f"{level}{'T' if dlt else 'N'}" for level, dlt in whole)
     found = design.with_weighted(left).fit(outcomes)
     # dfcrm integrates numerically to 1e-6.
     assert float(found.estimate) == pytest.approx(row.estimate, abs=1e-6)
@@ -64,9 +61,8 @@ def test_crm_agrees_with_dfcrm(row):
 
 
 def likelihood(p, left=LEFT, n=N, y=Y):
-    """The likelihood at DLT rates, (nodes, doses): each patient who left by 1 - w p instead of 1 - p."""
-    full = np.array(n) - [sum(patient.level == level for patient in left) for level in (1, 2, 3)]
-    found = np.prod(p ** np.array(y) * (1 - p) ** (full - np.array(y)), axis=1)
+    """The likelihood at DLT rates, (nodes, doses): each patient who left by 1 - w p, beside those counted in full."""
+    found = np.prod(p ** np.array(y) * (1 - p) ** (np.array(n) - np.array(y)), axis=1)
     for patient_ in left:
         found = found * (1 - patient_.weight * p[:, patient_.level - 1])
     return found
@@ -137,9 +133,9 @@ def test_blrm_decides_by_weights():
     design = BLRM(doses=DOSES, reference=REFERENCE, prior=PRIOR, interval=(0.16, HIGH), target=0.25, **free)
     chosen = {}
     for weight in (1.0, 0.05):
-        left = [Weighted(level, weight, place) for level in (1, 2) for place in (1, 2, 3)]
-        over = two_parameters(PRIOR, left, n=(3, 3, 0), y=(0, 0, 0))[1]
-        states = States.counts([[3, 3, 0]], [[0, 0, 0]])
+        left = [Weighted(level, weight) for level in (1, 2)] * 3
+        over = two_parameters(PRIOR, left, n=(1, 1, 0), y=(0, 0, 0))[1]
+        states = States.counts([[1, 1, 0]], [[0, 0, 0]])
         chosen[weight] = int(design.with_weighted(left).propose(states).dose[0])
         assert chosen[weight] == (over < 0.25).nonzero()[0].max()
     # Hardly any follow-up is hardly any evidence.
@@ -148,13 +144,13 @@ def test_blrm_decides_by_weights():
 
 @pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
 def test_counts_without_the_patient_do_not_read_the_weight(weight):
-    # At the state before the second patient of the level, a patient with place 2 is not there yet.
+    # Before the fourth patient of the level is counted, a patient with place 4 is not there yet.
     design, later = CRM(skeleton=SKELETON, target=0.25), [Weighted(1, weight, 4)]
     for outcomes in ("", "1NNN", "1NNN 2NNT"):
         found, plain = (float(one.fit(outcomes).estimate) for one in (design.with_weighted(later), design))
         assert found == pytest.approx(plain, abs=1e-12)
     # With it, a weight of 1 is a patient without a DLT, and one of 0 nobody.
-    full, nobody = (float(design.fit(outcomes).estimate) for outcomes in ("1NNN 1N", "1NNN"))
+    full, nobody = (float(design.fit(outcomes).estimate) for outcomes in ("1NNN 1NN", "1NNN 1N"))
     found = float(design.with_weighted(later).fit("1NNN 1N").estimate)
     assert min(full, nobody) - 1e-12 <= found <= max(full, nobody) + 1e-12
     if weight in (0.0, 1.0):
@@ -187,12 +183,12 @@ def test_chance_of_a_dlt_reads_weights():
 # Evaluability, the next dose and the analysis ---------------------------------------------------------------------------
 
 
-def six(**left):
-    """Six patients at two levels without a DLT, the third of whom left on study day 13."""
-    first = {1: 1, 2: 2, 3: 3, 4: 42, 5: 43, 6: 44}
+def six():
+    """Six patients at two levels without a DLT, and P3, who left after 12 days and was replaced by P4."""
+    first = {1: 1, 2: 2, 3: 3, 4: 16, 5: 46, 6: 47, 7: 48}
     return trial(
         *(
-            patient(f"P{number}", 1 if number < 4 else 2, start, last_contact=start + 28, dlt=False)
+            patient(f"P{number}", 1 if number < 5 else 2, start, last_contact=start + 28, dlt=False)
             if number != 3
             else patient("P3", 1, start, last_contact=start + 12, discontinued=start + 12, reason="withdrawal", dlt=False)
             for number, start in first.items()
@@ -202,12 +198,65 @@ def six(**left):
 
 
 def test_a_patient_who_left_keeps_the_share_followed():
-    evaluated = dsf.evaluate(six(), weighted_protocol(), as_of=day(75))
-    assert evaluated["P3"].kind == "complete"
+    evaluated, replaced = (dsf.evaluate(six(), rules, as_of=day(79)) for rules in (weighted_protocol(), protocol()))
+    assert evaluated["P3"].has_weight
     assert evaluated.weighted == (Weighted(1, 12 / 28, 3),)
     assert evaluated.with_left_as_dlts()["P3"].kind == "dlt"
-    # Replaced, the patient is in no count.
-    assert dsf.evaluate(six(), protocol(), as_of=day(75)).weighted == ()
+    # No cohort includes the patient, as with "not-evaluable".
+    assert evaluated.cohorts() == replaced.cohorts()
+    assert [one.replaced_by for one in evaluated.statuses] == [one.replaced_by for one in replaced.statuses]
+    assert replaced.weighted == ()
+
+
+@pytest.mark.parametrize(
+    ("onset", "weight"),
+    [
+        ({"kind": "piecewise", "parts": [0.0, 1.0]}, 0.0),
+        ({"kind": "piecewise", "parts": [0.5, 0.25, 0.25]}, 0.5 + 0.25 * (12 / 28 - 1 / 3) * 3),
+        # At the target rate of 25%, with parameters from the two equations of the distribution.
+        ({"kind": "weibull", "late": 0.9}, float(Onset(kind="weibull", late=0.9).share(12, 0.25, 28))),
+    ],
+    ids=["all late", "early", "Weibull"],
+)
+def test_weight_is_the_share_of_dlts_that_come_by_then(onset, weight):
+    evaluated = dsf.evaluate(six(), weighted_protocol(onset=onset), as_of=day(79))
+    (left,) = evaluated.weighted
+    assert left.weight == pytest.approx(weight, abs=1e-12)
+    assert abs(left.weight - 12 / 28) > 0.05
+
+
+def test_patients_who_left_early_complete_no_cohort():
+    """Three patients who each left after a day are hardly any evidence: nobody goes up, and nobody is called complete."""
+    gone = [patient(f"P{n}", 1, n, last_contact=n + 1, discontinued=n + 1, reason="withdrawal", dlt=False) for n in (1, 2, 3)]
+    found = dsf.next_dose(weighted_protocol(), trial(*gone, last=60), as_of=day(60))
+    assert {one.level for one in found.proposals.values()} == {1}
+    assert found.evaluated.cohorts() == []
+
+
+def test_patient_who_left_does_not_lift_a_safety_stop():
+    """3 DLTs in 5 at level 1: P(DLT rate > 25%) is .962 under Beta(1, 1), above .95, also with a sixth who left after a day."""
+    rules = {"kind": "crm", "skeleton": SKELETON, "safety_cutoff": 0.95, "safety_by": "beta"}
+    table = weighted_protocol(("crm",)).model_dump(exclude_unset=True) | {"designs": {"crm": rules}}
+    people = [patient(f"P{n}", 1, n, last_contact=n + 28, dlt=True, dlt_date=n + 9, events=None) for n in (1, 2, 3)]
+    people += [patient(f"P{n}", 1, n, last_contact=n + 28, dlt=False) for n in (4, 5)]
+    gone = patient("P6", 1, 6, last_contact=7, discontinued=7, reason="withdrawal", dlt=False)
+    found = dsf.next_dose(dsf.Protocol.read(table), trial(*people, gone, last=60), as_of=day(60))
+    assert found.proposal.action == "stop"
+
+
+def test_weight_holds_while_others_are_pending():
+    """A pending patient of the same cohort leaves the weight in the likelihood of what is known."""
+    people = [
+        patient("P1", 1, 1, last_contact=29, dlt=True, dlt_date=9, events=None),
+        patient("P2", 1, 2, last_contact=9, discontinued=9, reason="withdrawal", dlt=False),
+        patient("P3", 1, 20, last_contact=30, dlt=False),
+    ]
+    found = dsf.next_dose(weighted_protocol(), trial(*people, last=30), as_of=day(30))
+    (end,) = found.waiting.dates[-1:]
+    curve = CRM(skeleton=SKELETON, target=0.25).curve
+    groups = [Followed(1, 1, 10, 28, 28)]
+    chance = predicted(curve, np.array([1, 0, 0]), np.array([1, 0, 0]), groups, Onset(), weighted=[Weighted(1, 7 / 28)])
+    assert end.new_dlt == pytest.approx(1 - chance.probability[chance.ways.index((0,))], abs=1e-9)
 
 
 @pytest.mark.parametrize("cause", ["dropout", "progression"])
@@ -216,19 +265,19 @@ def test_each_cause_has_its_own_handling(cause):
     rules = weighted_protocol(evaluability=ways)
     for reason, own in (("withdrawal", "dropout"), ("progression", "progression")):
         one = trial(patient("P1", 1, 1, last_contact=8, discontinued=8, reason=reason, dlt=False), last=60)
-        assert dsf.evaluate(one, rules)["P1"].kind == ("complete" if own == cause else "not evaluable")
+        assert dsf.evaluate(one, rules)["P1"].has_weight == (own == cause)
 
 
 def test_next_dose_and_analysis_read_weights():
     rules = weighted_protocol()
-    found = dsf.next_dose(rules, six(), as_of=day(75))
+    found = dsf.next_dose(rules, six(), as_of=day(79))
     design = Trial.of(rules).designs["crm"].with_weighted([Weighted(1, 12 / 28)])
     assert found.proposal.level == dsf.decide(design, "1NNN 2NNN").level
     rates = design.fit("1NNN 2NNN").plug_in.values
-    assert all(f"{rate:.3f}" in found.proposal.reason for rate in rates)
-    # With a DLT instead, the plain design after 1 DLT in 3 at level 1.
+    assert all(f"{rate:.1%}" in found.proposal.reason for rate in rates)
+    # With a DLT instead, the plain design after 1 DLT in 4 at level 1.
     plain = Trial.of(rules).designs["crm"]
-    assert found.left_as_dlts["crm"].level == dsf.decide(plain, "1NNT 2NNN").level
+    assert found.left_as_dlts["crm"].level == dsf.decide(plain, "1NNNT 2NNN").level
     assert set(found.left_as_dlts) == {"crm", "blrm"}
     assert found.designs["if_left_had_dlts"].tolist() == [found.left_as_dlts[name].words for name in found.proposals]
 
@@ -237,7 +286,7 @@ def test_next_dose_and_analysis_read_weights():
     n, y = np.array([3, 3, 0]), np.array([0, 0, 0])
     expected = exact_posterior(curve, n, y, (HIGH,), weighted=[Weighted(1, 12 / 28)])
     assert made.summary["p_over"].values == pytest.approx(1 - expected.below(HIGH).value, abs=1e-9)
-    as_dlts = exact_posterior(curve, n, np.array([1, 0, 0]), (HIGH,))
+    as_dlts = exact_posterior(curve, np.array([4, 3, 0]), np.array([1, 0, 0]), (HIGH,))
     assert made.summary.attrs["p_over_left_as_dlts"] == pytest.approx(1 - as_dlts.below(HIGH).value, abs=1e-9)
     assert made.summary.attrs["weighted"] == [{"level": 1, "weight": 12 / 28}]
     varied = sensitivity(rules, "1NNN 2NNN", weighted=found.evaluated.weighted)
@@ -245,11 +294,11 @@ def test_next_dose_and_analysis_read_weights():
 
 
 def test_a_design_that_waits_reads_weights_later():
-    # P7 is pending, on day 20 of 28: probabilities of the dates use the weighted likelihood of P3.
+    # P8 is pending, on day 20 of 28: probabilities of the dates use the weighted likelihood of P3.
     patients = six()
-    more = patient("P7", 2, 70, last_contact=90, dlt=False)
-    now = trial(*patients.patients, more, last=90)
-    waiting = dsf.next_dose(weighted_protocol(), now, as_of=day(90)).waiting
+    more = patient("P8", 2, 82, last_contact=102, dlt=False)
+    now = trial(*patients.patients, more, last=102)
+    waiting = dsf.next_dose(weighted_protocol(), now, as_of=day(102)).waiting
     (end,) = waiting.dates
     crm = CRM(skeleton=SKELETON, target=0.25).curve
     chance = predicted(
@@ -267,7 +316,7 @@ def test_designs_that_count_whole_patients_refuse_weights(cause):
         Trial.of(protocol(evaluability={cause: "weight"}))
     (problem,) = refused.value.problems
     assert (problem.where, problem.value) == (f"evaluability.{cause}", "weight")
-    for word in ("'not-evaluable', 'no-dlt' or 'dlt'", "'3+3'", "'rolling-6'", "CRM or BLRM"):
+    for word in ("'not-evaluable', 'no-dlt' or 'dlt'", "'3+3'", "'rolling-6'", "CRM, BLRM or BLRM of a course"):
         assert word in problem.allowed
     assert "'crm'" not in problem.allowed
 
@@ -285,10 +334,9 @@ def test_a_design_itself_refuses_weights():
         ([Weighted(1, 0.5), Weighted(1, 1.5)], "weighted[2].weight"),
         ([Weighted(1, float("nan"))], "weighted[1].weight"),
         ([(1, 0.5)], "weighted[1]"),
-        ([Weighted(2, 0.5)] * 4, "weighted"),
         ("half", "weighted"),
     ],
-    ids=["level", "weight", "not a number", "pair", "more than there are", "text"],
+    ids=["level", "weight", "not a number", "pair", "text"],
 )
 def test_impossible_weights_are_refused(weighted, where):
     with pytest.raises(dsf.InputError) as refused:

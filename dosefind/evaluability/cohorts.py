@@ -7,6 +7,7 @@ from datetime import date
 
 from ..patients import Part, Patient
 from ..protocol import Protocol
+from ..timing import Onset
 from ..words import _
 from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
@@ -91,6 +92,12 @@ def others(patients: Sequence[Patient], parts: Sequence[Part], protocol: Protoco
     return tuple(Members(0, level, tuple(subjects), part) for (part, level), subjects in found.items())
 
 
+def _weight(patient: Patient, protocol: Protocol, first: date, end: date, until: date) -> float:
+    """Return the share of the DLTs that come by a day; of a distribution that depends on the DLT rate, at the target."""
+    days = max(0, min((followed_to(patient, until) - first).days, (end - first).days))
+    return float((protocol.onset or Onset()).share(days, protocol.target.rate, (end - first).days))
+
+
 def statuses(
     patients: Sequence[Patient],
     verdicts: Sequence[Verdict],
@@ -150,6 +157,7 @@ def statuses(
             questions=() if verdict.kind == "dlt" else verdict.questions,
             administered=None if part in UNTREATED else dose_administered(member, protocol),
             weighted=verdict.weighted,
+            weight=_weight(member, protocol, first, end, verdict.closed or cut) if verdict.weighted else 0.0,
             interval_days=rules_of(member, protocol).treatment.interval_days,
             known_to=cut,
         )

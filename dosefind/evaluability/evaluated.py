@@ -155,7 +155,9 @@ class Status:
     administered
         Amount administered per planned infusion in the DLT window; ``None`` for patients who do not receive the product.
     weighted
-        Whether the patient left without a DLT and counts by ``fraction``; see ``evaluability.dropout = "weight"``.
+        Whether the patient left without a DLT and is in the likelihood by ``weight``; see ``evaluability.dropout = "weight"``.
+    weight
+        Share of the DLTs that come by the day to which the patient was followed, by the distribution of days to DLT at the target.
     interval_days
         Days in the interval of each planned infusion, by the version of the protocol that applies.
     known_to
@@ -189,6 +191,7 @@ class Status:
     questions: tuple[Question, ...] = ()
     administered: float | None = None
     weighted: bool = False
+    weight: float = 0.0
     interval_days: tuple[int, ...] = ()
     known_to: date | None = None
 
@@ -201,6 +204,11 @@ class Status:
     def has_dlt(self) -> bool:
         """Return whether there was a DLT, counted or not."""
         return "dlt" in (self.kind, self.otherwise)
+
+    @property
+    def has_weight(self) -> bool:
+        """Return whether this patient left without a DLT and is in the likelihood by a weight."""
+        return self.pooled and self.weighted and self.kind == "not evaluable"
 
     @property
     def open(self) -> bool:
@@ -532,7 +540,7 @@ class Evaluated(Shown):
     def weighted(self) -> tuple[Weighted, ...]:
         """Return patients who left without a DLT and have a weight, for designs and curves that read weights.
 
-        Patients whose outcome can still change are not included: they count in full until it is known.
+        They are replaced, so that no cohort, limit or rule on counts includes them.
         """
         found: list[Weighted] = []
         counted: dict[int, int] = {}
@@ -540,17 +548,15 @@ class Evaluated(Shown):
         for group in (*self.others, *self.members):
             statuses = [self[subject] for subject in group.subjects]
             counted[group.level] = counted.get(group.level, 0) + sum(status.counts for status in statuses)
-            left = (status for status in statuses if status.weighted and status.kind == "complete" and status.counts)
-            found += [Weighted(group.level, status.fraction, counted[group.level]) for status in left if not status.open]
+            left = (status for status in statuses if status.has_weight)
+            found += [Weighted(group.level, status.weight, counted[group.level]) for status in left]
         return tuple(found)
 
     def with_left_as_dlts(self) -> Evaluated:
         """Return the same trial with every patient who left without a DLT and has a weight as a patient with a DLT."""
         return replace(
             self,
-            statuses=tuple(
-                replace(status, kind="dlt") if status.weighted and status.kind == "complete" else status for status in self.statuses
-            ),
+            statuses=tuple(replace(status, kind="dlt") if status.has_weight else status for status in self.statuses),
         )
 
     def beside(self) -> tuple[Cohort, ...]:

@@ -504,12 +504,12 @@ def _too_little_given(patient: Patient, protocol: Protocol) -> Verdict | None:
 
 def _incomplete(protocol: Protocol, rule: Literal["dropout", "progression", "partial_course"], words: str, day: date) -> Verdict:
     choice = getattr(protocol.evaluability, rule)
-    kinds: dict[str, Kind] = {"not-evaluable": "not evaluable", "no-dlt": "complete", "dlt": "dlt", "weight": "complete"}
+    kinds: dict[str, Kind] = {"not-evaluable": "not evaluable", "no-dlt": "complete", "dlt": "dlt", "weight": "not evaluable"}
     sentence = {
         "not-evaluable": _("({setting})"),
         "no-dlt": _("({setting}, counted as no DLT)"),
         "dlt": _("({setting}, counted as DLT)"),
-        "weight": _("({setting}, counted in part, by the share of the window followed)"),
+        "weight": _("({setting}: replaced, and followed in part)"),
     }[choice]
     basis = sentence.format(setting=f"evaluability.{rule} = {choice}")
     return Verdict(kinds[choice], words, day, weighted=choice == "weight", basis=f" {basis}")

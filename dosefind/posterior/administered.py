@@ -25,7 +25,7 @@ from .weighted import PartlyFollowed
 if TYPE_CHECKING:
     from .mcmc import DrawnPosterior, NutsFit
 
-__all__ = ["AtAmounts", "administered_among", "at_amounts", "exact_posterior", "weighted_among"]
+__all__ = ["AtAmounts", "administered_among", "at_amounts", "exact_posterior", "in_likelihood"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class AtAmounts:
         Patients whose administered dose differs from that of their level, who are included in the counts of their level; none
         unless the curve is on a dose scale.
     weighted
-        Patients with a weight, in the order in which counts include them. They are at the dose of their level.
+        Patients with a weight, who are at the dose of their level and not included in its counts.
     """
 
     curve: Curve
@@ -65,8 +65,8 @@ class AtAmounts:
 
     @cached_property
     def _shares(self) -> tuple[tuple[int, float], ...]:
-        """Return each level and weight; a weight of 0 has no likelihood, and so no column."""
-        return tuple(dict.fromkeys((patient.level, patient.weight) for patient in self.weighted if patient.weight > 0))
+        """Return each level and weight."""
+        return tuple(dict.fromkeys((patient.level, patient.weight) for patient in self.weighted))
 
     def counts(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return counts by level ``(..., levels)`` as counts by dose of the extended curve ``(..., doses)``.
@@ -86,23 +86,11 @@ class AtAmounts:
         if not self.weighted:
             return moved[0], moved[1]
         in_part = np.zeros((*np.shape(n)[:-1], len(self._shares)), int)
-        for patient, included in zip(self.weighted, self._in_part(np.asarray(n), np.asarray(y)), strict=True):
-            moved[0][..., self._levels[patient.level - 1]] -= included
-            if patient.weight > 0:
-                in_part[..., self._shares.index((patient.level, patient.weight))] += included
-        return np.concatenate([moved[0], in_part], axis=-1), np.concatenate([moved[1], 0 * in_part], axis=-1)
-
-    def _in_part(self, n: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-        """Return whether counts by level include each of the patients in part, each ``(...)``; never more than have no DLT."""
-        before, found = [0] * self.curve.n_doses, []
-        away, _ = self._moved
-        # Without a DLT, and at the dose of the level.
-        free = n - y - (away[0] - away[1])
         for patient in self.weighted:
-            level = patient.level - 1
-            before[level] += 1
-            found.append((n[..., level] >= patient.place) & (free[..., level] >= before[level]))
-        return found
+            in_part[..., self._shares.index((patient.level, patient.weight))] += (
+                np.asarray(n)[..., patient.level - 1] >= patient.place
+            )
+        return np.concatenate([moved[0], in_part], axis=-1), np.concatenate([moved[1], 0 * in_part], axis=-1)
 
     def includes(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return whether counts by level ``(..., levels)`` include the patients, ``(...)``."""
@@ -153,26 +141,20 @@ def at_amounts(curve: Curve, administered: Sequence[Administered], weighted: Seq
         If a level is not among those of the curve, an amount is not positive, or a number of patients or a weight is not possible.
     """
     amounts = _checked(administered, curve.n_doses) if administered and isinstance(curve, TwoParameterCurve) else ()
-    # A weight of 1 is a patient without a DLT.
-    in_part = tuple(patient for patient in _checked_weights(weighted, curve.n_doses) if patient.weight < 1)
+    # A weight of 0 has no likelihood.
+    in_part = tuple(patient for patient in _checked_weights(weighted, curve.n_doses) if patient.weight > 0)
     return AtAmounts(curve, amounts, in_part) if amounts or in_part else None
 
 
-def weighted_among(weighted: Sequence[Weighted], n: np.ndarray, y: np.ndarray) -> tuple[Weighted, ...]:
-    """Return patients with a weight, checked to be included in the counts by level as patients without a DLT.
+def in_likelihood(weighted: Sequence[Weighted], n_doses: int) -> tuple[Weighted, ...]:
+    """Return patients with a weight, checked, all of them in the likelihood of any counts.
 
     Raises
     ------
     InputError
-        If they are not, or as in `at_amounts`.
+        As in `at_amounts`.
     """
-    found = _checked_weights(weighted, len(n))
-    for level in range(1, len(n) + 1):
-        at_level = [patient for patient in found if patient.level == level]
-        if len(at_level) > n[level - 1] - y[level - 1]:
-            allowed = f"must be included in the {n[level - 1] - y[level - 1]} patients without a DLT at level {level}"
-            raise InputError(Problem("weighted", [tuple(patient) for patient in at_level], allowed))
-    return found
+    return tuple(patient._replace(place=0) for patient in _checked_weights(weighted, n_doses))
 
 
 def administered_among(administered: Sequence[Administered], n: np.ndarray, y: np.ndarray) -> tuple[Administered, ...]:
@@ -213,10 +195,11 @@ def exact_posterior(
     tolerance
         See `ExactPosterior`.
     weighted
-        Patients with a weight.
+        Patients with a weight, who are not among ``n``.
     """
     # Frozen settings are hashable, which pyright does not see.
-    return ExactPosterior(exact_fit(curve, rates, at_amounts(curve, administered, weighted)), n, y, tolerance)  # type: ignore[arg-type]
+    at = at_amounts(curve, administered, in_likelihood(weighted, curve.n_doses))
+    return ExactPosterior(exact_fit(curve, rates, at), n, y, tolerance)  # type: ignore[arg-type]
 
 
 def _checked(administered: Sequence[Administered], n_doses: int) -> tuple[Administered, ...]:
@@ -246,7 +229,7 @@ def _checked_weights(weighted: Sequence[Weighted], n_doses: int) -> tuple[Weight
         weight = number(f"{name}.weight", given.weight, "a share from 0 to 1")
         if not 0 <= weight <= 1:
             raise InputError(Problem(f"{name}.weight", given.weight, "must be a share from 0 to 1"))
-        found.append(Weighted(level, float(weight), whole(f"{name}.place", given.place, 1)))
+        found.append(Weighted(level, float(weight), whole(f"{name}.place", given.place, 0)))
     return tuple(sorted(found, key=lambda patient: patient.place))
 
 

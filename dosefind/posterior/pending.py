@@ -24,7 +24,7 @@ from .._check import InputError
 from ..models import Curve
 from ..timing import Onset
 from ..trial import Administered, Weighted
-from .administered import at_amounts
+from .administered import at_amounts, in_likelihood
 from .exact import REPORTED
 from .mixture import MixedQuadrature
 from .quadrature import Nodes
@@ -99,7 +99,7 @@ def predicted(
     administered
         Patients among ``n`` whose administered dose differs from that of their level, for a curve on a dose scale.
     weighted
-        Patients among ``n`` who left without a DLT and have a weight.
+        Patients who left without a DLT and have a weight, who are not among ``n``.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def predicted(
         If there are more ways than `MOST_WAYS`.
     """
     ways = _ways(groups)
-    at, doses = at_amounts(curve, administered, weighted), curve.coordinates
+    at, doses = at_amounts(curve, administered, in_likelihood(weighted, curve.n_doses)), curve.coordinates
 
     def columns(nodes: Nodes) -> np.ndarray:
         p = nodes.probabilities(doses)

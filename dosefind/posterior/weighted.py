@@ -24,7 +24,7 @@ class PartlyFollowed(Curve):
     curve
         The curve with its prior.
     shares
-        Dose index and share, above 0 and below 1, of each further column.
+        Dose index and share, above 0 and at most 1, of each further column.
     """
 
     curve: Curve
@@ -68,8 +68,12 @@ class PartlyFollowed(Curve):
         log_p, log_q = self.curve.at(z, doses)
         if doses is not None:
             return log_p, log_q
-        part = log_p[:, [dose for dose, _ in self.shares]] + np.log([share for _, share in self.shares])
-        return np.hstack([log_p, part]), np.hstack([log_q, np.log1p(-np.exp(part))])
+        at_dose, shares = [dose for dose, _ in self.shares], np.array([share for _, share in self.shares])
+        part = np.log(shares)
+        # 1 - w p is 1 - w + w (1 - p), which keeps its digits where p is near 1.
+        with np.errstate(divide="ignore"):
+            rest = np.logaddexp(np.log1p(-shares), part + log_q[:, at_dose])
+        return np.hstack([log_p, log_p[:, at_dose] + part]), np.hstack([log_q, rest])
 
     def coordinate(self, amount: Any) -> Any:
         return self.curve.coordinate(amount)

@@ -19,7 +19,7 @@ from ..evaluability.courses import NO_INFORMATION
 from ..figures import BORROWING, ESTIMATES
 from ..interruption import noticed
 from ..models import Curve, Hazard, TwoParameterCurve
-from ..posterior.administered import administered_among, at_amounts, exact_posterior, weighted_among
+from ..posterior.administered import administered_among, at_amounts, exact_posterior, in_likelihood
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior
 from ..posterior.mixture import MixedQuadrature
@@ -196,7 +196,7 @@ def analyze(
         Patients among these counts whose administered dose differs from that of their level, as `Evaluated.administered` has them:
         curves and designs on a dose scale use the amount administered. Not with ``borrow``.
     weighted
-        Patients among these counts who left without a DLT and have a weight, as `Evaluated.weighted` has them. Attribute
+        Patients, not among these counts, who left without a DLT and have a weight, as `Evaluated.weighted` has them. Attribute
         ``rp2d_left_as_dlts`` has the dose that meets the rule for an RP2D if all of them are counted as patients with a DLT. By
         quadrature only; what designs that count whole patients will conclude is then not predicted.
     courses
@@ -249,7 +249,7 @@ def analyze(
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
     administered = amounts_among(administered, n, y, borrow)
-    weighted = weights_among(weighted, n, y, samples=samples)
+    weighted = weights_among(weighted, len(n), samples=samples)
     if courses and samples:
         raise InputError(Problem("courses", len(courses), "are used by quadrature only"))
     by_curve = {name: _posterior(protocol, one, n, y, administered, weighted, courses) for name, one in curves.items()}
@@ -341,9 +341,9 @@ def amounts_among(
     return found
 
 
-def weights_among(weighted: Sequence[Weighted], n: np.ndarray, y: np.ndarray, *, samples: bool) -> tuple[Weighted, ...]:
-    """Return patients with a weight, checked against the counts by level and against sampling."""
-    found = weighted_among(weighted, n, y)
+def weights_among(weighted: Sequence[Weighted], n_doses: int, *, samples: bool) -> tuple[Weighted, ...]:
+    """Return patients with a weight, checked, and that no engine samples."""
+    found = in_likelihood(weighted, n_doses)
     if found and samples:
         allowed = "contradicts an engine that samples: only the posterior by quadrature reads weights"
         raise InputError(Problem("weighted", [tuple(patient) for patient in found], allowed))
@@ -359,10 +359,8 @@ def _left_as_dlts(
     weighted: Sequence[Weighted],
 ) -> dict[str, Any]:
     """Return the weights, and P(overdose) and the dose that meets the rule for an RP2D with all who left as patients with a DLT."""
-    more = y.copy()
-    for patient in weighted:
-        more[patient.level - 1] += 1
-    found = _posterior(protocol, curve, n, more, administered)
+    more = np.bincount([patient.level - 1 for patient in weighted], minlength=len(n))
+    found = _posterior(protocol, curve, n + more, y + more, administered)
     figure = p_over(found, protocol.target.interval[1])
     label = name_rp2d(found, figure, protocol.rp2d, protocol.utility).label
     return {
@@ -377,8 +375,8 @@ def _weights_in_words(weighted: Sequence[Weighted], label: str, rp2d: str) -> st
     each = ", ".join(_("level {level}: {share}").format(level=patient.level, share=f"{patient.weight:.0%}") for patient in weighted)
     same = _("the same dose meets the limit") if label == rp2d else _("the dose that meets the limit is {dose}")
     return counted(
-        "{n} patient left without a DLT and counts by the share of the window followed ({each}); with a DLT instead, {same}.",
-        "{n} patients left without a DLT and count by the share of the window followed ({each}); with DLTs instead, {same}.",
+        "{n} patient left without a DLT and has a weight by the days followed ({each}); with a DLT instead, {same}.",
+        "{n} patients left without a DLT and have a weight by the days followed ({each}); with DLTs instead, {same}.",
         len(weighted),
         each=each,
         same=same.format(dose=_level(label)),

@@ -86,7 +86,7 @@ def sensitivity(
     protocol, curves = trial.protocol, trial.curves
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
-    amounts, weights = amounts_among(administered, n, y, borrow), weights_among(weighted, n, y, samples=borrow is not None)
+    amounts, weights = amounts_among(administered, n, y, borrow), weights_among(weighted, len(n), samples=borrow is not None)
     exact = partial(_exact, n, y, amounts, weights, courses)
     base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:

@@ -286,8 +286,8 @@ class Conduct:
         left = found.evaluated.weighted
         each = ", ".join(_("level {level}: {share}").format(level=one.level, share=f"{one.weight:.0%}") for one in left)
         sentence = counted(
-            "{n} patient left without a DLT and counts by the share of the window followed ({each}). With a DLT instead: {{next}}.",
-            "{n} patients left without a DLT and count by the share of the window followed ({each}). With DLTs instead: {{next}}.",
+            "{n} patient left without a DLT, is replaced and has a weight in the model ({each}). With a DLT instead: {{next}}.",
+            "{n} patients left without a DLT, are replaced and have a weight in the model ({each}). With DLTs instead: {{next}}.",
             len(left),
             each=each,
         )
@@ -774,13 +774,13 @@ def _noted(status: Status, patient: Patient) -> str:
 
 def _explained(status: Status, events: int) -> list[str]:
     """Return what explains the status of a patient in few words."""
+    if status.has_weight:
+        whole = (status.end - status.first).days
+        words = _("left after {days} of {whole} days, replaced, weight {share}")
+        return [words.format(days=round(status.fraction * whole), whole=whole, share=f"{status.weight:.0%}")]
     if status.kind == "not evaluable" or status.unresolved:
         return [status.rule]
     said = adjudicated(status)
-    if status.weighted and status.kind == "complete":
-        whole = (status.end - status.first).days
-        words = _("left after {days} of {whole} days, counts {share}")
-        return [words.format(days=round(status.fraction * whole), whole=whole, share=f"{status.fraction:.0%}"), said]
     if status.kind == "dlt" and status.closed is not None:
         return [_("day {day}").format(day=(status.closed - status.first).days + 1), said]
     told = [_("by {subject}").format(subject=status.replaced_by)] if status.replaced_by else []
