@@ -208,7 +208,10 @@ CALENDAR: dict[str, Quantity] = {
         digits=2,
     ),
     "above": Quantity(
-        marked("patients started at a dose that complete outcomes of the patients before them would have closed, mean"),
+        marked(
+            "patients started on a decision with outcomes pending at a dose that complete outcomes of the patients before them "
+            "would have closed, mean; 0 for a design that awaits outcomes, whatever is found among the patients of one cohort"
+        ),
         marked("started at a closed dose"),
         "patients",
         2,

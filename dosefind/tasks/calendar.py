@@ -121,8 +121,11 @@ def calendar(
         if all(_exact(design, at) for at in clocks[key[0]]):
             exact = _exact_figures(key[1], design, protocol, compared)
             for values, errors in made[key]:
+                # Where candidates run out, trials are cut short.
+                to_the_end = values["unfinished"] == 0
                 for name, known in exact.items():
-                    values[name], errors[name] = known, np.zeros_like(known)
+                    at = to_the_end.reshape(-1, *[1] * (known.ndim - 1))
+                    values[name], errors[name] = np.where(at, known, values[name]), np.where(at, 0.0, errors[name])
     result = _dataset(trial, variants, made, rates, n_trials)
     if clock.discontinuation != Discontinuation():
         meant = defined(CALENDAR, trials=f"{n_trials:,}")
@@ -265,7 +268,7 @@ def _dataset(
         data[f"{name}_se"] = ((*dims, *extents[extent]), stacked(1, name), {"definition": f"standard error of {name}"})
     data["days_quantile"] = ((*dims, "quantile"), stacked(0, "days_quantile"), {"definition": meant["days_quantile"]})
     chances = judged(data["selected"][1], protocol.truths, standards)
-    exact = np.array([_exact(design, variants["as written"][1]) for design in trial.designs.values()])[:, None]
+    exact = ~data["selected_se"][1].any(axis=-1)
     for name in ("correct", "overdose_selected"):
         error = np.where(exact, 0.0, np.sqrt(np.maximum(chances[name] * (1 - chances[name]), 0) / n_trials))
         data[name] = (dims, chances[name], {"definition": meant[name]})

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ... import plots
-from ...figures import CALENDAR, Quantity, in_percent, written
+from ...figures import CALENDAR, Quantity, in_percent, percent, written
 from ...plots.calendar import rate_words
 from ...results import restored
 from ...tasks.calendar import nearest_to_middle, overlap_rows
@@ -170,7 +170,15 @@ class Calendar:
         reads = self.made["reads"].values
         answers += [self._gain(design, primary) for design in range(len(reads)) if reads[design] != "complete"]
         bias = self._bias()
-        return tuple(answers if bias is None else [*answers, bias])
+        return (*self._cut_short(), *answers, *(() if bias is None else (bias,)))
+
+    def _cut_short(self) -> list[Text]:
+        """Return that candidates run out before trials end."""
+        share = float(self.made["unfinished"].values[:, :, :, self.shown].max())
+        if not share:
+            return []
+        words = _("Candidates run out before the trial ends in up to {share} of trials: means include trials that are cut short.")
+        return [filled(words, share=percent(share))]
 
     def _rate_words(self, index: int) -> str:
         rate = float(self.made["accrual"].values[index])
@@ -263,9 +271,12 @@ class Calendar:
     def precision(self) -> Text:
         """Return the Monte Carlo error, as the beginning of a paragraph."""
         error = float(self.made["days_se"].values.max())
-        words = _("{trials} trials per design, rate and scenario, seed {seed}: standard errors of mean days are at most {error}. ")
+        words = _("{trials} trials per design, rate and scenario, seed {seed}: standard errors of mean days at most {error}. ")
         trials, seed = f"{self.made.attrs['n_trials']:,}", self.made.attrs["seed"]
-        return filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
+        found = filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
+        if self.made.attrs["cohorts"] == "complete":
+            found = (*found, *text(_("All cohorts are completed. ")))
+        return found
 
     # Details.
 

@@ -72,20 +72,22 @@ def _change(found: Waiting, most: AtDate) -> Text:
         more = {"best": best.words, "chance": percent(chance), "first": str(first), "early": _chances(found, first, "differs")}
         return filled(words, **own, **more)
     words = _("Waiting until {day} ({days}) changes the decision with probability {p}.")
-    for share, nearly, mostly in (
+    for share, always, nearly, mostly in (
         (
             most.lower / most.differs,
+            _("Waiting until {day} ({days}) changes the decision with probability {p}, always downwards."),
             _("Waiting until {day} ({days}) changes the decision with probability {p}, nearly always downwards."),
             _("Waiting until {day} ({days}) changes the decision with probability {p}, mostly downwards."),
         ),
         (
             most.higher / most.differs,
+            _("Waiting until {day} ({days}) changes the decision with probability {p}, always upwards."),
             _("Waiting until {day} ({days}) changes the decision with probability {p}, nearly always upwards."),
             _("Waiting until {day} ({days}) changes the decision with probability {p}, mostly upwards."),
         ),
     ):
         if share > _MOSTLY:
-            words = nearly if share >= _NEARLY_ALWAYS else mostly
+            words = always if share > 1 - 1e-9 else nearly if share >= _NEARLY_ALWAYS else mostly
     return filled(words, **own)
 
 
@@ -227,4 +229,5 @@ def _rests_on(found: Waiting) -> list[Text]:
             "each date the design is asked about the patients as they would then be."
         )
     lines.append(text(words))
+    lines.append(text(_("It is supposed that no pending patient discontinues and that no further patient starts until then.")))
     return lines
