@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import dosefind as dsf
+from dosefind.cli import main
 from dosefind.evaluability import evaluate
 from dosefind.patients import Patient
 from dosefind.tasks.next_dose import next_dose
@@ -11,7 +13,7 @@ from dosefind.timing import Onset
 
 from .contract import check_design
 from .made_up import day, event, protocol, trial
-from .peers import published
+from .peers import ROOT, published
 
 REFS = {item["id"]: item for item in published("time_refs")["items"]}
 CURVES = {"hazard": {"kind": "hazard", "prior": {"mean": [-3.349, 0.0], "sd": [2.0, 1.0]}}}
@@ -262,3 +264,97 @@ def test_designs_that_read_exposure_are_left_out_without_a_calendar():
     table = config().model_dump(exclude_unset=True) | {"binding": "blrm"}
     made = dsf.Trial.of(dsf.Protocol.read(table))
     assert list(made.without_calendar) == ["blrm"]
+
+
+# Pages and the command line --------------------------------------------------------------------------------------------------
+
+EXAMPLE = ROOT / "examples" / "nct05948982" / "course"
+
+
+@pytest.fixture(scope="module")
+def committee():
+    """The example of ten patients, five of them in the middle of the course."""
+    made = dsf.load_trial(EXAMPLE / "trial.toml")
+    people = dsf.read_patients(EXAMPLE / "patients.csv", made.protocol, events=EXAMPLE / "events.csv")
+    evaluated = evaluate(people, made.protocol)
+    known = {"others": evaluated.beside(), "courses": evaluated.courses}
+    return made, people, evaluated, dsf.analyze(made, evaluated.cohorts(), **known).summary
+
+
+def test_readings_of_the_same_data(committee):
+    """By hand: a cloglog BLRM of the complete intervals; and the counts of complete courses."""
+    made, _people, evaluated, found = committee
+    reading = list(found["reading"].values)
+    np.testing.assert_allclose(found["reading_mean"].values[0], found["mean"].values, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found["reading_p_over"].values[0], found["p_over"].values, rtol=0, atol=1e-12)
+    complete = dsf.analyze(made, evaluated.cohorts(), predicts=False).summary
+    place = reading.index("complete courses only")
+    np.testing.assert_allclose(found["reading_mean"].values[place], complete["mean"], rtol=0, atol=1e-12)
+    # Complete intervals: 9 at level 1; at level 2 those of patients 4 (2), 5 (1) and 6 (1), and that of the DLT.
+    once = config(designs={"3+3": {"kind": "3+3"}}, treatment={"infusion_days": [1], "dlt_window_days": 28})
+    by_interval = dsf.analyze(once, "1NNNNNNNNN 2NNNNT", predicts=False).summary
+    place = reading.index("by infusion, complete intervals only")
+    course = 1 - (1 - by_interval["mean"].values) ** 3
+    # The mean of a convex function is not that of the mean: only the order of size.
+    np.testing.assert_allclose(found["reading_mean"].values[place], course, rtol=0.35)
+    assert np.all(found["reading_p_over"].values[place] > found["p_over"].values)
+    assert np.all(found["reading_p_over"].values[-1] < found["p_over"].values)
+
+
+def test_both_targets_and_the_exposure_of_each_patient(committee):
+    *_others, found = committee
+    course = found.attrs["course"]
+    assert (course["target_course"], round(course["target_infusion"], 4)) == (0.25, 0.0914)
+    by_subject = {one["subject"]: one for one in course["patients"]}
+    assert by_subject["SYN-0005"]["exposure"] == [1, 11 / 28, 0]
+    assert by_subject["SYN-0004"]["exposure"] == [1, 1, 25 / 28]
+    assert by_subject["SYN-0010"]["exposure"] == [2 / 28, 0, 0]
+    observed = [2 + 25 / 28, 1 + 11 / 28, 1 + 16 / 28, 23 / 28, 23 / 28, 16 / 28, 2 / 28]
+    planned = 6 * 3 + 1 + 11 / 28
+    np.testing.assert_allclose(found["extrapolated"], [0, 1 - sum(observed) / planned, 1], rtol=0, atol=1e-12)
+
+
+def test_patients_without_information_are_extrapolated_and_named(committee):
+    made, *_others = committee
+    people = dsf.read_patients(EXAMPLE / "patients.csv", made.protocol)
+    evaluated = evaluate(people, made.protocol)
+    found = dsf.analyze(made, evaluated.cohorts(), courses=evaluated.courses, predicts=False).summary
+    assert found["extrapolated"].values[1] > 0.9
+    assert any("SYN-0010" in words for words in found.attrs["warnings"])
+
+
+def test_commands_on_the_example(committee):
+    *_others, summary = committee
+    given = ["--events", str(EXAMPLE / "events.csv")]
+    people = ["analyze", str(EXAMPLE / "trial.toml"), "--patients", str(EXAMPLE / "patients.csv"), *given]
+    run = CliRunner().invoke(main, people, env={"COLUMNS": "80"})
+    assert run.exit_code == 0, run.output
+    assert len(run.output.splitlines()) <= 40
+    assert all(f"{100 * p:.1f}" in run.output for p in summary["p_over"].values)
+    # At level 2: one infusion, the course, and the share extrapolated there.
+    at_two = [*summary["period_mean"].values[[0, 2], 1], summary["extrapolated"].values[1]]
+    assert all(f"{100 * value:.1f}%" in run.output for value in at_two)
+    assert "9.1%" in run.output
+    full = CliRunner().invoke(main, [*people, "--details"])
+    assert all(f"{100 * p:.1f}" in full.output for p in summary["reading_p_over"].values.ravel())
+    alone = CliRunner().invoke(main, ["analyze", str(EXAMPLE / "trial.toml"), *given])
+    assert alone.exit_code == 2
+    both = ["--patients", str(EXAMPLE / "patients.csv"), "--outcomes", "1NNN"]
+    assert CliRunner().invoke(main, ["analyze", str(EXAMPLE / "trial.toml"), *both]).exit_code == 2
+
+
+def test_decision_with_part_courses_of_the_example(committee):
+    made, people, _evaluated, summary = committee
+    found = next_dose(made, people)
+    assert (found.binding, found.proposal.action, found.proposal.level) == ("blrm-course", "stay", 2)
+    assert ", ".join(f"{100 * p:.1f}%" for p in summary["p_over"].values) in found.proposal.reason
+    assert {found.proposals[name].action for name in ("blrm", "3+3")} == {"wait"}
+
+
+def test_no_overlap_holds_the_start_and_not_the_decision():
+    """Cohorts of one dose group at a time: with a patient pending at the dose below, the decision is made now and starts later."""
+    only_course = {"course": DESIGNS["course"]}
+    people = [*three(1, 1, cut=90), patient("1-4", 1, 12, 40, 68, last_contact=90)]
+    found = next_dose(config(only_course), trial(*people, last=90))
+    assert (found.proposal.action, found.proposal.level) == ("escalate", 2)
+    assert found.start.day == day(12 + 84)

@@ -201,7 +201,8 @@ def analyze(
         quadrature only; what designs that count whole patients will conclude is then not predicted.
     courses
         Courses of the patients as far as they have been followed up, as `Evaluated.courses` has them: curves of the hazard per
-        infusion use them in place of the counts, which must be those of the same patients. Not with ``engine="nuts"``.
+        infusion use them in place of the counts, which must be those of the same patients. Not with ``engine="nuts"``. What a
+        design that reads exposure will conclude is then not predicted.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -268,7 +269,10 @@ def analyze(
             coords = {name: found_by.pop(name) for name in ("period", "reading") if name in found_by}
             result = result.assign_coords(coords).assign(found_by)
         said |= _course_in_words(now.curve, courses, protocol)
-    if predicts and not others and (not weighted or all(design.reads_weights for design in designs.values())):
+    whole_only = not weighted or all(design.reads_weights for design in designs.values())
+    # The rest of the trial is followed by counts of complete courses, which such a design does not have.
+    by_counts = not courses or all(design.reads != "exposure" for design in designs.values())
+    if predicts and not others and whole_only and by_counts:
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
@@ -280,7 +284,9 @@ def analyze(
         result = result.assign(found.figures()).assign_coords(trial=list(found.now.model.names))
         for variable, quantity in BORROWING.items():
             result[variable].attrs["definition"] = _(quantity.definition)
-    deviations = {name: departures(design, cohorts, protocol.n_doses, states[name]) for name, design in designs.items()}
+    # Cohorts of known outcomes leave out patients whose course is under way, who are part of these data.
+    compared = {} if courses and isinstance(now.curve, Hazard) else designs
+    deviations = {name: departures(design, cohorts, protocol.n_doses, states[name]) for name, design in compared.items()}
     made = said | {
         "method": "sampled" if now.samples else "exact",
         "curve_used": "hierarchical" if found else chosen,

@@ -42,7 +42,6 @@ def analysis(summary: xr.Dataset) -> Page:
         Bullets(found.answers()),
         found.by_dose(brief=found.sampled),
         found.mtd(),
-        *found.both_targets(),
         *found.cautions(),
         Paragraph((*found.source(), Run(" "), *common.assumed_words(attrs))),
     )
@@ -154,7 +153,8 @@ class Estimates:
         its = {"p": self.percent("mtd", place), "prior": self.percent("prior_mtd", place), "place": self.place(place)}
         words = _("Most likely MTD: {place}, {p} (prior {prior}).")
         decided = text(_("The RP2D itself is decided by the committee."))
-        return (self.within_limit(), *self.overdose(), filled(words, **its), *self.undecided(), decided)
+        most_likely = filled(words, **its)
+        return (self.within_limit(), *self.overdose(), *self.per_infusion(), most_likely, *self.undecided(), decided)
 
     def within_limit(self) -> Text:
         """Return the dose that meets the rule for an RP2D, or why there is none."""
@@ -335,6 +335,20 @@ class Estimates:
         """Return whether the posterior uses the courses of the patients as far as they have been followed up."""
         return bool(self.of_course.get("patients"))
 
+    def per_infusion(self) -> tuple[Text, ...]:
+        """Return the DLT rate of the course and of one infusion at the dose within the limit, with the share extrapolated there."""
+        if self.of_course.get("infusions", 1) == 1:
+            return ()
+        level = 1 if self.attrs["rp2d"] == "none" else int(self.attrs["rp2d"])
+        words = _(
+            "DLT rate at level {level}: {course} per course, {infusion} per infusion (the target: {of_course}, {of_infusion}); "
+            "{share} of the planned exposure there is extrapolated."
+        )
+        course, infusion = (percent(self.values("period_mean")[place][level - 1]) for place in (2, 0))
+        rates = {f"of_{name}": percent(self.of_course[f"target_{name}"]) for name in ("course", "infusion")}
+        share = self.percent("extrapolated", level - 1)
+        return (filled(words, level=level, course=course, infusion=infusion, share=share, **rates),)
+
     def both_targets(self) -> tuple[Table, ...]:
         """Return the DLT rate of the course and of one infusion by dose, with the share that is extrapolated."""
         if self.of_course.get("infusions", 1) == 1:
@@ -360,6 +374,7 @@ class Estimates:
         if not self.of_course:
             return ()
         blocks = [self._by_period("period_mean", _("Total risk: mean DLT rate in the period from the first infusion, %."))]
+        blocks = [*self.both_targets(), *blocks]
         if self.values("period_background").any():
             words = _("Excess risk: total risk minus that of the background, %.")
             blocks.append(self._by_period("period_excess", words))

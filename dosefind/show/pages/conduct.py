@@ -136,7 +136,7 @@ def conduct_report(
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
         varied = sensitivity(current, cohorts, **known, courses=read.courses)
-        sections += [_rates(report), _mtd(report), *_course(report), _conclusion(report)]
+        sections += [_rates(report), _mtd(report), *_infusions(report), _conclusion(report)]
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
@@ -693,16 +693,17 @@ def _mtd(report: _Report) -> Section:
     return Section("mtd", text(_("MTD, and support for the RP2D")), tuple(blocks))
 
 
-def _course(report: _Report) -> list[Section]:
-    """Return the course of infusions, where the curve is a hazard per infusion, the DLT rate per course and per infusion first."""
-    found = report.estimates
-    return [replace(one, blocks=(*found.both_targets(), *one.blocks), detail=False) for one in found.course(hides=report.hides)]
+def _infusions(report: _Report) -> list[Section]:
+    """Return the course of infusions, where the curve is a hazard per infusion."""
+    return [replace(one, detail=False) for one in report.estimates.course(hides=report.hides)]
 
 
 def _conclusion(report: _Report) -> Section:
     found, title = report.estimates, text(_("Predicted conclusion of the trial"))
     if "conclusion" not in found.summary:
         words = _("The conclusion is not predicted, because patients outside the escalation are part of the data.")
+        if found.with_courses:
+            words = _("The conclusion is not predicted, because a design uses parts of courses.")
         return Section("conclusion", title, (Paragraph(text(words)),))
     intro = _(
         "The predictive distribution of the MTD that each design will select at its planned end, if the trial follows it from "
