@@ -174,6 +174,33 @@ pd.DataFrame(
 )
 
 # %% [markdown]
+# ## In the middle of a course
+#
+# Three infusions, four weeks apart: at a meeting most patients are in the middle of the course. A hazard per infusion includes each of
+# them as far as followed up. The same ten patients (`examples/nct05948982/course`, five of them in the middle of the course) read by
+# course, by infusion, and by complete courses only:
+
+# %%
+folder = "../examples/nct05948982/course"
+course = dsf.load_trial(f"{folder}/trial.toml")
+ten = dsf.read_patients(f"{folder}/patients.csv", course.protocol, events=f"{folder}/events.csv")
+evaluated = dsf.evaluate(ten, course.protocol)
+by_course = dsf.analyze(course, evaluated.cohorts(), others=evaluated.beside(), courses=evaluated.courses).summary
+pd.DataFrame(
+    {
+        "reading": by_course.reading.values[:3],
+        **{
+            f"P(overdose), level {level}": [f"{100 * p:.1f}%" for p in by_course.reading_p_over.sel(dose=level).values[:3]]
+            for level in (1, 2, 3)
+        },
+    }
+)
+
+# %% [markdown]
+# Complete courses only drop the patients without a DLT who are in the middle of the course and count the DLT at once: DLT rates are too
+# high while patients are pending.
+
+# %% [markdown]
 # ## The answer
 
 

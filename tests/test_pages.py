@@ -545,3 +545,20 @@ def test_names_of_adjudicators_stand_in_reports_alone():
 def test_next_step_page(name, details, snapshot):
     found = next_step("nct05962762", EXAMPLES / "synthetic" / name)
     assert as_lines(next_dose(found), details, 80) == snapshot
+
+
+# Courses of infusions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("details", [False, True], ids=["first screen", "with details"])
+def test_posterior_page_with_part_courses(details, snapshot):
+    """The example of ten patients, five of them in the middle of the course."""
+    folder = ROOT / "examples" / "nct05948982" / "course"
+    trial = dsf.load_trial(folder / "trial.toml")
+    people = dsf.read_patients(folder / "patients.csv", trial.protocol, events=folder / "events.csv")
+    evaluated = dsf.evaluate(people, trial.protocol)
+    known = {"others": evaluated.beside(), "administered": evaluated.administered, "courses": evaluated.courses}
+    found = dsf.analyze(trial, evaluated.cohorts(), **known).summary
+    lines = as_lines(analysis(found), details, 80)
+    assert details or len(lines.splitlines()) <= 40
+    assert lines == snapshot

@@ -373,8 +373,8 @@ class Estimates:
         """
         if not self.of_course:
             return ()
-        blocks = [self._by_period("period_mean", _("Total risk: mean DLT rate in the period from the first infusion, %."))]
-        blocks = [*self.both_targets(), *blocks]
+        total = _("Total risk: mean DLT rate in the period from the first infusion, %.")
+        blocks: list[Block] = [*self.both_targets(), self._by_period("period_mean", total)]
         if self.values("period_background").any():
             words = _("Excess risk: total risk minus that of the background, %.")
             blocks.append(self._by_period("period_excess", words))
