@@ -8,6 +8,8 @@ import dosefind as dsf
 from dosefind.cli import main
 from dosefind.evaluability import evaluate
 from dosefind.patients import Patient
+from dosefind.show.pages.next_dose import next_dose as page_of
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
 from dosefind.timing import Onset
 
@@ -358,3 +360,10 @@ def test_no_overlap_holds_the_start_and_not_the_decision():
     found = next_dose(config(only_course), trial(*people, last=90))
     assert (found.proposal.action, found.proposal.level) == ("escalate", 2)
     assert found.start.day == day(12 + 84)
+
+
+def test_pending_patients_are_said_to_be_included(committee):
+    """The counts are without the pending patients, P(overdose) is with them: for the designs that wait, both are without them."""
+    made, people, *_others = committee
+    by_course, by_outcome = (as_lines(page_of(next_dose(made, people, design=name)), False, 80) for name in ("blrm-course", "blrm"))
+    assert ("by a hazard per" in " ".join(by_course.split()), "by a hazard per" in " ".join(by_outcome.split())) == (True, False)

@@ -439,7 +439,13 @@ class Conduct:
             )
             because.append(filled(words, dlts=n_dlts(sum(status.otherwise == "dlt" for status in unplaced))))
         if waiting := [subject for subjects in found.evaluated.pending for subject in subjects]:
-            because.append(filled(_("Pending: {subjects}; these results are without them."), subjects=data(listed(waiting))))
+            words = _("Pending: {subjects}; these results are without them.")
+            if any(way.courses is not None for way, _step in (found.proposal.held or found.proposal).completions):
+                words = _(
+                    "Pending: {subjects}; the counts and limits are without them, P(overdose) by a hazard per infusion includes "
+                    "them as far as followed up."
+                )
+            because.append(filled(words, subjects=data(listed(waiting))))
         left = len(found.findings) + len(found.deviations.get(found.binding, ()))
         words = _("No deviation from the protocol or from {design} was found.")
         if left:
