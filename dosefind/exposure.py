@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Interval", "PartCourses", "intervals_of"]
+import numpy as np
+
+__all__ = ["Exposures", "Interval", "PartCourses", "intervals_of", "planned_days"]
 
 
 class Interval(NamedTuple):
@@ -51,6 +53,61 @@ class PartCourses(NamedTuple):
     n: tuple[int, ...]
     y: tuple[int, ...]
     complete: tuple[int, ...]
+
+
+class Exposures(NamedTuple):
+    """The courses of a batch of trials as far as they have been followed up, with infusions as planned, in whole days.
+
+    Attributes
+    ----------
+    interval_days
+        Days in the interval of each infusion, and in the follow-up after them if there is any.
+    days : (states, doses, intervals) array
+        Days of follow-up of patients without a DLT in the interval.
+    events : (states, doses, intervals) array
+        DLTs.
+    until_events : (states, doses, intervals) array
+        Days of follow-up of the patients with a DLT in the interval, up to its day.
+    n, y, complete : (states, doses) arrays
+        As in `PartCourses`.
+    """
+
+    interval_days: tuple[int, ...]
+    days: np.ndarray
+    events: np.ndarray
+    until_events: np.ndarray
+    n: np.ndarray
+    y: np.ndarray
+    complete: np.ndarray
+
+    def take(self, rows: np.ndarray | slice) -> Exposures:
+        """Return those of the given rows."""
+        return Exposures(self.interval_days, *(values[rows] for values in self[1:]))
+
+
+def planned_days(interval_days: Sequence[int], days: np.ndarray, dlt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the days of follow-up in each interval, and whether the DLT is in it, of patients with infusions as planned.
+
+    By the same rule as `intervals_of`.
+
+    Parameters
+    ----------
+    interval_days
+        Days in each interval, including the follow-up after those of the infusions.
+    days : (...) array
+        Whole days from the first infusion to the DLT, or to the end of follow-up; at least 1 with a DLT.
+    dlt : (...) bool array
+        Whether there was a DLT on that day.
+
+    Returns
+    -------
+    (..., intervals) array, (..., intervals) bool array
+    """
+    lengths = np.array(interval_days)
+    starts = np.cumsum(lengths) - lengths
+    within = np.clip(days[..., None] - starts, 0, lengths)
+    last = np.maximum((starts < days[..., None]).sum(axis=-1), 1) - 1
+    return within, dlt[..., None] & (np.arange(len(lengths)) == last[..., None])
 
 
 def intervals_of(

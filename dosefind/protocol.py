@@ -1057,6 +1057,11 @@ class Protocol(Settings):
         return np.array(list(self.scenarios.values()))
 
     @property
+    def days_to_dlt(self) -> Onset:
+        """Return the distribution of the days to DLT, with the intervals of the protocol's infusions; uniform if none is stated."""
+        return (self.onset or Onset()).after(self.treatment.interval_days)
+
+    @property
     def pause_max_n(self) -> int:
         """Return the number of patients for which the pause boundary is made: its setting, or the maximum per level or trial."""
         boundary, group = self.pause.boundary, self.limits.group
@@ -1076,6 +1081,7 @@ class Protocol(Settings):
         self._check_pause()
         self._check_least()
         self._check_assumed()
+        self._check_onset()
         if self.utility is not None:
             efficacy = list(self.utility.efficacy)
             if len(efficacy) != self.n_doses or not all(0 <= rate <= 1 for rate in efficacy):
@@ -1126,6 +1132,16 @@ class Protocol(Settings):
                     f"must be [minimum, maximum] patients per dose, at most max_n = {self.limits.max_n}",
                 )
             )
+
+    def _check_onset(self) -> None:
+        """Check that the days to DLT agree with the infusions."""
+        try:
+            onset = self.days_to_dlt
+        except InputError as error:
+            raise InputError(error.within("onset")) from None
+        if sum(onset.interval_days) > self.treatment.dlt_window_days:
+            allowed = f"must have a sum of at most {self.treatment.dlt_window_days}, the days of the DLT window"
+            raise InputError(Problem("onset.interval_days", list(onset.interval_days), allowed))
 
     def _check_least(self) -> None:
         """Check that the minimum exposure and follow-up can be reached within the DLT window."""

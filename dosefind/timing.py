@@ -169,6 +169,8 @@ class Accrual(Checked):
         return days[step] + (expected - reached[step]) / rates[step]
 
 
+# Share of the cumulative hazard of one infusion where it is early or late.
+_MOSTLY = 0.8
 NEVER = 2**30
 """Day that no trial reaches: stands for no day."""
 
@@ -179,29 +181,56 @@ class Onset(Checked):
     Attributes
     ----------
     kind
-        "uniform", "weibull", "log-logistic" or "piecewise".
+        "uniform", "weibull", "log-logistic", "piecewise" or "per-infusion": a hazard of a DLT after each infusion, constant within
+        its interval.
     late
         Share of the DLTs in the second half of the period, for "weibull" and "log-logistic". Two equations give their parameters:
         F(T) is the DLT rate and the stated share falls after T/2 (Yuan et al. 2018, doi:10.1158/1078-0432.CCR-18-0246).
     parts
         Shares of the DLTs in equal parts of the period, uniform within each, for "piecewise".
+    pattern
+        Of the hazards of the infusions, for "per-infusion": "even"; "early" or "late", where the first or the last infusion has
+        80% of the cumulative hazard; "sensitising", where each further infusion has ``factor`` times the hazard of the one before.
+    factor
+        That factor.
+    hazards
+        Relative cumulative hazards of the infusions, instead of a pattern.
+    interval_days
+        Days in the interval of each infusion, for "per-infusion"; equal parts of the period by default. A protocol states its own
+        (`dosefind.Protocol.days_to_dlt`). There are no DLTs after the intervals.
 
     Examples
     --------
     >>> Onset(kind="weibull", late=0.5).share(14, 0.1, 28).round(6)
     np.float64(0.5)
+    >>> even = Onset(kind="per-infusion", pattern="even", interval_days=(28, 28, 28))
+    >>> even.hazard(0.25).round(4)
+    array([0.0959, 0.0959, 0.0959])
     """
 
-    kind: Literal["uniform", "weibull", "log-logistic", "piecewise"] = Field(
+    kind: Literal["uniform", "weibull", "log-logistic", "piecewise", "per-infusion"] = Field(
         default="uniform", description=marked("distribution of the day of a DLT within the DLT window")
     )
     late: Share | None = Field(default=None, description=marked("share of the DLTs in the second half of the window"))
     parts: tuple[Annotated[float, Field(ge=0, le=1, strict=True)], ...] = Field(
         default=(), description=marked("shares of the DLTs in equal parts of the window, with a sum of 1")
     )
+    pattern: Literal["even", "early", "late", "sensitising"] | None = Field(
+        default=None, description=marked("pattern of the hazards of the infusions, for kind = 'per-infusion'")
+    )
+    factor: Annotated[float, Field(gt=0, le=100, strict=True)] | None = Field(
+        default=None, description=marked("factor of the hazard per further infusion, for pattern = 'sensitising'")
+    )
+    hazards: tuple[Annotated[float, Field(ge=0, le=1000, strict=True)], ...] = Field(
+        default=(), description=marked("relative cumulative hazards of the infusions, instead of a pattern")
+    )
+    interval_days: tuple[Annotated[int, Field(ge=1, le=3650, strict=True)], ...] = Field(
+        default=(), description=marked("days in the interval of each infusion, for kind = 'per-infusion'; by default as planned")
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        self._check_per_infusion()
         if (self.late is not None) != (self.kind in ("weibull", "log-logistic")):
             allowed = f"has no effect with kind = {self.kind!r}" if self.late is not None else f"required for kind = {self.kind!r}"
             raise InputError(Problem("late", self.late, allowed))
@@ -211,6 +240,63 @@ class Onset(Checked):
         if self.parts and not math.isclose(sum(self.parts), 1, abs_tol=1e-6):
             raise InputError(Problem("parts", list(self.parts), "must have the sum 1"))
         return self
+
+    def _check_per_infusion(self) -> None:
+        for name in ("pattern", "factor", "hazards", "interval_days"):
+            value = getattr(self, name)
+            if value not in (None, ()) and self.kind != "per-infusion":
+                raise InputError(Problem(name, value, f"has no effect with kind = {self.kind!r}"))
+        if self.kind != "per-infusion":
+            return
+        if (self.pattern is None) == (not self.hazards):
+            raise InputError(Problem("pattern", self.pattern, "required for kind = 'per-infusion', or hazards instead, not both"))
+        if (self.factor is not None) != (self.pattern == "sensitising"):
+            required = "required for pattern = 'sensitising'" if self.factor is None else f"has no effect with {self.pattern!r}"
+            raise InputError(Problem("factor", self.factor, required))
+        if self.hazards and not any(self.hazards):
+            raise InputError(Problem("hazards", list(self.hazards), "must have at least one above 0"))
+        if self.hazards and self.interval_days and len(self.hazards) != len(self.interval_days):
+            allowed = f"must have one for each of the {len(self.interval_days)} infusions"
+            raise InputError(Problem("hazards", list(self.hazards), allowed))
+
+    def after(self, interval_days: tuple[int, ...]) -> Onset:
+        """Return the same distribution with the intervals of the infusions, if it depends on them and does not state its own."""
+        if self.kind != "per-infusion" or self.interval_days:
+            return self
+        settings = {name: getattr(self, name) for name in self.model_fields_set}
+        return Onset(**settings, interval_days=interval_days)
+
+    def hazard(self, rate: np.ndarray | float) -> np.ndarray:
+        """Return the cumulative hazard of each infusion, ``(..., infusions)``, at DLT rates of the course ``(...)``."""
+        if self.kind != "per-infusion":
+            raise InputError(Problem("kind", self.kind, "must be 'per-infusion' for hazards of infusions"))
+        return -np.log1p(-np.asarray(rate, float))[..., None] * self._relative
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Return the shares of the DLTs in equal parts of the period, or of the infusions in the cumulative hazard, if stated."""
+        return self.parts if self.kind != "per-infusion" else tuple(self._relative.tolist())
+
+    @property
+    def _relative(self) -> np.ndarray:
+        """Return the share of each infusion in the cumulative hazard."""
+        if self.hazards:
+            return np.array(self.hazards) / sum(self.hazards)
+        number = len(self.interval_days)
+        if not number:
+            raise InputError(Problem("interval_days", [], "required for a pattern of the hazards of infusions"))
+        if self.pattern in ("early", "late") and number > 1:
+            found = np.full(number, (1 - _MOSTLY) / (number - 1))
+            found[0 if self.pattern == "early" else -1] = _MOSTLY
+            return found
+        found = (self.factor or 1.0) ** np.arange(number)
+        return found / found.sum()
+
+    def _corners(self, window: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the days at which the intervals of the infusions end, and the shares of the cumulative hazard by then, from 0."""
+        relative = self._relative
+        days = np.cumsum(self.interval_days) if self.interval_days else window * np.arange(1, len(relative) + 1) / len(relative)
+        return np.concatenate([[0.0], days]), np.concatenate([[0.0], np.cumsum(relative)]) / relative.sum()
 
     def _shape(self, rate: np.ndarray) -> np.ndarray:
         """Return the shape of the Weibull or log-logistic distribution at which the stated share is late, by DLT rate."""
@@ -237,6 +323,9 @@ class Onset(Checked):
         rate = np.asarray(rate, float)
         if self.kind == "uniform":
             return part + 0 * rate
+        if self.kind == "per-infusion":
+            rate = np.clip(rate, 1e-12, 1 - 1e-12)
+            return -np.expm1(np.log1p(-rate) * np.interp(part * window, *self._corners(window))) / rate
         if self.kind == "piecewise":
             edges = np.linspace(0, 1, len(self.parts) + 1)
             return np.interp(part, edges, np.concatenate([[0.0], np.cumsum(self.parts)]) / sum(self.parts)) + 0 * rate
@@ -250,6 +339,10 @@ class Onset(Checked):
         share, rate = np.asarray(share, float), np.asarray(rate, float)
         if self.kind == "uniform":
             return window * share + 0 * rate
+        if self.kind == "per-infusion":
+            rate = np.clip(rate, 1e-12, 1 - 1e-12)
+            days, reached = self._corners(window)
+            return np.interp(np.log1p(-share * rate) / np.log1p(-rate), *_strict(reached, days))
         if self.kind == "piecewise":
             reached = np.concatenate([[0.0], np.cumsum(self.parts)]) / sum(self.parts)
             # Parts without a DLT are skipped: the later of two edges with the same share is where the next DLT can fall.

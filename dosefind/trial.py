@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ._check import MOST_COUNTED, InputError, Problem, count, counts, whole
-from .exposure import PartCourses
+from .exposure import Exposures, PartCourses
 from .shown import Shown
 from .words import _, n_patients
 
@@ -369,15 +369,19 @@ class TimedStates(States):
         Patients at each dose without a DLT so far whose DLT assessment period has not ended.
     courses
         The courses of each trial as far as they have been followed up, for designs that read exposure; otherwise empty.
+    exposure
+        The same in whole days, if all infusions were given as planned; then ``courses`` is empty.
     """
 
     pending: np.ndarray = field(kw_only=True)
     courses: tuple[PartCourses, ...] = field(default=(), kw_only=True)
+    exposure: Exposures | None = field(default=None, kw_only=True)
 
     def take(self, rows: np.ndarray | slice) -> TimedStates:
         """Return the states of the given rows."""
         courses = tuple(self.courses[row] for row in np.arange(len(self))[rows]) if self.courses else ()
-        return TimedStates(**vars(super().take(rows)), pending=by_dose(self.pending, rows), courses=courses)
+        exposure = None if self.exposure is None else self.exposure.take(rows)
+        return TimedStates(**vars(super().take(rows)), pending=by_dose(self.pending, rows), courses=courses, exposure=exposure)
 
 
 SHARED_KEY = "two different states have the same key: please report the design's settings"

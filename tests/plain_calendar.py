@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dosefind.exposure import PartCourses, intervals_of
 from dosefind.operating.simulation import CHUNK, Latent
 from dosefind.trial import COUNT, States, TimedStates
 
@@ -152,3 +153,95 @@ class PlainTrial:
                 self.queue.pop()
                 self.turned_away += 1
         raise AssertionError("the trial does not end")
+
+
+class PlainCourseTrial(PlainTrial):
+    """One trial of a design that reads the exposure of courses, each patient's course by its intervals."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        # Cohorts of the escalation, each a planned size and its patients.
+        self.cohorts = []
+
+    def courses(self, day, cohorts, finished=False):
+        """The courses so far of all patients in some cohorts; the counts of those who are not lost."""
+        treatment, doses = self.clock.treatment, self.design.doses
+        planned = np.cumsum([0, *treatment.interval_days[:-1]]).tolist()
+        intervals, (n, y, complete, pending) = [], np.zeros((4, len(doses)), int)
+        for person in (one for _, members in cohorts for one in members):
+            known = person.known <= day
+            end = min(day, person.known) if known or not finished else person.start + self.clock.window
+            days, dlt = end - person.start, known and person.kind == "dlt"
+            given = [(at, doses[person.dose]) for at in planned if at < days or at == 0]
+            intervals += intervals_of(given, treatment.interval_days, self.clock.window, days, dlt)
+            if known and person.kind == "lost":
+                continue
+            n[person.dose] += 1
+            y[person.dose] += dlt
+            complete[person.dose] += days >= self.clock.window and not dlt
+            pending[person.dose] += not known and not finished
+        return PartCourses(tuple(intervals), tuple(n.tolist()), tuple(y.tolist()), tuple(complete.tolist())), pending
+
+    def decided(self, day, cohorts, further=0, dlts=0, finished=False):
+        """What the design decides after some cohorts, with further patients of the last whose outcomes are known."""
+        courses, pending = self.courses(day, cohorts, finished)
+        n, y = np.array(courses.n), np.array(courses.y)
+        last, own_n, own_y = -1, 0, 0
+        if cohorts:
+            own = [one for one in cohorts[-1][1] if not (one.known <= day and one.kind == "lost")]
+            last, own_n = cohorts[-1][1][0].dose, len(own) + further
+            own_y = sum(one.kind == "dlt" and one.known <= day for one in own) + dlts
+            n[last] += further
+            y[last] += dlts
+        columns = [np.array([value], COUNT) for value in (last, own_n, own_y, len(cohorts))]
+        state = TimedStates(
+            n[None].astype(COUNT),
+            y[None].astype(COUNT),
+            *columns,
+            np.zeros((1, 0), COUNT),
+            pending=pending[None].astype(COUNT),
+            courses=(courses,),
+        )
+        decision = self.design.decide(state)
+        return int(decision.dose[0]), int(decision.size[0])
+
+    def wanted(self, day):
+        news = not self.people or any(person.known == day for person in self.people)
+        if not (news or self.queue or self.clock.accrual.process == "always"):
+            # Nobody could start, and nothing has become known.
+            return "wait"
+        dose, size = self.decided(day, self.cohorts)
+        self.size, self.fills = size, False
+        if self.cohorts and self.design.one_size != 1:
+            planned, members = self.cohorts[-1]
+            there = sum(not (one.known <= day and one.kind == "lost") for one in members)
+            if there < planned:
+                dose = self.short(day, members[0].dose, planned - there, dose)
+        if dose == -1 and any(one.known > day for one in self.people):
+            dose = -2 if self.decided(day, self.cohorts, finished=True)[0] != -1 else -1
+        return {-1: "stop", -2: "wait"}.get(dose, dose)
+
+    def short(self, day, dose, missing, now):
+        """The dose for the next patient where a cohort is short of patients, and ``now`` the design's answer without them."""
+        before, size = self.decided(day, self.cohorts[:-1])
+        if before != dose:
+            if before != -2 and (now == -2 or before < now):
+                self.size = size
+                return before
+            return now
+        ends = [self.decided(day, self.cohorts, missing, dlts) for dlts in range(missing + 1)]
+        down = all(-1 <= end < dose for end, _ in ends)
+        if down and -1 <= now < dose:
+            return now
+        if down and len({end for end, _ in ends}) == 1:
+            self.size = ends[0][1]
+            return ends[0][0]
+        self.fills = True
+        return dose
+
+    def enrol(self, dose, day):
+        super().enrol(dose, day)
+        if self.fills:
+            self.cohorts[-1][1].append(self.people[-1])
+        else:
+            self.cohorts.append((self.size, [self.people[-1]]))

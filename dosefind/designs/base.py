@@ -454,7 +454,8 @@ class Design(Settings, ABC):
         if getattr(states.n, "dtype", None) != COUNT or getattr(states.y, "dtype", None) != COUNT:
             states.check()
         planned_end = np.zeros(len(states), bool) if self.max_n is None else states.total >= self.max_n
-        if planned_end.all() and not self.own_reasons:
+        awaited = isinstance(states, TimedStates) and bool(states.pending.any())
+        if planned_end.all() and not self.own_reasons and not awaited:
             nothing = np.full(len(states), NO_DOSE)
             reason = np.full(len(states), self.code("max_n"))
             return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))

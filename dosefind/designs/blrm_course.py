@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ..exposure import PartCourses
 from ..models import BivariateNormal, Hazard, Observed
-from ..posterior.courses import Courses
+from ..posterior.courses import Courses, as_planned
 from ..protocol import FromTrial
 from ..trial import WAIT, Administered, States, TimedStates, Weighted
 from ..words import _, marked
@@ -92,9 +92,12 @@ class CourseBLRM(BLRM):
         timed = isinstance(states, TimedStates)
         pending = states.pending if timed else np.zeros_like(states.n)
         completed = states.n - states.y - pending > 0
-        if timed and states.courses:
+        if timed and (states.courses or states.exposure is not None):
             # Patients beyond the courses so far are supposed to complete theirs.
-            known = [np.array([getattr(each, name) for each in states.courses]) for name in ("n", "y", "complete")]
+            if states.exposure is not None:
+                known = [states.exposure.n, states.exposure.y, states.exposure.complete]
+            else:
+                known = [np.array([getattr(each, name) for each in states.courses]) for name in ("n", "y", "complete")]
             completed = known[2] + (states.n - known[0]) - (states.y - known[1]) > 0
         # The first patient at a dose above the highest tried, of which the last cohort may have had no evaluable patient.
         tried = np.maximum(highest(states.n > 0), states.last)
@@ -121,6 +124,13 @@ class CourseBLRM(BLRM):
         return lines
 
     def _read(self, states: States) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(states, TimedStates) and states.exposure is not None:
+            # Frozen settings are hashable, which pyright does not see.
+            planned = as_planned(self.curve, states.exposure.interval_days)  # type: ignore[arg-type]
+            numbers = np.hstack(planned.counts(states.exposure, states.n, states.y))
+            each, same = np.unique(numbers, axis=0, return_inverse=True)
+            n, y = np.hsplit(each, 2)
+            return self._split(self._quadrature_of(planned.extended).settle(n, y, self._decided)[same.reshape(-1)])
         if not isinstance(states, TimedStates) or not states.courses:
             return super()._read(states)
         keys = list(zip(states.courses, map(tuple, states.n.tolist()), map(tuple, states.y.tolist()), strict=True))
@@ -139,10 +149,14 @@ class CourseBLRM(BLRM):
             found = self._quadrature_of(extended).settle(np.stack(exposed), np.stack(events), self._decided)
             self._known.update(zip(of_batch, found, strict=True))
         values = np.stack([self._known[key] for key in keys])
-        over = values[:, : len(self.doses) + 1]
-        return over, values[:, len(self.doses) + 1 :] if self.choose == "target" else over
+        return self._split(values)
 
     @cached_property
     def _known(self) -> dict[_Key, np.ndarray]:
         """Return what is known of states with courses: a reason and a look ahead ask again about the same ones."""
         return {}
+
+    def _split(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return P(overdose) and the merit of each dose and of the level beyond the top."""
+        over = values[:, : len(self.doses) + 1]
+        return over, values[:, len(self.doses) + 1 :] if self.choose == "target" else over

@@ -6,7 +6,9 @@ arrives on the day on which the last window ends can start on that day.
 
 Trials run in a batch: each pass moves every running trial to its next event. A design that waits for complete data (``reads`` is
 "complete") plans cohorts as in the exact enumeration, so selections are those of `lattice`; only the calendar needs simulation. A
-design that decides with pending outcomes (``reads`` is "pending") is asked whenever a candidate could start.
+design that decides with pending outcomes (``reads`` is "pending" or "exposure") is asked whenever a candidate could start, or at
+the start of each cohort if it has cohorts. What it reads of courses of infusions is by whole days of follow-up; all infusions are
+given as planned until the patient has a DLT or leaves.
 
 Patient j of trial r has the same latent numbers in every design and scenario (and those of `simulate`), so differences are paired.
 """
@@ -22,6 +24,7 @@ import numpy as np
 
 from .._check import InputError, Problem
 from ..designs import Design
+from ..exposure import Exposures, planned_days
 from ..outcomes import Rates
 from ..protocol import Protocol, Treatment
 from ..starts import Started, gated, until
@@ -101,7 +104,7 @@ class Clock:
         return cls(
             treatment=protocol.treatment,
             accrual=protocol.accrual,
-            onset=protocol.onset or Onset(),
+            onset=protocol.days_to_dlt,
             discontinuation=discontinuation,
             # A cause with probability 0 has no effect.
             dropout="not-evaluable" if rules.dropout == "weight" else rules.dropout,
@@ -297,7 +300,8 @@ class _Rows:
 
     def patients(self, which: np.ndarray) -> _Rows:
         """Return the patients and cohorts of some trials; what else is known of them is left out, as it is not needed to decide."""
-        wanted = ("now", "count", "plan", "size", "since", "cohorts", "memory", "start", "dose", "known", "kind")
+        wanted = ("now", "count", "plan", "size", "since", "old_plan", "old_since", "cohorts", "memory", *_EMPTY)
+        wanted = tuple(name for name in wanted if name != "queue")
         return replace(self, **{name: getattr(self, name).take(which, axis=-1) for name in wanted}, row=which)
 
     def room(self) -> None:
@@ -336,6 +340,19 @@ class _Rows:
 def _joined(before: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Return the answers that two ways share, `_DIFFER` if they do not."""
     return np.where((before == _OPEN) | (before == answer), answer, _DIFFER)
+
+
+def _as_rank(dose: np.ndarray) -> np.ndarray:
+    """Return doses in order, a stop below all and to wait above all."""
+    return np.where(dose == WAIT, _SIZES, dose)
+
+
+def _with_further(states: TimedStates, dose: np.ndarray, size: np.ndarray, dlts: np.ndarray) -> TimedStates:
+    """Return the states with further patients of the latest cohort, whose outcomes are known."""
+    n, y, at = states.n.copy(), states.y.copy(), (np.arange(len(states)), dose)
+    n[at] += size
+    y[at] += dlts
+    return replace(states, n=n, y=y, last_n=states.last_n + size, last_y=states.last_y + dlts)
 
 
 def _grown(values: np.ndarray, empty: int) -> np.ndarray:
@@ -395,6 +412,10 @@ class _Run:
         if clock.cohorts == "until-decided" and design.n_memory:
             raise InputError(f"{design.title} has a memory, so cohorts cannot end early: use cohorts = 'complete'")
         self.waits = design.reads == "complete"
+        self.by_cohort = not self.waits and design.one_size != 1
+        treatment = clock.treatment
+        # Days of each interval; of the follow-up after them if there is any.
+        self.intervals = (*treatment.interval_days, *((treatment.after_course,) if treatment.after_course else ()))
         self.always = clock.accrual.process == "always"
         queue = clock.accrual.queue
         causes: tuple[tuple[Cause, int, Ending], ...] = (
@@ -419,6 +440,7 @@ class _Run:
             started = (ready <= self.rows.now) & ((self.rows.tail > self.rows.head) | self.always)
             if not self.waits:
                 self._count(np.flatnonzero(started | over), wanted)
+                self._begin(np.flatnonzero(started & ~self.fills), wanted)
             self._enrol(np.flatnonzero(started), wanted)
             day = np.where(started | over, self.rows.now, self._next_day(wanted, ready))
             never = day >= NEVER
@@ -600,45 +622,162 @@ class _Run:
     # Designs that decide with pending outcomes ------------------------------------------------------------------------
 
     def _asked(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the design's answer to what is known now, by trial, and the reason of a stop."""
-        rows = self.rows
-        seen = rows.seen
-        pending = rows.given & ~seen
-        dlts = seen & (rows.kind == _DLT)
-        states = self._timed(rows, dlts, pending)
-        decision = self.design.decide(states)
-        self.open = pending.any(axis=0)
-        rows.memory = decision.memory.T.copy()
-        return decision.dose, decision.reason
+        """Return the design's answer to what is known now, by trial, and the reason of a stop.
 
-    def _timed(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray) -> TimedStates:
-        treated = dlts | pending | (rows.seen & (rows.kind == _COMPLETE))
+        A cohort in progress is completed unless all that can follow leads downwards or to a stop, as `dosefind.tasks.proposals` has
+        it for a real trial.
+        """
+        rows = self.rows
+        states = self._timed(rows)
+        decision = self.design.decide(states)
+        dose, reason = decision.dose.copy(), decision.reason.copy()
+        rows.memory = decision.memory.T.copy()
+        most = self.design.max_n
+        self.enrols = np.ones(len(rows), bool) if most is None else states.total < most
+        self.sizes, self.fills = decision.size.copy(), np.zeros(len(rows), bool)
+        if self.by_cohort:
+            self._complete_cohorts(states, dose, reason)
+        if self.design.reads == "exposure":
+            self._await_stops(dose, reason)
+        self.open = states.pending.any(axis=1)
+        return dose, reason
+
+    def _complete_cohorts(self, states: TimedStates, dose: np.ndarray, reason: np.ndarray) -> None:
+        """Replace the answers of trials whose cohort is short of patients: the dose of the cohort, or what ends it."""
+        rows = self.rows
+        missing = (rows.size - states.last_n).astype(COUNT)
+        which = np.flatnonzero((rows.plan >= 0) & (missing > 0))
+        if not len(which):
+            return
+        part, short = rows.patients(which), states.take(which)
+        plan, missing = part.plan, missing[which]
+        # What the cohorts before it lead to; a cohort that would not have begun is not completed.
+        before = self.design.decide(self._timed(part, before=True))
+        begun = before.dose == plan
+        none = np.zeros(len(part), COUNT)
+        first = self.design.decide(_with_further(short, plan, missing, none))
+        size, why = first.size, first.reason
+        down = (first.dose < plan) & (first.dose != WAIT)
+        same = np.ones(len(part), bool)
+        # Where no DLT among those missing leads lower, all that can follow is looked at.
+        for further in range(1, int(missing.max()) + 1):
+            here = np.flatnonzero(down & (further <= missing))
+            if not len(here):
+                break
+            ends = self.design.decide(_with_further(short.take(here), plan[here], missing[here], none[here] + COUNT(further)))
+            same[here] &= first.dose[here] == ends.dose
+            down[here] &= (ends.dose < plan[here]) & (ends.dose != WAIT)
+        below = (dose[which] < plan) & (dose[which] != WAIT)
+        by_now, by_end = begun & down & below, begun & down & ~below & same
+        fills = begun & ~by_now & ~by_end
+        dose[which] = np.where(fills, plan, np.where(by_end, first.dose, dose[which]))
+        reason[which] = np.where(by_end, why, reason[which])
+        self.sizes[which] = np.where(by_end, size, self.sizes[which])
+        # No higher than the cohorts before it lead.
+        lower = ~begun & (_as_rank(before.dose) < _as_rank(dose[which]))
+        dose[which] = np.where(lower, before.dose, dose[which])
+        reason[which] = np.where(lower, before.reason, reason[which])
+        self.sizes[which] = np.where(lower, before.size, self.sizes[which])
+        self.fills[which] = fills
+
+    def _await_stops(self, dose: np.ndarray, reason: np.ndarray) -> None:
+        """Wait where a trial would stop, and would not if no pending patient had a DLT."""
+        rows = self.rows
+        pending = (rows.given & ~rows.seen).any(axis=0)
+        which = np.flatnonzero((dose == NO_DOSE) & pending)
+        if not len(which):
+            return
+        ends = self.design.decide(self._timed(rows.patients(which), finished=True))
+        which = which[ends.dose != NO_DOSE]
+        dose[which], reason[which] = WAIT, self.design.code("wait")
+
+    def _timed(self, rows: _Rows, before: bool = False, finished: bool = False) -> TimedStates:
+        """Return the states of trials as known now.
+
+        Parameters
+        ----------
+        rows
+            The trials.
+        before
+            Without the cohort in progress.
+        finished
+            As if every pending patient were followed up to the end of the window without a DLT.
+        """
+        number = np.arange(len(rows.start))[:, None]
+        plan, since = (rows.old_plan, rows.old_since) if before else (rows.plan, rows.since)
+        given = rows.given & (number < rows.since) if before else rows.given
+        seen = rows.seen
+        pending = given & ~seen
+        dlts = given & seen & (rows.kind == _DLT)
+        complete = given & seen & (rows.kind == _COMPLETE)
+        if finished:
+            complete, pending = complete | pending, np.zeros_like(pending)
+        treated = dlts | pending | complete
         n, y, still = self._counts(rows, treated, dlts, pending)
-        none = np.zeros(len(rows), COUNT)
+        if self.by_cohort:
+            own = number >= since
+            last, cohorts = np.where(plan >= 0, plan, NO_DOSE), rows.cohorts - before
+        else:
+            own, last, cohorts = number == rows.count - 1, rows.latest, rows.count
         return TimedStates(
             n=n,
             y=y,
-            last=rows.latest.astype(COUNT),
-            last_n=none + (rows.count > 0),
-            last_y=none,
-            cohorts=rows.count.astype(COUNT),
+            last=last.astype(COUNT),
+            last_n=(own & treated).sum(axis=0, dtype=COUNT),
+            last_y=(own & dlts).sum(axis=0, dtype=COUNT),
+            cohorts=cohorts.astype(COUNT),
             memory=rows.memory.T.copy(),
             pending=still,
+            exposure=self._exposure(rows, given, dlts, pending, n, y, finished) if self.design.reads == "exposure" else None,
         )
 
+    def _exposure(
+        self,
+        rows: _Rows,
+        given: np.ndarray,
+        dlts: np.ndarray,
+        pending: np.ndarray,
+        n: np.ndarray,
+        y: np.ndarray,
+        finished: bool,
+    ) -> Exposures:
+        """Return the days of follow-up and the DLTs in each interval, by dose."""
+        window = self.clock.window
+        until_day = np.minimum(rows.known, rows.now)
+        if finished:
+            until_day = np.where(rows.seen, until_day, rows.start + window)
+        followed = np.where(given, until_day - rows.start, 0)
+        days, events = planned_days(self.intervals, followed, dlts)
+        without, until_events = np.where(events, 0, days), np.where(events, days, 0)
+        shape = (len(rows), self.n_doses, len(self.intervals))
+        found = [np.zeros(shape, np.int32) for _ in range(3)]
+        ended = given & (followed >= window) & ~dlts & ~pending
+        complete = np.zeros(shape[:2], COUNT)
+        for dose in range(self.n_doses):
+            there = given & (rows.dose == dose)
+            complete[:, dose] = (there & ended).sum(axis=0)
+            for values, of_patients in zip(found, (without, events, until_events), strict=True):
+                values[:, dose] = (of_patients * there[..., None]).sum(axis=0)
+        without_dlt, with_dlt, until_dlt = found
+        return Exposures(self.intervals, without_dlt, with_dlt, until_dlt, n, y, complete)
+
     def _count(self, which: np.ndarray, made: np.ndarray) -> None:
-        """Count decisions that are acted on, and compare those with pending outcomes with the decision from complete data."""
+        """Count decisions that are acted on, and compare those with pending outcomes with the decision from complete data.
+
+        A start in a cohort in progress is no decision.
+        """
         rows = self.rows
-        rows.decisions[which] += 1
+        decided = ~self.fills
+        rows.decisions[which] += decided[which]
         which = which[self.open[which]]
         if not len(which):
             return
-        rows.with_pending[which] += 1
+        rows.with_pending[which] += decided[which]
         made, part = made[which], rows.patients(which)
         part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
-        complete = self.design.decide(self._timed(part, part.kind == _DLT, np.zeros(part.dose.shape, bool)))
-        rows.bold[which] += made > complete.dose
-        rows.cautious[which] += made < complete.dose
+        complete = self.design.decide(self._timed(part))
+        rows.bold[which] += (made > complete.dose) & decided[which]
+        rows.cautious[which] += (made < complete.dose) & decided[which]
         rows.above[which] += (made >= 0) & ~complete.admissible[np.arange(len(which)), np.maximum(made, 0)]
 
     # Time -------------------------------------------------------------------------------------------------------------
@@ -672,6 +811,15 @@ class _Run:
         if not self.waits and self.clock.gates != Gates():
             ready = np.maximum(ready, self._gated(wanted))
         return np.where(wanted >= 0, ready, NEVER)
+
+    def _begin(self, which: np.ndarray, wanted: np.ndarray) -> None:
+        """Begin a cohort in trials of a design that decides with pending outcomes and has cohorts."""
+        rows = self.rows
+        if not self.by_cohort:
+            return
+        rows.old_plan[which], rows.old_since[which] = rows.plan[which], rows.since[which]
+        rows.plan[which], rows.size[which], rows.since[which] = wanted[which], self.sizes[which], rows.count[which]
+        rows.cohorts[which] += 1
 
     def _enrol(self, which: np.ndarray, wanted: np.ndarray) -> None:
         """Start a patient in trials that want one and have a candidate."""
@@ -716,9 +864,13 @@ class _Run:
         day = np.where(watches, event, NEVER)
         blocked = ready > rows.now
         day = np.where(blocked, np.minimum(day, ready), day)
+        if exposed := self.design.reads == "exposure":
+            # Follow-up can change the answer on any day, which matters while a candidate waits and the trial is not full.
+            daily = ((rows.tail > rows.head) | self.always) & self.enrols
+            day = np.where(daily, np.minimum(day, rows.now + 1), day)
         if not self.always:
             arrives = self.draws.arrival(rows.candidate, self.trial[rows.row])
-            day = np.where(blocked, day, np.minimum(day, np.maximum(arrives, rows.now)))
+            day = np.where(blocked & (not exposed), day, np.minimum(day, np.maximum(arrives, rows.now)))
         return day
 
     def _advance(self, which: np.ndarray, days: np.ndarray, ready: np.ndarray) -> None:
@@ -780,7 +932,9 @@ class _Run:
         reason = np.concatenate([reason for _, reason in self.ended])[order]
         known, begun = rows.kind, rows.count > 0
         n, y = self._counts(rows, rows.counted, known == _DLT)
-        chosen = self.design.select(States.of_checked(n, y).grouped())
+        final = replace(rows, now=np.full(len(rows), NEVER - 1, np.int32))
+        exposed = self.design.reads == "exposure"
+        chosen = self.design.select(self._timed(final) if exposed else States.of_checked(n, y).grouped())
         nothing = np.zeros((len(n), 2, self.n_doses), COUNT)
         first = np.where(begun, rows.start[0], 0)
         given = rows.given

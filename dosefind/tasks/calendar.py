@@ -96,7 +96,6 @@ def calendar(
     trial = Trial.of(trial)
     if scenarios is not None:
         trial = _with_scenarios(trial, scenarios)
-    trial = _simulated(trial)
     protocol = trial.protocol
     one_of("cohorts", cohorts, ("complete", "until-decided"))
     whole("n_trials", n_trials, 2, MOST_TRIALS)
@@ -196,14 +195,6 @@ def _accrual_rates(protocol: Protocol, given: Sequence[float] | None) -> list[fl
         if not 0 < value <= MOST_PER_28_DAYS:
             raise InputError(Problem("per_28_days", value, f"must be {allowed}"))
     return sorted(set(found))
-
-
-def _simulated(trial: Trial) -> Trial:
-    """Return the trial with the designs that a calendar simulates: those that read exposure are for conduct only."""
-    designs = {name: design for name, design in trial.designs.items() if design.reads != "exposure"}
-    if not designs:
-        raise InputError(Problem("designs", list(trial.designs), "must have one that does not read the exposure of courses"))
-    return trial if len(designs) == len(trial.designs) else replace(trial, designs=designs)
 
 
 def _by_overlap(trial: Trial, clock: Clock) -> _Variants:

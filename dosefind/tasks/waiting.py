@@ -252,6 +252,7 @@ class Waiting(Shown):
             "onset": self.onset.kind,
             "onset late share": "" if self.onset.late is None else f"{self.onset.late:g}",
             "onset parts": ", ".join(f"{part:g}" for part in self.onset.parts),
+            "onset of infusions": self.onset.pattern or ", ".join(f"{hazard:g}" for hazard in self.onset.hazards),
             "onset assumed": "yes" if self.onset_assumed else "no",
             "largest numerical error": f"{self.error:.1g}",
             "not worked out because": self.refused,
@@ -300,7 +301,7 @@ def when_to_decide(
         Without dates if no outcome is pending, or if no date or too many ways make them impossible, with the reason.
     """
     protocol = trial.protocol
-    onset = protocol.onset or Onset()
+    onset = protocol.days_to_dlt
     open_ = [status for status in evaluated.statuses if status.open and status.level is not None]
     patients = tuple(_follow_up(status, onset, protocol) for status in open_)
     made = Waiting(

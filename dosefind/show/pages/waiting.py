@@ -20,6 +20,7 @@ _ONSETS = {
     "weibull": marked("Weibull, {late} of the DLTs in the second half of the DLT window"),
     "log-logistic": marked("log-logistic, {late} of the DLTs in the second half of the DLT window"),
     "piecewise": marked("shares {parts} in equal parts of the DLT window"),
+    "per-infusion": marked("a hazard after each infusion, with shares {parts} of the infusions"),
 }
 
 
@@ -111,7 +112,7 @@ def _basis(found: Waiting) -> Text:
 def _onset(found: Waiting) -> str:
     onset: Onset = found.onset
     late = "" if onset.late is None else percent(onset.late, 0)
-    return _(_ONSETS[onset.kind]).format(late=late, parts=", ".join(percent(part, 0) for part in onset.parts))
+    return _(_ONSETS[onset.kind]).format(late=late, parts=", ".join(percent(part, 0) for part in onset.shares))
 
 
 def waiting_blocks(found: Waiting | None, hides: bool = False) -> tuple[Block, ...]:
