@@ -1,5 +1,7 @@
 """Courses of infusions on a calendar: hazards of the infusions, exposure in whole days, and designs that read it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,9 @@ from dosefind.operating.calendar import Clock, run
 from dosefind.outcomes import Rates
 from dosefind.timing import Onset
 
-from .made_up import protocol
+from .made_up import day, protocol
 from .plain_calendar import PlainCourseTrial, arrivals, latent_numbers
+from .test_replay import BEGIN, Course
 
 TRUTH = np.array([[0.1, 0.25, 0.4]])
 CURVES = {"hazard": {"kind": "hazard", "prior": {"mean": [-3.349, 0.0], "sd": [2.0, 1.0]}}}
@@ -155,3 +158,58 @@ def test_trials_are_those_of_a_plain_loop_over_days(case):
 @pytest.mark.parametrize("case", CASES)
 def test_many_trials_are_those_of_a_plain_loop_over_days(case):
     compare(case, 10, 2)
+
+
+# Replayed by `next` -----------------------------------------------------------------------------------------------------------
+
+
+class Replayed(Course):
+    """One simulated trial of courses as dated patients."""
+
+    def patients(self, number, now):
+        found = []
+        for person in super().patients(number, now):
+            at = int(person.subject[1:]) - 1
+            start, known = BEGIN + int(self.starts[at]), BEGIN + int(self.known[at])
+            planned = [start + one - 1 for one in self.rules.treatment.infusion_days]
+            given = [one for one in planned if one == start or (one <= now and one < known)]
+            amount = self.rules.doses.amounts[person.level - 1]
+            found.append(replace(person, amount=amount, infusions=tuple(map(day, given))))
+        return found
+
+    def before(self, number, since, until, always):
+        """On days with news before the next start, `next` does not stop."""
+        news = sorted({int(one) for one in self.known[:number] if since < one < until} | ({since} if since < until else set()))
+        for now in news:
+            found = self.asked(number, now)
+            where = f"{number} patients on day {now}, then {until}: {found.words}: {found.proposal.reason}"
+            assert found.proposal.action != "stop", where
+
+
+# With few patients pending at once, as `next` looks at every way in which their outcomes can come out.
+REPLAYED = {
+    "as written": {"accrual": 1.0, "limits": {"cohort_size": 1, "max_n": 6}},
+    "overlap": {"accrual": 1.5, "limits": {"cohort_size": 1, "max_n": 6}, "treatment": {"no_overlap": False}},
+    "cohorts": {"accrual": 1.0, "limits": {"max_n": 6}},
+    "cohorts, overlap": {"accrual": 1.5, "limits": {"max_n": 6}, "treatment": {"no_overlap": False}},
+}
+
+
+def replay(case, trials, seed):
+    changed = dict(REPLAYED[case])
+    accrual = {"process": "fixed", "per_28_days": changed.pop("accrual"), "queue": 1}
+    rules = dsf.Protocol.read(config(**changed).model_dump(exclude_unset=True) | {"accrual": accrual})
+    made = run(build_designs(rules)["course"], Rates(TRUTH), Clock.of(rules), trials, seed)
+    for row in range(trials):
+        Replayed(made, row, rules).check(always=False)
+
+
+@pytest.mark.parametrize("case", ["overlap"])
+def test_trial_is_decided_by_next_as_by_the_calendar(case):
+    replay(case, 1, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", REPLAYED)
+def test_trials_are_decided_by_next_as_by_the_calendar(case):
+    replay(case, 3, 4)
