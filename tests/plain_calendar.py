@@ -193,11 +193,14 @@ class PlainCourseTrial(PlainTrial):
             own_y = sum(one.kind == "dlt" and one.known <= day for one in own) + dlts
             n[last] += further
             y[last] += dlts
-        columns = [np.array([value], COUNT) for value in (last, own_n, own_y, len(cohorts))]
+        after, own_size, own_dlts, number = (np.array([value], COUNT) for value in (last, own_n, own_y, len(cohorts)))
         state = TimedStates(
             n[None].astype(COUNT),
             y[None].astype(COUNT),
-            *columns,
+            after,
+            own_size,
+            own_dlts,
+            number,
             np.zeros((1, 0), COUNT),
             pending=pending[None].astype(COUNT),
             courses=(courses,),
