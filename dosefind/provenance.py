@@ -701,7 +701,7 @@ class AddedTo[Row: OnFile]:
             last[row.protocol] = row.as_of
             rows.append((number, row))
             # A hash of an earlier version covers the columns of that version.
-            covered = [cells, *(cells[:n] for n in self.earlier if not any(cells[n:]))]
+            covered: list[Sequence[str]] = [cells, *(cells[:n] for n in self.earlier if not any(cells[n:]))]
             hashed.append((number, covered, stored))
         return rows, *check_chain(path.name, hashed)
 

@@ -265,7 +265,10 @@ class Calendar:
         for row in self.rows:
             at = (row[0], self.main, row[1], self.shown)
             rows.append((self.name(row), *(_short(name, self.value(name, at)[0]) for name in _PRICE)))
-        words = _("{scenario} at {rate}, means:")
+        words = {
+            "complete": _("{scenario} at {rate}, all cohorts completed, means:"),
+            "until-decided": _("{scenario} at {rate}, cohorts ended once decided, means:"),
+        }[self.made.attrs["cohorts"]]
         return table(filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), heads, rows)
 
     def precision(self) -> Text:
@@ -273,10 +276,7 @@ class Calendar:
         error = float(self.made["days_se"].values.max())
         words = _("{trials} trials per design, rate and scenario, seed {seed}: standard errors of mean days at most {error}. ")
         trials, seed = f"{self.made.attrs['n_trials']:,}", self.made.attrs["seed"]
-        found = filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
-        if self.made.attrs["cohorts"] == "complete":
-            found = (*found, *text(_("All cohorts are completed. ")))
-        return found
+        return filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
 
     # Details.
 
