@@ -360,7 +360,7 @@ def at_level_2(amounts, last=200):
 
 
 def shown_over(reason):
-    return [float(p) for p in reason.partition("P(overdose) ")[2].partition(", below")[0].split(", ")]
+    return [float(p.rstrip("%")) / 100 for p in reason.partition("P(overdose) ")[2].partition(", below")[0].split(", ")]
 
 
 def test_next_uses_the_amounts_in_designs_on_a_dose_scale():

@@ -42,7 +42,13 @@ SHIPPED = {
 }
 
 
-@pytest.mark.parametrize("curve", SHIPPED.values(), ids=SHIPPED)
+@pytest.mark.parametrize(
+    "curve",
+    [
+        pytest.param(curve, id=name, marks=pytest.mark.slow if name.startswith("hazard, ") else ())
+        for name, curve in SHIPPED.items()
+    ],
+)
 def test_contract(curve):
     check_curve(curve)
 

@@ -85,6 +85,7 @@ def test_reference_without_accumulation():
     np.testing.assert_allclose(by_interval, expected["exposure"], rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_reference_with_carry_over():
     """A prior of rho as a mixture over fixed values: each has its evidence and its own hazards."""
     expected, tolerance = REFS["hazard_rho"]["expected"], 2e-5
@@ -201,6 +202,7 @@ def test_plain_grid(settings, factor, background):
     np.testing.assert_allclose(1 - found.below(0.33).value, over, rtol=0, atol=0.0075)
 
 
+@pytest.mark.slow
 def test_trend_is_a_mixture_over_delta():
     """Against a sum over a fine grid of delta, each value with the evidence of its own exposures."""
     deltas = np.linspace(-2.5, 2.5, 41)

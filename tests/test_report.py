@@ -240,7 +240,7 @@ def test_first_page_of_design_report_answers_what_trial_and_which_design(design,
     page = said(next(section for section in design.iter("section") if section.get("id") == "summary"))
     found = Comparison.of(oc)
     wanted = [f"maximum sample size {protocol.limits.max_n}", "an event that occurs in 10% of patients"]
-    wanted += [*(as_string(words) for words in found.verdicts()), "True MTD selected / overdose selected", "Mean over scenarios"]
+    wanted += [*(as_string(words) for words in found.verdicts()), "True MTD / overdose", "Mean over scenarios"]
     places = [page.index(words) for words in wanted]
     assert places == sorted(places)
     # 1 - 0.9^n by hand, for a cohort, the groups of six and all patients.
@@ -248,7 +248,7 @@ def test_first_page_of_design_report_answers_what_trial_and_which_design(design,
         assert f"{n} patients (" in page
         assert f"): {p}" in page[page.index(f"{n} patients (") :]
     assert "settings are assumptions" in page
-    for design_name, *cells in rows(design, "True MTD selected")[2:-1]:
+    for design_name, *cells in rows(design, "True MTD / overdose")[2:-1]:
         own = oc.sel(design=design_name)
         assert cells == [
             f"{100 * float(right):.1f}/{100 * float(over):.1f}"

@@ -49,7 +49,19 @@ class CourseBLRM(BLRM):
     See Also
     --------
     BLRM : the other settings
+    ModelBased : target, skipping and coherence
+    Design : settings that all designs have
     dosefind.models.Hazard : the model
+
+    Examples
+    --------
+    >>> from dosefind import decide
+    >>> prior = {"mean": (-3.35, 0.0), "sd": (2.0, 1.0)}
+    >>> design = CourseBLRM(
+    ...     doses=(1, 2, 4), reference=2, prior=prior, interval=(0.16, 0.33), target=0.25, interval_days=(28, 28, 28), max_n=18
+    ... )
+    >>> print(decide(design, "1NNN", n_doses=3).words)
+    escalate to level 2, 3 patients
     """
 
     kind: ClassVar[str] = "blrm-course"

@@ -40,7 +40,7 @@ class RollingSix(Design):
     --------
     >>> from dosefind import decide
     >>> print(decide(RollingSix(), "1N 1N 1N", n_doses=3))
-    escalate to level 2, 1 patient: escalate
+    escalate to level 2, 1 patient: 0 DLTs in 3 patients at level 1
     """
 
     kind: ClassVar[str] = "rolling-6"

@@ -38,6 +38,7 @@ class BivariateNormal(Checked):
 
     Examples
     --------
+    >>> from dosefind import Logistic2
     >>> prior = BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0))
     >>> Logistic2(doses=(1, 3, 5), reference=3, prior=prior).n_doses
     3

@@ -643,7 +643,7 @@ class _Run:
         return dose, reason
 
     def _complete_cohorts(self, states: TimedStates, dose: np.ndarray, reason: np.ndarray) -> None:
-        """Replace the answers of trials whose cohort is short of patients: the dose of the cohort, or what ends it."""
+        """Set the answers of trials whose cohort is short of patients: the dose of the cohort, or what ends it."""
         rows = self.rows
         missing = (rows.size - states.last_n).astype(COUNT)
         which = np.flatnonzero((rows.plan >= 0) & (missing > 0))
@@ -661,12 +661,12 @@ class _Run:
         same = np.ones(len(part), bool)
         # Where no DLT among those missing leads lower, all that can follow is looked at.
         for further in range(1, int(missing.max()) + 1):
-            here = np.flatnonzero(down & (further <= missing))
-            if not len(here):
+            asked = np.flatnonzero(down & (further <= missing))
+            if not len(asked):
                 break
-            ends = self.design.decide(_with_further(short.take(here), plan[here], missing[here], none[here] + COUNT(further)))
-            same[here] &= first.dose[here] == ends.dose
-            down[here] &= (ends.dose < plan[here]) & (ends.dose != WAIT)
+            ends = self.design.decide(_with_further(short.take(asked), plan[asked], missing[asked], none[asked] + COUNT(further)))
+            same[asked] &= first.dose[asked] == ends.dose
+            down[asked] &= (ends.dose < plan[asked]) & (ends.dose != WAIT)
         below = (dose[which] < plan) & (dose[which] != WAIT)
         by_now, by_end = begun & down & below, begun & down & ~below & same
         fills = begun & ~by_now & ~by_end
@@ -681,7 +681,7 @@ class _Run:
         self.fills[which] = fills
 
     def _await_stops(self, dose: np.ndarray, reason: np.ndarray) -> None:
-        """Wait where a trial would stop, and would not if no pending patient had a DLT."""
+        """Defer a stop that a trial would not come to if no pending patient had a DLT."""
         rows = self.rows
         pending = (rows.given & ~rows.seen).any(axis=0)
         which = np.flatnonzero((dose == NO_DOSE) & pending)

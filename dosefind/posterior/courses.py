@@ -133,7 +133,7 @@ def as_planned(curve: Hazard, interval_days: tuple[int, ...]) -> AsPlanned:
     none = np.array([none_n, none_y])
 
     def each(**numbers: float) -> np.ndarray:
-        added = [[*planned[:at], one._replace(**numbers), *planned[at + 1 :]] for at, one in enumerate(planned)]
+        added = [[*planned[:at], interval._replace(**numbers), *planned[at + 1 :]] for at, interval in enumerate(planned)]
         return np.array([curve.observing(intervals)[1:] for intervals in added]).transpose(1, 0, 2) - none[:, None]
 
     lengths = np.tile(own, len(curve.doses))[:, None]

@@ -231,6 +231,10 @@ class Asked:
         """Return every way in which the pending outcomes can come out, in the same way."""
         return list(evaluated.completions(courses=self.design.reads == "exposure"))
 
+    def without_further_dlts(self, evaluated: Evaluated) -> Completion:
+        """Return the counts if no pending outcome is a DLT, in the same way: the first of all completions."""
+        return next(iter(evaluated.completions(courses=self.design.reads == "exposure")))
+
     def state(self, cohorts: Sequence[Cohort]) -> States:
         """Return the state of the trial after these cohorts."""
         return _states([self._key(cohorts)]) if self._plain else state_after(self.design, cohorts, self.n_doses)
@@ -487,7 +491,7 @@ _MOST_FOLLOWED = 100
 
 def _may_stop_without_mtd(asked: Asked, evaluated: Evaluated) -> bool:
     """Return whether a reading can stop without an MTD whatever the outcomes still to come: not if it does not without a DLT."""
-    first, missing = asked.completions(evaluated)[0], still_needed(asked, evaluated)
+    first, missing = asked.without_further_dlts(evaluated), still_needed(asked, evaluated)
     asks = [first.cohorts]
     if missing:
         asks += [filled(first.cohorts, evaluated, missing, 0), first.cohorts[:-1] if _counted(evaluated) else first.cohorts]
