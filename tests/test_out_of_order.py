@@ -807,9 +807,9 @@ def _without(keep):
 def _no_further_dlt(real):
     """Outcomes of cohorts before the current one are taken to come out without a DLT."""
 
-    def completions(self):
+    def completions(self, *given, **named):
         current = len(self.members) - 1
-        return (way for way in real(self) if not any(way.dlts[:current]))
+        return (way for way in real(self, *given, **named) if not any(way.dlts[:current]))
 
     return completions
 
