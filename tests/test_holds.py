@@ -299,8 +299,8 @@ def _judged_at_the_end(pause, patients, most):
 
 FAULTS = {
     "to resume is always as recommended": (
-        "dosefind.tasks.next_dose:NextDose._agrees",
-        lambda old: lambda self, decision: decision == "resume" or old(self, decision),
+        "dosefind.tasks.next_dose:agrees",
+        lambda old: lambda decision, *given: decision == "resume" or old(decision, *given),
         test_resume_agrees_only_where_a_pause_rule_has_fired,
     ),
     "to resume releases whatever comes later": (

@@ -1177,7 +1177,7 @@ def test_of_a_patient_nothing_but_the_identifier_is_shown(folder):
 FAULTS = {
     "the first way in which data can come in decides": (
         "dosefind.evaluability.evaluated:Evaluated.completions",
-        lambda old: lambda self, *given: iter([next(old(self, *given))]),
+        lambda old: lambda self, *given, **named: iter([next(old(self, *given, **named))]),
         test_completions_by_hand,
     ),
     "no cohort is ever completed": (
