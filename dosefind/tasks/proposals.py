@@ -223,17 +223,18 @@ class Asked:
         """Return whether the design decides with pending outcomes."""
         return self.design.reads != "complete"
 
+    @property
+    def reads_courses(self) -> bool:
+        """Return whether the design reads the exposure of each course."""
+        return self.design.reads == "exposure"
+
     def known_now(self, evaluated: Evaluated) -> Completion:
         """Return the counts as known now, with the courses so far if the design reads their exposure."""
-        return evaluated.known_now(courses=self.design.reads == "exposure")
+        return evaluated.known_now(self.reads_courses)
 
     def completions(self, evaluated: Evaluated) -> list[Completion]:
         """Return every way in which the pending outcomes can come out, in the same way."""
-        return list(evaluated.completions(courses=self.design.reads == "exposure"))
-
-    def without_further_dlts(self, evaluated: Evaluated) -> Completion:
-        """Return the counts if no pending outcome is a DLT, in the same way: the first of all completions."""
-        return next(iter(evaluated.completions(courses=self.design.reads == "exposure")))
+        return list(evaluated.completions(self.reads_courses))
 
     def state(self, cohorts: Sequence[Cohort]) -> States:
         """Return the state of the trial after these cohorts."""
@@ -491,7 +492,7 @@ _MOST_FOLLOWED = 100
 
 def _may_stop_without_mtd(asked: Asked, evaluated: Evaluated) -> bool:
     """Return whether a reading can stop without an MTD whatever the outcomes still to come: not if it does not without a DLT."""
-    first, missing = asked.without_further_dlts(evaluated), still_needed(asked, evaluated)
+    first, missing = without_further(evaluated, courses=asked.reads_courses), still_needed(asked, evaluated)
     asks = [first.cohorts]
     if missing:
         asks += [filled(first.cohorts, evaluated, missing, 0), first.cohorts[:-1] if _counted(evaluated) else first.cohorts]
@@ -1101,9 +1102,9 @@ def _counted(evaluated: Evaluated) -> list[str]:
     return [subject for subject in evaluated.members[-1].subjects if evaluated[subject].counts]
 
 
-def without_further(evaluated: Evaluated) -> Completion:
-    """Return the counts if nobody who is pending has a DLT."""
-    return next(evaluated.completions())
+def without_further(evaluated: Evaluated, courses: bool = False) -> Completion:
+    """Return the counts if nobody who is pending has a DLT; with the courses so far for a design that reads them."""
+    return next(evaluated.completions(courses))
 
 
 def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answered: bool = True) -> list[bool]:
