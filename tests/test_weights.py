@@ -208,6 +208,13 @@ def test_a_patient_who_left_keeps_the_share_followed():
     assert replaced.weighted == ()
 
 
+def test_named_replacement_leaves_the_weight():
+    people = [replace(one, replaces="P3") if one.subject == "P4" else one for one in six().patients]
+    evaluated = dsf.evaluate(trial(*people, last=80), weighted_protocol(), as_of=day(79))
+    assert evaluated["P3"].replaced_by == "P4"
+    assert evaluated.weighted == (Weighted(1, 12 / 28, 3),)
+
+
 @pytest.mark.parametrize(
     ("onset", "weight"),
     [
@@ -223,6 +230,13 @@ def test_weight_is_the_share_of_dlts_that_come_by_then(onset, weight):
     (left,) = evaluated.weighted
     assert left.weight == pytest.approx(weight, abs=1e-12)
     assert abs(left.weight - 12 / 28) > 0.05
+
+
+def test_weight_under_a_hazard_of_the_infusion():
+    """A constant hazard over 12 of 28 days, at the target of 25%."""
+    rules = weighted_protocol(onset={"kind": "per-infusion", "pattern": "even"})
+    (left,) = dsf.evaluate(six(), rules, as_of=day(79)).weighted
+    assert left.weight == pytest.approx((1 - 0.75 ** (12 / 28)) / 0.25, abs=1e-12)
 
 
 def test_patients_who_left_early_complete_no_cohort():

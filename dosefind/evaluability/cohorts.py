@@ -7,7 +7,6 @@ from datetime import date
 
 from ..patients import Part, Patient
 from ..protocol import Protocol
-from ..timing import Onset
 from ..words import _
 from .evaluated import UNTREATED, Members, Status
 from .verdict import Verdict, followed_to
@@ -92,12 +91,6 @@ def others(patients: Sequence[Patient], parts: Sequence[Part], protocol: Protoco
     return tuple(Members(0, level, tuple(subjects), part) for (part, level), subjects in found.items())
 
 
-def _weight(patient: Patient, protocol: Protocol, first: date, end: date, until: date) -> float:
-    """Return the share of the DLTs that come by a day; of a distribution that depends on the DLT rate, at the target."""
-    days = max(0, min((followed_to(patient, until) - first).days, (end - first).days))
-    return float((protocol.onset or Onset()).share(days, protocol.target.rate, (end - first).days))
-
-
 def statuses(
     patients: Sequence[Patient],
     verdicts: Sequence[Verdict],
@@ -123,6 +116,12 @@ def statuses(
         by = replaced_by.get(member.subject)
         replaced = _("replaced by {subject}: {reason}")
         reason = verdict.rule if by is None else replaced.format(subject=by, reason=verdict.rule)
+        fraction = max(0.0, min(1.0, (followed_to(member, verdict.closed or cut) - first).days / (end - first).days))
+        weight = None
+        if verdict.weighted:
+            # Of a distribution that depends on the DLT rate, at the target.
+            whole = (end - first).days
+            weight = float(protocol.days_to_dlt.share(fraction * whole, protocol.target.rate, whole))
         yield Status(
             subject=member.subject,
             cohort=numbers[member.subject],
@@ -134,7 +133,7 @@ def statuses(
             end=end,
             closed=verdict.closed,
             days_to_go=max(0, (end - cut).days) if verdict.kind == "pending" else 0,
-            fraction=max(0.0, min(1.0, (followed_to(member, verdict.closed or cut) - first).days / (end - first).days)),
+            fraction=fraction,
             source=verdict.source or member.source,
             replaced_by=by,
             unresolved=verdict.unresolved,
@@ -156,8 +155,7 @@ def statuses(
             settled_by=verdict.settled_by if verdict.kind == "pending" else (),
             questions=() if verdict.kind == "dlt" else verdict.questions,
             administered=None if part in UNTREATED else dose_administered(member, protocol),
-            weighted=verdict.weighted,
-            weight=_weight(member, protocol, first, end, verdict.closed or cut) if verdict.weighted else 0.0,
+            weight=weight,
             interval_days=rules_of(member, protocol).treatment.interval_days,
             known_to=cut,
         )

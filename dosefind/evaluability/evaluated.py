@@ -154,10 +154,9 @@ class Status:
         Questions about adverse events that must be answered before the outcome is known.
     administered
         Amount administered per planned infusion in the DLT window; ``None`` for patients who do not receive the product.
-    weighted
-        Whether the patient left without a DLT and is in the likelihood by ``weight``; see ``evaluability.dropout = "weight"``.
     weight
-        Share of the DLTs that come by the day to which the patient was followed, by the distribution of days to DLT at the target.
+        Of a patient who left without a DLT and has a weight (``evaluability.dropout = "weight"``): the share of the DLTs that come
+        by the day to which the patient was followed; otherwise ``None``.
     interval_days
         Days in the interval of each planned infusion, by the version of the protocol that applies.
     known_to
@@ -190,8 +189,7 @@ class Status:
     settled_by: tuple[OpenDay, ...] = ()
     questions: tuple[Question, ...] = ()
     administered: float | None = None
-    weighted: bool = False
-    weight: float = 0.0
+    weight: float | None = None
     interval_days: tuple[int, ...] = ()
     known_to: date | None = None
 
@@ -208,7 +206,7 @@ class Status:
     @property
     def has_weight(self) -> bool:
         """Return whether this patient left without a DLT and is in the likelihood by a weight."""
-        return self.pooled and self.weighted and self.kind == "not evaluable"
+        return self.pooled and self.weight is not None and self.kind in ("not evaluable", "replaced")
 
     @property
     def open(self) -> bool:
@@ -548,8 +546,8 @@ class Evaluated(Shown):
         for group in (*self.others, *self.members):
             statuses = [self[subject] for subject in group.subjects]
             counted[group.level] = counted.get(group.level, 0) + sum(status.counts for status in statuses)
-            left = (status for status in statuses if status.has_weight)
-            found += [Weighted(group.level, status.weight, counted[group.level]) for status in left]
+            weights = (status.weight for status in statuses if status.has_weight)
+            found += [Weighted(group.level, weight, counted[group.level]) for weight in weights if weight is not None]
         return tuple(found)
 
     def with_left_as_dlts(self) -> Evaluated:
