@@ -38,9 +38,15 @@ def with_courses(
     """Return the posterior of a hazard with the courses; ``None`` for any other curve, and without courses."""
     if not isinstance(curve, Hazard) or not courses:
         return None
+    return _posterior(curve, n, y, rates, courses, tolerance)
+
+
+def _posterior(
+    curve: Hazard, n: np.ndarray, y: np.ndarray, rates: tuple[float, ...], courses: Sequence[Course], tolerance: float = REPORTED
+) -> ExactPosterior:
+    """Return the posterior of a hazard; without courses that of the counts."""
     # Frozen settings are hashable, which pyright does not see.
-    fit = exact_fit(curve, rates, courses_data(curve, courses, n, y))  # type: ignore[arg-type]
-    return ExactPosterior(fit, n, y, tolerance)
+    return ExactPosterior(exact_fit(curve, rates, courses_data(curve, courses, n, y)), n, y, tolerance)  # type: ignore[arg-type]
 
 
 def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.ndarray, protocol: Protocol) -> dict[str, Any]:
@@ -65,9 +71,7 @@ def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.nda
     high = protocol.target.interval[1]
     means, overs, background, names = [], [], [], []
     for name, of_period in _periods(curve):
-        data = courses_data(of_period, courses, n, y)
-        # Frozen settings are hashable, which pyright does not see.
-        found = ExactPosterior(exact_fit(of_period, (high,), data), n, y)  # type: ignore[arg-type]
+        found = _posterior(of_period, n, y, (high,), courses)
         names.append(name)
         means.append(found.moments()[0].value)
         overs.append(1 - found.below(high).value)
@@ -101,8 +105,7 @@ def by_reading(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.nd
     high = protocol.target.interval[1]
     means, overs, names = [], [], []
     for name, other, read in _readings(curve, courses):
-        # Frozen settings are hashable, which pyright does not see.
-        found = ExactPosterior(exact_fit(other, (high,), courses_data(other, read, n, y)), n, y)  # type: ignore[arg-type]
+        found = _posterior(other, n, y, (high,), read)
         names.append(name)
         means.append(found.moments()[0].value)
         overs.append(1 - found.below(high).value)
