@@ -377,6 +377,16 @@ class TimedStates(States):
     courses: tuple[PartCourses, ...] = field(default=(), kw_only=True)
     exposure: Exposures | None = field(default=None, kw_only=True)
 
+    @property
+    def included(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return patients, DLTs and complete patients of the courses so far, each ``(states, doses)``; ``None`` without courses."""
+        if self.exposure is not None:
+            return self.exposure.n, self.exposure.y, self.exposure.complete
+        if not self.courses:
+            return None
+        n, y, complete = (np.array([getattr(each, name) for each in self.courses]) for name in ("n", "y", "complete"))
+        return n, y, complete
+
     def take(self, rows: np.ndarray | slice) -> TimedStates:
         """Return the states of the given rows."""
         courses = tuple(self.courses[row] for row in np.arange(len(self))[rows]) if self.courses else ()

@@ -99,13 +99,18 @@ class Course:
         assert found.proposal.action == "stop", where
         assert found.proposal.mtd == ("none" if self.choice == 0 else str(self.choice)), where
 
-    def before(self, number, since, until, always):
-        """Nobody starts before a day, and the trial does not end: on every earlier day with news `next` waits, or starts later."""
+    def going_on(self, number, since, until):
+        """Yield what `next` does on every earlier day with news, when it does not end the trial, and words on where that is."""
         news = sorted({int(one) for one in self.known[:number] if since < one < until} | ({since} if since < until else set()))
         for now in news:
             found = self.asked(number, now)
             where = f"{number} patients on day {now}, then {until}: {found.words}: {found.proposal.reason}"
             assert found.proposal.action != "stop", where
+            yield now, found, where
+
+    def before(self, number, since, until, always):
+        """Nobody starts before a day, and the trial does not end: on every earlier day with news `next` waits, or starts later."""
+        for now, found, where in self.going_on(number, since, until):
             if always and found.proposal.level is not None:
                 assert found.start.day is None or found.start.day > day(BEGIN + now), where
                 if found.start.day is not None and not self.news(number, now, found.start.day):

@@ -104,13 +104,10 @@ class CourseBLRM(BLRM):
         timed = isinstance(states, TimedStates)
         pending = states.pending if timed else np.zeros_like(states.n)
         completed = states.n - states.y - pending > 0
-        if timed and (states.courses or states.exposure is not None):
+        if timed and (included := states.included) is not None:
+            n, y, complete = included
             # Patients beyond the courses so far are supposed to complete theirs.
-            if states.exposure is not None:
-                known = [states.exposure.n, states.exposure.y, states.exposure.complete]
-            else:
-                known = [np.array([getattr(each, name) for each in states.courses]) for name in ("n", "y", "complete")]
-            completed = known[2] + (states.n - known[0]) - (states.y - known[1]) > 0
+            completed = complete + (states.n - n) - (states.y - y) > 0
         # The first patient at a dose above the highest tried, of which the last cohort may have had no evaluable patient.
         tried = np.maximum(highest(states.n > 0), states.last)
         most = tried + states.at(completed, tried)

@@ -97,10 +97,7 @@ def _followed(patient: Patient, status: Status, cut: date, holding: list[Serious
     closed = status.closed or status.end
     if status.kind == "dlt":
         return closed
-    if status.kind != "pending":
-        ends = [closed]
-    else:
-        ends = [min(cut, status.first + timedelta(days=round(status.fraction * (status.end - status.first).days)))]
+    ends = [closed if status.kind != "pending" else min(cut, status.first + timedelta(days=status.days_followed))]
     ends += [day for day in (patient.discontinued, patient.died) if day is not None]
     if status.kind == "pending" or status.held:
         # An event that may be a DLT is neither: follow-up without a DLT ends before it.

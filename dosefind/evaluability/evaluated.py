@@ -204,6 +204,11 @@ class Status:
         return "dlt" in (self.kind, self.otherwise)
 
     @property
+    def days_followed(self) -> int:
+        """Return the days of the DLT window for which this patient was followed up."""
+        return round(self.fraction * (self.end - self.first).days)
+
+    @property
     def has_weight(self) -> bool:
         """Return whether this patient left without a DLT and is in the likelihood by a weight."""
         return self.pooled and self.weight is not None and self.kind in ("not evaluable", "replaced")

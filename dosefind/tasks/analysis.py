@@ -19,7 +19,7 @@ from ..evaluability.courses import NO_INFORMATION
 from ..figures import BORROWING, ESTIMATES
 from ..interruption import noticed
 from ..models import Curve, Hazard, TwoParameterCurve
-from ..posterior.administered import administered_among, at_amounts, exact_posterior, in_likelihood
+from ..posterior.administered import administered_among, at_amounts, in_likelihood
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior
 from ..posterior.mixture import MixedQuadrature
@@ -41,7 +41,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
-from .periods import by_period, by_reading, courses_data, exposure_of, per_infusion, with_courses
+from .periods import by_period, by_reading, courses_data, exposure_of, per_infusion, posterior_of
 from .stamps import stamp
 from .steps import cohorts_of
 
@@ -539,8 +539,7 @@ def _posterior(
     weighted: Sequence[Weighted] = (),
     courses: Sequence[Course] = (),
 ) -> ExactPosterior:
-    rates = (*protocol.target.interval, protocol.target.rate)
-    return with_courses(curve, n, y, rates, courses) or exact_posterior(curve, n, y, rates, administered, weighted=weighted)
+    return posterior_of(n, y, administered, weighted, courses, curve, (*protocol.target.interval, protocol.target.rate))
 
 
 def _without_courses(curves: Mapping[str, Curve], courses: Sequence[Course]) -> dict[str, Curve]:

@@ -12,12 +12,14 @@ from ..evaluability.courses import NO_INFORMATION
 from ..exposure import Interval
 from ..figures import ESTIMATES
 from ..models import Curve, Hazard
+from ..posterior.administered import exact_posterior
 from ..posterior.courses import Courses
 from ..posterior.exact import REPORTED, ExactPosterior, exact_fit
 from ..protocol import Protocol
+from ..trial import Administered, Weighted
 from ..words import _
 
-__all__ = ["by_period", "by_reading", "courses_data", "exposure_of", "extrapolated", "per_infusion", "with_courses"]
+__all__ = ["by_period", "by_reading", "courses_data", "exposure_of", "extrapolated", "per_infusion", "posterior_of"]
 
 # The periods of the sensitivity analysis in days from the first infusion, and the share of the hazard of an infusion in the
 # follow-up after the course.
@@ -32,13 +34,20 @@ def courses_data(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.
     return Courses(curve, intervals, tuple(np.asarray(n).tolist()), tuple(np.asarray(y).tolist()))
 
 
-def with_courses(
-    curve: Curve, n: np.ndarray, y: np.ndarray, rates: tuple[float, ...], courses: Sequence[Course], tolerance: float = REPORTED
-) -> ExactPosterior | None:
-    """Return the posterior of a hazard with the courses; ``None`` for any other curve, and without courses."""
-    if not isinstance(curve, Hazard) or not courses:
-        return None
-    return _posterior(curve, n, y, rates, courses, tolerance)
+def posterior_of(
+    n: np.ndarray,
+    y: np.ndarray,
+    administered: Sequence[Administered],
+    weighted: Sequence[Weighted],
+    courses: Sequence[Course],
+    curve: Curve,
+    rates: tuple[float, ...],
+    tolerance: float = REPORTED,
+) -> ExactPosterior:
+    """Return the posterior by quadrature of a curve: with the courses for a hazard, if there are any, otherwise of the counts."""
+    if isinstance(curve, Hazard) and courses:
+        return _posterior(curve, n, y, rates, courses, tolerance)
+    return exact_posterior(curve, n, y, rates, administered, tolerance, weighted)
 
 
 def _posterior(

@@ -14,7 +14,6 @@ from ..borrowing import Borrowing
 from ..config import Trial
 from ..evaluability import Course
 from ..models import Curve
-from ..posterior.administered import exact_posterior
 from ..posterior.base import Posterior
 from ..protocol import Protocol
 from ..summaries import mtd_labels, name_rp2d
@@ -22,7 +21,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, Weighted, notation
 from .analysis import amounts_among, chosen_curve, counts_of, other_priors, p_over, weights_among
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
-from .periods import with_courses
+from .periods import posterior_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +86,7 @@ def sensitivity(
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
     amounts, weights = amounts_among(administered, n, y, borrow), weights_among(weighted, len(n), samples=borrow is not None)
-    exact = partial(_exact, n, y, amounts, weights, courses)
+    exact = partial(posterior_of, n, y, amounts, weights, courses, tolerance=_ENOUGH)
     base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
     if borrow is None:
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, exact)]
@@ -134,20 +133,6 @@ def _row(varied: str, value: str, case: _Case, protocol: Protocol, errors: bool)
 _ENOUGH = 1e-6
 
 
-def _exact(
-    n: np.ndarray,
-    y: np.ndarray,
-    administered: Sequence[Administered],
-    weighted: Sequence[Weighted],
-    courses: Sequence[Course],
-    curve: Curve,
-    rates: tuple[float, ...],
-) -> Posterior:
-    return with_courses(curve, n, y, rates, courses, _ENOUGH) or exact_posterior(
-        curve, n, y, rates, administered, _ENOUGH, weighted
-    )
-
-
 def _by_curve(
     base: _Case, curves: Mapping[str, Curve], chosen: str, exact: Callable[..., Posterior]
 ) -> Iterator[tuple[str, str, _Case]]:
@@ -181,7 +166,7 @@ def _by_borrowing(
             nobody = {other: ([0] * len(n), [0] * len(n)) for other, (n, _) in data.items()}
             unshared = sample(one.model(protocol), {**nobody, name: own}).trials[name]
             yield "borrowing", "no data of others", replace(base, posterior=lambda rates, trial=unshared: trial)
-            yield "borrowing", "off", replace(base, posterior=partial(_exact, *own, (), (), (), alone))
+            yield "borrowing", "off", replace(base, posterior=partial(posterior_of, *own, (), (), (), alone, tolerance=_ENOUGH))
 
 
 def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _Case]]:

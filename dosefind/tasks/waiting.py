@@ -351,7 +351,7 @@ def when_to_decide(
 
 def _follow_up(status: Status, onset: Onset, protocol: Protocol) -> FollowUp:
     window = (status.end - status.first).days
-    days = window if status.kind == "complete" else round(status.fraction * window)
+    days = window if status.kind == "complete" else status.days_followed
     left_out = "adjudication" if status.held else "unassessed" if status.unresolved else ""
     weight = float(onset.share(days, protocol.target.rate, window))
     return FollowUp(status.subject, status.level or 0, days, window, weight, status.end, left_out)
@@ -452,7 +452,7 @@ class _Future:
         for group in self.alike:
             one = group[0]
             window = (one.end - one.first).days
-            now = round(one.fraction * window)
+            now = one.days_followed
             found.append(Followed(one.level or 0, len(group), now, max(now, min((day - one.first).days, window)), window))
         return found
 

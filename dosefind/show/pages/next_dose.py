@@ -783,7 +783,7 @@ def _explained(status: Status, events: int) -> list[str]:
     if status.has_weight:
         whole = (status.end - status.first).days
         words = _("left after {days} of {whole} days, replaced, weight {share}")
-        return [words.format(days=round(status.fraction * whole), whole=whole, share=f"{status.weight:.0%}")]
+        return [words.format(days=status.days_followed, whole=whole, share=f"{status.weight:.0%}")]
     if status.kind == "not evaluable" or status.unresolved:
         return [status.rule]
     said = adjudicated(status)
@@ -792,7 +792,7 @@ def _explained(status: Status, events: int) -> list[str]:
     told = [_("by {subject}").format(subject=status.replaced_by)] if status.replaced_by else []
     if status.kind == "pending":
         whole = (status.end - status.first).days
-        known = round(status.fraction * whole)
+        known = status.days_followed
         told = [_("{days} of {whole} days to go").format(days=status.days_to_go, whole=whole)]
         if known < whole - status.days_to_go:
             told.append(counted("followed up for {n} day only", "followed up for {n} days only", known))
