@@ -89,18 +89,13 @@ class Clock:
         if protocol.accrual is None:
             raise InputError(Problem("accrual", None, "required for a calendar: state how candidates arrive"))
         discontinuation, rules = protocol.discontinuation or Discontinuation(), protocol.evaluability
-        if causes := [cause for cause in rules.weighs if getattr(discontinuation, cause) > 0]:
-            allowed = (
-                "must be 'not-evaluable', 'no-dlt' or 'dlt' for a calendar with discontinuation.{cause} = {chance:g}: simulated "
-                "trials count whole patients"
-            )
-            chances = {cause: getattr(discontinuation, cause) for cause in causes}
-            raise InputError(
-                [
-                    Problem(f"evaluability.{cause}", "weight", allowed.format(cause=cause, chance=chance))
-                    for cause, chance in chances.items()
-                ]
-            )
+        allowed = "must be 'not-evaluable', 'no-dlt' or 'dlt' for a calendar with {cause}: simulated trials count whole patients"
+        if problems := [
+            Problem(f"evaluability.{cause}", "weight", allowed.format(cause=f"discontinuation.{cause} = {chance:g}"))
+            for cause in rules.weighs
+            if (chance := getattr(discontinuation, cause)) > 0
+        ]:
+            raise InputError(problems)
         return cls(
             treatment=protocol.treatment,
             accrual=protocol.accrual,

@@ -394,25 +394,20 @@ class Estimates:
 
     def _by_period(self, name: str, caption: str | Text) -> Table:
         """Return a quantity by period and dose."""
-        rows = [
-            (data(period), *(self.written(name, (at, d)) for d in range(self.n_doses)))
-            for at, period in enumerate(self.values("period"))
-        ]
-        return table(caption, (_("period"), *self._levels()), rows)
+        return self._by("period", _("period"), name, caption)
 
     def _by_reading(self) -> list[Block]:
         """Return the DLT rate and P(overdose) by reading of the same data."""
-        found: list[Block] = []
-        for name, caption in (
-            ("reading_mean", _("The same data read in other ways, and one assumption changed at a time: mean DLT rate, %.")),
-            ("reading_p_over", _("The same: P(overdose), %.")),
-        ):
-            rows = [
-                (data(reading), *(self.written(name, (at, d)) for d in range(self.n_doses)))
-                for at, reading in enumerate(self.values("reading"))
-            ]
-            found.append(table(caption, (_("reading"), *self._levels()), rows))
-        return found
+        rates = _("The same data read in other ways, and one assumption changed at a time: mean DLT rate, %.")
+        captions = {"reading_mean": rates, "reading_p_over": _("The same: P(overdose), %.")}
+        return [self._by("reading", _("reading"), name, caption) for name, caption in captions.items()]
+
+    def _by(self, axis: str, heading: str, name: str, caption: str | Text) -> Table:
+        """Return a quantity by dose, one row for each label of another axis."""
+        rows = [
+            (data(label), *(self.written(name, (at, d)) for d in range(self.n_doses))) for at, label in enumerate(self.values(axis))
+        ]
+        return table(caption, (heading, *self._levels()), rows)
 
     def _exposure(self) -> Table:
         """Return the exposure of each patient in each interval."""
