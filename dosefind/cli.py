@@ -48,6 +48,7 @@ class _Command(click.Command):
                 ctx.params[name] = terminal.argument(value)
             elif isinstance(value, tuple):
                 ctx.params[name] = tuple(terminal.argument(one) if isinstance(one, str) else one for one in value)
+        ctx.meta["cache"] = ctx.params.get("cache")
         return rest
 
 
@@ -95,10 +96,10 @@ class _Commands(click.Group):
             _say(f"dosefind: error: {error.strerror or error}{_written()}")
             ctx.exit(1)
         except KeyboardInterrupt:
-            _say(f"dosefind: interrupted{_written() or ', nothing was written'}")
+            _say(f"dosefind: interrupted{_written() or ', nothing was written'}{_resumed(ctx)}")
             ctx.exit(130)
         except Ended as ended:
-            ctx.exit(_status(ended))
+            ctx.exit(_status(ended, _resumed(ctx)))
 
 
 def _written() -> str:
@@ -106,9 +107,15 @@ def _written() -> str:
     return "".join(f", after writing {words}" for words in written.get())
 
 
-def _status(ended: Ended) -> int:
+def _resumed(ctx: click.Context) -> str:
+    """Return how the command that was interrupted goes on, in words; empty if it begins anew."""
+    cache = ctx.meta.get("cache")
+    return "" if cache is None else f"; the same command resumes from the blocks completed in {cache}"
+
+
+def _status(ended: Ended, resumed: str = "") -> int:
     """State that a signal ended the command; return the exit status."""
-    _say(f"dosefind: ended by signal {ended.signal}{_written() or ', nothing was written'}")
+    _say(f"dosefind: ended by signal {ended.signal}{_written() or ', nothing was written'}{resumed}")
     return 128 + ended.signal
 
 

@@ -166,6 +166,15 @@ CALENDAR: dict[str, Quantity] = {
         marked("days from the first patient's start to the last outcome that the trial needed, mean"), marked("days"), "days", 0
     ),
     "days_quantile": Quantity(marked("quantiles of that duration over {trials} trials"), marked("days, 10% to 90%"), "days", 0),
+    "days_decided": Quantity(
+        marked(
+            "that duration for the primary design, mean, if a cohort ended, or its last outcomes were not awaited, where no "
+            "outcome still open could change the decision"
+        ),
+        marked("days, cohorts ended once decided"),
+        "days",
+        0,
+    ),
     "last_start": Quantity(marked("days from the first start to the last start, mean"), marked("days to last start"), "days", 0),
     "turned_away": Quantity(
         marked("candidates who arrived while no patient could start and the queue was full, until the end of the trial, mean"),

@@ -1,5 +1,6 @@
 """Settings of the whole suite: what a plain run leaves out, and that in CI a skipped test counts as failed."""
 
+import collections
 import os
 import signal
 
@@ -13,6 +14,8 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 # Marks of the tests that take most of the time; a file or test named on the command line is run whatever its marks.
 LONG = ("browser", "faults", "notebooks", "slow")
+# Of a test with many cases a plain run takes this many: the first, the last and what lies evenly between.
+CASES = 3
 
 
 def pytest_addoption(parser):
@@ -37,17 +40,33 @@ def pytest_xdist_auto_num_workers(config):
     return 2 if config.args == config.getini("testpaths") else 0
 
 
+def _of_each(items):
+    """At most CASES of each test, in the order of the file."""
+    tests = collections.defaultdict(list)
+    for item in items:
+        tests[item.nodeid.partition("[")[0]].append(item)
+    kept = set()
+    for cases in tests.values():
+        last, parts = len(cases) - 1, min(CASES, len(cases)) - 1
+        kept.update(cases[round(part * last / parts)] if parts else cases[0] for part in range(parts + 1))
+    return [item for item in items if item in kept]
+
+
 def pytest_collection_modifyitems(config, items):
     if _quick(config):
-        left_out = [item for item in items if any(mark.name in LONG for mark in item.iter_markers())]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        shorter = [item for item in items if not any(mark.name in LONG for mark in item.iter_markers())]
+        kept = _of_each(shorter)
+        left_out = set(items).difference(kept)
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = kept
 
 
 def pytest_terminal_summary(terminalreporter, config):
     if _quick(config):
-        left_out = f"Left out: tests marked {', '.join(LONG)}, and four of five examples of the slower properties"
-        terminalreporter.write_line(f"{left_out}. To run them too: python -m pytest --all")
+        terminalreporter.write_line(
+            f"Left out: tests marked {', '.join(LONG)}; of tests with many cases all but {CASES} cases; "
+            "four of five examples of the slower properties. To run them too: python -m pytest --all"
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -177,6 +177,7 @@ def test_patients_at_other_amounts_are_counted_at_the_other_level():
     np.testing.assert_allclose(draws[0], draws[1], rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [PRIOR, MIXTURE], ids=["one prior", "a mixture"])
 def test_quantiles_and_draws_are_those_of_the_same_posterior(prior):
     """A quantile at a rate and P(rate below) are inverse to each other; means of draws are those of the parameters."""

@@ -137,6 +137,7 @@ def test_sampled_probability_is_shown_with_its_error():
     assert "P(overdose), 0.0% \u00b10.07, is below 25%; at level 2 it is 30.0% \u00b11" in text
 
 
+@pytest.mark.slow
 def test_what_was_known_before_is_doubted_where_its_draws_are_bad(protocol):
     """The posterior's own problems keep the RP2D from being named; those of the prior are said."""
     curve, nobody = build_curves(protocol)["logistic-2"], np.zeros(3, int)
@@ -169,6 +170,7 @@ def test_conclusion_of_a_trial_that_is_over(protocol):
     np.testing.assert_allclose(found.sum("choice"), 1, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_departures_from_the_design_are_reported(protocol):
     found = dsf.analyze(protocol, "1TTT 1NNN").summary.attrs
     why = "the lowest dose has too many DLTs, so no dose is the MTD"
@@ -231,6 +233,7 @@ def test_the_published_sepsis_trial():
     assert round(float(upper_limit(n.sum(), y.sum())), 2) == 0.18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [CONFIG, DLC], ids=lambda path: path.stem)
 def test_both_protocols_under_every_curve(path):
     protocol = dsf.load_protocol(path)

@@ -116,6 +116,7 @@ def test_public_face():
         dosefind.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_clock_is_not_read():
     for path in MODULES:
         # How long something took is no date.

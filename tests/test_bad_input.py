@@ -543,6 +543,7 @@ def test_the_config_that_is_broken_is_whole():
     assert load_protocol(CONFIG).n_doses == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["missing unit", "doses fall", "unclosed list", "not UTF-8"])
 def test_broken_config_as_a_process(name, tmp_path):
     data, message = next(row[1:] for row in ALL if row[0] == name)
@@ -771,6 +772,7 @@ def test_files_that_are_there_are_kept(words, tmp_path):
         assert content(out) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=[words[0] for words in COMMANDS])
 def test_force_replaces_all_files_and_no_other(words, tmp_path):
     out = tmp_path / "out"

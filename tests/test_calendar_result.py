@@ -1,5 +1,6 @@
 """The result of `dosefind.calendar`: labels, exact selections, variants by overlap, files, the command and its first screen."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -32,6 +33,7 @@ def made():
     return dsf.calendar(few(), n_trials=400)
 
 
+@pytest.mark.slow
 def test_every_variable_has_a_definition_and_its_error(made):
     labels = {"p_true", "true_mtd", "reads", "days_quantile"}
     for name, values in made.data_vars.items():
@@ -131,6 +133,7 @@ def test_config_without_accrual_is_told_what_to_state(tmp_path):
     assert not found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_first_screen_fits_and_names_the_primary_design(name):
     made = dsf.calendar(dsf.load_trial(ROOT / "configs" / f"{name}.toml"), n_trials=20)
@@ -146,6 +149,7 @@ def test_scenario_of_the_first_screen_can_be_chosen(made):
     assert "all toxic" in as_lines(calendar(made, "all toxic"), width=80).splitlines()[1]
 
 
+@pytest.mark.slow
 def test_files_hold_the_numbers_of_the_library(tmp_path):
     command = ("calendar", str(ROOT / "configs" / "nct05962762.toml"), "--trials", "20", "--rate", "2", "--out", str(tmp_path))
     found = CliRunner().invoke(main, command)
@@ -220,6 +224,7 @@ def test_first_trials_and_candidates_do_not_depend_on_how_many_follow():
     assert some.turned_away.max() > 100
 
 
+@pytest.mark.slow
 def test_bias_of_replacing_is_in_the_result_and_on_the_page():
     leaving = dsf.calendar(few(discontinuation={"dropout": 0.3}), n_trials=20)
     assert (leaving.rate_counted > leaving.p_true).all()
@@ -228,3 +233,37 @@ def test_bias_of_replacing_is_in_the_result_and_on_the_page():
     rate = float(leaving.rate_counted.sel(scenario="middle is MTD", dose=2))
     assert f"{rate:.1%}" in words
     assert "rate_counted" not in dsf.calendar(few(), n_trials=20)
+
+
+def test_duration_with_cohorts_that_end_once_decided_is_beside_the_primary_design(made):
+    early = dsf.calendar(few(), n_trials=400, cohorts="until-decided")
+    np.testing.assert_array_equal(made.days_decided, early.days.sel(design="3+3", overlap="as written"))
+    np.testing.assert_array_equal(made.days_decided_se, early.days_se.sel(design="3+3", overlap="as written"))
+    assert "days_decided" not in early
+    assert f"{float(made.days_decided.sel(accrual=2.0, scenario='middle is MTD')):.0f} days" in as_lines(calendar(made))
+
+
+def test_who_leaves_the_queue_and_a_ramp_are_on_the_first_screen():
+    ramp = [{"day": 60, "per_28_days": 7.0}]
+    accrual = {"process": "poisson", "per_28_days": 2.0, "queue": 2, "patience_days": 5, "ramp": ramp}
+    made = dsf.calendar(few(designs=("3+3",), accrual=accrual, discontinuation={"dropout": 0.2}), n_trials=50)
+    own = made.isel(overlap=0, design=0).sel(accrual=2.0, scenario="middle is MTD")
+    page = calendar(made)
+    first = as_lines(dataclasses.replace(page, sections=()))
+    assert f"{float(own.gone):.1f}" in first
+    assert f"{float(own.mean_n + own.lost):.1f}" in first
+    assert "7 from day 60" in " ".join(first.split())
+
+
+def test_an_interrupted_simulation_names_the_folder_from_which_it_resumes(tmp_path, monkeypatch):
+    def interrupted(*_given, **_settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dosefind.tasks.calendar", interrupted)
+    command = ("calendar", str(ROOT / "configs" / "nct05962762.toml"), "--cache", str(tmp_path / "blocks"))
+    found = CliRunner().invoke(main, command)
+    assert found.exit_code == 130
+    assert str(tmp_path / "blocks") in found.stderr
+    found = CliRunner().invoke(main, command[:2])
+    assert found.exit_code == 130
+    assert "blocks" not in found.stderr

@@ -258,6 +258,7 @@ COMPUTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", WORDS.values(), ids=WORDS)
 def test_words_and_private_names_do_not_count(changed):
     assert changed_in(changed()) == set()

@@ -50,6 +50,7 @@ def test_a_day_that_cannot_be_read_is_shown_one_that_can():
     assert "'14.3.2024' is not a day such as 2024-03-14" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "keys"),
     [

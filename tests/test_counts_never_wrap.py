@@ -149,6 +149,7 @@ def test_counts_beside_the_escalation_are_added_right_or_refused():
             next_step(BOIN, [Cohort(1, 3, 0)], 2, others)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_n", [10**30, 65537, 2.5, "30", None, True, -1, 0, float("nan")])
 def test_sizes_out_of_range_are_refused(max_n):
     rule = PocockBoundary(kind="pocock", rate=0.1)

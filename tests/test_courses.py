@@ -283,6 +283,7 @@ def committee():
     return made, people, evaluated, dsf.analyze(made, evaluated.cohorts(), **known).summary
 
 
+@pytest.mark.slow
 def test_readings_of_the_same_data(committee):
     """By hand: a cloglog BLRM of the complete intervals; and the counts of complete courses."""
     made, _people, evaluated, found = committee
@@ -362,6 +363,7 @@ def test_no_overlap_holds_the_start_and_not_the_decision():
     assert found.start.day == day(12 + 84)
 
 
+@pytest.mark.slow
 def test_pending_patients_are_said_to_be_included(committee):
     """The counts are without the pending patients, P(overdose) is with them: for the designs that wait, both are without them."""
     made, people, *_others = committee

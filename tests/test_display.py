@@ -109,6 +109,7 @@ def test_every_kind_is_whole_html_without_a_script(shown):
 # What is shown is what is printed
 
 
+@pytest.mark.slow
 def test_a_comparison_shows_values_and_folds_details_away(oc):
     html = oc._repr_html_()
     found = {row[0]: row[1:] for row in rows(html)}
@@ -134,6 +135,7 @@ def test_an_analysis_shows_curve_and_figures(shown):
     assert f"level {found.summary.attrs['rp2d']} (" in words(html)
 
 
+@pytest.mark.slow
 def test_without_matplotlib_there_is_no_picture(shown, monkeypatch):
     monkeypatch.setattr(objects, "find_spec", lambda name: None)
     assert "<svg" not in shown["elicited"]._repr_html_()
@@ -300,6 +302,7 @@ def test_what_the_tables_cannot_show_is_shown_as_xarray_shows_it(oc, part):
     assert "<table" not in shown_tables(part(oc))
 
 
+@pytest.mark.slow
 def test_what_is_printed_of_a_result_is_short(protocol, shown, patients):
     assert str(protocol) == "Protocol NCT05962762: 1, 3, 5 10^6 cells/kg; 9 designs, 6 scenarios"
     made = dsf.report(protocol.model_copy(update={"designs": {"3+3": protocol.designs["3+3"]}}))

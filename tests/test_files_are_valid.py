@@ -165,6 +165,7 @@ def results():
 KINDS = ("compare", "analyze", "calibrate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_attributes_are_read_back_as_they_were(kind, results, tmp_path):
     found = provenance.rounded(results[kind])
@@ -180,6 +181,7 @@ def test_attributes_are_read_back_as_they_were(kind, results, tmp_path):
     assert [json.loads(cell) for cell in figures.versions.unique()] == [found.attrs["versions"]]
 
 
+@pytest.mark.slow
 def test_attributes_of_tables_are_read_back_as_they_were(tmp_path):
     table = dsf.paths(SHIPPED, "boin", cohorts=1, outcomes="1NNN 3NNN")
     following = dsf.next_dose(SHIPPED, made_up.single_dose(), made_up.day(95))
@@ -205,6 +207,7 @@ def test_attributes_stay_with_a_result(kind, results):
         )
 
 
+@pytest.mark.slow
 def test_a_result_of_an_earlier_version_is_read_and_shown(results, tmp_path):
     """Sentences of reasons stood beside their names, deviations were sentences."""
     compared, analyzed = (results[kind] for kind in ("compare", "analyze"))

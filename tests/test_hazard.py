@@ -161,6 +161,7 @@ def plain(log_hazards, patients, interval_known=False):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "factor", "background"),
     [
@@ -357,6 +358,7 @@ def test_intervals_that_cannot_be():
         hazard(accumulation="trend").to_pymc([3, 3, 0], [0, 1, 0])
 
 
+@pytest.mark.slow
 def test_error_is_stated():
     """The stated errors are those against a far finer grid, also where a dose has as many DLTs as exposure."""
     for patients in (PATIENTS, [(3, 1.0, True, 1)] * 3, [(1, 84.0, False, 3)] * 60, [(1, 3.0, True, 1), (3, 84.0, False, 3)]):
@@ -407,6 +409,7 @@ class Dropped(ByCourses):
         return [each for each in super().intervals(patient) if each.events or each.exposure == 1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [ByCourses, NotCut, Dropped])
 def test_calibration_catches_wrong_exposure(engine):
     found = dsf.calibrate(hazard(**FREQUENT), {"many": (12, 12, 12)}, engine=engine, n_sets=40, seed=2)

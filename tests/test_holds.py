@@ -170,6 +170,7 @@ def test_resume_agrees_only_where_a_pause_rule_has_fired():
     assert dsf.next_dose(rules, one).holds.events
 
 
+@pytest.mark.slow
 def test_starts_during_a_pause_are_findings(tmp_path):
     """P1 and P2 have an event on days 8 and 15, P3 starts on day 15, P4 and P5 on days 22 and 29."""
     rules = protocol(pause=RELATED)

@@ -333,6 +333,7 @@ def trials(draw):
     return people, draw(st.lists(events, max_size=15))
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60), deadline=None)
 @given(trials(), st.randoms(use_true_random=False))
 def test_no_row_is_lost_and_no_order_counts(tmp_path_factory, trial, random):

@@ -277,6 +277,7 @@ def _moves(most):
     return {n: " ".join("E" if y < n / 4 else "S" if y <= n / 3 else "D" for y in range(n + 1)) for n in range(3, most + 1, 3)}
 
 
+@pytest.mark.slow
 def test_a_table_in_a_config_and_in_a_file(tmp_path):
     moves = _moves(30)
     inline = "[designs.mine]\nkind = 'table'\n[designs.mine.moves]\n" + "\n".join(f'{n} = "{row}"' for n, row in moves.items())
@@ -290,6 +291,7 @@ def test_a_table_in_a_config_and_in_a_file(tmp_path):
     np.testing.assert_array_equal(*(dsf.compare(protocol).selected.sel(design="mine") for protocol in (one, other)))
 
 
+@pytest.mark.slow
 def test_another_content_of_the_file_is_another_hash(tmp_path):
     hashes = []
     for number, last in enumerate(("D", "DU")):

@@ -178,6 +178,7 @@ def test_more_patients_than_any_design_plans_are_refused(sizes, tmp_path):
         next_of(tmp_path, sizes, known=sum(sizes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1,) * 600, (1,) * 1000, (2,) * 500])
 def test_more_cohorts_than_are_held_against_each_other_are_refused(sizes, tmp_path):
     with pytest.raises(InputError, match=r"cohorts of the escalation.* about [0-9]+ seconds"):

@@ -173,6 +173,7 @@ def test_posterior_that_cannot_be_trusted_says_so_first(summary):
     assert "Highest dose" not in as_lines(shown)
 
 
+@pytest.mark.slow
 def test_expected_utilities_are_shown(with_utility):
     found = dsf.analyze(with_utility, ANALYSED).summary
     table, sentences = Estimates(found).utilities()
@@ -550,6 +551,7 @@ def test_next_step_page(name, details, snapshot):
 # Courses of infusions -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("details", [False, True], ids=["first screen", "with details"])
 def test_posterior_page_with_part_courses(details, snapshot):
     """The example of ten patients, five of them in the middle of the course."""

@@ -149,6 +149,7 @@ def test_mtd_and_its_prior(found):
     assert_says(ax, percents([found.summary.prior_mtd, found.summary.mtd]))
 
 
+@pytest.mark.slow
 def test_prior_against_posterior(found):
     ax = plots.prior_posterior(found)
     medians = [line.get_ydata() for line in ax.lines if line.get_marker() in ("D", "o")]

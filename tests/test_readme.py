@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import pytest
 from click.testing import CliRunner
 
 from dosefind.cli import main
@@ -12,6 +13,7 @@ from .peers import ROOT
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_python_blocks_run(monkeypatch):
     monkeypatch.chdir(ROOT)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -31,6 +33,7 @@ def test_commands_are_the_ones_that_ci_runs():
     assert "dosefind compare" in script
 
 
+@pytest.mark.slow
 def test_samples_are_what_the_commands_print(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "80")

@@ -149,6 +149,7 @@ def replay(design, rules, accrual, trials, seed, **more):
     return len(checked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("design", "seed"), [*((name, 8) for name in DESIGNS), ("boin", 7)])
 def test_trial_with_patients_who_leave_is_decided_by_next_as_by_the_calendar(design, seed):
     assert replay(design, "as-written", "fixed", 1, seed, discontinuation={"dropout": 0.3}) == 2

@@ -130,6 +130,7 @@ def design(protocol):
 # What is said is what was found.
 
 
+@pytest.mark.slow
 def test_first_page_answers_what_next_how_safe_how_sure(conduct, protocol):
     found = dsf.next_dose(protocol, made_up.single_dose(), CUT)
     summary = dsf.analyze(protocol, found.evaluated.cohorts()).summary
@@ -234,6 +235,7 @@ def test_operating_characteristics_are_those_of_the_comparison(design, protocol)
         assert [row[-1] for row in choice[:4]] == [f"{100 * p:.1f}" for p in oc.reference_selected.sel(scenario=scenario).values]
 
 
+@pytest.mark.slow
 def test_first_page_of_design_report_answers_what_trial_and_which_design(design, protocol):
     """Trial, the events that can be seen, best design with its price and its worst scenario, and costs, in this order."""
     oc = dsf.compare(protocol)

@@ -330,6 +330,7 @@ def test_a_further_patient_pending_or_with_a_dlt_never_makes_the_answer_bolder(d
         assert (after.start.day or date.max) >= (before.start.day or date.max)
 
 
+@pytest.mark.slow
 @shared(15)
 @given(trials(), rules(), st.data())
 def test_one_more_dlt_never_raises_the_dose(drawn, protocol, data):
@@ -469,6 +470,7 @@ def test_clean_backfill_and_expansion_patients_drive_nothing(drawn, protocol, da
 # 8. A trial that does what was answered.
 
 
+@pytest.mark.slow
 @shared(3)
 @given(st.integers(0, 2**32), rules(WITHOUT_EXPANSION))
 # A serious event, adjudicated late as a DLT, leads back while a cohort is under way.
@@ -546,6 +548,7 @@ def test_order_of_rows_and_names_change_nothing(drawn, protocol, shuffle: random
     assert essence(asked(renamed, cut, protocol)) == essence(asked(people, cut, protocol))
 
 
+@pytest.mark.slow
 @shared(8)
 @given(trials(GRAVE), rules())
 def test_replay_equals_the_data_of_the_day(drawn, protocol):

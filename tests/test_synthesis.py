@@ -323,6 +323,7 @@ def test_the_other_commands_of_the_examples(monkeypatch):
 # Bad input, and the command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("truth", "changed", "message"),
     [

@@ -169,6 +169,7 @@ def walks(monkeypatch):
     return counts
 
 
+@pytest.mark.slow
 def test_design_report_enumerates_each_design_once(walks):
     trial = dsf.Trial.of(small())
     dsf.report(trial)

@@ -78,8 +78,10 @@ def calendar(
         Over (overlap, accrual, design, scenario) and, where they have one, their own dimension (dose, choice, quantile); each
         variable's ``definition`` says what it is, and ``<name>_se`` is its Monte Carlo standard error, 0 for the selection of a
         design whose selection is exact. ``overlap`` is "as written" and, where the protocol forbids dose groups that overlap and
-        that makes a difference, "if allowed". With a table ``discontinuation``, ``evaluable`` and ``rate_counted`` (scenario,
-        dose) are the probability that a patient is evaluable and the DLT rate among evaluable patients.
+        that makes a difference, "if allowed". With complete cohorts, ``days_decided`` (accrual, scenario) is the mean duration of
+        a primary design that awaits outcomes if its cohorts ended as with "until-decided". With a table ``discontinuation``,
+        ``evaluable`` and ``rate_counted`` (scenario, dose) are the probability that a patient is evaluable and the DLT rate among
+        evaluable patients.
 
     Raises
     ------
@@ -108,6 +110,11 @@ def calendar(
     }
     truths = protocol.truths
     named = {(overlap, name): design for overlap, (designs, _) in variants.items() for name, design in designs.items()}
+    primary = trial.primary, trial.designs[trial.primary]
+    ends_early = cohorts == "complete" and primary[1].reads == "complete"
+    if ends_early:
+        named[_DECIDED, primary[0]] = primary[1]
+        clocks[_DECIDED] = [replace(at, cohorts="until-decided") for at in clocks["as written"]]
     jobs = {key: [Timed(design, Rates(truths), at, seed) for at in clocks[key[0]]] for key, design in named.items()}
     pieces = len(blocks_of(n_trials, CHUNK))
     owners = [key for key, own in jobs.items() for _ in range(len(own) * pieces)]
@@ -126,6 +133,11 @@ def calendar(
                     at = to_the_end.reshape(-1, *[1] * (known.ndim - 1))
                     values[name], errors[name] = np.where(at, known, values[name]), np.where(at, 0.0, errors[name])
     result = _dataset(trial, variants, made, rates, n_trials)
+    if ends_early:
+        meant = defined(CALENDAR, trials=f"{n_trials:,}")["days_decided"]
+        for suffix, part, words in (("", 0, meant), ("_se", 1, "standard error of days_decided")):
+            values = [at[part]["days"] for at in made[_DECIDED, primary[0]]]
+            result[f"days_decided{suffix}"] = (("accrual", "scenario"), values, {"definition": words})
     if clock.discontinuation != Discontinuation():
         meant = defined(CALENDAR, trials=f"{n_trials:,}")
         named = zip(("evaluable", "rate_counted"), clock.as_counted(truths), strict=True)
@@ -133,6 +145,7 @@ def calendar(
     return result.assign_attrs(
         {"method": "simulated", "n_trials": n_trials, "seed": seed, "cohorts": cohorts}
         | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})
+        | ({"ramp": [step.model_dump() for step in clock.accrual.ramp]} if clock.accrual.ramp else {})
         | {"primary_design": trial.primary}
         | stamp(trial, timed=True)
     )
@@ -172,6 +185,8 @@ def _with_scenarios(trial: Trial, names: Sequence[str]) -> Trial:
     return replace(trial, protocol=trial.protocol.model_copy(update={"scenarios": chosen}))
 
 
+# The primary design with cohorts that end once decided, beside the two of `_by_overlap`.
+_DECIDED = "until decided"
 _Figures = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 _Variants = Mapping[str, tuple[Mapping[str, Design], Clock]]
 

@@ -157,9 +157,16 @@ class Calendar:
         primary = self.designs.index(self.made.attrs["primary_design"])
         own = (0, self.main, primary, self.shown)
         words = _("In scenario {scenario} at {rate}, {design} takes {days} days on average, with {patients} patients.")
+        leaves = self.value("lost", own)[0] > 0
+        if leaves:
+            words = _(
+                "In scenario {scenario} at {rate}, {design} takes {days} days on average, with {patients} evaluable patients of "
+                "{treated} treated."
+            )
         answers = [
             filled(
                 words,
+                treated=f"{self.value('mean_n', own)[0] + self.value('lost', own)[0]:.1f}",
                 scenario=data(self.scenarios[self.shown]),
                 rate=self._rate_words(self.main),
                 design=data(self.designs[primary]),
@@ -167,6 +174,12 @@ class Calendar:
                 patients=f"{self.value('mean_n', own)[0]:.1f}",
             )
         ]
+        if "days_decided" in self.made:
+            words = _("It takes {days} days if a cohort ends as soon as no outcome still open can change the decision.")
+            answers.append(filled(words, days=f"{float(self.made['days_decided'].values[self.main, self.shown]):.0f}"))
+        if gone := self.value("gone", own)[0]:
+            words = _("In a trial of {design}, {gone} candidates on average leave the queue before they can start.")
+            answers.append(filled(words, design=data(self.designs[primary]), gone=f"{gone:.1f}"))
         reads = self.made["reads"].values
         answers += [self._gain(design, primary) for design in range(len(reads)) if reads[design] != "complete"]
         bias = self._bias()
@@ -258,7 +271,14 @@ class Calendar:
     def price(self) -> Table:
         """Return what the durations are bought with at the protocol's accrual rate, one row per design."""
         heads = (
-            *(_("design"), _("patients"), _("DLTs"), _("correct, %"), _("turned away"), _("waiting days")),
+            *(
+                _("design"),
+                _("evaluable") if "rate_counted" in self.made else _("patients"),
+                _("DLTs"),
+                _("correct, %"),
+                _("turned away"),
+                _("waiting days"),
+            ),
             *(_("too bold"), _("closed dose")),
         )
         rows = []
@@ -272,11 +292,19 @@ class Calendar:
         return table(filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), heads, rows)
 
     def precision(self) -> Text:
-        """Return the Monte Carlo error, as the beginning of a paragraph."""
+        """Return how accrual changes and the Monte Carlo error, as the beginning of a paragraph."""
         error = float(self.made["days_se"].values.max())
+        steps = (
+            _("{rate} from day {day} on").format(rate=f"{at['per_28_days']:g}", day=at["day"])
+            for at in self.made.attrs.get("ramp", ())
+        )
+        ramp = _("Accrual is {rate} at first and {steps}; at the other rates it changes in proportion. ")
         words = _("{trials} trials per design, rate and scenario, seed {seed}: standard errors of mean days at most {error}. ")
         trials, seed = f"{self.made.attrs['n_trials']:,}", self.made.attrs["seed"]
-        return filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
+        precise = filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
+        if "ramp" not in self.made.attrs:
+            return precise
+        return (*filled(ramp, rate=self._rate_words(self.main), steps=", ".join(steps)), *precise)
 
     # Details.
 

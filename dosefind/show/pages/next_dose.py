@@ -286,12 +286,13 @@ class Conduct:
         left = found.evaluated.weighted
         each = ", ".join(_("level {level}: {share}").format(level=one.level, share=f"{one.weight:.0%}") for one in left)
         sentence = counted(
-            "{n} patient left without a DLT, is replaced and has a weight in the model ({each}). With a DLT instead: {{next}}.",
-            "{n} patients left without a DLT, are replaced and have a weight in the model ({each}). With DLTs instead: {{next}}.",
+            "{n} patient left without a DLT, is replaced and has a weight in the model ({each}). Counted as a DLT: {{next}}.",
+            "{n} patients left without a DLT, are replaced and have a weight in the model ({each}). Counted as DLTs: {{next}}.",
             len(left),
             each=each,
         )
-        return [filled(sentence, next=found.left_as_dlts[found.binding].words)]
+        instead = found.left_as_dlts[found.binding]
+        return [filled(sentence, next=str(instead) if instead.action == "wait" else instead.words)]
 
     def _held(self) -> list[Text]:
         """Return what must come before enrolment goes on, and what the design would do without the hold."""
