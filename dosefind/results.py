@@ -25,10 +25,10 @@ __all__ = ["Dataset", "decoded", "read_result", "restored"]
 _ORDER = ("target", "overlap", "accrual", "design", "scenario", "layout")
 _WITHOUT = {
     "scenario": {"max_n_per_dose", "reads"},
-    "design": {"p_true", "n_acceptable", "true_mtd", "highest_mtd", "true_mtd_by_target"}
+    "design": {"p_true", "n_acceptable", "true_mtd", "highest_mtd", "true_mtd_by_target", "days_decided", "days_decided_se"}
     | {"reference_selected", "reference_correct", "reference_correct_highest"},
     "layout": {"lower", "upper"},
-    "overlap": {"p_true", "true_mtd", "reads"},
+    "overlap": {"p_true", "true_mtd", "reads", "days_decided", "days_decided_se"},
     "accrual": {"p_true", "true_mtd", "reads"},
 }
 
@@ -37,7 +37,7 @@ _WITHOUT = {
 # versions wrote deviations as sentences.
 _JSON = {
     *("assumptions", "borrowing", "calendar_only", "chains", "curve_rules", "deviations", "layout_settings", "layouts", "notes"),
-    *("pause",),
+    *("pause", "ramp"),
     *("problems", "reasons", "rules", "sampler_versions", "settings", "utility_rules", "versions", "warnings"),
 }
 _MADE_OF: dict[str, Any] = {

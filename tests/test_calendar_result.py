@@ -267,3 +267,13 @@ def test_an_interrupted_simulation_names_the_folder_from_which_it_resumes(tmp_pa
     found = CliRunner().invoke(main, command[:2])
     assert found.exit_code == 130
     assert "blocks" not in found.stderr
+
+
+def test_a_selected_design_is_shown_and_a_ramp_is_read_back(tmp_path):
+    ramp = [{"day": 60, "per_28_days": 7.0}]
+    accrual = {"process": "poisson", "per_28_days": 2.0, "ramp": ramp}
+    made = dsf.calendar(few(accrual=accrual), n_trials=20)
+    own = made.sel(design="3+3", overlap="as written")
+    assert f"{float(own.days_decided.sel(accrual=2.0, scenario='middle is MTD')):.0f} days" in as_lines(calendar(own))
+    made.to_netcdf(tmp_path / "made.nc")
+    assert dsf.read_result(tmp_path / "made.nc").attrs["ramp"] == made.attrs["ramp"]
