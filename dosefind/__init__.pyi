@@ -15,6 +15,7 @@ from .designs import CourseBLRM as CourseBLRM
 from .designs import DecisionTable as DecisionTable
 from .designs import I3Plus3 as I3Plus3
 from .designs import Keyboard as Keyboard
+from .designs import Optimal as Optimal
 from .designs import RollingSix as RollingSix
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
@@ -47,6 +48,7 @@ from .tasks import compare_priors as compare_priors
 from .tasks import decide as decide
 from .tasks import decision_table as decision_table
 from .tasks import next_dose as next_dose
+from .tasks import optimum as optimum
 from .tasks import paths as paths
 from .tasks import select as select
 from .tasks import sensitivity as sensitivity

@@ -371,6 +371,67 @@ def compare(
 
 
 @main.command(
+    name="optimum",
+    examples=("optimum configs/nct05962762.toml", "optimum configs/nct05948982.toml --cost-per-dlt 0.02 --details"),
+)
+@_config
+@click.option(
+    "--utility",
+    type=click.Choice(["correct", "distance", "acceptable"]),
+    default="correct",
+    show_default=True,
+    help="What a conclusion is worth: naming the true MTD, the distance from the target, an acceptable dose.",
+)
+@click.option("--cost-per-dlt", type=float, default=0.0, show_default=True, metavar="COST", help="Cost of a DLT, in utility.")
+@click.option("--cost-per-patient", type=float, default=0.0, show_default=True, metavar="COST", help="Cost of a patient.")
+@click.option(
+    "--cost-per-overdose",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="COST",
+    help="Cost of a patient treated at an overdose.",
+)
+@click.option(
+    "--curves", type=click.IntRange(2, 100_000), default=256, show_default=True, help="True curves that stand for a curve's prior."
+)
+@_details
+@_common
+def optimum_(
+    config: Path,
+    utility: Any,
+    cost_per_dlt: float,
+    cost_per_patient: float,
+    cost_per_overdose: float,
+    curves: int,
+    details: bool,
+    output: _Output,
+) -> None:
+    """Show the best policy under a prior, exactly, and what each of the config's designs gives away."""
+    from . import provenance, tasks
+    from .config import load_trial
+
+    output.claim("optimum")
+    result = tasks.optimum(
+        load_trial(config),
+        utility=utility,
+        cost_per_dlt=cost_per_dlt,
+        cost_per_patient=cost_per_patient,
+        cost_per_overdose=cost_per_overdose,
+        n_curves=curves,
+        progress=_progress("priors"),
+    )
+    output.save(partial(provenance.save_dataset, result, stem="optimum"))
+    if output.as_json:
+        click.echo(provenance.as_json(result))
+        return
+    from .show.pages.optimum import optimum
+    from .show.terminal import show
+
+    show(optimum(result), details)
+
+
+@main.command(
     name="calendar",
     examples=(
         "calendar configs/nct05962762.toml",

@@ -11,7 +11,19 @@ from typing import Any, Literal
 
 from .words import _, marked
 
-__all__ = ["BORROWING", "CALENDAR", "ESTIMATES", "OPERATING", "WAITING", "Quantity", "defined", "in_percent", "percent", "written"]
+__all__ = [
+    "BORROWING",
+    "CALENDAR",
+    "ESTIMATES",
+    "OPERATING",
+    "OPTIMUM",
+    "WAITING",
+    "Quantity",
+    "defined",
+    "in_percent",
+    "percent",
+    "written",
+]
 
 
 @dataclass(frozen=True)
@@ -458,3 +470,45 @@ def written(quantity: Quantity, value: float, error: float | None = None) -> str
     scale = 100 if quantity.unit == "%" else 1
     text = f"{scale * value:.{quantity.digits}f}"
     return text if error is None else f"{text} \u00b1{scale * error:.1g}"
+
+
+OPTIMUM: dict[str, Quantity] = {
+    "value": Quantity(marked("expected utility less costs under the prior"), marked("utility less costs"), digits=3),
+    "utility": Quantity(marked("expected utility under the prior, without costs"), marked("utility"), digits=3),
+    "regret": Quantity(
+        marked("what the design lacks to the optimum, in expected utility less costs: allocation and final choice together"),
+        marked("regret"),
+        digits=3,
+    ),
+    "allocation": Quantity(
+        marked("the part of the regret that is due to which doses were given to how many patients, and when the trial ended"),
+        marked("by allocation"),
+        digits=3,
+    ),
+    "final_choice": Quantity(
+        marked("the part of the regret that is due to the final choice: what the best choice from the same data would add"),
+        marked("by final choice"),
+        digits=3,
+    ),
+    "at_same_cost": Quantity(
+        marked("highest expected utility of a policy, or of a lottery of policies, with no more DLTs and patients than the design"),
+        marked("best at the same DLTs and patients"),
+        digits=3,
+    ),
+    "dlts": Quantity(marked("expected number of patients with a DLT under the prior"), marked("DLTs"), "patients", 2),
+    "patients": Quantity(marked("expected number of patients under the prior"), marked("patients"), "patients", 1),
+    "in_scenario": Quantity(marked("expected utility less costs in one scenario"), marked("in the scenario"), digits=3),
+    "without_trial": Quantity(
+        marked("expected utility of the best conclusion without a trial"), marked("without a trial"), digits=3
+    ),
+    "with_truth": Quantity(
+        marked("expected utility of the best conclusion if the true rates were known"), marked("with the truth known"), digits=3
+    ),
+    "frontier_utility": Quantity(marked("expected utility of a policy of the frontier"), marked("utility"), digits=3),
+    "frontier_dlts": Quantity(marked("its expected number of patients with a DLT"), marked("DLTs"), "patients", 2),
+    "frontier_patients": Quantity(marked("its expected number of patients"), marked("patients"), "patients", 1),
+    "price": Quantity(
+        marked("what the constraint takes from the optimum, in expected utility less costs"), marked("price"), digits=3
+    ),
+}
+"""Results of the optimum under a prior, by their names in `dosefind.optimum`'s result."""

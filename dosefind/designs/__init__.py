@@ -10,6 +10,7 @@ from .decision_table import DecisionTable
 from .i3_plus_3 import I3Plus3
 from .interval import AroundTarget, IntervalDesign
 from .mtpi2 import MTPI2, Keyboard
+from .optimal import Optimal
 from .plain import PlainRule, TrialSoFar, design_from_rule
 from .rolling_six import RollingSix
 from .three_plus_three import ThreePlusThree
@@ -29,6 +30,7 @@ __all__ = [
     "I3Plus3",
     "IntervalDesign",
     "Keyboard",
+    "Optimal",
     "PlainRule",
     "Proposal",
     "RollingSix",
@@ -51,5 +53,6 @@ DESIGNS: dict[str, type[Design]] = {
         DecisionTable,
         RollingSix,
         CourseBLRM,
+        Optimal,
     )
 }

@@ -16,6 +16,7 @@ from .comparison import allocation, pages, selection
 from .conduct import calendar, decisions, trial
 from .elicited import prior
 from .export import as_png, as_svg, save
+from .optimum import frontier
 from .posterior import curve, intervals, mtd, prior_posterior
 from .style import alt_text
 
@@ -28,6 +29,7 @@ __all__ = [
     "curve",
     "decisions",
     "duration",
+    "frontier",
     "intervals",
     "mtd",
     "pages",

@@ -7,6 +7,7 @@ from .analysis import Analysis, analyze
 from .calendar import calendar
 from .comparison import compare
 from .next_dose import NextDose, Recommendation, next_dose
+from .optimum import optimum
 from .priors import compare_priors
 from .sensitivity import sensitivity
 from .stamps import stamp
@@ -28,6 +29,7 @@ __all__ = [
     "decide",
     "decision_table",
     "next_dose",
+    "optimum",
     "paths",
     "select",
     "sensitivity",

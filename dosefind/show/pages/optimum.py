@@ -1,0 +1,202 @@
+"""How far each design is from the best policy under a prior: regret and its parts, frontier, price of constraints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import xarray as xr
+
+from ... import plots
+from ...figures import OPTIMUM
+from ...results import restored
+from ...tasks.optimum import BEST
+from ...words import _, counted, marked
+from ..content import Block, Bullets, Figure, Page, Paragraph, Section, Table, Text, data, filled, table, text
+from . import common
+
+__all__ = ["Optimum", "optimum", "optimum_section"]
+
+_WORTH = {
+    "correct": marked("1 for naming the true MTD (the probability of correct selection)"),
+    "distance": marked("minus the distance of the DLT rate at the dose named from the target"),
+    "acceptable": marked("1 for naming a dose with an acceptable DLT rate"),
+}
+_CONSTRAINTS = {
+    "no skipping": marked("no skipping of untried levels (already in the optimum above)"),
+    "at most 6 patients per dose": marked("at most 6 patients per dose"),
+    "elimination": marked("BOIN's elimination"),
+    "two-of-six": marked("never again at a dose with 2 DLTs in 6 patients or fewer, or above it"),
+    "ewoc": marked("no dose with P(overdose) above 25% under the prior (EWOC)"),
+}
+
+
+def optimum(made: xr.Dataset) -> Page:
+    """Return the page of an optimum.
+
+    Parameters
+    ----------
+    made
+        The result of `dosefind.optimum`.
+    """
+    found = Optimum.of(made)
+    designs = counted("{n} design", "{n} designs", len(found.designs) - 1)
+    title = filled(
+        _("{protocol}: best policy under a prior, and {designs} (exact)"), protocol=data(made.attrs["protocol"]), designs=designs
+    )
+    first, second, *_rest = found.priors
+    blocks = (
+        *common.version(made.attrs),
+        Bullets((*found.answers(first), *found.answers(second))),
+        found.regrets(first),
+        found.regrets(second),
+        Paragraph((*found.meaning(), *common.assumed_words(made.attrs))),
+    )
+    return Page(title, blocks, found.sections())
+
+
+def optimum_section(made: xr.Dataset) -> Section:
+    """Return how far each design is from the best policy, as a section of a report."""
+    found = Optimum.of(made)
+    blocks: list[Block] = [Paragraph(found.meaning())]
+    for prior in found.priors[:2]:
+        caption = filled(_("Prior {prior}: highest expected utility by expected DLTs, and the designs."), prior=data(prior))
+        blocks += [Bullets(found.answers(prior)), found.regrets(prior), Figure(plots.frontier(found.made, prior), caption)]
+    blocks.append(found.prices())
+    return Section("optimum", text(_("Best policy under a prior")), tuple(blocks))
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """An optimum as the pages show it.
+
+    Attributes
+    ----------
+    made
+        The result of `dosefind.optimum`.
+    """
+
+    made: xr.Dataset
+
+    @classmethod
+    def of(cls, made: xr.Dataset) -> Optimum:
+        return cls(restored(made))
+
+    @property
+    def priors(self) -> list[str]:
+        return [str(name) for name in self.made["prior"].values]
+
+    @property
+    def designs(self) -> list[str]:
+        return [str(name) for name in self.made["design"].values]
+
+    def value(self, name: str, prior: str, design: str) -> float:
+        return float(self.made[name].sel(prior=prior, design=design))
+
+    def answers(self, prior: str) -> tuple[Text, ...]:
+        """Return what the primary design gives away, and what is possible at its DLTs and patients."""
+        design = next((one for one in (self.made.attrs["primary_design"], *self.designs[1:]) if one in self.designs), None)
+        if design is None:
+            return ()
+        words = _(
+            "{prior}: {design} gives away {regret} of the {best} points that are possible here: {allocation} by allocation, "
+            "{choice} by its final choice. With no more DLTs and patients than {design}, {same} are possible."
+        )
+        shown = {
+            "best": points(self.value("value", prior, BEST)),
+            "regret": points(self.value("regret", prior, design)),
+            "allocation": points(self.value("allocation", prior, design)),
+            "choice": points(self.value("final_choice", prior, design)),
+            "same": points(self.value("at_same_cost", prior, design)),
+        }
+        return (filled(words, prior=self.prior_words(prior), design=data(design), **shown),)
+
+    def prior_words(self, prior: str) -> Text:
+        """Return a prior in words."""
+        if prior == "scenarios":
+            return text(_("Scenarios with equal weights"))
+        if prior == "increasing rates":
+            return text(_("Any increasing rates"))
+        return filled(_("Prior of curve {curve}"), curve=data(prior))
+
+    def regrets(self, prior: str) -> Table:
+        """Return utility, regret and its parts, DLTs and patients, one row per design."""
+        heads = (
+            *(_("design"), _("points"), _("regret"), _("allocation"), _("choice"), _("patients"), _("DLTs")),
+            _("possible"),
+        )
+        rows = []
+        for design in self.designs:
+            at = {name: self.value(name, prior, design) for name in _SHOWN}
+            counts = f"{at.pop('patients'):.1f}", f"{at.pop('dlts'):.2f}"
+            utility, regret, allocation, choice, same = map(points, at.values())
+            name = text(_("optimum")) if design == BEST else text(data(design))
+            rows.append((name, utility, regret, allocation, choice, *counts, same))
+        words = _("{prior}, points (without a trial {nothing}, truth known {known}):")
+        ends = {key: points(float(self.made[name].sel(prior=prior))) for key, name in _ENDS}
+        return table(filled(words, prior=self.prior_words(prior), **ends), heads, rows)
+
+    def meaning(self) -> Text:
+        """Return what a point is and what the optimum is not."""
+        costs = {name: self.made.attrs[f"cost_per_{name}"] for name in ("patient", "dlt", "overdose")}
+        words = _("A point is 0.01 of expected utility: {worth}. ")
+        charged = _("A patient costs {patient}, a DLT {dlt}, a patient at an overdose {overdose}. ")
+        bound = _(
+            "The optimum is a bound and a diagnosis under its prior, not a design for a protocol: it buys points with DLTs and "
+            "patients. "
+        )
+        parts = _("Possible: with no more DLTs and patients than the design. {n} true curves stand for the prior of a curve. ")
+        said = (*filled(words, worth=_(_WORTH[self.made.attrs["utility"]])), *filled(parts, n=self.made.attrs["n_curves"]))
+        if any(costs.values()):
+            said = (*said, *filled(charged, **{name: f"{100 * cost:g}" for name, cost in costs.items()}))
+        return (*said, *text(bound))
+
+    def prices(self) -> Table:
+        """Return what each constraint costs the optimum, one row per constraint and one column per prior."""
+        rows = []
+        for constraint in map(str, self.made["constraint"].values):
+            values = (points(float(self.made["price"].sel(prior=prior, constraint=constraint)), 2) for prior in self.priors)
+            rows.append((text(_(_CONSTRAINTS[constraint])), *values))
+        heads = (text(_("constraint")), *(text(data(prior)) for prior in self.priors))
+        return table(text(_("Points that each constraint takes from the optimum, by prior:")), heads, rows)
+
+    def frontier(self, prior: str) -> Table:
+        """Return the frontier of utility against DLTs and patients."""
+        at = self.made.sel(prior=prior)
+        columns = zip(*(at[f"frontier_{name}"].values.tolist() for name in ("utility", "dlts", "patients")), strict=True)
+        rows = ((points(utility), f"{dlts:.2f}", f"{patients:.1f}") for utility, dlts, patients in columns)
+        words = _("{prior}: best policies at rising costs of a DLT:")
+        return table(filled(words, prior=self.prior_words(prior)), (_("points"), _("DLTs"), _("patients")), rows)
+
+    def in_scenarios(self, prior: str) -> Table:
+        """Return the utility in each scenario alone, of the policy that is best under a prior and of the designs."""
+        at = self.made["in_scenario"].sel(prior=prior)
+        rows = []
+        for scenario in map(str, self.made["scenario"].values):
+            rows.append((text(data(scenario)), *map(points, at.sel(scenario=scenario).values.tolist())))
+        heads = (text(_("scenario")), text(_("optimum")), *(text(data(name)) for name in self.designs[1:]))
+        words = _("{prior}: points in each scenario alone:")
+        return table(filled(words, prior=self.prior_words(prior)), heads, rows)
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return the details: all priors, frontiers, scenarios, prices, definitions, rules and assumptions."""
+        by_prior = []
+        for number, prior in enumerate(self.priors, start=1):
+            blocks = (self.regrets(prior), self.frontier(prior), self.in_scenarios(prior))
+            by_prior.append(Section(f"prior-{number}", self.prior_words(prior), blocks))
+        title = text(_("Every prior: regret, frontier, scenarios"))
+        return (
+            Section("optimum-priors", title, (self.prices(),), tuple(by_prior), detail=True),
+            common.definitions(OPTIMUM, self.made),
+            common.rules(self.made.attrs),
+            common.assumptions(self.made.attrs),
+        )
+
+
+_SHOWN = ("value", "regret", "allocation", "final_choice", "patients", "dlts", "at_same_cost")
+_ENDS = (("nothing", "without_trial"), ("known", "with_truth"))
+
+
+def points(value: float, digits: int = 1) -> str:
+    """Return a utility in points, hundredths."""
+    # No minus before zero.
+    return f"{round(100 * value, digits) + 0.0:.{digits}f}"

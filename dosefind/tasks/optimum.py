@@ -1,0 +1,326 @@
+"""How far each design is from the best that is possible: optimum, regret and its parts, frontier, price of constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .._check import InputError, Problem, number, one_of, whole
+from ..config import Trial
+from ..designs.optimal import CLOSING, Optimal
+from ..designs.standards import Standards
+from ..figures import OPTIMUM, defined
+from ..models import Curve, Hazard
+from ..operating.lattice import Lattice, lattice
+from ..operating.walk import DEFAULT_MEMORY
+from ..policies import Policy, Stakes, solve
+from ..protocol import Protocol
+from ..threads import one_thread
+from .comparison import standards_of
+from .stamps import stamp
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["BEST", "curves_of", "optimum"]
+
+BEST = "optimum"
+"""Name of the best policy among the designs of a result."""
+
+# Utility gained by another policy at the same DLTs and patients below which the search ends; the linear program rounds at 1e-7.
+_ENOUGH = 1e-6
+_MOST_STEPS = 200
+# Prices of a DLT along the frontier, in shares of the utility that no trial leaves to gain, for each DLT of the optimum.
+_ALONG = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
+
+
+@one_thread
+def optimum(
+    trial: Trial | Protocol,
+    *,
+    utility: Literal["correct", "distance", "acceptable"] = "correct",
+    cost_per_patient: float = 0.0,
+    cost_per_dlt: float = 0.0,
+    cost_per_overdose: float = 0.0,
+    n_curves: int = 256,
+    memory_limit: int = DEFAULT_MEMORY,
+    progress: Callable[[float, int], None] | None = None,
+) -> xr.Dataset:
+    """Return the best policy under weighted true curves, and how far each of the trial's designs is from it.
+
+    It is a bound on what any design can do under these curves, and a diagnosis, not a design for a protocol. The best policy is
+    found by exact backward induction with the trial's cohorts and maximum sample size, without skipping of untried levels.
+
+    Parameters
+    ----------
+    trial
+        The trial, from `load_trial`, or its protocol.
+    utility
+        "correct": 1 for naming the true MTD; "distance": minus the distance of the DLT rate at the dose named from the target;
+        "acceptable": 1 for naming a dose with an acceptable DLT rate. Where there is no MTD, the conclusion that there is none is
+        worth 1, or 0 as a distance.
+    cost_per_patient, cost_per_dlt, cost_per_overdose
+        Costs of each patient, each DLT and each patient treated at an overdose, in units of utility.
+    n_curves
+        Number of true curves that stand for the prior of each of the trial's curves.
+    memory_limit
+        Maximum memory in bytes.
+    progress
+        Called with the number of priors done, the latest in part, and their total number.
+
+    Returns
+    -------
+    xarray.Dataset
+        By prior: the trial's scenarios with equal weights, and each of its curves. ``value`` (prior, design) is the expected
+        utility less costs of the optimum and of each design, ``regret`` what is missing to the optimum, the sum of ``allocation``
+        and ``final_choice``; ``at_same_cost`` is the highest expected utility of any policy with no more DLTs and patients than
+        the design; ``in_scenario`` (prior, design, scenario) the utility less costs in each scenario alone. ``frontier_*``
+        (prior, point) are policies for rising costs of a DLT, ``price`` (prior, constraint) what each constraint costs the
+        optimum. Each variable's ``definition`` says what it is.
+
+    Raises
+    ------
+    InputError
+        If the trial has no maximum sample size, a cohort size is not constant, an argument is not valid, or the problem is too
+        large for the memory limit.
+
+    Examples
+    --------
+    >>> from dosefind import load_trial
+    >>> found = optimum(load_trial("configs/nct05962762.toml"), n_curves=64)
+    >>> found.value.sel(prior="scenarios", design=["optimum", "3+3"]).round(3).values
+    array([0.766, 0.643])
+    """
+    trial = Trial.of(trial)
+    one_of("utility", utility, ("correct", "distance", "acceptable"))
+    costs = {"cost_per_patient": cost_per_patient, "cost_per_dlt": cost_per_dlt, "cost_per_overdose": cost_per_overdose}
+    for name, cost in costs.items():
+        if not 0 <= number(name, cost, "from 0 to 1000") <= 1000:
+            raise InputError(Problem(name, cost, "must be from 0 to 1000"))
+    whole("n_curves", n_curves, 2, 100_000)
+    protocol = trial.protocol
+    settings = {"utility": utility} | {name: float(cost) for name, cost in costs.items()}
+    priors = _priors(trial, n_curves)
+    designs = {name: made for name, made in trial.without_calendar.items() if not isinstance(made, Optimal)}
+    walked = {name: lattice(design, memory_limit=memory_limit) for name, design in designs.items()}
+    found = []
+    for index, (truths, weights) in enumerate(priors.values()):
+        best = _best(protocol, truths, weights, settings)
+
+        def within(share: float, index: int = index) -> None:
+            if progress is not None:
+                progress(index + share, len(priors))
+
+        found.append(_under(best, walked, protocol.truths, standards_of(protocol), memory_limit, within))
+    result = _dataset(trial, list(priors), list(designs), found)
+    counted = {"n_curves": n_curves, "curves": {name: len(weights) for name, (_, weights) in priors.items()}}
+    made = {"method": "exact", "primary_design": trial.primary, **settings, **counted}
+    return result.assign_attrs(made | stamp(trial))
+
+
+def curves_of(curve: Curve, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return true DLT rates that stand for the prior of a curve, with weights.
+
+    Parameters
+    ----------
+    curve
+        The curve with its prior.
+    count
+        About how many; a Sobol sequence moved to the middle of its cells (mid-points with one parameter), of each component of a
+        mixture a share.
+
+    Returns
+    -------
+    (curves, doses) array, (curves,) array
+        Rates and weights, which sum to 1.
+    """
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    rates, weights = [], []
+    for weight, component in curve.components:
+        own = max(2, round(count * weight))
+        if component.n_coordinates == 1:
+            points = ((np.arange(own) + 0.5) / own)[:, None]
+        else:
+            own = 2 ** int(np.ceil(np.log2(own)))
+            points = qmc.Sobol(component.n_coordinates, scramble=False).random(own) + 0.5 / own
+        rates.append(np.exp(component.at(ndtri(points))[0]))
+        weights.append(np.full(own, weight / own))
+    return np.concatenate(rates), np.concatenate(weights)
+
+
+def _priors(trial: Trial, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return true curves and weights by name: the scenarios, and the prior of each curve."""
+    truths = trial.protocol.truths
+    found = {"scenarios": (truths, np.full(len(truths), 1 / len(truths)))}
+    found |= {name: curves_of(curve, count) for name, curve in trial.curves.items() if not isinstance(curve, Hazard)}
+    if len(found) == 1:
+        # Without a curve: any increasing rates, uniformly.
+        from scipy.stats import qmc
+
+        own = 2 ** int(np.ceil(np.log2(count)))
+        points = qmc.Sobol(truths.shape[1], scramble=False).random(own) + 0.5 / own
+        found["increasing rates"] = np.sort(points, axis=1), np.full(own, 1 / own)
+    return found
+
+
+def _best(protocol: Protocol, truths: np.ndarray, weights: np.ndarray, settings: Mapping[str, Any]) -> Optimal:
+    """Return the best policy with the cohorts and the maximum sample size of the protocol."""
+    limits, target = protocol.limits, protocol.target
+    return Optimal(
+        truths=tuple(map(tuple, truths.tolist())),
+        weights=tuple(weights.tolist()),
+        target=target.rate,
+        interval=target.interval,
+        mtd_margin=target.mtd_margin,
+        overdose_limit=target.overdose_limit,
+        start=limits.start_level,
+        cohort_size=limits.cohort_size,
+        max_n=limits.max_n,
+        **settings,
+    )
+
+
+def _under(
+    best: Optimal,
+    walked: Mapping[str, Lattice],
+    scenarios: np.ndarray,
+    standards: Standards,
+    memory_limit: int,
+    progress: Callable[[float], None],
+) -> dict[str, Any]:
+    """Return all results under one prior."""
+    stakes, actions = best.stakes, replace(best.actions, treats=False)
+    pool = _Pool(stakes, best, memory_limit)
+    policy = pool.at(None)
+    steps, done = len(_ALONG) + len(walked) + len(CLOSING) + 2, 1
+    progress(done / steps)
+    row = {"value": policy.value, "utility": policy.utility, "patients": policy.patients, "dlts": policy.dlts}
+    rows = [row | {"bayes": policy.value, "at_same_cost": policy.utility}]
+    alone = [
+        _in_scenarios(lattice(best, memory_limit=memory_limit), best.with_settings(truths=_rows(scenarios), weights=None).stakes)
+    ]
+    in_scenario = best.with_settings(truths=_rows(scenarios), weights=None).stakes
+    for one in walked.values():
+        figures = one.figures(stakes.truths)
+        patients, dlts = figures["patients"], figures["dlts"]
+        cost = float(stakes.weights @ (patients * stakes.cost).sum(axis=1))
+        utility = float(stakes.weights @ (figures["selected"] * stakes.utility).sum(axis=1))
+        totals = {"patients": float(stakes.weights @ patients.sum(axis=1)), "dlts": float(stakes.weights @ dlts.sum(axis=1))}
+        bayes = float(one.ends.ways @ stakes.concluded(one.ends.n, one.ends.y).max(axis=1))
+        same = pool.at_most(totals["dlts"], totals["patients"])
+        rows.append({"value": utility - cost, "utility": utility, **totals, "bayes": bayes - cost, "at_same_cost": same})
+        alone.append(_in_scenarios(one, in_scenario))
+        done += 1
+        progress(done / steps)
+    nothing = float(stakes.columns[: stakes.n_doses + 1].sum(axis=1).max())
+    known = float(stakes.weights @ stakes.utility.max(axis=1))
+    frontier = []
+    for share in _ALONG:
+        frontier.append(pool.at((share * (policy.utility - nothing) / max(policy.dlts or 1, 1e-9), 0.0)))
+        done += 1
+        progress(done / steps)
+    prices = {"no skipping": solve(stakes, replace(actions, skips=True), memory_limit=memory_limit).value - policy.value}
+    capped = replace(actions, max_n_per_dose=6)
+    prices["at most 6 patients per dose"] = policy.value - solve(stakes, capped, memory_limit=memory_limit).value
+    for name in CLOSING:
+        closing = best.with_settings(closing=(name,)).actions.closing
+        prices[name] = policy.value - solve(stakes, replace(actions, closing=closing), memory_limit=memory_limit).value
+        done += 1
+        progress(done / steps)
+    progress(1.0)
+    return {"rows": rows, "alone": alone, "nothing": nothing, "known": known, "frontier": frontier, "prices": prices}
+
+
+class _Pool:
+    """Best policies at different costs of a DLT and of a patient under one prior, found when they are wanted."""
+
+    def __init__(self, stakes: Stakes, best: Optimal, memory_limit: int) -> None:
+        self._stakes, self._actions = stakes, replace(best.actions, treats=False)
+        self._memory = memory_limit
+        self._found: dict[tuple[float, float] | None, Policy] = {}
+
+    def at(self, prices: tuple[float, float] | None) -> Policy:
+        """Return the best policy at the stated costs, or at these costs of a DLT and of a patient alone."""
+        if prices not in self._found:
+            stakes = self._stakes
+            if prices is not None:
+                stakes = replace(stakes, cost=prices[0] * stakes.truths + prices[1])
+            self._found[prices] = solve(stakes, self._actions, in_parts=True, memory_limit=self._memory)
+        return self._found[prices]
+
+    def at_most(self, dlts: float, patients: float) -> float:
+        """Return the highest expected utility of a policy, or of a lottery of policies, with no more DLTs and patients than given.
+
+        The best lottery of the policies found so far is a linear program; its prices of a DLT and of a patient give the policy that
+        would improve it most, until none does.
+        """
+        from scipy.optimize import linprog
+
+        self.at((0.0, 0.0))
+        # Without patients: the best conclusion at once.
+        nothing = float(self._stakes.columns[: self._stakes.n_doses + 1].sum(axis=1).max())
+        for _step in range(_MOST_STEPS):
+            points = [(nothing, 0.0, 0.0), *((p.utility, p.dlts, p.patients) for p in self._found.values())]
+            utility, toxic, treated = np.array(points, float).T
+            made = linprog(
+                -utility,
+                np.array([toxic, treated]),
+                [dlts, patients],
+                np.ones((1, len(points))),
+                [1.0],
+                bounds=(0, None),
+                method="highs",
+            )
+            reached = -made.fun
+            prices = tuple(np.maximum(-made.ineqlin.marginals, 0.0).tolist())
+            bound = self.at(prices).value + prices[0] * dlts + prices[1] * patients
+            if bound - reached < _ENOUGH:
+                return float(reached)
+        raise ArithmeticError(f"the utility at {dlts:g} DLTs and {patients:g} patients is known only within {bound - reached:.1e}")
+
+
+def _rows(truths: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, truths.tolist()))
+
+
+def _in_scenarios(walked: Lattice, stakes: Stakes) -> np.ndarray:
+    """Return the utility less costs of a design in each scenario."""
+    figures = walked.figures(stakes.truths)
+    return (figures["selected"] * stakes.utility).sum(axis=1) - (figures["patients"] * stakes.cost).sum(axis=1)
+
+
+def _dataset(trial: Trial, priors: Sequence[str], designs: Sequence[str], found: Sequence[Mapping[str, Any]]) -> xr.Dataset:
+    """Return the results with labels and definitions."""
+    from ..results import Dataset
+
+    names = [BEST, *designs]
+
+    def column(name: str) -> np.ndarray:
+        return np.array([[row[name] for row in one["rows"]] for one in found], float)
+
+    value, bayes = column("value"), column("bayes")
+    by_design = ("prior", "design")
+    data: dict[str, Any] = {name: (by_design, column(name)) for name in ("value", "utility", "dlts", "patients", "at_same_cost")}
+    data["allocation"] = (by_design, value[:, :1] - bayes)
+    data["final_choice"] = (by_design, bayes - value)
+    data["regret"] = (by_design, data["allocation"][1] + data["final_choice"][1])
+    data["in_scenario"] = (("prior", "design", "scenario"), np.array([one["alone"] for one in found]))
+    data["without_trial"] = ("prior", np.array([one["nothing"] for one in found]))
+    data["with_truth"] = ("prior", np.array([one["known"] for one in found]))
+    for name in ("utility", "dlts", "patients"):
+        data[f"frontier_{name}"] = (("prior", "point"), np.array([[getattr(p, name) for p in one["frontier"]] for one in found]))
+    data["price"] = (("prior", "constraint"), np.array([list(one["prices"].values()) for one in found]))
+    meant = defined(OPTIMUM)
+    coords = {
+        "prior": list(priors),
+        "design": names,
+        "scenario": list(trial.protocol.scenarios),
+        "point": np.arange(1, len(_ALONG) + 1),
+        "constraint": list(found[0]["prices"]),
+    }
+    return Dataset({name: (dims, values, {"definition": meant[name]}) for name, (dims, values) in data.items()}, coords)
