@@ -29,7 +29,17 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "NextStep",
                 "select",
             ),
-            *("analyze", "Analysis", "sensitivity", "compare_priors", "read_result", "report", "show.Report", "InputError"),
+            *(
+                "analyze",
+                "Analysis",
+                "sensitivity",
+                "compare_priors",
+                "optimum",
+                "read_result",
+                "report",
+                "show.Report",
+                "InputError",
+            ),
         ],
     ),
     "patients": (
@@ -48,7 +58,19 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
         "all "
         "designs, including your own.",
         [
-            *("ThreePlusThree", "CRM", "BOIN", "BLRM", "MTPI2", "Keyboard", "I3Plus3", "DecisionTable", "RollingSix", "CourseBLRM"),
+            *(
+                "ThreePlusThree",
+                "CRM",
+                "BOIN",
+                "BLRM",
+                "MTPI2",
+                "Keyboard",
+                "I3Plus3",
+                "DecisionTable",
+                "RollingSix",
+                "CourseBLRM",
+                "Optimal",
+            ),
             "design_from_rule",
             *(
                 "designs.TrialSoFar",

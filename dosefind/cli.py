@@ -320,6 +320,7 @@ def _distributed(command: Callable[..., None]) -> Callable[..., None]:
     metavar="GIB",
     help="Maximum memory of an exact enumeration.",
 )
+@click.option("--optimum", "with_optimum", is_flag=True, help="Print what the primary design gives away to the best policy.")
 @_distributed
 @_details
 @_common
@@ -328,6 +329,7 @@ def compare(
     method: Any,
     trials: int | None,
     memory_limit: float,
+    with_optimum: bool,
     workers: int,
     cache: Path | None,
     details: bool,
@@ -345,6 +347,8 @@ def compare(
     if method == "exact" and (workers != 1 or cache is not None):
         name = "--workers" if workers != 1 else "--cache"
         raise click.UsageError(f"{name} has no effect with the exact method: add --method simulate, or leave it out.")
+    if with_optimum and output.as_json:
+        raise click.UsageError("--optimum has no effect with --json: use 'dosefind optimum --json'.")
     trial = load_trial(config)
     trials = 10_000 if trials is None else trials
     if method == "simulate":
@@ -367,7 +371,12 @@ def compare(
     from .show.pages.comparison import comparison
     from .show.terminal import show
 
-    show(comparison(result), details)
+    page = comparison(result)
+    if with_optimum:
+        from .show.pages.optimum import optimum_blocks
+
+        page = replace(page, blocks=(*page.blocks, *optimum_blocks(tasks.optimum(trial))))
+    show(page, details)
 
 
 @main.command(
@@ -380,7 +389,7 @@ def compare(
     type=click.Choice(["correct", "distance", "acceptable"]),
     default="correct",
     show_default=True,
-    help="What a conclusion is worth: naming the true MTD, the distance from the target, an acceptable dose.",
+    help="Utility of a conclusion: selecting the true MTD, the distance from the target, an acceptable dose.",
 )
 @click.option("--cost-per-dlt", type=float, default=0.0, show_default=True, metavar="COST", help="Cost of a DLT, in utility.")
 @click.option("--cost-per-patient", type=float, default=0.0, show_default=True, metavar="COST", help="Cost of a patient.")

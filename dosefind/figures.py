@@ -502,7 +502,9 @@ OPTIMUM: dict[str, Quantity] = {
         marked("expected utility of the best conclusion without a trial"), marked("without a trial"), digits=3
     ),
     "with_truth": Quantity(
-        marked("expected utility of the best conclusion if the true rates were known"), marked("with the truth known"), digits=3
+        marked("expected utility of the best conclusion if the true rates were known"),
+        marked("with the true rates known"),
+        digits=3,
     ),
     "frontier_utility": Quantity(marked("expected utility of a policy of the frontier"), marked("utility"), digits=3),
     "frontier_dlts": Quantity(marked("its expected number of patients with a DLT"), marked("DLTs"), "patients", 2),

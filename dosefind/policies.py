@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import comb, prod
+from math import comb, nan, prod
 from typing import Protocol as Interface
 
 import numpy as np
@@ -38,7 +38,7 @@ class TooLarge(InputError):
 
 @dataclass(frozen=True)
 class Stakes:
-    """What is at stake: true curves with weights, what a conclusion is worth, and what a patient costs.
+    """What is at stake: true curves with weights, the utility of a conclusion, and the cost of a patient.
 
     Attributes
     ----------
@@ -196,16 +196,16 @@ class Policy:
         By patients at each dose, an array with one axis per dose over the DLTs there: a dose index to treat, or the number of doses
         plus the conclusion (0 for none, 1 for the lowest dose).
     utility, dlts, patients
-        Expected utility without costs, DLTs and patients; ``None`` if they were not asked for.
+        Expected utility without costs, DLTs and patients; not a number if they were not asked for.
     """
 
     stakes: Stakes
     actions: Actions
     value: float
     table: dict[Counts, np.ndarray] = field(repr=False)
-    utility: float | None = None
-    dlts: float | None = None
-    patients: float | None = None
+    utility: float = nan
+    dlts: float = nan
+    patients: float = nan
 
     @property
     def n_states(self) -> int:

@@ -475,7 +475,7 @@ def _tidy(result: xr.Dataset) -> pd.DataFrame:
         frame.insert(0, "figure", name)
         if f"{name}_se" in result:
             frame["standard_error"] = result[f"{name}_se"].to_series().to_numpy()
-        if "scenario" in variable.dims:
+        if "scenario" in variable.dims and "true_mtd" in result:
             # The names of the doses that are right stand beside the results of their scenario and target.
             beside = result["true_mtd_by_target"] if "target" in variable.dims else result["true_mtd"]
             rows = frame[list(beside.dims)]

@@ -36,7 +36,18 @@ _WITHOUT = {
 # Attributes that files hold as JSON, and what they are made of where that is more than lists, mappings, numbers and text. Earlier
 # versions wrote deviations as sentences.
 _JSON = {
-    *("assumptions", "borrowing", "calendar_only", "chains", "curve_rules", "deviations", "layout_settings", "layouts", "notes"),
+    *(
+        "assumptions",
+        "borrowing",
+        "calendar_only",
+        "chains",
+        "curve_rules",
+        "curves",
+        "deviations",
+        "layout_settings",
+        "layouts",
+        "notes",
+    ),
     *("pause", "ramp"),
     *("problems", "reasons", "rules", "sampler_versions", "settings", "utility_rules", "versions", "warnings"),
 }

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import dosefind as dsf
 from dosefind import policies
 from dosefind.cli import main
-from dosefind.designs.optimal import CLOSING, Optimal, worth
+from dosefind.designs.optimal import CLOSING, Optimal, utilities
 from dosefind.designs.standards import Standards
 from dosefind.models import CURVES
 from dosefind.operating.lattice import lattice
@@ -35,7 +35,7 @@ CONFIG = peers.ROOT / "configs" / "nct05962762.toml"
 def stakes(truths, weights=None, utility="correct", per_dlt=0.0, per_patient=0.0):
     truths = np.array(truths, float)
     weights = np.full(len(truths), 1 / len(truths)) if weights is None else np.array(weights)
-    return Stakes(truths, weights, worth(utility, truths, TARGET), per_dlt * truths + per_patient)
+    return Stakes(truths, weights, utilities(utility, truths, TARGET), per_dlt * truths + per_patient)
 
 
 def plain(problem, actions):
@@ -246,12 +246,13 @@ def test_optimal_in_a_config_is_compared_and_decides():
     table = dsf.load_protocol(CONFIG).model_dump(exclude_unset=True, exclude={"assumed", "borrowing"})
     table["designs"] = {"3+3": table["designs"]["3+3"], "best": {"kind": "optimal", "cost_per_dlt": 0.02}}
     trial = dsf.Trial.of(dsf.Protocol.read(table))
-    assert trial.designs["best"].truths == tuple(trial.protocol.scenarios.values())
+    best = trial.designs["best"]
+    assert isinstance(best, Optimal)
+    assert best.truths == tuple(trial.protocol.scenarios.values())
     oc = dsf.compare(trial)
     known = KNOWN["bayes_optimal_3x6_lam0.02_nu0"]["expected"]["optimum"]
     value = float((oc.correct - 0.02 * oc.dlts.sum("dose")).sel(design="best").mean())
     assert value == pytest.approx(known, abs=1e-9)
-    best = trial.designs["best"]
     code = best.policy.at((6, 0, 0), (0, 0, 0))
     assert dsf.decide(best, "1NNN 1NNN").level == code + 1
 

@@ -167,6 +167,14 @@ DESIGNS = [
             {"interval_days": (28, 28), "max_n": 12, "accumulation": "trend"},
         )
     ),
+    *(
+        dsf.Optimal(truths=((0.05, 0.15, 0.3), (0.2, 0.4, 0.5)), target=0.25, interval=(0.15, 0.35), max_n=12, **settings)
+        for settings in (
+            {"closing": ("elimination", "two-of-six", "ewoc"), "cost_per_dlt": 0.01, "cost_per_patient": 0.02},
+            {"utility": "distance", "skips": True},
+            {"utility": "acceptable"},
+        )
+    ),
 ]
 OUTCOMES = ("", "1NNN", "1NNT", "1NTT", "1TTT", "1NNN 1NNN 1NNN 1NNN")
 

@@ -40,9 +40,9 @@ class Optimal(Design):
     weights
         Weight of each curve; equal by default.
     utility
-        "correct": 1 for naming the true MTD; "distance": minus the distance of the DLT rate at the dose named from the target;
-        "acceptable": 1 for naming a dose whose DLT rate is in the interval. To conclude that there is no MTD is right where the
-        lowest dose exceeds the target by more than the margin.
+        "correct": 1 for selecting the true MTD; "distance": minus the distance of the DLT rate at the selected dose from the
+        target; "acceptable": 1 for selecting a dose whose DLT rate is in the interval. To conclude that there is no MTD is right
+        where the lowest dose exceeds the target by more than the margin.
     cost_per_patient, cost_per_dlt, cost_per_overdose
         Cost of each patient, each DLT and each patient treated at an overdose, in units of utility.
     closing
@@ -72,7 +72,7 @@ class Optimal(Design):
     source: ClassVar[str] = "Whitehead and Brunier (1995), Statistics in Medicine 14:885-893"
     tied_to_target: ClassVar[tuple[str, ...]] = ("target", "interval", "mtd_margin", "overdose_limit")
     own_reasons: ClassVar[dict[str, str]] = {
-        "settled": marked("no further cohort is worth its cost under the stated curves and utility"),
+        "settled": marked("no further cohort adds more utility than it costs under the stated curves"),
     }
 
     truths: Annotated[tuple[tuple[Rate, ...], ...], FromTrial("scenarios", lambda rows: tuple(rows.values()))]
@@ -114,13 +114,13 @@ class Optimal(Design):
 
     @cached_property
     def stakes(self) -> Stakes:
-        """Return the true curves with their weights, what each conclusion is worth and what a patient costs."""
+        """Return the true curves with their weights, the utility of each conclusion and the cost of a patient."""
         truths = np.array(self.truths, float)
         weights = np.ones(len(truths)) if self.weights is None else np.array(self.weights, float)
         standards = Standards(self.target, self.interval, self.mtd_margin, self.overdose_limit)
         cost = self.cost_per_patient + self.cost_per_dlt * truths
         cost = cost + self.cost_per_overdose * (truths > self.overdose_limit + 1e-10)
-        return Stakes(truths, weights / weights.sum(), worth(self.utility, truths, standards), cost)
+        return Stakes(truths, weights / weights.sum(), utilities(self.utility, truths, standards), cost)
 
     @cached_property
     def actions(self) -> Actions:
@@ -165,17 +165,17 @@ class Optimal(Design):
         return self.explain(reason)
 
     def sentences(self) -> list[str]:
-        worth_of = {
-            "correct": _("naming the true MTD is worth 1"),
-            "distance": _("the distance of the DLT rate at the dose named from the target is a loss"),
-            "acceptable": _("naming a dose with an acceptable DLT rate is worth 1"),
+        utility_of = {
+            "correct": _("1 for selecting the true MTD"),
+            "distance": _("minus the distance of the DLT rate at the dose selected from the target"),
+            "acceptable": _("1 for selecting a dose with an acceptable DLT rate"),
         }
         words = counted(
-            "The dose, or the conclusion, with the highest expected utility under {n} true curve with a weight: {{worth}}.",
-            "The dose, or the conclusion, with the highest expected utility under {n} true curves with weights: {{worth}}.",
+            "The dose or conclusion with the highest expected utility under {n} true curve with a weight. Utility: {{utility}}.",
+            "The dose or conclusion with the highest expected utility under {n} true curves with weights. Utility: {{utility}}.",
             len(self.truths),
         )
-        lines = [words.format(worth=worth_of[self.utility])]
+        lines = [words.format(utility=utility_of[self.utility])]
         costs = {"patients": self.cost_per_patient, "dlts": self.cost_per_dlt, "overdoses": self.cost_per_overdose}
         if any(costs.values()):
             sentence = _("A patient costs {patients}, a DLT {dlts}, and a patient treated at an overdose {overdoses}.")
@@ -199,7 +199,7 @@ class Optimal(Design):
         return super().in_force() | {"weights": tuple(self.stakes.weights.tolist())}
 
 
-def worth(utility: str, truths: np.ndarray, standards: Standards) -> np.ndarray:
+def utilities(utility: str, truths: np.ndarray, standards: Standards) -> np.ndarray:
     """Return the utility of concluding that there is no MTD, or with each dose, under each curve, ``(curves, doses + 1)``."""
     mtd = standards.true_mtd(truths)
     none = (mtd < 0).astype(float)

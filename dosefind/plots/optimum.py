@@ -80,8 +80,8 @@ def frontier(made: xr.Dataset, prior: str | None = None, ax: Axes | None = None)
 def _conditions(at: xr.Dataset) -> str:
     """Return what the chart depends on."""
     worth = {
-        "correct": _("Utility 1 for naming the true MTD."),
-        "distance": _("Utility minus the distance from the target of the DLT rate at the dose named."),
-        "acceptable": _("Utility 1 for naming a dose with an acceptable DLT rate."),
+        "correct": _("Utility 1 for selecting the true MTD."),
+        "distance": _("Utility minus the distance from the target of the DLT rate at the dose selected."),
+        "acceptable": _("Utility 1 for selecting a dose with an acceptable DLT rate."),
     }[at.attrs["utility"]]
     return f"{worth} {_('The best policies are a bound under this prior, not designs for a protocol.')}"

@@ -59,15 +59,15 @@ def optimum(
     trial
         The trial, from `load_trial`, or its protocol.
     utility
-        "correct": 1 for naming the true MTD; "distance": minus the distance of the DLT rate at the dose named from the target;
-        "acceptable": 1 for naming a dose with an acceptable DLT rate. Where there is no MTD, the conclusion that there is none is
-        worth 1, or 0 as a distance.
+        "correct": 1 for selecting the true MTD; "distance": minus the distance of the DLT rate at the selected dose from the
+        target; "acceptable": 1 for selecting a dose with an acceptable DLT rate. Where there is no MTD, the utility of concluding
+        so is 1, or 0 as a distance.
     cost_per_patient, cost_per_dlt, cost_per_overdose
         Costs of each patient, each DLT and each patient treated at an overdose, in units of utility.
     n_curves
         Number of true curves that stand for the prior of each of the trial's curves.
     memory_limit
-        Maximum memory in bytes.
+        Maximum memory of the backward induction in bytes.
     progress
         Called with the number of priors done, the latest in part, and their total number.
 
@@ -105,7 +105,7 @@ def optimum(
     settings = {"utility": utility} | {name: float(cost) for name, cost in costs.items()}
     priors = _priors(trial, n_curves)
     designs = {name: made for name, made in trial.without_calendar.items() if not isinstance(made, Optimal)}
-    walked = {name: lattice(design, memory_limit=memory_limit) for name, design in designs.items()}
+    walked = {name: lattice(design) for name, design in designs.items()}
     found = []
     for index, (truths, weights) in enumerate(priors.values()):
         best = _best(protocol, truths, weights, settings)
@@ -201,10 +201,8 @@ def _under(
     progress(done / steps)
     row = {"value": policy.value, "utility": policy.utility, "patients": policy.patients, "dlts": policy.dlts}
     rows = [row | {"bayes": policy.value, "at_same_cost": policy.utility}]
-    alone = [
-        _in_scenarios(lattice(best, memory_limit=memory_limit), best.with_settings(truths=_rows(scenarios), weights=None).stakes)
-    ]
     in_scenario = best.with_settings(truths=_rows(scenarios), weights=None).stakes
+    alone = [_in_scenarios(lattice(best), in_scenario)]
     for one in walked.values():
         figures = one.figures(stakes.truths)
         patients, dlts = figures["patients"], figures["dlts"]
@@ -221,7 +219,7 @@ def _under(
     known = float(stakes.weights @ stakes.utility.max(axis=1))
     frontier = []
     for share in _ALONG:
-        frontier.append(pool.at((share * (policy.utility - nothing) / max(policy.dlts or 1, 1e-9), 0.0)))
+        frontier.append(pool.at((share * (policy.utility - nothing) / max(policy.dlts, 1e-9), 0.0)))
         done += 1
         progress(done / steps)
     prices = {"no skipping": solve(stakes, replace(actions, skips=True), memory_limit=memory_limit).value - policy.value}
@@ -264,6 +262,7 @@ class _Pool:
         self.at((0.0, 0.0))
         # Without patients: the best conclusion at once.
         nothing = float(self._stakes.columns[: self._stakes.n_doses + 1].sum(axis=1).max())
+        bound, reached = np.inf, nothing
         for _step in range(_MOST_STEPS):
             points = [(nothing, 0.0, 0.0), *((p.utility, p.dlts, p.patients) for p in self._found.values())]
             utility, toxic, treated = np.array(points, float).T

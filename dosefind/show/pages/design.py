@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from ...config import Trial
 from ...figures import OPERATING, percent, written
 from ...plots.style import unit
+from ...policies import TooLarge
 from ...protocol import Protocol
-from ...tasks import Analysis, analyze, calendar, compare, compare_priors, sensitivity, without_dlts
+from ...tasks import Analysis, analyze, calendar, compare, compare_priors, optimum, sensitivity, without_dlts
 from ...tasks import decision_table as table_of
 from ...tasks import paths as paths_of
 from ...tasks.calendar import middle_scenario
@@ -42,6 +43,7 @@ from . import common
 from .analysis import Estimates, engine_words
 from .calendar import calendar_section
 from .comparison import Comparison
+from .optimum import optimum_section
 from .paths import Paths
 from .pause_rules import pause_section
 from .pieces import assumed, facts, labels, limits, method, sensitivity_table
@@ -107,7 +109,7 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     binding = trial.primary
     plan = _Plan(trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
     sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(protocol), _tables(plan), _operating(plan)]
-    sections += [*_calendar(plan), _sizes(plan), _paths(plan)]
+    sections += [*_calendar(plan), *_optimum(plan), _sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(prior))
     sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.protocol, "planned")]
@@ -136,6 +138,21 @@ def _calendar(plan: _Plan) -> list[Section]:
     scenario = middle_scenario(plan.protocol)
     made = calendar(plan.trial, n_trials=_CALENDARS, scenarios=[scenario], compared=plan.oc)
     return [calendar_section(made)]
+
+
+# Memory of a best policy that is found in about a second, and true curves that stand for a prior.
+_LITTLE, _CURVES = 8 * 2**20, 64
+
+
+def _optimum(plan: _Plan) -> list[Section]:
+    """Return how far the designs are from the best policy, if that is found in seconds."""
+    limits = plan.protocol.limits
+    if limits.max_n is None or not isinstance(limits.cohort_size, int):
+        return []
+    try:
+        return [optimum_section(optimum(plan.trial, n_curves=_CURVES, memory_limit=_LITTLE))]
+    except TooLarge:
+        return []
 
 
 # The first page.

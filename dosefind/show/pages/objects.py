@@ -38,6 +38,7 @@ from . import common
 from .analysis import analysis
 from .comparison import comparison
 from .next_dose import next_dose
+from .optimum import optimum
 
 __all__ = ["page"]
 
@@ -52,6 +53,7 @@ _COMPARED = {
 _DIMENSIONS = {"design", "scenario", "n_patients", "reason"}
 _ATTRIBUTES = {"protocol", "rules", "reasons", "target_rate", "overdose_limit"}
 _OF_ONE_DESIGN = {"selected", "patients", "dlts", "not_reached", "any_dlt", "p_true"}
+_OF_OPTIMUM = {"value", "regret", "allocation", "final_choice", "at_same_cost", "in_scenario", "frontier_utility", "price"}
 _CALIBRATED = {"ecdf", "excess", "passed", "lower", "upper"}
 
 
@@ -277,6 +279,8 @@ def _page_of(dataset: xr.Dataset) -> Page | None:
         return comparison(dataset)
     if whole and names >= _OF_ONE_DESIGN and "design" in dataset.attrs and dataset["selected"].dims == ("scenario", "choice"):
         return _one_design(dataset)
+    if names >= _OF_OPTIMUM and {"prior", "design", "scenario", "point", "constraint"} == set(dataset.dims):
+        return optimum(dataset)
     if names >= _CALIBRATED and dataset["excess"].dims == ("layout", "quantity"):
         return _calibration(dataset)
     return None

@@ -14,12 +14,12 @@ from ...words import _, counted, marked
 from ..content import Block, Bullets, Figure, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
-__all__ = ["Optimum", "optimum", "optimum_section"]
+__all__ = ["Optimum", "optimum", "optimum_blocks", "optimum_section"]
 
-_WORTH = {
-    "correct": marked("1 for naming the true MTD (the probability of correct selection)"),
-    "distance": marked("minus the distance of the DLT rate at the dose named from the target"),
-    "acceptable": marked("1 for naming a dose with an acceptable DLT rate"),
+_UTILITIES = {
+    "correct": marked("1 for selecting the true MTD (the probability of correct selection)"),
+    "distance": marked("minus the distance of the DLT rate at the dose selected from the target"),
+    "acceptable": marked("1 for selecting a dose with an acceptable DLT rate"),
 }
 _CONSTRAINTS = {
     "no skipping": marked("no skipping of untried levels (already in the optimum above)"),
@@ -52,6 +52,13 @@ def optimum(made: xr.Dataset) -> Page:
         Paragraph((*found.meaning(), *common.assumed_words(made.attrs))),
     )
     return Page(title, blocks, found.sections())
+
+
+def optimum_blocks(made: xr.Dataset) -> tuple[Block, ...]:
+    """Return what the primary design gives away under each of the first two priors, in few lines."""
+    found = Optimum.of(made)
+    lines = tuple(line for prior in found.priors[:2] for line in found.answers(prior))
+    return (Bullets(lines), Paragraph(text(_("A point is 0.01 of the expected utility, 1 for selecting the true MTD."))))
 
 
 def optimum_section(made: xr.Dataset) -> Section:
@@ -131,21 +138,21 @@ class Optimum:
             utility, regret, allocation, choice, same = map(points, at.values())
             name = text(_("optimum")) if design == BEST else text(data(design))
             rows.append((name, utility, regret, allocation, choice, *counts, same))
-        words = _("{prior}, points (without a trial {nothing}, truth known {known}):")
+        words = _("{prior}, points (no trial {nothing}, rates known {known}):")
         ends = {key: points(float(self.made[name].sel(prior=prior))) for key, name in _ENDS}
         return table(filled(words, prior=self.prior_words(prior), **ends), heads, rows)
 
     def meaning(self) -> Text:
         """Return what a point is and what the optimum is not."""
         costs = {name: self.made.attrs[f"cost_per_{name}"] for name in ("patient", "dlt", "overdose")}
-        words = _("A point is 0.01 of expected utility: {worth}. ")
+        words = _("A point is 0.01 of expected utility: {utility}. ")
         charged = _("A patient costs {patient}, a DLT {dlt}, a patient at an overdose {overdose}. ")
         bound = _(
             "The optimum is a bound and a diagnosis under its prior, not a design for a protocol: it buys points with DLTs and "
             "patients. "
         )
         parts = _("Possible: with no more DLTs and patients than the design. {n} true curves stand for the prior of a curve. ")
-        said = (*filled(words, worth=_(_WORTH[self.made.attrs["utility"]])), *filled(parts, n=self.made.attrs["n_curves"]))
+        said = (*filled(words, utility=_(_UTILITIES[self.made.attrs["utility"]])), *filled(parts, n=self.made.attrs["n_curves"]))
         if any(costs.values()):
             said = (*said, *filled(charged, **{name: f"{100 * cost:g}" for name, cost in costs.items()}))
         return (*said, *text(bound))
