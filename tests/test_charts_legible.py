@@ -145,6 +145,26 @@ def calendar(designs=3, rates=(1.0, 2.0, 4.0), overlaps=2, *, name="X", long=Fal
     return xr.Dataset(data, coordinates, {"protocol": name, "n_trials": 2000, "seed": 1})
 
 
+def best(designs=3, *, name="X", long=False):
+    """An optimum at random: a frontier and designs below it."""
+    rng = np.random.default_rng(2)
+    names = ["optimum", *(f"{'ABCDEFGHIJKL'[d]}_{NAME}"[:60] if long else f"design-{d}" for d in range(designs))]
+    data = {
+        "frontier_utility": (("prior", "point"), np.sort(rng.uniform(0.6, 0.8, (1, 6)))),
+        "frontier_dlts": (("prior", "point"), np.sort(rng.uniform(1, 4, (1, 6)))),
+        "utility": (("prior", "design"), rng.uniform(0.4, 0.7, (1, designs + 1))),
+        "dlts": (("prior", "design"), rng.uniform(1, 4, (1, designs + 1))),
+    }
+    prior = OTHER[-60:] if long else "scenarios"
+    return xr.Dataset(data, {"prior": [prior], "design": names}, {"protocol": name, "utility": "correct"})
+
+
+OPTIMA = {
+    "one design": lambda: best(1),
+    "eight designs": lambda: best(8),
+    "twelve designs, long names": lambda: best(12, name=NAME, long=True),
+}
+
 DURATIONS = {
     "one design, one rate": lambda: calendar(1, (2.0,), 1),
     "nine designs": lambda: calendar(9),
@@ -286,7 +306,8 @@ PRIORS = {
     "very large rates": lambda: plots.prior(quantiles((0.6, 0.98), (0.9, 0.999)), protocol=protocol(DOSES[:3])),
 }
 
-OF_CALENDAR, OF_ANALYSIS, OF_COMPARISON = (
+OF_OPTIMUM, OF_CALENDAR, OF_ANALYSIS, OF_COMPARISON = (
+    ("frontier",),
     ("duration",),
     ("curve", "intervals", "mtd", "prior_posterior"),
     ("selection", "allocation"),
@@ -301,6 +322,7 @@ CHARTS = {
     **{(chart, key): drawn_from(chart, make) for key, make in ANALYSES.items() for chart in OF_ANALYSIS},
     **{(chart, key): drawn_from(chart, make) for key, make in COMPARISONS.items() for chart in OF_COMPARISON},
     **{(chart, key): drawn_from(chart, make) for key, make in DURATIONS.items() for chart in OF_CALENDAR},
+    **{(chart, key): drawn_from(chart, make) for key, make in OPTIMA.items() for chart in OF_OPTIMUM},
     **{("trial", key): make for key, make in TRIALS.items()},
     **{("calendar", key): make for key, make in CALENDARS.items()},
     **{("decisions", key): make for key, make in DECISIONS.items()},
@@ -327,6 +349,8 @@ QUICK = {
     ("allocation", "simulated"),
     ("duration", "nine designs"),
     ("duration", "twelve designs, long names"),
+    ("frontier", "eight designs"),
+    ("frontier", "twelve designs, long names"),
     ("trial", "long subjects"),
     ("trial", "twelve doses"),
     ("trial", "nobody"),
@@ -347,6 +371,7 @@ UNITS = {
     "selection": ("Dose (", "Design"),
     "allocation": ("Dose (", "Design"),
     "duration": ("(days)", "Design"),
+    "frontier": ("DLTs (patients)", "(points)"),
     "trial": ("Patient", "Dose"),
     "calendar": ("Date", "dose level"),
     "decisions": ("Number of patients", "DLTs"),

@@ -19,6 +19,7 @@ __all__ = ["frontier"]
 
 # Height of the chart in mm, and width of the names of designs in points.
 _HEIGHT, _NAMES = 80.0, 110.0
+_SHAPES = "osD^vP*X<>"
 
 
 def frontier(made: xr.Dataset, prior: str | None = None, ax: Axes | None = None) -> Axes:
@@ -50,8 +51,10 @@ def frontier(made: xr.Dataset, prior: str | None = None, ax: Axes | None = None)
     own = [(float(at["dlts"].sel(design=name)), 100 * float(at["utility"].sel(design=name))) for name in designs[1:]]
     with drawing(ax, _HEIGHT) as ax:
         handles: list[Any] = list(ax.plot(dlts[order], points[order], color=BLUE, marker=".", lw=1.4))
-        for number, (x, y) in enumerate(own, start=1):
-            handles += ax.plot([x], [y], color=INK, marker=f"${number}$", ms=5.5 if number < 10 else 8.0, ls="")
+        for number, (x, y) in enumerate(own):
+            # Filled, then open.
+            face = INK if number // len(_SHAPES) % 2 == 0 else "white"
+            handles += ax.plot([x], [y], color=INK, marker=_SHAPES[number % len(_SHAPES)], mfc=face, ms=5.5, mew=0.8, ls="")
         highest = max([*dlts.tolist(), *(x for x, _y in own), 0.1])
         every = np.array([*points.tolist(), *(y for _x, y in own)])
         ax.set_xlim(0, 1.06 * highest)
