@@ -11,7 +11,7 @@ is shown as such, with its alternative text. Words after the language of a fence
 ``norun``     a command for another shell; it must be one of `ELSEWHERE`
 ``save=F``    the block is the file F of the page's folder
 
-The site and the tests run pages through `run_page`, so that a page that builds is a page that runs.
+The site runs its pages through `run_page`, so that a page that builds is a page that runs; the tests run the README.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def blocks_of(text: str) -> list[Block]:
     return found
 
 
-def run_page(text: str, folder: Path, name: str = "page") -> list[Block]:
+def run_page(text: str, folder: Path, name: str = "page", shows: bool = False) -> list[Block]:
     """Run the blocks of a page in a separate folder.
 
     Parameters
@@ -100,11 +100,13 @@ def run_page(text: str, folder: Path, name: str = "page") -> list[Block]:
         An empty folder.
     name
         Name of the page in messages.
+    shows
+        Whether a command that prints nothing is a failure.
 
     Raises
     ------
     BlockFailed
-        If a block raises, a command fails or succeeds against expectation, or a block cannot be run.
+        If a block raises, a command fails or succeeds against expectation, shows nothing, or a block cannot be run.
     """
     blocks = blocks_of(text)
     if any(block.language in ("python", "sh") for block in blocks):
@@ -117,6 +119,9 @@ def run_page(text: str, folder: Path, name: str = "page") -> list[Block]:
                 _run(block, names)
             except Exception as error:
                 raise BlockFailed(f"{name}, line {block.line}: {type(error).__name__}: {error}") from error
+            shown = not {"quiet", "norun"} & set(block.options) and block.option("save") is None and block.language == "sh"
+            if shows and shown and not block.output:
+                raise BlockFailed(f"{name}, line {block.line}: nothing is shown")
     return blocks
 
 

@@ -58,7 +58,7 @@ def _run_blocks(app: Sphinx, name: str, source: list[str]) -> None:
         return f"/_pictures/{path.name}"
 
     with tempfile.TemporaryDirectory() as folder:
-        source[0] = rendered(source[0], run_page(source[0], Path(folder), name), keep)
+        source[0] = rendered(source[0], run_page(source[0], Path(folder), name, shows=True), keep)
 
 
 def _settings_by_name(app: Sphinx, what: str, name: str, value: Any, *rest: Any) -> tuple[str, None] | None:

@@ -157,7 +157,7 @@ def test_trials_are_those_of_a_plain_loop_over_days(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_many_trials_are_those_of_a_plain_loop_over_days(case):
-    compare(case, 10, 2)
+    compare(case, 5, 2)
 
 
 # Replayed by `next` -----------------------------------------------------------------------------------------------------------

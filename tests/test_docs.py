@@ -15,20 +15,15 @@ from .peers import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if "_build" not in path.parts]
-SAMPLED = {"borrow"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem in SAMPLED else ()) for path in PAGES],
-    ids=lambda path: str(path.relative_to(DOCS)),
-)
-def test_blocks_of_a_page_run(page, tmp_path):
-    blocks = run_page(page.read_text(encoding="utf-8"), tmp_path, page.name)
-    for block in blocks:
-        if not {"quiet", "norun"} & set(block.options) and block.option("save") is None and block.language == "sh":
-            assert block.output, f"{page.name}, line {block.line}: nothing is shown"
+def test_a_command_that_shows_nothing_is_a_fault_of_its_page(tmp_path):
+    page = "```sh\ndosefind schema --out made\n```\n"
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    assert len(run_page(page, tmp_path / "one")) == 1
+    with pytest.raises(BlockFailed, match="line 1"):
+        run_page(page, tmp_path / "two", shows=True)
 
 
 @pytest.mark.slow

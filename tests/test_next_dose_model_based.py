@@ -109,10 +109,10 @@ def test_nothing_that_was_not_known_is_used(name, seed, days, change):
 @pytest.mark.slow
 @pytest.mark.parametrize("config", ["nct05962762", "nct05948982"])
 @pytest.mark.parametrize("name", KINDS)
-@settings(deadline=None, max_examples=3, phases=FAST)
+@settings(deadline=None, max_examples=2, phases=FAST)
 @given(seed=st.integers(1, 10**6), change=RANDOM)
 def test_nothing_that_was_not_known_is_used_on_any_of_many_days(name, config, seed, change):
-    replayed(name, config, seed, [step / 25 for step in range(26)], change)
+    replayed(name, config, seed, [step / 15 for step in range(16)], change)
 
 
 # Outcomes in the order of the patients, three a cohort: none, a DLT, or left early.

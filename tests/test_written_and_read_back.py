@@ -24,7 +24,7 @@ FORMATS = {
     "ADaM": ("ADaM", write_adam, ("csv", "xpt", "mixed")),
 }
 NAMED = Intake(dlt_flag="DLTFL", dlt_date="DLTDTC", cohort="COHORTN")
-TRIALS = 300
+TRIALS = 130
 QUICK = 10
 
 
