@@ -52,6 +52,16 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
             *("adjudications.event_to_adjudicate", "adjudications.EventKey", "trial.Administered"),
         ],
     ),
+    "endpoints": (
+        "Endpoints",
+        "Scores from measured values, visit windows and baselines, survival with competing events: pure functions.",
+        [
+            *("endpoints.meld", "endpoints.meld_na", "endpoints.meld_3", "endpoints.child_pugh", "endpoints.eq5d5l_china"),
+            *("endpoints.cldq", "endpoints.asas", "endpoints.Record", "endpoints.Visit", "endpoints.midpoint_windows"),
+            *("endpoints.assign", "endpoints.baseline", "endpoints.kaplan_meier", "endpoints.Survival"),
+            *("endpoints.aalen_johansen", "endpoints.Incidence"),
+        ],
+    ),
     "designs": (
         "Designs",
         "Settings are given by name. Every design has the shared limits in addition to its own; `Design` at the end is the base of "
