@@ -30,7 +30,7 @@ from ..exposure import PartCourses
 from ..shown import Shown
 from ..trial import COUNT, Cohort, Departure, States, TimedStates, check_cohorts
 from ..words import _, counted
-from .steps import NextStep, move_words, step_from, steps_from, stop_words
+from .steps import NextStep, move_words, step_from, steps_from, stop_words, with_reason
 
 __all__ = [
     "Asked",
@@ -204,14 +204,15 @@ class Asked:
         self._known: dict[_Key, NextStep] = {}
         # Steps without a reason, by their identity, each with what was asked.
         self._bare: dict[int, tuple[NextStep, _Question]] = {}
-        self._explains = True
+        # What has a reason: also the answer after each way in which outcomes come out ("all"), the answer alone, or nothing.
+        self.explains: Literal["all", "answer", "nothing"] = "all"
         # Whether a cohort was planned, by what was known of the trial and by the places of the cohorts set aside.
         self.planned: dict[tuple[Any, ...], dict[tuple[int, ...], bool]] = {}
 
-    def without_reasons(self) -> Asked:
-        """Return the same design, which shares what was worked out and gives steps without their reasons."""
+    def explaining(self, explains: Literal["answer", "nothing"]) -> Asked:
+        """Return the same design, which shares what was worked out and gives no other reasons than these."""
         found = copy.copy(self)
-        found._explains = False
+        found.explains = explains
         return found
 
     def on(self, day: date) -> Asked:
@@ -262,20 +263,20 @@ class Asked:
 
     def explained(self, step: NextStep) -> NextStep:
         """Return a step with its reason."""
-        if not self._explains or id(step) not in self._bare:
+        if self.explains == "nothing" or id(step) not in self._bare:
             return step
         _, question = self._bare[id(step)]
         key = self._key_of(question)
         if self._known[key] is step:
-            self._known[key] = self._one(question)
+            self._known[key] = with_reason(self.design, step, *self._asked(question))
         return self._known[key]
 
-    def _one(self, question: _Question) -> NextStep:
-        """Work out a single step with its reason."""
+    def _asked(self, question: _Question) -> tuple[States, Beside | None]:
+        """Return the state of a single question, and the counts beside the escalation."""
         state = self.state(question.cohorts)
         if question.pending or question.courses is not None:
             state = _timed(state, [question.pending], [question.courses])
-        return step_from(self.design, state, Beside.of(question.others, self.n_doses))
+        return state, Beside.of(question.others, self.n_doses)
 
     def _key_of(self, question: _Question) -> _Key:
         if question.pending and self.design.n_memory:
@@ -290,7 +291,7 @@ class Asked:
         wanted = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._known}
         if not self._plain:
             for key, question in wanted.items():
-                self._known[key] = self._one(question)
+                self._known[key] = step_from(self.design, *self._asked(question))
         else:
             self._work_out(list(wanted))
             self._bare |= {id(step := self._known[key]): (step, question) for key, question in wanted.items()}
@@ -362,7 +363,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     Recommendation
     """
     # Reasons take longer than all the rest: they are worked out for the readings that are shown.
-    bare = asked.without_reasons()
+    bare = asked.explaining("nothing")
     proposals = [_as_read(bare if len(readings) > 1 else asked, evaluated, aside, opened) for aside in readings[:2]]
     others = readings[2:]
     # To wait for outcomes that may leave no dose as the MTD: nothing is more cautious but to stop without an MTD now.
@@ -376,7 +377,9 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     # The other reading shown is that with every cohort, or, where it is the one taken, that without any unplanned cohort.
     place = next(place for place, one in enumerate(proposals) if one is taken)
     shown = ([*readings[:2], *others][place], readings[1 if place == 0 else 0])
-    taken, other = (_as_read(asked, evaluated, aside, opened) for aside in shown)
+    taken, other = (
+        _as_read(one, evaluated, aside, opened) for one, aside in zip((asked, asked.explaining("answer")), shown, strict=True)
+    )
     return replace(taken, other_reading=other)
 
 
@@ -913,10 +916,16 @@ def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Re
 def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     evaluated = by_dose(asked, evaluated)
     refuse_too_many(evaluated, [evaluated.n_completions])
-    found = _worked_out(asked, evaluated, asked.completions(evaluated))
+    now = None
     if asked.reads_pending and any(evaluated.open):
-        found = _known_now(asked, evaluated, found)
-    if evaluated.apart is None:
+        now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
+        if asked.explains != "all" and now.action not in ("stop", "wait"):
+            # What it does once all outcomes are known is shown beside it, and does not change it.
+            return replace(now, completions=())
+    found = _worked_out(asked, evaluated, asked.completions(evaluated))
+    if now is not None:
+        found = _known_now(asked, evaluated, now, found)
+    if evaluated.apart is None and asked.explains == "all":
         ways = tuple((way, asked.explained(step)) for way, step in found.completions)
     else:
         # The reason after each of very many ways is of no use to anybody, and takes as long as all the rest.
@@ -924,12 +933,11 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     return replace(found, completions=ways)
 
 
-def _known_now(asked: Asked, evaluated: Evaluated, found: Recommendation) -> Recommendation:
-    """Return what a design that decides with pending outcomes does now, with what it does once all are known, as ``found``.
+def _known_now(asked: Asked, evaluated: Evaluated, now: Recommendation, found: Recommendation) -> Recommendation:
+    """Return what a design that decides with pending outcomes does ``now``, with what it does once all are known, as ``found``.
 
     A stop that a pending outcome could still change is awaited.
     """
-    now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
     ends = [step for _, step in found.completions]
     if now.action == "stop" and any((step.level, step.mtd) != (None, now.mtd) for step in ends):
         return _waiting(evaluated, found.completions, "")
@@ -955,7 +963,7 @@ def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) ->
 
 def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> Recommendation:
     missing, steps = still_needed(asked, evaluated), asked.after_each(done)
-    if evaluated.apart is None:
+    if evaluated.apart is None and asked.explains == "all":
         # Also where to complete the cohort takes the place of a step.
         steps = [asked.explained(step) for step in steps]
     if not missing:
