@@ -193,7 +193,8 @@ def _from_patients(
     rest: dict[str, Any] = {"others": evaluated.beside(), "weighted": evaluated.weighted}
     if not borrows:
         rest["administered"] = evaluated.administered
-    if not (borrows or samples):
+    by_infusion = borrows and trial.borrowing is not None and trial.borrowing.by_infusion
+    if by_infusion or not (borrows or samples):
         rest["courses"] = evaluated.courses
     return evaluated.cohorts(), rest
 
