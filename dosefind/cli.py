@@ -1130,6 +1130,7 @@ _NEXT = (
     "serious",
     "safety",
     "audit",
+    "courses",
     "designs",
     "what-if",
     "completions",

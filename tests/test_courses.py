@@ -11,7 +11,6 @@ from dosefind.patients import Patient
 from dosefind.show.pages.next_dose import next_dose as page_of
 from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
-from dosefind.timing import Onset
 
 from .contract import check_design
 from .made_up import day, event, protocol, trial
@@ -199,12 +198,57 @@ def test_all_courses_complete_is_the_design_on_counts(number):
     assert by_exposure.reason.split(";")[0] == by_counts.reason.split(";")[0]
 
 
-def test_waiting_by_date():
-    """On later dates the remaining infusions are taken as given, and follow-up as complete."""
-    made = config(onset=Onset().model_dump(exclude_unset=True))
-    found = next_dose(made, trial(*three(1, 1, cut=60), last=60))
-    dates = found.waiting.dates if hasattr(found.waiting, "dates") else found.waiting.table
-    assert len(dates)
+def pending_three(last):
+    infusions = (1, 29) if last > 29 else (1,)
+    return trial(*(patient(f"1-{number}", 1, *infusions, last_contact=last) for number in (1, 2, 3)), last=last)
+
+
+def test_decisions_on_later_dates_have_the_exposure_of_these_dates():
+    """No outcome becomes known between two dates, but exposure does: on each the decision is that of the patients on that day."""
+    early = {"course": {"kind": "blrm-course", "completed_below": False, "prior": {"mean": [-2.8, 0.0], "sd": [2.0, 1.0]}}}
+    made = config(early, gates={"one_followed": 60, "each_pending": 0.1}, treatment={"no_overlap": False})
+    dates = next_dose(made, pending_three(5)).waiting.dates
+    assert [(one.day - day(1)).days for one in dates[:2]] == [9, 60]
+    for one, level in zip(dates[:2], (1, 2), strict=True):
+        # Without a DLT, which is most probable, and on the day itself.
+        likely = max(one.decisions, key=one.decisions.get)
+        assert (likely.words, one.decisions[likely]) == (f"level {level}", pytest.approx(1 - one.new_dlt, abs=1e-9))
+        then = next_dose(made, pending_three(1 + (one.day - day(1)).days))
+        assert then.proposal.level == level
+
+
+def by_grid(exposure, events, hazards):
+    """Expectation over the posterior of a hazard per infusion of exp(-sum of hazards), by level, by sums over a fine grid."""
+    a, b = np.meshgrid(np.linspace(-14, 7, 700), np.linspace(-6, 6, 500), indexing="ij")
+    weight = np.exp(-(((a + 3.349) / 2) ** 2) / 2 - b**2 / 2)
+    free = np.zeros_like(a)
+    for level, dose in enumerate((1.0, 2.0, 4.0)):
+        log_h = np.minimum(a + np.exp(b) * np.log(dose / 2), 14)
+        weight = weight * np.exp(events[level] * log_h - exposure[level] * np.exp(log_h))
+        free = free - hazards[level] * np.exp(log_h)
+    return (weight * np.exp(free)).sum() / weight.sum()
+
+
+def test_probability_of_a_dlt_by_a_later_date():
+    """With all courses so far, also of those who left: 1 - E[exp(-hazards until then)], patient by patient."""
+    people = [
+        patient("A", 1, 1, 29, 57, last_contact=85),
+        patient("B", 2, 1, 29, last_contact=50, events=(event(41, row=1),)),
+        patient("C", 2, 30, 58, last_contact=80, discontinued=75, reason="withdrew"),
+        patient("D", 2, 40, 68, last_contact=90),
+        patient("E", 1, 60, 88, last_contact=90),
+    ]
+    found = next_dose(config({"course": DESIGNS["course"]}), trial(*people, last=90))
+    exposure = [3 + 30 / 28, 40 / 28 + 45 / 28 + 50 / 28, 0]
+    dates = {(one.day - day(90)).days: one for one in found.waiting.dates}
+    ends = {"D": 124 - 90, "E": 144 - 90}
+    assert found.waiting.by_courses
+    assert {ends["D"], ends["E"]} <= dates.keys()
+    for days, one in dates.items():
+        ahead = [min(days, ends["E"]) / 28, min(days, ends["D"]) / 28, 0]
+        expected = 1 - by_grid(exposure, [0, 1, 0], ahead)
+        # The plain sum errs by up to 2e-7 at the edges of its box.
+        assert one.new_dlt == pytest.approx(expected, abs=1e-6), days
 
 
 # Targets and periods ---------------------------------------------------------------------------------------------------------
@@ -302,6 +346,24 @@ def test_readings_of_the_same_data(committee):
     np.testing.assert_allclose(found["reading_mean"].values[place], course, rtol=0.35)
     assert np.all(found["reading_p_over"].values[place] > found["p_over"].values)
     assert np.all(found["reading_p_over"].values[-1] < found["p_over"].values)
+
+
+def test_next_shows_the_exposure_of_each_patient(committee):
+    """As the analysis does, with the share that is extrapolated on the first screen."""
+    made, people, _evaluated, summary = committee
+    found = next_dose(made, people)
+    assert list(found.courses) == summary.attrs["course"]["patients"]
+    np.testing.assert_allclose(found.extrapolated, summary["extrapolated"], rtol=0, atol=1e-12)
+    saved = found.tables["courses"].set_index("subject")
+    assert saved.loc["SYN-0005", "interval_2"] == 11 / 28
+    page = page_of(found)
+    first, details = (" ".join(as_lines(page, full, 80).split()) for full in (False, True))
+    assert f"{100 * summary['extrapolated'].values[1]:.1f}% at level 2" in first
+    assert "SYN-0005 2 2 39 yes 1.00 0.39 0.00" in details
+    # Not where the primary design needs complete courses.
+    other = next_dose(made, people, design="blrm")
+    assert other.extrapolated == ()
+    assert "at level 2" not in " ".join(as_lines(page_of(other), False, 80).split()).partition("Extrapolated")[2]
 
 
 def test_both_targets_and_the_exposure_of_each_patient(committee):

@@ -67,8 +67,11 @@ class Hazard(TwoParameterCurve):
         Days of follow-up after the intervals of the course, and the cumulative hazard in that time as a share of that of the last
         infusion's interval; fixed.
     over
-        Period of the DLT probability: the "course" with its follow-up, a single "infusion" (the one with the largest hazard), or
-        a number of days from the first infusion.
+        Period of the DLT probability shown: the "course" with its follow-up, a single "infusion" (the one with the largest
+        hazard), or a number of days from the first infusion.
+    window_days
+        Days from the first infusion to the end of the DLT window, over which the outcomes of counts are known whatever the period
+        shown; by default those of the course and its follow-up.
     event_time
         Whether the likelihood uses the "day" of a DLT or its "interval" only.
 
@@ -104,6 +107,7 @@ class Hazard(TwoParameterCurve):
         Literal["course", "infusion"] | Annotated[int, Field(ge=1, le=3650, strict=True)],
         FromTrial("target.over"),
     ] = "course"
+    window_days: Annotated[Annotated[int, Field(ge=1, le=3650, strict=True)] | None, FromTrial("treatment.dlt_window_days")] = None
     event_time: Literal["day", "interval"] = "day"
 
     @model_validator(mode="after")
@@ -149,10 +153,23 @@ class Hazard(TwoParameterCurve):
             (share * weight, curve.model_copy(update={"delta": delta})) for share, curve in of_prior for weight, delta in deltas
         )
 
+    @property
+    def counted(self) -> Self:
+        days = min(self.window_days or self.total_days, self.total_days)
+        if (self.total_days if self.over == "course" else self.over) == days:
+            return self
+        return self.model_copy(update={"over": days})
+
+    def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        theta = self.parameters(tuple(z.T[:, :, None]))
+        # Without doses these are the terms of the likelihood of the counts.
+        return self.counted.log_terms(theta, self.coordinates) if doses is None else self.log_terms(theta, doses)
+
     def to_pymc(self, n: Any, y: Any) -> Any:
         if self.accumulation == "trend" and self.delta is None:
             raise InputError(Problem("accumulation", "trend", "is available by quadrature only"))
-        return super().to_pymc(n, y)
+        # Its ``p`` is that of the DLT window, of which the counts are.
+        return super(Hazard, self.counted).to_pymc(n, y)
 
     def factor(self, number: int, delta: Any = 0.0, xp: Any = np) -> Any:
         """Return A_k, the hazard of an interval relative to the first, for the infusion of this number (from 1)."""
@@ -374,7 +391,7 @@ class Observed(Hazard):
         by_interval = _grouped(log_hazard)
         log_event = by_interval[0] if self.event_time == "interval" else np.minimum(log_hazard, _MOST)
         # Patients of whom only the outcome of the course is known.
-        course = self.model_copy(update={"over": "course"}).log_terms(theta, self.coordinates)
+        course = self.counted.log_terms(theta, self.coordinates)
         return np.concatenate([log_event, course[0]], axis=-1), np.concatenate([by_interval[1], course[1]], axis=-1)
 
     def log_best(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
-from .periods import by_period, by_reading, courses_data, exposure_of, intervals_among, per_infusion, posterior_of
+from .periods import by_period, by_reading, course_rows, courses_data, intervals_among, per_infusion, posterior_of
 from .stamps import stamp
 from .steps import cohorts_of
 
@@ -95,7 +95,8 @@ class Analysis(Shown):
             axes = {"chain": np.arange(theta.shape[0]), "draw": np.arange(theta.shape[1])}
             values = {key: (("chain", "draw"), theta[..., i]) for i, key in enumerate(one.curve.parameter_names)}
             groups[f"/{name}"] = xr.Dataset(values | {"p": (("chain", "draw", "dose"), p)}, axes | at)
-            predicted = rng.binomial(self.posterior.n, p)
+            # Patients and DLTs are those of whole courses, also where the rates shown are per infusion.
+            predicted = rng.binomial(self.posterior.n, probabilities(one.curve.counted, theta))
             groups[f"/{name}_predictive"] = xr.Dataset({"y": (("chain", "draw", "dose"), predicted)}, axes | at)
         return xr.DataTree.from_dict(groups)
 
@@ -351,18 +352,7 @@ def _course_in_words(curve: Hazard, courses: Sequence[Course], protocol: Protoco
     rate, infusions = protocol.target.rate, len(curve.interval_days)
     per_course = curve.over != "infusion"
     both = (rate, per_infusion(rate, infusions)) if per_course else (1 - (1 - rate) ** infusions, rate)
-    each = [
-        {
-            "subject": course.subject,
-            "level": course.level,
-            "infusions": len(course.infusions),
-            "days": course.days,
-            "dlt": course.dlt,
-            "exposure": exposure_of(curve, course),
-            "left_out": course.left_out,
-        }
-        for course in courses
-    ]
+    each = course_rows(curve, courses)
     lacking = [course.subject for course in courses if course.left_out == _(NO_INFORMATION)]
     sentence = counted(
         "{n} patient is left out of the courses, because nothing is known on DLTs: {patients}.",

@@ -23,6 +23,7 @@ from ..words import _
 __all__ = [
     "by_period",
     "by_reading",
+    "course_rows",
     "courses_data",
     "exposure_of",
     "extrapolated",
@@ -193,6 +194,22 @@ def exposure_of(curve: Hazard, course: Course) -> list[float]:
     return found
 
 
+def course_rows(curve: Hazard, courses: Sequence[Course]) -> list[dict[str, Any]]:
+    """Return each patient's course as far as it has been followed up: infusions, days, DLT, exposure by interval, why left out."""
+    return [
+        {
+            "subject": course.subject,
+            "level": course.level,
+            "infusions": len(course.infusions),
+            "days": course.days,
+            "dlt": course.dlt,
+            "exposure": exposure_of(curve, course),
+            "left_out": course.left_out,
+        }
+        for course in courses
+    ]
+
+
 def _periods(curve: Hazard) -> Iterator[tuple[str, Hazard]]:
     """Yield the name of each period, and the model with its DLT probability."""
     days = curve.course_days
@@ -203,7 +220,7 @@ def _periods(curve: Hazard) -> Iterator[tuple[str, Hazard]]:
     if days < YEAR:
         later = curve.follow_up_days or YEAR - days
         for share in dict.fromkeys((0.0, SHARE, curve.follow_up_share)):
-            over = {"over": days + later, "follow_up_days": later}
+            over = {"over": days + later, "follow_up_days": later, "window_days": curve.window_days or curve.total_days}
             name = _("{days} days, follow-up with {share} of the hazard of an infusion")
             name = name.format(days=days + later, share=f"{share:g}")
             yield name, curve.model_copy(update=over | {"follow_up_share": share})

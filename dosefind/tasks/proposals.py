@@ -1130,20 +1130,17 @@ def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_an
 
 def _without_current(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion]) -> list[Completion]:
     """Return ways in which outcomes can come out without the current cohort."""
-    if not _counted(evaluated):
-        return list(ways)
-    if any(way.pending for way in ways):
-        return [asked.known_now(evaluated.with_members(evaluated.members[:-1]))] * len(ways)
-    return [way._replace(cohorts=way.cohorts[:-1], courses=_courses_before(evaluated, way)) for way in ways]
-
-
-def _courses_before(evaluated: Evaluated, way: Completion) -> PartCourses | None:
-    """Return the courses of a way in which outcomes come out without those of the current cohort."""
-    if way.courses is None:
-        return None
     current = len(evaluated.members) - 1
     before = evaluated.with_members(evaluated.members[:current])
-    return before.part_courses([*way.cohorts[:-1], *way.others], (*way.dlts[:current], *way.dlts[current + 1 :]))
+    if any(way.pending for way in ways):
+        return [asked.known_now(before)] * len(ways)
+    last = -1 if _counted(evaluated) else None
+    found = []
+    for way in ways:
+        cohorts, dlts = way.cohorts[:last], (*way.dlts[:current], *way.dlts[current + 1 :])
+        courses = None if way.courses is None else before.part_courses([*cohorts, *way.others], dlts)
+        found.append(way._replace(cohorts=cohorts, dlts=dlts, courses=courses))
+    return found
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:
