@@ -246,6 +246,11 @@ def test_intervals_of_a_patient_by_hand():
     assert of(late[:1], 31, True)[0] == ((2.0,), 1.0, 0.0, 0.0, False)
     # An early infusion: each has its own interval.
     assert of([(0, 2.0), (21, 2.0)], 35) == [((2.0,), 1.0, 0.0, 0.0, False), ((2.0, 2.0), 0.5, 0.0, 0.0, False)]
+    # All infusions given: one that came more than one and a half intervals later was delayed, not the second of four.
+    delayed = of([(0, 2.0), (43, 2.0), (71, 2.0)], 85)
+    assert [(each[0], each[1]) for each in delayed] == [((2.0,) * k, share) for k, share in ((1, 1.0), (2, 1.0), (3, 0.5))]
+    # With one fewer the second was not given, and the third was late as well.
+    assert [each[0] for each in of([(0, 2.0), (120, 2.0)], 140)] == [(2.0,), (2.0, 0.0), (2.0, 0.0, 2.0)]
     # An infusion that was not given, and the end of treatment.
     assert [each[0] for each in of([(0, 2.0), (56, 2.0)], 84)] == [(2.0,), (2.0, 0.0), (2.0, 0.0, 2.0)]
     assert of([(0, 2.0), (28, 2.0)], 70)[2] == ((2.0, 2.0, 0.0), 0.5, 0.0, 0.0, False)

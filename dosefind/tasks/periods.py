@@ -185,12 +185,14 @@ def _early(interval: Interval) -> Interval:
 
 
 def exposure_of(curve: Hazard, course: Course) -> list[float]:
-    """Return the exposure of a patient in each interval of the course, in units of the interval; an infusion not given has none."""
+    """Return the exposure of a patient in each interval of the course, in units of the interval; an infusion not given has none.
+
+    That of infusions beyond the planned number is part of the last.
+    """
     found = [0.0] * len(curve.interval_days)
     for interval in course.intervals:
-        place = len(interval.amounts) - 1
-        if not interval.follow_up and interval.amounts[-1] > 0 and place < len(found):
-            found[place] += interval.exposure + interval.until_events
+        if not interval.follow_up and interval.amounts[-1] > 0:
+            found[min(len(interval.amounts), len(found)) - 1] += interval.exposure + interval.until_events
     return found
 
 
@@ -236,9 +238,8 @@ def extrapolated(curve: Hazard, courses: Sequence[Course], n: np.ndarray) -> np.
         # Without information on DLTs nothing has been observed; other patients who are left out belong to no dose.
         if course.level is None or (course.left_out and course.left_out != _(NO_INFORMATION)):
             continue
-        # An infusion that was not given is an interval that was not observed.
-        given = [interval for interval in course.intervals if not interval.follow_up and interval.amounts[-1] > 0]
-        own = sum(interval.exposure + interval.until_events for interval in given)
+        # An infusion that was not given is an interval that was not observed; further ones than planned are no part of the plan.
+        own = sum(min(share, 1.0) for share in exposure_of(curve, course))
         observed[course.level - 1] += own
         planned[course.level - 1] += own if course.dlt else len(curve.interval_days)
     if not courses:
