@@ -120,6 +120,13 @@ CASES = {
         "limits": {"cohort_size": 1},
         "treatment": {"no_overlap": False},
     },
+    "second infusion of two patients": {
+        "design": {"completed_below": False},
+        "limits": {"cohort_size": 1},
+        "gates": {"infused": {"number": 2, "patients": 2}},
+        "discontinuation": {"dropout": 0.3},
+        "treatment": {"no_overlap": False},
+    },
     "leaving": {"discontinuation": {"dropout": 0.3}, "treatment": {"no_overlap": False}},
     "follow-up, trend": {
         "design": {"accumulation": "carry-over", "rho": 0.3, "follow_up_share": 0.1},
@@ -150,7 +157,7 @@ def compare(case, trials, seed):
         assert found == [plain.end - first, plain.turned_away, plain.waited], where
 
 
-@pytest.mark.parametrize("case", ["as written", "cohorts, overlap"])
+@pytest.mark.parametrize("case", ["as written", "cohorts, overlap", "second infusion of two patients"])
 def test_trials_are_those_of_a_plain_loop_over_days(case):
     compare(case, 1, 1)
 
@@ -188,6 +195,13 @@ class Replayed(Course):
 REPLAYED = {
     "as written": {"accrual": 1.0, "limits": {"cohort_size": 1, "max_n": 6}},
     "overlap": {"accrual": 1.5, "limits": {"cohort_size": 1, "max_n": 6}, "treatment": {"no_overlap": False}},
+    "second infusion of two patients": {
+        "accrual": 1.5,
+        "design": {"completed_below": False},
+        "limits": {"cohort_size": 1, "max_n": 6},
+        "gates": {"infused": {"number": 2, "patients": 2}},
+        "treatment": {"no_overlap": False},
+    },
     "cohorts": {"accrual": 1.0, "limits": {"max_n": 6}},
     "cohorts, overlap": {"accrual": 1.5, "limits": {"max_n": 6}, "treatment": {"no_overlap": False}},
 }

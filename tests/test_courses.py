@@ -224,6 +224,30 @@ def test_first_at_a_dose_waits_for_a_completed_course():
     assert (early.proposals["course"].action, early.proposals["course"].level) == ("escalate", 2)
 
 
+def test_gate_of_an_infusion():
+    """Two patients have had infusion 2 before the first patient at the next dose: as given, and otherwise as planned."""
+    free = {"course": {"kind": "blrm-course", "completed_below": False}}
+
+    def start(*people, last, patients=2):
+        gates = {"infused": {"number": 2, "patients": patients}}
+        found = next_dose(config(free, gates=gates, treatment={"no_overlap": False}), trial(*people, last=last))
+        assert (found.proposal.action, found.proposal.level) == ("escalate", 2)
+        return found.start.day
+
+    # On days 29 and 30, the third patient on day 31.
+    assert start(*three(1, 1, cut=25), last=25) == day(30)
+    assert start(*three(1, 1, cut=25), last=25, patients=3) == day(31)
+    assert start(*three(1, 1, cut=35), last=35) <= day(35)
+    # One that is overdue is not given today, and a patient who left has none.
+    late = [patient("A", 1, 1, 29, last_contact=40), *(patient(name, 1, 2, last_contact=40) for name in "BC")]
+    assert start(*late, last=40) == day(41)
+    left = [patient("A", 1, 1, 29, last_contact=40), patient("B", 1, 2, discontinued=20, reason="withdrew")]
+    left += [patient("C", 1, 20, last_contact=40), patient("D", 1, 21, last_contact=40)]
+    assert start(*left, last=40) == day(48)
+    with pytest.raises(dsf.InputError, match=r"gates.infused.number = 4.*at most 3"):
+        config(gates={"infused": {"number": 4}})
+
+
 def test_dlt_of_a_part_course_counts_at_once():
     people = [*three(1, 1, cut=85), *three(2, 86, cut=120)]
     before = next_dose(config(), trial(*people, last=120)).proposals["course"]

@@ -407,6 +407,9 @@ def _dates(
         followed = gates.days_each_pending(protocol.treatment.dlt_window_days)
         if followed is not None and here:
             events.append((max(status.first for status in here) + timedelta(days=followed), Event("gate")))
+        if gates.infused is not None:
+            planned = timedelta(days=protocol.treatment.infusion_days[gates.infused.number - 1] - 1)
+            events += [(status.first + planned, Event("gate")) for status in here]
         if gates.one_followed is not None and here:
             events.append((min(status.first for status in here) + timedelta(days=gates.one_followed), Event("gate")))
     found: dict[date, list[Event]] = {}
