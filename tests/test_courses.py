@@ -348,6 +348,24 @@ def test_target_of_an_infusion():
         dsf.Trial.of(config(target={"over": "infusion"}))
 
 
+@pytest.mark.parametrize("over", ["course", "infusion"])
+def test_design_on_counts_of_courses(over):
+    """Outcomes are those of courses whatever the target is of: P(overdose) by sums over a fine grid."""
+    design = dsf.CourseBLRM(**SETTINGS, target=0.25, interval_days=(28, 28, 28), max_n=12, over=over)
+    a, b = np.linspace(-18, 8, 1301), np.linspace(-7, 7, 401)
+    weight = np.exp(-(((a[:, None] + 3.35) / 2) ** 2) / 2 - b**2 / 2)
+    for dose, n, y in ((1, 3, 0), (2, 3, 1)):
+        h = np.maximum(np.exp(np.minimum(a[:, None] + np.exp(b) * np.log(dose / 2), 14)), 1e-300)
+        weight = weight * np.exp(y * np.log(-np.expm1(-3 * h)) - (n - y) * 3 * h)
+    below = (np.cumsum(weight, axis=0) - weight / 2) / weight.sum()
+    expected = []
+    for dose in (1, 2, 4):
+        edge = np.log(-np.log1p(-0.33) / (3 if over == "course" else 1)) - np.exp(b) * np.log(dose / 2)
+        expected.append(1 - sum(np.interp(edge[at], a, below[:, at]) for at in range(len(b))))
+    found = dsf.decide(design, "1NNN 2NNT", n_doses=3)
+    assert ", ".join(f"{100 * p:.1f}%" for p in expected) in found.reason
+
+
 def test_target_over_is_assumed_with_several_infusions():
     keys = {assumption.key for assumption in config().assumptions()}
     assert "target.over" in keys

@@ -144,6 +144,9 @@ class Hazard(TwoParameterCurve):
     @property
     def components(self) -> tuple[tuple[float, Self], ...]:
         of_prior = super().components
+        if self.counted is not self and not isinstance(self, Observed):
+            # The likelihood is that of the counts, the DLT probability shown is of another period.
+            of_prior = tuple((share, curve._with_intervals(())) for share, curve in of_prior)
         if self.accumulation != "trend" or self.delta is not None:
             return of_prior
         nodes, weights = np.polynomial.hermite_e.hermegauss(self.trend_nodes)
@@ -159,11 +162,6 @@ class Hazard(TwoParameterCurve):
         if (self.total_days if self.over == "course" else self.over) == days:
             return self
         return self.model_copy(update={"over": days})
-
-    def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        theta = self.parameters(tuple(z.T[:, :, None]))
-        # Without doses these are the terms of the likelihood of the counts.
-        return self.counted.log_terms(theta, self.coordinates) if doses is None else self.log_terms(theta, doses)
 
     def to_pymc(self, n: Any, y: Any) -> Any:
         if self.accumulation == "trend" and self.delta is None:
@@ -303,10 +301,13 @@ class Hazard(TwoParameterCurve):
             found.setdefault(key, np.zeros(2))
             found[key] += (exposure + interval.events, interval.events)
         counts = np.array(list(found.values()))
-        settings = {name: getattr(self, name) for name in type(self).model_fields}
-        observed = Observed.model_construct(self.model_fields_set | {"intervals"}, **settings, intervals=tuple(kinds.values()))
         n, y = np.vstack([counts, np.zeros((len(self.doses), 2))]).T
-        return observed, n, y
+        return self._with_intervals(tuple(kinds.values())), n, y
+
+    def _with_intervals(self, intervals: tuple[Interval, ...]) -> Any:
+        """Return the same model with the likelihood of intervals and of counts."""
+        settings = {name: getattr(self, name) for name in Hazard.model_fields}
+        return Observed.model_construct(self.model_fields_set | {"intervals"}, **settings, intervals=intervals)
 
     def sentences(self) -> list[str]:
         # Not at the top of the module, where `_` would be read as this in the code that a stored calibration ran.

@@ -344,7 +344,7 @@ class Estimates:
             "DLT rate at level {level}: {course} per course, {infusion} per infusion (the target: {of_course}, {of_infusion}); "
             "{share} of the planned exposure there is extrapolated."
         )
-        course, infusion = (percent(self.values("period_mean")[place][level - 1]) for place in (2, 0))
+        course, infusion = (self.percent("period_mean", (place, level - 1)) for place in (2, 0))
         rates = {f"of_{name}": percent(self.of_course[f"target_{name}"]) for name in ("course", "infusion")}
         share = self.percent("extrapolated", level - 1)
         return (filled(words, level=level, course=course, infusion=infusion, share=share, **rates),)
