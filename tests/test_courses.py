@@ -392,6 +392,19 @@ def test_analysis_of_part_courses():
     np.testing.assert_allclose(found["extrapolated"], [1 - 11 / 12, 1 - observed[1] / (15 + 40 / 28), 1], rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
+def test_periods_of_a_sampled_hazard():
+    """NUTS on counts of courses: the DLT rate in each period agrees with quadrature, each with its error."""
+    exact, sampled = (
+        dsf.analyze(config(), "1NNN 2NNT", engine=engine, predicts=False).summary for engine in ("quadrature", "nuts")
+    )
+    assert sampled.attrs["problems"] == []
+    for name in ("period_mean", "period_p_over", "period_excess"):
+        # Five errors; none is 0.
+        assert np.all(np.abs(sampled[name] - exact[name]) < 5 * sampled[f"{name}_se"]), name
+    assert list(sampled["period"].values) == list(exact["period"].values)
+
+
 def test_background_is_not_charged_to_the_dose():
     table = CURVES | {"year": CURVES["hazard"] | {"background": 0.02}}
     made = config(curves=table)
@@ -573,6 +586,9 @@ def test_commands_on_the_example(committee):
     assert "9.1%" in run.output
     full = CliRunner().invoke(main, [*people, "--details"])
     assert all(f"{100 * p:.1f}" in full.output for p in summary["reading_p_over"].values.ravel())
+    sampled = CliRunner().invoke(main, [*people, "--engine", "nuts"])
+    assert sampled.exit_code == 2
+    assert "courses = 10: are used by quadrature only" in sampled.stderr
     alone = CliRunner().invoke(main, ["analyze", str(EXAMPLE / "trial.toml"), *given])
     assert alone.exit_code == 2
     both = ["--patients", str(EXAMPLE / "patients.csv"), "--outcomes", "1NNN"]

@@ -110,7 +110,6 @@ class TrialPosterior(DrawnPosterior):
         self._shared = shared
 
     def with_curve(self, curve: Curve) -> TrialPosterior:
-        """Return the same draws with the DLT probabilities of another curve of these parameters, such as over another period."""
         return TrialPosterior(self._shared, curve, self.n, self.y, self._theta, self._divergences, self._made)
 
     @property

@@ -337,7 +337,11 @@ def _with_course(
     def posterior(of_period: Hazard) -> Posterior:
         if isinstance(now, ExactPosterior):
             return posterior_of(n, y, (), (), courses, of_period, (protocol.target.interval[1],))
-        return now.with_curve(of_period)  # type: ignore[attr-defined]
+        # Loaded with the sampler, which has been run.
+        from ..posterior.mcmc import DrawnPosterior
+
+        assert isinstance(now, DrawnPosterior)
+        return now.with_curve(of_period)
 
     found = by_period(curve, posterior, courses, n, protocol)
     # Other readings of the same data are compared by quadrature.
