@@ -201,17 +201,16 @@ def test_analysis_borrows_per_infusion():
     """The committee's example: the own trial's parts of courses are used, and the rate is stated per course and per infusion."""
     folder = ROOT / "examples" / "nct05948982" / "course"
     made = dsf.load_trial(folder / "trial.toml")
-    borrowing = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml").borrowing | {"pooled": "infusions"}
-    made = dsf.Trial.of(made.protocol.model_copy(update={"borrowing": borrowing}))
     people = dsf.read_patients(folder / "patients.csv", made.protocol, events=folder / "events.csv")
     evaluated = evaluate(people, made.protocol)
-    given = {"borrow": {"NCT05962762": "1NNN 2NNN 3NNN"}, "predicts": False}
-    with_parts = dsf.analyze(made, evaluated.cohorts(), courses=evaluated.courses, **given).summary
-    complete = dsf.analyze(made, evaluated.cohorts(), **given).summary
+    given = {"courses": evaluated.courses, "predicts": False}
+    alone = dsf.analyze(made, evaluated.cohorts(), **given).summary
+    with_parts = dsf.analyze(made, evaluated.cohorts(), borrow={"NCT05962762": "1NNN 2NNN 3NNN"}, **given).summary
     assert with_parts.attrs["problems"] == []
-    # Follow-up without a DLT of five patients in the middle of the course: well beyond the errors.
-    assert np.all(with_parts["p_over"] + 3 * with_parts["p_over_se"] < complete["p_over"])
-    np.testing.assert_array_equal(with_parts["n"], complete["n"])
+    # Nine patients without a DLT at doses of 1 to 5: well beyond the errors.
+    assert np.all(with_parts["p_over"] + 3 * with_parts["p_over_se"] < alone["p_over"])
+    for name in ("n", "dlts", "extrapolated"):
+        np.testing.assert_array_equal(with_parts[name], alone[name])
     course, infusion = (with_parts["period_mean"].values[list(with_parts["period"].values).index(name)] for name in PERIODS)
     np.testing.assert_allclose(course, with_parts["mean"], rtol=0, atol=1e-12)
     assert np.all(infusion < course)
