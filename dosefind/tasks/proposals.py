@@ -122,7 +122,8 @@ class Recommendation(Shown):
     completions
         Every way in which the outcomes still to come can come out, and what the design would do then: the same each time, unless
         it waits or holds, completes a cohort that further DLTs would end, or decides with pending outcomes. Of more than 256 ways,
-        those are one that give the same DLTs at each dose in earlier cohorts, and steps come without their reasons.
+        those are one that give the same DLTs at each dose in earlier cohorts, and steps come without their reasons, as they do for
+        a design that decides with pending outcomes.
     set_aside
         Subjects whose cohorts this proposal reads as outside the escalation.
     other_reading
@@ -922,10 +923,12 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
         if asked.explains != "all" and now.action not in ("stop", "wait"):
             # What it does once all outcomes are known is shown beside it, and does not change it.
             return replace(now, completions=())
-    found = _worked_out(asked, evaluated, asked.completions(evaluated))
     if now is not None:
-        found = _known_now(asked, evaluated, now, found)
-    if evaluated.apart is None and asked.explains == "all":
+        ends = _worked_out(asked.explaining("nothing"), evaluated, asked.completions(evaluated))
+        found = _known_now(asked, evaluated, now, ends)
+    else:
+        found = _worked_out(asked, evaluated, asked.completions(evaluated))
+    if now is None and evaluated.apart is None and asked.explains == "all":
         ways = tuple((way, asked.explained(step)) for way, step in found.completions)
     else:
         # The reason after each of very many ways is of no use to anybody, and takes as long as all the rest.
