@@ -81,4 +81,16 @@ pd.Series({outcomes: str(dsf.decide(best, outcomes)) for outcomes in steps})
 dsf.lattice(best).under({"steep": (0.02, 0.10, 0.60), "flat": (0.15, 0.20, 0.25)}).selected.to_pandas().round(3)
 
 # %% [markdown]
-# It is a bound and a diagnosis under its prior, not a design for a protocol.
+# ## The answer
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+small, free = own.sel(design="boin-6"), own.sel(design="boin")
+Markdown(
+    f"""With 18 patients BOIN is within {100 * float(free.regret):.1f} points of the best that is possible under this prior, and the CRM within
+{100 * float(own.sel(design="crm").regret):.1f}: other rules can add little. At most six patients per dose cost BOIN another
+{100 * float(small.regret - free.regret):.1f} points, although the best policy with that limit loses only
+{100 * float(found.price.sel(prior="logistic-2", constraint="at most 6 patients per dose")):.1f}: most of the loss is the design's, not the limit's.
+The 3+3 gives away {100 * float(three.regret):.1f} points; with its few DLTs and patients {100 * float(three.at_same_cost):.1f} points are
+possible, where it reaches {100 * float(three.utility):.1f}. All of it holds under this prior: the optimum is a bound and a diagnosis, not a
+design for a protocol."""
+)

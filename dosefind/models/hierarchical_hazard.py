@@ -96,7 +96,7 @@ class HierarchicalHazard(HierarchicalLogistic):
     ...     exchangeable=Exchangeable(mu=BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0)), tau_scale=(0.5, 0.25), rho=0),
     ... )
     >>> np.exp(model.curve(0).at(np.zeros((1, 2)))[0]).round(3)
-    array([[0.102, 0.194, 0.35 ]])
+    array([[0.105, 0.199, 0.358]])
     """
 
     courses: tuple[Exposed, ...] = ()
