@@ -81,6 +81,7 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "CourseBLRM",
                 "Optimal",
             ),
+            "TITEBOIN",
             "design_from_rule",
             *(
                 "designs.TrialSoFar",

@@ -42,6 +42,7 @@ _HOMES = {
     "RollingSix": "designs",
     "States": "trial",
     "Synthetic": "tasks",
+    "TITEBOIN": "designs",
     "ThreePlusThree": "designs",
     "Trial": "config",
     "TrialDoses": "models",

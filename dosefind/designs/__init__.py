@@ -14,6 +14,7 @@ from .optimal import Optimal
 from .plain import PlainRule, TrialSoFar, design_from_rule
 from .rolling_six import RollingSix
 from .three_plus_three import ThreePlusThree
+from .tite_boin import TITEBOIN
 
 __all__ = [
     "BLRM",
@@ -21,6 +22,7 @@ __all__ = [
     "CRM",
     "DESIGNS",
     "MTPI2",
+    "TITEBOIN",
     "AroundTarget",
     "CourseBLRM",
     "Decision",
@@ -54,5 +56,6 @@ DESIGNS: dict[str, type[Design]] = {
         RollingSix,
         CourseBLRM,
         Optimal,
+        TITEBOIN,
     )
 }

@@ -6,9 +6,9 @@ arrives on the day on which the last window ends can start on that day.
 
 Trials run in a batch: each pass moves every running trial to its next event. A design that waits for complete data (``reads`` is
 "complete") plans cohorts as in the exact enumeration, so selections are those of `lattice`; only the calendar needs simulation. A
-design that decides with pending outcomes (``reads`` is "pending" or "exposure") is asked whenever a candidate could start, or at
-the start of each cohort if it has cohorts. What it reads of courses of infusions is by whole days of follow-up; all infusions are
-given as planned until the patient has a DLT or leaves.
+design that decides with pending outcomes (``reads`` is "pending", "follow-up" or "exposure") is asked whenever a candidate could
+start, or at the start of each cohort if it has cohorts. Follow-up is counted in whole days; all infusions are given as planned
+until the patient has a DLT or leaves.
 
 Patient j of trial r has the same latent numbers in every design and scenario (and those of `simulate`), so differences are paired.
 """
@@ -30,7 +30,7 @@ from ..protocol import Protocol, Treatment
 from ..starts import Started, gated, until
 from ..threads import one_thread
 from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
-from ..trial import COUNT, NO_DOSE, WAIT, States, TimedStates
+from ..trial import COUNT, NO_DOSE, WAIT, FollowUps, States, TimedStates
 from .simulation import Latent
 from .tally import EndedTrials
 from .walk import MOST_COHORTS, refuse_endless
@@ -65,7 +65,9 @@ class Clock:
         "complete": every cohort is treated in full and its outcomes are awaited, as in the exact enumeration; "until-decided": a
         cohort ends early, or its last outcomes are not awaited, where no outcome still open can change the decision or the dose
         selected at a stop, and nobody starts in a cohort that ends in some ways in which earlier outcomes can come out. This is
-        what `dosefind.next_dose` recommends.
+        what `dosefind.next_dose` recommends. A design that reads follow-up does not await the outcomes of a complete cohort, and
+        with "complete" a cohort ends early only where its dose is closed; with a design that reads exposure it always ends where
+        nothing that follows could keep the dose.
     """
 
     treatment: Treatment
@@ -408,6 +410,8 @@ class _Run:
             raise InputError(f"{design.title} has a memory, so cohorts cannot end early: use cohorts = 'complete'")
         self.waits = design.reads == "complete"
         self.by_cohort = not self.waits and design.one_size != 1
+        # Whether the answer can change while nothing becomes known.
+        self.by_follow_up = design.reads in ("follow-up", "exposure")
         treatment = clock.treatment
         # Days of each interval; of the follow-up after them if there is any.
         self.intervals = (*treatment.interval_days, *((treatment.after_course,) if treatment.after_course else ()))
@@ -630,9 +634,14 @@ class _Run:
         most = self.design.max_n
         self.enrols = np.ones(len(rows), bool) if most is None else states.total < most
         self.sizes, self.fills = decision.size.copy(), np.zeros(len(rows), bool)
-        if self.by_cohort:
+        if self.by_cohort and self.design.reads == "follow-up" and self.clock.cohorts == "complete":
+            # A dose that the rules close is not given again.
+            closed = ~decision.admissible[np.arange(len(rows)), np.maximum(rows.plan, 0)]
+            self.fills = (rows.plan >= 0) & (states.last_n < rows.size) & (dose != NO_DOSE) & ~closed
+            dose = np.where(self.fills, rows.plan, dose)
+        elif self.by_cohort:
             self._complete_cohorts(states, dose, reason)
-        if self.design.reads == "exposure":
+        if self.by_follow_up:
             self._await_stops(dose, reason)
         self.open = states.pending.any(axis=1)
         return dose, reason
@@ -724,7 +733,21 @@ class _Run:
             memory=rows.memory.T.copy(),
             pending=still,
             exposure=self._exposure(rows, given, dlts, pending, n, y, finished) if self.design.reads == "exposure" else None,
+            follow_ups=self._follow_ups(rows, dlts, pending, own) if self.design.reads == "follow-up" else None,
         )
+
+    def _follow_ups(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray, own: np.ndarray) -> FollowUps:
+        """Return the days of follow-up of the pending patients, from masks of patients, ``own`` those of the latest cohort."""
+        slot = pending.cumsum(axis=0, dtype=np.int16)
+        shape = (len(rows), int(slot[-1].max(initial=0)))
+        dose, days = np.full(shape, NO_DOSE, np.int8), np.zeros(shape, np.int32)
+        patient, trial = np.nonzero(pending)
+        at = trial, slot[patient, trial] - 1
+        dose[at] = rows.dose[patient, trial]
+        days[at] = np.minimum(rows.now[trial] - rows.start[patient, trial], self.clock.window)
+        # The latest cohort began with its first patient.
+        begun = np.where(own, rows.start, NEVER).min(axis=0, initial=NEVER)
+        return FollowUps(self.clock.window, dose, days, (dlts & ~own & (rows.known > begun)).sum(axis=0, dtype=COUNT))
 
     def _exposure(
         self,
@@ -770,7 +793,8 @@ class _Run:
         rows.with_pending[which] += decided[which]
         made, part = made[which], rows.patients(which)
         part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
-        complete = self.design.decide(self._timed(part))
+        # What became known when makes no difference to complete data.
+        complete = self.design.decide(replace(self._timed(part), follow_ups=None))
         rows.bold[which] += (made > complete.dose) & decided[which]
         rows.cautious[which] += (made < complete.dose) & decided[which]
         rows.above[which] += (made >= 0) & ~complete.admissible[np.arange(len(which)), np.maximum(made, 0)]
@@ -859,13 +883,13 @@ class _Run:
         day = np.where(watches, event, NEVER)
         blocked = ready > rows.now
         day = np.where(blocked, np.minimum(day, ready), day)
-        if exposed := self.design.reads == "exposure":
+        if self.by_follow_up:
             # Follow-up can change the answer on any day, which matters while a candidate waits and the trial is not full.
             daily = ((rows.tail > rows.head) | self.always) & self.enrols
             day = np.where(daily, np.minimum(day, rows.now + 1), day)
         if not self.always:
             arrives = self.draws.arrival(rows.candidate, self.trial[rows.row])
-            day = np.where(blocked & (not exposed), day, np.minimum(day, np.maximum(arrives, rows.now)))
+            day = np.where(blocked & (not self.by_follow_up), day, np.minimum(day, np.maximum(arrives, rows.now)))
         return day
 
     def _advance(self, which: np.ndarray, days: np.ndarray, ready: np.ndarray) -> None:
