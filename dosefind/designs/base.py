@@ -419,6 +419,11 @@ class Design(Settings, ABC):
             raise InputError(Problem("weighted", [tuple(patient) for patient in weighted], f"{self.title} counts whole patients"))
         return self
 
+    @property
+    def window_of_follow_up(self) -> int:
+        """Return the days in the DLT window by which a design that reads follow-up measures it."""
+        raise InputError(f"{self.title} does not read follow-up")
+
     def on_complete_data(self) -> Design | None:
         """Return the same design deciding on complete data only, or ``None`` if the design is not a version of such a one."""
         return None

@@ -109,7 +109,7 @@ class _Title:
     """The title of a design, with its rule: the name alone is ambiguous."""
 
     def __get__(self, design: TITEBOIN | None, kind: type[TITEBOIN]) -> str:
-        return "TITE-BOIN" if design is None else f"TITE-BOIN ({design.rule})"
+        return "TITE-BOIN" if design is None else f"TITE-BOIN, rule {design.rule}"
 
 
 class TITEBOIN(BOIN):
@@ -165,6 +165,10 @@ class TITEBOIN(BOIN):
     )
 
     @property
+    def window_of_follow_up(self) -> int:
+        return self.window_days
+
+    @property
     def conditions(self) -> _Conditions:
         """Return the conditions in force: those of the rule unless set."""
         own = {name: getattr(self, name) for name in _Conditions._fields}
@@ -184,7 +188,7 @@ class TITEBOIN(BOIN):
     # The decision ---------------------------------------------------------------------------------------------------
 
     def propose(self, states: States) -> Proposal:
-        if not isinstance(states, TimedStates) or not states.pending.any():
+        if not isinstance(states, TimedStates):
             return super().propose(states)
         days, fewest = self._followed(states)
         here = [states.here(values) for values in (states.n, states.y, states.pending, days, fewest)]
@@ -216,7 +220,8 @@ class TITEBOIN(BOIN):
         windows = days / self.window_days
         down = at_least(found.deescalate_to, windows) | (self.down_at_2_of_6 & (n == 6) & (y == 2))
         move = np.where(down, -1, np.where(at_least(windows, found.escalate_from), 1, 0))
-        move = np.where(pending == 0, self._moves(n, y), move)
+        # Nobody at the dose can be evaluated: another patient is treated there.
+        move = np.where(n == 0, 0, np.where(pending == 0, self._moves(n, y), move))
         certain = above(y, self.boundaries[1] * patients) | (self.down_at_2_of_6 & (n == 6) & (y == 2))
         suspended = above(pending, conditions.most_pending * patients) & ~certain
         young = (n - pending < conditions.known_first) | (fewest < self.gate_days)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._check import MOST_DOSES, of_type, one_of, whole
 from ..config import Trial
-from ..designs import Design
+from ..designs import TITEBOIN, Design
 from ..designs.base import A_DESIGN, Beside
 from ..designs.replay import departures, followed, state_after, state_later
 from ..operating.paths import paths_of
@@ -353,8 +353,10 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
     """
     trial = Trial.of(trial)
     protocol, chosen = trial.protocol, _named_design(trial, design)
-    if chosen.reads != "complete":
+    if chosen.reads == "pending":
         return _pending_table(chosen)
+    if isinstance(chosen, TITEBOIN):
+        return _follow_up_table(chosen, chosen.max_n or protocol.limits.max_n)
     own = getattr(chosen, "table", None)
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
@@ -444,6 +446,27 @@ def _pending_table(design: Design) -> pd.DataFrame:
         "What follows at a dose after patients, DLTs and pending outcomes there; patients include those pending. A dose that is "
         "not tolerated and every dose above it are closed. At the top dose escalating means waiting for six outcomes."
     )
+    return table
+
+
+def _follow_up_table(design: TITEBOIN, max_n: int) -> pd.DataFrame:
+    """Return what TITE-BOIN does at a dose at the numbers of patients at which cohorts are complete."""
+    size = design.one_size
+    table = design.pending_table(max_n, None if size is None else range(size, max_n + 1, size))
+    table.attrs["note"] = _(
+        "{title}: decision after a number of patients at the current dose, pending ones included. Where follow-up makes a "
+        "difference: escalate once the days of follow-up of the pending patients without a DLT add up to at least the first "
+        "number, de-escalate while they add up to at most the second (DLT window of {window} days). To eliminate a dose takes all "
+        "above it. At the lowest level de-escalating means staying, unless it is eliminated, which stops the trial; at the top "
+        "level escalating means staying."
+    ).format(title=design.title, window=design.window_days)
+    table.attrs["thresholds"] = _("{title}: days of follow-up of the pending patients in total, DLT window {window} days").format(
+        title=design.title, window=design.window_days
+    )
+    if design.gate_days:
+        table.attrs["note"] += " " + _("Escalation also awaits {days} days of follow-up of each pending patient.").format(
+            days=design.gate_days
+        )
     return table
 
 

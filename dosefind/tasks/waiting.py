@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import product
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -100,12 +100,13 @@ class Event(NamedTuple):
     Attributes
     ----------
     kind
-        "window": a DLT window ends; "start": earliest start per protocol; "gate": the follow-up that escalation needs is reached.
+        "window": a DLT window ends; "start": earliest start per protocol; "gate": the follow-up that escalation needs is reached;
+        "follow-up": by this day's follow-up of pending patients alone the design decides otherwise than on the day before.
     subject
         Patient whose window ends; otherwise empty.
     """
 
-    kind: Literal["window", "start", "gate"]
+    kind: Literal["window", "start", "gate", "follow-up"]
     subject: str = ""
 
     def __str__(self) -> str:
@@ -318,7 +319,7 @@ def when_to_decide(
     pending = [status for status, one in zip(open_, patients, strict=True) if not one.left_out]
     if not pending:
         return made
-    future = _Future(evaluated, pending, answer)
+    future = _Future(evaluated, pending, answer, design.reads in ("follow-up", "exposure"))
     if future.n_ways > MOST_WAYS:
         words = f"{len(pending)} pending outcomes can come out in {future.n_ways:,} ways, more than {MOST_WAYS}"
         return replace(made, last=None, refused=words)
@@ -328,8 +329,12 @@ def when_to_decide(
     if evaluated.members:
         current = evaluated.members[-1].level
     found, error = [], 0.0
+    dates = _dates(evaluated, protocol, design, pending, start)
+    if future.daily:
+        changes = future.changes(sorted(day for day, _ in dates))
+        dates = sorted({**{day: (Event("follow-up"),) for day in changes}, **dict(dates)}.items())
     for rate in (None,) if curve is not None else STATED_RATES:
-        for day, reasons in _dates(evaluated, protocol, design, pending, start):
+        for day, reasons in dates:
             groups = future.groups(day)
             if curve is not None:
                 chance = predicted(curve, known[:, 0], known[:, 1], groups, onset, evaluated.administered, evaluated.weighted)
@@ -430,8 +435,11 @@ def _at_date(
 class _Future:
     """The patients as they can be on later dates, and what the design would then do, each worked out once."""
 
-    def __init__(self, evaluated: Evaluated, pending: Sequence[Status], answer: Callable[[Evaluated], Recommendation]) -> None:
-        self.evaluated, self.answer = evaluated, answer
+    def __init__(
+        self, evaluated: Evaluated, pending: Sequence[Status], answer: Callable[[Evaluated], Recommendation], daily: bool
+    ) -> None:
+        # Whether the answer can change on any day, because follow-up has passed.
+        self.evaluated, self.answer, self.daily = evaluated, answer, daily
         place = {subject: at for at, group in enumerate(evaluated.groups) for subject in group.subjects}
         alike: dict[tuple[object, ...], list[Status]] = {}
         for status in pending:
@@ -439,7 +447,7 @@ class _Future:
             alike.setdefault(key, []).append(status)
         # Patients who cannot be told apart: at one dose, in one cohort, with one follow-up.
         self.alike = list(alike.values())
-        self._known: dict[tuple[tuple[int, int, bool], ...], Answer] = {}
+        self._known: dict[tuple[Any, ...], Answer] = {}
 
     @property
     def n_ways(self) -> int:
@@ -456,32 +464,42 @@ class _Future:
             found.append(Followed(one.level or 0, len(group), now, max(now, min((day - one.first).days, window)), window))
         return found
 
+    def changes(self, days: Sequence[date]) -> list[date]:
+        """Return the days on which the decision without a further DLT changes between the data cutoff and some dates, in order.
+
+        Without a DLT follow-up only raises what may be given, so that a change is found by halving the days between two dates; of
+        several changes between them, one.
+        """
+        found, before, none = [], self.evaluated.as_of, self._none()
+        for end in days:
+            # By the day before the date itself.
+            low, high = before, end - timedelta(days=1)
+            before = end
+            if high > low and (answer := self._decision(low, none)) != self._decision(high, none):
+                while (high - low).days > 1:
+                    middle = low + (high - low) // 2
+                    low, high = (middle, high) if self._decision(middle, none) == answer else (low, middle)
+                found.append(high)
+        return found
+
     def decisions(self, day: date, chance: Predicted) -> list[Answer]:
         """Return the decision at a date after each way in which the outcomes can have come out."""
         return [self._decision(day, way) for way in chance.ways]
 
     def _decision(self, day: date, way: Sequence[int]) -> Answer:
         # What is known of each group, by which the decision is determined: its DLTs, and whether the others are complete.
-        key = tuple((dlts, len(group), group[0].end <= day) for dlts, group in zip(way, self.alike, strict=True))
+        known = tuple((dlts, len(group), group[0].end <= day) for dlts, group in zip(way, self.alike, strict=True))
+        # The follow-up of the others, as long as there is any to come.
+        followed = self.daily and any(dlts < len(group) and group[0].end > day for dlts, group in zip(way, self.alike, strict=True))
+        key = known, day if followed else None
         if key not in self._known:
             self._known[key] = Answer.of(self.answer(self._then(day, way)))
         return self._known[key]
 
     def _then(self, day: date, way: Sequence[int]) -> Evaluated:
         """Return the patients on a date if the first of each group had the DLTs."""
-        changed: dict[str, Status] = {}
-        for group, dlts in zip(self.alike, way, strict=True):
-            for place, status in enumerate(group):
-                window = (status.end - status.first).days
-                if place < dlts:
-                    changed[status.subject] = replace(status, kind="dlt", closed=min(day, status.end), days_to_go=0)
-                elif status.end <= day:
-                    changed[status.subject] = replace(status, kind="complete", closed=status.end, days_to_go=0, fraction=1.0)
-                else:
-                    followed = max(status.fraction, (day - status.first).days / window)
-                    changed[status.subject] = replace(status, days_to_go=(status.end - day).days, fraction=followed)
-        statuses = tuple(changed.get(status.subject, status) for status in self.evaluated.statuses)
-        return replace(self.evaluated, as_of=day, statuses=statuses)
+        pairs = zip(way, self.alike, strict=True)
+        return self.evaluated.later(day, {status.subject for dlts, group in pairs for status in group[:dlts]})
 
     def last(self, days: Sequence[date], today: Answer) -> date:
         """Return the first of the data cutoff date and some dates from which on no outcome changes the decision."""

@@ -181,7 +181,9 @@ class Calendar:
             words = _("In a trial of {design}, {gone} candidates on average leave the queue before they can start.")
             answers.append(filled(words, design=data(self.designs[primary]), gone=f"{gone:.1f}"))
         reads = self.made["reads"].values
-        answers += [self._gain(design, primary) for design in range(len(reads)) if reads[design] != "complete"]
+        waits = self.made["on_complete_data"].values.tolist()
+        for design in (design for design in range(len(reads)) if reads[design] != "complete"):
+            answers.append(self._gain(design, self.designs.index(waits[design]) if waits[design] else primary))
         bias = self._bias()
         return (*self._cut_short(), *answers, *(() if bias is None else (bias,)))
 
@@ -202,10 +204,11 @@ class Calendar:
         return _("{rate} candidates per 28 days").format(rate=f"{rate:g}")
 
     def _gain(self, design: int, primary: int) -> Text:
-        """Return what a design that decides with pending outcomes gains or loses in time against the primary design."""
+        """Return what a design that decides with pending outcomes gains or loses in time against another one."""
         own = (0, self.main, design, self.shown)
         values = {
             "design": data(self.designs[design]),
+            "title": str(self.made["title"].values[design]),
             "primary": data(self.designs[primary]),
             "differences": self._differences(0, design, primary),
             "bold": f"{self.value('bold', own)[0]:.2f}",
@@ -213,14 +216,14 @@ class Calendar:
             "if_allowed": self._differences(1, design, primary) if (1, design) in self.rows else "",
         }
         words = _(
-            "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: {differences}. Of "
-            "its {decisions} decisions, {bold} would have been lower with complete outcomes."
+            "{design} ({title}) decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
+            "{differences}. Of its {decisions} decisions, {bold} would have been lower with complete outcomes."
         )
         if values["if_allowed"]:
             words = _(
-                "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: {differences} "
-                "(if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would have been "
-                "lower with complete outcomes."
+                "{design} ({title}) decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
+                "{differences} (if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would "
+                "have been lower with complete outcomes."
             )
         return filled(words, **values)
 
