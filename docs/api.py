@@ -80,8 +80,9 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "RollingSix",
                 "CourseBLRM",
                 "Optimal",
+                "TITEBOIN",
+                "TITECRM",
             ),
-            "TITEBOIN",
             "design_from_rule",
             *(
                 "designs.TrialSoFar",

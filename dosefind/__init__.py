@@ -43,6 +43,7 @@ _HOMES = {
     "States": "trial",
     "Synthetic": "tasks",
     "TITEBOIN": "designs",
+    "TITECRM": "designs",
     "ThreePlusThree": "designs",
     "Trial": "config",
     "TrialDoses": "models",

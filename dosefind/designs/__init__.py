@@ -15,6 +15,7 @@ from .plain import PlainRule, TrialSoFar, design_from_rule
 from .rolling_six import RollingSix
 from .three_plus_three import ThreePlusThree
 from .tite_boin import TITEBOIN
+from .tite_crm import TITECRM
 
 __all__ = [
     "BLRM",
@@ -23,6 +24,7 @@ __all__ = [
     "DESIGNS",
     "MTPI2",
     "TITEBOIN",
+    "TITECRM",
     "AroundTarget",
     "CourseBLRM",
     "Decision",
@@ -57,5 +59,6 @@ DESIGNS: dict[str, type[Design]] = {
         CourseBLRM,
         Optimal,
         TITEBOIN,
+        TITECRM,
     )
 }

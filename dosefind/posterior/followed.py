@@ -1,0 +1,139 @@
+"""Posterior expectations for a batch of data sets that have pending patients, each followed up for a number of days.
+
+The likelihood of a patient without a DLT at a dose with DLT rate p is ``1 - w p``, with the weight w of the days followed up: the
+share of the DLTs that come by then (Cheung and Chappell 2000, doi:10.1111/j.0006-341X.2000.01177.x). Patients with a known outcome
+are counts, as ever. The pending ones are looked up in a table of ``log(1 - w p)`` by dose and day, because there are few of them
+in a trial and many pairs of dose and day in a batch. That is the first pass, in single precision. Data sets whose decision it does
+not settle are evaluated again in double precision, with a column of the curve for each pair of dose and weight that they have
+(`PartlyFollowed`), and the same error estimate and finer grids as any other data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .quadrature import BLOCK, ROUGH_WIDTH, Quadrature, Settled, _at_floor, _beyond, _difference, _sums
+from .weighted import PartlyFollowed
+
+__all__ = ["FollowedQuadrature", "in_part"]
+
+# Data sets that share the columns of one curve.
+_TOGETHER = 512
+
+
+def in_part(dose: np.ndarray, weight: np.ndarray, n_doses: int) -> tuple[np.ndarray, tuple[tuple[int, float], ...]]:
+    """Return the number of patients by pair of dose and weight, ``(sets, pairs)``, and these pairs; without patients of weight 0.
+
+    Parameters
+    ----------
+    dose, weight : (sets, patients) arrays
+        Dose index of each patient, -1 for no patient; weight.
+    n_doses
+        Number of doses.
+    """
+    row, column = np.nonzero((dose >= 0) & (weight > 0))
+    at, own = dose[row, column].astype(int), weight[row, column]
+    pairs, which = np.unique(np.column_stack([at, own]), axis=0, return_inverse=True)
+    counts = np.zeros((len(dose), len(pairs)), int)
+    np.add.at(counts, (row, which.reshape(-1)), 1)
+    return counts, tuple((int(level), float(share)) for level, share in pairs)
+
+
+@dataclass
+class FollowedQuadrature(Quadrature):
+    """Expectations of ``columns`` under the posterior of ``curve``, given counts and pending patients.
+
+    Attributes
+    ----------
+    weights
+        Weight of each number of days of follow-up, from day 0.
+    """
+
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    _table: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+
+    def settle_followed(self, n: np.ndarray, y: np.ndarray, dose: np.ndarray, days: np.ndarray, settled: Settled) -> np.ndarray:
+        """Return posterior expectations accurate enough for the comparisons that depend on them.
+
+        Parameters
+        ----------
+        n, y : (sets, doses) arrays
+            Patients with a known outcome and their DLTs.
+        dose, days : (sets, patients) integer arrays
+            Dose index of each pending patient, -1 for no patient; days followed up, an index of ``weights``.
+        settled
+            See `Quadrature.settle`.
+        """
+        values, error = self._rough_followed(n, y, dose, days)
+        rows = np.flatnonzero(~settled(values, error))
+        if len(rows):
+            values[rows] = self.expect_followed(n[rows], y[rows], dose[rows], days[rows], settled)[0]
+        return values
+
+    def expect_followed(
+        self, n: np.ndarray, y: np.ndarray, dose: np.ndarray, days: np.ndarray, settled: Settled = _at_floor
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return posterior expectations, their errors and the log evidence, each data set on a sufficiently fine grid."""
+        parts = []
+        for first in range(0, len(n), _TOGETHER):
+            rows = slice(first, first + _TOGETHER)
+            counts, pairs = in_part(dose[rows], self.weights[days[rows]], self.curve.n_doses)
+            extended = PartlyFollowed(curve=self.curve, shares=pairs) if pairs else self.curve
+            wide = [np.hstack([values[rows], more]) for values, more in ((n, counts), (y, 0 * counts))]
+            parts.append(Quadrature(extended, self.columns).expect(wide[0], wide[1], settled))
+        values, error, log_evidence = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return values, error, log_evidence
+
+    def _rough_followed(self, n: np.ndarray, y: np.ndarray, dose: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return values and error in single precision, on the middle of the first grid, as `Quadrature.settle` has them."""
+        grid = self._grid(self._first, ROUGH_WIDTH)
+        middle = grid.log_terms[:, grid.middle]
+        terms = (grid.log_terms - middle[:, None]).astype(np.float32)
+        single = replace(grid, columns=grid.columns.astype(np.float32), coarse=grid.coarse.astype(np.float32))
+        table, at_middle = self._pending_terms()
+        # The last row stands for no patient.
+        place = np.where(dose >= 0, dose * len(self.weights) + days, len(table) - 1)
+        doses, most = n.shape[1], self.curve.log_best(n, y)
+        values, error = np.empty((2, len(n), grid.columns.shape[1] - 1))
+        nodes = len(grid.columns)
+        rows = max(1, BLOCK // nodes)
+        density, looked_up = np.empty((2, min(rows, len(n)), nodes), np.float32)
+        eps = np.finfo(np.float32).eps
+        # Values that overflow get an infinite error.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            for block in (slice(first, first + rows) for first in range(0, len(n), rows)):
+                size = len(n[block])
+                counts = np.ones((size, 2 * doses + 1), np.float32)
+                counts[:, :doses], counts[:, doses:-1] = y[block], n[block] - y[block]
+                own, here = density[:size], looked_up[:size]
+                np.matmul(counts, terms, out=own)
+                for patient in place[block].T:
+                    own += np.take(table, patient, axis=0, out=here, mode="clip")
+                fine, half = _sums(single, own)
+                values[block] = fine[:, 1:] / fine[:, :1]
+                apart, total = _difference(fine, half), fine[:, 0]
+                apart[~np.isfinite(total)] = np.inf
+                log_middle = counts @ middle + at_middle[place[block]].sum(axis=1)
+                # As for counts: every term that is added can be rounded.
+                added = (counts.shape[1] + place.shape[1]) * (40 - 2 * log_middle)
+                rounding = eps * (added + nodes) * 2 * grid.largest.max()
+                beyond = _beyond(grid, most[block], np.log(total) + grid.log_weight + log_middle)
+                error[block] = apart + rounding[:, None] + beyond
+        return values, error
+
+    def _pending_terms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return log(1 - w p) by dose and day relative to the middle node, (doses * days + 1, nodes), and its value there."""
+        grid = self._grid(self._first, ROUGH_WIDTH)
+        if self._table is None:
+            doses = self.curve.n_doses
+            log_q = grid.log_terms[doses : 2 * doses]
+            with np.errstate(divide="ignore"):
+                # 1 - w p is 1 - w + w (1 - p), which keeps its digits where p is near 1.
+                rest, part = np.log1p(-self.weights)[:, None], np.log(self.weights)[:, None]
+                found = np.concatenate([np.logaddexp(rest, part + of_dose) for of_dose in log_q])
+            found = np.vstack([found, np.zeros(found.shape[1])])
+            at_middle = found[:, grid.middle]
+            self._table = (found - at_middle[:, None]).astype(np.float32), at_middle
+        return self._table
