@@ -267,10 +267,13 @@ class TITECRM(CRM):
         if not there.any():
             return sentence
         weights = ", ".join(f"{weight:.2f}" for weight in np.sort(self._weights[known.days[0][there]]))
-        words = counted(
-            "{n} pending patient with weight {weights}", "{n} pending patients with weights {weights}", int(there.sum())
+        pending = counted(
+            "{n} pending patient with weight {weights}",
+            "{n} pending patients with weights {weights}",
+            int(there.sum()),
+            weights=weights,
         )
-        clauses = [sentence, words.format(weights=weights)]
+        clauses = [sentence, pending]
         if known.late[0] and self.coherence != "off":
             clauses.append(_("no escalation straight after a DLT"))
         return "; ".join(clauses)

@@ -962,24 +962,32 @@ def _known_now(asked: Asked, evaluated: Evaluated, found: Recommendation) -> Rec
     """
     now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
     ends = [step for _, step in found.completions]
+    open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
     if now.action == "stop" and any((step.level, step.mtd) != (None, now.mtd) for step in ends):
-        return _waiting(evaluated, found.completions, "")
+        waiting = _waiting(evaluated, found.completions, "")
+        return replace(waiting, until=_next_change(asked, evaluated, open_)) if asked.reads_follow_up else waiting
     if now.action != "wait":
         return replace(now, completions=found.completions)
-    open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
     awaited = Awaited(tuple(status.subject for status in open_), rule=now.reason)
     until = _next_change(asked, evaluated, open_)
     return replace(now, reason=awaited.reason(ends), until=until, completions=found.completions, awaited=awaited)
 
 
 def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) -> date | None:
-    """Return the first day on which a design that waits decides if nobody has a further DLT, ``None`` if no date can be named."""
+    """Return the first day on which a design that waits decides if nobody has a further DLT, ``None`` if no date can be named.
+
+    A stop is awaited as long as an outcome is to come.
+    """
     ends = sorted({status.end for status in open_ if not status.unresolved and not status.held and status.end > evaluated.as_of})
     if asked.reads_follow_up and ends:
         # Follow-up can change the answer on any day.
         ends = [evaluated.as_of + timedelta(days=days) for days in range(1, (ends[-1] - evaluated.as_of).days + 1)]
     steps = asked.after_each([asked.known_now(evaluated.later(day)) for day in ends])
-    return next((day for day, step in zip(ends, steps, strict=True) if step.action != "wait"), None)
+    awaited = ("wait", "stop") if asked.reads_follow_up else ("wait",)
+    for day, step in zip(ends, steps, strict=True):
+        if step.action not in awaited or (day == ends[-1] and step.action == "stop"):
+            return day
+    return None
 
 
 def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> Recommendation:
