@@ -70,6 +70,7 @@ class TITECRM(CRM):
     title: ClassVar[str] = "TITE-CRM"
     source: ClassVar[str] = "Cheung and Chappell (2000), doi:10.1111/j.0006-341X.2000.01177.x"
     reads: ClassVar[Reads] = "follow-up"
+    suspends: ClassVar[bool] = False
 
     window_days: Annotated[int, Field(ge=1, le=3650, strict=True), FromTrial("treatment.dlt_window_days")]
     weights: Literal["linear", "piecewise", "by-schedule"] = Field(
@@ -155,7 +156,7 @@ class TITECRM(CRM):
         )
         if len(rows) == len(states):
             return found
-        others = np.setdiff1d(np.arange(len(states)), rows)
+        others = np.flatnonzero((partly < 0).all(axis=1))
         answers = []
         for own, other in zip(found, self._evaluate(states.n[others], states.y[others]), strict=True):
             answer = np.empty(len(states), own.dtype)

@@ -259,6 +259,8 @@ class _Rows:
     cohorts: np.ndarray
     asked: np.ndarray
     held: np.ndarray
+    # The latest answer of a design that is not asked every time.
+    answer: np.ndarray
     # The cohort before it: dose, planned size, index of its first patient, and whether outcomes were pending when it ended. Until
     # the next cohort begins, a patient who leaves is still replaced in it.
     old_plan: np.ndarray
@@ -282,6 +284,7 @@ class _Rows:
         made: dict[str, np.ndarray] = {name: np.zeros(rows, np.int32) for name in cls.names()}
         made["row"] = np.arange(rows)
         made["plan"] += WAIT
+        made["answer"] += WAIT
         made["old_plan"] += WAIT
         made["held"] = np.zeros(rows, bool)
         made["memory"] = np.zeros((n_memory, rows), COUNT)
@@ -626,6 +629,9 @@ class _Run:
         A cohort in progress is completed unless all that can follow leads downwards or to a stop, as `dosefind.tasks.proposals` has
         it for a real trial.
         """
+        asked = self._to_ask()
+        if asked is not None:
+            return self._asked_of(asked)
         rows = self.rows
         states = self._timed(rows)
         decision = self.design.decide(states)
@@ -644,6 +650,38 @@ class _Run:
         if self.by_follow_up:
             self._await_stops(dose, reason)
         self.open = states.pending.any(axis=1)
+        return dose, reason
+
+    def _to_ask(self) -> np.ndarray | None:
+        """Return the trials whose answer matters, if these are not all: a patient can start or has a DLT, or the trial can end.
+
+        In the others a candidate is still to come. A dose given now remains open until a DLT, unless rules on starts apply to it.
+        """
+        rows, treatment = self.rows, self.clock.treatment
+        most = self.design.max_n
+        plain = not treatment.no_overlap and treatment.stagger is None and self.clock.gates == Gates() and not self.causes
+        if self.always or self.by_cohort or not plain or most is None or self.design.suspends or self.design.n_memory:
+            return None
+        news = (rows.known == rows.now) & (rows.kind == _DLT)
+        return np.flatnonzero((rows.tail > rows.head) | (rows.answer < 0) | (rows.count >= most) | news.any(axis=0))
+
+    def _asked_of(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the design's answers where only some trials are asked; the others keep theirs."""
+        rows = self.rows
+        dose, reason = rows.answer.copy(), np.zeros(len(rows), int)
+        most = self.design.max_n
+        self.enrols = rows.count < (most or 0)
+        self.sizes, self.fills = np.ones(len(rows), int), np.zeros(len(rows), bool)
+        self.open = np.zeros(len(rows), bool)
+        if len(asked):
+            part = rows.patients(asked)
+            states = self._timed(part)
+            decision = self.design.decide(states)
+            own, why = decision.dose.copy(), decision.reason.copy()
+            self._await_stops_of(part, own, why)
+            dose[asked], reason[asked] = own, why
+            self.open[asked] = states.pending.any(axis=1)
+        rows.answer = dose.astype(np.int32)
         return dose, reason
 
     def _complete_cohorts(self, states: TimedStates, dose: np.ndarray, reason: np.ndarray) -> None:
@@ -686,7 +724,10 @@ class _Run:
 
     def _await_stops(self, dose: np.ndarray, reason: np.ndarray) -> None:
         """Defer a stop that a trial would not come to if no pending patient had a DLT."""
-        rows = self.rows
+        self._await_stops_of(self.rows, dose, reason)
+
+    def _await_stops_of(self, rows: _Rows, dose: np.ndarray, reason: np.ndarray) -> None:
+        """Defer such a stop in some trials."""
         pending = (rows.given & ~rows.seen).any(axis=0)
         which = np.flatnonzero((dose == NO_DOSE) & pending)
         if not len(which):

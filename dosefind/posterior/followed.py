@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .quadrature import BLOCK, ROUGH_WIDTH, Quadrature, Settled, _at_floor, _beyond, _difference, _sums
+from .quadrature import BLOCK, LEAST_SINGLE, ROUGH_WIDTH, Quadrature, Settled, _at_floor, _beyond, _difference, _sums
 from .weighted import PartlyFollowed
 
 __all__ = ["FollowedQuadrature", "in_part"]
@@ -111,7 +111,7 @@ class FollowedQuadrature(Quadrature):
                 np.matmul(counts, terms, out=own)
                 for patient in place[block].T:
                     own += np.take(table, patient, axis=0, out=here, mode="clip")
-                fine, half = _sums(single, own)
+                fine, half = _sums(single, np.maximum(own, LEAST_SINGLE, out=own))
                 values[block] = fine[:, 1:] / fine[:, :1]
                 apart, total = _difference(fine, half), fine[:, 0]
                 apart[~np.isfinite(total)] = np.inf
