@@ -191,8 +191,8 @@ class TITEBOIN(BOIN):
         if not isinstance(states, TimedStates):
             return super().propose(states)
         days, fewest = self._followed(states)
-        here = [states.here(values) for values in (states.n, states.y, states.pending, days, fewest)]
-        move, suspended, gated = self._pending_moves(*here)
+        at_dose = [states.here(values) for values in (states.n, states.y, states.pending, days, fewest)]
+        move, suspended, gated = self._pending_moves(*at_dose)
         return self._awaiting(states, self._moved(states, move), suspended, gated)
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:

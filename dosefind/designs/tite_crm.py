@@ -181,7 +181,7 @@ class TITECRM(CRM):
         return np.where(self._weights[known.days] < 1 - TIE, known.dose, NO_DOSE)
 
     def _data(self, states: States, partly: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return patients who count in full and their DLTs as the likelihood reads them, then dose and days of the others."""
+        """Return patients with a full weight and their DLTs as the likelihood reads them, then dose and days of the others."""
         assert isinstance(states, TimedStates)
         assert states.follow_ups is not None
         dose, days = partly[rows].astype(np.intp), states.follow_ups.days[rows]

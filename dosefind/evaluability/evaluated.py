@@ -763,11 +763,11 @@ class Evaluated(Shown):
 
     def _followed(self) -> Followed:
         """Return the follow-up of the pending patients of the escalation."""
-        here = [[self[subject] for subject in group.subjects] for group in self.members]
-        pending = [status for statuses in here for status in statuses if status.open]
+        cohorts = [[self[subject] for subject in group.subjects] for group in self.members]
+        pending = [status for statuses in cohorts for status in statuses if status.open]
         patients = [(status.level or 0, status.days_followed, (status.end - status.first).days) for status in pending]
-        begun = min((status.first for status in (here[-1] if here else ())), default=self.as_of)
-        earlier = [status for statuses in here[:-1] for status in statuses if status.counts and status.kind == "dlt"]
+        begun = min((status.first for status in (cohorts[-1] if cohorts else ())), default=self.as_of)
+        earlier = [status for statuses in cohorts[:-1] for status in statuses if status.counts and status.kind == "dlt"]
         late = sum(status.closed is not None and status.closed > begun for status in earlier)
         return Followed(tuple(sorted(patients)), late)
 

@@ -107,18 +107,18 @@ class FollowedQuadrature(Quadrature):
                 size = len(n[block])
                 counts = np.ones((size, 2 * doses + 1), np.float32)
                 counts[:, :doses], counts[:, doses:-1] = y[block], n[block] - y[block]
-                own, here = density[:size], looked_up[:size]
+                own, added = density[:size], looked_up[:size]
                 np.matmul(counts, terms, out=own)
                 for patient in place[block].T:
-                    own += np.take(table, patient, axis=0, out=here, mode="clip")
+                    own += np.take(table, patient, axis=0, out=added, mode="clip")
                 fine, half = _sums(single, np.maximum(own, LEAST_SINGLE, out=own))
                 values[block] = fine[:, 1:] / fine[:, :1]
                 apart, total = _difference(fine, half), fine[:, 0]
                 apart[~np.isfinite(total)] = np.inf
                 log_middle = counts @ middle + at_middle[place[block]].sum(axis=1)
                 # As for counts: every term that is added can be rounded.
-                added = (counts.shape[1] + place.shape[1]) * (40 - 2 * log_middle)
-                rounding = eps * (added + nodes) * 2 * grid.largest.max()
+                terms_added = (counts.shape[1] + place.shape[1]) * (40 - 2 * log_middle)
+                rounding = eps * (terms_added + nodes) * 2 * grid.largest.max()
                 beyond = _beyond(grid, most[block], np.log(total) + grid.log_weight + log_middle)
                 error[block] = apart + rounding[:, None] + beyond
         return values, error
