@@ -252,6 +252,15 @@ def test_elimination_counts_the_pending_patients_and_comes_first():
     assert plan.decide(states([6], [3], [3], [[0, 0, 0]], dose=0)).dose.tolist() == [0]
 
 
+def test_two_dlts_in_six_de_escalate_with_outcomes_pending():
+    plan = design("app-2025", down_at_2_of_6=True)
+    # Also where accrual would be suspended; without the option these stay or are suspended.
+    args = [6, 6, 6], [2, 2, 1], [1, 4, 1], [[99], [50] * 4, [99]]
+    assert moves(plan, *args) == [-1, -1, 1]
+    assert moves(design("app-2025"), *args) == [0, "wait", 1]
+    assert BOIN(target=0.3, down_at_2_of_6=True).table(6).deescalate_if_dlt_ge[6] == 2
+
+
 def test_every_output_says_which_rule():
     for rule in RULES:
         plan = design(rule, n_doses=3)

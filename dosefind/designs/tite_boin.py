@@ -218,11 +218,11 @@ class TITEBOIN(BOIN):
         patients, conditions = np.maximum(n, 1), self.conditions
         found = thresholds(self.rule, patients, y, pending, self.target, self.boundaries)
         windows = days / self.window_days
-        down = at_least(found.deescalate_to, windows) | (self.down_at_2_of_6 & (n == 6) & (y == 2))
+        down = at_least(found.deescalate_to, windows) | (self.down_at_2_of_6 & (n == 6) & (y >= 2))
         move = np.where(down, -1, np.where(at_least(windows, found.escalate_from), 1, 0))
         # Nobody at the dose can be evaluated: another patient is treated there.
         move = np.where(n == 0, 0, np.where(pending == 0, self._moves(n, y), move))
-        certain = above(y, self.boundaries[1] * patients) | (self.down_at_2_of_6 & (n == 6) & (y == 2))
+        certain = above(y, self.boundaries[1] * patients) | (self.down_at_2_of_6 & (n == 6) & (y >= 2))
         suspended = above(pending, conditions.most_pending * patients) & ~certain
         young = (n - pending < conditions.known_first) | (fewest < self.gate_days)
         move = np.where(suspended, 0, move)
