@@ -436,7 +436,10 @@ WAITING: dict[str, Quantity] = {
     "p_lower": Quantity(marked("probability that it is a lower dose, or a stop with a lower MTD"), marked("lower"), "%"),
     "p_higher": Quantity(marked("probability that it is a higher dose, or a stop with a higher MTD"), marked("higher"), "%"),
     "weight": Quantity(
-        marked("share of the days to DLT that has passed without a DLT by the data cutoff date, at the target DLT rate"),
+        marked(
+            "share of the days to DLT that has passed without a DLT by the data cutoff date, at the target DLT rate; of a TITE-CRM "
+            "the weight of the patient in its likelihood"
+        ),
         marked("weight"),
         digits=3,
     ),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ..config import Trial
-from ..designs import Design
+from ..designs import TITECRM, Design
 from ..evaluability import Evaluated, Status
 from ..models import Curve
 from ..posterior.pending import MOST_WAYS, Followed, Predicted, at_rates, predicted
@@ -78,7 +78,7 @@ class FollowUp(NamedTuple):
     days, window
         Days followed without a DLT by the data cutoff date, and days in the DLT window.
     weight
-        Share of the days to DLT that has passed, at a DLT rate equal to the target.
+        Share of the days to DLT that has passed, at a DLT rate equal to the target; with TITE-CRM its own weight.
     ends
         Last day of the DLT window.
     left_out
@@ -304,7 +304,7 @@ def when_to_decide(
     protocol = trial.protocol
     onset = protocol.days_to_dlt
     open_ = [status for status in evaluated.statuses if status.open and status.level is not None]
-    patients = tuple(_follow_up(status, onset, protocol) for status in open_)
+    patients = tuple(_follow_up(status, onset, protocol, design) for status in open_)
     made = Waiting(
         as_of=evaluated.as_of,
         design=binding,
@@ -354,11 +354,13 @@ def when_to_decide(
     )
 
 
-def _follow_up(status: Status, onset: Onset, protocol: Protocol) -> FollowUp:
+def _follow_up(status: Status, onset: Onset, protocol: Protocol, design: Design) -> FollowUp:
     window = (status.end - status.first).days
     days = window if status.kind == "complete" else status.days_followed
     left_out = "adjudication" if status.held else "unassessed" if status.unresolved else ""
     weight = float(onset.share(days, protocol.target.rate, window))
+    if isinstance(design, TITECRM):
+        weight = float(design.weight(days * design.window_days / window))
     return FollowUp(status.subject, status.level or 0, days, window, weight, status.end, left_out)
 
 
