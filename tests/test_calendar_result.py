@@ -48,7 +48,7 @@ def test_designs_that_decide_with_pending_outcomes_stand_beside_their_complete_d
     table = few().protocol.model_dump(exclude_unset=True)
     for others in ({}, {"boin": {"kind": "boin"}}):
         table["designs"] = {"tite": {"kind": "tite-boin", "rule": "ess"}, **others}
-        made = dsf.calendar(dsf.Protocol.read(table), n_trials=50)
+        made = dsf.calendar(dsf.Protocol.read(table), n_trials=50, per_28_days=[4.0])
         name = "boin" if others else "tite, complete data"
         assert made["design"].values.tolist() == ["tite", name]
         assert made["on_complete_data"].values.tolist() == [name, ""]

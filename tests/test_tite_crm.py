@@ -303,10 +303,15 @@ def test_exact_lattice_is_the_reference():
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
         {"final": "tried", "coherence": "escalation", "recommend": "mean"},
-        {"weights": "piecewise", "weight_parts": (0.2, 0.3, 0.5), "coherence": "escalation"},
-        {"cohort_size": 2, "coherence": "escalation"},
+        *(
+            pytest.param(more, marks=pytest.mark.slow)
+            for more in (
+                {},
+                {"weights": "piecewise", "weight_parts": (0.2, 0.3, 0.5), "coherence": "escalation"},
+                {"cohort_size": 2, "coherence": "escalation"},
+            )
+        ),
     ],
     ids=str,
 )
@@ -335,6 +340,7 @@ def test_slow_accrual_is_the_exact_enumeration():
     assert (np.abs(shares - selected) <= 3.3 * np.sqrt(selected * (1 - selected) / 2000)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["one-stage-poisson", "titecrm_C_linear"])
 def test_operating_characteristics_of_dfcrm(case):
     """dfcrm's simulator: Poisson accrual, uniform time to DLT, no coherence, any final choice; 3.3 standard errors of both."""

@@ -208,7 +208,6 @@ class Calendar:
         own = (0, self.main, design, self.shown)
         values = {
             "design": data(self.designs[design]),
-            "title": str(self.made["title"].values[design]),
             "primary": data(self.designs[primary]),
             "differences": self._differences(0, design, primary),
             "bold": f"{self.value('bold', own)[0]:.2f}",
@@ -216,16 +215,20 @@ class Calendar:
             "if_allowed": self._differences(1, design, primary) if (1, design) in self.rows else "",
         }
         words = _(
-            "{design} ({title}) decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
+            "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
             "{differences}. Of its {decisions} decisions, {bold} would have been lower with complete outcomes."
         )
         if values["if_allowed"]:
             words = _(
-                "{design} ({title}) decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
+                "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
                 "{differences} (if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would "
                 "have been lower with complete outcomes."
             )
-        return filled(words, **values)
+        if not self.made["on_complete_data"].values[design]:
+            return filled(words, **values)
+        # Of several rules with one name, which it is.
+        named = filled(_("{design} is {title}. "), design=data(self.designs[design]), title=str(self.made["title"].values[design]))
+        return (*named, *filled(words, **values))
 
     def leaving(self) -> tuple[Block, ...]:
         """Return true DLT rates beside those among evaluable patients; nothing if nobody discontinues."""
