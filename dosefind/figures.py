@@ -174,7 +174,7 @@ CALENDAR: dict[str, Quantity] = {
     "reads": Quantity(
         marked("whether the design decides from complete outcomes only (complete) or also with outcomes pending (pending)")
     ),
-    "title": Quantity(marked("title of the design, with its rule where several have one name")),
+    "title": Quantity(marked("title of the design with its rule, where several rules have one name, otherwise empty")),
     "on_complete_data": Quantity(marked("the same design deciding on complete data only, empty if there is none")),
     "days": Quantity(
         marked("days from the first patient's start to the last outcome that the trial needed, mean"), marked("days"), "days", 0

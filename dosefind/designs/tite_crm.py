@@ -113,7 +113,7 @@ class TITECRM(CRM):
         settings = {name: getattr(self, name) for name in self.model_fields_set if name in CRM.model_fields}
         return CRM(**{**settings, "cohort_size": self.cohort_size})
 
-    def weight(self, days: np.ndarray | Sequence[float]) -> np.ndarray:
+    def weight(self, days: np.ndarray | Sequence[float] | float) -> np.ndarray:
         """Return the share of the DLTs that come within a number of days, W(days)."""
         parts = (1.0,) if self.weights == "linear" else self.weight_parts
         edges = np.linspace(0, self.window_days, len(parts) + 1)

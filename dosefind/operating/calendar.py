@@ -736,7 +736,7 @@ class _Run:
         which = which[ends.dose != NO_DOSE]
         dose[which], reason[which] = WAIT, self.design.code("wait")
 
-    def _timed(self, rows: _Rows, before: bool = False, finished: bool = False) -> TimedStates:
+    def _timed(self, rows: _Rows, before: bool = False, finished: bool = False, of_follow_up: bool = True) -> TimedStates:
         """Return the states of trials as known now.
 
         Parameters
@@ -747,6 +747,8 @@ class _Run:
             Without the cohort in progress.
         finished
             As if every pending patient were followed up to the end of the window without a DLT.
+        of_follow_up
+            Whether the design is told for how long pending patients have been followed up, if it reads that.
         """
         number = np.arange(len(rows.start))[:, None]
         plan, since = (rows.old_plan, rows.old_since) if before else (rows.plan, rows.since)
@@ -774,7 +776,7 @@ class _Run:
             memory=rows.memory.T.copy(),
             pending=still,
             exposure=self._exposure(rows, given, dlts, pending, n, y, finished) if self.design.reads == "exposure" else None,
-            follow_ups=self._follow_ups(rows, dlts, pending, own) if self.design.reads == "follow-up" else None,
+            follow_ups=self._follow_ups(rows, dlts, pending, own) if of_follow_up and self.design.reads == "follow-up" else None,
         )
 
     def _follow_ups(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray, own: np.ndarray) -> FollowUps:
@@ -835,7 +837,7 @@ class _Run:
         made, part = made[which], rows.patients(which)
         part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
         # What became known when makes no difference to complete data.
-        complete = self.design.decide(replace(self._timed(part), follow_ups=None))
+        complete = self.design.decide(self._timed(part, of_follow_up=False))
         rows.bold[which] += (made > complete.dose) & decided[which]
         rows.cautious[which] += (made < complete.dose) & decided[which]
         rows.above[which] += (made >= 0) & ~complete.admissible[np.arange(len(which)), np.maximum(made, 0)]

@@ -3,9 +3,9 @@
 The likelihood of a patient without a DLT at a dose with DLT rate p is ``1 - w p``, with the weight w of the days followed up: the
 share of the DLTs that come by then (Cheung and Chappell 2000, doi:10.1111/j.0006-341X.2000.01177.x). Patients with a known outcome
 are counts, as ever. The pending ones are looked up in a table of ``log(1 - w p)`` by dose and day, because there are few of them
-in a trial and many pairs of dose and day in a batch. That is the first pass, in single precision. Data sets whose decision it does
-not settle are evaluated again in double precision, with a column of the curve for each pair of dose and weight that they have
-(`PartlyFollowed`), and the same error estimate and finer grids as any other data set.
+in a trial and many pairs of dose and day in a batch. That is done in single precision, and in double precision for data sets whose
+decision is not settled by it. Those that need a finer or wider grid have a column of the curve for each pair of dose and weight
+(`PartlyFollowed`), and are evaluated as any other data set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .quadrature import BLOCK, LEAST_SINGLE, ROUGH_WIDTH, Quadrature, Settled, _at_floor, _beyond, _difference, _sums
+from .quadrature import BLOCK, HALF_WIDTH, LEAST_SINGLE, ROUGH_WIDTH, Quadrature, Settled, _at_floor, _beyond, _difference, _sums
 from .weighted import PartlyFollowed
 
 __all__ = ["FollowedQuadrature", "in_part"]
@@ -52,7 +52,8 @@ class FollowedQuadrature(Quadrature):
     """
 
     weights: np.ndarray = field(default_factory=lambda: np.zeros(1))
-    _table: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    # By kind of number.
+    _tables: dict[type, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def settle_followed(self, n: np.ndarray, y: np.ndarray, dose: np.ndarray, days: np.ndarray, settled: Settled) -> np.ndarray:
         """Return posterior expectations accurate enough for the comparisons that depend on them.
@@ -66,8 +67,11 @@ class FollowedQuadrature(Quadrature):
         settled
             See `Quadrature.settle`.
         """
-        values, error = self._rough_followed(n, y, dose, days)
+        values, error = self._looked_up(n, y, dose, days, np.float32, ROUGH_WIDTH)
         rows = np.flatnonzero(~settled(values, error))
+        if len(rows):
+            values[rows], error[rows] = self._looked_up(n[rows], y[rows], dose[rows], days[rows], np.float64, HALF_WIDTH)
+            rows = rows[~settled(values[rows], error[rows])]
         if len(rows):
             values[rows] = self.expect_followed(n[rows], y[rows], dose[rows], days[rows], settled)[0]
         return values
@@ -86,48 +90,49 @@ class FollowedQuadrature(Quadrature):
         values, error, log_evidence = (np.concatenate(part) for part in zip(*parts, strict=True))
         return values, error, log_evidence
 
-    def _rough_followed(self, n: np.ndarray, y: np.ndarray, dose: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return values and error in single precision, on the middle of the first grid, as `Quadrature.settle` has them."""
-        grid = self._grid(self._first, ROUGH_WIDTH)
+    def _looked_up(
+        self, n: np.ndarray, y: np.ndarray, dose: np.ndarray, days: np.ndarray, kind: type, width: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return values and error on the first grid of a half width, with numbers of a kind."""
+        grid = self._grid(self._first, width)
+        # Relative to the middle node, nothing near the posterior underflows.
         middle = grid.log_terms[:, grid.middle]
-        terms = (grid.log_terms - middle[:, None]).astype(np.float32)
-        single = replace(grid, columns=grid.columns.astype(np.float32), coarse=grid.coarse.astype(np.float32))
-        table, at_middle = self._pending_terms()
+        terms = (grid.log_terms - middle[:, None]).astype(kind)
+        own_kind = replace(grid, columns=grid.columns.astype(kind), coarse=grid.coarse.astype(kind))
+        table, at_middle = self._pending_terms(kind, width)
         # The last row stands for no patient.
         place = np.where(dose >= 0, dose * len(self.weights) + days, len(table) - 1)
         doses, most = n.shape[1], self.curve.log_best(n, y)
         values, error = np.empty((2, len(n), grid.columns.shape[1] - 1))
         nodes = len(grid.columns)
         rows = max(1, BLOCK // nodes)
-        density, looked_up = np.empty((2, min(rows, len(n)), nodes), np.float32)
-        eps = np.finfo(np.float32).eps
+        density, looked_up = np.empty((2, min(rows, len(n)), nodes), kind)
         # Values that overflow get an infinite error.
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
             for block in (slice(first, first + rows) for first in range(0, len(n), rows)):
                 size = len(n[block])
-                counts = np.ones((size, 2 * doses + 1), np.float32)
+                counts = np.ones((size, 2 * doses + 1), kind)
                 counts[:, :doses], counts[:, doses:-1] = y[block], n[block] - y[block]
                 own, added = density[:size], looked_up[:size]
                 np.matmul(counts, terms, out=own)
                 for patient in place[block].T:
                     own += np.take(table, patient, axis=0, out=added, mode="clip")
-                fine, half = _sums(single, np.maximum(own, LEAST_SINGLE, out=own))
+                fine, half = _sums(own_kind, np.maximum(own, LEAST_SINGLE, out=own))
                 values[block] = fine[:, 1:] / fine[:, :1]
                 apart, total = _difference(fine, half), fine[:, 0]
                 apart[~np.isfinite(total)] = np.inf
                 log_middle = counts @ middle + at_middle[place[block]].sum(axis=1)
-                # As for counts: every term that is added can be rounded.
+                # As for counts: every term that is added can be rounded, and so can the sum over nodes.
                 terms_added = (counts.shape[1] + place.shape[1]) * (40 - 2 * log_middle)
-                rounding = eps * (terms_added + nodes) * 2 * grid.largest.max()
+                rounding = np.finfo(kind).eps * (terms_added + nodes) * 2 * grid.largest.max()
                 beyond = _beyond(grid, most[block], np.log(total) + grid.log_weight + log_middle)
                 error[block] = apart + rounding[:, None] + beyond
         return values, error
 
-    def _pending_terms(self) -> tuple[np.ndarray, np.ndarray]:
+    def _pending_terms(self, kind: type, width: float) -> tuple[np.ndarray, np.ndarray]:
         """Return log(1 - w p) by dose and day relative to the middle node, (doses * days + 1, nodes), and its value there."""
-        grid = self._grid(self._first, ROUGH_WIDTH)
-        if self._table is None:
-            doses = self.curve.n_doses
+        if kind not in self._tables:
+            grid, doses = self._grid(self._first, width), self.curve.n_doses
             log_q = grid.log_terms[doses : 2 * doses]
             with np.errstate(divide="ignore"):
                 # 1 - w p is 1 - w + w (1 - p), which keeps its digits where p is near 1.
@@ -135,5 +140,5 @@ class FollowedQuadrature(Quadrature):
                 found = np.concatenate([np.logaddexp(rest, part + of_dose) for of_dose in log_q])
             found = np.vstack([found, np.zeros(found.shape[1])])
             at_middle = found[:, grid.middle]
-            self._table = (found - at_middle[:, None]).astype(np.float32), at_middle
-        return self._table
+            self._tables[kind] = (found - at_middle[:, None]).astype(kind), at_middle
+        return self._tables[kind]

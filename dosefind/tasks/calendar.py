@@ -299,7 +299,7 @@ def _dataset(
     data["reads"] = ("design", [design.reads for design in trial.designs.values()], {"definition": meant["reads"]})
     waits = {name: design.on_complete_data() for name, design in trial.designs.items()}
     known = {name: next((other for other, one in trial.designs.items() if one == own), "") for name, own in waits.items()}
-    titles = [design.title for design in trial.designs.values()]
+    titles = [design.title * (design.title != type(design).title) for design in trial.designs.values()]
     data["title"] = ("design", titles, {"definition": meant["title"]})
     data["on_complete_data"] = ("design", list(known.values()), {"definition": meant["on_complete_data"]})
     amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})

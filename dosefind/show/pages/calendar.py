@@ -224,10 +224,8 @@ class Calendar:
                 "{differences} (if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would "
                 "have been lower with complete outcomes."
             )
-        if not self.made["on_complete_data"].values[design]:
-            return filled(words, **values)
-        # Of several rules with one name, which it is.
-        named = filled(_("{design} is {title}. "), design=data(self.designs[design]), title=str(self.made["title"].values[design]))
+        title = str(self.made["title"].values[design])
+        named = filled(_("{design} is {title}. "), design=data(self.designs[design]), title=title) if title else ()
         return (*named, *filled(words, **values))
 
     def leaving(self) -> tuple[Block, ...]:
