@@ -1,9 +1,13 @@
 """The next dose by TITE-BOIN and TITE-CRM, with dated patients: follow-up, dates at which it matters, weights, the table."""
 
+from dataclasses import fields, is_dataclass
+
 import numpy as np
 import pytest
 
 import dosefind as dsf
+from dosefind.show.pages.conduct import conduct_report
+from dosefind.show.pages.design import design_report
 from dosefind.tasks.next_dose import next_dose
 
 from .made_up import day, event, patient, trial
@@ -137,3 +141,38 @@ def test_treated_as_decided_is_no_departure():
     expected = {one.subject for one, level in zip(patients[1:], reached, strict=True) if one.level != level}
     assert departed == expected
     assert np.unique(reached).size > 1
+
+
+def written(document):
+    """Every text of a report."""
+    words, parts = [], [document]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            words.append(part)
+        elif is_dataclass(part) and not isinstance(part, type):
+            parts += [getattr(part, field.name) for field in fields(part)]
+        elif isinstance(part, list | tuple):
+            parts += part
+    return " | ".join(reversed(words))
+
+
+@pytest.mark.slow
+def test_reports_state_what_is_needed_to_repeat_the_analysis():
+    """Weights, W, follow-up of each patient, prior, rule and data cutoff; also of designs that are not the primary one."""
+    designs = {"boin": {"kind": "boin"}, "crm": CRM, "tite": {"kind": "tite-boin", "rule": "ess"}}
+    curve = {"power": {"kind": "power", "skeleton": [0.1, 0.25, 0.4]}}
+    few = protocol(
+        {"kind": "boin"},
+        designs=designs,
+        curves=curve,
+        scenarios={"A": [0.1, 0.25, 0.4]},
+        target={"rate": 0.25, "interval": [0.16, 0.33]},
+    )
+    patients = [patient("P1", 1, 1), patient("P2", 1, 40), patient("P3", 1, 54)]
+    found = written(conduct_report(dsf.Trial.of(few), trial(*patients, last=61), day(61), design="crm"))
+    for words in ("weights = linear", "0.750", "0.250", "normal prior", day(61).isoformat(), "days followed"):
+        assert words in found, words
+    found = written(design_report(dsf.Trial.of(few)))
+    for words in ("rule = ess", "weights = linear", "escalate from days"):
+        assert words in found, words
