@@ -1,6 +1,7 @@
 """TITE-BOIN: thresholds and tables of its three rules against published ones, and what pending outcomes may not change."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from dosefind.operating.calendar import Clock, run
 from dosefind.operating.lattice import lattice as enumerated
 from dosefind.outcomes import Rates
 from dosefind.protocol import Treatment
-from dosefind.timing import Accrual
+from dosefind.timing import Accrual, Onset
 from dosefind.trial import COUNT, WAIT, FollowUps, States, TimedStates
 
 from .contract import check_design
@@ -384,3 +385,31 @@ def test_an_eliminated_dose_does_not_come_back():
                     closed += 1
                     assert not ((doses >= dose) & (starts >= day) & (starts < 2**30)).any()
     assert closed > 40
+
+
+@pytest.mark.slow
+def test_durations_of_simfastboin():
+    """Published in whole months: within the rounding and 3.3 standard errors of a simulation of each.
+
+    One candidate waits while accrual is suspended, as the next gap begins at a start there.
+    """
+    item = REFS["titeboin_OC_rates"]
+    data, month = item["inputs"], 30
+    window = data["window"] * month
+    size = data["cohorts"] * data["cohort_size"]
+    plan = design("imputation", data["target"], window_days=window, n_doses=5, max_n=size, stop_n=data["n_stop"], stop_n_at="any")
+    for rate, published_months in zip(data["rates"], item["expected"]["duration_mean"], strict=True):
+        on = clock(window, process="poisson", per_28_days=rate * 28 / month, queue=1)
+        made = run(plan, Rates(np.array([data["p_true"]])), replace(on, onset=Onset(kind="weibull", late=0.5)), 2000, 1)
+        months = made.days / month
+        assert abs(months.mean() - published_months) < 0.5 + 3.3 * months.std() * math.sqrt(2 / 2000)
+
+
+def test_suspended_accrual_goes_on_with_the_next_outcome_not_with_the_next_candidate():
+    """One program waits for another arrival, and decides only then."""
+    plan = design("imputation", window_days=28, n_doses=3, max_n=6)
+    # Three at once, a fourth who waits from day 5 on: accrual is suspended until two of the three windows have ended.
+    on = clock(28, process="dates", days=(0, 1, 2, 5, 300, 400), queue=1)
+    made = run(plan, Rates(np.zeros((1, 3))), on, 1, 1)
+    assert made.starts[0, :4].tolist() == [0, 1, 2, 29]
+    assert made.doses[0, 3] == 1
