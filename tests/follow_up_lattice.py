@@ -13,13 +13,13 @@ import numpy as np
 from dosefind.trial import COUNT, WAIT, FollowUps, States, TimedStates
 
 
-def lattice(design, truth, gaps, window):
+def lattice(design, truth, gaps, window, visited=None):
     """Return probabilities of each selection (none first), mean patients and DLTs by dose, of each number of gaps to the last
     start, and the mean number of candidates turned away by then.
 
     A state: DLTs by dose, complete patients by dose, pending patients (dose, age, whether in the latest cohort) in order, dose of
     the cohort, its patients and DLTs, DLTs of others since it began, cohorts, candidates turned away since the last start. A cohort
-    is treated in full unless its dose is closed or the trial stops.
+    is treated in full unless its dose is closed or the trial stops. All states are added to ``visited``.
     """
     doses, whole = len(truth), window // gaps
     size = design.one_size
@@ -28,6 +28,8 @@ def lattice(design, truth, gaps, window):
     last, away, gap = defaultdict(float), 0.0, 0
     while front:
         keys = list(front)
+        if visited is not None:
+            visited.update(keys)
         decision = design.decide(timed(keys, doses, whole, window))
         following = defaultdict(float)
         for key, dose, room, open_ in zip(keys, decision.dose, decision.size, decision.admissible, strict=True):
@@ -94,6 +96,23 @@ def finished(design, ends, truth, gaps):
     chosen = design.select(States.counts(n, y)).dose
     selected = [weight[chosen == choice].sum() for choice in range(-1, doses)]
     return {"selected": np.array(selected), "n": weight @ n, "y": weight @ y, "mass": weight.sum()}
+
+
+def with_news(keys, gaps):
+    """Yield states in which something else became known of one pending patient, and their place in ``keys``: "dlt", "complete", or
+    "older", followed up for another gap.
+    """
+    for place, key in enumerate(keys):
+        y, done, pending, *rest = key
+        for at, (dose, age, own) in enumerate(pending):
+            others, one = (*pending[:at], *pending[at + 1 :]), tuple(int(level == dose) for level in range(len(y)))
+            with_one = tuple(map(sum, zip(y, one, strict=True)))
+            plan, own_n, own_y, late, *more = rest
+            yield "dlt", place, (with_one, done, others, plan, own_n, own_y + own, late + (not own), *more)
+            complete = tuple(map(sum, zip(done, one, strict=True)))
+            yield "complete", place, (y, complete, others, *rest)
+            if age + 1 < gaps:
+                yield "older", place, (y, done, tuple(sorted((*others, (dose, age + 1, own)))), *rest)
 
 
 def timed(keys, doses, gap_days, window):

@@ -17,7 +17,9 @@ from dosefind.trial import COUNT, WAIT, FollowUps, States, TimedStates
 
 from .contract import check_design
 from .follow_up_lattice import lattice as exact_lattice
+from .follow_up_lattice import timed, with_news
 from .peers import published, table
+from .planted import faults
 
 REFS = {item["id"]: item for item in published("tite_refs")["items"]}
 WINDOW, LONG = 100, 3650
@@ -224,6 +226,22 @@ def test_a_dlt_never_raises_the_dose_and_follow_up_never_lowers_it(rule, target)
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_over_the_lattice_a_dlt_never_raises_the_dose_and_follow_up_never_lowers_it(rule):
+    """Every state that a trial can reach with a candidate every third of the window, and every pending patient in it."""
+    plan, visited = of_lattice(rule, cohort_size=1), set()
+    exact_lattice(plan, TRUTH, 3, 84, visited)
+    keys = [key for key in visited if key[2]]
+    now = plan.propose(timed(keys, 3, 28, 84)).dose
+    kinds, places, changed = zip(*with_news(keys, 3), strict=True)
+    then, before, toxic = plan.propose(timed(list(changed), 3, 28, 84)).dose, now[list(places)], np.array(kinds) == "dlt"
+    # To wait is neither higher nor lower.
+    known = (then != WAIT) & (before != WAIT)
+    assert known.sum() > 500
+    assert (then[known & toxic] <= before[known & toxic]).all()
+    assert (then[known & ~toxic] >= before[known & ~toxic]).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_a_wait_can_always_be_resolved(rule):
     """Once all pending patients are followed up to the end there is an answer, and nobody waits without a pending patient."""
     plan = design(rule)
@@ -413,3 +431,44 @@ def test_suspended_accrual_goes_on_with_the_next_outcome_not_with_the_next_candi
     made = run(plan, Rates(np.zeros((1, 3))), on, 1, 1)
     assert made.starts[0, :4].tolist() == [0, 1, 2, 29]
     assert made.doses[0, 3] == 1
+
+
+# Faults -----------------------------------------------------------------------------------------------------------------
+
+BOIN_FILE = "dosefind.designs.tite_boin:TITEBOIN"
+
+
+def _shifted(change):
+    """Return a fault of the thresholds: they are asked about other counts."""
+    return lambda old: lambda rule, n, y, pending, *rest: old(rule, *change(n, y, pending), *rest)
+
+
+FAULTS = {
+    # The odds are those of all patients.
+    "pending patients as known": (
+        "dosefind.designs.tite_boin:thresholds",
+        _shifted(lambda n, y, pending: (n, y, 0 * pending)),
+        lambda: test_table_is_the_published_one("titeboin_table_S1", "imputation"),
+    ),
+    "known patients only": (
+        "dosefind.designs.tite_boin:thresholds",
+        _shifted(lambda n, y, pending: (np.maximum(n - pending, 1), y, 0 * pending)),
+        lambda: test_table_is_that_of_simfastboin("ess", 0.3),
+    ),
+    # The gate is forgotten: nobody needs follow-up before escalation.
+    "no gate": (f"{BOIN_FILE}.gate_days", lambda old: property(lambda self: 0), test_escalation_awaits_a_quarter_of_the_window),
+    # A suspended trial goes on.
+    "no suspension": (
+        f"{BOIN_FILE}._awaiting",
+        lambda old: lambda self, states, found, suspended, gated: found,
+        test_suspended_accrual_goes_on_with_the_next_outcome_not_with_the_next_candidate,
+    ),
+    # Elimination counts known outcomes only.
+    "elimination without the pending": (
+        "dosefind.designs.interval:IntervalDesign._admissible",
+        lambda old: lambda self, states: old(self, replace(states, n=states.n - states.pending)),
+        test_elimination_counts_the_pending_patients_and_comes_first,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -16,7 +16,9 @@ from dosefind.trial import COUNT, FollowUps, States, TimedStates
 
 from .contract import check_design
 from .follow_up_lattice import lattice as exact_lattice
+from .follow_up_lattice import timed, with_news
 from .peers import numbers, published, table
+from .planted import faults
 
 REFS = {item["id"]: item for item in published("tite_refs")["items"]}
 SKELETON = (0.05, 0.12, 0.25, 0.4, 0.55)
@@ -327,6 +329,22 @@ def test_fixed_accrual_is_the_exact_lattice(settings):
         assert (np.abs(values.mean(axis=0) - means) < 3.3 * values.std(axis=0) / np.sqrt(trials)).all()
 
 
+@pytest.mark.parametrize("settings", [{}, {"recommend": "mean", "coherence": "escalation"}], ids=str)
+def test_over_the_lattice_a_dlt_never_raises_the_dose_and_follow_up_never_lowers_it(settings):
+    """Every state that the trial of the exact lattice can reach, and every pending patient in it."""
+    plan, visited = of_lattice(**settings), set()
+    exact_lattice(plan, EXACT["inputs"]["p_true"], 3, 84, visited)
+    keys = [key for key in visited if key[2]]
+    assert len(keys) > 1000
+    now = plan.propose(timed(keys, 3, 28, 84)).dose
+    kinds, places, changed = zip(*with_news(keys, 3), strict=True)
+    then, before = plan.propose(timed(list(changed), 3, 28, 84)).dose, now[list(places)]
+    toxic = np.array(kinds) == "dlt"
+    assert (then[toxic] <= before[toxic]).all()
+    assert (then[~toxic] >= before[~toxic]).all()
+    assert (then != before).any()
+
+
 def test_slow_accrual_is_the_exact_enumeration():
     plan, truth = of_lattice(coherence="escalation", final="tried"), EXACT["inputs"]["p_true"]
     slow = clock(20, process="dates", days=tuple(30 * place for place in range(60)))
@@ -366,3 +384,38 @@ def test_operating_characteristics_of_dfcrm(case):
     last = made.last_start / window
     error = last.std() * math.sqrt(1 / own + 1 / trials)
     assert abs(last.mean() + 1 + 1 / per_window - duration) < 3.3 * error + 1 / window
+
+
+# Faults -----------------------------------------------------------------------------------------------------------------
+
+CRM_FILE = "dosefind.designs.tite_crm:TITECRM"
+FAULTS = {
+    # Patients who started lately count in full.
+    "no weights": (f"{CRM_FILE}.weight", lambda old: lambda self, days: np.ones(np.shape(days)), test_example_of_the_book),
+    # A late DLT bars nothing.
+    "late DLTs": (
+        f"{CRM_FILE}.ceiling",
+        lambda old: lambda self, states: CRM.ceiling(self, states),
+        test_no_escalation_at_the_first_decision_after_a_dlt,
+    ),
+    # Pending patients are left out until their outcomes are known.
+    "pending patients left out": (
+        "dosefind.posterior.followed:FollowedQuadrature.settle_followed",
+        lambda old: lambda self, n, y, dose, days, settled: old(self, n, y, 0 * dose - 1, days, settled),
+        test_exact_lattice_is_the_reference,
+    ),
+    # They count as patients without a DLT.
+    "pending patients in full": (
+        "dosefind.posterior.followed:FollowedQuadrature.settle_followed",
+        lambda old: lambda self, n, y, dose, days, settled: old(self, n, y, dose, 0 * days + len(self.weights) - 1, settled),
+        test_exact_lattice_is_the_reference,
+    ),
+    # Nobody has been followed up.
+    "no follow-up": (
+        "dosefind.operating.calendar:_Run._follow_ups",
+        lambda old: lambda self, *given: (found := old(self, *given))._replace(days=0 * found.days),
+        lambda: test_fixed_accrual_is_the_exact_lattice({}),
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

@@ -496,6 +496,10 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
         "Next level by number of DLTs among n patients at a level, for up to {cohorts} cohorts there and no DLT at lower levels. "
         "If the trial stops: the MTD and the reason. Several decisions: the decision depends on the order of the outcomes."
     ).format(cohorts=_TABLE_COHORTS)
+    if design.reads != "complete":
+        note += " " + _(
+            "Every outcome is taken as known: with outcomes pending the decision depends on the follow-up of each patient."
+        )
     if goes_back:
         note += " " + _("Rows apply while the trial escalates: decisions after a return to a level are not shown.")
     table.attrs["note"] = note
