@@ -8,6 +8,7 @@ import pytest
 
 from dosefind import InputError
 from dosefind.designs import BOIN, TITEBOIN
+from dosefind.designs.base import Beside
 from dosefind.operating.calendar import Clock, run
 from dosefind.operating.lattice import lattice as enumerated
 from dosefind.outcomes import Rates
@@ -282,6 +283,22 @@ def test_two_dlts_in_six_de_escalate_with_outcomes_pending():
     assert moves(plan, *args) == [-1, -1, 1]
     assert moves(design("app-2025"), *args) == [0, "wait", 1]
     assert BOIN(target=0.3, down_at_2_of_6=True).table(6).deescalate_if_dlt_ge[6] == 2
+
+
+def test_backfilled_doses_are_read_with_outcomes_pending():
+    plan = design("app-2025", n_doses=3)
+    timed = states([6], [1], [4], [[10] * 4])
+    for dlts, dose in ([0, WAIT], [4, WAIT], [6, -1]):
+        beside = Beside(np.array([6, 0, 0], COUNT), np.array([dlts, 0, 0], COUNT))
+        decision = plan.decide(timed, beside)
+        assert decision.dose.tolist() == [dose]
+        assert ("eliminated" in plan.because(timed, beside)) == (dose == -1)
+    # The own data de-escalate whatever the backfilled ones are.
+    toxic = states([6], [3], [3], [[10] * 3])
+    assert plan.decide(toxic, Beside(np.array([6, 0, 0], COUNT), np.zeros(3, COUNT))).dose.tolist() == [0]
+    # Escalation that waits for follow-up is held there too.
+    young = states([3], [0], [1], [[10]])
+    assert plan.decide(young, Beside(np.array([6, 0, 0], COUNT), np.zeros(3, COUNT))).dose.tolist() == [WAIT]
 
 
 def test_every_output_says_which_rule():

@@ -269,7 +269,9 @@ class TITEBOIN(BOIN):
             )
         elif reason == "wait" and gated[0]:
             clauses.append(self._gate())
-        return "; ".join(clauses)
+        if beside is not None:
+            state = self.with_beside(state, beside)
+        return "; ".join([*clauses, *self._of_other_doses(state, beside)])
 
     def _estimate(self, n: int, y: int, c: int, days: int) -> str:
         """Return the estimated rate at the current dose, with its boundaries and the rule."""
