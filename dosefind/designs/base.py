@@ -172,8 +172,6 @@ class Design(Settings, ABC):
     # Whether the design decides from complete data only, or also with pending outcomes (`dosefind.trial.TimedStates`): it then
     # reads how many are pending, for how long each of them has been followed up, or the exposure of each course so far.
     reads: ClassVar[Reads] = "complete"
-    # Whether its own rules can suspend accrual, for a design that decides with pending outcomes.
-    suspends: ClassVar[bool] = True
     # Outcomes that are counted, one of `dosefind.outcomes.TRACKED`; those other than DLTs are in `States.more`, in this order.
     tracks: ClassVar[tuple[str, ...]] = ("dlt",)
     # Settings defined relative to the target, so that a table that states them also holds at other targets.
@@ -420,6 +418,11 @@ class Design(Settings, ABC):
         if weighted:
             raise InputError(Problem("weighted", [tuple(patient) for patient in weighted], f"{self.title} counts whole patients"))
         return self
+
+    @property
+    def goes_on_until_dlt(self) -> bool:
+        """Return whether a design that decides with pending outcomes never suspends accrual or stops unless there is a DLT."""
+        return False
 
     @property
     def window_of_follow_up(self) -> int:

@@ -70,7 +70,6 @@ class TITECRM(CRM):
     title: ClassVar[str] = "TITE-CRM"
     source: ClassVar[str] = "Cheung and Chappell (2000), doi:10.1111/j.0006-341X.2000.01177.x"
     reads: ClassVar[Reads] = "follow-up"
-    suspends: ClassVar[bool] = False
 
     window_days: Annotated[int, Field(ge=1, le=3650, strict=True), FromTrial("treatment.dlt_window_days")]
     weights: Literal["linear", "piecewise", "by-schedule"] = Field(
@@ -104,6 +103,11 @@ class TITECRM(CRM):
     def in_force(self) -> dict[str, Any]:
         without = {"linear": ("weight_parts", "interval_days"), "piecewise": ("interval_days",), "by-schedule": ("weight_parts",)}
         return {name: value for name, value in super().in_force().items() if name not in without[self.weights]}
+
+    @property
+    def goes_on_until_dlt(self) -> bool:
+        # The safety rule and limits need a number of patients, which a start can reach.
+        return self.safety_cutoff is None and self.max_n_per_dose is None and self.stop_n is None
 
     @property
     def window_of_follow_up(self) -> int:

@@ -655,12 +655,13 @@ class _Run:
     def _to_ask(self) -> np.ndarray | None:
         """Return the trials whose answer matters, if these are not all: a patient can start or has a DLT, or the trial can end.
 
-        In the others a candidate is still to come. A dose given now remains open until a DLT, unless rules on starts apply to it.
+        In the others a candidate is still to come. A dose given now remains open until a DLT, unless rules on starts apply to it or
+        the design suspends accrual or stops after a start.
         """
         rows, treatment = self.rows, self.clock.treatment
         most = self.design.max_n
         plain = not treatment.no_overlap and treatment.stagger is None and self.clock.gates == Gates() and not self.causes
-        if self.always or self.by_cohort or not plain or most is None or self.design.suspends or self.design.n_memory:
+        if self.always or self.by_cohort or not plain or most is None or not self.design.goes_on_until_dlt or self.design.n_memory:
             return None
         news = (rows.known == rows.now) & (rows.kind == _DLT)
         return np.flatnonzero((rows.tail > rows.head) | (rows.answer < 0) | (rows.count >= most) | news.any(axis=0))
