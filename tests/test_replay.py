@@ -34,7 +34,7 @@ DESIGNS |= {
 }
 ONE_BY_ONE = ("rolling-6", "tite-boin-1", "tite-crm")
 # What `next` and the calendar do with patients who leave is compared for these.
-LEAVING = ("3+3", "boin", "rolling-6")
+LEAVING = ("3+3", "boin", "rolling-6", "tite-boin-1", "tite-crm")
 
 
 def protocol(design, rules, accrual, **more):

@@ -763,11 +763,12 @@ class Evaluated(Shown):
 
     def _followed(self) -> Followed:
         """Return the follow-up of the pending patients of the escalation."""
-        cohorts = [[self[subject] for subject in group.subjects] for group in self.members]
+        every = ([self[subject] for subject in group.subjects] for group in self.members)
+        cohorts = [counting for statuses in every if (counting := [status for status in statuses if status.counts])]
         pending = [status for statuses in cohorts for status in statuses if status.open]
         patients = [(status.level or 0, status.days_followed, (status.end - status.first).days) for status in pending]
         begun = min((status.first for status in (cohorts[-1] if cohorts else ())), default=self.as_of)
-        earlier = [status for statuses in cohorts[:-1] for status in statuses if status.counts and status.kind == "dlt"]
+        earlier = [status for statuses in cohorts[:-1] for status in statuses if status.kind == "dlt"]
         late = sum(status.closed is not None and status.closed > begun for status in earlier)
         return Followed(tuple(sorted(patients)), late)
 

@@ -765,6 +765,11 @@ class _Run:
         if self.by_cohort:
             own = number >= since
             last, cohorts = np.where(plan >= 0, plan, NO_DOSE), rows.cohorts - before
+        elif self.design.reads == "follow-up" and self.causes:
+            # Nobody who was lost counts, also not as the latest patient.
+            place = np.where(treated, number, -1).max(axis=0)
+            own, cohorts = number == place, treated.sum(axis=0)
+            last = np.where(place >= 0, rows.dose[np.maximum(place, 0), np.arange(len(rows))], NO_DOSE)
         else:
             own, last, cohorts = number == rows.count - 1, rows.latest, rows.count
         return TimedStates(

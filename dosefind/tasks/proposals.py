@@ -1181,8 +1181,11 @@ def _courses_before(evaluated: Evaluated, way: Completion) -> PartCourses | None
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:
-    """Return how many patients the current cohort needs to be complete, within the design's limits."""
-    if not evaluated.members:
+    """Return how many patients the current cohort needs to be complete, within the design's limits.
+
+    A design that reads follow-up and is asked before each patient is asked anew after one who does not count.
+    """
+    if not evaluated.members or (asked.reads_follow_up and asked.design.one_size == 1):
         return 0
     counted = len(_counted(evaluated))
     # The size is that of the version in force when the cohort was begun.
