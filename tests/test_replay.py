@@ -199,5 +199,6 @@ def test_two_hundred_simulated_trials_are_decided_by_next_as_by_the_calendar(des
 @pytest.mark.slow
 @pytest.mark.parametrize(("design", "rules", "accrual"), [case for case in CASES if case[0] in LEAVING])
 def test_trials_with_patients_who_leave_are_decided_by_next_as_by_the_calendar(design, rules, accrual):
-    checked = [replay(design, rules, accrual, 2, seed, discontinuation={"dropout": 0.3}) for seed in (6, 7)]
-    assert sum(checked) >= 5
+    trials = 1 if design.startswith("tite") else 2
+    checked = [replay(design, rules, accrual, trials, seed, discontinuation={"dropout": 0.3}) for seed in (6, 7)]
+    assert sum(checked) >= (4 if trials == 1 else 5)
